@@ -1,0 +1,75 @@
+# `make demo` and `make test` are all a newcomer needs; each makes .venv by itself. `make help` lists the rest.
+# Python: the newest of 3.11 .. 3.14 that runs; PYTHON=/path/to/python chooses another.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+define find_python
+for name in python3 python3.11 python3.12 python3.13 python3.14; do \
+  if $$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1; then \
+    command -v $$name; break; fi; done
+endef
+PYTHON ?= $(shell $(find_python))
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+OPENINGS ?=
+FROM ?=
+DAYS ?= 90
+
+.PHONY: help
+help:  ## say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.made: requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 with venv found; PYTHON=/path/to/python names one" >&2; exit 2; }
+	@echo "making $(VENV) with $(PYTHON) (once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.made  ## make .venv from the pinned, hashed requirements
+
+.PHONY: demo
+demo: venv  ## run the main job on the shipped region, or on OPENINGS=FILE [FROM=DATE] [DAYS=90]
+	@$(BIN)/scheduler demo $(if $(OPENINGS),"$(OPENINGS)") $(if $(FROM),--from $(FROM)) --days $(DAYS)
+
+.PHONY: test
+test: venv  ## the tests (DEEP=1 for the large budgets)
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest -n $(JOBS) $(if $(DEEP),--deep) $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
+.PHONY: lint
+lint: venv  ## format, ruff, mypy strict, import contract
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: venv  ## put the code into its format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: check
+check: lint test  ## everything that has to hold before a change lands
+
+.PHONY: test-pythons
+test-pythons:  ## the tests on every Python from 3.11 to 3.14 that this machine has
+	@bash tests/every_python.sh
+
+.PHONY: bench
+bench: venv  ## measure what the README claims
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: lock
+lock:  ## pin the requirements anew, with hashes and no addresses (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --extra embedded --group dev pyproject.toml -o requirements/dev.txt
+
+.PHONY: clean
+clean:  ## throw away what was made here
+	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.* dist build
