@@ -1,0 +1,1 @@
+"""The pure core: standard library and dateutil only; no I/O, no clock, no database."""

@@ -1,0 +1,175 @@
+"""Expansion: from a schedule to its slots.
+
+Owns: cutting windows into slots, taking away what is blocked, and putting slots in order.
+Holds: S1 (the grid), S2 (one slot an identity), S4 (local, sorted), A3, A5, A6 (blocked and emergency take slots away).
+Must not know: which windows there are (`timetable`), what is stored.
+
+The cost is linear in windows + exceptions + slots: blocked spans are united once, found by bisection, and take whole
+ranges of a window's slots by arithmetic; no slot is looked at by itself.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from scheduler.core.schedules import ExceptionType, Schedule
+from scheduler.core.slots import Id, SlotKind, Slots, Stretch
+from scheduler.core.spans import Span
+from scheduler.core.timetable import Timetable, united
+from scheduler.core.zones import DAY, FIRST_INSTANT, check_inside, micros, wall_of
+
+
+def expand(schedule: Schedule, span: Span) -> Slots:
+    """Return the slots that a schedule offers and that start in the span, sorted by (start, end, offering).
+
+    Expanding two touching spans one after the other gives what expanding both at once gives (S4).
+
+    Raises:
+        WallClockError: the span reaches into the first or last days of the calendar (years 1 and 9999).
+
+    >>> from datetime import UTC, datetime, time, timedelta
+    >>> from scheduler.core.schedules import AvailabilityRule, Schedule
+    >>> monday = AvailabilityRule(1, 1, time(9), time(10), timedelta(minutes=20))
+    >>> week = Span(datetime(2027, 3, 29, tzinfo=UTC), datetime(2027, 4, 5, tzinfo=UTC))
+    >>> [str(slot.start_at) for slot in expand(Schedule(1, 1, "Europe/London", [monday]), week)]
+    ['2027-03-29 08:00:00+00:00', '2027-03-29 08:20:00+00:00', '2027-03-29 08:40:00+00:00']
+    """
+    days = days_reaching(schedule, span)
+    timetable = Timetable(schedule, days.start, days.stop - 1)
+    taken = Taken(schedule)
+    begin, end = micros(span.start), micros(span.end)
+    stretches: list[Stretch] = []
+    reach, sorted_so_far = begin - 1, True
+    for day in days:
+        for window in timetable.windows(day)[0]:
+            for stretch in taken.left(window.slots, begin, end):
+                first = stretch.first
+                sorted_so_far = sorted_so_far and reach < first
+                reach = first + (stretch.size - 1) * stretch.interval
+                stretches.append(stretch)
+    return Slots(schedule.doctor_id, schedule.facility_id, stretches if sorted_so_far else _in_order(stretches))
+
+
+def days_reaching(schedule: Schedule, span: Span) -> range:
+    """Return the numbers of the local days whose windows may have slots that start in the span.
+
+    Raises:
+        WallClockError: the span reaches into the first or last days of the calendar.
+    """
+    begin, end = micros(span.start), micros(span.end)
+    check_inside(begin, span.start)
+    check_inside(end, span.end)
+    # A window lasts up to a day on the wall and the wall may have jumped, so two days before are enough; and the wall
+    # may have gone back into the day before, which America/St_Johns did at midnight, so one day after is needed.
+    first = max(wall_of(schedule.zone, begin) // DAY - 2, FIRST_INSTANT // DAY)
+    return range(first, wall_of(schedule.zone, end) // DAY + 2)
+
+
+class _Blocks(NamedTuple):
+    """Disjoint spans in order, as two lists for bisection."""
+
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+
+class Taken:
+    """The time that exceptions take away: of all rules, and of single ones (A5, A6)."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        spans: dict[Id | None, list[tuple[int, int]]] = {}
+        for exception in schedule.exceptions:
+            if exception.type is not ExceptionType.OVERRIDE:
+                spans.setdefault(exception.rule_id, []).append((micros(exception.start_at), micros(exception.end_at)))
+        self._blocks: dict[Id | None, _Blocks] = {}
+        for rule_id, of_rule in spans.items():
+            disjoint = united(of_rule)
+            self._blocks[rule_id] = _Blocks([start for start, _ in disjoint], [end for _, end in disjoint])
+
+    def left(self, stretch: Stretch, begin: int, end: int) -> Sequence[Stretch]:
+        """Return what is left of a window's slots: those that start in `[begin, end)` and overlap no block.
+
+        The grid stays where it is (S1): a block takes slots and moves none.
+        """
+        first, size, interval, duration, kind = stretch
+        lowest, highest = 0, size - 1
+        if first < begin:
+            lowest = -((first - begin) // interval)
+        if first + highest * interval >= end:
+            highest = -((first - end) // interval) - 1
+        if lowest > highest:
+            return ()
+        if not self._blocks and highest - lowest == size - 1:
+            return (stretch,)
+        parts = [(lowest, highest)]
+        for rule_id in {None, kind.rule_id} & self._blocks.keys():
+            blocks = self._blocks[rule_id]
+            parts = [rest for low, high in parts for rest in _without(stretch, low, high, blocks)]
+        return [Stretch(first + low * interval, high - low + 1, interval, duration, kind) for low, high in parts]
+
+
+def _without(stretch: Stretch, low: int, high: int, blocks: _Blocks) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of slots from `low` to `high` that overlap no block."""
+    first, interval, duration = stretch.first, stretch.interval, stretch.duration
+    stop = first + high * interval + duration
+    place = bisect_right(blocks.ends, first + low * interval)
+    while place < len(blocks.starts) and blocks.starts[place] < stop:
+        # The slots hit are those that start before the block's end and end after its start.
+        lowest_hit = (blocks.starts[place] - duration - first) // interval + 1
+        highest_hit = -((first - blocks.ends[place]) // interval) - 1
+        if low < lowest_hit:
+            yield low, lowest_hit - 1
+        low = max(low, highest_hit + 1)
+        place += 1
+    if low <= high:
+        yield low, high
+
+
+def _last_start(stretch: Stretch) -> int:
+    return stretch.first + (stretch.size - 1) * stretch.interval
+
+
+def _in_order(stretches: list[Stretch]) -> Sequence[Stretch]:
+    """Sort stretches by slot, and drop the second of two slots with one identity (S2, S4).
+
+    Stretches that do not interleave stay whole; those that do are taken apart, slot by slot.
+    """
+    stretches.sort(key=lambda stretch: stretch.first)
+    ordered: list[Stretch] = []
+    tangle: list[Stretch] = []
+    reach = stretches[0].first - 1
+    for stretch in stretches:
+        if stretch.first > reach:
+            ordered += _untangled(tangle)
+            tangle = []
+        tangle.append(stretch)
+        reach = max(reach, _last_start(stretch))
+    return ordered + _untangled(tangle)
+
+
+def _offering_order(kind: SlotKind) -> tuple[bool, object]:
+    return kind.service_offering_id is not None, kind.service_offering_id
+
+
+def _rule_order(kind: SlotKind) -> tuple[bool, object, int]:
+    """Say who wins: the lower rule; of two overrides of one rule, the one that promises fewer places."""
+    return kind.rule_id is None, kind.rule_id, kind.capacity
+
+
+def _untangled(tangle: list[Stretch]) -> list[Stretch]:
+    if len(tangle) <= 1:
+        return tangle
+    kinds = sorted({stretch.kind for stretch in tangle}, key=lambda kind: (_offering_order(kind), _rule_order(kind)))
+    places = {kind: place for place, kind in enumerate(kinds)}
+    single = sorted(
+        (start, start + stretch.duration, places[stretch.kind])
+        for stretch in tangle
+        for start in range(stretch.first, _last_start(stretch) + 1, stretch.interval)
+    )
+    ordered: list[Stretch] = []
+    last: tuple[int, int, Id | None] | None = None
+    for start, slot_end, place in single:
+        identity = start, slot_end, kinds[place].service_offering_id
+        if identity != last:
+            ordered.append(Stretch(start, 1, slot_end - start, slot_end - start, kinds[place]))
+            last = identity
+    return ordered

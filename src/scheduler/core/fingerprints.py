@@ -1,0 +1,31 @@
+"""Fingerprints: whether anything that decides a schedule's slots has changed.
+
+Owns: the digest over rules, exceptions, closures and zone, with the versions that give them their meaning.
+Holds: R3.
+Must not know: where digests are kept.
+"""
+
+from dataclasses import fields
+from hashlib import sha256
+from typing import Final
+
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, Schedule
+
+ENGINE_VERSION: Final = "1"
+"""Raised whenever the same schedule would expand to other slots than before."""
+
+
+def fingerprint(schedule: Schedule, *, tzdata_version: str) -> str:
+    """Return a digest (hexadecimal) that changes when anything changes that decides the schedule's slots.
+
+    `tzdata_version` names the release of the tz database that the zones come from, such as `2026f`. The order of the
+    schedule's parts changes nothing.
+    """
+    parts = [ENGINE_VERSION, tzdata_version, schedule.zone.key, repr(schedule.doctor_id), repr(schedule.facility_id)]
+    for group in (schedule.rules, schedule.exceptions, schedule.closures):
+        parts += sorted(map(_line, group))
+    return sha256("\n".join(parts).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _line(part: AvailabilityRule | AvailabilityException | Closure) -> str:
+    return repr((type(part).__name__, *(getattr(part, field.name) for field in fields(part))))

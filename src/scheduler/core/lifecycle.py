@@ -1,0 +1,244 @@
+"""Life cycle: which status may follow which.
+
+Owns: the statuses of appointments, steps and slots, the two tables of moves, and the appointment with its steps as a
+whole.
+Holds: L1 (a missing pair is refused), L2 (how steps and appointment move each other), L3 (every move leaves a record).
+Must not know: times of steps, workflows, where a record is written; the time and the person are arguments.
+
+A skipped step has no status of its own: one that is skipped when booking is never made, one that the clinic skips later
+is cancelled, one that the patient skips is a no-show.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+from uuid import UUID
+
+from scheduler.core.errors import InvalidWorkflowError, NotFoundError, TransitionRefusedError
+from scheduler.core.slots import Id
+from scheduler.core.spans import utc
+
+
+class AppointmentStatus(StrEnum):
+    """Where an appointment stands."""
+
+    SCHEDULED = "scheduled"
+    CHECKED_IN = "checked_in"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    NO_SHOW = "no_show"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    """Where a step of an appointment stands."""
+
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    NO_SHOW = "no_show"
+    CANCELLED = "cancelled"
+
+
+class SlotStatus(StrEnum):
+    """Where a slot stands. What moves it is booking and reconciliation, so it has no table here."""
+
+    OPEN = "open"
+    RESERVED = "reserved"
+    BOOKED = "booked"
+    CANCELLED = "cancelled"
+
+
+Status: TypeAlias = AppointmentStatus | StepStatus
+_Status = TypeVar("_Status", AppointmentStatus, StepStatus)
+
+APPOINTMENT_MOVES: Final[Mapping[AppointmentStatus, frozenset[AppointmentStatus]]] = {
+    AppointmentStatus.SCHEDULED: frozenset(
+        {AppointmentStatus.CHECKED_IN, AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW}
+    ),
+    AppointmentStatus.CHECKED_IN: frozenset(
+        {AppointmentStatus.IN_PROGRESS, AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW}
+    ),
+    AppointmentStatus.IN_PROGRESS: frozenset({AppointmentStatus.COMPLETED, AppointmentStatus.CANCELLED}),
+    AppointmentStatus.NO_SHOW: frozenset({AppointmentStatus.SCHEDULED}),  # a correction: the patient was there
+    AppointmentStatus.COMPLETED: frozenset(),
+    AppointmentStatus.CANCELLED: frozenset(),
+}
+
+STEP_MOVES: Final[Mapping[StepStatus, frozenset[StepStatus]]] = {
+    StepStatus.SCHEDULED: frozenset(
+        {StepStatus.IN_PROGRESS, StepStatus.COMPLETED, StepStatus.NO_SHOW, StepStatus.CANCELLED}
+    ),
+    StepStatus.IN_PROGRESS: frozenset({StepStatus.COMPLETED, StepStatus.CANCELLED}),
+    StepStatus.COMPLETED: frozenset(),
+    StepStatus.NO_SHOW: frozenset(),
+    StepStatus.CANCELLED: frozenset(),
+}
+
+_FINISHED: Final = frozenset(status for status, following in STEP_MOVES.items() if not following)
+_BEGUN: Final = frozenset({StepStatus.IN_PROGRESS, StepStatus.COMPLETED})
+
+
+def transition(current: _Status, to: _Status) -> _Status:
+    """Return the new status if its table has the move from the current one (L1).
+
+    Raises:
+        TransitionRefusedError: the table lacks the pair; staying where one is counts as a missing pair. The error's
+            `before` and `after` say which.
+
+    >>> transition(StepStatus.SCHEDULED, StepStatus.IN_PROGRESS).value
+    'in_progress'
+    """
+    # Members of the two enums are equal when their texts are, so that the types decide which table is asked.
+    following: frozenset[Status] = frozenset()
+    if isinstance(current, AppointmentStatus) and isinstance(to, AppointmentStatus):
+        following = APPOINTMENT_MOVES[current]
+    elif isinstance(current, StepStatus) and isinstance(to, StepStatus):
+        following = STEP_MOVES[current]
+    if to not in following:
+        choice = ", ".join(sorted(following)) or "nothing"
+        kinds = f"{type(current).__name__} {current} to {type(to).__name__} {to}"
+        raise TransitionRefusedError(f"no move from {kinds}; what may follow is {choice}", current, to)
+    return to
+
+
+class SubjectKind(StrEnum):
+    """What moved."""
+
+    APPOINTMENT = "appointment"
+    APPOINTMENT_STEP = "appointment_step"
+
+
+class Subject(NamedTuple):
+    """Which appointment, or which step of one, moved."""
+
+    kind: SubjectKind
+    id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The record of one move for the audit log: what moved, from where to where, when and by whom (L3).
+
+    `at` is an aware instant, kept in UTC.
+
+    Raises:
+        InvalidSpanError: `at` is naive.
+        InvalidWorkflowError: `by` names nobody.
+    """
+
+    subject: Subject
+    before: Status
+    after: Status
+    at: datetime
+    by: Id
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", utc(self.at, name="at"))
+        if isinstance(self.by, bool) or not isinstance(self.by, int | str | UUID) or self.by == "":
+            raise InvalidWorkflowError(f"a move needs the id of who made it, not {self.by!r}")
+
+
+class StepState(NamedTuple):
+    """A step of an appointment and where it stands."""
+
+    id: Id
+    status: StepStatus = StepStatus.SCHEDULED
+
+
+class Moved(NamedTuple):
+    """What a move led to: the new state, and the record of all that moved, the cause first."""
+
+    state: "AppointmentState"
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentState:
+    """Where an appointment and its steps stand (L2).
+
+    Raises:
+        InvalidWorkflowError: two steps have one id, or there is no such status.
+    """
+
+    id: Id
+    status: AppointmentStatus = AppointmentStatus.SCHEDULED
+    steps: tuple[StepState, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "status", AppointmentStatus(self.status))
+            steps = tuple(StepState(step_id, StepStatus(status)) for step_id, status in self.steps)
+        except ValueError as error:
+            raise InvalidWorkflowError(f"appointment {self.id}: {error}") from None
+        object.__setattr__(self, "steps", steps)
+        if len({step.id for step in self.steps}) < len(self.steps):
+            raise InvalidWorkflowError(f"appointment {self.id} has two steps of one id")
+
+    def move(self, to: AppointmentStatus, *, at: datetime, by: Id) -> Moved:
+        """Move the appointment; cancelling it cancels its steps that have not begun (L2).
+
+        A no-show leaves the steps as they are, since it can be corrected and they could not. An appointment cannot be
+        completed over the head of an unfinished step.
+
+        Raises:
+            TransitionRefusedError: the life cycle does not have this move.
+        """
+        moved = _move_appointment(Moved(self, ()), to, at=at, by=by)
+        unfinished = [step for step in self.steps if step.status not in _FINISHED]
+        if to is AppointmentStatus.COMPLETED and unfinished:
+            reason = f"appointment {self.id} is not complete: step {unfinished[0].id} is {unfinished[0].status}"
+            raise TransitionRefusedError(reason, self.status, to)
+        if to is AppointmentStatus.CANCELLED:
+            for step in self.steps:
+                if step.status is StepStatus.SCHEDULED:
+                    moved = _move_step(moved, step, StepStatus.CANCELLED, at=at, by=by)
+        return _settle(moved, at=at, by=by)
+
+    def move_step(self, step_id: Id, to: StepStatus, *, at: datetime, by: Id) -> Moved:
+        """Move one step, and the appointment with it (L2).
+
+        A step that begins (or is completed at once) puts the appointment in progress, for which the patient must be
+        checked in. When no step is left to do, an appointment in progress is completed.
+
+        Raises:
+            NotFoundError: the appointment has no such step.
+            TransitionRefusedError: the life cycle does not have this move, of the step or of the appointment.
+        """
+        step = next((step for step in self.steps if step.id == step_id), None)
+        if step is None:
+            raise NotFoundError(f"appointment {self.id} has no step {step_id!r}")
+        moved = _move_step(Moved(self, ()), step, to, at=at, by=by)
+        begins = step.status is StepStatus.SCHEDULED and to in _BEGUN
+        if begins and self.status is not AppointmentStatus.IN_PROGRESS:
+            moved = _move_appointment(moved, AppointmentStatus.IN_PROGRESS, at=at, by=by)
+        return _settle(moved, at=at, by=by)
+
+
+def _move_appointment(moved: Moved, to: AppointmentStatus, *, at: datetime, by: Id) -> Moved:
+    state, moves = moved
+    subject = Subject(SubjectKind.APPOINTMENT, state.id)
+    move = Move(subject, state.status, transition(state.status, to), at, by)
+    return Moved(replace(state, status=to), (*moves, move))
+
+
+def _move_step(moved: Moved, step: StepState, to: StepStatus, *, at: datetime, by: Id) -> Moved:
+    state, moves = moved
+    subject = Subject(SubjectKind.APPOINTMENT_STEP, step.id)
+    move = Move(subject, step.status, transition(step.status, to), at, by)
+    steps = tuple(StepState(step.id, to) if each.id == step.id else each for each in state.steps)
+    return Moved(replace(state, steps=steps), (*moves, move))
+
+
+def _settle(moved: Moved, *, at: datetime, by: Id) -> Moved:
+    """Complete an appointment in progress that has no step left to do; one without steps waits to be told."""
+    state = moved.state
+    if (
+        state.status is AppointmentStatus.IN_PROGRESS
+        and state.steps
+        and all(step.status in _FINISHED for step in state.steps)
+    ):
+        return _move_appointment(moved, AppointmentStatus.COMPLETED, at=at, by=by)
+    return moved

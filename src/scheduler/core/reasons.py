@@ -1,0 +1,51 @@
+"""Reasons: why a time is not offered.
+
+Owns: the reason codes, strongest first, and the reason value.
+Holds: Q3 (the words of an explanation).
+Must not know: how a reason is found.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from scheduler.core.slots import Id
+
+
+class ReasonCode(StrEnum):
+    """Why a start is not offered, from strong to weak."""
+
+    HORIZON = "horizon"
+    NOTICE = "notice"
+    EMERGENCY = "emergency"
+    BLOCKED = "blocked"
+    BOOKED = "booked"
+    CAPACITY = "capacity"
+    HELD = "held"
+    CANCELLED = "cancelled"
+    OVERRIDE = "override"
+    OVERRIDE_WITHOUT_SLOTS = "override_without_slots"
+    CLOSURE = "closure"
+    MISSING_DAY = "missing_day"
+    NOT_EFFECTIVE = "not_effective"
+    RECURRENCE = "recurrence"
+    TOO_SHORT = "too_short"
+    OFF_GRID = "off_grid"
+    OUTSIDE_RULES = "outside_rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why time in `[start_at, end_at)` is not offered. Instants are in UTC; `text` is one line for people.
+
+    `starts` are the starts that are not offered for this reason; it is empty where the reason keeps a whole stretch
+    from having any. `cause_id` names the exception, closure or stored slot.
+    """
+
+    code: ReasonCode
+    start_at: datetime
+    end_at: datetime
+    text: str
+    starts: tuple[datetime, ...] = ()
+    rule_id: Id | None = None
+    cause_id: Id | None = None

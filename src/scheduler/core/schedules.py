@@ -1,0 +1,213 @@
+"""Schedules: what decides one doctor's slots at one facility.
+
+Owns: rule, exception, closure and schedule as values, validated at birth.
+Holds: A1, A2 (what a rule says), A4 (an override spans at most one wall-clock day), A6 (an exception's scope).
+Must not know: how windows or slots follow from them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from scheduler.core.checks import Checks
+from scheduler.core.errors import InvalidScheduleError, InvalidSpanError
+from scheduler.core.recurrence import recurrence
+from scheduler.core.slots import Id
+from scheduler.core.spans import Span
+from scheduler.core.zones import DAY, micros, wall_of, zone_of
+
+DAYS_OF_WEEK = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+
+
+class ExceptionType(StrEnum):
+    """What an availability exception does, from weak to strong (A3)."""
+
+    OVERRIDE = "override"
+    BLOCKED = "blocked"
+    EMERGENCY = "emergency"
+
+
+_CHECK = Checks(InvalidScheduleError)
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityRule:
+    """A weekly window of work in wall-clock time of the facility (A2).
+
+    `day_of_week` counts from 0 = Sunday. `end_time <= start_time` ends the window on the next day (T2). Effective
+    dates are both inclusive. `recurrence` is RFC 5545, anchored at `effective_from`.
+
+    Raises:
+        InvalidScheduleError: a part contradicts itself; the message names the rule and the part.
+        InvalidRecurrenceError: the recurrence cannot be read or never occurs.
+    """
+
+    id: Id
+    day_of_week: int
+    start_time: time
+    end_time: time
+    slot_duration: timedelta
+    slot_interval: timedelta | None = None
+    slot_alignment: timedelta | None = None
+    capacity: int = 1
+    service_offering_id: Id | None = None
+    effective_from: date | None = None
+    effective_until: date | None = None
+    recurrence: str | None = None
+    active: bool = True
+
+    def __post_init__(self) -> None:
+        _CHECK.id("rule id", self.id)
+        name = f"rule {self.id}"
+        if self.service_offering_id is not None:
+            _CHECK.id(f"{name}: service_offering_id", self.service_offering_id)
+        if type(self.day_of_week) is not int or self.day_of_week not in range(len(DAYS_OF_WEEK)):
+            raise InvalidScheduleError(f"{name}: day_of_week must be 0 (Sunday) to 6, not {self.day_of_week!r}")
+        for what, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
+            if not isinstance(clock, time) or clock.tzinfo is not None:
+                raise InvalidScheduleError(f"{name}: {what} must be a wall-clock time, not {clock!r}")
+        _CHECK.length(f"{name}: slot_duration", self.slot_duration)
+        for what, length in (("slot_interval", self.slot_interval), ("slot_alignment", self.slot_alignment)):
+            if length is not None:
+                _CHECK.length(f"{name}: {what}", length)
+        _CHECK.capacity(f"{name}: capacity", self.capacity)
+        effective = ("effective_from", "effective_until")
+        _CHECK.days_in_order(name, self.effective_from, self.effective_until, names=effective)
+        if self.recurrence is not None:
+            recurrence(self.recurrence, weekday=self.day_of_week, anchor=self.effective_from)
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityException:
+    """A stretch of time in which the rules do not hold (A3-A6). Instants are aware and kept in UTC.
+
+    Without `rule_id` it concerns all the doctor's rules at the facility. Only an override may carry its own slot
+    duration, interval and capacity.
+
+    Raises:
+        InvalidScheduleError: a part contradicts itself, or the span is naive, empty or reversed.
+    """
+
+    id: Id
+    type: ExceptionType
+    start_at: datetime
+    end_at: datetime
+    rule_id: Id | None = None
+    slot_duration: timedelta | None = None
+    slot_interval: timedelta | None = None
+    capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        _CHECK.id("exception id", self.id)
+        name = f"exception {self.id}"
+        if self.rule_id is not None:
+            _CHECK.id(f"{name}: rule_id", self.rule_id)
+        try:
+            object.__setattr__(self, "type", ExceptionType(self.type))
+        except ValueError:
+            kinds = ", ".join(ExceptionType)
+            raise InvalidScheduleError(f"{name}: type must be one of {kinds}, not {self.type!r}") from None
+        try:
+            span = Span(self.start_at, self.end_at)
+        except InvalidSpanError as error:
+            raise InvalidScheduleError(f"{name}: {error}") from None
+        object.__setattr__(self, "start_at", span.start)
+        object.__setattr__(self, "end_at", span.end)
+        for what, length in (("slot_duration", self.slot_duration), ("slot_interval", self.slot_interval)):
+            if length is not None:
+                _CHECK.length(f"{name}: {what}", length)
+        if self.capacity is not None:
+            _CHECK.capacity(f"{name}: capacity", self.capacity)
+        own = (self.slot_duration, self.slot_interval, self.capacity)
+        if self.type is not ExceptionType.OVERRIDE and any(value is not None for value in own):
+            raise InvalidScheduleError(f"{name}: only an override has slots of its own, {self.type} takes away")
+
+    def concerns(self, rule_id: Id | None) -> bool:
+        """Tell whether it is about this rule's slots (A6); `None` is a slot that no rule made."""
+        return self.rule_id is None or self.rule_id == rule_id
+
+    def overlaps(self, start_at: datetime, end_at: datetime) -> bool:
+        """Tell whether it shares an instant with `[start_at, end_at)`."""
+        return self.start_at < end_at and start_at < self.end_at
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """A local date on which the facility is closed, such as a public holiday."""
+
+    id: Id
+    day: date
+
+    def __post_init__(self) -> None:
+        _CHECK.id("closure id", self.id)
+        _CHECK.day(f"closure {self.id}: day", self.day)
+
+
+def _check_unique(what: str, ids: Iterable[Id]) -> None:
+    seen: set[Id] = set()
+    kinds: set[type] = set()
+    for value in ids:
+        if value in seen:
+            raise InvalidScheduleError(f"two {what}s have the id {value!r}")
+        seen.add(value)
+        kinds.add(type(value))
+    if len(kinds) > 1:
+        raise InvalidScheduleError(f"{what} ids are of several types; the lower one could not be told")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What decides one doctor's slots at one facility: zone, active rules, exceptions, closures (A1).
+
+    `zone` is an IANA zone or its name. The order of the parts changes nothing.
+
+    Raises:
+        InvalidScheduleError: duplicate ids, or an override longer than one day on the facility's clock.
+        WallClockError: an unknown zone.
+    """
+
+    doctor_id: Id
+    facility_id: Id
+    zone: ZoneInfo
+    rules: Sequence[AvailabilityRule] = ()
+    exceptions: Sequence[AvailabilityException] = ()
+    closures: Sequence[Closure] = ()
+
+    def __init__(  # the schedule has six parts
+        self,
+        doctor_id: Id,
+        facility_id: Id,
+        zone: ZoneInfo | str,
+        rules: Iterable[AvailabilityRule] = (),
+        exceptions: Iterable[AvailabilityException] = (),
+        closures: Iterable[Closure] = (),
+    ) -> None:
+        _CHECK.id("doctor_id", doctor_id)
+        _CHECK.id("facility_id", facility_id)
+        put = object.__setattr__
+        put(self, "doctor_id", doctor_id)
+        put(self, "facility_id", facility_id)
+        put(self, "zone", zone_of(zone))
+        put(self, "rules", tuple(rules))
+        put(self, "exceptions", tuple(exceptions))
+        put(self, "closures", tuple(closures))
+        _check_unique("rule", (rule.id for rule in self.rules))
+        _check_unique("exception", (exception.id for exception in self.exceptions))
+        _check_unique("closure", (closure.id for closure in self.closures))
+        offerings = {type(rule.service_offering_id) for rule in self.rules} - {type(None)}
+        if len(offerings) > 1:
+            raise InvalidScheduleError("service offering ids are of several types; slots could not be put in order")
+        for exception in self.exceptions:
+            if exception.type is ExceptionType.OVERRIDE:
+                self._check_override(exception)
+
+    def _check_override(self, override: AvailabilityException) -> None:
+        start, end = micros(override.start_at), micros(override.end_at)
+        if wall_of(self.zone, end) - wall_of(self.zone, start) > DAY or end - start > DAY + 2 * DAY // 24:
+            raise InvalidScheduleError(
+                f"exception {override.id}: an override spans at most one day on the clock of {self.zone.key}, "
+                f"this one runs from {override.start_at.astimezone(self.zone).isoformat()} "
+                f"to {override.end_at.astimezone(self.zone).isoformat()}"
+            )

@@ -1,0 +1,117 @@
+"""Spans of time and their set algebra.
+
+Owns: the half-open span of UTC instants, and union, intersection and difference of sets of spans.
+Holds: T1 (UTC, half-open; naive, empty and reversed are refused; touching spans share nothing).
+Must not know: wall clocks, zones, rules.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from scheduler.core.errors import InvalidSpanError
+
+
+def utc(instant: datetime, *, name: str = "instant") -> datetime:
+    """Return an aware instant in UTC.
+
+    Raises:
+        InvalidSpanError: the instant is not a datetime, is naive, or lies outside the years 1 to 9999 in UTC.
+    """
+    if not isinstance(instant, datetime):
+        raise InvalidSpanError(f"{name} must be a datetime, not {type(instant).__name__}")
+    if instant.tzinfo is UTC:
+        return instant
+    if instant.utcoffset() is None:
+        raise InvalidSpanError(f"{name} {instant.isoformat()} is naive: an instant needs a time zone")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise InvalidSpanError(f"{name} {instant.isoformat()} lies outside the years 1 to 9999 in UTC") from None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open stretch of time `[start, end)` between two instants, kept in UTC (T1).
+
+    Aware datetimes of any zone are taken and turned into UTC.
+
+    Raises:
+        InvalidSpanError: an end is naive, or the span is empty or reversed.
+
+    >>> from datetime import UTC, datetime
+    >>> nine, ten, eleven = (datetime(2027, 3, 1, hour, tzinfo=UTC) for hour in (9, 10, 11))
+    >>> Span(nine, ten).overlaps(Span(ten, eleven))
+    False
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", utc(self.start, name="start"))
+        object.__setattr__(self, "end", utc(self.end, name="end"))
+        if self.start >= self.end:
+            what = "empty" if self.start == self.end else "reversed"
+            raise InvalidSpanError(f"span {self.start.isoformat()} to {self.end.isoformat()} is {what}")
+
+    @property
+    def duration(self) -> timedelta:
+        """The real time between start and end."""
+        return self.end - self.start
+
+    def overlaps(self, other: Self) -> bool:
+        """Tell whether the two share an instant; touching spans do not."""
+        return self.start < other.end and other.start < self.end
+
+    def __contains__(self, instant: datetime) -> bool:
+        return self.start <= utc(instant) < self.end
+
+
+def union(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return the same instants as disjoint spans in order; touching spans become one."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.start <= joined[-1].end:
+            if span.end > joined[-1].end:
+                joined[-1] = Span(joined[-1].start, span.end)
+        else:
+            joined.append(span)
+    return tuple(joined)
+
+
+def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
+    """Return the instants that lie in both sets, as disjoint spans in order."""
+    left, right = union(first), union(second)
+    shared: list[Span] = []
+    i = j = 0
+    while i < len(left) and j < len(right):
+        start, end = max(left[i].start, right[j].start), min(left[i].end, right[j].end)
+        if start < end:
+            shared.append(Span(start, end))
+        if left[i].end < right[j].end:
+            i += 1
+        else:
+            j += 1
+    return tuple(shared)
+
+
+def difference(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
+    """Return the instants of the first set that are not in the second, as disjoint spans in order."""
+    taken = union(second)
+    left: list[Span] = []
+    j = 0
+    for span in union(first):
+        start = span.start
+        while j < len(taken) and taken[j].end <= start:
+            j += 1
+        k = j
+        while k < len(taken) and taken[k].start < span.end:
+            if start < taken[k].start:
+                left.append(Span(start, taken[k].start))
+            start = max(start, taken[k].end)
+            k += 1
+        if start < span.end:
+            left.append(Span(start, span.end))
+    return tuple(left)

@@ -1,0 +1,243 @@
+"""The timetable: which windows are open on a local day, and which gave way to what.
+
+Owns: from a schedule's rules, closures and overrides to the windows of one local day.
+Holds: T2, T3 (windows on the wall), A2, A3 (rules < closures < overrides), A4 (what an override yields), A6 (scope).
+Must not know: slots, blocks and emergencies (they take slots, not windows: `expansion`), spans of output.
+
+All times are microseconds since 2000-01-01T00:00Z, days are counted from 2000-01-01 (see `zones`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from scheduler.core.reasons import ReasonCode
+from scheduler.core.recurrence import recurrence
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.slots import Id, SlotKind, Stretch
+from scheduler.core.zones import (
+    DAY,
+    MICROSECOND,
+    day_lasts,
+    day_number,
+    instant_of,
+    micros,
+    next_aligned,
+    steady_offset,
+    wall_of,
+)
+
+_WEEKDAY_OF_DAY_0: Final = 6  # 2000-01-01 was a Saturday
+_FIRST_DAY, _LAST_DAY = -(10**9), 10**9
+
+
+class Window(NamedTuple):
+    """An open time `[start, end)` and the stretch of slots that it is cut into; none if they do not fit (S1)."""
+
+    start: int
+    end: int
+    slots: Stretch
+
+
+class GivenWay(NamedTuple):
+    """A window that a rule or override would have had, and why it has not."""
+
+    code: ReasonCode
+    window: Window
+    cause_id: Id | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A rule in whole numbers, with its window as it is on a day on which the clock does not change."""
+
+    rule: AvailabilityRule
+    opens: int
+    closes: int
+    duration: int
+    interval: int
+    alignment: int
+    kind: SlotKind
+    first_day: int
+    last_day: int
+    days: frozenset[int] | None
+    limited: bool
+    first: int
+    size: int
+
+    def effective_on(self, day: int) -> bool:
+        return self.first_day <= day <= self.last_day
+
+    def window_from(self, base: int) -> Window:
+        """Return the window of a day on which the clock does not change and that begins at `base`."""
+        stretch = _new(Stretch, (base + self.first, self.size, self.interval, self.duration, self.kind))
+        window: Window = _new(Window, (base + self.opens, base + self.closes, stretch))
+        return window
+
+    def window(self, zone: ZoneInfo, day: int, steady: int | None) -> Window:
+        """Return the rule's window that starts on a day; `steady` is the clock's offset if it does not change."""
+        midnight = day * DAY
+        if steady is not None:
+            return self.window_from(midnight - steady)
+        start = instant_of(zone, day, midnight + self.opens)
+        end = instant_of(zone, day, midnight + self.closes)
+        first = next_aligned(zone, day, start, self.alignment) if self.alignment else start
+        return Window(start, end, _grid(first, end, self.duration, self.interval, self.kind))
+
+
+# Windows are made by the million, and a named tuple's own constructor takes twice the time of this one.
+_new: Final[Callable[..., Any]] = tuple.__new__
+
+
+def _grid(first: int, end: int, duration: int, interval: int, kind: SlotKind) -> Stretch:
+    """Return the slots that start from `first` at equal intervals and end by `end` (S1)."""
+    return Stretch(first, max(0, (end - first - duration) // interval + 1), interval, duration, kind)
+
+
+def _length(length: timedelta) -> int:
+    return length // MICROSECOND
+
+
+def _clock(clock: time) -> int:
+    return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000 + clock.microsecond
+
+
+def _line(rule: AvailabilityRule, first_day: int, last_day: int) -> _Line:
+    opens, closes = _clock(rule.start_time), _clock(rule.end_time)
+    if closes <= opens:
+        closes += DAY
+    duration = _length(rule.slot_duration)
+    interval = duration if rule.slot_interval is None else _length(rule.slot_interval)
+    alignment = 0 if rule.slot_alignment is None else _length(rule.slot_alignment)
+    first = min(-(-opens // alignment) * alignment, DAY) if alignment else opens
+    kind = SlotKind(rule.service_offering_id, rule.capacity, rule.id)
+    days = None
+    if rule.recurrence is not None:
+        found = recurrence(rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from)
+        days = found.days(first_day, last_day)
+    return _Line(
+        rule=rule,
+        opens=opens,
+        closes=closes,
+        duration=duration,
+        interval=interval,
+        alignment=alignment,
+        kind=kind,
+        first_day=_FIRST_DAY if rule.effective_from is None else day_number(rule.effective_from),
+        last_day=_LAST_DAY if rule.effective_until is None else day_number(rule.effective_until),
+        days=days,
+        limited=days is not None or rule.effective_from is not None or rule.effective_until is not None,
+        first=first,
+        size=_grid(first, closes, duration, interval, kind).size,
+    )
+
+
+class Timetable:
+    """The windows of one schedule, day by day, for local days from `first` to `last` (day numbers, inclusive)."""
+
+    def __init__(self, schedule: Schedule, first: int, last: int) -> None:
+        self.zone = schedule.zone
+        active = sorted((rule for rule in schedule.rules if rule.active), key=lambda rule: rule.id)
+        self._by_id = {rule.id: _line(rule, first, last) for rule in active}
+        self._by_weekday: tuple[list[_Line], ...] = tuple([] for _ in range(7))
+        for line in self._by_id.values():
+            self._by_weekday[line.rule.day_of_week].append(line)
+        self._overrides: dict[int, list[AvailabilityException]] = {}
+        for exception in schedule.exceptions:
+            if exception.type is ExceptionType.OVERRIDE:
+                day = wall_of(self.zone, micros(exception.start_at)) // DAY
+                self._overrides.setdefault(day, []).append(exception)
+        self._closures: dict[int, Closure] = {}
+        for closure in sorted(schedule.closures, key=lambda closure: closure.id, reverse=True):
+            self._closures[day_number(closure.day)] = closure
+        self._special = self._overrides.keys() | self._closures.keys()
+        self._limited = {line.rule.day_of_week for line in self._by_id.values() if line.limited}
+
+    def windows(self, day: int) -> tuple[Sequence[Window], Sequence[GivenWay]]:
+        """Return the windows that start on a local day, and those that gave way, each in the order of the rules."""
+        weekday = (day + _WEEKDAY_OF_DAY_0) % 7
+        lines = self._by_weekday[weekday]
+        steady = steady_offset(self.zone, day)
+        if steady is not None and weekday not in self._limited and day not in self._special:
+            base = day * DAY - steady
+            return [line.window_from(base) for line in lines], ()
+        missing = not day_lasts(self.zone, day)
+        overrides = self._overrides.get(day, ())
+        open_windows: list[Window] = []
+        given_way: list[GivenWay] = []
+        for line in lines:
+            window = line.window(self.zone, day, steady)
+            gone = self._gives_way(line, day, overrides, missing=missing)
+            if gone is None:
+                open_windows.append(window)
+            else:
+                code, cause_id = gone
+                given_way.append(GivenWay(code, window, cause_id))
+        if overrides:
+            self._override(day, overrides, open_windows, given_way)
+        return open_windows, given_way
+
+    def _gives_way(
+        self, line: _Line, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
+    ) -> tuple[ReasonCode, Id | None] | None:
+        """Say to what a rule's window of a day gives way, the strongest first (A3), or None."""
+        if missing:
+            return ReasonCode.MISSING_DAY, None
+        if not line.effective_on(day):
+            return ReasonCode.NOT_EFFECTIVE, None
+        if line.days is not None and day not in line.days:
+            return ReasonCode.RECURRENCE, None
+        replaced_by = [one.id for one in overrides if one.rule_id is None or one.rule_id == line.rule.id]
+        if replaced_by:
+            return ReasonCode.OVERRIDE, replaced_by[0]
+        closure = self._closures.get(day)
+        return None if closure is None else (ReasonCode.CLOSURE, closure.id)
+
+    def _override(
+        self,
+        day: int,
+        overrides: Iterable[AvailabilityException],
+        open_windows: list[Window],
+        given_way: list[GivenWay],
+    ) -> None:
+        """Add what the overrides of a day yield: per rule and slot parameters, the union of their spans (A4)."""
+        effective = [line for line in self._by_id.values() if line.effective_on(day)]
+        usual = [line for line in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7] if line.effective_on(day)]
+        spans: dict[tuple[SlotKind, int, int], list[tuple[int, int]]] = {}
+        for override in overrides:
+            span = micros(override.start_at), micros(override.end_at)
+            if override.rule_id is None:
+                bases = usual or effective
+            else:
+                named = self._by_id.get(override.rule_id)
+                bases = [] if named is None else [named]
+            own = None if override.slot_duration is None else _length(override.slot_duration)
+            if not bases and own is None:
+                nothing = Stretch(span[0], 0, 0, 0, SlotKind(None, 0, override.rule_id))
+                given_way.append(GivenWay(ReasonCode.OVERRIDE_WITHOUT_SLOTS, Window(*span, nothing), override.id))
+            elif not bases and own is not None:
+                interval = own if override.slot_interval is None else _length(override.slot_interval)
+                spans.setdefault((SlotKind(None, override.capacity or 1, None), own, interval), []).append(span)
+            for base in bases:
+                duration = base.duration if own is None else own
+                interval = base.interval if own is None else own
+                if override.slot_interval is not None:
+                    interval = _length(override.slot_interval)
+                kind = base.kind._replace(capacity=override.capacity or base.kind.capacity)
+                spans.setdefault((kind, duration, interval), []).append(span)
+        for (kind, duration, interval), of_kind in spans.items():
+            for start, end in united(of_kind):
+                open_windows.append(Window(start, end, _grid(start, end, duration, interval, kind)))
+
+
+def united(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the union of spans in whole numbers; touching ones become one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined

@@ -1,0 +1,177 @@
+"""Walking: when each step of a visit takes place.
+
+Owns: the way from a workflow and one instant to steps with times, and their shift after a delay.
+Holds: W2 (steps tile the visit), W3 (skipping closes the gap), W4 (walking back), W5 (a delay shortens nothing).
+Must not know: who is free when, where a workflow comes from, wall clocks.
+
+A visit is a row of: wait, preparation, step; wait, preparation, step; and so on. Waits and preparation are its only
+holes, those of the first step included: they lie between the visit's start and that step.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from scheduler.core.errors import InvalidSpanError, InvalidWorkflowError
+from scheduler.core.lifecycle import StepStatus
+from scheduler.core.spans import utc
+from scheduler.core.workflows import TimedStep, Workflow, WorkflowStep
+
+_NO_TIME: Final = timedelta(0)
+
+
+def walk(
+    workflow: Workflow,
+    start_at: datetime,
+    *,
+    skip: Iterable[int] = (),
+    waits: Mapping[int, timedelta] | None = None,
+) -> tuple[TimedStep, ...]:
+    """Put the steps one after another from an aware instant on, in position order (W2, W3).
+
+    `skip` names positions to leave out, with their waits and preparation. `waits` maps a position to the wait before
+    that step, which comes before its preparation. The times are in UTC.
+
+    Raises:
+        InvalidWorkflowError: a position that the workflow lacks, a step that may not be skipped, nothing left to do,
+            or a wait that is negative, longer than the step allows, or before a step that is skipped.
+        InvalidSpanError: `start_at` is naive, or the visit leaves the calendar.
+
+    >>> from datetime import UTC, datetime
+    >>> from scheduler.core.workflows import StepTemplate
+    >>> quarter = StepTemplate(1, "check-up", default_duration=timedelta(minutes=15))
+    >>> steps = (WorkflowStep(1, quarter), WorkflowStep(2, quarter, duration=timedelta(minutes=30)))
+    >>> for timed in walk(Workflow(1, "visit", 7, steps), datetime(2027, 3, 1, 9, tzinfo=UTC)):
+    ...     print(timed.position, f"{timed.start_at:%H:%M}-{timed.end_at:%H:%M}")
+    1 09:00-09:15
+    2 09:15-09:45
+    """
+    return _timed(_row(workflow, skip, waits), utc(start_at, name="start_at"), point=_NO_TIME)
+
+
+def walk_back(
+    workflow: Workflow,
+    at: datetime,
+    *,
+    anchor: int | None = None,
+    skip: Iterable[int] = (),
+    waits: Mapping[int, timedelta] | None = None,
+) -> tuple[TimedStep, ...]:
+    """Put the steps such that the visit ends at an aware instant, or that the step at `anchor` starts there (W4).
+
+    Around an anchor the earlier steps end where its wait and preparation begin, and the later ones follow it. `skip`
+    and `waits` are as in `walk`; the times are in UTC.
+
+    Raises:
+        InvalidWorkflowError: as in `walk`; or the anchor is unknown or skipped.
+        InvalidSpanError: `at` is naive, or the visit leaves the calendar.
+    """
+    row = _row(workflow, skip, waits)
+    if anchor is None:
+        return _timed(row, utc(at, name="at"), point=row[-1].end)
+    for place in row:
+        if place.step.position == anchor:
+            return _timed(row, utc(at, name="at"), point=place.start)
+    raise InvalidWorkflowError(f"workflow {workflow.id}: the anchor {anchor!r} is not the position of a step to make")
+
+
+def retime(steps: Iterable[TimedStep], now: datetime) -> tuple[TimedStep, ...]:
+    """Move the steps of one visit that have not begun later, by just enough (W5); return all in position order.
+
+    - Only `scheduled` steps move, each as a whole: none gets earlier, shorter or longer. All others stay as they are.
+    - No step starts before `now`, nor before the step ahead of it has ended and its own preparation has passed.
+    - A step in progress ends at `now` at the earliest, and all that has not begun waits for it, also a step of a lower
+      position that was left for later. A completed step ended when it says; if that is still to come, it was completed
+      ahead of its plan.
+    - Cancelled steps, no-shows and steps completed ahead of their plan hold up nothing.
+    - A wait takes up the delay first, so that it shrinks; preparation is kept whole after a step that moved or has
+      begun. With nothing to catch up on, nothing moves.
+
+    `now` is an aware instant; the times are in UTC.
+
+    Raises:
+        InvalidWorkflowError: two steps at one position.
+        InvalidSpanError: `now` is naive, or the visit leaves the calendar.
+    """
+    now = utc(now, name="now")
+    visit = sorted(steps, key=lambda timed: timed.position)
+    for timed, following in pairwise(visit):
+        if timed.position == following.position:
+            raise InvalidWorkflowError(f"two steps of the visit are at position {timed.position}")
+    ends = (_end_of_begun(timed, now) for timed in visit)
+    free_at = max((end for end in ends if end is not None), default=None)
+    retimed: list[TimedStep] = []
+    for timed in visit:
+        if timed.status is not StepStatus.SCHEDULED:
+            retimed.append(timed)
+            continue
+        earliest = now if free_at is None else max(now, _after(free_at, timed.step.lead))
+        delay = max(earliest - timed.start_at, _NO_TIME)
+        free_at = _after(timed.end_at, delay)
+        retimed.append(replace(timed, start_at=_after(timed.start_at, delay), end_at=free_at))
+    return tuple(retimed)
+
+
+class _Place(NamedTuple):
+    """Where a step lies in its visit, counted from the visit's start."""
+
+    step: WorkflowStep
+    start: timedelta
+    end: timedelta
+
+
+def _row(workflow: Workflow, skip: Iterable[int], waits: Mapping[int, timedelta] | None) -> tuple[_Place, ...]:
+    skipped, allowed = frozenset(skip), waits or {}
+    _check_request(workflow, skipped, allowed)
+    row: list[_Place] = []
+    end = _NO_TIME
+    for step in workflow.steps:
+        if step.position not in skipped:
+            start = end + allowed.get(step.position, _NO_TIME) + step.lead
+            end = start + step.length
+            row.append(_Place(step, start, end))
+    if not row:
+        raise InvalidWorkflowError(f"workflow {workflow.id}: no step is left to make")
+    return tuple(row)
+
+
+def _check_request(workflow: Workflow, skipped: frozenset[int], waits: Mapping[int, timedelta]) -> None:
+    steps = {step.position: step for step in workflow.steps}
+    for position in (*skipped, *waits):
+        if position not in steps:
+            raise InvalidWorkflowError(f"workflow {workflow.id} has no step at position {position!r}")
+    for position in skipped:
+        step = steps[position]
+        if not step.can_be_skipped:
+            name = f"step {position} ({step.template.name})"
+            raise InvalidWorkflowError(f"workflow {workflow.id}: {name} may not be skipped")
+    for position, wait in waits.items():
+        name = f"workflow {workflow.id}: the wait before step {position}"
+        if position in skipped:
+            raise InvalidWorkflowError(f"{name} has no meaning: the step is skipped")
+        if not isinstance(wait, timedelta) or wait < _NO_TIME:
+            raise InvalidWorkflowError(f"{name} must be a timedelta of zero or more, not {wait!r}")
+        if wait > steps[position].max_wait:
+            raise InvalidWorkflowError(f"{name} is {wait}, the longest allowed is {steps[position].max_wait}")
+
+
+def _timed(row: Iterable[_Place], at: datetime, *, point: timedelta) -> tuple[TimedStep, ...]:
+    """Lay a row in time such that the point that lies this far from its start falls on an instant."""
+    return tuple(TimedStep(step, _after(at, start - point), _after(at, end - point)) for step, start, end in row)
+
+
+def _end_of_begun(timed: TimedStep, now: datetime) -> datetime | None:
+    if timed.status is StepStatus.IN_PROGRESS:
+        return max(timed.end_at, now)
+    if timed.status is StepStatus.COMPLETED and timed.end_at <= now:
+        return timed.end_at
+    return None  # also for a step completed ahead of its planned end, which nothing need wait for
+
+
+def _after(instant: datetime, length: timedelta) -> datetime:
+    try:
+        return instant + length
+    except OverflowError:
+        raise InvalidSpanError(f"a visit around {instant.isoformat()} leaves the years 1 to 9999") from None

@@ -1,0 +1,170 @@
+"""Workflows: which steps a visit is made of.
+
+Owns: step template, workflow step, workflow and a step with its times as values, validated at birth.
+Holds: W6 (an estimate that disagrees is reported), W7 (the resource and the place of each step).
+Must not know: how steps get their times (`walking`), for whom a workflow is (`insurance`), who is free.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from scheduler.core.checks import Checks
+from scheduler.core.errors import InvalidWorkflowError
+from scheduler.core.lifecycle import StepStatus
+from scheduler.core.slots import Id
+from scheduler.core.spans import Span
+
+_NO_TIME: Final = timedelta(0)
+
+
+_CHECK: Final = Checks(InvalidWorkflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class StepTemplate:
+    """A kind of step that workflows share, such as "blood sample".
+
+    Raises:
+        InvalidWorkflowError: a part cannot be; the message names it.
+    """
+
+    id: Id
+    name: str
+    default_duration: timedelta
+    requires_location: bool = True
+
+    def __post_init__(self) -> None:
+        _CHECK.id("step template id", self.id)
+        _CHECK.text(f"step template {self.id}: name", self.name)
+        _CHECK.length(f"step template {self.id}: default_duration", self.default_duration)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowStep:
+    """One step of a workflow: how long, by whom or what, and where (W7).
+
+    `duration` None means the template's. `preparation` counts only where `requires_preparation`. `max_wait` is the
+    longest that the patient may be kept waiting before the step.
+
+    Raises:
+        InvalidWorkflowError: a part cannot be; the message names the step and the part.
+    """
+
+    position: int
+    template: StepTemplate
+    duration: timedelta | None = None
+    location_type: str | None = None
+    requires_preparation: bool = False
+    can_be_skipped: bool = False
+    preparation: timedelta = _NO_TIME
+    max_wait: timedelta = _NO_TIME
+    resource_kind: str = "doctor"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.position, bool) or not isinstance(self.position, int) or self.position < 1:
+            raise InvalidWorkflowError(f"step position must be a whole number from 1, not {self.position!r}")
+        name = f"step {self.position}"
+        if self.duration is not None:
+            _CHECK.length(f"{name}: duration", self.duration)
+        if self.location_type is not None:
+            _CHECK.text(f"{name}: location_type", self.location_type)
+        _CHECK.allowance(f"{name}: preparation", self.preparation)
+        _CHECK.allowance(f"{name}: max_wait", self.max_wait)
+        _CHECK.text(f"{name}: resource_kind", self.resource_kind)
+
+    @property
+    def length(self) -> timedelta:
+        """How long the step takes: its own duration, else its template's."""
+        return self.template.default_duration if self.duration is None else self.duration
+
+    @property
+    def lead(self) -> timedelta:
+        """The preparation that has to lie before the step's start."""
+        return self.preparation if self.requires_preparation else _NO_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class TimedStep:
+    """A step of one visit with its times, `[start_at, end_at)`; instants are aware and kept in UTC.
+
+    Its preparation lies before `start_at` and is not part of it. Its length may differ from the workflow's when the
+    step really took longer.
+
+    Raises:
+        InvalidWorkflowError: the times are naive, empty or reversed, or there is no such status.
+    """
+
+    step: WorkflowStep
+    start_at: datetime
+    end_at: datetime
+    status: StepStatus = StepStatus.SCHEDULED
+
+    def __post_init__(self) -> None:
+        try:
+            span = Span(self.start_at, self.end_at)
+            object.__setattr__(self, "status", StepStatus(self.status))
+        except ValueError as error:  # InvalidSpanError is one
+            raise InvalidWorkflowError(f"step {self.position}: {error}") from None
+        object.__setattr__(self, "start_at", span.start)
+        object.__setattr__(self, "end_at", span.end)
+
+    @property
+    def position(self) -> int:
+        """Its place in the workflow."""
+        return self.step.position
+
+    @property
+    def resource_kind(self) -> str:
+        """The kind of resource that it needs: the doctor, a room, a nurse, a device (W7)."""
+        return self.step.resource_kind
+
+    @property
+    def location_type(self) -> str | None:
+        """The kind of place where it happens (W7); None where the workflow leaves it open."""
+        return self.step.location_type
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """The steps of a visit for one service offering, kept in position order, for one insurance plan or for any.
+
+    Raises:
+        InvalidWorkflowError: two steps at one position, an active workflow without a step, or a part that cannot be.
+    """
+
+    id: Id
+    name: str
+    service_offering_id: Id
+    steps: tuple[WorkflowStep, ...]
+    insurance_plan_id: Id | None = None
+    total_estimated: timedelta | None = None
+    active: bool = True
+
+    def __post_init__(self) -> None:
+        _CHECK.id("workflow id", self.id)
+        name = f"workflow {self.id}"
+        _CHECK.text(f"{name}: name", self.name)
+        _CHECK.id(f"{name}: service_offering_id", self.service_offering_id)
+        object.__setattr__(self, "steps", tuple(sorted(self.steps, key=lambda step: step.position)))
+        for step, following in pairwise(self.steps):
+            if step.position == following.position:
+                raise InvalidWorkflowError(f"{name}: two steps are at position {step.position}")
+        if self.active and not self.steps:
+            raise InvalidWorkflowError(f"{name}: it is active and has no step")
+        if self.insurance_plan_id is not None:
+            _CHECK.id(f"{name}: insurance_plan_id", self.insurance_plan_id)
+        if self.total_estimated is not None:
+            _CHECK.allowance(f"{name}: total_estimated", self.total_estimated)
+
+    @property
+    def estimate_error(self) -> timedelta | None:
+        """By how much the declared estimate exceeds the steps with their preparation (W6); below zero: falls short.
+
+        None where nothing is declared or the two agree. All steps count, waits do not. The estimate is never used.
+        """
+        if self.total_estimated is None:
+            return None
+        excess = self.total_estimated - sum((step.lead + step.length for step in self.steps), _NO_TIME)
+        return excess or None

@@ -1,0 +1,166 @@
+"""Wall clocks: the one way from wall-clock time to instant and back.
+
+Owns: zones by name, and the monotone map of T3. Times are whole microseconds since 2000-01-01T00:00 (PostgreSQL's
+own count): *instants* count in UTC, *walls* count what the clock on the facility's wall shows.
+Holds: T2 (IANA zones), T3 (monotone map, repeated and skipped wall times, missing days), T5 (no clock, no local zone).
+Must not know: rules, slots.
+
+Rests on a fact about the tz database, which a test checks against every zone: two offset changes of one zone are
+never less than five days apart. So a stretch whose ends have one offset has that offset throughout.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from scheduler.core.errors import WallClockError
+
+EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+EPOCH_DAY: Final = date(2000, 1, 1).toordinal()
+MICROSECOND: Final = timedelta(microseconds=1)
+DAY: Final = 86_400_000_000
+SECOND: Final = 1_000_000
+
+# A zone's clock may be a day off UTC; two days at each end of the calendar keep every conversion inside it.
+FIRST_INSTANT: Final = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // MICROSECOND
+LAST_INSTANT: Final = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // MICROSECOND
+
+
+@lru_cache(maxsize=1024)
+def _load(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+        TypeError,
+    ):  # ZoneInfoNotFoundError is a KeyError; "", "../x", a folder
+        raise WallClockError(f"unknown time zone {name!r}: an IANA name such as 'Europe/London' is needed") from None
+
+
+def zone_of(zone: ZoneInfo | str) -> ZoneInfo:
+    """Return the IANA zone of this name, or the zone itself.
+
+    Raises:
+        WallClockError: no such zone, or a zone without a name (it could not be stored).
+    """
+    if isinstance(zone, ZoneInfo):
+        if zone.key is None:
+            raise WallClockError("a time zone without an IANA name cannot be stored")
+        return zone
+    if not isinstance(zone, str):
+        raise WallClockError(f"a time zone is a name or a ZoneInfo, not {type(zone).__name__}")
+    return _load(zone)
+
+
+def micros(instant: datetime) -> int:
+    """Count the microseconds from 2000-01-01T00:00Z to an aware instant."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def instant(count: int) -> datetime:
+    """Return the UTC instant of a count of microseconds."""
+    return EPOCH + timedelta(microseconds=count)
+
+
+def check_inside(at: int, shown: object) -> None:
+    """Refuse a time so near the calendar's ends that its wall-clock time may have no date; `shown` names it.
+
+    Raises:
+        WallClockError: it lies before 0001-01-03 or after 9999-12-29.
+    """
+    if not FIRST_INSTANT <= at <= LAST_INSTANT:
+        raise WallClockError(f"{shown} leaves the calendar, which goes from 0001-01-03 to 9999-12-29")
+
+
+def day_number(day: date) -> int:
+    """Count the days from 2000-01-01 to a calendar day."""
+    return day.toordinal() - EPOCH_DAY
+
+
+def day_of(number: int) -> date:
+    """Return the calendar day of a count of days."""
+    return date.fromordinal(number + EPOCH_DAY)
+
+
+def offset_at(zone: ZoneInfo, at: int) -> int:
+    """Return how far the zone's clock is ahead of UTC at an instant (both in microseconds)."""
+    inside = min(max(at, FIRST_INSTANT), LAST_INSTANT)
+    ahead = instant(inside).astimezone(zone).utcoffset()
+    assert ahead is not None  # noqa: S101  # a ZoneInfo always has an offset
+    return ahead // MICROSECOND
+
+
+def wall_of(zone: ZoneInfo, at: int) -> int:
+    """Return what the clock on the wall shows at an instant."""
+    return at + offset_at(zone, at)
+
+
+@lru_cache(maxsize=1 << 16)
+def steady_offset(zone: ZoneInfo, day: int) -> int | None:
+    """Return the zone's offset if it holds for all of a local day and the next one, else None."""
+    before, after = offset_at(zone, (day - 1) * DAY), offset_at(zone, (day + 3) * DAY)
+    return before if before == after else None
+
+
+@lru_cache(maxsize=1 << 12)
+def _change(zone: ZoneInfo, day: int) -> tuple[int, int, int]:
+    """Return the one offset change near a day: its instant, the offset before it and the offset after."""
+    low, high = (day - 1) * DAY // SECOND, (day + 3) * DAY // SECOND
+    before, after = offset_at(zone, low * SECOND), offset_at(zone, high * SECOND)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if offset_at(zone, middle * SECOND) == before:
+            low = middle
+        else:
+            high = middle
+    return high * SECOND, before, after
+
+
+def instant_of(zone: ZoneInfo, day: int, wall: int) -> int:
+    """Return the instant at which the wall clock first shows `wall` or more (T3).
+
+    `day` is the number of a local day; `wall` lies within it or within the day after it. A repeated wall time is its
+    first occurrence, a skipped one the instant of the jump; so the map is monotone.
+    """
+    steady = steady_offset(zone, day)
+    if steady is not None:
+        return wall - steady
+    jump, before, after = _change(zone, day)
+    return wall - before if wall - before < jump else max(jump, wall - after)
+
+
+def day_bounds(zone: ZoneInfo, day: int) -> tuple[int, int]:
+    """Return the instants at which a local day begins and ends; equal for a day that the zone skipped."""
+    return instant_of(zone, day, day * DAY), instant_of(zone, day, (day + 1) * DAY)
+
+
+def day_lasts(zone: ZoneInfo, day: int) -> bool:
+    """Tell whether the zone has this local day at all; Pacific/Apia has no 2011-12-30."""
+    begin, end = day_bounds(zone, day)
+    return begin < end
+
+
+def next_aligned(zone: ZoneInfo, day: int, at: int, step: int) -> int:
+    """Return the first instant at or after `at` at which the time since the wall's midnight is a multiple of `step`.
+
+    `at` lies within the local day `day` or the day after it. Midnight itself is a multiple of every step (S1).
+    """
+
+    def after(start: int, offset: int) -> int:
+        wall = start + offset
+        midnight = wall - wall % DAY
+        return min(midnight - (midnight - wall) // step * step, midnight + DAY) - offset
+
+    steady = steady_offset(zone, day)
+    if steady is not None:
+        return after(at, steady)
+    jump, before, behind = _change(zone, day)
+    if at < jump:
+        found = after(at, before)
+        if found < jump:
+            return found
+        at = jump
+    return after(at, behind)

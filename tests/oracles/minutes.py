@@ -1,0 +1,212 @@
+"""Expansion minute by minute: the slow definition that the engine is checked against (S5).
+
+Owns: T2-T4, A1-A6, S1, S2 and S4 a second time, from first principles. It walks UTC one minute after another, asks
+zoneinfo what the wall shows, and takes every set of open time as a set of minutes. The one idea about clocks: a wall
+time is *reached* when the wall first shows it or more (T3), so a window holds the minutes at which its start has been
+reached and its end has not. Whole minutes only, and years from 1973 on (older offsets have seconds).
+Must not know: anything of `scheduler.core` but the value types.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import accumulate
+from re import sub
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr
+
+from oracles.minute_sets import MINUTE, instant_of, minute_of, minutes_of, runs
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
+from scheduler.core.slots import Id, Slot
+from scheduler.core.spans import Span
+
+ONE_DAY = timedelta(days=1)
+# A window begins at most two local days before its last minute, and local days are at most a day off UTC's.
+MARGIN = timedelta(days=3)
+LONG_AGO = date(1970, 1, 1)
+CODES = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
+
+
+class Walk(NamedTuple):
+    """What the wall shows at each minute, and the latest that it has shown until then."""
+
+    shown: dict[int, datetime]
+    reached: dict[int, datetime]
+
+
+class Kind(NamedTuple):
+    """What the slots of one window share."""
+
+    rule: AvailabilityRule | None
+    duration: timedelta
+    interval: timedelta
+    capacity: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """An unbroken row of open minutes, and the minute at which its grid begins (none: no slot fits)."""
+
+    minutes: list[int]
+    grid: int | None
+    kind: Kind
+
+
+@lru_cache(maxsize=32)
+def walk(zone: ZoneInfo, first: int, last: int) -> Walk:
+    """Look at the wall at every minute from `first` until before `last`."""
+    shown = {minute: instant_of(minute).astimezone(zone).replace(tzinfo=None, fold=0) for minute in range(first, last)}
+    return Walk(shown, dict(zip(shown, accumulate(shown.values(), max), strict=True)))
+
+
+@lru_cache(maxsize=4096)
+def recurs(text: str, weekday: int, anchor: date | None, day: date) -> bool:
+    """Tell whether a recurrence names a day, counting from its anchor."""
+    text = sub(r"(UNTIL=\d{8})T\d{6}Z?", r"\1", text)  # a recurrence chooses local days, not times
+    if "FREQ=WEEKLY" in text and "BYDAY" not in text:
+        text += f";BYDAY={CODES[weekday]}"
+    midnight = datetime.combine(day, time.min)
+    rule = rrulestr(text, dtstart=datetime.combine(anchor or LONG_AGO, time.min))
+    return bool(rule.between(midnight, midnight, inc=True))
+
+
+def effective(rule: AvailabilityRule, day: date) -> bool:
+    """Tell whether a rule is active and in force on a day."""
+    begun = rule.effective_from is None or rule.effective_from <= day
+    over = rule.effective_until is not None and rule.effective_until < day
+    return rule.active and begun and not over
+
+
+def works(rule: AvailabilityRule, day: date) -> bool:
+    """Tell whether a rule has a window on a local date, exceptions and closures left aside (A2)."""
+    if not effective(rule, day) or rule.day_of_week != day.isoweekday() % 7:
+        return False
+    text = rule.recurrence
+    return text is None or recurs(text, rule.day_of_week, rule.effective_from, day)
+
+
+def overrides_on(schedule: Schedule, day: date) -> list[AvailabilityException]:
+    """Return the overrides whose start lies on a date by the wall."""
+    return [
+        exception
+        for exception in schedule.exceptions
+        if exception.type is ExceptionType.OVERRIDE and exception.start_at.astimezone(schedule.zone).date() == day
+    ]
+
+
+def gives_way(rule: AvailabilityRule, overrides: list[AvailabilityException]) -> bool:
+    """Tell whether an override concerns a rule (A4, A6)."""
+    return any(override.rule_id in {None, rule.id} for override in overrides)
+
+
+def rule_windows(schedule: Schedule, seen: Walk, day: date) -> Iterator[Window]:
+    """Find the windows that the rules have on one local date."""
+    if day in {closure.day for closure in schedule.closures}:
+        return
+    overrides = overrides_on(schedule, day)
+    for rule in schedule.rules:
+        if not works(rule, day) or gives_way(rule, overrides):
+            continue
+        ends_next_day = rule.end_time <= rule.start_time
+        start = datetime.combine(day, rule.start_time)
+        end = datetime.combine(day + ONE_DAY if ends_next_day else day, rule.end_time)
+        minutes = [minute for minute, wall in seen.reached.items() if start <= wall < end]
+        step = rule.slot_alignment
+        grid = next(
+            (
+                minute
+                for minute in minutes
+                if step is None or not (seen.shown[minute] - datetime.combine(seen.shown[minute], time.min)) % step
+            ),
+            None,
+        )
+        kind = Kind(rule, rule.slot_duration, rule.slot_interval or rule.slot_duration, rule.capacity)
+        yield Window(minutes, grid, kind)
+
+
+def bases(schedule: Schedule, override: AvailabilityException, day: date) -> list[AvailabilityRule]:
+    """Return the rules from which an override takes what it does not say itself (A4)."""
+    if override.rule_id is not None:
+        return [rule for rule in schedule.rules if rule.active and rule.id == override.rule_id]
+    in_force = [rule for rule in schedule.rules if effective(rule, day)]
+    return [rule for rule in in_force if rule.day_of_week == day.isoweekday() % 7] or in_force
+
+
+def kinds(schedule: Schedule, override: AvailabilityException, day: date) -> Iterator[Kind]:
+    """Find what slots an override yields: one kind for each base rule, or one of its own (A4)."""
+    duration, interval = override.slot_duration, override.slot_interval or override.slot_duration
+    found = bases(schedule, override, day)
+    for rule in found:
+        yield Kind(
+            rule,
+            duration or rule.slot_duration,
+            interval or rule.slot_interval or rule.slot_duration,
+            override.capacity or rule.capacity,
+        )
+    if not found and duration is not None and interval is not None:
+        yield Kind(None, duration, interval, override.capacity or 1)
+
+
+def override_windows(schedule: Schedule, day: date) -> Iterator[Window]:
+    """Find the windows that the overrides of one local date open: their union for each kind of slot."""
+    opened: dict[Kind, set[int]] = {}
+    for override in overrides_on(schedule, day):
+        for kind in kinds(schedule, override, day):
+            opened.setdefault(kind, set()).update(minutes_of([Span(override.start_at, override.end_at)]))
+    for kind, minutes in opened.items():
+        for row in runs(minutes):
+            yield Window(row, row[0], kind)
+
+
+def slots_of(schedule: Schedule, window: Window) -> Iterator[Slot]:
+    """Lay slots on the grid of one window, and leave out those that an exception takes away (S1, A5, A6)."""
+    rule, duration, interval, capacity = window.kind
+    rule_id = rule.id if rule else None
+    taken = [
+        Span(exception.start_at, exception.end_at)
+        for exception in schedule.exceptions
+        if exception.type is not ExceptionType.OVERRIDE and exception.rule_id in {None, rule_id}
+    ]
+    length, step, open_minutes = duration // MINUTE, interval // MINUTE, set(window.minutes)
+    minute = window.grid
+    while minute in open_minutes:
+        span = Span(instant_of(minute), instant_of(minute + length))
+        if open_minutes.issuperset(range(minute, minute + length)) and not any(map(span.overlaps, taken)):
+            offering = rule.service_offering_id if rule else None
+            yield Slot(span.start, span.end, schedule.doctor_id, schedule.facility_id, offering, capacity, rule_id)
+        minute += step
+
+
+def rank(slot: Slot) -> tuple[bool, Id, int]:
+    """Return the place of a slot among those of one identity: the first of them wins (S2)."""
+    return slot.rule_id is None, slot.rule_id or 0, slot.capacity
+
+
+def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
+    """Return the slots that start within the span, in order."""
+    first, last = span.start - MARGIN, span.end + MARGIN
+    midnight = time(tzinfo=span.start.tzinfo)
+    seen = walk(
+        schedule.zone,
+        minute_of(datetime.combine(first, midnight)),
+        minute_of(datetime.combine(last, midnight)),
+    )
+    days = sorted({wall.date() for wall in seen.shown.values()})
+    windows: list[Window] = []
+    for day in days[1:-1]:  # the first and the last may have been seen in part
+        windows += rule_windows(schedule, seen, day)
+        windows += override_windows(schedule, day)
+    slots = [slot for window in windows for slot in slots_of(schedule, window) if slot.start_at in span]
+    unique = {slot.identity: slot for slot in sorted(slots, key=rank, reverse=True)}
+    return sorted(
+        unique.values(),
+        key=lambda slot: (
+            slot.start_at,
+            slot.end_at,
+            slot.service_offering_id is not None,
+            slot.service_offering_id or 0,
+        ),
+    )

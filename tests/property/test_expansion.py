@@ -1,0 +1,353 @@
+"""Expansion against its rules (T2-T5, A1-A6, S1-S5): one property a rule, and a minute-by-minute oracle for all."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from oracles.minutes import ONE_DAY, effective, expand_by_minutes, works
+from scheduler.core.expansion import expand
+from scheduler.core.schedules import (
+    AvailabilityException,
+    AvailabilityRule,
+    Closure,
+    ExceptionType,
+    Schedule,
+)
+from scheduler.core.slots import Slot
+from scheduler.core.spans import Span
+from strategies import (
+    MINUTE,
+    ODD_ZONES,
+    cases,
+    clock_times,
+    days,
+    exceptions,
+    lengths,
+    moments,
+    rules,
+    spans_near,
+    zones,
+)
+
+OVERRIDES = (ExceptionType.OVERRIDE,)
+TAKING = (ExceptionType.BLOCKED, ExceptionType.EMERGENCY)
+
+
+@st.composite
+def lone_rules(draw: st.DrawFn) -> tuple[AvailabilityRule, ZoneInfo, date, Span]:
+    """Draw one plain rule that works on a day, the day, and a span that holds all of its window."""
+    zone = draw(zones)
+    day = draw(days(zone))
+    rule = replace(draw(rules(day, plain=True)), day_of_week=day.isoweekday() % 7)
+    noon = datetime.combine(day, time(12), UTC)
+    return rule, zone, day, Span(noon - 2 * ONE_DAY, noon + 3 * ONE_DAY)
+
+
+def starts_on(slots: list[Slot], zone: ZoneInfo) -> set[date]:
+    """Return the local dates on which slots start."""
+    return {slot.start_at.astimezone(zone).date() for slot in slots}
+
+
+def taken(exceptions_: tuple[AvailabilityException, ...], slot: Slot) -> bool:
+    """Tell whether a blocked or emergency exception takes a slot away (A5, A6)."""
+    return any(
+        exception.type in TAKING
+        and exception.rule_id in {None, slot.rule_id}
+        and exception.start_at < slot.end_at
+        and slot.start_at < exception.end_at
+        for exception in exceptions_
+    )
+
+
+@pytest.mark.parametrize("key", ODD_ZONES)
+@given(st.data())
+def test_s5_expansion_agrees_with_the_minutes_in_every_odd_zone(key: str, data: st.DataObject) -> None:
+    schedule, span = data.draw(cases(ZoneInfo(key)))
+    assert list(expand(schedule, span)) == expand_by_minutes(schedule, span)
+
+
+@given(cases())
+def test_s5_expansion_agrees_with_the_minutes_in_any_zone(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    assert list(expand(schedule, span)) == expand_by_minutes(schedule, span)
+
+
+@given(lone_rules())
+def test_t2_a_night_window_is_its_evening_and_the_next_mornings_part(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span],
+) -> None:
+    rule, zone, _, span = where
+    night = replace(rule, slot_duration=MINUTE, slot_interval=None, end_time=min(rule.start_time, rule.end_time))
+    evening = replace(night, end_time=time(0))
+    morning = replace(night, id=2, day_of_week=(rule.day_of_week + 1) % 7, start_time=time(0))
+    parts = [evening, morning] if night.end_time > time(0) else [evening]
+    whole = expand(Schedule(7, 5, zone, [night]), span)
+    assume(whole)  # a zone that skipped the day has no window on it
+    assert [slot.start_at for slot in whole] == [slot.start_at for slot in expand(Schedule(7, 5, zone, parts), span)]
+
+
+@given(zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone))), st.lists(clock_times, min_size=3, max_size=3))
+def test_t3_windows_that_do_not_overlap_on_the_wall_do_not_overlap_in_utc(
+    where: tuple[ZoneInfo, date], clocks: list[time]
+) -> None:
+    zone, day = where
+    first, middle, last = sorted(clocks)
+    assume(first < middle < last)
+    weekday = day.isoweekday() % 7
+    early = AvailabilityRule(1, weekday, first, middle, MINUTE)
+    late = AvailabilityRule(2, weekday, middle, last, MINUTE)
+    noon = datetime.combine(day, time(12), UTC)
+    slots = list(expand(Schedule(7, 5, zone, [early, late]), Span(noon - 2 * ONE_DAY, noon + 2 * ONE_DAY)))
+    assert all(one.end_at <= next_one.start_at for one, next_one in pairwise(slots))
+    assert [slot.rule_id for slot in slots] == sorted(slot.rule_id or 0 for slot in slots)
+
+
+@given(cases(types=TAKING))
+def test_t4_a_slot_lasts_its_real_minutes_on_every_day(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    lasts = {rule.id: rule.slot_duration for rule in schedule.rules}
+    for slot in expand(schedule, span):
+        assert slot.rule_id is not None
+        assert slot.duration == lasts[slot.rule_id]
+
+
+@given(cases())
+def test_a1_slots_are_those_of_the_schedules_doctor_at_its_facility(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    another = Schedule("ada", "ward", schedule.zone, schedule.rules, schedule.exceptions, schedule.closures)
+    renamed = [slot._replace(doctor_id="ada", facility_id="ward") for slot in expand(schedule, span)]
+    assert list(expand(another, span)) == renamed
+
+
+@given(lone_rules(), st.data())
+def test_a2_dates_and_recurrence_narrow_a_rule(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span], data: st.DataObject
+) -> None:
+    rule, zone, day, span = where
+    wide = list(expand(Schedule(7, 5, zone, [rule]), span))
+    narrow = replace(
+        data.draw(rules(day)),
+        day_of_week=rule.day_of_week,
+        start_time=rule.start_time,
+        end_time=rule.end_time,
+        slot_duration=rule.slot_duration,
+        slot_interval=rule.slot_interval,
+        slot_alignment=None,
+        capacity=rule.capacity,
+        service_offering_id=rule.service_offering_id,
+    )
+    expected = wide if works(narrow, day) else []
+    assert list(expand(Schedule(7, 5, zone, [narrow]), span)) == expected
+
+
+@given(cases(), st.randoms(use_true_random=False))
+def test_a3_the_order_of_entry_changes_nothing(case: tuple[Schedule, Span], random: Random) -> None:
+    schedule, span = case
+    rules_, exceptions_, closures = list(schedule.rules), list(schedule.exceptions), list(schedule.closures)
+    random.shuffle(rules_)
+    random.shuffle(exceptions_)
+    random.shuffle(closures)
+    mixed = Schedule(schedule.doctor_id, schedule.facility_id, schedule.zone, rules_, exceptions_, closures)
+    assert expand(mixed, span) == expand(schedule, span)
+
+
+@given(lone_rules())
+def test_a3_a_closure_takes_the_windows_that_start_on_its_day_and_no_others(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span],
+) -> None:
+    rule, zone, day, span = where
+    daily = [replace(rule, id=number, day_of_week=number, service_offering_id=number) for number in range(7)]
+    left = [slot for slot in expand(Schedule(7, 5, zone, daily), span) if slot.rule_id != rule.day_of_week]
+    assert list(expand(Schedule(7, 5, zone, daily, (), [Closure(1, day)]), span)) == left
+
+
+@given(cases(types=OVERRIDES))
+def test_a3_an_override_opens_on_a_closed_day_as_on_any_other(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    override_days = {exception.start_at.astimezone(schedule.zone).date() for exception in schedule.exceptions}
+    everywhere = [replace(exception, rule_id=None) for exception in schedule.exceptions]
+    opened = Schedule(7, 5, schedule.zone, schedule.rules, everywhere)
+    closed = Schedule(7, 5, schedule.zone, schedule.rules, everywhere, map(Closure, range(9), override_days))
+    assert expand(closed, span) == expand(opened, span)
+
+
+@given(lone_rules(), st.data())
+def test_a4_an_override_replaces_the_windows_of_its_date(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span], data: st.DataObject
+) -> None:
+    rule, zone, day, span = where
+    override = data.draw(exceptions(day, zone, types=OVERRIDES))
+    override = replace(override, rule_id=None, slot_duration=None, slot_interval=None, capacity=None)
+    assume(override.start_at.astimezone(zone).date() == day)
+    length, step = rule.slot_duration, rule.slot_interval or rule.slot_duration
+    starts = [
+        override.start_at + number * step
+        for number in range(26 * 60)
+        if override.start_at + number * step + length <= override.end_at
+    ]
+    slots = expand(Schedule(7, 5, zone, [rule], [override]), span)
+    assert [slot.start_at for slot in slots] == [start for start in starts if start in span]
+    assert all(slot[2:] == (7, 5, rule.service_offering_id, rule.capacity, rule.id) for slot in slots)
+
+
+@given(cases(types=OVERRIDES), st.data())
+def test_a4_what_an_override_says_itself_holds_for_its_slots(case: tuple[Schedule, Span], data: st.DataObject) -> None:
+    schedule, span = case
+    length, step = data.draw(lengths), data.draw(lengths)
+    everywhere = [
+        replace(exception, rule_id=None, slot_duration=length, slot_interval=step, capacity=4)
+        for exception in schedule.exceptions
+    ]
+    shut = [Closure(number, span.start.date() + number * ONE_DAY) for number in range(-3, 6)]
+    for slot in expand(Schedule(7, 5, schedule.zone, schedule.rules, everywhere, shut), span):
+        assert (slot.duration, slot.capacity) == (length, 4)
+
+
+@given(cases(types=OVERRIDES))
+def test_a4_an_override_with_neither_rule_nor_duration_yields_no_slot(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    silent = [replace(exception, slot_duration=None) for exception in schedule.exceptions]
+    idle = [replace(rule, active=False) for rule in schedule.rules]
+    assert list(expand(Schedule(7, 5, schedule.zone, idle, silent), span)) == []
+
+
+@given(cases(types=OVERRIDES), st.data())
+def test_a5_what_is_blocked_takes_every_slot_that_it_overlaps_and_moves_none(
+    case: tuple[Schedule, Span], data: st.DataObject
+) -> None:
+    schedule, span = case
+    # One rule, with an offering, so that no slot hides behind another of the same identity (S2).
+    rule = [replace(rule, service_offering_id=1) for rule in schedule.rules[:1]]
+    near = span.start.date() + ONE_DAY
+    blocks = [data.draw(exceptions(near, schedule.zone, exception_id=number, types=TAKING)) for number in (50, 51)]
+    before = expand(Schedule(7, 5, schedule.zone, rule, schedule.exceptions, schedule.closures), span)
+    after = expand(Schedule(7, 5, schedule.zone, rule, [*schedule.exceptions, *blocks], schedule.closures), span)
+    assert list(after) == [slot for slot in before if not taken(tuple(blocks), slot)]
+
+
+@given(cases())
+def test_a5_no_slot_lies_in_time_that_somebody_blocked(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    assert not [slot for slot in expand(schedule, span) if taken(tuple(schedule.exceptions), slot)]
+
+
+@given(cases())
+def test_a5_blocked_and_emergency_take_the_same_slots(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    swap = {
+        ExceptionType.BLOCKED: ExceptionType.EMERGENCY,
+        ExceptionType.EMERGENCY: ExceptionType.BLOCKED,
+        ExceptionType.OVERRIDE: ExceptionType.OVERRIDE,
+    }
+    swapped = [replace(exception, type=swap[exception.type]) for exception in schedule.exceptions]
+    other = Schedule(7, 5, schedule.zone, schedule.rules, swapped, schedule.closures)
+    assert expand(other, span) == expand(schedule, span)
+
+
+@given(cases())
+def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    apart = [replace(rule, service_offering_id=rule.id) for rule in schedule.rules]  # no rule hides another (S2)
+    named = [replace(exception, rule_id=1) for exception in schedule.exceptions]
+    without = expand(Schedule(7, 5, schedule.zone, apart, (), schedule.closures), span)
+    with_named = expand(Schedule(7, 5, schedule.zone, apart, named, schedule.closures), span)
+    others = [slot for slot in with_named if slot.rule_id not in {1, None}]
+    assert others == [slot for slot in without if slot.rule_id != 1]
+
+
+@given(lone_rules(), st.one_of(st.none(), lengths))
+def test_s1_slots_start_in_steps_from_the_first_and_fill_the_window(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span], alignment: timedelta | None
+) -> None:
+    rule, zone, _, span = where
+    step = rule.slot_interval or rule.slot_duration
+    every_minute = replace(rule, slot_duration=MINUTE, slot_interval=MINUTE)
+    open_minutes = [slot.start_at for slot in expand(Schedule(7, 5, zone, [every_minute]), span)]
+    firsts = [
+        minute
+        for minute in open_minutes
+        if alignment is None
+        or (minute.astimezone(zone).hour * 60 + minute.astimezone(zone).minute) * MINUTE % alignment == timedelta(0)
+    ]
+    starts = [slot.start_at for slot in expand(Schedule(7, 5, zone, [replace(rule, slot_alignment=alignment)]), span)]
+    expected = []
+    if firsts:
+        end = open_minutes[-1] + MINUTE
+        steps = range((end - firsts[0]) // step + 1)
+        expected = [firsts[0] + k * step for k in steps if firsts[0] + k * step + rule.slot_duration <= end]
+    assert starts == expected
+
+
+@given(cases())
+def test_s2_an_identity_yields_one_slot(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    identities = [slot.identity for slot in expand(schedule, span)]
+    assert len(identities) == len(set(identities))
+
+
+@given(lone_rules(), st.integers(-3, 3))
+def test_s2_the_lower_rule_id_wins(where: tuple[AvailabilityRule, ZoneInfo, date, Span], other: int) -> None:
+    rule, zone, _, span = where
+    assume(other != rule.id)
+    twin = replace(rule, id=other, capacity=rule.capacity + 1)
+    winner = min(rule, twin, key=lambda one: int(str(one.id)))
+    assert expand(Schedule(7, 5, zone, [rule, twin]), span) == expand(Schedule(7, 5, zone, [winner]), span)
+
+
+@given(lone_rules(), lengths, st.integers(1, 30).map(lambda count: count * MINUTE))
+def test_s3_slots_may_overlap(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span], length: timedelta, step: timedelta
+) -> None:
+    rule, zone, _, span = where
+    long = replace(rule, slot_duration=length, slot_interval=step)
+    short = replace(rule, slot_duration=MINUTE, slot_interval=step)
+    end = {slot.end_at for slot in expand(Schedule(7, 5, zone, [replace(short, slot_interval=MINUTE)]), span)}
+    starts = [slot.start_at for slot in expand(Schedule(7, 5, zone, [short]), span)]
+    fitting = [start for start in starts if start + length <= max(end)]
+    assert [slot.start_at for slot in expand(Schedule(7, 5, zone, [long]), span)] == fitting
+
+
+@given(cases(), st.data())
+def test_s4_expansion_is_local(case: tuple[Schedule, Span], data: st.DataObject) -> None:
+    schedule, span = case
+    whole = list(expand(schedule, span))
+    slot_starts = st.sampled_from([slot.start_at for slot in whole] or [span.start])
+    middle = data.draw(st.one_of(slot_starts, moments(span.start.date() + ONE_DAY, schedule.zone)))
+    assume(span.start < middle < span.end)
+    halves = (Span(span.start, middle), Span(middle, span.end))
+    assert [slot for half in halves for slot in expand(schedule, half)] == whole
+
+
+@given(cases())
+def test_s4_slots_are_in_order_and_start_in_the_span(case: tuple[Schedule, Span]) -> None:
+    schedule, span = case
+    slots = list(expand(schedule, span))
+    assert slots == sorted(slots, key=lambda slot: (slot.start_at, slot.end_at, slot.service_offering_id or 0))
+    assert all(slot.start_at in span for slot in slots)
+
+
+@given(cases(), st.data())
+def test_s4_a_shorter_span_yields_a_part_of_the_same_slots(case: tuple[Schedule, Span], data: st.DataObject) -> None:
+    schedule, span = case
+    part = data.draw(spans_near(span.start.date() + ONE_DAY, schedule.zone))
+    shared = [slot for slot in expand(schedule, span) if slot.start_at in part]
+    assert [slot for slot in expand(schedule, part) if slot.start_at in span] == shared
+
+
+@given(zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone))))
+def test_the_oracle_finds_a_window_on_each_day_that_a_zone_has(where: tuple[ZoneInfo, date]) -> None:
+    """The oracle's own check: whole-day windows of every weekday cover all time, one slot a day."""
+    zone, day = where
+    daily = [AvailabilityRule(number, number, time(), time(), MINUTE, 240 * MINUTE) for number in range(7)]
+    noon = datetime.combine(day, time(12), UTC)
+    slots = expand_by_minutes(Schedule(7, 5, zone, daily), Span(noon, noon + 2 * ONE_DAY))
+    assert all(effective(rule, day) for rule in daily)
+    gaps = [late.start_at - early.start_at for early, late in pairwise(slots)]
+    assert max(gaps) <= 240 * MINUTE
+    assert starts_on(slots, zone)

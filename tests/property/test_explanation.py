@@ -1,0 +1,225 @@
+"""An explanation says neither more nor less than expansion decides (Q3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from scheduler.core.desk import Desk
+from scheduler.core.expansion import expand
+from scheduler.core.explanation import explain
+from scheduler.core.lifecycle import SlotStatus
+from scheduler.core.reasons import ReasonCode
+from scheduler.core.reconciliation import StoredSlot
+from scheduler.core.schedules import Schedule
+from scheduler.core.slots import Slot
+from scheduler.core.spans import Span
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+SEARCH = timedelta(days=4)
+NO_DESK = Desk()
+STRENGTH = list(ReasonCode)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A schedule, a local day on which it tends to have something to do, and a desk."""
+
+    schedule: Schedule
+    day: date
+    desk: Desk = NO_DESK
+
+
+@lru_cache(maxsize=256)
+def begin_of(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first minute at which the wall shows the day's midnight or more (T3)."""
+    midnight = datetime.combine(day, time())
+    at = midnight.replace(tzinfo=UTC) - 26 * 60 * MINUTE
+    while at.astimezone(zone).replace(tzinfo=None) < midnight:
+        at += MINUTE
+    return at
+
+
+def scheduled_on(schedule: Schedule, day: date) -> list[Slot]:
+    """Return what expansion yields for a local day, picked from the days around it."""
+    begin, end = begin_of(day, schedule.zone), begin_of(day + DAY, schedule.zone)
+    around = expand(schedule, Span(begin - 2 * DAY, end + 2 * DAY))
+    return [slot for slot in around if begin <= slot.start_at < end]
+
+
+def bare(schedule: Schedule) -> Schedule:
+    """Return the schedule with nothing to narrow its rules."""
+    rules = [
+        replace(rule, effective_from=None, effective_until=None, recurrence=None)
+        for rule in schedule.rules
+        if rule.active
+    ]
+    return replace(schedule, rules=rules, exceptions=(), closures=())
+
+
+def to_be_had(slot: Slot, desk: Desk) -> bool:
+    """Decide in the slowest way whether a slot that the schedule offers can be had."""
+    if desk.now is not None:
+        if slot.start_at < desk.now + desk.notice:
+            return False
+        if desk.horizon is not None and slot.start_at > desk.now + desk.horizon:
+            return False
+    for one in desk.stored:
+        booked = one.status == "booked" or one.booked_count > 0
+        held = one.status == "reserved" and (
+            desk.now is None or one.reserved_until is None or one.reserved_until > desk.now
+        )
+        if one.slot[:5] == slot[:5]:
+            full = one.status == "booked" or one.booked_count == one.slot.capacity
+            if full or held or one.status == "cancelled":
+                return False
+        elif (booked or held) and max(one.slot.start_at, slot.start_at) < min(one.slot.end_at, slot.end_at):
+            return False
+    return True
+
+
+def wanted(slots: Sequence[Slot], desk: Desk) -> list[Slot]:
+    return [slot for slot in slots if to_be_had(slot, desk)]
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Question:
+    zone = draw(strategies.zones)
+    near = draw(strategies.days(zone))
+    return Question(draw(strategies.schedules(near, zone)), near + draw(st.sampled_from((0, 0, -1, 1))) * DAY)
+
+
+@st.composite
+def questions_at_a_desk(draw: st.DrawFn) -> Question:
+    question = draw(questions())
+    begin = begin_of(question.day, question.schedule.zone)
+    now = draw(st.one_of(st.none(), st.integers(-2880, 2880).map(lambda count: begin + count * MINUTE)))
+    slots = expand(question.schedule, Span(begin - DAY, begin + 2 * DAY))
+    stored = []
+    for number in range(draw(st.integers(0, 4)) if slots else 0):
+        slot = draw(st.sampled_from(slots))._replace(capacity=draw(st.integers(1, 2)))
+        if draw(st.booleans()):  # one that only overlaps
+            slot = slot._replace(service_offering_id=9, start_at=slot.start_at - MINUTE)
+        status, booked_count = draw(st.sampled_from(SlotStatus)), draw(st.integers(0, slot.capacity))
+        until = draw(st.one_of(st.none(), st.integers(-60, 60).map(lambda count: (now or begin) + count * MINUTE)))
+        stored.append(StoredSlot(number, slot, status, booked_count, until))
+    notice = draw(st.integers(0, 1440)) * MINUTE
+    horizon = draw(st.one_of(st.none(), st.integers(0, 2880).map(lambda count: count * MINUTE)))
+    return replace(question, desk=Desk(stored, now, notice, horizon))
+
+
+@given(questions())
+def test_q3_every_start_of_the_rules_grids_that_is_not_offered_has_a_reason(question: Question) -> None:
+    schedule, day = question.schedule, question.day
+    offered = {slot.start_at for slot in scheduled_on(schedule, day)}
+    starts = {slot.start_at for slot in scheduled_on(bare(schedule), day)} - offered
+    assert starts <= {start for reason in explain(schedule, day) for start in reason.starts}
+
+
+@given(questions_at_a_desk())
+def test_q3_every_scheduled_start_that_the_desk_refuses_has_a_reason(question: Question) -> None:
+    slots = scheduled_on(question.schedule, question.day)
+    starts = {slot.start_at for slot in slots} - {slot.start_at for slot in wanted(slots, question.desk)}
+    explanation = explain(question.schedule, question.day, desk=question.desk)
+    assert starts <= {start for reason in explanation for start in reason.starts}
+
+
+@given(questions_at_a_desk())
+def test_q3_no_reason_is_given_against_a_start_that_is_offered(question: Question) -> None:
+    explanation = explain(question.schedule, question.day, desk=question.desk)
+    slots = wanted(scheduled_on(question.schedule, question.day), question.desk)
+    given = {start for reason in explanation for start in reason.starts}
+    assert given.isdisjoint(slot.start_at for slot in slots)
+
+
+@given(questions())
+def test_q3_offered_is_what_expansion_yields_for_the_local_day(question: Question) -> None:
+    assert list(explain(question.schedule, question.day).offered) == scheduled_on(question.schedule, question.day)
+
+
+@given(questions_at_a_desk())
+def test_q3_offered_is_what_expansion_yields_and_the_desk_can_give(question: Question) -> None:
+    explanation = explain(question.schedule, question.day, desk=question.desk)
+    assert list(explanation.offered) == wanted(scheduled_on(question.schedule, question.day), question.desk)
+
+
+@given(questions_at_a_desk(), st.integers(0, 1439), st.booleans())
+def test_q3_an_instant_has_no_reason_if_and_only_if_a_slot_starts_then(
+    question: Question, minute: int, at_a_start: bool
+) -> None:
+    begin = begin_of(question.day, question.schedule.zone)
+    slots = expand(question.schedule, Span(begin - 2 * DAY, begin + 3 * DAY))
+    at = slots[minute % len(slots)].start_at if at_a_start and slots else begin + minute * MINUTE
+    slots_then = wanted([slot for slot in slots if slot.start_at == at], question.desk)
+    explanation = explain(question.schedule, at, desk=question.desk)
+    assert list(explanation.offered) == slots_then
+    assert (len(explanation) == 0) is bool(slots_then)
+
+
+@given(questions_at_a_desk(), st.one_of(st.none(), st.integers(0, 1439)))
+def test_q3_nearest_is_the_nearest_slot_that_is_to_be_had(question: Question, minute: int | None) -> None:
+    begin = begin_of(question.day, question.schedule.zone)
+    at = begin if minute is None else begin + minute * MINUTE
+    explanation = explain(question.schedule, question.day if minute is None else at, desk=question.desk, search=SEARCH)
+    around = wanted(expand(question.schedule, Span(at - SEARCH, at + SEARCH + timedelta.resolution)), question.desk)
+    if minute is None:
+        here = [
+            slot for slot in around if begin <= slot.start_at < begin_of(question.day + DAY, question.schedule.zone)
+        ]
+        around = here[:1] or around
+    if explanation.nearest is None:
+        assert not around
+    else:
+        assert explanation.nearest in around
+        least = min(abs(slot.start_at - at) for slot in around)
+        tied = {slot.start_at for slot in around if abs(slot.start_at - at) == least}
+        assert explanation.nearest.start_at == max(tied)
+
+
+@given(questions_at_a_desk())
+def test_q3_reasons_come_by_time_and_then_from_strong_to_weak(question: Question) -> None:
+    explanation = explain(question.schedule, question.day, desk=question.desk)
+    order = [(reason.start_at, STRENGTH.index(reason.code)) for reason in explanation]
+    assert order == sorted(order)
+
+
+@given(questions_at_a_desk())
+def test_q3_a_reason_names_a_cause_of_its_kind(question: Question) -> None:
+    exceptions = {
+        kind: {one.id for one in question.schedule.exceptions if one.type.value == kind.value} for kind in STRENGTH
+    }
+    stored = {one.id for one in question.desk.stored}
+    causes = {
+        ReasonCode.EMERGENCY: exceptions[ReasonCode.EMERGENCY],
+        ReasonCode.BLOCKED: exceptions[ReasonCode.BLOCKED],
+        ReasonCode.OVERRIDE: exceptions[ReasonCode.OVERRIDE],
+        ReasonCode.OVERRIDE_WITHOUT_SLOTS: exceptions[ReasonCode.OVERRIDE],
+        ReasonCode.CLOSURE: {closure.id for closure in question.schedule.closures},
+        ReasonCode.BOOKED: stored,
+        ReasonCode.CAPACITY: stored,
+        ReasonCode.HELD: stored,
+        ReasonCode.CANCELLED: stored,
+    }
+    for reason in explain(question.schedule, question.day, desk=question.desk):
+        assert reason.cause_id in causes.get(reason.code, {None})
+
+
+@given(questions())
+def test_a3_the_order_of_the_schedules_parts_changes_no_explanation(question: Question) -> None:
+    schedule = question.schedule
+    back = replace(
+        schedule, rules=schedule.rules[::-1], exceptions=schedule.exceptions[::-1], closures=schedule.closures[::-1]
+    )
+    forth, backward = explain(schedule, question.day), explain(back, question.day)
+    said = [
+        {(one.code, one.start_at, one.end_at, one.starts, one.rule_id) for one in explanation}
+        for explanation in (forth, backward)
+    ]
+    assert said[0] == said[1]
+    assert forth.nearest == backward.nearest

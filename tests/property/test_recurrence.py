@@ -1,0 +1,76 @@
+"""Which days a recurrence names, against dateutil walked straight from the anchor (A2)."""
+
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+
+from dateutil.rrule import rrulestr
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from scheduler.core.errors import InvalidRecurrenceError
+from scheduler.core.recurrence import recurrence
+from scheduler.core.zones import day_number, day_of
+from strategies import WEEKDAY_CODES, recurrences
+
+ANCHORS = st.dates(date(2000, 1, 1), date(2030, 12, 31))
+LONG_AGO = date(1990, 1, 1)
+
+
+def midnight(day: date) -> datetime:
+    return datetime.combine(day, time())
+
+
+def walked(text: str, *, anchor: date, weekday: int, first: date, last: date) -> list[date]:
+    """Walk a recurrence from its anchor, day by day of its own, with no short cut."""
+    if "WEEKLY" in text and "BYDAY" not in text:
+        text += f";BYDAY={WEEKDAY_CODES[weekday]}"
+    rule = rrulestr(text, dtstart=midnight(anchor))
+    return [moment.date() for moment in rule.between(midnight(first), midnight(last), inc=True)]
+
+
+def named(text: str, *, anchor: date | None, weekday: int, first: date, last: date) -> list[date]:
+    """Return the days that the engine finds."""
+    read = None
+    with suppress(InvalidRecurrenceError):  # test_recurrence.py of the unit tests says which are refused
+        read = recurrence(text, weekday=weekday, anchor=anchor)
+    assume(read is not None)
+    assert read is not None
+    return [day_of(number) for number in sorted(read.days(day_number(first), day_number(last)))]
+
+
+@given(recurrences(anchored=True), ANCHORS, st.integers(0, 6), st.integers(-400, 9_000), st.integers(0, 400))
+@example("FREQ=WEEKLY;BYDAY=SU,MO;BYSETPOS=1", date(2000, 1, 1), 0, 8, 0)  # a week begun at its middle chose wrongly
+def test_a2_a_recurrence_counts_from_its_anchor(text: str, anchor: date, weekday: int, away: int, length: int) -> None:
+    first = anchor + timedelta(days=away)
+    last = first + timedelta(days=length)
+    assert named(text, anchor=anchor, weekday=weekday, first=first, last=last) == walked(
+        text, anchor=anchor, weekday=weekday, first=first, last=last
+    )
+
+
+@given(recurrences(anchored=False), ANCHORS, st.integers(0, 6), st.integers(0, 400))
+def test_a2_a_recurrence_without_an_anchor_has_always_been(text: str, first: date, weekday: int, length: int) -> None:
+    last = first + timedelta(days=length)
+    assert named(text, anchor=None, weekday=weekday, first=first, last=last) == walked(
+        text, anchor=LONG_AGO, weekday=weekday, first=first, last=last
+    )
+
+
+@given(recurrences(anchored=True), ANCHORS, st.integers(0, 6), st.integers(0, 3_000), st.integers(1, 60))
+def test_a2_days_do_not_depend_on_the_range_that_is_asked_for(
+    text: str, anchor: date, weekday: int, away: int, length: int
+) -> None:
+    first, last = anchor + timedelta(days=away), anchor + timedelta(days=away + length)
+    whole = named(text, anchor=anchor, weekday=weekday, first=first, last=last)
+    one_by_one = [
+        day
+        for number in range(day_number(first), day_number(last) + 1)
+        for day in named(text, anchor=anchor, weekday=weekday, first=day_of(number), last=day_of(number))
+    ]
+    assert whole == one_by_one
+
+
+@given(recurrences(anchored=True), ANCHORS, st.integers(0, 6), st.integers(0, 300))
+def test_a2_no_day_lies_before_the_anchor(text: str, anchor: date, weekday: int, before: int) -> None:
+    first, last = anchor - timedelta(days=before + 1), anchor - timedelta(days=1)
+    assert named(text, anchor=anchor, weekday=weekday, first=first, last=last) == []

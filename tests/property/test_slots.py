@@ -1,0 +1,144 @@
+"""The sequence of slots: as values, by index and as columns it is the same (S2, S4)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.core.slots import Slot, SlotIdentity, SlotKind, Slots, Stretch
+from strategies import ids
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+HOUR = 3_600_000_000
+CENTURY = 36_525 * 24 * HOUR
+lengths = st.one_of(st.sampled_from((HOUR, HOUR // 2, HOUR // 3)), st.integers(1, 24 * HOUR))
+kinds = st.builds(SlotKind, st.one_of(st.none(), st.integers(1, 3)), st.integers(1, 3), st.integers(1, 3))
+# Before 2000 too: a column's number is then negative.
+stretches = st.builds(Stretch, st.integers(-CENTURY, CENTURY), st.integers(1, 30), lengths, lengths, kinds)
+even = st.builds(lambda stretch: stretch._replace(duration=stretch.interval), stretches)
+several = st.lists(st.one_of(stretches, even), max_size=6)
+
+
+def one_by_one(some: list[Stretch]) -> list[Slot]:
+    """Make the slots of some stretches in the plain way."""
+    return [
+        Slot(
+            EPOCH + (stretch.first + number * stretch.interval) * MICROSECOND,
+            EPOCH + (stretch.first + number * stretch.interval + stretch.duration) * MICROSECOND,
+            7,
+            5,
+            *stretch.kind,
+        )
+        for stretch in some
+        for number in range(stretch.size)
+    ]
+
+
+@given(several)
+def test_slots_are_those_of_their_stretches_in_turn(some: list[Stretch]) -> None:
+    slots = Slots(7, 5, some)
+    assert list(slots) == one_by_one(some)
+    assert len(slots) == len(one_by_one(some))
+
+
+@given(several)
+def test_slots_are_made_in_utc_and_are_slots(some: list[Stretch]) -> None:
+    for slot in Slots(7, 5, some):
+        assert type(slot) is Slot
+        assert slot.start_at.tzinfo is slot.end_at.tzinfo is UTC
+
+
+@given(several, st.integers(-200, 200))
+def test_slots_are_indexed_like_a_list(some: list[Stretch], index: int) -> None:
+    slots, plain = Slots(7, 5, some), one_by_one(some)
+    if -len(plain) <= index < len(plain):
+        assert slots[index] == plain[index]
+    else:
+        with pytest.raises(IndexError):
+            slots[index]
+
+
+@given(several, st.slices(60))
+def test_slots_are_sliced_like_a_list(some: list[Stretch], part: slice) -> None:
+    assert Slots(7, 5, some)[part] == tuple(one_by_one(some)[part])
+
+
+@given(several)
+def test_slots_go_backwards_too(some: list[Stretch]) -> None:
+    assert list(reversed(Slots(7, 5, some))) == one_by_one(some)[::-1]
+
+
+@given(several)
+def test_slots_tell_whether_they_hold_a_slot(some: list[Stretch]) -> None:
+    slots = Slots(7, 5, some)
+    assert all(slot in slots for slot in one_by_one(some))
+    assert Slot(EPOCH, EPOCH, 7, 5) not in slots
+
+
+@given(several)
+def test_columns_are_the_same_slots(some: list[Stretch]) -> None:
+    slots = Slots(7, 5, some)
+    columns = slots.columns()
+    rows = zip(columns.start_at, columns.end_at, columns.kind, strict=True)
+    values = [
+        Slot(EPOCH + start * MICROSECOND, EPOCH + end * MICROSECOND, 7, 5, *columns.kinds[kind])
+        for start, end, kind in rows
+    ]
+    assert values == list(slots)
+    assert len(set(columns.kinds)) == len(columns.kinds)
+
+
+@given(several)
+def test_columns_have_the_types_that_they_name(some: list[Stretch]) -> None:
+    columns = Slots(7, 5, some).columns()
+    assert [column.typecode for column in columns[:3]] == ["q", "q", "i"]
+    assert set(columns.kinds) == {stretch.kind for stretch in some}
+
+
+@given(several, several)
+def test_slots_are_equal_where_their_slots_are(some: list[Stretch], others: list[Stretch]) -> None:
+    slots = Slots(7, 5, some)
+    assert slots == one_by_one(some)
+    assert slots == tuple(one_by_one(some))
+    assert (slots == Slots(7, 5, others)) is (one_by_one(some) == one_by_one(others))
+
+
+@given(stretches)
+def test_slots_are_equal_however_they_are_cut_into_stretches(stretch: Stretch) -> None:
+    cut = [stretch._replace(first=stretch.first + number * stretch.interval, size=1) for number in range(stretch.size)]
+    assert Slots(7, 5, [stretch]) == Slots(7, 5, cut)
+
+
+@given(stretches)
+def test_slots_of_another_doctor_are_others(stretch: Stretch) -> None:
+    assert Slots(7, 5, [stretch]) != Slots(8, 5, [stretch])
+
+
+def test_slots_are_equal_to_no_text_and_no_number() -> None:
+    slots = Slots(7, 5, [])
+    assert slots == []
+    assert slots != ""
+    assert slots != 0
+
+
+def test_slots_have_no_hash_like_a_list() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Slots(7, 5, []))
+
+
+def test_slots_tell_how_many_they_are_and_from_when_to_when() -> None:
+    some = Slots(7, 5, [Stretch(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1))])
+    assert repr(some) == "<Slots: 3 from 2000-01-01T00:00:00+00:00 to 2000-01-01T02:30:00+00:00>"
+    assert repr(Slots(7, 5, [])) == "<Slots: none>"
+
+
+@given(ids, ids, st.one_of(st.none(), ids), st.integers(1, 9))
+def test_s2_identity_is_doctor_facility_offering_start_and_end(
+    doctor: int, facility: int, offering: int | None, capacity: int
+) -> None:
+    end = EPOCH + HOUR * MICROSECOND
+    slot = Slot(EPOCH, end, doctor, facility, offering, capacity, rule_id=4)
+    assert slot.identity == SlotIdentity(EPOCH, end, doctor, facility, offering)
+    assert slot.duration == timedelta(hours=1)

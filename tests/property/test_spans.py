@@ -1,0 +1,107 @@
+"""Span algebra against sets of minutes (T1)."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracles.minute_sets import instant_of, minutes_of, runs, spans_of
+from scheduler.core.errors import InvalidSpanError
+from scheduler.core.spans import Span, difference, intersection, union, utc
+from strategies import spans, zones
+
+NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+some_spans = st.lists(spans(longest=300), max_size=8)
+
+
+def test_the_oracle_joins_neighbouring_minutes_only() -> None:
+    assert runs([3, 1, 2, 7, 8, 3]) == [[1, 2, 3], [7, 8]]
+    assert minutes_of([Span(instant_of(1), instant_of(4))]) == {1, 2, 3}
+    assert spans_of({1, 2, 7}) == (
+        Span(instant_of(1), instant_of(3)),
+        Span(instant_of(7), instant_of(8)),
+    )
+
+
+@given(some_spans)
+def test_t1_union_holds_the_minutes_of_any(some: list[Span]) -> None:
+    assert union(some) == spans_of(minutes_of(some))
+
+
+@given(some_spans, some_spans)
+def test_t1_intersection_holds_the_minutes_of_both(first: list[Span], second: list[Span]) -> None:
+    assert intersection(first, second) == spans_of(minutes_of(first) & minutes_of(second))
+
+
+@given(some_spans, some_spans)
+def test_t1_difference_holds_the_minutes_of_the_first_alone(first: list[Span], second: list[Span]) -> None:
+    assert difference(first, second) == spans_of(minutes_of(first) - minutes_of(second))
+
+
+@given(spans(longest=60), spans(longest=60))
+def test_t1_spans_overlap_where_they_share_a_minute(one: Span, other: Span) -> None:
+    assert one.overlaps(other) is bool(minutes_of([one]) & minutes_of([other]))
+
+
+@given(spans(longest=60), spans(longest=60))
+def test_t1_touching_spans_share_nothing(one: Span, other: Span) -> None:
+    after = Span(one.end, one.end + other.duration)
+    assert not one.overlaps(after)
+    assert not after.overlaps(one)
+    assert intersection([one], [after]) == ()
+    assert union([after, one]) == (Span(one.start, after.end),)
+
+
+@given(spans(), st.timedeltas(-HOUR, HOUR))
+def test_t1_a_span_holds_its_start_and_not_its_end(span: Span, away: timedelta) -> None:
+    assert span.start in span
+    assert span.end not in span
+    assert (span.start + away in span) is (timedelta(0) <= away < span.duration)
+
+
+@given(zones, st.datetimes(datetime(1973, 1, 1), datetime(2099, 1, 1)), st.integers(0, 1))
+def test_t1_a_span_keeps_utc_whatever_zone_it_was_given(zone: ZoneInfo, wall: datetime, fold: int) -> None:
+    start = wall.replace(tzinfo=zone, fold=fold)
+    span = Span(start, start.astimezone(UTC) + HOUR)
+    assert (span.start.tzinfo, span.start) == (UTC, start.astimezone(UTC))
+    assert span.duration == HOUR
+
+
+@given(some_spans)
+def test_spans_sort_by_start_then_end(some: list[Span]) -> None:
+    assert sorted(some) == sorted(some, key=lambda span: (span.start, span.end))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        (NINE.replace(tzinfo=None), NINE, "start 2027-03-01T09:00:00 is naive"),
+        (NINE, NINE.replace(tzinfo=None), "end 2027-03-01T09:00:00 is naive"),
+        (NINE, NINE, "is empty"),
+        (NINE + HOUR, NINE, "is reversed"),
+        (date(2027, 3, 1), NINE, "start must be a datetime, not date"),
+        (NINE, "2027-03-01T09:00Z", "end must be a datetime, not str"),
+        (datetime(1, 1, 1, tzinfo=timezone(HOUR)), NINE, "outside the years 1 to 9999"),
+        (NINE, datetime(9999, 12, 31, 23, 30, tzinfo=timezone(-HOUR)), "outside the years 1 to 9999"),
+    ],
+)
+def test_t1_a_span_that_is_no_stretch_of_time_is_refused(start: datetime, end: datetime, message: str) -> None:
+    with pytest.raises(InvalidSpanError, match=message):
+        Span(start, end)
+
+
+def test_t1_a_zone_that_tells_no_offset_leaves_a_datetime_naive() -> None:
+    class Silent(ZoneInfo):
+        def utcoffset(self, _: datetime | None, /) -> None:
+            return None
+
+    with pytest.raises(InvalidSpanError, match="naive"):
+        utc(NINE.replace(tzinfo=Silent("Europe/London")))
+
+
+def test_t1_a_naive_instant_is_in_no_span() -> None:
+    with pytest.raises(InvalidSpanError, match="naive"):
+        _ = NINE.replace(tzinfo=None) in Span(NINE, NINE + HOUR)

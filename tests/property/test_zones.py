@@ -1,0 +1,264 @@
+"""The one map between wall clock and instant (T2, T3), and the fact about the tz database on which it rests."""
+
+import re
+import struct
+from datetime import UTC, date, datetime, time, timedelta
+from importlib.resources import files
+from io import BytesIO
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from oracles.minute_sets import MINUTE, instant_of, minute_of
+from oracles.minutes import walk
+from scheduler.core import zones as engine
+from scheduler.core.errors import WallClockError
+from scheduler.core.zones import (
+    DAY,
+    check_inside,
+    day_bounds,
+    day_lasts,
+    day_number,
+    day_of,
+    micros,
+    next_aligned,
+    offset_at,
+    steady_offset,
+    wall_of,
+    zone_of,
+)
+from strategies import ALL_ZONES, days, zones
+
+ONE_DAY = timedelta(days=1)
+NAIVE_EPOCH = datetime(2000, 1, 1)
+zones_and_days = zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone)))
+
+
+def midnight_utc(day: date) -> datetime:
+    return datetime.combine(day, time(tzinfo=UTC))
+
+
+def wall(day: date, clock: time = time()) -> int:
+    return (datetime.combine(day, clock) - NAIVE_EPOCH) // timedelta(microseconds=1)
+
+
+def at(zone: ZoneInfo, day: date, clock: time = time()) -> datetime:
+    """Return the instant of a wall time as the engine has it."""
+    return engine.instant(engine.instant_of(zone, day_number(day), wall(day, clock)))
+
+
+@given(zones_and_days, st.integers(0, 2 * 1440))
+def test_t3_an_instant_is_the_first_minute_at_which_the_wall_shows_that_time_or_more(
+    where: tuple[ZoneInfo, date], minute: int
+) -> None:
+    zone, day = where
+    seen = walk(zone, minute_of(midnight_utc(day - 2 * ONE_DAY)), minute_of(midnight_utc(day + 4 * ONE_DAY)))
+    sought = datetime.combine(day, time()) + minute * MINUTE
+    first = next(instant_of(at) for at, reached in seen.reached.items() if reached >= sought)
+    found = engine.instant_of(zone, day_number(day), wall(day) + minute * (DAY // 1440))
+    assert engine.instant(found) == first
+
+
+@given(zones, st.dates(date(1840, 1, 1), date(2150, 1, 1)), st.integers(0, 2 * DAY), st.integers(1, 2 * DAY))
+def test_t3_the_wall_shows_less_before_an_instant_and_no_less_at_it(
+    zone: ZoneInfo, day: date, microsecond: int, earlier: int
+) -> None:
+    """This holds for the old offsets too, which have seconds."""
+    sought = wall(day) + microsecond
+    found = engine.instant_of(zone, day_number(day), sought)
+    assert wall_of(zone, found) >= sought
+    assert wall_of(zone, found - 1) < sought
+    assert wall_of(zone, found - earlier) < sought
+
+
+@given(zones_and_days, st.integers(0, 2 * DAY), st.integers(0, 2 * DAY))
+def test_t3_the_map_is_monotone(where: tuple[ZoneInfo, date], one: int, other: int) -> None:
+    zone, day = where
+    early, late = sorted((one, other))
+    assert engine.instant_of(zone, day_number(day), wall(day) + early) <= engine.instant_of(
+        zone, day_number(day), wall(day) + late
+    )
+
+
+@given(zones_and_days)
+def test_t3_a_day_is_the_same_seen_from_the_day_before(where: tuple[ZoneInfo, date]) -> None:
+    zone, day = where
+    assert day_bounds(zone, day_number(day - ONE_DAY))[1] == day_bounds(zone, day_number(day))[0]
+
+
+@given(zones_and_days)
+def test_t3_a_day_lasts_while_the_wall_has_reached_it_and_not_the_next(where: tuple[ZoneInfo, date]) -> None:
+    zone, day = where
+    seen = walk(zone, minute_of(midnight_utc(day - 2 * ONE_DAY)), minute_of(midnight_utc(day + 3 * ONE_DAY)))
+    in_day = sum(reached.date() == day for reached in seen.reached.values())
+    start, end = day_bounds(zone, day_number(day))
+    assert (end - start) * 1440 == in_day * DAY
+
+
+@given(zones_and_days)
+def test_t3_a_day_is_there_if_the_wall_ever_shows_it(where: tuple[ZoneInfo, date]) -> None:
+    zone, day = where
+    seen = walk(zone, minute_of(midnight_utc(day - 2 * ONE_DAY)), minute_of(midnight_utc(day + 3 * ONE_DAY)))
+    assert day_lasts(zone, day_number(day)) is any(shown.date() == day for shown in seen.shown.values())
+
+
+@given(zones_and_days, st.integers(0, 2 * 1440 - 1), st.one_of(st.sampled_from((5, 15, 60, 120)), st.integers(1, 3000)))
+def test_s1_an_aligned_start_is_the_first_minute_whose_wall_time_is_a_multiple(
+    where: tuple[ZoneInfo, date], minute: int, step: int
+) -> None:
+    zone, day = where
+    seen = walk(zone, minute_of(midnight_utc(day - 2 * ONE_DAY)), minute_of(midnight_utc(day + 6 * ONE_DAY)))
+    start = at(zone, day) + minute * MINUTE
+    assume(start <= at(zone, day + ONE_DAY, time(23, 59)))  # within the day or the day after it
+    first = next(
+        instant_of(later)
+        for later, shown in seen.shown.items()
+        if later >= minute_of(start) and (shown.hour * 60 + shown.minute) % step == 0
+    )
+    assert engine.instant(next_aligned(zone, day_number(day), micros(start), step * (DAY // 1440))) == first
+
+
+@given(zones_and_days, st.integers(0, DAY - 1))
+def test_t2_the_wall_is_what_the_zone_says_it_is(where: tuple[ZoneInfo, date], microsecond: int) -> None:
+    zone, day = where
+    moment = midnight_utc(day) + microsecond * timedelta(microseconds=1)
+    shown = moment.astimezone(zone).replace(tzinfo=None)
+    assert wall_of(zone, micros(moment)) == (shown - NAIVE_EPOCH) // timedelta(microseconds=1)
+
+
+@given(zones_and_days)
+def test_a_steady_offset_holds_from_the_days_start_to_the_next_days_end(where: tuple[ZoneInfo, date]) -> None:
+    zone, day = where
+    steady = steady_offset(zone, day_number(day))
+    start, _ = day_bounds(zone, day_number(day))
+    _, end = day_bounds(zone, day_number(day + ONE_DAY))
+    offsets = {offset_at(zone, moment) for moment in range(start, end, DAY // 48)}
+    if steady is not None:
+        assert offsets == {steady}
+    else:
+        around = range(start - 3 * DAY, end + 3 * DAY, DAY // 48)
+        assert len({offset_at(zone, moment) for moment in around}) == 2
+
+
+@given(st.dates())
+def test_day_numbers_count_from_2000(day: date) -> None:
+    assert day_of(day_number(day)) == day
+    assert day_number(day) * DAY == wall(day)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_instants_count_microseconds_from_2000(moment: datetime) -> None:
+    assert engine.instant(micros(moment)) == moment
+
+
+@pytest.mark.parametrize("key", ["Asia/Kathmandu", "America/New_York", "Etc/GMT+12", "Pacific/Kiritimati"])
+def test_an_offset_at_the_calendars_ends_is_that_of_the_last_day_that_fits(key: str) -> None:
+    first, last = micros(datetime.min.replace(tzinfo=UTC)), micros(datetime.max.replace(tzinfo=UTC))
+    assert offset_at(ZoneInfo(key), first) == offset_at(ZoneInfo(key), engine.FIRST_INSTANT)
+    assert offset_at(ZoneInfo(key), last) == offset_at(ZoneInfo(key), engine.LAST_INSTANT)
+
+
+@pytest.mark.parametrize("moment", [datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)])
+def test_the_calendars_last_days_that_fit_are_inside(moment: datetime) -> None:
+    check_inside(micros(moment), moment)
+
+
+@pytest.mark.parametrize("moment", [datetime(1, 1, 2, 23, 59, tzinfo=UTC), datetime(9999, 12, 29, 0, 0, 1, tzinfo=UTC)])
+def test_what_leaves_the_calendar_is_refused(moment: datetime) -> None:
+    with pytest.raises(WallClockError, match="leaves the calendar, which goes from 0001-01-03 to 9999-12-29"):
+        check_inside(micros(moment), moment)
+
+
+@pytest.mark.parametrize(
+    ("key", "day", "clock", "expected"),
+    [
+        # London 2027-03-28: 01:00 GMT becomes 02:00 BST.
+        ("Europe/London", date(2027, 3, 28), time(0, 59), "2027-03-28T00:59:00+00:00"),
+        ("Europe/London", date(2027, 3, 28), time(1, 30), "2027-03-28T01:00:00+00:00"),
+        ("Europe/London", date(2027, 3, 28), time(2, 0), "2027-03-28T01:00:00+00:00"),
+        # London 2027-10-31: 02:00 BST becomes 01:00 GMT.
+        ("Europe/London", date(2027, 10, 31), time(1, 30), "2027-10-31T00:30:00+00:00"),
+        ("Europe/London", date(2027, 10, 31), time(2, 0), "2027-10-31T02:00:00+00:00"),
+        # Apia had no 2011-12-30: all of it is the instant at which the 31st began.
+        ("Pacific/Apia", date(2011, 12, 30), time(12, 0), "2011-12-30T10:00:00+00:00"),
+        ("Pacific/Apia", date(2011, 12, 31), time(0, 0), "2011-12-30T10:00:00+00:00"),
+        # Juneau's clock went back a whole day on 1867-10-19 at 15:33:32 (the Alaska purchase, +15:02:19 to -8:57:41).
+        ("America/Juneau", date(1867, 10, 19), time(12, 0), "1867-10-18T20:57:41+00:00"),
+        ("America/Juneau", date(1867, 10, 19), time(16, 0), "1867-10-20T00:57:41+00:00"),
+    ],
+)
+def test_t3_known_wall_times(key: str, day: date, clock: time, expected: str) -> None:
+    assert at(ZoneInfo(key), day, clock).isoformat() == expected
+
+
+def test_t3_a_skipped_day_has_no_length() -> None:
+    start, end = day_bounds(ZoneInfo("Pacific/Apia"), day_number(date(2011, 12, 30)))
+    assert start == end
+
+
+def test_t2_a_zone_is_told_by_name_or_given() -> None:
+    assert zone_of("Europe/London").key == "Europe/London"
+    given_zone = ZoneInfo("Asia/Kathmandu")
+    assert zone_of(given_zone) is given_zone
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc/localtime", "Europe", "a\0b", "é"])
+def test_t2_an_unknown_zone_is_refused(name: str) -> None:
+    with pytest.raises(WallClockError, match="unknown time zone"):
+        zone_of(name)
+
+
+def test_t2_a_zone_without_a_name_is_refused() -> None:
+    nameless = ZoneInfo.from_file(BytesIO(tzif("Europe/London")))
+    with pytest.raises(WallClockError, match="without an IANA name"):
+        zone_of(nameless)
+
+
+def test_t2_a_zone_that_is_neither_name_nor_zone_is_refused() -> None:
+    with pytest.raises(WallClockError, match="not int"):
+        zone_of(5)  # type: ignore[arg-type]
+
+
+def tzif(key: str) -> bytes:
+    """Read a zone's file from the pinned tzdata package."""
+    return (files("tzdata") / "zoneinfo").joinpath(*key.split("/")).read_bytes()
+
+
+def offset_changes(raw: bytes) -> tuple[list[int], str]:
+    """Return the POSIX seconds of a zone's listed offset changes, and its rule for later years (RFC 8536)."""
+    header = struct.Struct(">4sc15x6l")
+    _, _, isut, isstd, leap, times, types, chars = header.unpack_from(raw)
+    second = header.size + times * 5 + types * 6 + chars + leap * 8 + isstd + isut
+    _, _, isut, isstd, leap, times, types, chars = header.unpack_from(raw, second)
+    at = second + header.size
+    moments = struct.unpack_from(f">{times}q", raw, at)
+    indices = struct.unpack_from(f">{times}B", raw, at + 8 * times)
+    offsets = [entry[0] for entry in struct.iter_unpack(">lBB", raw[at + 9 * times :][: 6 * types])]
+    before = [offsets[0], *(offsets[index] for index in indices)]
+    changes = [moment for moment, (old, new) in zip(moments, pairwise(before), strict=True) if old != new]
+    footer = raw[at + 9 * times + 6 * types + chars + 12 * leap + isstd + isut :]
+    return changes, footer.decode().strip()
+
+
+def months_apart(footer: str) -> int:
+    """Return the months between a yearly rule's two changes, the shorter way round; six if there are none."""
+    months = [int(month) for month in re.findall(r",M(\d+)\.", footer)]
+    assert len(months) == (2 if "," in footer else 0), footer
+    around = abs(months[0] - months[1]) if months else 6
+    return min(around, 12 - around)
+
+
+def test_no_zone_changes_its_offset_twice_within_five_days() -> None:
+    """Every zone of the pinned tz database: listed changes, the yearly rule after them, and the seam between."""
+    for key in ALL_ZONES:
+        raw = tzif(key)
+        changes, footer = offset_changes(raw)
+        assert all(late - early > 5 * 86_400 for early, late in pairwise(changes)), key
+        assert months_apart(footer) >= 2, key
+        if changes and "," in footer:
+            zone = ZoneInfo.from_file(BytesIO(raw))
+            seam = [datetime.fromtimestamp(changes[-1], UTC) + hours * timedelta(hours=1) for hours in range(5 * 24)]
+            assert len({moment.astimezone(zone).utcoffset() for moment in seam}) == 1, key

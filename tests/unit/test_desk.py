@@ -1,0 +1,160 @@
+"""What a desk objects to (S3, B2, Q2)."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from scheduler.core.desk import Desk
+from scheduler.core.errors import InvalidInputError, InvalidSpanError
+from scheduler.core.lifecycle import SlotStatus
+from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.reconciliation import StoredSlot
+from scheduler.core.slots import Id, Slot
+
+TWENTY = timedelta(minutes=20)
+MICROSECOND = timedelta(microseconds=1)
+NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
+SLOT = Slot(NINE, NINE + TWENTY, 7, 5, None, 2, 1)
+OTHER_OFFERING = SLOT._replace(service_offering_id=9)
+
+
+def stored(
+    slot: Slot, status: SlotStatus = SlotStatus.OPEN, booked_count: int = 0, *, until: datetime | None = None
+) -> StoredSlot:
+    return StoredSlot(4, slot, status, booked_count, until)
+
+
+def codes(desk: Desk) -> list[ReasonCode]:
+    return [reason.code for reason in desk.objections(SLOT)]
+
+
+def test_an_empty_desk_objects_to_nothing() -> None:
+    assert codes(Desk()) == []
+
+
+def test_an_objection_is_about_the_slot_and_names_what_causes_it() -> None:
+    (reason,) = Desk([stored(SLOT, SlotStatus.CANCELLED)]).objections(SLOT)
+    text = "slot 4 was cancelled by hand"
+    assert reason == Reason(ReasonCode.CANCELLED, NINE, NINE + TWENTY, text, (NINE,), rule_id=1, cause_id=4)
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (stored(SLOT), []),
+        (stored(SLOT, booked_count=1), []),
+        (stored(SLOT, booked_count=2), [ReasonCode.CAPACITY]),
+        (stored(SLOT, SlotStatus.BOOKED), [ReasonCode.CAPACITY]),
+        (stored(SLOT._replace(capacity=1), SlotStatus.BOOKED, 1), [ReasonCode.BOOKED]),
+        (stored(SLOT, SlotStatus.RESERVED), [ReasonCode.HELD]),
+        (stored(SLOT, SlotStatus.CANCELLED), [ReasonCode.CANCELLED]),
+    ],
+    ids=["open", "one of two", "two of two", "booked as a whole", "booked", "held", "cancelled"],
+)
+def test_what_people_did_with_the_slot_itself(one: StoredSlot, expected: list[ReasonCode]) -> None:
+    assert codes(Desk([one])) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (stored(OTHER_OFFERING), []),
+        (stored(OTHER_OFFERING, booked_count=1), [ReasonCode.BOOKED]),
+        (stored(OTHER_OFFERING, SlotStatus.BOOKED), [ReasonCode.BOOKED]),
+        (stored(OTHER_OFFERING, SlotStatus.RESERVED), [ReasonCode.HELD]),
+        (stored(OTHER_OFFERING, SlotStatus.CANCELLED), []),
+    ],
+    ids=["open", "one of two booked", "booked", "held", "cancelled"],
+)
+def test_s3_what_people_did_with_a_slot_that_overlaps_it(one: StoredSlot, expected: list[ReasonCode]) -> None:
+    assert codes(Desk([one])) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("facility_id", 6), ("service_offering_id", 9), ("end_at", NINE + 2 * TWENTY)]
+)
+def test_s3_a_booking_closes_the_slots_that_overlap_it_wherever_they_are(field: str, value: Id | datetime) -> None:
+    other = SLOT._replace(**{field: value})  # type: ignore[arg-type]
+    assert codes(Desk([stored(other, SlotStatus.BOOKED)])) == [ReasonCode.BOOKED]
+
+
+@pytest.mark.parametrize("away", [-TWENTY, TWENTY], ids=["before", "after"])
+def test_t1_a_booking_that_only_touches_closes_nothing(away: timedelta) -> None:
+    neighbour = SLOT._replace(start_at=SLOT.start_at + away, end_at=SLOT.end_at + away)
+    assert codes(Desk([stored(neighbour, SlotStatus.BOOKED)])) == []
+
+
+@pytest.mark.parametrize("away", [MICROSECOND - TWENTY, TWENTY - MICROSECOND], ids=["before", "after"])
+def test_s3_a_booking_that_shares_a_microsecond_closes_the_slot(away: timedelta) -> None:
+    neighbour = SLOT._replace(start_at=SLOT.start_at + away, end_at=SLOT.end_at + away)
+    assert codes(Desk([stored(neighbour, SlotStatus.BOOKED)])) == [ReasonCode.BOOKED]
+
+
+@pytest.mark.parametrize("slot", [SLOT, OTHER_OFFERING], ids=["itself", "overlapping"])
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [(NINE - 2 * TWENTY, [ReasonCode.HELD]), (NINE - TWENTY, []), (None, [ReasonCode.HELD])],
+    ids=["before its end", "at its end", "no clock"],
+)
+def test_b2_a_hold_ends_by_itself(slot: Slot, now: datetime | None, expected: list[ReasonCode]) -> None:
+    assert codes(Desk([stored(slot, SlotStatus.RESERVED, until=NINE - TWENTY)], now)) == expected
+
+
+@pytest.mark.parametrize(
+    ("until", "text"),
+    [
+        (None, "slot 4 is held until released"),
+        (NINE.astimezone(timezone(timedelta(hours=2))), "slot 4 is held until 2027-03-01T09:00:00+00:00"),
+    ],
+    ids=["without an end", "with an end"],
+)
+def test_b2_a_hold_tells_in_utc_until_when(until: datetime | None, text: str) -> None:
+    (reason,) = Desk([stored(SLOT, SlotStatus.RESERVED, until=until)]).objections(SLOT)
+    assert reason.text == text
+
+
+@pytest.mark.parametrize(
+    ("early", "expected"), [(TWENTY, []), (TWENTY - MICROSECOND, [ReasonCode.NOTICE])], ids=["enough", "too little"]
+)
+def test_q2_the_minimum_notice_is_counted_from_now(early: timedelta, expected: list[ReasonCode]) -> None:
+    assert codes(Desk(now=NINE - early, notice=TWENTY)) == expected
+
+
+def test_q2_what_has_begun_cannot_be_had_even_without_a_notice() -> None:
+    assert codes(Desk(now=NINE + MICROSECOND)) == [ReasonCode.NOTICE]
+
+
+@pytest.mark.parametrize(
+    ("early", "expected"), [(TWENTY, []), (TWENTY + MICROSECOND, [ReasonCode.HORIZON])], ids=["within", "beyond"]
+)
+def test_q2_the_booking_horizon_is_counted_from_now(early: timedelta, expected: list[ReasonCode]) -> None:
+    assert codes(Desk(now=NINE - early, horizon=TWENTY)) == expected
+
+
+def test_q2_without_a_clock_there_is_neither_notice_nor_horizon() -> None:
+    assert codes(Desk(notice=TWENTY, horizon=timedelta(0))) == []
+
+
+def test_q2_a_horizon_longer_than_the_calendar_objects_to_nothing() -> None:
+    assert codes(Desk(now=NINE, horizon=timedelta.max)) == []
+
+
+def test_every_objection_is_told() -> None:
+    desk = Desk([stored(SLOT, SlotStatus.CANCELLED), stored(OTHER_OFFERING, SlotStatus.BOOKED)], NINE, TWENTY)
+    assert codes(desk) == [ReasonCode.NOTICE, ReasonCode.CANCELLED, ReasonCode.BOOKED]
+
+
+def test_a_desk_may_be_given_what_can_be_read_once() -> None:
+    desk = Desk(iter([stored(SLOT, SlotStatus.CANCELLED)]))  # type: ignore[arg-type]
+    assert codes(desk) == codes(desk) == [ReasonCode.CANCELLED]
+
+
+def test_t1_a_naive_now_is_refused_at_construction() -> None:
+    with pytest.raises(InvalidSpanError, match="now 2027-03-01T09:00:00 is naive"):
+        Desk(now=NINE.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("field", ["notice", "horizon"])
+def test_a_negative_notice_or_horizon_is_refused(field: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"{field} must not be negative, not -1 day"):
+        Desk(**{field: timedelta(days=-1)})  # type: ignore[arg-type]

@@ -1,0 +1,285 @@
+"""An example for every reason, and what an explanation holds (Q3)."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from scheduler.core.desk import Desk
+from scheduler.core.errors import InvalidInputError, InvalidSpanError, WallClockError
+from scheduler.core.expansion import expand
+from scheduler.core.explanation import explain
+from scheduler.core.lifecycle import SlotStatus
+from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.reconciliation import StoredSlot
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.slots import Slot
+from scheduler.core.spans import Span
+
+TWENTY = timedelta(minutes=20)
+MONDAY = date(2027, 3, 1)
+NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
+TEN = datetime(2027, 3, 1, 10, tzinfo=UTC)
+MONDAYS = AvailabilityRule(1, 1, time(9), time(10), TWENTY)
+CLINIC = Schedule(7, 5, "Europe/London", [MONDAYS])
+NO_DESK = Desk()
+FIRST = Slot(NINE, NINE + TWENTY, 7, 5, None, 1, 1)
+
+
+def clinic(*exceptions: AvailabilityException, **fields: Any) -> Schedule:
+    return replace(CLINIC, rules=[replace(MONDAYS, **fields)], exceptions=exceptions)
+
+
+def exception(kind: ExceptionType, *, exception_id: int = 3, **fields: Any) -> AvailabilityException:
+    return AvailabilityException(exception_id, kind, fields.pop("start_at", NINE), fields.pop("end_at", TEN), **fields)
+
+
+def desk(status: SlotStatus, booked_count: int = 0, *, capacity: int = 1, **fields: Any) -> Desk:
+    return Desk([StoredSlot(4, FIRST._replace(capacity=capacity), status, booked_count, **fields)])
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question about an instant with one answer."""
+
+    text: str
+    schedule: Schedule = CLINIC
+    at: datetime = NINE
+    desk: Desk = NO_DESK
+    cause_id: int | None = None
+    rule_id: int | None = 1
+
+
+EXAMPLES = {
+    ReasonCode.HORIZON: Example(
+        "it starts after the booking horizon of 7 days, 0:00:00",
+        desk=Desk(now=NINE - timedelta(days=8), horizon=timedelta(days=7)),
+    ),
+    ReasonCode.NOTICE: Example(
+        "it starts within the minimum notice of 2:00:00",
+        desk=Desk(now=NINE - timedelta(hours=1), notice=timedelta(hours=2)),
+    ),
+    ReasonCode.EMERGENCY: Example(
+        "emergency exception 3 takes this time", clinic(exception(ExceptionType.EMERGENCY)), cause_id=3
+    ),
+    ReasonCode.BLOCKED: Example(
+        "blocked exception 3 takes this time", clinic(exception(ExceptionType.BLOCKED)), cause_id=3
+    ),
+    ReasonCode.BOOKED: Example("slot 4 is booked", desk=desk(SlotStatus.BOOKED, 1), cause_id=4),
+    ReasonCode.CAPACITY: Example(
+        "all 2 places are booked", clinic(capacity=2), desk=desk(SlotStatus.OPEN, 2, capacity=2), cause_id=4
+    ),
+    ReasonCode.HELD: Example(
+        "slot 4 is held until 2027-03-01T10:00:00+00:00",
+        desk=desk(SlotStatus.RESERVED, reserved_until=TEN),
+        cause_id=4,
+    ),
+    ReasonCode.CANCELLED: Example("slot 4 was cancelled by hand", desk=desk(SlotStatus.CANCELLED), cause_id=4),
+    ReasonCode.OVERRIDE: Example(
+        "override 3 replaces rule 1 on this day",
+        clinic(exception(ExceptionType.OVERRIDE, start_at=TEN, end_at=TEN + TWENTY)),
+        cause_id=3,
+    ),
+    ReasonCode.OVERRIDE_WITHOUT_SLOTS: Example(
+        "override 3 has neither a rule in force nor a slot duration of its own",
+        replace(CLINIC, rules=[], exceptions=[exception(ExceptionType.OVERRIDE)]),
+        cause_id=3,
+        rule_id=None,
+    ),
+    ReasonCode.CLOSURE: Example(
+        "the facility is closed on this day (closure 6)", replace(CLINIC, closures=[Closure(6, MONDAY)]), cause_id=6
+    ),
+    # The clocks of Apia went from Thursday 2011-12-29 to Saturday; Friday's night window would reach into Saturday.
+    ReasonCode.MISSING_DAY: Example(
+        "the clocks of Pacific/Apia left this day out",
+        replace(clinic(day_of_week=5, start_time=time(22), end_time=time(6)), zone=ZoneInfo("Pacific/Apia")),
+        datetime(2011, 12, 30, 10, tzinfo=UTC),
+    ),
+    ReasonCode.NOT_EFFECTIVE: Example(
+        "rule 1 is not in force on this day", clinic(effective_until=MONDAY - timedelta(days=1))
+    ),
+    ReasonCode.RECURRENCE: Example(
+        "the recurrence of rule 1 leaves this day out", clinic(recurrence="FREQ=MONTHLY;BYDAY=2MO")
+    ),
+    ReasonCode.TOO_SHORT: Example("the open time is shorter than one slot of 0:20:00", clinic(end_time=time(9, 10))),
+    ReasonCode.OFF_GRID: Example(
+        "it lies in an open time, but no slot starts then", at=NINE + timedelta(minutes=5), rule_id=None
+    ),
+    ReasonCode.OUTSIDE_RULES: Example("no rule opens this time", at=TEN, rule_id=None),
+}
+
+
+def test_q3_every_reason_has_an_example() -> None:
+    assert list(EXAMPLES) == list(ReasonCode)
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_q3_an_instant_that_is_not_offered_has_its_reason(code: ReasonCode) -> None:
+    example = EXAMPLES[code]
+    explanation = explain(example.schedule, example.at, desk=example.desk)
+    assert [(one.code, one.text, one.cause_id, one.rule_id) for one in explanation] == [
+        (code, example.text, example.cause_id, example.rule_id)
+    ]
+
+
+@pytest.mark.parametrize("code", [code for code in EXAMPLES if code is not ReasonCode.OFF_GRID])
+def test_q3_a_day_has_the_reason_too(code: ReasonCode) -> None:
+    """But for an instant off the grid: no slot starts then, and a day is asked for its starts."""
+    example = EXAMPLES[code]
+    day = example.at.astimezone(example.schedule.zone).date()
+    assert code in explain(example.schedule, day, desk=example.desk).codes
+
+
+def test_q3_a_day_names_the_starts_that_each_reason_takes_once() -> None:
+    block = exception(ExceptionType.BLOCKED, start_at=NINE + TWENTY)
+    explanation = explain(clinic(block), MONDAY)
+    starts = (NINE + TWENTY, NINE + 2 * TWENTY)
+    text = "blocked exception 3 takes this time"
+    midnight, next_midnight = datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC)
+    assert explanation[:] == (
+        Reason(ReasonCode.OUTSIDE_RULES, midnight, NINE, "no rule opens this time"),
+        Reason(ReasonCode.BLOCKED, starts[0], TEN, text, starts, rule_id=1, cause_id=3),
+        Reason(ReasonCode.OUTSIDE_RULES, TEN, next_midnight, "no rule opens this time"),
+    )
+
+
+def test_q3_the_codes_are_told_once_from_strong_to_weak() -> None:
+    one, two = (
+        exception(kind, exception_id=number)
+        for number, kind in enumerate((ExceptionType.BLOCKED, ExceptionType.EMERGENCY))
+    )
+    codes = explain(clinic(one, two), MONDAY).codes
+    assert codes == (ReasonCode.EMERGENCY, ReasonCode.BLOCKED, ReasonCode.OUTSIDE_RULES)
+
+
+def test_a3_the_stronger_exception_is_named_first() -> None:
+    both = [exception(kind, exception_id=number) for number, kind in enumerate(ExceptionType) if kind != "override"]
+    for exceptions in (both, both[::-1]):
+        assert [reason.cause_id for reason in explain(clinic(*exceptions), NINE)] == [2, 1]
+
+
+def test_s2_a_slot_that_two_rules_yield_is_offered_once() -> None:
+    twins = replace(CLINIC, rules=[MONDAYS, replace(MONDAYS, id=2)])
+    assert [slot.rule_id for slot in explain(twins, MONDAY).offered] == [1, 1, 1]
+
+
+def test_s2_a_slot_that_one_of_two_rules_still_yields_has_no_reason() -> None:
+    block = exception(ExceptionType.BLOCKED, rule_id=1)
+    twins = replace(CLINIC, rules=[MONDAYS, replace(MONDAYS, id=2)], exceptions=[block])
+    assert explain(twins, MONDAY).codes == (ReasonCode.OUTSIDE_RULES,)
+
+
+def test_s3_a_start_at_which_another_service_is_offered_has_no_reason() -> None:
+    scans = replace(MONDAYS, id=2, service_offering_id=9, slot_duration=timedelta(minutes=60))
+    both = replace(CLINIC, rules=[MONDAYS, scans], exceptions=[exception(ExceptionType.BLOCKED, rule_id=2)])
+    assert not explain(both, NINE)
+    assert explain(both, MONDAY).codes == (ReasonCode.OUTSIDE_RULES,)
+
+
+def test_a4_a_start_that_an_override_yields_too_is_not_told_as_replaced() -> None:
+    """What keeps it from being had is the booking alone."""
+    replaced = clinic(exception(ExceptionType.OVERRIDE))
+    explanation = explain(replaced, NINE, desk=desk(SlotStatus.BOOKED, 1))
+    assert [reason.code for reason in explanation] == [ReasonCode.BOOKED]
+
+
+def test_t3_a_missing_day_has_one_reason_and_no_length() -> None:
+    explanation = explain(replace(CLINIC, zone=ZoneInfo("Pacific/Apia")), date(2011, 12, 30))
+    assert [reason.code for reason in explanation] == [ReasonCode.MISSING_DAY]
+    assert explanation.start_at == explanation.end_at
+
+
+def test_t3_a_rule_of_a_missing_day_is_named_with_its_reason() -> None:
+    fridays = replace(clinic(day_of_week=5), zone=ZoneInfo("Pacific/Apia"))
+    (reason,) = explain(fridays, date(2011, 12, 30))
+    assert (reason.code, reason.rule_id) == (ReasonCode.MISSING_DAY, 1)
+
+
+def test_t3_a_window_that_the_clocks_jumped_over_is_told_as_too_short() -> None:
+    skipped = clinic(day_of_week=0, start_time=time(1, 0), end_time=time(2, 0))
+    jump = datetime(2027, 3, 28, 1, tzinfo=UTC)
+    too_short = [one for one in explain(skipped, date(2027, 3, 28)) if one.code is ReasonCode.TOO_SHORT]
+    assert [(one.start_at, one.end_at) for one in too_short] == [(jump, jump)]
+
+
+def test_t2_a_night_window_of_the_evening_before_counts_for_the_day_into_which_it_reaches() -> None:
+    nights = clinic(day_of_week=0, start_time=time(22), end_time=time(6))
+    offered = explain(nights, MONDAY).offered
+    assert (offered[0].start_at.hour, offered[-1].end_at.hour, len(offered)) == (0, 6, 18)
+
+
+def test_t3_an_instant_of_an_hour_that_the_clocks_sent_back_into_the_day_before_is_explained() -> None:
+    """St. John's went from 00:01 back to 23:01 on 2010-11-07; the day's window had begun at the first midnight."""
+    sundays = replace(clinic(day_of_week=0, start_time=time(0), end_time=time(6)), zone=ZoneInfo("America/St_Johns"))
+    repeated = datetime(2010, 11, 7, 2, 50, tzinfo=UTC)
+    assert repeated in [slot.start_at for slot in explain(sundays, date(2010, 11, 7)).offered]
+    assert not explain(sundays, repeated)
+
+
+def test_q3_a_day_is_told_in_the_zone_of_the_facility() -> None:
+    explanation = explain(replace(CLINIC, zone=ZoneInfo("Asia/Kathmandu")), MONDAY)
+    assert explanation.start_at == datetime(2027, 2, 28, 18, 15, tzinfo=UTC)
+    assert explanation.end_at == datetime(2027, 3, 1, 18, 15, tzinfo=UTC)
+
+
+def test_q3_the_nearest_slot_of_a_day_with_slots_is_its_first() -> None:
+    assert explain(CLINIC, MONDAY).nearest == FIRST
+
+
+def test_q3_of_two_equally_near_slots_the_later_is_the_nearest() -> None:
+    explanation = explain(CLINIC, NINE + TWENTY / 2)
+    assert explanation.nearest is not None
+    assert explanation.nearest.start_at == NINE + TWENTY
+
+
+def test_q3_of_two_slots_with_one_start_the_first_in_order_is_the_nearest() -> None:
+    both = replace(CLINIC, rules=[MONDAYS, replace(MONDAYS, id=2, service_offering_id=9)])
+    assert explain(both, NINE - TWENTY).nearest == expand(both, Span(NINE, TEN))[0]
+
+
+@pytest.mark.parametrize(
+    ("at", "search", "found"),
+    [
+        (NINE - TWENTY, TWENTY, True),
+        (NINE - TWENTY, TWENTY - timedelta.resolution, False),
+        (NINE + 3 * TWENTY, TWENTY, True),
+        (NINE + 3 * TWENTY, TWENTY - timedelta.resolution, False),
+        (NINE - TWENTY, timedelta(0), False),
+    ],
+)
+def test_q3_the_nearest_slot_is_looked_for_as_far_as_asked(at: datetime, search: timedelta, *, found: bool) -> None:
+    assert (explain(CLINIC, at, search=search).nearest is not None) is found
+
+
+def test_q3_the_nearest_slot_is_one_that_the_desk_can_give() -> None:
+    explanation = explain(CLINIC, NINE, desk=desk(SlotStatus.BOOKED, 1))
+    assert explanation.nearest is not None
+    assert explanation.nearest.start_at == NINE + TWENTY
+
+
+def test_q3_the_search_ends_where_the_calendar_ends() -> None:
+    assert explain(Schedule(7, 5, "UTC"), date(1, 1, 4)).nearest is None
+
+
+def test_a_negative_search_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="search must not be negative, not -1 day"):
+        explain(CLINIC, NINE, search=timedelta(days=-1))
+
+
+def test_t1_a_naive_instant_is_refused() -> None:
+    with pytest.raises(InvalidSpanError, match="is naive"):
+        explain(CLINIC, datetime(2027, 3, 1, 9))
+
+
+@pytest.mark.parametrize("at", [date(1, 1, 1), date(9999, 12, 31), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_a_time_at_the_ends_of_the_calendar_is_refused(at: date | datetime) -> None:
+    with pytest.raises(WallClockError, match="leaves the calendar"):
+        explain(CLINIC, at)
+
+
+def test_an_explanation_is_the_sequence_of_its_reasons() -> None:
+    explanation = explain(CLINIC, TEN)
+    assert explanation[0] == explanation[-1] == next(iter(explanation))
+    assert len(explanation) == 1

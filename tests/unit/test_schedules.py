@@ -1,0 +1,214 @@
+"""Rules, exceptions, closures and schedules that cannot be are refused where they are made (A1, A2, A4-A6)."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from scheduler.core.errors import InvalidRecurrenceError, InvalidScheduleError, WallClockError
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+
+HALF = timedelta(minutes=30)
+HOUR = timedelta(hours=1)
+RULE = AvailabilityRule(1, 1, time(9), time(12), HALF)
+NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
+BLOCK = AvailabilityException(1, ExceptionType.BLOCKED, NINE, NINE + HOUR)
+OVERRIDE = AvailabilityException(1, ExceptionType.OVERRIDE, NINE, NINE + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"id": None}, "rule id must be an int, a str or a UUID, not None"),
+        ({"id": True}, "rule id must be an int, a str or a UUID, not True"),
+        ({"id": 1.0}, "rule id must be an int, a str or a UUID, not 1.0"),
+        ({"service_offering_id": 2.5}, "rule 1: service_offering_id must be an int"),
+        ({"day_of_week": 7}, "rule 1: day_of_week must be 0 (Sunday) to 6, not 7"),
+        ({"day_of_week": -1}, "rule 1: day_of_week must be 0 (Sunday) to 6, not -1"),
+        ({"day_of_week": True}, "rule 1: day_of_week must be 0 (Sunday) to 6, not True"),
+        ({"day_of_week": 1.0}, "rule 1: day_of_week must be 0 (Sunday) to 6, not 1.0"),
+        ({"day_of_week": "MO"}, "rule 1: day_of_week must be 0 (Sunday) to 6, not 'MO'"),
+        ({"start_time": "09:00"}, "rule 1: start_time must be a wall-clock time, not '09:00'"),
+        ({"end_time": time(9, tzinfo=UTC)}, "rule 1: end_time must be a wall-clock time"),
+        ({"slot_duration": None}, "rule 1: slot_duration must be a timedelta longer than zero, not None"),
+        ({"slot_duration": timedelta(0)}, "rule 1: slot_duration must be a timedelta longer than zero"),
+        ({"slot_duration": 30}, "rule 1: slot_duration must be a timedelta longer than zero, not 30"),
+        ({"slot_interval": -HALF}, "rule 1: slot_interval must be a timedelta longer than zero"),
+        ({"slot_alignment": timedelta(0)}, "rule 1: slot_alignment must be a timedelta longer than zero"),
+        ({"capacity": 0}, "rule 1: capacity must be a whole number from 1, not 0"),
+        ({"capacity": True}, "rule 1: capacity must be a whole number from 1, not True"),
+        ({"capacity": 1.5}, "rule 1: capacity must be a whole number from 1, not 1.5"),
+        ({"effective_from": NINE}, "rule 1: effective_from must be a date"),
+        ({"effective_until": "2027-03-01"}, "rule 1: effective_until must be a date, not '2027-03-01'"),
+        (
+            {"effective_from": date(2027, 3, 2), "effective_until": date(2027, 3, 1)},
+            "rule 1: effective_until 2027-03-01 is before effective_from 2027-03-02",
+        ),
+    ],
+)
+def test_a2_a_rule_that_contradicts_itself_is_refused(part: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidScheduleError) as refused:
+        replace(RULE, **part)
+    assert message in str(refused.value)
+
+
+def test_a2_a_recurrence_is_read_when_the_rule_is_made() -> None:
+    with pytest.raises(InvalidRecurrenceError, match="BYHOUR"):
+        replace(RULE, recurrence="FREQ=DAILY;BYHOUR=9")
+
+
+def test_a2_a_rule_may_be_in_force_for_a_single_day() -> None:
+    day = date(2027, 3, 1)
+    assert replace(RULE, effective_from=day, effective_until=day).effective_until == day
+
+
+@pytest.mark.parametrize("value", [1, "a", UUID(int=1)])
+def test_a1_ids_are_numbers_texts_or_uuids(value: int | str | UUID) -> None:
+    rule = replace(RULE, id=value, service_offering_id=value)
+    assert Schedule(value, value, "UTC", [rule], [replace(BLOCK, id=value, rule_id=value)]).doctor_id == value
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"id": None}, "exception id must be an int, a str or a UUID, not None"),
+        ({"rule_id": 1.5}, "exception 1: rule_id must be an int, a str or a UUID, not 1.5"),
+        ({"type": "holiday"}, "exception 1: type must be one of override, blocked, emergency, not 'holiday'"),
+        ({"start_at": datetime(2027, 3, 1, 9)}, "exception 1: start 2027-03-01T09:00:00 is naive"),
+        ({"end_at": NINE}, "is empty"),
+        ({"end_at": NINE - HOUR}, "is reversed"),
+        ({"slot_duration": timedelta(0)}, "exception 1: slot_duration must be a timedelta longer than zero"),
+        ({"slot_interval": 5}, "exception 1: slot_interval must be a timedelta longer than zero, not 5"),
+        ({"capacity": 0}, "exception 1: capacity must be a whole number from 1, not 0"),
+    ],
+)
+def test_a4_an_exception_that_contradicts_itself_is_refused(part: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidScheduleError) as refused:
+        replace(OVERRIDE, **part)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [ExceptionType.BLOCKED, ExceptionType.EMERGENCY])
+@pytest.mark.parametrize("part", [{"slot_duration": HALF}, {"slot_interval": HALF}, {"capacity": 2}])
+def test_a5_what_takes_away_has_no_slots_of_its_own(kind: ExceptionType, part: dict[str, Any]) -> None:
+    with pytest.raises(InvalidScheduleError, match=f"only an override has slots of its own, {kind} takes away"):
+        replace(BLOCK, type=kind, **part)
+
+
+def test_t1_an_exception_keeps_utc_and_takes_its_type_by_name() -> None:
+    london = ZoneInfo("Europe/London")
+    start, end = datetime(2027, 7, 1, 9, tzinfo=london), datetime(2027, 7, 1, 10, tzinfo=london)
+    given = AvailabilityException(1, "emergency", start, end)  # type: ignore[arg-type]  # as a row of a table says it
+    assert given.type is ExceptionType.EMERGENCY
+    assert (given.start_at.isoformat(), given.end_at.isoformat()) == (
+        "2027-07-01T08:00:00+00:00",
+        "2027-07-01T09:00:00+00:00",
+    )
+
+
+@pytest.mark.parametrize(("named", "asked", "answer"), [(None, 1, True), (1, 1, True), (1, 2, False), (1, None, False)])
+def test_a6_an_exception_concerns_the_rule_that_it_names_or_all(named: int | None, asked: int, answer: bool) -> None:
+    assert replace(BLOCK, rule_id=named).concerns(asked) is answer
+
+
+@pytest.mark.parametrize(("away", "answer"), [(-1, False), (-0.5, True), (0, True), (0.5, True), (1, False)])
+def test_a5_an_exception_that_only_touches_does_not_overlap(away: float, answer: bool) -> None:
+    start = NINE + away * HOUR
+    assert BLOCK.overlaps(start, start + HOUR) is answer
+
+
+@pytest.mark.parametrize(
+    ("closure_id", "day", "message"),
+    [
+        (None, date(2027, 3, 1), "closure id must be an int, a str or a UUID, not None"),
+        (1, None, "closure 1: day must be a date, not None"),
+        (1, NINE, "closure 1: day must be a date"),
+    ],
+)
+def test_a3_a_closure_without_an_id_or_a_day_is_refused(closure_id: Any, day: Any, message: str) -> None:
+    with pytest.raises(InvalidScheduleError, match=message):
+        Closure(closure_id, day)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"doctor_id": None}, "doctor_id must be an int, a str or a UUID, not None"),
+        ({"facility_id": False}, "facility_id must be an int, a str or a UUID, not False"),
+        ({"rules": [RULE, RULE]}, "two rules have the id 1"),
+        ({"exceptions": [BLOCK, OVERRIDE]}, "two exceptions have the id 1"),
+        ({"closures": [Closure(3, NINE.date())] * 2}, "two closures have the id 3"),
+        ({"rules": [RULE, replace(RULE, id="b")]}, "rule ids are of several types"),
+        (
+            {"rules": [replace(RULE, service_offering_id=1), replace(RULE, id=2, service_offering_id="b")]},
+            "service offering ids are of several types",
+        ),
+    ],
+)
+def test_a1_a_schedule_that_contradicts_itself_is_refused(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidScheduleError, match=message):
+        Schedule(**{"doctor_id": 7, "facility_id": 5, "zone": "Europe/London", **parts})
+
+
+def test_a1_a_rule_without_an_offering_goes_with_rules_of_one() -> None:
+    rules = [RULE, replace(RULE, id=2, service_offering_id="b")]
+    assert len(Schedule(7, 5, "Europe/London", rules).rules) == 2
+
+
+def test_a1_a_schedule_in_no_known_zone_is_refused() -> None:
+    with pytest.raises(WallClockError, match="unknown time zone 'Europe/Londn'"):
+        Schedule(7, 5, "Europe/Londn")
+
+
+def test_a1_a_schedule_takes_any_iterable_and_keeps_tuples() -> None:
+    schedule = Schedule(7, 5, "UTC", iter([RULE]), iter([BLOCK]), iter([Closure(1, NINE.date())]))
+    assert (schedule.rules, schedule.exceptions) == ((RULE,), (BLOCK,))
+    assert schedule.closures == (Closure(1, NINE.date()),)
+    assert hash(schedule) == hash(replace_zone(schedule))
+
+
+def replace_zone(schedule: Schedule) -> Schedule:
+    """Make the same schedule with its zone given as a value."""
+    return Schedule(7, 5, ZoneInfo("UTC"), schedule.rules, schedule.exceptions, schedule.closures)
+
+
+def override(zone: str, start: datetime, end: datetime) -> Schedule:
+    """Make a schedule with one override between two wall times."""
+    where = ZoneInfo(zone)
+    return Schedule(
+        7, 5, zone, [], [replace(OVERRIDE, start_at=start.replace(tzinfo=where), end_at=end.replace(tzinfo=where))]
+    )
+
+
+@pytest.mark.parametrize("day", [date(2027, 3, 1), date(2027, 3, 28), date(2027, 10, 31)])
+def test_a4_an_override_may_last_a_day_by_the_wall_however_long_that_is(day: date) -> None:
+    midnight = datetime.combine(day, time())
+    assert len(override("Europe/London", midnight, midnight + timedelta(days=1)).exceptions) == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        ("Europe/London", datetime(2027, 3, 1), datetime(2027, 3, 2, 0, 1)),
+        ("Europe/London", datetime(2027, 10, 30, 12), datetime(2027, 10, 31, 12, 1)),  # 25 hours and a minute
+        ("Pacific/Apia", datetime(2011, 12, 29, 22), datetime(2011, 12, 31, 6)),  # eight hours over the skipped day
+    ],
+)
+def test_a4_an_override_longer_than_a_day_by_the_wall_is_refused(zone: str, start: datetime, end: datetime) -> None:
+    with pytest.raises(InvalidScheduleError, match="exception 1: an override spans at most one day on the clock of"):
+        override(zone, start, end)
+
+
+def test_a4_an_override_of_more_than_26_real_hours_is_refused() -> None:
+    """Juneau's clock went back by a day in 1867: the wall shows one day, the sun two."""
+    start = datetime(1867, 10, 19, 0, 0, tzinfo=ZoneInfo("America/Juneau")).astimezone(UTC)
+    with pytest.raises(InvalidScheduleError, match="at most one day"):
+        Schedule(7, 5, "America/Juneau", [], [replace(OVERRIDE, start_at=start, end_at=start + 27 * HOUR)])
+
+
+def test_a5_what_is_blocked_may_last_for_weeks() -> None:
+    block = replace(BLOCK, end_at=NINE + timedelta(days=40))
+    assert Schedule(7, 5, "Europe/London", [], [block]).exceptions == (block,)
