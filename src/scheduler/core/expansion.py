@@ -8,12 +8,14 @@ The cost is linear in windows + exceptions + slots: blocked spans are united onc
 ranges of a window's slots by arithmetic; no slot is looked at by itself.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Id, SlotKind, Slots, Stretch
+from scheduler.core.slots import Id, SlotKind, Slots, Stretch, Tangle
 from scheduler.core.spans import Span
 from scheduler.core.timetable import Timetable, united
 from scheduler.core.zones import DAY, FIRST_INSTANT, check_inside, micros, wall_of
@@ -128,22 +130,22 @@ def _last_start(stretch: Stretch) -> int:
     return stretch.first + (stretch.size - 1) * stretch.interval
 
 
-def _in_order(stretches: list[Stretch]) -> Sequence[Stretch]:
+def _in_order(stretches: list[Stretch]) -> list[Stretch | Tangle]:
     """Sort stretches by slot, and drop the second of two slots with one identity (S2, S4).
 
     Stretches that do not interleave stay whole; those that do are taken apart, slot by slot.
     """
     stretches.sort(key=lambda stretch: stretch.first)
-    ordered: list[Stretch] = []
-    tangle: list[Stretch] = []
-    reach = stretches[0].first - 1
+    ordered: list[Stretch | Tangle] = []
+    together: list[Stretch] = []
+    reach = stretches[0].first
     for stretch in stretches:
         if stretch.first > reach:
-            ordered += _untangled(tangle)
-            tangle = []
-        tangle.append(stretch)
+            ordered.append(_untangled(together))
+            together = []
+        together.append(stretch)
         reach = max(reach, _last_start(stretch))
-    return ordered + _untangled(tangle)
+    return [*ordered, _untangled(together)]
 
 
 def _offering_order(kind: SlotKind) -> tuple[bool, object]:
@@ -155,21 +157,20 @@ def _rule_order(kind: SlotKind) -> tuple[bool, object, int]:
     return kind.rule_id is None, kind.rule_id, kind.capacity
 
 
-def _untangled(tangle: list[Stretch]) -> list[Stretch]:
-    if len(tangle) <= 1:
-        return tangle
-    kinds = sorted({stretch.kind for stretch in tangle}, key=lambda kind: (_offering_order(kind), _rule_order(kind)))
-    places = {kind: place for place, kind in enumerate(kinds)}
-    single = sorted(
-        (start, start + stretch.duration, places[stretch.kind])
-        for stretch in tangle
-        for start in range(stretch.first, _last_start(stretch) + 1, stretch.interval)
-    )
-    ordered: list[Stretch] = []
-    last: tuple[int, int, Id | None] | None = None
-    for start, slot_end, place in single:
-        identity = start, slot_end, kinds[place].service_offering_id
-        if identity != last:
-            ordered.append(Stretch(start, 1, slot_end - start, slot_end - start, kinds[place]))
-            last = identity
-    return ordered
+def _untangled(together: list[Stretch]) -> Stretch | Tangle:
+    if len(together) == 1:
+        return together[0]
+    kinds = sorted({stretch.kind for stretch in together}, key=lambda kind: (_offering_order(kind), _rule_order(kind)))
+    offerings = list(dict.fromkeys(kind.service_offering_id for kind in kinds))
+    # Numbers in place of kinds: they compare fast, and equal offerings have equal numbers whatever the rule.
+    numbers = {kind: (offerings.index(kind.service_offering_id), place) for place, kind in enumerate(kinds)}
+    entries = []
+    for first, size, interval, duration, kind in together:
+        number = numbers[kind]
+        entries += [(start, start + duration, number) for start in range(first, first + size * interval, interval)]
+    entries.sort()
+    if len(offerings) < len(kinds) or len(kinds) < len(together):
+        # The first of equal identities stays: the entries are in the order of who wins.
+        entries = [next(same) for _, same in groupby(entries, key=lambda entry: (entry[0], entry[1], entry[2][0]))]
+    starts, ends, places = zip(*entries, strict=True)
+    return Tangle(array("q", starts), array("q", ends), tuple(kinds[place] for _, place in places))

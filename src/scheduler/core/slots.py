@@ -7,7 +7,7 @@ Must not know: rules, exceptions, wall clocks; how slots come about.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate, chain, repeat
@@ -71,6 +71,14 @@ class Stretch(NamedTuple):
     kind: SlotKind
 
 
+class Tangle(NamedTuple):
+    """Slots of stretches that interleave, in order, as columns of the same times."""
+
+    starts: "array[int]"
+    ends: "array[int]"
+    kinds: tuple[SlotKind, ...]
+
+
 class SlotColumns(NamedTuple):
     """Slots as columns, in order, with no object per slot.
 
@@ -119,13 +127,14 @@ class Slots(Sequence[Slot]):
     Kept as the stretches that expansion found: a `Slot` is made when it is looked at, and `columns` never makes one.
     """
 
-    __slots__ = ("_ends", "doctor_id", "facility_id", "stretches")
+    __slots__ = ("_ends", "_pieces", "doctor_id", "facility_id")
 
-    def __init__(self, doctor_id: Id, facility_id: Id, stretches: Sequence[Stretch]) -> None:
+    def __init__(self, doctor_id: Id, facility_id: Id, pieces: Iterable[Stretch | Tangle]) -> None:
         self.doctor_id = doctor_id
         self.facility_id = facility_id
-        self.stretches = tuple(stretches)
-        self._ends = tuple(accumulate(stretch.size for stretch in self.stretches))
+        self._pieces = tuple(pieces)
+        sizes = [piece.size if isinstance(piece, Stretch) else len(piece.kinds) for piece in self._pieces]
+        self._ends = tuple(accumulate(sizes))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -138,15 +147,19 @@ class Slots(Sequence[Slot]):
         if isinstance(index, slice):
             return tuple(self[position] for position in range(*index.indices(len(self))))
         position = range(len(self))[index]
-        place = bisect_right(self._ends, position)
-        stretch = self.stretches[place]
-        start = stretch.first + (position - self._ends[place] + stretch.size) * stretch.interval
-        offering_id, capacity, rule_id = stretch.kind
-        end_at = instant(start + stretch.duration)
-        return Slot(instant(start), end_at, self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
+        number = bisect_right(self._ends, position)
+        piece = self._pieces[number]
+        if isinstance(piece, Tangle):
+            place = position - self._ends[number] + len(piece.kinds)
+            start, end, kind = piece.starts[place], piece.ends[place], piece.kinds[place]
+        else:
+            start = piece.first + (position - self._ends[number] + piece.size) * piece.interval
+            end, kind = start + piece.duration, piece.kind
+        offering_id, capacity, rule_id = kind
+        return Slot(instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
 
     def __iter__(self) -> Iterator[Slot]:
-        return chain.from_iterable(map(self._made, self.stretches))
+        return chain.from_iterable(map(self._made, self._pieces))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Sequence) and not isinstance(other, str | bytes):
@@ -164,7 +177,13 @@ class Slots(Sequence[Slot]):
         """Return the same slots as columns (see `SlotColumns`)."""
         starts, ends, kinds = array("q"), array("q"), array("i")
         numbers: dict[SlotKind, int] = {}
-        for first, size, interval, duration, kind in self.stretches:
+        for piece in self._pieces:
+            if isinstance(piece, Tangle):
+                starts += piece.starts
+                ends += piece.ends
+                kinds.extend(numbers.setdefault(kind, len(numbers)) for kind in piece.kinds)
+                continue
+            first, size, interval, duration, kind = piece
             if duration == interval:  # the end of a slot is the start of the next: count once
                 edges = _progression(first, size + 1, interval)
                 starts.frombytes(edges[:-_WIDTH])
@@ -175,22 +194,22 @@ class Slots(Sequence[Slot]):
             kinds.frombytes(numbers.setdefault(kind, len(numbers)).to_bytes(kinds.itemsize, byteorder) * size)
         return SlotColumns(starts, ends, kinds, tuple(numbers))
 
-    def _made(self, stretch: Stretch) -> Iterator[Slot]:
-        """Make the slots of one stretch; the loop runs in C, since expansion to values stands or falls with it."""
-        first, size, interval, duration, (offering_id, capacity, rule_id) = stretch
-        if duration == interval:  # the end of a slot is the start of the next
-            starts = _instants(first, size + 1, interval)
-            ends = starts[1:]
+    def _made(self, piece: Stretch | Tangle) -> Iterator[Slot]:
+        """Make the slots of one piece; the loop runs in C, since expansion to values stands or falls with it."""
+        starts: Iterable[datetime]
+        ends: Iterable[datetime]
+        kinds: Iterable[Iterable[object]]
+        if isinstance(piece, Tangle):
+            known = {at: instant(at) for at in {*piece.starts, *piece.ends}}
+            starts, ends = map(known.__getitem__, piece.starts), map(known.__getitem__, piece.ends)
+            kinds = zip(*piece.kinds, strict=True)
         else:
-            starts, ends = _instants(first, size, interval), _instants(first + duration, size, interval)
-        fields = zip(
-            starts,
-            ends,
-            repeat(self.doctor_id),
-            repeat(self.facility_id),
-            repeat(offering_id),
-            repeat(capacity),
-            repeat(rule_id),
-            strict=False,
-        )
+            first, size, interval, duration, kind = piece
+            kinds = map(repeat, kind)
+            if duration == interval:
+                starts = _instants(first, size + 1, interval)
+                ends = starts[1:]
+            else:
+                starts, ends = _instants(first, size, interval), _instants(first + duration, size, interval)
+        fields = zip(starts, ends, repeat(self.doctor_id), repeat(self.facility_id), *kinds, strict=False)
         return map(tuple.__new__, repeat(Slot), fields)
