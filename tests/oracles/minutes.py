@@ -58,7 +58,7 @@ class Window:
 @lru_cache(maxsize=32)
 def walk(zone: ZoneInfo, first: int, last: int) -> Walk:
     """Look at the wall at every minute from `first` until before `last`."""
-    shown = {minute: instant_of(minute).astimezone(zone).replace(tzinfo=None, fold=0) for minute in range(first, last)}
+    shown = {minute: instant_of(minute).astimezone(zone).replace(tzinfo=None) for minute in range(first, last)}
     return Walk(shown, dict(zip(shown, accumulate(shown.values(), max), strict=True)))
 
 

@@ -1,12 +1,13 @@
 """The sequence of slots: as values, by index and as columns it is the same (S2, S4)."""
 
+from array import array
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.slots import Slot, SlotIdentity, SlotKind, Slots, Stretch
+from scheduler.core.slots import Slot, SlotIdentity, SlotKind, Slots, Stretch, Tangle
 from strategies import ids
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -18,40 +19,51 @@ kinds = st.builds(SlotKind, st.one_of(st.none(), st.integers(1, 3)), st.integers
 # Before 2000 too: a column's number is then negative.
 stretches = st.builds(Stretch, st.integers(-CENTURY, CENTURY), st.integers(1, 30), lengths, lengths, kinds)
 even = st.builds(lambda stretch: stretch._replace(duration=stretch.interval), stretches)
-several = st.lists(st.one_of(stretches, even), max_size=6)
+# Slots of any lengths and kinds, one by one, as rules that run across one another leave them.
+rows = st.tuples(st.integers(-CENTURY, CENTURY), lengths, kinds)
+tangles = st.lists(rows, min_size=1, max_size=9).map(
+    lambda some: Tangle(
+        array("q", [start for start, _, _ in some]),
+        array("q", [start + length for start, length, _ in some]),
+        tuple(kind for _, _, kind in some),
+    )
+)
+several = st.lists(st.one_of(stretches, even, tangles), max_size=6)
 
 
-def one_by_one(some: list[Stretch]) -> list[Slot]:
-    """Make the slots of some stretches in the plain way."""
+def rows_of(piece: Stretch | Tangle) -> list[tuple[int, int, SlotKind]]:
+    """Return start, end and kind of each slot of a piece."""
+    if isinstance(piece, Tangle):
+        return list(zip(piece.starts, piece.ends, piece.kinds, strict=True))
+    starts = [piece.first + number * piece.interval for number in range(piece.size)]
+    return [(start, start + piece.duration, piece.kind) for start in starts]
+
+
+def one_by_one(some: list[Stretch | Tangle]) -> list[Slot]:
+    """Make the slots of some pieces in the plain way."""
     return [
-        Slot(
-            EPOCH + (stretch.first + number * stretch.interval) * MICROSECOND,
-            EPOCH + (stretch.first + number * stretch.interval + stretch.duration) * MICROSECOND,
-            7,
-            5,
-            *stretch.kind,
-        )
-        for stretch in some
-        for number in range(stretch.size)
+        Slot(EPOCH + start * MICROSECOND, EPOCH + end * MICROSECOND, 7, 5, *kind)
+        for piece in some
+        for start, end, kind in rows_of(piece)
     ]
 
 
 @given(several)
-def test_slots_are_those_of_their_stretches_in_turn(some: list[Stretch]) -> None:
+def test_slots_are_those_of_their_pieces_in_turn(some: list[Stretch | Tangle]) -> None:
     slots = Slots(7, 5, some)
     assert list(slots) == one_by_one(some)
     assert len(slots) == len(one_by_one(some))
 
 
 @given(several)
-def test_slots_are_made_in_utc_and_are_slots(some: list[Stretch]) -> None:
+def test_slots_are_made_in_utc_and_are_slots(some: list[Stretch | Tangle]) -> None:
     for slot in Slots(7, 5, some):
         assert type(slot) is Slot
         assert slot.start_at.tzinfo is slot.end_at.tzinfo is UTC
 
 
 @given(several, st.integers(-200, 200))
-def test_slots_are_indexed_like_a_list(some: list[Stretch], index: int) -> None:
+def test_slots_are_indexed_like_a_list(some: list[Stretch | Tangle], index: int) -> None:
     slots, plain = Slots(7, 5, some), one_by_one(some)
     if -len(plain) <= index < len(plain):
         assert slots[index] == plain[index]
@@ -61,24 +73,24 @@ def test_slots_are_indexed_like_a_list(some: list[Stretch], index: int) -> None:
 
 
 @given(several, st.slices(60))
-def test_slots_are_sliced_like_a_list(some: list[Stretch], part: slice) -> None:
+def test_slots_are_sliced_like_a_list(some: list[Stretch | Tangle], part: slice) -> None:
     assert Slots(7, 5, some)[part] == tuple(one_by_one(some)[part])
 
 
 @given(several)
-def test_slots_go_backwards_too(some: list[Stretch]) -> None:
+def test_slots_go_backwards_too(some: list[Stretch | Tangle]) -> None:
     assert list(reversed(Slots(7, 5, some))) == one_by_one(some)[::-1]
 
 
 @given(several)
-def test_slots_tell_whether_they_hold_a_slot(some: list[Stretch]) -> None:
+def test_slots_tell_whether_they_hold_a_slot(some: list[Stretch | Tangle]) -> None:
     slots = Slots(7, 5, some)
     assert all(slot in slots for slot in one_by_one(some))
     assert Slot(EPOCH, EPOCH, 7, 5) not in slots
 
 
 @given(several)
-def test_columns_are_the_same_slots(some: list[Stretch]) -> None:
+def test_columns_are_the_same_slots(some: list[Stretch | Tangle]) -> None:
     slots = Slots(7, 5, some)
     columns = slots.columns()
     rows = zip(columns.start_at, columns.end_at, columns.kind, strict=True)
@@ -91,14 +103,14 @@ def test_columns_are_the_same_slots(some: list[Stretch]) -> None:
 
 
 @given(several)
-def test_columns_have_the_types_that_they_name(some: list[Stretch]) -> None:
+def test_columns_have_the_types_that_they_name(some: list[Stretch | Tangle]) -> None:
     columns = Slots(7, 5, some).columns()
     assert [column.typecode for column in columns[:3]] == ["q", "q", "i"]
-    assert set(columns.kinds) == {stretch.kind for stretch in some}
+    assert set(columns.kinds) == {kind for piece in some for _, _, kind in rows_of(piece)}
 
 
 @given(several, several)
-def test_slots_are_equal_where_their_slots_are(some: list[Stretch], others: list[Stretch]) -> None:
+def test_slots_are_equal_where_their_slots_are(some: list[Stretch | Tangle], others: list[Stretch | Tangle]) -> None:
     slots = Slots(7, 5, some)
     assert slots == one_by_one(some)
     assert slots == tuple(one_by_one(some))

@@ -154,6 +154,12 @@ def test_q3_the_codes_are_told_once_from_strong_to_weak() -> None:
     assert codes == (ReasonCode.EMERGENCY, ReasonCode.BLOCKED, ReasonCode.OUTSIDE_RULES)
 
 
+def test_q3_of_two_reasons_from_one_instant_on_the_stronger_comes_first() -> None:
+    nothing = exception(ExceptionType.OVERRIDE, rule_id=99)
+    reasons = [one.code for one in explain(clinic(nothing, end_time=time(9, 10)), MONDAY) if one.start_at == NINE]
+    assert reasons == [ReasonCode.OVERRIDE_WITHOUT_SLOTS, ReasonCode.TOO_SHORT]
+
+
 def test_a3_the_stronger_exception_is_named_first() -> None:
     both = [exception(kind, exception_id=number) for number, kind in enumerate(ExceptionType) if kind != "override"]
     for exceptions in (both, both[::-1]):
@@ -208,6 +214,15 @@ def test_t2_a_night_window_of_the_evening_before_counts_for_the_day_into_which_i
     nights = clinic(day_of_week=0, start_time=time(22), end_time=time(6))
     offered = explain(nights, MONDAY).offered
     assert (offered[0].start_at.hour, offered[-1].end_at.hour, len(offered)) == (0, 6, 18)
+
+
+def test_t2_what_takes_a_night_windows_morning_is_told_on_the_morning() -> None:
+    one, two = datetime(2027, 3, 1, 1, tzinfo=UTC), datetime(2027, 3, 1, 2, tzinfo=UTC)
+    block = exception(ExceptionType.BLOCKED, start_at=one, end_at=two)
+    nights = clinic(block, day_of_week=0, start_time=time(22), end_time=time(6))
+    starts = [reason.starts for reason in explain(nights, MONDAY) if reason.code is ReasonCode.BLOCKED]
+    assert starts == [(one, one + TWENTY, one + 2 * TWENTY)]
+    assert explain(nights, two + TWENTY / 2).codes == (ReasonCode.OFF_GRID,)
 
 
 def test_t3_an_instant_of_an_hour_that_the_clocks_sent_back_into_the_day_before_is_explained() -> None:

@@ -16,7 +16,7 @@ from scheduler.core.errors import InvalidScheduleError, InvalidSpanError
 from scheduler.core.recurrence import recurrence
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
-from scheduler.core.zones import DAY, micros, wall_of, zone_of
+from scheduler.core.zones import DAY, instant_of, micros, wall_of, zone_of
 
 DAYS_OF_WEEK = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
@@ -30,6 +30,7 @@ class ExceptionType(StrEnum):
 
 
 _CHECK = Checks(InvalidScheduleError)
+_LONGEST_DAY = DAY + DAY // 12  # 26 hours: Antarctica/Troll, when its clock goes back by two
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,11 @@ class Schedule:
 
     def _check_override(self, override: AvailabilityException) -> None:
         start, end = micros(override.start_at), micros(override.end_at)
-        if wall_of(self.zone, end) - wall_of(self.zone, start) > DAY or end - start > DAY + 2 * DAY // 24:
+        wall = wall_of(self.zone, start)
+        # The same time of the next day may be skipped or shown twice: an override is too long if the clock says so in
+        # both readings, and in any case if it is longer than the longest day.
+        past_same_time = end > instant_of(self.zone, wall // DAY, wall + DAY)
+        if (past_same_time and wall_of(self.zone, end) - wall > DAY) or end - start > _LONGEST_DAY:
             raise InvalidScheduleError(
                 f"exception {override.id}: an override spans at most one day on the clock of {self.zone.key}, "
                 f"this one runs from {override.start_at.astimezone(self.zone).isoformat()} "

@@ -78,6 +78,11 @@ class Tangle(NamedTuple):
     ends: "array[int]"
     kinds: tuple[SlotKind, ...]
 
+    @property
+    def size(self) -> int:
+        """How many slots they are."""
+        return len(self.kinds)
+
 
 class SlotColumns(NamedTuple):
     """Slots as columns, in order, with no object per slot.
@@ -133,8 +138,7 @@ class Slots(Sequence[Slot]):
         self.doctor_id = doctor_id
         self.facility_id = facility_id
         self._pieces = tuple(pieces)
-        sizes = [piece.size if isinstance(piece, Stretch) else len(piece.kinds) for piece in self._pieces]
-        self._ends = tuple(accumulate(sizes))
+        self._ends = tuple(accumulate(piece.size for piece in self._pieces))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -150,7 +154,7 @@ class Slots(Sequence[Slot]):
         number = bisect_right(self._ends, position)
         piece = self._pieces[number]
         if isinstance(piece, Tangle):
-            place = position - self._ends[number] + len(piece.kinds)
+            place = position - self._ends[number] + piece.size
             start, end, kind = piece.starts[place], piece.ends[place], piece.kinds[place]
         else:
             start = piece.first + (position - self._ends[number] + piece.size) * piece.interval

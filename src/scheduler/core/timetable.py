@@ -8,7 +8,6 @@ All times are microseconds since 2000-01-01T00:00Z, days are counted from 2000-0
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -49,8 +48,7 @@ class GivenWay(NamedTuple):
     cause_id: Id | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """A rule in whole numbers, with its window as it is on a day on which the clock does not change."""
 
     rule: AvailabilityRule
@@ -145,7 +143,7 @@ class Timetable:
         for line in self._by_id.values():
             self._by_weekday[line.rule.day_of_week].append(line)
         self._overrides: dict[int, list[AvailabilityException]] = {}
-        for exception in schedule.exceptions:
+        for exception in sorted(schedule.exceptions, key=lambda exception: exception.id):
             if exception.type is ExceptionType.OVERRIDE:
                 day = wall_of(self.zone, micros(exception.start_at)) // DAY
                 self._overrides.setdefault(day, []).append(exception)
@@ -159,8 +157,11 @@ class Timetable:
         """Return the windows that start on a local day, and those that gave way, each in the order of the rules."""
         weekday = (day + _WEEKDAY_OF_DAY_0) % 7
         lines = self._by_weekday[weekday]
+        ordinary = day not in self._special
+        if ordinary and not lines:
+            return (), ()
         steady = steady_offset(self.zone, day)
-        if steady is not None and weekday not in self._limited and day not in self._special:
+        if ordinary and steady is not None and weekday not in self._limited:
             base = day * DAY - steady
             return [line.window_from(base) for line in lines], ()
         missing = not day_lasts(self.zone, day)

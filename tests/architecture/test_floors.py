@@ -1,0 +1,232 @@
+"""The floors of the house: imports, what nothing below the command line may touch (T5), and a test for every rule.
+
+The import contract in `pyproject.toml` holds the floors; here it is run, and what it cannot say is read from the
+syntax trees.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "src"
+CORE = SOURCES / "scheduler" / "core"
+COMMAND_LINE = SOURCES / "scheduler" / "cli"
+ALLOWED_IN_CORE = {*sys.stdlib_module_names, "dateutil"}
+
+# The clock, the environment, the local zone and random sources (T5) by full name; a module stands for all in it.
+FORBIDDEN = (
+    "datetime.datetime.now",
+    "datetime.datetime.today",
+    "datetime.datetime.utcnow",
+    "datetime.date.today",
+    "dateutil.tz.tzlocal",
+    "os.environ",
+    "os.getenv",
+    "os.urandom",
+    "pendulum.local_timezone",
+    "pendulum.now",
+    "pendulum.today",
+    "pendulum.tomorrow",
+    "pendulum.yesterday",
+    "random",
+    "secrets",
+    "time.ctime",
+    "time.localtime",
+    "time.time",
+    "time.time_ns",
+    "uuid.uuid1",
+    "uuid.uuid4",
+)
+BUILT = re.compile(r"T[1-5]|A[1-6]|S[1-5]|R[1-3]|W[1-7]|L[1-3]|Q3")
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> dict[str, str]:
+    """Return the names that a module imports, each with the full name that it stands for."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                if one.asname is None:
+                    names[one.name.partition(".")[0]] = one.name.partition(".")[0]
+                else:
+                    names[one.asname] = one.name
+        elif isinstance(node, ast.ImportFrom):
+            names |= {one.asname or one.name: f"{'.' * node.level}{node.module or ''}.{one.name}" for one in node.names}
+    return names
+
+
+def full_name(node: ast.AST, names: dict[str, str]) -> str | None:
+    """Return the full name that an expression such as `datetime.now` stands for, if it begins with an imported one."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        value = full_name(node.value, names)
+        return None if value is None else f"{value}.{node.attr}"
+    return None
+
+
+def impurities(source: str) -> Iterator[str]:
+    """Yield what a module takes from outside, with its line."""
+    tree = ast.parse(source)
+    names = imported(tree)
+    for name in names.values():
+        if is_forbidden(name):
+            yield f"imports {name}"
+    for node in ast.walk(tree):
+        found = full_name(node, names)
+        if found is not None and is_forbidden(found):
+            yield f"line {getattr(node, 'lineno', 0)}: {found}"
+        if isinstance(node, ast.Call) and not node.args and not node.keywords:
+            called = node.func
+            if isinstance(called, ast.Attribute) and called.attr == "astimezone":
+                yield f"line {node.lineno}: astimezone() means the local zone of the process"
+
+
+def is_forbidden(name: str) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in FORBIDDEN)
+
+
+def foreign(source: str) -> Iterator[str]:
+    """Yield what a module of the core imports that is neither the standard library, dateutil nor the core itself."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            sources = [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            sources = [f"{'.' * node.level}{node.module or ''}"]
+        else:
+            continue
+        for name in sources:
+            inside = name == "scheduler.core" or name.startswith("scheduler.core.")
+            if not inside and name.partition(".")[0] not in ALLOWED_IN_CORE:
+                yield name
+
+
+@pytest.mark.parametrize("module", modules(CORE), ids=lambda path: path.stem)
+def test_the_core_imports_the_standard_library_dateutil_and_itself(module: Path) -> None:
+    assert list(foreign(module.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import sqlmodel", "sqlmodel"),
+        ("from pendulum import duration", "pendulum"),
+        ("def late():\n    import psycopg.rows", "psycopg.rows"),
+        ("from scheduler.store import slots", "scheduler.store"),
+        ("from scheduler import expand", "scheduler"),
+        ("from models import Slot", "models"),
+        ("from . import spans", "."),
+        ("from ..store import slots", "..store"),
+    ],
+)
+def test_the_walker_finds_a_foreign_import(source: str, name: str) -> None:
+    assert list(foreign(source)) == [name]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [path for path in modules(SOURCES) if COMMAND_LINE not in path.parents],
+    ids=lambda path: ".".join(path.relative_to(SOURCES).with_suffix("").parts),
+)
+def test_t5_nothing_below_the_command_line_reads_clock_environment_or_chance(module: Path) -> None:
+    assert list(impurities(module.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from datetime import datetime, UTC\nnow = datetime.now(UTC)",
+        "from datetime import datetime\nnow = datetime.utcnow()",
+        "from datetime import date\ntoday = date.today()",
+        "from datetime import date as day\ntoday = day.today()",
+        "import datetime\nnow = datetime.datetime.now()",
+        "import datetime as dt\nfactory = dt.datetime.now",
+        "import time\nnow = time.time()",
+        "from time import time",
+        "import os\nhome = os.environ['HOME']",
+        "import os\nhome = os.environ.get('HOME')",
+        "import os\nhome = os.getenv('HOME')",
+        "from os import environ",
+        "import os.path\nhome = os.getenv('HOME')",
+        "import random",
+        "from random import choice",
+        "def late():\n    import random",
+        "import secrets",
+        "import uuid\nnew = uuid.uuid4()",
+        "from uuid import uuid4",
+        "import pendulum\nnow = pendulum.now()",
+        "def local(at):\n    return at.astimezone()",
+    ],
+)
+def test_t5_the_walker_finds_what_is_forbidden(source: str) -> None:
+    assert list(impurities(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from datetime import time\nnine = time(9)",
+        "from datetime import UTC, datetime\nepoch = datetime(2000, 1, 1, tzinfo=UTC)",
+        "def until(now):\n    return now.time()",
+        "def local(at, zone):\n    return at.astimezone(zone)",
+        "from uuid import UUID",
+        "import os.path\nname = os.path.basename('a/b')",
+    ],
+)
+def test_t5_the_walker_lets_pass_what_is_allowed(source: str) -> None:
+    assert list(impurities(source)) == []
+
+
+def test_the_import_contract_is_kept() -> None:
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rules_of_semantics() -> list[str]:
+    text = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+    return re.findall(r"^- \*\*([A-Z]\d)\*\*(?! \*\(later\))", text, flags=re.MULTILINE)
+
+
+def rows() -> dict[str, tuple[str, str, str]]:
+    """Return the table of `docs/invariants.md`: for each rule its meaning, modules and tests."""
+    text = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
+    cells = [re.split(r"\s*\|\s*", line.strip("| ")) for line in text.splitlines() if re.match(r"\| [A-Z]\d ", line)]
+    return {rule: (meaning, owners, tests) for rule, meaning, owners, tests in cells}
+
+
+def defined(module: Path) -> set[str]:
+    """Return the names that a module defines at its top."""
+    body = ast.parse(module.read_text(encoding="utf-8")).body
+    found = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assigned = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    return found | {target.id for target in assigned if isinstance(target, ast.Name)}
+
+
+def test_every_rule_that_is_built_has_a_row() -> None:
+    assert list(rows()) == [rule for rule in rules_of_semantics() if BUILT.fullmatch(rule)] == rules_of_semantics()
+
+
+@pytest.mark.parametrize("rule", rows())
+def test_the_tests_of_a_rule_exist(rule: str) -> None:
+    tests = re.findall(r"`([\w/]+\.py)::(\w+)`", rows()[rule][2])
+    assert tests, f"{rule} has no test"
+    for file, name in tests:
+        assert name in defined(ROOT / "tests" / file), f"tests/{file} has no {name}"
+
+
+@pytest.mark.parametrize("rule", rows())
+def test_the_modules_of_a_rule_exist(rule: str) -> None:
+    owners = re.findall(r"`(\w+)`", rows()[rule][1])
+    assert owners, f"{rule} has no module"
+    assert {owner for owner in owners if not (CORE / f"{owner}.py").is_file()} == set()
