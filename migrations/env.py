@@ -1,0 +1,52 @@
+"""The surroundings of every migration: one transaction each, one migrator at a time, no long wait for a lock.
+
+Owns: how Alembic runs the revisions, on a connection that `scheduler.store.migrations` hands over, or as a script.
+Must not know: where the database is, what a revision does.
+
+Two migrators at once would both see the old revision. So the second waits for an advisory lock before it reads which
+revision is there, and finds the work done. A migration that cannot have its table lock within seconds gives up:
+behind a waiting `alter table` every reader would wait too.
+"""
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+VERSION_TABLE = "scheduler_revision"
+VERSION_SCHEMA = "public"
+ONE_MIGRATOR = "select pg_advisory_lock(hashtext('slotsmith'), hashtext('migrations'))"
+PATIENCE_WITH_MIGRATORS = "set lock_timeout = '10min'"
+PATIENCE_WITH_READERS = "set lock_timeout = '5s'"
+
+
+def run(connection: Connection) -> None:
+    for statement in (PATIENCE_WITH_MIGRATORS, ONE_MIGRATOR, PATIENCE_WITH_READERS):
+        connection.execute(text(statement))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        version_table=VERSION_TABLE,
+        version_table_schema=VERSION_SCHEMA,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def write() -> None:
+    context.configure(
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},  # the driver's own would write each % twice
+        literal_binds=True,
+        version_table=VERSION_TABLE,
+        version_table_schema=VERSION_SCHEMA,
+        transaction_per_migration=True,
+    )
+    context.execute(PATIENCE_WITH_READERS)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    write()
+else:
+    run(context.config.attributes["connection"])

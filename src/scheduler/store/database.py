@@ -1,0 +1,178 @@
+"""The database: one transaction at a time, as one role, for one tenant.
+
+Owns: the connection to PostgreSQL, the unit of work, and the turning of driver errors into the `StoreError` tree.
+Holds: R4 (a unit of work is one transaction: all of it or nothing), T5 (the session's zone is UTC, not the server's).
+Must not know: which tables there are, what is done with their rows.
+
+Who is asking (role, tenant) is said inside the transaction and ends with it: nothing leaks to the next user of a
+pooled connection, also behind a pooler that hands out connections by transaction. Messages name the kind of fault and
+the constraint, never a value of a row.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Final, Self
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlmodel import Session
+
+from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+
+DRIVER: Final = "postgresql+psycopg"
+CONNECT_SECONDS: Final = 10
+NOT_MIGRATED: Final = "run `scheduler migrate`"
+
+_BEGIN: Final = text("""
+    select set_config('role', :role, true),
+        set_config('app.tenant_id', :tenant_id, true),
+        set_config('timezone', 'UTC', true),
+        set_config('lock_timeout', '10s', true),
+        set_config('idle_in_transaction_session_timeout', '5min', true)
+""")
+
+# SQLSTATE classes and codes (PostgreSQL, appendix A) by what a caller does about them.
+_LOST: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
+_MISMATCHED: Final = ("3F000", "42P01", "42703", "42704", "42883")
+
+
+class Role(StrEnum):
+    """As whom a unit of work acts in the database."""
+
+    APP = "scheduler_app"
+    """Everything that is done for a user."""
+    JOB = "scheduler_job"
+    """The nightly job: reads what decides slots, writes slots."""
+    OWNER = "none"
+    """Whoever signed in: for migrations, and for making a tenant."""
+
+
+class StatementError(StoreError):
+    """The database refused a statement or broke it off.
+
+    Attributes:
+        sqlstate: PostgreSQL's code of the fault, such as `40001`; None when the driver refused before asking.
+        constraint: the name of the constraint that stood in the way, if one did.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str | None = None, constraint: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
+    fault = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(fault, psycopg.Error):
+        return StatementError(f"a statement could not be made: {type(error).__name__}")
+    code = fault.sqlstate
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if lost or (code is None and isinstance(fault, psycopg.OperationalError)) or (code or "").startswith(_LOST):
+        return DatabaseUnreachableError(f"no connection to the database {where}: {_first_line(fault)}")
+    kind = type(fault).__name__
+    if code in _MISMATCHED:
+        missing = fault.diag.message_primary or kind
+        return SchemaMismatchError(f"the database {where} is not as this code needs it ({missing}): {NOT_MIGRATED}")
+    constraint = fault.diag.constraint_name
+    because = f" by {constraint}" if constraint else ""
+    return StatementError(
+        f"the database refused a statement{because}: {kind} ({code or 'no SQLSTATE'})",
+        sqlstate=code,
+        constraint=constraint,
+    )
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn what SQLAlchemy or the driver raises inside into the `StoreError` tree; `where` names the database."""
+    try:
+        yield
+    except (SQLAlchemyError, psycopg.Error) as error:
+        raise _translation(error, where) from None
+
+
+def read_url(url: str) -> URL:
+    """Read the address of a PostgreSQL database, such as `postgresql://user:password@host:5432/name`.
+
+    Raises:
+        InvalidInputError: it cannot be read, or names another kind of database. The address is not repeated, since
+            it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        make_conninfo(**dict.fromkeys(parsed.query, ""))  # refuses an option that the driver does not know
+    except (ArgumentError, ValueError, TypeError, AttributeError, psycopg.ProgrammingError):
+        raise InvalidInputError("the database URL cannot be read: postgresql://host/name is needed") from None
+    if parsed.drivername not in {"postgresql", "postgres", DRIVER}:
+        raise InvalidInputError(f"the database URL must begin with postgresql://, not {parsed.drivername}://")
+    return parsed.set(drivername=DRIVER)
+
+
+def name_of(url: URL) -> str:
+    """Name a database in a message: host, port and name, without user, password or options."""
+    host = url.host or str(url.query.get("host", "localhost"))
+    return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+
+
+class Database:
+    """A PostgreSQL database. Open it with a URL; close it, or use it in a `with` statement.
+
+    Nothing is connected before the first unit of work. One `Database` serves one process (and its threads).
+
+    Raises:
+        InvalidInputError: the URL cannot be read.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = read_url(url)
+        self.name = name_of(parsed)
+        self._engine = create_engine(
+            parsed.update_query_dict({"application_name": "slotsmith", **parsed.query}),
+            connect_args={} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS},
+            hide_parameters=True,
+            pool_pre_ping=True,
+        )
+
+    @contextmanager
+    def unit_of_work(self, *, role: Role, tenant_id: UUID | None) -> Iterator[Session]:
+        """Do the work inside as one transaction, as this role and for this tenant: all of it or nothing.
+
+        Leaving the block commits; an exception rolls back. `session.commit()` inside only writes out what is pending.
+        Without a tenant no row of a tenant is seen (but by a superuser, whom row security does not bind).
+
+        Raises:
+            DatabaseUnreachableError: no connection, or it was lost; a commit under way may or may not have happened.
+            SchemaMismatchError: the tables are not there, or not as this code needs them.
+            StoreError: the database refused a statement; see `StatementError`.
+        """
+        who = {"role": role.value, "tenant_id": "" if tenant_id is None else str(tenant_id)}
+        with translated(self.name), self._engine.begin() as connection:
+            try:
+                connection.execute(_BEGIN, who)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) == "22023":  # set role: there is no such role
+                    raise SchemaMismatchError(
+                        f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
+                    ) from None
+                raise
+            with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
+                yield session
+                session.flush()
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

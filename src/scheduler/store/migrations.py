@@ -1,0 +1,161 @@
+"""Migrations: bring a database to the schema that this code works with, and tell whether it is there.
+
+Owns: where the revisions are found, up, down, as a script, and the check that a command begins with.
+Must not know: what a revision does, or how it is run (the migrations' own `env.py`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from scheduler.core.errors import InvalidInputError, SchemaMismatchError
+from scheduler.store.database import CONNECT_SECONDS, NOT_MIGRATED, name_of, read_url, translated
+
+VERSION_TABLE: Final = "public.scheduler_revision"
+
+# Alembic keeps what it works on in a module, so threads take turns; processes do so by the lock of `env.py`.
+_one_in_this_process: Final = Lock()
+
+
+def location() -> Path:
+    """Return the folder of the migrations: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parents[1] / "migrations"
+
+
+def head() -> str:
+    """Return the revision that this code works with."""
+    revision = _scripts().get_current_head()
+    assert revision is not None  # noqa: S101  # the first revision is there since the first release
+    return revision
+
+
+def current(url: str) -> str | None:
+    """Return the revision of a database; None before the first migration.
+
+    Raises:
+        DatabaseUnreachableError: no connection.
+    """
+    with _connected(url) as connection:
+        return _revision(connection)
+
+
+def upgrade(url: str, target: str = "head") -> None:
+    """Migrate a database up to a revision. Each revision is a transaction; a second migrator waits for the first.
+
+    Raises:
+        SchemaMismatchError: the database is newer than this code.
+        InvalidInputError: there is no such revision.
+        StoreError: no connection, or the database refused; what was done up to there stays.
+    """
+    with _connected(url) as connection:
+        _refuse_newer(connection)
+        with _going_to(target):
+            command.upgrade(_config(connection), target)
+
+
+def downgrade(url: str, target: str) -> None:
+    """Migrate a database down to a revision, or to `base`. The rows of dropped tables are lost.
+
+    Raises:
+        SchemaMismatchError: the database is newer than this code.
+        InvalidInputError: there is no such revision.
+        StoreError: no connection, or the database refused; what was done up to there stays.
+    """
+    with _connected(url) as connection:
+        _refuse_newer(connection)
+        with _going_to(target):
+            command.downgrade(_config(connection), target)
+
+
+def script(target: str = "head") -> str:
+    """Return the SQL that migrates an empty database up to a revision, for somebody else to run.
+
+    Raises:
+        InvalidInputError: there is no such revision.
+    """
+    config = _config()
+    config.output_buffer = StringIO()
+    with _going_to(target):
+        command.upgrade(config, target, sql=True)
+    return config.output_buffer.getvalue()
+
+
+def check_schema(connection: Connection) -> None:
+    """Refuse to work with a database whose schema is not the one that this code works with.
+
+    Raises:
+        SchemaMismatchError: not migrated, older or newer than this code.
+    """
+    name = name_of(connection.engine.url)
+    with translated(name):
+        _refuse_newer(connection)
+        revision = _revision(connection)
+        if revision is None:
+            raise SchemaMismatchError(f"the database {name} is not migrated: {NOT_MIGRATED}")
+        if revision != head():
+            raise SchemaMismatchError(
+                f"the database {name} is at revision {revision}, this code works with {head()}: {NOT_MIGRATED}"
+            )
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(location()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _known() -> set[str]:
+    return {script.revision for script in _scripts().walk_revisions()}
+
+
+def _revision(connection: Connection) -> str | None:
+    if connection.scalar(text(f"select to_regclass('{VERSION_TABLE}')")) is None:
+        return None
+    revision: str | None = connection.scalar(text(f"select version_num from {VERSION_TABLE}"))  # noqa: S608
+    return revision
+
+
+def _refuse_newer(connection: Connection) -> None:
+    revision = _revision(connection)
+    if revision is not None and revision not in _known():
+        raise SchemaMismatchError(
+            f"the database {name_of(connection.engine.url)} is at revision {revision}, "
+            "which this code does not know: it is newer than this code"
+        )
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    parsed = read_url(url)
+    connect = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
+    engine = create_engine(parsed, connect_args=connect, poolclass=NullPool, hide_parameters=True)
+    with translated(name_of(parsed)), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _going_to(target: str) -> Iterator[None]:
+    if target not in {"head", "base", *_known()}:
+        raise InvalidInputError(f"cannot migrate to {target!r}: no such revision, the last one is {head()}")
+    try:
+        with _one_in_this_process:
+            yield
+    except CommandError as error:
+        raise InvalidInputError(f"cannot migrate to {target!r}: {str(error).splitlines()[0]}") from None
