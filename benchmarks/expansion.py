@@ -1,0 +1,120 @@
+"""Expansion against its peers, and what it costs as schedules grow."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from rich.table import Table
+
+import peers
+from measuring import best_times
+from scheduler import AvailabilityException, AvailabilityRule, ExceptionType, Schedule, Slot, Slots, Span, expand
+
+ZONE = ZoneInfo("Europe/London")
+FIRST, DAYS = date(2027, 2, 1), 90  # over the clock change of 2027-03-28
+MINUTE = timedelta(minutes=1)
+
+
+def span(days: int = DAYS) -> Span:
+    """Return the local days from the first."""
+    midnight = partial(datetime.combine, time=time(), tzinfo=ZONE)
+    return Span(midnight(FIRST), midnight(FIRST + timedelta(days=days)))
+
+
+def weekdays(doctor_id: int) -> Schedule:
+    """Return Monday to Friday, 09:00-17:00, in slots of 20 minutes."""
+    rules = [AvailabilityRule(day, day, peers.OPENS, peers.CLOSES, peers.LENGTH) for day in range(1, 6)]
+    return Schedule(doctor_id, 1, ZONE, rules)
+
+
+def each(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
+    """Expand one schedule after the other and use its slots before the next."""
+    for schedule in schedules:
+        use(expand(schedule, span()))
+
+
+def against_peers(count: int, *, rounds: int, slow_count: int) -> Table:
+    """Compare ways to expand `count` schedules; the slow peers do `slow_count` of them and are scaled up."""
+    schedules = [weekdays(doctor_id) for doctor_id in range(1, count + 1)]
+    slow = schedules[:slow_count]
+    expected = list(expand(schedules[0], span()))
+    written: dict[str, Callable[..., list[Slot]]] = {
+        "(a) datetime and zoneinfo, each time by itself": peers.loop,
+        "(a') the same, counting in UTC": peers.careful_loop,
+        "(b) dateutil.rrule and zoneinfo": peers.with_rrule,
+        "(c) recurring-ical-events": peers.with_calendar,
+    }
+    for name, peer in written.items():
+        if peer(ZONE, FIRST, DAYS, 1) != expected:
+            raise SystemExit(f"{name} gives other slots: the comparison would mean nothing")
+
+    def run_peer(peer: Callable[..., list[Slot]], of: Sequence[Schedule]) -> None:
+        for schedule in of:
+            peer(ZONE, FIRST, DAYS, schedule.doctor_id)
+
+    ours: dict[str, Callable[[], object]] = {
+        "expand, every Slot made": partial(each, schedules, list),
+        "expand, no Slot looked at": partial(each, schedules, len),
+        "expand().columns()": partial(each, schedules, Slots.columns),
+    }
+    sizes = {name: slow if name.startswith(("(b)", "(c)")) else schedules for name in written}
+    candidates = ours | {name: partial(run_peer, peer, sizes[name]) for name, peer in written.items()}
+    times = best_times(candidates, rounds=rounds)
+    for name, of in sizes.items():
+        times[name] *= len(schedules) / len(of)
+    slots = count * len(expected)
+    base, rrule_time = times[next(iter(written))], times["(b) dateutil.rrule and zoneinfo"]
+    table = Table(title=f"{count:,} schedule{'s' if count > 1 else ''}, {slots:,} slots", title_justify="left")
+    for heading in ("way", "ns a slot", "times (a)", "times (b)"):
+        table.add_column(heading, justify="left" if heading == "way" else "right")
+    for name, seconds in times.items():
+        table.add_row(name, f"{seconds / slots * 1e9:,.0f}", f"{base / seconds:.1f}", f"{rrule_time / seconds:.1f}")
+    return table
+
+
+def _with_exceptions(count: int) -> Schedule:
+    """Block ten minutes here and there: several in a window, all within the 90 days."""
+    minutes = DAYS * 24 * 60
+    begin = span().start
+    blocks = [begin + timedelta(minutes=(number * minutes) // count) for number in range(count)]
+    exceptions = [
+        AvailabilityException(number, ExceptionType.BLOCKED, at, at + 10 * MINUTE) for number, at in enumerate(blocks)
+    ]
+    return Schedule(1, 1, ZONE, weekdays(1).rules, exceptions)
+
+
+def _with_rules(count: int) -> Schedule:
+    """Spread short windows over the week, one rule each."""
+    rules = []
+    for number in range(count):
+        minute = (number // 7 * 1380) // max(1, count // 7) // 5 * 5
+        opens = time(minute // 60, minute % 60)
+        rules.append(AvailabilityRule(number, number % 7, opens, (_later(opens, 20)), 10 * MINUTE))
+    return Schedule(1, 1, ZONE, rules)
+
+
+def _later(clock: time, minutes: int) -> time:
+    return (datetime.combine(FIRST, clock) + timedelta(minutes=minutes)).time()
+
+
+def growth(*, rounds: int) -> Table:
+    """Show what doubling costs: rules, exceptions and days in one schedule. Linear is about 2."""
+    table = Table(
+        title="what a schedule costs as it grows (linear: each doubling costs about twice)", title_justify="left"
+    )
+    for heading in ("", "number", "ms", "against half of it"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    kinds: dict[str, tuple[Sequence[int], Callable[[int], Callable[[], object]]]] = {
+        "rules": ((250, 500, 1000, 2000), lambda count: partial(expand, _with_rules(count), span())),
+        "exceptions": ((250, 500, 1000, 2000), lambda count: partial(expand, _with_exceptions(count), span())),
+        "days": ((90, 180, 360, 720), lambda count: partial(expand, weekdays(1), span(count))),
+    }
+    for kind, (counts, candidate) in kinds.items():
+        times = best_times({str(count): candidate(count) for count in counts}, rounds=rounds)
+        before = None
+        for count in counts:
+            seconds = times[str(count)]
+            table.add_row(kind, f"{count:,}", f"{seconds * 1e3:.2f}", f"{seconds / before:.2f}" if before else "")
+            before = seconds
+    return table

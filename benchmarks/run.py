@@ -1,0 +1,38 @@
+"""Measure what the README claims: `make bench`. With OPENINGS=FILE the nightly job runs on that file.
+
+Every figure is a ratio to something else that was measured in the same run, and each result is checked first.
+"""
+
+import argparse
+import platform
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+import expansion
+import nightly
+from scheduler.cli.settings import use_pinned_time_zones
+
+
+def main() -> None:
+    """Run the benchmarks and print their tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("all", "expansion", "nightly"), default="all")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
+    parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
+    parser.add_argument("--from", dest="first", type=date.fromisoformat, default=None, help="first day of that run")
+    wanted = parser.parse_args()
+    console = Console(width=110)
+    tzdata = use_pinned_time_zones()
+    console.print(f"Python {platform.python_version()}, tzdata {tzdata}")
+    if wanted.part in {"all", "expansion"}:
+        console.print(expansion.against_peers(1, rounds=wanted.rounds * 4, slow_count=1))
+        console.print(expansion.against_peers(1000, rounds=max(1, wanted.rounds // 5), slow_count=25))
+        console.print(expansion.growth(rounds=wanted.rounds))
+    if wanted.part in {"all", "nightly"}:
+        console.print(nightly.against_copy(wanted.openings, wanted.first))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The application: its commands, and what it says when something goes wrong.
+
+Owns: the command `scheduler`, exit codes, one-line errors.
+Must not know: what the commands do.
+
+Exit codes: 0 done; 1 some schedules failed, or another error; 2 bad input; 3 something named is not there; 4 a move
+that the life cycle does not have; 5 the database; 6 the database's schema; 130 interrupted.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from scheduler.cli import demo, generating, importing, looking, migrating
+from scheduler.cli.settings import use_pinned_time_zones
+from scheduler.core.errors import SchedulerError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="scheduler",
+    help="Turn opening times into appointment slots in PostgreSQL, every night, and explain each of them.",
+    epilog="New here? `scheduler demo` does everything once, on a made-up region and a PostgreSQL of its own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+openings = typer.Typer(help="Bring data in from files.", no_args_is_help=True)
+
+app.command("demo")(demo.demo)
+app.command("migrate")(migrating.migrate)
+app.add_typer(openings, name="import")
+openings.command("openings")(importing.openings)
+app.command("generate")(generating.generate_slots)
+app.command("status")(looking.status)
+app.command("show")(looking.show)
+app.command("explain")(looking.explain_time)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"slotsmith {version('slotsmith')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _scheduler(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; exit with the code that says how it went."""
+    use_pinned_time_zones()
+    try:
+        app()  # always exits: 0, 2 for what cannot be read as a command, 130 when interrupted
+    except SchedulerError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)
+        raise

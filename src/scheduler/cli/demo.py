@@ -1,0 +1,120 @@
+"""`scheduler demo`: everything once, from an empty database to a week to look at."""
+
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from scheduler.cli.generating import run
+from scheduler.cli.importing import import_file, said
+from scheduler.cli.looking import explanations_of, week_of
+from scheduler.cli.pictures import printable, summary_table
+from scheduler.cli.settings import DatabaseUrl, database_url, now, read_days, use_pinned_time_zones
+from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.places import Place
+from scheduler.nightly.generation import Order
+from scheduler.services.openings import BadLines, places_to_import, read_openings
+from scheduler.store import migrations
+from scheduler.store.database import Database
+from scheduler.store.tenants import tenant_id_of
+
+SLOT = timedelta(minutes=20)
+
+
+def region() -> Path:
+    """Return the made-up region: inside the installed package, or among the examples of a checkout.
+
+    Raises:
+        NotFoundError: it is in neither place.
+    """
+    package = Path(__file__).parents[1]
+    for path in (package / "region.jsonl", package.parents[1] / "examples" / "region.jsonl"):
+        if path.is_file():
+            return path
+    raise NotFoundError("the made-up region is not installed: give a file of your own")
+
+
+def demo(
+    file: Annotated[Path | None, typer.Argument(help="Opening times of your own. [default: a made-up region]")] = None,
+    url: DatabaseUrl = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DAY", help="First day. [default: when the file has most exceptions]"),
+    ] = None,
+    days: Annotated[int, typer.Option("--days", min=1)] = 90,
+) -> None:
+    """Do everything once: a database, opening times, the nightly job, a week, an explanation.
+
+    Uses a PostgreSQL of its own unless --database-url is given, and leaves it there to look at.
+    """
+    console = Console()
+    path = file or region()
+    tenant = "demo" if file is None else f"demo-{printable(path.stem.lower())}"[:63]
+    places = places_to_import(read_openings(path, slot_duration=SLOT), bad_lines=BadLines.REFUSE)
+    if not places:
+        raise InvalidInputError(f"there is no place in {path.name!r}: nothing to show")
+    begin, end = read_days(first or str(_busiest_month(places) or now().date()), days, None, default_days=days)
+    with console.status("starting PostgreSQL"), database_url(url) as address:
+        migrations.upgrade(address)
+        with Database(address) as database:
+            console.print(f"PostgreSQL at {database.name}, schema {migrations.head()}")
+            with console.status(f"importing {path.name}"):
+                counts = import_file(database, path, tenant=tenant, slot_duration=SLOT, bad_lines=BadLines.REFUSE)
+            console.print(f"{path.name}: {len(places)} places. {said(counts)}")
+            tenant_id = tenant_id_of(database, tenant)
+            order = Order(tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo")
+            console.print(f"generating {days} days from {begin} for tenant {tenant}")
+            _, summary = run(database, order)
+            console.print(summary_table(summary))
+            if not (summary.created or summary.updated or summary.retired):
+                console.print("Nothing was created: every slot is already there, as it should be.\n")
+            place, day = _worth_a_look(places, begin, end)
+            console.print(week_of(database, place.slug, day, tenant=tenant))
+            for part in explanations_of(database, place.slug, day.isoformat(), tenant=tenant):
+                console.print(part)
+    option = f"--tenant {quote(tenant)}"
+    console.print(
+        "\nThe database stays. Look around:\n"
+        f"  scheduler status {option}\n"
+        f"  scheduler show {place.slug} --week {day} {option}\n"
+        f"  scheduler explain {place.slug} {day} {option}\n"
+        f"  scheduler generate --from {begin} --days {days + 30} {option}"
+    )
+
+
+def _busiest_month(places: tuple[Place, ...]) -> date | None:
+    """Return the first day of the month in which the file has the most exceptions and closed days."""
+    months = Counter(day.replace(day=1) for place in places for _, day in _oddities(place))
+    most = max(months.values(), default=0)
+    return min((month for month, count in months.items() if count == most), default=None)
+
+
+def _oddities(place: Place) -> list[tuple[str, date]]:
+    exceptions = [one for doctor in place.doctors for one in doctor.schedule.exceptions]
+    odd = [(one.type.value, one.start_at.astimezone(place.zone).date()) for one in exceptions]
+    return odd + [("closure", one.day) for one in place.closures]
+
+
+def _worth_a_look(places: tuple[Place, ...], begin: date, end: date) -> tuple[Place, date]:
+    """Return a place and a day: where one week has most kinds of things that are out of the ordinary.
+
+    The day is a closed one if the week has any, else the first that is out of the ordinary.
+    """
+    best = places[0], begin
+    most = 0, 0
+    for place in places:
+        closed = {one.day for one in place.closures if begin <= one.day < end}
+        weeks: dict[date, list[tuple[str, date]]] = {}
+        for kind, day in _oddities(place):
+            if begin <= day < end:
+                weeks.setdefault(day - timedelta(days=day.weekday()), []).append((kind, day))
+        for found in weeks.values():
+            rank = len({kind for kind, _ in found}), len(found)
+            if rank > most:
+                days = {day for _, day in found}
+                best, most = (place, min(days & closed or days)), rank
+    return best

@@ -1,0 +1,171 @@
+"""`scheduler generate`: the nightly job."""
+
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from time import perf_counter
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from scheduler.cli.pictures import RunSummary, summary_table
+from scheduler.cli.settings import (
+    DEFAULT_TENANT,
+    AsJson,
+    DatabaseUrl,
+    Tenant,
+    now,
+    opened,
+    read_days,
+    readable,
+    use_pinned_time_zones,
+)
+from scheduler.core.errors import SchedulerError
+from scheduler.core.reconciliation import StoredSlot
+from scheduler.nightly.generation import Depth, Mode, Order, Report, generate
+from scheduler.nightly.generation import Progress as Told
+from scheduler.store.database import Database
+from scheduler.store.tenants import tenant_id_of
+
+DEFAULT_DAYS = 90
+SHOWN = 10
+
+
+class SchedulesFailedError(SchedulerError):
+    """Some schedules could not be generated; all others were."""
+
+
+def generate_slots(
+    url: DatabaseUrl = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First local day. [default: today]")
+    ] = None,
+    days: Annotated[int | None, typer.Option("--days", min=1, help=f"How many days. [default: {DEFAULT_DAYS}]")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DAY", help="Last local day, instead of --days.")
+    ] = None,
+    facility: Annotated[
+        str | None, typer.Option("--facility", callback=readable, metavar="SLUG", help="Only this facility.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
+    look_at_all: Annotated[
+        bool,
+        typer.Option("--all", help="Also look into schedules that have not changed, and mend what was edited by hand."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Generate slots: make what is stored what the schedules say.
+
+    Run it every night. It writes only what has changed, never touches a slot that somebody booked, held or cancelled,
+    and may be stopped at any moment: the next run does the rest. Exit code 1 if a schedule failed; the others are done.
+    """
+    begin, end = read_days(first, days, until, default_days=DEFAULT_DAYS)
+    with opened(url) as database:
+        order = Order(
+            tenant_id_of(database, tenant),
+            begin,
+            end,
+            now=now(),
+            tzdata_version=use_pinned_time_zones(),
+            facility_slug=facility,
+            mode=Mode.DRY if dry_run else Mode.WRITE,
+            depth=Depth.ALL if look_at_all else Depth.CHANGED,
+        )
+        report, summary = run(database, order)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary) | _details(report), default=str))
+    else:
+        Console().print(summary_table(summary))
+        _say_what_to_look_at(report)
+    if report.tally.failures:
+        raise SchedulesFailedError(f"{len(report.tally.failures)} of {report.tally.schedules} schedules failed")
+
+
+def run(database: Database, order: Order) -> tuple[Report, RunSummary]:
+    """Run the job with its progress on standard error, and sum it up."""
+    begun = perf_counter()
+    with _progress() as told:
+        report = generate(database, order, progress=told)
+    seconds = perf_counter() - begun
+    tally = report.tally
+    return report, RunSummary(
+        facilities=report.facilities,
+        schedules=tally.schedules,
+        unchanged=tally.unchanged,
+        created=tally.created,
+        updated=tally.updated,
+        retired=tally.retired,
+        kept=tally.kept,
+        conflicting=len(tally.conflicting),
+        displaced=len(tally.displaced),
+        failed=len(tally.failures),
+        seconds=seconds,
+        peak_memory=peak_memory(),
+        dry=order.mode is Mode.DRY,
+    )
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has held, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+@contextmanager
+def _progress() -> Iterator[Told]:
+    """Show a bar on a terminal; elsewhere write one line of JSON a batch, for whoever keeps the log."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+
+        def log(done: int, of: int, created: int) -> None:
+            line = {"event": "batch", "schedules_done": done, "schedules": of, "slots_created": created}
+            typer.echo(json.dumps(line), err=True)
+
+        yield log
+        return
+    columns = (
+        TextColumn("generating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("schedules, {task.fields[created]:,} slots"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("generating", total=None, created=0)
+        yield lambda done, of, created: bar.update(task, completed=done, total=of, created=created)
+
+
+def _say_what_to_look_at(report: Report) -> None:
+    for title, found in (
+        ("booked or held, but no longer in the schedule", report.tally.conflicting),
+        ("booked, but displaced by an emergency", report.tally.displaced),
+    ):
+        for one in found[:SHOWN]:
+            typer.echo(f"  {title}: {_named(one)}")
+        if len(found) > SHOWN:
+            typer.echo(f"  … and {len(found) - SHOWN} more {title}")
+    for failure in report.tally.failures:
+        typer.echo(
+            f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
+        )
+
+
+def _named(one: StoredSlot) -> str:
+    slot = one.slot
+    return f"slot {one.id}, doctor {slot.doctor_id} at facility {slot.facility_id}, {slot.start_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _details(report: Report) -> dict[str, object]:
+    return {
+        "run_id": report.run_id,
+        "conflicts": [_named(one) for one in report.tally.conflicting],
+        "displacements": [_named(one) for one in report.tally.displaced],
+        "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.tally.failures],
+    }

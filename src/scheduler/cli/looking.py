@@ -1,0 +1,212 @@
+"""`scheduler status`, `show` and `explain`: look at what is there."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import pendulum
+import typer
+from pendulum.parsing.exceptions import ParserError
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from sqlmodel import Session
+
+from scheduler.cli.pictures import explanation_table, printable, runs_table
+from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, now, opened, read_day, readable
+from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
+from scheduler.core.desk import Desk
+from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.explanation import Explanation, explain
+from scheduler.core.schedules import ExceptionType, Schedule
+from scheduler.core.zones import DAY, check_inside, day_bounds, day_number, instant, instant_of, micros, zone_of
+from scheduler.store.database import Database, Role
+from scheduler.store.overview import (
+    FacilityView,
+    Post,
+    Totals,
+    closures_between,
+    exceptions_between,
+    facility_view,
+    failing_schedules,
+    totals,
+)
+from scheduler.store.runs import latest_runs
+from scheduler.store.schedules import load_schedules
+from scheduler.store.slots import stored_slots
+from scheduler.store.tenants import tenant_id_of
+
+WEEK = timedelta(days=7)
+RUNS = 5
+FAILING = 20
+
+Slug = Annotated[str, typer.Argument(metavar="FACILITY", callback=readable, help="The facility's slug.")]
+Doctor = Annotated[int | None, typer.Option("--doctor", metavar="ID", help="Only this doctor.")]
+
+
+def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
+    """Say what is there: facilities, schedules, slots, the latest runs, and what failed."""
+    with opened(url) as database:
+        tenant_id = tenant_id_of(database, tenant)
+        with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
+            found, runs, failing = (
+                totals(session),
+                latest_runs(session, most=RUNS),
+                failing_schedules(session, most=FAILING),
+            )
+    if as_json:
+        listed = [run.model_dump(mode="json") for run in runs]
+        typer.echo(json.dumps(asdict(found) | {"runs": listed, "failing_schedules": failing}, default=str))
+        return
+    console = Console()
+    console.print(_totals_table(found))
+    console.print(runs_table(runs))
+    for slug, doctor_id, reason in failing:
+        typer.echo(f"failing: doctor {doctor_id} at {slug}: {reason}")
+
+
+def show(
+    slug: Slug,
+    url: DatabaseUrl = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    week: Annotated[
+        str | None, typer.Option("--week", metavar="DAY", help="A day of the week. [default: today]")
+    ] = None,
+    doctor: Doctor = None,
+) -> None:
+    """Show a facility's week as a calendar, with its slots, exceptions and closed days."""
+    day = read_day(week, default=now().date())
+    with opened(url) as database:
+        picture = week_of(database, slug, day, tenant=tenant, doctor_id=doctor)
+    Console().print(picture)
+
+
+def explain_time(
+    slug: Slug,
+    when: Annotated[str, typer.Argument(help="A day (2027-03-26) or a time there (2027-03-26T10:20).")],
+    url: DatabaseUrl = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    doctor: Doctor = None,
+) -> None:
+    """Explain why a day or a time is not offered, and say which slot is."""
+    with opened(url) as database:
+        picture = explanations_of(database, slug, when, tenant=tenant, doctor_id=doctor)
+    for part in picture:
+        Console().print(part)
+
+
+def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id: int | None = None) -> RenderableType:
+    """Return the picture of the week (Monday to Sunday) that a day is in."""
+    monday = day - timedelta(days=day.weekday())
+    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
+        facility = facility_view(session, slug)
+        posts = _posts(facility, doctor_id)
+        zone = zone_of(facility.zone)
+        begin, end = _instants(zone, day_number(monday), day_number(monday) + WEEK.days, shown=day)
+        found = stored_slots(session, [post.key for post in posts], begin, end)
+        names = {post.key.doctor_id: post.doctor for post in posts}
+        exceptions = exceptions_between(session, facility.id, begin, end)
+        closures = closures_between(session, facility.id, monday, monday + WEEK)
+    return week_calendar(
+        Week(
+            title=f"{facility.name} ({facility.slug})",
+            zone=zone,
+            first_day=monday,
+            slots=tuple(
+                WeekSlot(one.slot.start_at, one.slot.end_at, "booked" if one.is_booked else one.status.value)
+                for of_post in found.values()
+                for one in of_post
+            ),
+            exceptions=tuple(
+                WeekException(ExceptionType(row.type), row.start_at, row.end_at, row.reason, names[row.doctor_id])
+                for row in exceptions
+                if row.doctor_id in names
+            ),
+            closures=tuple((row.day, row.reason) for row in closures),
+        )
+    )
+
+
+def explanations_of(
+    database: Database, slug: str, when: str, *, tenant: str, doctor_id: int | None = None
+) -> list[RenderableType]:
+    """Return, for each doctor of a facility, the picture that explains a day or a time there."""
+    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
+        facility = facility_view(session, slug)
+        zone = zone_of(facility.zone)
+        at = _read_time(when, zone)
+        pictures: list[RenderableType] = []
+        for post, explanation in _explained(session, _posts(facility, doctor_id), at):
+            heading = Text.assemble(
+                (printable(post.doctor), "bold"), f" at {printable(facility.name)}, {when} ({facility.zone})"
+            )
+            pictures.append(Group(heading, explanation_table(explanation, zone=zone)))
+    return pictures
+
+
+def _explained(session: Session, posts: Iterable[Post], at: date | datetime) -> Iterable[tuple[Post, Explanation]]:
+    by_key = {post.key: post for post in posts}
+    for loaded in load_schedules(session, list(by_key), lock=False):
+        if not isinstance(loaded.schedule, Schedule):
+            raise loaded.schedule
+        zone = loaded.schedule.zone
+        day = day_number(at.astimezone(zone).date() if isinstance(at, datetime) else at)
+        begin, end = _instants(zone, day - WEEK.days, day + WEEK.days, shown=at)
+        stored = stored_slots(session, [loaded.key], begin, end)
+        yield by_key[loaded.key], explain(loaded.schedule, at, desk=Desk(stored.get(loaded.key, ()), now=now()))
+
+
+def _instants(zone: ZoneInfo, first: int, last: int, *, shown: date) -> tuple[datetime, datetime]:
+    """Return the instants at which two local days begin; `shown` is what was asked for."""
+    for day in (first, last):
+        check_inside(day * DAY, shown)
+    return instant(day_bounds(zone, first)[0]), instant(day_bounds(zone, last)[0])
+
+
+def _posts(facility: FacilityView, doctor_id: int | None) -> tuple[Post, ...]:
+    posts = tuple(post for post in facility.posts if doctor_id in {None, post.key.doctor_id})
+    if not facility.posts:
+        raise NotFoundError(f"nobody has a schedule at {facility.slug!r}")
+    if not posts:
+        known = ", ".join(str(post.key.doctor_id) for post in facility.posts)
+        raise NotFoundError(f"doctor {doctor_id} has no schedule at {facility.slug!r}; there are {known}")
+    return posts
+
+
+def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
+    """Read a day, a time on the zone's wall clock, or an instant with an offset."""
+    try:
+        read = pendulum.parse(text, exact=True, tz=None)
+    except (ParserError, ValueError, OverflowError):
+        read = None
+    if isinstance(read, datetime) and text != "now":
+        if read.tzinfo is not None:
+            at = micros(datetime.combine(read.date(), read.time(), read.tzinfo))
+            check_inside(at, text)
+            return instant(at)
+        day = day_number(read.date())
+        check_inside(day * DAY, text)
+        wall = micros(datetime.combine(read.date(), read.time(), UTC))  # the wall counts as an instant does
+        return instant(instant_of(zone, day, wall))
+    if isinstance(read, date) and read.isoformat() == text:
+        return date(read.year, read.month, read.day)
+    raise InvalidInputError(f"{text!r} is neither a day (2027-03-26) nor a time (2027-03-26T10:20)")
+
+
+def _totals_table(found: Totals) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    days = "none yet" if found.from_day is None else f"{found.from_day} to before {found.until_day}"
+    for name, shown in (
+        ("facilities", f"{found.facilities:,}"),
+        ("schedules", f"{found.schedules:,}" + (f", {found.failing:,} failing" if found.failing else "")),
+        ("days generated", days),
+        ("slots", f"{found.slots:,}"),
+        ("booked, held, cancelled", f"{found.booked:,}, {found.held:,}, {found.cancelled:,}"),
+    ):
+        table.add_row(name, shown)
+    return table

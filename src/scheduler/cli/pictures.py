@@ -1,0 +1,160 @@
+"""Pictures: what a run did, and why a time is not offered, as tables for the terminal.
+
+Owns: the summary of a generation run, the list of runs and the table of an explanation. (A week has its own module.)
+Must not know: where the figures come from; the clock and the database.
+
+Every picture says in signs and words what it also says in colour, and fits into 80 columns.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from models.scheduling import GenerationRun
+from scheduler.core.explanation import Explanation
+from scheduler.core.reasons import Reason, ReasonCode
+
+_STARTS_SHOWN: Final = 6
+_MEBIBYTE: Final = 1 << 20
+_STYLES: Final = {
+    ReasonCode.EMERGENCY: "bold red",
+    ReasonCode.BLOCKED: "red",
+    ReasonCode.BOOKED: "blue",
+    ReasonCode.HELD: "yellow",
+    ReasonCode.OVERRIDE: "magenta",
+    ReasonCode.CLOSURE: "red",
+}
+_RUN_STYLES: Final = {"succeeded": "green", "failed": "bold red"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What one generation run did. `peak_memory` is in bytes, `seconds` in real time; the rest are counts."""
+
+    facilities: int
+    schedules: int
+    unchanged: int
+    created: int
+    updated: int
+    retired: int
+    kept: int
+    conflicting: int
+    displaced: int
+    failed: int
+    seconds: float
+    peak_memory: int
+    dry: bool = False
+
+    @property
+    def slots_a_second(self) -> float:
+        """How many slots were settled in a second: made, changed, taken back or found as they should be."""
+        settled = self.created + self.updated + self.retired + self.kept
+        return settled / self.seconds if self.seconds > 0 else 0.0
+
+
+def summary_table(summary: RunSummary) -> Table:
+    """Draw what a run did; a count that somebody should look at stands out, with a sign as well as in colour."""
+    title = "Dry run: nothing was written" if summary.dry else "Slots are generated"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    unchanged = f"{summary.unchanged:,} as before" if summary.unchanged else ""
+    for name, count, note in (
+        ("facilities", summary.facilities, ""),
+        ("schedules", summary.schedules, unchanged),
+    ):
+        table.add_row(name, f"{count:,}", note)
+    table.add_section()
+    for name, count, note, style in (
+        ("slots created", summary.created, "", "green"),
+        ("slots updated", summary.updated, "", ""),
+        ("slots retired", summary.retired, "", ""),
+        ("slots kept", summary.kept, "", ""),
+        ("in conflict", summary.conflicting, "booked or held, no longer in the schedule", "bold yellow"),
+        ("displaced", summary.displaced, "booked, under an emergency", "bold red"),
+        ("schedules failed", summary.failed, "left as they were", "bold red"),
+    ):
+        wanting = bool(note) and count > 0
+        shown = Text(f"! {count:,}" if wanting else f"{count:,}", style=style if count else "dim")
+        table.add_row(name, shown, note if wanting else "")
+    table.add_section()
+    table.add_row("time", f"{summary.seconds:,.2f} s", f"{summary.slots_a_second:,.0f} slots a second")
+    table.add_row("peak memory", f"{summary.peak_memory / _MEBIBYTE:,.0f} MiB", "")
+    return table
+
+
+def runs_table(runs: Iterable[GenerationRun]) -> Table:
+    """Draw earlier runs, a line each, in the order given; times are in UTC."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("run", "started (UTC)", "days", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("created", "retired", "conflicts", "failed"):
+        table.add_column(name, justify="right")
+    for run in runs:
+        started = "" if run.started_at is None else f"{run.started_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+        counts = (run.slots_created, run.slots_retired, run.slots_conflicting, run.schedules_failed)
+        status = Text(printable(run.status), style=_RUN_STYLES.get(run.status, ""))
+        days = f"{run.from_day} + {(run.until_day - run.from_day).days}"
+        table.add_row(str(run.id), started, days, status, *(f"{count:,}" for count in counts))
+    return table
+
+
+def explanation_table(explanation: Explanation, *, zone: ZoneInfo) -> RenderableType:
+    """Draw the reasons of an explanation in order, in the wall-clock time of the zone, and what is offered instead."""
+    parts: list[RenderableType] = []
+    if explanation.reasons:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("#", justify="right", style="dim")
+        table.add_column("when", no_wrap=True)
+        table.add_column("reason", no_wrap=True)
+        table.add_column("why")
+        for number, reason in enumerate(explanation.reasons, start=1):
+            code = Text(reason.code.replace("_", " "), style=_STYLES.get(reason.code, ""))
+            table.add_row(str(number), between(reason.start_at, reason.end_at, zone=zone), code, _why(reason, zone))
+        parts.append(table)
+    else:
+        parts.append(Text("Nothing is in the way."))
+    if explanation.offered:
+        first, last = explanation.offered[0].start_at, explanation.offered[-1].start_at
+        starts = f"{len(explanation.offered)} slots start" if len(explanation.offered) > 1 else "1 slot starts"
+        parts.append(Text(f"offered: {starts} {between(first, last, zone=zone)}", style="green"))
+    elif explanation.nearest is None:
+        parts.append(Text("nearest offered: none"))
+    else:
+        slot = explanation.nearest
+        parts.append(Text(f"nearest offered: {between(slot.start_at, slot.end_at, zone=zone)}", style="green"))
+    return Group(*parts)
+
+
+def _why(reason: Reason, zone: ZoneInfo) -> Text:
+    text = Text(printable(reason.text))
+    if len(reason.starts) > 1:
+        shown = ", ".join(f"{start.astimezone(zone):%H:%M}" for start in reason.starts[:_STARTS_SHOWN])
+        more = f" and {len(reason.starts) - _STARTS_SHOWN} more" if len(reason.starts) > _STARTS_SHOWN else ""
+        text.append(f"\n{shown}{more}", style="dim")
+    return text
+
+
+def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
+    """Say a stretch of time on the zone's wall clock: `Mon 22 Mar 09:00-09:20`, the end's date where it differs."""
+    start, end = start_at.astimezone(zone), end_at.astimezone(zone)
+    if start == end:
+        return f"{start:%a %d %b %H:%M}"
+    if start.date() == end.date():
+        return f"{start:%a %d %b %H:%M}-{end:%H:%M}"
+    if end.time() == time(0) and end.date() - start.date() == timedelta(days=1):
+        return f"{start:%a %d %b %H:%M}-24:00"
+    return f"{start:%a %d %b %H:%M} - {end:%a %d %b %H:%M}"
+
+
+def printable(text: str) -> str:
+    """Return a text that cannot steer the terminal: each control character becomes a question mark."""
+    return "".join(char if char.isprintable() else "?" for char in text)

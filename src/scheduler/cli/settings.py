@@ -1,0 +1,146 @@
+"""Settings: where the database is, whose data is meant, what time it is.
+
+Owns: the options that commands share, and the only readings of environment, clock, random source and tz database.
+Must not know: what commands do.
+"""
+
+import zoneinfo
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import pendulum
+import tzdata
+from pendulum.parsing.exceptions import ParserError
+from platformdirs import user_data_path
+from typer import Option
+
+from scheduler.core.errors import InvalidInputError
+from scheduler.store.database import Database, Role
+from scheduler.store.embedded import embedded_server
+from scheduler.store.migrations import check_schema
+
+
+def readable(text: str | None) -> str | None:
+    """Refuse a word of the command line that is no text: bytes that are not UTF-8, control characters.
+
+    Raises:
+        InvalidInputError: it is such a word.
+    """
+    if text is not None and not text.isprintable():
+        raise InvalidInputError(f"{text!r} is not a line of text")
+    return text
+
+
+DatabaseUrl = Annotated[
+    str | None,
+    Option(
+        "--database-url",
+        callback=readable,
+        envvar="SCHEDULER_DATABASE_URL",
+        show_envvar=True,
+        metavar="URL",
+        help="PostgreSQL to work on, such as postgresql://user@host/name. Without it: an embedded server of your own.",
+    ),
+]
+Tenant = Annotated[
+    str,
+    Option(
+        "--tenant",
+        callback=readable,
+        envvar="SCHEDULER_TENANT",
+        show_envvar=True,
+        metavar="SLUG",
+        help="Whose data it is.",
+    ),
+]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")]
+
+DEFAULT_TENANT = "default"
+
+
+def use_pinned_time_zones() -> str:
+    """Take time zones from the installed tzdata package, on every machine the same; return its release (`2026f`)."""
+    zoneinfo.reset_tzpath(to=())
+    return str(tzdata.IANA_VERSION)
+
+
+def now() -> datetime:
+    """Read the clock: the current instant in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    """Draw a new id."""
+    return uuid4()
+
+
+def embedded_directory() -> Path:
+    """Return where the embedded server keeps its files: in the user's data directory."""
+    return user_data_path("slotsmith") / "postgresql"
+
+
+@contextmanager
+def database_url(url: str | None) -> Iterator[str]:
+    """Yield the URL that was given, or that of the embedded server, which runs while the block lasts."""
+    if url is not None:
+        yield url
+    else:
+        with embedded_server(embedded_directory()) as embedded:
+            yield embedded
+
+
+@contextmanager
+def opened(url: str | None) -> Iterator[Database]:
+    """Open the database and refuse one whose schema is not the one that this code works with."""
+    with database_url(url) as address, Database(address) as database:
+        with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
+            check_schema(session.connection())
+        yield database
+
+
+def read_day(text: str | None, *, default: date) -> date:
+    """Read a local date as people write it on a command line: `2027-03-28`, `today`, `tomorrow`, `+7`.
+
+    Raises:
+        InvalidInputError: it is none of these.
+    """
+    if text is None:
+        return default
+    today = now().date()
+    words = {"today": today, "tomorrow": today + timedelta(days=1), "yesterday": today - timedelta(days=1)}
+    if text in words:
+        return words[text]
+    try:
+        if text.startswith("+"):
+            return today + timedelta(days=int(text))
+        read = pendulum.parse(text, exact=True)
+    except (ParserError, ValueError, OverflowError):
+        read = None
+    # Only a whole day: `2027` or `2027-W13` would silently mean the first day of it.
+    if isinstance(read, date) and not isinstance(read, datetime) and read.isoformat() == text:
+        return date(read.year, read.month, read.day)
+    raise InvalidInputError(f"{text!r} is not a day: 2027-03-28, today, tomorrow or +7 are")
+
+
+def read_days(first: str | None, days: int | None, until: str | None, *, default_days: int) -> tuple[date, date]:
+    """Read `--from`, `--days` and `--until` as half-open local days; `--until` is the last day and belongs to them.
+
+    Raises:
+        InvalidInputError: both a number of days and a last day are given, or no day is left.
+    """
+    begin = read_day(first, default=now().date())
+    if days is not None and until is not None:
+        raise InvalidInputError("--days and --until say the same thing: give one of them")
+    try:
+        end = begin + timedelta(days=default_days if days is None else days)
+        if until is not None:
+            end = read_day(until, default=begin) + timedelta(days=1)
+    except OverflowError:
+        raise InvalidInputError(f"the days from {begin} on leave the calendar") from None
+    if end <= begin:
+        raise InvalidInputError(f"no day to work on: {begin} to {end - timedelta(days=1)}")
+    return begin, end

@@ -1,0 +1,240 @@
+"""A week of one facility as a calendar for the terminal.
+
+Owns: the picture: seven local days side by side, half hours or hours of the wall clock below each other, and the
+exceptions, closed days and clock changes of that week beneath.
+Holds: T2 (days and hours are those of the wall clock), T3 (a skipped hour is marked, a repeated one shows twice).
+Must not know: where slots come from; the clock and the database.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from scheduler.cli.pictures import between, printable
+from scheduler.core.schedules import ExceptionType
+from scheduler.core.zones import day_bounds, day_number, instant
+
+_WIDTH: Final = 9
+_TICK: Final = timedelta(minutes=5)
+_HALF_HOUR, _HOUR = 30, 60
+_MOST_HALF_HOURS: Final = 26
+_OFFICE_HOURS: Final = range(8 * 60, 18 * 60)
+_STATUSES: Final = {
+    "open": ("○", "green"),
+    "reserved": ("◐", "yellow"),
+    "booked": ("●", "bold blue"),
+    "cancelled": ("✕", "dim"),
+}
+_MARKS: Final = {
+    ExceptionType.EMERGENCY: ("▓", "bold red"),
+    ExceptionType.BLOCKED: ("░", "red"),
+    ExceptionType.OVERRIDE: ("≈", "magenta"),
+}
+_CLOSED: Final = ("·", "red")
+_SKIPPED: Final = ("»", "cyan")
+_GOES_ON: Final = "┆"
+
+
+class WeekSlot(NamedTuple):
+    """A slot to be drawn; `status` is open, reserved, booked or cancelled. Instants are aware."""
+
+    start_at: datetime
+    end_at: datetime
+    status: str = "open"
+
+
+class WeekException(NamedTuple):
+    """An exception to be drawn; `who` names the doctor where a facility has several. Instants are aware."""
+
+    type: ExceptionType
+    start_at: datetime
+    end_at: datetime
+    reason: str | None = None
+    who: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """Seven local days of one facility, beginning with `first_day`; `closures` are days and why they are closed."""
+
+    title: str
+    zone: ZoneInfo
+    first_day: date
+    slots: tuple[WeekSlot, ...] = ()
+    exceptions: tuple[WeekException, ...] = ()
+    closures: tuple[tuple[date, str | None], ...] = ()
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """The seven local days."""
+        return tuple(self.first_day + timedelta(days=number) for number in range(7))
+
+
+class _Row(NamedTuple):
+    """A row of the calendar: minutes since local midnight, and whether it is the second time the clock shows them."""
+
+    minute: int
+    again: int
+
+
+class _Cell(NamedTuple):
+    """The real time that one row has on one day."""
+
+    start_at: datetime
+    end_at: datetime
+
+    def meets(self, start_at: datetime, end_at: datetime) -> bool:
+        return start_at < self.end_at and self.start_at < end_at
+
+
+def week_calendar(week: Week) -> RenderableType:
+    """Draw a week; it fits into 80 columns and can be read without colour."""
+    size = _HALF_HOUR
+    rows, cells = _shown_rows(week, size)
+    if len(rows) > _MOST_HALF_HOURS:
+        size = _HOUR
+        rows, cells = _shown_rows(week, size)
+    begun = Counter((*_place(slot.start_at, week.zone, size), slot.status) for slot in week.slots)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, title_justify="left", title_style="bold")
+    table.title = Text(f"{printable(week.title)}, {week.first_day:%d %b} to {week.days[-1]:%d %b %Y}, {week.zone.key}")
+    table.add_column("", no_wrap=True, style="dim", width=6)
+    for day in week.days:
+        table.add_column(f"{day:%a %d}", no_wrap=True, width=_WIDTH)
+    for row in rows:
+        label = f"{row.minute // 60:02}:{row.minute % 60:02}{'↻' if row.again else ''}"
+        table.add_row(label, *(_drawn(week, day, row, cells, begun) for day in week.days))
+    return Group(table, _legend(week), _notes(week))
+
+
+def _shown_rows(week: Week, size: int) -> tuple[list[_Row], dict[tuple[date, _Row], _Cell]]:
+    """Return the rows from the first to the last in which something happens, and all cells of the week."""
+    cells = _cells(week, size)
+    busy = [(slot.start_at, slot.end_at) for slot in week.slots]
+    busy += [(one.start_at, one.end_at) for one in week.exceptions if one.end_at - one.start_at < timedelta(hours=20)]
+    minutes = [row.minute for (_, row), cell in cells.items() if any(cell.meets(*span) for span in busy)]
+    first, last = (min(minutes), max(minutes)) if minutes else (_OFFICE_HOURS.start, _OFFICE_HOURS.stop - 1)
+    rows = {row for _, row in cells} | {_Row(minute, 0) for minute in range(0, 24 * 60, size)}
+    return sorted(row for row in rows if first <= row.minute <= last), cells
+
+
+def _cells(week: Week, size: int) -> dict[tuple[date, _Row], _Cell]:
+    cells: dict[tuple[date, _Row], _Cell] = {}
+    for tick in _ticks(week):
+        place = _place(tick, week.zone, size)
+        cell = cells.get(place)
+        cells[place] = _Cell(cell.start_at if cell else tick, tick + _TICK)
+    return cells
+
+
+def _ticks(week: Week) -> Iterator[datetime]:
+    tick = instant(day_bounds(week.zone, day_number(week.first_day))[0])
+    end = instant(day_bounds(week.zone, day_number(week.days[-1]))[1])
+    while tick < end:
+        yield tick
+        tick += _TICK
+
+
+def _place(at: datetime, zone: ZoneInfo, size: int) -> tuple[date, _Row]:
+    local = at.astimezone(zone)
+    minute = local.hour * 60 + local.minute
+    return local.date(), _Row(minute - minute % size, local.fold)
+
+
+def _drawn(
+    week: Week,
+    day: date,
+    row: _Row,
+    cells: dict[tuple[date, _Row], _Cell],
+    begun: Counter[tuple[date, _Row, str]],
+) -> Text:
+    cell = cells.get((day, row))
+    if cell is None:  # the other days have no second 01:00; a day without its first one skipped it
+        return Text("" if row.again else _SKIPPED[0] * _WIDTH, style=_SKIPPED[1])
+    counts = [
+        Text(f"{sign}{begun[day, row, status]}", style=style)
+        for status, (sign, style) in _STATUSES.items()
+        if begun[day, row, status]
+    ]
+    if not counts and any(cell.meets(slot.start_at, slot.end_at) for slot in week.slots if slot.status != "cancelled"):
+        counts = [Text(_GOES_ON, style="dim")]
+    drawn = Text(" ").join(counts)
+    if len(drawn) > _WIDTH:
+        drawn = Text("").join(counts)
+    sign, style = _mark(week, day, cell)
+    room = _WIDTH - len(drawn)
+    if sign and room > 0:
+        gap = " " if counts and room > 1 else ""
+        drawn.append(gap + sign * (1 if sign == "≈" else room - len(gap)), style=style)
+    return drawn
+
+
+def _mark(week: Week, day: date, cell: _Cell) -> tuple[str, str]:
+    """Return the sign of the strongest thing that lies over a cell (A3)."""
+    met = {one.type for one in week.exceptions if cell.meets(one.start_at, one.end_at)}
+    for strong in (ExceptionType.EMERGENCY, ExceptionType.BLOCKED, ExceptionType.OVERRIDE):
+        if strong in met:
+            return _MARKS[strong]
+    return _CLOSED if day in dict(week.closures) else ("", "")
+
+
+def _legend(week: Week) -> Text:
+    slots = [slot for slot in week.slots if slot.start_at.astimezone(week.zone).date() in week.days]
+    counts = Counter(slot.status for slot in slots)
+    legend = Text()
+    for status, (sign, style) in _STATUSES.items():
+        legend.append(sign, style=style).append(f" {counts[status]} {status}  ")
+    legend.append(f"{_GOES_ON} goes on\n")
+    for name, (sign, style) in {**{str(kind): mark for kind, mark in _MARKS.items()}, "closed": _CLOSED}.items():
+        legend.append(sign, style=style).append(f" {name}  ")
+    return legend.append(_SKIPPED[0], style=_SKIPPED[1]).append(" skipped hour  ").append("↻ repeated hour")
+
+
+def _notes(week: Week) -> Table:
+    """List what lies beneath the signs: exceptions, closed days and clock changes of the week, in order."""
+    begin, end = week.days[0], week.days[-1] + timedelta(days=1)
+    whole = _Cell(*(instant(day_bounds(week.zone, day_number(day))[0]) for day in (begin, end)))
+    lines: list[tuple[datetime, tuple[str, str], str, str]] = []
+    whos: dict[WeekException, list[str]] = {}
+    for one in week.exceptions:
+        if whole.meets(one.start_at, one.end_at):
+            whos.setdefault(one._replace(who=None), []).extend([one.who] if one.who else [])
+    for one, names in whos.items():
+        said = ": ".join(part for part in (", ".join(sorted(set(names))), one.reason) if part)
+        lines.append(
+            (one.start_at, _MARKS[one.type], between(one.start_at, one.end_at, zone=week.zone), said or one.type)
+        )
+    for day, reason in week.closures:
+        if begin <= day < end:
+            at = instant(day_bounds(week.zone, day_number(day))[0])
+            lines.append((at, _CLOSED, f"{day:%a %d %b}", f"closed: {reason}" if reason else "closed"))
+    lines += _clock_changes(week)
+    notes = Table.grid(padding=(0, 2))
+    notes.add_column(no_wrap=True)
+    notes.add_column(no_wrap=True)
+    notes.add_column()
+    for _, (sign, style), when, why in sorted(lines):
+        notes.add_row(Text(sign, style=style), when, Text(printable(why)))
+    return notes
+
+
+def _clock_changes(week: Week) -> Iterable[tuple[datetime, tuple[str, str], str, str]]:
+    for before, after in pairwise(_ticks(week)):
+        shift = (after.astimezone(week.zone).utcoffset() or timedelta()) - (
+            before.astimezone(week.zone).utcoffset() or timedelta()
+        )
+        if shift:
+            local = after.astimezone(week.zone)
+            shown = (local - shift).replace(fold=0)
+            sign = _SKIPPED if shift > timedelta(0) else ("↻", "cyan")
+            word = "forward" if shift > timedelta(0) else "back"
+            to = f"{local:%H:%M}" if local.date() == shown.date() else f"{local:%a %d %b %H:%M}"
+            yield after, sign, f"{shown:%a %d %b %H:%M}", f"the clock goes {word} to {to}"

@@ -1,0 +1,235 @@
+"""Schedules in PostgreSQL: rows of rules, exceptions and closures become the core's values.
+
+Owns: which schedules there are, their loading in batches, and how far each has been generated.
+Holds: A1 (what belongs to a schedule), R3 (the checkpoint: fingerprint and days).
+Must not know: expansion, reconciliation, slots.
+
+A row that the core refuses spoils its own schedule and no other: it comes back as the error that it raised.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, text, tuple_
+from sqlmodel import Session, col, select
+
+import models.scheduling as rows
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+
+
+class ScheduleKey(NamedTuple):
+    """Which schedule: one doctor at one facility."""
+
+    doctor_id: int
+    facility_id: int
+
+
+class Checkpoint(NamedTuple):
+    """How far a schedule's slots are generated, and from what. `days` are local and half-open."""
+
+    fingerprint: str | None = None
+    days: tuple[date, date] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSchedule:
+    """A schedule with its checkpoint, or the error that its rows raised."""
+
+    key: ScheduleKey
+    checkpoint: Checkpoint
+    schedule: Schedule | InvalidInputError
+
+
+_REGISTER = text("""
+insert into scheduling.schedule_states (tenant_id, doctor_id, facility_id)
+select tenant_id, doctor_id, facility_id from scheduling.availability_rules
+union
+select tenant_id, doctor_id, facility_id from scheduling.availability_exceptions
+order by tenant_id, doctor_id, facility_id  -- two runs that do this at once wait in one order, and so not in a ring
+on conflict do nothing
+""")
+
+
+_KEYS = text("""
+select doctor_id, facility_id from (
+    select tenant_id, doctor_id, facility_id from scheduling.availability_rules
+    union
+    select tenant_id, doctor_id, facility_id from scheduling.availability_exceptions
+    union
+    select tenant_id, doctor_id, facility_id from scheduling.schedule_states
+) schedule
+where cast(:slug as text) is null or exists (
+    select from scheduling.facilities facility
+    where facility.tenant_id = schedule.tenant_id and facility.id = schedule.facility_id
+      and facility.slug = :slug and facility.deleted_at is null
+)
+order by facility_id, doctor_id
+""")
+_ZONES = text("select id, timezone from scheduling.facilities where id = any(:ids)")
+_GONE = text("""
+select schedule.doctor_id, schedule.facility_id
+from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
+where exists (select from scheduling.doctors where id = schedule.doctor_id and deleted_at is not null)
+   or exists (select from scheduling.facilities where id = schedule.facility_id and deleted_at is not null)
+   or exists (
+       select from scheduling.facility_doctors pair
+       where pair.doctor_id = schedule.doctor_id and pair.facility_id = schedule.facility_id and not pair.active
+   )
+""")
+
+
+def register_schedules(session: Session) -> None:
+    """Give every doctor with rules or exceptions at a facility a checkpoint, if it has none yet."""
+    session.connection().execute(_REGISTER)
+
+
+def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list[ScheduleKey]:
+    """Return the schedules of the tenant by facility and doctor; of one live facility, if its slug is given."""
+    found = session.connection().execute(_KEYS, {"slug": facility_slug})
+    return [ScheduleKey(doctor_id, facility_id) for doctor_id, facility_id in found]
+
+
+def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool) -> list[LoadedSchedule]:
+    """Load schedules with their checkpoints. With `lock`, those that another run is at work on are left out.
+
+    A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
+    """
+    query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
+    if lock:
+        query = query.with_for_update(skip_locked=True)
+    checkpoints = {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in session.exec(query)}
+    if lock:
+        keys = [key for key in keys if key in checkpoints]
+    ids = sorted({key.facility_id for key in keys})
+    zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
+    gone = _gone(session, keys)
+    rules = _rules(session, keys)
+    exceptions = _exceptions(session, keys)
+    closures = _closures(session, zones)
+    loaded = []
+    for key in keys:
+        schedule: Schedule | InvalidInputError
+        try:
+            schedule = Schedule(*key, zones[key.facility_id])
+            if key not in gone:
+                schedule = Schedule(
+                    *key,
+                    zones[key.facility_id],
+                    [_rule(row) for row in rules[key]],
+                    [_exception(row) for row in exceptions[key]],
+                    closures[key.facility_id],
+                )
+        except InvalidInputError as error:
+            schedule = error
+        loaded.append(LoadedSchedule(key, checkpoints.get(key, Checkpoint()), schedule))
+    return loaded
+
+
+def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int) -> None:
+    """Write how far schedules are generated now, and by which run."""
+    statement = text("""
+        update scheduling.schedule_states
+        set fingerprint = :fingerprint, generated_from = :from_day, generated_until = :until_day,
+            generated_at = now(), last_run_id = :run_id, last_error = null
+        where tenant_id = (select identity.current_tenant_id())
+          and doctor_id = :doctor_id and facility_id = :facility_id
+    """)
+    values = []
+    for key, checkpoint in saved:
+        first, last = checkpoint.days or (None, None)
+        row = {"fingerprint": checkpoint.fingerprint, "from_day": first, "until_day": last, "run_id": run_id}
+        values.append(key._asdict() | row)
+    if values:
+        session.connection().execute(statement, values)
+
+
+def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int) -> None:
+    """Write why a schedule could not be generated; its checkpoint stays where it was."""
+    statement = text("""
+        update scheduling.schedule_states set last_error = :reason, last_run_id = :run_id
+        where tenant_id = (select identity.current_tenant_id())
+          and doctor_id = :doctor_id and facility_id = :facility_id
+    """)
+    session.connection().execute(statement, key._asdict() | {"reason": reason, "run_id": run_id})
+
+
+def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # noqa: ANN401  # any table with both keys
+    return tuple_(table.doctor_id, table.facility_id).in_([tuple(key) for key in keys])
+
+
+def _rules(session: Session, keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[rows.AvailabilityRule]]:
+    found = defaultdict(list)
+    for row in session.exec(select(rows.AvailabilityRule).where(_among(rows.AvailabilityRule, keys))):
+        found[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
+    return found
+
+
+def _exceptions(session: Session, keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[rows.AvailabilityException]]:
+    found = defaultdict(list)
+    for row in session.exec(select(rows.AvailabilityException).where(_among(rows.AvailabilityException, keys))):
+        found[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
+    return found
+
+
+def _closures(session: Session, facility_ids: Iterable[int]) -> dict[int, list[Closure]]:
+    closure = rows.FacilityClosure
+    found = defaultdict(list)
+    for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids))):
+        found[row.facility_id].append(Closure(_known(row.id), row.day))
+    return found
+
+
+def _gone(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
+    doctors, facilities = [key.doctor_id for key in keys], [key.facility_id for key in keys]
+    found = session.connection().execute(_GONE, {"doctors": doctors, "facilities": facilities})
+    return {ScheduleKey(doctor_id, facility_id) for doctor_id, facility_id in found}
+
+
+def _known(id_: int | None) -> int:
+    assert id_ is not None  # noqa: S101  # a stored row has its key
+    return id_
+
+
+def _checkpoint(row: rows.ScheduleState) -> Checkpoint:
+    if row.generated_from is None or row.generated_until is None:
+        return Checkpoint(row.fingerprint)
+    return Checkpoint(row.fingerprint, (row.generated_from, row.generated_until))
+
+
+def _minutes(count: int | None) -> timedelta | None:
+    return None if count is None else timedelta(minutes=count)
+
+
+def _rule(row: rows.AvailabilityRule) -> AvailabilityRule:
+    return AvailabilityRule(
+        id=_known(row.id),
+        day_of_week=row.day_of_week,
+        start_time=row.start_time,
+        end_time=row.end_time,
+        slot_duration=timedelta(minutes=row.slot_duration_minutes),
+        slot_interval=_minutes(row.slot_interval_minutes),
+        slot_alignment=_minutes(row.slot_alignment_minutes),
+        capacity=row.capacity,
+        service_offering_id=row.service_offering_id,
+        effective_from=row.effective_from,
+        effective_until=row.effective_until,
+        recurrence=row.recurrence,
+        active=row.active,
+    )
+
+
+def _exception(row: rows.AvailabilityException) -> AvailabilityException:
+    return AvailabilityException(
+        id=_known(row.id),
+        type=ExceptionType(row.type),
+        start_at=row.start_at,
+        end_at=row.end_at,
+        rule_id=row.availability_rule_id,
+        slot_duration=_minutes(row.slot_duration_minutes),
+        slot_interval=_minutes(row.slot_interval_minutes),
+        capacity=row.capacity,
+    )

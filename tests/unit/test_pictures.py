@@ -1,0 +1,244 @@
+"""The terminal pictures: read as plain text of 80 columns, as a person without colours sees them."""
+
+import io
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from rich.console import Console, RenderableType
+
+from models.scheduling import GenerationRun
+from scheduler.cli.pictures import RunSummary, between, explanation_table, runs_table, summary_table
+from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
+from scheduler.core.explanation import Explanation
+from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.schedules import ExceptionType
+from scheduler.core.slots import Slot
+
+LONDON = ZoneInfo("Europe/London")
+MONDAY = date(2027, 3, 22)
+SUMMARY: dict[str, Any] = {
+    "facilities": 41,
+    "schedules": 62,
+    "unchanged": 0,
+    "created": 89_217,
+    "updated": 0,
+    "retired": 12,
+    "kept": 771,
+    "conflicting": 0,
+    "displaced": 0,
+    "failed": 0,
+    "seconds": 2.0,
+    "peak_memory": 83 << 20,
+}
+
+
+def drawn(picture: RenderableType) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=80, no_color=True, legacy_windows=False).print(picture)
+    return out.getvalue().splitlines()
+
+
+def at(day: int, hour: int, minute: int = 0, *, zone: ZoneInfo = LONDON, month: int = 3) -> datetime:
+    return datetime(2027, month, day, hour, minute, tzinfo=zone).astimezone(UTC)
+
+
+def slots(start_at: datetime, count: int, *, minutes: int = 20, status: str = "open") -> list[WeekSlot]:
+    length = timedelta(minutes=minutes)
+    return [WeekSlot(start_at + k * length, start_at + (k + 1) * length, status) for k in range(count)]
+
+
+def week(*found: WeekSlot, **parts: Any) -> list[str]:
+    given: dict[str, Any] = {"title": "Larkspur", "zone": LONDON, "first_day": MONDAY} | parts
+    return drawn(week_calendar(Week(slots=found, **given)))
+
+
+def cell(lines: list[str], day: str, row: str) -> str:
+    header = next(line for line in lines if day in line and "Larkspur" not in line)
+    start = header.index(day)
+    line = next(line for line in lines if line[1:].startswith(f"{row} "))
+    return line[start : start + 10].strip()
+
+
+def test_a_cell_counts_the_slots_that_start_in_it() -> None:
+    lines = week(*slots(at(23, 9), 5))
+    assert [cell(lines, "Tue 23", row) for row in ("09:00", "09:30", "10:00")] == ["○2", "○1", "○2"]
+    assert cell(lines, "Mon 22", "09:00") == ""
+
+
+def test_a_cell_tells_open_held_booked_and_cancelled_apart() -> None:
+    found = [slots(at(22, 9, 5 * k), 1, minutes=5, status=s)[0] for k, s in enumerate(("open", "reserved", "booked"))]
+    assert cell(week(*found), "Mon 22", "09:00") == "○1 ◐1 ●1"
+    found += slots(at(22, 9, 20), 1, status="cancelled")
+    assert cell(week(*found), "Mon 22", "09:00") == "○1◐1●1✕1"
+
+
+def test_a_long_slot_goes_on_in_the_rows_below() -> None:
+    lines = week(*slots(at(22, 9), 1, minutes=90))
+    assert [cell(lines, "Mon 22", row) for row in ("09:00", "09:30", "10:00")] == ["○1", "┆", "┆"]
+    assert not any(line.startswith(" 10:30") for line in lines)
+
+
+def test_a_week_of_many_hours_has_a_row_an_hour() -> None:
+    lines = week(*slots(at(22, 0), 72))
+    assert cell(lines, "Mon 22", "23:00") == "○3"
+    assert not any(line.startswith(" 09:30") for line in lines)
+
+
+def test_an_empty_week_shows_office_hours() -> None:
+    rows = [line[1:6] for line in week() if line[3:4] == ":"]
+    assert (rows[0], rows[-1], len(rows)) == ("08:00", "17:30", 20)
+
+
+def test_a3_the_strongest_exception_gives_a_cell_its_sign() -> None:
+    types = [ExceptionType.EMERGENCY, ExceptionType.BLOCKED, ExceptionType.OVERRIDE]
+    for kind, sign in zip(types, ("▓▓▓▓▓▓▓▓▓", "░░░░░░░░░", "≈"), strict=True):
+        over = tuple(WeekException(one, at(22, 9), at(22, 10)) for one in types[types.index(kind) :])
+        assert cell(week(*slots(at(22, 8), 3), exceptions=over), "Mon 22", "09:00") == sign
+
+
+def test_a_booking_under_a_block_stays_visible() -> None:
+    block = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 10))
+    assert cell(week(*slots(at(22, 9), 1, status="booked"), exceptions=(block,)), "Mon 22", "09:00") == "●1 ░░░░░░"
+
+
+def test_an_exception_that_only_touches_a_cell_does_not_mark_it() -> None:
+    block = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 9, 30))
+    lines = week(*slots(at(22, 9, 30), 2), exceptions=(block,))
+    assert cell(lines, "Mon 22", "09:30") == "○2"
+
+
+def test_a_closed_day_is_dotted_and_named() -> None:
+    lines = week(*slots(at(22, 9), 3), closures=((date(2027, 3, 26), "Good Friday"), (date(2027, 4, 26), "later")))
+    assert cell(lines, "Fri 26", "09:00") == "·········"
+    assert [line.split() for line in lines if "closed:" in line] == [
+        ["·", "Fri", "26", "Mar", "closed:", "Good", "Friday"]
+    ]
+
+
+def test_exceptions_of_the_week_are_listed_with_reasons_and_names() -> None:
+    pipe = WeekException(ExceptionType.EMERGENCY, at(23, 22, 40), at(25, 2), "Burst pipe")
+    april = WeekException(ExceptionType.BLOCKED, at(5, 9, month=4), at(5, 10, month=4), "April")
+    lines = week(exceptions=(pipe._replace(who="Dr B"), pipe._replace(who="Dr A"), april))
+    listed = [line.strip() for line in lines if "Burst" in line or "April" in line]
+    assert listed == ["▓  Tue 23 Mar 22:40 - Thu 25 Mar 02:00  Dr A, Dr B: Burst pipe"]
+
+
+def test_t3_an_hour_that_the_clock_skips_is_marked() -> None:
+    lines = week(*slots(at(28, 0), 5))
+    assert [cell(lines, "Sun 28", row) for row in ("00:30", "01:00", "01:30", "02:00")] == [
+        "○1",
+        "»»»»»»»»»",
+        "»»»»»»»»»",
+        "○2",
+    ]
+    assert cell(lines, "Sat 27", "01:00") == ""
+    assert any("Sun 28 Mar 01:00  the clock goes forward to 02:00" in line for line in lines)
+
+
+def test_t3_an_hour_that_the_clock_repeats_shows_twice() -> None:
+    first = datetime(2027, 10, 31, 0, 30, tzinfo=UTC)  # 01:30 in summer time; the clock goes back half an hour later
+    lines = week(*slots(first, 3, minutes=30), *slots(at(26, 9, month=10), 1), first_day=date(2027, 10, 25))
+    rows = ("01:00", "01:00↻", "01:30", "01:30↻", "02:00")
+    assert [cell(lines, "Sun 31", row) for row in rows] == ["", "○1", "○1", "○1", ""]
+    assert cell(lines, "Sat 30", "01:00↻") == ""
+    assert any("Sun 31 Oct 02:00  the clock goes back to 01:00" in line for line in lines)
+
+
+def test_t3_half_an_hour_repeats_on_lord_howe() -> None:
+    zone = ZoneInfo("Australia/Lord_Howe")
+    found = slots(datetime(2027, 4, 3, 14, 30, tzinfo=UTC), 4, minutes=30)
+    lines = week(*found, zone=zone, first_day=date(2027, 3, 29))
+    assert [cell(lines, "Sun 04", row) for row in ("01:30", "01:30↻", "02:00")] == ["○1", "○1", "○1"]
+    assert not any("01:00↻" in line for line in lines)
+
+
+def test_slots_of_other_weeks_are_neither_drawn_nor_counted() -> None:
+    lines = week(*slots(at(22, 9), 3), *slots(at(29, 9), 3))
+    assert any("○ 3 open" in line for line in lines)
+
+
+def test_every_line_fits_into_eighty_columns() -> None:
+    long = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 10), "a very long reason " * 12)
+    lines = week(*slots(at(22, 0), 99, minutes=15), *slots(at(22, 0), 500, minutes=1), exceptions=(long,))
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_reason_can_neither_steer_the_terminal_nor_be_markup() -> None:
+    evil = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 10), "\x1b[2J\x07[bold]x[/bold]")
+    assert any("?[2J?[bold]x[/bold]" in line for line in week(exceptions=(evil,)))
+
+
+def test_a_summary_says_what_was_done() -> None:
+    lines = drawn(summary_table(RunSummary(**SUMMARY)))
+    assert lines[0].strip() == "Slots are generated"
+    rows = [line.split() for line in lines if line.strip()]
+    assert ["slots", "created", "89,217"] in rows
+    assert ["time", "2.00", "s", "45,000", "slots", "a", "second"] in rows
+    assert ["peak", "memory", "83", "MiB"] in rows
+    assert not any("!" in line for line in lines)
+
+
+@pytest.mark.parametrize("count", ["conflicting", "displaced", "failed"])
+def test_a_count_to_look_at_has_a_sign(count: str) -> None:
+    lines = drawn(summary_table(RunSummary(**SUMMARY | {count: 3})))
+    assert sum("! 3" in line for line in lines) == 1
+
+
+def test_a_dry_run_says_that_nothing_was_written() -> None:
+    assert "nothing was written" in drawn(summary_table(RunSummary(**SUMMARY, dry=True)))[0]
+
+
+def test_a_run_of_no_time_has_no_speed() -> None:
+    assert RunSummary(**SUMMARY | {"seconds": 0.0}).slots_a_second == 0
+
+
+def test_runs_are_listed_in_the_order_given() -> None:
+    run: dict[str, Any] = {
+        "started_at": datetime(2027, 2, 1, 1, 30, tzinfo=UTC),
+        "from_day": MONDAY,
+        "until_day": date(2027, 6, 20),
+        "engine_version": "1",
+        "tzdata_version": "2026a",
+    }
+    runs = [GenerationRun(id=8, status="failed", **run), GenerationRun(id=7, status="succeeded", **run)]
+    rows = [line.split() for line in drawn(runs_table(runs)) if "2027-02-01" in line]
+    assert [row[:7] for row in rows] == [
+        ["8", "2027-02-01", "01:30", "2027-03-22", "+", "90", "failed"],
+        ["7", "2027-02-01", "01:30", "2027-03-22", "+", "90", "succeeded"],
+    ]
+
+
+def explained(*reasons: Reason, offered: tuple[Slot, ...] = (), nearest: Slot | None = None) -> list[str]:
+    return drawn(explanation_table(Explanation(at(29, 0), at(29, 9), reasons, offered, nearest), zone=LONDON))
+
+
+def test_an_explanation_shows_its_reasons_in_order_and_in_wall_clock_time() -> None:
+    closed = Reason(
+        ReasonCode.CLOSURE, at(29, 9), at(29, 12), "the facility is closed", tuple(at(29, h) for h in (9, 10))
+    )
+    outside = Reason(ReasonCode.OUTSIDE_RULES, at(29, 12), at(30, 0), "no rule opens this time")
+    lines = [line.strip() for line in explained(closed, outside)]
+    first = lines.index("1   Mon 29 Mar 09:00-12:00   closure         the facility is closed")
+    assert lines[first + 1] == "09:00, 10:00"
+    assert lines[first + 2] == "2   Mon 29 Mar 12:00-24:00   outside rules   no rule opens this time"
+
+
+def test_an_explanation_names_the_nearest_slot_or_says_that_there_is_none() -> None:
+    slot = Slot(at(30, 9), at(30, 9, 20), 1, 1)
+    assert explained(nearest=slot)[-1] == "nearest offered: Tue 30 Mar 09:00-09:20"
+    assert explained()[-1] == "nearest offered: none"
+
+
+def test_an_explanation_says_what_is_offered() -> None:
+    day = tuple(Slot(at(30, hour), at(30, hour, 20), 1, 1) for hour in (9, 10, 11))
+    assert explained(offered=day)[-1] == "offered: 3 slots start Tue 30 Mar 09:00-11:00"
+    assert explained(offered=day[:1])[-1] == "offered: 1 slot starts Tue 30 Mar 09:00"
+
+
+def test_a_stretch_of_time_is_said_in_the_fewest_words() -> None:
+    assert between(at(22, 9), at(22, 9), zone=LONDON) == "Mon 22 Mar 09:00"
+    assert between(at(22, 9), at(22, 10), zone=LONDON) == "Mon 22 Mar 09:00-10:00"
+    assert between(at(22, 0), at(23, 0), zone=LONDON) == "Mon 22 Mar 00:00-24:00"
+    assert between(at(22, 0), at(24, 0), zone=LONDON) == "Mon 22 Mar 00:00 - Wed 24 Mar 00:00"
