@@ -37,10 +37,7 @@ demo: venv  ## run the main job on the shipped region, or on OPENINGS=FILE [FROM
 
 .PHONY: test
 test: venv  ## the tests (DEEP=1 for the large budgets)
-	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -n $(JOBS) $(if $(DEEP),--deep) $(ARGS)
-	@$(BIN)/python -m coverage combine --quiet
-	@$(BIN)/python -m coverage report
+	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS)
 
 .PHONY: lint
 lint: venv  ## format, ruff, mypy strict, import contract

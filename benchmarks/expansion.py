@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import partial
+from itertools import repeat
 from zoneinfo import ZoneInfo
 
 from rich.table import Table
@@ -53,10 +54,17 @@ def against_peers(count: int, *, rounds: int, slow_count: int) -> Table:
         for schedule in of:
             peer(ZONE, FIRST, DAYS, schedule.doctor_id)
 
+    ready = [slot[:] for slot in expected]
+
+    def make_values_only() -> None:
+        for _ in schedules:
+            list(map(tuple.__new__, repeat(Slot), ready))
+
     ours: dict[str, Callable[[], object]] = {
         "expand, every Slot made": partial(each, schedules, list),
         "expand, no Slot looked at": partial(each, schedules, len),
         "expand().columns()": partial(each, schedules, Slots.columns),
+        "(floor) making Slot values of fields that are ready": make_values_only,
     }
     sizes = {name: slow if name.startswith(("(b)", "(c)")) else schedules for name in written}
     candidates = ours | {name: partial(run_peer, peer, sizes[name]) for name, peer in written.items()}
@@ -85,17 +93,13 @@ def _with_exceptions(count: int) -> Schedule:
 
 
 def _with_rules(count: int) -> Schedule:
-    """Spread short windows over the week, one rule each."""
+    """Spread windows of five minutes over the week, one rule each and none over another."""
     rules = []
     for number in range(count):
-        minute = (number // 7 * 1380) // max(1, count // 7) // 5 * 5
-        opens = time(minute // 60, minute % 60)
-        rules.append(AvailabilityRule(number, number % 7, opens, (_later(opens, 20)), 10 * MINUTE))
+        minute = number // 7 * 5
+        opens, closes = time(minute // 60, minute % 60), time((minute + 5) // 60 % 24, (minute + 5) % 60)
+        rules.append(AvailabilityRule(number, number % 7, opens, closes, 5 * MINUTE))
     return Schedule(1, 1, ZONE, rules)
-
-
-def _later(clock: time, minutes: int) -> time:
-    return (datetime.combine(FIRST, clock) + timedelta(minutes=minutes)).time()
 
 
 def growth(*, rounds: int) -> Table:

@@ -27,7 +27,7 @@ def main() -> None:
     tzdata = use_pinned_time_zones()
     console.print(f"Python {platform.python_version()}, tzdata {tzdata}")
     if wanted.part in {"all", "expansion"}:
-        console.print(expansion.against_peers(1, rounds=wanted.rounds * 4, slow_count=1))
+        console.print(expansion.against_peers(1, rounds=wanted.rounds * 3, slow_count=1))
         console.print(expansion.against_peers(1000, rounds=max(1, wanted.rounds // 5), slow_count=25))
         console.print(expansion.growth(rounds=wanted.rounds))
     if wanted.part in {"all", "nightly"}:

@@ -3,7 +3,7 @@
     python examples/region.py
 
 The ninety days hold the clock changes of New York and St John's (03-14), London (03-28) and Lord Howe (04-04, by half
-an hour), and Casablanca's two around Ramadan. Everybody in it is invented; the public holidays are real. The same
+an hour). Everybody in it is invented; the public holidays are real. The same
 script always makes the same file. The format is told in `docs/openings.md`.
 """
 

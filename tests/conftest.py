@@ -1,8 +1,14 @@
-"""What every test shares: the Hypothesis profiles and the switch for large budgets."""
+"""What every test shares: time zones, the Hypothesis profiles and the switch for large budgets.
+
+Time zones come from the pinned tzdata package, as in the command line, so that a test means the same on every machine.
+"""
+
+import zoneinfo
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+zoneinfo.reset_tzpath(to=())
 settings.register_profile(
     "quick", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )

@@ -86,18 +86,18 @@ def daily(start: str, end: str, day: date, *, step: int = 60) -> AvailabilityRul
         ("Australia/Lord_Howe", "2027-04-04", "01:00", "03:00", "01:00 01:30"),
         # Kathmandu is 5:45 ahead and never changes.
         ("Asia/Kathmandu", "2027-03-28", "09:00", "12:00", "09:00 10:00 11:00"),
-        # Havana has no midnight on 2027-03-14 (00:00 becomes 01:00) and two on 2027-11-07 (01:00 becomes 00:00).
-        ("America/Havana", "2027-03-14", "00:00", "03:00", "01:00 02:00"),
-        ("America/Havana", "2027-11-07", "00:00", "03:00", "00:00 00:00 01:00 02:00"),
-        ("America/Havana", "2027-11-06", "22:00", "00:00", "22:00 23:00"),
+        # Havana had no midnight on 2025-03-09 (00:00 became 01:00) and two on 2025-11-02 (01:00 became 00:00).
+        ("America/Havana", "2025-03-09", "00:00", "03:00", "01:00 02:00"),
+        ("America/Havana", "2025-11-02", "00:00", "03:00", "00:00 00:00 01:00 02:00"),
+        ("America/Havana", "2025-11-01", "22:00", "00:00", "22:00 23:00"),
         # Apia had no 2011-12-30: a night window from the 29th ends with the day, none starts on the 30th.
         ("Pacific/Apia", "2011-12-29", "22:00", "06:00", "22:00 23:00"),
         ("Pacific/Apia", "2011-12-30", "09:00", "12:00", ""),
         ("Pacific/Apia", "2011-12-30", "22:00", "06:00", ""),
         ("Pacific/Apia", "2011-12-31", "00:00", "02:00", "00:00 01:00"),
-        # Casablanca goes back for Ramadan (2027-02-07 03:00 becomes 02:00) and forward after it (2027-03-14).
-        ("Africa/Casablanca", "2027-02-07", "01:00", "04:00", "01:00 02:00 02:00 03:00"),
-        ("Africa/Casablanca", "2027-03-14", "01:00", "04:00", "01:00 03:00"),
+        # Casablanca went back for Ramadan (2025-02-23 03:00 became 02:00) and forward after it (2025-04-06).
+        ("Africa/Casablanca", "2025-02-23", "01:00", "04:00", "01:00 02:00 02:00 03:00"),
+        ("Africa/Casablanca", "2025-04-06", "01:00", "04:00", "01:00 03:00"),
         # Troll moves by two hours: 2027-03-28 01:00 becomes 03:00, 2027-10-31 03:00 becomes 01:00.
         ("Antarctica/Troll", "2027-03-28", "00:00", "05:00", "00:00 03:00 04:00"),
         ("Antarctica/Troll", "2027-10-31", "00:00", "04:00", "00:00 01:00 02:00 01:00 02:00 03:00"),

@@ -298,3 +298,9 @@ def test_an_explanation_is_the_sequence_of_its_reasons() -> None:
     explanation = explain(CLINIC, TEN)
     assert explanation[0] == explanation[-1] == next(iter(explanation))
     assert len(explanation) == 1
+
+
+def test_q3_a_time_between_two_starts_of_a_blocked_hour_is_blocked_before_it_is_off_the_grid() -> None:
+    """Found in the demo: a doctor on leave was said to have an open time at 10:05."""
+    leave = exception(ExceptionType.BLOCKED)
+    assert explain(clinic(leave), NINE + timedelta(minutes=5)).codes == (ReasonCode.BLOCKED, ReasonCode.OFF_GRID)

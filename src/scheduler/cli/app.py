@@ -9,6 +9,7 @@ that the life cycle does not have; 5 the database; 6 the database's schema; 130 
 
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -57,8 +58,10 @@ def _scheduler(
 def main() -> None:
     """Run the command line; exit with the code that says how it went."""
     use_pinned_time_zones()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign shows a question mark
     try:
-        app()  # always exits: 0, 2 for what cannot be read as a command, 130 when interrupted
+        app(prog_name="scheduler")  # always exits: 0, 2 for what cannot be read as a command, 130 when interrupted
     except SchedulerError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -11,11 +11,13 @@ from rich.console import Console
 
 from scheduler.cli.generating import run
 from scheduler.cli.importing import import_file, said
-from scheduler.cli.looking import explanations_of, week_of
+from scheduler.cli.looking import Explained, explained, week_of
 from scheduler.cli.pictures import printable, summary_table
 from scheduler.cli.settings import DatabaseUrl, database_url, now, read_days, use_pinned_time_zones
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.places import Place
+from scheduler.core.reasons import ReasonCode
+from scheduler.core.schedules import ExceptionType
 from scheduler.nightly.generation import Order
 from scheduler.services.openings import BadLines, places_to_import, read_openings
 from scheduler.store import migrations
@@ -23,6 +25,7 @@ from scheduler.store.database import Database
 from scheduler.store.tenants import tenant_id_of
 
 SLOT = timedelta(minutes=20)
+REGION_FROM = date(2027, 2, 1)  # the made-up region has its holidays, leave and clock changes in the 90 days from here
 
 
 def region() -> Path:
@@ -43,9 +46,9 @@ def demo(
     url: DatabaseUrl = None,
     first: Annotated[
         str | None,
-        typer.Option("--from", metavar="DAY", help="First day. [default: when the file has most exceptions]"),
+        typer.Option("--from", metavar="DAY", help="First day. [default: the month with most exceptions]"),
     ] = None,
-    days: Annotated[int, typer.Option("--days", min=1)] = 90,
+    days: Annotated[int, typer.Option("--days", min=1, help="How many days.")] = 90,
 ) -> None:
     """Do everything once: a database, opening times, the nightly job, a week, an explanation.
 
@@ -57,7 +60,8 @@ def demo(
     places = places_to_import(read_openings(path, slot_duration=SLOT), bad_lines=BadLines.REFUSE)
     if not places:
         raise InvalidInputError(f"there is no place in {path.name!r}: nothing to show")
-    begin, end = read_days(first or str(_busiest_month(places) or now().date()), days, None, default_days=days)
+    likely = REGION_FROM if file is None else _busiest_month(places) or now().date()
+    begin, end = read_days(first or str(likely), days, None, default_days=days)
     with console.status("starting PostgreSQL"), database_url(url) as address:
         migrations.upgrade(address)
         with Database(address) as database:
@@ -74,8 +78,7 @@ def demo(
                 console.print("Nothing was created: every slot is already there, as it should be.\n")
             place, day = _worth_a_look(places, begin, end)
             console.print(week_of(database, place.slug, day, tenant=tenant))
-            for part in explanations_of(database, place.slug, day.isoformat(), tenant=tenant):
-                console.print(part)
+            console.print(_closed_day(database, place.slug, day, tenant=tenant).picture())
     option = f"--tenant {quote(tenant)}"
     console.print(
         "\nThe database stays. Look around:\n"
@@ -84,6 +87,16 @@ def demo(
         f"  scheduler explain {place.slug} {day} {option}\n"
         f"  scheduler generate --from {begin} --days {days + 30} {option}"
     )
+
+
+def _closed_day(database: Database, slug: str, day: date, *, tenant: str) -> Explained:
+    """Explain the first day of a day's week on which a doctor who works has nothing to offer, else the day itself."""
+    monday = day - timedelta(days=day.weekday())
+    for number in range(7):
+        for one in explained(database, slug, str(monday + timedelta(days=number)), tenant=tenant):
+            if not one.explanation.offered and set(one.explanation.codes) - {ReasonCode.OUTSIDE_RULES}:
+                return one
+    return explained(database, slug, str(day), tenant=tenant)[0]
 
 
 def _busiest_month(places: tuple[Place, ...]) -> date | None:
@@ -100,21 +113,17 @@ def _oddities(place: Place) -> list[tuple[str, date]]:
 
 
 def _worth_a_look(places: tuple[Place, ...], begin: date, end: date) -> tuple[Place, date]:
-    """Return a place and a day: where one week has most kinds of things that are out of the ordinary.
-
-    The day is a closed one if the week has any, else the first that is out of the ordinary.
-    """
+    """Return a place and a day of the week there that has an emergency, else most that is out of the ordinary."""
     best = places[0], begin
-    most = 0, 0
+    most = False, 0, 0
     for place in places:
-        closed = {one.day for one in place.closures if begin <= one.day < end}
         weeks: dict[date, list[tuple[str, date]]] = {}
         for kind, day in _oddities(place):
             if begin <= day < end:
                 weeks.setdefault(day - timedelta(days=day.weekday()), []).append((kind, day))
         for found in weeks.values():
-            rank = len({kind for kind, _ in found}), len(found)
+            kinds = {kind for kind, _ in found}
+            rank = ExceptionType.EMERGENCY.value in kinds, len(kinds), len(found)
             if rank > most:
-                days = {day for _, day in found}
-                best, most = (place, min(days & closed or days)), rank
+                best, most = (place, min(day for _, day in found)), rank
     return best

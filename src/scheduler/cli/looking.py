@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -93,9 +93,9 @@ def explain_time(
 ) -> None:
     """Explain why a day or a time is not offered, and say which slot is."""
     with opened(url) as database:
-        picture = explanations_of(database, slug, when, tenant=tenant, doctor_id=doctor)
-    for part in picture:
-        Console().print(part)
+        answers = explained(database, slug, when, tenant=tenant, doctor_id=doctor)
+    for answer in answers:
+        Console().print(answer.picture())
 
 
 def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id: int | None = None) -> RenderableType:
@@ -130,21 +130,30 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
     )
 
 
-def explanations_of(
+class Explained(NamedTuple):
+    """What was asked about one doctor at a facility, and the answer."""
+
+    facility: FacilityView
+    post: Post
+    when: str
+    explanation: Explanation
+
+    def picture(self) -> RenderableType:
+        """Draw the answer under its heading."""
+        heading = f" at {printable(self.facility.name)}, {self.when} ({self.facility.zone})"
+        table = explanation_table(self.explanation, zone=zone_of(self.facility.zone))
+        return Group(Text.assemble((printable(self.post.doctor), "bold"), heading), table)
+
+
+def explained(
     database: Database, slug: str, when: str, *, tenant: str, doctor_id: int | None = None
-) -> list[RenderableType]:
-    """Return, for each doctor of a facility, the picture that explains a day or a time there."""
+) -> list[Explained]:
+    """Explain a day or a time at a facility, for each of its doctors or for one."""
     with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
         facility = facility_view(session, slug)
-        zone = zone_of(facility.zone)
-        at = _read_time(when, zone)
-        pictures: list[RenderableType] = []
-        for post, explanation in _explained(session, _posts(facility, doctor_id), at):
-            heading = Text.assemble(
-                (printable(post.doctor), "bold"), f" at {printable(facility.name)}, {when} ({facility.zone})"
-            )
-            pictures.append(Group(heading, explanation_table(explanation, zone=zone)))
-    return pictures
+        at = _read_time(when, zone_of(facility.zone))
+        found = _explained(session, _posts(facility, doctor_id), at)
+        return [Explained(facility, post, when, explanation) for post, explanation in found]
 
 
 def _explained(session: Session, posts: Iterable[Post], at: date | datetime) -> Iterable[tuple[Post, Explanation]]:

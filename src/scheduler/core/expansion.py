@@ -40,16 +40,15 @@ def expand(schedule: Schedule, span: Span) -> Slots:
     timetable = Timetable(schedule, days.start, days.stop - 1)
     taken = Taken(schedule)
     begin, end = micros(span.start), micros(span.end)
+    nothing_taken = taken.nothing
     stretches: list[Stretch] = []
-    reach, sorted_so_far = begin - 1, True
-    for day in days:
-        for window in timetable.windows(day)[0]:
-            for stretch in taken.left(window.slots, begin, end):
-                first = stretch.first
-                sorted_so_far = sorted_so_far and reach < first
-                reach = first + (stretch.size - 1) * stretch.interval
-                stretches.append(stretch)
-    return Slots(schedule.doctor_id, schedule.facility_id, stretches if sorted_so_far else _in_order(stretches))
+    for whole in timetable.stretches(days):
+        first, size, interval, _, _ = whole
+        if nothing_taken and begin <= first and first + (size - 1) * interval < end:
+            stretches.append(whole)
+        else:
+            stretches += taken.left(whole, begin, end)
+    return Slots(schedule.doctor_id, schedule.facility_id, _in_order(stretches))
 
 
 def days_reaching(schedule: Schedule, span: Span) -> range:
@@ -86,6 +85,7 @@ class Taken:
         for rule_id, of_rule in spans.items():
             disjoint = united(of_rule)
             self._blocks[rule_id] = _Blocks([start for start, _ in disjoint], [end for _, end in disjoint])
+        self.nothing = not self._blocks
 
     def left(self, stretch: Stretch, begin: int, end: int) -> Sequence[Stretch]:
         """Return what is left of a window's slots: those that start in `[begin, end)` and overlap no block.
@@ -100,8 +100,6 @@ class Taken:
             highest = -((first - end) // interval) - 1
         if lowest > highest:
             return ()
-        if not self._blocks and highest - lowest == size - 1:
-            return (stretch,)
         parts = [(lowest, highest)]
         for rule_id in {None, kind.rule_id} & self._blocks.keys():
             blocks = self._blocks[rule_id]
@@ -130,11 +128,18 @@ def _last_start(stretch: Stretch) -> int:
     return stretch.first + (stretch.size - 1) * stretch.interval
 
 
-def _in_order(stretches: list[Stretch]) -> list[Stretch | Tangle]:
+def _in_order(stretches: list[Stretch]) -> Sequence[Stretch | Tangle]:
     """Sort stretches by slot, and drop the second of two slots with one identity (S2, S4).
 
     Stretches that do not interleave stay whole; those that do are taken apart, slot by slot.
     """
+    reach = -(10**30)
+    for first, size, interval, _, _ in stretches:
+        if first <= reach:
+            break
+        reach = first + (size - 1) * interval
+    else:
+        return stretches
     stretches.sort(key=lambda stretch: stretch.first)
     ordered: list[Stretch | Tangle] = []
     together: list[Stretch] = []

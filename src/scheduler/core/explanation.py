@@ -17,7 +17,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import days_reaching, expand
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Slot, Slots
+from scheduler.core.slots import Id, Slot, Slots
 from scheduler.core.spans import Span, difference, utc
 from scheduler.core.timetable import GivenWay, Timetable, Window
 from scheduler.core.zones import (
@@ -128,7 +128,7 @@ class _Case:
         for window in self.windows:
             for slot in self._starting_here(window):
                 if slot.identity not in objections:
-                    self.against += self._taken_by(slot)
+                    self.against += self._taken_by(slot.rule_id, slot.start_at, slot.end_at, (slot.start_at,))
         for gone in self.given_way:
             for slot in self._starting_here(gone.window):
                 if slot.identity not in objections:
@@ -162,7 +162,10 @@ class _Case:
             for gone in self.given_way
             if gone.window.slots.size and gone.window.start <= self.begin < gone.window.end
         )
-        if any(window.slots.size and window.start <= self.begin < window.end for window in self.windows):
+        covering = [window for window in self.windows if window.slots.size and window.start <= self.begin < window.end]
+        for window in covering:
+            reasons += self._taken_by(window.slots.kind.rule_id, at, at + MICROSECOND)
+        if covering:
             text = "it lies in an open time, but no slot starts then"
             reasons.append(Reason(ReasonCode.OFF_GRID, at, at, text))
         elif not reasons:
@@ -177,21 +180,14 @@ class _Case:
         grid = Slots(self.schedule.doctor_id, self.schedule.facility_id, [window.slots])
         return (slot for slot in grid if self.begin <= micros(slot.start_at) < self.end)
 
-    def _taken_by(self, slot: Slot) -> list[Reason]:
-        reasons = [
-            Reason(
-                _TAKES[one.type],
-                slot.start_at,
-                slot.end_at,
-                f"{one.type} exception {one.id} takes this time",
-                (slot.start_at,),
-                slot.rule_id,
-                one.id,
-            )
-            for one in self.schedule.exceptions
-            if one.type in _TAKES and one.concerns(slot.rule_id) and one.overlaps(slot.start_at, slot.end_at)
-        ]
-        return sorted(reasons, key=lambda reason: _STRENGTH[reason.code])
+    def _taken_by(
+        self, rule_id: Id | None, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()
+    ) -> Iterator[Reason]:
+        """Yield the blocks and emergencies that take a time of a rule away."""
+        for one in self.schedule.exceptions:
+            if one.type in _TAKES and one.concerns(rule_id) and one.overlaps(start_at, end_at):
+                text = f"{one.type} exception {one.id} takes this time"
+                yield Reason(_TAKES[one.type], start_at, end_at, text, starts, rule_id, one.id)
 
     def _gone(self, gone: GivenWay, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()) -> Reason:
         rule_id = gone.window.slots.kind.rule_id

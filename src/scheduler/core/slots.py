@@ -103,20 +103,20 @@ _SIGN: Final = 1 << 63
 
 @lru_cache(maxsize=128)
 def _lanes(interval: int, size: int) -> tuple[int, int, int]:
-    """Return long integers whose 64-bit lanes, first to last, are ones, the steps of a progression, and sign bits."""
+    """Return long integers of 64-bit lanes: ones, the steps of a progression with sign bits, sign bits."""
     ones = int.from_bytes(array("Q", (1,)).tobytes() * size, byteorder)
     steps = int.from_bytes(array("Q", range(0, size * interval, interval)).tobytes(), byteorder)
-    return ones, steps, ones * _SIGN
+    return ones, steps + ones * _SIGN, ones * _SIGN
 
 
 def _progression(first: int, size: int, interval: int) -> bytes:
     """Return `size` 64-bit numbers in steps of `interval`, in this machine's byte order.
 
-    One addition of a long integer whose 64-bit lanes are the numbers, three times as fast as a loop that C runs over
-    a range. The lanes are kept positive while they are added, lest a borrow run into the next one.
+    One addition of long integers whose 64-bit lanes are the numbers, three times as fast as a loop that C runs over a
+    range. The sign bits keep every lane positive while they are added, lest a borrow run into the next one.
     """
     ones, steps, signs = _lanes(interval, size)
-    return (((first + _SIGN) * ones + steps) ^ signs).to_bytes(size * _WIDTH, byteorder)
+    return ((first * ones + steps) ^ signs).to_bytes(size * _WIDTH, byteorder)
 
 
 @lru_cache(maxsize=4096)
@@ -124,6 +124,11 @@ def _instants(first: int, size: int, interval: int) -> tuple[datetime, ...]:
     """Return the instants of a progression. Remembered: the doctors of a region work on the same clock."""
     begin = instant(first)
     return tuple(begin + step * interval * MICROSECOND for step in range(size))
+
+
+def _mark(marks: dict[SlotKind, bytes], kind: SlotKind) -> bytes:
+    """Return the number of a kind as it stands in a column; a new kind gets the next one."""
+    return marks.setdefault(kind, array("i", (len(marks),)).tobytes())
 
 
 class Slots(Sequence[Slot]):
@@ -138,10 +143,16 @@ class Slots(Sequence[Slot]):
         self.doctor_id = doctor_id
         self.facility_id = facility_id
         self._pieces = tuple(pieces)
-        self._ends = tuple(accumulate(piece.size for piece in self._pieces))
+        self._ends: tuple[int, ...] | None = None
+
+    def _counted(self) -> tuple[int, ...]:
+        """Return after how many slots each piece ends; counted when first asked for, since columns never ask."""
+        if self._ends is None:
+            self._ends = tuple(accumulate(piece.size for piece in self._pieces))
+        return self._ends
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return self._counted()[-1] if self._pieces else 0
 
     @overload
     def __getitem__(self, index: int) -> Slot: ...
@@ -151,13 +162,14 @@ class Slots(Sequence[Slot]):
         if isinstance(index, slice):
             return tuple(self[position] for position in range(*index.indices(len(self))))
         position = range(len(self))[index]
-        number = bisect_right(self._ends, position)
+        ends = self._counted()
+        number = bisect_right(ends, position)
         piece = self._pieces[number]
         if isinstance(piece, Tangle):
-            place = position - self._ends[number] + piece.size
+            place = position - ends[number] + piece.size
             start, end, kind = piece.starts[place], piece.ends[place], piece.kinds[place]
         else:
-            start = piece.first + (position - self._ends[number] + piece.size) * piece.interval
+            start = piece.first + (position - ends[number] + piece.size) * piece.interval
             end, kind = start + piece.duration, piece.kind
         offering_id, capacity, rule_id = kind
         return Slot(instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
@@ -179,24 +191,28 @@ class Slots(Sequence[Slot]):
 
     def columns(self) -> SlotColumns:
         """Return the same slots as columns (see `SlotColumns`)."""
-        starts, ends, kinds = array("q"), array("q"), array("i")
-        numbers: dict[SlotKind, int] = {}
+        starts: list[bytes] = []
+        ends: list[bytes] = []
+        kinds: list[bytes] = []
+        marks: dict[SlotKind, bytes] = {}
         for piece in self._pieces:
             if isinstance(piece, Tangle):
-                starts += piece.starts
-                ends += piece.ends
-                kinds.extend(numbers.setdefault(kind, len(numbers)) for kind in piece.kinds)
+                starts.append(piece.starts.tobytes())
+                ends.append(piece.ends.tobytes())
+                kinds += [_mark(marks, kind) for kind in piece.kinds]
                 continue
             first, size, interval, duration, kind = piece
             if duration == interval:  # the end of a slot is the start of the next: count once
                 edges = _progression(first, size + 1, interval)
-                starts.frombytes(edges[:-_WIDTH])
-                ends.frombytes(edges[_WIDTH:])
+                starts.append(edges[:-_WIDTH])
+                ends.append(edges[_WIDTH:])
             else:
-                starts.frombytes(_progression(first, size, interval))
-                ends.frombytes(_progression(first + duration, size, interval))
-            kinds.frombytes(numbers.setdefault(kind, len(numbers)).to_bytes(kinds.itemsize, byteorder) * size)
-        return SlotColumns(starts, ends, kinds, tuple(numbers))
+                starts.append(_progression(first, size, interval))
+                ends.append(_progression(first + duration, size, interval))
+            kinds.append((marks.get(kind) or _mark(marks, kind)) * size)
+        return SlotColumns(
+            array("q", b"".join(starts)), array("q", b"".join(ends)), array("i", b"".join(kinds)), tuple(marks)
+        )
 
     def _made(self, piece: Stretch | Tangle) -> Iterator[Slot]:
         """Make the slots of one piece; the loop runs in C, since expansion to values stands or falls with it."""

@@ -7,7 +7,7 @@ Must not know: slots, blocks and emergencies (they take slots, not windows: `exp
 All times are microseconds since 2000-01-01T00:00Z, days are counted from 2000-01-01 (see `zones`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import time, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -62,30 +62,24 @@ class _Line(NamedTuple):
     last_day: int
     days: frozenset[int] | None
     limited: bool
-    first: int
-    size: int
+    slots: Stretch
 
     def effective_on(self, day: int) -> bool:
         return self.first_day <= day <= self.last_day
-
-    def window_from(self, base: int) -> Window:
-        """Return the window of a day on which the clock does not change and that begins at `base`."""
-        stretch = _new(Stretch, (base + self.first, self.size, self.interval, self.duration, self.kind))
-        window: Window = _new(Window, (base + self.opens, base + self.closes, stretch))
-        return window
 
     def window(self, zone: ZoneInfo, day: int, steady: int | None) -> Window:
         """Return the rule's window that starts on a day; `steady` is the clock's offset if it does not change."""
         midnight = day * DAY
         if steady is not None:
-            return self.window_from(midnight - steady)
+            base = midnight - steady
+            return Window(base + self.opens, base + self.closes, self.slots._replace(first=base + self.slots.first))
         start = instant_of(zone, day, midnight + self.opens)
         end = instant_of(zone, day, midnight + self.closes)
         first = next_aligned(zone, day, start, self.alignment) if self.alignment else start
         return Window(start, end, _grid(first, end, self.duration, self.interval, self.kind))
 
 
-# Windows are made by the million, and a named tuple's own constructor takes twice the time of this one.
+# Stretches are made by the million, and a named tuple's own constructor takes twice the time of this one.
 _new: Final[Callable[..., Any]] = tuple.__new__
 
 
@@ -127,8 +121,7 @@ def _line(rule: AvailabilityRule, first_day: int, last_day: int) -> _Line:
         last_day=_LAST_DAY if rule.effective_until is None else day_number(rule.effective_until),
         days=days,
         limited=days is not None or rule.effective_from is not None or rule.effective_until is not None,
-        first=first,
-        size=_grid(first, closes, duration, interval, kind).size,
+        slots=_grid(first, closes, duration, interval, kind),
     )
 
 
@@ -151,24 +144,39 @@ class Timetable:
         for closure in sorted(schedule.closures, key=lambda closure: closure.id, reverse=True):
             self._closures[day_number(closure.day)] = closure
         self._special = self._overrides.keys() | self._closures.keys()
-        self._limited = {line.rule.day_of_week for line in self._by_id.values() if line.limited}
+        self._ordinary = [
+            None if any(line.limited for line in lines) else [line.slots for line in lines if line.slots.size]
+            for lines in self._by_weekday
+        ]
+
+    def stretches(self, days: Iterable[int]) -> Iterator[Stretch]:
+        """Yield the slots of the windows that start on local days, day by day.
+
+        Nearly all days are ordinary: the clock does not change, and nothing is out of the ordinary for the facility or
+        a rule of the weekday. On those nothing is to be decided; all others take the way of `windows`.
+        """
+        zone, ordinary, special = self.zone, self._ordinary, self._special
+        for day in days:
+            lines = ordinary[(day + _WEEKDAY_OF_DAY_0) % 7]
+            if lines is None or day in special:
+                yield from (window.slots for window in self.windows(day)[0])
+            elif lines:
+                steady = steady_offset(zone, day)
+                if steady is None:
+                    yield from (window.slots for window in self.windows(day)[0])
+                else:
+                    base = day * DAY - steady
+                    for first, size, interval, duration, kind in lines:
+                        yield _new(Stretch, (base + first, size, interval, duration, kind))
 
     def windows(self, day: int) -> tuple[Sequence[Window], Sequence[GivenWay]]:
         """Return the windows that start on a local day, and those that gave way, each in the order of the rules."""
-        weekday = (day + _WEEKDAY_OF_DAY_0) % 7
-        lines = self._by_weekday[weekday]
-        ordinary = day not in self._special
-        if ordinary and not lines:
-            return (), ()
         steady = steady_offset(self.zone, day)
-        if ordinary and steady is not None and weekday not in self._limited:
-            base = day * DAY - steady
-            return [line.window_from(base) for line in lines], ()
         missing = not day_lasts(self.zone, day)
         overrides = self._overrides.get(day, ())
         open_windows: list[Window] = []
         given_way: list[GivenWay] = []
-        for line in lines:
+        for line in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7]:
             window = line.window(self.zone, day, steady)
             gone = self._gives_way(line, day, overrides, missing=missing)
             if gone is None:

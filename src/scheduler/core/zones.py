@@ -101,16 +101,21 @@ def wall_of(zone: ZoneInfo, at: int) -> int:
 @lru_cache(maxsize=1 << 16)
 def steady_offset(zone: ZoneInfo, day: int) -> int | None:
     """Return the zone's offset if it holds for all of a local day and the next one, else None."""
-    before, after = offset_at(zone, (day - 1) * DAY), offset_at(zone, (day + 3) * DAY)
-    return before if before == after else None
+    jump, before, after = _change(zone, day)
+    if before == after or (day + 2) * DAY - before <= jump:
+        return before
+    return after if jump <= day * DAY - max(before, after) else None
 
 
 @lru_cache(maxsize=1 << 12)
 def _change(zone: ZoneInfo, day: int) -> tuple[int, int, int]:
-    """Return the one offset change near a day: its instant, the offset before it and the offset after."""
+    """Return the one offset change near a day: its instant, the offset before it and the offset after, if there is one.
+
+    Without one the two offsets are equal.
+    """
     low, high = (day - 1) * DAY // SECOND, (day + 3) * DAY // SECOND
     before, after = offset_at(zone, low * SECOND), offset_at(zone, high * SECOND)
-    while high - low > 1:
+    while high - low > 1 and before != after:
         middle = (low + high) // 2
         if offset_at(zone, middle * SECOND) == before:
             low = middle

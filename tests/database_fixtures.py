@@ -1,0 +1,97 @@
+"""Databases for tests: a server for the session, a fresh migrated database for each module.
+
+The server is an embedded one for each worker of pytest-xdist, or that of SCHEDULER_TEST_DATABASE_URL (its user must be
+a superuser). Each worker migrates one template; a fresh database is a copy of it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from models import Tenant
+from scheduler.store import migrations
+from scheduler.store.database import Database, Role
+from scheduler.store.embedded import embedded_server
+
+FASTER_THAN_SAFE = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+def driver_url(url: str, name: str | None = None) -> str:
+    """Return the URL of another database of the same server."""
+    parsed = make_url(url)
+    return parsed.set(database=name or parsed.database, drivername="postgresql").render_as_string(hide_password=False)
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements as whoever the URL signs in, each on its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]:
+    """Make a database, yield its URL, drop it."""
+    name = f"slotsmith_test_{uuid4().hex[:16]}"
+    execute(server, f"create database {name} template {template}")
+    try:
+        yield driver_url(server, name)
+    finally:
+        execute(server, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A PostgreSQL server: the URL of a database on it, as a superuser."""
+    if given := os.environ.get("SCHEDULER_TEST_DATABASE_URL"):
+        yield driver_url(given)
+        return
+    # Not pytest's own temporary folder: other sessions of pytest clean up there.
+    with TemporaryDirectory(prefix="slotsmith-") as folder, embedded_server(Path(folder) / "postgres") as url:
+        execute(url, *(f"alter system set {setting} = off" for setting in FASTER_THAN_SAFE), "select pg_reload_conf()")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """The name of a migrated database to copy."""
+    with fresh_database(server) as url:
+        migrations.upgrade(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def empty_database_url(server: str) -> Iterator[str]:
+    """A database with nothing in it, for one test."""
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def database_url(server: str, template: str) -> Iterator[str]:
+    """A migrated database for one module, as a superuser."""
+    with fresh_database(server, template=template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database for one module."""
+    with Database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tenant_id(database: Database) -> UUID:
+    """A tenant of one test's own."""
+    made = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
+        session.add(Tenant(id=made, slug=str(made), name="A tenant of one test"))
+    return made

@@ -1,0 +1,216 @@
+"""A tenant whose schedules are known twice: as rows, and as the core values that the rows were written from.
+
+Rows carry the ids of the values, so that stored slots can be compared with what the core says of the values. This is
+the way opposite to the store's own, which reads rows into values.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from hashlib import md5
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+import models.scheduling as rows
+from scheduler.core.expansion import expand
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.slots import Id, Slot
+from scheduler.core.spans import Span
+from scheduler.core.zones import day_bounds, day_number, instant
+from scheduler.nightly.generation import Order, Report, generate
+from scheduler.store.database import Database, Role
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+MONDAY = date(2027, 3, 22)  # the clocks of Europe go forward on the Sunday after it
+MINUTE = timedelta(minutes=1)
+
+_SLOTS = """
+select start_at, end_at, doctor_id, facility_id, service_offering_id, capacity, created_from_rule_id
+from scheduling.availability_slots where tenant_id = :tenant_id
+"""
+_ROWS = """
+select doctor_id, facility_id, start_at, end_at, service_offering_id, capacity, created_from_rule_id, status
+from scheduling.availability_slots where tenant_id = :tenant_id order by 1, 2, 3, 4, 5
+"""
+_VERSIONS = (
+    "select id, start_at, xmin::text, ctid::text from scheduling.availability_slots where tenant_id = :tenant_id"
+)
+
+_PARENTS_FIRST = (
+    rows.Facility,
+    rows.Doctor,
+    rows.FacilityDoctor,
+    rows.Service,
+    rows.ServiceOffering,
+    rows.AvailabilityRule,
+    rows.AvailabilityException,
+    rows.FacilityClosure,
+)
+
+
+def weekly(
+    doctor_id: int,
+    facility_id: int = 1,
+    zone: str = "Europe/London",
+    *,
+    exceptions: Iterable[AvailabilityException] = (),
+) -> Schedule:
+    """Return a schedule of mornings, Monday to Friday, in slots of half an hour; its rules are numbered by doctor."""
+    rules = [
+        AvailabilityRule(doctor_id * 100 + day, day, time(9), time(12), timedelta(minutes=30)) for day in range(1, 6)
+    ]
+    return Schedule(doctor_id, facility_id, zone, rules, exceptions)
+
+
+def days(zone: str, first: date, count: int) -> Span:
+    """Return local days of a zone as a span."""
+    known = weekly(1, zone=zone).zone
+    begin, end = (day_bounds(known, day_number(first + timedelta(days=more)))[0] for more in (0, count))
+    return Span(instant(begin), instant(end))
+
+
+def expected(schedules: Iterable[Schedule], first: date, count: int) -> set[Slot]:
+    """Return the slots that the core says these schedules have on local days."""
+    return {slot for one in schedules for slot in expand(one, days(one.zone.key, first, count))}
+
+
+def _minutes(length: timedelta | None) -> int | None:
+    return None if length is None else length // MINUTE
+
+
+def _number(id_: Id | None) -> int | None:
+    return None if id_ is None else int(id_)
+
+
+class World:
+    """One tenant: its rows can be written, generated, changed by hand and looked at."""
+
+    def __init__(self, database: Database, tenant_id: UUID) -> None:
+        self.database, self.tenant_id = database, tenant_id
+
+    def write(self, *schedules: Schedule) -> None:
+        """Write schedules as rows: facilities, doctors, pairs, offerings, rules, exceptions and closures."""
+        parts: dict[type[SQLModel], dict[int, SQLModel]] = {kind: {} for kind in _PARENTS_FIRST}
+        for schedule in schedules:
+            for row in self._rows(schedule):
+                parts[type(row)][getattr(row, "id", 0)] = row
+        self.add(*(row for alike in parts.values() for row in alike.values()))
+
+    def run(self, first: date = MONDAY, count: int = 14, **order: Any) -> Report:
+        """Generate slots of local days."""
+        last = first + timedelta(days=count)
+        given: dict[str, Any] = {"now": NOW, "tzdata_version": "2026a"} | order
+        return generate(self.database, Order(self.tenant_id, first, last, **given))
+
+    def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Do something by hand, as whoever signed in; `:tenant_id` is this tenant."""
+        with self.database.unit_of_work(role=Role.OWNER, tenant_id=self.tenant_id) as session:
+            found = session.connection().execute(text(statement), {"tenant_id": self.tenant_id} | values)
+            return [tuple(row) for row in found] if found.returns_rows else []
+
+    def slots(self) -> set[Slot]:
+        """Return the stored slots."""
+        found = [Slot(*row) for row in self.sql(_SLOTS)]
+        assert len(found) == len({slot.identity for slot in found})
+        return set(found)
+
+    def versions(self) -> dict[tuple[Any, ...], str]:
+        """Return a mark of each stored slot that changes when its row is written."""
+        return {(id_, start_at): xmin + ctid for id_, start_at, xmin, ctid in self.sql(_VERSIONS)}
+
+    def digest(self) -> str:
+        """Return the md5 of all stored slots in order, without their ids."""
+        return md5(repr(self.sql(_ROWS)).encode(), usedforsecurity=False).hexdigest()
+
+    def touch(self, start_at: datetime, doctor_id: int = 1, **columns: Any) -> None:
+        """Book, hold or cancel the slot of a doctor that starts then."""
+        assignments = ", ".join(f"{name} = :{name}" for name in columns)
+        found = self.sql(
+            f"update scheduling.availability_slots set {assignments}"
+            " where tenant_id = :tenant_id and start_at = :start_at and doctor_id = :doctor_id returning 1",
+            start_at=start_at,
+            doctor_id=doctor_id,
+            **columns,
+        )
+        assert len(found) == 1
+
+    def state(self, doctor_id: int = 1) -> dict[str, Any]:
+        """Return the checkpoint of a doctor at facility 1."""
+        columns = ("fingerprint", "generated_from", "generated_until", "last_run_id", "last_error")
+        (row,) = self.sql(
+            f"select {', '.join(columns)} from scheduling.schedule_states"
+            " where tenant_id = :tenant_id and doctor_id = :doctor_id and facility_id = 1",
+            doctor_id=doctor_id,
+        )
+        return dict(zip(columns, row, strict=True))
+
+    def _rows(self, schedule: Schedule) -> Iterable[SQLModel]:
+        keys: dict[str, Any] = {
+            "tenant_id": self.tenant_id,
+            "doctor_id": schedule.doctor_id,
+            "facility_id": schedule.facility_id,
+        }
+        doctor, facility = int(schedule.doctor_id), int(schedule.facility_id)
+        yield rows.Facility(
+            tenant_id=self.tenant_id, id=facility, slug=f"place-{facility}", name="A place", timezone=schedule.zone.key
+        )
+        yield rows.Doctor(
+            tenant_id=self.tenant_id, id=doctor, first_name="A", last_name="B", display_name=f"Doctor {doctor}"
+        )
+        yield rows.FacilityDoctor(**keys, id=doctor * 1000 + facility)
+        for rule in schedule.rules:
+            offering = _number(rule.service_offering_id)
+            if offering is not None:
+                yield rows.Service(tenant_id=self.tenant_id, id=offering, name="A check-up")
+                yield rows.ServiceOffering(**keys, id=offering, service_id=offering)
+            yield rows.AvailabilityRule(
+                **keys,
+                id=_number(rule.id),
+                service_offering_id=offering,
+                day_of_week=rule.day_of_week,
+                start_time=rule.start_time,
+                end_time=rule.end_time,
+                slot_duration_minutes=rule.slot_duration // MINUTE,
+                slot_interval_minutes=_minutes(rule.slot_interval),
+                slot_alignment_minutes=_minutes(rule.slot_alignment),
+                capacity=rule.capacity,
+                effective_from=rule.effective_from,
+                effective_until=rule.effective_until,
+                recurrence=rule.recurrence,
+                active=rule.active,
+            )
+        for one in schedule.exceptions:
+            yield self.exception(schedule, one)
+        for closure in schedule.closures:
+            yield self.closure(schedule, closure)
+
+    def exception(self, schedule: Schedule, one: AvailabilityException) -> SQLModel:
+        """Return an exception as a row."""
+        return rows.AvailabilityException(
+            tenant_id=self.tenant_id,
+            doctor_id=int(schedule.doctor_id),
+            facility_id=int(schedule.facility_id),
+            id=_number(one.id),
+            availability_rule_id=_number(one.rule_id),
+            type=ExceptionType(one.type).value,
+            start_at=one.start_at,
+            end_at=one.end_at,
+            slot_duration_minutes=_minutes(one.slot_duration),
+            slot_interval_minutes=_minutes(one.slot_interval),
+            capacity=one.capacity,
+        )
+
+    def closure(self, schedule: Schedule, closure: Closure) -> SQLModel:
+        """Return a closed day as a row."""
+        return rows.FacilityClosure(
+            tenant_id=self.tenant_id, facility_id=int(schedule.facility_id), id=_number(closure.id), day=closure.day
+        )
+
+    def add(self, *added: SQLModel) -> None:
+        """Write single rows, parents first."""
+        with self.database.unit_of_work(role=Role.OWNER, tenant_id=self.tenant_id) as session:
+            for row in added:
+                session.add(row)
+                session.flush()

@@ -1,0 +1,269 @@
+"""The unit of work: one transaction, one role, one tenant; faults in the library's own words."""
+
+import threading
+import traceback
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import make_url, text
+
+from database_fixtures import driver_url, execute
+from models import Facility, Tenant
+from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+from scheduler.store.database import Database, Role, StatementError, name_of, read_url
+
+pytestmark = pytest.mark.database
+
+CANARY = "Canary O'Patient"
+
+
+def facility(tenant_id: UUID, slug: str, **other: str) -> Facility:
+    row = Facility(tenant_id=tenant_id, slug=slug, name="A place", timezone="Europe/London")
+    for column, value in other.items():
+        setattr(row, column, value)
+    return row
+
+
+def slugs(database: Database, tenant_id: UUID) -> set[str]:
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        return set(session.scalars(text("select slug from scheduling.facilities")))
+
+
+@pytest.mark.parametrize("role", [Role.APP, Role.JOB])
+def test_a_unit_of_work_acts_as_its_role(database: Database, role: Role) -> None:
+    with database.unit_of_work(role=role, tenant_id=None) as session:
+        assert session.scalar(text("select current_user")) == role.value
+
+
+def test_the_owner_is_whoever_signed_in(database: Database) -> None:
+    with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
+        assert session.scalar(text("select current_user = session_user"))
+
+
+def test_a_unit_of_work_knows_its_tenant(database: Database) -> None:
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        assert session.scalar(text("select identity.current_tenant_id()")) == tenant_id
+
+
+def test_the_next_unit_of_work_on_the_same_connection_has_no_tenant(database: Database) -> None:
+    asked = text("select pg_backend_pid(), identity.current_tenant_id()")
+    with database.unit_of_work(role=Role.APP, tenant_id=uuid4()) as session:
+        before = session.execute(asked).one()
+    with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        assert session.execute(asked).one() == (before[0], None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("timezone", "UTC"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "5min")],
+)
+def test_t5_a_session_has_its_own_settings_and_not_the_servers(
+    empty_database_url: str, database: Database, setting: str, value: str
+) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=None):
+        pass  # the roles belong to the server: they are there once any database is migrated
+    name = make_url(empty_database_url).database
+    execute(
+        empty_database_url,
+        f"alter database {name} set timezone = 'Asia/Kathmandu'",
+        f"alter database {name} set lock_timeout = '1min'",
+        f"alter database {name} set idle_in_transaction_session_timeout = '1min'",
+    )
+    with Database(empty_database_url) as other, other.unit_of_work(role=Role.JOB, tenant_id=None) as session:
+        assert session.scalar(text("select current_setting(:name)"), {"name": setting}) == value
+
+
+def test_a_session_names_its_application(database: Database) -> None:
+    with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
+        assert session.scalar(text("select current_setting('application_name')")) == "slotsmith"
+
+
+def test_r4_leaving_the_block_writes_and_commits(database: Database, tenant_id: UUID) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        session.add(facility(tenant_id, "kept"))
+    assert slugs(database, tenant_id) == {"kept"}
+
+
+def test_r4_an_exception_rolls_everything_back(database: Database, tenant_id: UUID) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(LookupError),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        raise LookupError
+    assert slugs(database, tenant_id) == set()
+
+
+def test_r4_a_commit_inside_does_not_end_the_transaction(database: Database, tenant_id: UUID) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(LookupError),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.commit()
+        raise LookupError
+    assert slugs(database, tenant_id) == set()
+
+
+def test_a_refusal_says_which_constraint_and_code(database: Database, tenant_id: UUID) -> None:
+    with (
+        pytest.raises(StatementError) as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add_all([facility(tenant_id, "twice"), facility(tenant_id, "twice")])
+    assert (caught.value.sqlstate, caught.value.constraint) == ("23505", "live_facilities_have_their_own_slug")
+
+
+@pytest.mark.parametrize("wrong", [{"timezone": CANARY}, {"country": "gb"}, {"locale": CANARY * 3}, {"phone": "\0"}])
+def test_no_value_of_a_row_is_in_the_message_or_traceback(
+    database: Database, tenant_id: UUID, wrong: dict[str, str]
+) -> None:
+    with (
+        pytest.raises(StatementError) as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "canary", name=CANARY, **wrong))
+    assert "Canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_faults_of_the_bare_driver_are_translated_too(database: Database) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(StatementError, match=r"DivisionByZero \(22012\)$"),
+        database.unit_of_work(role=Role.JOB, tenant_id=None) as session,
+    ):
+        driver = session.connection().connection.driver_connection
+        assert driver is not None
+        driver.execute("select 1 / 0")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "/nowhere"])
+def test_an_unreachable_database_is_said_in_one_line_without_password(address: str) -> None:
+    url = f"postgresql://me:secret@{address}/x" if ":" in address else f"postgresql://me:secret@/x?host={address}"
+    with (
+        Database(url) as database,
+        pytest.raises(DatabaseUnreachableError) as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=None),
+    ):
+        pass
+    message = str(caught.value)
+    assert address in message
+    assert "\n" not in message
+    assert "secret" not in message
+
+
+def test_a_database_that_is_not_there_is_unreachable(database_url: str) -> None:
+    with (
+        Database(driver_url(database_url, "not_there")) as database,
+        pytest.raises(DatabaseUnreachableError, match="not_there"),
+        database.unit_of_work(role=Role.APP, tenant_id=None),
+    ):
+        pass
+
+
+def test_a_server_without_a_free_connection_is_unreachable(database_url: str) -> None:
+    name = f"slotsmith_test_{uuid4().hex[:8]}"
+    execute(database_url, f"create role {name} login connection limit 0")
+    try:
+        with (
+            Database(database_url.replace("postgres@", f"{name}@", 1)) as database,
+            pytest.raises(DatabaseUnreachableError, match="too many connections"),
+            database.unit_of_work(role=Role.OWNER, tenant_id=None),
+        ):
+            pass
+    finally:
+        execute(database_url, f"drop role {name}")
+
+
+def test_r4_a_lost_connection_leaves_nothing_and_the_next_unit_works(
+    database: Database, database_url: str, tenant_id: UUID
+) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(DatabaseUnreachableError),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        execute(database_url, f"select pg_terminate_backend({session.scalar(text('select pg_backend_pid()'))})")
+        session.execute(text("select 1"))
+    assert slugs(database, tenant_id) == set()
+
+
+def test_tables_that_are_not_there_are_a_schema_mismatch(empty_database_url: str, database: Database) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=None):
+        pass  # the roles belong to the server: they are there once any database is migrated
+    with (
+        Database(empty_database_url) as empty,
+        pytest.raises(SchemaMismatchError, match="scheduler migrate"),
+        empty.unit_of_work(role=Role.APP, tenant_id=None) as session,
+    ):
+        session.execute(text("select * from scheduling.facilities"))
+
+
+def test_a_role_that_is_not_there_is_a_schema_mismatch(database: Database) -> None:
+    class Stranger(StrEnum):
+        STRANGER = "scheduler_stranger"
+
+    with (
+        pytest.raises(SchemaMismatchError, match="no role scheduler_stranger: run `scheduler migrate`"),
+        database.unit_of_work(role=Stranger.STRANGER, tenant_id=None),  # type: ignore[arg-type]
+    ):
+        pass
+
+
+def test_two_who_wait_for_each_other_end_as_a_fault_with_the_code_to_retry(database: Database, tenant_id: UUID) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        session.add_all([facility(tenant_id, "a"), facility(tenant_id, "b")])
+    both_hold, faults = threading.Barrier(2), list[StoreError]()
+
+    def change(first: str, second: str) -> None:
+        try:
+            with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+                update = text("update scheduling.facilities set name = 'changed' where slug = :slug")
+                session.execute(update, {"slug": first})
+                both_hold.wait()
+                session.execute(update, {"slug": second})
+        except StoreError as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=change, args=order) for order in (("a", "b"), ("b", "a"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [getattr(fault, "sqlstate", None) for fault in faults] == ["40P01"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "secret",
+        "postgresql",
+        "mysql://me:secret@host/x",
+        "postgresql+asyncpg://me:secret@host/x",
+        "postgresql://me:secret@host:port/x",
+        "postgresql://me:secret@host/x?nonsense=1",
+        "sqlite://",
+    ],
+)
+def test_an_address_that_cannot_be_meant_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        Database(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_name_of_a_database_has_no_secret() -> None:
+    url = read_url("postgresql://me:secret@db.example:5433/clinic?password=secret&sslmode=require")
+    assert name_of(url) == "db.example:5433/clinic"
+
+
+def test_a_tenants_slug_is_free_again_once_it_is_deleted(database: Database) -> None:
+    for _ in range(2):
+        tenant_id = uuid4()
+        with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+            session.add(Tenant(id=tenant_id, slug="once", name="Once"))
+            session.flush()
+            session.execute(text("update identity.tenants set deleted_at = now() where slug = 'once'"))

@@ -1,0 +1,178 @@
+"""The embedded server: starts, is shared, stops with its last user whatever ends that one, and starts again."""
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg
+import pytest
+
+from scheduler.core.errors import StoreError
+from scheduler.store import embedded
+from scheduler.store.embedded import embedded_server
+
+pytestmark = pytest.mark.database
+
+AS_ROOT = os.geteuid() == 0
+ANOTHER_USER = """
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from scheduler.store.embedded import embedded_server
+with embedded_server(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A temporary folder, not pytest's own: each session of pytest takes the way into that away from other users."""
+    with TemporaryDirectory(prefix="slotsmith-") as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def directory(folder: Path) -> Path:
+    return folder / "server"
+
+
+@contextmanager
+def another_process(directory: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Run another process that uses the server until it is told to end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ANOTHER_USER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("postgresql://")
+        yield process
+        process.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        with psycopg.connect(url) as connection:
+            return connection.execute("select 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
+
+
+def in_time(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def postmaster(directory: Path) -> int:
+    return int((directory / "data" / "postmaster.pid").read_text().split()[0])
+
+
+def test_it_runs_while_the_block_lasts(directory: Path) -> None:
+    with embedded_server(directory) as url:
+        assert answers(url)
+    assert not answers(url)
+
+
+def test_it_keeps_what_was_written(directory: Path) -> None:
+    with embedded_server(directory) as url, psycopg.connect(url) as connection:
+        connection.execute("create table kept ()")
+    with embedded_server(directory) as url, psycopg.connect(url) as connection:
+        assert connection.execute("select to_regclass('kept') is not null").fetchone() == (True,)
+
+
+def test_an_inner_user_in_one_process_does_not_stop_it(directory: Path) -> None:
+    with embedded_server(directory) as url:
+        with embedded_server(directory) as same:
+            assert same == url
+        assert answers(url)
+
+
+def test_two_processes_share_it_and_the_first_to_leave_does_not_stop_it(directory: Path) -> None:
+    with another_process(directory) as other, embedded_server(directory) as url:
+        server = postmaster(directory)
+        other.communicate("\n")
+        assert answers(url)
+        assert postmaster(directory) == server
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_it_stops_when_its_last_user_is_killed(directory: Path, end: signal.Signals) -> None:
+    with another_process(directory) as other:
+        mark = directory / "data" / "postmaster.pid"
+        assert mark.exists()
+        other.send_signal(end)
+        other.wait()
+        assert in_time(lambda: not mark.exists())
+
+
+@pytest.mark.deep
+def test_it_starts_after_the_server_was_killed(directory: Path) -> None:
+    with embedded_server(directory):
+        os.kill(postmaster(directory), signal.SIGKILL)
+    assert (directory / "data" / "postmaster.pid").exists()
+    with embedded_server(directory) as url:
+        assert answers(url)
+
+
+def test_it_starts_when_the_number_of_a_killed_server_is_another_programs_by_now(directory: Path) -> None:
+    with embedded_server(directory):
+        mark = directory / "data" / "postmaster.pid"
+        server = postmaster(directory)
+        left = mark.read_text()
+        os.kill(server, signal.SIGKILL)
+    with subprocess.Popen(["sleep", "60"], user=pwd.getpwnam(embedded.ACCOUNT).pw_uid if AS_ROOT else None) as other:
+        mark.write_text(left.replace(str(server), str(other.pid), 1))
+        with embedded_server(directory) as url:
+            assert answers(url)
+        other.kill()
+
+
+def test_nobody_else_can_connect(directory: Path) -> None:
+    with embedded_server(directory):
+        assert (directory / f".s.PGSQL.{embedded.PORT}").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_path_that_is_no_fit_name_for_a_socket_is_served_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with embedded_server(folder / ("long, and 'quoted' " * 6)) as url:
+        assert answers(url)
+
+
+def test_without_the_wheel_it_says_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+    with pytest.raises(StoreError, match=r"pip install slotsmith\[embedded\]"), embedded_server(directory):
+        pass
+
+
+def test_a_server_that_cannot_start_says_its_last_word_in_one_line(directory: Path) -> None:
+    with embedded_server(directory):
+        pass
+    version = directory / "data" / "PG_VERSION"
+    right = version.read_text()
+    version.write_text("9.6\n")
+    try:
+        with (
+            pytest.raises(StoreError, match=r"does not start: [^\n]* database files are incompatible with server$"),
+            embedded_server(directory),
+        ):
+            pass
+    finally:
+        version.write_text(right)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root changes the folders above")
+def test_as_root_the_folders_above_let_others_through_but_not_read(folder: Path) -> None:
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    with embedded_server(home / "server"):
+        assert home.stat().st_mode & 0o777 == 0o701

@@ -1,0 +1,326 @@
+"""The import of openings: what a file says reaches the tables once, and only what an import wrote is ever touched."""
+
+import copy
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+import models
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.expansion import expand
+from scheduler.core.places import Place
+from scheduler.core.schedules import Schedule
+from scheduler.core.spans import Span
+from scheduler.services.openings import read_openings
+from scheduler.store.database import Database, Role
+from scheduler.store.openings import ImportCounts, import_openings
+from scheduler.store.schedules import load_schedules, schedule_keys
+from scheduler.store.settling import Tally
+
+pytestmark = pytest.mark.database
+
+REGION = Path(__file__).parents[2] / "examples" / "region.jsonl"
+TABLES = (
+    "facilities",
+    "doctors",
+    "facility_doctors",
+    "availability_rules",
+    "availability_exceptions",
+    "facility_closures",
+)
+ANN: dict[str, Any] = {
+    "code": "ann",
+    "first_name": "Ann",
+    "last_name": "Able",
+    "weekly": {"monday": [["09:00", "12:00"], ["13:00", "17:00"]]},
+    "clinics": [{"code": "group", "day": "tuesday", "opens": "17:00", "closes": "19:00", "capacity": 8}],
+    "exceptions": [
+        {"type": "blocked", "start": "2027-02-09T17:00", "end": "2027-02-09T19:00", "clinic": "group", "reason": "Away"}
+    ],
+}
+BOB: dict[str, Any] = {
+    "code": "bob",
+    "first_name": "Bob",
+    "last_name": "Best",
+    "weekly": {"friday": [["22:00", "06:00"]]},
+}
+LINE: dict[str, Any] = {
+    "code": "Larkspur",
+    "name": "Larkspur Lane",
+    "timezone": "Europe/London",
+    "city": "Wells",
+    "location": [1.5, 2],
+    "closures": {"2027-03-26": "Good Friday", "2027-03-29": "Easter Monday"},
+    "alterations": {"2027-02-01": [["10:00", "11:00"]], "2027-02-02": []},
+    "doctors": [ANN, BOB],
+}
+WRITTEN = (1, 2, 2, 4, 5, 2)
+FIRST = ImportCounts(*(Tally(created=count) for count in WRITTEN))
+AGAIN = ImportCounts(*(Tally(unchanged=count) for count in WRITTEN))
+
+
+def places_of(tmp_path: Path, *lines: dict[str, Any]) -> tuple[Place, ...]:
+    path = tmp_path / "openings.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    file = read_openings(path)
+    assert file.faults == ()
+    return file.places
+
+
+class Desk:
+    """One tenant's import, and a look at what it wrote."""
+
+    def __init__(self, database: Database, tenant_id: UUID, tmp_path: Path) -> None:
+        self.database, self.tenant_id, self.tmp_path = database, tenant_id, tmp_path
+
+    def bring(self, *lines: dict[str, Any]) -> ImportCounts:
+        return self.bring_places(places_of(self.tmp_path, *lines))
+
+    def bring_places(self, places: tuple[Place, ...]) -> ImportCounts:
+        with self.database.unit_of_work(role=Role.APP, tenant_id=self.tenant_id) as session:
+            return import_openings(session, places, tenant_id=self.tenant_id)
+
+    def ask(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        with self.database.unit_of_work(role=Role.APP, tenant_id=self.tenant_id) as session:
+            found = session.connection().execute(text(sql), parameters)
+            return [tuple(row) for row in found] if found.returns_rows else []
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {table: self.ask(f"select * from scheduling.{table} order by id") for table in TABLES}
+
+
+@pytest.fixture
+def desk(database: Database, tenant_id: UUID, tmp_path: Path) -> Desk:
+    return Desk(database, tenant_id, tmp_path)
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    return copy.deepcopy(LINE) | fields
+
+
+def test_a_first_import_creates_all_that_the_file_says(desk: Desk) -> None:
+    assert desk.bring(LINE) == FIRST
+    assert desk.ask(
+        "select slug, name, timezone, address, meta ->> 'source', meta -> 'further' from scheduling.facilities"
+    ) == [("larkspur", "Larkspur Lane", "Europe/London", "Wells", "openings", {"location": [1.5, 2]})]
+    assert desk.ask("select day, reason from scheduling.facility_closures order by day") == [
+        (date(2027, 3, 26), "Good Friday"),
+        (date(2027, 3, 29), "Easter Monday"),
+    ]
+    assert desk.ask(
+        "select display_name, day_of_week, start_time, end_time, slot_duration_minutes, rule.capacity, active"
+        " from scheduling.availability_rules rule join scheduling.doctors doctor on doctor.id = rule.doctor_id"
+        " order by display_name, day_of_week, start_time"
+    ) == [
+        ("Ann Able", 1, time(9), time(12), 20, 1, True),
+        ("Ann Able", 1, time(13), time(17), 20, 1, True),
+        ("Ann Able", 2, time(17), time(19), 20, 8, True),
+        ("Bob Best", 5, time(22), time(6), 20, 1, True),
+    ]
+
+
+def test_a6_an_exception_for_a_clinic_points_to_its_rule(desk: Desk) -> None:
+    desk.bring(LINE)
+    assert desk.ask(
+        "select one.reason, one.start_at, rule.capacity from scheduling.availability_exceptions one"
+        " join scheduling.availability_rules rule on rule.id = one.availability_rule_id"
+    ) == [("Away", datetime(2027, 2, 9, 17, tzinfo=UTC), 8)]
+
+
+def test_importing_again_changes_no_row(desk: Desk) -> None:
+    desk.bring(LINE)
+    before = desk.everything()
+    assert desk.bring(LINE) == AGAIN
+    assert desk.everything() == before
+
+
+def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(desk: Desk) -> None:
+    desk.bring(LINE)
+    before = desk.everything()
+    line = changed()
+    line["doctors"][0]["weekly"]["monday"][1][1] = "18:30"
+    counts = desk.bring(line)
+    assert counts.rules == Tally(updated=1, unchanged=3)
+    after = desk.everything()
+    assert [table for table in TABLES if before[table] != after[table]] == ["availability_rules"]
+    assert [row[:2] for row in before["availability_rules"]] == [row[:2] for row in after["availability_rules"]]
+    assert desk.ask("select end_time from scheduling.availability_rules where start_time = '13:00'") == [
+        (time(18, 30),)
+    ]
+
+
+def test_what_the_file_no_longer_says_is_removed(desk: Desk) -> None:
+    desk.bring(LINE)
+    line = changed(closures={"2027-03-26": "Good Friday"}, alterations={"2027-02-02": []})
+    line["doctors"][0]["weekly"]["monday"].pop(0)
+    counts = desk.bring(line)
+    assert counts.rules == Tally(removed=1, unchanged=3)
+    assert counts.exceptions == Tally(removed=2, unchanged=3)
+    assert counts.closures == Tally(removed=1, unchanged=1)
+    left = {table: len(rows) for table, rows in desk.everything().items()}
+    assert (left["availability_rules"], left["availability_exceptions"], left["facility_closures"]) == (3, 3, 1)
+
+
+def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(desk: Desk) -> None:
+    desk.bring(LINE)
+    counts = desk.bring(changed(timezone="America/New_York"))
+    assert counts.facilities == Tally(updated=1)
+    assert counts.rules == Tally(unchanged=4)
+    assert counts.exceptions == Tally(updated=5)
+
+
+def test_a_doctor_who_left_is_switched_off_and_comes_back(desk: Desk) -> None:
+    desk.bring(LINE)
+    gone = desk.bring(changed(doctors=[ANN]))
+    assert gone.posts == Tally(removed=1, unchanged=1)
+    assert gone.rules == Tally(removed=1, unchanged=3)
+    posts = (
+        "select display_name, active from scheduling.facility_doctors post"
+        " join scheduling.doctors doctor on doctor.id = post.doctor_id order by 1"
+    )
+    assert desk.ask(posts) == [("Ann Able", True), ("Bob Best", False)]
+    assert desk.bring(changed(doctors=[ANN])).posts == Tally(unchanged=1)
+    back = desk.bring(LINE)
+    assert back.posts == Tally(updated=1, unchanged=1)
+    assert back.doctors == Tally(unchanged=2)
+    assert desk.ask(posts) == [("Ann Able", True), ("Bob Best", True)]
+
+
+def test_one_doctor_at_two_places_is_one_person_with_two_posts(desk: Desk) -> None:
+    counts = desk.bring(LINE, changed(code="b", doctors=[BOB]))
+    assert (counts.doctors, counts.posts) == (Tally(2), Tally(3))
+
+
+def test_places_that_the_file_does_not_name_stay(desk: Desk) -> None:
+    desk.bring(LINE)
+    before = Counter({table: len(rows) for table, rows in desk.everything().items()})
+    desk.bring(changed(code="b", doctors=[ANN | {"code": "cy", "first_name": "Cy"}]))
+    assert desk.bring(LINE) == AGAIN
+    after = Counter({table: len(rows) for table, rows in desk.everything().items()})
+    assert after > before
+
+
+BY_HAND = """
+with here as (select tenant_id, facility_id, doctor_id from scheduling.availability_rules order by id limit 1),
+rule as (
+    insert into scheduling.availability_rules
+        (tenant_id, facility_id, doctor_id, day_of_week, start_time, end_time, slot_duration_minutes)
+    select *, 3, '09:00', '10:00', 15 from here
+),
+exception as (
+    insert into scheduling.availability_exceptions (tenant_id, facility_id, doctor_id, start_at, end_at, type, reason)
+    select *, '2027-02-03 09:00Z', '2027-02-03 10:00Z', 'blocked', 'by hand' from here
+)
+insert into scheduling.facility_closures (tenant_id, facility_id, day, reason)
+select tenant_id, facility_id, day, 'by hand' from here, unnest(array['2027-04-01'::date, '2027-04-02']) as day
+"""
+
+
+def test_what_people_entered_is_neither_changed_nor_removed(desk: Desk) -> None:
+    desk.bring(LINE)
+    desk.ask(BY_HAND)
+    before = desk.everything()
+    assert desk.bring(LINE) == AGAIN
+    assert desk.everything() == before
+
+
+def test_a_day_that_a_person_closed_stays_theirs(desk: Desk) -> None:
+    desk.bring(LINE)
+    desk.ask(BY_HAND)
+    both = LINE["closures"] | {"2027-04-01": "from the file"}
+    assert desk.bring(changed(closures=both)).closures == Tally(unchanged=2)
+    assert desk.bring(LINE).closures == Tally(unchanged=2)
+    reasons = "select reason from scheduling.facility_closures where day = '2027-04-01'"
+    assert desk.ask(reasons) == [("by hand",)]
+
+
+def test_a_rule_that_a_person_switched_off_stays_off(desk: Desk) -> None:
+    desk.bring(LINE)
+    desk.ask("update scheduling.availability_rules set active = false where start_time = '13:00'")
+    line = changed()
+    line["doctors"][0]["weekly"]["monday"][1][1] = "18:30"
+    desk.bring(line)
+    assert desk.ask("select active, end_time from scheduling.availability_rules where start_time = '13:00'") == [
+        (False, time(18, 30))
+    ]
+
+
+def test_what_people_wrote_into_meta_stays(desk: Desk) -> None:
+    desk.bring(LINE)
+    desk.ask('update scheduling.facilities set meta = meta || \'{"door": "blue"}\'')
+    assert desk.bring(changed(name="Larkspur Road")).facilities == Tally(updated=1)
+    assert desk.ask("select name, meta ->> 'door' from scheduling.facilities") == [("Larkspur Road", "blue")]
+
+
+def test_a_facility_that_no_import_made_is_not_taken_over(desk: Desk) -> None:
+    facility = models.Facility(tenant_id=desk.tenant_id, slug="larkspur", name="Mine", timezone="Europe/Paris")
+    with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
+        session.add(facility)
+    with pytest.raises(InvalidInputError, match="facility 'larkspur' was not made by an import"):
+        desk.bring(LINE)
+    assert desk.ask("select name from scheduling.facilities") == [("Mine",)]
+
+
+def test_a_place_given_twice_is_refused(desk: Desk) -> None:
+    places = places_of(desk.tmp_path, LINE)
+    with pytest.raises(InvalidInputError, match="a place is given twice"):
+        desk.bring_places(places * 2)
+
+
+def test_nothing_is_an_import_too(desk: Desk) -> None:
+    assert desk.bring_places(()) == ImportCounts(*[Tally()] * 6)
+
+
+def test_r4_an_import_that_is_broken_off_leaves_nothing(desk: Desk) -> None:
+    def broken_off() -> None:
+        with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
+            import_openings(session, places_of(desk.tmp_path, LINE), tenant_id=desk.tenant_id)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert desk.everything() == {table: [] for table in TABLES}
+
+
+def test_two_imports_at_once_write_everything_once(desk: Desk) -> None:
+    places = places_of(desk.tmp_path, LINE)
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(desk.bring_places, [places] * 4))
+    assert Counter(counts) == {FIRST: 1, AGAIN: 3}
+
+
+def test_tenants_import_the_same_file_side_by_side(desk: Desk, database: Database, tmp_path: Path) -> None:
+    desk.bring(LINE)
+    other = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=other) as session:
+        session.add(models.Tenant(id=other, slug=str(other), name="Another"))
+    assert Desk(database, other, tmp_path).bring(LINE) == FIRST
+
+
+def test_a1_the_stored_region_offers_what_the_file_offers(desk: Desk) -> None:
+    places = read_openings(REGION).places
+    desk.bring_places(places)
+    easter = Span(datetime(2027, 3, 25, tzinfo=UTC), datetime(2027, 4, 6, tzinfo=UTC))
+    with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
+        loaded = load_schedules(session, schedule_keys(session), lock=False)
+    stored = Counter(offered(one.schedule, easter) for one in loaded if isinstance(one.schedule, Schedule))
+    assert stored == Counter(offered(doctor.schedule, easter) for place in places for doctor in place.doctors)
+    assert len(stored) > 30
+
+
+def offered(schedule: Schedule, span: Span) -> tuple[Any, ...]:
+    return tuple((slot.start_at, slot.end_at, slot.capacity) for slot in expand(schedule, span))
+
+
+def test_importing_the_region_again_changes_nothing(desk: Desk) -> None:
+    places = read_openings(REGION).places
+    first, again = desk.bring_places(places), desk.bring_places(places)
+    for name in ("facilities", "doctors", "posts", "rules", "exceptions", "closures"):
+        assert getattr(again, name) == Tally(unchanged=getattr(first, name).created)

