@@ -12,7 +12,7 @@ def test_the_library_example_of_the_readme_runs(capsys: pytest.CaptureFixture[st
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102  # our own README
     out = capsys.readouterr().out
-    assert out.splitlines()[0] == "33 slots, the first 2027-03-22 09:00:00+00:00"
+    assert out.splitlines()[0] == "41 slots, the first 2027-03-22 09:00:00+00:00"
     assert "closure the facility is closed on this day (closure 1)" in out
 
 
