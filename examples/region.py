@@ -52,7 +52,7 @@ def doctor(name: str, specialty: str, **more: Any) -> Line:  # noqa: ANN401  # a
 def public_holidays(country: str) -> dict[str, str]:
     """Return the public holidays of the ninety days as closures."""
     subdivision = ZONES[country][1]
-    found = holidays.country_holidays(country, subdiv=subdivision, years=2027)
+    found = holidays.country_holidays(country, subdiv=subdivision, years=2027, language="en_US")
     return {str(day): found[day] for day in sorted(found) if FIRST <= day <= LAST}
 
 
