@@ -121,3 +121,13 @@ def test_a2_a_recurrence_of_long_ago_is_found_where_it_stands_today() -> None:
         "2028-07-01",
         "2032-07-01",
     ]
+
+
+@pytest.mark.parametrize("text", ["FREQ=WEEKLY", "FREQ=MONTHLY;BYDAY=2TU", "FREQ=YEARLY;BYDAY=MO"])
+def test_a2_a_recurrence_reaches_the_first_days_of_the_calendar(text: str) -> None:
+    """Found by the command line's tests: it was begun a week before the year 1."""
+    first = day_number(date(1, 1, 3))
+    for anchor in (None, date(1, 1, 1)):
+        days = recurrence(text, weekday=1, anchor=anchor).days(first, first + 40)
+        assert days
+        assert min(days) >= first

@@ -11,7 +11,7 @@ interval, so it is begun at the last whole period before the range.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Final
 
@@ -60,14 +60,16 @@ class Recurrence:
         """Return the last day, not after `first`, from which the rule runs as it does from its anchor."""
         day = day_of(first)
         if self.anchor is None:
-            return day.replace(day=1, month=1 if self.frequency == "YEARLY" else day.month) - timedelta(days=7)
+            whole = day.replace(day=1, month=1 if self.frequency == "YEARLY" else day.month)
+            return date.fromordinal(max(1, whole.toordinal() - 7))
         if self.counted or day <= self.anchor:
             return self.anchor
         match self.frequency:
             case "DAILY" | "WEEKLY":
                 step = self.interval * (7 if self.frequency == "WEEKLY" else 1)
                 # One step more, since dateutil takes the rest of the week that it begins in for a whole week.
-                return max(self.anchor, day - timedelta(days=(day - self.anchor).days % step + step))
+                back = (day - self.anchor).days % step + step
+                return date.fromordinal(max(self.anchor.toordinal(), day.toordinal() - back))
             case "MONTHLY":
                 months = (day.year - self.anchor.year) * 12 + day.month - self.anchor.month
                 months -= months % self.interval

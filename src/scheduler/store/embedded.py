@@ -60,7 +60,10 @@ def embedded_server(directory: Path) -> Iterator[str]:
     Raises:
         StoreError: the wheel is not installed, or the server does not start; the message has its last word.
     """
-    server = _Server(_programs(), directory.expanduser().absolute(), _account())
+    try:
+        server = _Server(_programs(), directory.expanduser().absolute(), _account())
+    except OSError as error:
+        raise StoreError(f"the embedded PostgreSQL cannot use {directory}: {error.strerror}") from None
     with server.in_use():
         yield f"postgresql://{SUPERUSER}@/{SUPERUSER}?host={server.sockets}&port={PORT}"
 

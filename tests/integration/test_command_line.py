@@ -1,0 +1,514 @@
+"""The command line as people use it: what each command says, and that every mistake is one line and an exit code."""
+
+import json
+import os
+import subprocess
+import sys
+import zoneinfo
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+import typer
+
+from database_fixtures import execute, fresh_database
+from scheduler.cli import main
+from scheduler.cli.app import app
+
+pytestmark = pytest.mark.database
+
+REGION = Path(__file__).parents[2] / "examples" / "region.jsonl"
+CLOSED_PORT = "postgresql://me:hunter2@127.0.0.1:1/clinic"
+COMMANDS = ("", "demo", "migrate", "import", "import openings", "generate", "status", "show", "explain")
+
+
+class Said(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    code: object
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines on standard error beside the log of batches."""
+        return [line for line in self.err.splitlines() if not line.startswith("{")]
+
+
+def run(url: str, *arguments: str, **environment: str) -> Said:
+    """Run a command in this process; anything but an exit is a failure of the test."""
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+        patched.setattr(sys, "argv", ["scheduler", *arguments])
+        patched.delenv("SCHEDULER_TENANT", raising=False)
+        for name, value in ({"SCHEDULER_DATABASE_URL": url, "COLUMNS": "120"} | environment).items():
+            patched.setenv(name, value)
+        with pytest.raises(SystemExit) as end:
+            main()
+    zoneinfo.reset_tzpath()
+    assert "Traceback" not in err.getvalue()
+    return Said(end.value.code or 0, out.getvalue(), err.getvalue())
+
+
+def process(*arguments: str, stdout: int = subprocess.PIPE, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from scheduler.cli import main; main()", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "COLUMNS": "120"} | environment,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def region(database_url: str) -> str:
+    """A database with the shipped region, generated for a quarter; nobody writes to it."""
+    for arguments in (
+        ("import", "openings", str(REGION)),
+        ("generate", "--from", "2027-02-01", "--days", "90"),
+    ):
+        assert run(database_url, *arguments).code == 0
+    return database_url
+
+
+@pytest.fixture
+def migrated(server: str, template: str) -> Iterator[str]:
+    """A migrated database for one test."""
+    with fresh_database(server, template=template) as url:
+        yield url
+
+
+def written(folder: Path, *lines: dict[str, Any] | str) -> Path:
+    path = folder / "openings.jsonl"
+    path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+    return path
+
+
+def place(code: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "code": code,
+        "name": "A place",
+        "timezone": "Europe/London",
+        "weekly": {"monday": [["09:00", "12:00"]]},
+    } | fields
+
+
+# What is asked for with --help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_how_to_use_a_command(command: str) -> None:
+    said = run(CLOSED_PORT, *command.split(), "--help")
+    assert (said.code, said.err) == (0, "")
+    assert f"Usage: scheduler {command}".strip() in said.out
+
+
+def commands(group: Any, name: str = "scheduler") -> Iterator[tuple[str, Any]]:
+    yield name, group
+    for one, command in getattr(group, "commands", {}).items():
+        yield from commands(command, f"{name} {one}")
+
+
+def test_every_command_and_every_option_says_what_it_is_for() -> None:
+    silent = [
+        f"{name} {getattr(part, 'name', '')}"
+        for name, command in commands(typer.main.get_command(app))
+        for part in (command, *command.params)
+        if not part.help
+    ]
+    assert silent == []
+
+
+def test_the_help_tests_know_every_command() -> None:
+    names = [name.removeprefix("scheduler").strip() for name, _ in commands(typer.main.get_command(app))]
+    assert sorted(names) == sorted(COMMANDS)
+
+
+def test_the_version_is_printed() -> None:
+    assert run(CLOSED_PORT, "--version").out.startswith("slotsmith ")
+
+
+@pytest.mark.parametrize("arguments", ["nonsense", "generate --nonsense", "generate extra", "import", "show", ""])
+def test_what_is_no_command_is_explained_with_exit_code_2(arguments: str) -> None:
+    said = run(CLOSED_PORT, *arguments.split())
+    assert said.code == 2
+    assert "Usage:" in said.out + said.err
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("generate --from garbage", "'garbage' is not a day"),
+        ("generate --from 2027-02-30", "'2027-02-30' is not a day"),
+        ("generate --from 2027-03-28T10:00", "is not a day"),
+        ("generate --until 2027", "'2027' is not a day"),
+        ("generate --from 2027-03-02 --until 2027-03-01", "no day to work on"),
+        ("generate --days 3 --until 2027-03-01", "give one of them"),
+        ("generate --from 0001-01-01 --days 9", "leaves the calendar"),
+        ("generate --from 9999-12-20 --days 9", "leaves the calendar"),
+        ("generate --from 9999-12-31", "leave the calendar"),
+        ("generate --days 100000", "100000 days are too many"),
+        ("generate --tenant \udcff", "not a line of text"),
+        ("generate --facility \udcff", "not a line of text"),
+        ("show \udcff", "not a line of text"),
+        ("show gb-larkspur --week garbage", "'garbage' is not a day"),
+        ("show gb-larkspur --week 0001-01-01", "leaves the calendar"),
+        ("show gb-larkspur --week 9999-12-31", "leaves the calendar"),
+        ("explain gb-larkspur garbage", "'garbage' is neither a day"),
+        ("explain gb-larkspur now", "'now' is neither a day"),
+        ("explain gb-larkspur 2027-W13", "'2027-W13' is neither a day"),
+        ("explain gb-larkspur 10:20", "'10:20' is neither a day"),
+        ("explain gb-larkspur \udcff", "is neither a day"),
+        ("explain gb-larkspur 0001-01-05", "leaves the calendar"),
+        ("explain gb-larkspur 9999-12-25", "leaves the calendar"),
+        ("explain gb-larkspur 0001-01-01T00:00Z", "leaves the calendar"),
+        ("explain gb-larkspur 9999-12-31T23:59-12:00", "leaves the calendar"),
+        ("migrate --down nonsense", "'nonsense'"),
+        ("migrate --down base --sql", "give one of them"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line_and_exit_code_2(region: str, arguments: str, why: str) -> None:
+    said = run(region, *arguments.split())
+    assert (said.code, len(said.lines), said.out) == (2, 1, "")
+    assert said.lines[0].startswith("error: ")
+    assert why in said.lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments", ["generate --days 0", "generate --days -3", "generate --days many", "demo --days 0"]
+)
+def test_a_number_of_days_from_one_is_needed(region: str, arguments: str) -> None:
+    said = run(region, *arguments.split())
+    assert said.code == 2
+    assert "--days" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("generate --facility nowhere", "no facility 'nowhere'"),
+        ("generate --tenant nobody", "no tenant 'nobody'"),
+        ("status --tenant nobody", "no tenant 'nobody'"),
+        ("show nowhere", "no facility 'nowhere'"),
+        ("explain nowhere 2027-03-26", "no facility 'nowhere'"),
+        ("show gb-larkspur --doctor 99999999999999999999", "doctor 99999999999999999999 has no schedule"),
+        ("explain gb-larkspur 2027-03-26 --doctor 0", "doctor 0 has no schedule"),
+        ("import openings /nowhere.jsonl", "no file '/nowhere.jsonl'"),
+        ("demo /nowhere.jsonl", "no file '/nowhere.jsonl'"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_exit_code_3(region: str, arguments: str, why: str) -> None:
+    said = run(region, *arguments.split())
+    assert (said.code, len(said.lines)) == (3, 1)
+    assert why in said.lines[0]
+
+
+def test_a_facility_that_is_not_there_has_neighbours_in_the_alphabet(region: str) -> None:
+    assert "gb-larkspur" in run(region, "show", "gb-lark").err
+
+
+def test_a_facility_at_which_nobody_works_has_nothing_to_show(migrated: str, tmp_path: Path) -> None:
+    run(migrated, "import", "openings", str(written(tmp_path, place("p1", weekly={}))))
+    said = run(migrated, "show", "p1")
+    assert (said.code, said.lines) == (3, ["error: nobody has a schedule at 'p1'"])
+
+
+BAD_LINES = (
+    place("good"),
+    place("zone", timezone="Mars/Olympus"),
+    place("weekday", weekly={"mittwoch": [["09:00", "12:00"]]}),
+    "{no json",
+    place("time", weekly={"monday": [["09:00", "25:00"]]}),
+    place("good"),
+    place("fine"),
+)
+FAULTS = ((2, "Mars/Olympus"), (3, "mittwoch"), (4, "JSON"), (5, "25:00"), (6, "also that of line 1"))
+
+
+def slugs(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [slug for (slug,) in connection.execute("select slug from scheduling.facilities order by slug")]
+
+
+def assert_faults(said: Said, path: Path) -> None:
+    for line, (number, reason) in zip(said.lines, FAULTS, strict=False):
+        assert line.startswith(f"{path}:{number}: ")
+        assert reason in line
+
+
+def test_broken_lines_are_named_and_nothing_is_imported(migrated: str, tmp_path: Path) -> None:
+    path = written(tmp_path, *BAD_LINES)
+    said = run(migrated, "import", "openings", str(path))
+    assert (said.code, said.out, slugs(migrated)) == (2, "", [])
+    assert_faults(said, path)
+    assert said.lines[len(FAULTS) :] == [
+        f"error: 5 lines are broken, first line 2: {said.lines[0].partition(':2: ')[2]}"
+    ]
+    assert run(migrated, "status").code == 3  # not even the tenant is there
+
+
+def test_broken_lines_are_skipped_where_somebody_says_so(migrated: str, tmp_path: Path) -> None:
+    path = written(tmp_path, *BAD_LINES)
+    said = run(migrated, "import", "openings", str(path), "--skip-bad")
+    assert (said.code, len(said.lines), slugs(migrated)) == (0, len(FAULTS), ["fine", "good"])
+    assert_faults(said, path)
+
+
+def test_of_many_broken_lines_the_first_are_named_and_the_rest_counted(migrated: str, tmp_path: Path) -> None:
+    said = run(migrated, "import", "openings", str(written(tmp_path, *["{"] * 30)))
+    assert len(said.lines) == 22
+    assert said.lines[20].endswith("and 10 more broken lines")
+
+
+def test_a_file_in_no_encoding_of_text_is_broken(migrated: str, tmp_path: Path) -> None:
+    path = tmp_path / "openings.jsonl"
+    path.write_bytes(b"\xff\xfe\x00\n")
+    said = run(migrated, "import", "openings", str(path))
+    assert (said.code, said.lines[0]) == (2, f"{path}:1: byte 1 is not UTF-8")
+
+
+@pytest.mark.parametrize("command", ["import openings", "demo"])
+def test_what_is_no_file_cannot_be_read(region: str, tmp_path: Path, command: str) -> None:
+    said = run(region, *command.split(), str(tmp_path))
+    assert said.code == 2
+    assert "cannot be read" in said.err
+
+
+def test_a_demo_of_an_empty_file_has_nothing_to_show(region: str, tmp_path: Path) -> None:
+    said = run(region, "demo", str(written(tmp_path)))
+    assert (said.code, said.lines) == (2, ["error: there is no place in 'openings.jsonl': nothing to show"])
+
+
+@pytest.mark.parametrize("slug", ["", " ", "x" * 256, " praxis"])
+def test_a_tenant_needs_a_name(migrated: str, tmp_path: Path, slug: str) -> None:
+    said = run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
+    assert (said.code, len(said.lines)) == (2, 1)
+
+
+# The database
+
+
+@pytest.mark.parametrize("arguments", ["status", "generate", "migrate", "show x", "explain x 2027-03-26", "demo"])
+def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(arguments: str) -> None:
+    said = run(CLOSED_PORT, *arguments.split())
+    assert (said.code, len(said.lines)) == (5, 1)
+    assert "127.0.0.1:1/clinic" in said.err
+    assert "hunter2" not in said.err + said.out
+
+
+@pytest.mark.parametrize(
+    "url", ["hunter2", "mysql://me:hunter2@host/x", "postgresql://me:hunter2@host:port/x", "\udcff"]
+)
+def test_an_address_that_cannot_be_meant_is_one_line_without_the_password(url: str) -> None:
+    said = run(CLOSED_PORT, "status", "--database-url", url)
+    assert (said.code, len(said.lines)) == (2, 1)
+    assert "hunter2" not in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments", ["status", "generate", f"import openings {REGION}", "show x", "explain x 2027-03-26"]
+)
+def test_a_database_that_is_not_migrated_is_one_line_that_says_what_to_do(
+    empty_database_url: str, arguments: str
+) -> None:
+    said = run(empty_database_url, *arguments.split())
+    assert (said.code, len(said.lines)) == (6, 1)
+    assert "run `scheduler migrate`" in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments", ["status", "generate", "migrate", "migrate --down base", f"import openings {REGION}"]
+)
+def test_a_database_that_is_newer_than_the_code_is_left_alone(migrated: str, arguments: str) -> None:
+    execute(migrated, "update public.scheduler_revision set version_num = '99991231235959'")
+    said = run(migrated, *arguments.split())
+    assert (said.code, len(said.lines)) == (6, 1)
+    assert "newer than this code" in said.err
+
+
+def test_migrate_goes_up_stays_there_goes_down_and_up_again(empty_database_url: str) -> None:
+    steps = ((), (), ("--down", "base"), ())
+    said = [run(empty_database_url, "migrate", *step) for step in steps]
+    assert [one.code for one in said] == [0, 0, 0, 0]
+    up = said[0].out
+    assert up.startswith("migrated from nothing to 2")
+    head = up.split()[-1]
+    assert [one.out.strip() for one in said[1:]] == [
+        f"already at {head}",
+        f"migrated from {head} to nothing",
+        up.strip(),
+    ]
+
+
+def test_the_sql_of_migrate_is_the_migration(empty_database_url: str) -> None:
+    script = run(CLOSED_PORT, "migrate", "--sql").out
+    execute(empty_database_url, script)
+    assert run(empty_database_url, "migrate").out.startswith("already at ")
+
+
+# Looking at the shipped region
+
+
+def test_status_says_what_is_there(region: str) -> None:
+    said = run(region, "status")
+    assert said.code == 0
+    words = said.out.split()
+    assert words[words.index("facilities") + 1] == "41"
+    assert "2027-02-01 to before 2027-05-02" in said.out
+    assert "succeeded" in said.out
+
+
+def test_status_as_json(region: str) -> None:
+    found = json.loads(run(region, "status", "--json").out)
+    assert (found["facilities"], found["failing"], found["from_day"]) == (41, 0, "2027-02-01")
+    assert found["slots"] == sum(one["slots_created"] for one in found["runs"])
+
+
+def test_a_week_is_shown_with_its_closed_day_and_its_change_of_the_clock(region: str) -> None:
+    said = run(region, "show", "gb-larkspur", "--week", "2027-03-26")
+    assert said.code == 0
+    for part in ("Larkspur Lane Surgery", "Good Friday", "22 Mar", "goes forward"):
+        assert part in said.out
+
+
+def test_one_doctor_of_a_week(region: str) -> None:
+    with psycopg.connect(region) as connection:
+        found = connection.execute("select id from scheduling.doctors where display_name = 'Tobias Marlowe'").fetchone()
+    assert found is not None
+    everybody, one = (
+        run(region, "show", "gb-larkspur", "--week", "2027-03-01", *more) for more in ((), ("--doctor", str(found[0])))
+    )
+    assert one.code == 0
+    assert len(one.out) < len(everybody.out)
+
+
+@pytest.mark.parametrize(
+    ("when", "parts"),
+    [
+        ("2027-03-26", ("closure", "Fri 26 Mar", "nearest offered")),
+        ("2027-03-26T10:20", ("closure", "nearest offered")),
+        ("2027-03-26 10:20", ("closure", "nearest offered")),
+        ("2027-03-26T10:20Z", ("closure",)),
+        ("2027-03-26T15:50:00+05:30", ("closure", "Fri 26 Mar 10:20")),
+        ("2027-03-25T08:30", ("Nothing is in the way", "offered: 1 slot starts Thu 25 Mar 08:30")),
+        ("2027-03-25T08:33", ("off grid",)),
+        ("2027-03-28T01:30", ("outside rules", "Sun 28 Mar 02:00")),
+        ("2027-02-09T10:00", ("blocked",)),
+    ],
+)
+def test_a_day_or_a_time_is_explained(region: str, when: str, parts: Iterable[str]) -> None:
+    said = run(region, "explain", "gb-larkspur", when)
+    assert (said.code, said.err) == (0, "")
+    assert [part for part in parts if part not in said.out] == []
+
+
+def test_generate_as_json_with_a_log_of_batches(region: str) -> None:
+    said = run(region, "generate", "--from", "2027-02-01", "--days", "90", "--dry-run", "--json")
+    found = json.loads(said.out)
+    assert (said.code, found["created"], found["facilities"], found["schedules"], found["unchanged"]) == (
+        0,
+        0,
+        41,
+        62,
+        62,
+    )
+    assert (found["dry"], found["run_id"], found["failures"]) == (True, None, [])
+    assert found["peak_memory"] > 10_000_000
+    log = [json.loads(line) for line in said.err.splitlines()]
+    assert [line["schedules_done"] for line in log] == [24, 48, 62]
+
+
+def test_a_last_day_belongs_to_what_is_generated(region: str) -> None:
+    asked = ("generate", "--from", "2027-05-03", "--dry-run", "--json", "--facility", "gb-larkspur")
+    by_number, by_day = (
+        json.loads(run(region, *asked, *more).out) for more in (("--days", "2"), ("--until", "2027-05-04"))
+    )
+    assert by_number["created"] == by_day["created"] > 0
+
+
+def test_a_tenant_may_stand_in_the_environment(region: str) -> None:
+    assert "no tenant 'elsewhere'" in run(region, "status", SCHEDULER_TENANT="elsewhere").err
+
+
+def failing(url: str, folder: Path) -> None:
+    run(url, "import", "openings", str(written(folder, place("p1"), place("p2"))))
+    execute(
+        url,
+        "update scheduling.availability_rules set recurrence = 'FREQ=NONSENSE'"
+        " where facility_id = (select id from scheduling.facilities where slug = 'p1')",
+    )
+
+
+def test_a_failed_schedule_is_named_and_exit_code_1_while_the_others_are_done(migrated: str, tmp_path: Path) -> None:
+    failing(migrated, tmp_path)
+    said = run(migrated, "generate", "--from", "2027-03-01", "--days", "7")
+    assert said.code == 1
+    assert said.lines[-1] == "error: 1 of 2 schedules failed"
+    assert "FREQ=NONSENSE" in said.lines[0]
+    status = run(migrated, "status")
+    assert "2, 1 failing" in status.out
+    assert "at p1: recurrence 'FREQ=NONSENSE'" in status.out
+    assert json.loads(run(migrated, "status", "--json").out)["slots"] == 9
+
+
+def test_a_failed_schedule_stands_in_the_json(migrated: str, tmp_path: Path) -> None:
+    failing(migrated, tmp_path)
+    said = run(migrated, "generate", "--from", "2027-03-01", "--days", "7", "--json")
+    (failure,) = json.loads(said.out)["failures"]
+    assert (said.code, set(failure)) == (1, {"doctor_id", "facility_id", "reason"})
+
+
+def test_a_booking_that_lost_its_schedule_is_named(migrated: str, tmp_path: Path) -> None:
+    run(migrated, "import", "openings", str(written(tmp_path, place("p1"))))
+    asked = ("generate", "--from", "2027-03-01", "--days", "7")
+    run(migrated, *asked)
+    execute(
+        migrated,
+        "update scheduling.availability_slots set status = 'booked', booked_count = 1",
+        "delete from scheduling.availability_rules",
+    )
+    said = run(migrated, *asked)
+    assert said.code == 0
+    assert said.out.count("booked or held, but no longer in the schedule: slot ") == 9
+    assert "2027-03-01 09:00 UTC" in said.out
+    assert len(json.loads(run(migrated, *asked, "--json").out)["conflicts"]) == 9
+
+
+# As a process of its own
+
+
+def test_a_demo_needs_nothing_and_a_second_one_creates_nothing() -> None:
+    with TemporaryDirectory(prefix="slotsmith-") as home:
+        first, second = (process("demo", "--days", "30", HOME=home) for _ in range(2))
+        status = process("status", "--tenant", "demo", "--json", HOME=home)
+    assert (first.returncode, first.stderr.count("Traceback")) == (0, 0)
+    assert "Nothing was created" not in first.stdout
+    assert (second.returncode, "Nothing was created" in second.stdout) == (0, True)
+    created = [one["slots_created"] for one in json.loads(status.stdout)["runs"]]
+    assert created[0] == 0
+    assert created[1] == json.loads(status.stdout)["slots"] > 0
+
+
+def test_a_terminal_that_lacks_signs_gets_others(region: str) -> None:
+    week = ("show", "gb-larkspur", "--week", "2027-03-22")
+    said = process(*week, SCHEDULER_DATABASE_URL=region, PYTHONIOENCODING="ascii")
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", ["status", "migrate --sql"])
+def test_a_reader_that_went_away_is_no_reason_for_a_traceback(region: str, arguments: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    said = process(*arguments.split(), stdout=writer, SCHEDULER_DATABASE_URL=region)
+    os.close(writer)
+    assert (said.returncode, said.stderr) == (1, "")

@@ -1,0 +1,715 @@
+"""The nightly job on a real database: what is stored becomes what the schedules say, and no more is written (R1-R4)."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from generation_world import MONDAY, NOW, World, days, expected, weekly
+from models import Tenant
+from oracles.minutes import expand_by_minutes
+from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, NotFoundError, StoreError
+from scheduler.core.expansion import expand
+from scheduler.core.reconciliation import Plan
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.spans import Span
+from scheduler.nightly import generation
+from scheduler.nightly.generation import Depth, Failure, Mode, Order, generate
+from scheduler.store.database import Database, Role
+from scheduler.store.schedules import ScheduleKey, load_schedules
+from scheduler.store.slots import apply_plan, insert_slots
+
+pytestmark = pytest.mark.database
+
+TWENTY, HOUR, DAY = timedelta(minutes=20), timedelta(hours=1), timedelta(days=1)
+NINE = datetime(2027, 3, 22, 9, tzinfo=UTC)  # the first slot of `weekly` in London
+BLOCKED, OVERRIDE, EMERGENCY = ExceptionType.BLOCKED, ExceptionType.OVERRIDE, ExceptionType.EMERGENCY
+
+
+@pytest.fixture
+def world(database: Database, tenant_id: UUID) -> World:
+    return World(database, tenant_id)
+
+
+@pytest.fixture
+def other_world(database: Database) -> World:
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        session.add(Tenant(id=tenant_id, slug=str(tenant_id), name="Another tenant"))
+    return World(database, tenant_id)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Schedules with something of everything."""
+
+    night = AvailabilityRule(11, 5, time(22), time(3), TWENTY, slot_interval=HOUR / 2)
+    fortnight = AvailabilityRule(
+        12, 1, time(9), time(12), TWENTY, effective_from=date(2027, 1, 4), recurrence="FREQ=WEEKLY;INTERVAL=2"
+    )
+    group = AvailabilityRule(13, 2, time(16, 10), time(19), HOUR, slot_alignment=HOUR / 2, capacity=8)
+    checks = AvailabilityRule(14, 2, time(16), time(19), TWENTY, service_offering_id=5)
+    switched_off = AvailabilityRule(15, 3, time(9), time(12), TWENTY, active=False)
+    exceptions = (
+        AvailabilityException(21, BLOCKED, NINE + HOUR, NINE + 2 * HOUR),
+        AvailabilityException(22, EMERGENCY, NINE + DAY + 8 * HOUR, NINE + DAY + 9 * HOUR, rule_id=13),
+        AvailabilityException(
+            23, OVERRIDE, NINE + 2 * DAY, NINE + 2 * DAY + 4 * HOUR, slot_duration=HOUR, slot_interval=HOUR, capacity=3
+        ),
+    )
+    closures = (Closure(31, date(2027, 3, 29)),)
+    schedules = (
+        Schedule(1, 1, "Europe/London", [night, fortnight, group, checks, switched_off], exceptions, closures),
+        weekly(2, 2, "Australia/Lord_Howe"),
+        weekly(3, 3, "America/St_Johns"),
+    )
+
+
+def test_a_first_run_stores_exactly_what_the_core_expands(world: World) -> None:
+    world.write(*Region.schedules)
+    report = world.run(count=42)
+    assert world.slots() == expected(Region.schedules, MONDAY, 42)
+    assert (report.tally.created, report.facilities, report.tally.schedules) == (len(world.slots()), 3, 3)
+
+
+def test_s5_a_first_run_stores_what_the_oracle_of_minutes_says(world: World) -> None:
+    world.write(*Region.schedules)
+    world.run(count=9)
+    said = {slot for one in Region.schedules for slot in expand_by_minutes(one, days(one.zone.key, MONDAY, 9))}
+    assert said
+    assert world.slots() == said
+
+
+def test_r1_a_second_run_writes_no_slot_and_counts_all_as_kept(world: World) -> None:
+    world.write(*Region.schedules)
+    world.run()
+    before = world.versions()
+    report = world.run()
+    assert world.versions() == before
+    assert report.tally == generation.Tally(schedules=3, unchanged=3, kept=len(before))
+
+
+def test_r1_a_second_look_into_everything_writes_no_slot(world: World) -> None:
+    world.write(*Region.schedules)
+    world.run()
+    before = world.versions()
+    report = world.run(depth=Depth.ALL)
+    assert world.versions() == before
+    assert report.tally == generation.Tally(schedules=3, kept=len(before))
+
+
+def later_end(world: World, old: Schedule) -> Schedule:
+    world.sql("update scheduling.availability_rules set end_time = '13:00' where tenant_id = :tenant_id and id = 101")
+    return replaced(old, rules=[replace(old.rules[0], end_time=time(13)), *old.rules[1:]])
+
+
+def more_places(world: World, old: Schedule) -> Schedule:
+    world.sql("update scheduling.availability_rules set capacity = 4 where tenant_id = :tenant_id and id = 101")
+    return replaced(old, rules=[replace(old.rules[0], capacity=4), *old.rules[1:]])
+
+
+def rule_removed(world: World, old: Schedule) -> Schedule:
+    world.sql("delete from scheduling.availability_rules where tenant_id = :tenant_id and id = 101")
+    return replaced(old, rules=old.rules[1:])
+
+
+def no_rule_left(world: World, old: Schedule) -> Schedule:
+    world.sql("delete from scheduling.availability_rules where tenant_id = :tenant_id and doctor_id = 1")
+    return replaced(old, rules=())
+
+
+def day_off(world: World, old: Schedule) -> Schedule:
+    added = AvailabilityException(1, BLOCKED, NINE, NINE + DAY)
+    world.add(world.exception(old, added))
+    return replaced(old, exceptions=[added])
+
+
+def closed_day(world: World, old: Schedule) -> Schedule:
+    added = Closure(1, MONDAY)
+    world.add(world.closure(old, added))
+    return replaced(old, closures=[added])
+
+
+def moved_to_another_zone(world: World, old: Schedule) -> Schedule:
+    world.sql("update scheduling.facilities set timezone = 'Europe/Paris' where tenant_id = :tenant_id")
+    return replaced(old, zone="Europe/Paris")
+
+
+def replaced(old: Schedule, **parts: Any) -> Schedule:
+    known: dict[str, Any] = {
+        "zone": old.zone,
+        "rules": old.rules,
+        "exceptions": old.exceptions,
+        "closures": old.closures,
+    }
+    return Schedule(old.doctor_id, old.facility_id, **(known | parts))
+
+
+CHANGES = (later_end, more_places, rule_removed, no_rule_left, day_off, closed_day, moved_to_another_zone)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_r1_after_a_change_the_stored_slots_are_those_of_the_changed_schedule(
+    world: World, change: Callable[[World, Schedule], Schedule]
+) -> None:
+    old = weekly(1)
+    world.write(old)
+    world.run()
+    new = change(world, old)
+    report = world.run()
+    assert world.slots() == expected([new], MONDAY, 14)
+    tally = report.tally
+    assert tally.created + tally.updated + tally.retired > 0
+    assert tally.created + tally.updated + tally.kept == len(world.slots())
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_r1_a_change_writes_no_row_of_a_slot_that_stays_as_it_is(
+    world: World, change: Callable[[World, Schedule], Schedule]
+) -> None:
+    old, untouched = weekly(1), weekly(2, 2)
+    world.write(old, untouched)
+    world.run()
+    before, slots_before = world.versions(), world.slots()
+    change(world, old)
+    report = world.run()
+    stay = slots_before & world.slots()
+    after = world.versions()
+    assert len(stay) >= len(expected([untouched], MONDAY, 14))
+    assert sum(after.get(key) == mark for key, mark in before.items()) == len(stay) == report.tally.kept
+
+
+def test_r3_a_changed_time_zone_database_is_a_reason_to_look_again(world: World) -> None:
+    world.write(weekly(1))
+    world.run()
+    assert world.run(tzdata_version="2026b").tally.unchanged == 0
+
+
+@pytest.fixture
+def expanded(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
+    spans: list[Span] = []
+
+    def watched(schedule: Schedule, span: Span) -> Any:
+        spans.append(span)
+        return expand(schedule, span)
+
+    monkeypatch.setattr("scheduler.nightly.generation.expand", watched)
+    return spans
+
+
+def test_r3_nothing_changed_and_nothing_is_expanded(world: World, expanded: list[Span]) -> None:
+    world.write(weekly(1))
+    world.run()
+    expanded.clear()
+    world.run()
+    world.run(MONDAY + DAY, 7)
+    assert expanded == []
+
+
+def test_r3_a_moved_horizon_expands_only_the_new_days(world: World, expanded: list[Span]) -> None:
+    world.write(weekly(1))
+    world.run()
+    expanded.clear()
+    report = world.run(MONDAY + 2 * DAY, 14)
+    assert expanded == [days("Europe/London", MONDAY + 14 * DAY, 2)]
+    assert world.slots() == expected([weekly(1)], MONDAY, 16)
+    assert (report.tally.created, report.tally.kept) == (12, 48)
+
+
+def test_r3_days_before_those_generated_are_expanded_alone(world: World, expanded: list[Span]) -> None:
+    world.write(weekly(1))
+    world.run()
+    expanded.clear()
+    world.run(MONDAY - 3 * DAY, 10)
+    assert expanded == [days("Europe/London", MONDAY - 3 * DAY, 3)]
+    state = world.state()
+    assert (state["generated_from"], state["generated_until"]) == (MONDAY - 3 * DAY, MONDAY + 14 * DAY)
+
+
+def test_r3_days_on_both_sides_of_those_generated(world: World, expanded: list[Span]) -> None:
+    world.write(weekly(1))
+    world.run(count=7)
+    expanded.clear()
+    world.run(MONDAY - 7 * DAY, 21)
+    assert expanded == [days("Europe/London", MONDAY + more * DAY, 7) for more in (-7, 7)]
+    assert world.slots() == expected([weekly(1)], MONDAY - 7 * DAY, 21)
+
+
+def test_r3_days_apart_from_those_generated_leave_no_claim_on_the_days_between(world: World) -> None:
+    world.write(weekly(1))
+    world.run(count=7)
+    world.run(MONDAY + 21 * DAY, 7)
+    world.run(count=28)
+    assert world.slots() == expected([weekly(1)], MONDAY, 28)
+
+
+def test_r3_a_change_seen_by_a_short_run_is_carried_to_the_other_days_by_the_next(world: World) -> None:
+    world.write(weekly(1))
+    world.run()
+    new = later_end(world, weekly(1))
+    world.run(MONDAY + DAY, 1)
+    world.run()
+    assert world.slots() == expected([new], MONDAY, 14)
+
+
+def test_looking_into_all_mends_what_was_edited_by_hand(world: World) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.sql("delete from scheduling.availability_slots where tenant_id = :tenant_id and start_at < '2027-03-23'")
+    world.touch(NINE + DAY, capacity=9)
+    assert world.run().tally.created == 0
+    report = world.run(depth=Depth.ALL)
+    assert (report.tally.created, report.tally.updated) == (6, 1)
+    assert world.slots() == expected([weekly(1)], MONDAY, 14)
+
+
+HOLD: dict[str, Any] = {"status": "reserved", "reserved_until": datetime(2037, 1, 1, tzinfo=UTC), "held_by": "me"}
+
+
+@pytest.mark.parametrize("touch", [{"status": "booked", "booked_count": 1}, HOLD])
+def test_r2_a_slot_in_use_outlives_its_rule_and_is_reported(world: World, touch: dict[str, Any]) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.touch(NINE, **touch)
+    rule_removed(world, weekly(1))
+    report = world.run()
+    assert [one.slot.start_at for one in report.tally.conflicting] == [NINE]
+    assert NINE in {slot.start_at for slot in world.slots()}
+    assert report.tally.displaced == ()
+
+
+def test_r2_a_cancelled_slot_stays_cancelled(world: World) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.touch(NINE, status="cancelled")
+    rule_removed(world, weekly(1))
+    world.run()
+    assert world.sql(
+        "select start_at from scheduling.availability_slots where tenant_id = :tenant_id and status = 'cancelled'"
+    ) == [(NINE,)]
+
+
+@pytest.mark.parametrize(("kind", "field"), [(EMERGENCY, "displaced"), (BLOCKED, "conflicting")])
+def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
+    world: World, kind: ExceptionType, field: str
+) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.touch(NINE, status="booked", booked_count=1)
+    world.add(world.exception(weekly(1), AvailabilityException(1, kind, NINE, NINE + HOUR)))
+    report = world.run()
+    assert [one.slot.start_at for one in getattr(report.tally, field)] == [NINE]
+    assert report.tally.retired == 1
+    assert len(report.tally.conflicting + report.tally.displaced) == 1
+
+
+def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.touch(NINE, status="reserved", reserved_until=NOW - HOUR)
+    new = rule_removed(world, weekly(1))
+    assert world.run().tally.conflicting == ()
+    assert world.slots() == expected([new], MONDAY, 14)
+
+
+def test_r1_an_unwanted_slot_goes_by_itself_once_its_hold_has_ended(world: World) -> None:
+    """A fixed bug: the fingerprint said that nothing had changed, and the unwanted slot was offered again."""
+    world.write(weekly(1))
+    world.run()
+    world.touch(NINE, **HOLD)
+    new = rule_removed(world, weekly(1))
+    world.run()
+    world.touch(NINE, reserved_until=datetime(2020, 1, 1, tzinfo=UTC))
+    assert world.run().tally.retired == 1
+    assert world.slots() == expected([new], MONDAY, 14)
+    assert world.run().tally.unchanged == 1
+
+
+def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(weekly(1))
+    world.run()
+    no_rule_left(world, weekly(1))
+
+    def after_a_booking(session: Any, plan: Plan, **named: Any) -> Any:
+        world.touch(NINE, status="booked", booked_count=1)
+        return apply_plan(session, plan, **named)
+
+    monkeypatch.setattr("scheduler.nightly.generation.apply_plan", after_a_booking)
+    tally = world.run().tally
+    assert {slot.start_at for slot in world.slots()} == {NINE}
+    assert (tally.retired, tally.kept) == (59, 1)
+    monkeypatch.setattr("scheduler.nightly.generation.apply_plan", apply_plan)
+    assert [one.slot.start_at for one in world.run().tally.conflicting] == [NINE]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update scheduling.doctors set deleted_at = now() where tenant_id = :tenant_id and id = 1",
+        "update scheduling.facilities set deleted_at = now() where tenant_id = :tenant_id and id = 1",
+        "update scheduling.facility_doctors set active = false where tenant_id = :tenant_id and doctor_id = 1",
+    ],
+)
+def test_who_no_longer_works_there_has_no_open_slots(world: World, statement: str) -> None:
+    world.write(weekly(1), weekly(2, 2))
+    world.run()
+    world.touch(NINE, status="booked", booked_count=1)
+    world.sql(statement)
+    report = world.run()
+    assert {slot for slot in world.slots() if slot.doctor_id == 1} == {
+        slot for slot in expected([weekly(1)], MONDAY, 14) if slot.start_at == NINE
+    }
+    assert {slot for slot in world.slots() if slot.doctor_id == 2} == expected([weekly(2, 2)], MONDAY, 14)
+    assert (report.tally.retired, len(report.tally.conflicting)) == (59, 1)
+
+
+def test_a_run_for_one_facility_leaves_the_others_alone(world: World) -> None:
+    world.write(weekly(1), weekly(2, 2))
+    report = world.run(facility_slug="place-2")
+    assert world.slots() == expected([weekly(2, 2)], MONDAY, 14)
+    assert (report.facilities, report.tally.schedules) == (1, 1)
+
+
+@pytest.mark.parametrize("slug", ["nowhere", "", "PLACE-1", "place_1", "place-%"])
+def test_a_facility_that_is_not_there_is_not_found(world: World, slug: str) -> None:
+    world.write(weekly(1))
+    with pytest.raises(NotFoundError, match="no facility"):
+        world.run(facility_slug=slug)
+
+
+def test_a_doctor_at_two_facilities_has_two_schedules(world: World) -> None:
+    """S3."""
+    first, second = weekly(1, 1), Schedule(1, 2, "Europe/London", [AvailabilityRule(9, 1, time(9), time(12), TWENTY)])
+    world.write(first, second)
+    world.run()
+    assert world.slots() == expected([first, second], MONDAY, 14)
+    rule_removed(world, first)
+    world.run(facility_slug="place-1")
+    assert expected([second], MONDAY, 14) <= world.slots()
+
+
+def messy(world: World) -> None:
+    """Generate, and then change something of every kind."""
+    world.write(weekly(1), weekly(2, 2), weekly(3, 3))
+    world.run()
+    world.touch(NINE, status="booked", booked_count=1)
+    world.touch(NINE + DAY, **HOLD)
+    world.touch(NINE + 2 * DAY, status="cancelled")
+    more_places(world, weekly(1))
+    world.add(world.exception(weekly(1), AvailabilityException(1, EMERGENCY, NINE, NINE + HOUR)))
+    world.add(world.exception(weekly(1), AvailabilityException(2, BLOCKED, NINE + DAY, NINE + DAY + HOUR)))
+    world.add(world.closure(weekly(2, 2), Closure(2, MONDAY)))
+
+
+def test_r5_a_dry_run_writes_nothing_and_foretells_the_counts_of_the_run_after_it(world: World) -> None:
+    messy(world)
+    tables = ("availability_slots", "schedule_states", "generation_runs")
+
+    def everything() -> list[Any]:
+        return [
+            world.sql(f"select xmin::text, t.* from scheduling.{one} t where tenant_id = :tenant_id") for one in tables
+        ]
+
+    before = everything()
+    foretold = world.run(count=21, mode=Mode.DRY)
+    assert everything() == before
+    assert foretold.run_id is None
+    assert world.run(count=21).tally == foretold.tally
+    assert foretold.tally.created
+    assert foretold.tally.updated
+    assert foretold.tally.retired
+    assert foretold.tally.conflicting
+    assert foretold.tally.displaced
+
+
+def test_r5_a_dry_run_before_the_first_run_foretells_it(world: World) -> None:
+    world.write(*Region.schedules)
+    foretold = world.run(mode=Mode.DRY)
+    assert (world.slots(), world.run().tally) == (set(), foretold.tally)
+
+
+def test_the_counts_balance_with_what_is_stored(world: World) -> None:
+    messy(world)
+    tally = world.run().tally
+    in_use = len(tally.conflicting) + len(tally.displaced)
+    assert tally.created + tally.updated + tally.kept + in_use == len(world.slots())
+
+
+def test_the_counts_balance_when_most_is_left_unseen(world: World) -> None:
+    messy(world)
+    world.run()
+    tally = world.run(MONDAY, 15).tally
+    in_use = len(tally.conflicting) + len(tally.displaced)
+    assert tally.created + tally.updated + tally.kept + in_use == len(world.slots())
+
+
+NONSENSE = (
+    "update scheduling.availability_rules set recurrence = 'FREQ=NONSENSE' where tenant_id = :tenant_id and id = 201"
+)
+
+
+def test_a_schedule_that_the_core_refuses_fails_alone(world: World) -> None:
+    schedules = [weekly(1), weekly(2), weekly(3, 2)]
+    world.write(*schedules)
+    world.sql(NONSENSE)
+    report = world.run()
+    assert world.slots() == expected([schedules[0], schedules[2]], MONDAY, 14)
+    assert [failure.key for failure in report.tally.failures] == [ScheduleKey(2, 1)]
+    assert "FREQ=NONSENSE" in report.tally.failures[0].reason
+    assert report.tally.schedules == 3
+
+
+def test_a_failure_is_written_down_and_cleared_by_the_run_after_the_repair(world: World) -> None:
+    world.write(weekly(1), weekly(2))
+    world.run()
+    before = world.state(2)
+    world.sql(NONSENSE)
+    report = world.run()
+    after = world.state(2)
+    assert "FREQ=NONSENSE" in after["last_error"]
+    assert after == before | {"last_error": after["last_error"], "last_run_id": report.run_id}
+    world.sql(NONSENSE.replace("'FREQ=NONSENSE'", "null"))
+    assert world.run().tally.failures == ()
+    assert world.state(2)["last_error"] is None
+
+
+def test_a_schedule_that_cannot_be_written_fails_alone_and_keeps_its_slots(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(weekly(1), weekly(2))
+    world.run(count=7)
+
+    def refusing(session: Any, many: Any) -> int:
+        if any(slots.doctor_id == 2 for slots in many):
+            raise StoreError("refused")
+        return insert_slots(session, many)
+
+    monkeypatch.setattr("scheduler.nightly.generation.insert_slots", refusing)
+    report = world.run()
+    assert report.tally.failures == (Failure(ScheduleKey(2, 1), "refused"),)
+    assert world.slots() == expected([weekly(1)], MONDAY, 14) | expected([weekly(2)], MONDAY, 7)
+
+
+def test_r4_slots_without_a_checkpoint_are_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write(weekly(1), weekly(2))
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise StoreError("refused")
+
+    monkeypatch.setattr("scheduler.nightly.generation.save_checkpoints", refusing)
+    assert len(world.run().tally.failures) == 2
+    assert world.slots() == set()
+
+
+RUN_COLUMNS = (
+    "status, trigger, from_day, until_day, engine_version, tzdata_version, finished_at >= started_at, schedules,"
+    " schedules_failed, slots_created, slots_updated, slots_retired, slots_kept, slots_conflicting, slots_displaced"
+)
+
+
+def books(world: World) -> list[tuple[Any, ...]]:
+    return world.sql(f"select {RUN_COLUMNS} from scheduling.generation_runs where tenant_id = :tenant_id order by id")
+
+
+def test_every_run_stands_in_the_books(world: World) -> None:
+    world.write(weekly(1), weekly(2))
+    world.run(trigger="nightly")
+    world.touch(NINE, status="booked", booked_count=1)
+    day_off(world, weekly(1))
+    world.sql(NONSENSE)
+    world.run()
+    asked = (MONDAY, MONDAY + 14 * DAY, "1", "2026a", True)
+    assert books(world) == [
+        ("succeeded", "nightly", *asked, 2, 0, 120, 0, 0, 0, 0, 0),
+        ("failed", "manual", *asked, 2, 1, 0, 0, 5, 54, 1, 0),
+    ]
+
+
+def test_a_run_whose_connection_is_lost_stays_running_in_the_books(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(weekly(1))
+
+    def lost(*_: Any, **__: Any) -> None:
+        raise DatabaseUnreachableError("lost")
+
+    monkeypatch.setattr("scheduler.nightly.generation.load_schedules", lost)
+    with pytest.raises(DatabaseUnreachableError):
+        world.run()
+    assert world.sql("select status, finished_at from scheduling.generation_runs where tenant_id = :tenant_id") == [
+        ("running", None)
+    ]
+
+
+def test_progress_is_told_after_each_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write(*(weekly(doctor) for doctor in range(1, 6)))
+    monkeypatch.setattr("scheduler.nightly.generation.BATCH", 2)
+    told: list[tuple[int, int, int]] = []
+    order = Order(world.tenant_id, MONDAY, MONDAY + 7 * DAY, now=NOW, tzdata_version="2026a")
+    generate(world.database, order, progress=lambda *said: told.append(said))
+    assert told == [(2, 5, 60), (4, 5, 120), (5, 5, 150)]
+
+
+def test_a_tenants_run_leaves_another_tenant_alone(world: World, other_world: World) -> None:
+    """The two have the same ids everywhere."""
+    world.write(weekly(1))
+    other_world.write(weekly(1, zone="Asia/Tokyo"))
+    world.run()
+    assert (world.slots(), other_world.slots()) == (expected([weekly(1)], MONDAY, 14), set())
+    other_world.run()
+    before = world.versions()
+    no_rule_left(other_world, weekly(1))
+    other_world.run()
+    assert (world.versions(), other_world.slots()) == (before, set())
+    assert len(books(world)) == 1
+
+
+def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: World) -> None:
+    friday = date(2011, 12, 30)
+    apia = weekly(1, zone="Pacific/Apia")
+    world.write(apia)
+    assert world.run(friday, 1).tally == generation.Tally(schedules=1, unchanged=1)
+    world.run(friday - DAY, 4)
+    assert {slot.start_at.date() for slot in world.slots()} == {date(2011, 12, 29)}
+    assert world.slots() == expected([apia], friday - DAY, 4)
+
+
+def test_r4_two_runs_at_once_store_what_one_stores(
+    world: World, other_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.nightly.generation.BATCH", 2)
+    schedules = [weekly(doctor, 1 + doctor % 3) for doctor in range(1, 13)]
+    world.write(*schedules)
+    other_world.write(*schedules)
+    world.run()
+    with ThreadPoolExecutor(3) as pool:
+        reports = [one.result() for one in [pool.submit(other_world.run) for _ in range(3)]]
+    assert other_world.digest() == world.digest()
+    assert sum(report.tally.created for report in reports) == len(world.slots())
+    assert [report.tally.failures for report in reports] == [()] * 3
+
+
+def test_a_schedule_that_another_run_is_at_work_on_is_left_to_it(world: World) -> None:
+    world.write(weekly(1), weekly(2))
+    world.run(count=7)
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        load_schedules(session, [ScheduleKey(1, 1)], lock=True)
+        report = world.run()
+    assert report.tally.schedules == 1
+    assert world.slots() == expected([weekly(1)], MONDAY, 7) | expected([weekly(2)], MONDAY, 14)
+
+
+def test_a_foreign_row_with_the_identity_of_a_new_slot_is_taken_as_that_slot(world: World) -> None:
+    world.write(weekly(1))
+    world.run(count=7)
+    later = NINE + 8 * DAY - HOUR  # summer time
+    world.sql(
+        "insert into scheduling.availability_slots (tenant_id, doctor_id, facility_id, start_at, end_at, status,"
+        " booked_count) values (:tenant_id, 1, 1, :start_at, :end_at, 'booked', 1)",
+        start_at=later,
+        end_at=later + HOUR / 2,
+    )
+    tally = world.run().tally
+    assert (tally.failures, tally.created, tally.updated) == ((), 29, 1)  # it learns which rule it is of
+    assert world.slots() == expected([weekly(1)], MONDAY, 14)
+
+
+def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(weekly(1), weekly(2))
+    world.run(count=1)
+    world.sql("delete from scheduling.availability_slots where tenant_id = :tenant_id")
+    times: list[Any] = []
+
+    def after_a_foreign_row(session: Any, many: Any) -> int:
+        if not times:
+            world.sql(
+                "insert into scheduling.availability_slots (tenant_id, doctor_id, facility_id, start_at, end_at)"
+                " values (:tenant_id, 1, 1, :start_at, :end_at)",
+                start_at=NINE + DAY,
+                end_at=NINE + DAY + HOUR / 2,
+            )
+        times.append(many)
+        return insert_slots(session, many)
+
+    monkeypatch.setattr("scheduler.nightly.generation.insert_slots", after_a_foreign_row)
+    tally = world.run(MONDAY + DAY, 1).tally
+    assert (tally.failures, tally.created, tally.updated) == ((), 11, 1)
+    assert world.slots() == expected([weekly(1), weekly(2)], MONDAY + DAY, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "why"),
+    [
+        (MONDAY, MONDAY, "no day"),
+        (MONDAY, MONDAY - DAY, "no day"),
+        (MONDAY, MONDAY + 7306 * DAY, "too many"),
+        (date(1, 1, 1), date(1, 1, 9), "calendar"),
+        (date(9999, 12, 20), date(9999, 12, 31), "calendar"),
+    ],
+)
+def test_an_order_that_cannot_be_carried_out_is_refused(first: date, last: date, why: str) -> None:
+    with pytest.raises(InvalidInputError, match=why):
+        Order(uuid4(), first, last, now=NOW, tzdata_version="2026a")
+
+
+@pytest.mark.parametrize(("first", "count"), [(date(1, 1, 5), 9), (date(9999, 12, 18), 9)])
+def test_the_first_and_the_last_days_of_the_calendar_are_generated(world: World, first: date, count: int) -> None:
+    schedules = [weekly(1, zone="Pacific/Kiritimati"), weekly(2, 2, "America/Los_Angeles")]
+    world.write(*schedules)
+    world.run(first, count)
+    assert world.slots() == expected(schedules, first, count)
+
+
+def test_r1_a_change_to_many_schedules_is_carried_out_batch_by_batch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fixed bug: the second schedule of a batch that got slots beside its old ones failed the whole batch."""
+    world.write(*(weekly(doctor) for doctor in range(1, 4)))
+    world.run()
+    world.sql("update scheduling.availability_rules set end_time = '13:00' where tenant_id = :tenant_id")
+    tried: list[int] = []
+    real = generation._carry_out
+
+    def watched(session: Any, works: Any, order: Order) -> Any:
+        tried.append(len(works))
+        return real(session, works, order)
+
+    monkeypatch.setattr("scheduler.nightly.generation._carry_out", watched)
+    assert world.run().tally.created == 3 * 20
+    assert tried == [3]
+
+
+def test_slots_made_before_and_after_each_other_in_time_are_of_one_month_table_each(world: World) -> None:
+    """Partitions: a span that crosses months and years finds its tables."""
+    world.write(weekly(1))
+    world.run(date(2027, 12, 27), 40)
+    assert world.sql(
+        "select distinct tableoid::regclass::text from scheduling.availability_slots"
+        " where tenant_id = :tenant_id order by 1"
+    ) == [
+        ("scheduling.availability_slots_2027_12",),
+        ("scheduling.availability_slots_2028_01",),
+        ("scheduling.availability_slots_2028_02",),
+    ]
+
+
+def test_the_job_works_as_its_role_and_not_as_the_owner(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write(weekly(1))
+    seen: set[Any] = set()
+
+    def watched(session: Any, *args: Any, **named: Any) -> Any:
+        seen.update(map(tuple, session.execute(text("select current_user::text, identity.current_tenant_id()"))))
+        return load_schedules(session, *args, **named)
+
+    monkeypatch.setattr("scheduler.nightly.generation.load_schedules", watched)
+    world.run()
+    assert seen == {("scheduler_job", world.tenant_id)}

@@ -1,0 +1,193 @@
+"""The nightly job interrupted: killed, cut off or stopped at any moment, the next run reaches what was to be (R4)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import tzdata
+from sqlalchemy import make_url
+
+from generation_world import MONDAY, World, expected, weekly
+from models import Tenant
+from scheduler.core.schedules import Schedule
+from scheduler.store.database import Database, Role
+
+pytestmark = pytest.mark.database
+
+SCHEDULES = tuple(weekly(doctor, 1 + doctor // 8) for doctor in range(1, 97))
+DAYS = 28
+VICTIM = "victim"
+
+
+def a_world(database: Database, *schedules: Schedule) -> World:
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        session.add(Tenant(id=tenant_id, slug=str(tenant_id), name="A tenant of one test"))
+    world = World(database, tenant_id)
+    world.write(*schedules)
+    return world
+
+
+def as_victim(url: str) -> str:
+    named = make_url(url).update_query_dict({"application_name": VICTIM})
+    return named.render_as_string(hide_password=False)
+
+
+def job(url: str, tenant_id: UUID) -> "subprocess.Popen[str]":
+    """Start the real command."""
+    # A shell starts jobs in the background with SIGINT ignored, and children inherit that: listen to it all the same.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{listen}; from scheduler.cli import main; main()"
+    arguments = ["generate", "--tenant", str(tenant_id), "--from", str(MONDAY), "--days", str(DAYS), "--json"]
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"SCHEDULER_DATABASE_URL": as_victim(url)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_to_the_end(world: World) -> None:
+    """Run the job once more, undisturbed; what the command has done counts as done (the same tz database)."""
+    world.run(count=DAYS, tzdata_version=tzdata.IANA_VERSION)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def sessions(connection: psycopg.Connection, where: str = "true") -> list[int]:
+    found = connection.execute(
+        f"select pid from pg_stat_activity where application_name = '{VICTIM}' and ({where})".encode()
+    )
+    return [pid for (pid,) in found]
+
+
+def runs(connection: psycopg.Connection, tenant_id: UUID) -> int:
+    found = connection.execute("select count(*) from scheduling.generation_runs where tenant_id = %s", (tenant_id,))
+    return int(found.fetchone()[0])  # type: ignore[index]  # a count is one row
+
+
+@pytest.fixture(scope="module")
+def looker(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def undisturbed(database: Database) -> str:
+    """The digest of what a run leaves behind that nobody disturbs."""
+    world = a_world(database, *SCHEDULES)
+    run_to_the_end(world)
+    assert world.slots() == expected(SCHEDULES, MONDAY, DAYS)
+    return world.digest()
+
+
+def kill_at_random(database: Database, looker: psycopg.Connection, url: str, undisturbed: str, seed: int) -> None:
+    world = a_world(database, *SCHEDULES)
+    process = job(url, world.tenant_id)
+    wait_until(lambda: runs(looker, world.tenant_id) == 1)
+    time.sleep(Random(seed).uniform(0, 0.4))  # noqa: S311  # a moment, not a secret
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not sessions(looker))  # its last statement may still be at work
+    run_to_the_end(world)
+    assert world.digest() == undisturbed
+    assert world.slots() == expected(SCHEDULES, MONDAY, DAYS)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_r4_after_a_kill_the_next_run_reaches_what_an_undisturbed_one_does(
+    database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str, seed: int
+) -> None:
+    kill_at_random(database, looker, database_url, undisturbed, seed)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_r4_after_many_kills_the_next_run_reaches_what_an_undisturbed_one_does(
+    database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str, seed: int
+) -> None:
+    kill_at_random(database, looker, database_url, undisturbed, seed)
+
+
+def test_r4_killed_again_and_again_and_then_run_to_the_end(
+    database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str
+) -> None:
+    """Each time the job is killed as soon as its first batch is done."""
+    world = a_world(database, *SCHEDULES)
+    for _ in range(2):
+        process = job(database_url, world.tenant_id)
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.kill()
+        process.communicate()
+    wait_until(lambda: not sessions(looker))
+    run_to_the_end(world)
+    assert world.digest() == undisturbed
+
+
+def test_r4_three_jobs_at_once_leave_what_one_leaves(database: Database, database_url: str, undisturbed: str) -> None:
+    world = a_world(database, *SCHEDULES)
+    jobs = [job(database_url, world.tenant_id) for _ in range(3)]
+    ends = [one.communicate() for one in jobs]
+    assert [one.returncode for one in jobs] == [0, 0, 0]
+    assert world.digest() == undisturbed
+    assert sum(json.loads(out)["created"] for out, _ in ends) == len(world.slots())
+
+
+@contextmanager
+def held_up(url: str, looker: psycopg.Connection, tenant_id: UUID) -> Iterator["subprocess.Popen[str]"]:
+    """Start a job that waits in its first batch, since somebody else has locked the table of slots."""
+    with psycopg.connect(url) as blocker:
+        blocker.execute("lock table scheduling.availability_slots in access exclusive mode")
+        process = job(url, tenant_id)
+        wait_until(lambda: bool(sessions(looker, "wait_event_type = 'Lock'")))
+        yield process
+
+
+def last_lines(process: "subprocess.Popen[str]") -> list[str]:
+    """Return what it said on standard error beside its log."""
+    _, err = process.communicate(timeout=20)
+    return [line for line in err.splitlines() if not line.startswith("{")]
+
+
+def test_r4_a_connection_that_the_server_ends_is_one_line_and_exit_code_5(
+    database: Database, looker: psycopg.Connection, database_url: str
+) -> None:
+    world = a_world(database, *SCHEDULES[:5])
+    with held_up(database_url, looker, world.tenant_id) as process:
+        for pid in sessions(looker):
+            looker.execute("select pg_terminate_backend(%s)", (pid,))
+        (line,) = last_lines(process)
+    assert process.returncode == 5
+    assert line.startswith("error: no connection to the database")
+    assert world.slots() == set()
+    run_to_the_end(world)
+    assert world.slots() == expected(SCHEDULES[:5], MONDAY, DAYS)
+
+
+def test_r4_ctrl_c_is_one_line_and_exit_code_130(
+    database: Database, looker: psycopg.Connection, database_url: str
+) -> None:
+    world = a_world(database, *SCHEDULES[:5])
+    with held_up(database_url, looker, world.tenant_id) as process:
+        process.send_signal(signal.SIGINT)
+        lines = last_lines(process)
+    assert (process.returncode, lines) == (130, ["interrupted: whole batches stay, nothing is half-written"])
+    assert world.slots() == set()
+    run_to_the_end(world)
+    assert world.slots() == expected(SCHEDULES[:5], MONDAY, DAYS)

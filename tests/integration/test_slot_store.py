@@ -1,0 +1,191 @@
+"""Slots in the table: bulk inserts, plans carried out, and what people did meanwhile (R2)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from generation_world import MONDAY, NOW, World, days, expected, weekly
+from scheduler.core.errors import NotFoundError
+from scheduler.core.expansion import expand
+from scheduler.core.lifecycle import SlotStatus
+from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
+from scheduler.core.schedules import Schedule
+from scheduler.core.slots import Slots
+from scheduler.store.database import Database, Role, StatementError
+from scheduler.store.schedules import ScheduleKey
+from scheduler.store.slots import Written, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
+from scheduler.store.tenants import make_tenant, tenant_id_of
+
+pytestmark = pytest.mark.database
+
+SPAN = days("Europe/London", MONDAY, 7)
+KEY = ScheduleKey(1, 1)
+HOUR = timedelta(hours=1)
+
+
+def week_of(schedule: Schedule) -> Slots:
+    return expand(schedule, SPAN)
+
+
+@pytest.fixture
+def world(database: Database, tenant_id: UUID) -> World:
+    made = World(database, tenant_id)
+    made.write(weekly(1), weekly(2))
+    with made.database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
+        ensure_months(session, SPAN.start, SPAN.end)
+    return made
+
+
+def insert(world: World, *schedules: Schedule) -> int:
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        return insert_slots(session, map(week_of, schedules))
+
+
+def carry_out(world: World, *plans: Plan, now: datetime = NOW) -> list[Written]:
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        return [apply_plan(session, plan, now=now) for plan in plans]
+
+
+def stored(world: World, key: ScheduleKey = KEY) -> list[StoredSlot]:
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        return stored_slots(session, [key], SPAN.start, SPAN.end)[key]
+
+
+def test_slots_come_back_as_they_were_inserted(world: World) -> None:
+    assert insert(world, weekly(1), weekly(2)) == 60
+    assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 7)
+    assert {one.slot for one in stored(world)} == set(week_of(weekly(1)))
+
+
+def test_s2_a_slot_that_is_there_is_not_inserted_again_and_nothing_else_is(world: World) -> None:
+    insert(world, weekly(1))
+    with pytest.raises(StatementError) as refused:
+        insert(world, weekly(2), weekly(1))
+    assert refused.value.constraint is not None
+    assert refused.value.constraint.startswith("availability_slots_2027_03")
+    assert world.slots() == expected([weekly(1)], MONDAY, 7)
+
+
+def test_two_inserts_of_one_transaction_write_each_slot_once(world: World) -> None:
+    """A fixed bug: the second found the rows of the first on the stage, and wrote them again."""
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        assert [insert_slots(session, [week_of(weekly(doctor))]) for doctor in (1, 2)] == [30, 30]
+    assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 7)
+
+
+def test_two_plans_of_one_transaction_write_each_slot_once(world: World) -> None:
+    plans = [Plan(create=tuple(week_of(weekly(doctor)))) for doctor in (1, 2)]
+    assert carry_out(world, *plans) == [Written(created=30)] * 2
+    assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 7)
+
+
+def test_r1_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
+    insert(world, weekly(1))
+    desired = [slot._replace(capacity=2) for slot in week_of(weekly(1))][5:]
+    plan = reconcile(desired, stored(world), now=NOW)
+    assert carry_out(world, plan) == [Written(0, 25, 5)]
+    assert reconcile(desired, stored(world), now=NOW).is_settled
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        {"status": "booked", "booked_count": 1},
+        {"booked_count": 1, "capacity": 2},
+        {"status": "cancelled"},
+        {"status": "reserved", "reserved_until": NOW + HOUR},
+    ],
+)
+def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: dict[str, Any]) -> None:
+    insert(world, weekly(1))
+    plan = reconcile([], stored(world), now=NOW)
+    (first,) = [one for one in plan.retire if one.slot.start_at == min(slot.start_at for slot in world.slots())]
+    world.touch(first.slot.start_at, **touch)
+    assert carry_out(world, plan) == [Written(retired=29)]
+    assert [one.id for one in stored(world)] == [first.id]
+
+
+def test_b2_a_slot_whose_hold_has_ended_is_removed(world: World) -> None:
+    insert(world, weekly(1))
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)
+    assert carry_out(world, reconcile([], stored(world), now=NOW)) == [Written(retired=30)]
+
+
+@pytest.mark.parametrize("touch", [{"status": "cancelled"}, {"booked_count": 5, "capacity": 5}])
+def test_r2_a_slot_touched_since_the_plan_is_not_updated_below_it(world: World, touch: dict[str, Any]) -> None:
+    insert(world, weekly(1))
+    plan = reconcile([slot._replace(capacity=2) for slot in week_of(weekly(1))], stored(world), now=NOW)
+    world.touch(SPAN.start + 9 * HOUR, **touch)
+    assert carry_out(world, plan) == [Written(updated=29)]
+
+
+def test_an_update_writes_capacity_and_rule_and_nothing_else(world: World) -> None:
+    insert(world, weekly(1))
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW + HOUR, held_by="me")
+    plan = reconcile([slot._replace(capacity=2) for slot in week_of(weekly(1))], stored(world), now=NOW)
+    carry_out(world, plan)
+    assert world.sql(
+        "select capacity, status, held_by, booked_count from scheduling.availability_slots"
+        " where tenant_id = :tenant_id and held_by is not null"
+    ) == [(2, "reserved", "me", 0)]
+
+
+def test_what_people_did_is_read(world: World) -> None:
+    insert(world, weekly(1))
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)
+    (held,) = [one for one in stored(world) if one.status is SlotStatus.RESERVED]
+    assert (held.reserved_until, held.booked_count) == (NOW, 0)
+
+
+def test_t1_a_span_of_stored_slots_is_half_open(world: World) -> None:
+    insert(world, weekly(1))
+    nine = datetime(2027, 3, 22, 9, tzinfo=UTC)
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        found = stored_slots(session, [KEY], nine, nine + HOUR)[KEY]
+        assert sorted(one.slot.start_at for one in found) == [nine, nine + HOUR / 2]
+        assert count_slots(session, KEY, nine, nine + HOUR) == 2
+
+
+def test_only_the_schedules_asked_for_are_read(world: World) -> None:
+    elsewhere = weekly(1, 2)
+    world.add(*(row for row in world._rows(elsewhere) if type(row).__name__ == "Facility"))
+    insert(world, weekly(1), weekly(2), Schedule(1, 2, "Europe/London", weekly(1).rules))
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        assert set(stored_slots(session, [KEY], SPAN.start, SPAN.end)) == {KEY}
+        assert count_slots(session, KEY, SPAN.start, SPAN.end) == 30
+
+
+def test_another_tenant_sees_and_removes_nothing(world: World) -> None:
+    insert(world, weekly(1))
+    plan = reconcile([], stored(world), now=NOW)
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=uuid4()) as session:
+        assert stored_slots(session, [KEY], SPAN.start, SPAN.end) == {}
+        assert apply_plan(session, plan, now=NOW) == Written()
+    assert len(world.slots()) == 30
+
+
+def test_months_are_made_once_and_also_at_the_ends_of_the_calendar(world: World) -> None:
+    for begin in (datetime(2030, 1, 31, tzinfo=UTC), datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 20, tzinfo=UTC)):
+        for _ in range(2):
+            with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+                ensure_months(session, begin, begin + timedelta(days=2))
+    made = world.sql(
+        "select relname from pg_class where relispartition and relkind = 'r'"
+        " and relname ~ '_(2030|0001|9999)_' order by relname"
+    )
+    assert [name.removeprefix("availability_slots_") for (name,) in made] == [
+        "0001_01",
+        "2030_01",
+        "2030_02",
+        "9999_12",
+    ]
+
+
+def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
+    made = uuid4()
+    make_tenant(database, "praxis", made)
+    assert tenant_id_of(database, "praxis") == made
+    with pytest.raises(NotFoundError, match="no tenant 'Praxis'"):
+        tenant_id_of(database, "Praxis")

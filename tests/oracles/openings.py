@@ -1,0 +1,80 @@
+"""A line of an openings file, day by day: the slots that it means, worked out from the text alone.
+
+Owns: T2-T4, A3-A5 and S1 for places that have weekly hours and alterations and nothing else, from first principles.
+It knows JSON, datetime and zoneinfo. Instants are whole seconds since 1970 (POSIX time), days are walked one by one.
+Must not know: anything of the library that it checks.
+"""
+
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+ONE_DAY = timedelta(days=1)
+DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+SLOT = 20 * 60
+
+Stretch = tuple[int, int]
+
+
+@lru_cache(maxsize=100_000)
+def instant(zone: str, day: date, clock: str) -> int:
+    """Return the first instant at which the wall shows a time of a day, or more."""
+    hours, minutes, *seconds = map(int, clock.split(":"))
+    wall = datetime.combine(day, time()) + timedelta(hours=hours, minutes=minutes, seconds=sum(seconds))
+    at = wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    if at.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != wall:  # skipped: go back to the jump, a second at a time
+        while (at - timedelta(seconds=1)).astimezone(ZoneInfo(zone)).replace(tzinfo=None) >= wall:
+            at -= timedelta(seconds=1)
+    return int(at.timestamp())
+
+
+def stretch(zone: str, day: date, pair: list[str]) -> Stretch:
+    """Return the open time that a pair means on a day; one that closes at or before it opens ends on the next day."""
+    opens, closes = pair
+    closing_day = day if closes[:5] > opens[:5] else day + ONE_DAY
+    return instant(zone, day, opens), instant(zone, closing_day, closes)
+
+
+def joined(stretches: list[Stretch]) -> list[Stretch]:
+    """Return the same time with stretches that overlap or touch made one."""
+    found: list[Stretch] = []
+    for begin, end in sorted(stretches):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((begin, end))
+    return found
+
+
+def slots_of_line(line: str, first: date, days: int) -> tuple[str, list[Stretch]]:
+    """Return a place's slug and its slots that start on some local days, in order."""
+    place: dict[str, Any] = json.loads(line)
+    zone = place["timezone"]
+    weekly = {day.lower(): pairs or [] for day, pairs in (place["weekly"] or {}).items()}
+    alterations = {date.fromisoformat(day): pairs for day, pairs in (place.get("alterations") or {}).items()}
+    works_at_all = any(weekly.values())  # who has no weekly hours has no length of slot either
+    closed = [
+        (instant(zone, day, "00:00"), instant(zone, day + ONE_DAY, "00:00"))
+        for day, pairs in alterations.items()
+        if pairs == []
+    ]
+    begin, end = instant(zone, first, "00:00"), instant(zone, first + days * ONE_DAY, "00:00")
+    found: set[Stretch] = set()
+    for number in range(-1, days):  # the night before reaches into the first day
+        day = first + number * ONE_DAY
+        altered = alterations.get(day)
+        if altered and works_at_all:
+            open_time = joined([stretch(zone, day, pair) for pair in altered])
+        elif altered:
+            open_time = []
+        else:
+            open_time = [stretch(zone, day, pair) for pair in weekly.get(DAY_NAMES[day.weekday()], [])]
+        for opens, closes in open_time:
+            at = opens
+            while at + SLOT <= closes:
+                if begin <= at < end and not any(at < until and since < at + SLOT for since, until in closed):
+                    found.add((at, at + SLOT))
+                at += SLOT
+    return place["code"].lower(), sorted(found)

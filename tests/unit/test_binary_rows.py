@@ -1,0 +1,66 @@
+"""The rows of binary COPY, built column by column, against the same rows packed one field after another."""
+
+import struct
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.core.slots import SlotKind, Slots, Stretch
+from scheduler.store.slots import binary_rows
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+BIGINTS = st.integers(1, 2**63 - 1)
+KINDS = st.builds(SlotKind, st.none() | BIGINTS, st.integers(1, 2**31 - 1), st.none() | BIGINTS)
+LENGTHS = st.integers(1, 86_400).map(lambda seconds: seconds * SECOND)
+
+
+def stretch(first: int, size: int, interval: int, duration: int | None, kind: SlotKind) -> Stretch:
+    return Stretch(first, size, interval, interval if duration is None else duration, kind)
+
+
+STRETCHES = st.builds(
+    stretch,
+    st.integers(-60_000_000_000, 250_000_000_000).map(lambda seconds: seconds * SECOND),
+    st.integers(1, 40),
+    LENGTHS,
+    st.none() | LENGTHS,
+    KINDS,
+)
+
+
+def packed(slots: Slots) -> bytes:
+    """Pack each row by itself: the number of fields, then for each field its length in octets and its value."""
+    rows = b""
+    for slot in slots:
+        fields = (
+            slot.doctor_id,
+            slot.facility_id,
+            slot.service_offering_id or 0,
+            (slot.start_at - EPOCH) // timedelta(microseconds=1),
+            (slot.end_at - EPOCH) // timedelta(microseconds=1),
+            slot.capacity,
+            slot.rule_id or 0,
+        )
+        rows += struct.pack(">h", len(fields)) + b"".join(struct.pack(">iq", 8, field) for field in fields)
+    return rows
+
+
+@given(BIGINTS, BIGINTS, st.lists(STRETCHES, max_size=5))
+def test_rows_are_those_packed_field_by_field(doctor_id: int, facility_id: int, stretches: list[Stretch]) -> None:
+    slots = Slots(doctor_id, facility_id, stretches)
+    assert binary_rows(slots) == packed(slots)
+
+
+def test_no_slots_are_no_octets() -> None:
+    assert binary_rows(Slots(1, 1, ())) == b""
+
+
+def test_one_row_as_postgresql_documents_it() -> None:
+    kind = SlotKind(None, 3, 9)
+    slots = Slots(1, 2, [Stretch(SECOND, 1, 60 * SECOND, 60 * SECOND, kind)])
+    values = (1, 2, 0, SECOND, 61 * SECOND, 3, 9)
+    assert binary_rows(slots) == bytes.fromhex("0007") + b"".join(
+        bytes.fromhex("00000008") + value.to_bytes(8, "big") for value in values
+    )

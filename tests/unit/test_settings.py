@@ -1,0 +1,140 @@
+"""Days, words and zones as people give them on the command line."""
+
+import zoneinfo
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from scheduler.cli import settings
+from scheduler.core.errors import InvalidInputError
+
+TODAY = date(2027, 3, 27)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def clock() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(settings, "now", lambda: datetime(2027, 3, 27, 23, 30, tzinfo=UTC))
+        yield
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2027-03-28", date(2027, 3, 28)),
+        ("0001-01-01", date.min),
+        ("9999-12-31", date.max),
+        ("today", TODAY),
+        ("tomorrow", date(2027, 3, 28)),
+        ("yesterday", date(2027, 3, 26)),
+        ("+0", TODAY),
+        ("+7", date(2027, 4, 3)),
+    ],
+)
+def test_a_day_is_read(text: str, day: date) -> None:
+    assert settings.read_day(text, default=date(2000, 1, 1)) == day
+
+
+def test_no_day_is_the_default() -> None:
+    assert settings.read_day(None, default=date(2000, 1, 1)) == date(2000, 1, 1)
+
+
+@given(st.text(max_size=20) | st.text("0123456789-+TWZ:/. ", max_size=25))
+@example("")
+@example("now")
+@example("2027")  # an unfinished day is not the first of its year
+@example("2027-03")
+@example("2027-W13")
+@example("2027-3-8")
+@example("27-03-28")
+@example("28.03.2027")
+@example("03/28/2027")
+@example("2027-02-30")
+@example("2027-03-28T10:00")  # naive, and not a day
+@example("2027-03-28T10:00Z")
+@example("2027-01-01/2027-02-01")
+@example("P1D")
+@example("10:20")
+@example("+")
+@example("+x")
+@example("+1.5")
+@example("+99999999999999")
+@example("-1")
+@example("\uff12\uff10\uff12\uff17-03-28")
+@example("\udcff")
+@example("2027-03-28\0")
+@example("TODAY")
+def test_what_is_no_day_is_refused_with_its_text(text: str) -> None:
+    try:
+        day = settings.read_day(text, default=TODAY)
+    except InvalidInputError as error:
+        assert repr(text) in str(error)  # noqa: PT017  # either is right: a day, or this error
+    else:
+        assert text in {day.isoformat(), "today", "tomorrow", "yesterday"} or text.startswith("+")
+
+
+@pytest.mark.parametrize("text", ["", "now", "2027", "2027-W13", "2027-02-30", "2027-03-28T10:00", "-1", "\udcff"])
+def test_these_are_no_days(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="is not a day"):
+        settings.read_day(text, default=TODAY)
+
+
+def days(first: str | None = None, count: int | None = None, until: str | None = None) -> tuple[date, date]:
+    return settings.read_days(first, count, until, default_days=90)
+
+
+def test_days_are_ninety_from_today_where_nobody_says_otherwise() -> None:
+    assert days() == (TODAY, TODAY + timedelta(days=90))
+
+
+def test_a_last_day_belongs_to_the_days() -> None:
+    assert days("2027-03-01", until="2027-03-01") == (date(2027, 3, 1), date(2027, 3, 2))
+
+
+def test_a_number_of_days() -> None:
+    assert days("2027-03-01", 2) == (date(2027, 3, 1), date(2027, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "until", "why"),
+    [
+        (None, 3, "today", "give one of them"),
+        ("2027-03-02", None, "2027-03-01", "no day"),
+        ("2027-03-02", 0, None, "no day"),
+        ("2027-03-02", -5, None, "no day"),
+        ("9999-12-31", None, None, "from 9999-12-31 on leave the calendar"),
+        ("2027-03-02", None, "9999-12-31", "from 2027-03-02 on leave the calendar"),
+        ("2027-03-02", 10**9, None, "leave the calendar"),
+        ("2027-03-02", 10**30, None, "leave the calendar"),
+        (None, None, "0001-01-01", "no day"),
+    ],
+)
+def test_days_that_cannot_be_meant_are_refused(
+    first: str | None, count: int | None, until: str | None, why: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=why):
+        days(first, count, until)
+
+
+@pytest.mark.parametrize("text", ["default", "Praxis Müller", "診療所", "", None])
+def test_text_is_readable(text: str | None) -> None:
+    assert settings.readable(text) == text
+
+
+@pytest.mark.parametrize("text", ["\udcff", "a\0b", "a\nb", "\x1b[31m", "\u202e"])
+def test_what_is_no_line_of_text_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="not a line of text"):
+        settings.readable(text)
+
+
+def test_t5_zones_come_from_the_pinned_package_and_not_from_the_machine() -> None:
+    try:
+        release = settings.use_pinned_time_zones()
+        assert zoneinfo.TZPATH == ()
+        assert zoneinfo.ZoneInfo.no_cache("Pacific/Apia").key == "Pacific/Apia"
+    finally:
+        zoneinfo.reset_tzpath()
+    assert release.startswith("20")
