@@ -181,5 +181,8 @@ def test_as_root_the_folders_above_let_others_through_but_not_read(folder: Path)
 def test_a_directory_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
     """Found by the command line's tests, with a home that is no folder."""
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"cannot use .*Not a directory"), embedded_server(tmp_path / "file" / "server"):
+    with (
+        pytest.raises(StoreError, match=r"cannot use .*Not a directory"),
+        embedded_server(tmp_path / "file" / "server"),
+    ):
         pass
