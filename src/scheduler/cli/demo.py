@@ -1,9 +1,11 @@
 """`scheduler demo`: everything once, from an empty database to a week to look at."""
 
+import sys
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 from shlex import quote
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -65,10 +67,10 @@ def demo(
     with console.status("starting PostgreSQL"), database_url(url) as address:
         migrations.upgrade(address)
         with Database(address) as database:
-            console.print(f"PostgreSQL at {database.name}, schema {migrations.head()}")
+            typer.echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             with console.status(f"importing {path.name}"):
                 counts = import_file(database, path, tenant=tenant, slot_duration=SLOT, bad_lines=BadLines.REFUSE)
-            console.print(f"{path.name}: {len(places)} places. {said(counts)}")
+            typer.echo(f"{printable(path.name)}: {len(places)} places\n{said(counts)}")
             tenant_id = tenant_id_of(database, tenant)
             order = Order(tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo")
             console.print(f"generating {days} days from {begin} for tenant {tenant}")
@@ -79,13 +81,14 @@ def demo(
             place, day = _worth_a_look(places, begin, end)
             console.print(week_of(database, place.slug, day, tenant=tenant))
             console.print(_closed_day(database, place.slug, day, tenant=tenant).picture())
+    program = "scheduler" if which("scheduler") else quote(sys.argv[0])
     option = f"--tenant {quote(tenant)}"
-    console.print(
+    typer.echo(
         "\nThe database stays. Look around:\n"
-        f"  scheduler status {option}\n"
-        f"  scheduler show {place.slug} --week {day} {option}\n"
-        f"  scheduler explain {place.slug} {day} {option}\n"
-        f"  scheduler generate --from {begin} --days {days + 30} {option}"
+        f"  {program} status {option}\n"
+        f"  {program} show {place.slug} --week {day} {option}\n"
+        f"  {program} explain {place.slug} {day} {option}\n"
+        f"  {program} generate --from {begin} --days {days + 30} {option}"
     )
 
 

@@ -165,7 +165,10 @@ def _explained(session: Session, posts: Iterable[Post], at: date | datetime) -> 
         day = day_number(at.astimezone(zone).date() if isinstance(at, datetime) else at)
         begin, end = _instants(zone, day - WEEK.days, day + WEEK.days, shown=at)
         stored = stored_slots(session, [loaded.key], begin, end)
-        yield by_key[loaded.key], explain(loaded.schedule, at, desk=Desk(stored.get(loaded.key, ()), now=now()))
+        # A question about the past is answered as of then: that it is over is no reason that anybody asks for.
+        asked = at if isinstance(at, datetime) else _instants(zone, day, day, shown=at)[0]
+        desk = Desk(stored.get(loaded.key, ()), now=min(now(), asked))
+        yield by_key[loaded.key], explain(loaded.schedule, at, desk=desk)
 
 
 def _instants(zone: ZoneInfo, first: int, last: int, *, shown: date) -> tuple[datetime, datetime]:
