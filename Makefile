@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a newcomer needs; each makes .venv by itself. `make help` lists the rest.
-# Python: the newest of 3.11 .. 3.14 that runs; PYTHON=/path/to/python chooses another.
+# Python: `python3` if it is 3.11 to 3.14, else the first of these that is here; PYTHON=/path/to/python chooses.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 

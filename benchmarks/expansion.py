@@ -11,10 +11,21 @@ from rich.table import Table
 import peers
 from measuring import best_times
 from scheduler import AvailabilityException, AvailabilityRule, ExceptionType, Schedule, Slot, Slots, Span, expand
+from scheduler.core import slots, zones
 
 ZONE = ZoneInfo("Europe/London")
 FIRST, DAYS = date(2027, 2, 1), 90  # over the clock change of 2027-03-28
 MINUTE = timedelta(minutes=1)
+SOME_ZONES = (
+    "Europe/London",
+    "Europe/Madrid",
+    "America/New_York",
+    "America/St_Johns",
+    "America/Los_Angeles",
+    "Australia/Sydney",
+    "Asia/Kathmandu",
+    "Asia/Tokyo",
+)
 
 
 def span(days: int = DAYS) -> Span:
@@ -33,6 +44,60 @@ def each(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
     """Expand one schedule after the other and use its slots before the next."""
     for schedule in schedules:
         use(expand(schedule, span()))
+
+
+def each_forgetting(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
+    """Do the same with what is remembered between expansions thrown away before each: offsets, instants, steps."""
+    for schedule in schedules:
+        for remembered in (zones.steady_offset, zones._change, slots._offsets, slots._lanes):  # noqa: SLF001
+            remembered.cache_clear()
+        use(expand(schedule, span()))
+
+
+def of_many_hours(count: int, *, rounds: int) -> Table:
+    """Compare on schedules that differ in opening time, closing time and zone, so that little is shared."""
+    hours = [
+        (
+            time(7 + number % 3, number % 6 * 10),
+            time(15 + number % 5, number % 4 * 15),
+            ZoneInfo(SOME_ZONES[number % 8]),
+        )
+        for number in range(count)
+    ]
+    schedules = [
+        Schedule(number, 1, zone, [AvailabilityRule(day, day, opens, closes, peers.LENGTH) for day in range(1, 6)])
+        for number, (opens, closes, zone) in enumerate(hours)
+    ]
+    around = Span(span().start - timedelta(days=1), span().end + timedelta(days=1))
+
+    def expand_all(use: Callable[[Slots], object]) -> None:
+        for schedule in schedules:
+            use(expand(schedule, around))
+
+    def run_loop() -> int:
+        return sum(
+            len(peers.loop(zone, FIRST - timedelta(days=1), DAYS + 2, number, opens, closes))
+            for number, (opens, closes, zone) in enumerate(hours)
+        )
+
+    made = sum(len(expand(schedule, around)) for schedule in schedules)
+    if abs(run_loop() - made) > made // 100:  # the loop's days are local and the span is not: the edges differ
+        raise SystemExit("the loop gives other slots: the comparison would mean nothing")
+    loop = "(a) datetime and zoneinfo, each time by itself"
+    times = best_times(
+        {
+            "expand, every Slot made": partial(expand_all, list),
+            "expand().columns()": partial(expand_all, Slots.columns),
+            loop: run_loop,
+        },
+        rounds=rounds,
+    )
+    table = Table(title=f"{count:,} schedules of differing hours and zones, {made:,} slots", title_justify="left")
+    for heading in ("way", "ns a slot", "times (a)"):
+        table.add_column(heading, justify="left" if heading == "way" else "right")
+    for name, seconds in times.items():
+        table.add_row(name, f"{seconds / made * 1e9:,.0f}", f"{times[loop] / seconds:.1f}")
+    return table
 
 
 def against_peers(count: int, *, rounds: int, slow_count: int) -> Table:
@@ -64,6 +129,8 @@ def against_peers(count: int, *, rounds: int, slow_count: int) -> Table:
         "expand, every Slot made": partial(each, schedules, list),
         "expand, no Slot looked at": partial(each, schedules, len),
         "expand().columns()": partial(each, schedules, Slots.columns),
+        "expand, every Slot made, nothing remembered": partial(each_forgetting, schedules, list),
+        "expand().columns(), nothing remembered": partial(each_forgetting, schedules, Slots.columns),
         "(floor) making Slot values of fields that are ready": make_values_only,
     }
     sizes = {name: slow if name.startswith(("(b)", "(c)")) else schedules for name in written}
@@ -71,13 +138,13 @@ def against_peers(count: int, *, rounds: int, slow_count: int) -> Table:
     times = best_times(candidates, rounds=rounds)
     for name, of in sizes.items():
         times[name] *= len(schedules) / len(of)
-    slots = count * len(expected)
+    made = count * len(expected)
     base, rrule_time = times[next(iter(written))], times["(b) dateutil.rrule and zoneinfo"]
-    table = Table(title=f"{count:,} schedule{'s' if count > 1 else ''}, {slots:,} slots", title_justify="left")
+    table = Table(title=f"{count:,} schedule{'s' if count > 1 else ''}, {made:,} slots", title_justify="left")
     for heading in ("way", "ns a slot", "times (a)", "times (b)"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
     for name, seconds in times.items():
-        table.add_row(name, f"{seconds / slots * 1e9:,.0f}", f"{base / seconds:.1f}", f"{rrule_time / seconds:.1f}")
+        table.add_row(name, f"{seconds / made * 1e9:,.0f}", f"{base / seconds:.1f}", f"{rrule_time / seconds:.1f}")
     return table
 
 

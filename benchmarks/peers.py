@@ -15,15 +15,17 @@ from scheduler import Slot
 OPENS, CLOSES, LENGTH = time(9), time(17), timedelta(minutes=20)
 
 
-def loop(zone: ZoneInfo, first: date, days: int, doctor_id: int) -> list[Slot]:
+def loop(
+    zone: ZoneInfo, first: date, days: int, doctor_id: int, opens: time = OPENS, closes: time = CLOSES
+) -> list[Slot]:
     """(a) The loop that one writes first: walk the wall clock, turn each time into an instant."""
     slots = []
     for number in range(days):
         day = first + timedelta(days=number)
         if day.weekday() < 5:
-            at = datetime.combine(day, OPENS, tzinfo=zone)
-            closes = datetime.combine(day, CLOSES, tzinfo=zone)
-            while at + LENGTH <= closes:
+            at = datetime.combine(day, opens, tzinfo=zone)
+            end = datetime.combine(day, closes, tzinfo=zone)
+            while at + LENGTH <= end:
                 slots.append(
                     Slot(
                         start_at=at.astimezone(UTC),

@@ -29,6 +29,7 @@ def main() -> None:
     if wanted.part in {"all", "expansion"}:
         console.print(expansion.against_peers(1, rounds=wanted.rounds * 3, slow_count=1))
         console.print(expansion.against_peers(1000, rounds=max(1, wanted.rounds // 5), slow_count=25))
+        console.print(expansion.of_many_hours(1000, rounds=max(1, wanted.rounds // 5)))
         console.print(expansion.growth(rounds=wanted.rounds))
     if wanted.part in {"all", "nightly"}:
         console.print(nightly.against_copy(wanted.openings, wanted.first))

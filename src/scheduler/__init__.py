@@ -29,7 +29,16 @@ from scheduler.core.expansion import expand
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.fingerprints import ENGINE_VERSION, fingerprint
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
-from scheduler.core.lifecycle import AppointmentStatus, SlotStatus, StepStatus, transition
+from scheduler.core.lifecycle import (
+    AppointmentState,
+    AppointmentStatus,
+    Move,
+    Moved,
+    SlotStatus,
+    StepState,
+    StepStatus,
+    transition,
+)
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
@@ -40,6 +49,7 @@ from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, Workflow
 
 __all__ = [
     "ENGINE_VERSION",
+    "AppointmentState",
     "AppointmentStatus",
     "AvailabilityException",
     "AvailabilityRule",
@@ -54,6 +64,8 @@ __all__ = [
     "InvalidScheduleError",
     "InvalidSpanError",
     "InvalidWorkflowError",
+    "Move",
+    "Moved",
     "NotFoundError",
     "Plan",
     "PlanAcceptance",
@@ -70,6 +82,7 @@ __all__ = [
     "SlotUpdate",
     "Slots",
     "Span",
+    "StepState",
     "StepStatus",
     "StepTemplate",
     "StoreError",

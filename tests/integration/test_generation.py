@@ -248,13 +248,23 @@ def test_r3_days_apart_from_those_generated_leave_no_claim_on_the_days_between(w
     assert world.slots() == expected([weekly(1)], MONDAY, 28)
 
 
-def test_r3_a_change_seen_by_a_short_run_is_carried_to_the_other_days_by_the_next(world: World) -> None:
+def test_r3_a_change_seen_by_a_short_run_reaches_the_days_that_a_longer_one_made(world: World) -> None:
+    """Else slots that the schedule no longer has would stay on offer beyond the short run's horizon."""
     world.write(weekly(1))
     world.run()
     new = later_end(world, weekly(1))
-    world.run(MONDAY + DAY, 1)
-    world.run()
+    report = world.run(MONDAY, 1)
     assert world.slots() == expected([new], MONDAY, 14)
+    assert report.tally.created + report.tally.kept == len(world.slots())
+    assert world.run().tally.unchanged == 1
+
+
+def test_r3_a_change_reaches_days_that_were_made_apart_from_those_asked_for(world: World) -> None:
+    world.write(weekly(1))
+    world.run(MONDAY + 14 * DAY, 7)
+    new = later_end(world, weekly(1))
+    world.run(MONDAY, 7)
+    assert world.slots() == expected([new], MONDAY, 7) | expected([new], MONDAY + 14 * DAY, 7)
 
 
 def test_looking_into_all_mends_what_was_edited_by_hand(world: World) -> None:
@@ -602,7 +612,7 @@ def test_a_schedule_that_another_run_is_at_work_on_is_left_to_it(world: World) -
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
         load_schedules(session, [ScheduleKey(1, 1)], lock=True)
         report = world.run()
-    assert report.tally.schedules == 1
+    assert (report.tally.schedules, report.tally.left) == (1, (ScheduleKey(1, 1),))
     assert world.slots() == expected([weekly(1)], MONDAY, 7) | expected([weekly(2)], MONDAY, 14)
 
 

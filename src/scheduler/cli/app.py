@@ -52,12 +52,11 @@ def _scheduler(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    pass
+    use_pinned_time_zones()
 
 
 def main() -> None:
     """Run the command line; exit with the code that says how it went."""
-    use_pinned_time_zones()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign shows a question mark
     try:

@@ -15,7 +15,7 @@ from scheduler.cli.generating import run
 from scheduler.cli.importing import import_file, said
 from scheduler.cli.looking import Explained, explained, week_of
 from scheduler.cli.pictures import printable, summary_table
-from scheduler.cli.settings import DatabaseUrl, database_url, now, read_days, use_pinned_time_zones
+from scheduler.cli.settings import database_url, now, read_days, use_pinned_time_zones
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.places import Place
 from scheduler.core.reasons import ReasonCode
@@ -45,7 +45,9 @@ def region() -> Path:
 
 def demo(
     file: Annotated[Path | None, typer.Argument(help="Opening times of your own. [default: a made-up region]")] = None,
-    url: DatabaseUrl = None,
+    url: Annotated[
+        str | None, typer.Option("--database-url", metavar="URL", help="Not a PostgreSQL of its own, but this one.")
+    ] = None,
     first: Annotated[
         str | None,
         typer.Option("--from", metavar="DAY", help="First day. [default: the month with most exceptions]"),
@@ -81,7 +83,7 @@ def demo(
             place, day = _worth_a_look(places, begin, end)
             console.print(week_of(database, place.slug, day, tenant=tenant))
             console.print(_closed_day(database, place.slug, day, tenant=tenant).picture())
-    program = "scheduler" if which("scheduler") else quote(sys.argv[0])
+    program = "scheduler" if which("scheduler") == which(sys.argv[0]) else quote(sys.argv[0])
     option = f"--tenant {quote(tenant)}"
     typer.echo(
         "\nThe database stays. Look around:\n"

@@ -151,6 +151,8 @@ def _say_what_to_look_at(report: Report) -> None:
             typer.echo(f"  {title}: {_named(one)}")
         if len(found) > SHOWN:
             typer.echo(f"  … and {len(found) - SHOWN} more {title}")
+    if report.tally.left:
+        typer.echo(f"  {len(report.tally.left)} schedules were left to another run that is at work on them")
     for failure in report.tally.failures:
         typer.echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
@@ -167,5 +169,6 @@ def _details(report: Report) -> dict[str, object]:
         "run_id": report.run_id,
         "conflicts": [_named(one) for one in report.tally.conflicting],
         "displacements": [_named(one) for one in report.tally.displaced],
+        "left_to_another_run": [key._asdict() for key in report.tally.left],
         "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.tally.failures],
     }

@@ -42,13 +42,20 @@ def expand(schedule: Schedule, span: Span) -> Slots:
     begin, end = micros(span.start), micros(span.end)
     nothing_taken = taken.nothing
     stretches: list[Stretch] = []
+    reach, tangled = begin - 1, False
     for whole in timetable.stretches(days):
         first, size, interval, _, _ = whole
-        if nothing_taken and begin <= first and first + (size - 1) * interval < end:
+        last = first + (size - 1) * interval
+        if nothing_taken and begin <= first and last < end:
+            tangled = tangled or first <= reach
+            reach = last
             stretches.append(whole)
         else:
-            stretches += taken.left(whole, begin, end)
-    return Slots(schedule.doctor_id, schedule.facility_id, _in_order(stretches))
+            for part in taken.left(whole, begin, end):
+                tangled = tangled or part.first <= reach
+                reach = _last_start(part)
+                stretches.append(part)
+    return Slots(schedule.doctor_id, schedule.facility_id, _in_order(stretches) if tangled else stretches)
 
 
 def days_reaching(schedule: Schedule, span: Span) -> range:
@@ -128,18 +135,11 @@ def _last_start(stretch: Stretch) -> int:
     return stretch.first + (stretch.size - 1) * stretch.interval
 
 
-def _in_order(stretches: list[Stretch]) -> Sequence[Stretch | Tangle]:
+def _in_order(stretches: list[Stretch]) -> list[Stretch | Tangle]:
     """Sort stretches by slot, and drop the second of two slots with one identity (S2, S4).
 
     Stretches that do not interleave stay whole; those that do are taken apart, slot by slot.
     """
-    reach = -(10**30)
-    for first, size, interval, _, _ in stretches:
-        if first <= reach:
-            break
-        reach = first + (size - 1) * interval
-    else:
-        return stretches
     stretches.sort(key=lambda stretch: stretch.first)
     ordered: list[Stretch | Tangle] = []
     together: list[Stretch] = []

@@ -119,11 +119,16 @@ def _progression(first: int, size: int, interval: int) -> bytes:
     return ((first * ones + steps) ^ signs).to_bytes(size * _WIDTH, byteorder)
 
 
-@lru_cache(maxsize=4096)
-def _instants(first: int, size: int, interval: int) -> tuple[datetime, ...]:
-    """Return the instants of a progression. Remembered: the doctors of a region work on the same clock."""
+@lru_cache(maxsize=128)
+def _offsets(interval: int, size: int) -> tuple[timedelta, ...]:
+    """Return how far each slot of a stretch is from its first."""
+    return tuple(step * interval * MICROSECOND for step in range(size))
+
+
+def _instants(first: int, size: int, interval: int) -> list[datetime]:
+    """Return the instants of a progression."""
     begin = instant(first)
-    return tuple(begin + step * interval * MICROSECOND for step in range(size))
+    return [begin + offset for offset in _offsets(interval, size)]
 
 
 def _mark(marks: dict[SlotKind, bytes], kind: SlotKind) -> bytes:

@@ -145,12 +145,12 @@ class Timetable:
             self._closures[day_number(closure.day)] = closure
         self._special = self._overrides.keys() | self._closures.keys()
         self._ordinary = [
-            None if any(line.limited for line in lines) else [line.slots for line in lines if line.slots.size]
+            None if any(line.limited for line in lines) else tuple(line.slots for line in lines if line.slots.size)
             for lines in self._by_weekday
         ]
 
     def stretches(self, days: Iterable[int]) -> Iterator[Stretch]:
-        """Yield the slots of the windows that start on local days, day by day.
+        """Yield the slots of the windows that start on local days, day by day; windows without a slot yield nothing.
 
         Nearly all days are ordinary: the clock does not change, and nothing is out of the ordinary for the facility or
         a rule of the weekday. On those nothing is to be decided; all others take the way of `windows`.
@@ -158,16 +158,15 @@ class Timetable:
         zone, ordinary, special = self.zone, self._ordinary, self._special
         for day in days:
             lines = ordinary[(day + _WEEKDAY_OF_DAY_0) % 7]
-            if lines is None or day in special:
-                yield from (window.slots for window in self.windows(day)[0])
-            elif lines:
-                steady = steady_offset(zone, day)
-                if steady is None:
-                    yield from (window.slots for window in self.windows(day)[0])
-                else:
-                    base = day * DAY - steady
-                    for first, size, interval, duration, kind in lines:
-                        yield _new(Stretch, (base + first, size, interval, duration, kind))
+            if lines == () and day not in special:
+                continue
+            steady = None if lines is None or day in special else steady_offset(zone, day)
+            if lines is None or steady is None:
+                yield from (window.slots for window in self.windows(day)[0] if window.slots.size)
+            else:
+                base = day * DAY - steady
+                for first, size, interval, duration, kind in lines:
+                    yield _new(Stretch, (base + first, size, interval, duration, kind))
 
     def windows(self, day: int) -> tuple[Sequence[Window], Sequence[GivenWay]]:
         """Return the windows that start on a local day, and those that gave way, each in the order of the rules."""

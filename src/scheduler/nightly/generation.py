@@ -9,7 +9,7 @@ A batch that fails is tried again schedule by schedule, so that one bad schedule
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from enum import StrEnum
 from itertools import chain, groupby
@@ -103,7 +103,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What was done, counted; tallies add up."""
+    """What was done, counted; tallies add up. `left` are schedules that another run was at work on."""
 
     schedules: int = 0
     unchanged: int = 0
@@ -114,6 +114,7 @@ class Tally:
     conflicting: tuple[StoredSlot, ...] = ()
     displaced: tuple[StoredSlot, ...] = ()
     failures: tuple[Failure, ...] = ()
+    left: tuple[ScheduleKey, ...] = ()
 
     def __add__(self, other: Self) -> Self:
         return type(self)(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
@@ -148,7 +149,8 @@ Progress = Callable[[int, int, int], None]
 def generate(database: Database, order: Order, *, progress: Progress = lambda *_: None) -> Report:
     """Generate a tenant's slots. Running again with nothing changed writes nothing.
 
-    Any number of runs may be at work at once: a schedule that another run holds is left to it.
+    Any number of runs may be at work at once. A schedule that another run holds is asked for once more at the end; if
+    it is still held then, it is left to that run and named in the report.
 
     Raises:
         NotFoundError: there is no facility with the slug asked for, or it has no schedule.
@@ -158,10 +160,12 @@ def generate(database: Database, order: Order, *, progress: Progress = lambda *_
     run = _Run(database, order)
     keys = run.begin()
     tally = Tally()
-    for at in range(0, len(keys), BATCH):
-        batch = keys[at : at + BATCH]
-        tally += run.batch(batch)
-        progress(at + len(batch), len(keys), tally.created)
+    for start in range(0, len(keys), BATCH):
+        tally += run.batch(keys[start : start + BATCH])
+        progress(min(start + BATCH, len(keys)), len(keys), tally.created)
+    left, tally = tally.left, replace(tally, left=())
+    for start in range(0, len(left), BATCH):
+        tally += run.batch(left[start : start + BATCH])
     run.finish(failed=bool(tally.failures))
     return Report(run.run_id, len({key.facility_id for key in keys}), tally)
 
@@ -232,14 +236,16 @@ class _Run:
                 )
                 save_checkpoints(session, checkpoints, run_id=self.run_id)
                 add_to_run(session, self.run_id, tally.counts())
-        return tally
+        done = {work.key for work in works}
+        return replace(tally, left=tuple(key for key in keys if key not in done))
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What is to be done for one schedule.
 
-    `asked` is all the time asked for, `spans` the parts of it to look into: none if nothing has changed (R3).
+    `asked` is all the time asked for, `spans` the time to look into: none if nothing has changed (R3), and what an
+    earlier run made beyond the time asked for if something has.
     """
 
     key: ScheduleKey
@@ -257,11 +263,16 @@ def _work(loaded: LoadedSchedule, order: Order) -> _Work:
     digest = fingerprint(schedule, tzdata_version=order.tzdata_version)
     asked = _local(schedule, first, last)
     spans, covered = [asked], (first, last)
-    if order.depth is Depth.CHANGED and before.fingerprint == digest and before.days is not None:
+    if before.days is not None:
         begun, done = before.days
-        if begun <= last and first <= done:
+        adjoining = begun <= last and first <= done
+        if adjoining and before.fingerprint == digest and order.depth is Depth.CHANGED:
             spans = [_local(schedule, first, min(last, begun)), _local(schedule, max(first, done), last)]
             covered = min(first, begun), max(last, done)
+        elif last < done:
+            # An earlier run looked further ahead: what it made there follows a schedule that is no longer so.
+            spans.append(_local(schedule, max(last, begun), done))
+            covered = (first, done) if adjoining else covered
     return _Work(loaded.key, schedule, asked, tuple(span for span in spans if span), Checkpoint(digest, covered))
 
 
@@ -326,7 +337,7 @@ def _reconciled(
 
 def _kept_unseen(session: Session, work: _Work) -> int:
     """Count the stored slots of the time asked for that are left alone without a look."""
-    if work.asked is None or work.spans == (work.asked,):
+    if work.asked is None or work.asked in work.spans:
         return 0
     seen = sum(count_slots(session, work.key, span.start, span.end) for span in work.spans)
     return count_slots(session, work.key, work.asked.start, work.asked.end) - seen
