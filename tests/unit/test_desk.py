@@ -158,3 +158,47 @@ def test_t1_a_naive_now_is_refused_at_construction() -> None:
 def test_a_negative_notice_or_horizon_is_refused(field: str) -> None:
     with pytest.raises(InvalidInputError, match=f"{field} must not be negative, not -1 day"):
         Desk(**{field: timedelta(days=-1)})  # type: ignore[arg-type]
+
+
+class Watched:
+    """A stored slot that counts how often anybody looks at it."""
+
+    looks = 0
+
+    def __init__(self, slot: Slot) -> None:
+        self._stored = StoredSlot(4, slot, SlotStatus.BOOKED)
+
+    def __getattr__(self, name: str) -> object:
+        Watched.looks += 1
+        return getattr(self._stored, name)
+
+
+def test_a_desk_with_many_bookings_looks_at_few_of_them() -> None:
+    """A fixed bug: each candidate was compared with every booking, and a full doctor's day took seconds."""
+    others = [SLOT._replace(start_at=NINE + step * TWENTY, end_at=NINE + (step + 1) * TWENTY) for step in range(4096)]
+    full = Desk([Watched(slot) for slot in others])  # type: ignore[misc]
+    Watched.looks = 0
+    assert [reason.start_at for reason in full.objections(others[2048]._replace(service_offering_id=9))] == [
+        others[2048].start_at
+    ]
+    assert Watched.looks < 60
+
+
+def test_s3_a_long_booking_that_began_before_many_short_ones_closes_the_slot() -> None:
+    early = NINE - 100 * TWENTY
+    short = [SLOT._replace(start_at=early + step * TWENTY, end_at=early + (step + 1) * TWENTY) for step in range(99)]
+    long = SLOT._replace(start_at=early - TWENTY, end_at=NINE + MICROSECOND)
+    assert codes(Desk([stored(slot, SlotStatus.BOOKED) for slot in (*short, long)])) == [ReasonCode.BOOKED]
+
+
+@pytest.mark.parametrize("at", [datetime.min, datetime.max - TWENTY])
+def test_a_booking_at_the_ends_of_the_calendar_is_in_nobodys_way(at: datetime) -> None:
+    start = at.replace(tzinfo=UTC)
+    there = stored(SLOT._replace(start_at=start, end_at=start + TWENTY), SlotStatus.BOOKED)
+    assert codes(Desk([there])) == []
+    assert [reason.code for reason in Desk([stored(SLOT), there]).objections(there.slot)] == [ReasonCode.CAPACITY]
+
+
+def test_desks_are_equal_whatever_the_order_of_what_is_stored() -> None:
+    one, two = stored(SLOT), stored(SLOT._replace(start_at=NINE + TWENTY, end_at=NINE + 2 * TWENTY))
+    assert Desk([one, two]) == Desk([two, one])

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from oracles.minutes import expand_by_minutes
-from scheduler.core.errors import WallClockError
+from scheduler.core.errors import InvalidInputError, WallClockError
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.slots import Slot
@@ -461,3 +461,15 @@ def test_the_calendars_first_and_last_days_are_refused(year: int) -> None:
     edge = datetime(year, 1, 1, tzinfo=UTC) if year == 1 else datetime(year, 12, 31, tzinfo=UTC)
     with pytest.raises(WallClockError, match="leaves the calendar"):
         expand(Schedule(7, 5, LONDON, [NINE_TO_TWELVE]), Span(edge, edge + HOUR))
+
+
+@pytest.mark.parametrize("schedule", [None, "clinic", NINE_TO_TWELVE])
+def test_what_is_no_schedule_is_not_expanded(schedule: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"schedule must be a Schedule, not {type(schedule).__name__}"):
+        expand(schedule, around_noon_of(MONDAY))
+
+
+@pytest.mark.parametrize("span", [None, MONDAY, (MONDAY, MONDAY)])
+def test_a_schedule_is_not_expanded_over_what_is_no_span(span: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"span must be a Span, not {type(span).__name__}"):
+        expand(Schedule(1, 1, LONDON, [NINE_TO_TWELVE]), span)

@@ -288,6 +288,18 @@ def test_t1_a_naive_instant_is_refused() -> None:
         explain(CLINIC, datetime(2027, 3, 1, 9))
 
 
+@pytest.mark.parametrize("at", ["2027-01-01", None, 7])
+def test_a_question_about_what_is_no_time_is_refused(at: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"at must be a date or a datetime, not {type(at).__name__}"):
+        explain(CLINIC, at)
+
+
+@pytest.mark.parametrize("schedule", [None, "clinic", [CLINIC]])
+def test_a_question_about_what_is_no_schedule_is_refused(schedule: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"schedule must be a Schedule, not {type(schedule).__name__}"):
+        explain(schedule, MONDAY)
+
+
 @pytest.mark.parametrize("at", [date(1, 1, 1), date(9999, 12, 31), datetime(9999, 12, 31, tzinfo=UTC)])
 def test_a_time_at_the_ends_of_the_calendar_is_refused(at: date | datetime) -> None:
     with pytest.raises(WallClockError, match="leaves the calendar"):

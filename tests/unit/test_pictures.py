@@ -225,6 +225,21 @@ def test_an_explanation_shows_its_reasons_in_order_and_in_wall_clock_time() -> N
     assert lines[first + 2] == "2   Mon 29 Mar 12:00-24:00   outside rules   no rule opens this time"
 
 
+def test_an_explanation_says_what_people_wrote_about_a_cause_and_only_about_that_one() -> None:
+    """An exception, a closure and a slot may have the same number."""
+    taken, closed = (
+        Reason(code, at(29, 9), at(29, 12), f"{code} 7", cause_id=7)
+        for code in (ReasonCode.EMERGENCY, ReasonCode.CLOSURE)
+    )
+    explanation = Explanation(at(29, 0), at(29, 9), (taken, closed), (), None)
+    written = {(ReasonCode.EMERGENCY, 7): "Burst pipe\x1b[2J"}
+    lines = drawn(explanation_table(explanation, zone=LONDON, written=written))
+    assert [line.split("   ")[-1].strip() for line in lines if " 7" in line] == [
+        "emergency 7: Burst pipe?[2J",
+        "closure 7",
+    ]
+
+
 def test_an_explanation_names_the_nearest_slot_or_says_that_there_is_none() -> None:
     slot = Slot(at(30, 9), at(30, 9, 20), 1, 1)
     assert explained(nearest=slot)[-1] == "nearest offered: Tue 30 Mar 09:00-09:20"
