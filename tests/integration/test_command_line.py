@@ -169,8 +169,8 @@ def test_what_is_no_command_is_explained_with_exit_code_2(arguments: str) -> Non
         ("explain gb-larkspur 2027-W13", "'2027-W13' is neither a day"),
         ("explain gb-larkspur 10:20", "'10:20' is neither a day"),
         ("explain gb-larkspur \udcff", "is neither a day"),
-        ("explain gb-larkspur 0001-01-05", "leaves the calendar"),
-        ("explain gb-larkspur 9999-12-25", "leaves the calendar"),
+        ("explain gb-larkspur 0001-01-01", "leaves the calendar"),
+        ("explain gb-larkspur 9999-12-30", "leaves the calendar"),
         ("explain gb-larkspur 0001-01-01T00:00Z", "leaves the calendar"),
         ("explain gb-larkspur 9999-12-31T23:59-12:00", "leaves the calendar"),
         ("migrate --down nonsense", "'nonsense'"),
@@ -298,7 +298,10 @@ def test_a_tenant_needs_a_name(migrated: str, tmp_path: Path, slug: str) -> None
 # The database
 
 
-@pytest.mark.parametrize("arguments", ["status", "generate", "migrate", "show x", "explain x 2027-03-26", "demo"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["status", "generate", "migrate", "show x", "explain x 2027-03-26", f"demo --database-url {CLOSED_PORT}"],
+)
 def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(arguments: str) -> None:
     said = run(CLOSED_PORT, *arguments.split())
     assert (said.code, len(said.lines)) == (5, 1)

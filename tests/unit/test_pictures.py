@@ -14,7 +14,7 @@ from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Id, Slot
 
 LONDON = ZoneInfo("Europe/London")
 MONDAY = date(2027, 3, 22)
@@ -232,9 +232,9 @@ def test_an_explanation_says_what_people_wrote_about_a_cause_and_only_about_that
         for code in (ReasonCode.EMERGENCY, ReasonCode.CLOSURE)
     )
     explanation = Explanation(at(29, 0), at(29, 9), (taken, closed), (), None)
-    written = {(ReasonCode.EMERGENCY, 7): "Burst pipe\x1b[2J"}
+    written: dict[tuple[ReasonCode, Id | None], str] = {(ReasonCode.EMERGENCY, 7): "Burst pipe\x1b[2J"}
     lines = drawn(explanation_table(explanation, zone=LONDON, written=written))
-    assert [line.split("   ")[-1].strip() for line in lines if " 7" in line] == [
+    assert [line.strip().split("   ")[-1].strip() for line in lines if " 7" in line] == [
         "emergency 7: Burst pipe?[2J",
         "closure 7",
     ]

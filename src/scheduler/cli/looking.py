@@ -1,7 +1,7 @@
 """`scheduler status`, `show` and `explain`: look at what is there."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, NamedTuple
@@ -21,8 +21,21 @@ from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.desk import Desk
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.explanation import Explanation, explain
+from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.zones import DAY, check_inside, day_bounds, day_number, instant, instant_of, micros, zone_of
+from scheduler.core.slots import Id
+from scheduler.core.zones import (
+    DAY,
+    FIRST_INSTANT,
+    LAST_INSTANT,
+    check_inside,
+    day_bounds,
+    day_number,
+    instant,
+    instant_of,
+    micros,
+    zone_of,
+)
 from scheduler.store.database import Database, Role
 from scheduler.store.overview import (
     FacilityView,
@@ -36,10 +49,18 @@ from scheduler.store.overview import (
 )
 from scheduler.store.runs import latest_runs
 from scheduler.store.schedules import load_schedules
-from scheduler.store.slots import stored_slots
+from scheduler.store.slots import slots_of_doctor, stored_slots
 from scheduler.store.tenants import tenant_id_of
 
 WEEK = timedelta(days=7)
+SEARCH = timedelta(days=35)
+_REACH = (SEARCH + timedelta(days=2)) // timedelta(microseconds=1)  # what overlaps a slot may start a long day off
+_OF_EXCEPTIONS = (
+    ReasonCode.EMERGENCY,
+    ReasonCode.BLOCKED,
+    ReasonCode.OVERRIDE,
+    ReasonCode.OVERRIDE_WITHOUT_SLOTS,
+)
 RUNS = 5
 FAILING = 20
 
@@ -137,11 +158,12 @@ class Explained(NamedTuple):
     post: Post
     when: str
     explanation: Explanation
+    written: Mapping[tuple[ReasonCode, Id | None], str]
 
     def picture(self) -> RenderableType:
         """Draw the answer under its heading."""
         heading = f" at {printable(self.facility.name)}, {self.when} ({self.facility.zone})"
-        table = explanation_table(self.explanation, zone=zone_of(self.facility.zone))
+        table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), written=self.written)
         return Group(Text.assemble((printable(self.post.doctor), "bold"), heading), table)
 
 
@@ -151,24 +173,43 @@ def explained(
     """Explain a day or a time at a facility, for each of its doctors or for one."""
     with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
         facility = facility_view(session, slug)
-        at = _read_time(when, zone_of(facility.zone))
-        found = _explained(session, _posts(facility, doctor_id), at)
-        return [Explained(facility, post, when, explanation) for post, explanation in found]
+        zone = zone_of(facility.zone)
+        at = _read_time(when, zone)
+        if isinstance(at, datetime):
+            first = last = micros(at)
+        else:
+            check_inside(day_number(at) * DAY, at)
+            first, last = day_bounds(zone, day_number(at))
+        begin, end = max(first - _REACH, FIRST_INSTANT), min(last + _REACH, LAST_INSTANT)
+        known = instant(begin), instant(end)
+        # What is over is explained as of then: that it is over is no reason that anybody asks for.
+        current = now()
+        as_of = instant(first) if instant(last) <= current else current
+        found = _explained(session, _posts(facility, doctor_id), at, known, as_of)
+        written = _written(session, facility.id, *known)
+        return [Explained(facility, post, when, explanation, written) for post, explanation in found]
 
 
-def _explained(session: Session, posts: Iterable[Post], at: date | datetime) -> Iterable[tuple[Post, Explanation]]:
+def _explained(
+    session: Session, posts: Iterable[Post], at: date | datetime, known: tuple[datetime, datetime], as_of: datetime
+) -> Iterator[tuple[Post, Explanation]]:
     by_key = {post.key: post for post in posts}
     for loaded in load_schedules(session, list(by_key), lock=False):
         if not isinstance(loaded.schedule, Schedule):
             raise loaded.schedule
-        zone = loaded.schedule.zone
-        day = day_number(at.astimezone(zone).date() if isinstance(at, datetime) else at)
-        begin, end = _instants(zone, day - WEEK.days, day + WEEK.days, shown=at)
-        stored = stored_slots(session, [loaded.key], begin, end)
-        # A question about the past is answered as of then: that it is over is no reason that anybody asks for.
-        asked = at if isinstance(at, datetime) else _instants(zone, day, day, shown=at)[0]
-        desk = Desk(stored.get(loaded.key, ()), now=min(now(), asked))
-        yield by_key[loaded.key], explain(loaded.schedule, at, desk=desk)
+        desk = Desk(slots_of_doctor(session, loaded.key.doctor_id, *known), now=as_of)
+        yield by_key[loaded.key], explain(loaded.schedule, at, desk=desk, search=SEARCH)
+
+
+def _written(
+    session: Session, facility_id: int, begin: datetime, end: datetime
+) -> dict[tuple[ReasonCode, Id | None], str]:
+    """Return what people wrote about exceptions and closed days, by the codes of reasons that name these."""
+    exceptions = exceptions_between(session, facility_id, begin, end)
+    written = {(code, one.id): one.reason for one in exceptions for code in _OF_EXCEPTIONS}
+    for one in closures_between(session, facility_id, begin.date(), end.date()):
+        written[ReasonCode.CLOSURE, one.id] = one.reason
+    return {cause: reason for cause, reason in written.items() if reason}
 
 
 def _instants(zone: ZoneInfo, first: int, last: int, *, shown: date) -> tuple[datetime, datetime]:

@@ -6,7 +6,7 @@ Must not know: where the figures come from; the clock and the database.
 Every picture says in signs and words what it also says in colour, and fits into 80 columns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
@@ -20,6 +20,7 @@ from rich.text import Text
 from models.scheduling import GenerationRun
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.slots import Id
 
 _STARTS_SHOWN: Final = 6
 _MEBIBYTE: Final = 1 << 20
@@ -107,8 +108,14 @@ def runs_table(runs: Iterable[GenerationRun]) -> Table:
     return table
 
 
-def explanation_table(explanation: Explanation, *, zone: ZoneInfo) -> RenderableType:
-    """Draw the reasons of an explanation in order, in the wall-clock time of the zone, and what is offered instead."""
+def explanation_table(
+    explanation: Explanation, *, zone: ZoneInfo, written: Mapping[tuple[ReasonCode, Id | None], str] | None = None
+) -> RenderableType:
+    """Draw the reasons of an explanation in order, in the wall-clock time of the zone, and what is offered instead.
+
+    `written` is what people wrote about the causes of reasons, by code and cause: a cause of another kind may have the
+    same id.
+    """
     parts: list[RenderableType] = []
     if explanation.reasons:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -118,7 +125,8 @@ def explanation_table(explanation: Explanation, *, zone: ZoneInfo) -> Renderable
         table.add_column("why")
         for number, reason in enumerate(explanation.reasons, start=1):
             code = Text(reason.code.replace("_", " "), style=_STYLES.get(reason.code, ""))
-            table.add_row(str(number), between(reason.start_at, reason.end_at, zone=zone), code, _why(reason, zone))
+            why = _why(reason, zone, (written or {}).get((reason.code, reason.cause_id)))
+            table.add_row(str(number), between(reason.start_at, reason.end_at, zone=zone), code, why)
         parts.append(table)
     else:
         parts.append(Text("Nothing is in the way."))
@@ -134,8 +142,8 @@ def explanation_table(explanation: Explanation, *, zone: ZoneInfo) -> Renderable
     return Group(*parts)
 
 
-def _why(reason: Reason, zone: ZoneInfo) -> Text:
-    text = Text(printable(reason.text))
+def _why(reason: Reason, zone: ZoneInfo, written: str | None) -> Text:
+    text = Text(printable(f"{reason.text}: {written}" if written else reason.text))
     if len(reason.starts) > 1:
         shown = ", ".join(f"{start.astimezone(zone):%H:%M}" for start in reason.starts[:_STARTS_SHOWN])
         more = f" and {len(reason.starts) - _STARTS_SHOWN} more" if len(reason.starts) > _STARTS_SHOWN else ""

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.slots import Id, SlotKind, Slots, Stretch, Tangle
 from scheduler.core.spans import Span
@@ -27,6 +28,7 @@ def expand(schedule: Schedule, span: Span) -> Slots:
     Expanding two touching spans one after the other gives what expanding both at once gives (S4).
 
     Raises:
+        InvalidInputError: the schedule or the span is something else.
         WallClockError: the span reaches into the first or last days of the calendar (years 1 and 9999).
 
     >>> from datetime import UTC, datetime, time, timedelta
@@ -36,6 +38,10 @@ def expand(schedule: Schedule, span: Span) -> Slots:
     >>> [str(slot.start_at) for slot in expand(Schedule(1, 1, "Europe/London", [monday]), week)]
     ['2027-03-29 08:00:00+00:00', '2027-03-29 08:20:00+00:00', '2027-03-29 08:40:00+00:00']
     """
+    if not isinstance(schedule, Schedule):
+        raise InvalidInputError(f"schedule must be a Schedule, not {type(schedule).__name__}")
+    if not isinstance(span, Span):
+        raise InvalidInputError(f"span must be a Span, not {type(span).__name__}")
     days = days_reaching(schedule, span)
     timetable = Timetable(schedule, days.start, days.stop - 1)
     taken = Taken(schedule)

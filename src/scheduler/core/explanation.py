@@ -84,10 +84,14 @@ def explain(
     beginning of the day) the nearest offered slot is looked for, both ways; of two equally near the later one is taken.
 
     Raises:
-        InvalidInputError: `search` is negative.
+        InvalidInputError: `search` is negative, `at` is neither a date nor a datetime, or the schedule something else.
         InvalidSpanError: the instant is naive.
         WallClockError: the time lies in the first or last days of the calendar.
     """
+    if not isinstance(schedule, Schedule):
+        raise InvalidInputError(f"schedule must be a Schedule, not {type(schedule).__name__}")
+    if not isinstance(at, date):  # which a datetime is, too
+        raise InvalidInputError(f"at must be a date or a datetime, not {type(at).__name__}")
     if search < timedelta(0):
         raise InvalidInputError(f"search must not be negative, not {search}")
     counter = Desk() if desk is None else desk

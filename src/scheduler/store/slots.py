@@ -86,12 +86,24 @@ def stored_slots(
 ) -> dict[ScheduleKey, list[StoredSlot]]:
     """Return the stored slots of schedules that start in `[begin, end)`, by schedule."""
     wanted = set(keys)
+    return _stored(session, {key.doctor_id for key in wanted}, begin, end, wanted)
+
+
+def slots_of_doctor(session: Session, doctor_id: int, begin: datetime, end: datetime) -> list[StoredSlot]:
+    """Return a doctor's stored slots that start in `[begin, end)`, at whichever facility (S3)."""
+    found = _stored(session, {doctor_id}, begin, end)
+    return [one for of_schedule in found.values() for one in of_schedule]
+
+
+def _stored(
+    session: Session, doctor_ids: set[int], begin: datetime, end: datetime, wanted: set[ScheduleKey] | None = None
+) -> dict[ScheduleKey, list[StoredSlot]]:
     found: dict[ScheduleKey, list[StoredSlot]] = defaultdict(list)
     with _cursor(session) as cursor:
-        cursor.execute(_STORED, ([key.doctor_id for key in wanted], begin, end))
+        cursor.execute(_STORED, (list(doctor_ids), begin, end))
         for doctor_id, facility_id, id_, start_at, end_at, offering, capacity, rule, status, booked, until in cursor:
             key = ScheduleKey(doctor_id, facility_id)
-            if key in wanted:
+            if wanted is None or key in wanted:
                 slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule)
                 found[key].append(StoredSlot(id_, slot, SlotStatus(status), booked, until))
     return found
