@@ -19,6 +19,7 @@ import typer
 from database_fixtures import execute, fresh_database
 from scheduler.cli import main
 from scheduler.cli.app import app
+from scheduler.core.zones import _load
 
 pytestmark = pytest.mark.database
 
@@ -293,6 +294,41 @@ def test_a_demo_of_an_empty_file_has_nothing_to_show(region: str, tmp_path: Path
 def test_a_tenant_needs_a_name(migrated: str, tmp_path: Path, slug: str) -> None:
     said = run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
     assert (said.code, len(said.lines)) == (2, 1)
+
+
+def test_a_zone_that_is_no_place_is_a_fault_of_its_line(migrated: str, tmp_path: Path) -> None:
+    said = run(
+        migrated, "import", "openings", str(written(tmp_path, place("p1", timezone="Factory"))), "--tenant", "no"
+    )
+    assert said.code == 2
+    assert "unknown time zone 'Factory'" in said.err
+
+
+def test_r4_an_import_that_fails_leaves_no_tenant(
+    migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zone that this PostgreSQL does not know, as an older one may not know a new zone."""
+    monkeypatch.setattr("scheduler.core.zones._NO_PLACES", frozenset())
+    _load.cache_clear()
+    said = run(
+        migrated, "import", "openings", str(written(tmp_path, place("p1", timezone="Factory"))), "--tenant", "half"
+    )
+    _load.cache_clear()
+    assert (said.code, said.lines) == (
+        2,
+        ["error: this PostgreSQL does not know one of the file's time zones: Factory"],
+    )
+    assert run(migrated, "status", "--tenant", "half").code == 3
+
+
+def test_a_doctors_code_does_not_become_somebody_else(migrated: str, tmp_path: Path) -> None:
+    def at(code: str, name: str) -> dict[str, Any]:
+        doctor = {"code": "x", "first_name": name, "last_name": "One", "weekly": {"monday": [["09:00", "12:00"]]}}
+        return {"code": code, "name": "A place", "timezone": "Europe/London", "doctors": [doctor]}
+
+    for code, name, expected in (("p1", "Ann", 0), ("p2", "Bob", 2), ("p1", "Anne", 0)):
+        said = run(migrated, "import", "openings", str(written(tmp_path, at(code, name))), "--tenant", "names")
+        assert said.code == expected, said.err
 
 
 # The database

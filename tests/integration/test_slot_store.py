@@ -185,7 +185,8 @@ def test_months_are_made_once_and_also_at_the_ends_of_the_calendar(world: World)
 
 def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
     made = uuid4()
-    make_tenant(database, "praxis", made)
+    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
+        make_tenant(session, "praxis", made)
     assert tenant_id_of(database, "praxis") == made
     with pytest.raises(NotFoundError, match="no tenant 'Praxis'"):
         tenant_id_of(database, "Praxis")

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, opened
-from scheduler.core.errors import NotFoundError
+from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.services.openings import BadLines, places_to_import, read_openings
-from scheduler.store.database import Database, Role
+from scheduler.store.database import Database, Role, StatementError, act_as
 from scheduler.store.openings import ImportCounts, import_openings
 from scheduler.store.tenants import make_tenant, tenant_id_of
 
 SHOWN_FAULTS = 20
+ZONE_CHECK = "a_facility_has_a_known_time_zone"
 
 
 def openings(
@@ -52,12 +53,20 @@ def import_file(
         typer.echo(f"{file}: and {len(read.faults) - SHOWN_FAULTS} more broken lines", err=True)
     places = places_to_import(read, bad_lines=bad_lines)
     try:
-        tenant_id = tenant_id_of(database, tenant)
+        tenant_id, role = tenant_id_of(database, tenant), Role.APP
     except NotFoundError:
-        tenant_id = new_id()
-        make_tenant(database, tenant, tenant_id)
-    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
-        return import_openings(session, places, tenant_id=tenant_id)
+        tenant_id, role = new_id(), Role.OWNER
+    try:
+        with database.unit_of_work(role=role, tenant_id=tenant_id) as session:
+            if role is Role.OWNER:  # in the same transaction, so that a failed import leaves no tenant
+                make_tenant(session, tenant, tenant_id)
+                act_as(session, Role.APP)
+            return import_openings(session, places, tenant_id=tenant_id)
+    except StatementError as error:
+        if error.constraint == ZONE_CHECK:
+            zones = ", ".join(sorted({place.zone.key for place in places}))
+            raise InvalidInputError(f"this PostgreSQL does not know one of the file's time zones: {zones}") from None
+        raise
 
 
 def said(counts: ImportCounts) -> str:

@@ -122,6 +122,11 @@ def name_of(url: URL) -> str:
     return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
 
 
+def act_as(session: Session, role: Role) -> None:
+    """Go on in the same unit of work as another role, which the one that signed in has to be a member of."""
+    session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
+
+
 class Database:
     """A PostgreSQL database. Open it with a URL; close it, or use it in a `with` statement.
 

@@ -29,6 +29,14 @@ from scheduler.store.settling import Row, Settlement, Tally, among
 
 SOURCE: Final = "openings"
 _LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('openings ' || :tenant_id, 0))")
+_NAMED_ELSEWHERE: Final = text("""
+    select distinct doctor.contact ->> 'code', doctor.display_name
+    from scheduling.doctors doctor
+    join scheduling.facility_doctors post on post.tenant_id = doctor.tenant_id and post.doctor_id = doctor.id
+    join scheduling.facilities facility on facility.tenant_id = post.tenant_id and facility.id = post.facility_id
+    where doctor.contact ->> 'source' = :source and doctor.contact ->> 'code' = any(:codes)
+      and doctor.deleted_at is null and post.active and facility.slug <> all(:slugs)
+""")
 _RULE: Final = (
     "day_of_week",
     "start_time",
@@ -76,7 +84,8 @@ def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUI
     Importing the same places again changes nothing. A second import of the same tenant waits for the first.
 
     Raises:
-        InvalidInputError: a place is given twice, or its slug is that of a facility which no import made.
+        InvalidInputError: a place is given twice, its slug is that of a facility which no import made, or a doctor's
+            code is that of somebody of another name who works at a place that is not given.
     """
     given = list(places)
     wanted = {place.slug: place for place in given}
@@ -85,6 +94,7 @@ def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUI
     session.execute(_LOCK, {"tenant_id": str(tenant_id)})
     settlement = Settlement(session, tenant_id)
     facilities, closures, facility_ids = _facilities(settlement, wanted)
+    _refuse_renaming(session, given)
     doctors, doctor_ids = _doctors(settlement, given)
     staff = {(facility_ids[place.slug], doctor_ids[doctor.code]): doctor for place in given for doctor in place.doctors}
     here = frozenset(facility_ids.values())
@@ -148,6 +158,17 @@ def _facility_row(place: Place, meta: Row, closed: Iterable[date]) -> Row:
         "country": place.country,
         "meta": meta | said,  # what others wrote into `meta` stays
     }
+
+
+def _refuse_renaming(session: Session, places: Iterable[Place]) -> None:
+    """Refuse a code that means somebody else elsewhere: to take it over would make one person of two."""
+    names = {doctor.code: doctor.display_name for place in places for doctor in place.doctors}
+    slugs = [place.slug for place in places]
+    for code, name in session.execute(_NAMED_ELSEWHERE, {"codes": list(names), "slugs": slugs, "source": SOURCE}):
+        if names[code] != name:
+            raise InvalidInputError(
+                f"doctor {code!r} is {names[code]!r} in this file, and {name!r} at a place that is not in it"
+            )
 
 
 def _doctors(settlement: Settlement, places: Iterable[Place]) -> tuple[Tally, dict[str, int]]:

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.store.database import Database, Role
@@ -31,7 +32,7 @@ def tenant_id_of(database: Database, slug: str) -> UUID:
     return found
 
 
-def make_tenant(database: Database, slug: str, tenant_id: UUID) -> None:
+def make_tenant(session: Session, slug: str, tenant_id: UUID) -> None:
     """Make a tenant with this slug and id; the slug is its name, too, until it is given a better one.
 
     Raises:
@@ -39,5 +40,4 @@ def make_tenant(database: Database, slug: str, tenant_id: UUID) -> None:
     """
     if slug != slug.strip() or not 1 <= len(slug) <= _LONGEST:
         raise InvalidInputError(f"{shorten(slug, 60)!r} cannot name a tenant: 1 to {_LONGEST} characters can")
-    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
-        session.connection().execute(_MAKE, {"id": tenant_id, "slug": slug, "name": slug})
+    session.connection().execute(_MAKE, {"id": tenant_id, "slug": slug, "name": slug})
