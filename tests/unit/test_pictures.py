@@ -203,11 +203,23 @@ def test_runs_are_listed_in_the_order_given() -> None:
         "tzdata_version": "2026a",
     }
     runs = [GenerationRun(id=8, status="failed", **run), GenerationRun(id=7, status="succeeded", **run)]
-    rows = [line.split() for line in drawn(runs_table(runs)) if "2027-02-01" in line]
-    assert [row[:7] for row in rows] == [
-        ["8", "2027-02-01", "01:30", "2027-03-22", "+", "90", "failed"],
-        ["7", "2027-02-01", "01:30", "2027-03-22", "+", "90", "succeeded"],
+    rows = [line.split() for line in drawn(runs_table(runs)) if "02-01 01:30" in line]
+    assert [row[:6] for row in rows] == [
+        ["8", "02-01", "01:30", "2027-03-22", "+90", "failed"],
+        ["7", "02-01", "01:30", "2027-03-22", "+90", "succeeded"],
     ]
+
+
+def test_the_list_of_runs_crops_no_count_of_seven_digits() -> None:
+    days = {
+        "from_day": MONDAY,
+        "until_day": MONDAY + timedelta(days=120),
+        "started_at": datetime(2027, 2, 1, tzinfo=UTC),
+    }
+    counts = {"slots_created": 1_689_197, "slots_retired": 1_000_001, "slots_conflicting": 2_345_678}
+    run = GenerationRun(id=1234, status="succeeded", schedules_failed=99_999, **days, **counts)
+    text = "\n".join(drawn(runs_table([run])))
+    assert all(shown in text for shown in ("1234", "+120", "1,689,197", "1,000,001", "2,345,678", "99,999"))
 
 
 def explained(*reasons: Reason, offered: tuple[Slot, ...] = (), nearest: Slot | None = None) -> list[str]:

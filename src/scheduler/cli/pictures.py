@@ -94,17 +94,17 @@ def summary_table(summary: RunSummary) -> Table:
 
 def runs_table(runs: Iterable[GenerationRun]) -> Table:
     """Draw earlier runs, a line each, in the order given; times are in UTC."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("run", "started (UTC)", "days", "status"):
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("run", "began (UTC)", "days", "status"):
         table.add_column(name, no_wrap=True)
     for name in ("created", "retired", "conflicts", "failed"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
-        started = "" if run.started_at is None else f"{run.started_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+        began = "" if run.started_at is None else f"{run.started_at.astimezone(UTC):%m-%d %H:%M}"
         counts = (run.slots_created, run.slots_retired, run.slots_conflicting, run.schedules_failed)
         status = Text(printable(run.status), style=_RUN_STYLES.get(run.status, ""))
-        days = f"{run.from_day} + {(run.until_day - run.from_day).days}"
-        table.add_row(str(run.id), started, days, status, *(f"{count:,}" for count in counts))
+        days = f"{run.from_day} +{(run.until_day - run.from_day).days}"
+        table.add_row(str(run.id), began, days, status, *(f"{count:,}" for count in counts))
     return table
 
 

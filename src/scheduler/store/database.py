@@ -167,6 +167,11 @@ class Database:
                     raise SchemaMismatchError(
                         f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
                     ) from None
+                if getattr(error.orig, "sqlstate", None) == "42501":
+                    raise StatementError(
+                        f"this login may not act as {role.value} in {self.name}: grant {role.value} to it",
+                        sqlstate="42501",
+                    ) from None
                 raise
             with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
                 yield session
