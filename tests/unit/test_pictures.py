@@ -211,14 +211,10 @@ def test_runs_are_listed_in_the_order_given() -> None:
 
 
 def test_the_list_of_runs_crops_no_count_of_seven_digits() -> None:
-    days = {
-        "from_day": MONDAY,
-        "until_day": MONDAY + timedelta(days=120),
-        "started_at": datetime(2027, 2, 1, tzinfo=UTC),
-    }
-    counts = {"slots_created": 1_689_197, "slots_retired": 1_000_001, "slots_conflicting": 2_345_678}
-    run = GenerationRun(id=1234, status="succeeded", schedules_failed=99_999, **days, **counts)
-    text = "\n".join(drawn(runs_table([run])))
+    run: dict[str, Any] = {"from_day": MONDAY, "until_day": MONDAY + timedelta(days=120), "status": "succeeded"}
+    run |= {"started_at": at(1, 0), "slots_created": 1_689_197, "slots_retired": 1_000_001}
+    run |= {"slots_conflicting": 2_345_678, "schedules_failed": 99_999}
+    text = "\n".join(drawn(runs_table([GenerationRun(id=1234, **run)])))
     assert all(shown in text for shown in ("1234", "+120", "1,689,197", "1,000,001", "2,345,678", "99,999"))
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from scheduler.cli.generating import run
-from scheduler.cli.importing import import_file, said
+from scheduler.cli.importing import import_places, read_places, said
 from scheduler.cli.looking import Explained, explained, week_of
 from scheduler.cli.pictures import printable, summary_table
 from scheduler.cli.settings import database_url, now, read_days, use_pinned_time_zones
@@ -21,7 +21,7 @@ from scheduler.core.places import Place
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.nightly.generation import Order
-from scheduler.services.openings import BadLines, places_to_import, read_openings
+from scheduler.services.openings import BadLines
 from scheduler.store import migrations
 from scheduler.store.database import Database
 from scheduler.store.tenants import tenant_id_of
@@ -60,8 +60,8 @@ def demo(
     """
     console = Console()
     path = file or region()
-    tenant = "demo" if file is None else f"demo-{printable(path.stem.lower())}"[:63]
-    places = places_to_import(read_openings(path, slot_duration=SLOT), bad_lines=BadLines.REFUSE)
+    tenant = "demo" if file is None else f"demo-{printable(path.stem.lower())}"[:63].strip()
+    places = read_places(path, slot_duration=SLOT, bad_lines=BadLines.REFUSE)
     if not places:
         raise InvalidInputError(f"there is no place in {path.name!r}: nothing to show")
     likely = REGION_FROM if file is None else _busiest_month(places) or now().date()
@@ -71,7 +71,7 @@ def demo(
         with Database(address) as database:
             typer.echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             with console.status(f"importing {path.name}"):
-                counts = import_file(database, path, tenant=tenant, slot_duration=SLOT, bad_lines=BadLines.REFUSE)
+                counts = import_places(database, places, tenant=tenant)
             typer.echo(f"{printable(path.name)}: {len(places)} places\n{said(counts)}")
             tenant_id = tenant_id_of(database, tenant)
             order = Order(tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo")

@@ -9,6 +9,7 @@ import typer
 
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, opened
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.places import Place
 from scheduler.services.openings import BadLines, places_to_import, read_openings
 from scheduler.store.database import Database, Role, StatementError, act_as
 from scheduler.store.openings import ImportCounts, import_openings
@@ -31,27 +32,25 @@ def openings(
 
     Importing a file again changes only what changed in it. With a broken line nothing is imported, unless --skip-bad.
     """
+    bad_lines = BadLines.SKIP if skip_bad else BadLines.REFUSE
+    places = read_places(file, slot_duration=timedelta(minutes=slot_minutes), bad_lines=bad_lines)
     with opened(url) as database:
-        counts = import_file(
-            database,
-            file,
-            tenant=tenant,
-            slot_duration=timedelta(minutes=slot_minutes),
-            bad_lines=BadLines.SKIP if skip_bad else BadLines.REFUSE,
-        )
+        counts = import_places(database, places, tenant=tenant)
     typer.echo(said(counts))
 
 
-def import_file(
-    database: Database, file: Path, *, tenant: str, slot_duration: timedelta, bad_lines: BadLines
-) -> ImportCounts:
-    """Import a file for a tenant, who is made if not there; faults are named on standard error."""
+def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) -> tuple[Place, ...]:
+    """Read the places of a file; its faults are named on standard error."""
     read = read_openings(file, slot_duration=slot_duration)
     for fault in read.faults[:SHOWN_FAULTS]:
         typer.echo(f"{file}:{fault.line}: {fault.reason}", err=True)
     if len(read.faults) > SHOWN_FAULTS:
         typer.echo(f"{file}: and {len(read.faults) - SHOWN_FAULTS} more broken lines", err=True)
-    places = places_to_import(read, bad_lines=bad_lines)
+    return places_to_import(read, bad_lines=bad_lines)
+
+
+def import_places(database: Database, places: tuple[Place, ...], *, tenant: str) -> ImportCounts:
+    """Import places for a tenant, who is made if not there."""
     try:
         tenant_id, role = tenant_id_of(database, tenant), Role.APP
     except NotFoundError:

@@ -37,6 +37,7 @@ _BEGIN: Final = text("""
 
 # SQLSTATE classes and codes (PostgreSQL, appendix A) by what a caller does about them.
 _LOST: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
+_NOT_ALLOWED: Final = "42501"
 _MISMATCHED: Final = ("3F000", "42P01", "42703", "42704", "42883")
 
 
@@ -81,6 +82,8 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
     if code in _MISMATCHED:
         missing = fault.diag.message_primary or kind
         return SchemaMismatchError(f"the database {where} is not as this code needs it ({missing}): {NOT_MIGRATED}")
+    if code == _NOT_ALLOWED:
+        return StatementError(f"the login lacks a right in {where}: it needs more roles for this", sqlstate=code)
     constraint = fault.diag.constraint_name
     because = f" by {constraint}" if constraint else ""
     return StatementError(
@@ -167,10 +170,10 @@ class Database:
                     raise SchemaMismatchError(
                         f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
                     ) from None
-                if getattr(error.orig, "sqlstate", None) == "42501":
+                if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
                     raise StatementError(
                         f"this login may not act as {role.value} in {self.name}: grant {role.value} to it",
-                        sqlstate="42501",
+                        sqlstate=_NOT_ALLOWED,
                     ) from None
                 raise
             with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
