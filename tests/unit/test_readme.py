@@ -20,3 +20,9 @@ def test_every_document_that_the_readme_links_to_is_there() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
     assert len(links) > 5
     assert [link for link in links if not (README.parent / link).is_file()] == []
+
+
+def test_the_readme_states_its_figures() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert re.search(r"columns\(\)`.*\d+\.\d times \(a\)", text)
+    assert "FIGURES" not in text
