@@ -473,3 +473,13 @@ def test_what_is_no_schedule_is_not_expanded(schedule: Any) -> None:
 def test_a_schedule_is_not_expanded_over_what_is_no_span(span: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"span must be a Span, not {type(span).__name__}"):
         expand(Schedule(1, 1, LONDON, [NINE_TO_TWELVE]), span)
+
+
+def test_s4_a_windows_last_slot_that_starts_at_the_spans_end_belongs_to_the_next_span() -> None:
+    """Found by breaking the quick way for whole windows: no other example ends a span at a window's last start."""
+    day = date(2027, 3, 1)
+    schedule = Schedule(7, 5, LONDON, [daily("09:00", "10:20", day, step=20)])
+    begin, last_start, end = (datetime(2027, 3, 1, hour, tzinfo=UTC) for hour in (0, 10, 20))
+    early, late = expand(schedule, Span(begin, last_start)), expand(schedule, Span(last_start, end))
+    assert [f"{slot.start_at:%H:%M}" for slot in early] == ["09:00", "09:20", "09:40"]
+    assert [f"{slot.start_at:%H:%M}" for slot in late] == ["10:00"]
