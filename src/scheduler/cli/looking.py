@@ -28,6 +28,7 @@ from scheduler.core.zones import (
     DAY,
     FIRST_INSTANT,
     LAST_INSTANT,
+    MICROSECOND,
     check_inside,
     day_bounds,
     day_number,
@@ -54,7 +55,7 @@ from scheduler.store.tenants import tenant_id_of
 
 WEEK = timedelta(days=7)
 SEARCH = timedelta(days=35)
-_REACH = (SEARCH + timedelta(days=2)) // timedelta(microseconds=1)  # what overlaps a slot may start a long day off
+_REACH = (SEARCH + timedelta(days=2)) // MICROSECOND  # what overlaps a slot may start a long day off
 _OF_EXCEPTIONS = (
     ReasonCode.EMERGENCY,
     ReasonCode.BLOCKED,

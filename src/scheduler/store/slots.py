@@ -11,13 +11,13 @@ all rows at once.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from struct import pack
 from sys import byteorder
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection, Cursor
+from psycopg import Connection, Copy, Cursor
 from sqlalchemy import text
 from sqlmodel import Session
 
@@ -40,7 +40,8 @@ create temporary table if not exists staged_slots (
 ) on commit delete rows;
 truncate staged_slots;  -- an earlier schedule of the same transaction has left its rows
 """
-_COPY: Final = "copy staged_slots from stdin (format binary)"
+_COPY: Final = "copy staged_slots from stdin"
+_BINARY_COPY: Final = f"{_COPY} (format binary)"
 _INSERT_STAGED: Final = """
 insert into scheduling.availability_slots
     (tenant_id, doctor_id, facility_id, service_offering_id, start_at, end_at, capacity, created_from_rule_id)
@@ -118,13 +119,22 @@ def count_slots(session: Session, key: ScheduleKey, begin: datetime, end: dateti
 
 def insert_slots(session: Session, many: Iterable[Slots]) -> int:
     """Write new slots in bulk and return how many. A slot that is there already fails the transaction."""
+
+    def rows(copy: Copy) -> None:
+        copy.write(_COPY_BEGIN)
+        for slots in many:
+            copy.write(binary_rows(slots))
+        copy.write(_COPY_END)
+
+    return _insert(session, _BINARY_COPY, rows)
+
+
+def _insert(session: Session, statement: str, rows: Callable[[Copy], None]) -> int:
+    """Copy rows into the stage, insert them from there, and return how many they were."""
     with _cursor(session) as cursor:
         cursor.execute(_STAGE)
-        with cursor.copy(_COPY) as copy:
-            copy.write(_COPY_BEGIN)
-            for slots in many:
-                copy.write(binary_rows(slots))
-            copy.write(_COPY_END)
+        with cursor.copy(statement) as copy:
+            rows(copy)
         cursor.execute(_INSERT_STAGED)
         return cursor.rowcount
 
@@ -160,23 +170,21 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> Written:
 
 
 def _insert_values(session: Session, created: Sequence[Slot]) -> int:
-    with _cursor(session) as cursor:
-        cursor.execute(_STAGE)
-        with cursor.copy(_COPY.replace("(format binary)", "")) as copy:
-            for slot in created:
-                copy.write_row(
-                    (
-                        slot.doctor_id,
-                        slot.facility_id,
-                        slot.service_offering_id or 0,
-                        slot.start_at,
-                        slot.end_at,
-                        slot.capacity,
-                        slot.rule_id or 0,
-                    )
+    def rows(copy: Copy) -> None:
+        for slot in created:
+            copy.write_row(
+                (
+                    slot.doctor_id,
+                    slot.facility_id,
+                    slot.service_offering_id or 0,
+                    slot.start_at,
+                    slot.end_at,
+                    slot.capacity,
+                    slot.rule_id or 0,
                 )
-        cursor.execute(_INSERT_STAGED)
-        return cursor.rowcount
+            )
+
+    return _insert(session, _COPY, rows)
 
 
 def binary_rows(slots: Slots) -> bytes:
