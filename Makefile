@@ -36,8 +36,11 @@ demo: venv  ## run the main job on the shipped region, or on OPENINGS=FILE [FROM
 	@$(BIN)/scheduler demo $(if $(OPENINGS),"$(OPENINGS)") $(if $(FROM),--from $(FROM)) --days $(DAYS)
 
 .PHONY: test
-test: venv  ## the tests (DEEP=1 for the large budgets)
-	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS)
+test: venv  ## the tests (DEEP=1 for the large budgets); those without a database have to reach all of the core
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS) \
+	  tests/unit tests/property tests/architecture
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(if $(DEEP),--deep) $(ARGS) \
+	  tests/integration tests/migrations tests/security
 
 .PHONY: lint
 lint: venv  ## format, ruff, mypy strict, import contract
@@ -58,6 +61,19 @@ check: lint test  ## everything that has to hold before a change lands
 test-pythons:  ## the tests on every Python from 3.11 to 3.14 that this machine has
 	@bash tests/every_python.sh
 
+# What depends on PostgreSQL's release. DEEP=1: all tests of the database, those of the nightly job and the commands too.
+ON_15 := tests/migrations tests/security --ignore=tests/migrations/test_indexes.py $(addprefix tests/integration/test_,bad_input.py database.py factories.py \
+  invitations.py live.py seeding.py slot_store.py)
+
+.PHONY: test-15
+test-15: venv  ## the tests of the database on PostgreSQL 15, or on that of PG_BIN=FOLDER (DEEP=1 for all of them)
+	@bash tests/debian_postgres.sh env -u SCHEDULER_TEST_OPENINGS $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m database \
+	  $(if $(DEEP),tests --deep,$(ON_15)) $(ARGS)
+
+.PHONY: schema
+schema: venv  ## make migrations/schema.txt and the pages about the schema anew, after a change of the migrations
+	@PYTHONPATH=tests $(BIN)/python -m specification.page
+
 .PHONY: bench
 bench: venv  ## measure what the README claims
 	@$(BIN)/python benchmarks/run.py $(ARGS)
@@ -65,7 +81,7 @@ bench: venv  ## measure what the README claims
 .PHONY: lock
 lock:  ## pin the requirements anew, with hashes and no addresses (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate --extra embedded --group dev pyproject.toml -o requirements/dev.txt
+	  --no-emit-find-links --no-header --no-annotate --extra embedded --extra seed --group dev pyproject.toml -o requirements/dev.txt
 
 .PHONY: clean
 clean:  ## throw away what was made here
