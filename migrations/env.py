@@ -4,23 +4,38 @@ Owns: how Alembic runs the revisions, on a connection that `scheduler.store.migr
 Must not know: where the database is, what a revision does.
 
 Two migrators at once would both see the old revision. So the second waits for an advisory lock before it reads which
-revision is there, and finds the work done. A migration that cannot have its table lock within seconds gives up:
-behind a waiting `alter table` every reader would wait too.
+revision is there, and finds the work done; when its patience ends first, it says so. A migration that cannot have its
+table lock within seconds gives up: behind a waiting `alter table` every reader would wait too.
 """
+
+from datetime import timedelta
 
 from alembic import context
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from scheduler.core.errors import StoreError
 
 VERSION_TABLE = "scheduler_revision"
 VERSION_SCHEMA = "public"
 ONE_MIGRATOR = "select pg_advisory_lock(hashtext('slotsmith'), hashtext('migrations'))"
-PATIENCE_WITH_MIGRATORS = "set lock_timeout = '10min'"
 PATIENCE_WITH_READERS = "set lock_timeout = '5s'"
+LOCK_NOT_AVAILABLE = "55P03"
 
 
-def run(connection: Connection) -> None:
-    for statement in (PATIENCE_WITH_MIGRATORS, ONE_MIGRATOR, PATIENCE_WITH_READERS):
-        connection.execute(text(statement))
+def take_turn(connection: Connection, patience: timedelta) -> None:
+    connection.execute(text(f"set lock_timeout = {max(1, patience // timedelta(milliseconds=1))}"))
+    try:
+        connection.execute(text(ONE_MIGRATOR))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise StoreError(f"another migration is running on this database, and did not end within {patience}") from None
+
+
+def run(connection: Connection, patience: timedelta) -> None:
+    take_turn(connection, patience)
+    connection.execute(text(PATIENCE_WITH_READERS))
     connection.commit()
     context.configure(
         connection=connection,
@@ -49,4 +64,4 @@ def write() -> None:
 if context.is_offline_mode():
     write()
 else:
-    run(context.config.attributes["connection"])
+    run(context.config.attributes["connection"], context.config.attributes["patience"])

@@ -51,6 +51,15 @@ clock_times = st.one_of(st.sampled_from(CLOCK_TIMES), st.sampled_from(CLOCK_TIME
 lengths = st.sampled_from((15, 20, 30, 30, 45, 60, 7, 1, 90, 240)).map(lambda count: count * MINUTE)
 perhaps_lengths = st.one_of(st.none(), lengths)
 spells = st.one_of(lengths, st.integers(1, 1440).map(lambda count: count * MINUTE))
+# E-mail addresses in lower case, by the grammar of HTML.
+emails = (
+    st.tuples(
+        st.text("abcdefghijklmnopqrstuvwxyz0123456789.!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=64),
+        st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True), min_size=1, max_size=6),
+    )
+    .map(lambda parts: f"{parts[0]}@{'.'.join(parts[1])}")
+    .filter(lambda text: len(text) <= 254)
+)
 
 HALVES = st.booleans()
 THIRDS = st.integers(0, 2)

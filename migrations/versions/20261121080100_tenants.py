@@ -8,6 +8,10 @@ as `(select identity.current_tenant_id())`, which PostgreSQL evaluates once a st
 A tenant sees itself. The nightly job sees the list of tenants, since it has to know for whom to work.
 
 Nothing deletes a tenant that still has rows: every table's way to `tenants` is on delete restrict.
+
+The tenant core specification expects databases that hold a part of its tables already. Such a table is taken as it is
+(`if not exists`), with its rows; what is around it is made anew. So the table may be a look-alike that lacks a
+constraint or has a column of another type: `scheduler migrate` ends with a comparison that names every such thing.
 """
 
 from alembic import op
@@ -37,7 +41,7 @@ def upgrade() -> None:
     comment on function identity.keep_updated_at() is 'Keeps updated_at true whatever an UPDATE says.';
     """)
     op.execute("""
-    create table identity.tenants (
+    create table if not exists identity.tenants (
         id uuid not null default gen_random_uuid(),
         slug varchar(255) not null,
         name varchar(255) not null,
@@ -53,17 +57,20 @@ def upgrade() -> None:
     comment on table identity.tenants is 'An organisation that owns its rows; no other tenant sees them.';
 
     -- stops two live tenants from answering to one name; a deleted one gives its name back
-    create unique index live_tenants_have_their_own_slug on identity.tenants (slug) where deleted_at is null;
+    create unique index if not exists live_tenants_have_their_own_slug on identity.tenants (slug)
+        where deleted_at is null;
 
-    create trigger updated_at_is_kept before update on identity.tenants
+    create or replace trigger updated_at_is_kept before update on identity.tenants
         for each row execute function identity.keep_updated_at();
 
     alter table identity.tenants enable row level security;
     alter table identity.tenants force row level security;
 
+    drop policy if exists a_tenant_sees_itself on identity.tenants;
     create policy a_tenant_sees_itself on identity.tenants
         using (id = (select identity.current_tenant_id()))
         with check (id = (select identity.current_tenant_id()));
+    drop policy if exists the_job_sees_for_whom_to_work on identity.tenants;
     create policy the_job_sees_for_whom_to_work on identity.tenants
         for select to scheduler_job using (true);
 

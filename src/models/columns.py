@@ -1,7 +1,8 @@
 """Columns: the few kinds of column that the tables are made of.
 
-Owns: how a key, an instant, a text with a limit, a number with a default and a JSON object are declared.
-Holds: T1 (every instant is `timestamptz`); one place says so, and no table can forget it.
+Owns: how a key, a reference, an instant, a day, a text, a number, a JSON object and an encrypted value are declared,
+and what is unique among live rows.
+Holds: T1 (every instant is `timestamptz`); every reference carries the tenant. One place says so, no table can forget.
 Must not know: any table.
 
 Rows carry no behaviour and do not validate: what is valid is said by the core values and by the CHECKs of the
@@ -10,12 +11,52 @@ migrations. A column with a server default is left out of an INSERT while its at
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, DateTime, Identity, Integer, String, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
 from sqlmodel import Field
+
+from models.sealed import SealedColumn
 
 INSTANT: Final = DateTime(timezone=True)
 CASCADE: Final = "CASCADE"
+RESTRICT: Final = "RESTRICT"
+
+
+def of_tenant(name: str) -> ForeignKeyConstraint:
+    """Declare that a row belongs to a tenant, which stays while the row does."""
+    return ForeignKeyConstraint(["tenant_id"], ["identity.tenants.id"], name=name, ondelete=RESTRICT)
+
+
+def key_to(table: str, column: str, *, name: str, ondelete: str | None = None) -> ForeignKeyConstraint:
+    """Declare that a column and the tenant are the key of a row of `table`, written with its schema.
+
+    Without `ondelete` a row that is pointed to cannot be deleted, but may go in one statement with those that point.
+    """
+    there = [f"{table}.tenant_id", f"{table}.id"]
+    return ForeignKeyConstraint(["tenant_id", column], there, name=name, ondelete=ondelete)
+
+
+def set_null(column: str) -> str:
+    """Say that a reference is forgotten when its target goes, and only it: the tenant stays."""
+    return f"SET NULL ({column})"
+
+
+def unique_among_live(name: str, *columns: str, also: str = "") -> Index:
+    """Declare that columns are unique within a tenant among the rows that are not deleted; `also` ends with `and `."""
+    return Index(name, "tenant_id", *columns, unique=True, postgresql_where=text(f"{also}deleted_at is null"))
 
 
 def tenant_key() -> Any:  # noqa: ANN401  # what SQLModel's own Field returns
@@ -26,6 +67,17 @@ def tenant_key() -> Any:  # noqa: ANN401  # what SQLModel's own Field returns
 def identity_key() -> Any:  # noqa: ANN401
     """Declare a bigint key that the database counts; None until the row is written."""
     return Field(default=None, primary_key=True, nullable=False, sa_type=BigInteger, sa_column_args=[Identity()])
+
+
+def uuid_key() -> Any:  # noqa: ANN401
+    """Declare a uuid key; None until the row is written, unless the writer draws it."""
+    drawn = {"server_default": text("gen_random_uuid()")}
+    return Field(default=None, primary_key=True, nullable=False, sa_type=Uuid, sa_column_kwargs=drawn)
+
+
+def uuid_part_of_key() -> Any:  # noqa: ANN401
+    """Declare a uuid that is part of the primary key and comes from elsewhere."""
+    return Field(primary_key=True, sa_type=Uuid)
 
 
 def part_of_key() -> Any:  # noqa: ANN401
@@ -43,6 +95,16 @@ def optional_reference() -> Any:  # noqa: ANN401
     return Field(default=None, nullable=True, sa_type=BigInteger)
 
 
+def uuid_reference() -> Any:  # noqa: ANN401
+    """Declare the uuid half of a composite key to another table; the other half is `tenant_id`."""
+    return Field(sa_type=Uuid)
+
+
+def optional_uuid_reference() -> Any:  # noqa: ANN401
+    """Declare a uuid reference that may be missing."""
+    return Field(default=None, nullable=True, sa_type=Uuid)
+
+
 def instant() -> Any:  # noqa: ANN401
     """Declare an instant that has to be given."""
     return Field(sa_type=INSTANT)
@@ -58,6 +120,18 @@ def written_at() -> Any:  # noqa: ANN401
     return Field(default=None, nullable=False, sa_type=INSTANT, sa_column_kwargs={"server_default": text("now()")})
 
 
+def happened_at(*, key: bool = False) -> Any:  # noqa: ANN401
+    """Declare an instant that the database fills in: the moment itself, not the beginning of the transaction."""
+    moment = {"server_default": text("clock_timestamp()")}
+    return Field(default=None, primary_key=key, nullable=False, sa_type=INSTANT, sa_column_kwargs=moment)
+
+
+def transaction_id() -> Any:  # noqa: ANN401
+    """Declare the number of the transaction that writes the row; the database fills it in."""
+    here = {"server_default": text("(pg_current_xact_id()::text)::bigint")}
+    return Field(default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=here)
+
+
 def string(length: int = 255) -> Any:  # noqa: ANN401
     """Declare a text of at most so many characters that has to be given."""
     return Field(sa_type=String(length))
@@ -68,9 +142,60 @@ def optional_string(length: int = 255) -> Any:  # noqa: ANN401
     return Field(default=None, nullable=True, sa_type=String(length))
 
 
+def long_text() -> Any:  # noqa: ANN401
+    """Declare a text of any length that has to be given."""
+    return Field(sa_type=Text)
+
+
+def optional_text() -> Any:  # noqa: ANN401
+    """Declare a text of any length that may be missing."""
+    return Field(default=None, nullable=True, sa_type=Text)
+
+
+def texts() -> Any:  # noqa: ANN401
+    """Declare a list of texts that begins empty."""
+    return Field(default_factory=list, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
+
+
+def choice(default: str) -> Any:  # noqa: ANN401
+    """Declare a text that is one of those that a CHECK names, with a default."""
+    return Field(default=default, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
+
+
+def optional_choice(default: str) -> Any:  # noqa: ANN401
+    """Declare a text that may be missing in a row, and that the database fills in where none is given."""
+    return Field(default=None, nullable=True, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
+
+
+def optional_texts() -> Any:  # noqa: ANN401
+    """Declare an array of texts that may be missing in a row, and is empty where none is given."""
+    return Field(default=None, nullable=True, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
+
+
+def day() -> Any:  # noqa: ANN401
+    """Declare a date that has to be given."""
+    return Field(sa_type=Date)
+
+
+def optional_day() -> Any:  # noqa: ANN401
+    """Declare a date that may be missing."""
+    return Field(default=None, nullable=True, sa_type=Date)
+
+
+def optional_number() -> Any:  # noqa: ANN401
+    """Declare an integer that may be missing."""
+    return Field(default=None, nullable=True, sa_type=Integer)
+
+
 def number(default: int) -> Any:  # noqa: ANN401
     """Declare an integer with a default."""
     return Field(default=default, sa_type=Integer, sa_column_kwargs={"server_default": text(str(default))})
+
+
+def optional_number_from(default: int) -> Any:  # noqa: ANN401
+    """Declare an integer that may be missing in a row, and that the database fills in where none is given."""
+    filled = {"server_default": text(str(default))}
+    return Field(default=None, nullable=True, sa_type=Integer, sa_column_kwargs=filled)
 
 
 def count() -> Any:  # noqa: ANN401
@@ -78,11 +203,37 @@ def count() -> Any:  # noqa: ANN401
     return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
 
 
-def switch() -> Any:  # noqa: ANN401
-    """Declare a boolean that begins as true."""
-    return Field(default=True, sa_column_kwargs={"server_default": text("true")})
+def switch(*, on: bool = True) -> Any:  # noqa: ANN401
+    """Declare a boolean that begins as true, or as false."""
+    return Field(default=on, sa_column_kwargs={"server_default": text(str(on).lower())})
 
 
 def json_object() -> Any:  # noqa: ANN401
     """Declare a `jsonb` object that may be missing; None is SQL's null, not JSON's."""
     return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True))
+
+
+def optional_json_object() -> Any:  # noqa: ANN401
+    """Declare a `jsonb` object that may be missing in a row, and is empty where none is given."""
+    empty = {"server_default": text("'{}'")}
+    return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True), sa_column_kwargs=empty)
+
+
+def optional_address() -> Any:  # noqa: ANN401
+    """Declare an IPv4 or IPv6 address that may be missing."""
+    return Field(default=None, nullable=True, sa_type=INET)
+
+
+def digest() -> Any:  # noqa: ANN401
+    """Declare a digest: bytes that have to be given, and are no encrypted value."""
+    return Field(sa_type=LargeBinary)
+
+
+def sealed() -> Any:  # noqa: ANN401
+    """Declare an encrypted value that may be missing."""
+    return Field(default=None, nullable=True, sa_type=SealedColumn)
+
+
+def blind_index() -> Any:  # noqa: ANN401
+    """Declare the keyed hash by which an encrypted value is found; it may be missing."""
+    return Field(default=None, nullable=True, sa_type=LargeBinary)

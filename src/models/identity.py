@@ -1,17 +1,58 @@
-"""The tables of the schema `identity`: who owns what.
+"""The tables of the schema `identity`: who owns what, who signs in, and who belongs together.
 
-Owns: the row of a tenant.
+Owns: the rows of tenants, users, addresses and families.
 Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Index, Text, Uuid, text
+from sqlalchemy import Enum, Index, LargeBinary, UniqueConstraint, Uuid, text
 from sqlmodel import Field, SQLModel
 
-from models.columns import optional_instant, string, written_at
+from models.columns import (
+    CASCADE,
+    choice,
+    key_to,
+    long_text,
+    of_tenant,
+    optional_instant,
+    optional_string,
+    optional_text,
+    optional_uuid_reference,
+    set_null,
+    string,
+    switch,
+    tenant_key,
+    texts,
+    unique_among_live,
+    uuid_key,
+    uuid_part_of_key,
+    written_at,
+)
+
+_HERE: dict[str, str] = {"schema": "identity"}
+
+
+class UserRole(StrEnum):
+    """What a user is to a tenant."""
+
+    ADMIN = "admin"
+    STAFF = "staff"
+    DOCTOR = "doctor"
+    SPECIALIST = "specialist"
+    PRACTITIONER = "practitioner"
+    PARENT = "parent"
+    STUDENT = "student"
+    PATIENT = "patient"
+    CHILD = "child"
+
+
+_USER_ROLE = Enum(
+    UserRole, name="user_role_enum", schema="identity", values_callable=lambda roles: [*roles], validate_strings=True
+)
 
 
 class Tenant(SQLModel, table=True):
@@ -20,7 +61,7 @@ class Tenant(SQLModel, table=True):
     __tablename__ = "tenants"
     __table_args__: ClassVar[Any] = (
         Index("live_tenants_have_their_own_slug", "slug", unique=True, postgresql_where=text("deleted_at is null")),
-        {"schema": "identity"},
+        _HERE,
     )
 
     id: UUID | None = Field(
@@ -32,7 +73,139 @@ class Tenant(SQLModel, table=True):
     )
     slug: str = string()
     name: str = string()
-    status: str = Field(default="active", sa_type=Text, sa_column_kwargs={"server_default": text("'active'")})
+    status: str = choice("active")
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()
+
+
+class User(SQLModel, table=True):
+    """A person who signs in; the e-mail address is in lower case."""
+
+    __tablename__ = "users"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_user_belongs_to_a_tenant"),
+        UniqueConstraint("supertokens_user_id", name="a_sign_in_is_one_user"),
+        unique_among_live("live_users_have_their_own_email", "email"),
+        Index("users_are_found_by_status", "tenant_id", "status"),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    supertokens_user_id: str | None = optional_text()
+    email: str = long_text()
+    name: str = long_text()
+    phone: str | None = optional_string(50)
+    role: UserRole = Field(sa_type=_USER_ROLE)
+    status: str = choice("active")
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+
+
+class Address(SQLModel, table=True):
+    """A postal address; its owner holds its key."""
+
+    __tablename__ = "addresses"
+    __table_args__: ClassVar[Any] = (of_tenant("an_address_belongs_to_a_tenant"), _HERE)
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    line_1: str = long_text()
+    line_2: str | None = optional_text()
+    city: str | None = optional_text()
+    region: str | None = optional_text()
+    postcode: str | None = optional_string(20)
+    country: str | None = optional_string(2)
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+
+
+class Family(SQLModel, table=True):
+    """People who belong together: parents and their students."""
+
+    __tablename__ = "families"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_family_belongs_to_a_tenant"),
+        key_to(
+            "identity.addresses", "address_id", name="a_family_may_have_an_address", ondelete=set_null("address_id")
+        ),
+        key_to("identity.users", "created_by", name="a_family_may_be_made_by_a_user", ondelete=set_null("created_by")),
+        key_to(
+            "identity.users", "modified_by", name="a_family_may_be_changed_by_a_user", ondelete=set_null("modified_by")
+        ),
+        Index("families_are_found_by_status", "tenant_id", "status"),
+        Index("families_are_found_by_address", "tenant_id", "address_id"),
+        Index("families_are_found_by_who_made_them", "tenant_id", "created_by"),
+        Index("families_are_found_by_who_changed_them", "tenant_id", "modified_by"),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    family_name: str = long_text()
+    address_id: UUID | None = optional_uuid_reference()
+    preferred_programs: list[str] = texts()
+    status: str = choice("active")
+    created_by: UUID | None = optional_uuid_reference()
+    modified_by: UUID | None = optional_uuid_reference()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+
+
+class FamilyMember(SQLModel, table=True):
+    """That a user is a parent or a student of a family; the one place that says so, for both directions."""
+
+    __tablename__ = "family_members"
+    __table_args__: ClassVar[Any] = (
+        key_to("identity.families", "family_id", name="a_member_is_of_a_family", ondelete=CASCADE),
+        key_to("identity.users", "user_id", name="a_member_is_a_user", ondelete=CASCADE),
+        Index(
+            "a_family_has_one_primary_contact",
+            "tenant_id",
+            "family_id",
+            unique=True,
+            postgresql_where=text("is_primary_contact"),
+        ),
+        Index("families_are_found_by_user", "tenant_id", "user_id"),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    family_id: UUID = uuid_part_of_key()
+    user_id: UUID = uuid_part_of_key()
+    role: str = long_text()
+    is_primary_contact: bool = switch(on=False)
+    is_emergency_contact: bool = switch(on=False)
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class DataKey(SQLModel, table=True):
+    """A tenant's key for encrypted values or for blind indexes, wrapped by a master key; nowhere is it in clear."""
+
+    __tablename__ = "data_keys"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_data_key_belongs_to_a_tenant"),
+        Index(
+            "a_tenant_has_one_current_key_for_a_purpose",
+            "tenant_id",
+            "purpose",
+            unique=True,
+            postgresql_where=text("superseded_at is null"),
+        ),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    purpose: str = long_text()
+    wrapped_key: bytes = Field(sa_type=LargeBinary, repr=False)
+    master_key_id: str = long_text()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    superseded_at: datetime | None = optional_instant()
+    retired_at: datetime | None = optional_instant()

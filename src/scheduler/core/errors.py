@@ -64,6 +64,42 @@ class TransitionRefusedError(SchedulerError):
         return str(self.args[0])
 
 
+class InvitationError(SchedulerError):
+    """An invitation that cannot be made, accepted or revoked."""
+
+    exit_code = 4
+
+
+class UnknownInvitationError(InvitationError, NotFoundError):
+    """No invitation has this token or id, as far as the one who asks may see."""
+
+    exit_code = 3
+
+
+class InvitationExpiredError(InvitationError):
+    """The invitation was open for some days, and they are over."""
+
+
+class InvitationUsedError(InvitationError):
+    """Somebody accepted the invitation: it opens the door once."""
+
+
+class InvitationRevokedError(InvitationError):
+    """The invitation was taken back."""
+
+
+class InvitationForAnotherError(InvitationError):
+    """The invitation went to another e-mail address than that of the one who accepts it."""
+
+
+class ProfileTakenError(InvitationError):
+    """Who accepts has a profile already, and so a role that an invitation does not change."""
+
+
+class InvitationNotAllowedError(InvitationError):
+    """Who invites may not: only a group contact does, and only into the own organisation."""
+
+
 class StoreError(SchedulerError):
     """The database could not do what was asked; nothing was half-written."""
 
@@ -78,3 +114,21 @@ class SchemaMismatchError(StoreError):
     """The database's schema is not the one that this code works with: not migrated, or newer than the code."""
 
     exit_code = 6
+
+
+class SealError(SchedulerError):
+    """What is encrypted could not be sealed or opened. The message names keys and places by id, never a value."""
+
+    exit_code = 7
+
+
+class KeyUnavailableError(SealError):
+    """A key is not there, or cannot be unwrapped: the master key is missing, is another one, or cannot be reached."""
+
+
+class StaleKeyRingError(SealError):
+    """The key ring was loaded before its key was replaced: load it again and repeat the work."""
+
+
+class TamperedError(SealError):
+    """A value does not open where it stands: it was changed, cut, or moved here from another place."""

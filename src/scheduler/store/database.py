@@ -1,18 +1,18 @@
-"""The database: one transaction at a time, as one role, for one tenant.
+"""The database: one transaction at a time, as one role, for one tenant and one user.
 
 Owns: the connection to PostgreSQL, the unit of work, and the turning of driver errors into the `StoreError` tree.
 Holds: R4 (a unit of work is one transaction: all of it or nothing), T5 (the session's zone is UTC, not the server's).
 Must not know: which tables there are, what is done with their rows.
 
-Who is asking (role, tenant) is said inside the transaction and ends with it: nothing leaks to the next user of a
-pooled connection, also behind a pooler that hands out connections by transaction. Messages name the kind of fault and
-the constraint, never a value of a row.
+Who is asking (role, tenant, user, request) is said inside the transaction and ends with it: nothing leaks to who next
+uses a pooled connection, also behind a pooler that hands out connections by transaction. Messages name the kind of
+fault and the constraint, never a value of a row.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
@@ -21,6 +21,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
+from models.sealed import NotSealedError
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
 
 DRIVER: Final = "postgresql+psycopg"
@@ -30,6 +31,10 @@ NOT_MIGRATED: Final = "run `scheduler migrate`"
 _BEGIN: Final = text("""
     select set_config('role', :role, true),
         set_config('app.tenant_id', :tenant_id, true),
+        set_config('app.user_id', :user_id, true),
+        set_config('app.request_id', :request_id, true),
+        set_config('app.client_address', :client_address, true),
+        set_config('app.user_agent', :user_agent, true),
         set_config('timezone', 'UTC', true),
         set_config('lock_timeout', '10s', true),
         set_config('idle_in_transaction_session_timeout', '5min', true)
@@ -38,6 +43,7 @@ _BEGIN: Final = text("""
 # SQLSTATE classes and codes (PostgreSQL, appendix A) by what a caller does about them.
 _LOST: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
 _NOT_ALLOWED: Final = "42501"
+_BY_A_POLICY: Final = "ExecWithCheckOptions"  # where the server says so: its words are in the language of its locale
 _MISMATCHED: Final = ("3F000", "42P01", "42703", "42704", "42883")
 
 
@@ -48,8 +54,21 @@ class Role(StrEnum):
     """Everything that is done for a user."""
     JOB = "scheduler_job"
     """The nightly job: reads what decides slots, writes slots."""
+    SYSTEM = "scheduler_system"
+    """What the library does by itself for a tenant, but for no user: awards, alerts, admission, keys, seals."""
     OWNER = "none"
     """Whoever signed in: for migrations, and for making a tenant."""
+
+
+class Request(NamedTuple):
+    """Where a wish came from, for the audit log: an id, the client's address (IPv4 or IPv6), its user agent."""
+
+    id: str = ""
+    client_address: str = ""
+    user_agent: str = ""
+
+
+_NOT_SAID: Final = Request()
 
 
 class StatementError(StoreError):
@@ -70,10 +89,18 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def _of_the_caller(error: SQLAlchemyError | psycopg.Error) -> str:
+    """Say what was wrong with a value before the database saw it; the value is not repeated."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, LookupError):
+        return "a value is not one of those that its column knows"
+    return str(cause) if isinstance(cause, NotSealedError) else type(cause or error).__name__
+
+
 def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
     fault = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(fault, psycopg.Error):
-        return StatementError(f"a statement could not be made: {type(error).__name__}")
+        return StatementError(f"a statement could not be made: {_of_the_caller(error)}")
     code = fault.sqlstate
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or (code is None and isinstance(fault, psycopg.OperationalError)) or (code or "").startswith(_LOST):
@@ -82,6 +109,10 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
     if code in _MISMATCHED:
         missing = fault.diag.message_primary or kind
         return SchemaMismatchError(f"the database {where} is not as this code needs it ({missing}): {NOT_MIGRATED}")
+    if code == _NOT_ALLOWED and fault.diag.source_function == _BY_A_POLICY:
+        return StatementError(
+            "row security refused a row: it is another tenant's, or not this user's to write", sqlstate=code
+        )
     if code == _NOT_ALLOWED:
         return StatementError(f"the login lacks a right in {where}: it needs more roles for this", sqlstate=code)
     constraint = fault.diag.constraint_name
@@ -150,8 +181,10 @@ class Database:
         )
 
     @contextmanager
-    def unit_of_work(self, *, role: Role, tenant_id: UUID | None) -> Iterator[Session]:
-        """Do the work inside as one transaction, as this role and for this tenant: all of it or nothing.
+    def unit_of_work(
+        self, *, role: Role, tenant_id: UUID | None, user_id: UUID | None = None, request: Request = _NOT_SAID
+    ) -> Iterator[Session]:
+        """Do the work inside as one transaction, as this role, for this tenant and user: all of it or nothing.
 
         Leaving the block commits; an exception rolls back. `session.commit()` inside only writes out what is pending.
         Without a tenant no row of a tenant is seen (but by a superuser, whom row security does not bind).
@@ -161,7 +194,14 @@ class Database:
             SchemaMismatchError: the tables are not there, or not as this code needs them.
             StoreError: the database refused a statement; see `StatementError`.
         """
-        who = {"role": role.value, "tenant_id": "" if tenant_id is None else str(tenant_id)}
+        who = {
+            "role": role.value,
+            "tenant_id": "" if tenant_id is None else str(tenant_id),
+            "user_id": "" if user_id is None else str(user_id),
+            "request_id": request.id,
+            "client_address": request.client_address,
+            "user_agent": request.user_agent,
+        }
         with translated(self.name), self._engine.begin() as connection:
             try:
                 connection.execute(_BEGIN, who)

@@ -1,11 +1,13 @@
 """Migrations: bring a database to the schema that this code works with, and tell whether it is there.
 
-Owns: where the revisions are found, up, down, as a script, and the check that a command begins with.
+Owns: where the revisions are found, up, down, as a script, the check that a command begins with (is it the right
+revision?), and the thorough one (is everything there as the last revision makes it?).
 Must not know: what a revision does, or how it is run (the migrations' own `env.py`).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from threading import Lock
@@ -16,12 +18,34 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from scheduler.core.errors import InvalidInputError, SchemaMismatchError
-from scheduler.store.database import CONNECT_SECONDS, NOT_MIGRATED, name_of, read_url, translated
+from scheduler.store import catalogue
+from scheduler.store.database import (
+    CONNECT_SECONDS,
+    NOT_MIGRATED,
+    StatementError,
+    name_of,
+    read_url,
+    translated,
+)
 
 VERSION_TABLE: Final = "public.scheduler_revision"
+PATIENCE: Final = timedelta(minutes=10)
+
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+_NOT_ALLOWED: Final = "42501"
+_NOT_AS_NEEDED: Final = "42"  # PostgreSQL, appendix A, class 42: names and types; its messages name objects, no values
+
+# By size, since the owner sees no rows either: row security is forced on it.
+_WITH_ROWS: Final = text("""
+    select distinct relnamespace::regnamespace || '.' || relname from (
+        select coalesce(pg_partition_root(oid)::oid, oid) as root from pg_class
+        where relnamespace::regnamespace::text = any(:schemas) and relkind = 'r' and pg_relation_size(oid) > 0
+    ) as filled join pg_class on pg_class.oid = root order by 1
+""")
 
 # Alembic keeps what it works on in a module, so threads take turns; processes do so by the lock of `env.py`.
 _one_in_this_process: Final = Lock()
@@ -51,32 +75,47 @@ def current(url: str) -> str | None:
         return _revision(connection)
 
 
-def upgrade(url: str, target: str = "head") -> None:
+def upgrade(url: str, target: str = "head", *, patience: timedelta = PATIENCE) -> None:
     """Migrate a database up to a revision. Each revision is a transaction; a second migrator waits for the first.
 
     Raises:
-        SchemaMismatchError: the database is newer than this code.
+        SchemaMismatchError: the database is newer than this code, or something in it has a name that a revision needs.
         InvalidInputError: there is no such revision.
-        StoreError: no connection, or the database refused; what was done up to there stays.
+        StoreError: no connection, the other migrator outlasted the patience, or the database refused; what was done
+            up to there stays.
     """
     with _connected(url) as connection:
         _refuse_newer(connection)
-        with _going_to(target):
-            command.upgrade(_config(connection), target)
+        with _going_to(target), _explained(connection):
+            command.upgrade(_config(connection, patience), target)
 
 
-def downgrade(url: str, target: str) -> None:
+def downgrade(url: str, target: str, *, patience: timedelta = PATIENCE) -> None:
     """Migrate a database down to a revision, or to `base`. The rows of dropped tables are lost.
+
+    Raises:
+        SchemaMismatchError: the database is newer than this code, or something in it is not as a revision left it.
+        InvalidInputError: there is no such revision.
+        StoreError: no connection, the other migrator outlasted the patience, or the database refused; what was done
+            up to there stays.
+    """
+    with _connected(url) as connection:
+        _refuse_newer(connection)
+        with _going_to(target), _explained(connection):
+            command.downgrade(_config(connection, patience), target)
+
+
+def tables_at_risk(url: str, target: str) -> tuple[str, ...]:
+    """Return the tables that have or had rows: what a downgrade to that revision may lose.
 
     Raises:
         SchemaMismatchError: the database is newer than this code.
         InvalidInputError: there is no such revision.
-        StoreError: no connection, or the database refused; what was done up to there stays.
+        StoreError: no connection.
     """
-    with _connected(url) as connection:
+    with _connected(url) as connection, _going_to(target):
         _refuse_newer(connection)
-        with _going_to(target):
-            command.downgrade(_config(connection), target)
+        return tuple(connection.scalars(_WITH_ROWS, {"schemas": list(catalogue.SCHEMAS)}))
 
 
 def script(target: str = "head") -> str:
@@ -110,10 +149,40 @@ def check_schema(connection: Connection) -> None:
             )
 
 
-def _config(connection: Connection | None = None) -> Config:
+def listing(url: str) -> catalogue.Listing:
+    """Return what a database at the last revision has, object by object.
+
+    Raises:
+        SchemaMismatchError: not migrated, older or newer than this code.
+        StoreError: no connection.
+    """
+    with _connected(url) as connection:
+        check_schema(connection)
+        return catalogue.read(connection)
+
+
+def shipped_listing() -> catalogue.Listing:
+    """Return what a database at the last revision should have: the migrations bring it along."""
+    return catalogue.parse((location() / "schema.txt").read_text(encoding="utf-8"))
+
+
+def differences(url: str) -> tuple[str, ...]:
+    """Compare a database at the last revision with what that revision makes: a line for each thing that differs.
+
+    It is not enough that the revision is right: a table that was there before, a statement by hand or a failed
+    `create index concurrently` leave something that only looks alike.
+
+    Raises:
+        SchemaMismatchError: not migrated, older or newer than this code.
+        StoreError: no connection.
+    """
+    return tuple(catalogue.differences(listing(url), shipped_listing()))
+
+
+def _config(connection: Connection | None = None, patience: timedelta = PATIENCE) -> Config:
     config = Config()
     config.set_main_option("script_location", str(location()).replace("%", "%%"))
-    config.attributes["connection"] = connection
+    config.attributes.update(connection=connection, patience=patience)
     return config
 
 
@@ -159,3 +228,25 @@ def _going_to(target: str) -> Iterator[None]:
             yield
     except CommandError as error:
         raise InvalidInputError(f"cannot migrate to {target!r}: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def _explained(connection: Connection) -> Iterator[None]:
+    """Say what stands in a migration's way: `run scheduler migrate` is no help to who is doing so."""
+    try:
+        yield
+    except DBAPIError as error:
+        code, diagnosis = getattr(error.orig, "sqlstate", None) or "", getattr(error.orig, "diag", None)
+        where, said = name_of(connection.engine.url), diagnosis.message_primary if diagnosis else None
+        if code == _NOT_ALLOWED or not (code == _LOCK_NOT_AVAILABLE or code.startswith(_NOT_AS_NEEDED)):
+            raise
+        connection.rollback()
+        stays = f"it stays at {_revision(connection) or 'no revision'}"
+        if code == _LOCK_NOT_AVAILABLE:
+            raise StatementError(
+                f"a table of {where} is in use, so the migration gave up: {stays}; try again when less is going on",
+                sqlstate=code,
+            ) from None
+        raise SchemaMismatchError(
+            f"something in the database {where} is not as the migration needs it ({said}): {stays}"
+        ) from None

@@ -1,6 +1,6 @@
 """The books of the nightly job: which runs there were and what each did.
 
-Owns: the rows of `generation_runs`. Their times are the database's.
+Owns: the rows of `generation_runs`, and the one line about each run in the audit log. Their times are the database's.
 Must not know: schedules and slots.
 """
 
@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from models.scheduling import GenerationRun
+from scheduler.store.audit import record_system
 
 COUNTED: Final = (
     "schedules",
@@ -35,10 +36,11 @@ _ADD: Final = text(
     + ", ".join(f"{name} = {name} + :{name}" for name in COUNTED)
     + " where tenant_id = (select identity.current_tenant_id()) and id = :run_id"
 )
-_FINISH: Final = text("""
-update scheduling.generation_runs set finished_at = clock_timestamp(), status = :status
-where tenant_id = (select identity.current_tenant_id()) and id = :run_id
-""")
+_FINISH: Final = text(
+    "update scheduling.generation_runs set finished_at = clock_timestamp(), status = :status"  # noqa: S608  # as above
+    " where tenant_id = (select identity.current_tenant_id()) and id = :run_id"
+    f" returning id as run_id, status, from_day, until_day, trigger, {', '.join(COUNTED)}"
+)
 
 
 def begin_run(session: Session, *, days: tuple[date, date], trigger: str, versions: tuple[str, str]) -> int:
@@ -54,9 +56,11 @@ def add_to_run(session: Session, run_id: int, counts: Mapping[str, int]) -> None
 
 
 def finish_run(session: Session, run_id: int, *, failed: bool) -> None:
-    """Write that a run has ended, and how."""
+    """Write that a run has ended, and how; in the audit log, too, which does not list its slots one by one."""
     status = "failed" if failed else "succeeded"
-    session.connection().execute(_FINISH, {"status": status, "run_id": run_id})
+    done = session.connection().execute(_FINISH, {"status": status, "run_id": run_id}).mappings().one()
+    details = {name: value.isoformat() if isinstance(value, date) else value for name, value in done.items()}
+    record_system(session, "generation.finished", details, severity="error" if failed else "info")
 
 
 def latest_runs(session: Session, *, most: int) -> list[GenerationRun]:

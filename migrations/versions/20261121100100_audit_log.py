@@ -1,0 +1,593 @@
+r"""The audit log: who did what to which row, and when; written by the database itself, and only ever added to.
+
+There are two logs. What is done for a user (`app.user_id` is set) goes to `user_action_audit_log`; what the library
+does by itself (the nightly job, awards, a migration) goes to `system_audit_log`, together with events that are no
+change of a row. Each row names its tenant: the tenant of the row that was changed, not that of the session, so that
+also the owner's work is found where it belongs. What concerns all tenants is written once for each of them; so no row
+is without a tenant, and nobody has to be allowed to read such rows.
+
+**Who writes.** `audit.watch` gives a table three triggers, one for each kind of change. They run once a statement
+(transition tables), in the transaction of the change: no change without its log row, no log row without its change.
+The function behind them belongs to `scheduler_definer`, the only role that may insert; the roles that people and jobs
+act as may not write, change or remove a row. Reads leave no trace in triggers: `audit.record_read` is for the code
+that opens health information, in the same transaction, so that a log that fails fails the read.
+
+**What is written.** The key of the row always; values only of columns whose name and type say that they are harmless
+(id and ..._id as uuid or number, ..._at as an instant, status, active, role, type, position) and of those that the
+table's migration shows; of every other column only that it was set or changed. So a column that is added later is
+veiled until somebody decides otherwise, and encrypted columns (`bytea`) are veiled whatever is said. An update that
+changed nothing (or only `updated_at`) writes nothing. If an update changes a key, it writes two rows: what was under
+the old key, and what is under the new one.
+
+**Months.** Both logs are partitioned by the UTC month of `occurred_at`, so that retention drops months and deletes no
+rows. A log that refuses to write would stop the clinic. So there is a partition for the rest, too: whatever the clock
+says, there is a place. `audit.ensure_months`, called by each seal, keeps some months ahead. Were it not called for so
+long that rows went to the rest, then it turns the rest into the partition of those months, without touching a row,
+and makes a new one. A month made by the writer instead would take a lock in the middle of a patient's transaction.
+
+**Append-only.** No grants, and triggers that refuse update, delete and truncate on the logs and on each partition, to
+the owner as well. The owner can switch a trigger off: so rows are sealed into `audit.chain`, where each seal is a hash
+over the one before (`scheduler.store.sealing` says how and finds the first broken one). Bulk work pays nothing for it.
+
+The logs have no foreign keys: they outlive what they speak of, the tenant included. They have no `created_at`
+(`occurred_at` is that) and no `updated_at`.
+
+**Who reads.** `scheduler_system`, its own tenant. A user's session has no business there; a page for the tenant's
+compliance officer acts as the system.
+"""
+
+from alembic import op
+
+revision = "20261121100100"
+down_revision = "20261121100000"
+branch_labels = None
+depends_on = None
+
+LOGS = ("user_action_audit_log", "system_audit_log")
+BOOKS = ("chain", "retirements")
+MONTHS_AHEAD = 3
+# What the log may show of the tables that are there already, beside what is harmless by name.
+WATCHED = {
+    "identity.tenants": ("slug",),
+    "scheduling.facilities": ("slug", "timezone", "country", "locale"),
+    "scheduling.doctors": ("specialty",),
+    "scheduling.services": ("code", "code_system", "code_version", "default_duration_minutes", "category"),
+    "scheduling.facility_doctors": (),
+    "scheduling.service_offerings": (
+        "default_duration_minutes",
+        "buffer_before_minutes",
+        "buffer_after_minutes",
+        "visibility",
+    ),
+    "scheduling.availability_rules": (
+        "day_of_week",
+        "start_time",
+        "end_time",
+        "slot_duration_minutes",
+        "slot_interval_minutes",
+        "slot_alignment_minutes",
+        "effective_from",
+        "effective_until",
+        "recurrence",
+        "capacity",
+    ),
+    "scheduling.availability_exceptions": ("slot_duration_minutes", "slot_interval_minutes", "capacity"),
+    "scheduling.facility_closures": ("day",),
+}
+TRIGGERS = ("inserts_are_logged", "updates_are_logged", "deletes_are_logged")
+# name and arguments of the functions that act as scheduler_definer, and who may call them
+DEFINED = {
+    "audit.note_changes()": "",
+    "audit.record_read(text, text[], text[], text)": "scheduler_app, scheduler_system",
+    "audit.record_system(text, jsonb, text)": "scheduler_app, scheduler_system, scheduler_job",
+}
+# `offset 0` keeps the planner from turning a row into jsonb again wherever it is looked at. `place` tells apart the
+# changes of a row that one statement changes twice, as when a user goes who made a family and changed it: PostgreSQL
+# writes down the row before and the row after in step.
+CHANGES_OF_UPDATE = """
+    select coalesce(o.tenant, n.tenant)::uuid as tenant_id, coalesce(o.key, n.key) as key,
+        case when o.whole is not null then difference.before end as before,
+        case when n.whole is not null then difference.after end as after
+    from (
+        select whole, place, whole ->> tenant_column as tenant, {key} as key
+        from (select to_jsonb(old_rows) as whole, row_number() over () as place from old_rows offset 0) as old_rows
+    ) as o
+    full join (
+        select whole, place, whole ->> tenant_column as tenant, {key} as key
+        from (
+            select to_jsonb(changed_rows) as whole, row_number() over () as place from changed_rows offset 0
+        ) as changed_rows
+    ) as n using (tenant, key, place)
+    cross join lateral (
+        select
+            jsonb_object_agg(
+                name, case when name = any (shown) or o.whole -> name = 'null' then o.whole -> name else veil end
+            ) as before,
+            jsonb_object_agg(
+                name, case when name = any (shown) or n.whole -> name = 'null' then n.whole -> name else veil end
+            ) as after
+        from jsonb_each(coalesce(n.whole, o.whole)) as one (name, value)
+        where o.whole -> name is distinct from n.whole -> name and name not in ('tenant_id', 'updated_at')
+    ) as difference
+    where difference.before is not null
+"""
+CHANGES_OF_INSERT_AND_DELETE = """
+    select (whole ->> tenant_column)::uuid as tenant_id, {key} as key,
+        case when tg_op = 'DELETE' then seen end as before, case when tg_op = 'INSERT' then seen end as after
+    from (
+        select whole, (
+            select jsonb_object_agg(name, case when name = any (shown) then value else veil end)
+            from jsonb_each(whole) as one (name, value)
+            where value <> 'null' and name not in ('tenant_id', 'updated_at')
+        ) as seen
+        from (select to_jsonb(changed_rows) as whole from changed_rows offset 0) as changed_rows
+        offset 0
+    ) as changed_rows
+"""
+KEY = """case when cardinality(keys) = 1 then whole ->> keys[1]
+            else array_to_string(array(select whole ->> part from unnest(keys) as part), ',') end"""
+
+
+def note(changes: str) -> str:
+    """Return the statements that write changes to the log that they belong in."""
+    changes = changes.format(key=KEY)
+    return f"""
+            if actor is not null then
+                insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key,
+                    before, after, request_id, client_address, user_agent)
+                select tenant_id, actor, acting_as, lower(tg_op), entity, key, before, after, request, address, agent
+                from ({changes}) as changes;
+            else
+                insert into audit.system_audit_log (tenant_id, db_role, event, entity, entity_key,
+                    before, after, request_id)
+                select tenant_id, acting_as, lower(tg_op), entity, key, before, after, request
+                from ({changes}) as changes;
+            end if;
+    """
+
+
+def upgrade() -> None:
+    op.execute("""
+    create table if not exists audit.user_action_audit_log (
+        tenant_id uuid not null,
+        id bigint not null generated by default as identity,
+        occurred_at timestamptz not null default clock_timestamp(),
+        user_id uuid not null,
+        db_role text not null,
+        action text not null,
+        entity text not null,
+        entity_key text not null,
+        before jsonb,
+        after jsonb,
+        details jsonb,
+        request_id text,
+        client_address inet,
+        user_agent text,
+        transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
+        -- by time first: sealing, retention and every question are about some span of time
+        constraint a_user_action_has_one_key_in_its_tenant primary key (tenant_id, occurred_at, id),
+        -- stops an action that no reader of the log looks for
+        constraint a_user_action_is_a_change_or_a_read check (action in ('insert', 'update', 'delete', 'read'))
+    ) partition by range (occurred_at);
+
+    comment on table audit.user_action_audit_log is
+        'What was done for a user: which row was changed or read, when, from where. Never changed, never deleted.';
+
+    create index if not exists user_actions_are_found_by_entity
+        on audit.user_action_audit_log (tenant_id, entity, entity_key, occurred_at);
+    create index if not exists user_actions_are_found_by_user
+        on audit.user_action_audit_log (tenant_id, user_id, occurred_at);
+    -- serves those whom row security does not bind: for all others @> is no index condition (it is not leakproof)
+    create index if not exists user_actions_are_found_by_details
+        on audit.user_action_audit_log using gin (details jsonb_path_ops) where details is not null;
+
+    create table if not exists audit.system_audit_log (
+        tenant_id uuid not null,
+        id bigint not null generated by default as identity,
+        occurred_at timestamptz not null default clock_timestamp(),
+        db_role text not null,
+        event text not null,
+        severity text not null default 'info',
+        entity text,
+        entity_key text,
+        before jsonb,
+        after jsonb,
+        details jsonb,
+        request_id text,
+        transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
+        constraint a_system_event_has_one_key_in_its_tenant primary key (tenant_id, occurred_at, id),
+        -- stops an event that nobody could search for: a sentence, a name, nothing
+        constraint an_event_is_named_by_words_and_dots check (event ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)*$'),
+        -- stops a severity that no code knows
+        constraint a_severity_is_a_known_one check (severity in ('info', 'warning', 'error', 'critical')),
+        -- stops half of a row's name
+        constraint a_changed_row_has_entity_and_key check (num_nonnulls(entity, entity_key) in (0, 2))
+    ) partition by range (occurred_at);
+
+    comment on table audit.system_audit_log is
+        'What the library did for no user: changes of rows, and events. Never changed, never deleted.';
+
+    create index if not exists system_events_are_found_by_event
+        on audit.system_audit_log (tenant_id, event, occurred_at);
+    create index if not exists system_events_are_found_by_entity
+        on audit.system_audit_log (tenant_id, entity, entity_key, occurred_at) where entity is not null;
+    create index if not exists system_events_are_found_by_details
+        on audit.system_audit_log using gin (details jsonb_path_ops) where details is not null;
+
+    create table audit.chain (
+        tenant_id uuid not null,
+        log text not null,
+        position bigint not null,
+        row_id bigint not null,
+        row_occurred_at timestamptz not null,
+        row_digest bytea not null,
+        sealed_at timestamptz not null,
+        sealed_below bigint not null,
+        server text not null,
+        digest bytea not null,
+        constraint a_seal_has_one_place_in_its_chain primary key (tenant_id, log, position),
+        -- stops sealing one row twice
+        constraint a_row_is_sealed_once unique (tenant_id, log, row_occurred_at, row_id),
+        -- stops a seal of a log that there is not
+        constraint a_seal_is_of_a_known_log check (log in ('user_action', 'system')),
+        -- stops a chain that begins before its beginning
+        constraint a_chain_counts_from_one check (position >= 1),
+        -- stops a digest cut short, or one of another kind
+        constraint a_seals_digests_are_sha256 check (octet_length(row_digest) = 32 and octet_length(digest) = 32)
+    );
+
+    comment on table audit.chain is
+        'The seals of the logs: each a hash over a row and the seal before. A row''s seal stays when the row retires.';
+
+    create table audit.retirements (
+        tenant_id uuid not null,
+        id bigint not null generated by default as identity,
+        log text not null,
+        retired_before timestamptz not null,
+        rows_retired bigint not null,
+        retired_at timestamptz not null default clock_timestamp(),
+        constraint a_retirement_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- stops a retirement from a log that there is not
+        constraint a_retirement_is_of_a_known_log check (log in ('user_action', 'system')),
+        -- stops the record of a retirement that retired nothing
+        constraint a_retirement_takes_rows check (rows_retired > 0)
+    );
+
+    comment on table audit.retirements is
+        'That rows of a log older than an instant were dropped after their time: their seals stand without them.';
+
+    create index retirements_are_found_by_log on audit.retirements (tenant_id, log, retired_before);
+    """)
+    op.execute("""
+    create function audit.refuse_change() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        raise exception '% is refused: %.% is only ever added to', lower(tg_op), tg_table_schema, tg_table_name
+            using errcode = 'insufficient_privilege';
+    end $$;
+
+    comment on function audit.refuse_change() is 'Stops whoever would change what is in a log, its owner included.';
+    revoke all on function audit.refuse_change() from public;
+    """)
+    for table in (*LOGS, *BOOKS):
+        op.execute(f"""
+        create trigger what_is_written_stays before update or delete or truncate on audit.{table}
+            for each statement execute function audit.refuse_change();
+
+        alter table audit.{table} enable row level security;
+        alter table audit.{table} force row level security;
+        create policy a_tenant_sees_its_own_rows on audit.{table}
+            using (tenant_id = (select identity.current_tenant_id()))
+            with check (tenant_id = (select identity.current_tenant_id()));
+        grant select on audit.{table} to scheduler_system;
+        """)
+    for log in LOGS:
+        op.execute(f"""
+        -- a row is written for the tenant whose row was changed, whichever the session works for
+        create policy the_log_is_written_by_its_functions on audit.{log} for insert to scheduler_definer
+            with check (true);
+        grant insert on audit.{log} to scheduler_definer;
+        """)
+    op.execute("grant insert on audit.chain to scheduler_system")
+    months()
+    functions()
+    for table, shown in WATCHED.items():
+        op.execute(f"call audit.watch('{table}', array[{', '.join(map(repr, shown))}]::text[])")
+
+
+def months() -> None:
+    """Make the partitions: how one is made, which are, and the first of them."""
+    op.execute("""
+    create procedure audit.make_part(log text, part text)
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        execute format('create table audit.%I (like audit.%I including all excluding identity)', part, log);
+        execute format('alter table audit.%I enable row level security', part);
+        execute format('alter table audit.%I force row level security', part);
+        execute format('create policy a_tenant_sees_its_own_rows on audit.%I'
+            ' using (tenant_id = (select identity.current_tenant_id()))'
+            ' with check (tenant_id = (select identity.current_tenant_id()))', part);
+        execute format('create trigger what_is_written_stays before update or delete or truncate on audit.%I'
+            ' for each statement execute function audit.refuse_change()', part);
+    end $$;
+
+    comment on procedure audit.make_part(text, text) is
+        'Makes a table that can become a partition of a log: guarded before anybody can see it.';
+    revoke all on procedure audit.make_part(text, text) from public;
+    """)
+    for log in LOGS:
+        op.execute(f"""
+        call audit.make_part('{log}', '{log}_rest');
+        alter table audit.{log} attach partition audit.{log}_rest default;
+        comment on table audit.{log}_rest is 'What has no month: empty while months are made ahead.';
+        """)
+    op.execute(r"""
+    create function audit.parts(log text)
+    returns table (part regclass, begins_at timestamptz, ends_at timestamptz)
+    language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    begin atomic
+        select oid::regclass,
+            (regexp_match(pg_get_expr(relpartbound, oid), 'FROM \(''([^'']+)''\)'))[1]::timestamptz,
+            (regexp_match(pg_get_expr(relpartbound, oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz
+        from pg_class join pg_inherits on inhrelid = oid
+        where inhparent = format('audit.%I', log)::regclass and pg_get_expr(relpartbound, oid) <> 'DEFAULT'
+        order by 2;
+    end;
+
+    comment on function audit.parts(text) is 'The months of a log, without the partition for the rest.';
+    revoke all on function audit.parts(text) from public;
+
+    create function audit.ensure_months(ahead integer) returns integer
+    language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    as $$
+    declare
+        made integer := 0;
+        this_month constant timestamptz := date_trunc('month', clock_timestamp());
+        next_at timestamptz;
+        rest_ends_at timestamptz;
+        log text;
+    begin
+        if ahead is null or ahead not between 0 and 120 then
+            raise exception 'months are made for ten years ahead at most, not for %', ahead
+                using errcode = 'invalid_parameter_value';
+        end if;
+        perform pg_advisory_xact_lock(hashtext('slotsmith'), hashtext('audit months'));
+        foreach log in array array['user_action_audit_log', 'system_audit_log'] loop
+            select coalesce(max(ends_at), this_month) into next_at from audit.parts(log);
+            while next_at <= this_month + make_interval(months => ahead) loop
+                begin
+                    call audit.make_part(log, log || '_' || to_char(next_at, 'YYYY_MM'));
+                    execute format('alter table audit.%I attach partition audit.%I for values from (%L) to (%L)',
+                        log, log || '_' || to_char(next_at, 'YYYY_MM'), next_at, next_at + interval '1 month');
+                    next_at := next_at + interval '1 month';
+                exception when check_violation then
+                    -- Rows of that month went to the rest. It becomes the partition of all months up to this one, and
+                    -- up to that of its last row: a clock that once ran ahead must not stop the seals of all tenants.
+                    execute format('alter table audit.%I detach partition audit.%I', log, log || '_rest');
+                    -- the owner, too, is bound by forced row security, and would see no row
+                    execute format('alter table audit.%I no force row level security', log || '_rest');
+                    execute format('select date_trunc(''month'', greatest(%L, max(occurred_at)))'
+                        ' + interval ''1 month'' from audit.%I', this_month, log || '_rest') into rest_ends_at;
+                    execute format('alter table audit.%I force row level security', log || '_rest');
+                    execute format('alter table audit.%I rename to %I', log || '_rest',
+                        log || '_' || to_char(next_at, 'YYYY_MM'));
+                    execute format('comment on table audit.%I is null', log || '_' || to_char(next_at, 'YYYY_MM'));
+                    execute format('alter table audit.%I attach partition audit.%I for values from (%L) to (%L)',
+                        log, log || '_' || to_char(next_at, 'YYYY_MM'), next_at, rest_ends_at);
+                    call audit.make_part(log, log || '_rest');
+                    execute format('alter table audit.%I attach partition audit.%I default', log, log || '_rest');
+                    execute format('comment on table audit.%I is %L', log || '_rest',
+                        'What has no month: empty while months are made ahead.');
+                    next_at := rest_ends_at;
+                end;
+                made := made + 1;
+            end loop;
+        end loop;
+        return made;
+    end $$;
+
+    comment on function audit.ensure_months(integer) is
+        'Makes the months of the logs from the last one there is up to so many ahead; returns how many were missing.';
+    revoke all on function audit.ensure_months(integer) from public;
+    grant execute on function audit.ensure_months(integer) to scheduler_system;
+
+    create function audit.retire(before timestamptz) returns table (part text, rows_retired bigint)
+    language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    as $$
+    declare
+        tenant_before constant text := current_setting('app.tenant_id', true);
+        log text;
+        kind text;
+        old record;
+        of_tenant record;
+        sealed bigint;
+    begin
+        foreach log in array array['user_action_audit_log', 'system_audit_log'] loop
+            kind := replace(log, '_audit_log', '');
+            for old in select * from audit.parts(log) where ends_at <= before loop
+                part := old.part;
+                rows_retired := 0;
+                execute format('lock table %s in access exclusive mode', old.part);
+                -- the owner, too, is bound by forced row security; this table is gone when the transaction ends
+                execute format('alter table %s no force row level security', old.part);
+                for of_tenant in execute format(
+                    'select tenant_id, count(*) as rows from %s group by tenant_id order by tenant_id', old.part)
+                loop
+                    perform set_config('app.tenant_id', of_tenant.tenant_id::text, true);
+                    select count(*) into sealed from audit.chain c
+                    where c.tenant_id = of_tenant.tenant_id and c.log = kind
+                        and c.row_occurred_at >= old.begins_at and c.row_occurred_at < old.ends_at;
+                    if sealed <> of_tenant.rows then
+                        raise exception '% holds % rows of tenant %, of which % are sealed: seal and verify first',
+                            old.part, of_tenant.rows, of_tenant.tenant_id, sealed
+                            using errcode = 'object_not_in_prerequisite_state';
+                    end if;
+                    insert into audit.retirements (tenant_id, log, retired_before, rows_retired)
+                    values (of_tenant.tenant_id, kind, old.ends_at, of_tenant.rows);
+                    perform audit.record_system('audit.retired',
+                        jsonb_build_object('part', part, 'retired_before', old.ends_at, 'rows', of_tenant.rows));
+                    rows_retired := rows_retired + of_tenant.rows;
+                end loop;
+                execute format('drop table %s', old.part);
+                return next;
+            end loop;
+        end loop;
+        perform set_config('app.tenant_id', coalesce(tenant_before, ''), true);
+    end $$;
+
+    comment on function audit.retire(timestamptz) is
+        'Drops the months of the logs that ended before an instant and writes that down; for the owner only.';
+    revoke all on function audit.retire(timestamptz) from public;
+    """)
+    op.execute(f"select audit.ensure_months({MONTHS_AHEAD})")
+
+
+def functions() -> None:
+    """Make the functions that write to the logs, and the procedure that has a table watched."""
+    op.execute("""
+    create function audit.address_of(written text) returns inet
+    language plpgsql immutable set search_path = pg_catalog, pg_temp
+    as $$ begin
+        return nullif(written, '')::inet;
+    exception when invalid_text_representation then
+        return null;  -- a proxy wrote nonsense: no reason to refuse a patient's appointment
+    end $$;
+
+    comment on function audit.address_of(text) is 'An address as it was written down, null if it is none.';
+    """)
+    op.execute(f"""
+    create function audit.note_changes() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant_column constant text := tg_argv[0];
+        keys constant text[] := tg_argv[1];
+        -- what the log may show of the columns that there are now: harmless by name, or listed, and never encrypted
+        shown constant text[] := array(
+            select attname::text from pg_attribute
+            where attrelid = tg_relid and attnum > 0 and not attisdropped and atttypid <> 'bytea'::regtype
+                and (attname::text = any (tg_argv[2]::text[])
+                    or attname in ('status', 'active', 'role', 'type', 'position')
+                    -- a text that is named ..._id may be the number of an insurance card
+                    or attname ~ '(^|_)id$' and atttypid in ('uuid'::regtype, 'bigint'::regtype, 'integer'::regtype)
+                    or attname ~ '_at$' and atttypid = 'timestamptz'::regtype)
+        );
+        veil constant jsonb := case tg_op when 'UPDATE' then '"(changed)"' else '"(set)"' end;
+        entity constant text := tg_table_schema || '.' || tg_table_name;
+        actor constant uuid := identity.current_user_id();
+        acting_as constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+        request constant text := left(nullif(current_setting('app.request_id', true), ''), 200);
+        address constant inet := audit.address_of(current_setting('app.client_address', true));
+        agent constant text := left(nullif(current_setting('app.user_agent', true), ''), 500);
+    begin
+        if tg_op = 'UPDATE' then
+            {note(CHANGES_OF_UPDATE)}
+        else
+            {note(CHANGES_OF_INSERT_AND_DELETE)}
+        end if;
+        return null;
+    end $$;
+
+    comment on function audit.note_changes() is 'Writes what a statement changed to the audit log, a row for each row.';
+
+    create function audit.record_system(event text, details jsonb, severity text default 'info') returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if identity.current_tenant_id() is null then
+            raise exception 'an event belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
+        end if;
+        insert into audit.system_audit_log (tenant_id, db_role, event, severity, details, request_id)
+        values (identity.current_tenant_id(), coalesce(nullif(current_setting('role'), 'none'), session_user),
+            record_system.event, record_system.severity, record_system.details,
+            left(nullif(current_setting('app.request_id', true), ''), 200));
+    end $$;
+
+    comment on function audit.record_system(text, jsonb, text) is 'Writes that something happened in a tenant.';
+
+    create function audit.record_read(entity text, keys text[], columns text[], reason text) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+        actor constant uuid := identity.current_user_id();
+        acting_as constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+        request constant text := left(nullif(current_setting('app.request_id', true), ''), 200);
+        what constant jsonb := jsonb_build_object('columns', columns, 'reason', reason);
+    begin
+        if tenant is null then
+            raise exception 'a read belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
+        end if;
+        if actor is not null then
+            insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key, details,
+                request_id, client_address, user_agent)
+            select tenant, actor, acting_as, 'read', record_read.entity, one, what, request,
+                audit.address_of(current_setting('app.client_address', true)),
+                left(nullif(current_setting('app.user_agent', true), ''), 500)
+            from unnest(keys) as one;
+        else
+            insert into audit.system_audit_log (tenant_id, db_role, event, entity, entity_key, details, request_id)
+            select tenant, acting_as, 'read', record_read.entity, one, what, request from unnest(keys) as one;
+        end if;
+    end $$;
+
+    comment on function audit.record_read(text, text[], text[], text) is
+        'Writes that rows of an entity were read: which, which columns, and why.';
+    """)
+    for function, callers in DEFINED.items():
+        op.execute(f"call identity.give_to_definer('{function}', nullif('{callers or ''}', ''))")
+    op.execute("""
+    create procedure audit.watch(what regclass, shown text[] default '{}')
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        primary_key constant text[] := array(
+            select attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any (conkey)
+            where conrelid = what and contype = 'p' order by array_position(conkey, attnum)
+        );
+        of_tenant constant text := case when exists (
+            select from pg_attribute where attrelid = what and attname = 'tenant_id' and not attisdropped
+        ) then 'tenant_id' else 'id' end;
+        keys text[] := array_remove(primary_key, 'tenant_id');
+        kind text;
+    begin
+        if cardinality(primary_key) = 0 then
+            raise exception '% has no primary key: its rows could not be told apart in the log', what;
+        end if;
+        if cardinality(keys) = 0 then
+            keys := primary_key;
+        end if;
+        foreach kind in array array['insert', 'update', 'delete'] loop
+            execute format(
+                'create or replace trigger %I after %s on %s referencing %s'
+                ' for each statement execute function audit.note_changes(%L, %L, %L)',
+                kind || 's_are_logged', kind, what,
+                case kind when 'insert' then 'new table as changed_rows'
+                    when 'delete' then 'old table as changed_rows'
+                    else 'old table as old_rows new table as changed_rows' end,
+                of_tenant, keys, shown);
+        end loop;
+    end $$;
+
+    comment on procedure audit.watch(regclass, text[]) is
+        'Has each change of a table written to the audit log; shown are the columns whose values it may show.';
+    revoke all on procedure audit.watch(regclass, text[]) from public;
+    """)
+
+
+def downgrade() -> None:
+    for table in WATCHED:
+        for trigger in TRIGGERS:
+            op.execute(f"drop trigger {trigger} on {table}")
+    op.execute("drop procedure audit.watch(regclass, text[])")
+    for function in DEFINED:
+        op.execute(f"drop function {function}")
+    op.execute("""
+    drop function audit.address_of(text);
+    drop function audit.retire(timestamptz);
+    drop function audit.ensure_months(integer);
+    drop function audit.parts(text);
+    drop procedure audit.make_part(text, text);
+    """)
+    for table in (*BOOKS, *LOGS):
+        op.execute(f"drop table audit.{table}")
+    op.execute("drop function audit.refuse_change()")

@@ -1,0 +1,303 @@
+"""Sessions, and what comes of them: responses, garden items, stickers and alerts.
+
+A child goes through a session and answers what it is asked; it plants a garden, earns stickers, and what it answers
+may raise an alert. Who may do what:
+
+                the child itself      practitioners, group contacts   the system
+  session       everything            see                             everything
+  response      write and see         see                             everything
+  garden item   everything            see                             everything
+  sticker       see                   see                             awards
+  alert         nothing at all        see and work on                 raises
+
+Accounts look after the platform, not after children: they see none of this. The specification's policies forget some
+of the rest. They let anybody award a sticker, and ask for no role where alerts are read: both is put right. And they
+let a child write a response about another child, as long as the session is its own: here the key of a response to
+its session carries the child, so that no role whatever can write that; stickers and alerts have the same key.
+
+A child is of the organisation that its tenant is (see the migration of organisations), so a row's tenant says whether
+it belongs to a practitioner's organisation, without a look at the child. An operation that no policy allows to anybody
+is not granted either: then it is refused with an error and not with silence.
+
+All of it goes with the child. A session that a sticker or an alert came of stays (the specification says so).
+"""
+
+from alembic import op
+
+revision = "20261121101400"
+down_revision = "20261121101300"
+branch_labels = None
+depends_on = None
+
+OF_A_CHILD = ("wellbeing_sessions", "wellbeing_responses", "garden_items", "stickers_earned")
+
+
+def upgrade() -> None:
+    op.execute("""
+    create table wellbeing.wellbeing_sessions (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        child_id uuid not null,
+        session_type text not null,
+        status text not null default 'in_progress',
+        started_at timestamptz not null default now(),
+        completed_at timestamptz,
+        duration_seconds integer,
+        activities_completed text[] default '{}',
+        overall_mood integer,
+        notes text,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        constraint a_session_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- what comes of a session points here, and so cannot be about another child
+        constraint a_session_is_of_one_child unique (tenant_id, id, child_id),
+        -- stops a session of nobody; it goes with its child
+        constraint a_session_is_of_a_child foreign key (tenant_id, child_id)
+            references wellbeing.children (tenant_id, id) on delete cascade,
+        -- stops a type that no code knows
+        constraint a_session_has_a_known_type
+            check (session_type in ('daily_checkin', 'weekly_review', 'monthly_assessment')),
+        -- stops a status that no code knows
+        constraint a_session_has_a_known_status check (status in ('in_progress', 'completed', 'abandoned')),
+        -- stops a session that ends before it begins
+        constraint the_duration_of_a_session_is_not_negative check (duration_seconds >= 0),
+        -- stops a mood that is on no scale
+        constraint a_mood_is_from_1_to_5 check (overall_mood between 1 and 5)
+    );
+
+    comment on table wellbeing.wellbeing_sessions is 'A check-in of a child.';
+
+    create index sessions_of_a_child_are_found_by_date
+        on wellbeing.wellbeing_sessions (tenant_id, child_id, created_at desc);
+
+    create table wellbeing.wellbeing_responses (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        session_id uuid not null,
+        child_id uuid not null,
+        activity_type text not null,
+        question_key text not null,
+        question_text text,
+        response_type text not null,
+        response_value jsonb not null,
+        response_score integer,
+        flags text[] default '{}',
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        constraint a_response_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- stops a response outside a session, and one of another child than the session's; it goes with the session
+        constraint a_response_is_of_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
+            references wellbeing.wellbeing_sessions (tenant_id, id, child_id) on delete cascade,
+        -- stops a response of nobody; it goes with its child
+        constraint a_response_is_of_a_child foreign key (tenant_id, child_id)
+            references wellbeing.children (tenant_id, id) on delete cascade,
+        -- stops an activity that no code knows
+        constraint a_response_is_to_a_known_activity check (activity_type in
+            ('mood_wheel', 'emotion_wheel', 'garden_activity', 'reflection_question', 'worry_space')),
+        -- stops a value that no code can read
+        constraint a_response_has_a_known_type
+            check (response_type in ('scale', 'multiple_choice', 'text', 'emoji', 'drawing'))
+    );
+
+    comment on table wellbeing.wellbeing_responses is 'What a child answered in a session.';
+
+    create index responses_are_found_by_session
+        on wellbeing.wellbeing_responses (tenant_id, session_id, child_id);
+    create index responses_are_found_by_child on wellbeing.wellbeing_responses (tenant_id, child_id);
+
+    create table wellbeing.garden_items (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        child_id uuid not null,
+        item_type text not null,
+        item_name text not null,
+        item_category text,
+        position_x integer default 0,
+        position_y integer default 0,
+        size_scale numeric default 1.0,
+        rotation integer default 0,
+        color_scheme text,
+        is_unlocked boolean default true,
+        unlock_condition text,
+        earned_at timestamptz,
+        placed_at timestamptz default now(),
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        constraint a_garden_item_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- stops an item in nobody's garden; it goes with its child
+        constraint a_garden_item_is_of_a_child foreign key (tenant_id, child_id)
+            references wellbeing.children (tenant_id, id) on delete cascade,
+        -- stops an item that nothing can draw
+        constraint a_garden_item_has_a_known_type
+            check (item_type in ('flower', 'tree', 'decoration', 'character'))
+    );
+
+    comment on table wellbeing.garden_items is 'What a child has in its garden.';
+
+    create index garden_items_are_found_by_child on wellbeing.garden_items (tenant_id, child_id);
+
+    create table wellbeing.stickers_earned (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        child_id uuid not null,
+        sticker_type text not null,
+        sticker_name text not null,
+        sticker_description text,
+        earned_for text not null,
+        session_id uuid,
+        earned_at timestamptz not null default now(),
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        constraint a_sticker_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- stops a sticker of nobody; it goes with its child
+        constraint a_sticker_is_of_a_child foreign key (tenant_id, child_id)
+            references wellbeing.children (tenant_id, id) on delete cascade,
+        -- stops a sticker for another child's session, and deleting what a sticker was earned for
+        constraint a_sticker_may_be_for_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
+            references wellbeing.wellbeing_sessions (tenant_id, id, child_id)
+    );
+
+    comment on table wellbeing.stickers_earned is 'A sticker that a child earned.';
+
+    create index stickers_are_found_by_child on wellbeing.stickers_earned (tenant_id, child_id);
+    create index stickers_are_found_by_session on wellbeing.stickers_earned (tenant_id, session_id, child_id);
+
+    create table wellbeing.alerts (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        child_id uuid not null,
+        alert_type text not null,
+        severity text not null,
+        title text not null,
+        description text not null,
+        trigger_data jsonb,
+        session_id uuid,
+        response_id uuid,
+        status text not null default 'unread',
+        acknowledged_by uuid,
+        acknowledged_at timestamptz,
+        resolved_by uuid,
+        resolved_at timestamptz,
+        resolution_notes text,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        constraint an_alert_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- stops an alert about nobody; it goes with its child
+        constraint an_alert_is_about_a_child foreign key (tenant_id, child_id)
+            references wellbeing.children (tenant_id, id) on delete cascade,
+        -- these two stop an alert that points elsewhere, and deleting what raised it
+        constraint an_alert_may_come_of_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
+            references wellbeing.wellbeing_sessions (tenant_id, id, child_id),
+        constraint an_alert_may_come_of_a_response foreign key (tenant_id, response_id)
+            references wellbeing.wellbeing_responses (tenant_id, id),
+        -- these two stop somebody of another tenant, and deleting who answers for what was done
+        constraint an_alert_may_be_acknowledged_by_somebody foreign key (tenant_id, acknowledged_by)
+            references wellbeing.profiles (tenant_id, id),
+        constraint an_alert_may_be_resolved_by_somebody foreign key (tenant_id, resolved_by)
+            references wellbeing.profiles (tenant_id, id),
+        -- stops a type that no code knows
+        constraint an_alert_has_a_known_type check (alert_type in
+            ('safeguarding', 'wellbeing_decline', 'engagement_drop', 'positive_change')),
+        -- stops a severity that sorts nowhere
+        constraint an_alert_has_a_known_severity check (severity in ('low', 'medium', 'high', 'urgent')),
+        -- stops a status that no code knows
+        constraint an_alert_has_a_known_status
+            check (status in ('unread', 'acknowledged', 'resolved', 'escalated'))
+    );
+
+    comment on table wellbeing.alerts is 'That a child may need somebody; never shown to the child.';
+
+    create index alerts_of_a_child_are_found_by_status on wellbeing.alerts (tenant_id, child_id, status);
+    create index alerts_are_found_by_severity_and_date on wellbeing.alerts (tenant_id, severity, created_at desc);
+    create index alerts_are_found_by_session on wellbeing.alerts (tenant_id, session_id, child_id);
+    create index alerts_are_found_by_response on wellbeing.alerts (tenant_id, response_id);
+    create index alerts_are_found_by_who_acknowledged_them on wellbeing.alerts (tenant_id, acknowledged_by);
+    create index alerts_are_found_by_who_resolved_them on wellbeing.alerts (tenant_id, resolved_by);
+    """)
+    op.execute("""
+    call identity.guard('wellbeing.wellbeing_sessions', array['session_type', 'duration_seconds'], by_role => true);
+    call identity.guard('wellbeing.wellbeing_responses', array['activity_type', 'response_type'], by_role => true);
+    call identity.guard('wellbeing.garden_items',
+        array['item_type', 'position_x', 'position_y', 'size_scale', 'rotation', 'is_unlocked'], by_role => true);
+    call identity.guard('wellbeing.stickers_earned', array['sticker_type'], by_role => true);
+    call identity.guard('wellbeing.alerts', by_role => true);
+    -- What a child told stays told: a session that is deleted would take its answers along, and one that cannot be
+    -- deleted would tell the child that there is an alert about it.
+    revoke delete on wellbeing.wellbeing_sessions from scheduler_app;
+    revoke update, delete on wellbeing.wellbeing_responses from scheduler_app;
+    revoke insert, update, delete on wellbeing.stickers_earned from scheduler_app;
+    revoke insert, delete on wellbeing.alerts from scheduler_app;
+
+    create policy children_manage_their_own_sessions on wellbeing.wellbeing_sessions
+        to scheduler_app
+        using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
+    create policy children_write_their_own_responses on wellbeing.wellbeing_responses
+        for insert to scheduler_app
+        with check ((select identity.current_role_name()) = 'Child'
+            and child_id = (select identity.current_user_id()));
+    create policy children_see_their_own_responses on wellbeing.wellbeing_responses
+        for select to scheduler_app
+        using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
+    create policy children_manage_their_own_garden on wellbeing.garden_items
+        to scheduler_app
+        using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
+    create policy children_see_their_own_stickers on wellbeing.stickers_earned
+        for select to scheduler_app
+        using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
+    """)
+    for table in (*OF_A_CHILD, "alerts"):
+        op.execute(f"""
+        create policy practitioners_see_those_of_their_organisation on wellbeing.{table}
+            for select to scheduler_app
+            using ((select identity.current_role_name()) in ('Practitioner', 'GroupContact')
+                and tenant_id = (select identity.current_organisation_id()));
+        """)
+    op.execute("""
+    create policy practitioners_work_on_those_of_their_organisation on wellbeing.alerts
+        for update to scheduler_app
+        using ((select identity.current_role_name()) in ('Practitioner', 'GroupContact')
+            and tenant_id = (select identity.current_organisation_id()));
+
+    -- stops making another alert of one: who works on it says what was done, not what was found
+    create trigger nobody_makes_another_alert_of_one before update on wellbeing.alerts
+        for each row execute function wellbeing.leave_to_the_system(
+            'tenant_id', 'id', 'child_id', 'alert_type', 'severity', 'title', 'description', 'trigger_data',
+            'session_id', 'response_id', 'created_at');
+
+    create trigger a_session_stays_the_childs before update on wellbeing.wellbeing_sessions
+        for each row execute function wellbeing.leave_to_the_system('tenant_id', 'id', 'child_id', 'created_at');
+
+    create function wellbeing.sign_for_oneself() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        signer text;
+        who uuid;
+    begin
+        if pg_has_role(current_user, 'scheduler_system', 'usage') then
+            return new;
+        end if;
+        foreach signer in array tg_argv loop
+            who := to_jsonb(new) ->> signer;
+            if who is distinct from (to_jsonb(old) ->> signer)::uuid and who <> identity.current_user_id() then
+                raise exception '% of %.% is who does it', signer, tg_table_schema, tg_table_name using
+                    errcode = 'insufficient_privilege', schema = tg_table_schema, table = tg_table_name,
+                    column = signer;
+            end if;
+        end loop;
+        return new;
+    end $$;
+
+    comment on function wellbeing.sign_for_oneself() is
+        'Refuses that somebody is written into the columns that its trigger names by anybody else but the system.';
+
+    -- stops a practitioner from acknowledging or resolving an alert in the name of another
+    create trigger an_alert_is_signed_by_who_sees_to_it before update on wellbeing.alerts
+        for each row execute function wellbeing.sign_for_oneself('acknowledged_by', 'resolved_by');
+    """)
+
+
+def downgrade() -> None:
+    for table in ("alerts", *reversed(OF_A_CHILD)):
+        op.execute(f"drop table wellbeing.{table}")
+    op.execute("drop function wellbeing.sign_for_oneself()")

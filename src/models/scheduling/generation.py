@@ -1,0 +1,90 @@
+"""Generation: the nightly job's books.
+
+Owns: the rows of runs and of how far each schedule is generated.
+Holds: every reference carries the tenant, so that none can point into another.
+Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Index
+from sqlmodel import SQLModel
+
+from models.columns import (
+    CASCADE,
+    choice,
+    count,
+    day,
+    identity_key,
+    long_text,
+    of_tenant,
+    optional_day,
+    optional_instant,
+    optional_reference,
+    optional_text,
+    part_of_key,
+    set_null,
+    tenant_key,
+    written_at,
+)
+from models.scheduling.namespace import HERE, key
+
+
+class GenerationRun(SQLModel, table=True):
+    """One run of the nightly job for one tenant: what it was asked, what it did. Days are local, half-open."""
+
+    __tablename__ = "generation_runs"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_run_belongs_to_a_tenant"),
+        Index("runs_are_found_by_start", "tenant_id", "started_at"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    started_at: datetime | None = written_at()
+    finished_at: datetime | None = optional_instant()
+    from_day: date = day()
+    until_day: date = day()
+    status: str = choice("running")
+    trigger: str = choice("manual")
+    engine_version: str = long_text()
+    tzdata_version: str = long_text()
+    schedules: int = count()
+    schedules_failed: int = count()
+    slots_created: int = count()
+    slots_updated: int = count()
+    slots_retired: int = count()
+    slots_kept: int = count()
+    slots_conflicting: int = count()
+    slots_displaced: int = count()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class ScheduleState(SQLModel, table=True):
+    """How far one schedule's slots are generated, and from what (R3). Days are local, half-open."""
+
+    __tablename__ = "schedule_states"
+    __table_args__: ClassVar[Any] = (
+        key("a_state_is_of_a_doctor", "doctor_id", "doctors", CASCADE),
+        key("a_state_is_at_a_facility", "facility_id", "facilities", CASCADE),
+        key("a_state_outlives_its_run", "last_run_id", "generation_runs", set_null("last_run_id")),
+        Index("states_are_found_by_facility", "tenant_id", "facility_id"),
+        Index("states_are_found_by_run", "tenant_id", "last_run_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    doctor_id: int = part_of_key()
+    facility_id: int = part_of_key()
+    fingerprint: str | None = optional_text()
+    generated_from: date | None = optional_day()
+    generated_until: date | None = optional_day()
+    generated_at: datetime | None = optional_instant()
+    last_run_id: int | None = optional_reference()
+    last_error: str | None = optional_text()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()

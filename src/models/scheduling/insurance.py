@@ -1,0 +1,91 @@
+"""Insurance: providers, their plans, and the facilities that accept them.
+
+Owns: the rows of insurance providers, plans and acceptances.
+Holds: every reference carries the tenant, so that none can point into another.
+Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import SQLModel
+
+from models.columns import (
+    CASCADE,
+    identity_key,
+    json_object,
+    of_tenant,
+    optional_day,
+    optional_string,
+    optional_text,
+    reference,
+    string,
+    switch,
+    tenant_key,
+    written_at,
+)
+from models.scheduling.namespace import HERE, key
+
+
+class InsuranceProvider(SQLModel, table=True):
+    """Who insures patients."""
+
+    __tablename__ = "insurance_providers"
+    __table_args__: ClassVar[Any] = (of_tenant("an_insurance_provider_belongs_to_a_tenant"), HERE)
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    name: str = string()
+    website: str | None = optional_string()
+    contact: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = json_object()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class InsurancePlan(SQLModel, table=True):
+    """A plan of an insurance provider, and the days on which it is in force, both inclusive (W1)."""
+
+    __tablename__ = "insurance_plans"
+    __table_args__: ClassVar[Any] = (
+        key("an_insurance_plan_is_of_a_provider", "insurance_provider_id", "insurance_providers", CASCADE),
+        UniqueConstraint("tenant_id", "insurance_provider_id", "plan_code", name="a_provider_uses_a_plan_code_once"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    insurance_provider_id: int = reference()
+    plan_code: str = string(100)
+    name: str = string()
+    effective_from: date | None = optional_day()
+    effective_to: date | None = optional_day()
+    meta: dict[str, JsonValue] | None = json_object()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class FacilityInsurancePlan(SQLModel, table=True):
+    """That a facility accepts an insurance plan, and since when (W1)."""
+
+    __tablename__ = "facility_insurance_plans"
+    __table_args__: ClassVar[Any] = (
+        key("an_acceptance_is_by_a_facility", "facility_id", "facilities", CASCADE),
+        key("an_acceptance_is_of_an_insurance_plan", "insurance_plan_id", "insurance_plans", CASCADE),
+        UniqueConstraint("tenant_id", "facility_id", "insurance_plan_id", name="a_facility_accepts_a_plan_once"),
+        Index("acceptances_are_found_by_insurance_plan", "tenant_id", "insurance_plan_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    facility_id: int = reference()
+    insurance_plan_id: int = reference()
+    enabled: bool = switch()
+    notes: str | None = optional_text()
+    accepted_since: date | None = optional_day()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()

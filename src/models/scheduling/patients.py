@@ -1,0 +1,66 @@
+"""Patients: the people for whom appointments are made.
+
+Owns: the rows of patients.
+Holds: every reference carries the tenant, so that none can point into another.
+Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Index
+from sqlmodel import SQLModel
+
+from models.columns import (
+    identity_key,
+    json_object,
+    key_to,
+    of_tenant,
+    optional_day,
+    optional_instant,
+    optional_reference,
+    optional_string,
+    optional_uuid_reference,
+    set_null,
+    string,
+    tenant_key,
+    written_at,
+)
+from models.scheduling.namespace import HERE, key
+
+
+class Patient(SQLModel, table=True):
+    """A person for whom appointments are made; the e-mail address is in lower case, and several may share it."""
+
+    __tablename__ = "patients"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_patient_belongs_to_a_tenant"),
+        key_to("identity.users", "user_id", name="a_patient_may_sign_in", ondelete=set_null("user_id")),
+        key(
+            "a_patient_may_be_insured",
+            "default_insurance_plan_id",
+            "insurance_plans",
+            set_null("default_insurance_plan_id"),
+        ),
+        Index("patients_are_found_by_email", "tenant_id", "email"),
+        Index("patients_are_found_by_user", "tenant_id", "user_id"),
+        Index("patients_are_found_by_insurance_plan", "tenant_id", "default_insurance_plan_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    user_id: UUID | None = optional_uuid_reference()
+    first_name: str = string()
+    last_name: str = string()
+    email: str = string()
+    phone: str | None = optional_string()
+    dob: date | None = optional_day()
+    default_insurance_plan_id: int | None = optional_reference()
+    preferred_language: str | None = optional_string(10)
+    meta: dict[str, JsonValue] | None = json_object()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()

@@ -1,0 +1,113 @@
+"""Places and people: facilities, doctors, and who works where.
+
+Owns: the rows of facilities, doctors and pairs of them.
+Holds: every reference carries the tenant, so that none can point into another.
+Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import SQLModel
+
+from models.columns import (
+    RESTRICT,
+    identity_key,
+    json_object,
+    key_to,
+    long_text,
+    of_tenant,
+    optional_instant,
+    optional_string,
+    optional_text,
+    optional_uuid_reference,
+    reference,
+    set_null,
+    string,
+    switch,
+    tenant_key,
+    unique_among_live,
+    written_at,
+)
+from models.scheduling.namespace import HERE, key
+
+
+class Facility(SQLModel, table=True):
+    """A place with a wall clock of its own."""
+
+    __tablename__ = "facilities"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_facility_belongs_to_a_tenant"),
+        key_to(
+            "identity.addresses", "address_id", name="a_facility_may_have_an_address", ondelete=set_null("address_id")
+        ),
+        Index("facilities_are_found_by_address", "tenant_id", "address_id"),
+        unique_among_live("live_facilities_have_their_own_slug", "slug"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    name: str = string()
+    slug: str = string()
+    address: str | None = optional_text()
+    phone: str | None = optional_string(50)
+    meta: dict[str, JsonValue] | None = json_object()
+    locale: str | None = optional_string(10)
+    timezone: str = long_text()
+    country: str | None = optional_string(2)
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+    address_id: UUID | None = optional_uuid_reference()
+
+
+class Doctor(SQLModel, table=True):
+    """A person who has slots: a doctor, nurse, pharmacist, counsellor."""
+
+    __tablename__ = "doctors"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_doctor_belongs_to_a_tenant"),
+        key_to("identity.users", "user_id", name="a_doctor_may_sign_in", ondelete=set_null("user_id")),
+        UniqueConstraint("tenant_id", "user_id", name="a_user_is_one_doctor"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    first_name: str = string()
+    last_name: str = string()
+    display_name: str = string()
+    npi: str | None = optional_string(50)
+    specialty: str | None = optional_string()
+    profile: str | None = optional_text()
+    contact: dict[str, JsonValue] | None = json_object()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+    user_id: UUID | None = optional_uuid_reference()
+
+
+class FacilityDoctor(SQLModel, table=True):
+    """That a doctor works at a facility."""
+
+    __tablename__ = "facility_doctors"
+    __table_args__: ClassVar[Any] = (
+        key("the_facility_of_a_pair_stays", "facility_id", "facilities", RESTRICT),
+        key("the_doctor_of_a_pair_stays", "doctor_id", "doctors", RESTRICT),
+        UniqueConstraint("tenant_id", "facility_id", "doctor_id", name="a_doctor_joins_a_facility_once"),
+        Index("facilities_are_found_by_doctor", "tenant_id", "doctor_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: int | None = identity_key()
+    facility_id: int = reference()
+    doctor_id: int = reference()
+    role: str | None = optional_string(100)
+    active: bool = switch()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()

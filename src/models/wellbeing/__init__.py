@@ -1,0 +1,27 @@
+"""The tables of the schema `wellbeing`: organisations and their people, and what children do."""
+
+from models.wellbeing.activity import Alert, GardenItem, StickerEarned, WellbeingResponse, WellbeingSession
+from models.wellbeing.people import (
+    Child,
+    ChildDisplayCounter,
+    Invitation,
+    KeyValue,
+    Organisation,
+    Profile,
+    ProfileRole,
+)
+
+__all__ = [
+    "Alert",
+    "Child",
+    "ChildDisplayCounter",
+    "GardenItem",
+    "Invitation",
+    "KeyValue",
+    "Organisation",
+    "Profile",
+    "ProfileRole",
+    "StickerEarned",
+    "WellbeingResponse",
+    "WellbeingSession",
+]

@@ -1,0 +1,195 @@
+"""What children do: sessions, responses, gardens and stickers, and the alerts that may come of it.
+
+Owns: these rows, as columns, keys and indexes.
+Holds: what comes of a session is about the session's child, by key.
+Must not know: what is valid in a row (the CHECKs of the migrations), who may see it (their policies).
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Boolean, ForeignKeyConstraint, Index, Numeric, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from models.columns import (
+    CASCADE,
+    INSTANT,
+    choice,
+    json_object,
+    key_to,
+    long_text,
+    optional_instant,
+    optional_number,
+    optional_number_from,
+    optional_text,
+    optional_texts,
+    optional_uuid_reference,
+    tenant_key,
+    uuid_key,
+    uuid_reference,
+    written_at,
+)
+
+_HERE: dict[str, str] = {"schema": "wellbeing"}
+_CHILDREN = "wellbeing.children"
+
+
+def _session_of_the_child(name: str, *, ondelete: str | None = None) -> ForeignKeyConstraint:
+    there = [f"wellbeing.wellbeing_sessions.{column}" for column in ("tenant_id", "id", "child_id")]
+    return ForeignKeyConstraint(["tenant_id", "session_id", "child_id"], there, name=name, ondelete=ondelete)
+
+
+class WellbeingSession(SQLModel, table=True):
+    """A check-in of a child."""
+
+    __tablename__ = "wellbeing_sessions"
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("tenant_id", "id", "child_id", name="a_session_is_of_one_child"),
+        key_to(_CHILDREN, "child_id", name="a_session_is_of_a_child", ondelete=CASCADE),
+        Index("sessions_of_a_child_are_found_by_date", "tenant_id", "child_id", text("created_at desc")),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    child_id: UUID = uuid_reference()
+    session_type: str = long_text()
+    status: str = choice("in_progress")
+    started_at: datetime | None = written_at()
+    completed_at: datetime | None = optional_instant()
+    duration_seconds: int | None = optional_number()
+    activities_completed: list[str] | None = optional_texts()
+    overall_mood: int | None = optional_number()
+    notes: str | None = optional_text()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class WellbeingResponse(SQLModel, table=True):
+    """What a child answered in a session."""
+
+    __tablename__ = "wellbeing_responses"
+    __table_args__: ClassVar[Any] = (
+        _session_of_the_child("a_response_is_of_a_session_of_its_child", ondelete=CASCADE),
+        key_to(_CHILDREN, "child_id", name="a_response_is_of_a_child", ondelete=CASCADE),
+        Index("responses_are_found_by_session", "tenant_id", "session_id", "child_id"),
+        Index("responses_are_found_by_child", "tenant_id", "child_id"),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    session_id: UUID = uuid_reference()
+    child_id: UUID = uuid_reference()
+    activity_type: str = long_text()
+    question_key: str = long_text()
+    question_text: str | None = optional_text()
+    response_type: str = long_text()
+    response_value: JsonValue = Field(nullable=False, sa_type=JSONB)
+    response_score: int | None = optional_number()
+    flags: list[str] | None = optional_texts()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class GardenItem(SQLModel, table=True):
+    """What a child has in its garden."""
+
+    __tablename__ = "garden_items"
+    __table_args__: ClassVar[Any] = (
+        key_to(_CHILDREN, "child_id", name="a_garden_item_is_of_a_child", ondelete=CASCADE),
+        Index("garden_items_are_found_by_child", "tenant_id", "child_id"),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    child_id: UUID = uuid_reference()
+    item_type: str = long_text()
+    item_name: str = long_text()
+    item_category: str | None = optional_text()
+    position_x: int | None = optional_number_from(0)
+    position_y: int | None = optional_number_from(0)
+    size_scale: Decimal | None = Field(
+        default=None, nullable=True, sa_type=Numeric, sa_column_kwargs={"server_default": text("1.0")}
+    )
+    rotation: int | None = optional_number_from(0)
+    color_scheme: str | None = optional_text()
+    is_unlocked: bool | None = Field(
+        default=None, nullable=True, sa_type=Boolean, sa_column_kwargs={"server_default": text("true")}
+    )
+    unlock_condition: str | None = optional_text()
+    earned_at: datetime | None = optional_instant()
+    placed_at: datetime | None = Field(
+        default=None, nullable=True, sa_type=INSTANT, sa_column_kwargs={"server_default": text("now()")}
+    )
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class StickerEarned(SQLModel, table=True):
+    """A sticker that a child earned."""
+
+    __tablename__ = "stickers_earned"
+    __table_args__: ClassVar[Any] = (
+        key_to(_CHILDREN, "child_id", name="a_sticker_is_of_a_child", ondelete=CASCADE),
+        _session_of_the_child("a_sticker_may_be_for_a_session_of_its_child"),
+        Index("stickers_are_found_by_child", "tenant_id", "child_id"),
+        Index("stickers_are_found_by_session", "tenant_id", "session_id", "child_id"),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    child_id: UUID = uuid_reference()
+    sticker_type: str = long_text()
+    sticker_name: str = long_text()
+    sticker_description: str | None = optional_text()
+    earned_for: str = long_text()
+    session_id: UUID | None = optional_uuid_reference()
+    earned_at: datetime | None = written_at()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+
+
+class Alert(SQLModel, table=True):
+    """That a child may need somebody; never shown to the child."""
+
+    __tablename__ = "alerts"
+    __table_args__: ClassVar[Any] = (
+        key_to(_CHILDREN, "child_id", name="an_alert_is_about_a_child", ondelete=CASCADE),
+        _session_of_the_child("an_alert_may_come_of_a_session_of_its_child"),
+        key_to("wellbeing.wellbeing_responses", "response_id", name="an_alert_may_come_of_a_response"),
+        key_to("wellbeing.profiles", "acknowledged_by", name="an_alert_may_be_acknowledged_by_somebody"),
+        key_to("wellbeing.profiles", "resolved_by", name="an_alert_may_be_resolved_by_somebody"),
+        Index("alerts_of_a_child_are_found_by_status", "tenant_id", "child_id", "status"),
+        Index("alerts_are_found_by_severity_and_date", "tenant_id", "severity", text("created_at desc")),
+        Index("alerts_are_found_by_session", "tenant_id", "session_id", "child_id"),
+        Index("alerts_are_found_by_response", "tenant_id", "response_id"),
+        Index("alerts_are_found_by_who_acknowledged_them", "tenant_id", "acknowledged_by"),
+        Index("alerts_are_found_by_who_resolved_them", "tenant_id", "resolved_by"),
+        _HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    child_id: UUID = uuid_reference()
+    alert_type: str = long_text()
+    severity: str = long_text()
+    title: str = long_text()
+    description: str = long_text()
+    trigger_data: dict[str, JsonValue] | None = json_object()
+    session_id: UUID | None = optional_uuid_reference()
+    response_id: UUID | None = optional_uuid_reference()
+    status: str = choice("unread")
+    acknowledged_by: UUID | None = optional_uuid_reference()
+    acknowledged_at: datetime | None = optional_instant()
+    resolved_by: UUID | None = optional_uuid_reference()
+    resolved_at: datetime | None = optional_instant()
+    resolution_notes: str | None = optional_text()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()

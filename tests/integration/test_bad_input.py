@@ -1,0 +1,82 @@
+"""What no table takes: each is one line that says what was wrong, and nothing is written.
+
+Missing and wrong keys are in `security/test_phi.py`, invitations in `test_invitations.py`, migrations at the same time
+and clashing names in `migrations/`.
+"""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlmodel import Session, SQLModel, select
+
+from models import Family, InsurancePlan, InsuranceProvider, Medication, User, UserRole
+from models.sealed import Sealed
+from scheduler.store.database import Database, Role, StatementError
+
+pytestmark = pytest.mark.database
+
+
+def user(tenant_id: UUID, **changes: Any) -> User:
+    right: dict[str, Any] = {"email": "ann@example.org", "name": "Ann", "role": UserRole.STAFF}
+    return User(tenant_id=tenant_id, **right | changes)
+
+
+def medication(tenant_id: UUID, name: Any) -> Medication:
+    return Medication(tenant_id=tenant_id, client_id=uuid4(), name=name)
+
+
+def plan(tenant_id: UUID) -> list[SQLModel]:
+    return [
+        InsuranceProvider(tenant_id=tenant_id, id=1, name="An insurer"),
+        InsurancePlan(
+            tenant_id=tenant_id,
+            insurance_provider_id=1,
+            plan_code="A",
+            name="A plan",
+            effective_from=date(2027, 2, 1),
+            effective_to=date(2027, 1, 31),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (lambda ours: [user(ours, role="wizard")], "a value is not one of those that its column knows"),
+        (lambda ours: [user(ours, email="nobody")], "an_email_is_an_address_in_lower_case"),
+        (lambda ours: [user(ours, status="asleep")], "a_user_is_active_inactive_pending_or_suspended"),
+        (plan, "an_insurance_plan_begins_before_it_ends"),
+        (lambda _: [user(uuid4())], "row security refused a row: it is another tenant's"),
+        (lambda ours: [Family(tenant_id=ours, family_name="A", created_by=uuid4())], "a_family_may_be_made_by_a_user"),
+        (
+            lambda ours: [medication(ours, "aspirin")],
+            "an encrypted column takes sealed values only, not str",
+        ),
+        (
+            lambda ours: [medication(ours, Sealed(b"aspirin"))],
+            "an encrypted column takes sealed values only, not Sealed",
+        ),
+    ],
+    ids=["role", "e-mail", "status", "reversed dates", "wrong tenant", "nobody", "clear text", "no sealed shape"],
+)
+def test_it_is_refused_in_one_line_and_nothing_is_written(
+    database: Database, tenant_id: UUID, rows: Callable[[UUID], list[SQLModel]], told: str
+) -> None:
+    def write(session: Session) -> None:
+        session.add(user(tenant_id, email="first@example.org"))
+        for row in rows(tenant_id):
+            session.add(row)
+            session.flush()
+
+    with (
+        pytest.raises(StatementError) as refused,
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        write(session)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        assert session.exec(select(User)).all() == []

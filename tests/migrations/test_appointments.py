@@ -1,0 +1,368 @@
+"""Appointments: no doctor is booked twice (B1), no request is booked twice (B3), and what outlives what.
+
+Minutes count from 09:00. Slot 1 lasts from 0 to 20, slot 2 from 10 to 30. What the tables refuse row by row is in
+`rows/scheduling.py`.
+"""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from threading import Barrier
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from rows import Row, insert, key
+from rows.all_domains import MONTHS, all_rows
+from scheduler.core.lifecycle import AppointmentStatus, SlotStatus, StepStatus
+from scheduler.core.reconciliation import Plan, StoredSlot
+from scheduler.core.slots import Slot
+from scheduler.store.database import Database, Role
+from scheduler.store.slots import apply_plan
+
+pytestmark = pytest.mark.database
+
+OURS, THEIRS = uuid4(), uuid4()
+NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
+OCCUPYING = {"scheduled", "checked_in", "in_progress", "completed"}
+EMPTY = {"scheduling.appointments", "scheduling.appointment_steps", "scheduling.waitlist_entries"}
+HOLDING_ON = {"placement.contributors", "placement.form_field_contributions", "wellbeing.invitations"}
+"""Tables that do not let a user go."""
+
+
+def at(minute: float) -> datetime:
+    return NINE + timedelta(minutes=minute)
+
+
+def appointment(number: int, begin: float, end: float, *, tenant: UUID = OURS, slot: int | None = None) -> Row:
+    """Return an appointment without buffers, on a slot or on none."""
+    times: Row = {"start_at": at(begin), "end_at": at(end), "occupied_from": at(begin), "occupied_until": at(end)}
+    starts = {None: None, 1: at(0), 2: at(10)}
+    on: Row = {"availability_slot_id": slot, "slot_start_at": starts[slot], "booked_by": None, "idempotency_key": None}
+    return all_rows(tenant)["scheduling.appointments"] | times | on | {"id": number}
+
+
+def clinic(connection: psycopg.Connection, tenant: UUID) -> None:
+    """Write a tenant with all that an appointment needs, and none."""
+    for table, row in all_rows(tenant).items():
+        if table not in EMPTY | HOLDING_ON:
+            insert(connection, table, row)
+    slot = all_rows(tenant)["scheduling.availability_slots"]
+    insert(connection, "scheduling.availability_slots", slot | {"id": 2, "start_at": at(10), "end_at": at(30)})
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction of a user of our clinic that is rolled back; two clinics have no appointment yet."""
+    with psycopg.connect(database_url) as opened:
+        opened.execute(MONTHS)
+        clinic(opened, OURS)
+        clinic(opened, THEIRS)
+        opened.execute("set local role scheduler_app")
+        work_for(opened, OURS)
+        yield opened
+        opened.rollback()
+
+
+def work_for(connection: psycopg.Connection, tenant: UUID) -> None:
+    connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
+
+
+def book(connection: psycopg.Connection, *rows: Row) -> None:
+    for row in rows:
+        insert(connection, "scheduling.appointments", row)
+
+
+def refuses(connection: psycopg.Connection, row: Row) -> str | None:
+    """Return the name of the constraint that refuses an appointment; None if none does. Nothing stays if one does."""
+    try:
+        with connection.transaction():
+            book(connection, row)
+    except psycopg.errors.IntegrityError as refused:
+        return refused.diag.constraint_name
+    return None
+
+
+def book_or_do_nothing(connection: psycopg.Connection, tenant: UUID, number: int, begin: float) -> int:
+    """Book twenty minutes like appointment 1, unless something stands in the way; return how many were booked."""
+    return connection.execute(
+        """
+        insert into scheduling.appointments
+        select (jsonb_populate_record(like_it, jsonb_build_object(
+            'id', %(number)s::bigint, 'start_at', %(begin)s::timestamptz, 'end_at', %(end)s::timestamptz,
+            'occupied_from', %(begin)s::timestamptz, 'occupied_until', %(end)s::timestamptz
+        ))).*
+        from scheduling.appointments like_it where tenant_id = %(tenant)s and id = 1
+        on conflict do nothing
+        """,
+        {"tenant": tenant, "number": number, "begin": at(begin), "end": at(begin + 20)},
+    ).rowcount
+
+
+def slots_of(connection: psycopg.Connection) -> list[tuple[object, ...]]:
+    asked = "select tenant_id, id, availability_slot_id, slot_start_at from scheduling.appointments order by 2"
+    return connection.execute(asked.encode()).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("table", "statuses"),
+    [("appointments", AppointmentStatus), ("appointment_steps", StepStatus), ("availability_slots", SlotStatus)],
+)
+def test_l1_the_statuses_of_a_table_are_those_of_its_life_cycle(
+    connection: psycopg.Connection, table: str, statuses: type[StrEnum]
+) -> None:
+    found = connection.execute(
+        "select pg_get_constraintdef(oid) from pg_constraint where conrelid = %s::regclass and contype = 'c'"
+        " and pg_get_constraintdef(oid) ~ '^CHECK ..status = ANY'",
+        (f"scheduling.{table}",),
+    ).fetchall()
+    assert [set(re.findall(r"'(\w+)'", check)) for (check,) in found] == [set(statuses)]
+
+
+@pytest.mark.parametrize(("first", "second"), [(None, None), (None, 1), (1, None), (1, 2)])
+def test_b1_two_appointments_that_overlap_are_refused_unless_they_share_a_slot(
+    connection: psycopg.Connection, first: int | None, second: int | None
+) -> None:
+    book(connection, appointment(1, 0, 20, slot=first))
+    assert refuses(connection, appointment(2, 10, 30, slot=second)) == "a_doctor_has_one_appointment_at_a_time"
+
+
+def test_b1_two_appointments_may_share_a_slot(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    assert refuses(connection, appointment(2, 0, 20, slot=1)) is None
+
+
+def test_b1_who_shares_a_slot_with_one_still_leaves_the_others_alone(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 20, 30))
+    assert refuses(connection, appointment(3, 0, 25, slot=1)) == "a_doctor_has_one_appointment_at_a_time"
+
+
+def test_b1_appointments_that_touch_share_no_time(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20))
+    assert refuses(connection, appointment(2, 20, 40)) is None
+
+
+@pytest.mark.parametrize("buffer", [{"occupied_until": at(25)}, {"occupied_from": at(-5), "occupied_until": at(21)}])
+def test_b1_the_buffers_around_an_appointment_count(connection: psycopg.Connection, buffer: Row) -> None:
+    book(connection, appointment(1, 0, 20) | buffer)
+    assert refuses(connection, appointment(2, 20, 40)) == "a_doctor_has_one_appointment_at_a_time"
+
+
+@pytest.mark.parametrize("status", AppointmentStatus)
+def test_b1_time_is_taken_until_an_appointment_is_cancelled_or_missed(
+    connection: psycopg.Connection, status: str
+) -> None:
+    book(connection, appointment(1, 0, 20) | {"status": status})
+    assert (refuses(connection, appointment(2, 0, 20)) is not None) == (status in OCCUPYING)
+
+
+def test_b1_a_no_show_whose_time_went_to_another_cannot_be_scheduled_again(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20) | {"status": "no_show"}, appointment(2, 0, 20))
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        connection.execute("update scheduling.appointments set status = 'scheduled' where id = 1")
+
+
+def test_b1_an_appointment_cannot_be_moved_onto_another(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20), appointment(2, 20, 40))
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        connection.execute("update scheduling.appointments set occupied_from = %s where id = 2", (at(19),))
+
+
+def test_b1_another_doctor_is_free(connection: psycopg.Connection) -> None:
+    doctor = all_rows(OURS)["scheduling.doctors"] | {"id": 2, "user_id": None}
+    insert(connection, "scheduling.doctors", doctor)
+    book(connection, appointment(1, 0, 20))
+    assert refuses(connection, appointment(2, 0, 20) | {"doctor_id": 2}) is None
+
+
+def test_b1_the_doctor_of_another_tenant_is_free(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20))
+    work_for(connection, THEIRS)
+    assert refuses(connection, appointment(1, 0, 20, tenant=THEIRS)) is None
+
+
+@pytest.mark.parametrize("end", [0, -10])
+def test_b1_what_is_empty_or_reversed_is_refused_before_it_can_overlap_nothing(
+    connection: psycopg.Connection, end: int
+) -> None:
+    book(connection, appointment(1, -30, 20))
+    assert refuses(connection, appointment(2, 0, end)) == "an_appointment_lies_in_the_time_that_it_occupies"
+
+
+@pytest.mark.parametrize("column", ["doctor_id", "occupied_from", "occupied_until"])
+def test_b1_nothing_that_it_goes_by_may_be_missing(connection: psycopg.Connection, column: str) -> None:
+    with pytest.raises(psycopg.errors.NotNullViolation, match=column):
+        book(connection, appointment(1, 0, 20) | {column: None})
+
+
+def test_b1_who_inserts_on_conflict_do_nothing_learns_it_from_the_count(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20))
+    assert [book_or_do_nothing(connection, OURS, 2, begin) for begin in (10, 20)] == [0, 1]
+
+
+def test_b1_of_eight_who_book_overlapping_time_at_once_one_has_it(database_url: str) -> None:
+    """On conflict do nothing: bare inserts would deadlock, all but one of them."""
+    tenant, together = uuid4(), Barrier(8)
+    with psycopg.connect(database_url) as opened:
+        opened.execute(MONTHS)
+        clinic(opened, tenant)
+        book(opened, appointment(1, 600, 620, tenant=tenant))
+
+    def try_once(number: int) -> int:
+        with psycopg.connect(database_url) as own:
+            together.wait(30)
+            return book_or_do_nothing(own, tenant, number, number)
+
+    with ThreadPoolExecutor(8) as threads:
+        booked = list(threads.map(try_once, range(2, 10)))
+    assert sorted(booked) == [0] * 7 + [1]
+
+
+def test_a_deleted_slot_leaves_its_appointment_in_its_tenant(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 20, 40, slot=2))
+    connection.execute("delete from scheduling.availability_slots where id = 1")
+    assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, 2, at(10))]
+
+
+def test_b1_a_deleted_slot_leaves_all_that_shared_it(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
+    connection.execute("delete from scheduling.availability_slots where id = 1")
+    assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, None, None)]
+
+
+@pytest.mark.parametrize("slot", [None, 2])
+def test_b1_time_is_taken_also_when_the_slot_is_deleted(connection: psycopg.Connection, slot: int | None) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    connection.execute("delete from scheduling.availability_slots where id = 1")
+    assert refuses(connection, appointment(2, 10, 30, slot=slot)) == "a_doctor_has_one_appointment_at_a_time"
+
+
+DETACH = "alter table scheduling.availability_slots detach partition scheduling.availability_slots_2027_03"
+
+
+def test_a_month_of_slots_that_appointments_name_cannot_be_detached(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    connection.execute("reset role")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        connection.execute(DETACH)
+
+
+def test_b1_a_month_of_slots_can_be_detached_once_appointments_forget_them(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
+    connection.execute("reset role")
+    connection.execute("update scheduling.appointments set availability_slot_id = null, slot_start_at = null")
+    connection.execute(DETACH)
+    connection.execute("set local role scheduler_app")
+    assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, None, None)]
+
+
+def test_b1_who_shared_a_slot_that_is_gone_may_go_on(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
+    connection.execute("delete from scheduling.availability_slots where id = 1")
+    shorter = "update scheduling.appointments set status = 'completed', end_at = %s, occupied_until = %s where id = 1"
+    assert connection.execute(shorter.encode(), (at(15), at(15))).rowcount == 1
+
+
+@pytest.mark.parametrize("move", ["occupied_until = occupied_until + '1 minute'", "occupied_from = '2027-03-01Z'"])
+def test_b1_a_slot_that_is_gone_is_shared_only_in_the_time_that_it_was(
+    connection: psycopg.Connection, move: str
+) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
+    connection.execute("delete from scheduling.availability_slots where id = 1")
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        connection.execute(f"update scheduling.appointments set {move} where id = 1".encode())
+
+
+def test_b1_an_appointment_that_is_moved_to_a_slot_shares_that_one(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 20, 40, slot=2))
+    move = "availability_slot_id = 1, slot_start_at = %s, start_at = %s, occupied_from = %s where id = 2"
+    moved = connection.execute(f"update scheduling.appointments set {move}".encode(), (at(0), at(0), at(0)))
+    assert moved.rowcount == 1
+
+
+def test_b1_nobody_can_write_that_an_appointment_shares_a_slot(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    with_claim = appointment(2, 0, 20) | {"booked_slot_id": 1}
+    assert refuses(connection, with_claim) == "a_doctor_has_one_appointment_at_a_time"
+
+
+def test_a_deleted_offering_takes_its_slots_and_appointments_along(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
+    connection.execute("delete from scheduling.service_offerings")
+    assert slots_of(connection) == []
+
+
+def test_a_deleted_patient_takes_appointments_and_their_steps_along(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 20, 40) | {"rescheduled_from": 1})
+    insert(connection, "scheduling.appointment_steps", all_rows(OURS)["scheduling.appointment_steps"])
+    connection.execute("delete from scheduling.patients")
+    left = connection.execute("select from scheduling.appointments union all select from scheduling.appointment_steps")
+    assert left.fetchall() == []
+
+
+def test_a_deleted_user_leaves_what_was_booked_and_changed(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20) | {"booked_by": key(OURS, "identity.users"), "idempotency_key": "k"})
+    connection.execute("set local role scheduler_system")  # nobody else deletes a user for good
+    connection.execute("delete from identity.users")
+    asked = "select tenant_id, booked_by, idempotency_key, updated_by from scheduling.appointments"
+    assert connection.execute(asked.encode()).fetchall() == [(OURS, None, None, None)]
+
+
+@pytest.mark.parametrize("actor", [None, key(OURS, "identity.users")])
+def test_b3_a_request_of_an_actor_is_booked_once(connection: psycopg.Connection, actor: UUID | None) -> None:
+    request: Row = {"booked_by": actor, "idempotency_key": "k"}
+    book(connection, appointment(1, 0, 20) | request)
+    assert refuses(connection, appointment(2, 20, 40) | request) == "a_request_of_an_actor_is_booked_once"
+
+
+def test_b3_two_actors_may_choose_one_key_and_many_may_choose_none(connection: psycopg.Connection) -> None:
+    user = key(OURS, "identity.users")
+    book(connection, appointment(1, 0, 20) | {"booked_by": user, "idempotency_key": "k"})
+    book(connection, appointment(2, 20, 40) | {"idempotency_key": "k"})
+    book(connection, *[appointment(number, number * 20, number * 20 + 20) | {"booked_by": user} for number in (3, 4)])
+    assert len(slots_of(connection)) == 4
+
+
+def test_b3_a_deleted_user_leaves_no_key_to_be_taken_for_anothers(connection: psycopg.Connection) -> None:
+    user = key(OURS, "identity.users")
+    book(connection, appointment(1, 0, 20) | {"booked_by": user, "idempotency_key": "k"})
+    book(connection, appointment(2, 20, 40) | {"idempotency_key": "k"})
+    connection.execute("set local role scheduler_system")  # nobody else deletes a user for good
+    connection.execute("delete from identity.users")
+    asked = "select id, idempotency_key from scheduling.appointments order by id"
+    assert connection.execute(asked.encode()).fetchall() == [(1, None), (2, "k")]
+
+
+def test_b4_an_appointment_is_rescheduled_once(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20), appointment(2, 20, 40) | {"rescheduled_from": 1})
+    assert refuses(connection, appointment(3, 40, 60) | {"rescheduled_from": 1}) == "an_appointment_is_rescheduled_once"
+
+
+def retire_slot(database: Database, database_url: str, change: Row) -> tuple[int, list[tuple[object, ...]]]:
+    """Have the job retire slot 1, on which an appointment sits; return how many went, and where that sits now."""
+    tenant = uuid4()
+    row = appointment(1, 0, 20, tenant=tenant, slot=1) | change
+    plan = Plan(retire=(StoredSlot(1, Slot(at(0), at(20), 1, 1, 1), SlotStatus.OPEN),))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(MONTHS)
+        clinic(connection, tenant)
+        book(connection, row)
+        booked = "update scheduling.availability_slots set booked_count = %s where tenant_id = %s and id = 1"
+        connection.execute(booked, (int(not change), tenant))
+        with database.unit_of_work(role=Role.JOB, tenant_id=tenant) as session:
+            retired = apply_plan(session, plan, now=at(-60)).retired
+        left = "select tenant_id = %s, availability_slot_id from scheduling.appointments where tenant_id = %s"
+        return retired, connection.execute(left, (tenant, tenant)).fetchall()
+
+
+def test_the_job_retires_a_slot_that_an_appointment_names_although_it_may_touch_no_appointment(
+    database: Database, database_url: str
+) -> None:
+    assert retire_slot(database, database_url, {"status": "cancelled"}) == (1, [(True, None)])
+
+
+def test_r2_the_job_leaves_a_slot_on_which_an_appointment_sits(database: Database, database_url: str) -> None:
+    assert retire_slot(database, database_url, {}) == (0, [(True, 1)])

@@ -1,0 +1,140 @@
+"""The clinic's tables beside appointments: one workflow to choose, one use of a resource at a time, one place in line.
+
+What the tables refuse row by row is in `rows/scheduling.py`.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from rows import Row, insert
+from rows.all_domains import all_rows, insert_all
+from scheduler.core.lifecycle import StepStatus
+
+pytestmark = pytest.mark.database
+
+TENANT = uuid4()
+BLOCKING = {"scheduled", "in_progress"}
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction of a user of a clinic, which is rolled back; every table has its row."""
+    with psycopg.connect(database_url) as opened:
+        insert_all(opened, TENANT)
+        opened.execute("set local role scheduler_app")
+        yield opened
+        opened.rollback()
+
+
+def add(connection: psycopg.Connection, table: str, **change: object) -> str | None:
+    """Add a row like the one that is there, but for a change; return the name of the constraint that refuses it."""
+    row: Row = all_rows(TENANT)[table] | {"id": 2} | change
+    try:
+        with connection.transaction():
+            insert(connection, table, row)
+    except psycopg.errors.IntegrityError as refused:
+        return refused.diag.constraint_name
+    return None
+
+
+def test_patients_may_share_an_email(connection: psycopg.Connection) -> None:
+    assert add(connection, "scheduling.patients") is None
+
+
+def test_a_deleted_insurance_plan_leaves_the_patient(connection: psycopg.Connection) -> None:
+    connection.execute("delete from scheduling.insurance_providers")
+    found = connection.execute("select tenant_id, default_insurance_plan_id from scheduling.patients").fetchall()
+    assert found == [(TENANT, None)]
+
+
+@pytest.mark.parametrize("plan", [None, 1])
+def test_w1_an_offering_has_one_active_workflow_for_a_plan_or_for_none(
+    connection: psycopg.Connection, plan: int | None
+) -> None:
+    connection.execute("update scheduling.service_workflows set insurance_plan_id = %s", (plan,))
+    refused = add(connection, "scheduling.service_workflows", insurance_plan_id=plan)
+    assert refused == "an_offering_has_one_active_workflow_for_a_plan"
+
+
+@pytest.mark.parametrize("other", [{"active": False}, {"insurance_plan_id": None}])
+def test_w1_workflows_among_which_one_can_be_chosen_may_be_there(connection: psycopg.Connection, other: Row) -> None:
+    assert add(connection, "scheduling.service_workflows", **other) is None
+
+
+def test_a_workflow_has_one_step_at_a_position(connection: psycopg.Connection) -> None:
+    assert add(connection, "scheduling.workflow_steps") == "a_workflow_has_one_step_at_a_position"
+
+
+def test_an_appointment_has_one_step_at_a_position(connection: psycopg.Connection) -> None:
+    refused = add(connection, "scheduling.appointment_steps", resource_id=None)
+    assert refused == "an_appointment_has_one_step_at_a_position"
+
+
+def test_w7_a_resource_is_used_once_at_a_time(connection: psycopg.Connection) -> None:
+    begin, end = "2027-03-01 09:19Z", "2027-03-01 09:30Z"
+    refused = add(
+        connection, "scheduling.appointment_steps", position=2, scheduled_start_at=begin, scheduled_end_at=end
+    )
+    assert refused == "a_resource_is_used_once_at_a_time"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scheduled_start_at": "2027-03-01 09:20Z", "scheduled_end_at": "2027-03-01 09:30Z"},
+        {"resource_id": None},
+        {"resource_id": 2},
+    ],
+    ids=["afterwards", "none", "another"],
+)
+def test_w7_a_resource_that_is_free_may_be_used(connection: psycopg.Connection, change: Row) -> None:
+    assert add(connection, "scheduling.resources", name="Room 2") is None
+    assert add(connection, "scheduling.appointment_steps", **{"position": 2} | change) is None
+
+
+@pytest.mark.parametrize("status", StepStatus)
+def test_w7_a_step_holds_its_resource_until_it_is_over(connection: psycopg.Connection, status: str) -> None:
+    connection.execute("update scheduling.appointment_steps set status = %s", (status,))
+    refused = add(connection, "scheduling.appointment_steps", position=2)
+    assert (refused is not None) == (status in BLOCKING)
+
+
+def test_w7_one_room_number_in_two_tenants_is_two_rooms(database_url: str) -> None:
+    with psycopg.connect(database_url) as opened:
+        for tenant in (TENANT, uuid4()):
+            insert_all(opened, tenant)
+        found = opened.execute("select count(*) from scheduling.appointment_steps where resource_id = 1").fetchone()
+        opened.rollback()
+    assert found == (2,)
+
+
+def test_a_deleted_resource_leaves_the_step(connection: psycopg.Connection) -> None:
+    connection.execute("delete from scheduling.resources")
+    found = connection.execute("select tenant_id, resource_id from scheduling.appointment_steps").fetchall()
+    assert found == [(TENANT, None)]
+
+
+@pytest.mark.parametrize("wish", [{}, {"facility_id": None}, {"facility_id": None, "doctor_id": None}])
+def test_b6_a_patient_waits_once_for_a_thing(connection: psycopg.Connection, wish: Row) -> None:
+    for column in wish:
+        connection.execute(f"update scheduling.waitlist_entries set {column} = null".encode())
+    assert add(connection, "scheduling.waitlist_entries", **wish) == "a_patient_waits_for_a_thing_once"
+
+
+@pytest.mark.parametrize("status", ["booked", "expired", "cancelled"])
+def test_b6_who_no_longer_waits_may_wait_again(connection: psycopg.Connection, status: str) -> None:
+    no_offer = (
+        "update scheduling.waitlist_entries set offered_slot_id = null, offered_slot_start_at = null, status = %s"
+    )
+    connection.execute(no_offer.encode(), (status,))
+    assert add(connection, "scheduling.waitlist_entries") is None
+
+
+def test_a_deleted_slot_leaves_who_was_offered_it(connection: psycopg.Connection) -> None:
+    connection.execute("delete from scheduling.availability_slots")
+    asked = "select tenant_id, status, offered_slot_id, offered_slot_start_at from scheduling.waitlist_entries"
+    found: list[tuple[UUID, str, None, None]] = connection.execute(asked.encode()).fetchall()
+    assert found == [(TENANT, "offered", None, None)]

@@ -1,0 +1,380 @@
+"""Families: both directions agree, no list multiplies another, and both are one look-up by an index.
+
+Also that code and tables agree about what an e-mail address is.
+"""
+
+from collections.abc import Iterator
+from random import Random
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from query_plans import act_for, plan_of
+from scheduler.core.emails import EmailAddress
+from scheduler.core.errors import InvalidInputError
+from strategies import emails
+
+pytestmark = pytest.mark.database
+
+
+class Town:
+    """The families of one tenant, written within a transaction that is rolled back."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+        self.tenant = uuid4()
+        connection.execute(
+            "insert into identity.tenants (id, slug, name) values (%s, %s, 'A town')", (self.tenant, str(self.tenant))
+        )
+
+    def user(self) -> UUID:
+        made = uuid4()
+        self.connection.execute(
+            "insert into identity.users (tenant_id, id, email, name, role) values (%s, %s, %s, 'Ann', 'parent')",
+            (self.tenant, made, f"{made}@example.org"),
+        )
+        return made
+
+    def family(self) -> UUID:
+        made = uuid4()
+        self.connection.execute(
+            "insert into identity.families (tenant_id, id, family_name) values (%s, %s, 'Adams')", (self.tenant, made)
+        )
+        return made
+
+    def join(
+        self, family: UUID, user: UUID, role: str = "parent", *, primary: bool = False, emergency: bool = False
+    ) -> UUID:
+        self.connection.execute(
+            "insert into identity.family_members"
+            " (tenant_id, family_id, user_id, role, is_primary_contact, is_emergency_contact)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            (self.tenant, family, user, role, primary, emergency),
+        )
+        return user
+
+    def delete(self, table: str, row: UUID) -> None:
+        self.connection.execute(f"update identity.{table} set deleted_at = now() where id = %s".encode(), (row,))
+
+    def lists_of(self, family: UUID) -> list[tuple[set[UUID], set[UUID]]]:
+        """Return the parents and the students of a family, once for each row that it has in the directory."""
+        found = self.connection.execute(
+            "select parent_ids, student_ids from identity.family_directory where family_id = %s", (family,)
+        ).fetchall()
+        assert all(len({*parents, *students}) == len(parents) + len(students) for parents, students in found)
+        return [(set(parents), set(students)) for parents, students in found]
+
+    def families_of(self, user: UUID) -> list[list[UUID]]:
+        """Return the families of a user, once for each row that they have in the directory."""
+        found = self.connection.execute("select family_ids from identity.user_directory where user_id = %s", (user,))
+        return [sorted(families) for (families,) in found]
+
+    def contact(self, user: UUID) -> tuple[bool, bool] | None:
+        return self.connection.execute(
+            "select is_primary_contact, is_emergency_contact from identity.user_directory where user_id = %s", (user,)
+        ).fetchone()
+
+
+@pytest.fixture
+def town(database_url: str) -> Iterator[Town]:
+    with psycopg.connect(database_url) as connection:
+        yield Town(connection)
+        connection.rollback()
+
+
+def test_a_family_with_two_parents_and_three_students_is_one_row(town: Town) -> None:
+    family = town.family()
+    parents = {town.join(family, town.user()) for _ in range(2)}
+    students = {town.join(family, town.user(), "student") for _ in range(3)}
+    assert town.lists_of(family) == [(parents, students)]
+
+
+def test_a_user_in_two_families_is_one_row(town: Town) -> None:
+    user, families = town.user(), sorted(town.family() for _ in range(2))
+    for family in families:
+        town.join(family, user)
+        town.join(family, town.user(), "student")
+    assert town.families_of(user) == [families]
+
+
+def test_a_family_of_nobody_has_two_empty_lists(town: Town) -> None:
+    assert town.lists_of(town.family()) == [(set(), set())]
+
+
+def test_a_user_of_no_family_has_an_empty_list_and_is_no_contact(town: Town) -> None:
+    user = town.user()
+    assert (town.families_of(user), town.contact(user)) == ([[]], (False, False))
+
+
+def test_a_user_may_be_a_parent_here_and_a_student_there(town: Town) -> None:
+    user, here, there = town.user(), town.family(), town.family()
+    town.join(here, user)
+    town.join(there, user, "student")
+    assert (town.lists_of(here), town.lists_of(there)) == ([({user}, set())], [(set(), {user})])
+
+
+def test_a_list_is_in_the_order_in_which_its_members_joined(town: Town) -> None:
+    family, users = town.family(), [town.user() for _ in range(5)]
+    for place, user in enumerate(users):
+        town.join(family, user)
+        town.connection.execute(
+            "update identity.family_members set created_at = now() + make_interval(mins => %s) where user_id = %s",
+            (place, user),
+        )
+    found = town.connection.execute("select parent_ids from identity.family_directory").fetchone()
+    assert found == (users,)
+
+
+def test_both_directions_agree_whoever_is_deleted(town: Town) -> None:
+    random = Random(1)  # noqa: S311  # a fixed world, not a secret
+    users, families = [town.user() for _ in range(12)], [town.family() for _ in range(8)]
+    for family in families:
+        for user in random.sample(users, random.randrange(len(users))):
+            town.join(family, user, random.choice(("parent", "student")))
+    for user in users[:3]:
+        town.delete("users", user)
+    for family in families[:2]:
+        town.delete("families", family)
+    from_families = set(
+        town.connection.execute("select family_id, unnest(parent_ids || student_ids) from identity.family_directory")
+    )
+    from_users = set(
+        town.connection.execute("select unnest(family_ids), user_id from identity.user_directory").fetchall()
+    )
+    assert len(from_families) > len(families)
+    assert from_families == from_users
+    assert {family for family, _ in from_families} <= set(families[2:])
+    assert {user for _, user in from_families} <= set(users[3:])
+
+
+def test_a_deleted_family_is_in_neither_view(town: Town) -> None:
+    family = town.family()
+    user = town.join(family, town.user(), primary=True, emergency=True)
+    town.delete("families", family)
+    assert (town.lists_of(family), town.families_of(user), town.contact(user)) == ([], [[]], (False, False))
+
+
+def test_a_deleted_user_is_in_neither_view(town: Town) -> None:
+    family = town.family()
+    user = town.join(family, town.user())
+    town.delete("users", user)
+    assert (town.lists_of(family), town.families_of(user)) == ([(set(), set())], [])
+
+
+def test_a_restored_family_has_its_members_back(town: Town) -> None:
+    family = town.family()
+    user = town.join(family, town.user())
+    town.delete("families", family)
+    town.connection.execute("update identity.families set deleted_at = null")
+    assert (town.lists_of(family), town.families_of(user)) == ([({user}, set())], [[family]])
+
+
+def test_a_contact_of_one_family_is_one_whatever_the_other_says(town: Town) -> None:
+    user = town.user()
+    town.join(town.family(), user, primary=True)
+    town.join(town.family(), user)
+    assert town.contact(user) == (True, False)
+
+
+def test_the_children_of_a_parent_are_found_through_both_views_each_once(town: Town) -> None:
+    parent, child, other = town.user(), town.user(), town.user()
+    for family in (town.family(), town.family()):
+        town.join(family, parent)
+        town.join(family, child, "student")
+    town.join(town.family(), other, "student")
+    found = town.connection.execute(
+        "select distinct unnest(student_ids) from identity.family_directory where family_id in"
+        " (select unnest(family_ids) from identity.user_directory where user_id = %s)",
+        (parent,),
+    ).fetchall()
+    assert found == [(child,)]
+
+
+def test_a_family_has_one_primary_contact(town: Town) -> None:
+    family = town.family()
+    town.join(family, town.user(), primary=True)
+    with pytest.raises(psycopg.errors.UniqueViolation, match="a_family_has_one_primary_contact"):
+        town.join(family, town.user(), primary=True)
+
+
+def test_a_user_may_be_the_primary_contact_of_two_families(town: Town) -> None:
+    user = town.user()
+    for _ in range(2):
+        town.join(town.family(), user, primary=True)
+    assert len(town.families_of(user)[0]) == 2
+
+
+def test_a_user_is_in_a_family_once(town: Town) -> None:
+    family, user = town.family(), town.user()
+    town.join(family, user)
+    with pytest.raises(psycopg.errors.UniqueViolation, match="a_user_is_in_a_family_once"):
+        town.join(family, user, "student")
+
+
+@pytest.mark.parametrize("table", ["families", "users"])
+def test_who_or_what_is_deleted_for_good_takes_the_memberships_along(town: Town, table: str) -> None:
+    town.join(town.family(), town.user())
+    town.connection.execute(f"delete from identity.{table}".encode())
+    assert town.connection.execute("select count(*) from identity.family_members").fetchone() == (0,)
+
+
+def test_a_family_outlives_who_made_and_changed_it_and_keeps_its_tenant(town: Town) -> None:
+    family, user = town.family(), town.user()
+    town.connection.execute("update identity.families set created_by = %s, modified_by = %s", (user, user))
+    town.connection.execute("delete from identity.users")
+    found = town.connection.execute("select tenant_id, id, created_by, modified_by from identity.families").fetchall()
+    assert found == [(town.tenant, family, None, None)]
+
+
+@pytest.mark.parametrize("view", ["family_directory", "user_directory"])
+def test_a_view_shows_the_rows_of_the_tenant_of_whoever_asks(town: Town, view: str) -> None:
+    town.join(town.family(), town.user())
+    counts = []
+    for tenant in (town.tenant, uuid4()):
+        act_for(town.connection, tenant)
+        counts.append(town.connection.execute(f"select count(*) from identity.{view}".encode()).fetchone())
+        town.connection.execute("reset role")
+    assert counts == [(1,), (0,)]
+
+
+class Crowd(NamedTuple):
+    """Two tenants with many families, asked as the application of one of them; a family and a user of it."""
+
+    connection: psycopg.Connection
+    family: UUID
+    user: UUID
+
+
+@pytest.fixture(scope="module")
+def crowd(database_url: str) -> Iterator[Crowd]:
+    with psycopg.connect(database_url) as connection:
+        for _ in range(2):
+            tenant = Town(connection).tenant
+            connection.execute(
+                "insert into identity.users (tenant_id, email, name, role)"
+                " select %s, n || '@example.org', 'Ann', 'parent' from generate_series(1, 3000) n",
+                (tenant,),
+            )
+            connection.execute(
+                "insert into identity.families (tenant_id, family_name)"
+                " select %s, 'Adams' from generate_series(1, 999)",
+                (tenant,),
+            )
+            connection.execute(
+                "insert into identity.family_members (tenant_id, family_id, user_id, role)"
+                " select family.tenant_id, family.id, person.id, 'parent'"
+                " from (select *, row_number() over () n from identity.families where tenant_id = %(tenant)s) family"
+                " join (select *, row_number() over () n from identity.users where tenant_id = %(tenant)s) person"
+                " on person.n %% 999 + 1 = family.n",
+                {"tenant": tenant},
+            )
+        for table in ("users", "families", "family_members"):
+            connection.execute(f"analyze identity.{table}".encode())
+        row = connection.execute(
+            "select family_id, user_id from identity.family_members where tenant_id = %s limit 1", (tenant,)
+        ).fetchone()
+        assert row is not None
+        act_for(connection, tenant)
+        yield Crowd(connection, *row)
+        connection.rollback()
+
+
+def test_a_family_and_its_lists_are_found_by_index(crowd: Crowd) -> None:
+    plan = plan_of(crowd.connection, "select * from identity.family_directory where family_id = %s", crowd.family)
+    assert plan.scanned == set()
+    assert {"a_family_has_one_key_in_its_tenant", "a_user_is_in_a_family_once"} <= plan.indexes
+
+
+def test_a_user_and_their_families_are_found_by_index(crowd: Crowd) -> None:
+    plan = plan_of(crowd.connection, "select * from identity.user_directory where user_id = %s", crowd.user)
+    assert plan.scanned == set()
+    assert {"a_user_has_one_key_in_its_tenant", "families_are_found_by_user"} <= plan.indexes
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("select 1 from identity.family_members where family_id = %(family)s", "a_user_is_in_a_family_once"),
+        ("select 1 from identity.family_members where user_id = %(user)s", "families_are_found_by_user"),
+        (
+            "select 1 from identity.users where email = '7@example.org' and deleted_at is null",
+            "live_users_have_their_own_email",
+        ),
+        ("select 1 from identity.families where status = 'inactive'", "families_are_found_by_status"),
+    ],
+)
+def test_each_look_up_of_the_specification_goes_by_an_index(crowd: Crowd, query: str, index: str) -> None:
+    asked = query.replace("%(family)s", f"'{crowd.family}'").replace("%(user)s", f"'{crowd.user}'")
+    plan = plan_of(crowd.connection, asked)
+    assert (plan.scanned, plan.indexes) == (set(), {index})
+
+
+def test_whether_a_user_is_in_a_family_is_one_look_up(crowd: Crowd) -> None:
+    asked = "select 1 from identity.family_members where family_id = %s and user_id = %s"
+    plan = plan_of(crowd.connection, asked, crowd.family, crowd.user)
+    assert (plan.scanned, len(plan.indexes)) == (set(), 1)
+
+
+@pytest.fixture(scope="module")
+def email_checks(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection with a temporary table of addresses for each CHECK on one, with that CHECK."""
+    with psycopg.connect(database_url) as connection:
+        rules = connection.execute(
+            "select conname::text, pg_get_constraintdef(oid) from pg_constraint"
+            " where conname like '%email_is_an_address%'"
+            " and conrelid in ('identity.users'::regclass, 'placement.clients'::regclass)"
+        ).fetchall()
+        assert len(rules) == 2
+        for name, rule in rules:
+            connection.execute(f"create temporary table {name} (email text {rule})".encode())
+        connection.execute("savepoint empty")
+        yield connection
+        connection.rollback()
+
+
+def changed(text: str, at: int, letter: str) -> str:
+    place = at % (len(text) + 1)
+    return text[:place] + letter + text[place + at % 2 :]
+
+
+letters = st.characters(codec="utf-8", exclude_characters="\0")
+nearly_emails = st.builds(changed, emails, st.integers(0), letters | st.sampled_from(["", "@", ".", "-", "..", "A"]))
+
+
+@pytest.mark.parametrize(
+    "table", ["an_email_is_an_address_in_lower_case", "a_clients_email_is_an_address_in_lower_case"]
+)
+@given(text=st.text(letters, max_size=20) | emails | nearly_emails)
+@example(text="")
+@example(text="a@b")
+@example(text="a@b\n")
+@example(text="A@b")
+@example(text="\u212a@b")
+@example(text="\u0131@b")
+@example(text="\u00e9@b")
+@example(text="a\x01@b")
+@example(text='"a b"@c')
+@example(text="a\\@b")
+@example(text=f"{'a' * 64}@b")
+@example(text=f"{'a' * 65}@b")
+@example(text=f"a@{'b' * 63}")
+@example(text=f"a@{'b' * 64}")
+@example(text=f"a@{'b.' * 125}cc")
+@example(text=f"aa@{'b.' * 125}cc")
+def test_code_and_table_agree_about_what_an_address_is(email_checks: psycopg.Connection, table: str, text: str) -> None:
+    try:
+        EmailAddress(text)
+        refused = False
+    except InvalidInputError:
+        refused = True
+    try:
+        email_checks.execute(f"insert into {table} values (%s)".encode(), (text,))
+    except psycopg.errors.CheckViolation:
+        email_checks.execute("rollback to savepoint empty")
+        assert refused
+    else:
+        assert not refused

@@ -1,0 +1,315 @@
+"""Indexes: each one that a specification lists serves its query, as those who ask it and with row security.
+
+Row security keeps an index from answering a condition that may leak what it sees, and may make another index better:
+a plan of the owner, or of a small table, proves nothing. Here every table has 100,000 rows of 120 tenants, of which
+the first, a fifth of all, is asked for. A B-tree has to be searched by a column of its own: the tenant, with which it
+begins, would do with any other one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from index_world import TENANT, is_there, load
+from query_plans import IndexScan, index_scans
+
+pytestmark = pytest.mark.database
+
+LISTS = sorted((Path(__file__).parents[1] / "specification").glob("[1-9]-*.txt"))
+PEOPLE = ("Account", "GroupContact", "Practitioner", "Child")
+KEY = "00000000-0000-0000-0000-0000000003e9"  # that of row 1001
+SEVEN = "00000000-0000-0000-0000-000000000007"
+HOUR = "start_at >= timestamptz '2027-03-20 09:00Z' and start_at < timestamptz '2027-03-20 10:00Z'"
+DAY = "start_at >= timestamptz '2027-03-20 00:00Z' and start_at < timestamptz '2027-03-21 00:00Z'"
+
+# Where an index is -> (a database role or somebody's role, what is asked).
+QUESTIONS = {
+    "identity.tenants.live_tenants_have_their_own_slug": (
+        "scheduler_job",
+        "select id from identity.tenants where slug = 'tenant-7' and deleted_at is null",
+    ),
+    "identity.users.a_sign_in_is_one_user": (
+        "scheduler_app",
+        "select id from identity.users where supertokens_user_id = '1001'",
+    ),
+    "identity.users.live_users_have_their_own_email": (
+        "scheduler_app",
+        "select id from identity.users where email = '1001@example.org' and deleted_at is null",
+    ),
+    "identity.users.users_are_found_by_status": (
+        "scheduler_app",
+        "select * from identity.users where status = 'suspended'",
+    ),
+    "identity.families.families_are_found_by_status": (
+        "scheduler_app",
+        "select * from identity.families where status = 'inactive'",
+    ),
+    "identity.family_members.a_family_has_one_primary_contact": (
+        "scheduler_app",
+        f"select user_id from identity.family_members where family_id = '{KEY}' and is_primary_contact",
+    ),
+    "identity.family_members.families_are_found_by_user": (
+        "scheduler_app",
+        f"select family_id from identity.family_members where user_id = '{KEY}'",
+    ),
+    "scheduling.facilities.live_facilities_have_their_own_slug": (
+        "scheduler_app",
+        "select * from scheduling.facilities where slug = 'facility-1001' and deleted_at is null",
+    ),
+    "scheduling.facility_doctors.a_doctor_joins_a_facility_once": (
+        "scheduler_app",
+        "select * from scheduling.facility_doctors where facility_id = 7 and doctor_id = 7",
+    ),
+    "scheduling.insurance_plans.a_provider_uses_a_plan_code_once": (
+        "scheduler_app",
+        "select * from scheduling.insurance_plans where insurance_provider_id = 7 and plan_code = 'plan 7'",
+    ),
+    "scheduling.facility_insurance_plans.a_facility_accepts_a_plan_once": (
+        "scheduler_app",
+        "select * from scheduling.facility_insurance_plans where facility_id = 7 and insurance_plan_id = 7",
+    ),
+    "scheduling.service_offerings.a_doctor_offers_a_service_once_at_a_facility": (
+        "scheduler_app",
+        "select * from scheduling.service_offerings where service_id = 3 and doctor_id = 7",
+    ),
+    "scheduling.service_offerings.offerings_are_found_by_facility_and_doctor": (
+        "scheduler_app",
+        "select * from scheduling.service_offerings where facility_id = 7 and doctor_id = 7",
+    ),
+    "scheduling.workflow_steps.a_workflow_has_one_step_at_a_position": (
+        "scheduler_app",
+        'select * from scheduling.workflow_steps where service_workflow_id = 7 order by "position"',
+    ),
+    "scheduling.availability_rules.rules_are_found_by_doctor_and_facility": (
+        "scheduler_job",
+        "select * from scheduling.availability_rules where doctor_id = 7 and facility_id = 7",
+    ),
+    "scheduling.availability_slots.slots_are_found_by_start": (
+        "scheduler_app",
+        f"select * from scheduling.availability_slots where {HOUR}",
+    ),
+    "scheduling.availability_slots.a_slot_is_there_once": (
+        "scheduler_app",
+        f"select * from scheduling.availability_slots where doctor_id = 7 and {DAY}",
+    ),
+    "scheduling.availability_slots.slots_are_found_by_facility_and_start": (
+        "scheduler_app",
+        f"select * from scheduling.availability_slots where facility_id = 7 and {DAY}",
+    ),
+    "scheduling.patients.patients_are_found_by_email": (
+        "scheduler_app",
+        "select * from scheduling.patients where email = '1001@example.org'",
+    ),
+    "scheduling.appointments.appointments_are_found_by_patient": (
+        "scheduler_app",
+        "select * from scheduling.appointments where patient_id = 1001",
+    ),
+    "scheduling.appointments.appointments_are_found_by_doctor_and_start": (
+        "scheduler_app",
+        f"select * from scheduling.appointments where doctor_id = 7 and {DAY}",
+    ),
+    "scheduling.appointments.appointments_are_found_by_facility_and_start": (
+        "scheduler_app",
+        f"select * from scheduling.appointments where facility_id = 7 and {DAY}",
+    ),
+    "scheduling.appointment_steps.an_appointment_has_one_step_at_a_position": (
+        "scheduler_app",
+        'select * from scheduling.appointment_steps where appointment_id = 7 order by "position"',
+    ),
+    "placement.clients.clients_are_found_by_facility": (
+        "scheduler_app",
+        "select * from placement.clients where facility_id = 7",
+    ),
+    "placement.clients.clients_are_found_by_status": (
+        "scheduler_app",
+        "select * from placement.clients where status = 'waiting'",
+    ),
+    "placement.clients.live_clients_are_found_by_name": (
+        "scheduler_app",
+        """select * from placement.clients where deleted_at is null and (last_name, first_name) > ('Smith', 'Ann')
+        order by last_name, first_name limit 20""",
+    ),
+    "placement.clients.clients_are_found_by_a_part_of_their_name": (
+        "scheduler_app",
+        "select * from placement.find_clients('Clara Cnieron', 20)",
+    ),
+    "placement.clients.live_clients_have_their_own_user": (
+        "scheduler_app",
+        f"select * from placement.clients where user_id = '{KEY}' and deleted_at is null",
+    ),
+    "placement.facility_staff.a_user_works_at_a_facility_once": (
+        "scheduler_app",
+        f"select * from placement.facility_staff where facility_id = 7 and user_id = '{SEVEN}' and deleted_at is null",
+    ),
+    "placement.facility_staff.facilities_are_found_by_staff": (
+        "scheduler_app",
+        f"select * from placement.facility_staff where user_id = '{SEVEN}'",
+    ),
+    "placement.placement_info.a_client_has_one_live_placement": (
+        "scheduler_app",
+        f"select * from placement.placement_info where client_id = '{KEY}' and ended_on is null and deleted_at is null",
+    ),
+    "placement.placement_info.placements_are_found_by_insurance_member": (
+        "scheduler_app",
+        "select * from placement.placement_info where insurance_member_id_index = sha256('1001')",
+    ),
+    "placement.form_field_contributions.contributions_are_found_by_field": (
+        "scheduler_app",
+        f"""select * from placement.form_field_contributions
+        where placement_info_id = '{SEVEN}' and field_name = 'field 7' order by contributed_at""",
+    ),
+    "wellbeing.organisations.organisations_are_found_by_words_of_their_name": (
+        "Account",
+        "select * from wellbeing.find_organisations('hilltop', 20)",
+    ),
+    "wellbeing.profiles.profiles_are_found_by_organisation": (
+        "GroupContact",
+        f"select * from wellbeing.profiles where tenant_id = '{TENANT}' and org_id = '{TENANT}'",
+    ),
+    "wellbeing.profiles.profiles_are_found_by_role": (
+        "GroupContact",
+        f"select * from wellbeing.profiles where tenant_id = '{TENANT}' and role = 'GroupContact'",
+    ),
+    "wellbeing.children.a_display_id_is_one_child_of_its_organisation": (
+        "Practitioner",
+        f"select * from wellbeing.children where org_id = '{TENANT}' order by display_id limit 20",
+    ),
+    "wellbeing.children.children_are_found_by_practitioner": (
+        "Practitioner",
+        f"select * from wellbeing.children where primary_practitioner_id = '{SEVEN}'",
+    ),
+    "wellbeing.children.children_are_found_by_words_of_name_and_class": (
+        "Practitioner",
+        "select * from wellbeing.find_children('zebedee', 20)",
+    ),
+    "wellbeing.wellbeing_sessions.sessions_of_a_child_are_found_by_date": (
+        "Practitioner",
+        f"select * from wellbeing.wellbeing_sessions where child_id = '{KEY}' order by created_at desc limit 5",
+    ),
+    "wellbeing.wellbeing_responses.responses_are_found_by_session": (
+        "Practitioner",
+        f"select * from wellbeing.wellbeing_responses where session_id = '{KEY}'",
+    ),
+    "wellbeing.alerts.alerts_of_a_child_are_found_by_status": (
+        "Practitioner",
+        f"select * from wellbeing.alerts where child_id = '{SEVEN}' and status = 'unread'",
+    ),
+    "wellbeing.alerts.alerts_are_found_by_severity_and_date": (
+        "Practitioner",
+        "select * from wellbeing.alerts where severity = 'urgent' order by created_at desc limit 20",
+    ),
+    "wellbeing.invitations.a_token_is_one_invitation": (
+        "scheduler_system",
+        "select * from wellbeing.invitations where invitation_token = md5('1001') || md5('1001')",
+    ),
+    "wellbeing.invitations.invitations_are_found_by_email_and_status": (
+        "scheduler_system",
+        "select * from wellbeing.invitations where email = '7@example.org' and status = 'pending'",
+    ),
+    "audit.user_action_audit_log.user_actions_are_found_by_details": (
+        "scheduler_system",
+        """select * from audit.find_actions('{"reason": "reason 7"}', 20)""",
+    ),
+}
+
+
+def listed() -> set[str]:
+    """Return where the specifications say that an index is; a unique one is looked into, too."""
+    lines = [line.split(" | ") for path in LISTS for line in path.read_text(encoding="utf-8").splitlines()]
+    return {cells[2].strip() for cells in lines if cells[0] in {"index", "unique"}}
+
+
+@pytest.fixture(scope="module")
+def loaded(database_url: str) -> Iterator[psycopg.Connection]:
+    load(database_url)
+    with psycopg.connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def people(loaded: psycopg.Connection) -> dict[str, str]:
+    """Somebody of the tenant for each role."""
+    found = loaded.execute(
+        "select role, min(id::text) from wellbeing.profiles where tenant_id = %s group by role", (TENANT,)
+    )
+    return dict(found.fetchall())
+
+
+def become(connection: psycopg.Connection, who: str, people: dict[str, str]) -> None:
+    connection.execute(
+        "select set_config('app.tenant_id', %s, true), set_config('app.user_id', %s, true),"
+        " set_config('role', %s, true)",
+        (TENANT, people[who] if who in PEOPLE else "", "scheduler_app" if who in PEOPLE else who),
+    )
+
+
+def scans(connection: psycopg.Connection, who: str, question: str, people: dict[str, str]) -> list[IndexScan]:
+    """Return how indexes are looked into when somebody asks; a partition's index counts as that of its table."""
+    parents: dict[str, str] = dict(
+        connection.execute(
+            "select child.relname, parent.relname from pg_inherits join pg_class child on child.oid = inhrelid"
+            " join pg_class parent on parent.oid = inhparent where parent.relkind = 'I'"
+        ).fetchall()
+    )
+    with connection.transaction(force_rollback=True), index_scans(connection) as found:
+        become(connection, who, people)
+        connection.execute(question.encode())
+        connection.execute("reset role")
+    return [IndexScan(parents.get(name, name), condition) for name, condition in found]
+
+
+def own_column(connection: psycopg.Connection, where: str) -> str:
+    """Return the first column of an index that is not the tenant; of an expression, nothing."""
+    schema, _, name = where.split(".")
+    found = connection.execute(
+        "select attname from pg_index join pg_attribute on attrelid = indrelid and attnum = any(indkey)"
+        " where indexrelid = to_regclass(%s) and attname <> 'tenant_id' and indkey::text !~ '^0'"
+        " order by array_position(indkey::int2[], attnum) limit 1",
+        (f"{schema}.{name}",),
+    ).fetchone()
+    return str(found[0]) if found else ""
+
+
+def test_every_index_of_the_specifications_has_a_question() -> None:
+    assert len(listed()) > 40
+    assert listed() ^ set(QUESTIONS) == set()
+
+
+@pytest.mark.parametrize("where", QUESTIONS)
+def test_an_index_serves_its_question(loaded: psycopg.Connection, people: dict[str, str], where: str) -> None:
+    schema, table, name = where.split(".")
+    if not is_there(loaded, f"{schema}.{table}"):
+        pytest.skip(f"there is no {schema}.{table}")
+    found = scans(loaded, *QUESTIONS[where], people)
+    served = [one for one in found if one.name == name and one.condition and own_column(loaded, where) in one.condition]
+    assert served != [], found
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "select id from placement.clients where lower(first_name || ' ' || last_name) like '%cnieron%'",
+        "select id from placement.clients where lower(first_name || ' ' || last_name) operator(public.%>) 'cnieron'",
+        """select id from wellbeing.children
+        where to_tsvector('english', first_name || ' ' || coalesce(class_name, '')) @@ 'zebede'::tsquery""",
+        "select id from wellbeing.organisations where to_tsvector('english', name) @@ 'hilltop'::tsquery",
+    ],
+)
+def test_row_security_keeps_a_gin_index_from_who_asks_without_a_function(
+    loaded: psycopg.Connection, people: dict[str, str], question: str
+) -> None:
+    """Were it otherwise, the functions of the search would not be needed."""
+    gin = {one.rpartition(".")[2] for one, (_, asked) in QUESTIONS.items() if ".find_" in asked}
+    found = scans(loaded, "Practitioner", question, people)
+    assert found != []
+    assert {one.name for one in found} & gin == set()
+
+
+def test_a_childs_own_record_is_found_by_its_key(loaded: psycopg.Connection, people: dict[str, str]) -> None:
+    """By the tenant, too: the definer, who looks, is bound to none, and the key begins with it."""
+    found = scans(loaded, "Child", "select * from wellbeing.own_child_record", people)
+    conditions = [condition for name, condition in found if name == "a_child_has_one_key_in_its_tenant"]
+    assert conditions != []
+    assert ["tenant_id" in condition for condition in conditions] == [True] * len(conditions)

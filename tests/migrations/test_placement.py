@@ -1,0 +1,243 @@
+"""Clients and placements: nothing in clear, one placement at a time, a record of who wrote what, look-ups by index."""
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlmodel import SQLModel
+
+from models.sealed import SealedColumn
+from query_plans import act_for, plan_of
+from rows import Row, insert, key
+from rows.all_domains import all_rows, insert_all
+from rows.placement import CLEAR, SEALED
+
+pytestmark = pytest.mark.database
+
+TENANT = uuid4()
+BLIND = "_index"
+REFUSED = (psycopg.errors.ForeignKeyViolation, psycopg.errors.RestrictViolation)  # 18 has a code for restrict
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    """One row of every table for a tenant, in a transaction that is rolled back."""
+    with psycopg.connect(database_url) as opened:
+        insert_all(opened, TENANT)
+        yield opened
+        opened.rollback()
+
+
+def another(connection: psycopg.Connection, table: str, change: Row) -> UUID:
+    """Write another row like the one that is there, but for a change; return its id."""
+    row_id = uuid4()
+    insert(connection, table, all_rows(TENANT)[table] | {"id": row_id} | change)
+    return row_id
+
+
+def test_every_column_of_bytes_is_sealed_or_a_blind_index(connection: psycopg.Connection) -> None:
+    found = connection.execute(
+        "select attrelid::regclass::text, attname::text from pg_attribute join pg_class on pg_class.oid = attrelid"
+        " where relkind = 'r' and relnamespace = 'placement'::regnamespace and atttypid = 'bytea'::regtype"
+    )
+    sealed = {
+        (table.fullname, column.name)
+        for table in SQLModel.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, SealedColumn) and table.schema == "placement"
+    }
+    assert {(table, name) for table, name in found if not name.endswith(BLIND)} == sealed
+    assert len(sealed) > 50
+
+
+def test_every_sealed_column_refuses_clear_text_and_takes_what_is_sealed(connection: psycopg.Connection) -> None:
+    outside: Row = {"kind": "outside", "user_id": None}
+    another(connection, "placement.contributors", outside)
+    connection.execute("delete from placement.form_field_contributions")
+    connection.execute("delete from placement.contributors where kind = 'user'")
+    taken = set()
+    for table in (one for one in SQLModel.metadata.tables.values() if one.schema == "placement"):
+        for column in (one.name for one in table.columns if isinstance(one.type, SealedColumn)):
+            write = f"update {table.fullname} set {column} = %s".encode()
+            assert connection.execute(write, (SEALED,)).rowcount == 1
+            connection.execute("savepoint before")
+            try:
+                connection.execute(write, (CLEAR,))
+                taken.add(f"{table.fullname}.{column}")
+            except psycopg.errors.CheckViolation:
+                connection.execute("rollback to savepoint before")
+    assert taken == set()
+
+
+def test_what_is_known_about_a_client_can_be_erased(connection: psycopg.Connection) -> None:
+    """To erase health information is to set it to null, and the row stays."""
+    for table in ("specialists", "medications", "placement_info", "contributors"):
+        columns = [
+            one.name
+            for one in SQLModel.metadata.tables[f"placement.{table}"].columns
+            if isinstance(one.type, SealedColumn) or one.name.endswith(BLIND)
+        ]
+        erased = ", ".join(f"{name} = null" for name in columns)
+        assert connection.execute(f"update placement.{table} set {erased}".encode()).rowcount == 1
+
+
+def test_a_client_has_one_live_placement(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation, match="a_client_has_one_live_placement"):
+        another(connection, "placement.placement_info", {})
+
+
+def test_a_placement_that_ended_makes_room_for_the_next_and_stays(connection: psycopg.Connection) -> None:
+    connection.execute("update placement.placement_info set status = 'ended', ended_on = '2027-04-01'")
+    another(connection, "placement.placement_info", {"placed_on": "2027-05-01"})
+    assert connection.execute("select count(*) from placement.placement_info").fetchone() == (2,)
+
+
+def test_a_user_is_one_live_client(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation, match="live_clients_have_their_own_user"):
+        another(connection, "placement.clients", {})
+
+
+def test_clients_who_do_not_sign_in_are_as_many_as_there_are(connection: psycopg.Connection) -> None:
+    for _ in range(2):
+        another(connection, "placement.clients", {"user_id": None})
+    assert connection.execute("select count(*) from placement.clients").fetchone() == (3,)
+
+
+def place(connection: psycopg.Connection) -> int:
+    """Write another facility."""
+    insert(connection, "scheduling.facilities", all_rows(TENANT)["scheduling.facilities"] | {"id": 2, "slug": "b"})
+    return 2
+
+
+def test_a_user_works_at_a_facility_once(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation, match="a_user_works_at_a_facility_once"):
+        another(connection, "placement.facility_staff", {"is_primary": False})
+
+
+def test_a_user_has_one_primary_facility(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation, match="a_user_has_one_primary_facility"):
+        another(connection, "placement.facility_staff", {"facility_id": place(connection)})
+
+
+def test_who_left_the_primary_facility_may_have_another(connection: psycopg.Connection) -> None:
+    connection.execute("update placement.facility_staff set ended_on = '2027-04-01'")
+    another(connection, "placement.facility_staff", {"facility_id": place(connection)})
+    assert connection.execute("select count(*) from placement.facility_staff where is_primary").fetchone() == (2,)
+
+
+def user(connection: psycopg.Connection) -> UUID:
+    """Write another user, on whom nothing hangs yet."""
+    return another(connection, "identity.users", {"email": "bob@example.org", "supertokens_user_id": "bob"})
+
+
+def test_a_client_outlives_place_user_and_address_and_keeps_the_tenant(connection: psycopg.Connection) -> None:
+    lost = place(connection), user(connection), another(connection, "identity.addresses", {})
+    connection.execute("update placement.clients set (facility_id, user_id, address_id) = (%s, %s, %s)", lost)
+    for table, row in zip(("scheduling.facilities", "identity.users", "identity.addresses"), lost, strict=True):
+        connection.execute(f"delete from {table} where id = %s".encode(), (row,))
+    found = connection.execute("select tenant_id, facility_id, user_id, address_id from placement.clients").fetchall()
+    assert found == [(TENANT, None, None, None)]
+
+
+@pytest.mark.parametrize("record", ["medications", "placement_info"])
+def test_a_client_with_a_record_of_care_is_not_deleted(connection: psycopg.Connection, record: str) -> None:
+    other = "medications" if record == "placement_info" else "placement_info"
+    connection.execute(f"delete from placement.{other}".encode())
+    with pytest.raises(REFUSED):
+        connection.execute("delete from placement.clients")
+
+
+def test_a_placement_goes_with_its_forms_contributors_and_contributions(connection: psycopg.Connection) -> None:
+    connection.execute("delete from placement.placement_info")
+    for table in ("placement_info_specialists", "metadata", "contributors", "form_field_contributions"):
+        assert connection.execute(f"select count(*) from placement.{table}".encode()).fetchone() == (0,), table
+
+
+def test_who_wrote_something_is_not_taken_out_of_the_record(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="a_contribution_is_by_a_contributor_of_its_placement"):
+        connection.execute("delete from placement.contributors")
+
+
+def test_a_user_who_contributed_is_not_deleted_for_good(connection: psycopg.Connection) -> None:
+    writer = user(connection)
+    connection.execute("update placement.contributors set user_id = %s", (writer,))
+    with pytest.raises(REFUSED, match="a_contributor_may_be_a_user"):
+        connection.execute("delete from identity.users where id = %s", (writer,))
+
+
+def test_a_contribution_is_by_a_contributor_of_its_placement(connection: psycopg.Connection) -> None:
+    connection.execute("update placement.placement_info set status = 'ended', ended_on = '2027-04-01'")
+    elsewhere = another(connection, "placement.placement_info", {"placed_on": "2027-05-01"})
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="a_contribution_is_by_a_contributor_of_its_placement"):
+        another(connection, "placement.form_field_contributions", {"placement_info_id": elsewhere})
+
+
+def test_who_treated_somebody_is_not_deleted(connection: psycopg.Connection) -> None:
+    with pytest.raises(REFUSED, match="a_treatment_is_by_a_specialist"):
+        connection.execute("delete from placement.specialists")
+
+
+@pytest.fixture(scope="module")
+def town(database_url: str) -> Iterator[psycopg.Connection]:
+    """Two tenants with many clients, each with a placement."""
+    with psycopg.connect(database_url) as connection:
+        for tenant in (uuid4(), TENANT):
+            insert_all(connection, tenant)
+            connection.execute(
+                "insert into placement.clients (tenant_id, first_name, last_name, facility_id, status)"
+                " select %s, md5(n::text), md5((n + 1)::text), case when n %% 100 = 0 then 1 end,"
+                " case when n %% 100 = 0 then 'waiting' else 'active' end from generate_series(1, 3000) n",
+                (tenant,),
+            )
+            connection.execute(
+                "insert into placement.placement_info"
+                " (tenant_id, client_id, insurance_member_id, insurance_member_id_index)"
+                " select tenant_id, id, %s, sha256(id::text::bytea) from placement.clients"
+                " where tenant_id = %s and id <> %s",
+                (SEALED, tenant, key(tenant, "placement.clients")),
+            )
+        connection.execute("select gin_clean_pending_list('placement.clients_are_found_by_a_part_of_their_name')")
+        connection.execute("analyze placement.clients")
+        connection.execute("analyze placement.placement_info")
+        yield connection
+        connection.rollback()
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("select 1 from placement.clients where facility_id = 1", "clients_are_found_by_facility"),
+        ("select 1 from placement.clients where status = 'waiting'", "clients_are_found_by_status"),
+        (
+            "select 1 from placement.clients where last_name = 'a' and deleted_at is null",
+            "live_clients_are_found_by_name",
+        ),
+        (
+            "select 1 from placement.placement_info where insurance_member_id_index = sha256('a')",
+            "placements_are_found_by_insurance_member",
+        ),
+    ],
+)
+def test_a_look_up_for_a_tenant_goes_by_an_index(town: psycopg.Connection, query: str, index: str) -> None:
+    with town.transaction(force_rollback=True):
+        act_for(town, TENANT)
+        plan = plan_of(town, query)
+    assert (plan.scanned, plan.indexes) == (set(), {index})
+
+
+def test_the_name_list_of_a_tenant_is_not_sorted_anew(town: psycopg.Connection) -> None:
+    with town.transaction(force_rollback=True):
+        act_for(town, TENANT)
+        told = town.execute(
+            "explain select 1 from placement.clients where deleted_at is null order by last_name, first_name limit 20"
+        ).fetchall()
+    assert "Sort" not in str(told)
+
+
+def test_a_part_of_a_name_is_found_by_trigrams(town: psycopg.Connection) -> None:
+    """Whoever row security does not bind may use the index; the search function does, for one tenant."""
+    plan = plan_of(
+        town, "select 1 from placement.clients where lower(first_name || ' ' || last_name) like %s", "%c4ca42%"
+    )
+    assert plan.indexes == {"clients_are_found_by_a_part_of_their_name"}

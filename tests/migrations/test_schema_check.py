@@ -1,0 +1,311 @@
+"""`scheduler schema check`: whatever is not as the last revision makes it is named, and nothing else is."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, create_engine, make_url
+
+from database_fixtures import execute, fresh_database
+from scheduler.core.errors import SchemaMismatchError
+from scheduler.store import catalogue, migrations
+from scheduler.store.database import read_url
+
+pytestmark = pytest.mark.database
+
+NAMES = {
+    "d": "scheduling.doctors",
+    "u": "identity.users",
+    "e": "scheduling.ensure_slot_partitions(timestamp with time zone, timestamp with time zone)",
+}
+# What takes more than a line to do.
+LONGER = {
+    "scheduling.doctors a_doctor_may_sign_in: on delete cascade": """
+        alter table scheduling.doctors drop constraint a_doctor_may_sign_in, add constraint a_doctor_may_sign_in
+            foreign key (tenant_id, user_id) references identity.users (tenant_id, id) on delete cascade
+    """,
+    "identity.users an_email_is_an_address_in_lower_case: weaker": """
+        alter table identity.users drop constraint an_email_is_an_address_in_lower_case,
+            add constraint an_email_is_an_address_in_lower_case check (email = lower(email)) not valid
+    """,
+    "identity.users users_are_found_by_status: invalid": """
+        update pg_index set indisvalid = false where indexrelid = 'identity.users_are_found_by_status'::regclass
+    """,
+    "identity.current_tenant_id: another body": """
+        create or replace function identity.current_tenant_id() returns uuid language sql stable parallel safe
+            return '00000000-0000-0000-0000-000000000001'::uuid
+    """,
+}
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """A transaction that is rolled back."""
+    engine = create_engine(read_url(database_url))
+    with engine.connect() as opened:
+        yield opened
+        opened.rollback()
+    engine.dispose()
+
+
+@pytest.fixture
+def migrated(server: str, template: str) -> Iterator[str]:
+    """A migrated database for one test."""
+    with fresh_database(server, template=template) as url:
+        yield url
+
+
+def scheduler(url: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", "from scheduler.cli import main; main()", *arguments],
+        env=os.environ | {"SCHEDULER_DATABASE_URL": url},
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_migrated_database_differs_in_nothing(database_url: str) -> None:
+    assert migrations.differences(database_url) == ()
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("alter table {d} alter column npi type varchar(9)", "column {d}.npi: is character varying(9), should be cha"),
+        (
+            "alter table {d} alter column first_name drop not null",
+            "column {d}.first_name: is character varying(255), sh",
+        ),
+        (
+            "alter table {d} alter column updated_at drop default",
+            "column {d}.updated_at: is timestamp with time zone n",
+        ),
+        (
+            'alter table {d} alter column profile type text collate "C"',
+            'column {d}.profile: is text collate "C", should',
+        ),
+        ("alter table {d} alter column id drop identity", "column {d}.id: is bigint not null, should be"),
+        ("alter table {d} drop column npi", "column {d}.npi: is missing, should be character varying(50)"),
+        ("alter table {d} add column age int", "column {d}.age: is unexpected (integer)"),
+        (
+            "alter table {d} drop constraint a_user_is_one_doctor",
+            "constraint {d}.a_user_is_one_doctor: is missing, should",
+        ),
+        ("{d} a_doctor_may_sign_in: on delete cascade", "constraint {d}.a_doctor_may_sign_in: is FOREIGN KEY"),
+        (
+            "{u} an_email_is_an_address_in_lower_case: weaker",
+            "constraint {u}.an_email_is_an_address_in_lower_case: is C",
+        ),
+        ("drop index identity.users_are_found_by_status", "index {u}.users_are_found_by_status: is missing"),
+        ("create index by_hand on {d} (npi)", "index {d}.by_hand: is unexpected (btree (npi))"),
+        ("{u} users_are_found_by_status: invalid", "index {u}.users_are_found_by_status: is invalid"),
+        ("alter table {d} disable trigger updated_at_is_kept", "trigger {d}.updated_at_is_kept: is BEFORE UPDATE"),
+        ("drop trigger updated_at_is_kept on {d}", "trigger {d}.updated_at_is_kept: is missing"),
+        ("create rule never as on delete to {d} do instead nothing", "rule {d}.never: is unexpected"),
+        ("drop policy a_tenant_sees_its_own_rows on {d}", "policy {d}.a_tenant_sees_its_own_rows: is missing"),
+        (
+            "alter policy a_tenant_sees_its_own_rows on {d} using (true)",
+            "policy {d}.a_tenant_sees_its_own_rows: is permis",
+        ),
+        (
+            "alter policy a_tenant_sees_its_own_rows on {d} to scheduler_app",
+            "policy {d}.a_tenant_sees_its_own_rows: is pe",
+        ),
+        ("alter table {d} disable row level security", "table {d}: is no row security, should be row security forced"),
+        ("alter table {d} no force row level security", "table {d}: is row security enabled but not forced, should be"),
+        (
+            "alter table scheduling.schedule_states set unlogged",
+            "table scheduling.schedule_states: is unlogged, row sec",
+        ),
+        (
+            "create table wellbeing.a (id int primary key, words text)",
+            "table wellbeing.a: is unexpected (no row security)",
+        ),
+        (
+            "create materialized view audit.a as select 1 as one",
+            "view audit.a: is unexpected (materialized, as SELECT 1 A",
+        ),
+        (
+            "identity.current_tenant_id: another body",
+            "function identity.current_tenant_id(): is function (), returns uui",
+        ),
+        ("alter function {e} reset search_path", "function {e}: is ... "),
+        (
+            "alter function identity.keep_updated_at() security definer",
+            "function identity.keep_updated_at(): is function",
+        ),
+        (
+            "create function identity.f() returns int return 1",
+            "function identity.f(): is unexpected (function (), retur",
+        ),
+        (
+            "grant truncate on {d} to scheduler_app",
+            "grant {d} to scheduler_app: is delete, insert, select, truncate, u",
+        ),
+        ("grant select on {d} to public", "grant {d} to public: is unexpected (select)"),
+        ("grant update (npi) on {d} to scheduler_job", "grant {d}.npi to scheduler_job: is unexpected (update)"),
+        ("revoke insert on {d} from scheduler_app", "grant {d} to scheduler_app: is delete, select, update, should be"),
+        ("grant execute on function {e} to public", "grant {e} to public: is unexpected (execute)"),
+        (
+            "revoke usage on schema audit from scheduler_job",
+            "grant schema audit to scheduler_job: is missing, should be",
+        ),
+        (
+            "alter type identity.user_role_enum add value 'king'",
+            "type identity.user_role_enum: is enum (admin, staff, do",
+        ),
+        ("drop extension btree_gist cascade", "extension btree_gist: is missing, should be there"),
+        ("alter role scheduler_app bypassrls", "role scheduler_app: is no login, bypasses row security, should be no"),
+        (
+            "grant scheduler_definer to scheduler_app",
+            "role scheduler_app: is no login, member of scheduler_definer, shou",
+        ),
+    ],
+)
+def test_what_somebody_changed_by_hand_is_named(connection: Connection, statement: str, said: str) -> None:
+    """In a transaction that is rolled back, since roles belong to the server, on which other tests run."""
+    statement, said = statement.format_map(NAMES), said.format_map(NAMES)
+    connection.exec_driver_sql(LONGER.get(statement, statement))
+    named = list(catalogue.differences(catalogue.read(connection), migrations.shipped_listing()))
+    assert [line for line in named if line.startswith(said)], named
+
+
+def test_what_belongs_to_a_missing_table_is_not_named_on_its_own(connection: Connection) -> None:
+    connection.exec_driver_sql("drop table scheduling.schedule_states")
+    assert list(catalogue.differences(catalogue.read(connection), migrations.shipped_listing())) == [
+        "table scheduling.schedule_states: is missing, should be row security forced"
+    ]
+
+
+def test_what_the_operator_decides_is_no_difference(migrated: str) -> None:
+    name = f"slotsmith_test_{os.getpid()}"
+    execute(
+        migrated,
+        f"create role {name}",
+        f"grant usage on schema identity to {name}",
+        f"grant select on identity.users to {name}",
+        f"alter table identity.users owner to {name}",
+        "alter table identity.users set (fillfactor = 90)",
+        "comment on table identity.users is 'ours'",
+        "create extension if not exists tablefunc",
+        "create table public.somebody_elses (id int)",
+        "select scheduling.ensure_slot_partitions('2027-03-01', '2027-05-01')",
+    )
+    try:
+        assert migrations.differences(migrated) == ()
+    finally:
+        execute(
+            migrated, "alter table identity.users owner to current_user", f"drop owned by {name}", f"drop role {name}"
+        )
+
+
+def test_settings_of_the_login_change_nothing(migrated: str) -> None:
+    name = make_url(migrated).database
+    for setting in (
+        "search_path = identity, scheduling, public",
+        "timezone = 'Pacific/Apia'",
+        "datestyle = 'German'",
+        "intervalstyle = 'iso_8601'",
+        "quote_all_identifiers = on",
+    ):
+        execute(migrated, f"alter database {name} set {setting}")
+    assert migrations.differences(migrated) == ()
+
+
+def test_a_listing_is_read_back_as_it_was_written(database_url: str) -> None:
+    listing = migrations.listing(database_url)
+    assert catalogue.parse(catalogue.write(listing)) == listing
+
+
+def test_a_long_difference_is_shown_where_it_is() -> None:
+    (said,) = catalogue.differences({"view a.b": "x" * 500 + "left"}, {"view a.b": "x" * 500 + "right"})
+    assert len(said) < 300
+    assert "xleft, should be ... x" in said
+    assert said.endswith("xright")
+
+
+def test_an_older_database_is_not_compared(empty_database_url: str) -> None:
+    migrations.upgrade(empty_database_url, "20261121080100")
+    with pytest.raises(SchemaMismatchError, match="run `scheduler migrate`"):
+        migrations.differences(empty_database_url)
+
+
+# The commands
+
+
+def test_the_command_says_that_nothing_differs(migrated: str) -> None:
+    said = scheduler(migrated, "schema", "check")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == f"the schema is that of revision {migrations.head()}, nothing differs\n"
+
+
+@pytest.mark.parametrize("command", [("schema", "check"), ("migrate",)])
+def test_each_difference_is_a_line_and_the_exit_code_is_6(migrated: str, command: tuple[str, ...]) -> None:
+    execute(migrated, "alter table scheduling.doctors drop column npi, add column age int")
+    said = scheduler(migrated, *command)
+    assert said.returncode == 6
+    assert said.stdout.splitlines()[-2:] == [
+        "column scheduling.doctors.age: is unexpected (integer)",
+        "column scheduling.doctors.npi: is missing, should be character varying(50)",
+    ]
+    assert said.stderr.startswith("error: 2 things differ from the schema that this code works with (revision 2")
+
+
+def test_a_picture_is_drawn_of_one_namespace(migrated: str) -> None:
+    said = scheduler(migrated, "schema", "picture", "identity").stdout
+    assert said.startswith("erDiagram\n")
+    assert "        user_role_enum role\n" in said
+    assert '    identity_tenants ||--o{ identity_users : "a user belongs to a tenant"\n' in said
+    assert "availability_slots" not in said
+
+
+def test_a_picture_of_a_namespace_that_is_not_ours_is_refused(migrated: str) -> None:
+    said = scheduler(migrated, "schema", "picture", "public")
+    assert (said.returncode, said.stderr.startswith("error: no namespace 'public'")) == (2, True)
+
+
+def test_going_down_where_rows_are_is_refused_without_a_yes(migrated: str) -> None:
+    execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
+    said = scheduler(migrated, "migrate", "--down", "base")
+    assert said.returncode == 2
+    assert said.stderr.startswith("error: going down may lose the rows of ")
+    assert "identity.tenants" in said.stderr
+    assert migrations.current(migrated) == migrations.head()
+
+
+def test_going_down_where_rows_are_is_done_with_a_yes(migrated: str) -> None:
+    execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
+    assert scheduler(migrated, "migrate", "--down", "base", "--yes").returncode == 0
+    assert migrations.current(migrated) is None
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])
+def test_at_a_terminal_going_down_asks(migrated: str, answer: str, code: int) -> None:
+    execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, answer.encode())
+    try:
+        said = scheduler(migrated, "migrate", "--down", "base", stdin=terminal)
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert (said.returncode, "Go on?" in said.stderr) == (code, True)
+    assert (migrations.current(migrated) is None) is (code == 0)
+
+
+def test_an_empty_database_is_migrated_within_five_seconds(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url) as clock:
+        ask = "select clock_timestamp()"
+        (before,) = clock.execute(ask).fetchone() or (None,)
+        migrations.upgrade(empty_database_url)
+        (after,) = clock.execute(ask).fetchone() or (None,)
+    assert before is not None
+    assert after is not None
+    assert after - before < timedelta(seconds=5)

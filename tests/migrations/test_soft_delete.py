@@ -1,0 +1,215 @@
+"""Soft delete, in every table of the catalogue that has it: under row security, and with names that are given back.
+
+The tables and their indexes come from the catalogue, the rows from `rows`: a table made later is tested without being
+named here.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from rows import Row, insert
+from rows.all_domains import MONTHS, all_rows, insert_all
+from scheduler.store import catalogue
+
+pytestmark = pytest.mark.database
+
+TENANT = uuid4()
+AT = "2027-03-01 09:00Z"
+SOFT = f"""
+    select attrelid::regclass::text from pg_attribute join pg_class on pg_class.oid = attrelid
+    where attname = 'deleted_at' and relkind in ('r', 'p') and not relispartition and not attisdropped
+        and relnamespace::regnamespace::text in {catalogue.SCHEMAS}
+    order by 1
+"""
+WHO = """
+    select case
+        when exists (select from pg_policy where polrelid = %(table)s::regclass and not polpermissive)
+            or not has_table_privilege('scheduler_app', %(table)s, 'insert, update')
+        then 'scheduler_system' else 'scheduler_app' end
+"""
+INDEXES = """
+    select indexrelid::regclass::text, coalesce(pg_get_expr(indpred, indrelid), ''),
+        array(select attname::text from pg_attribute where attrelid = indrelid and attnum = any(indkey))
+    from pg_index where indisunique and indrelid = %s::regclass
+"""
+OPTIONAL = """
+    select attname::text from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attnotnull
+"""
+
+
+class Unique(NamedTuple):
+    """What is unique in a table: among live rows, and (by column) among all."""
+
+    live: set[str]
+    always: set[str]
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that is rolled back, with the months of the rows."""
+    with psycopg.connect(database_url) as opened:
+        opened.execute(MONTHS)
+        opened.execute("select set_config('app.tenant_id', %s, true)", (str(TENANT),))
+        yield opened
+        opened.rollback()
+
+
+@pytest.fixture
+def soft(connection: psycopg.Connection) -> list[str]:
+    """The tables whose rows are deleted softly."""
+    return [table for (table,) in connection.execute(SOFT.encode())]
+
+
+def tables_with_live_names(connection: psycopg.Connection, soft: list[str]) -> dict[str, Unique]:
+    found = {table: unique(connection, table) for table in soft}
+    return {table: what for table, what in found.items() if what.live}
+
+
+def unique(connection: psycopg.Connection, table: str) -> Unique:
+    live, always = set(), set()
+    for name, predicate, columns in connection.execute(INDEXES.encode(), (table,)):
+        if "deleted_at IS NULL" in predicate:
+            live.add(name.rpartition(".")[2])
+        else:
+            always |= set(columns)
+    return Unique(live, always)
+
+
+def act(connection: psycopg.Connection, table: str) -> None:
+    """Be whoever works on a table for a tenant: the application, or where people's roles decide, the system."""
+    who = one(connection, WHO, {"table": table})
+    connection.execute(f"set local role {who}".encode())
+
+
+def one(connection: psycopg.Connection, query: str, values: Any) -> Any:
+    found = connection.execute(query.encode(), values).fetchone()
+    assert found is not None, query
+    return found[0]
+
+
+def insert_those_before(connection: psycopg.Connection, table: str) -> Row:
+    """Write the rows that come before a table; return that table's row."""
+    for name, row in all_rows(TENANT).items():
+        if name == table:
+            return row
+        insert(connection, name, row)
+    raise AssertionError(table)
+
+
+def where_own(connection: psycopg.Connection, table: str, row: Row) -> sql.Composed:
+    """Name a row by its primary key."""
+    found = connection.execute(
+        "select attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any(conkey)"
+        " where contype = 'p' and conrelid = %s::regclass",
+        (table,),
+    ).fetchall()
+    return sql.SQL(" and ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(row[name])) for (name,) in found if name in row
+    )
+
+
+def set_deleted(connection: psycopg.Connection, table: str, row: Row, deleted_at: str | None) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        sql.SQL("update {} set deleted_at = {} where {} returning deleted_at").format(
+            sql.Identifier(*table.split(".")), sql.Literal(deleted_at), where_own(connection, table, row)
+        )
+    ).fetchall()
+
+
+def twin(connection: psycopg.Connection, table: str, what: Unique) -> Row:
+    """Return a second row that has all of a table's row but what is unique among deleted rows, too."""
+    row = all_rows(TENANT)[table]
+    optional = {name for (name,) in connection.execute(OPTIONAL.encode(), (table,))}
+    new_id: object = uuid4() if isinstance(row["id"], UUID) else 777
+    return {name: value for name, value in row.items() if name not in what.always & optional} | {"id": new_id}
+
+
+def test_the_catalogue_has_tables_whose_rows_are_deleted_softly(soft: list[str]) -> None:
+    assert {"identity.users", "identity.families", "scheduling.facilities", "placement.clients"} <= set(soft)
+
+
+def test_a_row_is_deleted_softly_under_row_security_and_still_seen(
+    connection: psycopg.Connection, soft: list[str]
+) -> None:
+    """Were soft delete a condition of a policy, the row would be refused as one that its writer may not see."""
+    insert_all(connection, TENANT)
+    outcomes = {}
+    for table in soft:
+        act(connection, table)
+        found = set_deleted(connection, table, all_rows(TENANT)[table], AT)
+        outcomes[table] = len(found) == 1 and found[0][0] is not None
+        connection.execute("reset role")
+    assert outcomes == dict.fromkeys(soft, True)
+
+
+@pytest.mark.parametrize("deleted_at", [None, AT])
+def test_a_row_that_is_written_is_given_back_be_it_live_or_deleted(
+    connection: psycopg.Connection, soft: list[str], deleted_at: str | None
+) -> None:
+    outcomes = {}
+    for table in soft:
+        if table == "identity.tenants":
+            continue  # the owner makes tenants
+        with connection.transaction(force_rollback=True):
+            row = insert_those_before(connection, table) | {"deleted_at": deleted_at}
+            act(connection, table)
+            written = connection.execute(
+                sql.SQL("insert into {} ({}) overriding system value values ({}) returning deleted_at").format(
+                    sql.Identifier(*table.split(".")),
+                    sql.SQL(", ").join(map(sql.Identifier, row)),
+                    sql.SQL(", ").join(map(sql.Literal, row.values())),
+                )
+            ).fetchall()
+            outcomes[table] = len(written) == 1 and (written[0][0] is None) == (deleted_at is None)
+    assert outcomes
+    assert set(outcomes.values()) == {True}, outcomes
+
+
+def test_live_names_are_those_of_the_catalogue(connection: psycopg.Connection, soft: list[str]) -> None:
+    found = tables_with_live_names(connection, soft)
+    assert {"identity.tenants", "identity.users", "placement.clients", "placement.placement_info"} <= found.keys()
+
+
+def test_two_live_rows_do_not_have_one_name(connection: psycopg.Connection, soft: list[str]) -> None:
+    """The control of the next test: with the first row live, the second is refused."""
+    for table, what in tables_with_live_names(connection, soft).items():
+        with connection.transaction(force_rollback=True):
+            insert(connection, table, insert_those_before(connection, table))
+            refused = refusal(connection, table, twin(connection, table, what))
+            assert refused in what.live, table
+
+
+def test_a_name_is_given_back_by_who_had_it(connection: psycopg.Connection, soft: list[str]) -> None:
+    for table, what in tables_with_live_names(connection, soft).items():
+        with connection.transaction(force_rollback=True):
+            row = insert_those_before(connection, table)
+            insert(connection, table, row)
+            set_deleted(connection, table, row, AT)
+            assert refusal(connection, table, twin(connection, table, what)) is None, table
+
+
+def test_a_row_whose_name_is_taken_is_not_restored(connection: psycopg.Connection, soft: list[str]) -> None:
+    for table, what in tables_with_live_names(connection, soft).items():
+        with connection.transaction(force_rollback=True):
+            row = insert_those_before(connection, table)
+            insert(connection, table, row)
+            set_deleted(connection, table, row, AT)
+            insert(connection, table, twin(connection, table, what))
+            with pytest.raises(psycopg.errors.UniqueViolation) as refused, connection.transaction():
+                set_deleted(connection, table, row, None)
+            assert refused.value.diag.constraint_name in what.live, table
+
+
+def refusal(connection: psycopg.Connection, table: str, row: Row) -> str | None:
+    """Write a row; return the constraint that refuses it, if one does."""
+    try:
+        with connection.transaction():
+            insert(connection, table, row)
+    except psycopg.errors.UniqueViolation as error:
+        return error.diag.constraint_name
+    return None

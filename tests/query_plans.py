@@ -1,0 +1,84 @@
+"""What PostgreSQL means to do: the indexes that a query uses, and the tables that it reads from end to end.
+
+Asked as `scheduler_app` for a tenant: row security forbids some indexes (a condition that may leak what it sees is
+checked after the policy), so a plan of a superuser proves nothing.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+
+class Plan(NamedTuple):
+    """The indexes used, and the tables read from end to end."""
+
+    indexes: set[str]
+    scanned: set[str]
+
+
+class IndexScan(NamedTuple):
+    """A look into an index, and the condition that it answers; none when it is read from end to end."""
+
+    name: str
+    condition: str
+
+
+# Plans of statements as they are executed, also of those inside of functions, as notices.
+_EXPLAINING: Final = """
+    load 'auto_explain';
+    set auto_explain.log_min_duration = 0;
+    set auto_explain.log_nested_statements = on;
+    set auto_explain.log_format = json;
+    set auto_explain.log_level = notice
+"""
+
+
+def act_for(connection: psycopg.Connection, tenant: UUID) -> None:
+    """Be `scheduler_app` for a tenant until the end of the transaction."""
+    connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
+    connection.execute("set local role scheduler_app")
+
+
+def plan_of(connection: psycopg.Connection, query: str, *values: object) -> Plan:
+    """Return the plan of a query as whoever the connection is now."""
+    explained = connection.execute(f"explain (format json) {query}".encode(), values).fetchone()
+    assert explained is not None
+    nodes = list(_nodes(explained[0][0]["Plan"]))
+    return Plan(
+        {node["Index Name"] for node in nodes if "Index Name" in node},
+        {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"},
+    )
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+@contextmanager
+def index_scans(connection: psycopg.Connection) -> Iterator[list[IndexScan]]:
+    """Collect how indexes are looked into by what is executed inside, also within functions; for a superuser's login.
+
+    Call it before taking on another role: who is none may not ask for plans.
+    """
+    found: list[IndexScan] = []
+
+    def note(diagnosis: psycopg.errors.Diagnostic) -> None:
+        _, _, plan = (diagnosis.message_primary or "").partition("plan:\n")
+        if plan:
+            nodes = _nodes(json.loads(plan)["Plan"])
+            found.extend(
+                IndexScan(node["Index Name"], node.get("Index Cond", "")) for node in nodes if "Index Name" in node
+            )
+
+    connection.execute(_EXPLAINING.encode())
+    connection.add_notice_handler(note)
+    try:
+        yield found
+    finally:
+        connection.remove_notice_handler(note)

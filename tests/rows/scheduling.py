@@ -1,0 +1,289 @@
+"""Rows of the schema `scheduling`."""
+
+from uuid import UUID
+
+from rows import Row, Wrong, key
+
+
+def rows(tenant: UUID) -> dict[str, Row]:
+    own: Row = {"tenant_id": tenant, "id": 1}
+    pair: Row = {"doctor_id": 1, "facility_id": 1}
+    return {
+        "scheduling.facilities": own
+        | {
+            "name": "A place",
+            "slug": "a-place",
+            "timezone": "America/St_Johns",
+            "address_id": key(tenant, "identity.addresses"),
+        },
+        "scheduling.doctors": own
+        | {"first_name": "A", "last_name": "B", "display_name": "A B", "user_id": key(tenant, "identity.users")},
+        "scheduling.services": own | {"name": "A check-up"},
+        "scheduling.facility_doctors": own | pair,
+        "scheduling.service_offerings": own | pair | {"service_id": 1},
+        "scheduling.availability_rules": own
+        | pair
+        | {
+            "service_offering_id": 1,
+            "day_of_week": 1,
+            "start_time": "22:00",
+            "end_time": "06:00",
+            "slot_duration_minutes": 20,
+        },
+        "scheduling.availability_exceptions": own
+        | pair
+        | {
+            "availability_rule_id": 1,
+            "start_at": "2027-03-01 09:00Z",
+            "end_at": "2027-03-02 11:00Z",
+            "type": "override",
+        },
+        "scheduling.facility_closures": own | {"facility_id": 1, "day": "2027-03-26"},
+        "scheduling.availability_slots": own
+        | pair
+        | {
+            "service_offering_id": 1,
+            "created_from_rule_id": 1,
+            "start_at": "2027-03-01 09:00Z",
+            "end_at": "2027-03-01 09:20Z",
+        },
+        "scheduling.generation_runs": own
+        | {"from_day": "2027-03-01", "until_day": "2027-03-02", "engine_version": "0", "tzdata_version": "0"},
+        "scheduling.schedule_states": {"tenant_id": tenant, "last_run_id": 1} | pair,
+        "scheduling.insurance_providers": own | {"name": "An insurer"},
+        "scheduling.insurance_plans": own
+        | {
+            "insurance_provider_id": 1,
+            "plan_code": "GOLD",
+            "name": "Gold",
+            "effective_from": "2027-01-01",
+            "effective_to": "2027-12-31",
+        },
+        "scheduling.facility_insurance_plans": own
+        | {"facility_id": 1, "insurance_plan_id": 1, "accepted_since": "2027-01-01"},
+        "scheduling.step_templates": own | {"name": "A blood sample", "default_duration_minutes": 10},
+        "scheduling.service_workflows": own
+        | {"service_offering_id": 1, "insurance_plan_id": 1, "name": "A visit", "total_estimated_minutes": 20},
+        "scheduling.workflow_steps": own
+        | {"service_workflow_id": 1, "step_template_id": 1, "position": 1, "duration_minutes": 20},
+        "scheduling.patients": own
+        | {
+            "user_id": key(tenant, "identity.users"),
+            "first_name": "Bo",
+            "last_name": "C",
+            "email": "bo@example.org",
+            "dob": "1990-05-01",
+            "default_insurance_plan_id": 1,
+        },
+        "scheduling.appointments": own
+        | pair
+        | {
+            "patient_id": 1,
+            "service_offering_id": 1,
+            "availability_slot_id": 1,
+            "slot_start_at": "2027-03-01 09:00Z",
+            "service_workflow_id": 1,
+            "start_at": "2027-03-01 09:00Z",
+            "end_at": "2027-03-01 09:20Z",
+            "occupied_from": "2027-03-01 08:55Z",
+            "occupied_until": "2027-03-01 09:25Z",
+            "booked_by": key(tenant, "identity.users"),
+            "idempotency_key": "a-request",
+            "updated_by": key(tenant, "identity.users"),
+        },
+        "scheduling.resources": own | {"facility_id": 1, "kind": "room", "name": "Room 1"},
+        "scheduling.appointment_steps": own
+        | {
+            "appointment_id": 1,
+            "workflow_step_id": 1,
+            "step_template_id": 1,
+            "position": 1,
+            "scheduled_start_at": "2027-03-01 09:00Z",
+            "scheduled_end_at": "2027-03-01 09:20Z",
+            "resource_id": 1,
+        },
+        "scheduling.waitlist_entries": own
+        | pair
+        | {
+            "patient_id": 1,
+            "service_id": 1,
+            "earliest_day": "2027-03-01",
+            "latest_day": "2027-03-02",
+            "status": "offered",
+            "offered_slot_id": 1,
+            "offered_slot_start_at": "2027-03-01 09:00Z",
+        },
+    }
+
+
+WRONG: Wrong = [
+    ("scheduling.facilities", {"timezone": "Europe/Nowhere"}, "a_facility_has_a_known_time_zone"),
+    ("scheduling.facilities", {"timezone": "EST5EDT4,M3.2.0,M11.1.0"}, "a_facility_has_a_known_time_zone"),
+    ("scheduling.facilities", {"timezone": "europe/london"}, "a_facility_has_a_known_time_zone"),
+    ("scheduling.facilities", {"timezone": ""}, "a_facility_has_a_known_time_zone"),
+    ("scheduling.facilities", {"country": "gb"}, "a_country_is_two_capital_letters"),
+    ("scheduling.services", {"code_system": "SNOMED"}, "a_code_system_is_a_known_one"),
+    ("scheduling.services", {"default_duration_minutes": 0}, "a_service_takes_time"),
+    ("scheduling.service_offerings", {"default_duration_minutes": 0}, "an_offering_takes_time"),
+    ("scheduling.service_offerings", {"buffer_before_minutes": -1}, "buffers_are_not_negative"),
+    ("scheduling.service_offerings", {"buffer_after_minutes": -1}, "buffers_are_not_negative"),
+    ("scheduling.service_offerings", {"visibility": "secret"}, "an_offering_is_public_or_private"),
+    ("scheduling.availability_rules", {"day_of_week": 7}, "a_weekday_counts_from_sunday"),
+    ("scheduling.availability_rules", {"day_of_week": -1}, "a_weekday_counts_from_sunday"),
+    ("scheduling.availability_rules", {"end_time": "24:00"}, "midnight_is_written_as_zero"),
+    ("scheduling.availability_rules", {"slot_duration_minutes": 0}, "a_rules_slots_take_time"),
+    ("scheduling.availability_rules", {"slot_interval_minutes": 0}, "a_rules_slots_advance"),
+    ("scheduling.availability_rules", {"slot_alignment_minutes": 0}, "a_rules_slots_advance"),
+    ("scheduling.availability_rules", {"capacity": 0}, "a_rules_slots_hold_somebody"),
+    (
+        "scheduling.availability_rules",
+        {"effective_from": "2027-03-02", "effective_until": "2027-03-01"},
+        "a_rule_begins_before_it_ends",
+    ),
+    ("scheduling.availability_rules", {"effective_until": "infinity"}, "a_rules_days_are_in_the_calendar"),
+    ("scheduling.availability_rules", {"effective_from": "-infinity"}, "a_rules_days_are_in_the_calendar"),
+    (
+        "scheduling.availability_exceptions",
+        {"type": "holiday"},
+        "an_exception_blocks_overrides_or_is_an_emergency",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"end_at": "2027-03-01 09:00Z"},
+        "an_exception_starts_before_it_ends",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"end_at": "infinity", "type": "blocked"},
+        "an_exception_is_in_the_calendar",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"start_at": "-infinity", "type": "blocked"},
+        "an_exception_is_in_the_calendar",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"end_at": "2027-03-02 11:01Z"},
+        "an_override_lasts_a_day_at_most",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"type": "blocked", "slot_duration_minutes": 20},
+        "only_an_override_has_slots_of_its_own",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"slot_duration_minutes": 0},
+        "an_overrides_slots_take_time_and_advance",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"slot_interval_minutes": 0},
+        "an_overrides_slots_take_time_and_advance",
+    ),
+    ("scheduling.availability_exceptions", {"capacity": 0}, "an_overrides_slots_take_time_and_advance"),
+    ("scheduling.facility_closures", {"day": "infinity"}, "a_closure_is_in_the_calendar"),
+    ("scheduling.availability_slots", {"end_at": "2027-03-01 09:00Z"}, "a_slot_starts_before_it_ends"),
+    ("scheduling.availability_slots", {"end_at": "infinity"}, "a_slot_starts_before_it_ends"),
+    ("scheduling.availability_slots", {"status": "free"}, "a_slot_is_open_reserved_booked_or_cancelled"),
+    ("scheduling.availability_slots", {"capacity": 0}, "a_slot_is_booked_within_its_capacity"),
+    ("scheduling.availability_slots", {"booked_count": -1}, "a_slot_is_booked_within_its_capacity"),
+    ("scheduling.availability_slots", {"booked_count": 2}, "a_slot_is_booked_within_its_capacity"),
+    ("scheduling.availability_slots", {"status": "reserved"}, "a_reserved_slot_says_until_when"),
+    ("scheduling.availability_slots", {"status": "booked"}, "a_booked_slot_has_a_booking"),
+    ("scheduling.generation_runs", {"until_day": "2027-03-01"}, "a_run_is_for_a_day_at_least"),
+    ("scheduling.generation_runs", {"status": "lost"}, "a_run_is_running_succeeded_or_failed"),
+    ("scheduling.generation_runs", {"status": "failed"}, "a_run_that_ended_says_when"),
+    ("scheduling.generation_runs", {"finished_at": "2027-03-01 00:00Z"}, "a_run_that_ended_says_when"),
+    ("scheduling.generation_runs", {"slots_kept": -1}, "a_runs_counts_are_not_negative"),
+    (
+        "scheduling.schedule_states",
+        {"generated_from": "2027-03-01"},
+        "a_state_says_from_which_day_until_which",
+    ),
+    (
+        "scheduling.schedule_states",
+        {"generated_from": "2027-03-02", "generated_until": "2027-03-01"},
+        "a_state_says_from_which_day_until_which",
+    ),
+    ("scheduling.insurance_plans", {"effective_to": "2026-12-31"}, "an_insurance_plan_begins_before_it_ends"),
+    ("scheduling.insurance_plans", {"effective_to": "infinity"}, "an_insurance_plans_days_are_in_the_calendar"),
+    ("scheduling.insurance_plans", {"effective_from": "-infinity"}, "an_insurance_plans_days_are_in_the_calendar"),
+    ("scheduling.facility_insurance_plans", {"accepted_since": "infinity"}, "an_acceptance_begins_in_the_calendar"),
+    ("scheduling.step_templates", {"default_duration_minutes": 0}, "a_step_template_takes_time"),
+    ("scheduling.service_workflows", {"total_estimated_minutes": 0}, "a_workflow_is_estimated_to_take_time"),
+    ("scheduling.workflow_steps", {"position": 0}, "the_steps_of_a_workflow_count_from_one"),
+    ("scheduling.workflow_steps", {"duration_minutes": 0}, "a_workflow_step_takes_time"),
+    ("scheduling.patients", {"email": "nobody"}, "the_email_of_a_patient_is_an_address_in_lower_case"),
+    ("scheduling.patients", {"email": "Bo@example.org"}, "the_email_of_a_patient_is_an_address_in_lower_case"),
+    ("scheduling.patients", {"email": f"a@{'b' * 253}"}, "the_email_of_a_patient_is_an_address_in_lower_case"),
+    ("scheduling.patients", {"dob": "infinity"}, "a_patient_is_born_in_the_calendar"),
+    (
+        "scheduling.appointments",
+        {"slot_start_at": None},
+        "the_slot_of_an_appointment_is_named_with_its_start",
+    ),
+    (
+        "scheduling.appointments",
+        {"availability_slot_id": None},
+        "the_slot_of_an_appointment_is_named_with_its_start",
+    ),
+    ("scheduling.appointments", {"id": -1}, "the_ids_of_an_appointment_and_its_slot_are_positive"),
+    ("scheduling.appointments", {"id": 0}, "the_ids_of_an_appointment_and_its_slot_are_positive"),
+    (
+        "scheduling.appointments",
+        {"end_at": "2027-03-01 09:00Z"},
+        "an_appointment_lies_in_the_time_that_it_occupies",
+    ),
+    (
+        "scheduling.appointments",
+        {"occupied_from": "2027-03-01 09:01Z"},
+        "an_appointment_lies_in_the_time_that_it_occupies",
+    ),
+    (
+        "scheduling.appointments",
+        {"occupied_until": "2027-03-01 09:19Z"},
+        "an_appointment_lies_in_the_time_that_it_occupies",
+    ),
+    ("scheduling.appointments", {"occupied_from": "-infinity"}, "an_appointment_is_in_the_calendar"),
+    ("scheduling.appointments", {"occupied_until": "infinity"}, "an_appointment_is_in_the_calendar"),
+    ("scheduling.appointments", {"status": "skipped"}, "an_appointment_has_a_status_of_its_life_cycle"),
+    (
+        "scheduling.appointments",
+        {"cancellation_reason": "a cold"},
+        "only_a_cancelled_appointment_says_why_it_is",
+    ),
+    ("scheduling.appointments", {"rescheduled_from": 1}, "an_appointment_is_rescheduled_from_another"),
+    ("scheduling.appointments", {"idempotency_key": ""}, "an_idempotency_key_says_something"),
+    ("scheduling.appointments", {"idempotency_key": "k" * 256}, "an_idempotency_key_says_something"),
+    ("scheduling.resources", {"kind": "doctor"}, "the_kind_of_a_resource_is_a_word_but_doctor"),
+    ("scheduling.resources", {"kind": "Room"}, "the_kind_of_a_resource_is_a_word_but_doctor"),
+    ("scheduling.appointment_steps", {"position": 0}, "the_steps_of_an_appointment_count_from_one"),
+    (
+        "scheduling.appointment_steps",
+        {"scheduled_end_at": "2027-03-01 09:00Z"},
+        "an_appointment_step_starts_before_it_ends",
+    ),
+    (
+        "scheduling.appointment_steps",
+        {"scheduled_start_at": "-infinity"},
+        "an_appointment_step_is_in_the_calendar",
+    ),
+    ("scheduling.appointment_steps", {"scheduled_end_at": "infinity"}, "an_appointment_step_is_in_the_calendar"),
+    ("scheduling.appointment_steps", {"status": "skipped"}, "an_appointment_step_has_a_status_of_its_life_cycle"),
+    (
+        "scheduling.waitlist_entries",
+        {"offered_slot_start_at": None},
+        "an_offered_slot_is_named_with_its_start",
+    ),
+    ("scheduling.waitlist_entries", {"offered_slot_id": None}, "an_offered_slot_is_named_with_its_start"),
+    ("scheduling.waitlist_entries", {"status": "waiting"}, "only_an_entry_with_an_offer_names_a_slot"),
+    ("scheduling.waitlist_entries", {"latest_day": "2027-02-28"}, "the_days_of_a_waitlist_entry_are_in_order"),
+    ("scheduling.waitlist_entries", {"latest_day": "infinity"}, "the_days_of_a_waitlist_entry_are_in_the_calendar"),
+    (
+        "scheduling.waitlist_entries",
+        {"status": "lost", "offered_slot_id": None, "offered_slot_start_at": None},
+        "a_waitlist_entry_has_a_known_status",
+    ),
+]

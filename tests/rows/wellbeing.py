@@ -1,0 +1,127 @@
+"""Rows of the schema `wellbeing`. A tenant's only user is its child, and whoever else a key of these rows names."""
+
+from uuid import UUID
+
+from rows import Row, Wrong, key
+
+
+def rows(tenant: UUID) -> dict[str, Row]:
+    child = key(tenant, "identity.users")
+    session = key(tenant, "wellbeing.wellbeing_sessions")
+    return {
+        "wellbeing.organisations": {"id": tenant, "name": "The Hill School", "type": "school-primary"},
+        "wellbeing.profiles": {
+            "tenant_id": tenant,
+            "id": child,
+            "email": "ann@example.org",
+            "name": "Ann",
+            "role": "Child",
+            "org_id": tenant,
+        },
+        "wellbeing.child_display_counters": {"tenant_id": tenant, "org_id": tenant, "last_display_id": 0},
+        "wellbeing.children": {
+            "tenant_id": tenant,
+            "id": child,
+            "org_id": tenant,
+            "first_name": "Ann",
+            "consent_given": True,
+            "consent_date": "2027-01-04 09:00Z",
+            "consent_type": "written",
+            "safeguarding_notes": "Lives with her aunt.",
+        },
+        "wellbeing.wellbeing_sessions": {
+            "tenant_id": tenant,
+            "id": session,
+            "child_id": child,
+            "session_type": "daily_checkin",
+            "overall_mood": 4,
+        },
+        "wellbeing.wellbeing_responses": {
+            "tenant_id": tenant,
+            "id": key(tenant, "wellbeing.wellbeing_responses"),
+            "session_id": session,
+            "child_id": child,
+            "activity_type": "mood_wheel",
+            "question_key": "today",
+            "response_type": "scale",
+            "response_value": "4",
+        },
+        "wellbeing.garden_items": {
+            "tenant_id": tenant,
+            "id": key(tenant, "wellbeing.garden_items"),
+            "child_id": child,
+            "item_type": "tree",
+            "item_name": "An apple tree",
+        },
+        "wellbeing.stickers_earned": {
+            "tenant_id": tenant,
+            "id": key(tenant, "wellbeing.stickers_earned"),
+            "child_id": child,
+            "sticker_type": "star",
+            "sticker_name": "A star",
+            "earned_for": "A first session",
+            "session_id": session,
+        },
+        "wellbeing.alerts": {
+            "tenant_id": tenant,
+            "id": key(tenant, "wellbeing.alerts"),
+            "child_id": child,
+            "alert_type": "wellbeing_decline",
+            "severity": "high",
+            "title": "Three low days",
+            "description": "The mood was 1 on three days.",
+            "session_id": session,
+        },
+        "wellbeing.invitations": {
+            "tenant_id": tenant,
+            "id": key(tenant, "wellbeing.invitations"),
+            "org_id": tenant,
+            "email": "bob@example.org",
+            "role": "Practitioner",
+            "invited_by": child,
+            "invitation_token": tenant.hex * 2,
+        },
+        "wellbeing.kv_store_a1855b25": {"tenant_id": tenant, "key": "garden.season", "value": '{"is": "spring"}'},
+    }
+
+
+WRONG: Wrong = [
+    ("wellbeing.organisations", {"email": "nobody"}, "the_email_of_an_organisation_is_an_address_in_lower_case"),
+    ("wellbeing.children", {"parent_guardian_email": "nobody"}, "the_email_of_a_guardian_is_an_address_in_lower_case"),
+    ("wellbeing.organisations", {"type": "school"}, "an_organisation_has_a_known_type"),
+    ("wellbeing.organisations", {"status": "asleep"}, "an_organisation_has_a_known_status"),
+    ("wellbeing.organisations", {"subscription_plan": "free"}, "an_organisation_has_a_known_subscription_plan"),
+    ("wellbeing.organisations", {"max_children": -1}, "the_limits_of_an_organisation_are_not_negative"),
+    ("wellbeing.organisations", {"max_practitioners": -1}, "the_limits_of_an_organisation_are_not_negative"),
+    ("wellbeing.organisations", {"id": UUID(int=1)}, "an_organisation_is_a_tenant"),
+    ("wellbeing.profiles", {"role": "child"}, "a_profile_has_a_known_role"),
+    ("wellbeing.profiles", {"status": "asleep"}, "a_profile_has_a_known_status"),
+    ("wellbeing.profiles", {"email": "Ann@example.org"}, "the_email_of_a_profile_is_an_address_in_lower_case"),
+    ("wellbeing.profiles", {"email": "a@b@c"}, "the_email_of_a_profile_is_an_address_in_lower_case"),
+    ("wellbeing.profiles", {"id": UUID(int=1)}, "a_profile_is_of_a_user"),
+    ("wellbeing.profiles", {"org_id": UUID(int=1)}, "a_profile_may_be_of_an_organisation"),
+    ("wellbeing.child_display_counters", {"last_display_id": -1}, "a_counter_does_not_count_below_nothing"),
+    ("wellbeing.children", {"consent_type": "silent"}, "the_consent_for_a_child_is_of_a_known_kind"),
+    ("wellbeing.children", {"consent_date": None}, "a_consent_that_is_given_has_a_date"),
+    ("wellbeing.children", {"primary_practitioner_id": UUID(int=1)}, "a_child_may_have_a_practitioner"),
+    ("wellbeing.wellbeing_sessions", {"session_type": "daily"}, "a_session_has_a_known_type"),
+    ("wellbeing.wellbeing_sessions", {"status": "asleep"}, "a_session_has_a_known_status"),
+    ("wellbeing.wellbeing_sessions", {"duration_seconds": -1}, "the_duration_of_a_session_is_not_negative"),
+    ("wellbeing.wellbeing_sessions", {"overall_mood": 0}, "a_mood_is_from_1_to_5"),
+    ("wellbeing.wellbeing_sessions", {"overall_mood": 6}, "a_mood_is_from_1_to_5"),
+    ("wellbeing.wellbeing_responses", {"activity_type": "sleep"}, "a_response_is_to_a_known_activity"),
+    ("wellbeing.wellbeing_responses", {"response_type": "sound"}, "a_response_has_a_known_type"),
+    ("wellbeing.wellbeing_responses", {"session_id": UUID(int=1)}, "a_response_is_of_a_session_of_its_child"),
+    ("wellbeing.garden_items", {"item_type": "house"}, "a_garden_item_has_a_known_type"),
+    ("wellbeing.stickers_earned", {"session_id": UUID(int=1)}, "a_sticker_may_be_for_a_session_of_its_child"),
+    ("wellbeing.alerts", {"alert_type": "noise"}, "an_alert_has_a_known_type"),
+    ("wellbeing.alerts", {"severity": "huge"}, "an_alert_has_a_known_severity"),
+    ("wellbeing.alerts", {"status": "read"}, "an_alert_has_a_known_status"),
+    ("wellbeing.alerts", {"response_id": UUID(int=1)}, "an_alert_may_come_of_a_response"),
+    ("wellbeing.invitations", {"invitation_token": "open sesame"}, "the_token_of_an_invitation_is_a_digest"),
+    ("wellbeing.invitations", {"email": "Bob@example.org"}, "an_invitation_goes_to_an_address_in_lower_case"),
+    ("wellbeing.invitations", {"role": "Account"}, "practitioners_and_group_contacts_are_invited"),
+    ("wellbeing.invitations", {"role": "Child"}, "practitioners_and_group_contacts_are_invited"),
+    ("wellbeing.invitations", {"status": "lost"}, "an_invitation_has_a_known_status"),
+    ("wellbeing.invitations", {"status": "accepted"}, "an_accepted_invitation_says_when_and_by_whom"),
+]
