@@ -1,19 +1,49 @@
 """Overview: what is there, for people who look.
 
-Owns: the questions of `status`, `show` and `explain` to the tables.
+Owns: the questions of `status`, `show`, `explain` and `seed` to the tables.
 Must not know: how answers are shown.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
-from sqlalchemy import text
-from sqlmodel import Session, col, select
+from sqlalchemy import TextClause, func, text
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, SQLModel, col, select
 
 import models.scheduling as rows
 from scheduler.core.errors import NotFoundError
 from scheduler.store.schedules import ScheduleKey
+
+_FAMILIES: Final = text("""
+select family_name, array(select name from identity.users where id = any(parent_ids) order by name),
+    array(select name from identity.users where id = any(student_ids) order by name)
+from identity.family_directory order by family_name limit :most
+""")
+_CHILDREN: Final = text("""
+select first_name, completed_sessions, round(average_mood, 1), total_stickers, urgent_alerts
+from wellbeing.child_progress_summary order by urgent_alerts desc, first_name limit :most
+""")
+_VISIT: Final = text("""
+select p.first_name || ' ' || p.last_name, d.display_name, f.name, w.name,
+    to_char(s.scheduled_start_at at time zone f.timezone, 'Dy HH24:MI')
+        || to_char(s.scheduled_end_at at time zone f.timezone, '-HH24:MI'),
+    t.name, coalesce(r.name, '')
+from (
+    select * from scheduling.appointments a
+    order by (select count(*) from scheduling.appointment_steps where appointment_id = a.id) desc, a.id limit :most
+) a
+join scheduling.patients p on p.id = a.patient_id
+join scheduling.doctors d on d.id = a.doctor_id
+join scheduling.facilities f on f.id = a.facility_id
+join scheduling.service_workflows w on w.id = a.service_workflow_id
+join scheduling.appointment_steps s on s.appointment_id = a.id
+join scheduling.step_templates t on t.id = s.step_template_id
+left join scheduling.resources r on r.id = s.resource_id
+order by s.position
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +166,33 @@ def failing_schedules(session: Session, *, most: int) -> list[tuple[str, int, st
     """Return schedules that could not be generated: facility slug, doctor id, reason."""
     found = session.connection().execute(_FAILING, {"most": most})
     return [(slug, doctor_id, reason) for slug, doctor_id, reason in found]
+
+
+def row_counts(session: Session) -> dict[str, int]:
+    """Return how many rows the session sees in each table, by its name with its schema.
+
+    It counts row by row: for a tenant's tables of everyday size, not for a dashboard.
+    """
+    return {
+        name: session.connection().execute(sql_select(func.count()).select_from(table)).scalar_one()
+        for name, table in sorted(SQLModel.metadata.tables.items())
+    }
+
+
+def families(session: Session, *, most: int = 5) -> list[tuple[object, ...]]:
+    """Return families: the name, the names of the parents, those of the students."""
+    return _asked(session, _FAMILIES, most)
+
+
+def progress_of_children(session: Session, *, most: int = 6) -> list[tuple[object, ...]]:
+    """Return how children do, those with urgent alerts first: name, check-ins, mood, stickers, urgent alerts."""
+    return _asked(session, _CHILDREN, most)
+
+
+def longest_visit(session: Session) -> list[tuple[object, ...]]:
+    """Return the steps of the appointment with most: patient, doctor, place, workflow; when (local), step, where."""
+    return _asked(session, _VISIT, 1)
+
+
+def _asked(session: Session, question: TextClause, most: int) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in session.connection().execute(question, {"most": most})]

@@ -28,7 +28,10 @@ def tenant_id_of(database: Database, slug: str) -> UUID:
     with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
         found: UUID | None = session.connection().execute(_FIND, {"slug": slug}).scalar_one_or_none()
     if found is None:
-        raise NotFoundError(f"no tenant {slug!r}: `scheduler import openings FILE --tenant {slug}` makes it")
+        raise NotFoundError(
+            f"no tenant {slug!r}: `scheduler import openings FILE --tenant {slug}` makes it,"
+            " `scheduler seed` makes some up"
+        )
     return found
 
 

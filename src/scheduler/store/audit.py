@@ -1,0 +1,126 @@
+"""The audit log: what the code itself writes to it, what is read from it, and what retires.
+
+Owns: the record of reads and of events, the list of what was done, retention.
+Must not know: how changes of rows get there (triggers of the migrations), how rows are sealed (`sealing`).
+
+A record is written in the caller's transaction: if the log fails, what it was to say fails with it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import text
+from sqlmodel import Session
+
+from scheduler.core.errors import InvalidInputError
+
+YEARS_KEPT: Final = 6
+"""What HIPAA asks for documentation (45 CFR 164.316(b)(2)(i)), and what is usually read to hold for logs."""
+MONTHS_AHEAD: Final = 3
+
+_READ: Final = text("select audit.record_read(:entity, :keys, :columns, :reason)")
+_EVENT: Final = text("select audit.record_system(:event, cast(:details as jsonb), :severity)")
+_MONTHS: Final = text("select audit.ensure_months(:ahead)")
+_RETIRE: Final = text("select part, rows_retired from audit.retire(:before)")
+_SHOW: Final = text("""
+select * from (
+    select occurred_at, id, user_id, db_role, action, entity, entity_key, before, after, details
+    from audit.user_action_audit_log
+    where tenant_id = (select identity.current_tenant_id())
+    union all
+    select occurred_at, id, null, db_role, event, entity, entity_key, before, after, details
+    from audit.system_audit_log
+    where tenant_id = (select identity.current_tenant_id())
+) as entry
+where (cast(:entity as text) is null or entity = :entity)
+    and (cast(:key as text) is null or entity_key = :key)
+    and (cast(:user_id as uuid) is null or user_id = :user_id)
+    and (cast(:since as timestamptz) is null or occurred_at >= :since)
+order by occurred_at desc, id desc limit :most
+""")
+
+
+class Entry(NamedTuple):
+    """One row of a log. `user_id` is None where no user did it; `action` is an event's name there."""
+
+    occurred_at: datetime
+    id: int
+    user_id: UUID | None
+    db_role: str
+    action: str
+    entity: str | None
+    key: str | None
+    before: Mapping[str, JsonValue] | None
+    after: Mapping[str, JsonValue] | None
+    details: Mapping[str, JsonValue] | None
+
+
+class Retired(NamedTuple):
+    """A month of a log that was dropped, and how many rows it held."""
+
+    part: str
+    rows: int
+
+
+def record_read(session: Session, entity: str, keys: Sequence[str], columns: Sequence[str], *, reason: str) -> None:
+    """Write that rows were read: an entry for each key. `entity` is `schema.table`; nothing may be personal in it.
+
+    Raises:
+        InvalidInputError: no reason, or no column is named.
+        StoreError: the log could not be written; the transaction, and so the read, has failed.
+    """
+    if not reason.strip() or not columns:
+        raise InvalidInputError(f"a read of {entity} needs a reason and the columns that are read")
+    values = {"entity": entity, "keys": list(keys), "columns": list(columns), "reason": reason}
+    session.connection().execute(_READ, values)
+
+
+def record_system(session: Session, event: str, details: Mapping[str, JsonValue], *, severity: str = "info") -> None:
+    """Write that something happened in the tenant: `event` is words and dots (`generation.finished`).
+
+    Raises:
+        StoreError: the log could not be written, the event's name is none, or there is no tenant.
+    """
+    values = {"event": event, "details": json.dumps(dict(details), default=str), "severity": severity}
+    session.connection().execute(_EVENT, values)
+
+
+def ensure_log_months(session: Session, *, ahead: int = MONTHS_AHEAD) -> int:
+    """Make the months of the logs that are missing, this one and some ahead; return how many were."""
+    return int(session.connection().execute(_MONTHS, {"ahead": ahead}).scalar_one())
+
+
+def entries(
+    session: Session,
+    *,
+    entity: str | None = None,
+    key: str | None = None,
+    user_id: UUID | None = None,
+    since: datetime | None = None,
+    most: int,
+) -> list[Entry]:
+    """Return the latest entries of both logs, newest first."""
+    wanted = {"entity": entity, "key": key, "user_id": user_id, "since": since, "most": most}
+    return [Entry(*row) for row in session.connection().execute(_SHOW, wanted)]
+
+
+def retire(session: Session, *, now: datetime, keep_years: int = YEARS_KEPT) -> list[Retired]:
+    """Drop the months of the logs, of all tenants, that are wholly older than so many years; as the owner.
+
+    What is dropped has to be sealed; that and when it was dropped is written down. A legal hold is not to call this.
+
+    Raises:
+        InvalidInputError: fewer years than rows have to be kept.
+        StoreError: a month holds rows that are not sealed, or that were sealed and are missing: nothing was dropped.
+    """
+    if keep_years < YEARS_KEPT:
+        raise InvalidInputError(f"the audit log is kept for {YEARS_KEPT} years at least, not {keep_years}")
+    this_month = now.astimezone(UTC)
+    if keep_years >= this_month.year:
+        raise InvalidInputError(f"{keep_years} years before {this_month.year} is before the calendar")
+    before = datetime(this_month.year - keep_years, this_month.month, 1, tzinfo=UTC)
+    return [Retired(*row) for row in session.connection().execute(_RETIRE, {"before": before})]

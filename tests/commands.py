@@ -1,0 +1,42 @@
+"""The command line, run in the process of the test: what it says, and how it ends."""
+
+import sys
+import zoneinfo
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import NamedTuple
+
+import pytest
+
+from scheduler.cli import main
+
+OWN_SETTINGS = ("SCHEDULER_TENANT", "SCHEDULER_MASTER_KEYS")
+
+
+class Said(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    code: object
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines on standard error beside the log of batches."""
+        return [line for line in self.err.splitlines() if not line.startswith("{")]
+
+
+def run(url: str, *arguments: str, **environment: str) -> Said:
+    """Run a command on a database; anything but an exit is a failure of the test."""
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+        patched.setattr(sys, "argv", ["scheduler", *arguments])
+        for name in OWN_SETTINGS:
+            patched.delenv(name, raising=False)
+        for name, value in ({"SCHEDULER_DATABASE_URL": url, "COLUMNS": "120"} | environment).items():
+            patched.setenv(name, value)
+        with pytest.raises(SystemExit) as end:
+            main()
+    zoneinfo.reset_tzpath()
+    assert "Traceback" not in err.getvalue()
+    return Said(end.value.code or 0, out.getvalue(), err.getvalue())

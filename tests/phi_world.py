@@ -1,0 +1,165 @@
+"""A world with encrypted tables: two tables made only for tests, and a tenant's keys.
+
+The models have a registry of their own, so that they do not stand among the library's tables. `Note` has a uuid key
+and a blind index; `Remark` has a key of two parts.
+"""
+
+import hashlib
+import os
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+from sqlalchemy import LargeBinary, Uuid
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Session, SQLModel
+
+from database_fixtures import execute
+from models.columns import part_of_key, sealed, tenant_key, uuid_key
+from models.sealed import Sealed
+from scheduler.store import phi
+from scheduler.store.database import Database, Role
+from scheduler.store.key_ring import KeyRing
+from scheduler.store.master_keys import HeldMasterKeys, read_master_keys
+from scheduler.store.tenant_keys import TenantKeys
+
+CANARY = "Zebrafinch, allergic to penicillin"
+
+
+class _Here(SQLModel, registry=registry()):
+    """The base of the tables of this file."""
+
+
+class Note(_Here, table=True):
+    __tablename__ = "test_notes"
+    __table_args__: ClassVar[Any] = ({"schema": "placement"},)
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    diagnosis: Sealed | None = sealed()
+    number: Sealed | None = sealed()
+    number_index: bytes | None = Field(default=None, nullable=True, sa_type=LargeBinary)
+
+
+class Remark(_Here, table=True):
+    __tablename__ = "test_remarks"
+    __table_args__: ClassVar[Any] = ({"schema": "placement"},)
+
+    tenant_id: UUID = tenant_key()
+    note_id: UUID = Field(primary_key=True, sa_type=Uuid)
+    position: int = part_of_key()
+    diagnosis: Sealed | None = sealed()
+
+
+METADATA = _Here.metadata
+TABLES = (
+    """
+    create table placement.test_notes (
+        tenant_id uuid not null references identity.tenants (id),
+        id uuid not null default gen_random_uuid(),
+        diagnosis bytea check (identity.is_sealed(diagnosis)),
+        number bytea check (identity.is_sealed(number)),
+        number_index bytea check (octet_length(number_index) = 32),
+        primary key (tenant_id, id)
+    )
+    """,
+    """
+    create table placement.test_remarks (
+        tenant_id uuid not null,
+        note_id uuid not null,
+        position bigint not null,
+        diagnosis bytea check (identity.is_sealed(diagnosis)),
+        primary key (tenant_id, note_id, position),
+        foreign key (tenant_id, note_id) references placement.test_notes (tenant_id, id)
+    )
+    """,
+    "call identity.guard('placement.test_notes')",
+    "call identity.guard('placement.test_remarks')",
+    # What the gateway tells the audit log, whatever the audit log makes of it.
+    "drop function if exists audit.record_read(text, text[], text[], text)",
+    "create table audit.test_reads (entity text, keys text[], columns text[], reason text)",
+    "grant insert, select on audit.test_reads to scheduler_app",
+    """
+    create function audit.record_read(entity text, keys text[], columns text[], reason text) returns void
+    language plpgsql as $$ begin
+        if reason = 'the log is full' then
+            raise exception 'the log is full';
+        end if;
+        insert into audit.test_reads values (entity, keys, columns, reason);
+    end $$
+    """,
+)
+
+
+def make_tables(url: str) -> None:
+    """Make the encrypted tables, and an audit log that can fail."""
+    execute(url, *TABLES)
+
+
+def counted_entropy(seed: str = "") -> Callable[[int], bytes]:
+    """Return a source that gives other bytes at each call, and the same ones in each run."""
+    numbers = count()
+    return lambda size: hashlib.shake_256(f"{seed} {next(numbers)}".encode()).digest(size)
+
+
+def written_master_key(name: str) -> str:
+    """Write a master key that depends on nothing but its name."""
+    return f"{name}:{b64encode(hashlib.sha256(name.encode()).digest()).decode()}"
+
+
+def master_keys(*names: str) -> HeldMasterKeys:
+    """Return master keys of these names; the first is the active one."""
+    return read_master_keys(",".join(map(written_master_key, names)), entropy=os.urandom)
+
+
+def tenant_keys(tenant_id: UUID, *names: str) -> TenantKeys:
+    """Return a tenant's keys, wrapped by the master keys of these names (`main` without any)."""
+    return TenantKeys(tenant_id, master_keys(*names or ("main",)), os.urandom)
+
+
+def make_keys(database: Database, tenant_id: UUID) -> TenantKeys:
+    """Give a tenant its first keys."""
+    keys = tenant_keys(tenant_id)
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        keys.ensure(session)
+    return keys
+
+
+def load(database: Database, tenant_id: UUID) -> KeyRing:
+    """Load a tenant's key ring as the application does."""
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        return tenant_keys(tenant_id).load_ring(session)
+
+
+def write_note(database: Database, tenant_id: UUID, **clear: str | None) -> UUID:
+    """Write a note with these texts; return its id."""
+    note_id = uuid4()
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        keys = tenant_keys(tenant_id).load_ring(session)
+        phi.write(session, keys, Note(tenant_id=tenant_id, id=note_id), clear)
+    return note_id
+
+
+def note(session: Session, tenant_id: UUID, note_id: UUID) -> Note:
+    """Return a note that is there."""
+    found = session.get(Note, (tenant_id, note_id))
+    assert found is not None
+    return found
+
+
+def read_note(database: Database, tenant_id: UUID, note_id: UUID, column: str = "diagnosis") -> str | None:
+    """Open a column of a note."""
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        keys = tenant_keys(tenant_id).load_ring(session)
+        (clear,) = phi.read(session, keys, [note(session, tenant_id, note_id)], [column], reason="a test")
+    return clear[column]
+
+
+def errors_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it carries along, however hidden."""
+    yield error
+    for one in (error.__cause__, error.__context__):
+        if one is not None:
+            yield from errors_of(one)

@@ -1,0 +1,107 @@
+"""Guarding: which tables of a catalogue are not guarded as they have to be.
+
+Owns: what a guarded table is: row security enabled and forced, and a tenant's policy that no other policy goes round;
+a partition has the policies of its table. Must not know: any table by name, or any exception (the tests list those).
+"""
+
+from typing import Final, NamedTuple
+
+import psycopg
+
+from security.observing import ROLES
+from security.worlds import SCHEMAS, partition_names, table_names, tenant_column
+
+# Its policies do not decide what anybody sees by himself: nobody may act as it.
+DEFINER: Final = "scheduler_definer"
+
+
+class Policy(NamedTuple):
+    """A policy, as the catalogue prints it."""
+
+    name: str
+    permissive: bool
+    command: str
+    roles: tuple[str, ...]
+    using: str | None
+    check: str | None
+
+    @property
+    def expressions(self) -> list[str]:
+        """What it says, once or twice."""
+        return [expression for expression in (self.using, self.check) if expression is not None]
+
+
+def policies(connection: psycopg.Connection, table: str) -> list[Policy]:
+    """Return the policies of a table or partition, by name."""
+    found = connection.execute(
+        """select polname, polpermissive, polcmd::text,
+            array(select case when role = 0 then 'public' else role::regrole::text end from unnest(polroles) role),
+            pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)
+        from pg_policy where polrelid = %s::regclass order by 1""",
+        (table,),
+    )
+    return [Policy(name, permissive, command, tuple(roles), *both) for name, permissive, command, roles, *both in found]
+
+
+def unguarded(connection: psycopg.Connection) -> set[str]:
+    """Return the tables and partitions whose row security is not enabled, not forced, or says nothing."""
+    found = connection.execute(
+        "select oid::regclass::text from pg_class where relkind in ('r', 'p')"
+        f" and relnamespace::regnamespace::text in {SCHEMAS}"
+        " and not (relrowsecurity and relforcerowsecurity"
+        "     and exists (select from pg_policy where polrelid = pg_class.oid))".encode()
+    )
+    return {table for (table,) in found}
+
+
+def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
+    """Return (table, policy) of what may show a row to another tenant.
+
+    A restrictive policy that compares the tenant, for all who can reach the table, holds all permissive ones; then it
+    alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the tenant.
+    """
+    found = set()
+    for table in table_names(connection):
+        column = tenant_column(connection, table)
+        of_tenant = {
+            f"({each} = ( SELECT identity.current_tenant_id() AS current_tenant_id))" for each in (column, "tenant_id")
+        }
+        there = [policy for policy in policies(connection, table) if policy.roles != (DEFINER,)]
+        holding = [
+            policy
+            for policy in there
+            if not policy.permissive
+            and policy.command == "*"
+            and (policy.roles == ("public",) or set(policy.roles) >= _reaching(connection, table))
+            and all(any(each in expression for each in of_tenant) for expression in policy.expressions)
+        ]
+        decisive = holding[:1] or [policy for policy in there if policy.permissive]
+        found |= {(table, policy.name) for policy in decisive if not set(policy.expressions) <= of_tenant}
+    return found
+
+
+def _reaching(connection: psycopg.Connection, table: str) -> set[str]:
+    """Return the roles that may do anything to a table."""
+    found = connection.execute(
+        """select role from unnest(%s::text[]) role
+        where has_table_privilege(role, %s, 'select, insert, update, delete')""",
+        (list(ROLES), table),
+    )
+    return {role for (role,) in found}
+
+
+def unlike_their_tables(connection: psycopg.Connection) -> set[str]:
+    """Return the partitions whose policies are not those of the table that they are part of.
+
+    The functions of the definer write to the table; so it needs none of its own on a partition.
+    """
+
+    def for_others(table: str) -> list[Policy]:
+        return [policy for policy in policies(connection, table) if policy.roles != (DEFINER,)]
+
+    return {
+        partition
+        for table in table_names(connection)
+        for partition in partition_names(connection, table)
+        if for_others(partition) != for_others(table)
+    }

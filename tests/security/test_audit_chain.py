@@ -1,0 +1,467 @@
+"""The chain over the audit log: whoever goes round the guards and changes something is found, and where.
+
+The tamperer is a superuser who switches the triggers off: nothing less can.
+"""
+
+from datetime import UTC, datetime
+from threading import Barrier, Thread
+from time import sleep
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from sqlalchemy import text
+
+from database_fixtures import execute
+from scheduler.core.errors import InvalidInputError, StoreError
+from scheduler.store.audit import entries, retire
+from scheduler.store.database import Database, Role
+from scheduler.store.sealing import Broken, Fault, Head, Log, Verdict, _digest_of_row, _Seal, seal, seal_both, verify
+
+pytestmark = pytest.mark.database
+
+USERS = "audit.user_action_audit_log"
+SYSTEMS = "audit.system_audit_log"
+USER = UUID(int=7)
+NOTE = "select audit.record_read('placement.clients', array[:key], '{name}', 'treatment')"
+
+
+class Chained(NamedTuple):
+    """A tenant whose log can be written, sealed, verified and tampered with."""
+
+    database: Database
+    url: str
+    tenant: UUID
+
+    def write(self, *keys: str) -> None:
+        for key in keys:
+            with self.database.unit_of_work(role=Role.APP, tenant_id=self.tenant, user_id=USER) as session:
+                session.execute(text(NOTE), {"key": key})
+
+    def seal(self, log: Log = Log.USER_ACTION) -> tuple[int, Head]:
+        with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant) as session:
+            return seal(session, log)
+
+    def verify(self, log: Log = Log.USER_ACTION, known: Head | None = None) -> Verdict:
+        with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant) as session:
+            return verify(session, log, known=known)
+
+    def tamper(self, *statements: str, **values: Any) -> None:
+        """Go round the triggers as a superuser; `{ours}` is a condition for this tenant's rows."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute("set session_replication_role = replica")
+            for statement in statements:
+                connection.execute(statement.replace("{ours}", f"tenant_id = '{self.tenant}'").encode(), values)
+
+    def ids(self) -> list[int]:
+        with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant) as session:
+            return list(session.scalars(text(f"select id from {USERS} order by id")))
+
+    def broken(self, *, known: Head | None = None) -> Broken | None:
+        return self.verify(known=known).broken
+
+
+@pytest.fixture
+def clinic(database: Database, database_url: str, tenant_id: UUID) -> Chained:
+    return Chained(database, database_url, tenant_id)
+
+
+@pytest.fixture
+def sealed(clinic: Chained) -> Chained:
+    """Five rows in two seals, the second when nobody on the server is at work any more who was there before them."""
+    clinic.write("1", "2", "3")
+    clinic.seal()
+    clinic.write("4", "5")
+    with psycopg.connect(clinic.url, autocommit=True) as connection:
+        written = connection.execute("select pg_current_xact_id()").fetchone()
+        assert written is not None
+        for _ in range(600):  # another test's transaction, on a server that tests share
+            if connection.execute("select pg_snapshot_xmin(pg_current_snapshot()) > %s", written).fetchone() == (True,):
+                break
+            sleep(0.1)
+    clinic.seal()
+    return clinic
+
+
+def found(broken: Broken | None) -> tuple[Fault, int | None, int | None]:
+    assert broken is not None
+    return broken.fault, broken.position, broken.row_id
+
+
+def test_a_log_that_nobody_touched_verifies_to_its_head(clinic: Chained) -> None:
+    clinic.write("1", "2", "3")
+    count, head = clinic.seal()
+    assert (count, head.position) == (3, 3)
+    assert clinic.verify() == Verdict(head)
+
+
+def test_both_logs_have_a_chain_each(clinic: Chained) -> None:
+    clinic.write("1")
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+        done = seal_both(session)
+    assert {log: (count, head.position) for log, (count, head) in done.items()} == {
+        Log.USER_ACTION: (1, 1),
+        Log.SYSTEM: (1, 1),  # that the tenant was made
+    }
+    assert [clinic.verify(log).broken for log in Log] == [None, None]
+
+
+def test_sealing_again_goes_on_where_the_last_seal_ended(sealed: Chained) -> None:
+    assert sealed.seal()[0] == 0
+    sealed.write("6")
+    assert (sealed.seal()[0], sealed.verify().head.position, sealed.broken()) == (1, 6, None)
+
+
+def test_a_log_without_rows_verifies(clinic: Chained) -> None:
+    assert clinic.seal() == (0, Head(Log.USER_ACTION, 0, bytes(32)))
+    assert clinic.broken() is None
+
+
+def test_rows_that_are_not_sealed_yet_are_no_fault(sealed: Chained) -> None:
+    sealed.write("6", "7")
+    assert sealed.broken() is None
+
+
+CHANGES = {
+    "user_id": "gen_random_uuid()",
+    "db_role": "'me'",
+    "action": "'insert'",
+    "entity": "'placement.others'",
+    "entity_key": "'9'",
+    "before": "'{}'",
+    "after": "'{\"a\": null}'",
+    "details": "details - 'reason'",
+    "request_id": "'other'",
+    "client_address": "'10.0.0.1'",
+    "user_agent": "'other'",
+    "transaction_id": "transaction_id + 1",
+    "occurred_at": "occurred_at + interval '1 microsecond'",
+    "id": "id + 1000000",
+}
+
+
+@pytest.mark.parametrize("column", CHANGES)
+def test_a_changed_value_is_found_in_whichever_column(sealed: Chained, column: str) -> None:
+    third = sealed.ids()[2]
+    sealed.tamper(f"update {USERS} set {column} = {CHANGES[column]} where {{ours}} and id = {third}")
+    fault = Fault.MISSING if column in {"id", "occurred_at"} else Fault.CHANGED
+    assert found(sealed.broken()) == (fault, 3, third)
+
+
+def test_every_column_of_a_log_is_in_the_digest(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        columns = connection.execute(
+            "select attname::text from pg_attribute where attrelid = %s::regclass and attnum > 0", (USERS,)
+        ).fetchall()
+    assert {name for (name,) in columns} == {*CHANGES, "tenant_id"}
+
+
+@pytest.mark.parametrize("change", ["event = 'other'", "severity = 'critical'", "after = null", "db_role = 'me'"])
+def test_a_changed_event_is_found(clinic: Chained, change: str) -> None:
+    clinic.seal(Log.SYSTEM)
+    clinic.tamper(f"update {SYSTEMS} set {change} where {{ours}}")
+    assert found(clinic.verify(Log.SYSTEM).broken)[:2] == (Fault.CHANGED, 1)
+
+
+def test_a_deleted_row_is_found(sealed: Chained) -> None:
+    second = sealed.ids()[1]
+    sealed.tamper(f"delete from {USERS} where {{ours}} and id = {second}")
+    assert found(sealed.broken()) == (Fault.MISSING, 2, second)
+
+
+def test_the_first_of_several_faults_is_named(sealed: Chained) -> None:
+    ids = sealed.ids()
+    sealed.tamper(f"delete from {USERS} where {{ours}} and id in ({ids[4]}, {ids[3]}, {ids[1]})")
+    assert found(sealed.broken()) == (Fault.MISSING, 2, ids[1])
+
+
+COPY = (
+    f"insert into {USERS} (tenant_id, id, occurred_at, user_id, db_role, action, entity, entity_key, transaction_id)"
+    f" select tenant_id, 900000, {{at}}, user_id, db_role, action, entity, 'forged', {{xid}} from {USERS}"
+    " where {{ours}} order by id limit 1"
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "xid"),
+    [
+        ("occurred_at + interval '1 microsecond'", "transaction_id"),
+        ("occurred_at - interval '2 days'", "pg_current_xact_id()::text::bigint"),
+    ],
+    ids=["as of an old transaction", "as of an old day"],
+)
+def test_a_row_put_in_after_its_time_is_found_and_never_sealed(sealed: Chained, at: str, xid: str) -> None:
+    sealed.tamper(COPY.format(at=at, xid=xid).replace("{{", "{").replace("}}", "}"))
+    assert found(sealed.broken()) == (Fault.INSERTED, None, 900000)
+    assert sealed.seal()[0] == 0
+    assert found(sealed.broken()) == (Fault.INSERTED, None, 900000)
+
+
+def test_two_rows_that_change_places_are_found(sealed: Chained) -> None:
+    first, second = sealed.ids()[:2]
+    sealed.tamper(
+        f"create temp table other on commit drop as select id, entity_key from {USERS} where {{ours}}",
+        f"update {USERS} one set entity_key = other.entity_key from other"
+        f" where {{ours}} and one.id in ({first}, {second}) and other.id = {first} + {second} - one.id",
+    )
+    assert found(sealed.broken()) == (Fault.CHANGED, 1, first)
+
+
+def test_two_seals_that_change_places_are_found(sealed: Chained) -> None:
+    sealed.tamper(
+        "update audit.chain set position = 100 where {ours} and position = 2",
+        "update audit.chain set position = 2 where {ours} and position = 3",
+        "update audit.chain set position = 3 where {ours} and position = 100",
+    )
+    assert found(sealed.broken())[:2] == (Fault.SEAL_CHANGED, 2)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("row_digest", "sha256('other')"),
+        ("digest", "sha256('other')"),
+        ("row_id", "row_id + 1000000"),
+        ("row_occurred_at", "row_occurred_at - interval '1 second'"),
+        ("sealed_at", "sealed_at - interval '1 year'"),
+        ("sealed_below", "0"),
+        ("server", "'another'"),
+    ],
+)
+def test_a_changed_seal_is_found_in_whichever_column(sealed: Chained, column: str, value: str) -> None:
+    sealed.tamper(f"update audit.chain set {column} = {value} where {{ours}} and position = 3")
+    assert found(sealed.broken())[:2] == (Fault.SEAL_CHANGED, 3)
+
+
+@pytest.mark.parametrize(("gone", "named"), [(1, 2), (3, 4)])
+def test_a_seal_that_is_gone_is_found(sealed: Chained, gone: int, named: int) -> None:
+    sealed.tamper(f"delete from audit.chain where {{ours}} and position = {gone}")
+    assert found(sealed.broken())[:2] == (Fault.SEAL_MISSING, named)
+
+
+def forge(clinic: Chained, position: int, last: int) -> None:
+    """Change the row at a position, and compute its seal and those after it anew, up to the last one given."""
+    with psycopg.connect(clinic.url, row_factory=dict_row) as connection:
+        connection.execute("set session_replication_role = replica")
+        chain = connection.execute(
+            "select * from audit.chain where tenant_id = %s and log = 'user_action' order by position", (clinic.tenant,)
+        ).fetchall()
+        connection.execute(
+            f"update {USERS} set entity_key = 'forged' where tenant_id = %s and id = %s".encode(),
+            (clinic.tenant, chain[position - 1]["row_id"]),
+        )
+        head = Head(Log.USER_ACTION, position - 1, chain[position - 2]["digest"])
+        for place in chain[position - 1 : last]:
+            now = connection.execute(
+                f"select {_digest_of_row(Log.USER_ACTION)} as digest from {USERS}"
+                " where tenant_id = %s and id = %s".encode(),
+                (clinic.tenant, place["row_id"]),
+            ).fetchone()
+            assert now is not None
+            at = _Seal(**{name: place[name] for name in _Seal.__slots__})
+            head = Head(head.log, at.position, at.digest(head, now["digest"], clinic.tenant))
+            connection.execute(
+                "update audit.chain set row_digest = %s, digest = %s"
+                " where tenant_id = %s and log = %s and position = %s",
+                (now["digest"], head.digest, clinic.tenant, head.log, head.position),
+            )
+
+
+@pytest.mark.parametrize("last", [2, 3, 4])
+def test_a_row_forged_with_right_seals_is_found_at_the_first_seal_that_was_not_forged(
+    sealed: Chained, last: int
+) -> None:
+    """Each forged seal is right by itself; the next one was made over the one that was there before."""
+    forge(sealed, 2, last)
+    assert found(sealed.broken())[:2] == (Fault.SEAL_CHANGED, last + 1)
+
+
+def test_a_chain_forged_to_its_end_is_found_by_the_head_and_by_nothing_else(sealed: Chained) -> None:
+    head = sealed.verify().head
+    forge(sealed, 2, 5)
+    assert sealed.broken() is None
+    assert found(sealed.broken(known=head)) == (Fault.TAIL_CUT, 5, None)
+
+
+def cut(clinic: Chained, position: int) -> None:
+    clinic.tamper(
+        f"delete from {USERS} one using audit.chain c where one.tenant_id = '{clinic.tenant}'"
+        f" and c.tenant_id = one.tenant_id and c.log = 'user_action' and c.row_id = one.id and c.position > {position}",
+        f"delete from audit.chain where {{ours}} and log = 'user_action' and position > {position}",
+    )
+
+
+def test_a_tail_that_was_cut_off_is_found_by_the_head_and_by_nothing_else(sealed: Chained) -> None:
+    head = sealed.verify().head
+    cut(sealed, 3)
+    assert sealed.broken() is None
+    assert found(sealed.broken(known=head)) == (Fault.TAIL_CUT, 5, None)
+
+
+def test_a_tail_that_was_cut_off_and_grew_again_is_found_by_the_head(sealed: Chained) -> None:
+    head = sealed.verify().head
+    cut(sealed, 3)
+    sealed.write("6", "7", "8")
+    sealed.seal()
+    assert sealed.broken() is None
+    assert found(sealed.broken(known=head)) == (Fault.TAIL_CUT, 5, None)
+
+
+def test_a_head_of_long_ago_is_one_that_the_chain_goes_through(clinic: Chained) -> None:
+    clinic.write("1", "2")
+    early = clinic.seal()[1]
+    clinic.write("3")
+    clinic.seal()
+    assert clinic.broken(known=early) is None
+
+
+def test_a_seal_that_does_not_come_to_its_end_leaves_nothing(clinic: Chained) -> None:
+    clinic.write("1", "2")
+
+    def crash() -> None:
+        with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+            assert seal(session, Log.USER_ACTION)[0] == 2
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        crash()
+    assert clinic.verify().head.position == 0
+    assert clinic.seal()[0] == 2
+    assert clinic.broken() is None
+
+
+def test_two_sealers_at_once_seal_each_row_once(clinic: Chained) -> None:
+    clinic.write(*map(str, range(20)))
+    begin, counts = Barrier(3), list[int]()
+
+    def work() -> None:
+        begin.wait()
+        counts.append(clinic.seal()[0])
+
+    threads = [Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(counts) == [0, 0, 20]
+    assert clinic.broken() is None
+
+
+def test_a_row_of_a_transaction_that_ends_after_the_seal_is_sealed_by_the_next(clinic: Chained) -> None:
+    """Its id is lower than that of a row that is sealed already: ids are given before the commit."""
+    with clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER) as session:
+        session.execute(text(NOTE), {"key": "slow"})
+        clinic.write("quick")
+        assert clinic.seal()[0] == 1
+    assert clinic.broken() is None
+    assert clinic.seal()[0] == 1
+    assert clinic.broken() is None
+
+
+def test_a_tenant_seals_its_own_rows_only(sealed: Chained, database: Database, database_url: str) -> None:
+    stranger = Chained(database, database_url, UUID(int=99))
+    assert stranger.seal() == (0, Head(Log.USER_ACTION, 0, bytes(32)))
+    assert stranger.verify().head.position == 0
+    assert sealed.verify().head.position == 5
+
+
+@pytest.mark.parametrize(("there", "faults"), [("'another'", 0), ("system_identifier::text", 1)])
+def test_a_restored_dump_counts_transactions_anew(
+    clinic: Chained, monkeypatch: pytest.MonkeyPatch, there: str, faults: int
+) -> None:
+    """Numbers below the last seal's are no fault on another server; on the same one they are."""
+    sealing_there = f"""select identity.current_tenant_id() as tenant_id, clock_timestamp() as sealed_at,
+        9000000000 as sealed_below, {there} as server from pg_control_system()"""
+    clinic.write("1")
+    with monkeypatch.context() as patched:
+        patched.setattr("scheduler.store.sealing._HERE_AND_NOW", text(sealing_there))
+        assert clinic.seal()[0] == 1
+    clinic.write("2")
+    assert (clinic.broken() is not None) == bool(faults)
+    assert clinic.seal()[0] == 1 - faults
+
+
+def test_the_digest_of_a_row_is_the_same_on_every_server(clinic: Chained) -> None:
+    """A fixed row has a fixed digest, whatever the server's version, zone and locale."""
+    clinic.tamper(
+        f"""insert into {USERS} values ('{clinic.tenant}', 12, '2027-03-28 01:30:00.000001+02', '{USER}',
+            'scheduler_app', 'update', 'a.b', '1', '{{"b": 1.50, "aa": [null, true, "\u00e9"]}}', null, '{{}}',
+            'r', '::1', 'u', 42)"""
+    )
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+        session.execute(text("set local timezone = 'Asia/Kathmandu'"))
+        session.execute(text("set local datestyle = 'German'"))
+        expression = _digest_of_row(Log.USER_ACTION).replace("tenant_id", f"'{UUID(int=1)}'::uuid")
+        rows = session.execute(text(f"select encode({expression}, 'hex') from {USERS} where id = 12")).all()
+    assert [tuple(row) for row in rows] == [("4af1a0f71b75524b7205bcf43f1866c174f8d5eda9a8f3a19639ea311bce53ff",)]
+
+
+# Retention
+
+
+def old_month(clinic: Chained) -> None:
+    """Give both logs a month of 2019, with two rows of this tenant in the users' log, sealed in order."""
+    execute(
+        clinic.url,
+        "drop table if exists audit.user_action_audit_log_2019_05",
+        "call audit.make_part('user_action_audit_log', 'user_action_audit_log_2019_05')",
+        f"alter table {USERS} attach partition audit.user_action_audit_log_2019_05"
+        " for values from ('2019-05-01Z') to ('2019-06-01Z')",
+        f"insert into {USERS} (tenant_id, occurred_at, user_id, db_role, action, entity, entity_key)"
+        f" select '{clinic.tenant}', '2019-05-02Z', '{USER}', 'scheduler_app', 'read', 'a.b', g::text"
+        " from generate_series(1, 2) g",
+    )
+
+
+def retired(clinic: Chained, *, now: datetime, keep_years: int = 6) -> list[tuple[str, int]]:
+    with clinic.database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
+        return [tuple(one) for one in retire(session, now=now, keep_years=keep_years)]  # type: ignore[misc]
+
+
+def test_a_month_is_retired_when_all_of_it_is_old_enough_and_the_chain_still_links(clinic: Chained) -> None:
+    old_month(clinic)
+    clinic.seal()
+    clinic.write("3")
+    head = clinic.seal()[1]
+    assert retired(clinic, now=datetime(2025, 5, 31, tzinfo=UTC)) == []
+    assert retired(clinic, now=datetime(2025, 6, 1, tzinfo=UTC)) == [("audit.user_action_audit_log_2019_05", 2)]
+    assert clinic.verify(known=head) == Verdict(head, retired=2)
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+        assert "audit.retired" in [one.action for one in entries(session, most=5)]
+
+
+def test_a_month_that_was_dropped_without_a_word_is_found(clinic: Chained) -> None:
+    old_month(clinic)
+    clinic.seal()
+    execute(clinic.url, "drop table audit.user_action_audit_log_2019_05")
+    broken = clinic.broken()
+    assert found(broken)[:2] == (Fault.MISSING, 1)
+
+
+@pytest.mark.parametrize("sealed_before", [True, False])
+def test_a_month_that_is_not_sealed_or_no_longer_whole_is_not_retired(clinic: Chained, sealed_before: bool) -> None:
+    old_month(clinic)
+    if sealed_before:
+        clinic.seal()
+        clinic.tamper(f"delete from {USERS} where {{ours}} and entity_key = '1'")
+    with pytest.raises(StoreError):
+        retired(clinic, now=datetime(2030, 1, 1, tzinfo=UTC))
+    assert len(clinic.ids()) == 2 - sealed_before
+    execute(clinic.url, "drop table audit.user_action_audit_log_2019_05")
+
+
+@pytest.mark.parametrize("keep_years", [5, 0, -1, 3000])
+def test_what_has_to_be_kept_is_kept(clinic: Chained, keep_years: int) -> None:
+    with pytest.raises(InvalidInputError):
+        retired(clinic, now=datetime(2030, 1, 1, tzinfo=UTC), keep_years=keep_years)
+
+
+def test_nobody_but_the_owner_retires(clinic: Chained) -> None:
+    for role in (Role.APP, Role.JOB, Role.SYSTEM):
+        with (
+            pytest.raises(StoreError, match="lacks a right"),
+            clinic.database.unit_of_work(role=role, tenant_id=clinic.tenant) as session,
+        ):
+            retire(session, now=datetime(2030, 1, 1, tzinfo=UTC))

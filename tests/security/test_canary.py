@@ -1,0 +1,257 @@
+"""A canary: a value that is nobody's, put where a person's may stand, is found nowhere that it should not.
+
+What is encrypted is not in the database in clear. What is kept in clear, because people are searched by it, stands in
+its own column and nowhere else: not in the audit log, not in an error, not in a log line.
+"""
+
+import logging
+import subprocess
+import traceback
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import text
+from sqlmodel import Session, SQLModel, col, select
+
+from dumping import program_for
+from models import Client, Contributor, Medication, PlacementInfo, Specialist
+from models.sealed import SealedColumn
+from phi_world import tenant_keys
+from rows.all_domains import insert_all
+from scheduler.core.errors import SchedulerError
+from scheduler.store import phi
+from scheduler.store.database import Database, Request, Role
+from scheduler.store.sealing import seal_both
+
+pytestmark = pytest.mark.database
+
+CANARY = "Zebrafinch-7391"
+SPELLINGS = (CANARY.encode(), CANARY.encode().hex().encode(), b64encode(CANARY.encode()).rstrip(b"="))
+SEALED = (Specialist, Medication, PlacementInfo, Contributor)
+
+
+class Placed(NamedTuple):
+    """A tenant in whose every encrypted column the canary is."""
+
+    tenant_id: UUID
+    rows: tuple[SQLModel, ...]
+
+
+def sealed_columns(model: type[SQLModel]) -> list[str]:
+    columns = SQLModel.metadata.tables[f"placement.{model.__tablename__}"].columns
+    return [column.name for column in columns if isinstance(column.type, SealedColumn)]
+
+
+def everything(url: str) -> bytes:
+    """Return the database as `pg_dump` writes it, rows and all."""
+    with psycopg.connect(url) as connection:
+        program = program_for(connection.info.server_version // 10_000)
+    return subprocess.run([program, "--inserts", url], check=True, capture_output=True).stdout
+
+
+def found_in(written: bytes) -> list[bytes]:
+    return [spelling for spelling in SPELLINGS if spelling in written]
+
+
+@pytest.fixture(scope="module")
+def placed(database: Database) -> Placed:
+    """Write the canary into every encrypted column of a new row of each table, through the gateway."""
+    tenant_id = uuid4()
+    keys = tenant_keys(tenant_id)
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        session.execute(text("insert into identity.tenants (id, slug, name) values (:id, :id, 'A')"), {"id": tenant_id})
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        keys.ensure(session)
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id, user_id=uuid4()) as session:
+        ring = keys.load_ring(session)
+        client_id, placement_id = uuid4(), uuid4()
+        session.add(Client(tenant_id=tenant_id, id=client_id, first_name="Ann", last_name="Bell"))
+        session.flush()
+        rows: list[SQLModel] = [
+            PlacementInfo(tenant_id=tenant_id, id=placement_id, client_id=client_id),
+            Specialist(tenant_id=tenant_id, id=uuid4()),
+            Medication(tenant_id=tenant_id, id=uuid4(), client_id=client_id),
+            Contributor(tenant_id=tenant_id, id=uuid4(), placement_info_id=placement_id, kind="outside"),
+        ]
+        for row in rows:
+            phi.write(session, ring, row, dict.fromkeys(sealed_columns(type(row)), CANARY))
+            session.flush()
+    return Placed(tenant_id, tuple(rows))
+
+
+def read_all(session: Session, placed: Placed) -> list[phi.Clear]:
+    ring = tenant_keys(placed.tenant_id).load_ring(session)
+    return [
+        clear
+        for model in SEALED
+        for clear in phi.read(
+            session,
+            ring,
+            session.exec(select(model).where(col(model.tenant_id) == placed.tenant_id)).all(),
+            sealed_columns(model),
+            reason="a test",
+        )
+    ]
+
+
+def test_it_can_be_read_where_it_was_put(database: Database, placed: Placed) -> None:
+    """Else the tests below would find nothing because nothing is there."""
+    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=uuid4()) as session:
+        opened = read_all(session, placed)
+    assert {clear[column] for clear in opened for column in clear.columns} == {CANARY}
+    assert sum(len(clear.columns) for clear in opened) > 50
+
+
+def test_it_is_in_no_dump_whether_written_read_changed_or_sealed(
+    database: Database, database_url: str, placed: Placed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    request = Request("a request", "192.0.2.7", "a browser")
+    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=uuid4(), request=request) as session:
+        read_all(session, placed)
+        ring = tenant_keys(placed.tenant_id).load_ring(session)
+        medication = session.exec(select(Medication).where(col(Medication.tenant_id) == placed.tenant_id)).one()
+        phi.write(session, ring, medication, {"name": f"{CANARY} again"})
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=placed.tenant_id) as session:
+        seal_both(session)
+    written = everything(database_url)
+    assert b"placement.medications" in written  # the reads are in the audit log, which is in the dump
+    assert found_in(written) == []
+    assert CANARY not in caplog.text
+
+
+@pytest.mark.parametrize("model", SEALED, ids=lambda model: model.__name__)
+def test_it_is_in_no_picture_of_a_row_or_of_what_was_read(
+    database: Database, placed: Placed, model: type[SQLModel]
+) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=uuid4()) as session:
+        rows: list[Any] = list(session.exec(select(model)).all())
+        opened = phi.read(
+            session,
+            tenant_keys(placed.tenant_id).load_ring(session),
+            rows,
+            sealed_columns(model),
+            reason="a test",
+        )
+        shown = f"{rows!r} {opened!r} {[str(one) for one in opened]} {[row.model_dump_json() for row in rows]}"
+    assert opened
+    assert found_in(shown.encode()) == []
+
+
+def watched_columns(url: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each column of a watched table that a person's words could stand in, with its type."""
+    with psycopg.connect(url) as connection:
+        yield from connection.execute("""
+            select tgrelid::regclass::text, attname::text, format_type(atttypid, null)
+            from pg_trigger join pg_attribute on attrelid = tgrelid
+            where tgfoid = 'audit.note_changes()'::regprocedure and tgtype & 16 = 16
+                and attnum > 0 and not attisdropped and attgenerated = ''
+                and atttypid in ('text'::regtype, 'varchar'::regtype, 'jsonb'::regtype, 'text[]'::regtype)
+            order by 1, attnum
+        """).fetchall()
+
+
+HARMLESS = {
+    "identity.tenants": {"slug"},
+    "identity.addresses": {"country"},
+    "placement.contributors": {"kind"},
+    "placement.form_field_contributions": {"field_name"},
+    "placement.metadata": {"form_name"},
+    "placement.specialists": {"specialty"},
+    "scheduling.availability_rules": {"recurrence"},
+    "scheduling.doctors": {"specialty"},
+    "scheduling.facilities": {"slug", "timezone", "country", "locale"},
+    "scheduling.insurance_plans": {"plan_code"},
+    "scheduling.resources": {"kind"},
+    "scheduling.service_offerings": {"visibility"},
+    "scheduling.services": {"code", "code_system", "code_version", "category"},
+    "scheduling.workflow_steps": {"location_type"},
+    "wellbeing.children": {"consent_type"},
+    "wellbeing.garden_items": {"item_type"},
+    "wellbeing.kv_store_a1855b25": {"key"},
+    "wellbeing.organisations": {"country", "subscription_plan"},
+    "wellbeing.stickers_earned": {"sticker_type"},
+    "wellbeing.wellbeing_responses": {"activity_type", "response_type"},
+    "wellbeing.wellbeing_sessions": {"session_type"},
+}
+"""The columns with words whose values the audit log shows: none of them is about a person."""
+BY_NAME = {"status", "role", "type", "position"}
+
+
+def test_a_text_that_the_audit_log_shows_is_one_of_those_that_were_looked_at(database_url: str) -> None:
+    """Each column in turn gets the canary, checks switched off; where it then is in the log, it has to be harmless."""
+    tenant_id = uuid4()
+    shown: dict[str, set[str]] = {}
+    tried = 0
+    with psycopg.connect(database_url) as connection:
+        insert_all(connection, tenant_id)
+        for table, column, kind in watched_columns(database_url):
+            value = {"jsonb": f'{{"a": "{CANARY}"}}', "text[]": f"{{{CANARY}}}"}.get(kind, CANARY)
+            connection.execute("savepoint before")
+            for (check,) in connection.execute(
+                "select conname from pg_constraint where conrelid = %s::regclass and contype = 'c'", (table,)
+            ).fetchall():
+                connection.execute(
+                    sql.SQL("alter table {} drop constraint {}").format(
+                        sql.Identifier(*table.split(".")), sql.Identifier(check)
+                    )
+                )
+            statement = sql.SQL("update {} set {} = %s").format(
+                sql.Identifier(*table.split(".")), sql.Identifier(column)
+            )
+            try:
+                connection.execute(statement, (value,))
+                tried += 1
+                logged = connection.execute(
+                    "select string_agg(concat(entity_key, before, after, details), ' ')"
+                    " from (select * from audit.user_action_audit_log) one"
+                ).fetchone()
+                logged_too = connection.execute(
+                    "select string_agg(concat(entity_key, before, after, details), ' ') from audit.system_audit_log"
+                ).fetchone()
+                if CANARY in f"{logged} {logged_too}":
+                    shown.setdefault(table, set()).add(column)
+            except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
+                pass  # too short for it, or a trigger that knows better
+            finally:
+                connection.execute("rollback to savepoint before")
+        connection.rollback()
+    unlooked_at = {table: columns - BY_NAME - HARMLESS.get(table, set()) for table, columns in shown.items()}
+    assert {table: columns for table, columns in unlooked_at.items() if columns} == {}
+    assert tried > 100
+    assert any(HARMLESS.get(table, set()) & columns for table, columns in shown.items())  # it would be found
+
+
+REFUSED = (
+    "insert into identity.users (tenant_id, email, name, role) values (:tenant, '{0}', '{0}', 'admin')",
+    "insert into identity.users (tenant_id, email, name, role) values (:tenant, 'a@example.org', 'A', '{0}')",
+    "insert into placement.clients (tenant_id, first_name, last_name, status) values (:tenant, '{0}', '{0}', '{0}')",
+    "insert into placement.clients (tenant_id, first_name, last_name, date_of_birth) values (:tenant, '', '', '{0}')",
+    "insert into placement.medications (tenant_id, client_id, name) values (:tenant, :tenant, '{0}')",
+    "insert into placement.medications (tenant_id, client_id) values (:tenant, '{0}')",
+    "insert into scheduling.patients (tenant_id, first_name, last_name, email) values (:tenant, '{0}', '{0}', '{0}')",
+    """insert into identity.families (tenant_id, id, family_name)
+       select :tenant, :tenant, '{0}' from generate_series(1, 2)""",
+)
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+@pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM])
+def test_it_is_in_no_error(
+    database: Database, placed: Placed, statement: str, role: Role, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    values = {"tenant": placed.tenant_id, "canary": CANARY}
+    asked = text(statement.replace("'{0}'", ":canary"))
+    with (
+        pytest.raises(SchedulerError) as refused,
+        database.unit_of_work(role=role, tenant_id=placed.tenant_id) as session,
+    ):
+        session.execute(asked, values)
+    told = "".join(traceback.format_exception(refused.value))
+    assert CANARY not in f"{told} {refused.value!r} {vars(refused.value)} {caplog.text}"

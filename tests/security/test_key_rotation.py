@@ -1,0 +1,548 @@
+"""Rotation: every value gets the new key, none is lost, and people go on working meanwhile."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from commands import Said, run
+from database_fixtures import execute
+from models import Tenant
+from models.sealed import Sealed
+from phi_world import (
+    CANARY,
+    METADATA,
+    Note,
+    Remark,
+    load,
+    make_keys,
+    master_keys,
+    note,
+    read_note,
+    tenant_keys,
+    write_note,
+    written_master_key,
+)
+from scheduler.core.errors import KeyUnavailableError
+from scheduler.store import phi, rekeying
+from scheduler.store.database import Database, Role
+from scheduler.store.key_ring import Purpose
+from scheduler.store.rekeying import Rotation, Start, values_by_key
+from scheduler.store.tenant_keys import TenantKeys, data_keys
+
+pytestmark = [pytest.mark.database, pytest.mark.usefixtures("phi_tables")]
+
+NOTES = 7
+
+
+class _StoppedError(Exception):
+    """What stops a rotation in a test."""
+
+
+@pytest.fixture
+def ours(database: Database, tenant_id: UUID) -> UUID:
+    """A tenant with keys."""
+    make_keys(database, tenant_id)
+    return tenant_id
+
+
+@pytest.fixture
+def notes(database: Database, ours: UUID) -> dict[UUID, str]:
+    """Notes with their diagnoses; each has a number and a remark too."""
+    written = {
+        write_note(database, ours, diagnosis=f"{CANARY} {n}", number=f"AB-{n}"): f"{CANARY} {n}" for n in range(NOTES)
+    }
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        ring = load(database, ours)
+        for note_id, diagnosis in written.items():
+            phi.write(session, ring, Remark(tenant_id=ours, note_id=note_id, position=1), {"diagnosis": diagnosis})
+    return written
+
+
+def rotate(
+    database: Database,
+    tenant_id: UUID,
+    *,
+    keys: TenantKeys | None = None,
+    start: Start = Start.CONTINUE,
+    batch: int = 2,
+    progress: rekeying.Progress = lambda _done, _of, _resealed: None,
+) -> Rotation:
+    """Rotate the key of a tenant over the tables of the tests."""
+    return rekeying.rotate(
+        database, keys or tenant_keys(tenant_id), start=start, metadata=METADATA, batch=batch, progress=progress
+    )
+
+
+def texts(database: Database, tenant_id: UUID, notes: dict[UUID, str]) -> dict[UUID, str | None]:
+    """Read all notes as the application does."""
+    return {note_id: read_note(database, tenant_id, note_id) for note_id in notes}
+
+
+def values(url: str, tenant_id: UUID) -> dict[tuple[str, str, UUID], Sealed]:
+    """Return all sealed values of a tenant as they are stored."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "select 'notes', 'diagnosis', id, diagnosis from placement.test_notes where tenant_id = %(tenant)s"
+            " union all select 'notes', 'number', id, number from placement.test_notes where tenant_id = %(tenant)s"
+            " union all select 'remarks', 'diagnosis', note_id, diagnosis from placement.test_remarks"
+            " where tenant_id = %(tenant)s",
+            {"tenant": tenant_id},
+        )
+        return {(table, column, row): Sealed(value) for table, column, row, value in found if value is not None}
+
+
+def current(database: Database, tenant_id: UUID) -> UUID:
+    return load(database, tenant_id).current_id
+
+
+def states(database: Database, tenant_id: UUID) -> list[tuple[bool, bool]]:
+    """Return of each encryption key whether it is superseded and whether it is retired, oldest first."""
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        return [
+            (key.superseded_at is not None, key.retired_at is not None)
+            for key in data_keys(session, tenant_id)
+            if key.purpose == Purpose.ENCRYPTION
+        ]
+
+
+def stopping(after: int, *, entropy: Callable[[int], bytes] = os.urandom) -> Callable[[int], bytes]:
+    """Return a random source that fails when it has been asked so often: it is asked once for each value."""
+    left = iter(range(after))
+
+    def draw(size: int) -> bytes:
+        if next(left, None) is None:
+            raise _StoppedError
+        return entropy(size)
+
+    return draw
+
+
+# What a rotation does
+
+
+@pytest.mark.parametrize("batch", [1, 2, NOTES, 100])
+def test_every_value_of_every_table_gets_the_new_key(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str, batch: int
+) -> None:
+    before, old = values(database_url, ours), current(database, ours)
+    done = rotate(database, ours, batch=batch)
+    after = values(database_url, ours)
+    assert (done.new_key, done.rows, done.resealed, done.unopened) == (True, 2 * NOTES, 3 * NOTES, ())
+    assert {value.key_id for value in before.values()} == {old}
+    assert ({value.key_id for value in after.values()}, after.keys()) == ({current(database, ours)}, before.keys())
+    assert texts(database, ours, notes) == notes
+
+
+def test_a_key_that_no_value_uses_is_retired(database: Database, ours: UUID, notes: dict[UUID, str]) -> None:
+    old = current(database, ours)
+    assert rotate(database, ours).retired == (old,)
+    assert (len(notes), states(database, ours)) == (NOTES, [(True, True), (False, False)])
+
+
+def test_what_a_backup_holds_under_a_retired_key_still_opens(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    backup = values(database_url, ours)
+    rotate(database, ours)
+    for (table, column, row), value in backup.items():
+        if (table, column) == ("notes", "diagnosis"):
+            with psycopg.connect(database_url) as connection:
+                connection.execute("update placement.test_notes set diagnosis = %s where id = %s", (value, row))
+    assert texts(database, ours, notes) == notes
+
+
+def test_another_tenant_is_left_alone(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    theirs = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=theirs) as session:
+        session.add(Tenant(id=theirs, slug=str(theirs), name="Another tenant"))
+    make_keys(database, theirs)
+    write_note(database, theirs, diagnosis=CANARY)
+    before = values(database_url, theirs)
+    rotate(database, ours)
+    assert (len(notes), values(database_url, theirs), states(database, theirs)) == (NOTES, before, [(False, False)])
+
+
+def test_a_blind_index_stays_the_same(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, number="AB-12")
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        before = note(session, ours, note_id).number_index
+    rotate(database, ours)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        assert note(session, ours, note_id).number_index == before
+
+
+def test_progress_is_told_by_rows_and_ends_at_all(database: Database, ours: UUID, notes: dict[UUID, str]) -> None:
+    told: list[tuple[int, int, int]] = []
+    rotate(database, ours, batch=3, progress=lambda *numbers: told.append(numbers))
+    total = 2 * len(notes)
+    assert [done for done, _, _ in told] == [3, 6, 7, 10, 13, 14]
+    assert {of for _, of, _ in told} == {total}
+    assert told[-1] == (total, total, 3 * len(notes))
+
+
+def test_values_are_counted_by_their_key(database: Database, ours: UUID, notes: dict[UUID, str]) -> None:
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=ours) as session:
+        assert values_by_key(session, ours, METADATA) == {current(database, ours): 3 * len(notes)}
+
+
+def test_a_tenant_without_keys_gets_its_first(database: Database, tenant_id: UUID) -> None:
+    assert rotate(database, tenant_id)[:3] == (True, 0, 0)
+    assert states(database, tenant_id) == [(False, False)]
+
+
+# Stopped in the middle
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5, 9, 14, 20, 3 * NOTES + 1])
+def test_a_rotation_that_is_stopped_loses_nothing_and_is_gone_on_with(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str, after: int
+) -> None:
+    """The random source is asked for a key id, a key, and then for each value: the stop is in every kind of place."""
+    keys = tenant_keys(ours)
+    with pytest.raises(_StoppedError):
+        rotate(database, ours, keys=TenantKeys(ours, keys.masters, stopping(after)))
+    assert texts(database, ours, notes) == notes
+    stopped = values(database_url, ours)
+    done = rotate(database, ours)
+    ended = values(database_url, ours)
+    finished = {place for place, value in stopped.items() if value.key_id == current(database, ours)}
+    assert {place for place in finished if ended[place] != stopped[place]} == set()
+    assert (done.new_key, done.resealed) == (after < 2, 3 * NOTES - len(finished))
+    assert {value.key_id for value in ended.values()} == {current(database, ours)}
+    assert (texts(database, ours, notes), states(database, ours)) == (notes, [(True, True), (False, False)])
+
+
+def test_what_was_done_before_the_stop_stays_done(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    def stop(done: int, _of: int, _resealed: int) -> None:
+        if done >= 4:
+            raise _StoppedError
+
+    with pytest.raises(_StoppedError):
+        rotate(database, ours, batch=2, progress=stop)
+    new = [value for value in values(database_url, ours).values() if value.key_id == current(database, ours)]
+    assert (len(notes), len(new)) == (NOTES, 8)
+
+
+def test_without_the_master_key_of_the_old_key_nothing_is_changed(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    before = values(database_url, ours)
+    with pytest.raises(KeyUnavailableError, match="there is no master key 'main'"):
+        rotate(database, ours, keys=tenant_keys(ours, "another"))
+    assert (len(notes), values(database_url, ours), states(database, ours)) == (NOTES, before, [(False, False)])
+
+
+# While people work
+
+
+def once(act: Callable[[], object], *, at: int) -> Callable[[int], bytes]:
+    """Return a random source that acts when it is asked the `at`th time: between reading a value and replacing it."""
+    asked = iter(range(at + 1))
+
+    def draw(size: int) -> bytes:
+        if next(asked, None) == at:
+            act()
+        return os.urandom(size)
+
+    return draw
+
+
+FIRST_VALUE = 2  # the third thing that a rotation draws, after a key's id and the key
+
+
+def first(notes: dict[UUID, str]) -> UUID:
+    """Return the note that is looked at first."""
+    return min(notes)
+
+
+def test_what_somebody_writes_during_a_rotation_is_not_overwritten(
+    database: Database, ours: UUID, notes: dict[UUID, str]
+) -> None:
+    def change() -> None:
+        with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+            phi.write(session, load(database, ours), note(session, ours, first(notes)), {"diagnosis": "changed"})
+
+    done = rotate(database, ours, keys=TenantKeys(ours, master_keys("main"), once(change, at=FIRST_VALUE)))
+    assert texts(database, ours, notes) == notes | {first(notes): "changed"}
+    assert read_note(database, ours, first(notes), "number") is not None
+    assert len(done.retired) == 1
+
+
+def test_what_somebody_empties_during_a_rotation_stays_empty(
+    database: Database, ours: UUID, notes: dict[UUID, str]
+) -> None:
+    def empty() -> None:
+        with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+            phi.write(session, load(database, ours), note(session, ours, first(notes)), {"diagnosis": None})
+
+    rotate(database, ours, keys=TenantKeys(ours, master_keys("main"), once(empty, at=FIRST_VALUE)))
+    assert texts(database, ours, notes) == notes | {first(notes): None}
+
+
+def test_what_somebody_deletes_during_a_rotation_stays_deleted(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    gone = first(notes)
+
+    def delete() -> None:
+        execute(
+            database_url,
+            f"delete from placement.test_remarks where note_id = '{gone}'",
+            f"delete from placement.test_notes where id = '{gone}'",
+        )
+
+    rotate(database, ours, keys=TenantKeys(ours, master_keys("main"), once(delete, at=FIRST_VALUE)))
+    assert {row for _, _, row in values(database_url, ours)} == notes.keys() - {gone}
+
+
+def test_a_rotation_waits_for_who_is_writing_and_seals_that_too(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    """Otherwise a value could appear under the old key after the rotation has passed by, and the key be retired."""
+    late = uuid4()
+    rotation = threading.Thread(target=rotate, args=(database, ours))
+    waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted and database = %s::oid"
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        phi.write(session, load(database, ours), Note(tenant_id=ours, id=late), {"diagnosis": "late"})
+        rotation.start()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            until = time.monotonic() + 8
+            (oid,) = (
+                connection.execute("select oid from pg_database where datname = current_database()").fetchone() or ()
+            )
+            while connection.execute(waiting, (oid,)).fetchone() is None:
+                assert time.monotonic() < until, "the rotation does not wait"
+                time.sleep(0.02)
+    rotation.join()
+    assert {value.key_id for value in values(database_url, ours).values()} == {current(database, ours)}
+    assert (read_note(database, ours, late), len(notes)) == ("late", NOTES)
+
+
+def test_two_rotations_at_once_end_well(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    begin = threading.Barrier(2)
+
+    def run() -> None:
+        begin.wait()
+        rotate(database, ours, batch=1)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts(database, ours, notes) == notes
+    assert {value.key_id for value in values(database_url, ours).values()} == {current(database, ours)}
+
+
+# Values that do not open
+
+
+@pytest.fixture
+def broken(notes: dict[UUID, str], database_url: str) -> Iterator[UUID]:
+    """A note whose diagnosis somebody has changed."""
+    note_id = sorted(notes)[2]
+    flipped = "set_byte(diagnosis, 20, get_byte(diagnosis, 20) # 1)"
+    execute(database_url, f"update placement.test_notes set diagnosis = {flipped} where id = '{note_id}'")
+    yield note_id
+    execute(
+        database_url,
+        "delete from placement.test_remarks",
+        "delete from placement.test_notes",
+    )
+
+
+def test_a_value_that_does_not_open_is_named_and_left_and_its_key_stays(
+    database: Database, ours: UUID, broken: UUID, database_url: str
+) -> None:
+    before, old = values(database_url, ours), current(database, ours)
+    done = rotate(database, ours)
+    assert [str(place) for place in done.unopened] == [f"placement.test_notes.diagnosis of row {broken}"]
+    after = values(database_url, ours)
+    assert {place for place, value in after.items() if value.key_id == old} == {("notes", "diagnosis", broken)}
+    assert after["notes", "diagnosis", broken] == before["notes", "diagnosis", broken]
+    assert (done.retired, states(database, ours)) == ((), [(True, False), (False, False)])
+
+
+def test_a_value_that_names_a_key_that_never_was_does_not_stop_the_rest(
+    database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
+) -> None:
+    note_id = first(notes)
+    execute(
+        database_url, f"update placement.test_notes set diagnosis = set_byte(diagnosis, 3, 255) where id = '{note_id}'"
+    )
+    done = rotate(database, ours)
+    assert (done.resealed, [place.row for place in done.unopened]) == (3 * NOTES - 1, [(note_id,)])
+
+
+def test_a_rotation_that_is_held_up_can_be_begun_anew(database: Database, ours: UUID, broken: UUID) -> None:
+    assert rotate(database, ours).unopened[0].row == (broken,)
+    held_up = current(database, ours)
+    assert (rotate(database, ours).new_key, current(database, ours)) == (False, held_up)
+    again = rotate(database, ours, start=Start.ANEW)
+    assert (again.new_key, again.retired, current(database, ours) != held_up) == (True, (held_up,), True)
+
+
+# Another master key
+
+
+def rewrap(database: Database, tenant_id: UUID, *names: str) -> int:
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        return tenant_keys(tenant_id, *names).rewrap(session)
+
+
+def test_keys_are_wrapped_anew_and_open_with_the_new_master_key_alone(
+    database: Database, ours: UUID, database_url: str
+) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
+    before = values(database_url, ours)
+    rotate(database, ours)
+    rotated = values(database_url, ours)
+    assert [rewrap(database, ours, "new", "main") for _ in range(2)] == [3, 0]
+    assert (values(database_url, ours), rotated == before) == (rotated, False)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        ring = tenant_keys(ours, "new").load_ring(session)
+        (clear,) = phi.read(session, ring, [note(session, ours, note_id)], ["diagnosis"], reason="a test")
+        assert clear["diagnosis"] == CANARY
+        assert ring.blind_index("AB-12", table="placement.test_notes", column="number") == (
+            note(session, ours, note_id).number_index
+        )
+
+
+def test_the_old_master_key_opens_nothing_any_more(database: Database, ours: UUID) -> None:
+    rewrap(database, ours, "new", "main")
+    with pytest.raises(KeyUnavailableError, match="there is no master key 'new'"):
+        write_note(database, ours, diagnosis=CANARY)
+
+
+def test_without_the_old_master_key_no_key_is_wrapped_anew(database: Database, ours: UUID) -> None:
+    with pytest.raises(KeyUnavailableError):
+        rewrap(database, ours, "new")
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=ours) as session:
+        assert {key.master_key_id for key in data_keys(session, ours)} == {"main"}
+
+
+# The command line
+
+
+@pytest.fixture
+def command(database: Database, ours: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """Run `scheduler keys` for a tenant over the tables of the tests."""
+    monkeypatch.setattr(rekeying, "rotate", partial(rekeying.rotate, metadata=METADATA))
+    monkeypatch.setattr(rekeying, "values_by_key", lambda session, of, _=None: values_by_key(session, of, METADATA))
+    with database.unit_of_work(role=Role.OWNER, tenant_id=ours) as session:
+        session.execute(text("update identity.tenants set slug = 'clinic' where slug = :slug"), {"slug": str(ours)})
+
+    def run_keys(*arguments: str, masters: str | None = "main") -> Said:
+        written = [written_master_key(one) if one.isalpha() else one for one in (masters or "").split(",") if one]
+        settings = {"SCHEDULER_MASTER_KEYS": ",".join(written)} if written else {}
+        return run(database_url, "keys", *arguments, SCHEDULER_TENANT="clinic", COLUMNS="160", **settings)
+
+    return run_keys
+
+
+@pytest.fixture(autouse=True)
+def slug_is_given_back(database: Database) -> Iterator[None]:
+    yield
+    with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
+        session.execute(text("update identity.tenants set slug = id::text where slug = 'clinic'"))
+
+
+def test_the_command_rotates_and_tells_how_it_goes(
+    command: Callable[..., Said], database: Database, ours: UUID, notes: dict[UUID, str]
+) -> None:
+    said = command("rotate")
+    assert said.code == 0
+    assert said.out == f"a new key: {3 * NOTES} values of {2 * NOTES} rows encrypted anew, 1 retired\n"
+    assert json.loads(said.err.splitlines()[-1]) == {
+        "event": "batch",
+        "rows_done": 2 * NOTES,
+        "rows": 2 * NOTES,
+        "resealed": 3 * NOTES,
+    }
+    assert texts(database, ours, notes) == notes
+
+
+def test_the_command_says_its_result_as_json(command: Callable[..., Said], notes: dict[UUID, str]) -> None:
+    told = json.loads(command("rotate", "--json").out)
+    assert (told["new_key"], told["resealed"], told["unopened"], len(told["retired"])) == (True, 3 * len(notes), [], 1)
+
+
+def test_the_command_names_what_does_not_open(command: Callable[..., Said], broken: UUID) -> None:
+    said = command("rotate")
+    assert said.code == 7
+    assert f"does not open: placement.test_notes.diagnosis of row {broken}" in said.err.splitlines()
+    assert said.err.splitlines()[-1] == "error: 1 values do not open and were left as they are"
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_command_begins_anew_when_told_to(command: Callable[..., Said]) -> None:
+    assert command("rotate").code == 7
+    assert command("rotate").out.startswith("went on with the new key: 0 values")
+    assert command("rotate", "--anew").out.startswith("a new key: ")
+
+
+def test_the_status_shows_each_key_and_what_it_has_sealed(
+    command: Callable[..., Said], database: Database, ours: UUID, notes: dict[UUID, str]
+) -> None:
+    old = current(database, ours)
+    command("rotate")
+    told = json.loads(command("status", "--json", masters=None).out)
+    shown = {key["key"]: (key["purpose"], key["state"], key["values"]) for key in told["keys"]}
+    assert shown[str(old)] == ("encryption", "retired", 0)
+    assert shown[str(current(database, ours))] == ("encryption", "current", 3 * len(notes))
+    assert ("index", "current", 0) in shown.values()
+    assert "superseded" not in command("status", masters=None).out
+
+
+@pytest.mark.usefixtures("notes")
+def test_the_status_needs_no_more_than_80_columns(command: Callable[..., Said]) -> None:
+    command("rotate")
+    assert max(map(len, command("status", masters=None).out.splitlines())) <= 80
+
+
+def test_the_status_of_a_tenant_without_keys_says_what_to_do(
+    command: Callable[..., Said], database_url: str, ours: UUID
+) -> None:
+    execute(database_url, f"delete from identity.data_keys where tenant_id = '{ours}'")
+    assert command("status").out == "no keys yet: `scheduler keys rotate --tenant clinic` makes them\n"
+
+
+def test_the_command_wraps_keys_anew(command: Callable[..., Said]) -> None:
+    assert command("rewrap", masters="new,main").out == "2 keys wrapped anew by the master key new\n"
+    assert command("rotate", masters="new").code == 0
+
+
+def test_a_new_master_key_goes_to_the_output_and_can_be_used(command: Callable[..., Said]) -> None:
+    said = command("new-master", "--id", "m2027", masters=None)
+    assert (said.code, said.out.count("\n"), said.out.startswith("m2027:")) == (0, 1, True)
+    assert command("rewrap", masters=f"{said.out.strip()},main").code == 0
+
+
+@pytest.mark.parametrize("arguments", [("rotate",), ("rewrap",)])
+def test_without_master_keys_the_command_says_which_variable_is_missing(
+    command: Callable[..., Said], arguments: tuple[str, ...]
+) -> None:
+    said = command(*arguments, masters=None)
+    assert (said.code, said.err) == (
+        7,
+        "error: no master key: SCHEDULER_MASTER_KEYS is not set (`scheduler keys new-master` makes one)\n",
+    )
+
+
+def test_master_keys_that_cannot_be_read_are_not_repeated(command: Callable[..., Said]) -> None:
+    said = command("rotate", masters="main,k2:Zm9v")
+    assert (said.code, said.err) == (2, "error: part 2 of the master keys has a key of 3 bytes: 32 are needed\n")

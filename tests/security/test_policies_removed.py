@@ -1,0 +1,125 @@
+"""Policies removed: each policy is dropped, and made true for everybody, and each time something comes out otherwise.
+
+A suite that stays green without a policy does not test it. What is observed here is what `test_row_security` expects
+of the roles, and `test_wellbeing_roles` of people: so each of these changes turns one of the two red. What is true for
+everybody as it stands (the job's list of tenants) is not made true once more.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from rows.all_domains import all_rows
+from security.guarding import crossing, policies, unguarded, unlike_their_tables
+from security.observing import ROLES, Observer, Operation, Outcome, Who, join_a_colleague, observe, observers
+from security.worlds import World, partition_names, read_table, value_of
+
+pytestmark = pytest.mark.database
+
+TABLES = sorted(all_rows(uuid4()))
+# Enough to feel any policy; the others are these in another way, or refused whatever the policies are.
+OPERATIONS = (
+    Operation.SELECT,
+    Operation.INSERT,
+    Operation.UPDATE,
+    Operation.UPDATE_EVERYTHING,
+    Operation.DELETE_EVERYTHING,
+    Operation.MOVE_EVERYTHING,
+)
+# (table, policy) whose breaking nobody may feel, with the reason; `test_guards` notices it all the same.
+NOT_FELT: dict[tuple[str, str], str] = {
+    ("audit.retirements", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
+    ("audit.system_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
+    ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
+    ("wellbeing.invitations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
+    ("wellbeing.organisations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
+}
+
+
+class Breaking(NamedTuple):
+    """A way to break a policy, or all row security of a table."""
+
+    table: str
+    policy: str
+    how: str
+    statement: str
+
+
+def breakings(connection: psycopg.Connection, table: str) -> Iterator[Breaking]:
+    yield Breaking(table, "row security", "disabled", f"alter table {table} disable row level security")
+    for policy in policies(connection, table):
+        name = policy.name
+        yield Breaking(table, name, "dropped", f'drop policy "{name}" on {table}')
+        for clause, expression in (("using", policy.using), ("with check", policy.check)):
+            if expression not in {None, "true"}:
+                alter = f'alter policy "{name}" on {table} {clause} (true)'
+                yield Breaking(table, name, f"{clause} true", alter)
+
+
+def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[Breaking]:
+    """Break the row security of a table in each way, and return those after which all comes out as before."""
+    table = read_table(connection, name, world)
+    cells = [
+        (observer, who, operation)
+        for operation in OPERATIONS
+        for observer in observers(connection, name, world)
+        for who in (Who.OTHER, Who.OWN)
+    ]
+
+    def outcome(cell: tuple[Observer, Who, Operation]) -> Outcome:
+        observer, who, operation = cell
+        return observe(connection, table, world, as_whom=observer, who=who, operation=operation)
+
+    before = [outcome(cell) for cell in cells]
+    found = []
+    for breaking in list(breakings(connection, name)):
+        with connection.transaction(force_rollback=True):
+            connection.execute(breaking.statement.encode())
+            if all(outcome(cell) == was for cell, was in zip(cells, before, strict=True)):
+                found.append(breaking)
+    return found
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_without_one_of_its_policies_is_noticed(world: World, name: str) -> None:
+    with psycopg.connect(world.url) as connection:
+        join_a_colleague(connection, world)
+        whole = crossing(connection)
+        survivors = []
+        for breaking in unnoticed(connection, world, name):
+            with connection.transaction(force_rollback=True):
+                connection.execute(breaking.statement.encode())
+                if breaking[:2] not in NOT_FELT or crossing(connection) == whole:
+                    survivors.append(" ".join(breaking[:3]))
+        connection.rollback()
+    assert not survivors, "\n".join(survivors)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_does_not_bind_its_owner_is_noticed(world: World, name: str) -> None:
+    with psycopg.connect(world.url) as connection:
+        table = read_table(connection, name, world)
+        owner = Observer("scheduler_definer")
+        connection.execute(f"alter table {name} owner to {owner}".encode())
+        connection.execute(f"alter table {name} no force row level security".encode())
+        seen = observe(connection, table, world, as_whom=owner, who=Who.OTHER, operation=Operation.SELECT)
+        noticed = name in unguarded(connection)
+        connection.rollback()
+    assert (seen, noticed) == (table.own, True)
+
+
+def test_a_partition_without_one_of_its_policies_is_noticed(world: World) -> None:
+    """By its rows, where it has some and could be reached; and by its policies, which are not its table's any more."""
+    with psycopg.connect(world.url) as connection:
+        for name in partition_names(connection):
+            connection.execute(f"grant select, insert, update, delete on {name} to {', '.join(ROLES)}".encode())
+            if value_of(connection, f"select count(*) from {name}"):
+                assert unnoticed(connection, world, name) == []
+            for breaking in list(breakings(connection, name)):
+                with connection.transaction(force_rollback=True):
+                    connection.execute(breaking.statement.encode())
+                    assert name in unguarded(connection) | unlike_their_tables(connection), breaking
+        connection.rollback()

@@ -1,0 +1,226 @@
+"""Row security: a session sees and changes the rows of its tenant and no others, in every table and whatever it tries.
+
+The tables come from the catalogue and the rows from `tests/rows`, so a table made later is tested without being named
+here. What should come of a try follows from two facts alone: may the role do this to the table at all (`GRANTS`), and
+is the row its tenant's. A tenant's tries on its own row have to succeed, or the refusals of the others would say
+nothing. On the tables of `BY_ROLE` the role of a person decides, too: there the system shows that the tries succeed,
+and a session for no person is shown nothing.
+"""
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from rows.all_domains import all_rows
+from security.observing import ROLES, Observer, Operation, Outcome, Who, observe
+from security.worlds import Table, World, partition_names, read_table, table_names, value_of, view_names
+
+pytestmark = pytest.mark.database
+
+TABLES = sorted(all_rows(uuid4()))
+APP, JOB, SYSTEM = ROLES
+
+# As `\dp` writes them: r is select, a insert, w update, d delete.
+ALL, READ, NONE = "rawd", "r", ""
+GRANTS = {APP: ALL, SYSTEM: ALL, JOB: NONE}
+OTHER_GRANTS: dict[str, dict[str, str]] = {
+    "audit.chain": {APP: NONE, SYSTEM: "ra"},
+    "audit.retirements": {APP: NONE, SYSTEM: READ},
+    "audit.system_audit_log": {APP: NONE, SYSTEM: READ},
+    "audit.user_action_audit_log": {APP: NONE, SYSTEM: READ},
+    "identity.data_keys": {APP: READ, SYSTEM: "raw"},
+    "identity.tenants": {APP: READ, SYSTEM: "rw", JOB: READ},
+    "identity.users": {APP: "raw"},
+    "scheduling.availability_exceptions": {JOB: READ},
+    "scheduling.availability_rules": {JOB: READ},
+    "scheduling.availability_slots": {JOB: ALL},
+    "scheduling.doctors": {JOB: READ},
+    "scheduling.facilities": {JOB: READ},
+    "scheduling.facility_closures": {JOB: READ},
+    "scheduling.facility_doctors": {JOB: READ},
+    "scheduling.generation_runs": {APP: READ, JOB: "raw"},
+    "scheduling.schedule_states": {APP: READ, JOB: ALL},
+    "scheduling.service_offerings": {JOB: READ},
+    "wellbeing.alerts": {APP: "rw"},
+    "wellbeing.child_display_counters": {APP: NONE},
+    "wellbeing.children": {APP: "rw"},
+    "wellbeing.invitations": {APP: "raw"},
+    "wellbeing.profiles": {APP: "rw"},
+    "wellbeing.stickers_earned": {APP: READ},
+    "wellbeing.wellbeing_responses": {APP: "ra"},
+    "wellbeing.wellbeing_sessions": {APP: "raw"},
+}
+# Whose tenant does not matter: the job has to know for whom to work.
+SEES_ALL_TENANTS = {("identity.tenants", JOB)}
+BY_ROLE = ("wellbeing.",)
+
+# A view for one person: nobody else is shown anything.
+OF_ONE_PERSON = {"wellbeing.own_child_record"}
+
+REFUSED, NOT_A_TENANT, NOT_SUPPORTED = "42501", "22P02", "0A000"
+PRIVILEGES = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+NEEDS = {
+    Operation.SELECT: "r",
+    Operation.SELECT_EVERYTHING: "r",
+    Operation.COPY_TO: "r",
+    Operation.INSERT: "a",
+    Operation.UPDATE: "rw",
+    Operation.UPDATE_EVERYTHING: "w",
+    Operation.DELETE: "rd",
+    Operation.DELETE_EVERYTHING: "d",
+    Operation.MOVE: "rw",
+    Operation.MOVE_EVERYTHING: "w",
+    Operation.UPSERT: "raw",
+    Operation.INSERT_IF_MISSING: "ra",
+    Operation.COPY_FROM: "a",
+}
+
+
+def grants(table: str, role: str) -> str:
+    return OTHER_GRANTS.get(table, {}).get(role, GRANTS[role])
+
+
+def by_tenant(table: Table, who: Who, operation: Operation, *, sees_all: bool) -> Outcome:
+    """Return what should come of a try by a role that may do such a thing to the table."""
+    own, everything = {Who.OWN: (table.own, table.own), Who.OTHER: (0, table.others)}.get(who, (0, 0))
+    if sees_all:
+        own, everything = table.own, table.own + table.others
+    match operation:
+        case Operation.SELECT | Operation.COPY_TO | Operation.UPDATE | Operation.DELETE:
+            return own
+        case Operation.SELECT_EVERYTHING | Operation.UPDATE_EVERYTHING | Operation.DELETE_EVERYTHING:
+            return everything
+        case Operation.INSERT | Operation.UPSERT:
+            return 1 if who is Who.OWN else REFUSED
+        case Operation.INSERT_IF_MISSING:
+            return 0 if who is Who.OWN else REFUSED  # it is there
+        case Operation.MOVE:
+            return REFUSED if who is Who.OWN else 0
+        case Operation.MOVE_EVERYTHING:
+            return REFUSED if everything else 0
+        case _:
+            return NOT_SUPPORTED
+
+
+def expected(table: Table, role: str, who: Who, operation: Operation) -> set[Outcome]:
+    """Return what may come of a try: one outcome, but where two are as good."""
+    if not set(NEEDS.get(operation, "-")) <= set(grants(table.name, role)):
+        return {REFUSED}  # nobody may truncate
+    sees_all = (table.name, role) in SEES_ALL_TENANTS
+    outcome = by_tenant(table, who, operation, sees_all=sees_all)
+    if outcome == NOT_SUPPORTED:
+        return {outcome}
+    if who is Who.GARBAGE:
+        return {NOT_A_TENANT, outcome}
+    if role == APP and table.name.startswith(BY_ROLE):
+        return {0, REFUSED}
+    return {outcome}
+
+
+def test_the_tables_of_the_catalogue_are_those_with_a_row(world: World) -> None:
+    with psycopg.connect(world.url) as connection:
+        assert set(table_names(connection)) ^ set(TABLES) == set()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_row_is_seen_and_changed_by_its_tenant_alone(world: World, name: str) -> None:
+    with psycopg.connect(world.url) as connection:
+        table = read_table(connection, name, world)
+        surprises = [
+            f"{role} with {who}, {operation}: {outcome} instead of {wanted}"
+            for who in Who
+            for role in ROLES
+            for operation in Operation
+            if (outcome := observe(connection, table, world, as_whom=Observer(role), who=who, operation=operation))
+            not in (wanted := expected(table, role, who, operation))
+        ]
+    assert not surprises, "\n".join(surprises)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_role_may_do_what_it_needs_to_a_table_and_no_more(world: World, name: str) -> None:
+    """No truncate above all: it ignores row security."""
+    with psycopg.connect(world.url) as connection:
+        found = connection.execute(
+            """select grantee::regrole::text, array_agg(privilege_type) from (
+                select (aclexplode(relacl)).* from pg_class where oid = %(table)s::regclass
+                union all
+                select (aclexplode(attacl)).* from pg_attribute where attrelid = %(table)s::regclass
+            ) granted where grantee = any(%(roles)s::regrole[]) or grantee = 0 group by 1""",
+            {"table": name, "roles": list(ROLES)},
+        )
+        granted = {role: set(privileges) for role, privileges in found}
+    wanted = {role: {PRIVILEGES[letter] for letter in grants(name, role)} for role in ROLES}
+    assert granted == {role: privileges for role, privileges in wanted.items() if privileges}
+
+
+def test_a_partition_cannot_be_named_directly(world: World) -> None:
+    """Its own row security would count then, and not that of the table that it is part of."""
+    privileges = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
+    with psycopg.connect(world.url) as connection:
+        partitions = partition_names(connection)
+        reachable = [
+            (partition, role)
+            for partition in partitions
+            for role in ROLES
+            if value_of(connection, "select has_table_privilege(%s, %s, %s)", (role, partition, ", ".join(privileges)))
+        ]
+    assert partitions != []
+    assert reachable == []
+
+
+def test_a_partition_that_is_granted_after_all_shows_the_rows_of_the_tenant_alone(world: World) -> None:
+    reading = (Operation.SELECT, Operation.SELECT_EVERYTHING, Operation.COPY_TO)
+    seen = 0
+    with psycopg.connect(world.url) as connection:
+        for name in partition_names(connection):
+            if not value_of(connection, f"select count(*) from {name}"):
+                continue
+            table = read_table(connection, name, world)
+            connection.execute(f"grant select on {name} to {SYSTEM}".encode())
+            for operation in reading:
+                for who in (Who.EMPTY, Who.OTHER, Who.OWN):
+                    outcome = observe(connection, table, world, as_whom=Observer(SYSTEM), who=who, operation=operation)
+                    assert outcome == by_tenant(table, who, operation, sees_all=False), (name, who, operation)
+                    seen += 1
+        connection.rollback()
+    assert seen > 0
+
+
+def test_a_view_shows_the_rows_of_the_tenant_alone(world: World) -> None:
+    """All rows are those of the two tenants, each of which sees its part, and who has no tenant sees none."""
+
+    def count(view: str, role: str, who: Who) -> Outcome:
+        shown = Table(view, "", (), (), "", "", 0, 0)
+        everything = Operation.SELECT_EVERYTHING
+        return observe(connection, shown, world, as_whom=Observer(role), who=who, operation=everything)
+
+    with psycopg.connect(world.url) as connection:
+        for view in view_names(connection):
+            if view in OF_ONE_PERSON:
+                assert [count(view, APP, who) for who in (Who.EMPTY, Who.OTHER, Who.OWN)] == [0, 0, 0], view
+                continue
+            nobody, own, others = (count(view, SYSTEM, who) for who in (Who.EMPTY, Who.OTHER, Who.OWN))
+            assert isinstance(own, int), view
+            assert isinstance(others, int), view
+            assert nobody == 0, view
+            assert min(own, others) > 0, view
+            assert own + others == value_of(connection, f"select count(*) from {view}"), view
+
+
+def test_the_owner_of_a_table_is_bound_as_everybody_is(world: World) -> None:
+    """Row security is forced: here `scheduler_system` owns each table for a moment."""
+    unbound = []
+    for name in TABLES:
+        with psycopg.connect(world.url) as connection:
+            table = read_table(connection, name, world)
+            connection.execute(f"alter table {name} owner to {SYSTEM}".encode())
+            for who in (Who.OTHER, Who.OWN):
+                outcome = observe(
+                    connection, table, world, as_whom=Observer(SYSTEM), who=who, operation=Operation.SELECT
+                )
+                if outcome != by_tenant(table, who, Operation.SELECT, sees_all=False):
+                    unbound.append(f"{name} with {who}: {outcome}")
+            connection.rollback()
+    assert unbound == []

@@ -1,0 +1,162 @@
+"""The settings of a transaction: who asks, for which tenant, user and request, ends with the unit of work.
+
+All units here run on one connection, as they would behind a pool of one; each shows its backend to prove it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, text
+
+from database_fixtures import execute
+from scheduler.store.database import Database, Request, Role, StatementError
+from security.worlds import World
+
+pytestmark = pytest.mark.database
+
+SETTINGS = ("app.tenant_id", "app.user_id", "app.request_id", "app.client_address", "app.user_agent")
+REQUEST = Request(id="request-1", client_address="192.0.2.7", user_agent="a browser")
+ENDS = ("a commit", "an exception", "a refused statement")
+NOTHING = ("",) * len(SETTINGS)
+
+
+class Seen(NamedTuple):
+    """What a unit of work finds when it begins."""
+
+    backend: int
+    settings: tuple[str | None, ...]
+    facilities: int
+
+
+@pytest.fixture
+def database(world: World) -> Iterator[Database]:
+    """A database with one connection in its pool, since nothing here asks for a second."""
+    with Database(world.url) as opened:
+        yield opened
+
+
+def look(
+    database: Database, tenant_id: UUID | None = None, *, user_id: UUID | None = None, request: Request | None = None
+) -> Seen:
+    with database.unit_of_work(
+        role=Role.APP, tenant_id=tenant_id, user_id=user_id, request=request or Request()
+    ) as session:
+        backend = session.scalar(text("select pg_backend_pid()"))
+        settings = tuple(
+            session.scalar(text("select current_setting(:name, true)"), {"name": name}) for name in SETTINGS
+        )
+        facilities = session.scalar(text("select count(*) from scheduling.facilities"))
+    assert isinstance(backend, int)
+    assert isinstance(facilities, int)
+    return Seen(backend, settings, facilities)
+
+
+def work_and_end(database: Database, world: World, how: str) -> int:
+    """End a unit of work of `ours` in one of three ways, and return its backend."""
+    backend = 0
+    try:
+        with database.unit_of_work(role=Role.APP, tenant_id=world.ours, user_id=uuid4(), request=REQUEST) as session:
+            backend = session.scalar(text("select pg_backend_pid()")) or 0
+            session.execute(text("update scheduling.facilities set phone = '1'"))
+            if how == "an exception":
+                raise LookupError  # noqa: TRY301  # as the work inside may
+            if how == "a refused statement":
+                session.execute(text("select 1 / 0"))
+    except (LookupError, StatementError):
+        pass
+    return backend
+
+
+def test_a_unit_of_work_knows_who_asks(database: Database, world: World) -> None:
+    user_id = uuid4()
+    seen = look(database, world.ours, user_id=user_id, request=REQUEST)
+    assert seen.settings == (str(world.ours), str(user_id), *REQUEST)
+    assert seen.facilities == 1
+
+
+def test_the_user_of_a_unit_of_work_is_the_one_that_policies_ask_for(database: Database, world: World) -> None:
+    user_id = uuid4()
+    with database.unit_of_work(role=Role.APP, tenant_id=world.ours, user_id=user_id) as session:
+        assert session.scalar(text("select identity.current_user_id()")) == user_id
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_nothing_of_who_asked_is_left_for_the_next_unit_of_work(database: Database, world: World, how: str) -> None:
+    backend = work_and_end(database, world, how)
+    assert look(database) == Seen(backend, NOTHING, 0)
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_nothing_of_who_asked_is_left_on_the_connection(database: Database, world: World, how: str) -> None:
+    """Whoever gets it next from the pool, or from a pooler, may not open a unit of work."""
+    backend = work_and_end(database, world, how)
+    asked = ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
+    with database._engine.connect() as connection:
+        left = connection.execute(text(f"select pg_backend_pid(), current_user = session_user, {asked}")).one()
+    assert tuple(left) == (backend, True, *NOTHING)
+
+
+def test_tenants_that_take_turns_on_one_connection_each_see_their_own(database: Database, world: World) -> None:
+    turns = [world.ours, world.theirs, None] * 4
+    seen = [look(database, tenant_id) for tenant_id in turns]
+    assert len({each.backend for each in seen}) == 1
+    assert [each.settings[0] for each in seen] == [str(tenant_id or "") for tenant_id in turns]
+    assert [each.facilities for each in seen] == [1, 1, 0] * 4
+
+
+def test_a_rolled_back_savepoint_leaves_the_tenant_as_it_was(database: Database, world: World) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=world.ours) as session:
+        with session.begin_nested() as savepoint:
+            session.execute(text("select set_config('app.tenant_id', :other, true)"), {"other": str(world.theirs)})
+            savepoint.rollback()
+        assert session.scalar(text("select identity.current_tenant_id()")) == world.ours
+
+
+def test_outside_of_a_unit_of_work_the_connection_is_nobodys(world: World) -> None:
+    """What a pooler may hand on between two transactions."""
+    with psycopg.connect(world.url) as connection:
+        with connection.transaction():
+            connection.execute("select set_config('app.tenant_id', %s, true)", (str(world.ours),))
+        connection.execute("set local role scheduler_app")
+        assert connection.execute("select count(*) from scheduling.facilities").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.OWNER])
+def test_a_login_that_may_not_act_as_a_role_is_told_which(world: World, role: Role) -> None:
+    login = f"slotsmith_test_{uuid4().hex[:8]}"
+    execute(world.url, f"create role {login} login password '{login}'")
+    url = make_url(world.url).set(username=login, password=login).render_as_string(hide_password=False)
+    try:
+        with (
+            Database(url) as database,
+            pytest.raises(StatementError, match=f"may not act as {role.value} .*: grant {role.value} to it$") as told,
+            database.unit_of_work(role=role, tenant_id=world.ours),
+        ):
+            pass
+    finally:
+        execute(world.url, f"drop role {login}")
+    assert told.value.sqlstate == "42501"
+
+
+def test_a_login_that_may_act_as_one_role_is_held_to_it(world: World) -> None:
+    login = f"slotsmith_test_{uuid4().hex[:8]}"
+    execute(world.url, f"create role {login} login noinherit password '{login}'", f"grant scheduler_app to {login}")
+    url = make_url(world.url).set(username=login, password=login).render_as_string(hide_password=False)
+    try:
+        with Database(url) as database:
+            assert look(database, world.ours).facilities == 1
+            with (
+                pytest.raises(StatementError, match="may not act as scheduler_job"),
+                database.unit_of_work(role=Role.JOB, tenant_id=world.ours),
+            ):
+                pass
+            with (
+                pytest.raises(StatementError, match="lacks a right"),
+                database.unit_of_work(role=Role.OWNER, tenant_id=world.ours) as session,
+            ):
+                session.execute(text("select count(*) from scheduling.facilities"))
+    finally:
+        execute(world.url, f"drop role {login}")

@@ -1,0 +1,406 @@
+"""Who may do what in the wellbeing part: one table of answers, and every cell of it asked of the database.
+
+An answer says which rows somebody reaches, of two organisations with all their rows: `own` (those about themselves),
+`org` (all of the tenant they work for), `all` (both tenants'), `-` (none, in silence) or `x` (none, and an error that
+says so). It is exact: one row more or less is another answer. A name with a prime belongs to the other organisation,
+but works for this tenant. Nothing here knows the policies.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from sqlalchemy import make_url
+
+from database_fixtures import execute, fresh_database
+from rows import Row, insert
+from scheduler.store import migrations
+from scheduler.store.database import Role
+from wellbeing_world import PEOPLE, World, acting, make, person
+
+pytestmark = pytest.mark.database
+
+EXPECTED = """
+                              Account GroupContact Practitioner Child Parent Suspended Nobody Account' GroupContact' Practitioner' Child'
+organisations          select all     org          org          org   -      -         -      all      -             -             -
+organisations          insert all     x            x            x     x      x         x      all      x             x             x
+organisations          update all     org          -            -     -      -         -      all      -             -             -
+organisations          delete all     -            -            -     -      -         -      all      -             -             -
+profiles               select all     org          own          own   -      own       -      all      -             -             -
+profiles               insert x       x            x            x     x      x         x      x        x             x             x
+profiles               update own     own          own          own   -      -         -      -        -             -             -
+profiles               delete x       x            x            x     x      x         x      x        x             x             x
+children               select -       org          org          -     -      -         -      -        -             -             -
+children               insert x       x            x            x     x      x         x      x        x             x             x
+children               update -       org          org          -     -      -         -      -        -             -             -
+children               delete x       x            x            x     x      x         x      x        x             x             x
+own_child_record       select -       -            -            own   -      -         -      -        -             -             -
+child_display_counters select x       x            x            x     x      x         x      x        x             x             x
+child_display_counters insert x       x            x            x     x      x         x      x        x             x             x
+child_display_counters update x       x            x            x     x      x         x      x        x             x             x
+child_display_counters delete x       x            x            x     x      x         x      x        x             x             x
+wellbeing_sessions     select -       org          org          own   -      -         -      -        -             -             -
+wellbeing_sessions     insert x       x            x            own   x      x         x      x        x             x             x
+wellbeing_sessions     update -       -            -            own   -      -         -      -        -             -             -
+wellbeing_sessions     delete x       x            x            x     x      x         x      x        x             x             x
+wellbeing_responses    select -       org          org          own   -      -         -      -        -             -             -
+wellbeing_responses    insert x       x            x            own   x      x         x      x        x             x             x
+wellbeing_responses    update x       x            x            x     x      x         x      x        x             x             x
+wellbeing_responses    delete x       x            x            x     x      x         x      x        x             x             x
+garden_items           select -       org          org          own   -      -         -      -        -             -             -
+garden_items           insert x       x            x            own   x      x         x      x        x             x             x
+garden_items           update -       -            -            own   -      -         -      -        -             -             -
+garden_items           delete -       -            -            own   -      -         -      -        -             -             -
+stickers_earned        select -       org          org          own   -      -         -      -        -             -             -
+stickers_earned        insert x       x            x            x     x      x         x      x        x             x             x
+stickers_earned        update x       x            x            x     x      x         x      x        x             x             x
+stickers_earned        delete x       x            x            x     x      x         x      x        x             x             x
+alerts                 select -       org          org          -     -      -         -      -        -             -             -
+alerts                 insert x       x            x            x     x      x         x      x        x             x             x
+alerts                 update -       org          org          -     -      -         -      -        -             -             -
+alerts                 delete x       x            x            x     x      x         x      x        x             x             x
+invitations            select all     org          -            -     -      -         -      all      -             -             -
+invitations            insert x       org          x            x     x      x         x      x        x             x             x
+invitations            update -       org          -            -     -      -         -      -        -             -             -
+invitations            delete x       x            x            x     x      x         x      x        x             x             x
+kv_store_a1855b25      select org     -            -            -     -      -         -      org      -             -             -
+kv_store_a1855b25      insert org     x            x            x     x      x         x      org      x             x             x
+kv_store_a1855b25      update org     -            -            -     -      -         -      org      -             -             -
+kv_store_a1855b25      delete org     -            -            -     -      -         -      org      -             -             -
+"""  # noqa: E501  # a table is read by its columns
+LINES = [line.split() for line in EXPECTED.strip().splitlines()]
+CELLS = [
+    (table, operation, observer, answer)
+    for table, operation, *answers in LINES[1:]
+    for observer, answer in zip(LINES[0], answers, strict=True)
+]
+OPERATIONS = ("select", "insert", "update", "delete")
+TABLES = sorted({table for table, *_ in LINES[1:] if table != "own_child_record"})
+DRAWN_IDS = {"wellbeing_sessions", "wellbeing_responses", "garden_items", "stickers_earned", "alerts", "invitations"}
+JSON = {"settings", "preferences", "response_value", "trigger_data", "value"}
+
+
+class Kept(NamedTuple):
+    """A row of the world: whose it is, where it is, and all that is in it."""
+
+    tenant: UUID
+    about: UUID | None
+    key: Row
+    row: Row
+
+
+@pytest.fixture(scope="module")
+def world(database_url: str) -> Iterator[World]:
+    with psycopg.connect(database_url) as connection:
+        yield make(connection, (uuid4(), uuid4(), uuid4()))
+        connection.rollback()
+
+
+@pytest.fixture(scope="module")
+def kept(world: World) -> dict[str, list[Kept]]:
+    """All rows, as a superuser sees them."""
+    return {table: list(rows_of(world, table)) for table in TABLES}
+
+
+def rows_of(world: World, table: str) -> Iterator[Kept]:
+    keys = [
+        name
+        for (name,) in world.connection.execute(
+            "select attname from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any(conkey)"
+            " where contype = 'p' and conrelid = %s::regclass",
+            (f"wellbeing.{table}",),
+        )
+    ]
+    with world.connection.cursor(row_factory=dict_row) as cursor:
+        for row in cursor.execute(sql.SQL("select * from wellbeing.{}").format(sql.Identifier(table))):
+            about = row["id"] if table in {"profiles", "children"} else row.get("child_id")
+            yield Kept(row["tenant_id"], about, {name: row[name] for name in keys}, row)
+
+
+def where(key: Row) -> sql.Composed:
+    return sql.SQL(" and ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Literal(v)) for n, v in key.items())
+
+
+def select(connection: psycopg.Connection, table: str, kept: Kept) -> bool:
+    query = sql.SQL("select 1 from wellbeing.{} where {}").format(sql.Identifier(table), where(kept.key))
+    return connection.execute(query).fetchone() is not None
+
+
+def update(connection: psycopg.Connection, table: str, kept: Kept) -> bool:
+    change = sql.SQL("update wellbeing.{} set updated_at = now() where {} returning 1")
+    return connection.execute(change.format(sql.Identifier(table), where(kept.key))).fetchone() is not None
+
+
+def delete(connection: psycopg.Connection, table: str, kept: Kept) -> bool:
+    query = sql.SQL("delete from wellbeing.{} where {} returning 1").format(sql.Identifier(table), where(kept.key))
+    return connection.execute(query).fetchone() is not None
+
+
+def insert_alike(connection: psycopg.Connection, table: str, kept: Kept) -> bool:
+    """Write a row like one that is there, with an id of its own where ids are drawn."""
+    row = {name: Jsonb(value) if name in JSON and value is not None else value for name, value in kept.row.items()}
+    if table in DRAWN_IDS:
+        row["id"] = uuid4()
+    if table == "organisations":
+        del row["tenant_id"]
+    if table == "invitations":
+        row["invitation_token"] = uuid4().hex * 2
+    if table == "kv_store_a1855b25":
+        row["key"] = "another key"
+    insert(connection, f"wellbeing.{table}", row)
+    return True
+
+
+DO: dict[str, Callable[[psycopg.Connection, str, Kept], bool]] = {
+    "select": select,
+    "insert": insert_alike,
+    "update": update,
+    "delete": delete,
+}
+
+
+def reach(connection: psycopg.Connection, table: str, operation: str, kept: Kept) -> bool | None:
+    """Try an operation on a row: whether it reached the row, or None if it was refused with an error.
+
+    A key or constraint that stands in the way is one that was asked after row security had let the row through.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            return DO[operation](connection, table, kept)
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    except psycopg.errors.IntegrityError:
+        return True
+
+
+def answer(
+    world: World, table: str, operation: str, rows: list[Kept], *, user: UUID | None, role: Role = Role.APP
+) -> str:
+    """Say which rows somebody who works for our tenant reaches."""
+    with acting(world, user, world.ours, role=role) as connection:
+        reached = [reach(connection, table, operation, one) for one in rows]
+    touched = [one for one, was in zip(rows, reached, strict=True) if was]
+    if not touched:
+        return "x" if set(reached) == {None} else "-"
+    if touched == rows:
+        return "all"
+    if touched == [one for one in rows if one.tenant == world.ours]:
+        return "org"
+    if touched == [one for one in rows if one.about is not None and one.about == user]:
+        return "own"
+    return f"rows about {sorted(str(one.about) for one in touched)}"
+
+
+def observer_id(world: World, observer: str) -> UUID | None:
+    if observer == "Nobody":
+        return None
+    return person(world.theirs if observer.endswith("'") else world.ours, observer.rstrip("'"))
+
+
+def test_the_table_of_answers_has_every_table_and_operation(world: World) -> None:
+    found = world.connection.execute(
+        "select relname from pg_class where relnamespace = 'wellbeing'::regnamespace and relkind in ('r', 'p')"
+    )
+    asked = {(table, operation) for table, operation, *_ in LINES[1:]}
+    assert asked == {(t, o) for (t,) in found for o in OPERATIONS} | {("own_child_record", "select")}
+
+
+def test_every_table_has_rows_of_both_organisations(world: World, kept: dict[str, list[Kept]]) -> None:
+    tenants = {world.ours, world.theirs}
+    assert [table for table, rows in kept.items() if {one.tenant for one in rows} != tenants] == []
+
+
+@pytest.mark.parametrize(("table", "operation", "observer", "expected"), CELLS)
+def test_what_somebody_reaches(
+    world: World, kept: dict[str, list[Kept]], table: str, operation: str, observer: str, expected: str
+) -> None:
+    rows = kept["children" if table == "own_child_record" else table]
+    assert answer(world, table, operation, rows, user=observer_id(world, observer)) == expected
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+@pytest.mark.parametrize("table", TABLES)
+def test_without_a_tenant_nobody_reaches_anything(
+    world: World, kept: dict[str, list[Kept]], table: str, name: str
+) -> None:
+    with acting(world, person(world.ours, name), None) as connection:
+        for operation in OPERATIONS:
+            assert not any(reach(connection, table, operation, one) for one in kept[table]), operation
+
+
+@pytest.mark.parametrize("user", ["Account", "Child", "Nobody"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("table", TABLES)
+def test_the_system_works_for_one_tenant_whoever_the_user_is(
+    world: World, kept: dict[str, list[Kept]], table: str, operation: str, user: str
+) -> None:
+    found = answer(world, table, operation, kept[table], user=observer_id(world, user), role=Role.SYSTEM)
+    assert found == "org"
+
+
+@pytest.mark.parametrize("change", [{"status": "pending"}, {"status": "inactive"}, {"deleted_at": "2027-01-01 00:00Z"}])
+def test_who_is_not_active_has_no_role(world: World, change: Row) -> None:
+    ((column, value),) = change.items()
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute(f"update wellbeing.profiles set {column} = %s".encode(), (value,))
+        for name in PEOPLE:
+            with acting(world, person(world.ours, name), world.ours) as connection:
+                found = connection.execute("select identity.current_role_name(), identity.current_organisation_id()")
+                assert found.fetchone() == (None, None)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_who_is_of_no_organisation_reaches_none_of_its_rows(
+    world: World, kept: dict[str, list[Kept]], table: str
+) -> None:
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute("update wellbeing.profiles set org_id = null where role <> 'Child'")
+        for name in ("GroupContact", "Practitioner"):
+            rows = [one for one in kept[table] if one.about != person(world.ours, name)]
+            found = {answer(world, table, what, rows, user=person(world.ours, name)) for what in OPERATIONS}
+            assert found <= {"-", "x"}, name
+
+
+def test_policies_are_evaluated_once_a_statement(world: World) -> None:
+    with acting(world, person(world.ours, "GroupContact"), world.ours) as connection:
+        for table in TABLES:
+            if table == "child_display_counters":
+                continue
+            plan = connection.execute(f"explain select * from wellbeing.{table}".encode()).fetchall()
+            text = "\n".join(line for (line,) in plan)
+            assert "InitPlan" in text, table
+            assert "SubPlan" not in text, table
+
+
+def test_an_organisation_that_goes_leaves_its_people_although_nobody_changes_their_own_organisation(
+    world: World,
+) -> None:
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute("delete from wellbeing.children where tenant_id = %s", (world.ours,))
+        with acting(world, person(world.theirs, "Account"), world.ours) as connection:
+            connection.execute("delete from wellbeing.organisations where id = %s", (world.ours,))
+            left = connection.execute(
+                "select distinct org_id from wellbeing.profiles where tenant_id = %s", (world.ours,)
+            )
+            assert left.fetchall() == [(None,)]
+
+
+def test_a_child_that_goes_takes_all_of_it_along(world: World) -> None:
+    with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
+        connection.execute("delete from identity.users where id = %s", (person(world.ours, "Child"),))
+        for table in ("wellbeing_sessions", "wellbeing_responses", "garden_items", "stickers_earned", "alerts"):
+            left = connection.execute(f"select child_id from wellbeing.{table}".encode()).fetchall()
+            assert left == [(person(world.ours, "Friend"),)], table
+
+
+@pytest.mark.parametrize("name", [*PEOPLE, None])
+def test_nobody_takes_a_child_and_its_alerts_away_by_deleting_a_user(world: World, name: str | None) -> None:
+    """A cascade runs with the rights of the tables' owner and asks no policy."""
+    who = None if name is None else person(world.ours, name)
+    with acting(world, who, world.ours) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("delete from identity.users where id = %s", (person(world.ours, "Child"),))
+
+
+def test_a_cascade_into_the_wellbeing_part_begins_where_its_own_roles_decide(world: World) -> None:
+    """What nobody may delete there cannot be deleted by way of a table on which roles do not decide."""
+    found = world.connection.execute(
+        """select conname from pg_constraint
+        where contype = 'f' and confdeltype <> 'r' and confdeltype <> 'a'
+            and connamespace = 'wellbeing'::regnamespace
+            and (select relnamespace from pg_class where oid = confrelid) <> 'wellbeing'::regnamespace
+            and has_table_privilege('scheduler_app', confrelid, 'delete')"""
+    )
+    assert found.fetchall() == []
+
+
+@pytest.mark.parametrize("change", ["supertokens_user_id = 'mine'", "role = 'admin'"])
+@pytest.mark.parametrize("whose", ["Child", "Practitioner"])
+def test_nobody_signs_in_as_somebody_else_or_becomes_an_admin(world: World, whose: str, change: str) -> None:
+    with (
+        acting(world, person(world.ours, "Child"), world.ours) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match=r"of identity\.users is changed by the system only"),
+    ):
+        connection.execute(f"update identity.users set {change} where id = %s".encode(), (person(world.ours, whose),))
+
+
+def test_the_system_says_by_which_sign_in_a_user_is_known(world: World) -> None:
+    with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
+        changed = connection.execute(
+            "update identity.users set supertokens_user_id = 'theirs', role = 'admin' where id = %s",
+            (person(world.ours, "Practitioner"),),
+        )
+        assert changed.rowcount == 1
+
+
+@pytest.mark.parametrize("column", ["id", "org_id", "display_id", "tenant_id"])
+def test_a_practitioner_does_not_make_another_child_of_one(world: World, column: str) -> None:
+    value: object = 77 if column == "display_id" else uuid4()
+    with (
+        acting(world, person(world.ours, "Practitioner"), world.ours) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"^{column} of wellbeing.children is changed by"),
+    ):
+        connection.execute(f"update wellbeing.children set {column} = %s".encode(), (value,))
+
+
+def test_a_practitioner_works_on_an_alert_and_does_not_make_another_of_it(world: World) -> None:
+    me = person(world.ours, "Practitioner")
+    with acting(world, me, world.ours) as connection:
+        done = connection.execute(
+            "update wellbeing.alerts set status = 'acknowledged', acknowledged_by = %s, acknowledged_at = now()", (me,)
+        )
+        assert done.rowcount == 2
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=r"^description of wellbeing\.alerts"):
+            connection.execute("update wellbeing.alerts set description = 'Nothing at all.'")
+
+
+def test_a_group_contact_does_not_move_the_organisation_to_another_tenant(world: World) -> None:
+    with (
+        acting(world, person(world.ours, "GroupContact"), world.ours) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("update wellbeing.organisations set id = %s", (world.bare,))
+
+
+def test_an_account_makes_an_organisation_of_any_tenant(world: World) -> None:
+    with acting(world, person(world.ours, "Account"), world.ours) as connection:
+        made = connection.execute(
+            "insert into wellbeing.organisations (id, name, type) values (%s, 'A clinic', 'clinic-private')"
+            " returning tenant_id",
+            (world.bare,),
+        )
+        assert made.fetchone() == (world.bare,)
+
+
+def test_an_owner_who_is_no_superuser_migrates_and_everybody_sees_what_is_theirs(server: str, template: str) -> None:
+    assert template  # the roles are there, whoever made them
+    owner, password = f"slotsmith_owner_{uuid4().hex[:12]}", uuid4().hex
+    with fresh_database(server) as url:
+        execute(
+            url,
+            f"create role {owner} login createrole password '{password}'",
+            f"grant scheduler_app, scheduler_job, scheduler_system to {owner} with admin option",
+            # From 16 on, who makes a role is its administrator and no more; before, who may make roles may grant any.
+            f"""do $$ begin if current_setting('server_version_num')::int >= 160000 then
+                execute 'grant scheduler_definer to {owner} with admin true, inherit false, set false';
+            end if; end $$""",
+            f"alter database {make_url(url).database} owner to {owner}",
+        )
+        try:
+            theirs = make_url(url).set(username=owner, password=password).render_as_string(hide_password=False)
+            migrations.upgrade(theirs)
+            with psycopg.connect(url) as connection:
+                stays = connection.execute("select pg_has_role(%s, 'scheduler_definer', 'usage')", (owner,)).fetchone()
+                assert stays == (False,)
+                world = make(connection, (uuid4(), uuid4(), uuid4()))
+                for observer, expected in (("Account", "all"), ("GroupContact", "org"), ("Child", "own")):
+                    rows = list(rows_of(world, "profiles"))
+                    assert answer(world, "profiles", "select", rows, user=person(world.ours, observer)) == expected
+                connection.rollback()
+            migrations.downgrade(theirs, "20261121101100")
+        finally:
+            execute(url, f"reassign owned by {owner} to current_user", f"drop owned by {owner}", f"drop role {owner}")

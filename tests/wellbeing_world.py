@@ -1,0 +1,100 @@
+"""Two organisations with everybody in them whom the wellbeing part knows, and a row of every kind for two children.
+
+Each has an Account, a GroupContact, two Practitioners of whom one is suspended, the children Child and Friend, and a
+Parent: a user without a profile. A third tenant is no organisation.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+import psycopg
+
+from rows import Row, insert
+from scheduler.store.database import Role
+
+PEOPLE = ("Account", "GroupContact", "Practitioner", "Child", "Friend", "Suspended", "Parent")
+ROLES = {"Friend": "Child", "Suspended": "Practitioner"}
+CHILDREN = ("Child", "Friend")
+SAFEGUARDING = "Lives with her aunt."
+
+
+class World(NamedTuple):
+    """A database with two organisations in it, and a tenant that is none."""
+
+    connection: psycopg.Connection
+    ours: UUID
+    theirs: UUID
+    bare: UUID
+
+
+def person(tenant: UUID, name: str) -> UUID:
+    """Return the id of somebody of a tenant."""
+    return uuid5(tenant, name)
+
+
+def make(connection: psycopg.Connection, tenants: tuple[UUID, UUID, UUID]) -> World:
+    """Write all that there is, as a superuser, and leave it uncommitted."""
+    for tenant in tenants:
+        insert(connection, "identity.tenants", {"id": tenant, "slug": str(tenant), "name": "A tenant"})
+    for tenant in tenants[:2]:
+        for table, row in _organisation(tenant):
+            insert(connection, f"{'identity' if table == 'users' else 'wellbeing'}.{table}", row)
+    return World(connection, *tenants)
+
+
+def _organisation(tenant: UUID) -> Iterator[tuple[str, Row]]:
+    yield "organisations", {"id": tenant, "name": "The Hill School", "type": "school-primary"}
+    for name in PEOPLE:
+        who = {"tenant_id": tenant, "id": person(tenant, name), "email": f"{name.lower()}@example.org", "name": name}
+        yield "users", {**who, "role": "parent" if name == "Parent" else "staff"}
+        if name != "Parent":
+            status = "suspended" if name == "Suspended" else "active"
+            yield "profiles", {**who, "role": ROLES.get(name, name), "org_id": tenant, "status": status}
+    for name in CHILDREN:
+        yield from _child(tenant, name)
+    for name in ("ada", "bob"):
+        invited: Row = {"tenant_id": tenant, "org_id": tenant, "role": "Practitioner", "email": f"{name}@example.org"}
+        token = uuid5(tenant, name).hex * 2
+        yield "invitations", invited | {"invited_by": person(tenant, "GroupContact"), "invitation_token": token}
+    yield "kv_store_a1855b25", {"tenant_id": tenant, "key": "garden.season", "value": '"spring"'}
+
+
+def _child(tenant: UUID, name: str) -> Iterator[tuple[str, Row]]:
+    child, session = person(tenant, name), person(tenant, f"session of {name}")
+    of_child: Row = {"tenant_id": tenant, "child_id": child}
+    of_session = of_child | {"session_id": session}
+    yield (
+        "children",
+        {
+            "tenant_id": tenant,
+            "id": child,
+            "org_id": tenant,
+            "first_name": name,
+            "primary_practitioner_id": person(tenant, "Practitioner"),
+            "safeguarding_notes": SAFEGUARDING,
+            "additional_notes": SAFEGUARDING,
+        },
+    )
+    yield "wellbeing_sessions", of_child | {"id": session, "session_type": "daily_checkin", "overall_mood": 2}
+    asked = {"activity_type": "mood_wheel", "question_key": "today", "response_type": "scale", "response_value": "2"}
+    yield "wellbeing_responses", of_session | asked
+    yield "garden_items", of_child | {"item_type": "tree", "item_name": "An apple tree"}
+    yield "stickers_earned", of_session | {"sticker_type": "star", "sticker_name": "A star", "earned_for": "A session"}
+    found = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
+    yield "alerts", of_session | found
+
+
+@contextmanager
+def acting(
+    world: World, user: UUID | None, tenant: UUID | None, *, role: Role = Role.APP
+) -> Iterator[psycopg.Connection]:
+    """Be somebody at work for a tenant, as the library is; nothing that happens inside stays."""
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute(
+            "select set_config('app.tenant_id', %s, true), set_config('app.user_id', %s, true),"
+            " set_config('role', %s, true)",
+            (str(tenant or ""), str(user or ""), role.value),
+        )
+        yield world.connection
