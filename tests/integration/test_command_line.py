@@ -4,20 +4,17 @@ import json
 import os
 import subprocess
 import sys
-import zoneinfo
 from collections.abc import Iterable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
 import typer
 
+from commands import Said, run
 from database_fixtures import execute, fresh_database
-from scheduler.cli import main
 from scheduler.cli.app import app
 from scheduler.core.zones import _load
 
@@ -25,35 +22,31 @@ pytestmark = pytest.mark.database
 
 REGION = Path(__file__).parents[2] / "examples" / "region.jsonl"
 CLOSED_PORT = "postgresql://me:hunter2@127.0.0.1:1/clinic"
-COMMANDS = ("", "demo", "migrate", "import", "import openings", "generate", "status", "show", "explain")
-
-
-class Said(NamedTuple):
-    """How a command ended, and what it wrote."""
-
-    code: object
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        """The lines on standard error beside the log of batches."""
-        return [line for line in self.err.splitlines() if not line.startswith("{")]
-
-
-def run(url: str, *arguments: str, **environment: str) -> Said:
-    """Run a command in this process; anything but an exit is a failure of the test."""
-    out, err = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
-        patched.setattr(sys, "argv", ["scheduler", *arguments])
-        patched.delenv("SCHEDULER_TENANT", raising=False)
-        for name, value in ({"SCHEDULER_DATABASE_URL": url, "COLUMNS": "120"} | environment).items():
-            patched.setenv(name, value)
-        with pytest.raises(SystemExit) as end:
-            main()
-    zoneinfo.reset_tzpath()
-    assert "Traceback" not in err.getvalue()
-    return Said(end.value.code or 0, out.getvalue(), err.getvalue())
+COMMANDS = (
+    "",
+    "demo",
+    "seed",
+    "migrate",
+    "schema",
+    "schema check",
+    "schema picture",
+    "import",
+    "import openings",
+    "generate",
+    "status",
+    "show",
+    "explain",
+    "keys",
+    "keys new-master",
+    "keys rotate",
+    "keys rewrap",
+    "keys status",
+    "audit",
+    "audit seal",
+    "audit verify",
+    "audit retire",
+    "audit show",
+)
 
 
 def process(*arguments: str, stdout: int = subprocess.PIPE, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -109,6 +102,10 @@ def test_help_says_how_to_use_a_command(command: str) -> None:
     said = run(CLOSED_PORT, *command.split(), "--help")
     assert (said.code, said.err) == (0, "")
     assert f"Usage: scheduler {command}".strip() in said.out
+
+
+def test_help_shows_a_default_that_only_its_text_names() -> None:
+    assert "[default: today]" in run(CLOSED_PORT, "generate", "--help").out
 
 
 def commands(group: Any, name: str = "scheduler") -> Iterator[tuple[str, Any]]:
@@ -283,6 +280,12 @@ def test_what_is_no_file_cannot_be_read(region: str, tmp_path: Path, command: st
     said = run(region, *command.split(), str(tmp_path))
     assert said.code == 2
     assert "cannot be read" in said.err
+
+
+def test_a_demo_without_a_master_key_shows_the_rest(migrated: str) -> None:
+    said = run(migrated, "demo", "--days", "1", "--database-url", migrated)
+    assert (said.code, said.lines) == (0, [])
+    assert "no tenant with everything else was made up: no master key" in said.out
 
 
 def test_a_demo_of_an_empty_file_has_nothing_to_show(region: str, tmp_path: Path) -> None:

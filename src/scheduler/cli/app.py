@@ -4,7 +4,8 @@ Owns: the command `scheduler`, exit codes, one-line errors.
 Must not know: what the commands do.
 
 Exit codes: 0 done; 1 some schedules failed, or another error; 2 bad input; 3 something named is not there; 4 a move
-that the life cycle does not have; 5 the database; 6 the database's schema; 130 interrupted.
+that the life cycle does not have; 5 the database; 6 the database's schema; 7 what is encrypted: a key is missing, or a
+value does not open; 8 the audit log was tampered with; 130 interrupted.
 """
 
 import sys
@@ -14,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli import demo, generating, importing, looking, migrating
+from scheduler.cli import auditing, demo, generating, importing, keeping_keys, looking, migrating, schema, seeding
 from scheduler.cli.settings import use_pinned_time_zones
 from scheduler.core.errors import SchedulerError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode="markdown",  # as rich markup, "[default: today]" would be a tag, and not shown
 )
 openings = typer.Typer(help="Bring data in from files.", no_args_is_help=True)
 
@@ -34,10 +36,14 @@ app.command("demo")(demo.demo)
 app.command("migrate")(migrating.migrate)
 app.add_typer(openings, name="import")
 openings.command("openings")(importing.openings)
+app.add_typer(schema.app, name="schema")
+app.command("seed")(seeding.seed)
 app.command("generate")(generating.generate_slots)
 app.command("status")(looking.status)
 app.command("show")(looking.show)
 app.command("explain")(looking.explain_time)
+app.add_typer(keeping_keys.app, name="keys")
+app.add_typer(auditing.app, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

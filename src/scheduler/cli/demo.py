@@ -15,13 +15,16 @@ from scheduler.cli.generating import run
 from scheduler.cli.importing import import_places, read_places, said
 from scheduler.cli.looking import Explained, explained, week_of
 from scheduler.cli.pictures import printable, summary_table
-from scheduler.cli.settings import database_url, now, read_days, use_pinned_time_zones
-from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.cli.seeding import make_if_missing
+from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
+from scheduler.cli.worlds import world_pictures
+from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFoundError
 from scheduler.core.places import Place
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.nightly.generation import Order
 from scheduler.services.openings import BadLines
+from scheduler.services.seeding.scales import Scale, Seed
 from scheduler.store import migrations
 from scheduler.store.database import Database
 from scheduler.store.tenants import tenant_id_of
@@ -83,6 +86,8 @@ def demo(
             place, day = _worth_a_look(places, begin, end)
             console.print(week_of(database, place.slug, day, tenant=tenant))
             console.print(_closed_day(database, place.slug, day, tenant=tenant).picture())
+            if file is None:
+                _show_a_world(database, url, console)
     program = "scheduler" if which("scheduler") == which(sys.argv[0]) else quote(sys.argv[0])
     option = f"--tenant {quote(tenant)}"
     typer.echo(
@@ -92,6 +97,20 @@ def demo(
         f"  {program} explain {place.slug} {day} {option}\n"
         f"  {program} generate --from {begin} --days {days + 30} {option}"
     )
+
+
+def _show_a_world(database: Database, url: str | None, console: Console) -> None:
+    """Make up a tenant with all that a tenant has, and show some of it; say so if this installation cannot."""
+    seed = Seed(1, 1, Scale.SMALL, REGION_FROM)
+    try:
+        masters = master_keys(url)
+        make_if_missing(database, seed, masters, console)
+    except (InvalidInputError, KeyUnavailableError) as lacking:
+        typer.echo(f"\nno tenant with everything else was made up: {lacking}")
+        return
+    typer.echo(f"\nand a tenant with everything else, made up: {seed.slug}\n")
+    for picture in world_pictures(database, seed, masters):
+        console.print(picture, "")
 
 
 def _closed_day(database: Database, slug: str, day: date, *, tenant: str) -> Explained:

@@ -4,6 +4,7 @@ Owns: the options that commands share, and the only readings of environment, clo
 Must not know: what commands do.
 """
 
+import os
 import zoneinfo
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,10 @@ from pendulum.parsing.exceptions import ParserError
 from platformdirs import user_data_path
 from typer import Option
 
-from scheduler.core.errors import InvalidInputError
+from scheduler.core.errors import InvalidInputError, KeyUnavailableError
 from scheduler.store.database import Database, Role
 from scheduler.store.embedded import embedded_server
+from scheduler.store.master_keys import HeldMasterKeys, new_master_key, read_master_keys
 from scheduler.store.migrations import check_schema
 
 
@@ -60,6 +62,7 @@ Tenant = Annotated[
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")]
 
 DEFAULT_TENANT = "default"
+MASTER_KEYS = "SCHEDULER_MASTER_KEYS"
 
 
 def use_pinned_time_zones() -> str:
@@ -76,6 +79,39 @@ def now() -> datetime:
 def new_id() -> UUID:
     """Draw a new id."""
     return uuid4()
+
+
+def entropy(count: int) -> bytes:
+    """Draw so many random bytes, fit for keys."""
+    return os.urandom(count)
+
+
+def master_keys(url: str | None) -> HeldMasterKeys:
+    """Read the master keys from the environment: an option would show them in the list of processes.
+
+    The embedded server of one's own has a key of its own, in a file beside it that only its user can read.
+
+    Raises:
+        KeyUnavailableError: there are none.
+        InvalidInputError: they cannot be read.
+    """
+    written = os.environ.get(MASTER_KEYS, "").strip()
+    if not written and url is None:
+        written = _embedded_master_key()
+    if not written:
+        raise KeyUnavailableError(f"no master key: {MASTER_KEYS} is not set (`scheduler keys new-master` makes one)")
+    return read_master_keys(written, entropy=entropy)
+
+
+def _embedded_master_key() -> str:
+    path = embedded_directory().with_name("master-key")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with open(path, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(new_master_key("embedded", entropy=entropy))
+    except FileExistsError:
+        pass
+    return path.read_text(encoding="ascii").strip()
 
 
 def embedded_directory() -> Path:

@@ -1,0 +1,54 @@
+"""`scheduler schema check` and `scheduler schema picture`: compare the database's schema with ours, and draw it."""
+
+from typing import Annotated
+
+import typer
+
+from scheduler.cli.entities import Detail, entity_diagram
+from scheduler.cli.settings import DatabaseUrl, database_url
+from scheduler.core.errors import InvalidInputError, SchemaMismatchError
+from scheduler.store import migrations
+from scheduler.store.catalogue import SCHEMAS
+
+app = typer.Typer(help="Compare and draw the schema of the database.", no_args_is_help=True)
+
+Namespace = Annotated[str | None, typer.Argument(metavar="[NAMESPACE]", help=f"One of {', '.join(SCHEMAS)}.")]
+
+
+def refuse_differences(address: str) -> None:
+    """Print what in a database is not as the last revision makes it.
+
+    Raises:
+        SchemaMismatchError: something is not; also when the database is not at the last revision.
+    """
+    differences = migrations.differences(address)
+    for difference in differences:
+        typer.echo(difference)
+    if differences:
+        many = f"{len(differences)} things differ" if len(differences) > 1 else "one thing differs"
+        raise SchemaMismatchError(f"{many} from the schema that this code works with (revision {migrations.head()})")
+
+
+@app.command("check")
+def check(url: DatabaseUrl = None) -> None:
+    """Compare the database's schema, object by object, with the one that this code works with.
+
+    Each difference is a line. Exit code 6 when there is one.
+    """
+    with database_url(url) as address:
+        refuse_differences(address)
+    typer.echo(f"the schema is that of revision {migrations.head()}, nothing differs")
+
+
+@app.command("picture")
+def picture(
+    namespace: Namespace = None,
+    url: DatabaseUrl = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Draw the columns of keys only.")] = False,
+) -> None:
+    """Print the tables and what they refer to, as an entity diagram for Mermaid."""
+    if namespace is not None and namespace not in SCHEMAS:
+        raise InvalidInputError(f"no namespace {namespace!r}: there are {', '.join(SCHEMAS)}")
+    with database_url(url) as address:
+        listing = migrations.listing(address)
+    typer.echo(entity_diagram(listing, namespace=namespace, detail=Detail.KEYS if keys else Detail.COLUMNS))

@@ -1,0 +1,51 @@
+"""Pictures of a made-up world: its families, children, a visit with its steps, and what is encrypted in it."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from sqlmodel import Session, col, select
+
+from models import Medication
+from scheduler.cli.pictures import printable
+from scheduler.cli.settings import entropy
+from scheduler.services.seeding.scales import Seed
+from scheduler.store import phi
+from scheduler.store.database import Database, Role
+from scheduler.store.master_keys import MasterKeys
+from scheduler.store.overview import families, longest_visit, progress_of_children
+from scheduler.store.tenant_keys import TenantKeys
+
+_SHOWN = 3
+
+
+def world_pictures(database: Database, seed: Seed, masters: MasterKeys) -> Iterator[RenderableType]:
+    """Yield pictures of a tenant that was made up; to open what is encrypted is written to its audit log."""
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=seed.tenant_id) as session:
+        yield _table("Families", ("family", "parents", "students"), families(session))
+        columns = ("child", "check-ins", "mood", "stickers", "urgent alerts")
+        yield _table("Children who check in", columns, progress_of_children(session))
+        visit = longest_visit(session)
+        patient, doctor, place, workflow = visit[0][:4]
+        title = f"A visit: {patient} with {doctor}, {place} ({workflow})"
+        yield _table(title, ("when", "step", "where"), [row[4:] for row in visit])
+        yield _sealed(session, TenantKeys(seed.tenant_id, masters, entropy))
+
+
+def _sealed(session: Session, keys: TenantKeys) -> Table:
+    rows = session.exec(select(Medication).order_by(col(Medication.id)).limit(_SHOWN)).all()
+    opened = phi.read(session, keys.load_ring(session), rows, ["name", "dosage"], reason="the demo shows it")
+    lines = [
+        (f"...{bytes(row.name or b'').hex()[-32:]}", f"{clear['name']} {clear['dosage']}")
+        for row, clear in zip(rows, opened, strict=True)
+    ]
+    return _table("Medications", ("as the database has them", "as those with the key read them"), lines)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*[printable(", ".join(cell) if isinstance(cell, list) else str(cell)) for cell in row])
+    return table

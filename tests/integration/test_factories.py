@@ -1,0 +1,64 @@
+"""Factories: a right row of every table from a seed, with the rows that it stands on."""
+
+from uuid import UUID
+
+import pytest
+from faker import Faker
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+import models
+from scheduler.core.errors import InvalidInputError
+from scheduler.services.factories import Factory, is_one_a_tenant
+from scheduler.store.database import Database, Role
+
+pytestmark = pytest.mark.database
+
+MODELS = sorted(
+    (mapper.class_ for mapper in SQLModel._sa_registry.mappers if mapper.class_ is not models.Tenant),
+    key=lambda model: model.__name__,
+)
+ANOTHER: dict[type[SQLModel], dict[str, object]] = {models.DataKey: {"purpose": "index"}}
+MONTHS = text("select scheduling.ensure_slot_partitions('2027-02-01', '2027-03-01')")
+
+
+def name_of(model: type[SQLModel]) -> str:
+    return str(model.metadata.tables and model.__table__.fullname)  # type: ignore[attr-defined]
+
+
+def seeded(seed: int) -> Faker:
+    fake = Faker("en_GB")
+    fake.seed_instance(seed)
+    return fake
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_table_has_a_factory(database: Database, tenant_id: UUID, model: type[SQLModel]) -> None:
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        session.execute(MONTHS)
+        factory = Factory(session, seeded(MODELS.index(model)), tenant_id)  # some keys are unique across tenants
+        factory.make(model)
+        if not is_one_a_tenant(SQLModel.metadata.tables[name_of(model)]):
+            factory.make(model, **ANOTHER.get(model, {}))
+
+
+def test_one_seed_draws_one_row(database: Database, tenant_id: UUID) -> None:
+    def drawn(seed: int) -> dict[str, object]:
+        with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+            return Factory(session, seeded(seed), tenant_id).build(models.Doctor).model_dump()
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_what_is_given_is_taken(database: Database, tenant_id: UUID) -> None:
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        row = Factory(session, seeded(1), tenant_id).make(models.Facility, name="The Elms", timezone="Asia/Tokyo")
+        assert (row.name, row.timezone) == ("The Elms", "Asia/Tokyo")
+
+
+def test_a_column_that_is_not_there_is_named(database: Database, tenant_id: UUID) -> None:
+    with (
+        database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session,
+        pytest.raises(InvalidInputError, match=r"^Doctor has no column 'colour'$"),
+    ):
+        Factory(session, seeded(1), tenant_id).build(models.Doctor, colour="red")

@@ -1,0 +1,194 @@
+"""Made-up worlds: coherent, the same for the same seed, and fit for the nightly job."""
+
+import sys
+from datetime import UTC, date, datetime
+from io import StringIO
+from uuid import UUID
+
+import psycopg
+import pytest
+from rich.console import Console
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+from database_fixtures import fresh_database
+from models.sealed import SealedColumn
+from scheduler.cli.seeding import counts_table, make_if_missing
+from scheduler.cli.settings import entropy
+from scheduler.core.errors import InvalidInputError
+from scheduler.nightly.generation import Order, generate
+from scheduler.services.seeding.scales import Scale, Seed
+from scheduler.store.database import Database, Role
+from scheduler.store.master_keys import MasterKeys, new_master_key, read_master_keys
+
+pytestmark = pytest.mark.database
+
+BEGIN = date(2027, 2, 1)
+ONE = Seed(1, 1, Scale.SMALL, BEGIN)
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def masters() -> MasterKeys:
+    return read_master_keys(new_master_key("test", entropy=entropy), entropy=entropy)
+
+
+@pytest.fixture(scope="module")
+def world(database: Database, masters: MasterKeys) -> Seed:
+    assert make_if_missing(database, ONE, masters, QUIET)
+    return ONE
+
+
+def differs_each_time(column: str) -> bool:
+    return column in {"created_at", "updated_at", "wrapped_key", "insurance_member_id_index"}
+
+
+def contents(database: Database, tenant_id: UUID) -> dict[str, list[dict[str, object]]]:
+    """Return the tenant's rows, without what is drawn or timed anew each time: times of writing, keys, ciphertext."""
+    found = {}
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        for name, table in SQLModel.metadata.tables.items():
+            if name.startswith("audit.") or name == "identity.data_keys":
+                continue
+            columns = [
+                column
+                for column in table.columns
+                if not differs_each_time(column.name) and not isinstance(column.type, SealedColumn)
+            ]
+            rows = session.connection().execute(table.select().with_only_columns(*columns))
+            found[name] = sorted((dict(row) for row in rows.mappings()), key=repr)
+    return found
+
+
+def ask(database: Database, seed: Seed, question: str) -> list[tuple[object, ...]]:
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=seed.tenant_id) as session:
+        return [tuple(row) for row in session.connection().execute(text(question))]
+
+
+def test_one_seed_makes_one_world(
+    database: Database, world: Seed, server: str, template: str, masters: MasterKeys
+) -> None:
+    first = contents(database, world.tenant_id)
+    with fresh_database(server, template=template) as url, Database(url) as elsewhere:
+        make_if_missing(elsewhere, world, masters, QUIET)
+        assert contents(elsewhere, world.tenant_id) == first
+    assert sum(map(len, first.values())) > 300
+
+
+def test_another_seed_makes_another_world(database: Database, world: Seed, masters: MasterKeys) -> None:
+    other = Seed(2, 1, Scale.SMALL, BEGIN)
+    make_if_missing(database, other, masters, QUIET)
+    names = "select display_name from scheduling.doctors order by id"
+    assert ask(database, world, names) != ask(database, other, names)
+
+
+def test_a_tenant_that_is_there_is_left_as_it_is(database: Database, world: Seed, masters: MasterKeys) -> None:
+    before = contents(database, world.tenant_id)
+    assert not make_if_missing(database, world, masters, QUIET)
+    assert contents(database, world.tenant_id) == before
+
+
+def test_without_the_extra_it_is_said_what_to_install(
+    database: Database, masters: MasterKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "scheduler.services.seeding.worlds", raising=False)
+    monkeypatch.setitem(sys.modules, "faker", None)
+    with pytest.raises(InvalidInputError, match=r"pip install 'slotsmith\[seed\]'"):
+        make_if_missing(database, Seed(3, 1, Scale.SMALL, BEGIN), masters, QUIET)
+
+
+def test_what_was_made_is_told_within_80_columns(database: Database, world: Seed) -> None:
+    console = Console(width=80, file=StringIO())
+    with console.capture() as printed:
+        console.print(counts_table(database, world))
+    assert " placement_info_specialists=3 " in printed.get()
+
+
+def test_every_table_that_people_fill_has_rows(database: Database, world: Seed) -> None:
+    found = contents(database, world.tenant_id)
+    by_the_job = {"scheduling.generation_runs", "scheduling.schedule_states"}
+    assert {name for name, rows in found.items() if not rows} == by_the_job
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "select 1 where (select count(distinct timezone) from scheduling.facilities) > 1",
+        "select doctor_id from scheduling.facility_doctors group by 1 having count(*) = 2",
+        """select doctor_id from scheduling.availability_rules where day_of_week = 1
+           group by 1 having max(start_time) > min(end_time)""",
+        "select 1 from scheduling.availability_rules where recurrence like '%INTERVAL=2%'",
+        "select service_offering_id from scheduling.service_workflows group by 1 having count(insurance_plan_id) = 1",
+        "select family_id from identity.family_members where role = 'parent' group by 1 having count(*) = 2",
+        "select user_id from identity.family_members where role = 'student' group by 1 having count(*) = 2",
+        "select 1 from wellbeing.alerts where severity in ('high', 'urgent')",
+        "select child_id from wellbeing.wellbeing_sessions group by 1 having count(*) = 3",
+        "select 1 from wellbeing.profiles join scheduling.doctors on doctors.user_id = profiles.id",
+        "select client_id from placement.medications group by 1 having count(*) = 2",
+        "select 1 from scheduling.appointment_steps where resource_id is not null",
+    ],
+    ids=[
+        "facilities in several zones",
+        "a doctor at two places",
+        "a lunch break",
+        "a fortnightly evening",
+        "a workflow for one plan",
+        "two guardians",
+        "a student of two families",
+        "an alert",
+        "sessions",
+        "a practitioner who is a doctor",
+        "medications",
+        "a room that is used",
+    ],
+)
+def test_the_world_has(database: Database, world: Seed, question: str) -> None:
+    assert ask(database, world, question)
+
+
+def test_every_visit_has_steps_that_fill_it(database: Database, world: Seed) -> None:
+    unfilled = ask(
+        database,
+        world,
+        """
+        select a.id from scheduling.appointments a left join scheduling.appointment_steps s
+            on s.tenant_id = a.tenant_id and s.appointment_id = a.id
+        group by a.tenant_id, a.id
+        having min(s.scheduled_start_at) is distinct from a.start_at or max(s.scheduled_end_at) <> a.end_at
+        """,
+    )
+    assert unfilled == []
+
+
+def test_the_nightly_job_keeps_what_is_booked_and_adds_the_rest(database: Database, masters: MasterKeys) -> None:
+    seed = Seed(3, 1, Scale.SMALL, BEGIN)
+    make_if_missing(database, seed, masters, QUIET)
+    booked = "select id from scheduling.availability_slots where status = 'booked' order by id"
+    before = ask(database, seed, booked)
+    order = Order(
+        seed.tenant_id,
+        BEGIN,
+        date(2027, 3, 1),
+        now=datetime(2027, 1, 31, 2, tzinfo=UTC),
+        tzdata_version="test",
+        trigger="test",
+    )
+    tally = generate(database, order).tally
+    assert ask(database, seed, booked) == before
+    assert (tally.conflicting, tally.displaced, tally.failures) == ((), (), ())
+    assert tally.created > 100
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("scale", [Scale.CLINIC, Scale.REGION])
+def test_larger_worlds_are_made_too(database: Database, masters: MasterKeys, scale: Scale) -> None:
+    assert make_if_missing(database, Seed(4, 1 + list(Scale).index(scale), scale, BEGIN), masters, QUIET)
+
+
+def test_what_is_sealed_is_nowhere_in_clear(database_url: str, world: Seed) -> None:
+    assert world
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("select string_agg(m::text, ' ') from placement.medications m").fetchone()
+    assert found is not None
+    assert b"salbutamol".hex() not in str(found[0])
+    assert "salbutamol" not in str(found[0])
