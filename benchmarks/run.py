@@ -10,18 +10,22 @@ from pathlib import Path
 
 from rich.console import Console
 
+import encryption
 import expansion
 import nightly
+import row_security
 from scheduler.cli.settings import use_pinned_time_zones
 
 
 def main() -> None:
     """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", nargs="?", choices=("all", "expansion", "nightly"), default="all")
+    parts = ("all", "expansion", "nightly", "encryption", "row-security")
+    parser.add_argument("part", nargs="?", choices=parts, default="all")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
     parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
     parser.add_argument("--from", dest="first", type=date.fromisoformat, default=None, help="first day of that run")
+    parser.add_argument("--pgcrypto", metavar="URL", help="a PostgreSQL server that has pgcrypto, to encrypt there too")
     wanted = parser.parse_args()
     console = Console(width=110)
     tzdata = use_pinned_time_zones()
@@ -33,6 +37,10 @@ def main() -> None:
         console.print(expansion.growth(rounds=wanted.rounds))
     if wanted.part in {"all", "nightly"}:
         console.print(nightly.against_copy(wanted.openings, wanted.first))
+    if wanted.part in {"all", "encryption"}:
+        console.print(encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)))
+    if wanted.part in {"all", "row-security"}:
+        console.print(row_security.against_none(calls=wanted.rounds * 100))
 
 
 if __name__ == "__main__":
