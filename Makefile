@@ -62,8 +62,8 @@ test-pythons:  ## the tests on every Python from 3.11 to 3.14 that this machine 
 	@bash tests/every_python.sh
 
 # What depends on PostgreSQL's release. DEEP=1: all tests of the database, those of the nightly job and the commands too.
-ON_15 := tests/migrations tests/security --ignore=tests/migrations/test_indexes.py $(addprefix tests/integration/test_,bad_input.py database.py factories.py \
-  invitations.py live.py seeding.py slot_store.py)
+ON_15 := tests/migrations tests/security $(addprefix tests/integration/test_,database.py slot_store.py) \
+  $(addprefix --ignore=tests/,migrations/test_indexes.py migrations/test_partial_schema.py security/test_key_rotation.py)
 
 .PHONY: test-15
 test-15: venv  ## the tests of the database on PostgreSQL 15, or on that of PG_BIN=FOLDER (DEEP=1 for all of them)
