@@ -179,6 +179,31 @@ def test_the_nightly_job_keeps_what_is_booked_and_adds_the_rest(database: Databa
     assert tally.created > 100
 
 
+def test_the_job_heeds_leave_a_special_day_and_illness(database: Database, masters: MasterKeys) -> None:
+    seed = Seed(5, 1, Scale.SMALL, BEGIN)
+    make_if_missing(database, seed, masters, QUIET)
+    begin, end = BEGIN, date(2027, 2, 15)
+    generate(
+        database,
+        Order(seed.tenant_id, begin, end, now=datetime(2027, 1, 31, 2, tzinfo=UTC), tzdata_version="x", trigger="x"),
+    )
+    hours = """
+        select e.type, x.day, array_agg(distinct extract(hour from x.wall)::int) filter (where x.open) as hours
+        from scheduling.availability_exceptions e
+        join scheduling.facilities f on f.tenant_id = e.tenant_id and f.id = e.facility_id
+        cross join generate_series(date '2027-02-01', date '2027-02-07', interval '1 day') as days (day)
+        cross join lateral (
+            select days.day::date, s.start_at at time zone f.timezone as wall, s.status = 'open' as open
+            from scheduling.availability_slots s
+            where s.tenant_id = e.tenant_id and s.doctor_id = e.doctor_id and s.facility_id = e.facility_id
+                and (s.start_at at time zone f.timezone)::date = days.day) as x
+        group by 1, 2"""
+    found = {(kind, day): hours for kind, day, hours in ask(database, seed, hours)}
+    assert not {day for kind, day in found if kind == "blocked"}
+    assert found["override", date(2027, 2, 6)] == [9, 10, 11, 12]
+    assert max(found["emergency", date(2027, 2, 2)]) < 14 <= max(found["emergency", date(2027, 2, 3)])  # type: ignore[call-overload]
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("scale", [Scale.CLINIC, Scale.REGION])
 def test_larger_worlds_are_made_too(database: Database, masters: MasterKeys, scale: Scale) -> None:

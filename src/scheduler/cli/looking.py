@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,7 +33,7 @@ from scheduler.core.zones import (
     day_bounds,
     day_number,
     instant,
-    instant_of,
+    instant_at,
     micros,
     zone_of,
 )
@@ -241,10 +241,9 @@ def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
             at = micros(datetime.combine(read.date(), read.time(), read.tzinfo))
             check_inside(at, text)
             return instant(at)
-        day = day_number(read.date())
-        check_inside(day * DAY, text)
-        wall = micros(datetime.combine(read.date(), read.time(), UTC))  # the wall counts as an instant does
-        return instant(instant_of(zone, day, wall))
+        check_inside(day_number(read.date()) * DAY, text)
+        midnight, wall = (datetime.combine(read.date(), clock) for clock in (time(), read.time()))
+        return instant_at(zone, read.date(), wall - midnight)
     if isinstance(read, date) and read.isoformat() == text:
         return date(read.year, read.month, read.day)
     raise InvalidInputError(f"{text!r} is neither a day (2027-03-26) nor a time (2027-03-26T10:20)")

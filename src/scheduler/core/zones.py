@@ -137,6 +137,15 @@ def instant_of(zone: ZoneInfo, day: int, wall: int) -> int:
     return wall - before if wall - before < jump else max(jump, wall - after)
 
 
+def instant_at(zone: ZoneInfo, day: date, clock: timedelta) -> datetime:
+    """Return the UTC instant at which the wall clock first shows `clock`, counted from the day's midnight (T3).
+
+    `clock` is at most two days, so that a time after midnight can be said as one of the day before.
+    """
+    number = day_number(day)
+    return instant(instant_of(zone, number, number * DAY + clock // MICROSECOND))
+
+
 def day_bounds(zone: ZoneInfo, day: int) -> tuple[int, int]:
     """Return the instants at which a local day begins and ends; equal for a day that the zone skipped."""
     return instant_of(zone, day, day * DAY), instant_of(zone, day, (day + 1) * DAY)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from faker import Faker
-from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, Table, UniqueConstraint, inspect
 from sqlmodel import Session, SQLModel
 
 from models.sealed import Sealed
@@ -169,8 +169,7 @@ def _column_of_tenant(table: Table) -> str:
 
 
 def _table(model: type[SQLModel]) -> Table:
-    table = model.__table__  # type: ignore[attr-defined]  # SQLModel says so at run time only
-    assert isinstance(table, Table)  # noqa: S101  # for mypy
+    table: Table = inspect(model).local_table
     return table
 
 

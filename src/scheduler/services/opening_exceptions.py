@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
-from scheduler.core.zones import DAY, SECOND, day_bounds, day_number, instant, instant_of
+from scheduler.core.zones import day_bounds, day_number, instant, instant_at
 from scheduler.services.json_fields import Fields, Json, day_from, list_from, object_from, shown
 from scheduler.services.opening_hours import (
     LONGEST_TEXT,
@@ -141,14 +141,9 @@ def _listed(listed: Json, zone: ZoneInfo, rules: Collection[str]) -> Iterator[St
 
 def _between(zone: ZoneInfo, start: tuple[date, int], end: tuple[date, int]) -> Iterator[tuple[datetime, datetime]]:
     """Yield the instants of a stretch of wall-clock time, or nothing where the clock skips all of it (T3)."""
-    start_at, end_at = (_instant(zone, day, clock) for day, clock in (start, end))
+    start_at, end_at = (instant_at(zone, day, timedelta(seconds=clock)) for day, clock in (start, end))
     if start_at < end_at:
         yield start_at, end_at
-
-
-def _instant(zone: ZoneInfo, day: date, clock: int) -> datetime:
-    number = day_number(day)
-    return instant(instant_of(zone, number, number * DAY + clock * SECOND))
 
 
 def _local(value: Json, *, where: str) -> tuple[date, int]:

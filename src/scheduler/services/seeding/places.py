@@ -9,7 +9,7 @@ other week at the second. One is on leave for a week, one works a Saturday inste
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final
 
@@ -26,7 +26,7 @@ from models import (
     User,
     UserRole,
 )
-from scheduler.core.zones import DAY, day_number, instant, instant_of, micros, zone_of
+from scheduler.core.zones import instant_at, zone_of
 from scheduler.services.factories import Factory
 from scheduler.services.seeding.scales import Size
 
@@ -173,22 +173,11 @@ def _evenings(factory: Factory, offerings: Sequence[ServiceOffering], monday: da
 
 
 def _exceptions(factory: Factory, posts: Sequence[tuple[Doctor, Facility]], monday: date) -> None:
+    tuesday, saturday, monday_after = (monday + timedelta(days=days) for days in (1, 5, 7))
     kinds = (
-        ("blocked", "annual leave", (monday, time(0)), (monday + timedelta(days=7), time(0)), None),
-        (
-            "override",
-            "Saturday clinic",
-            (monday + timedelta(days=5), time(9)),
-            (monday + timedelta(days=5), time(13)),
-            20,
-        ),
-        (
-            "emergency",
-            "taken ill",
-            (monday + timedelta(days=1), time(14)),
-            (monday + timedelta(days=1), time(17)),
-            None,
-        ),
+        ("blocked", "annual leave", (monday, 0), (monday_after, 0), None),
+        ("override", "Saturday clinic", (saturday, 9), (saturday, 13), 20),
+        ("emergency", "taken ill", (tuesday, 14), (tuesday, 17), None),
     )
     factory.write(
         factory.build(
@@ -197,14 +186,13 @@ def _exceptions(factory: Factory, posts: Sequence[tuple[Doctor, Facility]], mond
             facility_id=facility.id,
             type=kind,
             reason=reason,
-            start_at=_instant(*start, facility),
-            end_at=_instant(*end, facility),
+            start_at=_instant(facility, *start),
+            end_at=_instant(facility, *end),
             slot_duration_minutes=minutes,
         )
         for (doctor, facility), (kind, reason, start, end, minutes) in zip(posts, kinds, strict=False)
     )
 
 
-def _instant(day: date, at: time, facility: Facility) -> datetime:
-    wall = day_number(day) * DAY + micros(datetime.combine(date(1970, 1, 1), at, UTC))
-    return instant(instant_of(zone_of(facility.timezone), day_number(day), wall))
+def _instant(facility: Facility, day: date, hour: int) -> datetime:
+    return instant_at(zone_of(facility.timezone), day, timedelta(hours=hour))
