@@ -20,9 +20,9 @@ from models.columns import (
     happened_at,
     identity_key,
     instant,
-    json_object,
     long_text,
     optional_address,
+    optional_json_object,
     optional_text,
     part_of_key,
     reference,
@@ -58,9 +58,9 @@ class UserActionAuditLog(SQLModel, table=True):
     action: str = long_text()
     entity: str = long_text()
     entity_key: str = long_text()
-    before: dict[str, JsonValue] | None = json_object()
-    after: dict[str, JsonValue] | None = json_object()
-    details: dict[str, JsonValue] | None = json_object()
+    before: dict[str, JsonValue] | None = optional_json_object()
+    after: dict[str, JsonValue] | None = optional_json_object()
+    details: dict[str, JsonValue] | None = optional_json_object()
     request_id: str | None = optional_text()
     client_address: str | None = optional_address()
     user_agent: str | None = optional_text()
@@ -93,9 +93,9 @@ class SystemAuditLog(SQLModel, table=True):
     severity: str = choice("info")
     entity: str | None = optional_text()
     entity_key: str | None = optional_text()
-    before: dict[str, JsonValue] | None = json_object()
-    after: dict[str, JsonValue] | None = json_object()
-    details: dict[str, JsonValue] | None = json_object()
+    before: dict[str, JsonValue] | None = optional_json_object()
+    after: dict[str, JsonValue] | None = optional_json_object()
+    details: dict[str, JsonValue] | None = optional_json_object()
     request_id: str | None = optional_text()
     transaction_id: int | None = transaction_id()
 

@@ -59,181 +59,181 @@ def unique_among_live(name: str, *columns: str, also: str = "") -> Index:
     return Index(name, "tenant_id", *columns, unique=True, postgresql_where=text(f"{also}deleted_at is null"))
 
 
-def tenant_key() -> Any:  # noqa: ANN401  # what SQLModel's own Field returns
+def tenant_key() -> Any:
     """Declare `tenant_id`, the first part of the primary key."""
     return Field(primary_key=True, sa_type=Uuid)
 
 
-def identity_key() -> Any:  # noqa: ANN401
+def identity_key() -> Any:
     """Declare a bigint key that the database counts; None until the row is written."""
     return Field(default=None, primary_key=True, nullable=False, sa_type=BigInteger, sa_column_args=[Identity()])
 
 
-def uuid_key() -> Any:  # noqa: ANN401
+def uuid_key() -> Any:
     """Declare a uuid key; None until the row is written, unless the writer draws it."""
     drawn = {"server_default": text("gen_random_uuid()")}
     return Field(default=None, primary_key=True, nullable=False, sa_type=Uuid, sa_column_kwargs=drawn)
 
 
-def uuid_part_of_key() -> Any:  # noqa: ANN401
+def uuid_part_of_key() -> Any:
     """Declare a uuid that is part of the primary key and comes from elsewhere."""
     return Field(primary_key=True, sa_type=Uuid)
 
 
-def part_of_key() -> Any:  # noqa: ANN401
+def part_of_key() -> Any:
     """Declare a bigint that is part of the primary key and comes from elsewhere."""
     return Field(primary_key=True, sa_type=BigInteger)
 
 
-def reference() -> Any:  # noqa: ANN401
+def reference() -> Any:
     """Declare the bigint half of a composite key to another table; the other half is `tenant_id`."""
     return Field(sa_type=BigInteger)
 
 
-def optional_reference() -> Any:  # noqa: ANN401
+def optional_reference() -> Any:
     """Declare a reference that may be missing."""
     return Field(default=None, nullable=True, sa_type=BigInteger)
 
 
-def uuid_reference() -> Any:  # noqa: ANN401
+def uuid_reference() -> Any:
     """Declare the uuid half of a composite key to another table; the other half is `tenant_id`."""
     return Field(sa_type=Uuid)
 
 
-def optional_uuid_reference() -> Any:  # noqa: ANN401
+def optional_uuid_reference() -> Any:
     """Declare a uuid reference that may be missing."""
     return Field(default=None, nullable=True, sa_type=Uuid)
 
 
-def instant() -> Any:  # noqa: ANN401
+def instant() -> Any:
     """Declare an instant that has to be given."""
     return Field(sa_type=INSTANT)
 
 
-def optional_instant() -> Any:  # noqa: ANN401
+def optional_instant() -> Any:
     """Declare an instant that may be missing."""
     return Field(default=None, nullable=True, sa_type=INSTANT)
 
 
-def written_at() -> Any:  # noqa: ANN401
+def written_at() -> Any:
     """Declare an instant that the database fills in: when the row was written."""
     return Field(default=None, nullable=False, sa_type=INSTANT, sa_column_kwargs={"server_default": text("now()")})
 
 
-def happened_at(*, key: bool = False) -> Any:  # noqa: ANN401
+def happened_at(*, key: bool = False) -> Any:
     """Declare an instant that the database fills in: the moment itself, not the beginning of the transaction."""
     moment = {"server_default": text("clock_timestamp()")}
     return Field(default=None, primary_key=key, nullable=False, sa_type=INSTANT, sa_column_kwargs=moment)
 
 
-def transaction_id() -> Any:  # noqa: ANN401
+def transaction_id() -> Any:
     """Declare the number of the transaction that writes the row; the database fills it in."""
     here = {"server_default": text("(pg_current_xact_id()::text)::bigint")}
     return Field(default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=here)
 
 
-def string(length: int = 255) -> Any:  # noqa: ANN401
+def string(length: int = 255) -> Any:
     """Declare a text of at most so many characters that has to be given."""
     return Field(sa_type=String(length))
 
 
-def optional_string(length: int = 255) -> Any:  # noqa: ANN401
+def optional_string(length: int = 255) -> Any:
     """Declare a text of at most so many characters that may be missing."""
     return Field(default=None, nullable=True, sa_type=String(length))
 
 
-def long_text() -> Any:  # noqa: ANN401
+def long_text() -> Any:
     """Declare a text of any length that has to be given."""
     return Field(sa_type=Text)
 
 
-def optional_text() -> Any:  # noqa: ANN401
+def optional_text() -> Any:
     """Declare a text of any length that may be missing."""
     return Field(default=None, nullable=True, sa_type=Text)
 
 
-def texts() -> Any:  # noqa: ANN401
+def texts() -> Any:
     """Declare a list of texts that begins empty."""
     return Field(default_factory=list, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
 
 
-def choice(default: str) -> Any:  # noqa: ANN401
+def choice(default: str) -> Any:
     """Declare a text that is one of those that a CHECK names, with a default."""
     return Field(default=default, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
 
 
-def optional_choice(default: str) -> Any:  # noqa: ANN401
+def optional_choice(default: str) -> Any:
     """Declare a text that may be missing in a row, and that the database fills in where none is given."""
     return Field(default=None, nullable=True, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
 
 
-def optional_texts() -> Any:  # noqa: ANN401
+def optional_texts() -> Any:
     """Declare an array of texts that may be missing in a row, and is empty where none is given."""
     return Field(default=None, nullable=True, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
 
 
-def day() -> Any:  # noqa: ANN401
+def day() -> Any:
     """Declare a date that has to be given."""
     return Field(sa_type=Date)
 
 
-def optional_day() -> Any:  # noqa: ANN401
+def optional_day() -> Any:
     """Declare a date that may be missing."""
     return Field(default=None, nullable=True, sa_type=Date)
 
 
-def optional_number() -> Any:  # noqa: ANN401
+def optional_number() -> Any:
     """Declare an integer that may be missing."""
     return Field(default=None, nullable=True, sa_type=Integer)
 
 
-def number(default: int) -> Any:  # noqa: ANN401
+def number(default: int) -> Any:
     """Declare an integer with a default."""
     return Field(default=default, sa_type=Integer, sa_column_kwargs={"server_default": text(str(default))})
 
 
-def optional_number_from(default: int) -> Any:  # noqa: ANN401
+def optional_number_from(default: int) -> Any:
     """Declare an integer that may be missing in a row, and that the database fills in where none is given."""
     filled = {"server_default": text(str(default))}
     return Field(default=None, nullable=True, sa_type=Integer, sa_column_kwargs=filled)
 
 
-def count() -> Any:  # noqa: ANN401
+def count() -> Any:
     """Declare a bigint that begins at 0."""
     return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
 
 
-def switch(*, on: bool = True) -> Any:  # noqa: ANN401
+def switch(*, on: bool = True) -> Any:
     """Declare a boolean that begins as true, or as false."""
     return Field(default=on, sa_column_kwargs={"server_default": text(str(on).lower())})
 
 
-def json_object() -> Any:  # noqa: ANN401
+def optional_json_object() -> Any:
     """Declare a `jsonb` object that may be missing; None is SQL's null, not JSON's."""
     return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True))
 
 
-def optional_json_object() -> Any:  # noqa: ANN401
+def empty_json_object() -> Any:
     """Declare a `jsonb` object that may be missing in a row, and is empty where none is given."""
     empty = {"server_default": text("'{}'")}
     return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True), sa_column_kwargs=empty)
 
 
-def optional_address() -> Any:  # noqa: ANN401
+def optional_address() -> Any:
     """Declare an IPv4 or IPv6 address that may be missing."""
     return Field(default=None, nullable=True, sa_type=INET)
 
 
-def digest() -> Any:  # noqa: ANN401
+def digest() -> Any:
     """Declare a digest: bytes that have to be given, and are no encrypted value."""
     return Field(sa_type=LargeBinary)
 
 
-def sealed() -> Any:  # noqa: ANN401
+def sealed() -> Any:
     """Declare an encrypted value that may be missing."""
     return Field(default=None, nullable=True, sa_type=SealedColumn)
 
 
-def blind_index() -> Any:  # noqa: ANN401
+def blind_index() -> Any:
     """Declare the keyed hash by which an encrypted value is found; it may be missing."""
     return Field(default=None, nullable=True, sa_type=LargeBinary)

@@ -18,13 +18,13 @@ from models.columns import (
     RESTRICT,
     blind_index,
     choice,
-    json_object,
     key_to,
     long_text,
     number,
     of_tenant,
     optional_day,
     optional_instant,
+    optional_json_object,
     optional_reference,
     optional_string,
     optional_text,
@@ -319,7 +319,7 @@ class FormMetadata(SQLModel, table=True):
     version: int = number(1)
     status: str = choice("draft")
     submitted_at: datetime | None = optional_instant()
-    details: dict[str, JsonValue] | None = json_object()
+    details: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()

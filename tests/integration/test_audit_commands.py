@@ -126,7 +126,7 @@ def test_retire_drops_what_is_old_by_the_clock(desk: Desk, monkeypatch: pytest.M
 
 def test_retire_is_done_with_a_yes_where_nobody_can_be_asked(desk: Desk) -> None:
     said = desk.run("retire", tenant=False)
-    assert (said.code, "--yes says that they may" in said.err) == (2, True)
+    assert (said.code, "--yes says to go on" in said.err) == (2, True)
 
 
 def test_retire_of_what_has_to_be_kept_is_refused(desk: Desk) -> None:

@@ -18,10 +18,10 @@ from models.columns import (
     day,
     identity_key,
     instant,
-    json_object,
     long_text,
     number,
     optional_day,
+    optional_json_object,
     optional_number,
     optional_reference,
     optional_string,
@@ -64,7 +64,7 @@ class AvailabilityRule(SQLModel, table=True):
     effective_until: date | None = optional_day()
     recurrence: str | None = optional_string(300)
     active: bool = switch()
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
 
@@ -95,7 +95,7 @@ class AvailabilityException(SQLModel, table=True):
     slot_duration_minutes: int | None = optional_number()
     slot_interval_minutes: int | None = optional_number()
     capacity: int | None = optional_number()
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
 

@@ -16,9 +16,9 @@ from sqlmodel import SQLModel
 from models.columns import (
     CASCADE,
     identity_key,
-    json_object,
     of_tenant,
     optional_day,
+    optional_json_object,
     optional_string,
     optional_text,
     reference,
@@ -40,8 +40,8 @@ class InsuranceProvider(SQLModel, table=True):
     id: int | None = identity_key()
     name: str = string()
     website: str | None = optional_string()
-    contact: dict[str, JsonValue] | None = json_object()
-    meta: dict[str, JsonValue] | None = json_object()
+    contact: dict[str, JsonValue] | None = optional_json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
 
@@ -63,7 +63,7 @@ class InsurancePlan(SQLModel, table=True):
     name: str = string()
     effective_from: date | None = optional_day()
     effective_to: date | None = optional_day()
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
 

@@ -15,11 +15,11 @@ from sqlmodel import SQLModel
 
 from models.columns import (
     identity_key,
-    json_object,
     key_to,
     of_tenant,
     optional_day,
     optional_instant,
+    optional_json_object,
     optional_reference,
     optional_string,
     optional_uuid_reference,
@@ -60,7 +60,7 @@ class Patient(SQLModel, table=True):
     dob: date | None = optional_day()
     default_insurance_plan_id: int | None = optional_reference()
     preferred_language: str | None = optional_string(10)
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()

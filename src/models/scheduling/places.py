@@ -16,11 +16,11 @@ from sqlmodel import SQLModel
 from models.columns import (
     RESTRICT,
     identity_key,
-    json_object,
     key_to,
     long_text,
     of_tenant,
     optional_instant,
+    optional_json_object,
     optional_string,
     optional_text,
     optional_uuid_reference,
@@ -55,7 +55,7 @@ class Facility(SQLModel, table=True):
     slug: str = string()
     address: str | None = optional_text()
     phone: str | None = optional_string(50)
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     locale: str | None = optional_string(10)
     timezone: str = long_text()
     country: str | None = optional_string(2)
@@ -84,7 +84,7 @@ class Doctor(SQLModel, table=True):
     npi: str | None = optional_string(50)
     specialty: str | None = optional_string()
     profile: str | None = optional_text()
-    contact: dict[str, JsonValue] | None = json_object()
+    contact: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()

@@ -17,10 +17,10 @@ from models.columns import (
     CASCADE,
     choice,
     identity_key,
-    json_object,
     number,
     of_tenant,
     optional_instant,
+    optional_json_object,
     optional_number,
     optional_reference,
     optional_string,
@@ -49,7 +49,7 @@ class Service(SQLModel, table=True):
     code_version: str | None = optional_string(50)
     default_duration_minutes: int = number(30)
     category: str | None = optional_string()
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()
@@ -85,7 +85,7 @@ class ServiceOffering(SQLModel, table=True):
     buffer_before_minutes: int = number(0)
     buffer_after_minutes: int = number(0)
     visibility: str = choice("public")
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
 
@@ -102,7 +102,7 @@ class StepTemplate(SQLModel, table=True):
     description: str | None = optional_text()
     default_duration_minutes: int = Field(sa_type=Integer)
     requires_location: bool = switch()
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
 
@@ -135,7 +135,7 @@ class ServiceWorkflow(SQLModel, table=True):
     name: str = string()
     total_estimated_minutes: int = Field(sa_type=Integer)
     active: bool = switch()
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
 
@@ -161,6 +161,6 @@ class WorkflowStep(SQLModel, table=True):
     location_type: str | None = optional_string(50)
     requires_preparation: bool = switch(on=False)
     can_be_skipped: bool = switch(on=False)
-    meta: dict[str, JsonValue] | None = json_object()
+    meta: dict[str, JsonValue] | None = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()

@@ -19,10 +19,10 @@ from models.columns import (
     CASCADE,
     INSTANT,
     choice,
-    json_object,
     key_to,
     long_text,
     optional_instant,
+    optional_json_object,
     optional_number,
     optional_number_from,
     optional_text,
@@ -182,7 +182,7 @@ class Alert(SQLModel, table=True):
     severity: str = long_text()
     title: str = long_text()
     description: str = long_text()
-    trigger_data: dict[str, JsonValue] | None = json_object()
+    trigger_data: dict[str, JsonValue] | None = optional_json_object()
     session_id: UUID | None = optional_uuid_reference()
     response_id: UUID | None = optional_uuid_reference()
     status: str = choice("unread")

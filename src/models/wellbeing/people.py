@@ -19,7 +19,7 @@ from models.columns import (
     INSTANT,
     RESTRICT,
     choice,
-    json_object,
+    empty_json_object,
     key_to,
     long_text,
     of_tenant,
@@ -86,7 +86,7 @@ class Organisation(SQLModel, table=True):
     subscription_plan: str | None = optional_choice("essential")
     max_children: int | None = optional_number_from(50)
     max_practitioners: int | None = optional_number_from(5)
-    settings: dict[str, JsonValue] | None = optional_json_object()
+    settings: dict[str, JsonValue] | None = empty_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()
@@ -177,7 +177,7 @@ class Child(SQLModel, table=True):
     safeguarding_notes: str | None = optional_text()
     additional_notes: str | None = optional_text()
     avatar_character: str | None = optional_choice("default")
-    preferences: dict[str, JsonValue] | None = optional_json_object()
+    preferences: dict[str, JsonValue] | None = empty_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()
@@ -227,6 +227,6 @@ class KeyValue(SQLModel, table=True):
 
     tenant_id: UUID = tenant_key()
     key: str = Field(primary_key=True, sa_type=Text)
-    value: JsonValue = json_object()
+    value: JsonValue = optional_json_object()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()

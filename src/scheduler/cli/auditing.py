@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from datetime import datetime, time
 from typing import Annotated
 from uuid import UUID
@@ -13,13 +12,23 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from scheduler.cli.consent import ask_consent
 from scheduler.cli.pictures import printable
-from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, now, opened, read_day, readable
+from scheduler.cli.settings import (
+    DEFAULT_TENANT,
+    AsJson,
+    DatabaseUrl,
+    Tenant,
+    now,
+    opened,
+    opened_for,
+    read_day,
+    readable,
+)
 from scheduler.core.errors import InvalidInputError
 from scheduler.store.audit import YEARS_KEPT, Entry, entries, retire
 from scheduler.store.database import Role
 from scheduler.store.sealing import Head, Log, seal_both, verify
-from scheduler.store.tenants import tenant_id_of
 
 BROKEN = 8
 _HEAD = re.compile(r"(user_action|system):([0-9]{1,18}):([0-9a-f]{64})")
@@ -34,10 +43,8 @@ def seal_logs(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json:
 
     Run it every night, and keep what it prints where the database's owner cannot write: `audit verify --head` compares.
     """
-    with opened(url) as database:
-        tenant_id = tenant_id_of(database, tenant)
-        with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
-            sealed = seal_both(session)
+    with opened_for(url, tenant) as (session, _):
+        sealed = seal_both(session)
     if as_json:
         typer.echo(json.dumps({log: {"sealed": count, "head": str(head)} for log, (count, head) in sealed.items()}))
         return
@@ -64,13 +71,11 @@ def verify_logs(
     told from a right one.
     """
     heads = [_read_head(one) for one in head or ()]
-    with opened(url) as database:
-        tenant_id = tenant_id_of(database, tenant)
-        with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
-            verdicts = []
-            for log in Log:
-                known: list[Head | None] = [one for one in heads if one.log is log]
-                verdicts += [verify(session, log, known=one) for one in known or [None]]
+    with opened_for(url, tenant) as (session, _):
+        verdicts = []
+        for log in Log:
+            known: list[Head | None] = [one for one in heads if one.log is log]
+            verdicts += [verify(session, log, known=one) for one in known or [None]]
     if as_json:
         listed = [
             {"head": str(one.head), "retired": one.retired, "broken": one.broken and str(one.broken)}
@@ -99,10 +104,7 @@ def retire_months(
     `audit verify` still links what is left.
     """
     if not yes:
-        lost = f"the months of the audit logs that are older than {keep_years} years go for good, for all tenants"
-        if not sys.stdin.isatty():
-            raise InvalidInputError(f"{lost}: --yes says that they may")
-        typer.confirm(f"{lost}. Go on?", abort=True, err=True)
+        ask_consent(f"the months of the audit logs that are older than {keep_years} years go for good, for all tenants")
     with opened(url) as database, database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
         retired = retire(session, now=now(), keep_years=keep_years)
     for month in retired:
@@ -128,10 +130,8 @@ def show_log(
     """Show the latest entries of both logs, newest first. Values are there only where they are harmless."""
     begin = None if since is None else datetime.combine(read_day(since, default=now().date()), time(0), _UTC)
     user_id = None if user is None else _read_user(user)
-    with opened(url) as database:
-        tenant_id = tenant_id_of(database, tenant)
-        with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
-            found = entries(session, entity=entity, key=key, user_id=user_id, since=begin, most=most)
+    with opened_for(url, tenant) as (session, _):
+        found = entries(session, entity=entity, key=key, user_id=user_id, since=begin, most=most)
     if as_json:
         for one in found:
             typer.echo(json.dumps(one._asdict(), default=str))

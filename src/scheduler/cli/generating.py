@@ -3,17 +3,15 @@
 import json
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from time import perf_counter
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scheduler.cli.pictures import RunSummary, summary_table
+from scheduler.cli.progress import shown_progress
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
     AsJson,
@@ -28,7 +26,6 @@ from scheduler.cli.settings import (
 from scheduler.core.errors import SchedulerError
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.nightly.generation import Depth, Mode, Order, Report, generate
-from scheduler.nightly.generation import Progress as Told
 from scheduler.store.database import Database
 from scheduler.store.tenants import tenant_id_of
 
@@ -90,7 +87,7 @@ def generate_slots(
 def run(database: Database, order: Order) -> tuple[Report, RunSummary]:
     """Run the job with its progress on standard error, and sum it up."""
     begun = perf_counter()
-    with _progress() as told:
+    with shown_progress("generating", steps="schedules", made="slots", logged="slots_created") as told:
         report = generate(database, order, progress=told)
     seconds = perf_counter() - begun
     tally = report.tally
@@ -115,31 +112,6 @@ def peak_memory() -> int:
     """Return the most memory that this process has held, in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
-
-
-@contextmanager
-def _progress() -> Iterator[Told]:
-    """Show a bar on a terminal; elsewhere write one line of JSON a batch, for whoever keeps the log."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-
-        def log(done: int, of: int, created: int) -> None:
-            line = {"event": "batch", "schedules_done": done, "schedules": of, "slots_created": created}
-            typer.echo(json.dumps(line), err=True)
-
-        yield log
-        return
-    columns = (
-        TextColumn("generating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("schedules, {task.fields[created]:,} slots"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("generating", total=None, created=0)
-        yield lambda done, of, created: bar.update(task, completed=done, total=of, created=created)
 
 
 def _say_what_to_look_at(report: Report) -> None:

@@ -1,16 +1,14 @@
 """`scheduler keys`: make master keys, replace a tenant's key, look at what is sealed with what."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from models import DataKey
+from scheduler.cli.progress import shown_progress
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
     MASTER_KEYS,
@@ -20,11 +18,11 @@ from scheduler.cli.settings import (
     entropy,
     master_keys,
     opened,
+    opened_for,
     readable,
 )
 from scheduler.core.errors import TamperedError
 from scheduler.store import rekeying
-from scheduler.store.database import Role
 from scheduler.store.master_keys import new_master_key
 from scheduler.store.tenant_keys import TenantKeys, data_keys
 from scheduler.store.tenants import tenant_id_of
@@ -72,7 +70,7 @@ def rotate_key(
     open.
     """
     masters = master_keys(url)
-    with opened(url) as database, _progress() as told:
+    with opened(url) as database, shown_progress("encrypting", steps="rows", made="values", logged="resealed") as told:
         done = rekeying.rotate(
             database,
             TenantKeys(tenant_id_of(database, tenant), masters, entropy),
@@ -97,10 +95,8 @@ def rotate_key(
 def rewrap_keys(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT) -> None:
     """Wrap a tenant's keys by the first master key; what they encrypt stays as it is."""
     masters = master_keys(url)
-    with opened(url) as database:
-        tenant_id = tenant_id_of(database, tenant)
-        with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
-            count = TenantKeys(tenant_id, masters, entropy).rewrap(session)
+    with opened_for(url, tenant) as (session, tenant_id):
+        count = TenantKeys(tenant_id, masters, entropy).rewrap(session)
     typer.echo(f"{count} keys wrapped anew by the master key {masters.active_id}")
 
 
@@ -110,11 +106,9 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
 
     The table shows the first 8 characters of a key's id, --json all of it.
     """
-    with opened(url) as database:
-        tenant_id = tenant_id_of(database, tenant)
-        with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
-            keys = data_keys(session, tenant_id)
-            counts = dict(rekeying.values_by_key(session, tenant_id))
+    with opened_for(url, tenant) as (session, tenant_id):
+        keys = data_keys(session, tenant_id)
+        counts = dict(rekeying.values_by_key(session, tenant_id))
     lines = [
         {
             "key": str(key.id),
@@ -150,27 +144,3 @@ def _table(lines: list[dict[str, object]]) -> Table:
         key, purpose, state, master_key, created_at, values = line.values()
         table.add_row(str(key)[:8], str(purpose), str(state), str(master_key), str(created_at)[:16], f"{values:,}")
     return table
-
-
-@contextmanager
-def _progress() -> Iterator[rekeying.Progress]:
-    """Show a bar on a terminal; elsewhere write one line of JSON a batch, for whoever keeps the log."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-
-        def log(done: int, of: int, resealed: int) -> None:
-            typer.echo(json.dumps({"event": "batch", "rows_done": done, "rows": of, "resealed": resealed}), err=True)
-
-        yield log
-        return
-    columns = (
-        TextColumn("encrypting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows, {task.fields[resealed]:,} values"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("encrypting", total=None, resealed=0)
-        yield lambda done, of, resealed: bar.update(task, completed=done, total=of, resealed=resealed)

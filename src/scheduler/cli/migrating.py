@@ -1,10 +1,10 @@
 """`scheduler migrate`: bring a database to the schema that this code works with, or back."""
 
-import sys
 from typing import Annotated
 
 import typer
 
+from scheduler.cli.consent import ask_consent
 from scheduler.cli.schema import refuse_differences
 from scheduler.cli.settings import DatabaseUrl, database_url
 from scheduler.core.errors import InvalidInputError
@@ -36,8 +36,9 @@ def migrate(
         if down is None:
             migrations.upgrade(address)
         else:
-            if not yes:
-                _ask(migrations.tables_at_risk(address, down))
+            tables = () if yes else migrations.tables_at_risk(address, down)
+            if tables:
+                ask_consent(f"going down may lose the rows of {', '.join(tables)}")
             migrations.downgrade(address, down)
         after = migrations.current(address)
         typer.echo(
@@ -45,13 +46,3 @@ def migrate(
         )
         if down is None:
             refuse_differences(address)
-
-
-def _ask(tables: tuple[str, ...]) -> None:
-    """Go on if no row can be lost, or if somebody at a terminal says so."""
-    if not tables:
-        return
-    lost = f"going down may lose the rows of {', '.join(tables)}"
-    if not sys.stdin.isatty():
-        raise InvalidInputError(f"{lost}: --yes says that they may go")
-    typer.confirm(f"{lost}. Go on?", abort=True, err=True)

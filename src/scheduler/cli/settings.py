@@ -17,6 +17,7 @@ import pendulum
 import tzdata
 from pendulum.parsing.exceptions import ParserError
 from platformdirs import user_data_path
+from sqlmodel import Session
 from typer import Option
 
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError
@@ -24,6 +25,7 @@ from scheduler.store.database import Database, Role
 from scheduler.store.embedded import embedded_server
 from scheduler.store.master_keys import HeldMasterKeys, new_master_key, read_master_keys
 from scheduler.store.migrations import check_schema
+from scheduler.store.tenants import tenant_id_of
 
 
 def readable(text: str | None) -> str | None:
@@ -136,6 +138,15 @@ def opened(url: str | None) -> Iterator[Database]:
         with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
             check_schema(session.connection())
         yield database
+
+
+@contextmanager
+def opened_for(url: str | None, tenant: str) -> Iterator[tuple[Session, UUID]]:
+    """Open the database for one unit of work of the system for a tenant, whose id is yielded too."""
+    with opened(url) as database:
+        tenant_id = tenant_id_of(database, tenant)
+        with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+            yield session, tenant_id
 
 
 def read_day(text: str | None, *, default: date) -> date:

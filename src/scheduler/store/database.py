@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlmodel import Session
@@ -40,9 +41,11 @@ _BEGIN: Final = text("""
         set_config('idle_in_transaction_session_timeout', '5min', true)
 """)
 
+NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
+"""The SQLSTATE of what row security, a missing right or a guard of the schema refuses."""
+
 # SQLSTATE classes and codes (PostgreSQL, appendix A) by what a caller does about them.
 _LOST: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
-_NOT_ALLOWED: Final = "42501"
 _BY_A_POLICY: Final = "ExecWithCheckOptions"  # where the server says so: its words are in the language of its locale
 _MISMATCHED: Final = ("3F000", "42P01", "42703", "42704", "42883")
 
@@ -109,12 +112,14 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
     if code in _MISMATCHED:
         missing = fault.diag.message_primary or kind
         return SchemaMismatchError(f"the database {where} is not as this code needs it ({missing}): {NOT_MIGRATED}")
-    if code == _NOT_ALLOWED and fault.diag.source_function == _BY_A_POLICY:
+    if code == NOT_ALLOWED and fault.diag.source_function == _BY_A_POLICY:
         return StatementError(
             "row security refused a row: it is another tenant's, or not this user's to write", sqlstate=code
         )
-    if code == _NOT_ALLOWED:
-        return StatementError(f"the login lacks a right in {where}: it needs more roles for this", sqlstate=code)
+    if code == NOT_ALLOWED:
+        # What the server and the schema's own guards say of it names tables, columns and functions, and no value.
+        said = fault.diag.message_primary or kind
+        return StatementError(f"the role at work lacks a right in {where}: {said}", sqlstate=code)
     constraint = fault.diag.constraint_name
     because = f" by {constraint}" if constraint else ""
     return StatementError(
@@ -210,10 +215,10 @@ class Database:
                     raise SchemaMismatchError(
                         f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
                     ) from None
-                if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
+                if getattr(error.orig, "sqlstate", None) == NOT_ALLOWED:
                     raise StatementError(
                         f"this login may not act as {role.value} in {self.name}: grant {role.value} to it",
-                        sqlstate=_NOT_ALLOWED,
+                        sqlstate=NOT_ALLOWED,
                     ) from None
                 raise
             with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:

@@ -17,9 +17,8 @@ from sqlmodel import Session, col, or_, select
 from models.identity import User
 from models.wellbeing import Invitation, Organisation, Profile, ProfileRole
 from scheduler.core.errors import InvalidInputError, InvitationNotAllowedError, SchedulerError
-from scheduler.store.database import StatementError, translated
+from scheduler.store.database import NOT_ALLOWED, StatementError, translated
 
-_NOT_ALLOWED: Final = "42501"
 _MEANINGS: Final = {
     "practitioners_and_group_contacts_are_invited": "only practitioners and group contacts are invited",
     "a_token_is_one_invitation": "the token is that of another invitation: draw a new one",
@@ -61,7 +60,7 @@ def add_invitation(session: Session, invitation: Invitation) -> None:
 
 
 def _meaning(refused: StatementError) -> SchedulerError:
-    if refused.sqlstate == _NOT_ALLOWED:
+    if refused.sqlstate == NOT_ALLOWED:
         return InvitationNotAllowedError("only a group contact invites, and only into the own organisation")
     if refused.constraint in _MEANINGS:
         return InvalidInputError(_MEANINGS[refused.constraint])

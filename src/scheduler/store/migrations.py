@@ -25,6 +25,7 @@ from scheduler.core.errors import InvalidInputError, SchemaMismatchError
 from scheduler.store import catalogue
 from scheduler.store.database import (
     CONNECT_SECONDS,
+    NOT_ALLOWED,
     NOT_MIGRATED,
     StatementError,
     name_of,
@@ -36,7 +37,6 @@ VERSION_TABLE: Final = "public.scheduler_revision"
 PATIENCE: Final = timedelta(minutes=10)
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
-_NOT_ALLOWED: Final = "42501"
 _NOT_AS_NEEDED: Final = "42"  # PostgreSQL, appendix A, class 42: names and types; its messages name objects, no values
 
 # By size, since the owner sees no rows either: row security is forced on it.
@@ -238,7 +238,7 @@ def _explained(connection: Connection) -> Iterator[None]:
     except DBAPIError as error:
         code, diagnosis = getattr(error.orig, "sqlstate", None) or "", getattr(error.orig, "diag", None)
         where, said = name_of(connection.engine.url), diagnosis.message_primary if diagnosis else None
-        if code == _NOT_ALLOWED or not (code == _LOCK_NOT_AVAILABLE or code.startswith(_NOT_AS_NEEDED)):
+        if code == NOT_ALLOWED or not (code == _LOCK_NOT_AVAILABLE or code.startswith(_NOT_AS_NEEDED)):
             raise
         connection.rollback()
         stays = f"it stays at {_revision(connection) or 'no revision'}"

@@ -76,7 +76,7 @@ def find_actions(session: Session, details: Mapping[str, JsonValue], *, most: in
         wanted = _text(json.dumps(dict(details), ensure_ascii=False).replace("\\u0000", "\0"))
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"the details cannot be searched for: {error}") from None
-    log = UserActionAuditLog.__table__  # type: ignore[attr-defined]  # SQLModel says so at run time only
+    log = inspect(UserActionAuditLog).local_table
     found = (
         func.audit.find_actions(cast(cast(wanted, Text), JSONB), _number(most))
         .table_valued(column("tenant_id", Uuid), column("occurred_at", INSTANT), column("id"), name="found")

@@ -1,0 +1,37 @@
+"""Progress: how far long work is, for people and for logs."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+@contextmanager
+def shown_progress(doing: str, *, steps: str, made: str, logged: str) -> Iterator[Callable[[int, int, int], None]]:
+    """Show a bar on a terminal; elsewhere write one line of JSON a batch, for whoever keeps the log.
+
+    What is yielded is told after each batch how many `steps` are done, of how many, and how much was `made`, which the
+    log calls `logged`.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+
+        def log(done: int, of: int, count: int) -> None:
+            typer.echo(json.dumps({"event": "batch", f"{steps}_done": done, steps: of, logged: count}), err=True)
+
+        yield log
+        return
+    columns = (
+        TextColumn(doing),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{steps}, {{task.fields[made]:,}} {made}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(doing, total=None, made=0)
+        yield lambda done, of, count: bar.update(task, completed=done, total=of, made=count)
