@@ -1,0 +1,86 @@
+"""Clients: the people cared for.
+
+Owns: the rows of clients.
+Holds: every reference carries the tenant, so that none can point into another.
+Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Index, literal_column, text
+from sqlmodel import SQLModel
+
+from models.columns import (
+    choice,
+    key_to,
+    long_text,
+    of_tenant,
+    optional_day,
+    optional_instant,
+    optional_reference,
+    optional_text,
+    optional_uuid_reference,
+    set_null,
+    tenant_key,
+    unique_among_live,
+    uuid_key,
+    written_at,
+)
+from models.placement.namespace import HERE
+
+
+class Client(SQLModel, table=True):
+    """A person cared for; what is known about their health is in `PlacementInfo`."""
+
+    __tablename__ = "clients"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_client_belongs_to_a_tenant"),
+        key_to(
+            "scheduling.facilities",
+            "facility_id",
+            name="a_client_may_be_at_a_facility",
+            ondelete=set_null("facility_id"),
+        ),
+        key_to("identity.users", "user_id", name="a_client_may_sign_in", ondelete=set_null("user_id")),
+        key_to(
+            "identity.addresses", "address_id", name="a_client_may_have_an_address", ondelete=set_null("address_id")
+        ),
+        Index("clients_are_found_by_facility", "tenant_id", "facility_id"),
+        Index(
+            "live_clients_are_found_by_name",
+            "tenant_id",
+            "last_name",
+            "first_name",
+            postgresql_where=text("deleted_at is null"),
+        ),
+        Index("clients_are_found_by_status", "tenant_id", "status"),
+        Index("clients_are_found_by_address", "tenant_id", "address_id"),
+        Index("clients_are_found_by_user", "tenant_id", "user_id"),
+        Index(
+            "clients_are_found_by_a_part_of_their_name",
+            literal_column("lower((first_name || ' ') || last_name)").label("full_name"),  # as PostgreSQL writes it
+            postgresql_using="gin",
+            postgresql_ops={"full_name": "gin_trgm_ops"},
+        ),
+        unique_among_live("live_clients_have_their_own_user", "user_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    first_name: str = long_text()
+    last_name: str = long_text()
+    preferred_name: str | None = optional_text()
+    date_of_birth: date | None = optional_day()
+    email: str | None = optional_text()
+    facility_id: int | None = optional_reference()
+    user_id: UUID | None = optional_uuid_reference()
+    address_id: UUID | None = optional_uuid_reference()
+    status: str = choice("active")
+    admitted_on: date | None = optional_day()
+    discharged_on: date | None = optional_day()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()

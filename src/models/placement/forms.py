@@ -1,0 +1,113 @@
+"""Forms: the forms about a placement, who contributes to them, and which field each wrote.
+
+Owns: the rows of forms, contributors and contributions; never what a form says.
+Holds: a contribution is by a contributor of its own placement, by key; who a contributor is, is `Sealed`.
+Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlmodel import SQLModel
+
+from models.columns import (
+    RESTRICT,
+    choice,
+    key_to,
+    long_text,
+    number,
+    optional_instant,
+    optional_json_object,
+    optional_uuid_reference,
+    sealed,
+    string,
+    tenant_key,
+    unique_among_live,
+    uuid_key,
+    uuid_reference,
+    written_at,
+)
+from models.placement.namespace import HERE
+from models.placement.placements import key_to_placement
+from models.sealed import Sealed
+
+
+class FormMetadata(SQLModel, table=True):
+    """A form about a placement: which one, in which version and state. Never what it says."""
+
+    __tablename__ = "metadata"
+    __table_args__: ClassVar[Any] = (
+        key_to_placement("a_form_is_about_a_placement"),
+        unique_among_live("live_forms_have_their_own_version", "placement_info_id", "form_name", "version"),
+        Index("forms_are_found_by_placement", "tenant_id", "placement_info_id"),
+        Index("forms_are_found_by_status", "tenant_id", "status"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    placement_info_id: UUID = uuid_reference()
+    form_name: str = string()
+    version: int = number(1)
+    status: str = choice("draft")
+    submitted_at: datetime | None = optional_instant()
+    details: dict[str, JsonValue] | None = optional_json_object()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+
+
+class Contributor(SQLModel, table=True):
+    """Somebody who fills in the forms of a placement: a user, or a person from outside."""
+
+    __tablename__ = "contributors"
+    __table_args__: ClassVar[Any] = (
+        key_to_placement("a_contributor_adds_to_a_placement"),
+        key_to("identity.users", "user_id", name="a_contributor_may_be_a_user", ondelete=RESTRICT),
+        UniqueConstraint("tenant_id", "placement_info_id", "id", name="a_contributor_is_known_within_a_placement"),
+        unique_among_live("a_user_contributes_to_a_placement_as_one", "placement_info_id", "user_id"),
+        Index("contributors_are_found_by_user", "tenant_id", "user_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    placement_info_id: UUID = uuid_reference()
+    kind: str = long_text()
+    user_id: UUID | None = optional_uuid_reference()
+    role: str = choice("author")
+    name: Sealed | None = sealed()
+    email: Sealed | None = sealed()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+
+
+class FormFieldContribution(SQLModel, table=True):
+    """That a contributor wrote a field of a placement, and when."""
+
+    __tablename__ = "form_field_contributions"
+    __table_args__: ClassVar[Any] = (
+        key_to_placement("a_contribution_is_to_a_placement"),
+        ForeignKeyConstraint(
+            ["tenant_id", "placement_info_id", "contributor_id"],
+            [f"placement.contributors.{column}" for column in ("tenant_id", "placement_info_id", "id")],
+            name="a_contribution_is_by_a_contributor_of_its_placement",
+            ondelete="NO ACTION",
+        ),
+        Index("contributions_are_found_by_field", "tenant_id", "placement_info_id", "field_name", "contributed_at"),
+        Index("contributions_are_found_by_contributor", "tenant_id", "placement_info_id", "contributor_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    placement_info_id: UUID = uuid_reference()
+    contributor_id: UUID = uuid_reference()
+    field_name: str = string()
+    contributed_at: datetime | None = written_at()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()

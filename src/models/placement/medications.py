@@ -1,0 +1,54 @@
+"""Medications: what clients take.
+
+Owns: the rows of medications.
+Holds: every reference carries the tenant; what is health information is `Sealed`, and nothing else gets in.
+Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Index
+from sqlmodel import SQLModel
+
+from models.columns import (
+    RESTRICT,
+    choice,
+    key_to,
+    optional_day,
+    optional_instant,
+    sealed,
+    tenant_key,
+    uuid_key,
+    uuid_reference,
+    written_at,
+)
+from models.placement.namespace import HERE
+from models.sealed import Sealed
+
+
+class Medication(SQLModel, table=True):
+    """What a client takes; all but the days and the status is encrypted."""
+
+    __tablename__ = "medications"
+    __table_args__: ClassVar[Any] = (
+        key_to("placement.clients", "client_id", name="a_medication_is_of_a_client", ondelete=RESTRICT),
+        Index("medications_are_found_by_client", "tenant_id", "client_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    client_id: UUID = uuid_reference()
+    name: Sealed | None = sealed()
+    dosage: Sealed | None = sealed()
+    frequency: Sealed | None = sealed()
+    instructions: Sealed | None = sealed()
+    prescriber: Sealed | None = sealed()
+    started_on: date | None = optional_day()
+    ended_on: date | None = optional_day()
+    status: str = choice("active")
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()

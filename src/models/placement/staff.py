@@ -1,0 +1,92 @@
+"""Staff: who works at a facility, and the specialists who treat clients.
+
+Owns: the rows of assignments and specialists.
+Holds: every reference carries the tenant; who a specialist is, is `Sealed`, and nothing else gets in.
+Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Index
+from sqlmodel import SQLModel
+
+from models.columns import (
+    CASCADE,
+    key_to,
+    of_tenant,
+    optional_day,
+    optional_instant,
+    optional_reference,
+    optional_string,
+    optional_uuid_reference,
+    reference,
+    sealed,
+    set_null,
+    switch,
+    tenant_key,
+    unique_among_live,
+    uuid_key,
+    uuid_reference,
+    written_at,
+)
+from models.placement.namespace import HERE
+from models.sealed import Sealed
+
+
+class FacilityStaff(SQLModel, table=True):
+    """That a user works at a facility, as what, from when until when."""
+
+    __tablename__ = "facility_staff"
+    __table_args__: ClassVar[Any] = (
+        key_to("scheduling.facilities", "facility_id", name="an_assignment_is_at_a_facility", ondelete=CASCADE),
+        key_to("identity.users", "user_id", name="an_assignment_is_of_a_user", ondelete=CASCADE),
+        unique_among_live("a_user_works_at_a_facility_once", "facility_id", "user_id"),
+        unique_among_live("a_user_has_one_primary_facility", "user_id", also="is_primary and ended_on is null and "),
+        Index("staff_are_found_by_facility", "tenant_id", "facility_id"),
+        Index("facilities_are_found_by_staff", "tenant_id", "user_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    facility_id: int = reference()
+    user_id: UUID = uuid_reference()
+    position: str | None = optional_string()
+    is_primary: bool = switch(on=False)
+    started_on: date | None = optional_day()
+    ended_on: date | None = optional_day()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
+
+
+class Specialist(SQLModel, table=True):
+    """Somebody who treats clients; who it is, is encrypted."""
+
+    __tablename__ = "specialists"
+    __table_args__: ClassVar[Any] = (
+        of_tenant("a_specialist_belongs_to_a_tenant"),
+        key_to("identity.users", "user_id", name="a_specialist_may_sign_in", ondelete=set_null("user_id")),
+        key_to(
+            "scheduling.doctors", "doctor_id", name="a_specialist_may_have_a_schedule", ondelete=set_null("doctor_id")
+        ),
+        Index("specialists_are_found_by_user", "tenant_id", "user_id"),
+        Index("specialists_are_found_by_doctor", "tenant_id", "doctor_id"),
+        HERE,
+    )
+
+    tenant_id: UUID = tenant_key()
+    id: UUID | None = uuid_key()
+    user_id: UUID | None = optional_uuid_reference()
+    doctor_id: int | None = optional_reference()
+    specialty: str | None = optional_string()
+    name: Sealed | None = sealed()
+    phone: Sealed | None = sealed()
+    email: Sealed | None = sealed()
+    license_number: Sealed | None = sealed()
+    notes: Sealed | None = sealed()
+    created_at: datetime | None = written_at()
+    updated_at: datetime | None = written_at()
+    deleted_at: datetime | None = optional_instant()
