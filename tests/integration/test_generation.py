@@ -18,8 +18,10 @@ from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import Plan
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.spans import Span
-from scheduler.nightly import generation
-from scheduler.nightly.generation import Depth, Failure, Mode, Order, generate
+from scheduler.nightly.generation import generate
+from scheduler.nightly.orders import Depth, Mode, Order
+from scheduler.nightly.reports import Failure, Tally
+from scheduler.nightly.writing import carry_out
 from scheduler.store.database import Database, Role
 from scheduler.store.schedules import ScheduleKey, load_schedules
 from scheduler.store.slots import apply_plan, insert_slots
@@ -91,7 +93,7 @@ def test_r1_a_second_run_writes_no_slot_and_counts_all_as_kept(world: World) -> 
     before = world.versions()
     report = world.run()
     assert world.versions() == before
-    assert report.tally == generation.Tally(schedules=3, unchanged=3, kept=len(before))
+    assert report.tally == Tally(schedules=3, unchanged=3, kept=len(before))
 
 
 def test_r1_a_second_look_into_everything_writes_no_slot(world: World) -> None:
@@ -100,7 +102,7 @@ def test_r1_a_second_look_into_everything_writes_no_slot(world: World) -> None:
     before = world.versions()
     report = world.run(depth=Depth.ALL)
     assert world.versions() == before
-    assert report.tally == generation.Tally(schedules=3, kept=len(before))
+    assert report.tally == Tally(schedules=3, kept=len(before))
 
 
 def later_end(world: World, old: Schedule) -> Schedule:
@@ -198,7 +200,7 @@ def expanded(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
         spans.append(span)
         return expand(schedule, span)
 
-    monkeypatch.setattr("scheduler.nightly.generation.expand", watched)
+    monkeypatch.setattr("scheduler.nightly.writing.expand", watched)
     return spans
 
 
@@ -351,11 +353,11 @@ def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
         world.touch(NINE, status="booked", booked_count=1)
         return apply_plan(session, plan, **named)
 
-    monkeypatch.setattr("scheduler.nightly.generation.apply_plan", after_a_booking)
+    monkeypatch.setattr("scheduler.nightly.writing.apply_plan", after_a_booking)
     tally = world.run().tally
     assert {slot.start_at for slot in world.slots()} == {NINE}
     assert (tally.retired, tally.kept) == (59, 1)
-    monkeypatch.setattr("scheduler.nightly.generation.apply_plan", apply_plan)
+    monkeypatch.setattr("scheduler.nightly.writing.apply_plan", apply_plan)
     assert [one.slot.start_at for one in world.run().tally.conflicting] == [NINE]
 
 
@@ -501,7 +503,7 @@ def test_a_schedule_that_cannot_be_written_fails_alone_and_keeps_its_slots(
             raise StoreError("refused")
         return insert_slots(session, many)
 
-    monkeypatch.setattr("scheduler.nightly.generation.insert_slots", refusing)
+    monkeypatch.setattr("scheduler.nightly.writing.insert_slots", refusing)
     report = world.run()
     assert report.tally.failures == (Failure(ScheduleKey(2, 1), "refused"),)
     assert world.slots() == expected([weekly(1)], MONDAY, 14) | expected([weekly(2)], MONDAY, 7)
@@ -585,7 +587,7 @@ def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: Worl
     friday = date(2011, 12, 30)
     apia = weekly(1, zone="Pacific/Apia")
     world.write(apia)
-    assert world.run(friday, 1).tally == generation.Tally(schedules=1, unchanged=1)
+    assert world.run(friday, 1).tally == Tally(schedules=1, unchanged=1)
     world.run(friday - DAY, 4)
     assert {slot.start_at.date() for slot in world.slots()} == {date(2011, 12, 29)}
     assert world.slots() == expected([apia], friday - DAY, 4)
@@ -650,7 +652,7 @@ def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
         times.append(many)
         return insert_slots(session, many)
 
-    monkeypatch.setattr("scheduler.nightly.generation.insert_slots", after_a_foreign_row)
+    monkeypatch.setattr("scheduler.nightly.writing.insert_slots", after_a_foreign_row)
     tally = world.run(MONDAY + DAY, 1).tally
     assert (tally.failures, tally.created, tally.updated) == ((), 11, 1)
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY + DAY, 1)
@@ -687,13 +689,12 @@ def test_r1_a_change_to_many_schedules_is_carried_out_batch_by_batch(
     world.run()
     world.sql("update scheduling.availability_rules set end_time = '13:00' where tenant_id = :tenant_id")
     tried: list[int] = []
-    real = generation._carry_out
 
     def watched(session: Any, works: Any, order: Order) -> Any:
         tried.append(len(works))
-        return real(session, works, order)
+        return carry_out(session, works, order)
 
-    monkeypatch.setattr("scheduler.nightly.generation._carry_out", watched)
+    monkeypatch.setattr("scheduler.nightly.generation.carry_out", watched)
     assert world.run().tally.created == 3 * 20
     assert tried == [3]
 

@@ -16,7 +16,8 @@ from models.sealed import SealedColumn
 from scheduler.cli.seeding import counts_table, make_if_missing
 from scheduler.cli.settings import entropy
 from scheduler.core.errors import InvalidInputError
-from scheduler.nightly.generation import Order, generate
+from scheduler.nightly.generation import generate
+from scheduler.nightly.orders import Order
 from scheduler.services.seeding.scales import Scale, Seed
 from scheduler.store.database import Database, Role
 from scheduler.store.master_keys import MasterKeys, new_master_key, read_master_keys

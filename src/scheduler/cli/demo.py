@@ -22,7 +22,7 @@ from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFou
 from scheduler.core.places import Place
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
-from scheduler.nightly.generation import Order
+from scheduler.nightly.orders import Order
 from scheduler.services.openings import BadLines
 from scheduler.services.seeding.scales import Scale, Seed
 from scheduler.store import migrations

@@ -25,7 +25,9 @@ from scheduler.cli.settings import (
 )
 from scheduler.core.errors import SchedulerError
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.nightly.generation import Depth, Mode, Order, Report, generate
+from scheduler.nightly.generation import generate
+from scheduler.nightly.orders import Depth, Mode, Order
+from scheduler.nightly.reports import Report
 from scheduler.store.database import Database
 from scheduler.store.tenants import tenant_id_of
 
