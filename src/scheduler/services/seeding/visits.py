@@ -1,15 +1,13 @@
-"""Visits: insurance, the steps of a visit, patients and their appointments.
+"""Visits: the appointments of a world's patients.
 
-Owns: the made-up insurers, workflows, resources, patients, booked slots, appointments with their steps, the waitlist.
+Owns: the made-up resources, booked slots, appointments with their steps, the waitlist.
 Must not know: how slots are generated each night (it books some of those that the engine would make).
 
-Every offering has a workflow for everybody and one for the first insurance plan, with a step more. An appointment sits
-on a slot that the engine's own `expand` yields, and its steps are those of the engine's own `walk`; so the nightly job
-later keeps these slots as booked and adds the open ones around them.
+An appointment sits on a slot that the engine's own `expand` yields, and its steps are those of the engine's own `walk`;
+so the nightly job later keeps these slots as booked and adds the open ones around them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import cycle, islice
 from typing import Final
@@ -19,74 +17,29 @@ from scheduler.core.expansion import expand
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
-from scheduler.core.walking import walk
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.core.workflows import TimedStep
 from scheduler.services.factories import Factory
+from scheduler.services.seeding.insurance import make_insurance
+from scheduler.services.seeding.patients import make_patients
 from scheduler.services.seeding.places import Places
 from scheduler.services.seeding.scales import Size
+from scheduler.services.seeding.workflows import WalkableWorkflow, make_workflows
 from scheduler.store.schedules import ScheduleKey, load_schedules
 
-_PLANS: Final = (("BASIC", "Basic cover"), ("PLUS", "Plus cover"), ("FAMILY", "Family cover"))
-_TEMPLATES: Final = (("Reception", 5), ("Insurance check", 5), ("Treatment", 15))
 _WEEKS: Final = timedelta(days=14)
 _SPREAD: Final = 3  # of each doctor's slots, every third is booked: buffers then touch nobody
-_LANGUAGES: Final = ("en", "de", "hi", None)
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """A workflow as it is stored and as the engine walks it."""
-
-    row: rows.ServiceWorkflow
-    steps: Sequence[rows.WorkflowStep]
-    workflow: Workflow
-
-    def timed(self, start_at: datetime) -> Iterator[tuple[rows.WorkflowStep, TimedStep]]:
-        return zip(self.steps, walk(self.workflow, start_at), strict=True)
-
-
-def make_visits(factory: Factory, places: Places, size: Size, *, begin: date) -> Sequence[rows.Patient]:
+def make_visits(factory: Factory, places: Places, size: Size, *, begin: date) -> None:
     """Make patients with an appointment each, in the two weeks from `begin`, and what these stand on."""
-    plans = _insurance(factory, places, begin=begin)
+    plans = make_insurance(factory, places, begin=begin)
     rooms = _resources(factory, places)
-    chosen = _workflows(factory, places, plans[0])
-    patients = _patients(factory, size.patients, plans)
+    chosen = make_workflows(factory, places, plans[0])
+    patients = make_patients(factory, size.patients, plans)
     span = Span(datetime.combine(begin, time(), UTC), datetime.combine(begin, time(), UTC) + _WEEKS)
     booked = list(zip(patients, islice(_free(factory, places, span), len(patients)), strict=False))
     _appointments(factory, booked, chosen, plans[0], rooms)
     _waitlist(factory, patients[: len(patients) // 4], places, begin=begin)
-    return patients
-
-
-def _insurance(factory: Factory, places: Places, *, begin: date) -> list[rows.InsurancePlan]:
-    insurers = factory.write(
-        factory.build(rows.InsuranceProvider, name=name, website="https://insurer.example.org")
-        for name in ("Northern Mutual", "Harbour Health")
-    )
-    plans = factory.write(
-        factory.build(
-            rows.InsurancePlan,
-            insurance_provider_id=insurer.id,
-            plan_code=code,
-            name=name,
-            effective_from=begin.replace(month=1, day=1),
-            effective_to=begin.replace(month=12, day=31),
-        )
-        for insurer in insurers
-        for code, name in _PLANS
-    )
-    factory.write(
-        factory.build(
-            rows.FacilityInsurancePlan,
-            facility_id=facility.id,
-            insurance_plan_id=plan.id,
-            enabled=(one + number) % 4 != 3,  # noqa: PLR2004  # a few places do not take a few plans
-            accepted_since=begin.replace(month=1, day=1),
-        )
-        for one, facility in enumerate(places.facilities)
-        for number, plan in enumerate(plans)
-    )
-    return plans
 
 
 def _resources(factory: Factory, places: Places) -> dict[int, list[rows.Resource]]:
@@ -97,91 +50,6 @@ def _resources(factory: Factory, places: Places) -> dict[int, list[rows.Resource
         for number in (1, 2)
     )
     return {one.facility_id: [room for room in made if room.facility_id == one.facility_id] for one in made}
-
-
-def _workflows(factory: Factory, places: Places, plan: rows.InsurancePlan) -> dict[tuple[int, bool], _Chosen]:
-    """Return the workflow of each offering, for those who are insured by the plan and for the others."""
-    templates = factory.write(
-        [factory.build(rows.StepTemplate, name=name, default_duration_minutes=minutes) for name, minutes in _TEMPLATES]
-    )
-    kinds = [(offering, insured) for offering in places.offerings for insured in (False, True)]
-    workflows = factory.write(
-        factory.build(
-            rows.ServiceWorkflow,
-            service_offering_id=offering.id,
-            insurance_plan_id=plan.id if insured else None,
-            name="insured visit" if insured else "visit",
-            total_estimated_minutes=places.lengths[offering.id or 0],
-        )
-        for offering, insured in kinds
-    )
-    chosen = {}
-    for (offering, insured), workflow in zip(kinds, workflows, strict=True):
-        used = [template for template in templates if insured or template.name != "Insurance check"]
-        rest = workflow.total_estimated_minutes - sum(template.default_duration_minutes for template in used[:-1])
-        steps = [
-            factory.build(
-                rows.WorkflowStep,
-                service_workflow_id=workflow.id,
-                step_template_id=template.id,
-                position=position,
-                duration_minutes=rest if template is used[-1] else None,
-                location_type="reception" if position == 1 else "room",
-                can_be_skipped=position == 1,
-            )
-            for position, template in enumerate(used, start=1)
-        ]
-        chosen[offering.id or 0, insured] = _Chosen(workflow, steps, _walkable(workflow, steps, used))
-    factory.write([step for one in chosen.values() for step in one.steps])
-    return chosen
-
-
-def _walkable(
-    workflow: rows.ServiceWorkflow, steps: Sequence[rows.WorkflowStep], templates: Sequence[rows.StepTemplate]
-) -> Workflow:
-    return Workflow(
-        workflow.id or 0,
-        workflow.name,
-        workflow.service_offering_id,
-        tuple(
-            WorkflowStep(
-                step.position,
-                StepTemplate(template.id or 0, template.name, timedelta(minutes=template.default_duration_minutes)),
-                duration=None if step.duration_minutes is None else timedelta(minutes=step.duration_minutes),
-                location_type=step.location_type,
-            )
-            for step, template in zip(steps, templates, strict=True)
-        ),
-    )
-
-
-def _patients(factory: Factory, count: int, plans: Sequence[rows.InsurancePlan]) -> list[rows.Patient]:
-    fake = factory.fake
-    names = [(fake.first_name(), fake.last_name()) for _ in range(count)]
-    users = factory.write(
-        factory.build(
-            rows.User, name=f"{first} {last}", email=f"patient-{number}@example.org", role=rows.UserRole.PATIENT
-        )
-        for number, (first, last) in enumerate(names, start=1)
-    )
-    return factory.write(
-        factory.build(
-            rows.Patient,
-            user_id=user.id,
-            first_name=first,
-            last_name=last,
-            email=user.email,
-            phone=fake.numerify("+44 7### ######"),
-            dob=_born(factory),
-            default_insurance_plan_id=plan.id,
-            preferred_language=language,
-        )
-        for (first, last), user, plan, language in zip(names, users, cycle(plans), cycle(_LANGUAGES), strict=False)
-    )
-
-
-def _born(factory: Factory) -> date:
-    return date(1940, 1, 1) + timedelta(days=factory.fake.random_int(0, 30_000))
 
 
 def _free(factory: Factory, places: Places, span: Span) -> Iterator[Slot]:
@@ -201,7 +69,7 @@ def _free(factory: Factory, places: Places, span: Span) -> Iterator[Slot]:
 def _appointments(
     factory: Factory,
     booked: Sequence[tuple[rows.Patient, Slot]],
-    chosen: Mapping[tuple[int, bool], _Chosen],
+    chosen: Mapping[tuple[int, bool], WalkableWorkflow],
     plan: rows.InsurancePlan,
     rooms: Mapping[int, Sequence[rows.Resource]],
 ) -> None:
