@@ -20,7 +20,7 @@ from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
 from scheduler.services.openings import read_openings
 from scheduler.store.database import Database, Role
-from scheduler.store.openings import ImportCounts, import_openings
+from scheduler.store.openings.importing import ImportCounts, import_openings
 from scheduler.store.schedules import load_schedules, schedule_keys
 from scheduler.store.settling import Tally
 

@@ -12,7 +12,7 @@ from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.places import Place
 from scheduler.services.openings import BadLines, places_to_import, read_openings
 from scheduler.store.database import Database, Role, StatementError, act_as
-from scheduler.store.openings import ImportCounts, import_openings
+from scheduler.store.openings.importing import ImportCounts, import_openings
 from scheduler.store.tenants import make_tenant, tenant_id_of
 
 SHOWN_FAULTS = 20

@@ -1,0 +1,1 @@
+"""Openings in the tables: what a file says becomes facilities, doctors, rules, exceptions and closures."""
