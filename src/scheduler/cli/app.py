@@ -15,7 +15,19 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli import auditing, demo, generating, importing, keeping_keys, looking, migrating, schema, seeding
+from scheduler.cli import (
+    auditing,
+    demo,
+    explaining,
+    generating,
+    importing,
+    keeping_keys,
+    migrating,
+    schema,
+    seeding,
+    showing,
+    status,
+)
 from scheduler.cli.settings import use_pinned_time_zones
 from scheduler.core.errors import SchedulerError
 
@@ -39,9 +51,9 @@ openings.command("openings")(importing.openings)
 app.add_typer(schema.app, name="schema")
 app.command("seed")(seeding.seed)
 app.command("generate")(generating.generate_slots)
-app.command("status")(looking.status)
-app.command("show")(looking.show)
-app.command("explain")(looking.explain_time)
+app.command("status")(status.status)
+app.command("show")(showing.show)
+app.command("explain")(explaining.explain_time)
 app.add_typer(keeping_keys.app, name="keys")
 app.add_typer(auditing.app, name="audit")
 

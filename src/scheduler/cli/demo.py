@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from scheduler.cli.explaining import Explained, explained
 from scheduler.cli.generating import run
 from scheduler.cli.importing import import_places, read_places, said
-from scheduler.cli.looking import Explained, explained, week_of
 from scheduler.cli.pictures import printable, summary_table
 from scheduler.cli.seeding import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
+from scheduler.cli.showing import week_of
 from scheduler.cli.worlds import world_pictures
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFoundError
 from scheduler.core.places import Place

@@ -18,7 +18,7 @@ import tzdata
 from pendulum.parsing.exceptions import ParserError
 from platformdirs import user_data_path
 from sqlmodel import Session
-from typer import Option
+from typer import Argument, Option
 
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError
 from scheduler.store.database import Database, Role
@@ -61,6 +61,8 @@ Tenant = Annotated[
         help="Whose data it is.",
     ),
 ]
+FacilitySlug = Annotated[str, Argument(metavar="FACILITY", callback=readable, help="The facility's slug.")]
+DoctorId = Annotated[int | None, Option("--doctor", metavar="ID", help="Only this doctor.")]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")]
 
 DEFAULT_TENANT = "default"

@@ -141,6 +141,21 @@ def facility_view(session: Session, slug: str) -> FacilityView:
     )
 
 
+def posts_of(facility: FacilityView, doctor_id: int | None) -> tuple[Post, ...]:
+    """Return the posts of a facility, or that of one doctor.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    posts = tuple(post for post in facility.posts if doctor_id in {None, post.key.doctor_id})
+    if not facility.posts:
+        raise NotFoundError(f"nobody has a schedule at {facility.slug!r}")
+    if not posts:
+        known = ", ".join(str(post.key.doctor_id) for post in facility.posts)
+        raise NotFoundError(f"doctor {doctor_id} has no schedule at {facility.slug!r}; there are {known}")
+    return posts
+
+
 def exceptions_between(
     session: Session, facility_id: int, begin: datetime, end: datetime
 ) -> Sequence[rows.AvailabilityException]:

@@ -1,0 +1,150 @@
+"""`scheduler explain`: why a day or a time is not offered, and what is."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pendulum
+import typer
+from pendulum.parsing.exceptions import ParserError
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+from sqlmodel import Session
+
+from scheduler.cli.pictures import explanation_table, printable
+from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
+from scheduler.core.desk import Desk
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.explanation import Explanation, explain
+from scheduler.core.reasons import ReasonCode
+from scheduler.core.schedules import Schedule
+from scheduler.core.slots import Id
+from scheduler.core.zones import (
+    DAY,
+    FIRST_INSTANT,
+    LAST_INSTANT,
+    MICROSECOND,
+    check_inside,
+    day_bounds,
+    day_number,
+    instant,
+    instant_at,
+    micros,
+    zone_of,
+)
+from scheduler.store.database import Database, Role
+from scheduler.store.overview import (
+    FacilityView,
+    Post,
+    closures_between,
+    exceptions_between,
+    facility_view,
+    posts_of,
+)
+from scheduler.store.schedules import load_schedules
+from scheduler.store.slots import slots_of_doctor
+from scheduler.store.tenants import tenant_id_of
+
+SEARCH = timedelta(days=35)
+_REACH = (SEARCH + timedelta(days=2)) // MICROSECOND  # what overlaps a slot may start a long day off
+_OF_EXCEPTIONS = (
+    ReasonCode.EMERGENCY,
+    ReasonCode.BLOCKED,
+    ReasonCode.OVERRIDE,
+    ReasonCode.OVERRIDE_WITHOUT_SLOTS,
+)
+
+
+def explain_time(
+    slug: FacilitySlug,
+    when: Annotated[str, typer.Argument(help="A day (2027-03-26) or a time there (2027-03-26T10:20).")],
+    url: DatabaseUrl = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    doctor: DoctorId = None,
+) -> None:
+    """Explain why a day or a time is not offered, and say which slot is."""
+    with opened(url) as database:
+        answers = explained(database, slug, when, tenant=tenant, doctor_id=doctor)
+    for answer in answers:
+        Console().print(answer.picture())
+
+
+class Explained(NamedTuple):
+    """What was asked about one doctor at a facility, and the answer."""
+
+    facility: FacilityView
+    post: Post
+    when: str
+    explanation: Explanation
+    written: Mapping[tuple[ReasonCode, Id | None], str]
+
+    def picture(self) -> RenderableType:
+        """Draw the answer under its heading."""
+        heading = f" at {printable(self.facility.name)}, {self.when} ({self.facility.zone})"
+        table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), written=self.written)
+        return Group(Text.assemble((printable(self.post.doctor), "bold"), heading), table)
+
+
+def explained(
+    database: Database, slug: str, when: str, *, tenant: str, doctor_id: int | None = None
+) -> list[Explained]:
+    """Explain a day or a time at a facility, for each of its doctors or for one."""
+    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
+        facility = facility_view(session, slug)
+        zone = zone_of(facility.zone)
+        at = _read_time(when, zone)
+        if isinstance(at, datetime):
+            first = last = micros(at)
+        else:
+            check_inside(day_number(at) * DAY, at)
+            first, last = day_bounds(zone, day_number(at))
+        begin, end = max(first - _REACH, FIRST_INSTANT), min(last + _REACH, LAST_INSTANT)
+        known = instant(begin), instant(end)
+        # What is over is explained as of then: that it is over is no reason that anybody asks for.
+        current = now()
+        as_of = instant(first) if instant(last) <= current else current
+        found = _explained(session, posts_of(facility, doctor_id), at, known, as_of)
+        written = _written(session, facility.id, *known)
+        return [Explained(facility, post, when, explanation, written) for post, explanation in found]
+
+
+def _explained(
+    session: Session, posts: Iterable[Post], at: date | datetime, known: tuple[datetime, datetime], as_of: datetime
+) -> Iterator[tuple[Post, Explanation]]:
+    by_key = {post.key: post for post in posts}
+    for loaded in load_schedules(session, list(by_key), lock=False):
+        if not isinstance(loaded.schedule, Schedule):
+            raise loaded.schedule
+        desk = Desk(slots_of_doctor(session, loaded.key.doctor_id, *known), now=as_of)
+        yield by_key[loaded.key], explain(loaded.schedule, at, desk=desk, search=SEARCH)
+
+
+def _written(
+    session: Session, facility_id: int, begin: datetime, end: datetime
+) -> dict[tuple[ReasonCode, Id | None], str]:
+    """Return what people wrote about exceptions and closed days, by the codes of reasons that name these."""
+    exceptions = exceptions_between(session, facility_id, begin, end)
+    written = {(code, one.id): one.reason for one in exceptions for code in _OF_EXCEPTIONS}
+    for one in closures_between(session, facility_id, begin.date(), end.date()):
+        written[ReasonCode.CLOSURE, one.id] = one.reason
+    return {cause: reason for cause, reason in written.items() if reason}
+
+
+def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
+    """Read a day, a time on the zone's wall clock, or an instant with an offset."""
+    try:
+        read = pendulum.parse(text, exact=True, tz=None)
+    except (ParserError, ValueError, OverflowError):
+        read = None
+    if isinstance(read, datetime) and text != "now":
+        if read.tzinfo is not None:
+            at = micros(datetime.combine(read.date(), read.time(), read.tzinfo))
+            check_inside(at, text)
+            return instant(at)
+        check_inside(day_number(read.date()) * DAY, text)
+        midnight, wall = (datetime.combine(read.date(), clock) for clock in (time(), read.time()))
+        return instant_at(zone, read.date(), wall - midnight)
+    if isinstance(read, date) and read.isoformat() == text:
+        return date(read.year, read.month, read.day)
+    raise InvalidInputError(f"{text!r} is neither a day (2027-03-26) nor a time (2027-03-26T10:20)")

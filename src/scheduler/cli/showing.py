@@ -1,0 +1,74 @@
+"""`scheduler show`: a week of a facility."""
+
+from datetime import date, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console, RenderableType
+
+from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened, read_day
+from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
+from scheduler.core.schedules import ExceptionType
+from scheduler.core.zones import DAY, check_inside, day_bounds, day_number, instant, zone_of
+from scheduler.store.database import Database, Role
+from scheduler.store.overview import closures_between, exceptions_between, facility_view, posts_of
+from scheduler.store.slots import stored_slots
+from scheduler.store.tenants import tenant_id_of
+
+WEEK = timedelta(days=7)
+
+
+def show(
+    slug: FacilitySlug,
+    url: DatabaseUrl = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    week: Annotated[
+        str | None, typer.Option("--week", metavar="DAY", help="A day of the week. [default: today]")
+    ] = None,
+    doctor: DoctorId = None,
+) -> None:
+    """Show a facility's week as a calendar, with its slots, exceptions and closed days."""
+    day = read_day(week, default=now().date())
+    with opened(url) as database:
+        picture = week_of(database, slug, day, tenant=tenant, doctor_id=doctor)
+    Console().print(picture)
+
+
+def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id: int | None = None) -> RenderableType:
+    """Return the picture of the week (Monday to Sunday) that a day is in."""
+    monday = day - timedelta(days=day.weekday())
+    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
+        facility = facility_view(session, slug)
+        posts = posts_of(facility, doctor_id)
+        zone = zone_of(facility.zone)
+        begin, end = _instants(zone, day_number(monday), day_number(monday) + WEEK.days, shown=day)
+        found = stored_slots(session, [post.key for post in posts], begin, end)
+        names = {post.key.doctor_id: post.doctor for post in posts}
+        exceptions = exceptions_between(session, facility.id, begin, end)
+        closures = closures_between(session, facility.id, monday, monday + WEEK)
+    return week_calendar(
+        Week(
+            title=f"{facility.name} ({facility.slug})",
+            zone=zone,
+            first_day=monday,
+            slots=tuple(
+                WeekSlot(one.slot.start_at, one.slot.end_at, "booked" if one.is_booked else one.status.value)
+                for of_post in found.values()
+                for one in of_post
+            ),
+            exceptions=tuple(
+                WeekException(ExceptionType(row.type), row.start_at, row.end_at, row.reason, names[row.doctor_id])
+                for row in exceptions
+                if row.doctor_id in names
+            ),
+            closures=tuple((row.day, row.reason) for row in closures),
+        )
+    )
+
+
+def _instants(zone: ZoneInfo, first: int, last: int, *, shown: date) -> tuple[datetime, datetime]:
+    """Return the instants at which two local days begin; `shown` is what was asked for."""
+    for day in (first, last):
+        check_inside(day * DAY, shown)
+    return instant(day_bounds(zone, first)[0]), instant(day_bounds(zone, last)[0])
