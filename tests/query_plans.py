@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import psycopg
 
@@ -35,12 +34,6 @@ _EXPLAINING: Final = """
     set auto_explain.log_format = json;
     set auto_explain.log_level = notice
 """
-
-
-def act_for(connection: psycopg.Connection, tenant: UUID) -> None:
-    """Be `scheduler_app` for a tenant until the end of the transaction."""
-    connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
-    connection.execute("set local role scheduler_app")
 
 
 def plan_of(connection: psycopg.Connection, query: str, *values: object) -> Plan:

@@ -7,10 +7,11 @@ Parent: a user without a profile. A third tenant is no organisation.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import psycopg
 
+from acting import become
 from rows import Row, insert
 from scheduler.store.database import Role
 
@@ -34,8 +35,9 @@ def person(tenant: UUID, name: str) -> UUID:
     return uuid5(tenant, name)
 
 
-def make(connection: psycopg.Connection, tenants: tuple[UUID, UUID, UUID]) -> World:
+def make(connection: psycopg.Connection) -> World:
     """Write all that there is, as a superuser, and leave it uncommitted."""
+    tenants = uuid4(), uuid4(), uuid4()
     for tenant in tenants:
         insert(connection, "identity.tenants", {"id": tenant, "slug": str(tenant), "name": "A tenant"})
     for tenant in tenants[:2]:
@@ -92,9 +94,5 @@ def acting(
 ) -> Iterator[psycopg.Connection]:
     """Be somebody at work for a tenant, as the library is; nothing that happens inside stays."""
     with world.connection.transaction(force_rollback=True):
-        world.connection.execute(
-            "select set_config('app.tenant_id', %s, true), set_config('app.user_id', %s, true),"
-            " set_config('role', %s, true)",
-            (str(tenant or ""), str(user or ""), role.value),
-        )
+        become(world.connection, role, tenant, user)
         yield world.connection

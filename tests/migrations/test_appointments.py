@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from acting import become
 from rows import Row, insert, key
 from rows.all_domains import MONTHS, all_rows
 from scheduler.core.lifecycle import AppointmentStatus, SlotStatus, StepStatus
@@ -61,14 +62,9 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
         opened.execute(MONTHS)
         clinic(opened, OURS)
         clinic(opened, THEIRS)
-        opened.execute("set local role scheduler_app")
-        work_for(opened, OURS)
+        become(opened, Role.APP, OURS)
         yield opened
         opened.rollback()
-
-
-def work_for(connection: psycopg.Connection, tenant: UUID) -> None:
-    connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
 
 
 def book(connection: psycopg.Connection, *rows: Row) -> None:
@@ -180,7 +176,7 @@ def test_b1_another_doctor_is_free(connection: psycopg.Connection) -> None:
 
 def test_b1_the_doctor_of_another_tenant_is_free(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20))
-    work_for(connection, THEIRS)
+    become(connection, Role.APP, THEIRS)
     assert refuses(connection, appointment(1, 0, 20, tenant=THEIRS)) is None
 
 
@@ -245,17 +241,17 @@ DETACH = "alter table scheduling.availability_slots detach partition scheduling.
 
 def test_a_month_of_slots_that_appointments_name_cannot_be_detached(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
-    connection.execute("reset role")
+    become(connection, Role.OWNER, OURS)
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         connection.execute(DETACH)
 
 
 def test_b1_a_month_of_slots_can_be_detached_once_appointments_forget_them(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
-    connection.execute("reset role")
+    become(connection, Role.OWNER, OURS)
     connection.execute("update scheduling.appointments set availability_slot_id = null, slot_start_at = null")
     connection.execute(DETACH)
-    connection.execute("set local role scheduler_app")
+    become(connection, Role.APP, OURS)
     assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, None, None)]
 
 
@@ -305,7 +301,7 @@ def test_a_deleted_patient_takes_appointments_and_their_steps_along(connection: 
 
 def test_a_deleted_user_leaves_what_was_booked_and_changed(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20) | {"booked_by": key(OURS, "identity.users"), "idempotency_key": "k"})
-    connection.execute("set local role scheduler_system")  # nobody else deletes a user for good
+    become(connection, Role.SYSTEM, OURS)  # nobody else deletes a user for good
     connection.execute("delete from identity.users")
     asked = "select tenant_id, booked_by, idempotency_key, updated_by from scheduling.appointments"
     assert connection.execute(asked.encode()).fetchall() == [(OURS, None, None, None)]
@@ -330,7 +326,7 @@ def test_b3_a_deleted_user_leaves_no_key_to_be_taken_for_anothers(connection: ps
     user = key(OURS, "identity.users")
     book(connection, appointment(1, 0, 20) | {"booked_by": user, "idempotency_key": "k"})
     book(connection, appointment(2, 20, 40) | {"idempotency_key": "k"})
-    connection.execute("set local role scheduler_system")  # nobody else deletes a user for good
+    become(connection, Role.SYSTEM, OURS)  # nobody else deletes a user for good
     connection.execute("delete from identity.users")
     asked = "select id, idempotency_key from scheduling.appointments order by id"
     assert connection.execute(asked.encode()).fetchall() == [(1, None), (2, "k")]

@@ -9,9 +9,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from acting import become
 from rows import Row, insert
 from rows.all_domains import all_rows, insert_all
 from scheduler.core.lifecycle import StepStatus
+from scheduler.store.database import Role
 
 pytestmark = pytest.mark.database
 
@@ -24,7 +26,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
     """A transaction of a user of a clinic, which is rolled back; every table has its row."""
     with psycopg.connect(database_url) as opened:
         insert_all(opened, TENANT)
-        opened.execute("set local role scheduler_app")
+        become(opened, Role.APP, TENANT)
         yield opened
         opened.rollback()
 

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from query_plans import act_for, plan_of
+from acting import become
+from query_plans import plan_of
 from scheduler.core.emails import EmailAddress
 from scheduler.core.errors import InvalidInputError
+from scheduler.store.database import Role
 from strategies import emails
 
 pytestmark = pytest.mark.database
@@ -235,9 +237,9 @@ def test_a_view_shows_the_rows_of_the_tenant_of_whoever_asks(town: Town, view: s
     town.join(town.family(), town.user())
     counts = []
     for tenant in (town.tenant, uuid4()):
-        act_for(town.connection, tenant)
+        become(town.connection, Role.APP, tenant)
         counts.append(town.connection.execute(f"select count(*) from identity.{view}".encode()).fetchone())
-        town.connection.execute("reset role")
+        become(town.connection, Role.OWNER, tenant)
     assert counts == [(1,), (0,)]
 
 
@@ -278,7 +280,7 @@ def crowd(database_url: str) -> Iterator[Crowd]:
             "select family_id, user_id from identity.family_members where tenant_id = %s limit 1", (tenant,)
         ).fetchone()
         assert row is not None
-        act_for(connection, tenant)
+        become(connection, Role.APP, tenant)
         yield Crowd(connection, *row)
         connection.rollback()
 

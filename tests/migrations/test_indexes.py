@@ -8,17 +8,19 @@ begins, would do with any other one.
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from acting import become
 from index_world import TENANT, is_there, load
 from query_plans import IndexScan, index_scans
+from scheduler.store.database import Role
 
 pytestmark = pytest.mark.database
 
 LISTS = sorted((Path(__file__).parents[1] / "specification").glob("[1-9]-*.txt"))
-PEOPLE = ("Account", "GroupContact", "Practitioner", "Child")
 KEY = "00000000-0000-0000-0000-0000000003e9"  # that of row 1001
 SEVEN = "00000000-0000-0000-0000-000000000007"
 HOUR = "start_at >= timestamptz '2027-03-20 09:00Z' and start_at < timestamptz '2027-03-20 10:00Z'"
@@ -229,23 +231,15 @@ def loaded(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="module")
-def people(loaded: psycopg.Connection) -> dict[str, str]:
+def people(loaded: psycopg.Connection) -> dict[str, UUID]:
     """Somebody of the tenant for each role."""
     found = loaded.execute(
-        "select role, min(id::text) from wellbeing.profiles where tenant_id = %s group by role", (TENANT,)
+        "select role, min(id::text)::uuid from wellbeing.profiles where tenant_id = %s group by role", (TENANT,)
     )
     return dict(found.fetchall())
 
 
-def become(connection: psycopg.Connection, who: str, people: dict[str, str]) -> None:
-    connection.execute(
-        "select set_config('app.tenant_id', %s, true), set_config('app.user_id', %s, true),"
-        " set_config('role', %s, true)",
-        (TENANT, people[who] if who in PEOPLE else "", "scheduler_app" if who in PEOPLE else who),
-    )
-
-
-def scans(connection: psycopg.Connection, who: str, question: str, people: dict[str, str]) -> list[IndexScan]:
+def scans(connection: psycopg.Connection, who: str, question: str, people: dict[str, UUID]) -> list[IndexScan]:
     """Return how indexes are looked into when somebody asks; a partition's index counts as that of its table."""
     parents: dict[str, str] = dict(
         connection.execute(
@@ -254,9 +248,10 @@ def scans(connection: psycopg.Connection, who: str, question: str, people: dict[
         ).fetchall()
     )
     with connection.transaction(force_rollback=True), index_scans(connection) as found:
-        become(connection, who, people)
+        user = people.get(who)
+        become(connection, Role.APP if user else Role(who), UUID(TENANT), user)
         connection.execute(question.encode())
-        connection.execute("reset role")
+        become(connection, Role.OWNER, UUID(TENANT))
     return [IndexScan(parents.get(name, name), condition) for name, condition in found]
 
 
@@ -278,7 +273,7 @@ def test_every_index_of_the_specifications_has_a_question() -> None:
 
 
 @pytest.mark.parametrize("where", QUESTIONS)
-def test_an_index_serves_its_question(loaded: psycopg.Connection, people: dict[str, str], where: str) -> None:
+def test_an_index_serves_its_question(loaded: psycopg.Connection, people: dict[str, UUID], where: str) -> None:
     schema, table, name = where.split(".")
     if not is_there(loaded, f"{schema}.{table}"):
         pytest.skip(f"there is no {schema}.{table}")
@@ -298,7 +293,7 @@ def test_an_index_serves_its_question(loaded: psycopg.Connection, people: dict[s
     ],
 )
 def test_row_security_keeps_a_gin_index_from_who_asks_without_a_function(
-    loaded: psycopg.Connection, people: dict[str, str], question: str
+    loaded: psycopg.Connection, people: dict[str, UUID], question: str
 ) -> None:
     """Were it otherwise, the functions of the search would not be needed."""
     gin = {one.rpartition(".")[2] for one, (_, asked) in QUESTIONS.items() if ".find_" in asked}
@@ -307,7 +302,7 @@ def test_row_security_keeps_a_gin_index_from_who_asks_without_a_function(
     assert {one.name for one in found} & gin == set()
 
 
-def test_a_childs_own_record_is_found_by_its_key(loaded: psycopg.Connection, people: dict[str, str]) -> None:
+def test_a_childs_own_record_is_found_by_its_key(loaded: psycopg.Connection, people: dict[str, UUID]) -> None:
     """By the tenant, too: the definer, who looks, is bound to none, and the key begins with it."""
     found = scans(loaded, "Child", "select * from wellbeing.own_child_record", people)
     conditions = [condition for name, condition in found if name == "a_child_has_one_key_in_its_tenant"]

@@ -12,13 +12,14 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
+from acting import become
 from database_fixtures import execute
 from dumping import dump
 from rows import insert
 from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
 from scheduler.store import migrations
-from scheduler.store.database import read_url
+from scheduler.store.database import Role, read_url
 
 pytestmark = pytest.mark.database
 
@@ -60,7 +61,7 @@ def fill(url: str) -> dict[str, int]:
             ).fetchall()
         )
         rows = {table: row for table, row in all_rows(TENANT).items() if table in there}
-        connection.execute("select set_config('app.tenant_id', %s, true)", (str(TENANT),))
+        become(connection, Role.OWNER, TENANT)
         if "scheduling.availability_slots" in there:
             connection.execute(MONTHS)
         for table, row in rows.items():
@@ -203,7 +204,7 @@ def test_a_migrated_database_passes_the_check(database_url: str) -> None:
 
 def test_a_role_of_the_library_may_run_the_check(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("set local role scheduler_job")
+        become(connection, Role.JOB, None)
         assert connection.execute("select version_num from public.scheduler_revision").fetchone()
 
 

@@ -7,11 +7,13 @@ import psycopg
 import pytest
 from sqlmodel import SQLModel
 
+from acting import become
 from models.sealed import SealedColumn
-from query_plans import act_for, plan_of
+from query_plans import plan_of
 from rows import Row, insert, key
 from rows.all_domains import all_rows, insert_all
 from rows.placement import CLEAR, SEALED
+from scheduler.store.database import Role
 
 pytestmark = pytest.mark.database
 
@@ -221,14 +223,14 @@ def town(database_url: str) -> Iterator[psycopg.Connection]:
 )
 def test_a_look_up_for_a_tenant_goes_by_an_index(town: psycopg.Connection, query: str, index: str) -> None:
     with town.transaction(force_rollback=True):
-        act_for(town, TENANT)
+        become(town, Role.APP, TENANT)
         plan = plan_of(town, query)
     assert (plan.scanned, plan.indexes) == (set(), {index})
 
 
 def test_the_name_list_of_a_tenant_is_not_sorted_anew(town: psycopg.Connection) -> None:
     with town.transaction(force_rollback=True):
-        act_for(town, TENANT)
+        become(town, Role.APP, TENANT)
         told = town.execute(
             "explain select 1 from placement.clients where deleted_at is null order by last_name, first_name limit 20"
         ).fetchall()

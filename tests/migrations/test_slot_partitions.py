@@ -5,7 +5,9 @@ import threading
 import psycopg
 import pytest
 
+from acting import become
 from database_fixtures import execute
+from scheduler.store.database import Role
 
 pytestmark = pytest.mark.database
 
@@ -88,9 +90,9 @@ def test_a_slot_without_its_month_is_refused_and_not_put_elsewhere(database_url:
 
 def test_the_job_may_make_months_and_the_app_may_not(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("set local role scheduler_job")
+        become(connection, Role.JOB, None)
         assert connection.execute(ENSURE, ("2027-03-01", "2027-04-01")).fetchone() == (1,)
-        connection.execute("set local role scheduler_app")
+        become(connection, Role.APP, None)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(ENSURE, ("2027-04-01", "2027-05-01"))
         connection.rollback()

@@ -12,9 +12,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from acting import become
 from rows import Row, insert
 from rows.all_domains import MONTHS, all_rows, insert_all
 from scheduler.store import catalogue
+from scheduler.store.database import Role
 
 pytestmark = pytest.mark.database
 
@@ -54,7 +56,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
     """A transaction that is rolled back, with the months of the rows."""
     with psycopg.connect(database_url) as opened:
         opened.execute(MONTHS)
-        opened.execute("select set_config('app.tenant_id', %s, true)", (str(TENANT),))
+        become(opened, Role.OWNER, TENANT)
         yield opened
         opened.rollback()
 
@@ -82,8 +84,7 @@ def unique(connection: psycopg.Connection, table: str) -> Unique:
 
 def act(connection: psycopg.Connection, table: str) -> None:
     """Be whoever works on a table for a tenant: the application, or where people's roles decide, the system."""
-    who = one(connection, WHO, {"table": table})
-    connection.execute(f"set local role {who}".encode())
+    become(connection, Role(one(connection, WHO, {"table": table})), TENANT)
 
 
 def one(connection: psycopg.Connection, query: str, values: Any) -> Any:
@@ -143,7 +144,7 @@ def test_a_row_is_deleted_softly_under_row_security_and_still_seen(
         act(connection, table)
         found = set_deleted(connection, table, all_rows(TENANT)[table], AT)
         outcomes[table] = len(found) == 1 and found[0][0] is not None
-        connection.execute("reset role")
+        become(connection, Role.OWNER, TENANT)
     assert outcomes == dict.fromkeys(soft, True)
 
 

@@ -4,7 +4,9 @@ from uuid import UUID
 
 import psycopg
 
+from acting import become
 from rows import Row, Wrong, audit, identity, insert, placement, scheduling, wellbeing
+from scheduler.store.database import Role
 
 DOMAINS = (identity, scheduling, placement, wellbeing, audit)
 MONTHS = "select scheduling.ensure_slot_partitions('2027-03-01', '2027-04-01')"
@@ -17,8 +19,8 @@ def all_rows(tenant: UUID) -> dict[str, Row]:
 
 
 def insert_all(connection: psycopg.Connection, tenant: UUID) -> None:
-    """Write one row of every table, as whoever the connection is (the owner: row security is forced on it, too)."""
+    """Write one row of every table, as the owner, on whom row security is forced, too."""
     connection.execute(MONTHS)
-    connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
+    become(connection, Role.OWNER, tenant)
     for table, row in all_rows(tenant).items():
         insert(connection, table, row)

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from acting import become
 from database_fixtures import execute
 from rows import insert
 from rows.all_domains import MONTHS, all_rows
@@ -506,7 +507,7 @@ def test_a_log_without_a_month_still_writes_and_the_month_is_mended(catalogue: p
     for (part,) in catalogue.execute("select part::text from audit.parts('user_action_audit_log')").fetchall():
         catalogue.execute(f"drop table {part}".encode())
     tenant = uuid4()
-    catalogue.execute("select set_config('app.user_id', %s, true)", (str(USER),))
+    become(catalogue, Role.OWNER, None, USER)
     catalogue.execute("insert into identity.tenants (id, slug, name) values (%s, %s, 'T')", (tenant, str(tenant)))
     where = "select tableoid::regclass::text, ctid::text, id from audit.user_action_audit_log where tenant_id = %s"
     ((rest, *row),) = catalogue.execute(where, (tenant,)).fetchall()

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from acting import become
+from scheduler.store.database import Role
 from security.guarding import DEFINER, crossing, policies, unguarded, unlike_their_tables
 from security.observing import ROLES
 from security.worlds import SCHEMAS, World, partition_names, table_names, tenant_column
@@ -83,7 +85,7 @@ def test_what_a_policy_calls_is_called_once_a_statement(catalogue: psycopg.Conne
 
 def test_a_policy_is_evaluated_before_a_row_is_looked_at(catalogue: psycopg.Connection) -> None:
     with catalogue.transaction():
-        catalogue.execute("set local role scheduler_app")
+        become(catalogue, Role.APP, None)
         plan = "\n".join(line for (line,) in catalogue.execute("explain select * from scheduling.facilities"))
     assert "InitPlan" in plan
 
@@ -177,7 +179,7 @@ def test_no_role_goes_round_row_security(catalogue: psycopg.Connection) -> None:
     assert names(catalogue, f"select rolname from pg_roles where rolname ^@ 'scheduler_' and ({strong})") == set()
 
 
-def test_no_role_may_act_as_another(catalogue: psycopg.Connection) -> None:
+def test_no_role_may_become_another(catalogue: psycopg.Connection) -> None:
     members = "select member::regrole::text from pg_auth_members where member::regrole::text ^@ 'scheduler_'"
     assert names(catalogue, members) == set()
 

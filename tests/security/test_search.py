@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel, col, select
 
+from acting import become
 from models import Child, Organisation
 from rows import Row, insert
 from scheduler.core.errors import InvalidInputError, StoreError
@@ -32,7 +33,7 @@ FUNCTIONS = ("placement.find_clients", "wellbeing.find_children", "wellbeing.fin
 def world(database_url: str) -> Iterator[World]:
     """Two schools whose children have names and classes, each with clients of its own."""
     with psycopg.connect(database_url) as connection:
-        made = make(connection, (uuid4(), uuid4(), uuid4()))
+        made = make(connection)
         for tenant, names in ((made.ours, CLIENTS), (made.theirs, THEIR_CLIENTS)):
             for name in names:
                 add_client(connection, tenant, name)
@@ -284,11 +285,7 @@ def keys_told(
 ) -> set[tuple[UUID, UUID]]:
     """Return what a function says to somebody of ours (`'`: of theirs) who calls it without the library."""
     home = world.theirs if who.endswith("'") else world.ours
-    world.connection.execute(
-        "select set_config('app.tenant_id', %s, true), set_config('app.user_id', %s, true),"
-        " set_config('role', %s, true)",
-        (str(tenant or ""), str(person(home, who.rstrip("'"))), role.value),
-    )
+    become(world.connection, role, tenant, person(home, who.rstrip("'")))
     found = world.connection.execute(f"select tenant_id, id from {function}(%s, 1000)".encode(), (wanted,))
     return {(tenant_id, row_id) for tenant_id, row_id in found}
 
@@ -329,7 +326,7 @@ def test_a_function_of_the_search_tells_the_system_of_its_tenant_whoever_the_use
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_job_may_not_search(world: World, function: str) -> None:
     with world.connection.transaction(force_rollback=True):
-        world.connection.execute("set local role scheduler_job")
+        become(world.connection, Role.JOB, world.ours)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             world.connection.execute(f"select * from {function}('ann', 20)".encode())
 

@@ -1,7 +1,6 @@
 """What people may not change although they see it: each is refused to who tries, and done by who may."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -47,7 +46,7 @@ DONE = [
 @pytest.fixture(scope="module")
 def world(database_url: str) -> Iterator[World]:
     with psycopg.connect(database_url) as connection:
-        yield make(connection, (uuid4(), uuid4(), uuid4()))
+        yield make(connection)
         connection.rollback()
 
 

@@ -31,7 +31,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def world(connection: psycopg.Connection) -> Iterator[World]:
-    yield make(connection, (uuid4(), uuid4(), uuid4()))
+    yield make(connection)
     connection.rollback()
 
 

@@ -97,7 +97,7 @@ class Kept(NamedTuple):
 @pytest.fixture(scope="module")
 def world(database_url: str) -> Iterator[World]:
     with psycopg.connect(database_url) as connection:
-        yield make(connection, (uuid4(), uuid4(), uuid4()))
+        yield make(connection)
         connection.rollback()
 
 
@@ -396,7 +396,7 @@ def test_an_owner_who_is_no_superuser_migrates_and_everybody_sees_what_is_theirs
             with psycopg.connect(url) as connection:
                 stays = connection.execute("select pg_has_role(%s, 'scheduler_definer', 'usage')", (owner,)).fetchone()
                 assert stays == (False,)
-                world = make(connection, (uuid4(), uuid4(), uuid4()))
+                world = make(connection)
                 for observer, expected in (("Account", "all"), ("GroupContact", "org"), ("Child", "own")):
                     rows = list(rows_of(world, "profiles"))
                     assert answer(world, "profiles", "select", rows, user=person(world.ours, observer)) == expected
