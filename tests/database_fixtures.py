@@ -47,6 +47,14 @@ def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]
         execute(server, f"drop database {name} with (force)")
 
 
+def new_tenant(database: Database) -> UUID:
+    """Make a tenant that has nothing."""
+    made = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
+        session.add(Tenant(id=made, slug=str(made), name="A tenant of one test"))
+    return made
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """A PostgreSQL server: the URL of a database on it, as a superuser."""
@@ -74,6 +82,13 @@ def empty_database_url(server: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def migrated(server: str, template: str) -> Iterator[str]:
+    """A migrated database for one test, as a superuser."""
+    with fresh_database(server, template=template) as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
 def database_url(server: str, template: str) -> Iterator[str]:
     """A migrated database for one module, as a superuser."""
@@ -91,7 +106,4 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def tenant_id(database: Database) -> UUID:
     """A tenant of one test's own."""
-    made = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
-        session.add(Tenant(id=made, slug=str(made), name="A tenant of one test"))
-    return made
+    return new_tenant(database)

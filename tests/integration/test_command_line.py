@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from commands import Said, run
-from database_fixtures import execute, fresh_database
+from database_fixtures import execute
 from scheduler.cli.app import app
 from scheduler.core.zones import _load
 
@@ -70,13 +70,6 @@ def region(database_url: str) -> str:
     ):
         assert run(database_url, *arguments).code == 0
     return database_url
-
-
-@pytest.fixture
-def migrated(server: str, template: str) -> Iterator[str]:
-    """A migrated database for one test."""
-    with fresh_database(server, template=template) as url:
-        yield url
 
 
 def written(folder: Path, *lines: dict[str, Any] | str) -> Path:

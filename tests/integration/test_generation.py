@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from database_fixtures import new_tenant
 from generation_world import MONDAY, NOW, World, days, expected, weekly
-from models import Tenant
 from oracles.minutes import expand_by_minutes
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, NotFoundError, StoreError
 from scheduler.core.expansion import expand
@@ -40,10 +40,7 @@ def world(database: Database, tenant_id: UUID) -> World:
 
 @pytest.fixture
 def other_world(database: Database) -> World:
-    tenant_id = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
-        session.add(Tenant(id=tenant_id, slug=str(tenant_id), name="Another tenant"))
-    return World(database, tenant_id)
+    return World(database, new_tenant(database))
 
 
 @dataclass(frozen=True)

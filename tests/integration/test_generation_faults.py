@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
 import tzdata
 from sqlalchemy import make_url
 
+from database_fixtures import new_tenant
 from generation_world import MONDAY, World, expected, weekly
-from models import Tenant
 from scheduler.core.schedules import Schedule
-from scheduler.store.database import Database, Role
+from scheduler.store.database import Database
 
 pytestmark = pytest.mark.database
 
@@ -29,10 +29,7 @@ VICTIM = "victim"
 
 
 def a_world(database: Database, *schedules: Schedule) -> World:
-    tenant_id = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
-        session.add(Tenant(id=tenant_id, slug=str(tenant_id), name="A tenant of one test"))
-    world = World(database, tenant_id)
+    world = World(database, new_tenant(database))
     world.write(*schedules)
     return world
 

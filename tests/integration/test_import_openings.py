@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 import models
+from database_fixtures import new_tenant
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import expand
 from scheduler.core.places import Place
@@ -298,10 +299,7 @@ def test_two_imports_at_once_write_everything_once(desk: Desk) -> None:
 
 def test_tenants_import_the_same_file_side_by_side(desk: Desk, database: Database, tmp_path: Path) -> None:
     desk.bring(LINE)
-    other = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=other) as session:
-        session.add(models.Tenant(id=other, slug=str(other), name="Another"))
-    assert Desk(database, other, tmp_path).bring(LINE) == FIRST
+    assert Desk(database, new_tenant(database), tmp_path).bring(LINE) == FIRST
 
 
 def test_a1_the_stored_region_offers_what_the_file_offers(desk: Desk) -> None:

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from models import Invitation, Organisation, Profile, ProfileRole, Tenant, User, UserRole
+from database_fixtures import new_tenant
+from models import Invitation, Organisation, Profile, ProfileRole, User, UserRole
 from scheduler.core.errors import (
     InvalidInputError,
     InvalidSpanError,
@@ -217,10 +218,7 @@ def test_a_token_that_is_no_text_is_refused(school: School) -> None:
 
 
 def test_the_token_of_another_tenant_opens_nothing(school: School, database: Database, token: str) -> None:
-    elsewhere = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=elsewhere) as session:
-        session.add(Tenant(id=elsewhere, slug=str(elsewhere), name="Elsewhere"))
-    other = School(database, elsewhere)
+    other = School(database, new_tenant(database))
     other.invite(token=token)
     with pytest.raises(UnknownInvitationError):
         accept(database, school.bob, token=token, now=NOW)

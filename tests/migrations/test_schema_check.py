@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 
-from database_fixtures import execute, fresh_database
+from database_fixtures import execute
 from scheduler.core.errors import SchemaMismatchError
 from scheduler.store import catalogue, migrations
 from scheduler.store.database import read_url
@@ -51,13 +51,6 @@ def connection(database_url: str) -> Iterator[Connection]:
         yield opened
         opened.rollback()
     engine.dispose()
-
-
-@pytest.fixture
-def migrated(server: str, template: str) -> Iterator[str]:
-    """A migrated database for one test."""
-    with fresh_database(server, template=template) as url:
-        yield url
 
 
 def scheduler(url: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> "subprocess.CompletedProcess[str]":

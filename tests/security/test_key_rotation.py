@@ -13,8 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from commands import Said, run
-from database_fixtures import execute
-from models import Tenant
+from database_fixtures import execute, new_tenant
 from models.sealed import Sealed
 from phi_world import (
     CANARY,
@@ -44,13 +43,6 @@ NOTES = 7
 
 class _StoppedError(Exception):
     """What stops a rotation in a test."""
-
-
-@pytest.fixture
-def ours(database: Database, tenant_id: UUID) -> UUID:
-    """A tenant with keys."""
-    make_keys(database, tenant_id)
-    return tenant_id
 
 
 @pytest.fixture
@@ -162,9 +154,7 @@ def test_what_a_backup_holds_under_a_retired_key_still_opens(
 def test_another_tenant_is_left_alone(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
-    theirs = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=theirs) as session:
-        session.add(Tenant(id=theirs, slug=str(theirs), name="Another tenant"))
+    theirs = new_tenant(database)
     make_keys(database, theirs)
     write_note(database, theirs, diagnosis=CANARY)
     before = values(database_url, theirs)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from database_fixtures import execute
+from database_fixtures import execute, new_tenant
 from models import DataKey, Tenant
 from models.sealed import Sealed
 from phi_world import CANARY, Note, Remark, load, make_keys, note, read_note, tenant_keys, write_note
@@ -32,18 +32,9 @@ WHY = "a consultation"
 
 
 @pytest.fixture
-def ours(database: Database, tenant_id: UUID) -> UUID:
-    """A tenant with keys."""
-    make_keys(database, tenant_id)
-    return tenant_id
-
-
-@pytest.fixture
 def theirs(database: Database) -> UUID:
     """Another tenant with keys."""
-    made = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
-        session.add(Tenant(id=made, slug=str(made), name="Another tenant"))
+    made = new_tenant(database)
     make_keys(database, made)
     return made
 

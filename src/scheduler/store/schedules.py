@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, text, tuple_
 from sqlmodel import Session, col, select
@@ -43,6 +43,8 @@ class LoadedSchedule:
     checkpoint: Checkpoint
     schedule: Schedule | InvalidInputError
 
+
+_Part = TypeVar("_Part", rows.AvailabilityRule, rows.AvailabilityException)
 
 _REGISTER = text("""
 insert into scheduling.schedule_states (tenant_id, doctor_id, facility_id)
@@ -107,8 +109,8 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
     ids = sorted({key.facility_id for key in keys})
     zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
     gone = _gone(session, keys)
-    rules = _rules(session, keys)
-    exceptions = _exceptions(session, keys)
+    rules = _by_schedule(session, rows.AvailabilityRule, keys)
+    exceptions = _by_schedule(session, rows.AvailabilityException, keys)
     closures = _closures(session, zones)
     loaded = []
     for key in keys:
@@ -161,16 +163,9 @@ def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # n
     return tuple_(table.doctor_id, table.facility_id).in_([tuple(key) for key in keys])
 
 
-def _rules(session: Session, keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[rows.AvailabilityRule]]:
+def _by_schedule(session: Session, table: type[_Part], keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[_Part]]:
     found = defaultdict(list)
-    for row in session.exec(select(rows.AvailabilityRule).where(_among(rows.AvailabilityRule, keys))):
-        found[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
-    return found
-
-
-def _exceptions(session: Session, keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[rows.AvailabilityException]]:
-    found = defaultdict(list)
-    for row in session.exec(select(rows.AvailabilityException).where(_among(rows.AvailabilityException, keys))):
+    for row in session.exec(select(table).where(_among(table, keys))):
         found[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return found
 
