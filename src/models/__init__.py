@@ -1,4 +1,4 @@
-"""SQLModel tables, one module or package a domain: rows without behaviour, the same as the migrated schema (a test compares)."""
+"""SQLModel tables, a module or package a domain: rows without behaviour, as the migrated schema (a test compares)."""
 
 from models.audit import (
     AuditRetirement,
