@@ -33,7 +33,8 @@ The logs have no foreign keys: they outlive what they speak of, the tenant inclu
 (`occurred_at` is that) and no `updated_at`.
 
 **Who reads.** `scheduler_system`, its own tenant. A user's session has no business there; a page for the tenant's
-compliance officer acts as the system.
+compliance officer acts as the system. By what the details say, rows are found through `audit.find_actions` (a later
+revision, about search): the GIN indexes serve it, and under row security no query of one's own.
 """
 
 from alembic import op

@@ -6,8 +6,8 @@ transaction to write both alike. Here a membership is one row, so the two direct
 with one look-up, and whether a user belongs to a family is the key itself.
 
 A user is a parent or a student of a family once. Whether somebody is the primary or an emergency contact is said of
-the membership and not of the user: one may be called first for one family and not for another. A family has at most
-one primary contact.
+the membership and not of the user: one may be called first for one family and not for another. (That a family has
+one primary contact at most is taken back by a later revision, which says why.)
 
 Two views give the shapes of the specification, `parentIds` and `studentIds` of a family and `familyIds` of a user, as
 arrays: one row a live family or user, however many members there are, since each list is gathered by itself and no
@@ -15,7 +15,8 @@ two are joined with one another. A deleted family or user is in neither view, ne
 what one view names the other one has. The membership stays, and a restored family has its members back.
 
 Deleting a family for good, or a user, takes the memberships along: without either they mean nothing. A family outlives
-the user who made or changed it, and then no longer says who that was; the audit log does.
+the user who made or changed it, and then no longer says who that was. The audit log still
+says for which user each change was made; whom else these two columns may have named it veils.
 """
 
 from alembic import op

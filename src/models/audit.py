@@ -40,7 +40,7 @@ def _of_details(name: str) -> Index:
 
 
 class UserActionAuditLog(SQLModel, table=True):
-    """What was done for a user: which row was changed or read, when, from where; values only where harmless."""
+    """What was done for a user: a change or a read of a row, or an event; values only where harmless."""
 
     __tablename__ = "user_action_audit_log"
     __table_args__: ClassVar[Any] = (
@@ -57,7 +57,7 @@ class UserActionAuditLog(SQLModel, table=True):
     db_role: str = long_text()
     action: str = long_text()
     entity: str = long_text()
-    entity_key: str = long_text()
+    entity_key: str | None = optional_text()
     before: dict[str, JsonValue] | None = optional_json_object()
     after: dict[str, JsonValue] | None = optional_json_object()
     details: dict[str, JsonValue] | None = optional_json_object()

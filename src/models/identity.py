@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Enum, Index, LargeBinary, UniqueConstraint, Uuid, text
+from sqlalchemy import Enum, Index, LargeBinary, Uuid, text
 from sqlmodel import Field, SQLModel
 
 from models.columns import (
@@ -80,12 +80,17 @@ class Tenant(SQLModel, table=True):
 
 
 class User(SQLModel, table=True):
-    """A person who signs in; the e-mail address is in lower case."""
+    """A person: who signs in, and who is only spoken of; an e-mail address is in lower case."""
 
     __tablename__ = "users"
     __table_args__: ClassVar[Any] = (
         of_tenant("a_user_belongs_to_a_tenant"),
-        UniqueConstraint("supertokens_user_id", name="a_sign_in_is_one_user"),
+        Index(
+            "live_users_have_their_own_sign_in",
+            "supertokens_user_id",
+            unique=True,
+            postgresql_where=text("deleted_at is null"),
+        ),
         unique_among_live("live_users_have_their_own_email", "email"),
         Index("users_are_found_by_status", "tenant_id", "status"),
         _HERE,
@@ -94,7 +99,7 @@ class User(SQLModel, table=True):
     tenant_id: UUID = tenant_key()
     id: UUID | None = uuid_key()
     supertokens_user_id: str | None = optional_text()
-    email: str = long_text()
+    email: str | None = optional_text()
     name: str = long_text()
     phone: str | None = optional_string(50)
     role: UserRole = Field(sa_type=_USER_ROLE)
@@ -163,13 +168,6 @@ class FamilyMember(SQLModel, table=True):
     __table_args__: ClassVar[Any] = (
         key_to("identity.families", "family_id", name="a_member_is_of_a_family", ondelete=CASCADE),
         key_to("identity.users", "user_id", name="a_member_is_a_user", ondelete=CASCADE),
-        Index(
-            "a_family_has_one_primary_contact",
-            "tenant_id",
-            "family_id",
-            unique=True,
-            postgresql_where=text("is_primary_contact"),
-        ),
         Index("families_are_found_by_user", "tenant_id", "user_id"),
         _HERE,
     )

@@ -44,7 +44,7 @@ class School:
         self.contact = self.member("contact@example.org", ProfileRole.GROUP_CONTACT)
         self.bob = self.user("bob@example.org")
 
-    def user(self, email: str) -> Caller:
+    def user(self, email: str | None) -> Caller:
         user_id = uuid4()
         with self.database.unit_of_work(role=Role.OWNER, tenant_id=self.tenant_id) as session:
             session.add(User(tenant_id=self.tenant_id, id=user_id, email=email, name="Bob", role=UserRole.STAFF))
@@ -229,6 +229,12 @@ def test_an_invitation_is_for_one_address(school: School, token: str) -> None:
     with pytest.raises(InvitationForAnotherError):
         accept(school.database, school.bob, token=token, now=NOW)
     assert school.profile(school.bob) is None
+
+
+def test_who_has_no_address_is_not_let_in(school: School, token: str) -> None:
+    school.invite(token=token)
+    with pytest.raises(InvitationForAnotherError):
+        accept(school.database, school.user(None), token=token, now=NOW)
 
 
 def test_an_address_is_the_same_in_capitals(school: School, token: str) -> None:

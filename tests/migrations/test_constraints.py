@@ -122,11 +122,17 @@ def test_every_reference_is_served_by_an_index_but_two_of_the_slots(connection: 
         select conname from pg_constraint reference
         where contype = 'f' and conparentid = 0 and not exists (
             select from pg_index
-            where indrelid = reference.conrelid
+            where indrelid = reference.conrelid and indpred is null
                 and (indkey::int2[])[0:cardinality(reference.conkey) - 1] @> reference.conkey::int2[]
         )
     """).fetchall()
     assert {name for (name,) in without} == {"a_slot_may_be_for_an_offering", "a_slot_outlives_its_rule"}
+
+
+def test_no_reference_follows_a_key_that_changes(connection: psycopg.Connection) -> None:
+    """So a key that a row refers to cannot change, and no single update rewrites what hangs on it."""
+    following = connection.execute("select conname from pg_constraint where contype = 'f' and confupdtype <> 'a'")
+    assert following.fetchall() == []
 
 
 def test_every_email_is_checked_in_one_way(connection: psycopg.Connection) -> None:

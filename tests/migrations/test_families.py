@@ -23,6 +23,14 @@ from strategies import emails
 pytestmark = pytest.mark.database
 
 
+# "Show me all my children": those of the families in which the user is a parent, and each once.
+CHILDREN = """
+    select distinct unnest(student_ids) from identity.family_directory
+    where family_id in (select unnest(family_ids) from identity.user_directory where user_id = %(parent)s)
+        and %(parent)s = any(parent_ids)
+"""
+
+
 class Town:
     """The families of one tenant, written within a transaction that is rolled back."""
 
@@ -188,19 +196,86 @@ def test_the_children_of_a_parent_are_found_through_both_views_each_once(town: T
         town.join(family, parent)
         town.join(family, child, "student")
     town.join(town.family(), other, "student")
-    found = town.connection.execute(
-        "select distinct unnest(student_ids) from identity.family_directory where family_id in"
-        " (select unnest(family_ids) from identity.user_directory where user_id = %s)",
-        (parent,),
-    ).fetchall()
-    assert found == [(child,)]
+    assert town.connection.execute(CHILDREN, {"parent": parent}).fetchall() == [(child,)]
 
 
-def test_a_family_has_one_primary_contact(town: Town) -> None:
+def test_who_is_a_parent_here_and_a_student_there_has_the_children_of_here(town: Town) -> None:
+    """Neither the brothers and sisters of there are their children, nor are they themselves."""
+    both, child, here, there = town.user(), town.user(), town.family(), town.family()
+    town.join(here, both)
+    town.join(here, child, "student")
+    town.join(there, town.user())
+    for student in (both, town.user()):
+        town.join(there, student, "student")
+    assert town.connection.execute(CHILDREN, {"parent": both}).fetchall() == [(child,)]
+
+
+def test_a_family_may_have_two_primary_contacts(town: Town) -> None:
     family = town.family()
-    town.join(family, town.user(), primary=True)
-    with pytest.raises(psycopg.errors.UniqueViolation, match="a_family_has_one_primary_contact"):
-        town.join(family, town.user(), primary=True)
+    contacts = [town.join(family, town.user(), primary=True) for _ in range(2)]
+    assert [town.contact(one) for one in contacts] == [(True, False)] * 2
+
+
+@pytest.mark.parametrize("gone", ["families", "users"])
+def test_a_member_joins_what_is_not_deleted(town: Town, gone: str) -> None:
+    family, user = town.family(), town.user()
+    town.delete(gone, family if gone == "families" else user)
+    rule = "a_member_joins_a_live_family" if gone == "families" else "a_member_is_a_live_user"
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        town.join(family, user)
+    assert refused.value.diag.constraint_name == rule
+
+
+def test_a_member_does_not_move_to_a_deleted_family(town: Town) -> None:
+    here, gone, user = town.family(), town.family(), town.user()
+    town.join(here, user)
+    town.delete("families", gone)
+    with pytest.raises(psycopg.errors.CheckViolation, match="names is deleted"):
+        town.connection.execute("update identity.family_members set family_id = %s", (gone,))
+
+
+def test_a_membership_of_what_is_deleted_may_still_be_changed_and_ended(town: Town) -> None:
+    family, user = town.family(), town.user()
+    town.join(family, user)
+    town.delete("families", family)
+    town.delete("users", user)
+    assert town.connection.execute("update identity.family_members set is_emergency_contact = true").rowcount == 1
+    assert town.connection.execute("delete from identity.family_members").rowcount == 1
+
+
+def test_who_joins_a_family_while_somebody_deletes_it_waits(database_url: str) -> None:
+    """Asked without holding the row, the family would be live for the one and empty for the other."""
+    with psycopg.connect(database_url) as deleting, psycopg.connect(database_url) as joining:
+        town = Town(deleting)
+        family, user = town.family(), town.user()
+        deleting.commit()
+        try:
+            town.delete("families", family)
+            joining.execute("set local lock_timeout = '50ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                joining.execute(
+                    "insert into identity.family_members (tenant_id, family_id, user_id, role)"
+                    " values (%s, %s, %s, 'student')",
+                    (town.tenant, family, user),
+                )
+        finally:
+            deleting.rollback()
+            for table in ("families", "users"):
+                deleting.execute(f"delete from identity.{table} where tenant_id = %s".encode(), (town.tenant,))
+            deleting.execute("delete from identity.tenants where id = %s", (town.tenant,))
+
+
+def test_two_students_need_no_address(town: Town) -> None:
+    family = town.family()
+    for _ in range(2):
+        student = uuid4()
+        town.connection.execute(
+            "insert into identity.users (tenant_id, id, name, role) values (%s, %s, 'Zoe', 'student')",
+            (town.tenant, student),
+        )
+        town.join(family, student, "student")
+    ((_, students),) = town.lists_of(family)
+    assert len(students) == 2
 
 
 def test_a_user_may_be_the_primary_contact_of_two_families(town: Town) -> None:
@@ -313,6 +388,13 @@ def test_each_look_up_of_the_specification_goes_by_an_index(crowd: Crowd, query:
     asked = query.replace("%(family)s", f"'{crowd.family}'").replace("%(user)s", f"'{crowd.user}'")
     plan = plan_of(crowd.connection, asked)
     assert (plan.scanned, plan.indexes) == (set(), {index})
+
+
+def test_the_children_of_a_parent_are_found_by_index(crowd: Crowd) -> None:
+    """`= any(parent_ids)` alone would ask it of every family."""
+    plan = plan_of(crowd.connection, CHILDREN.replace("%(parent)s", "%s"), crowd.user, crowd.user)
+    assert plan.scanned == set()
+    assert {"a_family_has_one_key_in_its_tenant", "families_are_found_by_user"} <= plan.indexes
 
 
 def test_whether_a_user_is_in_a_family_is_one_look_up(crowd: Crowd) -> None:

@@ -32,9 +32,9 @@ QUESTIONS = {
         "scheduler_job",
         "select id from identity.tenants where slug = 'tenant-7' and deleted_at is null",
     ),
-    "identity.users.a_sign_in_is_one_user": (
+    "identity.users.live_users_have_their_own_sign_in": (
         "scheduler_app",
-        "select id from identity.users where supertokens_user_id = '1001'",
+        "select id from identity.users where supertokens_user_id = '1001' and deleted_at is null",
     ),
     "identity.users.live_users_have_their_own_email": (
         "scheduler_app",
@@ -47,10 +47,6 @@ QUESTIONS = {
     "identity.families.families_are_found_by_status": (
         "scheduler_app",
         "select * from identity.families where status = 'inactive'",
-    ),
-    "identity.family_members.a_family_has_one_primary_contact": (
-        "scheduler_app",
-        f"select user_id from identity.family_members where family_id = '{KEY}' and is_primary_contact",
     ),
     "identity.family_members.families_are_found_by_user": (
         "scheduler_app",

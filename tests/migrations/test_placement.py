@@ -175,6 +175,64 @@ def test_a_contribution_is_by_a_contributor_of_its_placement(connection: psycopg
         another(connection, "placement.form_field_contributions", {"placement_info_id": elsewhere})
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update placement.form_field_contributions set field_name = 'allergies'",
+        "update placement.form_field_contributions set contributed_at = now()",
+        "delete from placement.form_field_contributions",
+        "update placement.contributors set kind = 'outside', user_id = null",
+        "update placement.contributors set user_id = gen_random_uuid()",
+        "update placement.contributors set name = null, email = '\\x01'",
+        "delete from placement.contributors",
+    ],
+)
+def test_the_application_does_not_rewrite_who_wrote_what_when(connection: psycopg.Connection, statement: str) -> None:
+    become(connection, Role.APP, TENANT)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize("change", ["role = 'reviewer'", "deleted_at = now()"])
+def test_what_is_not_who_a_contributor_is_may_change(connection: psycopg.Connection, change: str) -> None:
+    become(connection, Role.APP, TENANT)
+    assert connection.execute(f"update placement.contributors set {change}".encode()).rowcount == 1
+
+
+def test_the_application_adds_to_the_record_of_who_wrote_what(connection: psycopg.Connection) -> None:
+    become(connection, Role.APP, TENANT)
+    another(connection, "placement.form_field_contributions", {"field_name": "allergies"})
+    assert connection.execute("select count(*) from placement.form_field_contributions").fetchone() == (2,)
+
+
+def test_the_system_erases_who_somebody_from_outside_was(connection: psycopg.Connection) -> None:
+    another(connection, "placement.contributors", {"kind": "outside", "user_id": None, "name": SEALED})
+    connection.execute("select set_config('app.tenant_id', %s, true)", (str(TENANT),))
+    connection.execute("set local role scheduler_system")
+    erased = connection.execute("update placement.contributors set name = null where kind = 'outside'")
+    assert erased.rowcount == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "deleted", "rule"),
+    [
+        ("medications", "clients", "a_medication_is_of_a_live_client"),
+        ("placement_info", "clients", "a_placement_is_of_a_live_client"),
+        ("metadata", "placement_info", "a_form_is_about_a_live_placement"),
+        ("contributors", "placement_info", "a_contributor_adds_to_a_live_placement"),
+        ("form_field_contributions", "placement_info", "a_contribution_is_to_a_live_placement"),
+    ],
+)
+def test_nothing_is_added_to_what_is_deleted(
+    connection: psycopg.Connection, table: str, deleted: str, rule: str
+) -> None:
+    connection.execute(f"update placement.{deleted} set deleted_at = now()".encode())
+    become(connection, Role.APP, TENANT)
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        another(connection, f"placement.{table}", {})
+    assert refused.value.diag.constraint_name == rule
+
+
 def test_who_treated_somebody_is_not_deleted(connection: psycopg.Connection) -> None:
     with pytest.raises(REFUSED, match="a_treatment_is_by_a_specialist"):
         connection.execute("delete from placement.specialists")

@@ -88,8 +88,8 @@ def test_a_migrated_database_differs_in_nothing(database_url: str) -> None:
         ("alter table {d} drop column npi", "column {d}.npi: is missing, should be character varying(50)"),
         ("alter table {d} add column age int", "column {d}.age: is unexpected (integer)"),
         (
-            "alter table {d} drop constraint a_user_is_one_doctor",
-            "constraint {d}.a_user_is_one_doctor: is missing, should",
+            "alter table {d} drop constraint a_doctor_may_sign_in",
+            "constraint {d}.a_doctor_may_sign_in: is missing, should",
         ),
         ("{d} a_doctor_may_sign_in: on delete cascade", "constraint {d}.a_doctor_may_sign_in: is FOREIGN KEY"),
         (

@@ -44,7 +44,9 @@ def rows(tenant: UUID) -> dict[str, Row]:
 
 
 WRONG: Wrong = [
-    ("audit.user_action_audit_log", {"action": "looked"}, "a_user_action_is_a_change_or_a_read"),
+    ("audit.user_action_audit_log", {"action": "looked"}, "a_user_action_is_a_change_a_read_or_an_event"),
+    ("audit.user_action_audit_log", {"entity_key": None}, "only_an_event_is_of_no_row"),
+    ("audit.user_action_audit_log", {"action": "event", "entity": "session.started"}, "only_an_event_is_of_no_row"),
     ("audit.system_audit_log", {"event": ""}, "an_event_is_named_by_words_and_dots"),
     ("audit.system_audit_log", {"event": "Ann came late"}, "an_event_is_named_by_words_and_dots"),
     ("audit.system_audit_log", {"event": "generation."}, "an_event_is_named_by_words_and_dots"),
@@ -57,4 +59,12 @@ WRONG: Wrong = [
     ("audit.chain", {"row_digest": b""}, "a_seals_digests_are_sha256"),
     ("audit.retirements", {"log": "diary"}, "a_retirement_is_of_a_known_log"),
     ("audit.retirements", {"rows_retired": 0}, "a_retirement_takes_rows"),
+]
+WRONG += [
+    (
+        "audit.user_action_audit_log",
+        {"action": "event", "entity": name, "entity_key": None},
+        "an_event_of_a_user_is_named_by_words_and_dots",
+    )
+    for name in ("read", "audit.retired", "identity.users", "Ann came late", "session.", "")
 ]

@@ -65,6 +65,8 @@ WRONG: Wrong = [
     ("placement.clients", {"email": "nobody"}, "a_clients_email_is_an_address_in_lower_case"),
     ("placement.clients", {"email": "Ben@example.org"}, "a_clients_email_is_an_address_in_lower_case"),
     ("placement.clients", {"email": f"a@{'b.' * 126}cc"}, "a_clients_email_is_an_address_in_lower_case"),
+    ("placement.clients", {"first_name": ""}, "a_client_has_a_first_and_a_last_name"),
+    ("placement.clients", {"last_name": " "}, "a_client_has_a_first_and_a_last_name"),
     ("placement.clients", {"status": "asleep"}, "a_client_is_waiting_active_inactive_or_discharged"),
     (
         "placement.clients",

@@ -14,7 +14,7 @@ from database_fixtures import execute
 from rows import insert
 from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import InvalidInputError, StoreError
-from scheduler.store.audit import ensure_log_months, entries, record_read, record_system
+from scheduler.store.audit import ensure_log_months, entries, record_event, record_read, record_system
 from scheduler.store.database import Database, Request, Role, StatementError
 
 pytestmark = pytest.mark.database
@@ -129,7 +129,7 @@ def test_l3_a_move_is_in_the_log_with_who_when_before_and_after(
 
 def test_a_delete_is_one_row_with_what_was_there(clinic: Clinic) -> None:
     clinic.act(DOCTOR, "update scheduling.doctors set specialty = 'surgery'")
-    clinic.act("delete from scheduling.doctors")
+    clinic.act("delete from scheduling.doctors", role=Role.SYSTEM)
     deleted = clinic.log()[-1]
     assert (deleted["action"], deleted["after"], deleted["before"]["specialty"]) == ("delete", None, "surgery")
     assert deleted["entity_key"] == str(deleted["before"]["id"])
@@ -138,7 +138,7 @@ def test_a_delete_is_one_row_with_what_was_there(clinic: Clinic) -> None:
 def test_each_row_of_a_statement_is_one_row_of_the_log(clinic: Clinic) -> None:
     clinic.act(f"{DOCTOR}, (:tenant, 'D', 'E', 'F'), (:tenant, 'G', 'H', 'I')")
     clinic.act("update scheduling.doctors set specialty = 'all' where first_name <> 'A'")
-    clinic.act("delete from scheduling.doctors")
+    clinic.act("delete from scheduling.doctors", role=Role.SYSTEM)
     assert [row["action"] for row in clinic.log()] == ["insert"] * 3 + ["update"] * 2 + ["delete"] * 3
     assert len({row["entity_key"] for row in clinic.log()}) == 3
 
@@ -181,7 +181,7 @@ def test_what_a_cascade_deletes_is_written_too(clinic: Clinic) -> None:
         "insert into scheduling.facility_closures (tenant_id, facility_id, day)"
         " select tenant_id, id, '2027-03-26' from scheduling.facilities",
     )
-    clinic.act("delete from scheduling.facilities")
+    clinic.act("delete from scheduling.facilities", role=Role.SYSTEM)
     assert {(row["action"], row["entity"]) for row in clinic.log()[2:]} == {
         ("delete", "scheduling.facilities"),
         ("delete", "scheduling.facility_closures"),
@@ -275,6 +275,7 @@ def test_no_value_of_a_private_column_gets_into_the_log(clinic: Clinic) -> None:
         " from scheduling.facilities f join scheduling.doctors d using (tenant_id)",
         "update scheduling.doctors set profile = profile || '2', contact = null",
         "delete from scheduling.doctors",
+        role=Role.SYSTEM,
     )
     written = clinic.log()
     assert len(written) == 6
@@ -385,14 +386,69 @@ def test_an_event_is_written_with_its_details(clinic: Clinic, role: Role) -> Non
     assert (row["event"], row["severity"], row["details"]) == ("generation.finished", "warning", {"slots": 3})
 
 
-@pytest.mark.parametrize("statement", ["audit.record_system('a', '{}')", "audit.record_read('a', '{1}', '{b}', 'c')"])
+@pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM])
+def test_an_event_of_a_user_is_written_with_who_it_was_and_from_where(clinic: Clinic, role: Role) -> None:
+    request = Request(id="r-17", client_address="2001:db8::7", user_agent="Browser/1")
+    with clinic.database.unit_of_work(role=role, tenant_id=clinic.tenant, user_id=USER, request=request) as session:
+        record_event(session, "list.exported", {"rows": 3, "format": "csv", "all": True})
+    (row,) = clinic.log()
+    assert (row["user_id"], row["db_role"], row["action"], row["entity"]) == (USER, role, "event", "list.exported")
+    assert row["details"] == {"rows": 3, "format": "csv", "all": True}
+    assert (row["request_id"], str(row["client_address"]), row["user_agent"]) == ("r-17", "2001:db8::7", "Browser/1")
+    assert (row["entity_key"], row["before"], row["after"]) == (None, None, None)
+    assert clinic.log(LOGS[1]) == []
+
+
+def test_an_event_of_a_user_is_found_by_its_name(clinic: Clinic) -> None:
+    clinic.act(DOCTOR)
+    with clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER) as session:
+        record_event(session, "session.started", {})
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+        found = entries(session, entity="session.started", most=10)
+    assert [(one.user_id, one.action, one.key) for one in found] == [(USER, "event", None)]
+
+
+def test_an_event_of_nobody_is_refused(clinic: Clinic) -> None:
+    assert refused(lambda: clinic.act("select audit.record_event('a.b', '{}')", user=None)) == "22023"
+
+
+@pytest.mark.parametrize("name", ["read", "delete", "audit.retired", "identity.users", "Ann came late", "a.b; drop"])
+def test_an_event_of_a_user_has_no_name_of_the_logs_own(clinic: Clinic, name: str) -> None:
+    assert refused(lambda: clinic.act("select audit.record_event(:name, '{}')", name=name)) == "23514"
+    assert clinic.log() == []
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        '{"note": "Ann feels low"}',
+        '{"to": "ann@example.org"}',
+        '{"who": ["Ann"]}',
+        '{"who": {"name": "Ann"}}',
+        '["Ann"]',
+    ],
+)
+def test_the_details_of_an_event_of_a_user_are_words_and_numbers(clinic: Clinic, details: str) -> None:
+    write = "select audit.record_event('a.b', cast(:details as jsonb))"
+    assert refused(lambda: clinic.act(write, details=details)) == "22023"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "audit.record_system('a', '{}')",
+        "audit.record_read('a', '{1}', '{b}', 'c')",
+        "audit.record_event('a.b', '{}')",
+    ],
+)
 def test_what_belongs_to_no_tenant_is_refused(clinic: Clinic, statement: str) -> None:
     none = Clinic(clinic.database, None)  # type: ignore[arg-type]
     assert refused(lambda: none.act(f"select {statement}")) == "22023"
 
 
-def test_the_job_does_not_record_reads(clinic: Clinic) -> None:
-    statement = "select audit.record_read('a', '{1}', '{b}', 'c')"
+@pytest.mark.parametrize("function", ["record_read('a', '{1}', '{b}', 'c')", "record_event('a.b', '{}')"])
+def test_the_job_records_neither_reads_nor_what_users_do(clinic: Clinic, function: str) -> None:
+    statement = f"select audit.{function}"
     assert refused(lambda: clinic.act(statement, role=Role.JOB)) == "42501"
 
 
@@ -472,7 +528,7 @@ def test_functions_with_their_owners_rights_pin_their_search_path_and_bypass_not
         from pg_proc join pg_roles on pg_roles.oid = proowner
         where prosecdef and pronamespace = 'audit'::regnamespace and rolname = 'scheduler_definer' order by 1
     """).fetchall()
-    names = ("find_actions", "note_changes", "record_read", "record_system")
+    names = ("find_actions", "note_changes", "record_event", "record_read", "record_system")
     assert found == [(name, True, "scheduler_definer") for name in names]
     assert catalogue.execute(
         "select rolbypassrls, rolsuper, rolcanlogin, has_schema_privilege(oid, 'audit', 'create')"

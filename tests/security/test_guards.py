@@ -29,7 +29,7 @@ CROSSING: dict[tuple[str, str], str] = {
 WITHOUT_TENANT: dict[str, str] = {
     "identity.a_tenant_has_one_id": "the id is the tenant",
     "identity.live_tenants_have_their_own_slug": "a slug is looked up before the tenant is known",
-    "identity.a_sign_in_is_one_user": "a sign-in is looked up before the tenant is known",
+    "identity.live_users_have_their_own_sign_in": "a sign-in is looked up before the tenant is known",
     "wellbeing.a_person_has_one_profile": "a person has one role, whatever the tenant",
     "wellbeing.a_token_is_one_invitation": "a token is looked up before the tenant is known",
 }
@@ -118,6 +118,15 @@ def test_no_way_to_a_tenant_lets_its_rows_go_with_it(catalogue: psycopg.Connecti
         "select conname from pg_constraint where confrelid = 'identity.tenants'::regclass and confdeltype <> 'r'"
     )
     assert names(catalogue, cascading) == set()
+
+
+def test_what_is_deleted_softly_is_not_deleted_for_good_by_the_application(catalogue: psycopg.Connection) -> None:
+    """Else soft delete would preserve what nobody happened to delete. The system erases."""
+    soft = f"""select attrelid::regclass::text from pg_attribute join pg_class on pg_class.oid = attrelid
+        where attname = 'deleted_at' and not attisdropped and relkind in ('r', 'p') and relnamespace{OURS}"""
+    assert len(names(catalogue, soft)) > 15
+    for role in ("scheduler_app", "scheduler_job"):
+        assert names(catalogue, f"{soft} and has_table_privilege('{role}', attrelid, 'delete')") == set(), role
 
 
 def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection) -> None:

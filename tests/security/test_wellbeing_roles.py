@@ -30,7 +30,7 @@ EXPECTED = """
 organisations          select all     org          org          org   -      -         -      all      -             -             -
 organisations          insert all     x            x            x     x      x         x      all      x             x             x
 organisations          update all     org          -            -     -      -         -      all      -             -             -
-organisations          delete all     -            -            -     -      -         -      all      -             -             -
+organisations          delete x       x            x            x     x      x         x      x        x             x             x
 profiles               select all     org          own          own   -      own       -      all      -             -             -
 profiles               insert x       x            x            x     x      x         x      x        x             x             x
 profiles               update own     own          own          own   -      -         -      -        -             -             -
@@ -282,7 +282,7 @@ def test_an_organisation_that_goes_leaves_its_people_although_nobody_changes_the
 ) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("delete from wellbeing.children where tenant_id = %s", (world.ours,))
-        with acting(world, person(world.theirs, "Account"), world.ours) as connection:
+        with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
             connection.execute("delete from wellbeing.organisations where id = %s", (world.ours,))
             left = connection.execute(
                 "select distinct org_id from wellbeing.profiles where tenant_id = %s", (world.ours,)

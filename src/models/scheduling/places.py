@@ -72,7 +72,8 @@ class Doctor(SQLModel, table=True):
     __table_args__: ClassVar[Any] = (
         of_tenant("a_doctor_belongs_to_a_tenant"),
         key_to("identity.users", "user_id", name="a_doctor_may_sign_in", ondelete=set_null("user_id")),
-        UniqueConstraint("tenant_id", "user_id", name="a_user_is_one_doctor"),
+        unique_among_live("live_doctors_have_their_own_user", "user_id"),
+        Index("doctors_are_found_by_user", "tenant_id", "user_id"),
         HERE,
     )
 

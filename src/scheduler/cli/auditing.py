@@ -138,7 +138,7 @@ def show_log(
         return
     console = Console()
     for one in found:
-        row = "" if one.entity is None else f" {one.entity} {one.key}"
+        row = "".join(f" {part}" for part in (one.entity, one.key) if part is not None)
         who = one.user_id or one.db_role
         console.print(Text(printable(f"{one.occurred_at:%Y-%m-%d %H:%M:%S}Z {who}: {one.action}{row}")))
         if change := _change(one):

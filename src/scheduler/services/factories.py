@@ -29,7 +29,7 @@ _LATER: Final = BEGIN + timedelta(minutes=20)
 # What is written where the name of a column says more than its type, or a CHECK asks for one of a few words.
 # `table.column` is asked before the column alone.
 _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
-    "action": lambda _: "read",
+    "action": lambda _: "event",
     "activity_type": lambda _: "mood_wheel",
     "alert_type": lambda _: "wellbeing_decline",
     "availability_exceptions.type": lambda _: "blocked",
@@ -40,6 +40,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "end_at": lambda _: _LATER,
     "end_time": lambda _: time(12),
     "email": lambda fake: f"{fake.unique.user_name()}@example.org".lower(),
+    "entity": lambda _: "session.started",
     "family_members.role": lambda _: "parent",
     "family_name": lambda fake: fake.last_name(),
     "first_name": lambda fake: fake.first_name(),

@@ -24,6 +24,7 @@ MONTHS_AHEAD: Final = 3
 
 _READ: Final = text("select audit.record_read(:entity, :keys, :columns, :reason)")
 _EVENT: Final = text("select audit.record_system(:event, cast(:details as jsonb), :severity)")
+_USER_EVENT: Final = text("select audit.record_event(:name, cast(:details as jsonb))")
 _MONTHS: Final = text("select audit.ensure_months(:ahead)")
 _RETIRE: Final = text("select part, rows_retired from audit.retire(:before)")
 _SHOW: Final = text("""
@@ -45,7 +46,11 @@ order by occurred_at desc, id desc limit :most
 
 
 class Entry(NamedTuple):
-    """One row of a log. `user_id` is None where no user did it; `action` is an event's name there."""
+    """One row of a log.
+
+    `user_id` is None where no user did it; `action` is an event's name there. An event of a user has the action
+    `event`, its name as `entity`, and no key.
+    """
 
     occurred_at: datetime
     id: int
@@ -87,6 +92,20 @@ def record_system(session: Session, event: str, details: Mapping[str, JsonValue]
     """
     values = {"event": event, "details": json.dumps(dict(details), default=str), "severity": severity}
     session.connection().execute(_EVENT, values)
+
+
+def record_event(session: Session, name: str, details: Mapping[str, JsonValue]) -> None:
+    """Write that the user of the unit of work did something that is no change or read of a row.
+
+    `name` is words and dots, two at least, and no table (`session.started`). Values of `details` are numbers, true,
+    false, None, and words without a space; nothing may be personal in them. Who, for which request and from where is
+    the unit of work's.
+
+    Raises:
+        StoreError: the log could not be written, name or details are none of these, or there is no user or no tenant.
+    """
+    values = {"name": name, "details": json.dumps(dict(details), default=str)}
+    session.connection().execute(_USER_EVENT, values)
 
 
 def ensure_log_months(session: Session, *, ahead: int = MONTHS_AHEAD) -> int:

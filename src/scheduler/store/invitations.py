@@ -28,7 +28,7 @@ _MEANINGS: Final = {
 class Invited(NamedTuple):
     """A user who may be let in: the name and e-mail address that the profile gets."""
 
-    email: str
+    email: str | None
     name: str
 
 
