@@ -55,6 +55,30 @@ def new_tenant(database: Database) -> UUID:
     return made
 
 
+@contextmanager
+def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
+    """Make a database of somebody who may make roles and is no superuser; yield its URL as a superuser, and as them.
+
+    The roles of the library have to be there, whoever made them.
+    """
+    owner, password = f"slotsmith_owner_{uuid4().hex[:12]}", uuid4().hex
+    with fresh_database(server) as url:
+        execute(
+            url,
+            f"create role {owner} login createrole password '{password}'",
+            f"grant scheduler_app, scheduler_job, scheduler_system to {owner} with admin option",
+            # From 16 on, who makes a role is its administrator and no more; before, who may make roles may grant any.
+            f"""do $$ begin if current_setting('server_version_num')::int >= 160000 then
+                execute 'grant scheduler_definer to {owner} with admin true, inherit false, set false';
+            end if; end $$""",
+            f"alter database {make_url(url).database} owner to {owner}",
+        )
+        try:
+            yield url, make_url(url).set(username=owner, password=password).render_as_string(hide_password=False)
+        finally:
+            execute(url, f"reassign owned by {owner} to current_user", f"drop owned by {owner}", f"drop role {owner}")
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """A PostgreSQL server: the URL of a database on it, as a superuser."""

@@ -2,9 +2,10 @@
 
 B1 in one constraint. An appointment occupies its doctor from `occupied_from` until `occupied_until`: its own time with
 the buffers around it. `a_doctor_has_one_appointment_at_a_time` refuses two that overlap, unless they sit on the same
-slot, which has room for several and counts them. A lock is taken before, and a slot counted before; this is the last
-line, which holds whatever the code does, at any isolation level (checking first and inserting then lets through what
-two transactions do at once).
+slot. It holds whatever the code does, at any isolation level (checking first and inserting then lets through what two
+transactions do at once). How many may sit on one slot it does not know: that is for the code that books to hold, by
+the slot's `booked_count`. That the slot is the doctor's, and that the appointment begins with it, is held since
+20261121102402; until then, naming any slot of the tenant was enough to be excused.
 
 What the constraint takes for granted is held by the constraints beside it. An empty range overlaps nothing, a null
 doctor equals nobody: so the one is a CHECK and the other NOT NULL. Two appointments without a slot must not count as
@@ -27,7 +28,8 @@ library itself is the actor. A key goes when its actor is deleted, or it would b
 
 The key to a slot carries the slot's start, since the slots' key does. Deleting a slot leaves the appointment, with
 both forgotten and the tenant kept. A month of slots can be detached once no appointment (and no waitlist entry) names
-one of them: set both columns null for that month, then detach it, then drop it.
+one of them: set both columns null for that month, then detach it by `scheduling.detach_slot_month` (20261121102400; as
+an owner who is no superuser PostgreSQL alone looks no further than row security lets it), then drop it.
 
 Row security keeps `&&` from being an index condition for a query: the overlapping ones are asked for by
 `doctor_id = ..., start_at < ... and start_at >= ... - the longest`. The constraint itself looks beneath row security.

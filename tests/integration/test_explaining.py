@@ -97,7 +97,7 @@ def test_b2_a_hold_of_this_morning_that_has_ended_is_in_nobodys_way(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.run(MONDAY, 7)
-    world.touch(NINE + 2 * HALF_HOUR, status="reserved", reserved_until=NINE - HALF_HOUR)
+    world.touch(NINE + 2 * HALF_HOUR, status="reserved", held_by="me", reserved_until=NINE - HALF_HOUR)
     at(monkeypatch, NINE)
     assert NINE + 2 * HALF_HOUR in [slot.start_at for slot in ask(world, MONDAY).explanation.offered]
 

@@ -320,7 +320,7 @@ def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
 def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -> None:
     world.write(weekly(1))
     world.run()
-    world.touch(NINE, status="reserved", reserved_until=NOW - HOUR)
+    world.touch(NINE, status="reserved", held_by="me", reserved_until=NOW - HOUR)
     new = rule_removed(world, weekly(1))
     assert world.run().tally.conflicting == ()
     assert world.slots() == expected([new], MONDAY, 14)
@@ -555,6 +555,44 @@ def test_a_run_whose_connection_is_lost_stays_running_in_the_books(
     assert world.sql("select status, finished_at from scheduling.generation_runs where tenant_id = :tenant_id") == [
         ("running", None)
     ]
+
+
+def test_a_run_that_never_ends_is_in_the_audit_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write(weekly(1))
+    monkeypatch.setattr("scheduler.nightly.generation.finish_run", lambda *_, **__: None)
+    world.run()
+    logged = world.sql(
+        "select event, after ->> 'from_day', after -> 'slots_created' from audit.system_audit_log"
+        " where tenant_id = :tenant_id and entity = 'scheduling.generation_runs' order by id"
+    )
+    assert logged == [("insert", str(MONDAY), 0), ("update", None, 60)]
+
+
+def test_a_slot_that_cannot_be_read_fails_its_schedule_and_no_other(world: World) -> None:
+    """No column takes such a time; this is the second line."""
+    world.write(weekly(1), weekly(2))
+    world.run()
+    check = world.sql(
+        "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'scheduling.availability_slots'::regclass"
+        " and conname = 'its_times_are_in_the_calendar'"
+    )
+    world.sql("alter table scheduling.availability_slots drop constraint its_times_are_in_the_calendar")
+    try:
+        world.sql(
+            "update scheduling.availability_slots set reserved_until = 'infinity'"
+            " where tenant_id = :tenant_id and doctor_id = 1 and start_at = :start_at",
+            start_at=NINE,
+        )
+        report = world.run(depth=Depth.ALL)
+    finally:
+        world.sql("update scheduling.availability_slots set reserved_until = null where tenant_id = :tenant_id")
+        world.sql(
+            f"alter table scheduling.availability_slots add constraint its_times_are_in_the_calendar {check[0][0]}"
+        )
+    (failure,) = report.tally.failures
+    assert failure.key.doctor_id == 1
+    assert failure.reason.startswith("a value cannot be written to the database, or read from it")
+    assert report.tally.schedules == 2
 
 
 def test_progress_is_told_after_each_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

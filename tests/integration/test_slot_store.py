@@ -95,7 +95,7 @@ def test_r1_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
         {"status": "booked", "booked_count": 1},
         {"booked_count": 1, "capacity": 2},
         {"status": "cancelled"},
-        {"status": "reserved", "reserved_until": NOW + HOUR},
+        {"status": "reserved", "held_by": "me", "reserved_until": NOW + HOUR},
     ],
 )
 def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: di
 
 def test_b2_a_slot_whose_hold_has_ended_is_removed(world: World) -> None:
     insert(world, weekly(1))
-    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", held_by="me", reserved_until=NOW)
     assert carry_out(world, reconcile([], stored(world), now=NOW)) == [Written(retired=30)]
 
 
@@ -134,7 +134,7 @@ def test_an_update_writes_capacity_and_rule_and_nothing_else(world: World) -> No
 
 def test_what_people_did_is_read(world: World) -> None:
     insert(world, weekly(1))
-    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", held_by="me", reserved_until=NOW)
     (held,) = [one for one in stored(world) if one.status is SlotStatus.RESERVED]
     assert (held.reserved_until, held.booked_count) == (NOW, 0)
 
@@ -181,6 +181,17 @@ def test_months_are_made_once_and_also_at_the_ends_of_the_calendar(world: World)
         "2030_02",
         "9999_12",
     ]
+
+
+def test_a_month_that_was_detached_and_not_dropped_is_named(world: World) -> None:
+    begin = datetime(2033, 5, 3, tzinfo=UTC)
+    with world.database.unit_of_work(role=Role.OWNER, tenant_id=world.tenant_id) as session:
+        ensure_months(session, begin, begin + HOUR)
+    world.sql("call scheduling.detach_slot_month('2033-05-01')")
+    said = r"stands in the way: scheduling\.availability_slots_2033_05 is there"
+    with pytest.raises(StatementError, match=said):
+        world.run(begin.date(), 1)
+    world.sql("drop table scheduling.availability_slots_2033_05")
 
 
 def test_a_tenant_is_found_by_its_slug(database: Database) -> None:

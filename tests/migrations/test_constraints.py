@@ -15,6 +15,18 @@ pytestmark = pytest.mark.database
 TENANT = uuid4()
 OURS = "connamespace::regnamespace::text in ('identity', 'audit', 'scheduling', 'placement', 'wellbeing')"
 BY_TRIGGER = {"a_facility_has_a_known_time_zone"}
+TIMES = """
+    select attrelid::regclass::text, attname::text from pg_attribute join pg_class on pg_class.oid = attrelid
+    where relkind in ('r', 'p') and not relispartition and not attisdropped
+        and atttypid in ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        and relnamespace::regnamespace::text in ('identity', 'scheduling', 'placement', 'wellbeing')
+"""
+# Column -> what keeps it in the calendar.
+BY_ANOTHER = {
+    ("scheduling.appointments", "start_at"): "lies in the time that is occupied",
+    ("scheduling.appointments", "end_at"): "lies in the time that is occupied",
+    ("scheduling.appointments", "slot_start_at"): "is the start of the appointment",
+}
 
 
 @pytest.fixture
@@ -56,6 +68,31 @@ def test_every_check_has_a_row_that_it_refuses(connection: psycopg.Connection) -
         f"select distinct conname::text from pg_constraint where contype = 'c' and {OURS}".encode()
     )
     assert {name for (name,) in found} - {name for _, _, name in WRONG} == set()
+
+
+def test_every_time_has_a_check_that_keeps_it_in_the_calendar(connection: psycopg.Connection) -> None:
+    """The driver cannot read `infinity` or the year 10000: one such row fails whoever comes across it."""
+    without = f"""{TIMES} and not exists (
+        select from pg_constraint
+        where contype = 'c' and conrelid = attrelid and attnum = any(conkey)
+            and pg_get_constraintdef(oid) ~ '9999-12' and pg_get_constraintdef(oid) ~ '0001-01|start_at < end_at'
+    )"""
+    assert set(connection.execute(without.encode())) == set(BY_ANOTHER)
+
+
+@pytest.mark.parametrize("value", ["infinity", "-infinity", "10000-01-01"])
+def test_no_time_that_the_driver_cannot_read_is_taken(connection: psycopg.Connection, value: str) -> None:
+    insert_all(connection, TENANT)
+    connection.execute("set local session_replication_role = replica")  # as if nothing kept the time of a change
+    taken = set()
+    for table, column in connection.execute(TIMES.encode()).fetchall():
+        try:
+            with connection.transaction():
+                connection.execute(f"update {table} set {column} = %s".encode(), (value,))
+                taken.add((table, column))
+        except psycopg.errors.CheckViolation:
+            pass
+    assert taken == set()
 
 
 def test_t2_a_zone_is_checked_when_it_changes_too(connection: psycopg.Connection) -> None:

@@ -88,6 +88,26 @@ def test_a_slot_without_its_month_is_refused_and_not_put_elsewhere(database_url:
         )
 
 
+@pytest.mark.parametrize(
+    "in_the_way",
+    [
+        "call scheduling.detach_slot_month('2027-03-01')",
+        "alter table scheduling.availability_slots detach partition scheduling.availability_slots_2027_03",
+        """call scheduling.detach_slot_month('2027-03-01');
+        drop table scheduling.availability_slots_2027_03;
+        create view scheduling.availability_slots_2027_03 as select""",
+    ],
+    ids=["detached", "detached by hand", "another thing"],
+)
+def test_what_has_the_name_of_a_month_and_is_none_is_named(database_url: str, in_the_way: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
+        connection.execute(in_the_way.encode())
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=r"\.availability_slots_2027_03 is there"):
+            connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
+        connection.rollback()
+
+
 def test_the_job_may_make_months_and_the_app_may_not(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         become(connection, Role.JOB, None)
@@ -114,7 +134,5 @@ def test_workers_that_need_the_same_months_at_once_make_each_once(database_url: 
     for month in range(1, 7):
         part = f"scheduling.availability_slots_2040_{month:02}"
         # Detached first: while it is attached, it is what the appointments' key to slots refers to.
-        execute(
-            database_url, f"alter table scheduling.availability_slots detach partition {part}", f"drop table {part}"
-        )
+        execute(database_url, f"call scheduling.detach_slot_month('2040-{month:02}-01')", f"drop table {part}")
     assert sorted(made, key=str) == [(0,), (0,), (0,), (6,)]

@@ -39,11 +39,11 @@ WATCHED = (
     "scheduling.availability_rules",
     "scheduling.availability_exceptions",
     "scheduling.facility_closures",
+    "scheduling.generation_runs",
 )
 UNWATCHED = {
     "scheduling.availability_slots": "one summary for each run",
     "scheduling.schedule_states": "the job's checkpoints",
-    "scheduling.generation_runs": "the job's own books",
 }
 
 

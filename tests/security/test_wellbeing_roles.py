@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy import make_url
 
-from database_fixtures import execute, fresh_database
+from database_fixtures import database_of_an_owner
 from rows import Row, insert
 from scheduler.store import migrations
 from scheduler.store.database import Role
@@ -378,29 +378,15 @@ def test_an_account_makes_an_organisation_of_any_tenant(world: World) -> None:
 
 def test_an_owner_who_is_no_superuser_migrates_and_everybody_sees_what_is_theirs(server: str, template: str) -> None:
     assert template  # the roles are there, whoever made them
-    owner, password = f"slotsmith_owner_{uuid4().hex[:12]}", uuid4().hex
-    with fresh_database(server) as url:
-        execute(
-            url,
-            f"create role {owner} login createrole password '{password}'",
-            f"grant scheduler_app, scheduler_job, scheduler_system to {owner} with admin option",
-            # From 16 on, who makes a role is its administrator and no more; before, who may make roles may grant any.
-            f"""do $$ begin if current_setting('server_version_num')::int >= 160000 then
-                execute 'grant scheduler_definer to {owner} with admin true, inherit false, set false';
-            end if; end $$""",
-            f"alter database {make_url(url).database} owner to {owner}",
-        )
-        try:
-            theirs = make_url(url).set(username=owner, password=password).render_as_string(hide_password=False)
-            migrations.upgrade(theirs)
-            with psycopg.connect(url) as connection:
-                stays = connection.execute("select pg_has_role(%s, 'scheduler_definer', 'usage')", (owner,)).fetchone()
-                assert stays == (False,)
-                world = make(connection)
-                for observer, expected in (("Account", "all"), ("GroupContact", "org"), ("Child", "own")):
-                    rows = list(rows_of(world, "profiles"))
-                    assert answer(world, "profiles", "select", rows, user=person(world.ours, observer)) == expected
-                connection.rollback()
-            migrations.downgrade(theirs, "20261121101100")
-        finally:
-            execute(url, f"reassign owned by {owner} to current_user", f"drop owned by {owner}", f"drop role {owner}")
+    with database_of_an_owner(server) as (url, theirs):
+        migrations.upgrade(theirs)
+        owner = make_url(theirs).username
+        with psycopg.connect(url) as connection:
+            stays = connection.execute("select pg_has_role(%s, 'scheduler_definer', 'usage')", (owner,)).fetchone()
+            assert stays == (False,)
+            world = make(connection)
+            for observer, expected in (("Account", "all"), ("GroupContact", "org"), ("Child", "own")):
+                rows = list(rows_of(world, "profiles"))
+                assert answer(world, "profiles", "select", rows, user=person(world.ours, observer)) == expected
+            connection.rollback()
+        migrations.downgrade(theirs, "20261121101100")

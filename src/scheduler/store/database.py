@@ -46,6 +46,7 @@ NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 
 # SQLSTATE classes and codes (PostgreSQL, appendix A) by what a caller does about them.
 _LOST: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
+_NOT_IN_ORDER: Final = "55000"  # the schema's own functions; they name tables, and no value
 _BY_A_POLICY: Final = "ExecWithCheckOptions"  # where the server says so: its words are in the language of its locale
 _MISMATCHED: Final = ("3F000", "42P01", "42703", "42704", "42883")
 
@@ -120,6 +121,12 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         # What the server and the schema's own guards say of it names tables, columns and functions, and no value.
         said = fault.diag.message_primary or kind
         return StatementError(f"the role at work lacks a right in {where}: {said}", sqlstate=code)
+    if code == _NOT_IN_ORDER:
+        said = fault.diag.message_primary or kind
+        return StatementError(f"something in the database {where} stands in the way: {said}", sqlstate=code)
+    if code is None and isinstance(fault, psycopg.DataError):
+        # Such as a NUL in a text, or an instant beyond the calendar; the driver's words repeat the value.
+        return StatementError(f"a value cannot be written to the database, or read from it: {kind} of the driver")
     constraint = fault.diag.constraint_name
     because = f" by {constraint}" if constraint else ""
     return StatementError(

@@ -1,0 +1,139 @@
+"""Months of slots: made, and taken away, as a whole; asking PostgreSQL so that it can see.
+
+Old slots go by the month. Whoever owns the tables takes a month out of the table with
+`call scheduling.detach_slot_month('2025-03-01')`, may keep it elsewhere, and drops it. That no appointment and no entry
+of the waitlist still names one of its slots is a matter of foreign keys, and PostgreSQL asks: it joins who refers with
+what is leaving. But it asks as the owner of the tables, and the owner is bound by forced row security unless it is a
+superuser. Without a tenant there are no rows: the question finds none, and the month goes, whatever names it. The same
+blindness lets `alter table ... add constraint ... foreign key` end as validated over rows that point to nothing. (What
+a key checks row by row, when rows are written or deleted, PostgreSQL asks with that force taken off, by itself.)
+
+So the procedure takes the force off the tables that the question reads, detaches, and puts it on again. Nobody else
+sees a moment without: it is one transaction, which holds these tables for itself until it ends. A migration that adds a
+key over rows that may be there has to do likewise; none has had to, since each added its column with the key.
+
+What names a slot is not made to forget it here: that is a change of a tenant's rows, it belongs into the audit log of
+that tenant, and no privilege is needed for it. The guide to the nightly job shows both steps.
+
+A month that was detached and not dropped still has its name. `scheduling.ensure_slot_partitions` went by the name, took
+the month to be there, and the first slot found no partition. Now a month is there if it is attached; one that is not is
+said to be in the way, and neither attached nor dropped at night behind the back of whoever is at work on it.
+"""
+
+from alembic import op
+
+revision = "20261121102400"
+down_revision = "20261121102306"
+branch_labels = None
+depends_on = None
+
+ENSURE = """
+    create or replace function scheduling.ensure_slot_partitions(from_at timestamptz, until_at timestamptz)
+    returns integer language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    as $$
+    declare
+        missing text[];
+        month_at timestamptz;
+        part text;
+    begin
+        if from_at is null or until_at is null or until_at - from_at > interval '7320 days' then
+            raise exception 'slots are made for twenty years at most, not from % until %', from_at, until_at
+                using errcode = 'invalid_parameter_value';
+        end if;
+        for attempt in 1..2 loop
+            select array_agg('availability_slots_' || to_char(month, 'YYYY_MM') order by month) into missing
+            from generate_series(date_trunc('month', from_at), until_at - interval '1 microsecond', '1 month') as month
+            where from_at < until_at and not exists (
+{attached}            );
+            if missing is null then
+                return 0;
+            end if;
+            -- Looked first without the lock, since most nights nothing is missing; now look again with it.
+            if attempt = 1 then
+                perform pg_advisory_xact_lock(hashtext('slotsmith'), hashtext('slot partitions'));
+            end if;
+        end loop;
+        foreach part in array missing loop
+            month_at := to_timestamp(right(part, 7), 'YYYY_MM');
+{refused}            execute format('create table scheduling.%I (like scheduling.availability_slots'
+                ' including all excluding identity)', part);
+            execute format('alter table scheduling.%I enable row level security', part);
+            execute format('alter table scheduling.%I force row level security', part);
+            execute format('create policy a_tenant_sees_its_own_rows on scheduling.%I'
+                ' using (tenant_id = (select identity.current_tenant_id()))'
+                ' with check (tenant_id = (select identity.current_tenant_id()))', part);
+            execute format('alter table scheduling.availability_slots attach partition scheduling.%I'
+                ' for values from (%L) to (%L)', part, month_at, month_at + interval '1 month');
+        end loop;
+        return cardinality(missing);
+    end $$;
+    """
+BY_ITS_NAME = """\
+                -- Not to_regclass: it may answer from a cache that does not know yet what another session made.
+                select from pg_class
+                where relname = 'availability_slots_' || to_char(month, 'YYYY_MM')
+                    and relnamespace = 'scheduling'::regnamespace
+"""
+ATTACHED = """\
+                select from pg_inherits join pg_class on pg_class.oid = inhrelid
+                where inhparent = 'scheduling.availability_slots'::regclass and not inhdetachpending
+                    and relname = 'availability_slots_' || to_char(month, 'YYYY_MM')
+"""
+REFUSED = """\
+            if exists (
+                select from pg_class where relname = part and relnamespace = 'scheduling'::regnamespace
+            ) then
+                raise exception 'scheduling.% is there, but is no month of the slots: attach it again, or drop it', part
+                    using errcode = 'object_not_in_prerequisite_state';
+            end if;
+"""
+
+
+def upgrade() -> None:
+    op.execute(ENSURE.format(attached=ATTACHED, refused=REFUSED))
+    op.execute("""
+    create procedure scheduling.detach_slot_month(month date)
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        slots constant regclass := 'scheduling.availability_slots';
+        part constant regclass := (
+            select inhrelid from pg_inherits join pg_class on pg_class.oid = inhrelid
+            where inhparent = slots and relname = 'availability_slots_' || to_char(month, 'YYYY_MM')
+        );
+        bound constant regclass[] := array[slots, part] || array(
+            select distinct conrelid from pg_constraint
+            where confrelid = slots and contype = 'f' and conparentid = 0 order by conrelid
+        )::regclass[];
+        one regclass;
+        who text;
+    begin
+        if part is null then
+            raise exception 'there is no month of slots for %', coalesce(to_char(month, 'YYYY-MM'), 'null')
+                using errcode = 'invalid_parameter_value';
+        end if;
+        foreach one in array bound loop
+            execute format('alter table %s no force row level security', one);
+        end loop;
+        begin
+            execute format('alter table %s detach partition %s', slots, part);
+        exception when foreign_key_violation then
+            get stacked diagnostics who = table_name;
+            raise exception 'rows of % still name slots of %: have them forget these first', who, part
+                using errcode = 'foreign_key_violation';
+        end;
+        foreach one in array bound loop
+            execute format('alter table %s force row level security', one);
+        end loop;
+    end $$;
+
+    comment on procedure scheduling.detach_slot_month(date) is
+        'Takes the UTC month of a day out of the slots, unless something names one of them; for the owner only.';
+
+    revoke all on procedure scheduling.detach_slot_month(date) from public;
+    """)
+
+
+def downgrade() -> None:
+    op.execute("drop procedure scheduling.detach_slot_month(date)")
+    op.execute(ENSURE.format(attached=BY_ITS_NAME, refused=""))
