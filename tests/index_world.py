@@ -170,7 +170,7 @@ TABLES: Final = {
         "severity": "case when n % 100 = 0 then 'urgent' else 'low' end",
         "title": "'A title'",
         "description": "'Three low days.'",
-        "status": "case when n % 20 = 0 then 'unread' else 'resolved' end",
+        "status": "case when n % 20 = 0 then 'unread' else 'acknowledged' end",
         "created_at": AT,
     },
     "wellbeing.invitations": {

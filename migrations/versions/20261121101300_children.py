@@ -7,7 +7,8 @@ The wellbeing specification leaves out `org_id` and `display_id`, which its own 
 both are here. A display id is a small number that people say to one another; it counts from 1 in each organisation.
 The specification's `max(display_id) + 1` would give two children that are written at the same moment one number. A
 row for each organisation counts instead, and who comes second waits for its lock; a transaction that is rolled back
-takes its number back with it, so none is lost.
+takes its number back with it. Numbers may have gaps all the same: an insert that ends in `on conflict do nothing` has
+taken one, and a child that goes for good keeps its own.
 
 Practitioners and group contacts see and change the children of their organisation. Children are written by the system
 only (the specification lets nobody else), and a child's own way to its row is `own_child_record`: it shows what is

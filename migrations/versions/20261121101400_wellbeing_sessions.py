@@ -4,7 +4,7 @@ A child goes through a session and answers what it is asked; it plants a garden,
 may raise an alert. Who may do what:
 
                 the child itself      practitioners, group contacts   the system
-  session       everything            see                             everything
+  session       all but delete        see                             everything
   response      write and see         see                             everything
   garden item   everything            see                             everything
   sticker       see                   see                             awards

@@ -16,7 +16,7 @@ a test goes by the catalogue.
 from alembic import op
 
 revision = "20261121102300"
-down_revision = "20261121101800"
+down_revision = "20261121102230"
 branch_labels = None
 depends_on = None
 

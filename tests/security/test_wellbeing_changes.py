@@ -1,10 +1,13 @@
 """What people may not change although they see it: each is refused to who tries, and done by who may."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from rows import Row, insert
 from scheduler.store.database import Role
 from wellbeing_world import World, acting, make, person
 
@@ -38,8 +41,22 @@ DONE = [
     ("GroupContact", "update wellbeing.invitations set status = 'revoked'"),
     ("GroupContact", "update wellbeing.organisations set name = 'The Valley School', settings = '{{}}'"),
     ("Account", "update wellbeing.organisations set status = 'suspended', max_children = 5000"),
-    ("Practitioner", "update wellbeing.alerts set status = 'resolved', resolved_by = {Practitioner}"),
+    (
+        "Practitioner",
+        "update wellbeing.alerts set status = 'resolved', resolved_by = {Practitioner}, resolved_at = now()",
+    ),
     ("Practitioner", "update wellbeing.alerts set status = 'acknowledged', acknowledged_by = {Practitioner}"),
+]
+OTHER_BEGINNINGS = [
+    {"expires_at": "2999-01-01"},
+    {"expires_at": "infinity"},
+    {"invited_by": "Account"},
+    {"status": "accepted", "accepted_at": "2026-01-01", "accepted_by": "Practitioner"},
+    {"status": "expired"},
+    {"status": "revoked"},
+    {"accepted_at": "2026-01-01"},
+    {"accepted_by": "Practitioner"},
+    {"created_at": "2020-01-01"},
 ]
 
 
@@ -88,3 +105,57 @@ def test_an_invitation_that_was_closed_is_not_opened_again(world: World, closed:
 def test_the_system_takes_an_invitation_back(world: World) -> None:
     with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
         assert connection.execute("delete from wellbeing.invitations").rowcount == 2
+
+
+def invitation(world: World, **said: str) -> Row:
+    """Return one that a group contact may make, but for what is said; people are named."""
+    row: Row = {"tenant_id": world.ours, "org_id": world.ours, "email": "c@example.org", "role": "Practitioner"}
+    row |= {"invited_by": "GroupContact", "invitation_token": uuid4().hex * 2} | said
+    return {name: person(world.ours, str(value)) if name.endswith("_by") else value for name, value in row.items()}
+
+
+@pytest.mark.parametrize("said", OTHER_BEGINNINGS, ids=" ".join)
+def test_an_invitation_begins_open_and_of_who_makes_it_now_and_for_a_week(world: World, said: dict[str, str]) -> None:
+    with (
+        acting(world, person(world.ours, "GroupContact"), world.ours) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        insert(connection, "wellbeing.invitations", invitation(world, **said))
+
+
+@pytest.mark.parametrize("said", OTHER_BEGINNINGS, ids=" ".join)
+def test_the_system_writes_an_invitation_as_it_was(world: World, said: dict[str, str]) -> None:
+    with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
+        insert(connection, "wellbeing.invitations", invitation(world, **said))
+
+
+def signed_by_the_group_contact(world: World, connection: psycopg.Connection) -> None:
+    connection.execute(
+        "update wellbeing.alerts set status = 'resolved', resolved_by = %(who)s, resolved_at = '2027-01-04 09:00Z',"
+        " acknowledged_by = %(who)s, acknowledged_at = '2027-01-04 08:00Z' where tenant_id = %(tenant)s",
+        {"who": person(world.ours, "GroupContact"), "tenant": world.ours},
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "who_may"),
+    [
+        ("acknowledged_by = null, acknowledged_at = null", {"GroupContact", "system"}),
+        ("acknowledged_by = {Practitioner}", {"system"}),
+        ("acknowledged_by = {GroupContact}, acknowledged_at = now()", {"GroupContact", "system"}),
+        ("status = 'unread', resolved_by = null, resolved_at = null", {"GroupContact", "system"}),
+        ("resolved_by = {Practitioner}, resolved_at = now()", {"system"}),
+        ("resolved_at = now()", {"GroupContact", "system"}),
+        ("resolution_notes = 'Her aunt came.'", {"GroupContact", "Practitioner", "system"}),
+    ],
+)
+@pytest.mark.parametrize("who", ["GroupContact", "Practitioner", "system"])
+def test_a_signature_is_changed_by_who_signed_and_by_the_system_only(
+    world: World, who: str, change: str, who_may: set[str]
+) -> None:
+    user, role = (None, Role.SYSTEM) if who == "system" else (person(world.ours, who), Role.APP)
+    refusal = nullcontext() if who in who_may else pytest.raises(psycopg.errors.InsufficientPrivilege, match="who does")
+    with world.connection.transaction(force_rollback=True):
+        signed_by_the_group_contact(world, world.connection)
+        with acting(world, user, world.ours, role=role) as connection, refusal:
+            connection.execute(said(world, f"update wellbeing.alerts set {change}"))

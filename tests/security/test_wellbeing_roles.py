@@ -21,7 +21,7 @@ from database_fixtures import database_of_an_owner
 from rows import Row, insert
 from scheduler.store import migrations
 from scheduler.store.database import Role
-from wellbeing_world import PEOPLE, World, acting, make, person
+from wellbeing_world import PEOPLE, ROLES, World, acting, make, person
 
 pytestmark = pytest.mark.database
 
@@ -243,15 +243,62 @@ def test_the_system_works_for_one_tenant_whoever_the_user_is(
     assert found == "org"
 
 
-@pytest.mark.parametrize("change", [{"status": "pending"}, {"status": "inactive"}, {"deleted_at": "2027-01-01 00:00Z"}])
-def test_who_is_not_active_has_no_role(world: World, change: Row) -> None:
-    ((column, value),) = change.items()
+EVERYBODY = {"Account", "GroupContact", "Practitioner", "Child", "Friend"}
+CHILDREN = {"Child", "Friend"}
+STATUSES = ("active", "inactive", "pending", "suspended")
+DELETED = "deleted_at = '2027-01-01 00:00Z'"
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "who_keeps"),
+    [
+        *(("wellbeing.profiles", f"status = '{each}'", set[str]()) for each in STATUSES[1:]),
+        ("wellbeing.profiles", DELETED, set[str]()),
+        *(("identity.users", f"status = '{each}'", set[str]()) for each in STATUSES[1:]),
+        ("identity.users", DELETED, set[str]()),
+        ("wellbeing.children", DELETED, EVERYBODY - CHILDREN),
+        ("wellbeing.organisations", "status = 'suspended'", {"Account"}),
+        ("wellbeing.organisations", "status = 'inactive'", {"Account"}),
+        ("wellbeing.organisations", "status = 'trial'", EVERYBODY),
+        ("wellbeing.organisations", DELETED, {"Account"}),
+    ],
+)
+def test_a_role_is_of_who_is_at_work_in_an_organisation_that_is(
+    world: World, table: str, change: str, who_keeps: set[str]
+) -> None:
     with world.connection.transaction(force_rollback=True):
-        world.connection.execute(f"update wellbeing.profiles set {column} = %s".encode(), (value,))
+        world.connection.execute(f"update {table} set {change} where tenant_id = %s".encode(), (world.ours,))
+        kept = {}
         for name in PEOPLE:
             with acting(world, person(world.ours, name), world.ours) as connection:
                 found = connection.execute("select identity.current_role_name(), identity.current_organisation_id()")
-                assert found.fetchone() == (None, None)
+                kept[name] = found.fetchone()
+    assert kept == {name: (ROLES.get(name, name), world.ours) if name in who_keeps else (None, None) for name in PEOPLE}
+
+
+def test_an_account_has_its_role_in_a_suspended_organisation_of_another_tenant_too(world: World) -> None:
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute("update wellbeing.organisations set status = 'suspended'")
+        with acting(world, person(world.theirs, "Account"), world.ours) as connection:
+            found = connection.execute("select identity.current_role_name()").fetchone()
+    assert found == ("Account",)
+
+
+def test_an_account_who_was_deleted_as_a_user_has_no_role_in_another_tenant(world: World) -> None:
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute("update identity.users set deleted_at = now() where tenant_id = %s", (world.theirs,))
+        with acting(world, person(world.theirs, "Account"), world.ours) as connection:
+            found = connection.execute("select identity.current_role_name()").fetchone()
+    assert found == (None,)
+
+
+def test_who_left_an_organisation_has_no_role_in_it_when_it_is_suspended(world: World) -> None:
+    with world.connection.transaction(force_rollback=True):
+        world.connection.execute("update wellbeing.profiles set org_id = null where role = 'GroupContact'")
+        world.connection.execute("update wellbeing.organisations set status = 'suspended'")
+        with acting(world, person(world.ours, "GroupContact"), world.ours) as connection:
+            found = connection.execute("select identity.current_role_name()").fetchone()
+    assert found == (None,)
 
 
 @pytest.mark.parametrize("table", TABLES)

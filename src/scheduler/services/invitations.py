@@ -67,7 +67,7 @@ def invite(database: Database, caller: Caller, *, email: str, role: ProfileRole,
 
     Raises:
         InvalidInputError: the address is none, the role is none to invite for, the token is short or taken.
-        InvitationNotAllowedError: the caller is no group contact.
+        InvitationNotAllowedError: the caller is no group contact, or `now` is an hour ahead of the database's clock.
     """
     if len(token) < SHORTEST_TOKEN:
         raise InvalidInputError(f"the token has {len(token)} characters: it needs {SHORTEST_TOKEN} random ones")

@@ -48,7 +48,7 @@ def add_invitation(session: Session, invitation: Invitation) -> None:
     """Write an invitation; it has its id afterwards.
 
     Raises:
-        InvitationNotAllowedError: the user of this unit of work may not invite there.
+        InvitationNotAllowedError: the user of this unit of work may not invite there, or not for so long.
         InvalidInputError: the role is none to invite for, or the token is taken.
     """
     session.add(invitation)
@@ -61,7 +61,7 @@ def add_invitation(session: Session, invitation: Invitation) -> None:
 
 def _meaning(refused: StatementError) -> SchedulerError:
     if refused.sqlstate == NOT_ALLOWED:
-        return InvitationNotAllowedError("only a group contact invites, and only into the own organisation")
+        return InvitationNotAllowedError("only a group contact invites, only into the own organisation and for a week")
     if refused.constraint in _MEANINGS:
         return InvalidInputError(_MEANINGS[refused.constraint])
     return refused

@@ -1,0 +1,91 @@
+"""Allowed words: where a column takes one of a few words, it takes each of them, and they are the specification's.
+
+The constraints come from `schema.txt`, which another test compares with the database. Which words a wrong row may not
+have is tested with the constraints.
+"""
+
+import re
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from rows import Row, insert, key
+from rows.all_domains import all_rows, insert_all
+from rows.placement import SEALED
+from scheduler.store import catalogue
+from specification import specifications
+from specification.page import LISTING
+
+TENANT = uuid4()
+AT = "2027-03-01 09:00Z"
+CHECK = re.compile(r"CHECK \(\(+(\w+) = ANY \(ARRAY\[(.*?)\]\)")
+SAID = re.compile(r"\.(\w+) IN \((.*)\)$", re.IGNORECASE)
+
+# (table, word) -> what a row with this word says besides.
+BESIDES: dict[tuple[str, str], Row] = {
+    ("placement.clients", "discharged"): {"discharged_on": "2027-03-01"},
+    ("placement.contributors", "outside"): {"user_id": None, "name": SEALED},
+    **{("placement.metadata", word): {"submitted_at": AT} for word in ("submitted", "approved", "returned")},
+    ("placement.placement_info", "ended"): {"ended_on": "2027-03-01"},
+    ("scheduling.availability_slots", "reserved"): {"reserved_until": AT},
+    ("scheduling.availability_slots", "booked"): {"booked_count": 1},
+    **{("scheduling.generation_runs", word): {"finished_at": "2099-01-01"} for word in ("succeeded", "failed")},
+    **{
+        ("scheduling.waitlist_entries", word): {"offered_slot_id": None, "offered_slot_start_at": None}
+        for word in ("waiting", "expired", "cancelled")
+    },
+    ("wellbeing.alerts", "resolved"): {"resolved_by": key(TENANT, "identity.users"), "resolved_at": AT},
+    ("wellbeing.invitations", "accepted"): {"accepted_by": key(TENANT, "identity.users"), "accepted_at": AT},
+}
+
+
+def words_of_checks() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return constraint -> its column and words; those of partitions are their tables'."""
+    listing = catalogue.parse(LISTING.read_text(encoding="utf-8"))
+    return {
+        thing.removeprefix("constraint "): (found[1], tuple(re.findall(r"'(.*?)'::text", found[2])))
+        for thing, what in listing.items()
+        if (found := CHECK.match(what)) and "partition of" not in listing[f"table {table_of(thing)}"]
+    }
+
+
+def table_of(constraint: str) -> str:
+    return constraint.removeprefix("constraint ").rpartition(".")[0]
+
+
+WORDS = words_of_checks()
+ROWS = [(table_of(name), column, word) for name, (column, words) in WORDS.items() for word in words]
+OF_SPECIFICATIONS = {
+    element.where: (said[1], tuple(word.strip(" '") for word in said[2].split(",")))
+    for elements in specifications().values()
+    for element in elements
+    if element.kind == "check" and (said := SAID.search(element.element))
+}
+
+
+@pytest.fixture(scope="module")
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url) as opened:
+        insert_all(opened, TENANT)
+        yield opened
+        opened.rollback()
+
+
+@pytest.mark.parametrize("constraint", OF_SPECIFICATIONS)
+def test_the_words_of_a_column_are_those_of_its_specification(constraint: str) -> None:
+    column, words = WORDS[constraint]
+    assert (column, set(words)) == (OF_SPECIFICATIONS[constraint][0], set(OF_SPECIFICATIONS[constraint][1]))
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(("table", "column", "word"), ROWS)
+def test_a_right_row_has_any_word_that_its_column_takes(
+    connection: psycopg.Connection, table: str, column: str, word: str
+) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local session_replication_role = replica")  # what refers to the row may dangle
+        connection.execute(f"delete from {table}".encode())
+        connection.execute("set local session_replication_role = origin")
+        insert(connection, table, all_rows(TENANT)[table] | {column: word} | BESIDES.get((table, word), {}))

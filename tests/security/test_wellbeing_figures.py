@@ -1,0 +1,146 @@
+"""The figures of the wellbeing part: what an organisation uses, as its rows say, for those whom it concerns."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from rows import insert
+from scheduler.store.database import Role
+from wellbeing_world import CHILDREN, World, acting, make, person
+
+pytestmark = pytest.mark.database
+
+FIGURES = "active_children, active_practitioners, total_sessions_this_month, average_mood_this_month"
+USAGE = f"select id, {FIGURES} from wellbeing.organization_usage_stats"
+MONTH = "(date_trunc('month', now() at time zone 'UTC') {}) at time zone 'UTC'"
+
+
+@pytest.fixture(scope="module")
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def world(connection: psycopg.Connection) -> Iterator[World]:
+    """Ours has one more session, of a better mood; theirs has none left. So no two figures are the same by chance."""
+    made = make(connection)
+    add_session(made, mood=5)
+    connection.execute("delete from wellbeing.alerts where tenant_id = %s", (made.theirs,))
+    connection.execute("delete from wellbeing.stickers_earned where tenant_id = %s", (made.theirs,))
+    connection.execute("delete from wellbeing.wellbeing_sessions where tenant_id = %s", (made.theirs,))
+    yield made
+    connection.rollback()
+
+
+def add_session(world: World, *, mood: int, at: str = "now()") -> None:
+    row = {"tenant_id": world.ours, "child_id": person(world.ours, "Child"), "session_type": "daily_checkin"}
+    (when,) = world.connection.execute(f"select {at}".encode()).fetchone() or ()
+    insert(world.connection, "wellbeing.wellbeing_sessions", row | {"overall_mood": mood, "created_at": when})
+
+
+def usage(world: World, user: UUID | None, *, role: Role = Role.APP) -> dict[UUID, tuple[object, ...]]:
+    with acting(world, user, world.ours, role=role) as connection:
+        return {organisation: tuple(figures) for organisation, *figures in connection.execute(USAGE.encode())}
+
+
+def in_rows(world: World, organisation: UUID) -> tuple[object, ...]:
+    """Count in the rows themselves, as a superuser."""
+
+    def rows(query: str) -> list[tuple[object, ...]]:
+        return world.connection.execute(f"{query} where tenant_id = %s".encode(), (organisation,)).fetchall()
+
+    profiles = {
+        key: (role, status, gone)
+        for key, role, status, gone in rows("select id, role, status, deleted_at from wellbeing.profiles")
+    }
+    active = {key for key, (_, status, gone) in profiles.items() if status == "active" and gone is None}
+    children = {key for key, gone in rows("select id, deleted_at from wellbeing.children") if gone is None} & active
+    staff = [key for key in active if profiles[key][0] in {"Practitioner", "GroupContact"}]
+    moods = [
+        mood
+        for child, mood in rows("select child_id, overall_mood from wellbeing.wellbeing_sessions")
+        if child in children and isinstance(mood, int)
+    ]
+    return len(children), len(staff), len(moods), sum(moods) / len(moods) if moods else None
+
+
+@pytest.mark.parametrize("name", ["Account", "GroupContact", "Practitioner"])
+def test_whoever_is_of_an_organisation_sees_what_its_rows_say(world: World, name: str) -> None:
+    assert usage(world, person(world.ours, name))[world.ours] == in_rows(world, world.ours) == (2, 2, 3, 3)
+
+
+def test_an_account_sees_what_the_rows_of_any_organisation_say(world: World) -> None:
+    found = usage(world, person(world.theirs, "Account"))
+    assert {each: found[each] for each in (world.ours, world.theirs)} == {
+        each: in_rows(world, each) for each in (world.ours, world.theirs)
+    }
+
+
+def test_the_system_sees_the_figures_of_its_tenant(world: World) -> None:
+    assert usage(world, None, role=Role.SYSTEM) == {world.ours: in_rows(world, world.ours)}
+
+
+@pytest.mark.parametrize("name", ["GroupContact", "Practitioner"])
+def test_who_works_for_one_organisation_sees_the_figures_of_no_other(world: World, name: str) -> None:
+    assert set(usage(world, person(world.ours, name))) == {world.ours}
+
+
+@pytest.mark.parametrize("name", ["Child", "Friend", "Suspended", "Parent", None])
+def test_whom_the_figures_do_not_concern_has_no_row_rather_than_a_wrong_one(world: World, name: str | None) -> None:
+    assert usage(world, None if name is None else person(world.ours, name)) == {}
+
+
+@pytest.mark.parametrize("name", ["GroupContact", "Practitioner", "Child", "Parent", None])
+def test_who_asks_for_the_figures_by_the_key_of_another_organisation_gets_none(world: World, name: str | None) -> None:
+    with acting(world, None if name is None else person(world.ours, name), world.ours) as connection:
+        found = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
+    assert found == []
+
+
+def test_the_system_counts_for_no_other_tenant(world: World) -> None:
+    with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
+        found = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("at", "counts"),
+    [
+        (MONTH.format("- interval '1 microsecond'"), False),
+        (MONTH.format(""), True),
+        (MONTH.format("+ interval '1 month' - interval '1 microsecond'"), True),
+        (MONTH.format("+ interval '1 month'"), False),
+    ],
+    ids=["before it", "its beginning", "its end", "after it"],
+)
+def test_a_session_counts_in_its_month_of_utc(world: World, at: str, *, counts: bool) -> None:
+    world.connection.execute("set local timezone = 'Pacific/Kiritimati'")
+    before = usage(world, person(world.ours, "GroupContact"))[world.ours]
+    add_session(world, mood=1, at=at)
+    after = usage(world, person(world.ours, "GroupContact"))[world.ours]
+    assert (before[2], after[2]) == (3, 4 if counts else 3)
+
+
+@pytest.mark.parametrize("change", ["status = 'suspended'", "status = 'inactive'", "deleted_at = now()"])
+def test_a_child_whose_profile_is_not_active_is_in_no_figure(world: World, change: str) -> None:
+    friend = person(world.ours, "Friend")
+    world.connection.execute(f"update wellbeing.profiles set {change} where id = %s".encode(), (friend,))
+    with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
+        listed = connection.execute("select id from wellbeing.child_progress_summary").fetchall()
+    used = usage(world, person(world.ours, "Practitioner"))[world.ours]
+    assert (listed, used) == ([(person(world.ours, "Child"),)], (1, 2, 2, 3.5))
+
+
+def test_an_active_child_is_in_the_summary_of_all_who_may_see_it(world: World) -> None:
+    with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
+        listed = connection.execute("select id from wellbeing.child_progress_summary").fetchall()
+    assert set(listed) == {(person(world.ours, name),) for name in CHILDREN}
+
+
+def test_whether_a_profile_is_active_is_not_told_of_another_tenant(world: World) -> None:
+    theirs = person(world.theirs, "Practitioner")
+    with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
+        assert connection.execute("select wellbeing.has_an_active_profile(%s)", (theirs,)).fetchone() == (False,)
