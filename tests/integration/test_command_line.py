@@ -46,6 +46,10 @@ COMMANDS = (
     "audit verify",
     "audit retire",
     "audit show",
+    "export",
+    "export person",
+    "export tenant",
+    "erase",
 )
 
 

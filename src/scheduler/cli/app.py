@@ -4,8 +4,8 @@ Owns: the command `scheduler`, exit codes, one-line errors.
 Must not know: what the commands do.
 
 Exit codes: 0 done; 1 some schedules failed, or another error; 2 bad input; 3 something named is not there; 4 a move
-that the life cycle does not have; 5 the database; 6 the database's schema; 7 what is encrypted: a key is missing, or a
-value does not open; 8 the audit log was tampered with; 130 interrupted.
+that the life cycle does not have, or a person whom others' rows need; 5 the database; 6 the database's schema; 7 what
+is encrypted: a key is missing, or a value does not open; 8 the audit log was tampered with; 130 interrupted.
 """
 
 import sys
@@ -23,6 +23,7 @@ from scheduler.cli import (
     importing,
     keeping_keys,
     migrating,
+    personal,
     schema,
     seeding,
     showing,
@@ -56,6 +57,8 @@ app.command("show")(showing.show)
 app.command("explain")(explaining.explain_time)
 app.add_typer(keeping_keys.app, name="keys")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(personal.app, name="export")
+app.command("erase")(personal.erase)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,328 @@
+"""What is stored about a person: exported whole, with nothing of anybody else; and erased.
+
+The oracle knows nothing of references: it looks for the person's ids in every column of every table.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import JsonValue
+from rich.console import Console
+from sqlalchemy import text
+from sqlmodel import Session, SQLModel
+
+import models as rows
+from phi_world import master_keys, tenant_keys
+from scheduler.cli.seeding import make_if_missing
+from scheduler.core.errors import NotFoundError
+from scheduler.services.seeding.scales import Scale, Seed
+from scheduler.store.database import Database, Role, StatementError
+from scheduler.store.erasing import NeededByOthersError, erase_person
+from scheduler.store.exporting import Written, export_person, export_tenant
+from scheduler.store.key_ring import KeyRing
+from scheduler.store.personal import OF_A_PERSON, SHARED, Kind, Person, key_of, references, rows_about, steps
+
+pytestmark = pytest.mark.database
+
+TABLES = {table.fullname: table for table in SQLModel.metadata.sorted_tables if table.schema != "audit"}
+ABOUT_PEOPLE = {kind.value for kind in Kind} | {step.to.fullname for step in steps()}
+
+NOT_ABOUT_A_PERSON = {
+    "audit.chain": "seals of other rows",
+    "audit.retirements": "counts of months",
+    "audit.system_audit_log": "what nobody did",
+    "audit.user_action_audit_log": "ids of rows about others; `scheduler audit show --user` tells what somebody did",
+    "identity.data_keys": "keys of the tenant",
+    "identity.tenants": "an organisation",
+    "scheduling.availability_slots": "computed from the rules, which are exported; a booking is an appointment",
+    "scheduling.facilities": "a place",
+    "scheduling.facility_closures": "days of a place",
+    "scheduling.facility_insurance_plans": "what a place accepts",
+    "scheduling.generation_runs": "what the nightly job did",
+    "scheduling.insurance_plans": "a product",
+    "scheduling.insurance_providers": "a company",
+    "scheduling.resources": "a room or a device",
+    "scheduling.schedule_states": "how far the nightly job is",
+    "scheduling.service_workflows": "how a service is done",
+    "scheduling.services": "a service",
+    "scheduling.step_templates": "how a service is done",
+    "scheduling.workflow_steps": "how a service is done",
+    "wellbeing.child_display_counters": "the last number of an organisation",
+    "wellbeing.kv_store_a1855b25": "settings of the platform",
+    "wellbeing.organisations": "an organisation",
+}
+WHO_DID_IT = "says who did something to a row that is not about them"
+BY_ANOTHER_WAY = "the same person's row is reached by another reference"
+OF_THE_OTHER = "the row is about the other one"
+NOT_FOLLOWED = {
+    "a_family_may_be_changed_by_a_user": WHO_DID_IT,
+    "a_family_may_be_made_by_a_user": WHO_DID_IT,
+    "an_appointment_outlives_who_booked_it": WHO_DID_IT,
+    "an_appointment_outlives_who_changed_it": WHO_DID_IT,
+    "an_alert_may_be_acknowledged_by_somebody": WHO_DID_IT,
+    "an_alert_may_be_resolved_by_somebody": WHO_DID_IT,
+    "an_invitation_is_by_somebody": WHO_DID_IT,
+    "an_alert_may_come_of_a_response": BY_ANOTHER_WAY,
+    "an_alert_may_come_of_a_session_of_its_child": BY_ANOTHER_WAY,
+    "a_response_is_of_a_session_of_its_child": BY_ANOTHER_WAY,
+    "a_sticker_may_be_for_a_session_of_its_child": BY_ANOTHER_WAY,
+    "an_appointment_outlives_what_it_was_rescheduled_from": BY_ANOTHER_WAY,
+    "a_rule_may_be_for_an_offering": BY_ANOTHER_WAY,
+    "an_exception_may_be_for_a_rule": BY_ANOTHER_WAY,
+    "a_child_may_have_a_practitioner": OF_THE_OTHER,
+    "a_treatment_is_by_a_specialist": OF_THE_OTHER,
+    "an_appointment_is_with_a_doctor": OF_THE_OTHER,
+    "an_appointment_is_for_an_offering": OF_THE_OTHER,
+    "a_waitlist_entry_may_be_for_a_doctor": OF_THE_OTHER,
+    "a_contributor_adds_to_a_placement": "who wrote is somebody else, often a relative; what was written is followed",
+    "a_facility_may_have_an_address": "the row is a place",
+    "a_workflow_is_of_an_offering": "how a service is done",
+    "a_slot_is_of_a_doctor": "computed from the rules",
+    "a_slot_may_be_for_an_offering": "computed from the rules",
+    "a_slot_outlives_its_rule": "computed from the rules",
+    "a_state_is_of_a_doctor": "how far the nightly job is",
+}
+CANARY = "Zebrafinch-7391"
+
+
+class World(NamedTuple):
+    """A made-up tenant, and ways to look at it."""
+
+    database: Database
+    tenant_id: UUID
+
+    def unit(self) -> Any:
+        return self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant_id)
+
+    def ring(self, session: Session) -> KeyRing:
+        return tenant_keys(self.tenant_id).load_ring(session)
+
+    def person(self, kind: Kind, number: object) -> Person:
+        assert isinstance(number, UUID | int)
+        return Person(self.tenant_id, kind, number)
+
+    def export(self, kind: Kind, number: object) -> dict[str, list[Written]]:
+        with self.unit() as session:
+            return export_person(session, self.person(kind, number), lambda: self.ring(session))
+
+    def erase(self, kind: Kind, number: object) -> dict[str, int]:
+        with self.unit() as session:
+            return erase_person(session, self.person(kind, number))
+
+    def ask(self, question: str, **values: object) -> list[tuple[Any, ...]]:
+        with self.unit() as session:
+            return [tuple(row) for row in session.connection().execute(text(question), values)]
+
+    def one(self, question: str, **values: object) -> Any:
+        return self.ask(question, **values)[0][0]
+
+    def rows_with(self, ids: Iterable[object]) -> set[tuple[str, str]]:
+        """Look for ids in every column of every table: table and key of the rows that have one anywhere."""
+        wanted, found = [str(one) for one in ids], set()
+        with self.unit() as session:
+            for name in TABLES:
+                for row in session.connection().execute(text(f"select *, cast(t as text) as whole from {name} t")):
+                    if any(one in row.whole for one in wanted):
+                        found.add((name, written_key(name, row._mapping)))
+        return found
+
+
+def written_key(name: str, row: Any) -> str:
+    return ",".join(str(row[column.name]) for column in TABLES[name].primary_key)
+
+
+def told(exported: dict[str, list[Written]]) -> str:
+    return json.dumps(exported)
+
+
+def keys(exported: dict[str, list[Written]]) -> set[tuple[str, str]]:
+    return {(name, written_key(name, row)) for name, found in exported.items() for row in found}
+
+
+@pytest.fixture(scope="module")
+def world(database: Database) -> World:
+    seed = Seed(7, 1, Scale.SMALL, date(2027, 2, 1))
+    assert make_if_missing(database, seed, master_keys("main"), Console(quiet=True))
+    return World(database, seed.tenant_id)
+
+
+@pytest.fixture(scope="module")
+def children(world: World) -> list[UUID]:
+    return [row[0] for row in world.ask("select id from wellbeing.children order by id")]
+
+
+def test_every_table_is_about_people_or_not_for_a_reason() -> None:
+    """A new table is reached from a person, or written down here with why not."""
+    assert sorted(SQLModel.metadata.tables) == sorted([*ABOUT_PEOPLE, *NOT_ABOUT_A_PERSON])
+
+
+def test_every_reference_to_a_table_about_people_is_decided_on() -> None:
+    """A new reference is followed, or written down here with why not."""
+    there = {str(one.name) for one in references() if one.referred_table.fullname in ABOUT_PEOPLE}
+    assert sorted(there | {*SHARED}) == sorted([*OF_A_PERSON, *SHARED, *NOT_FOLLOWED])
+
+
+def own_ids(exported: dict[str, list[Written]]) -> set[JsonValue]:
+    shared = {"identity.families", "identity.addresses"}
+    return {row["id"] for name, found in exported.items() if name not in shared for row in found if "id" in row}
+
+
+def test_a_childs_export_has_every_row_that_names_the_child_or_a_row_of_the_child(
+    world: World, children: list[UUID]
+) -> None:
+    for child in children:
+        exported = world.export(Kind.USER, child)
+        assert world.rows_with([child, *own_ids(exported)]) <= keys(exported)
+        assert {"wellbeing.wellbeing_responses", "wellbeing.garden_items", "identity.families"} <= {*exported}
+
+
+def test_a_childs_export_has_no_row_that_names_another_child(world: World, children: list[UUID]) -> None:
+    child, *others = children
+    assert not world.rows_with(others) & keys(world.export(Kind.USER, child))
+
+
+def test_the_names_of_other_children_are_nowhere_in_an_export(world: World, children: list[UUID]) -> None:
+    """Neither in a child's, nor in those of its practitioner and its guardian."""
+    child = children[0]
+    practitioner = world.one("select primary_practitioner_id from wellbeing.children where id = :id", id=child)
+    guardian = world.one("select min(cast(user_id as text)) from identity.family_members where role = 'parent'")
+    with world.unit() as session:
+        for change in (
+            "update wellbeing.children set first_name = :name, safeguarding_notes = :name where id <> :id",
+            "update wellbeing.profiles set name = :name where role = 'Child' and id <> :id",
+            "update identity.users set name = :name where role = 'student' and id <> :id",
+        ):
+            session.connection().execute(text(change), {"name": CANARY, "id": child})
+        for one in (child, practitioner, UUID(guardian)):
+            assert CANARY not in told(export_person(session, world.person(Kind.USER, one), lambda: world.ring(session)))
+        session.rollback()
+
+
+def test_a_doctors_export_has_the_hours_and_no_patient(world: World) -> None:
+    exported = world.export(Kind.DOCTOR, world.one("select min(id) from scheduling.doctors"))
+    assert {"scheduling.availability_rules", "placement.specialists", "identity.users"} <= {*exported}
+    assert not {"scheduling.patients", "scheduling.appointments", "scheduling.waitlist_entries"} & {*exported}
+
+
+def test_a_patients_export_has_the_appointments_with_their_steps_and_nobody_elses(world: World) -> None:
+    patient = world.one("select min(patient_id) from scheduling.waitlist_entries")
+    exported = world.export(Kind.PATIENT, patient)
+    found = {name: len(some) for name, some in exported.items()}
+    steps_there = world.one(
+        "select count(*) from scheduling.appointment_steps s"
+        " join scheduling.appointments a on a.id = s.appointment_id where a.patient_id = :id",
+        id=patient,
+    )
+    assert found["scheduling.appointment_steps"] == steps_there > 0
+    assert found["scheduling.patients"] == found["scheduling.waitlist_entries"] == 1
+    assert {row["patient_id"] for row in exported["scheduling.appointments"]} == {patient}
+
+
+def test_a_clients_export_opens_what_is_encrypted_and_is_logged(world: World) -> None:
+    client = world.one("select min(cast(id as text)) from placement.clients")
+    exported = world.export(Kind.CLIENT, UUID(client))
+    (placement,) = exported["placement.placement_info"]
+    assert placement["legal_status"] == "in care by agreement"
+    assert "insurance_member_id_index" not in placement
+    assert world.rows_with([client]) <= keys(exported)
+    reads = world.ask(
+        "select details ->> 'reason' from audit.system_audit_log"
+        " where entity = 'placement.placement_info' and event = 'read' and entity_key = :key",
+        key=placement["id"],
+    )
+    assert reads == [("export",)]
+    events = world.ask("select details from audit.system_audit_log where event = 'person.exported'")
+    assert next(one for (one,) in events if one["id"] == client)["rows"]["placement.medications"] == 2
+
+
+def test_one_who_is_known_as_two_is_exported_whole_by_either(world: World) -> None:
+    specialist, user = world.ask("select id, user_id from placement.specialists order by id limit 1")[0]
+    assert world.export(Kind.SPECIALIST, specialist) == world.export(Kind.USER, user)
+
+
+def test_a_specialist_who_does_not_sign_in_comes_with_the_schedule(world: World) -> None:
+    specialist, doctor = world.ask("select id, doctor_id from placement.specialists order by id limit 1")[0]
+    with world.unit() as session:
+        for table in ("placement.specialists", "scheduling.doctors"):
+            session.connection().execute(text(f"update {table} set user_id = null"))
+        found = rows_about(session, world.person(Kind.SPECIALIST, specialist))
+        found_keys = {table.fullname: [key_of(row)[1] for row in some] for table, some in found.items()}
+        session.rollback()
+    assert found_keys["scheduling.doctors"] == [doctor]
+    assert "scheduling.availability_rules" in found_keys
+
+
+def test_nobody_is_exported_of_another_tenant(world: World, tenant_id: UUID, children: list[UUID]) -> None:
+    with pytest.raises(NotFoundError, match=f"no user {children[0]}"):
+        World(world.database, tenant_id).export(Kind.USER, children[0])
+
+
+def test_a_tenants_export_has_all_of_its_rows(world: World) -> None:
+    with world.unit() as session:
+        tables = export_tenant(session, world.tenant_id, lambda: world.ring(session))
+        counts = {name: sum(1 for _ in found) for name, found in tables if name in TABLES}
+    for name, count in counts.items():
+        assert count == world.one(f"select count(*) from {name}"), name
+    assert {*TABLES} - {*counts} == {"identity.data_keys"}
+
+
+def test_of_an_erased_person_no_table_has_the_id(world: World) -> None:
+    child = world.one("select max(cast(id as text)) from wellbeing.children")
+    exported = world.export(Kind.USER, UUID(child))
+    ids, rest = [child, *own_ids(exported)], world.rows_with([""])
+    gone = world.erase(Kind.USER, UUID(child))
+    assert gone["wellbeing.wellbeing_sessions"] == len(exported["wellbeing.wellbeing_sessions"])
+    assert world.rows_with(ids) == set()
+    families = {one for one in keys(exported) if one[0] in {"identity.families", "identity.addresses"}}
+    assert world.rows_with([""]) == rest - keys(exported) | families
+
+
+def test_the_address_of_an_erased_client_goes_with_the_last_who_has_it(world: World) -> None:
+    first, second = world.ask("select id from placement.clients order by id desc limit 2")
+    with world.unit() as session:
+        address = rows.Address(tenant_id=world.tenant_id, id=uuid4(), line_1=CANARY, country="GB")
+        session.add(address)
+        session.flush()
+        set_address = text("update placement.clients set address_id = :address where id in (:first, :second)")
+        session.connection().execute(set_address, {"address": address.id, "first": first[0], "second": second[0]})
+    assert world.erase(Kind.CLIENT, first[0])["identity.addresses"] == 0
+    assert world.erase(Kind.CLIENT, second[0])["identity.addresses"] == 1
+
+
+@pytest.mark.parametrize("row", ["scheduling.doctors where id", "scheduling.service_offerings where doctor_id"])
+def test_nobody_points_to_what_is_about_to_be_erased(world: World, row: str) -> None:
+    """Else what is written between the look and the deletion would go along."""
+    doctor = world.one("select min(id) from scheduling.doctors")
+    with world.unit() as session:
+        rows_about(session, world.person(Kind.DOCTOR, doctor), lock=True)
+        with pytest.raises(StatementError, match="LockNotAvailable"):
+            world.ask(f"select id from {row} = :id for key share nowait", id=doctor)
+
+
+def test_a_practitioner_of_children_is_not_erased(world: World) -> None:
+    practitioner = world.one("select primary_practitioner_id from wellbeing.children limit 1")
+    with pytest.raises(NeededByOthersError, match="a_child_may_have_a_practitioner"):
+        world.erase(Kind.USER, practitioner)
+
+
+def test_a_doctor_with_appointments_is_not_erased_and_no_appointment_goes(world: World) -> None:
+    before = world.one("select count(*) from scheduling.appointments")
+    doctor = world.one("select min(doctor_id) from scheduling.appointments")
+    with pytest.raises(NeededByOthersError) as refused:
+        world.erase(Kind.DOCTOR, doctor)
+    assert refused.value.rows["an_appointment_is_with_a_doctor"] > 0
+    assert world.one("select count(*) from scheduling.appointments") == before
+
+
+def test_an_erasure_is_an_event_with_counts_and_no_names(world: World) -> None:
+    patient = world.one("select max(id) from scheduling.patients")
+    gone = world.erase(Kind.PATIENT, patient)
+    ((details,),) = world.ask(
+        "select details from audit.system_audit_log where event = 'person.erased' and details ->> 'id' = :id",
+        id=str(patient),
+    )
+    assert details == {"kind": "patient", "id": str(patient), "rows": gone}
