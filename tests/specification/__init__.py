@@ -5,10 +5,12 @@ A file `<number>-<name>.txt` lists one specification, a line an element, `#` beg
     kind | the element, as the specification writes it | where it is here | what has to hold there
 
 `where` is `schema.table.column`, `schema.table.constraint`, `schema.function` and the like; for a `rule`, which is no
-object of the catalogue, the modules, tests (`tests/file.py::test`), documents or objects that keep it, or `outside the
-database` and why. What has to hold is, by kind: for a `column` its type, `not null` and `default ...`; for keys and
-indexes their columns, with `-> schema.table (columns) on delete ...` and `where (...)`; for a `policy` its command;
-else a remark.
+object of the catalogue, the modules, tests (`tests/file.py::test`), documents or objects (by their whole names) that
+keep it, or `outside the database` and why. What has to hold is, by kind: for keys and indexes their columns, with
+`-> schema.table (columns) on delete ...` and `where (...)`, and before them `unique` if an `index` is; for a `view` its
+options and columns; for a `rule` and an `extension` nothing, the cell is a remark; else what `migrations/schema.txt`
+says, of a function all but its body. ` -- ` begins a remark.
+The list of the library itself has what no specification asks for, so that all lists together have every object.
 `checking.py` compares the lines with a database, `page.py` makes the documents out of them.
 """
 
@@ -37,13 +39,14 @@ KINDS = {
 
 
 class Element(NamedTuple):
-    """An element of a specification: its place in our list, its kind, its words there, where it is here, what holds."""
+    """An element of a specification: its place in our list, its kind, its words there, where it is, what holds."""
 
     listed: str
     kind: str
     element: str
     where: str
     holds: str
+    remark: str
 
 
 def specifications() -> dict[str, tuple[Element, ...]]:
@@ -69,4 +72,6 @@ def parse(text: str, name: str) -> Iterator[Element]:
             raise ValueError(f"{listed}: kind | element | where | what holds are wanted, the first three not empty")
         if cells[0] not in KINDS:
             raise ValueError(f"{listed}: no kind {cells[0]!r}: there are {', '.join(KINDS)}")
-        yield Element(listed, *cells)
+        kind, element, where, said = cells
+        holds, _, remark = f"{' --' if kind in {'rule', 'extension'} else ''} {said} ".partition(" -- ")
+        yield Element(listed, kind, element, where, holds.strip(), remark.strip())

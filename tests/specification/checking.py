@@ -5,6 +5,7 @@ The listing is that of `scheduler.store.catalogue`, so that what the check of a 
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from scheduler.store.catalogue import Listing
@@ -24,58 +25,79 @@ def fault(element: Element, listing: Listing) -> str | None:
     if element.kind == "rule":
         keepers = [word for word in words(element.where) if is_a_reference(word)]
         missing = [keeper for keeper in keepers if not is_there(keeper, listing)]
-        if not keepers and not (element.where == OUTSIDE and element.holds):
+        if not keepers and not (element.where == OUTSIDE and element.remark):
             return f"names no module, test, document or object, and is not {OUTSIDE!r} with a reason"
         return f"not there: {', '.join(missing)}" if missing else None
     found = what_is_there(element, listing)
-    if found is None:
+    if not found:
         return f"there is no {element.kind} {element.where}"
-    if element.kind in {"column", "primary key", "foreign key", "unique", "index", "policy"} and not any(
-        alike(one) == alike(element.holds) for one in found
-    ):
-        return f"is {' or '.join(found)}, should be {element.holds}"
+    if any(alike(one) != alike(element.holds) for one in found):
+        return f"is {' and '.join(found)}, should be {element.holds}"
     return None
 
 
+def unlisted(elements: Iterable[Element], listing: Listing) -> list[str]:
+    """Return the objects of a listing, rights and roles apart, that no element names."""
+    named = {thing for element in elements for thing in objects(element, listing)}
+    return [thing for thing in listing if thing not in named and not thing.startswith(("grant ", "role ", "schema "))]
+
+
 def alike(written: str) -> str:
-    """Return a definition without what may be written in two ways: case, space, the schema of extensions."""
-    return re.sub(r"\s+", " ", written.replace("public.", "")).strip().casefold()
+    """Return a definition without what may be written in two ways: case but in texts, space, the schema public."""
+    texts = re.sub(r"\s+", " ", written.replace("public.", "")).strip().split("'")
+    return "'".join(part if number % 2 else part.casefold() for number, part in enumerate(texts))
 
 
-def what_is_there(element: Element, listing: Listing) -> list[str] | None:
-    """Return what is in the element's place, in all ways to write it; None when nothing of its kind is."""
+def objects(element: Element, listing: Listing) -> Listing:
+    """Return the objects that an element names: one; of a view its columns too, of a function all of its name."""
     where = element.where.removesuffix("()")
+    begins = element.kind if element.kind in {"primary key", "foreign key", "unique", "check"} else ""
+    match element.kind:
+        case "rule":
+            wanted = set()
+        case "primary key":
+            wanted = {thing for thing in listing if f"{thing}.".startswith(f"constraint {where}.")}
+        case "foreign key" | "unique" | "check" | "index":
+            wanted = {f"constraint {where}", f"index {where}"}
+        case "function":
+            called = f"function {where if '(' in where else f'{where}('}"
+            wanted = {thing for thing in listing if thing.startswith(called)}
+        case "view" if f"view {where}" in listing:
+            wanted = {thing for thing in listing if thing.startswith(f"column {where}.")} | {f"view {where}"}
+        case kind:
+            wanted = {f"{'type' if kind == 'enum' else kind} {where}"}
+    there = {thing: listing[thing] for thing in sorted(wanted) if thing in listing}
+    return {thing: what for thing, what in there.items() if what.casefold().startswith(begins)}
+
+
+def what_is_there(element: Element, listing: Listing) -> list[str]:
+    """Return what is in the element's place, as a list writes it; none when nothing of its kind is."""
+    there = objects(element, listing)
+    found = list(there.values())
     match element.kind:
         case "primary key":
-            keys = [what for thing, what in listing.items() if thing.startswith(f"constraint {where}.")]
-            keys += [what for thing, what in listing.items() if thing == f"constraint {where}"]
-            found = [columns(what) for what in keys if what.startswith("PRIMARY KEY")]
-            return found or None
-        case "foreign key":
-            key = FOREIGN_KEY.match(listing.get(f"constraint {where}", ""))
-            return None if key is None else [f"{key[1]} -> {key[2]} ({key[3]}){key[4]}"]
-        case "unique":
-            constraint, index = listing.get(f"constraint {where}", ""), listing.get(f"index {where}", "")
-            if constraint.startswith(("UNIQUE", "PRIMARY KEY")):
-                return [columns(constraint)]
-            return [columns(index.removeprefix("unique "))] if index.startswith("unique ") else None
+            return [columns(what) for what in found]
         case "index":
-            what = listing.get(f"index {where}") or listing.get(f"constraint {where}")
-            return None if what is None else [columns(what.removeprefix("unique "))]
-        case "check":
-            return ["check"] if listing.get(f"constraint {where}", "").startswith("CHECK") else None
-        case "column":
-            what = listing.get(f"column {where}")
-            return None if what is None else [what, re.sub(r" generated .* as .*$", "", what)]
-        case "policy":
-            what = listing.get(f"policy {where}")
-            return None if what is None else re.findall(r"^\w+ for (\w+)", what)
+            return [
+                f"{'unique ' * what.casefold().startswith('unique ')}{columns(what.removeprefix('unique '))}"
+                for what in found
+            ]
+        case "unique":
+            return [columns(what.removeprefix("unique ")) for what in found]
+        case "foreign key":
+            keys = (FOREIGN_KEY.match(what) for what in found)
+            return [f"{key[1]} -> {key[2]} ({key[3]}){key[4]}" for key in keys if key]
+        case "view" if there:
+            held = ", ".join(
+                f"{thing.rpartition('.')[2]} {what}" for thing, what in there.items() if not thing.startswith("view ")
+            )
+            return [f"{there[f'view {element.where}'].partition(', as ')[0]} ({held})"]
         case "function":
-            return [thing for thing in listing if thing.startswith(f"function {where.partition('(')[0]}(")] or None
-        case "enum":
-            return ["enum"] if f"type {where}" in listing else None
-        case kind:
-            return [kind] if f"{kind} {where}" in listing else None
+            return [re.sub(r", body \w+$", "", what) for what in found]
+        case "extension":
+            return ["" for _ in found]
+        case _:
+            return found
 
 
 def columns(definition: str) -> str:
@@ -99,18 +121,20 @@ def is_a_reference(word: str) -> bool:
 
 
 def is_there(keeper: str, listing: Listing) -> bool:
-    """Tell whether a keeper exists: a file, a test in a file, a module, or an object of the catalogue by its name."""
+    """Tell whether a keeper exists: a file, a test in a file, a module, or an object by its whole name.
+
+    A file of tests alone says too little, as does a name without its table, which any table might have.
+    """
     path, _, name = keeper.partition("::")
-    if name:
-        return (ROOT / path).is_file() and name in names_in(ROOT / path)
+    if name or re.fullmatch(r"tests/.*test_\w+\.py", path):
+        return (ROOT / path).is_file() and name in tests_in(ROOT / path)
     module = ROOT / "src" / path.replace(".", "/")
     if (ROOT / path).exists() or module.is_dir() or module.with_suffix(".py").is_file():
         return True
-    objects = (re.split(r"\(| to ", thing.partition(" ")[2])[0] for thing in listing)
-    return any(one == path or one.endswith(f".{path}") for one in objects)
+    return path in {re.split(r"\(| to ", thing.partition(" ")[2])[0] for thing in listing}
 
 
-def names_in(file: Path) -> set[str]:
-    """Return the names of the functions and classes of a module."""
-    kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
-    return {node.name for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, kinds)}
+def tests_in(file: Path) -> set[str]:
+    """Return the names of the tests of a module."""
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}

@@ -22,6 +22,15 @@ ROOT = Path(__file__).parents[2]
 LISTING = ROOT / "migrations" / "schema.txt"
 PAGE = ROOT / "docs" / "schema.md"
 MAP = ROOT / "docs" / "schema-map.md"
+OURS = "the library itself"
+LONG = {
+    "policy": " using | with check ",
+    "trigger": " ON ",
+    "function": ", (?:plpgsql|sql)",
+    "check": "^",
+    "table": "^",
+}
+"""Where what is to be seen at a glance ends, of the kinds of which there is more to say."""
 MARK = "<!-- From here on this page is made by `make schema`. -->\n"
 
 
@@ -67,15 +76,26 @@ def map_page(lists: dict[str, tuple[Element, ...]]) -> str:
     parts = [
         "# Where every element of the specifications is\n",
         "\nMade by `make schema` from the lists in `tests/specification`, which a test compares with the database.",
+        "\nOf a check, a policy, a trigger and a function the lists have the whole text, this page only the beginning.",
+        "\nWhat no specification asks for, such as the triggers of the audit log, is in the last of the lists only.",
         "\nHow the parts join, and why some differ, is told in [schema.md](schema.md).\n",
     ]
     order = list(KINDS)
     for name, elements in lists.items():
+        if name == OURS:
+            continue
         parts.append(f"\n## The {name} specification\n")
         for kind, same in groupby(sorted(elements, key=lambda one: order.index(one.kind)), key=lambda one: one.kind):
             parts.append(f"\n### {KINDS[kind]}\n| in the specification | here | |\n|---|---|---|\n")
-            parts.extend(f"| {cell(one.element)} | {place(one)} | {cell(one.holds)} |\n" for one in same)
+            parts.extend(f"| {cell(one.element)} | {place(one)} | {shown(one)} |\n" for one in same)
     return "".join(parts)
+
+
+def shown(element: Element) -> str:
+    """Return what holds, as far as it is short, and what is remarked: a check is in words already."""
+    end = LONG.get(element.kind)
+    holds = re.split(end, element.holds, maxsplit=1)[0] if end else element.holds
+    return cell("; ".join(part for part in (holds, element.remark) if part))
 
 
 def cell(written: str) -> str:
