@@ -1,7 +1,8 @@
 """What row security costs a reader: the same rows asked for as the library asks, and past all policies.
 
-Both sides go through `Database.unit_of_work` on one server, in turns, for the same tenants, doctors and days. Only the
-role differs: `scheduler_app`, which policies bind, and the superuser, whom they do not bind and who therefore has to
+Both sides go through `Database.unit_of_work` on one server, in turns, for the same tenants, users, doctors and days.
+Each user works for the tenant: so policies look the user up, and find that all of the tenant may be seen. Only the role
+differs: `scheduler_app`, which policies bind, and the superuser, whom they do not bind and who therefore has to
 name the tenant in the statement. A unit of work is what a caller waits for: begin, settings, statement, commit. The
 statement alone is asked of the driver again and again inside one unit of work for each tenant: that is the part of the
 whole which policies are in, so its ratio is the harder one.
@@ -42,6 +43,8 @@ _LOAD: Final = f"""
 select scheduling.ensure_slot_partitions('{FIRST}', '{FIRST + timedelta(days=31)}');
 set session_replication_role = replica;  -- these rows are right: neither keys nor triggers have to look at them
 insert into identity.tenants (slug, name) select number, 'A tenant' from generate_series(1, {TENANTS}) number;
+insert into identity.users (tenant_id, id, email, name, role)
+    select id, id, 'a@example.org', 'A nurse', 'staff' from identity.tenants;
 insert into scheduling.facilities (tenant_id, id, name, slug, timezone)
     select id, 1, 'A place', 'a', 'Etc/UTC' from identity.tenants;
 insert into scheduling.doctors (tenant_id, id, first_name, last_name, display_name)
@@ -60,7 +63,7 @@ _DAY_OF_TENANT: Final = f"{_COLUMNS} tenant_id = :tenant and {_OF_THE_DAY} order
 
 
 class Question(NamedTuple):
-    """A slot by its key, and the day of a doctor on which it is."""
+    """A slot by its key, and the day of a doctor on which it is; who asks has the id of the tenant."""
 
     tenant: UUID
     slot: int
@@ -80,7 +83,8 @@ class Side(NamedTuple):
 
 def ask(side: Side, question: Question) -> Sequence[object]:
     """Ask in a unit of work of its own."""
-    with side.database.unit_of_work(role=side.role, tenant_id=question.tenant) as session:
+    unit = side.database.unit_of_work(role=side.role, tenant_id=question.tenant, user_id=question.tenant)
+    with unit as session:
         return session.execute(text(side.statement), question._asdict()).all()
 
 
@@ -140,7 +144,8 @@ def statements_alone(past: Side, under: Side, questions: Sequence[Question]) -> 
         with ExitStack() as units:
             candidates = []
             for side in sides:
-                session = units.enter_context(side.database.unit_of_work(role=side.role, tenant_id=tenant))
+                unit = side.database.unit_of_work(role=side.role, tenant_id=tenant, user_id=tenant)
+                session = units.enter_context(unit)
                 candidates.append(partial(ask_driver, session, side))
             for so_far, more in zip(times, in_turns(candidates, list(of_tenant)), strict=True):
                 so_far.extend(more)

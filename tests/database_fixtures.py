@@ -79,6 +79,18 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
             execute(url, f"reassign owned by {owner} to current_user", f"drop owned by {owner}", f"drop role {owner}")
 
 
+def employ(url: str, tenant_id: UUID, user_id: UUID | None = None) -> UUID:
+    """Make somebody who works for a tenant, without the audit log's knowledge."""
+    made = user_id or uuid4()
+    with psycopg.connect(url) as connection:
+        connection.execute("set local session_replication_role = replica")
+        connection.execute(
+            "insert into identity.users (tenant_id, id, email, name, role) values (%s, %s, %s, 'A nurse', 'staff')",
+            (tenant_id, made, f"{made}@example.org"),
+        )
+    return made
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """A PostgreSQL server: the URL of a database on it, as a superuser."""

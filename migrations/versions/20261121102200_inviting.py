@@ -15,7 +15,7 @@ are asked. The system is not bound by it; it makes up the past when it seeds.
 from alembic import op
 
 revision = "20261121102200"
-down_revision = "20261121101800"
+down_revision = "20261121102000"
 branch_labels = None
 depends_on = None
 

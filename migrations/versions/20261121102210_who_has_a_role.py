@@ -15,9 +15,8 @@ It is one query by primary keys, asked once a statement as before. Both function
 a third, would make two calls of one.
 
 The functions are `scheduler_definer`'s. Whoever migrates becomes its member for the moment in which they are made
-anew, as in `identity.give_to_definer`; owner and rights stay. What the definer may look at grows by the status of a
-user and of an organisation, and by a policy that shows it the user who asks, whatever the tenant: an Account works in
-others than its own.
+anew, as in `identity.give_to_definer`; owner and rights stay. What the definer may look at grows by the status of an
+organisation; it sees the user who asks whatever the tenant, since an Account works in others than its own.
 """
 
 from alembic import op
@@ -55,10 +54,7 @@ FUNCTIONS = (("current_role_name() returns text", "role"), ("current_organisatio
 
 def upgrade() -> None:
     op.execute("""
-    grant select (tenant_id, id, status, deleted_at) on identity.users to scheduler_definer;
     grant select (status) on wellbeing.organisations to scheduler_definer;
-    create policy the_definer_sees_who_asks on identity.users
-        for select to scheduler_definer using (id = (select identity.current_user_id()));
     """)
     make_anew(BY_ALL_FOUR)
 
@@ -92,7 +88,5 @@ def make_anew(query: str) -> None:
 def downgrade() -> None:
     make_anew(BY_PROFILE)
     op.execute("""
-    drop policy the_definer_sees_who_asks on identity.users;
     revoke select (status) on wellbeing.organisations from scheduler_definer;
-    revoke select (tenant_id, id, status, deleted_at) on identity.users from scheduler_definer;
     """)

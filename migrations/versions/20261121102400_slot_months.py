@@ -27,70 +27,40 @@ down_revision = "20261121102306"
 branch_labels = None
 depends_on = None
 
-ENSURE = """
-    create or replace function scheduling.ensure_slot_partitions(from_at timestamptz, until_at timestamptz)
-    returns integer language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
-    as $$
-    declare
-        missing text[];
-        month_at timestamptz;
-        part text;
-    begin
-        if from_at is null or until_at is null or until_at - from_at > interval '7320 days' then
-            raise exception 'slots are made for twenty years at most, not from % until %', from_at, until_at
-                using errcode = 'invalid_parameter_value';
-        end if;
-        for attempt in 1..2 loop
-            select array_agg('availability_slots_' || to_char(month, 'YYYY_MM') order by month) into missing
-            from generate_series(date_trunc('month', from_at), until_at - interval '1 microsecond', '1 month') as month
-            where from_at < until_at and not exists (
-{attached}            );
-            if missing is null then
-                return 0;
-            end if;
-            -- Looked first without the lock, since most nights nothing is missing; now look again with it.
-            if attempt = 1 then
-                perform pg_advisory_xact_lock(hashtext('slotsmith'), hashtext('slot partitions'));
-            end if;
-        end loop;
-        foreach part in array missing loop
-            month_at := to_timestamp(right(part, 7), 'YYYY_MM');
-{refused}            execute format('create table scheduling.%I (like scheduling.availability_slots'
-                ' including all excluding identity)', part);
-            execute format('alter table scheduling.%I enable row level security', part);
-            execute format('alter table scheduling.%I force row level security', part);
-            execute format('create policy a_tenant_sees_its_own_rows on scheduling.%I'
-                ' using (tenant_id = (select identity.current_tenant_id()))'
-                ' with check (tenant_id = (select identity.current_tenant_id()))', part);
-            execute format('alter table scheduling.availability_slots attach partition scheduling.%I'
-                ' for values from (%L) to (%L)', part, month_at, month_at + interval '1 month');
-        end loop;
-        return cardinality(missing);
-    end $$;
+ENSURE = "scheduling.ensure_slot_partitions(timestamptz, timestamptz)"
+# What was written in it, and what is written in its place.
+ATTACHED = (
     """
-BY_ITS_NAME = """\
                 -- Not to_regclass: it may answer from a cache that does not know yet what another session made.
                 select from pg_class
                 where relname = 'availability_slots_' || to_char(month, 'YYYY_MM')
                     and relnamespace = 'scheduling'::regnamespace
-"""
-ATTACHED = """\
+""",
+    """
                 select from pg_inherits join pg_class on pg_class.oid = inhrelid
                 where inhparent = 'scheduling.availability_slots'::regclass and not inhdetachpending
                     and relname = 'availability_slots_' || to_char(month, 'YYYY_MM')
-"""
-REFUSED = """\
+""",
+)
+REFUSED = (
+    """
+            execute format('create table scheduling.%I (like scheduling.availability_slots'
+""",
+    """
             if exists (
                 select from pg_class where relname = part and relnamespace = 'scheduling'::regnamespace
             ) then
                 raise exception 'scheduling.% is there, but is no month of the slots: attach it again, or drop it', part
                     using errcode = 'object_not_in_prerequisite_state';
             end if;
-"""
+            execute format('create table scheduling.%I (like scheduling.availability_slots'
+""",
+)
 
 
 def upgrade() -> None:
-    op.execute(ENSURE.format(attached=ATTACHED, refused=REFUSED))
+    for before, after in (ATTACHED, REFUSED):
+        rewrite(ENSURE, before, after)
     op.execute("""
     create procedure scheduling.detach_slot_month(month date)
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -136,4 +106,20 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("drop procedure scheduling.detach_slot_month(date)")
-    op.execute(ENSURE.format(attached=BY_ITS_NAME, refused=""))
+    for before, after in (ATTACHED, REFUSED):
+        rewrite(ENSURE, after, before)
+
+
+def rewrite(function: str, before: str, after: str) -> None:
+    """Write one thing in place of another in a function; owner and rights stay."""
+    op.execute(f"""
+    do $do$
+    declare
+        written constant text := pg_catalog.pg_get_functiondef('{function}'::regprocedure);
+    begin
+        if pg_catalog.strpos(written, $before${before}$before$) = 0 then
+            raise exception '{function} is not as this migration needs it';
+        end if;
+        execute pg_catalog.replace(written, $before${before}$before$, $after${after}$after$);
+    end $do$
+    """)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from commands import Said, run
-from database_fixtures import execute
+from database_fixtures import employ, execute
 from generation_world import World, weekly
 from scheduler.store.database import Database, Role
 
@@ -48,6 +48,7 @@ class Desk(NamedTuple):
 @pytest.fixture
 def desk(database: Database, database_url: str, tenant_id: UUID) -> Desk:
     made = Desk(database, database_url, tenant_id)
+    employ(database_url, tenant_id, USER)
     made.admit("Ann")
     made.admit("Bob")
     return made

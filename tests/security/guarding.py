@@ -58,7 +58,8 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
     """Return (table, policy) of what may show a row to another tenant.
 
     A restrictive policy that compares the tenant, for all who can reach the table, holds all permissive ones; then it
-    alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the tenant.
+    alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the tenant,
+    and may demand more.
     """
     found = set()
     for table in table_names(connection):
@@ -76,7 +77,32 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
             and all(any(each in expression for each in of_tenant) for expression in policy.expressions)
         ]
         decisive = holding[:1] or [policy for policy in there if policy.permissive]
-        found |= {(table, policy.name) for policy in decisive if not set(policy.expressions) <= of_tenant}
+        found |= {
+            (table, policy.name)
+            for policy in decisive
+            if not all(
+                expression in of_tenant or expression.startswith(tuple(f"({each} AND " for each in of_tenant))
+                for expression in policy.expressions
+            )
+        }
+    return found
+
+
+def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
+    """Return (table, policy) of what opens all of a tenant without asking whether who is at work reaches it.
+
+    Where another policy is restrictive, the permissive ones decide by roles of people.
+    """
+    found = set()
+    for table in table_names(connection):
+        there = policies(connection, table)
+        if all(policy.permissive for policy in there):
+            found |= {
+                (table, policy.name)
+                for policy in there
+                if policy.command == "*"
+                and not all("identity.reaches_its_tenant()" in expression for expression in policy.expressions)
+            }
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from acting import become
-from database_fixtures import execute
+from database_fixtures import employ, execute
 from rows import insert
 from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import InvalidInputError, StoreError
@@ -69,7 +69,8 @@ class Clinic(NamedTuple):
 
 
 @pytest.fixture
-def clinic(database: Database, tenant_id: UUID) -> Clinic:
+def clinic(database: Database, database_url: str, tenant_id: UUID) -> Clinic:
+    employ(database_url, tenant_id, USER)
     return Clinic(database, tenant_id)
 
 
@@ -119,6 +120,7 @@ def test_l3_a_move_is_in_the_log_with_who_when_before_and_after(
         for name, row in all_rows(clinic.tenant).items():
             if not name.startswith("audit."):
                 insert(connection, name, row)
+    employ(database_url, clinic.tenant, USER)
     before = len(clinic.log())
     clinic.act(f"update scheduling.{table} set status = '{to}'")
     (moved,) = clinic.log()[before:]

@@ -18,6 +18,7 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel, col, select
 
+from database_fixtures import employ
 from dumping import program_for
 from models import Client, Contributor, Medication, PlacementInfo, Specialist
 from models.sealed import SealedColumn
@@ -39,6 +40,8 @@ class Placed(NamedTuple):
     """A tenant in whose every encrypted column the canary is."""
 
     tenant_id: UUID
+    user_id: UUID
+    """Who wrote it, and reads it."""
     rows: tuple[SQLModel, ...]
 
 
@@ -59,7 +62,7 @@ def found_in(written: bytes) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def placed(database: Database) -> Placed:
+def placed(database: Database, database_url: str) -> Placed:
     """Write the canary into every encrypted column of a new row of each table, through the gateway."""
     tenant_id = uuid4()
     keys = tenant_keys(tenant_id)
@@ -67,7 +70,8 @@ def placed(database: Database) -> Placed:
         session.execute(text("insert into identity.tenants (id, slug, name) values (:id, :id, 'A')"), {"id": tenant_id})
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
         keys.ensure(session)
-    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id, user_id=uuid4()) as session:
+    user_id = employ(database_url, tenant_id)
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id, user_id=user_id) as session:
         ring = keys.load_ring(session)
         client_id, placement_id = uuid4(), uuid4()
         session.add(Client(tenant_id=tenant_id, id=client_id, first_name="Ann", last_name="Bell"))
@@ -81,7 +85,7 @@ def placed(database: Database) -> Placed:
         for row in rows:
             phi.write(session, ring, row, dict.fromkeys(sealed_columns(type(row)), CANARY))
             session.flush()
-    return Placed(tenant_id, tuple(rows))
+    return Placed(tenant_id, user_id, tuple(rows))
 
 
 def read_all(session: Session, placed: Placed) -> list[phi.Clear]:
@@ -101,7 +105,7 @@ def read_all(session: Session, placed: Placed) -> list[phi.Clear]:
 
 def test_it_can_be_read_where_it_was_put(database: Database, placed: Placed) -> None:
     """Else the tests below would find nothing because nothing is there."""
-    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=uuid4()) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id) as session:
         opened = read_all(session, placed)
     assert {clear[column] for clear in opened for column in clear.columns} == {CANARY}
     assert sum(len(clear.columns) for clear in opened) > 50
@@ -112,7 +116,9 @@ def test_it_is_in_no_dump_whether_written_read_changed_or_sealed(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     request = Request("a request", "192.0.2.7", "a browser")
-    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=uuid4(), request=request) as session:
+    with database.unit_of_work(
+        role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id, request=request
+    ) as session:
         read_all(session, placed)
         ring = tenant_keys(placed.tenant_id).load_ring(session)
         medication = session.exec(select(Medication).where(col(Medication.tenant_id) == placed.tenant_id)).one()
@@ -129,7 +135,7 @@ def test_it_is_in_no_dump_whether_written_read_changed_or_sealed(
 def test_it_is_in_no_picture_of_a_row_or_of_what_was_read(
     database: Database, placed: Placed, model: type[SQLModel]
 ) -> None:
-    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=uuid4()) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id) as session:
         rows: list[Any] = list(session.exec(select(model)).all())
         opened = phi.read(
             session,

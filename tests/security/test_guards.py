@@ -11,7 +11,7 @@ import pytest
 
 from acting import become
 from scheduler.store.database import Role
-from security.guarding import DEFINER, crossing, policies, unguarded, unlike_their_tables
+from security.guarding import DEFINER, crossing, open_to_anybody, policies, unguarded, unlike_their_tables
 from security.observing import ROLES
 from security.worlds import SCHEMAS, World, partition_names, table_names, tenant_column
 
@@ -24,6 +24,14 @@ CROSSING: dict[tuple[str, str], str] = {
     ("wellbeing.organisations", "a_tenant_sees_its_own_rows"): "an Account manages those of all tenants",
     ("wellbeing.profiles", "a_tenant_sees_its_own_rows"): "an Account sees those of all tenants",
     ("wellbeing.invitations", "a_tenant_sees_its_own_rows"): "an Account sees those of all tenants",
+}
+# (table, policy) -> why it does not ask whether who is at work reaches all of the tenant.
+OPEN_TO_ANYBODY: dict[tuple[str, str], str] = {
+    ("audit.chain", "a_tenant_sees_its_own_rows"): "only the system may read it",
+    ("audit.retirements", "a_tenant_sees_its_own_rows"): "only the system may read it",
+    ("audit.system_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
+    ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
+    ("identity.tenants", "a_tenant_sees_itself"): "nothing about a tenant is private to those who belong to it",
 }
 # Index -> why it does not begin with the tenant.
 WITHOUT_TENANT: dict[str, str] = {
@@ -63,6 +71,10 @@ def test_every_table_and_partition_has_row_security_enabled_and_forced_and_a_pol
 def test_no_policy_shows_a_row_to_another_tenant(catalogue: psycopg.Connection) -> None:
     """A tenant's policy is the only permissive one, or is restrictive: two permissive ones would add up."""
     assert crossing(catalogue) - set(CROSSING) == set()
+
+
+def test_no_policy_opens_a_tenant_to_those_who_do_not_work_for_it(catalogue: psycopg.Connection) -> None:
+    assert open_to_anybody(catalogue) == set(OPEN_TO_ANYBODY)
 
 
 def test_a_partition_has_the_policies_of_its_table(catalogue: psycopg.Connection) -> None:

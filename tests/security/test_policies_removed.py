@@ -1,8 +1,8 @@
-"""Policies removed: each policy is dropped, and made true for everybody, and each time something comes out otherwise.
+"""Policies removed: each is dropped, made true for everybody, and for all of the tenant, and each time it is noticed.
 
 A suite that stays green without a policy does not test it. What is observed here is what `test_row_security` expects
-of the roles, and `test_wellbeing_roles` of people: so each of these changes turns one of the two red. What is true for
-everybody as it stands (the job's list of tenants) is not made true once more.
+of the roles, `test_people` and `test_wellbeing_roles` of people: so each of these changes turns one of the three red.
+What is true for everybody as it stands (the job's list of tenants) is not made true once more.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,14 @@ import psycopg
 import pytest
 
 from rows.all_domains import all_rows
-from security.guarding import crossing, policies, unguarded, unlike_their_tables
+from security.guarding import crossing, open_to_anybody, policies, unguarded, unlike_their_tables
 from security.observing import ROLES, Observer, Operation, Outcome, Who, join_a_colleague, observe, observers
 from security.worlds import World, partition_names, read_table, value_of
 
 pytestmark = pytest.mark.database
 
 TABLES = sorted(all_rows(uuid4()))
+OF_TENANT = "tenant_id = ( SELECT identity.current_tenant_id() AS current_tenant_id)"
 # Enough to feel any policy; the others are these in another way, or refused whatever the policies are.
 OPERATIONS = (
     Operation.SELECT,
@@ -34,6 +35,9 @@ NOT_FELT: dict[tuple[str, str], str] = {
     ("audit.retirements", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("audit.system_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
+    ("identity.data_keys", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
+    ("scheduling.generation_runs", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
+    ("scheduling.schedule_states", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("wellbeing.invitations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
     ("wellbeing.organisations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
 }
@@ -55,8 +59,10 @@ def breakings(connection: psycopg.Connection, table: str) -> Iterator[Breaking]:
         yield Breaking(table, name, "dropped", f'drop policy "{name}" on {table}')
         for clause, expression in (("using", policy.using), ("with check", policy.check)):
             if expression not in {None, "true"}:
-                alter = f'alter policy "{name}" on {table} {clause} (true)'
-                yield Breaking(table, name, f"{clause} true", alter)
+                alter = f'alter policy "{name}" on {table} {clause}'
+                yield Breaking(table, name, f"{clause} true", f"{alter} (true)")
+                if expression.startswith(f"(({OF_TENANT}) AND "):
+                    yield Breaking(table, name, f"{clause} the tenant alone", f"{alter} ({OF_TENANT})")
 
 
 def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[Breaking]:
@@ -87,12 +93,12 @@ def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[B
 def test_a_table_without_one_of_its_policies_is_noticed(world: World, name: str) -> None:
     with psycopg.connect(world.url) as connection:
         join_a_colleague(connection, world)
-        whole = crossing(connection)
+        whole = crossing(connection), open_to_anybody(connection)
         survivors = []
         for breaking in unnoticed(connection, world, name):
             with connection.transaction(force_rollback=True):
                 connection.execute(breaking.statement.encode())
-                if breaking[:2] not in NOT_FELT or crossing(connection) == whole:
+                if breaking[:2] not in NOT_FELT or (crossing(connection), open_to_anybody(connection)) == whole:
                     survivors.append(" ".join(breaking[:3]))
         connection.rollback()
     assert not survivors, "\n".join(survivors)
@@ -114,6 +120,7 @@ def test_a_table_that_does_not_bind_its_owner_is_noticed(world: World, name: str
 def test_a_partition_without_one_of_its_policies_is_noticed(world: World) -> None:
     """By its rows, where it has some and could be reached; and by its policies, which are not its table's any more."""
     with psycopg.connect(world.url) as connection:
+        join_a_colleague(connection, world)
         for name in partition_names(connection):
             connection.execute(f"grant select, insert, update, delete on {name} to {', '.join(ROLES)}".encode())
             if value_of(connection, f"select count(*) from {name}"):

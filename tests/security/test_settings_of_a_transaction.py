@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-from database_fixtures import execute
+from database_fixtures import employ, execute
 from scheduler.store.database import Database, Request, Role, StatementError
 from security.worlds import World
 
@@ -58,7 +58,8 @@ def work_and_end(database: Database, world: World, how: str) -> int:
     """End a unit of work of `ours` in one of three ways, and return its backend."""
     backend = 0
     try:
-        with database.unit_of_work(role=Role.APP, tenant_id=world.ours, user_id=uuid4(), request=REQUEST) as session:
+        who = employ(world.url, world.ours)
+        with database.unit_of_work(role=Role.APP, tenant_id=world.ours, user_id=who, request=REQUEST) as session:
             backend = session.scalar(text("select pg_backend_pid()")) or 0
             session.execute(text("update scheduling.facilities set phone = '1'"))
             if how == "an exception":
@@ -71,7 +72,7 @@ def work_and_end(database: Database, world: World, how: str) -> int:
 
 
 def test_a_unit_of_work_knows_who_asks(database: Database, world: World) -> None:
-    user_id = uuid4()
+    user_id = employ(world.url, world.ours)
     seen = look(database, world.ours, user_id=user_id, request=REQUEST)
     assert seen.settings == (str(world.ours), str(user_id), *REQUEST)
     assert seen.facilities == 1

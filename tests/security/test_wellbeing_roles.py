@@ -369,7 +369,7 @@ def test_a_cascade_into_the_wellbeing_part_begins_where_its_own_roles_decide(wor
 @pytest.mark.parametrize("whose", ["Child", "Practitioner"])
 def test_nobody_signs_in_as_somebody_else_or_becomes_an_admin(world: World, whose: str, change: str) -> None:
     with (
-        acting(world, person(world.ours, "Child"), world.ours) as connection,
+        acting(world, person(world.ours, "Practitioner"), world.ours) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege, match=r"of identity\.users is changed by the system only"),
     ):
         connection.execute(f"update identity.users set {change} where id = %s".encode(), (person(world.ours, whose),))

@@ -1,0 +1,115 @@
+"""People of one tenant: those who work there, those who are cared for, who left, and a row of all that is theirs.
+
+Owns: who there is, and whose each row is. Must not know: what anybody reaches (the tests do), or any policy.
+
+The rows of `tests/rows` are there for both tenants; in ours they belong to Ann, an admin. With them a family has its
+home and two members, Parent and Student; Student and Patient are patients, and so is Parent. Parent is also a parent of
+a family that was deleted, whose student, Doctor, is a patient.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from rows import Row, insert, key
+from rows.all_domains import all_rows, insert_all
+from security.worlds import without_triggers
+
+ROLES: Final = {
+    "Admin": "admin",
+    "Doctor": "doctor",
+    "Parent": "parent",
+    "Student": "student",
+    "Patient": "patient",
+    "Child": "staff",  # what the profile says counts
+    "Suspended": "staff",
+    "Deleted": "staff",
+}
+EVERYBODY: Final = frozenset(ROLES)
+FAMILY: Final = frozenset({"Parent", "Student"})
+NOBODY: Final[frozenset[str]] = frozenset()
+PATIENTS: Final = {
+    "Student": FAMILY,
+    "Patient": frozenset({"Patient"}),
+    "Parent": frozenset({"Parent"}),
+    "Doctor": NOBODY,
+}
+"""Who is a patient, and whose that patient is."""
+LONG_AGO: Final = "2027-01-01 00:00Z"
+
+
+class World(NamedTuple):
+    """A connection with all of it in a transaction, and whose each row of ours is: (table, key) -> names."""
+
+    connection: psycopg.Connection
+    ours: UUID
+    theirs: UUID
+    owners: dict[tuple[str, str], frozenset[str]]
+
+
+def person(tenant: UUID, name: str) -> UUID:
+    """Return the id of somebody of a tenant."""
+    return key(tenant, name)
+
+
+def make(connection: psycopg.Connection, ours: UUID, theirs: UUID) -> World:
+    """Write all that there is, as a superuser, and leave it uncommitted; the tenants have the same people."""
+    owners = {("identity.addresses", str(key(ours, "identity.addresses"))): EVERYBODY}  # that of the facility
+    for tenant in (theirs, ours):
+        insert_all(connection, tenant)
+        with without_triggers(connection):
+            for table, changes, whose in _rows(tenant):
+                row = all_rows(tenant)[table] | changes
+                insert(connection, table, row)
+                if tenant == ours:
+                    owners[table, key_of(row)] = whose
+    return World(connection, ours, theirs, owners)
+
+
+def key_of(row: Row) -> str:
+    """Return what tells a row from the others of its tenant and table."""
+    return str(row["id"]) if "id" in row else f"{row.get('family_id')} {row.get('user_id')}"
+
+
+def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
+    """Yield a table, what is otherwise than in the row that is there, and whose the row is."""
+    yield from _people(tenant)
+    yield from _family(tenant, "Brown", {"Parent": "parent", "Student": "student"}, whose=FAMILY)
+    yield from _family(tenant, "Gone", {"Parent": "parent", "Doctor": "student"}, whose=NOBODY, deleted_at=LONG_AGO)
+    for number, (name, whose) in enumerate(PATIENTS.items(), start=2):
+        own: Row = {"id": number}
+        yield "scheduling.patients", own | {"user_id": person(tenant, name)}, whose
+        # cancelled, so that they may all be at one time
+        visit: Row = {"patient_id": number, "status": "cancelled", "idempotency_key": None}
+        yield "scheduling.appointments", own | visit, whose
+        yield "scheduling.appointment_steps", own | {"appointment_id": number, "resource_id": None}, whose
+        yield "scheduling.waitlist_entries", own | {"patient_id": number}, whose
+    for number, (status, count) in enumerate({"booked": 1, "cancelled": 0}.items(), start=2):
+        times: Row = {"start_at": f"2027-03-0{number} 09:00Z", "end_at": f"2027-03-0{number} 09:20Z"}
+        taken: Row = {"id": number, "status": status, "booked_count": count}
+        yield "scheduling.availability_slots", times | taken, NOBODY
+
+
+def _people(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
+    left: dict[str, Row] = {"Suspended": {"status": "suspended"}, "Deleted": {"deleted_at": LONG_AGO}}
+    for name, role in ROLES.items():
+        who: Row = {"id": person(tenant, name), "name": name, "email": f"{name.lower()}@example.org"}
+        signs_in: Row = {"role": role, "supertokens_user_id": None}
+        whose = FAMILY if name in FAMILY else frozenset({name})
+        yield "identity.users", who | signs_in | left.get(name, {}), whose
+        if name == "Child":
+            yield "wellbeing.profiles", who, NOBODY
+
+
+def _family(
+    tenant: UUID, name: str, members: dict[str, str], *, whose: frozenset[str], deleted_at: str | None = None
+) -> Iterator[tuple[str, Row, frozenset[str]]]:
+    family, home = key(tenant, name), key(tenant, f"home of {name}")
+    yield "identity.addresses", {"id": home}, whose
+    about: Row = {"id": family, "family_name": name, "address_id": home, "deleted_at": deleted_at}
+    yield "identity.families", about, whose
+    for member, role in members.items():
+        of_family: Row = {"family_id": family, "user_id": person(tenant, member), "role": role}
+        yield "identity.family_members", of_family | {"is_primary_contact": False}, whose
