@@ -33,10 +33,12 @@ def take_turn(connection: Connection, patience: timedelta) -> None:
         raise StoreError(f"another migration is running on this database, and did not end within {patience}") from None
 
 
-def run(connection: Connection, patience: timedelta) -> None:
+def run(connection: Connection, patience: timedelta, *, rehearsal: bool) -> None:
+    """Run the revisions; for a rehearsal in the one transaction that is open then, which its caller rolls back."""
     take_turn(connection, patience)
     connection.execute(text(PATIENCE_WITH_READERS))
-    connection.commit()
+    if not rehearsal:
+        connection.commit()
     context.configure(
         connection=connection,
         version_table=VERSION_TABLE,
@@ -64,4 +66,5 @@ def write() -> None:
 if context.is_offline_mode():
     write()
 else:
-    run(context.config.attributes["connection"], context.config.attributes["patience"])
+    given = context.config.attributes
+    run(given["connection"], given["patience"], rehearsal=given["rehearsal"])

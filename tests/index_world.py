@@ -47,7 +47,7 @@ TABLES: Final = {
         "email": "n || '@example.org'",
         "name": "first_name",
         "role": "'staff'",
-        "status": "case when n % 200 = 0 then 'suspended' else 'active' end",
+        "status": "case when n % 200 = 199 then 'suspended' else 'active' end",
     },
     "identity.families": {
         "id": "loading.key(n)",

@@ -33,7 +33,7 @@ of their own, and keep them.
 from alembic import op
 
 revision = "20261121102000"
-down_revision = "20261121101800"
+down_revision = "20261121101940"
 branch_labels = None
 depends_on = None
 

@@ -59,8 +59,7 @@ REFUSED = (
 
 
 def upgrade() -> None:
-    for before, after in (ATTACHED, REFUSED):
-        rewrite(ENSURE, before, after)
+    change(ENSURE, [ATTACHED, REFUSED])
     op.execute("""
     create procedure scheduling.detach_slot_month(month date)
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -106,20 +105,26 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("drop procedure scheduling.detach_slot_month(date)")
-    for before, after in (ATTACHED, REFUSED):
-        rewrite(ENSURE, after, before)
+    change(ENSURE, [(after, before) for before, after in (ATTACHED, REFUSED)])
 
 
-def rewrite(function: str, before: str, after: str) -> None:
-    """Write one thing in place of another in a function; owner and rights stay."""
+def change(function: str, changes: list[tuple[str, str]]) -> None:
+    """Change the text of a function where it stands, all of it or nothing; its rights stay."""
+    steps = "".join(
+        f"""
+        if pg_catalog.strpos(written, $text${before}$text$) = 0 then
+            raise exception '{function} is not as this migration needs it';
+        end if;
+        written := pg_catalog.replace(written, $text${before}$text$, $text${after}$text$);
+        """
+        for before, after in changes
+    )
     op.execute(f"""
     do $do$
     declare
-        written constant text := pg_catalog.pg_get_functiondef('{function}'::regprocedure);
+        written text := pg_catalog.pg_get_functiondef('{function}'::regprocedure);
     begin
-        if pg_catalog.strpos(written, $before${before}$before$) = 0 then
-            raise exception '{function} is not as this migration needs it';
-        end if;
-        execute pg_catalog.replace(written, $before${before}$before$, $after${after}$after$);
+        {steps}
+        execute written;
     end $do$
     """)

@@ -2,11 +2,13 @@
 
 import threading
 import traceback
+from contextlib import suppress
 from enum import StrEnum
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from database_fixtures import driver_url, execute
 from models import Facility, Tenant
@@ -106,6 +108,53 @@ def test_r4_a_commit_inside_does_not_end_the_transaction(database: Database, ten
         session.commit()
         raise LookupError
     assert slugs(database, tenant_id) == set()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "declare left_over cursor with hold for select 'of another tenant'",
+        "create temporary table left_over as select 'of another tenant' as words",
+        "create temporary sequence left_over",
+    ],
+)
+def test_what_a_unit_of_work_made_for_itself_is_not_there_for_the_next_one(database: Database, made: str) -> None:
+    left = text("""
+        select pg_backend_pid(), (select count(*) from pg_cursors where name = 'left_over')
+            + (select count(*) from pg_class where relname = 'left_over' and relnamespace = pg_my_temp_schema())
+    """)
+    with database.unit_of_work(role=Role.APP, tenant_id=uuid4()) as session:
+        session.execute(text(made))
+        backend, count = session.execute(left).one()
+        assert count == 1
+    with database.unit_of_work(role=Role.APP, tenant_id=uuid4()) as session:
+        assert tuple(session.execute(left).one()) == (backend, 0)
+
+
+def test_statements_that_the_driver_prepared_are_there_for_the_next_unit_of_work(database: Database) -> None:
+    asked = text('select pg_backend_pid(), (select count(*) from pg_prepared_statements) as "how many"')
+    for _ in range(8):
+        with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+            session.execute(asked)
+    with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        (own,) = session.execute(
+            text("select count(*) from pg_prepared_statements where statement ^@ 'select pg_backend_pid(), (select'")
+        ).one()
+    assert own == 1
+
+
+def test_r4_a_unit_of_work_that_swallowed_a_refusal_does_not_end_as_if_all_were_well(
+    database: Database, tenant_id: UUID
+) -> None:
+    """The server has given up on the transaction: a commit would quietly be a rollback."""
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(StatementError, match="InFailedSqlTransaction"),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        with suppress(DBAPIError):
+            session.connection().exec_driver_sql("select 1 / 0")
 
 
 def test_a_refusal_says_which_constraint_and_code(database: Database, tenant_id: UUID) -> None:

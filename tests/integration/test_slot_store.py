@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from generation_world import MONDAY, NOW, World, days, expected, weekly
-from scheduler.core.errors import NotFoundError
+from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.expansion import expand
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
@@ -51,6 +51,14 @@ def carry_out(world: World, *plans: Plan, now: datetime = NOW) -> list[Written]:
 def stored(world: World, key: ScheduleKey = KEY) -> list[StoredSlot]:
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
         return stored_slots(session, [key], SPAN.start, SPAN.end)[key]
+
+
+def test_months_that_cannot_be_meant_are_refused_in_words(world: World) -> None:
+    with (
+        pytest.raises(InvalidInputError, match=r"^slots are made for twenty years at most, not from 2027"),
+        world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session,
+    ):
+        ensure_months(session, SPAN.start, SPAN.start + timedelta(days=7321))
 
 
 def test_slots_come_back_as_they_were_inserted(world: World) -> None:

@@ -25,11 +25,12 @@ SAID = re.compile(r"\.(\w+) IN \((.*)\)$", re.IGNORECASE)
 
 # (table, word) -> what a row with this word says besides.
 BESIDES: dict[tuple[str, str], Row] = {
+    ("audit.user_action_audit_log", "event"): {"entity": "list.exported", "entity_key": None},
     ("placement.clients", "discharged"): {"discharged_on": "2027-03-01"},
     ("placement.contributors", "outside"): {"user_id": None, "name": SEALED},
     **{("placement.metadata", word): {"submitted_at": AT} for word in ("submitted", "approved", "returned")},
     ("placement.placement_info", "ended"): {"ended_on": "2027-03-01"},
-    ("scheduling.availability_slots", "reserved"): {"reserved_until": AT},
+    ("scheduling.availability_slots", "reserved"): {"reserved_until": AT, "held_by": "a token"},
     ("scheduling.availability_slots", "booked"): {"booked_count": 1},
     **{("scheduling.generation_runs", word): {"finished_at": "2099-01-01"} for word in ("succeeded", "failed")},
     **{

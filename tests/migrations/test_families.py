@@ -259,6 +259,7 @@ def test_who_joins_a_family_while_somebody_deletes_it_waits(database_url: str) -
                     (town.tenant, family, user),
                 )
         finally:
+            joining.rollback()
             deleting.rollback()
             for table in ("families", "users"):
                 deleting.execute(f"delete from identity.{table} where tenant_id = %s".encode(), (town.tenant,))

@@ -187,6 +187,19 @@ def test_what_a_downgrade_may_lose_is_every_table_that_has_rows(empty_database_u
     assert "scheduling.doctors" not in migrations.tables_at_risk(empty_database_url, "base")
 
 
+def test_what_a_downgrade_may_lose_is_what_lies_on_its_way(empty_database_url: str) -> None:
+    """A table that goes, or one that loses a column, if there are rows in it; the rest stays as it is."""
+    migrations.upgrade(empty_database_url)
+    fill(empty_database_url)
+    before = dump(empty_database_url)
+    assert migrations.tables_at_risk(empty_database_url, REVISIONS[-2]) == ()
+    lost = migrations.tables_at_risk(empty_database_url, "20261121100800")
+    assert {"scheduling.appointment_steps", "scheduling.resources", "wellbeing.alerts"} <= set(lost)
+    assert not {"identity.tenants", "scheduling.appointments", "audit.system_audit_log"} & set(lost)
+    assert dump(empty_database_url) == before
+    migrations.downgrade(empty_database_url, REVISIONS[-2])  # nobody holds the migrators' lock
+
+
 def test_a_database_that_is_not_migrated_says_what_to_do(empty_database_url: str) -> None:
     with pytest.raises(SchemaMismatchError, match=r"is not migrated: run `scheduler migrate`$"):
         check(empty_database_url)

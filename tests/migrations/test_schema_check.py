@@ -5,9 +5,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
 
-import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 
@@ -140,12 +138,24 @@ def test_a_migrated_database_differs_in_nothing(database_url: str) -> None:
         ),
         (
             "grant truncate on {d} to scheduler_app",
-            "grant {d} to scheduler_app: is delete, insert, select, truncate, u",
+            "grant {d} to scheduler_app: is insert, select, truncate, update",
         ),
         ("grant select on {d} to public", "grant {d} to public: is unexpected (select)"),
         ("grant update (npi) on {d} to scheduler_job", "grant {d}.npi to scheduler_job: is unexpected (update)"),
-        ("revoke insert on {d} from scheduler_app", "grant {d} to scheduler_app: is delete, select, update, should be"),
+        ("revoke insert on {d} from scheduler_app", "grant {d} to scheduler_app: is select, update, should be"),
         ("grant execute on function {e} to public", "grant {e} to public: is unexpected (execute)"),
+        (
+            "grant usage on sequence {d}_id_seq to scheduler_app",
+            "grant sequence {d}_id_seq to scheduler_app: is unexpected (usage)",
+        ),
+        (
+            "alter default privileges in schema identity grant select on tables to scheduler_app",
+            "grant all tables made later in identity to scheduler_app: is unexpected (select)",
+        ),
+        (
+            "alter default privileges grant usage on sequences to public",
+            "grant all sequences made later to public: is unexpected (usage)",
+        ),
         (
             "revoke usage on schema audit from scheduler_job",
             "grant schema audit to scheduler_job: is missing, should be",
@@ -170,6 +180,15 @@ def test_what_somebody_changed_by_hand_is_named(connection: Connection, statemen
     assert [line for line in named if line.startswith(said)], named
 
 
+def test_what_is_granted_on_functions_made_later_is_named_without_what_everybody_may_anyway(
+    connection: Connection,
+) -> None:
+    connection.exec_driver_sql("alter default privileges grant execute on functions to scheduler_job")
+    assert list(catalogue.differences(catalogue.read(connection), migrations.shipped_listing())) == [
+        "grant all functions made later to scheduler_job: is unexpected (execute)"
+    ]
+
+
 def test_what_belongs_to_a_missing_table_is_not_named_on_its_own(connection: Connection) -> None:
     connection.exec_driver_sql("drop table scheduling.schedule_states")
     assert list(catalogue.differences(catalogue.read(connection), migrations.shipped_listing())) == [
@@ -184,6 +203,10 @@ def test_what_the_operator_decides_is_no_difference(migrated: str) -> None:
         f"create role {name}",
         f"grant usage on schema identity to {name}",
         f"grant select on identity.users to {name}",
+        f"grant usage on sequence scheduling.doctors_id_seq to {name}",
+        f"alter default privileges in schema identity grant select on tables to {name}",
+        "alter default privileges revoke execute on functions from public",
+        f"alter default privileges for role {name} grant select on tables to public",
         f"alter table identity.users owner to {name}",
         "alter table identity.users set (fillfactor = 90)",
         "comment on table identity.users is 'ours'",
@@ -268,7 +291,7 @@ def test_going_down_where_rows_are_is_refused_without_a_yes(migrated: str) -> No
     execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
     said = scheduler(migrated, "migrate", "--down", "base")
     assert said.returncode == 2
-    assert said.stderr.startswith("error: going down may lose the rows of ")
+    assert said.stderr.startswith("error: going down may lose rows or columns of ")
     assert "identity.tenants" in said.stderr
     assert migrations.current(migrated) == migrations.head()
 
@@ -291,14 +314,3 @@ def test_at_a_terminal_going_down_asks(migrated: str, answer: str, code: int) ->
         os.close(terminal)
     assert (said.returncode, "Go on?" in said.stderr) == (code, True)
     assert (migrations.current(migrated) is None) is (code == 0)
-
-
-def test_an_empty_database_is_migrated_within_five_seconds(empty_database_url: str) -> None:
-    with psycopg.connect(empty_database_url) as clock:
-        ask = "select clock_timestamp()"
-        (before,) = clock.execute(ask).fetchone() or (None,)
-        migrations.upgrade(empty_database_url)
-        (after,) = clock.execute(ask).fetchone() or (None,)
-    assert before is not None
-    assert after is not None
-    assert after - before < timedelta(seconds=5)

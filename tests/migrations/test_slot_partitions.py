@@ -79,6 +79,18 @@ def test_a_span_that_cannot_be_meant_makes_no_month(database_url: str, until_at:
         connection.execute(ENSURE, ("2027-01-01", until_at))
 
 
+def test_there_is_an_end_to_the_months(database_url: str) -> None:
+    """Whoever may make them could make one for each month of the calendar."""
+    with psycopg.connect(database_url) as connection:
+        for from_year in (2030, 2050):
+            assert connection.execute(ENSURE, (f"{from_year}-01-01", f"{from_year + 20}-01-01")).fetchone() == (240,)
+        assert connection.execute(ENSURE, ("2070-01-01", "2080-01-01")).fetchone() == (120,)
+        assert connection.execute(ENSURE, ("2030-01-01", "2050-01-01")).fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="months for slots enough: 1 more would be over"):
+            connection.execute(ENSURE, ("2080-01-01", "2080-02-01"))
+        connection.rollback()
+
+
 def test_a_slot_without_its_month_is_refused_and_not_put_elsewhere(database_url: str) -> None:
     with (
         psycopg.connect(database_url) as connection,

@@ -98,7 +98,7 @@ DAMAGES = {
     "a check that takes everything": ("constraint ", "^CHECK .*", "CHECK (true)"),
     "a check that asks for text in capitals": (
         "constraint wellbeing.",
-        "(?<=^CHECK ).*'.*",
+        "(?<=^CHECK ).*'[a-z].*",
         lambda found: found[0].upper(),
     ),
     "a key that takes along": ("constraint ", "ON DELETE (RESTRICT|SET NULL.*)", "ON DELETE CASCADE"),

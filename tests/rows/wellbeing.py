@@ -119,7 +119,7 @@ WRONG: Wrong = [
     ("wellbeing.alerts", {"severity": "huge"}, "an_alert_has_a_known_severity"),
     ("wellbeing.alerts", {"status": "read"}, "an_alert_has_a_known_status"),
     ("wellbeing.alerts", {"status": "resolved"}, "an_alert_that_is_resolved_says_when_and_by_whom"),
-    ("wellbeing.alerts", {"response_id": UUID(int=1)}, "an_alert_may_come_of_a_response"),
+    ("wellbeing.alerts", {"response_id": UUID(int=1)}, "an_alert_may_come_of_a_response_of_its_child"),
     ("wellbeing.invitations", {"invitation_token": "open sesame"}, "the_token_of_an_invitation_is_a_digest"),
     ("wellbeing.invitations", {"email": "Bob@example.org"}, "an_invitation_goes_to_an_address_in_lower_case"),
     ("wellbeing.invitations", {"role": "Account"}, "practitioners_and_group_contacts_are_invited"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -42,7 +43,6 @@ WATCHED = (
     "scheduling.generation_runs",
 )
 UNWATCHED = {
-    "scheduling.availability_slots": "one summary for each run",
     "scheduling.schedule_states": "the job's checkpoints",
 }
 
@@ -306,7 +306,8 @@ def test_a_column_that_comes_later_is_veiled_and_encrypted_ones_are_whatever_is_
     ("columns", "key"),
     [
         ("tenant_id uuid, id uuid default gen_random_uuid(), primary key (tenant_id, id)", r"[0-9a-f-]{36}"),
-        ("tenant_id uuid, b int default 2, a text default 'x', primary key (tenant_id, a, b)", r"x,2"),
+        ("tenant_id uuid, b int default 2, a date default '2027-01-04', primary key (tenant_id, a, b)", "2027-01-04,2"),
+        ("tenant_id uuid, b int default 2, a text default 'x', primary key (tenant_id, a, b)", "sha256:[0-9a-f]{64},2"),
         ("tenant_id uuid primary key", r"[0-9a-f-]{36}"),
     ],
 )
@@ -318,6 +319,22 @@ def test_a_key_of_any_kind_names_the_row(catalogue: psycopg.Connection, columns:
         "select entity_key ~ %s from audit.system_audit_log where entity = 'public.notes'", (f"^{key}$",)
     )
     assert found.fetchall() == [(True,)]
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_key_of_words_is_written_as_a_digest_unless_it_is_shown(catalogue: psycopg.Connection, shown: bool) -> None:
+    """Who has the word finds its rows; who reads the log does not read the word."""
+    tenant = uuid4()
+    catalogue.execute(
+        "create table public.notes (tenant_id uuid, word varchar(99), n int, primary key (tenant_id, word))"
+    )
+    catalogue.execute("call audit.watch('public.notes', %s::text[])", (["word"] * shown,))
+    catalogue.execute("insert into public.notes values (%s, %s, 1)", (tenant, CANARY))
+    catalogue.execute("update public.notes set n = 2")
+    catalogue.execute("delete from public.notes")
+    found = catalogue.execute("select event, entity_key from audit.system_audit_log where entity = 'public.notes'")
+    key = CANARY if shown else f"sha256:{sha256(f'{tenant} {CANARY}'.encode()).hexdigest()}"
+    assert found.fetchall() == [("insert", key), ("update", key), ("delete", key)]
 
 
 def test_a_table_whose_rows_cannot_be_told_apart_is_not_watched(catalogue: psycopg.Connection) -> None:
@@ -337,6 +354,61 @@ def test_every_table_is_watched_but_for_those_that_say_why_not(catalogue: psycop
     """).fetchall()
     assert {table for table, triggers in found if triggers != 3} == set(UNWATCHED)
     assert set(WATCHED) <= {table for table, _ in found}
+
+
+# Slots
+
+SLOT = """
+    insert into scheduling.availability_slots (tenant_id, id, facility_id, doctor_id, start_at, end_at, held_by)
+    select f.tenant_id, 1, f.id, d.id, '2027-03-01 09:00Z', '2027-03-01 09:30Z', 'Ann'
+    from scheduling.facilities f join scheduling.doctors d using (tenant_id)
+"""
+
+
+@pytest.fixture
+def open_clinic(clinic: Clinic, database_url: str) -> Clinic:
+    """A clinic whose job has made a slot."""
+    execute(database_url, MONTHS)
+    clinic.act(PLACE, DOCTOR)
+    clinic.act(SLOT, role=Role.JOB, user=None)
+    return clinic
+
+
+def of_slots(clinic: Clinic, name: str = LOGS[0]) -> list[dict[str, Any]]:
+    return [row for row in clinic.log(name) if row["entity"] == "scheduling.availability_slots"]
+
+
+def test_what_a_user_does_to_a_slot_is_written(open_clinic: Clinic) -> None:
+    open_clinic.act("update scheduling.availability_slots set status = 'cancelled', held_by = null")
+    (row,) = of_slots(open_clinic)
+    assert (row["user_id"], row["action"], row["entity_key"]) == (USER, "update", "1")
+    assert row["before"] == {"status": "open", "held_by": "(changed)"}
+    assert row["after"] == {"status": "cancelled", "held_by": None}
+
+
+def test_a_slot_that_goes_with_its_doctor_is_written_too(open_clinic: Clinic) -> None:
+    """By the owner or the system: nobody else deletes a doctor for good."""
+    open_clinic.act("delete from scheduling.doctors", role=Role.OWNER)
+    assert [(row["action"], row["before"]["start_at"]) for row in of_slots(open_clinic)] == [
+        ("delete", "2027-03-01T09:00:00+00:00")
+    ]
+
+
+def test_what_the_owner_does_to_a_slot_by_hand_is_written(open_clinic: Clinic) -> None:
+    open_clinic.act("delete from scheduling.availability_slots", role=Role.OWNER, user=None)
+    assert [row["event"] for row in of_slots(open_clinic, LOGS[1])] == ["delete"]
+
+
+@pytest.mark.parametrize("role", [Role.JOB, Role.SYSTEM])
+def test_what_the_job_and_the_system_do_to_slots_is_not_written_row_by_row(open_clinic: Clinic, role: Role) -> None:
+    open_clinic.act(
+        "update scheduling.availability_slots set capacity = 2",
+        "delete from scheduling.availability_slots",
+        SLOT,
+        role=role,
+        user=None,
+    )
+    assert of_slots(open_clinic) + of_slots(open_clinic, LOGS[1]) == []
 
 
 # Reads and events
@@ -386,6 +458,19 @@ def test_an_event_is_written_with_its_details(clinic: Clinic, role: Role) -> Non
         record_system(session, "generation.finished", {"slots": 3}, severity="warning")
     (row,) = clinic.log(LOGS[1])
     assert (row["event"], row["severity"], row["details"]) == ("generation.finished", "warning", {"slots": 3})
+
+
+@pytest.mark.parametrize("event", ["insert", "update", "delete", "read", "audit.retired", "audit.anything"])
+@pytest.mark.parametrize("role", [Role.APP, Role.JOB, Role.SYSTEM])
+def test_nobody_writes_an_event_that_is_the_logs_own(clinic: Clinic, event: str, role: Role) -> None:
+    """Else somebody could make up a change that never was, or why rows are missing."""
+    assert refused(lambda: clinic.act(f"select audit.record_system('{event}', '{{}}')", role=role)) == "42501"
+    assert clinic.log(LOGS[1]) == []
+
+
+@pytest.mark.parametrize("event", ["insert", "read"])
+def test_not_even_the_owner_makes_up_a_change(clinic: Clinic, event: str) -> None:
+    assert refused(lambda: clinic.act(f"select audit.record_system('{event}', '{{}}')", role=Role.OWNER)) == "42501"
 
 
 @pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM])
@@ -530,7 +615,7 @@ def test_functions_with_their_owners_rights_pin_their_search_path_and_bypass_not
         from pg_proc join pg_roles on pg_roles.oid = proowner
         where prosecdef and pronamespace = 'audit'::regnamespace and rolname = 'scheduler_definer' order by 1
     """).fetchall()
-    names = ("find_actions", "note_changes", "record_event", "record_read", "record_system")
+    names = ("find_actions", "note_changes", "record_event", "record_read", "record_system", "seal")
     assert found == [(name, True, "scheduler_definer") for name in names]
     assert catalogue.execute(
         "select rolbypassrls, rolsuper, rolcanlogin, has_schema_privilege(oid, 'audit', 'create')"
@@ -559,7 +644,7 @@ def test_there_is_a_month_for_now_and_some_ahead_and_making_them_again_makes_non
 
 
 def test_a_log_without_a_month_still_writes_and_the_month_is_mended(catalogue: psycopg.Connection) -> None:
-    """Nobody sealed for months: rows go to the rest; then it becomes their month, and none of them is touched."""
+    """Nobody sealed for months: rows go to the rest; then they go to their months, as they are."""
     whole = months(catalogue)
     catalogue.execute("set timezone = 'UTC'")
     for (part,) in catalogue.execute("select part::text from audit.parts('user_action_audit_log')").fetchall():
@@ -567,7 +652,7 @@ def test_a_log_without_a_month_still_writes_and_the_month_is_mended(catalogue: p
     tenant = uuid4()
     become(catalogue, Role.OWNER, None, USER)
     catalogue.execute("insert into identity.tenants (id, slug, name) values (%s, %s, 'T')", (tenant, str(tenant)))
-    where = "select tableoid::regclass::text, ctid::text, id from audit.user_action_audit_log where tenant_id = %s"
+    where = "select tableoid::regclass::text, one.* from audit.user_action_audit_log one where tenant_id = %s"
     ((rest, *row),) = catalogue.execute(where, (tenant,)).fetchall()
     assert rest == "audit.user_action_audit_log_rest"
     assert catalogue.execute("select audit.ensure_months(3)").fetchone() == (4,)
@@ -576,6 +661,25 @@ def test_a_log_without_a_month_still_writes_and_the_month_is_mended(catalogue: p
     assert months(catalogue) == whole
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         catalogue.execute("truncate audit.user_action_audit_log_rest")
+
+
+def test_rows_of_a_clock_that_ran_behind_do_not_stop_the_months(catalogue: psycopg.Connection) -> None:
+    """Beside a row of the month that is missing: no one partition could hold both."""
+    tenant, log = uuid4(), "audit.system_audit_log"
+    catalogue.execute("set timezone = 'UTC'")
+    catalogue.execute(
+        f"insert into {log} (tenant_id, db_role, event, occurred_at)"
+        " select %s, 'somebody', 'clock.wrong', at from audit.parts('system_audit_log'),"
+        " unnest(array['1970-01-01', ends_at]) as at order by ends_at desc limit 2".encode(),
+        (tenant,),
+    )
+    where = f"select one.*, tableoid::regclass::text from {log} one where tenant_id = %s order by occurred_at".encode()
+    before = catalogue.execute(where, (tenant,)).fetchall()
+    ahead = "(select count(*)::int from audit.parts('system_audit_log'))"
+    assert catalogue.execute(f"select audit.ensure_months({ahead})".encode()).fetchone() == (2,)
+    after = catalogue.execute(where, (tenant,)).fetchall()
+    assert [row[:-1] for row in after] == [row[:-1] for row in before]
+    assert [row[-1] == f"{log}_rest" for row in before + after] == [True, True, True, False]
 
 
 def test_rows_of_a_clock_that_ran_ahead_do_not_stop_the_months(catalogue: psycopg.Connection) -> None:

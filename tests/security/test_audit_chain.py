@@ -3,6 +3,7 @@
 The tamperer is a superuser who switches the triggers off: nothing less can.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier, Thread
 from time import sleep
@@ -17,7 +18,7 @@ from sqlalchemy import text
 from database_fixtures import execute
 from scheduler.core.errors import InvalidInputError, StoreError
 from scheduler.store.audit import entries, retire
-from scheduler.store.database import Database, Role
+from scheduler.store.database import Database, Role, StatementError
 from scheduler.store.sealing import Broken, Fault, Head, Log, Verdict, _digest_of_row, _Seal, seal, seal_both, verify
 
 pytestmark = pytest.mark.database
@@ -367,20 +368,87 @@ def test_a_tenant_seals_its_own_rows_only(sealed: Chained, database: Database, d
     assert sealed.verify().head.position == 5
 
 
-@pytest.mark.parametrize(("there", "faults"), [("'another'", 0), ("system_identifier::text", 1)])
-def test_a_restored_dump_counts_transactions_anew(
-    clinic: Chained, monkeypatch: pytest.MonkeyPatch, there: str, faults: int
-) -> None:
+@pytest.mark.parametrize(("there", "faults"), [("another", 0), ("this one", 1)])
+def test_a_restored_dump_counts_transactions_anew(clinic: Chained, there: str, faults: int) -> None:
     """Numbers below the last seal's are no fault on another server; on the same one they are."""
-    sealing_there = f"""select identity.current_tenant_id() as tenant_id, clock_timestamp() as sealed_at,
-        9000000000 as sealed_below, {there} as server from pg_control_system()"""
     clinic.write("1")
-    with monkeypatch.context() as patched:
-        patched.setattr("scheduler.store.sealing._HERE_AND_NOW", text(sealing_there))
-        assert clinic.seal()[0] == 1
+    clinic.seal()
+    with psycopg.connect(clinic.url, row_factory=dict_row) as connection:
+        chain = "audit.chain where tenant_id = %s and log = 'user_action'"
+        place = connection.execute(f"select * from {chain}".encode(), (clinic.tenant,)).fetchone()
+        assert place is not None
+        made = _Seal(**{name: place[name] for name in _Seal.__slots__} | {"sealed_below": 9_000_000_000})
+        made = replace(made, server=made.server if faults else there)
+        digest = made.digest(Head(Log.USER_ACTION, 0, bytes(32)), place["row_digest"], clinic.tenant)
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update audit.chain set sealed_below = %s, server = %s, digest = %s where tenant_id = %s and log = %s",
+            (made.sealed_below, made.server, digest, clinic.tenant, Log.USER_ACTION),
+        )
     clinic.write("2")
     assert (clinic.broken() is not None) == bool(faults)
     assert clinic.seal()[0] == 1 - faults
+
+
+FORGED = """
+    insert into audit.chain
+        (tenant_id, log, position, row_id, row_occurred_at, row_digest, sealed_at, sealed_below, server, digest)
+    values (:tenant, 'user_action', 9, 1, now(), sha256('a'), now() + interval '1 year', 1, 'a', sha256('b'))
+"""
+
+
+@pytest.mark.parametrize("role", [Role.APP, Role.JOB, Role.SYSTEM])
+def test_nobody_writes_a_seal_but_by_sealing(sealed: Chained, role: Role) -> None:
+    """One that does not follow, or is dated ahead, would be cried out as tampering, or stop sealing, for good."""
+    with (
+        pytest.raises(StatementError, match="permission denied for table chain"),
+        sealed.database.unit_of_work(role=role, tenant_id=sealed.tenant) as session,
+    ):
+        session.execute(text(FORGED), {"tenant": sealed.tenant})
+
+
+@pytest.mark.parametrize("role", [Role.APP, Role.JOB])
+def test_nobody_seals_but_the_system(clinic: Chained, role: Role) -> None:
+    with (
+        pytest.raises(StatementError, match="permission denied for function seal"),
+        clinic.database.unit_of_work(role=role, tenant_id=clinic.tenant) as session,
+    ):
+        seal(session, Log.USER_ACTION)
+
+
+@pytest.mark.parametrize("log", ["diary", None])
+def test_a_log_that_there_is_not_is_not_sealed(clinic: Chained, log: str | None) -> None:
+    with (
+        pytest.raises(StatementError, match=r"\(22023\)$"),
+        clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session,
+    ):
+        session.execute(text("select audit.seal(:log)"), {"log": log})
+
+
+def edit_sealing(url: str, before: str, after: str) -> None:
+    """Change the function that seals, as only the database's owner can."""
+    edited = f"replace(pg_get_functiondef('audit.seal(text)'::regprocedure), $a${before}$a$, $a${after}$a$)"
+    execute(url, f"do $$ begin execute {edited}; end $$")
+
+
+@pytest.mark.parametrize(
+    ("honest", "lie"),
+    [
+        ("now_at := clock_timestamp();", "now_at := clock_timestamp() - interval '3 days';"),
+        ("ended_below := pg_snapshot_xmin", "ended_below := 3; perform pg_snapshot_xmin"),
+        ("(select system_identifier from", "(select 'elsewhere' from"),
+    ],
+)
+def test_seals_that_are_dated_back_are_told_when_they_are_made(clinic: Chained, honest: str, lie: str) -> None:
+    """Behind such a seal old rows could be slipped in, and no later walk would tell."""
+    clinic.write("1")
+    edit_sealing(clinic.url, honest, lie)
+    try:
+        with pytest.raises(StoreError, match="not of here and now"):
+            clinic.seal()
+    finally:
+        edit_sealing(clinic.url, lie, honest)
+    assert clinic.seal()[0] == 1
 
 
 def test_the_digest_of_a_row_is_the_same_on_every_server(clinic: Chained) -> None:

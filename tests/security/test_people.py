@@ -24,40 +24,40 @@ pytestmark = pytest.mark.database
 
 EXPECTED: Final = """
                                      Nobody  Admin   Doctor  Parent Student Patient Child Suspended Deleted Unknown Stranger
-identity.addresses                   all+iud all+iud all+iud own    own     own     own   -         -       -       -
+identity.addresses                   all+iu  all+iu  all+iu  own    own     own     own   -         -       -       -
 identity.data_keys                   all     all     all     -      -       -       -     -         -       -       -
-identity.families                    all+iud all+iud all+iud own    own     -       -     -         -       -       -
+identity.families                    all+iu  all+iu  all+iu  own    own     -       -     -         -       -       -
 identity.family_members              all+iud all+iud all+iud own    own     -       -     -         -       -       -
 identity.tenants                     all     all     all     all    all     all     all   all       all     all     all
 identity.users                       all+iu  all+iu  all+iu  own    own     own     own   -         -       -       -
-placement.clients                    all+iud all+iud all+iud -      -       -       -     -         -       -       -
-placement.contributors               all+iud all+iud all+iud -      -       -       -     -         -       -       -
-placement.facility_staff             all+iud all+iud all+iud -      -       -       -     -         -       -       -
-placement.form_field_contributions   all+iud all+iud all+iud -      -       -       -     -         -       -       -
-placement.medications                all+iud all+iud all+iud -      -       -       -     -         -       -       -
-placement.metadata                   all+iud all+iud all+iud -      -       -       -     -         -       -       -
-placement.placement_info             all+iud all+iud all+iud -      -       -       -     -         -       -       -
+placement.clients                    all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
+placement.contributors               all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
+placement.facility_staff             all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
+placement.form_field_contributions   all+i   all+i   all+i   -      -       -       -     -         -       -       -
+placement.medications                all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
+placement.metadata                   all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
+placement.placement_info             all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
 placement.placement_info_specialists all+iud all+iud all+iud -      -       -       -     -         -       -       -
-placement.specialists                all+iud all+iud all+iud -      -       -       -     -         -       -       -
+placement.specialists                all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
 scheduling.appointment_steps         all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.appointments              all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.availability_exceptions   all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.availability_rules        all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.availability_slots        all+iud all+iud all+iud open   open    open    open  -         -       -       -
-scheduling.doctors                   all+iud all+iud all+iud all    all     all     all   -         -       -       -
-scheduling.facilities                all+iud all+iud all+iud all    all     all     all   -         -       -       -
+scheduling.doctors                   all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
+scheduling.facilities                all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.facility_closures         all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_doctors          all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_insurance_plans  all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.generation_runs           all     all     all     -      -       -       -     -         -       -       -
 scheduling.insurance_plans           all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.insurance_providers       all+iud all+iud all+iud all    all     all     all   -         -       -       -
-scheduling.patients                  all+iud all+iud all+iud own    own     own     -     -         -       -       -
+scheduling.patients                  all+iu  all+iu  all+iu  own    own     own     -     -         -       -       -
 scheduling.resources                 all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.schedule_states           all     all     all     -      -       -       -     -         -       -       -
 scheduling.service_offerings         all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.service_workflows         all+iud all+iud all+iud all    all     all     all   -         -       -       -
-scheduling.services                  all+iud all+iud all+iud all    all     all     all   -         -       -       -
+scheduling.services                  all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.step_templates            all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.waitlist_entries          all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.workflow_steps            all+iud all+iud all+iud all    all     all     all   -         -       -       -
@@ -245,6 +245,7 @@ def test_the_system_searches_for_clients_whoever_the_user_is(world: World) -> No
 
 # Function that has its owner's rights, and that people may call -> what it tells somebody who is cared for.
 TELLING: Final = {
+    "audit.record_event": "nothing",
     "audit.record_read": "nothing",
     "audit.record_system": "nothing",
     "identity.current_organisation_id": "the organisation in their own profile",
@@ -255,7 +256,9 @@ TELLING: Final = {
     "placement.find_clients": "nothing: it is asked above",
     "wellbeing.find_children": "nothing: it answers practitioners and group contacts (tests/security/test_search.py)",
     "wellbeing.find_organisations": "their own organisation, by their profile (tests/security/test_search.py)",
+    "wellbeing.has_an_active_profile": "whether an id that they know has a profile here that is active",
     "wellbeing.own_child_record": "their own row",
+    "wellbeing.usage_of_organisation": "nothing: it answers who works there (tests/security/test_wellbeing_figures.py)",
 }
 
 

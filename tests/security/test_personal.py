@@ -66,7 +66,7 @@ NOT_FOLLOWED = {
     "an_alert_may_be_acknowledged_by_somebody": WHO_DID_IT,
     "an_alert_may_be_resolved_by_somebody": WHO_DID_IT,
     "an_invitation_is_by_somebody": WHO_DID_IT,
-    "an_alert_may_come_of_a_response": BY_ANOTHER_WAY,
+    "an_alert_may_come_of_a_response_of_its_child": BY_ANOTHER_WAY,
     "an_alert_may_come_of_a_session_of_its_child": BY_ANOTHER_WAY,
     "a_response_is_of_a_session_of_its_child": BY_ANOTHER_WAY,
     "a_sticker_may_be_for_a_session_of_its_child": BY_ANOTHER_WAY,

@@ -361,7 +361,7 @@ def test_a_function_that_told_too_much_would_still_show_nothing(world: World, da
     ("table", "seen"),
     [
         ("placement.clients", {"tenant_id", "id", "first_name", "last_name", "deleted_at"}),
-        ("wellbeing.organisations", {"tenant_id", "id", "name", "deleted_at"}),
+        ("wellbeing.organisations", {"tenant_id", "id", "name", "status", "deleted_at"}),
     ],
 )
 def test_the_definer_may_look_at_what_is_searched_and_no_more(world: World, table: str, seen: set[str]) -> None:

@@ -49,7 +49,6 @@ DONE = [
 ]
 OTHER_BEGINNINGS = [
     {"expires_at": "2999-01-01"},
-    {"expires_at": "infinity"},
     {"invited_by": "Account"},
     {"status": "accepted", "accepted_at": "2026-01-01", "accepted_by": "Practitioner"},
     {"status": "expired"},

@@ -345,6 +345,20 @@ def test_a_child_answers_in_its_own_session_only_and_for_itself_only(world: Worl
                 insert(connection, "wellbeing.wellbeing_responses", row)
 
 
+@pytest.mark.parametrize("came_of", ["session", "response"])
+def test_an_alert_does_not_come_of_what_another_child_said(world: World, came_of: str) -> None:
+    """Not even if the system raises it: whoever works on it would see the wrong child's answer."""
+    alert = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
+    found = f"select id, child_id from wellbeing.wellbeing_{came_of}s"
+    with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
+        of = {child: key for key, child in connection.execute(found.encode())}
+        child, friend = (person(world.ours, name) for name in ("Child", "Friend"))
+        raised: Row = {"tenant_id": world.ours, "child_id": child, **alert}
+        insert(connection, "wellbeing.alerts", raised | {f"{came_of}_id": of[child]})
+        with pytest.raises(psycopg.errors.ForeignKeyViolation, match=f"an_alert_may_come_of_a_{came_of}_of_its_child"):
+            insert(connection, "wellbeing.alerts", raised | {f"{came_of}_id": of[friend]})
+
+
 def test_every_table_says_when_a_row_was_written_and_changed(world: World) -> None:
     """The specification promises it of all tables and forgets it in six."""
     without = world.connection.execute("""

@@ -38,9 +38,10 @@ _HERE: dict[str, str] = {"schema": "wellbeing"}
 _CHILDREN = "wellbeing.children"
 
 
-def _session_of_the_child(name: str, *, ondelete: str | None = None) -> ForeignKeyConstraint:
-    there = [f"wellbeing.wellbeing_sessions.{column}" for column in ("tenant_id", "id", "child_id")]
-    return ForeignKeyConstraint(["tenant_id", "session_id", "child_id"], there, name=name, ondelete=ondelete)
+def _of_the_child(what: str, name: str, *, ondelete: str | None = None) -> ForeignKeyConstraint:
+    """Return a key to a session or response that has to be of the child of the row."""
+    there = [f"wellbeing.wellbeing_{what}s.{column}" for column in ("tenant_id", "id", "child_id")]
+    return ForeignKeyConstraint(["tenant_id", f"{what}_id", "child_id"], there, name=name, ondelete=ondelete)
 
 
 class WellbeingSession(SQLModel, table=True):
@@ -74,7 +75,8 @@ class WellbeingResponse(SQLModel, table=True):
 
     __tablename__ = "wellbeing_responses"
     __table_args__: ClassVar[Any] = (
-        _session_of_the_child("a_response_is_of_a_session_of_its_child", ondelete=CASCADE),
+        UniqueConstraint("tenant_id", "id", "child_id", name="a_response_is_of_one_child"),
+        _of_the_child("session", "a_response_is_of_a_session_of_its_child", ondelete=CASCADE),
         key_to(_CHILDREN, "child_id", name="a_response_is_of_a_child", ondelete=CASCADE),
         Index("responses_are_found_by_session", "tenant_id", "session_id", "child_id"),
         Index("responses_are_found_by_child", "tenant_id", "child_id"),
@@ -137,7 +139,7 @@ class StickerEarned(SQLModel, table=True):
     __tablename__ = "stickers_earned"
     __table_args__: ClassVar[Any] = (
         key_to(_CHILDREN, "child_id", name="a_sticker_is_of_a_child", ondelete=CASCADE),
-        _session_of_the_child("a_sticker_may_be_for_a_session_of_its_child"),
+        _of_the_child("session", "a_sticker_may_be_for_a_session_of_its_child"),
         Index("stickers_are_found_by_child", "tenant_id", "child_id"),
         Index("stickers_are_found_by_session", "tenant_id", "session_id", "child_id"),
         _HERE,
@@ -162,14 +164,14 @@ class Alert(SQLModel, table=True):
     __tablename__ = "alerts"
     __table_args__: ClassVar[Any] = (
         key_to(_CHILDREN, "child_id", name="an_alert_is_about_a_child", ondelete=CASCADE),
-        _session_of_the_child("an_alert_may_come_of_a_session_of_its_child"),
-        key_to("wellbeing.wellbeing_responses", "response_id", name="an_alert_may_come_of_a_response"),
+        _of_the_child("session", "an_alert_may_come_of_a_session_of_its_child"),
+        _of_the_child("response", "an_alert_may_come_of_a_response_of_its_child"),
         key_to("wellbeing.profiles", "acknowledged_by", name="an_alert_may_be_acknowledged_by_somebody"),
         key_to("wellbeing.profiles", "resolved_by", name="an_alert_may_be_resolved_by_somebody"),
         Index("alerts_of_a_child_are_found_by_status", "tenant_id", "child_id", "status"),
         Index("alerts_are_found_by_severity_and_date", "tenant_id", "severity", text("created_at desc")),
         Index("alerts_are_found_by_session", "tenant_id", "session_id", "child_id"),
-        Index("alerts_are_found_by_response", "tenant_id", "response_id"),
+        Index("alerts_are_found_by_response", "tenant_id", "response_id", "child_id"),
         Index("alerts_are_found_by_who_acknowledged_them", "tenant_id", "acknowledged_by"),
         Index("alerts_are_found_by_who_resolved_them", "tenant_id", "resolved_by"),
         _HERE,

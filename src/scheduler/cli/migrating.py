@@ -38,7 +38,7 @@ def migrate(
         else:
             tables = () if yes else migrations.tables_at_risk(address, down)
             if tables:
-                ask_consent(f"going down may lose the rows of {', '.join(tables)}")
+                ask_consent(f"going down may lose rows or columns of {', '.join(tables)}")
             migrations.downgrade(address, down)
         after = migrations.current(address)
         typer.echo(

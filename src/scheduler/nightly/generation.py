@@ -48,6 +48,7 @@ def generate(database: Database, order: Order, *, progress: Progress = lambda *_
 
     Raises:
         NotFoundError: there is no facility with the slug asked for, or it has no schedule.
+        InvalidInputError: with these days there would be too many months of slots.
         DatabaseUnreachableError: the connection was lost; whole batches stay, the next run does the rest.
         StoreError: the database refused before the first batch.
     """
@@ -77,15 +78,15 @@ class _Run:
             keys = schedule_keys(session, facility_slug=order.facility_slug)
             if order.facility_slug is not None and not keys:
                 raise NotFoundError(f"no facility {order.facility_slug!r} with a schedule")
-            if order.mode is Mode.WRITE:
-                register_schedules(session)
-                days, versions = (order.from_day, order.until_day), (ENGINE_VERSION, order.tzdata_version)
-                self.run_id = begin_run(session, days=days, trigger=order.trigger, versions=versions)
         if order.mode is Mode.WRITE:
             with self._unit_of_work() as session:
                 # A local day may begin a day before, or end a day after, the day of the same date in UTC.
                 first, last = day_number(order.from_day) - 1, day_number(order.until_day) + 1
                 ensure_months(session, instant(first * DAY), instant(last * DAY))
+            with self._unit_of_work() as session:
+                register_schedules(session)
+                days, versions = (order.from_day, order.until_day), (ENGINE_VERSION, order.tzdata_version)
+                self.run_id = begin_run(session, days=days, trigger=order.trigger, versions=versions)
         return keys
 
     def batch(self, keys: Sequence[ScheduleKey]) -> Tally:

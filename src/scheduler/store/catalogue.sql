@@ -18,6 +18,18 @@ with relation as (
     from relation join pg_attribute on attrelid = relation.oid where not attisdropped
     union all
     select name, proowner, coalesce(proacl, acldefault('f', proowner)) from routine
+    union all
+    select 'sequence ' || nspname || '.' || relname, relowner, relacl
+    from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+    where nspname = any(:schemas) and relkind = 'S'
+    union all
+    -- what is granted on all that somebody makes there later, or anywhere if he owns one of the schemas
+    select 'all ' || case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions'
+            when 'T' then 'types' when 'n' then 'schemas' else 'large objects' end || ' made later'
+            || coalesce(' in ' || nspname, ''), defaclrole, defaclacl
+    from pg_default_acl left join pg_namespace on pg_namespace.oid = defaclnamespace
+    where nspname = any(:schemas) or defaclnamespace = 0
+        and defaclrole in (select nspowner from pg_namespace where nspname = any(:schemas))
 )
 select 'schema ' || nspname as thing, 'there' as what from pg_namespace where nspname = any(:schemas)
 union all
@@ -126,4 +138,8 @@ select 'grant ' || name || ' to ' || coalesce(rolname, 'public'), string_agg(
     lower(privilege_type) || case when is_grantable then ' with grant option' else '' end, ', '
     order by privilege_type collate "C")
 from granted cross join aclexplode(acl) left join pg_roles on pg_roles.oid = grantee
-where grantee <> owner and (grantee = 0 or starts_with(rolname, 'scheduler_')) group by name, rolname
+where grantee <> owner and (grantee = 0 or starts_with(rolname, 'scheduler_'))
+    -- Everybody may call a function and use a type, unless this is taken away: that stands there once anything else does.
+    and not (grantee = 0 and (name, privilege_type) in
+        (('all functions made later', 'EXECUTE'), ('all types made later', 'USAGE')))
+group by name, rolname

@@ -4,8 +4,9 @@ Owns: the connection to PostgreSQL, the unit of work, and the turning of driver 
 Holds: R4 (a unit of work is one transaction: all of it or nothing), T5 (the session's zone is UTC, not the server's).
 Must not know: which tables there are, what is done with their rows.
 
-Who is asking (role, tenant, user, request) is said inside the transaction and ends with it: nothing leaks to who next
-uses a pooled connection, also behind a pooler that hands out connections by transaction. Messages name the kind of
+Who is asking (role, tenant, user, request) is said inside the transaction and ends with it, and what would outlive it
+is discarded: nothing leaks to who next uses a pooled connection, also behind a pooler that hands out connections by
+transaction. Messages name the kind of
 fault and the constraint, never a value of a row.
 """
 
@@ -40,6 +41,10 @@ _BEGIN: Final = text("""
         set_config('lock_timeout', '10s', true),
         set_config('idle_in_transaction_session_timeout', '5min', true)
 """)
+
+# What a transaction may leave to the next one on its connection, whoever that is for: cursors `with hold` and temporary
+# tables. In one message with the commit, so that it is no way more to the server; the driver finds nothing left to do.
+_COMMIT: Final = "close all; discard temp; commit"
 
 NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 """The SQLSTATE of what row security, a missing right or a guard of the schema refuses."""
@@ -214,7 +219,7 @@ class Database:
             "client_address": request.client_address,
             "user_agent": request.user_agent,
         }
-        with translated(self.name), self._engine.begin() as connection:
+        with translated(self.name), self._engine.connect() as connection, connection.begin() as transaction:
             try:
                 connection.execute(_BEGIN, who)
             except DBAPIError as error:
@@ -231,6 +236,8 @@ class Database:
             with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
                 yield session
                 session.flush()
+                if transaction.is_active:
+                    connection.exec_driver_sql(_COMMIT)
 
     def close(self) -> None:
         """Close every connection that is not in use."""

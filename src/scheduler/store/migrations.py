@@ -39,12 +39,15 @@ PATIENCE: Final = timedelta(minutes=10)
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _NOT_AS_NEEDED: Final = "42"  # PostgreSQL, appendix A, class 42: names and types; its messages name objects, no values
 
-# By size, since the owner sees no rows either: row security is forced on it.
-_WITH_ROWS: Final = text("""
-    select distinct relnamespace::regnamespace || '.' || relname from (
-        select coalesce(pg_partition_root(oid)::oid, oid) as root from pg_class
-        where relnamespace::regnamespace::text = any(:schemas) and relkind = 'r' and pg_relation_size(oid) > 0
-    ) as filled join pg_class on pg_class.oid = root order by 1
+# Each column of a table, and whether there are rows, those of a partition being its table's. By size, since the owner
+# sees no rows either: row security is forced on it.
+_COLUMNS: Final = text("""
+    select root, relnamespace::regnamespace || '.' || relname, attnum, atttypid, atttypmod, filled
+    from (
+        select coalesce(pg_partition_root(oid)::oid, oid) as root, max(pg_relation_size(oid)) > 0 as filled
+        from pg_class where relnamespace::regnamespace::text = any(:schemas) and relkind = 'r' group by 1
+    ) as found join pg_class on pg_class.oid = root join pg_attribute on attrelid = root
+    where attnum > 0 and not attisdropped
 """)
 
 # Alembic keeps what it works on in a module, so threads take turns; processes do so by the lock of `env.py`.
@@ -106,16 +109,29 @@ def downgrade(url: str, target: str, *, patience: timedelta = PATIENCE) -> None:
 
 
 def tables_at_risk(url: str, target: str) -> tuple[str, ...]:
-    """Return the tables that have or had rows: what a downgrade to that revision may lose.
+    """Return the tables that have or had rows, of which the way down to a revision drops some column or all.
+
+    It goes down and is rolled back; until then it holds the locks that going down takes.
 
     Raises:
-        SchemaMismatchError: the database is newer than this code.
+        SchemaMismatchError: the database is newer than this code, or something in it is not as a revision left it.
         InvalidInputError: there is no such revision.
-        StoreError: no connection.
+        StoreError: no connection, another migrator is at work, or the database refused.
     """
-    with _connected(url) as connection, _going_to(target):
+    with _connected(url) as connection:
         _refuse_newer(connection)
-        return tuple(connection.scalars(_WITH_ROWS, {"schemas": list(catalogue.SCHEMAS)}))
+        before = _columns(connection)
+        with _going_to(target), _explained(connection):
+            command.downgrade(_config(connection, rehearsal=True), target)
+        lost = before.keys() - _columns(connection).keys()
+        connection.rollback()
+    return tuple(sorted({name for column in lost if (name := before[column])}))
+
+
+def _columns(connection: Connection) -> dict[tuple[object, ...], str | None]:
+    """Return the columns that there are, each with its table's name if that has rows, and None if it has not."""
+    found = connection.execute(_COLUMNS, {"schemas": list(catalogue.SCHEMAS)})
+    return {(root, *column): name if filled else None for root, name, *column, filled in found}
 
 
 def script(target: str = "head") -> str:
@@ -179,10 +195,10 @@ def differences(url: str) -> tuple[str, ...]:
     return tuple(catalogue.differences(listing(url), shipped_listing()))
 
 
-def _config(connection: Connection | None = None, patience: timedelta = PATIENCE) -> Config:
+def _config(connection: Connection | None = None, patience: timedelta = PATIENCE, *, rehearsal: bool = False) -> Config:
     config = Config()
     config.set_main_option("script_location", str(location()).replace("%", "%%"))
-    config.attributes.update(connection=connection, patience=patience)
+    config.attributes.update(connection=connection, patience=patience, rehearsal=rehearsal)
     return config
 
 

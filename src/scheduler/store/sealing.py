@@ -1,11 +1,14 @@
 """Sealing: a chain of hashes over the audit log, and the walk along it that names the first broken row.
 
-Owns: the digest of a row, the digest of a place in the chain, sealing, verifying.
+Owns: the digest of a row, the digest of a place in the chain, verifying; when to seal, and whether that was honest.
 Must not know: who writes the logs or reads them; where the head of a chain is kept (off this database).
+
+Seals are made by `audit.seal` of the migrations: whoever may insert one could spoil the chain. What verifies is here.
 
 The digest of a row is SHA-256 over its values as one JSON array, written by PostgreSQL from `jsonb`: keys in a fixed
 order, numbers as they stand, the instant as microseconds. So it is the same on every server version, in every zone and
-locale. The statement is here and not a function of the database, which whoever can forge a row could replace.
+locale. The verifier's statement is here and not a function of the database, which whoever can forge a row could
+replace. That a seal says when and where it was made, no later walk could tell: so it is compared as soon as it is made.
 
 A chain is one of a tenant and a log. Any row that is committed and has no seal is sealed, in the order of ids; the
 seal writes down below which transaction number everything was settled then. Whatever turns up later from a
@@ -15,7 +18,6 @@ more than a day, was not there when it should have been: it is never sealed, and
 Who can rewrite the logs and compute the whole chain anew is found by the head alone: keep it elsewhere.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,12 +28,14 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, text
 from sqlmodel import Session
 
+from scheduler.core.errors import StoreError
 from scheduler.store.audit import ensure_log_months
 
 _IN_PARTS: Final = {"yield_per": 5000}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SETTLED: Final = "interval '1 day'"  # no transaction lasts longer
+_ADVANCING: Final = ("sealed_at", "sealed_below")
 
 
 class Log(StrEnum):
@@ -123,9 +127,7 @@ def _for_log(statement: str) -> dict[Log, TextClause]:
     }
 
 
-_LOCK: Final = text("""
-select pg_advisory_xact_lock(hashtext('slotsmith'), hashtext('seal ' || :log || identity.current_tenant_id()))
-""")
+_SEAL: Final = text("select audit.seal(:log)")
 _HERE_AND_NOW: Final = text("""
 select identity.current_tenant_id() as tenant_id, clock_timestamp() as sealed_at,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as sealed_below,
@@ -136,32 +138,16 @@ select position, digest, sealed_at, sealed_below, server from audit.chain
 where tenant_id = (select identity.current_tenant_id()) and log = :log
 order by position desc limit 1
 """)
-_UNSEALED: Final = """
-from {table} as entry
-where tenant_id = (select identity.current_tenant_id()) and not exists (
-    select from audit.chain
-    where chain.tenant_id = entry.tenant_id and chain.log = '{log}'
-        and chain.row_occurred_at = entry.occurred_at and chain.row_id = entry.id
-)"""
-_TO_SEAL: Final = _for_log(
-    "select id, occurred_at, {digest} as digest"
-    + _UNSEALED
-    + " and (cast(:since as timestamptz) is null or occurred_at >= cast(:since as timestamptz) - {day})"
-    + " and transaction_id >= :floor order by id"
-)
-_TOO_LATE: Final = _for_log(
-    "select id, occurred_at"
-    + _UNSEALED
-    + " and (occurred_at < cast(:since as timestamptz) - {day} or transaction_id < :floor)"
-    + " order by occurred_at, id limit 1"
-)
-_WRITE: Final = text("""
-insert into audit.chain
-    (tenant_id, log, position, row_id, row_occurred_at, row_digest, sealed_at, sealed_below, server, digest)
-select :tenant_id, :log, position, row_id, row_occurred_at, row_digest, :sealed_at, :sealed_below, :server, digest
-from unnest(cast(:positions as bigint[]), cast(:ids as bigint[]), cast(:times as timestamptz[]),
-    cast(:row_digests as bytea[]), cast(:digests as bytea[]))
-    as one (position, row_id, row_occurred_at, row_digest, digest)
+_TOO_LATE: Final = _for_log("""
+select id, occurred_at from {table} as entry
+where tenant_id = (select identity.current_tenant_id())
+    and (occurred_at < cast(:since as timestamptz) - {day} or transaction_id < :floor)
+    and not exists (
+        select from audit.chain
+        where chain.tenant_id = entry.tenant_id and chain.log = '{log}'
+            and chain.row_occurred_at = entry.occurred_at and chain.row_id = entry.id
+    )
+order by occurred_at, id limit 1
 """)
 _WALK: Final = _for_log("""
 select chain.*, (
@@ -182,26 +168,19 @@ def seal(session: Session, log: Log) -> tuple[int, Head]:
     """Seal the rows of a log that have no seal yet; return how many, and the chain's head. As the system, for a tenant.
 
     A second sealer waits for the first. All of the transaction's seals are there or none.
+
+    Raises:
+        StoreError: what the database sealed says that it was done earlier, or elsewhere.
     """
     connection = session.connection()
-    connection.execute(_LOCK, {"log": log})
     here = connection.execute(_HERE_AND_NOW).mappings().one()
+    count = int(connection.execute(_SEAL, {"log": log}).scalar_one())
     last = connection.execute(_LAST, {"log": log}).mappings().one_or_none()
-    first = head = _head(log, last)
-    unsealed = connection.execute(_TO_SEAL[log], _bounds(last, here["server"]), execution_options=_IN_PARTS)
-    with unsealed:
-        for rows in unsealed.mappings().partitions():
-            sealed = [*_sealed(rows, head, here)]
-            columns = {
-                "positions": [one.position for one in sealed],
-                "ids": [row["id"] for row in rows],
-                "times": [row["occurred_at"] for row in rows],
-                "row_digests": [row["digest"] for row in rows],
-                "digests": [one.digest for one in sealed],
-            }
-            connection.execute(_WRITE, dict(here) | columns | {"log": log})
-            head = sealed[-1]
-    return head.position - first.position, head
+    if count and (last is None or last["server"] != here["server"] or any(last[one] < here[one] for one in _ADVANCING)):
+        raise StoreError(
+            f"the seals of the log {log} are not of here and now: is audit.seal as the migrations made it?"
+        )
+    return count, _head(log, last)
 
 
 def verify(session: Session, log: Log, *, known: Head | None = None) -> Verdict:
@@ -246,14 +225,6 @@ def _bounds(last: RowMapping | None, server: str) -> dict[str, Any]:
     if last is None:
         return {"since": None, "floor": 0}
     return {"since": last["sealed_at"], "floor": last["sealed_below"] if last["server"] == server else 0}
-
-
-def _sealed(rows: Sequence[RowMapping], head: Head, here: RowMapping) -> Iterator[Head]:
-    for row in rows:
-        at = head.position + 1
-        seal = _Seal(at, row["id"], row["occurred_at"], here["sealed_at"], here["sealed_below"], here["server"])
-        head = Head(head.log, at, seal.digest(head, row["digest"], here["tenant_id"]))
-        yield head
 
 
 def _fault(place: RowMapping, before: Head, *, may_be_gone: bool) -> Fault | None:

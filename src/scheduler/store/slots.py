@@ -18,9 +18,12 @@ from sys import byteorder
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection, Copy, Cursor
+from psycopg.errors import InvalidParameterValue
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
 from sqlmodel import Session
 
+from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot
 from scheduler.core.slots import Slot, Slots
@@ -37,7 +40,7 @@ _STAGE: Final = """
 create temporary table if not exists staged_slots (
     doctor_id bigint, facility_id bigint, offering_id bigint, start_at timestamptz, end_at timestamptz,
     capacity bigint, rule_id bigint
-) on commit delete rows;
+) on commit drop;
 truncate staged_slots;  -- an earlier schedule of the same transaction has left its rows
 """
 _COPY: Final = "copy staged_slots from stdin"
@@ -76,10 +79,19 @@ where slot.tenant_id = (select identity.current_tenant_id()) and slot.id = gone.
 
 
 def ensure_months(session: Session, begin: datetime, end: datetime) -> None:
-    """Make sure that the table has a partition for each month in which a slot of the span may start."""
-    session.connection().execute(
-        text("select scheduling.ensure_slot_partitions(:begin, :end)"), {"begin": begin, "end": end}
-    )
+    """Make sure that the table has a partition for each month in which a slot of the span may start.
+
+    Raises:
+        InvalidInputError: the span is longer than slots are made for, or there would be too many months.
+    """
+    try:
+        session.connection().execute(
+            text("select scheduling.ensure_slot_partitions(:begin, :end)"), {"begin": begin, "end": end}
+        )
+    except DataError as error:
+        if not isinstance(error.orig, InvalidParameterValue):
+            raise
+        raise InvalidInputError(error.orig.diag.message_primary or "no slots are made for that time") from None
 
 
 def stored_slots(
