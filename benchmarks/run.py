@@ -12,6 +12,7 @@ from rich.console import Console
 
 import encryption
 import expansion
+import migrating
 import nightly
 import row_security
 from scheduler.cli.settings import use_pinned_time_zones
@@ -20,7 +21,7 @@ from scheduler.cli.settings import use_pinned_time_zones
 def main() -> None:
     """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ("all", "expansion", "nightly", "encryption", "row-security")
+    parts = ("all", "expansion", "nightly", "encryption", "row-security", "migrating")
     parser.add_argument("part", nargs="?", choices=parts, default="all")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
     parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
@@ -39,6 +40,8 @@ def main() -> None:
         console.print(nightly.against_copy(wanted.openings, wanted.first))
     if wanted.part in {"all", "encryption"}:
         console.print(encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)))
+    if wanted.part in {"all", "migrating"}:
+        console.print(migrating.against_a_copy(rounds=max(1, wanted.rounds // 3)))
     if wanted.part in {"all", "row-security"}:
         console.print(row_security.against_none(calls=wanted.rounds * 100))
 
