@@ -225,6 +225,12 @@ def test_the_tests_of_a_rule_exist(rule: str) -> None:
         assert name in defined(ROOT / "tests" / file), f"tests/{file} has no {name}"
 
 
+def test_every_test_that_the_page_of_invariants_names_exists() -> None:
+    page = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    assert [(file, name) for file, name in named if name not in defined(ROOT / "tests" / file)] == []
+
+
 @pytest.mark.parametrize("rule", rows())
 def test_the_modules_of_a_rule_exist(rule: str) -> None:
     owners = re.findall(r"`([\w/]+)`", rows()[rule][1])
