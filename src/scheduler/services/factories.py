@@ -15,10 +15,11 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from faker import Faker
-from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, Table, UniqueConstraint, inspect
+from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlmodel import Session, SQLModel
 
 from models.sealed import Sealed
+from models.tables import model_of, table_of
 from scheduler.core.errors import InvalidInputError
 
 Row = TypeVar("Row", bound=SQLModel)
@@ -100,7 +101,7 @@ class Factory:
         Raises:
             InvalidInputError: the model has no such column.
         """
-        table = _table(model)
+        table = table_of(model)
         unknown = given.keys() - set(table.columns.keys())
         if unknown:
             raise InvalidInputError(f"{model.__name__} has no column {min(unknown)!r}")
@@ -124,7 +125,7 @@ class Factory:
         self.session.add_all(written)
         self.session.flush()
         for row in written[-1:]:
-            self._latest[_table(type(row)).fullname] = row
+            self._latest[table_of(type(row)).fullname] = row
         return written
 
     def _referred(
@@ -140,7 +141,7 @@ class Factory:
         once = any(alone & key for key in _unique_keys(table)) and not is_one_a_tenant(target)
         parent = None if once else self._latest.get(target.fullname)
         if parent is None:
-            parent = self.make(_model_of(target))
+            parent = self.make(model_of(target))
         return {name: getattr(parent, here[name]) for name in missing}
 
     def _drawn(self, table: Table, column: Column[Any]) -> object:
@@ -167,20 +168,6 @@ def _column_of_tenant(table: Table) -> str:
     """Return the column in which a row says whose it is: an organisation's id is its tenant's, a tenant's its own."""
     column = table.columns.get("tenant_id")
     return "id" if column is None or column.computed is not None else "tenant_id"
-
-
-def _table(model: type[SQLModel]) -> Table:
-    table: Table = inspect(model).local_table
-    return table
-
-
-def _model_of(table: Table) -> type[SQLModel]:
-    for mapper in SQLModel._sa_registry.mappers:  # noqa: SLF001  # SQLModel has no public name for its registry
-        if mapper.local_table is table:
-            found = mapper.class_
-            assert issubclass(found, SQLModel)  # noqa: S101  # for mypy
-            return found
-    raise InvalidInputError(f"the table {table.fullname} has no model")
 
 
 def _unique_keys(table: Table) -> list[set[str]]:

@@ -19,11 +19,12 @@ from sqlmodel import Session, SQLModel, select
 
 import models
 from models.sealed import SealedColumn
+from models.tables import model_of
 from scheduler.core.errors import NotFoundError
 from scheduler.store import phi
 from scheduler.store.audit import record_system
 from scheduler.store.key_ring import KeyRing
-from scheduler.store.personal import TENANT, Person, model_of, rows_about
+from scheduler.store.personal import TENANT, Person, rows_about
 from scheduler.store.sealed_tables import INDEX
 
 REASON: Final = "export"

@@ -18,6 +18,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, SQLModel, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from models.tables import table_of
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.spans import utc
 from scheduler.store.database import StatementError
@@ -84,7 +85,7 @@ def restore(session: Session, row: SQLModel) -> None:
 
 
 def _table(model: type[SQLModel]) -> Table:
-    table: Table = inspect(model).local_table
+    table = table_of(model)
     if _COLUMN not in table.c:
         raise InvalidInputError(f"rows of {table.fullname} are not deleted softly: they have no {_COLUMN}")
     return table

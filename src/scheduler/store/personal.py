@@ -16,10 +16,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ForeignKeyConstraint, Table, inspect, tuple_
+from sqlalchemy import ForeignKeyConstraint, Table, tuple_
 from sqlmodel import Session, SQLModel, select
 
 import models
+from models.tables import model_of, table_of
 from scheduler.core.errors import NotFoundError
 
 CHUNK: Final = 500
@@ -121,9 +122,9 @@ def rows_about(session: Session, person: Person, *, lock: bool = False) -> Found
     fresh = [_start(session, person, lock=lock)]
     while fresh:
         for row in fresh:
-            found[table_of(row)][key_of(row)] = row
+            found[table_of(type(row))][key_of(row)] = row
         beside = [row for step in steps() for row in _beside(session, step, fresh, lock=lock)]
-        fresh = [row for row in beside if key_of(row) not in found[table_of(row)]]
+        fresh = [row for row in beside if key_of(row) not in found[table_of(type(row))]]
     return {table: [rows[key] for key in sorted(rows)] for table, rows in found.items() if rows}
 
 
@@ -140,22 +141,9 @@ def steps() -> tuple[_Step, ...]:
     return (*(_towards(named[name]) for name in OF_A_PERSON), *(_along(named[name]) for name in SHARED))
 
 
-@cache
-def model_of(table: Table) -> type[SQLModel]:
-    """Return the model of a table."""
-    of: dict[Any, type[SQLModel]] = {one.local_table: one.class_ for one in inspect(models.User).registry.mappers}
-    return of[table]
-
-
-def table_of(row: SQLModel) -> Table:
-    """Return the table of a row."""
-    table: Table = inspect(type(row)).local_table
-    return table
-
-
 def key_of(row: SQLModel) -> tuple[Any, ...]:
     """Return the key of a row, tenant and all."""
-    return tuple(getattr(row, column.name) for column in table_of(row).primary_key)
+    return tuple(getattr(row, column.name) for column in table_of(type(row)).primary_key)
 
 
 def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -194,7 +182,7 @@ def _along(reference: ForeignKeyConstraint) -> _Step:
 
 
 def _beside(session: Session, step: _Step, rows: Iterable[SQLModel], *, lock: bool) -> Iterator[SQLModel]:
-    here = (tuple(getattr(row, name) for name in step.names) for row in rows if table_of(row) is step.table)
+    here = (tuple(getattr(row, name) for name in step.names) for row in rows if table_of(type(row)) is step.table)
     for some in chunks([values for values in here if None not in values]):
         asked = select(model_of(step.to)).where(tuple_(*step.columns).in_(some))
         yield from session.exec(asked.with_for_update() if lock else asked)

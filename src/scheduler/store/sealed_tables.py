@@ -6,13 +6,14 @@ Must not know: keys, or which tables there are.
 By convention a sealed column `name` may have a blind index in a column `name_index` beside it.
 """
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Column, MetaData, Table, inspect
+from sqlalchemy import Column, MetaData, Table
 from sqlmodel import SQLModel
 
 from models.sealed import SealedColumn
+from models.tables import table_of
 from scheduler.core.errors import InvalidInputError
 from scheduler.store.key_ring import KeyPart, Place
 
@@ -65,7 +66,7 @@ def sealed_table(model: type[SQLModel]) -> SealedTable:
     Raises:
         InvalidInputError: it has no encrypted column.
     """
-    described = _describe(cast("Table", inspect(model).local_table))
+    described = _describe(table_of(model))
     if not described.sealed:
         raise InvalidInputError(f"{described.name} has no encrypted column")
     return described

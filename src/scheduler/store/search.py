@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import Text, Uuid, and_, cast, column, func, inspect
+from sqlalchemy import Text, Uuid, and_, cast, column, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session, SQLModel, select
 
 from models import Child, Client, Organisation, UserActionAuditLog
 from models.columns import INSTANT
+from models.tables import table_of
 from scheduler.core.errors import InvalidInputError
 
 LONGEST: Final = 200
@@ -76,7 +77,7 @@ def find_actions(session: Session, details: Mapping[str, JsonValue], *, most: in
         wanted = _text(json.dumps(dict(details), ensure_ascii=False).replace("\\u0000", "\0"))
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"the details cannot be searched for: {error}") from None
-    log = inspect(UserActionAuditLog).local_table
+    log = table_of(UserActionAuditLog)
     found = (
         func.audit.find_actions(cast(cast(wanted, Text), JSONB), _number(most))
         .table_valued(column("tenant_id", Uuid), column("occurred_at", INSTANT), column("id"), name="found")
@@ -88,8 +89,8 @@ def find_actions(session: Session, details: Mapping[str, JsonValue], *, most: in
 
 
 def _find(session: Session, model: type[Row], wanted: str, most: int) -> list[Row]:
-    table = inspect(model).local_table
-    search = getattr(getattr(func, table.schema), f"find_{table.name}")
+    table = table_of(model)
+    search = getattr(getattr(func, str(table.schema)), f"find_{table.name}")
     found = (
         search(_text(wanted), _number(most))
         .table_valued(
