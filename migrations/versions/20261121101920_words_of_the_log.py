@@ -70,7 +70,7 @@ CHANGES = {
 
 
 def change(function: str, changes: list[tuple[str, str]]) -> None:
-    """Change the text of a function where it stands, all of it or nothing; its rights stay."""
+    """Change the text of a function where it stands, all of it or nothing; owner and rights stay."""
     steps = "".join(
         f"""
         if pg_catalog.strpos(written, $text${before}$text$) = 0 then
@@ -84,9 +84,16 @@ def change(function: str, changes: list[tuple[str, str]]) -> None:
     do $do$
     declare
         written text := pg_catalog.pg_get_functiondef('{function}'::regprocedure);
+        joins constant boolean := not pg_catalog.pg_has_role(current_user, 'scheduler_definer', 'usage');
     begin
         {steps}
+        if joins then
+            execute pg_catalog.format('grant scheduler_definer to %I', current_user);
+        end if;
         execute written;
+        if joins then
+            execute pg_catalog.format('revoke scheduler_definer from %I', current_user);
+        end if;
     end $do$
     """)
 
