@@ -62,7 +62,7 @@ def generate(url: str, days: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def days(request: pytest.FixtureRequest) -> int:
     """Six weeks; the quarter of a year with the large budgets."""
-    return 90 if request.config.getoption("--deep") else 45
+    return 90 if request.config.getoption("--deep") else 14
 
 
 @pytest.fixture(scope="module")

@@ -3,17 +3,19 @@
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 
 from acting import become
-from database_fixtures import execute
+from database_fixtures import execute, fresh_database
 from dumping import dump
 from rows import insert
 from rows.all_domains import MONTHS, all_rows
@@ -77,23 +79,43 @@ def count(connection: psycopg.Connection, table: str) -> int:
     return int(found[0])
 
 
+@pytest.fixture(scope="module")
+def database_below(server: str) -> Iterator[Callable[[int], str]]:
+    """What names a database that is migrated to below a revision, to be copied; each is a copy of the one before."""
+    with ExitStack() as kept:
+        urls = [kept.enter_context(fresh_database(server))]
+
+        def below(position: int) -> str:
+            for revision in REVISIONS[len(urls) - 1 : position]:
+                urls.append(kept.enter_context(fresh_database(server, template=name_in(urls[-1]))))
+                migrations.upgrade(urls[-1], revision)
+            return name_in(urls[position])
+
+        yield below
+
+
+def name_in(url: str) -> str:
+    return str(make_url(url).database)
+
+
 @pytest.mark.parametrize("position", range(len(REVISIONS)), ids=REVISIONS)
-def test_a_revision_taken_down_leaves_no_trace_and_comes_up_the_same(empty_database_url: str, position: int) -> None:
+def test_a_revision_taken_down_leaves_no_trace_and_comes_up_the_same(
+    server: str, database_below: Callable[[int], str], position: int
+) -> None:
     """With rows in every table: in those below before the revision comes, and in its own before it goes."""
     revision, below = REVISIONS[position], REVISIONS[position - 1] if position else "base"
-    if position:
-        migrations.upgrade(empty_database_url, below)
-    rows = fill(empty_database_url)
-    without = dump(empty_database_url)
-    migrations.upgrade(empty_database_url, revision)
-    with_it = dump(empty_database_url)
-    assert with_it != without
-    fill(empty_database_url)
-    migrations.downgrade(empty_database_url, below)
-    assert dump(empty_database_url) == without
-    assert fill(empty_database_url) == rows
-    migrations.upgrade(empty_database_url, revision)
-    assert dump(empty_database_url) == with_it
+    with fresh_database(server, template=database_below(position)) as url:
+        rows = fill(url)
+        without = dump(url)
+        migrations.upgrade(url, revision)
+        with_it = dump(url)
+        assert with_it != without
+        fill(url)
+        migrations.downgrade(url, below)
+        assert dump(url) == without
+        assert fill(url) == rows
+        migrations.upgrade(url, revision)
+        assert dump(url) == with_it
 
 
 def test_rows_and_partitions_do_not_stop_the_way_down(empty_database_url: str) -> None:

@@ -79,6 +79,7 @@ def test_a_span_that_cannot_be_meant_makes_no_month(database_url: str, until_at:
         connection.execute(ENSURE, ("2027-01-01", until_at))
 
 
+@pytest.mark.deep
 def test_there_is_an_end_to_the_months(database_url: str) -> None:
     """Whoever may make them could make one for each month of the calendar."""
     with psycopg.connect(database_url) as connection:

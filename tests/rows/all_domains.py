@@ -24,3 +24,11 @@ def insert_all(connection: psycopg.Connection, tenant: UUID) -> None:
     become(connection, Role.OWNER, tenant)
     for table, row in all_rows(tenant).items():
         insert(connection, table, row)
+
+
+def insert_instead(connection: psycopg.Connection, table: str, row: Row) -> None:
+    """Write a row of a table in place of those that are there; what refers to these may dangle."""
+    connection.execute("set local session_replication_role = replica")
+    connection.execute(f"delete from {table}".encode())
+    connection.execute("set local session_replication_role = origin")
+    insert(connection, table, row)
