@@ -350,6 +350,15 @@ def test_s1_slots_start_in_steps_while_they_end_in_the_window() -> None:
     assert walls(slots_of([rule])) == ["09:00", "09:40", "10:20", "11:00"]
 
 
+def test_t3_a_window_without_room_for_a_slot_has_it_on_the_day_that_is_longer() -> None:
+    """From one to two o'clock London's clocks go through this hour twice; no other rule of that weekday is there."""
+    hour = AvailabilityRule(1, 0, time(1), time(2), 90 * MINUTE)
+    usual, longer = date(2027, 10, 24), date(2027, 10, 31)
+    assert list(expand(Schedule(7, 5, LONDON, [hour]), around_noon_of(usual))) == []
+    (slot,) = expand(Schedule(7, 5, LONDON, [hour]), around_noon_of(longer))
+    assert (slot.start_at, slot.duration) == (datetime(2027, 10, 31, tzinfo=UTC), 90 * MINUTE)
+
+
 @pytest.mark.parametrize(
     ("zone", "day", "start", "alignment", "expected"),
     [

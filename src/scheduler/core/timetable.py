@@ -155,11 +155,13 @@ class Timetable:
         Nearly all days are ordinary: the clock does not change, and nothing is out of the ordinary for the facility or
         a rule of the weekday. On those nothing is to be decided; all others take the way of `windows`.
         """
-        zone, ordinary, special = self.zone, self._ordinary, self._special
+        zone, ordinary, special, ruled = self.zone, self._ordinary, self._special, self._by_weekday
         for day in days:
-            lines = ordinary[(day + _WEEKDAY_OF_DAY_0) % 7]
-            if lines == () and day not in special:
+            weekday = (day + _WEEKDAY_OF_DAY_0) % 7
+            # A rule whose window has no room for a slot may have it on the day that is longer.
+            if not ruled[weekday] and day not in special:
                 continue
+            lines = ordinary[weekday]
             steady = None if lines is None or day in special else steady_offset(zone, day)
             if lines is None or steady is None:
                 yield from (window.slots for window in self.windows(day)[0] if window.slots.size)
