@@ -22,7 +22,7 @@ from scheduler.core.spans import Span
 from scheduler.core.zones import day_bounds, day_number, instant
 from scheduler.services.openings import read_openings
 
-FIRST = date(2016, 12, 1)  # the month with most alterations in the file
+FIRST = date(2016, 12, 19)  # the weeks with most alterations in the file
 MEGABYTE = 1_000_000
 
 pytestmark = [
@@ -61,8 +61,8 @@ def generate(url: str, days: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def days(request: pytest.FixtureRequest) -> int:
-    """Six weeks; the quarter of a year with the large budgets."""
-    return 90 if request.config.getoption("--deep") else 14
+    """Two weeks around Christmas; a quarter of a year with the large budgets."""
+    return 90 if request.config.getoption("--deep") else 17
 
 
 @pytest.fixture(scope="module")
