@@ -143,11 +143,11 @@ def opened(url: str | None) -> Iterator[Database]:
 
 
 @contextmanager
-def opened_for(url: str | None, tenant: str) -> Iterator[tuple[Session, UUID]]:
-    """Open the database for one unit of work of the system for a tenant, whose id is yielded too."""
+def opened_for(url: str | None, tenant: str, *, role: Role = Role.SYSTEM) -> Iterator[tuple[Session, UUID]]:
+    """Open the database for one unit of work for a tenant, whose id is yielded too."""
     with opened(url) as database:
         tenant_id = tenant_id_of(database, tenant)
-        with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        with database.unit_of_work(role=role, tenant_id=tenant_id) as session:
             yield session, tenant_id
 
 

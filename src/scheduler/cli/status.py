@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from scheduler.cli.pictures import runs_table
-from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, opened
+from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, opened_for
 from scheduler.store.database import Role
 from scheduler.store.overview import Totals, failing_schedules, totals
 from scheduler.store.runs import latest_runs
-from scheduler.store.tenants import tenant_id_of
 
 RUNS = 5
 FAILING = 20
@@ -20,14 +19,12 @@ FAILING = 20
 
 def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
     """Say what is there: facilities, schedules, slots, the latest runs, and what failed."""
-    with opened(url) as database:
-        tenant_id = tenant_id_of(database, tenant)
-        with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
-            found, runs, failing = (
-                totals(session),
-                latest_runs(session, most=RUNS),
-                failing_schedules(session, most=FAILING),
-            )
+    with opened_for(url, tenant, role=Role.JOB) as (session, _):
+        found, runs, failing = (
+            totals(session),
+            latest_runs(session, most=RUNS),
+            failing_schedules(session, most=FAILING),
+        )
     if as_json:
         listed = [run.model_dump(mode="json") for run in runs]
         typer.echo(json.dumps(asdict(found) | {"runs": listed, "failing_schedules": failing}, default=str))

@@ -18,14 +18,13 @@ from sqlalchemy import Table
 from sqlmodel import Session, SQLModel, select
 
 import models
-from models.sealed import SealedColumn
 from models.tables import model_of
 from scheduler.core.errors import NotFoundError
 from scheduler.store import phi
 from scheduler.store.audit import record_system
 from scheduler.store.key_ring import KeyRing
-from scheduler.store.personal import TENANT, Person, rows_about
-from scheduler.store.sealed_tables import INDEX
+from scheduler.store.personal import Person, rows_about
+from scheduler.store.sealed_tables import INDEX, TENANT, described_table
 
 REASON: Final = "export"
 BATCH: Final = 1000
@@ -75,7 +74,7 @@ def _all_rows(session: Session, table: Table, tenant_id: UUID, keys: Keys) -> It
 
 
 def _written(session: Session, table: Table, rows: Sequence[SQLModel], keys: Keys) -> Iterator[Written]:
-    sealed = [column.name for column in table.columns if isinstance(column.type, SealedColumn)]
+    sealed = [column.name for column in described_table(table).sealed]
     left_out = {name + INDEX for name in sealed}
     names = [column.name for column in table.columns if column.name not in left_out]
     opened: Iterable[phi.Clear | None] = (

@@ -24,7 +24,6 @@ from models.tables import model_of, table_of
 from scheduler.core.errors import NotFoundError
 
 CHUNK: Final = 500
-TENANT: Final = "tenant_id"
 
 OF_A_PERSON: Final = (
     # a user, in the parts that a user may have

@@ -66,7 +66,7 @@ def sealed_table(model: type[SQLModel]) -> SealedTable:
     Raises:
         InvalidInputError: it has no encrypted column.
     """
-    described = _describe(table_of(model))
+    described = described_table(table_of(model))
     if not described.sealed:
         raise InvalidInputError(f"{described.name} has no encrypted column")
     return described
@@ -74,10 +74,11 @@ def sealed_table(model: type[SQLModel]) -> SealedTable:
 
 def sealed_tables(metadata: MetaData) -> tuple[SealedTable, ...]:
     """Describe every table that has an encrypted column."""
-    described = (_describe(table) for table in metadata.sorted_tables)
+    described = (described_table(table) for table in metadata.sorted_tables)
     return tuple(one for one in described if one.sealed)
 
 
-def _describe(table: Table) -> SealedTable:
+def described_table(table: Table) -> SealedTable:
+    """Describe a table, be anything in it encrypted or not."""
     key = tuple(column for column in table.primary_key.columns if column.name != TENANT)
     return SealedTable(table, key, tuple(column for column in table.columns if isinstance(column.type, SealedColumn)))
