@@ -13,8 +13,8 @@ import psycopg
 from rich.table import Table
 
 from scheduler.cli.demo import region
-from scheduler.store import migrations
-from scheduler.store.embedded import embedded_server
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.schema import migrations
 
 DAYS = 90
 PLACES = 800

@@ -22,7 +22,7 @@ from scheduler.core.zones import day_bounds, day_number, instant
 from scheduler.nightly.generation import generate
 from scheduler.nightly.orders import Order
 from scheduler.nightly.reports import Report
-from scheduler.store.database import Database, Role
+from scheduler.postgres.database import Database, Role
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 MONDAY = date(2027, 3, 22)  # the clocks of Europe go forward on the Sunday after it

@@ -22,9 +22,9 @@ from scheduler.nightly.generation import generate
 from scheduler.nightly.orders import Depth, Mode, Order
 from scheduler.nightly.reports import Failure, Tally
 from scheduler.nightly.writing import carry_out
-from scheduler.store.database import Database, Role
-from scheduler.store.schedules import ScheduleKey, load_schedules
-from scheduler.store.slots import apply_plan, insert_slots
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.schedules import ScheduleKey, load_schedules
+from scheduler.postgres.slots import apply_plan, insert_slots
 
 pytestmark = pytest.mark.database
 

@@ -19,11 +19,11 @@ from scheduler.core.expansion import expand
 from scheduler.core.places import Place
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.openings.importing import ImportCounts, import_openings
+from scheduler.postgres.schedules import load_schedules, schedule_keys
+from scheduler.postgres.settling import Tally
 from scheduler.services.openings import read_openings
-from scheduler.store.database import Database, Role
-from scheduler.store.openings.importing import ImportCounts, import_openings
-from scheduler.store.schedules import load_schedules, schedule_keys
-from scheduler.store.settling import Tally
 
 pytestmark = pytest.mark.database
 

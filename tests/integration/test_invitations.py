@@ -26,8 +26,8 @@ from scheduler.core.errors import (
     UnknownInvitationError,
 )
 from scheduler.models import Invitation, Organisation, Profile, ProfileRole, User, UserRole
+from scheduler.postgres.database import Database, Role
 from scheduler.services.invitations import OPEN, Caller, Membership, accept, invite, revoke
-from scheduler.store.database import Database, Role
 
 pytestmark = pytest.mark.database
 

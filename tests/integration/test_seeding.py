@@ -18,9 +18,9 @@ from scheduler.models.registry import METADATA
 from scheduler.models.sealed import SealedColumn
 from scheduler.nightly.generation import generate
 from scheduler.nightly.orders import Order
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
 from scheduler.services.seeding.scales import Scale, Seed
-from scheduler.store.database import Database, Role
-from scheduler.store.master_keys import MasterKeys, new_master_key, read_master_keys
 
 pytestmark = pytest.mark.database
 

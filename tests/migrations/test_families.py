@@ -17,7 +17,7 @@ from acting import become
 from query_plans import plan_of
 from scheduler.core.emails import EmailAddress
 from scheduler.core.errors import InvalidInputError
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 from strategies import emails
 
 pytestmark = pytest.mark.database

@@ -24,11 +24,11 @@ from scheduler.core.places import Place
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.nightly.orders import Order
+from scheduler.postgres.database import Database
+from scheduler.postgres.schema import migrations
+from scheduler.postgres.tenants import tenant_id_of
 from scheduler.services.openings import BadLines
 from scheduler.services.seeding.scales import Scale, Seed
-from scheduler.store import migrations
-from scheduler.store.database import Database
-from scheduler.store.tenants import tenant_id_of
 
 SLOT = timedelta(minutes=20)
 REGION_FROM = date(2027, 2, 1)  # the made-up region has its holidays, leave and clock changes in the 90 days from here

@@ -28,8 +28,8 @@ from scheduler.core.reconciliation import StoredSlot
 from scheduler.nightly.generation import generate
 from scheduler.nightly.orders import Depth, Mode, Order
 from scheduler.nightly.reports import Report
-from scheduler.store.database import Database
-from scheduler.store.tenants import tenant_id_of
+from scheduler.postgres.database import Database
+from scheduler.postgres.tenants import tenant_id_of
 
 DEFAULT_DAYS = 90
 SHOWN = 10

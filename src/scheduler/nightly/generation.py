@@ -21,9 +21,9 @@ from scheduler.nightly.orders import Mode, Order
 from scheduler.nightly.reports import Failure, Report, Tally
 from scheduler.nightly.work import work_on
 from scheduler.nightly.writing import carry_out
-from scheduler.store.database import Database, Role
-from scheduler.store.runs import add_to_run, begin_run, finish_run
-from scheduler.store.schedules import (
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.run_history import add_to_run, begin_run, finish_run
+from scheduler.postgres.schedules import (
     ScheduleKey,
     load_schedules,
     register_schedules,
@@ -31,7 +31,7 @@ from scheduler.store.schedules import (
     save_failure,
     schedule_keys,
 )
-from scheduler.store.slots import ensure_months
+from scheduler.postgres.slots import ensure_months
 
 BATCH: Final = 24
 """Schedules in one transaction: some 50,000 slots of a quarter of a year, a few megabytes in memory."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Self
 
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.store.schedules import ScheduleKey
+from scheduler.postgres.schedules import ScheduleKey
 
 
 @dataclass(frozen=True, slots=True)

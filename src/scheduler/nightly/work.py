@@ -14,7 +14,7 @@ from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
 from scheduler.core.zones import day_bounds, day_number, instant
 from scheduler.nightly.orders import Depth, Order
-from scheduler.store.schedules import Checkpoint, LoadedSchedule, ScheduleKey
+from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from scheduler.core.slots import Slot, Slots
 from scheduler.nightly.orders import Mode, Order
 from scheduler.nightly.reports import Tally
 from scheduler.nightly.work import Work
-from scheduler.store.schedules import ScheduleKey
-from scheduler.store.slots import Written, apply_plan, count_slots, insert_slots, stored_slots
+from scheduler.postgres.schedules import ScheduleKey
+from scheduler.postgres.slots import Written, apply_plan, count_slots, insert_slots, stored_slots
 
 
 def carry_out(session: Session, works: Sequence[Work], order: Order) -> tuple[Tally, set[ScheduleKey]]:

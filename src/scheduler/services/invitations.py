@@ -26,8 +26,8 @@ from scheduler.core.errors import (
 )
 from scheduler.core.spans import utc
 from scheduler.models.wellbeing import Invitation, ProfileRole
-from scheduler.store.database import Database, Request, Role
-from scheduler.store.invitations import (
+from scheduler.postgres.database import Database, Request, Role
+from scheduler.postgres.invitations import (
     add_invitation,
     add_member,
     digest,

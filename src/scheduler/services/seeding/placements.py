@@ -1,7 +1,7 @@
 """Placements: clients in care, what is known about them, and who wrote it.
 
 Owns: the made-up clients, staff, specialists, medications, placements, forms and contributions.
-Must not know: how values are encrypted (they go through `scheduler.store.phi`).
+Must not know: how values are encrypted (they go through `scheduler.postgres.encryption.phi`).
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from itertools import cycle
 from typing import Final
 
 import models as rows
+from scheduler.postgres.encryption import phi
+from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.services.factories import Factory
 from scheduler.services.seeding.places import Places
 from scheduler.services.seeding.scales import Size
-from scheduler.store import phi
-from scheduler.store.key_ring import KeyRing
 
 _CONDITIONS: Final = (
     ("asthma", "salbutamol", "2 puffs", "when short of breath"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from faker import Faker
 from sqlmodel import Session
 
+from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.services.factories import Factory
 from scheduler.services.seeding.families import make_families
 from scheduler.services.seeding.placements import make_placements
@@ -16,7 +17,6 @@ from scheduler.services.seeding.places import make_places
 from scheduler.services.seeding.scales import SIZES, Seed
 from scheduler.services.seeding.visits import make_visits
 from scheduler.services.seeding.wellbeing import make_wellbeing
-from scheduler.store.key_ring import KeyRing
 
 
 def make_world(session: Session, seed: Seed, keys: KeyRing, *, told: Callable[[str], None]) -> None:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, TamperedError
 from scheduler.models.sealed import HEADER, NONCE, VERSION, Sealed
-from scheduler.store.master_keys import KEY_BYTES, Entropy, MasterKeys
+from scheduler.postgres.encryption.master_keys import KEY_BYTES, Entropy, MasterKeys
 
 KeyPart: TypeAlias = UUID | int | str
 _WRAPPED: Final = "slotsmith data key"

@@ -24,10 +24,10 @@ from sqlmodel import Session
 from scheduler.core.errors import TamperedError
 from scheduler.models.registry import METADATA
 from scheduler.models.sealed import KEY_ID, SHORTEST, Sealed
-from scheduler.store.database import Database, Role
-from scheduler.store.key_ring import KeyRing, Place
-from scheduler.store.sealed_tables import TENANT, SealedTable, sealed_tables
-from scheduler.store.tenant_keys import TenantKeys, data_keys, hold_current_key
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.encryption.encrypted_tables import TENANT, SealedTable, sealed_tables
+from scheduler.postgres.encryption.key_ring import KeyRing, Place
+from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys, hold_current_key
 
 BATCH: Final = 200
 EVERY_MODEL: Final = METADATA

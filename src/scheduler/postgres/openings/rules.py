@@ -15,9 +15,9 @@ from scheduler.core.places import Doctor
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
 from scheduler.core.slots import Id
 from scheduler.models import scheduling as tables
-from scheduler.store.openings.doctors import Post
-from scheduler.store.openings.marks import SOURCE, bears_the_mark
-from scheduler.store.settling import Row, Settlement, Tally, among
+from scheduler.postgres.openings.doctors import Post
+from scheduler.postgres.openings.marks import SOURCE, bears_the_mark
+from scheduler.postgres.settling import Row, Settlement, Tally, among
 
 _RULE: Final = (
     "day_of_week",

@@ -22,8 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from scheduler.core.errors import InvalidInputError, SchemaMismatchError
-from scheduler.store import catalogue
-from scheduler.store.database import (
+from scheduler.postgres.database import (
     CONNECT_SECONDS,
     NOT_ALLOWED,
     NOT_MIGRATED,
@@ -32,6 +31,7 @@ from scheduler.store.database import (
     read_url,
     translated,
 )
+from scheduler.postgres.schema import snapshot
 
 VERSION_TABLE: Final = "public.scheduler_revision"
 PATIENCE: Final = timedelta(minutes=10)
@@ -56,7 +56,7 @@ _one_in_this_process: Final = Lock()
 
 def location() -> Path:
     """Return the folder of the migrations: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parents[1] / "migrations"
 
@@ -130,7 +130,7 @@ def tables_at_risk(url: str, target: str) -> tuple[str, ...]:
 
 def _columns(connection: Connection) -> dict[tuple[object, ...], str | None]:
     """Return the columns that there are, each with its table's name if that has rows, and None if it has not."""
-    found = connection.execute(_COLUMNS, {"schemas": list(catalogue.SCHEMAS)})
+    found = connection.execute(_COLUMNS, {"schemas": list(snapshot.SCHEMAS)})
     return {(root, *column): name if filled else None for root, name, *column, filled in found}
 
 
@@ -165,7 +165,7 @@ def check_schema(connection: Connection) -> None:
             )
 
 
-def listing(url: str) -> catalogue.Listing:
+def listing(url: str) -> snapshot.Listing:
     """Return what a database at the last revision has, object by object.
 
     Raises:
@@ -174,12 +174,12 @@ def listing(url: str) -> catalogue.Listing:
     """
     with _connected(url) as connection:
         check_schema(connection)
-        return catalogue.read(connection)
+        return snapshot.read(connection)
 
 
-def shipped_listing() -> catalogue.Listing:
+def shipped_listing() -> snapshot.Listing:
     """Return what a database at the last revision should have: the migrations bring it along."""
-    return catalogue.parse((location() / "schema.txt").read_text(encoding="utf-8"))
+    return snapshot.parse((location() / "schema.txt").read_text(encoding="utf-8"))
 
 
 def differences(url: str) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ def differences(url: str) -> tuple[str, ...]:
         SchemaMismatchError: not migrated, older or newer than this code.
         StoreError: no connection.
     """
-    return tuple(catalogue.differences(listing(url), shipped_listing()))
+    return tuple(snapshot.differences(listing(url), shipped_listing()))
 
 
 def _config(connection: Connection | None = None, patience: timedelta = PATIENCE, *, rehearsal: bool = False) -> Config:

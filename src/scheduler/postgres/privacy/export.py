@@ -20,11 +20,11 @@ from sqlmodel import Session, SQLModel, select
 from scheduler import models
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA, model_of
-from scheduler.store import phi
-from scheduler.store.audit import record_system
-from scheduler.store.key_ring import KeyRing
-from scheduler.store.personal import Person, rows_about
-from scheduler.store.sealed_tables import INDEX, TENANT, described_table
+from scheduler.postgres.audit.log import record_system
+from scheduler.postgres.encryption import phi
+from scheduler.postgres.encryption.encrypted_tables import INDEX, TENANT, described_table
+from scheduler.postgres.encryption.key_ring import KeyRing
+from scheduler.postgres.privacy.data_subject import Person, rows_about
 
 REASON: Final = "export"
 BATCH: Final = 1000

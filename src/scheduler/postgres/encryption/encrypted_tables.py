@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 from scheduler.core.errors import InvalidInputError
 from scheduler.models.registry import table_of
 from scheduler.models.sealed import SealedColumn
-from scheduler.store.key_ring import KeyPart, Place
+from scheduler.postgres.encryption.key_ring import KeyPart, Place
 
 TENANT = "tenant_id"
 INDEX = "_index"

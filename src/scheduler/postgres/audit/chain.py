@@ -29,7 +29,7 @@ from sqlalchemy import RowMapping, TextClause, text
 from sqlmodel import Session
 
 from scheduler.core.errors import StoreError
-from scheduler.store.audit import ensure_log_months
+from scheduler.postgres.audit.log import ensure_log_months
 
 _IN_PARTS: Final = {"yield_per": 5000}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

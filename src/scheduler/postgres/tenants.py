@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
-from scheduler.store.database import Database, Role
+from scheduler.postgres.database import Database, Role
 
 _LONGEST: Final = 255
 _FIND = text("select id from identity.tenants where slug = :slug and deleted_at is null")

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler.models.scheduling import GenerationRun
-from scheduler.store.audit import record_system
+from scheduler.postgres.audit.log import record_system
 
 COUNTED: Final = (
     "schedules",

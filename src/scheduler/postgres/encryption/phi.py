@@ -15,10 +15,10 @@ from sqlmodel import Session, SQLModel
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models.sealed import Sealed
-from scheduler.store.audit import record_read
-from scheduler.store.key_ring import KeyPart, KeyRing, normalised, row_name
-from scheduler.store.sealed_tables import INDEX, SealedTable, sealed_table
-from scheduler.store.tenant_keys import hold_current_key
+from scheduler.postgres.audit.log import record_read
+from scheduler.postgres.encryption.encrypted_tables import INDEX, SealedTable, sealed_table
+from scheduler.postgres.encryption.key_ring import KeyPart, KeyRing, normalised, row_name
+from scheduler.postgres.encryption.tenant_keys import hold_current_key
 
 
 class Clear:

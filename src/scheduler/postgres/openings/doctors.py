@@ -14,8 +14,8 @@ from sqlmodel import Session, col
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.places import Doctor, Place
 from scheduler.models import scheduling as tables
-from scheduler.store.openings.marks import SOURCE, bears_the_mark
-from scheduler.store.settling import Row, Settlement, Tally, among
+from scheduler.postgres.openings.marks import SOURCE, bears_the_mark
+from scheduler.postgres.settling import Row, Settlement, Tally, among
 
 _NAMED_ELSEWHERE: Final = text("""
     select distinct doctor.contact ->> 'code', doctor.display_name

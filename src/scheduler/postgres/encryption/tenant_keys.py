@@ -18,8 +18,8 @@ from sqlmodel import Session, col, select
 
 from scheduler.core.errors import KeyUnavailableError, StaleKeyRingError
 from scheduler.models.identity import DataKey
-from scheduler.store.key_ring import KeyRing, Purpose, WrappedKey, wrapping_context
-from scheduler.store.master_keys import KEY_BYTES, Entropy, MasterKeys
+from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, WrappedKey, wrapping_context
+from scheduler.postgres.encryption.master_keys import KEY_BYTES, Entropy, MasterKeys
 
 _CURRENT: Final = text("select identity.current_data_key(:tenant)")
 _LOCK: Final = text("select pg_advisory_xact_lock(identity.lock_of_data_keys(:tenant))")

@@ -14,8 +14,8 @@ from sqlmodel import col
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.places import Place
 from scheduler.models import scheduling as tables
-from scheduler.store.openings.marks import SOURCE
-from scheduler.store.settling import Row, Settlement, Tally, among
+from scheduler.postgres.openings.marks import SOURCE
+from scheduler.postgres.settling import Row, Settlement, Tally, among
 
 
 def settle_facilities(settlement: Settlement, wanted: Mapping[str, Place]) -> tuple[Tally, Tally, dict[str, int]]:

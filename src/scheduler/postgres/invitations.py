@@ -17,7 +17,7 @@ from sqlmodel import Session, col, or_, select
 from scheduler.core.errors import InvalidInputError, InvitationNotAllowedError, SchedulerError
 from scheduler.models.identity import User
 from scheduler.models.wellbeing import Invitation, Organisation, Profile, ProfileRole
-from scheduler.store.database import NOT_ALLOWED, StatementError, translated
+from scheduler.postgres.database import NOT_ALLOWED, StatementError, translated
 
 _MEANINGS: Final = {
     "practitioners_and_group_contacts_are_invited": "only practitioners and group contacts are invited",

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 import scheduler.models.scheduling as rows
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
-from scheduler.store.schedules import ScheduleKey
+from scheduler.postgres.schedules import ScheduleKey
 
 _FAMILIES: Final = text("""
 select family_name, array(select name from identity.users where id = any(parent_ids) order by name),

@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, not_, select,
 from sqlmodel import Session, SQLModel
 
 from scheduler.core.errors import SchedulerError
-from scheduler.store.audit import record_system
-from scheduler.store.personal import SHARED, Found, Person, chunks, key_of, references, rows_about
+from scheduler.postgres.audit.log import record_system
+from scheduler.postgres.privacy.data_subject import SHARED, Found, Person, chunks, key_of, references, rows_about
 
 GOES_ALONG: Final = frozenset({"a_contributor_adds_to_a_placement", "a_state_is_of_a_doctor"})
 """Rows that are not about the person, and mean nothing without a row that is: with it they go by cascade."""

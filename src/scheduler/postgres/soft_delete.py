@@ -21,7 +21,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.spans import utc
 from scheduler.models.registry import table_of
-from scheduler.store.database import StatementError
+from scheduler.postgres.database import StatementError
 
 Row = TypeVar("Row", bound=SQLModel)
 

@@ -18,10 +18,10 @@ from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.places import Place
-from scheduler.store.openings.doctors import refuse_renaming, settle_doctors, settle_posts
-from scheduler.store.openings.facilities import settle_facilities
-from scheduler.store.openings.rules import settle_exceptions, settle_rules
-from scheduler.store.settling import Settlement, Tally
+from scheduler.postgres.openings.doctors import refuse_renaming, settle_doctors, settle_posts
+from scheduler.postgres.openings.facilities import settle_facilities
+from scheduler.postgres.openings.rules import settle_exceptions, settle_rules
+from scheduler.postgres.settling import Settlement, Tally
 
 _LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('openings ' || :tenant_id, 0))")
 

@@ -27,7 +27,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot
 from scheduler.core.slots import Slot, Slots
-from scheduler.store.schedules import ScheduleKey
+from scheduler.postgres.schedules import ScheduleKey
 
 # PostgreSQL's binary COPY: signature, flags, no header extension; rows; end.
 _COPY_BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + pack("!ii", 0, 0)
