@@ -14,10 +14,10 @@ from database_fixtures import fresh_database
 from scheduler.cli.seeding import counts_table, make_if_missing
 from scheduler.cli.settings import entropy
 from scheduler.core.errors import InvalidInputError
+from scheduler.generation.job import generate
+from scheduler.generation.request import Order
 from scheduler.models.registry import METADATA
 from scheduler.models.sealed import SealedColumn
-from scheduler.nightly.generation import generate
-from scheduler.nightly.orders import Order
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
 from scheduler.services.seeding.scales import Scale, Seed

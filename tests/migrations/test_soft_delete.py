@@ -16,6 +16,7 @@ from acting import become
 from rows import Row, insert
 from rows.all_domains import MONTHS, all_rows, insert_all
 from scheduler.postgres.database import Role
+from scheduler.postgres.schema import snapshot
 
 pytestmark = pytest.mark.database
 

@@ -23,7 +23,7 @@ from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFou
 from scheduler.core.places import Place
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
-from scheduler.nightly.orders import Order
+from scheduler.generation.request import Order
 from scheduler.postgres.database import Database
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.tenants import tenant_id_of

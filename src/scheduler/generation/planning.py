@@ -13,7 +13,7 @@ from scheduler.core.fingerprints import fingerprint
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
 from scheduler.core.zones import day_bounds, day_number, instant
-from scheduler.nightly.orders import Depth, Order
+from scheduler.generation.request import Depth, Order
 from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
 
 

@@ -13,9 +13,9 @@ from sqlmodel import Session
 from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import StoredSlot, reconcile
 from scheduler.core.slots import Slot, Slots
-from scheduler.nightly.orders import Mode, Order
-from scheduler.nightly.reports import Tally
-from scheduler.nightly.work import Work
+from scheduler.generation.planning import Work
+from scheduler.generation.report import Tally
+from scheduler.generation.request import Mode, Order
 from scheduler.postgres.schedules import ScheduleKey
 from scheduler.postgres.slots import Written, apply_plan, count_slots, insert_slots, stored_slots
 

@@ -17,10 +17,10 @@ from sqlmodel import Session
 from scheduler.core.errors import DatabaseUnreachableError, NotFoundError, SchedulerError
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import DAY, day_number, instant
-from scheduler.nightly.orders import Mode, Order
-from scheduler.nightly.reports import Failure, Report, Tally
-from scheduler.nightly.work import work_on
-from scheduler.nightly.writing import carry_out
+from scheduler.generation.applying import carry_out
+from scheduler.generation.planning import work_on
+from scheduler.generation.report import Failure, Report, Tally
+from scheduler.generation.request import Mode, Order
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.run_history import add_to_run, begin_run, finish_run
 from scheduler.postgres.schedules import (
