@@ -11,7 +11,7 @@ from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.models.registry import METADATA, Table
 from scheduler.postgres.database import Database, Role
-from scheduler.services.factories import Factory, is_one_a_tenant
+from scheduler.sample_data.factories import Factory, is_one_a_tenant
 
 pytestmark = pytest.mark.database
 

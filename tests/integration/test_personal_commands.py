@@ -14,7 +14,7 @@ from commands import Said, run
 from phi_world import master_keys, written_master_key
 from scheduler.cli.seeding import make_if_missing
 from scheduler.postgres.database import Database
-from scheduler.services.seeding.scales import Scale, Seed
+from scheduler.sample_data.scales import Scale, Seed
 
 pytestmark = pytest.mark.database
 

@@ -34,7 +34,7 @@ from scheduler.postgres.privacy.data_subject import (
 )
 from scheduler.postgres.privacy.erasure import NeededByOthersError, erase_person
 from scheduler.postgres.privacy.export import Written, export_person, export_tenant
-from scheduler.services.seeding.scales import Scale, Seed
+from scheduler.sample_data.scales import Scale, Seed
 
 pytestmark = pytest.mark.database
 

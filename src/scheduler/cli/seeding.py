@@ -15,7 +15,7 @@ from scheduler.postgres.encryption.tenant_keys import TenantKeys
 from scheduler.postgres.overview import row_counts
 from scheduler.postgres.slots import ensure_months
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
-from scheduler.services.seeding.scales import Scale, Seed
+from scheduler.sample_data.scales import Scale, Seed
 
 BEGIN = date(2027, 2, 1)
 _FOR_DAYS = timedelta(days=31)
@@ -50,7 +50,7 @@ def seed(
 def make_if_missing(database: Database, wanted: Seed, masters: MasterKeys, console: Console) -> bool:
     """Make a tenant and its world in one transaction, if it is not there; say whether it was made."""
     try:
-        from scheduler.services.seeding.worlds import make_world  # noqa: PLC0415  # an extra, which others do not need
+        from scheduler.sample_data.worlds import make_world  # noqa: PLC0415  # an extra, which others do not need
     except ModuleNotFoundError as missing:
         if missing.name != "faker":
             raise

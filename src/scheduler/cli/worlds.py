@@ -14,7 +14,7 @@ from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.master_keys import MasterKeys
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
 from scheduler.postgres.overview import families, longest_visit, progress_of_children
-from scheduler.services.seeding.scales import Seed
+from scheduler.sample_data.scales import Seed
 
 _SHOWN = 3
 

@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import InvalidInputError, SchedulerError
-from scheduler.core.places import ClosedDay, Doctor, Place
 from scheduler.core.schedules import AvailabilityRule, Closure, Schedule
 from scheduler.core.zones import zone_of
-from scheduler.services.json_fields import Fields, Json, day_from, shown
-from scheduler.services.opening_exceptions import altered_days, exceptions_of, listed_exceptions
-from scheduler.services.opening_hours import LONGEST_TEXT, Offer, offer_of, rules_of
+from scheduler.openings.format.exceptions import altered_days, exceptions_of, listed_exceptions
+from scheduler.openings.format.hours import LONGEST_TEXT, Offer, offer_of, rules_of
+from scheduler.openings.format.json_fields import Fields, Json, day_from, shown
+from scheduler.openings.places import ClosedDay, Doctor, Place
 
 _ADDRESS: Final = ("address", "city", "postcode")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")

@@ -16,8 +16,7 @@ from zoneinfo import ZoneInfo
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
 from scheduler.core.zones import day_bounds, day_number, instant, instant_at
-from scheduler.services.json_fields import Fields, Json, day_from, list_from, object_from, shown
-from scheduler.services.opening_hours import (
+from scheduler.openings.format.hours import (
     LONGEST_TEXT,
     MIDNIGHT,
     capacity_of,
@@ -27,6 +26,7 @@ from scheduler.services.opening_hours import (
     pairs_from,
     shown_clock,
 )
+from scheduler.openings.format.json_fields import Fields, Json, day_from, list_from, object_from, shown
 
 _LOCAL: Final = re.compile(r"([0-9-]{10})[T ]([0-9:]{5,8})")
 

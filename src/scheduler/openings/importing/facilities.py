@@ -12,10 +12,10 @@ from datetime import date
 from sqlmodel import col
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.places import Place
 from scheduler.models import scheduling as tables
-from scheduler.postgres.openings.marks import SOURCE
-from scheduler.postgres.settling import Row, Settlement, Tally, among
+from scheduler.openings.importing.provenance import SOURCE
+from scheduler.openings.importing.table_sync import Row, Settlement, Tally, among
+from scheduler.openings.places import Place
 
 
 def settle_facilities(settlement: Settlement, wanted: Mapping[str, Place]) -> tuple[Tally, Tally, dict[str, int]]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import models as rows
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.scales import Size
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.scales import Size
 
 _PROGRAMS = ("football", "choir", "robotics", "art")
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from scheduler.core.places import Doctor
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
 from scheduler.core.slots import Id
 from scheduler.models import scheduling as tables
-from scheduler.postgres.openings.doctors import Post
-from scheduler.postgres.openings.marks import SOURCE, bears_the_mark
-from scheduler.postgres.settling import Row, Settlement, Tally, among
+from scheduler.openings.importing.doctors import Post
+from scheduler.openings.importing.provenance import SOURCE, bears_the_mark
+from scheduler.openings.importing.table_sync import Row, Settlement, Tally, among
+from scheduler.openings.places import Doctor
 
 _RULE: Final = (
     "day_of_week",

@@ -14,8 +14,8 @@ from typing import Final
 import models as rows
 from scheduler.core.walking import walk
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.places import Places
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.places import Places
 
 _TEMPLATES: Final = (("Reception", 5), ("Insurance check", 5), ("Treatment", 15))
 

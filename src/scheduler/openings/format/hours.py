@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import DAYS_OF_WEEK, AvailabilityRule
-from scheduler.services.json_fields import Fields, Json, list_from, object_from, shown
+from scheduler.openings.format.json_fields import Fields, Json, list_from, object_from, shown
 
 LONGEST_TEXT: Final = 255
 MIDNIGHT: Final = 86_400

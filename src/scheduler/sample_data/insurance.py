@@ -8,8 +8,8 @@ from datetime import date
 from typing import Final
 
 import models as rows
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.places import Places
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.places import Places
 
 _PLANS: Final = (("BASIC", "Basic cover"), ("PLUS", "Plus cover"), ("FAMILY", "Family cover"))
 

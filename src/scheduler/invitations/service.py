@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from scheduler.core.emails import EmailAddress
 from scheduler.core.errors import (
     InvalidInputError,
     InvitationExpiredError,
@@ -25,9 +24,8 @@ from scheduler.core.errors import (
     UnknownInvitationError,
 )
 from scheduler.core.spans import utc
-from scheduler.models.wellbeing import Invitation, ProfileRole
-from scheduler.postgres.database import Database, Request, Role
-from scheduler.postgres.invitations import (
+from scheduler.invitations.email_address import EmailAddress
+from scheduler.invitations.rows import (
     add_invitation,
     add_member,
     digest,
@@ -38,6 +36,8 @@ from scheduler.postgres.invitations import (
     mark_revoked,
     still_stands,
 )
+from scheduler.models.wellbeing import Invitation, ProfileRole
+from scheduler.postgres.database import Database, Request, Role
 
 OPEN: Final = timedelta(days=7)
 """How long an invitation can be accepted."""

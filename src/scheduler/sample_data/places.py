@@ -27,8 +27,8 @@ from scheduler.models import (
     User,
     UserRole,
 )
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.scales import Size
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.scales import Size
 
 _ZONES: Final = (("Europe/London", "GB"), ("America/New_York", "US"), ("Europe/Berlin", "DE"), ("Asia/Kolkata", "IN"))
 _SERVICES: Final = (

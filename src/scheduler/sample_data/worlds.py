@@ -10,13 +10,13 @@ from faker import Faker
 from sqlmodel import Session
 
 from scheduler.postgres.encryption.key_ring import KeyRing
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.families import make_families
-from scheduler.services.seeding.placements import make_placements
-from scheduler.services.seeding.places import make_places
-from scheduler.services.seeding.scales import SIZES, Seed
-from scheduler.services.seeding.visits import make_visits
-from scheduler.services.seeding.wellbeing import make_wellbeing
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.families import make_families
+from scheduler.sample_data.placements import make_placements
+from scheduler.sample_data.places import make_places
+from scheduler.sample_data.scales import SIZES, Seed
+from scheduler.sample_data.visits import make_visits
+from scheduler.sample_data.wellbeing import make_wellbeing
 
 
 def make_world(session: Session, seed: Seed, keys: KeyRing, *, told: Callable[[str], None]) -> None:

@@ -12,9 +12,9 @@ from typing import Final
 import models as rows
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.key_ring import KeyRing
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.places import Places
-from scheduler.services.seeding.scales import Size
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.places import Places
+from scheduler.sample_data.scales import Size
 
 _CONDITIONS: Final = (
     ("asthma", "salbutamol", "2 puffs", "when short of breath"),

@@ -3,7 +3,7 @@
 Owns: how a token becomes what stands in the table, what is locked while it is decided on, and which constraint means
 what to somebody who invites.
 Holds: R4 (what is written here is of the caller's one transaction).
-Must not know: who may accept what, and until when (`scheduler.services.invitations`).
+Must not know: who may accept what, and until when (`scheduler.invitations.service`).
 """
 
 from datetime import datetime

@@ -14,9 +14,9 @@ from itertools import pairwise
 from typing import Final
 
 import models as rows
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.families import Home
-from scheduler.services.seeding.scales import Size
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.families import Home
+from scheduler.sample_data.scales import Size
 
 _WORDS: Final = ("sad", "worried", "fine", "cheerful", "delighted")
 _LOW: Final = 2

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError
-from scheduler.core.places import Place
-from scheduler.services.json_fields import parse_json, shown
-from scheduler.services.opening_hours import Offer
-from scheduler.services.opening_lines import place_of
+from scheduler.openings.format.hours import Offer
+from scheduler.openings.format.json_fields import parse_json, shown
+from scheduler.openings.format.lines import place_of
+from scheduler.openings.places import Place
 
 _LONGEST_LINE: Final = 1_000_000
 _LARGEST_FILE: Final = 256 * _LONGEST_LINE

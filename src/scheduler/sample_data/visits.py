@@ -19,12 +19,12 @@ from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 from scheduler.core.workflows import TimedStep
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
-from scheduler.services.factories import Factory
-from scheduler.services.seeding.insurance import make_insurance
-from scheduler.services.seeding.patients import make_patients
-from scheduler.services.seeding.places import Places
-from scheduler.services.seeding.scales import Size
-from scheduler.services.seeding.workflows import WalkableWorkflow, make_workflows
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.insurance import make_insurance
+from scheduler.sample_data.patients import make_patients
+from scheduler.sample_data.places import Places
+from scheduler.sample_data.scales import Size
+from scheduler.sample_data.workflows import WalkableWorkflow, make_workflows
 
 _WEEKS: Final = timedelta(days=14)
 _SPREAD: Final = 3  # of each doctor's slots, every third is booked: buffers then touch nobody

@@ -10,7 +10,7 @@ from itertools import cycle
 from typing import Final
 
 import models as rows
-from scheduler.services.factories import Factory
+from scheduler.sample_data.factories import Factory
 
 _LANGUAGES: Final = ("en", "de", "hi", None)
 

@@ -17,11 +17,11 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.places import Place
-from scheduler.postgres.openings.doctors import refuse_renaming, settle_doctors, settle_posts
-from scheduler.postgres.openings.facilities import settle_facilities
-from scheduler.postgres.openings.rules import settle_exceptions, settle_rules
-from scheduler.postgres.settling import Settlement, Tally
+from scheduler.openings.importing.doctors import refuse_renaming, settle_doctors, settle_posts
+from scheduler.openings.importing.facilities import settle_facilities
+from scheduler.openings.importing.rules import settle_exceptions, settle_rules
+from scheduler.openings.importing.table_sync import Settlement, Tally
+from scheduler.openings.places import Place
 
 _LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('openings ' || :tenant_id, 0))")
 

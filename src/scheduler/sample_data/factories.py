@@ -1,7 +1,7 @@
 """Factories: a right row of any table, from a seed.
 
 Owns: what stands in a column that nobody said anything about, and which rows a row needs to stand on.
-Must not know: what makes a coherent world (`scheduler.services.seeding`).
+Must not know: what makes a coherent world (`scheduler.sample_data`).
 
 A factory reads the tables' own description: a column with a default or that may be missing is left alone, a reference
 is filled with a row of that table (the last one made, or a new one), and the rest is drawn by the column's name or

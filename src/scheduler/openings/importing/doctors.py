@@ -12,10 +12,10 @@ from sqlalchemy import text
 from sqlmodel import Session, col
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.places import Doctor, Place
 from scheduler.models import scheduling as tables
-from scheduler.postgres.openings.marks import SOURCE, bears_the_mark
-from scheduler.postgres.settling import Row, Settlement, Tally, among
+from scheduler.openings.importing.provenance import SOURCE, bears_the_mark
+from scheduler.openings.importing.table_sync import Row, Settlement, Tally, among
+from scheduler.openings.places import Doctor, Place
 
 _NAMED_ELSEWHERE: Final = text("""
     select distinct doctor.contact ->> 'code', doctor.display_name
