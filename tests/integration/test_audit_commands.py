@@ -113,7 +113,7 @@ def test_retire_without_old_months_drops_nothing(desk: Desk) -> None:
 
 
 def test_retire_drops_what_is_old_by_the_clock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.cli.auditing.now", lambda: datetime(2030, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr("scheduler.cli.audit.now", lambda: datetime(2030, 1, 1, tzinfo=UTC))
     execute(
         desk.url,
         "call audit.make_part('system_audit_log', 'system_audit_log_2019_05')",

@@ -11,7 +11,7 @@ from rich.console import Console
 from sqlalchemy import text
 
 from database_fixtures import fresh_database
-from scheduler.cli.seeding import counts_table, make_if_missing
+from scheduler.cli.seed import counts_table, make_if_missing
 from scheduler.cli.settings import entropy
 from scheduler.core.errors import InvalidInputError
 from scheduler.generation.job import generate

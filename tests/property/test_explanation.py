@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from scheduler.core.desk import Desk
+from scheduler.core.bookings import Desk
 from scheduler.core.expansion import expand
 from scheduler.core.explanation import explain
 from scheduler.core.lifecycle import SlotStatus

@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 import models as rows
 from phi_world import master_keys, tenant_keys
-from scheduler.cli.seeding import make_if_missing
+from scheduler.cli.seed import make_if_missing
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role, StatementError
