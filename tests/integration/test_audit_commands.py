@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from commands import Said, run
-from database_fixtures import employ, execute
-from generation_world import World, weekly
 from scheduler.postgres.database import Database, Role
+from support.cli import Said, run
+from support.databases import employ, execute
+from support.worlds.generation import World, weekly
 
 pytestmark = pytest.mark.database
 

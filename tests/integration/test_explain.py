@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
-from generation_world import World, weekly
 from scheduler.cli.explain import Explained, explained
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import AvailabilityException, Closure, ExceptionType
 from scheduler.postgres.database import Database
+from support.worlds.generation import World, weekly
 
 pytestmark = pytest.mark.database
 

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from commands import Said, run
-from phi_world import master_keys, written_master_key
 from scheduler.cli.seed import make_if_missing
 from scheduler.postgres.database import Database
 from scheduler.sample_data.scales import Scale, Seed
+from support.cli import Said, run
+from support.worlds.encryption import master_keys, written_master_key
 
 pytestmark = pytest.mark.database
 
