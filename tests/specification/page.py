@@ -24,9 +24,9 @@ MAP = ROOT / "docs" / "schema-map.md"
 MARK = "<!-- From here on this page is made by `make schema`. -->\n"
 TOP_OF_MAP = """# Tables and rules of the specifications
 
-Made by `make schema` from the lists in `tests/specification`, which have the columns, keys, indexes, checks and policies
-of each table, too. A test compares the lists with the database. [schema.md](schema.md) explains how the parts join, and
-where they differ from their specification.
+Made by `make schema` from the lists in `tests/specification`, which have the columns, keys, indexes, checks and
+policies of each table, too. A test compares the lists with the database. [schema.md](schema.md) explains how the parts
+join, and where they differ from their specification.
 """
 
 
