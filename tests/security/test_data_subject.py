@@ -32,7 +32,7 @@ from scheduler.postgres.privacy.data_subject import (
     steps,
 )
 from scheduler.postgres.privacy.erasure import NeededByOthersError, erase_person
-from scheduler.postgres.privacy.export import Written, export_person, export_tenant
+from scheduler.postgres.privacy.export import ExportedRow, export_person, export_tenant
 from scheduler.sample_data.scales import Scale, Seed
 from support.worlds.encryption import master_keys, tenant_keys
 
@@ -115,7 +115,7 @@ class World(NamedTuple):
         assert isinstance(number, UUID | int)
         return Person(self.tenant_id, kind, number)
 
-    def export(self, kind: Kind, number: object) -> dict[str, list[Written]]:
+    def export(self, kind: Kind, number: object) -> dict[str, list[ExportedRow]]:
         with self.unit() as session:
             return export_person(session, self.person(kind, number), lambda: self.ring(session))
 
@@ -145,11 +145,11 @@ def written_key(name: str, row: Any) -> str:
     return ",".join(str(row[column.name]) for column in TABLES[name].primary_key)
 
 
-def told(exported: dict[str, list[Written]]) -> str:
+def told(exported: dict[str, list[ExportedRow]]) -> str:
     return json.dumps(exported)
 
 
-def keys(exported: dict[str, list[Written]]) -> set[tuple[str, str]]:
+def keys(exported: dict[str, list[ExportedRow]]) -> set[tuple[str, str]]:
     return {(name, written_key(name, row)) for name, found in exported.items() for row in found}
 
 
@@ -176,7 +176,7 @@ def test_every_reference_to_a_table_about_people_is_decided_on() -> None:
     assert sorted(there | {*SHARED}) == sorted([*OF_A_PERSON, *SHARED, *NOT_FOLLOWED])
 
 
-def own_ids(exported: dict[str, list[Written]]) -> set[JsonValue]:
+def own_ids(exported: dict[str, list[ExportedRow]]) -> set[JsonValue]:
     shared = {"identity.families", "identity.addresses"}
     return {row["id"] for name, found in exported.items() if name not in shared for row in found if "id" in row}
 

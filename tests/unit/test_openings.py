@@ -14,7 +14,7 @@ from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.openings.format.file import (
     BadLines,
     BrokenOpeningsError,
-    Fault,
+    LineError,
     OpeningsFile,
     places_to_import,
     read_openings,
@@ -285,13 +285,13 @@ def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_no_fault(tmp_pat
 def test_one_code_is_one_place(tmp_path: Path) -> None:
     file = read(tmp_path, PLAIN, PLAIN | {"code": "fyy76"})
     assert len(file.places) == 1
-    assert file.faults == (Fault(2, "code 'fyy76' is also that of line 1"),)
+    assert file.faults == (LineError(2, "code 'fyy76' is also that of line 1"),)
 
 
 def test_one_doctors_code_is_one_person(tmp_path: Path) -> None:
     elsewhere = FULL | {"code": "b", "doctors": [FULL["doctors"][1] | {"display_name": "Dr Worst"}], "exceptions": []}
     file = read(tmp_path, FULL, elsewhere)
-    assert file.faults == (Fault(2, "doctor 'bob' is 'Dr Worst' here and 'Dr Best' on line 1"),)
+    assert file.faults == (LineError(2, "doctor 'bob' is 'Dr Worst' here and 'Dr Best' on line 1"),)
 
 
 def test_a_line_after_a_broken_one_is_read(tmp_path: Path) -> None:

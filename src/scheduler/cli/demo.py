@@ -22,7 +22,7 @@ from scheduler.cli.show import week_of
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFoundError
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
-from scheduler.generation.request import Order
+from scheduler.generation.request import GenerationRequest
 from scheduler.openings.format.file import BadLines
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database
@@ -78,9 +78,11 @@ def demo(
                 counts = import_places(database, places, tenant=tenant)
             typer.echo(f"{printable(path.name)}: {len(places)} places\n{said(counts)}")
             tenant_id = tenant_id_of(database, tenant)
-            order = Order(tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo")
+            request = GenerationRequest(
+                tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo"
+            )
             console.print(f"generating {days} days from {begin} for tenant {tenant}")
-            _, summary = run(database, order)
+            _, summary = run(database, request)
             console.print(summary_table(summary))
             if not (summary.created or summary.updated or summary.retired):
                 console.print("Nothing was created: every slot is already there, as it should be.\n")
