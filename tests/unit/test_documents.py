@@ -1,8 +1,10 @@
 """The documents tell the truth: their programs run, their commands parse, their links lead somewhere."""
 
+import doctest
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,20 @@ def test_readme_example_counts_the_slots_of_a_week(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "41 slots, the first 2027-03-22 09:00:00+00:00"
     assert "closure the facility is closed on this day (closure 1)" in out
+
+
+def modules_with_examples() -> list[str]:
+    """Return the modules whose docstrings have examples."""
+    sources = ROOT / "src"
+    paths = [path for path in (sources / "scheduler").rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")]
+    return sorted(".".join(path.relative_to(sources).with_suffix("").parts).removesuffix(".__init__") for path in paths)
+
+
+@pytest.mark.parametrize("module", modules_with_examples())
+def test_examples_of_docstrings_are_right(module: str) -> None:
+    result = doctest.testmod(import_module(module))
+    assert result.attempted
+    assert not result.failed
 
 
 def anchors(page: Path) -> set[str]:
