@@ -35,7 +35,12 @@ RETIRED_FUNCTIONS_OF_SQL = words("""
     give_to_definer guard is_known_here is_sealed leave_to_the_system make_part note_changes own_charges
     reaches_its_tenant remember_slot sign_for_oneself works_here
 """)
-ROOMS_OF_THE_SEALS = ("src/models/audit.py", "src/scheduler/cli/audit.py", "src/scheduler/postgres/audit/")
+ROOMS_OF_THE_SEALS = (
+    "src/models/__init__.py",
+    "src/models/audit.py",
+    "src/scheduler/cli/audit.py",
+    "src/scheduler/postgres/audit/",
+)
 
 SENTENCE = re.compile(r"(?<=[.!?])[*\"')`]*\s+(?=[A-Z`\"'(*])|\n\s*(?:-|\d+\.) |\n\s*\n")
 RELATIVE_CLAUSE = re.compile(r"(?:What|Who|That|Whoever|Whatever)\b")
