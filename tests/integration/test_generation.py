@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from oracles.minutes import expand_by_minutes
-from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, NotFoundError, StoreError
+from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import Plan
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
@@ -21,6 +21,7 @@ from scheduler.generation.job import generate
 from scheduler.generation.report import Failure, RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
 from scheduler.postgres.slots import apply_plan, insert_slots
 from support.databases import new_tenant

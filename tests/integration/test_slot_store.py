@@ -12,7 +12,8 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slots
-from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import StatementError
 from scheduler.postgres.schedules import ScheduleKey
 from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
 from scheduler.postgres.tenants import make_tenant, tenant_id_of

@@ -15,7 +15,7 @@ import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import text
 
-from scheduler.core.errors import InvalidInputError, StoreError
+from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.chain import (
     Broken,
     ChainFault,
@@ -29,7 +29,8 @@ from scheduler.postgres.audit.chain import (
     verify,
 )
 from scheduler.postgres.audit.log import entries, retire
-from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import StatementError, StoreError
 from support.databases import execute
 
 pytestmark = pytest.mark.database

@@ -13,7 +13,7 @@ from scheduler.core.errors import InvalidInputError, InvalidScheduleError, NotFo
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.openings.format.file import (
     BadLines,
-    BrokenOpeningsError,
+    InvalidOpeningsError,
     LineError,
     OpeningsFile,
     places_to_import,
@@ -434,7 +434,7 @@ def test_a_slot_duration_that_no_rule_can_hold_is_refused(minutes: float, tmp_pa
 
 def test_broken_lines_are_skipped_only_when_told_so(tmp_path: Path) -> None:
     file = read(tmp_path, b"{", PLAIN, b"}")
-    with pytest.raises(BrokenOpeningsError, match="2 lines are broken, first line 1: it is not JSON") as caught:
+    with pytest.raises(InvalidOpeningsError, match="2 lines are broken, first line 1: it is not JSON") as caught:
         places_to_import(file)
     assert caught.value.faults == file.faults
     assert places_to_import(file, bad_lines=BadLines.SKIP) == file.places

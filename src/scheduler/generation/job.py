@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlmodel import Session
 
-from scheduler.core.errors import DatabaseUnreachableError, NotFoundError, SchedulerError
+from scheduler.core.errors import NotFoundError, SchedulerError
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import DAY, day_number, instant
 from scheduler.generation.applying import apply
@@ -22,6 +22,7 @@ from scheduler.generation.planning import plan_task
 from scheduler.generation.report import Failure, Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import DatabaseUnreachableError
 from scheduler.postgres.run_history import add_to_run, begin_run, finish_run
 from scheduler.postgres.schedules import (
     ScheduleKey,

@@ -47,7 +47,7 @@ class BadLines(StrEnum):
     SKIP = "skip"
 
 
-class BrokenOpeningsError(InvalidInputError):
+class InvalidOpeningsError(InvalidInputError):
     """A file with broken lines, which nobody allowed to skip. `faults` lists them all."""
 
     def __init__(self, faults: tuple[LineError, ...]) -> None:
@@ -60,10 +60,10 @@ def places_to_import(file: OpeningsFile, *, bad_lines: BadLines = BadLines.REFUS
     """Return the places of a file, if it is whole or its broken lines may be skipped.
 
     Raises:
-        BrokenOpeningsError: it has broken lines, and they are not to be skipped.
+        InvalidOpeningsError: it has broken lines, and they are not to be skipped.
     """
     if file.faults and bad_lines is BadLines.REFUSE:
-        raise BrokenOpeningsError(file.faults)
+        raise InvalidOpeningsError(file.faults)
     return file.places
 
 

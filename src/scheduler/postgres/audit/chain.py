@@ -28,8 +28,8 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, text
 from sqlmodel import Session
 
-from scheduler.core.errors import StoreError
 from scheduler.postgres.audit.log import ensure_log_months
+from scheduler.postgres.errors import StoreError
 
 _IN_PARTS: Final = {"yield_per": 5000}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

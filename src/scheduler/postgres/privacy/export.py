@@ -24,7 +24,7 @@ from scheduler.postgres.audit.log import record_system
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.encrypted_tables import INDEX, TENANT, described_table
 from scheduler.postgres.encryption.key_ring import KeyRing
-from scheduler.postgres.privacy.data_subject import Person, rows_about
+from scheduler.postgres.privacy.data_subject import Person, rows_of_subject
 
 REASON: Final = "export"
 BATCH: Final = 1000
@@ -44,7 +44,7 @@ def export_person(session: Session, person: Person, keys: Keys) -> dict[str, lis
         NotFoundError: there is no such person in the tenant.
         EncryptionError: something encrypted does not open.
     """
-    found = rows_about(session, person)
+    found = rows_of_subject(session, person)
     record_system(session, "person.exported", person.described({one.fullname: len(found[one]) for one in found}))
     return {table.fullname: list(_written(session, table, rows, keys)) for table, rows in found.items()}
 
