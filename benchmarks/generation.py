@@ -87,16 +87,18 @@ def against_copy(openings: Path | None, first: date | None) -> Table:
             copies.append(timed_copy(url, rows))
             with psycopg.connect(url) as connection:
                 count = connection.execute(f"select count(*) from {SLOTS}").fetchone()
-                if count != (summary["created"],):
-                    raise SystemExit(f"{count} rows were copied, {summary['created']} were created: nothing to compare")
+                if count != (summary["slots_created"],):
+                    raise SystemExit(
+                        f"{count} rows were copied, {summary['slots_created']} were created: nothing to compare"
+                    )
         again = json.loads(scheduler("generate", "--from", str(begin), "--days", str(DAYS), "--json", url=url).stdout)
-    slots, last = int(summary["created"]), begin + timedelta(days=DAYS - 1)
+    slots, last = int(summary["slots_created"]), begin + timedelta(days=DAYS - 1)
     title = f"{path.name}: {summary['facilities']:,} facilities, {begin} to {last}, {slots:,} slots"
     table = Table(title=title, title_justify="left")
     for heading in ("", "seconds", "slots a second", "of plain COPY"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, seconds in (("plain binary COPY", min(copies)), ("the nightly job", min(jobs))):
         table.add_row(name, f"{seconds:.1f}", f"{slots / seconds:,.0f}", f"{min(copies) / seconds:.2f}")
-    table.add_row("the job again, nothing changed", f"{again['seconds']:.1f}", "", f"{again['created']} created")
+    table.add_row("the job again, nothing changed", f"{again['seconds']:.1f}", "", f"{again['slots_created']} created")
     table.add_row("peak memory of the job", "", "", f"{summary['peak_memory'] / 2**20:.0f} MiB")
     return table

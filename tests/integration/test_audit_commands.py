@@ -176,9 +176,9 @@ def test_a_run_of_the_nightly_job_is_one_event_with_its_counts(database: Databas
     )
     ((role, severity, details),) = found
     assert (role, severity, details["run_id"]) == ("scheduler_job", "info", report.run_id)
-    assert (details["status"], details["slots_created"]) == ("succeeded", report.result.created)
+    assert (details["status"], details["slots_created"]) == ("succeeded", report.result.slots_created)
     slots = world.sql(
         "select count(*) from audit.system_audit_log"
         " where tenant_id = :tenant_id and entity = 'scheduling.availability_slots'"
     )
-    assert (slots, report.result.created > 0) == ([(0,)], True)
+    assert (slots, report.result.slots_created > 0) == ([(0,)], True)

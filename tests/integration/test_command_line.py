@@ -454,7 +454,13 @@ def test_a_day_or_a_time_is_explained(region: str, when: str, parts: Iterable[st
 def test_generate_as_json_with_a_log_of_batches(region: str) -> None:
     said = run(region, "generate", "--from", "2027-02-01", "--days", "90", "--dry-run", "--json")
     found = json.loads(said.out)
-    assert (said.code, found["created"], found["facilities"], found["schedules"], found["unchanged"]) == (
+    assert (
+        said.code,
+        found["slots_created"],
+        found["facilities"],
+        found["schedules"],
+        found["schedules_unchanged"],
+    ) == (
         0,
         0,
         41,
@@ -472,7 +478,7 @@ def test_a_last_day_belongs_to_what_is_generated(region: str) -> None:
     by_number, by_day = (
         json.loads(run(region, *asked, *more).out) for more in (("--days", "2"), ("--until", "2027-05-04"))
     )
-    assert by_number["created"] == by_day["created"] > 0
+    assert by_number["slots_created"] == by_day["slots_created"] > 0
 
 
 def test_a_tenant_may_stand_in_the_environment(region: str) -> None:

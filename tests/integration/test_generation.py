@@ -74,7 +74,7 @@ def test_a_first_run_stores_exactly_what_the_core_expands(world: World) -> None:
     world.write(*Region.schedules)
     report = world.run(count=42)
     assert world.slots() == expected(Region.schedules, MONDAY, 42)
-    assert (report.result.created, report.facilities, report.result.schedules) == (len(world.slots()), 3, 3)
+    assert (report.result.slots_created, report.facilities, report.result.schedules) == (len(world.slots()), 3, 3)
 
 
 def test_s5_a_first_run_stores_what_the_oracle_of_minutes_says(world: World) -> None:
@@ -91,7 +91,7 @@ def test_r1_a_second_run_writes_no_slot_and_counts_all_as_kept(world: World) -> 
     before = world.versions()
     report = world.run()
     assert world.versions() == before
-    assert report.result == RunResult(schedules=3, unchanged=3, kept=len(before))
+    assert report.result == RunResult(schedules=3, schedules_unchanged=3, slots_kept=len(before))
 
 
 def test_r1_a_second_look_into_everything_writes_no_slot(world: World) -> None:
@@ -100,7 +100,7 @@ def test_r1_a_second_look_into_everything_writes_no_slot(world: World) -> None:
     before = world.versions()
     report = world.run(scope=Scope.ALL)
     assert world.versions() == before
-    assert report.result == RunResult(schedules=3, kept=len(before))
+    assert report.result == RunResult(schedules=3, slots_kept=len(before))
 
 
 def later_end(world: World, old: Schedule) -> Schedule:
@@ -164,8 +164,8 @@ def test_r1_after_a_change_the_stored_slots_are_those_of_the_changed_schedule(
     report = world.run()
     assert world.slots() == expected([new], MONDAY, 14)
     result = report.result
-    assert result.created + result.updated + result.retired > 0
-    assert result.created + result.updated + result.kept == len(world.slots())
+    assert result.slots_created + result.slots_updated + result.slots_retired > 0
+    assert result.slots_created + result.slots_updated + result.slots_kept == len(world.slots())
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -181,13 +181,13 @@ def test_r1_a_change_writes_no_row_of_a_slot_that_stays_as_it_is(
     stay = slots_before & world.slots()
     after = world.versions()
     assert len(stay) >= len(expected([untouched], MONDAY, 14))
-    assert sum(after.get(key) == mark for key, mark in before.items()) == len(stay) == report.result.kept
+    assert sum(after.get(key) == mark for key, mark in before.items()) == len(stay) == report.result.slots_kept
 
 
 def test_r3_a_changed_time_zone_database_is_a_reason_to_look_again(world: World) -> None:
     world.write(weekly(1))
     world.run()
-    assert world.run(tzdata_version="2026b").result.unchanged == 0
+    assert world.run(tzdata_version="2026b").result.schedules_unchanged == 0
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_r3_a_moved_horizon_expands_only_the_new_days(world: World, expanded: li
     report = world.run(MONDAY + 2 * DAY, 14)
     assert expanded == [days("Europe/London", MONDAY + 14 * DAY, 2)]
     assert world.slots() == expected([weekly(1)], MONDAY, 16)
-    assert (report.result.created, report.result.kept) == (12, 48)
+    assert (report.result.slots_created, report.result.slots_kept) == (12, 48)
 
 
 def test_r3_days_before_those_generated_are_expanded_alone(world: World, expanded: list[Span]) -> None:
@@ -255,8 +255,8 @@ def test_r3_a_change_seen_by_a_short_run_reaches_the_days_that_a_longer_one_made
     new = later_end(world, weekly(1))
     report = world.run(MONDAY, 1)
     assert world.slots() == expected([new], MONDAY, 14)
-    assert report.result.created + report.result.kept == len(world.slots())
-    assert world.run().result.unchanged == 1
+    assert report.result.slots_created + report.result.slots_kept == len(world.slots())
+    assert world.run().result.schedules_unchanged == 1
 
 
 def test_r3_a_change_reaches_days_that_were_made_apart_from_those_asked_for(world: World) -> None:
@@ -272,9 +272,9 @@ def test_looking_into_all_mends_what_was_edited_by_hand(world: World) -> None:
     world.run()
     world.sql("delete from scheduling.availability_slots where tenant_id = :tenant_id and start_at < '2027-03-23'")
     world.touch(NINE + DAY, capacity=9)
-    assert world.run().result.created == 0
+    assert world.run().result.slots_created == 0
     report = world.run(scope=Scope.ALL)
-    assert (report.result.created, report.result.updated) == (6, 1)
+    assert (report.result.slots_created, report.result.slots_updated) == (6, 1)
     assert world.slots() == expected([weekly(1)], MONDAY, 14)
 
 
@@ -288,9 +288,9 @@ def test_r2_a_slot_in_use_outlives_its_rule_and_is_reported(world: World, touch:
     world.touch(NINE, **touch)
     rule_removed(world, weekly(1))
     report = world.run()
-    assert [one.slot.start_at for one in report.result.conflicting] == [NINE]
+    assert [one.slot.start_at for one in report.result.slots_conflicting] == [NINE]
     assert NINE in {slot.start_at for slot in world.slots()}
-    assert report.result.displaced == ()
+    assert report.result.slots_displaced == ()
 
 
 def test_r2_a_cancelled_slot_stays_cancelled(world: World) -> None:
@@ -304,7 +304,7 @@ def test_r2_a_cancelled_slot_stays_cancelled(world: World) -> None:
     ) == [(NINE,)]
 
 
-@pytest.mark.parametrize(("kind", "field"), [(EMERGENCY, "displaced"), (BLOCKED, "conflicting")])
+@pytest.mark.parametrize(("kind", "field"), [(EMERGENCY, "slots_displaced"), (BLOCKED, "slots_conflicting")])
 def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
     world: World, kind: ExceptionType, field: str
 ) -> None:
@@ -314,8 +314,8 @@ def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
     world.add(world.exception(weekly(1), AvailabilityException(1, kind, NINE, NINE + HOUR)))
     report = world.run()
     assert [one.slot.start_at for one in getattr(report.result, field)] == [NINE]
-    assert report.result.retired == 1
-    assert len(report.result.conflicting + report.result.displaced) == 1
+    assert report.result.slots_retired == 1
+    assert len(report.result.slots_conflicting + report.result.slots_displaced) == 1
 
 
 def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -> None:
@@ -323,7 +323,7 @@ def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -
     world.run()
     world.touch(NINE, status="reserved", held_by="me", reserved_until=NOW - HOUR)
     new = rule_removed(world, weekly(1))
-    assert world.run().result.conflicting == ()
+    assert world.run().result.slots_conflicting == ()
     assert world.slots() == expected([new], MONDAY, 14)
 
 
@@ -335,9 +335,9 @@ def test_r1_an_unwanted_slot_goes_by_itself_once_its_hold_has_ended(world: World
     new = rule_removed(world, weekly(1))
     world.run()
     world.touch(NINE, reserved_until=datetime(2020, 1, 1, tzinfo=UTC))
-    assert world.run().result.retired == 1
+    assert world.run().result.slots_retired == 1
     assert world.slots() == expected([new], MONDAY, 14)
-    assert world.run().result.unchanged == 1
+    assert world.run().result.schedules_unchanged == 1
 
 
 def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
@@ -354,9 +354,9 @@ def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
     monkeypatch.setattr("scheduler.generation.applying.apply_plan", after_a_booking)
     result = world.run().result
     assert {slot.start_at for slot in world.slots()} == {NINE}
-    assert (result.retired, result.kept) == (59, 1)
+    assert (result.slots_retired, result.slots_kept) == (59, 1)
     monkeypatch.setattr("scheduler.generation.applying.apply_plan", apply_plan)
-    assert [one.slot.start_at for one in world.run().result.conflicting] == [NINE]
+    assert [one.slot.start_at for one in world.run().result.slots_conflicting] == [NINE]
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_who_no_longer_works_there_has_no_open_slots(world: World, statement: st
         slot for slot in expected([weekly(1)], MONDAY, 14) if slot.start_at == NINE
     }
     assert {slot for slot in world.slots() if slot.doctor_id == 2} == expected([weekly(2, 2)], MONDAY, 14)
-    assert (report.result.retired, len(report.result.conflicting)) == (59, 1)
+    assert (report.result.slots_retired, len(report.result.slots_conflicting)) == (59, 1)
 
 
 def test_a_run_for_one_facility_leaves_the_others_alone(world: World) -> None:
@@ -432,11 +432,11 @@ def test_r5_a_dry_run_writes_nothing_and_foretells_the_counts_of_the_run_after_i
     assert everything() == before
     assert foretold.run_id is None
     assert world.run(count=21).result == foretold.result
-    assert foretold.result.created
-    assert foretold.result.updated
-    assert foretold.result.retired
-    assert foretold.result.conflicting
-    assert foretold.result.displaced
+    assert foretold.result.slots_created
+    assert foretold.result.slots_updated
+    assert foretold.result.slots_retired
+    assert foretold.result.slots_conflicting
+    assert foretold.result.slots_displaced
 
 
 def test_r5_a_dry_run_before_the_first_run_foretells_it(world: World) -> None:
@@ -448,16 +448,16 @@ def test_r5_a_dry_run_before_the_first_run_foretells_it(world: World) -> None:
 def test_the_counts_balance_with_what_is_stored(world: World) -> None:
     messy(world)
     result = world.run().result
-    in_use = len(result.conflicting) + len(result.displaced)
-    assert result.created + result.updated + result.kept + in_use == len(world.slots())
+    in_use = len(result.slots_conflicting) + len(result.slots_displaced)
+    assert result.slots_created + result.slots_updated + result.slots_kept + in_use == len(world.slots())
 
 
 def test_the_counts_balance_when_most_is_left_unseen(world: World) -> None:
     messy(world)
     world.run()
     result = world.run(MONDAY, 15).result
-    in_use = len(result.conflicting) + len(result.displaced)
-    assert result.created + result.updated + result.kept + in_use == len(world.slots())
+    in_use = len(result.slots_conflicting) + len(result.slots_displaced)
+    assert result.slots_created + result.slots_updated + result.slots_kept + in_use == len(world.slots())
 
 
 NONSENSE = (
@@ -471,8 +471,8 @@ def test_a_schedule_that_the_core_refuses_fails_alone(world: World) -> None:
     world.sql(NONSENSE)
     report = world.run()
     assert world.slots() == expected([schedules[0], schedules[2]], MONDAY, 14)
-    assert [failure.key for failure in report.result.failures] == [ScheduleKey(2, 1)]
-    assert "FREQ=NONSENSE" in report.result.failures[0].reason
+    assert [failure.key for failure in report.result.schedules_failed] == [ScheduleKey(2, 1)]
+    assert "FREQ=NONSENSE" in report.result.schedules_failed[0].reason
     assert report.result.schedules == 3
 
 
@@ -486,7 +486,7 @@ def test_a_failure_is_written_down_and_cleared_by_the_run_after_the_repair(world
     assert "FREQ=NONSENSE" in after["last_error"]
     assert after == before | {"last_error": after["last_error"], "last_run_id": report.run_id}
     world.sql(NONSENSE.replace("'FREQ=NONSENSE'", "null"))
-    assert world.run().result.failures == ()
+    assert world.run().result.schedules_failed == ()
     assert world.state(2)["last_error"] is None
 
 
@@ -503,7 +503,7 @@ def test_a_schedule_that_cannot_be_written_fails_alone_and_keeps_its_slots(
 
     monkeypatch.setattr("scheduler.generation.applying.insert_slots", refusing)
     report = world.run()
-    assert report.result.failures == (Failure(ScheduleKey(2, 1), "refused"),)
+    assert report.result.schedules_failed == (Failure(ScheduleKey(2, 1), "refused"),)
     assert world.slots() == expected([weekly(1)], MONDAY, 14) | expected([weekly(2)], MONDAY, 7)
 
 
@@ -514,7 +514,7 @@ def test_r4_slots_without_a_checkpoint_are_not_kept(world: World, monkeypatch: p
         raise StoreError("refused")
 
     monkeypatch.setattr("scheduler.generation.job.save_checkpoints", refusing)
-    assert len(world.run().result.failures) == 2
+    assert len(world.run().result.schedules_failed) == 2
     assert world.slots() == set()
 
 
@@ -590,7 +590,7 @@ def test_a_slot_that_cannot_be_read_fails_its_schedule_and_no_other(world: World
         world.sql(
             f"alter table scheduling.availability_slots add constraint its_times_are_in_the_calendar {check[0][0]}"
         )
-    (failure,) = report.result.failures
+    (failure,) = report.result.schedules_failed
     assert failure.key.doctor_id == 1
     assert failure.reason.startswith("a value cannot be written to the database, or read from it")
     assert report.result.schedules == 2
@@ -623,7 +623,7 @@ def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: Worl
     friday = date(2011, 12, 30)
     apia = weekly(1, zone="Pacific/Apia")
     world.write(apia)
-    assert world.run(friday, 1).result == RunResult(schedules=1, unchanged=1)
+    assert world.run(friday, 1).result == RunResult(schedules=1, schedules_unchanged=1)
     world.run(friday - DAY, 4)
     assert {slot.start_at.date() for slot in world.slots()} == {date(2011, 12, 29)}
     assert world.slots() == expected([apia], friday - DAY, 4)
@@ -640,8 +640,8 @@ def test_r4_two_runs_at_once_store_what_one_stores(
     with ThreadPoolExecutor(3) as pool:
         reports = [one.result() for one in [pool.submit(other_world.run) for _ in range(3)]]
     assert other_world.digest() == world.digest()
-    assert sum(report.result.created for report in reports) == len(world.slots())
-    assert [report.result.failures for report in reports] == [()] * 3
+    assert sum(report.result.slots_created for report in reports) == len(world.slots())
+    assert [report.result.schedules_failed for report in reports] == [()] * 3
 
 
 def test_a_schedule_that_another_run_is_at_work_on_is_left_to_it(world: World) -> None:
@@ -665,7 +665,11 @@ def test_a_foreign_row_with_the_identity_of_a_new_slot_is_taken_as_that_slot(wor
         end_at=later + HOUR / 2,
     )
     result = world.run().result
-    assert (result.failures, result.created, result.updated) == ((), 29, 1)  # it learns which rule it is of
+    assert (result.schedules_failed, result.slots_created, result.slots_updated) == (
+        (),
+        29,
+        1,
+    )  # it learns which rule it is of
     assert world.slots() == expected([weekly(1)], MONDAY, 14)
 
 
@@ -690,7 +694,7 @@ def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
 
     monkeypatch.setattr("scheduler.generation.applying.insert_slots", after_a_foreign_row)
     result = world.run(MONDAY + DAY, 1).result
-    assert (result.failures, result.created, result.updated) == ((), 11, 1)
+    assert (result.schedules_failed, result.slots_created, result.slots_updated) == ((), 11, 1)
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY + DAY, 1)
 
 
@@ -731,7 +735,7 @@ def test_r1_a_change_to_many_schedules_is_carried_out_batch_by_batch(
         return apply(session, works, request)
 
     monkeypatch.setattr("scheduler.generation.job.apply", watched)
-    assert world.run().result.created == 3 * 20
+    assert world.run().result.slots_created == 3 * 20
     assert tried == [3]
 
 

@@ -143,7 +143,7 @@ def test_r4_three_jobs_at_once_leave_what_one_leaves(database: Database, databas
     ends = [one.communicate() for one in jobs]
     assert [one.returncode for one in jobs] == [0, 0, 0]
     assert world.digest() == undisturbed
-    assert sum(json.loads(out)["created"] for out, _ in ends) == len(world.slots())
+    assert sum(json.loads(out)["slots_created"] for out, _ in ends) == len(world.slots())
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_every_stored_slot_is_one_that_the_file_means_and_none_is_missing(
             stored = connection.execute(SLOTS, (slug,)).fetchall()
             assert stored == meant, slug
             total += len(meant)
-    assert (generated["created"], generated["failed"]) == (total, 0)
+    assert (generated["slots_created"], generated["schedules_failed"]) == (total, 0)
     assert connection.execute("select count(*) from scheduling.availability_slots").fetchone() == (total,)
 
 
@@ -111,12 +111,15 @@ def test_memory_does_not_grow_with_the_number_of_slots(generated: dict[str, Any]
 
 def test_r1_a_second_run_creates_nothing(generated: dict[str, Any], database_url: str, days: int) -> None:
     again = generate(database_url, days)
-    assert {name: again[name] for name in ("created", "updated", "retired", "kept", "unchanged")} == {
-        "created": 0,
-        "updated": 0,
-        "retired": 0,
-        "kept": generated["created"],
-        "unchanged": generated["schedules"],
+    assert {
+        name: again[name]
+        for name in ("slots_created", "slots_updated", "slots_retired", "slots_kept", "schedules_unchanged")
+    } == {
+        "slots_created": 0,
+        "slots_updated": 0,
+        "slots_retired": 0,
+        "slots_kept": generated["slots_created"],
+        "schedules_unchanged": generated["schedules"],
     }
 
 

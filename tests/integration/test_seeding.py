@@ -176,8 +176,8 @@ def test_the_nightly_job_keeps_what_is_booked_and_adds_the_rest(database: Databa
     )
     result = generate(database, request).result
     assert ask(database, seed, booked) == before
-    assert (result.conflicting, result.displaced, result.failures) == ((), (), ())
-    assert result.created > 100
+    assert (result.slots_conflicting, result.slots_displaced, result.schedules_failed) == ((), (), ())
+    assert result.slots_created > 100
 
 
 def test_the_job_heeds_leave_a_special_day_and_illness(database: Database, masters: MasterKeys) -> None:

@@ -1,6 +1,7 @@
 """The terminal pictures: read as plain text of 80 columns, as a person without colours sees them."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,24 +15,17 @@ from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.slots import Id, Slot
-from scheduler.models.scheduling import GenerationRun
+from scheduler.models.scheduling.generation import RUN_COUNTS, GenerationRun
 
 LONDON = ZoneInfo("Europe/London")
 MONDAY = date(2027, 3, 22)
-SUMMARY: dict[str, Any] = {
-    "facilities": 41,
+COUNTS = dict.fromkeys(RUN_COUNTS, 0) | {
     "schedules": 62,
-    "unchanged": 0,
-    "created": 89_217,
-    "updated": 0,
-    "retired": 12,
-    "kept": 771,
-    "conflicting": 0,
-    "displaced": 0,
-    "failed": 0,
-    "seconds": 2.0,
-    "peak_memory": 83 << 20,
+    "slots_created": 89_217,
+    "slots_retired": 12,
+    "slots_kept": 771,
 }
+SUMMARY = RunSummary(facilities=41, schedules_unchanged=0, counts=COUNTS, seconds=2.0, peak_memory=83 << 20)
 
 
 def drawn(picture: RenderableType) -> list[str]:
@@ -171,7 +165,7 @@ def test_a_reason_can_neither_steer_the_terminal_nor_be_markup() -> None:
 
 
 def test_a_summary_says_what_was_done() -> None:
-    lines = drawn(summary_table(RunSummary(**SUMMARY)))
+    lines = drawn(summary_table(SUMMARY))
     assert lines[0].strip() == "Slots are generated"
     rows = [line.split() for line in lines if line.strip()]
     assert ["slots", "created", "89,217"] in rows
@@ -180,18 +174,18 @@ def test_a_summary_says_what_was_done() -> None:
     assert not any("!" in line for line in lines)
 
 
-@pytest.mark.parametrize("count", ["conflicting", "displaced", "failed"])
+@pytest.mark.parametrize("count", ["slots_conflicting", "slots_displaced", "schedules_failed"])
 def test_a_count_to_look_at_has_a_sign(count: str) -> None:
-    lines = drawn(summary_table(RunSummary(**SUMMARY | {count: 3})))
+    lines = drawn(summary_table(replace(SUMMARY, counts=COUNTS | {count: 3})))
     assert sum("! 3" in line for line in lines) == 1
 
 
 def test_a_dry_run_says_that_nothing_was_written() -> None:
-    assert "nothing was written" in drawn(summary_table(RunSummary(**SUMMARY, dry=True)))[0]
+    assert "nothing was written" in drawn(summary_table(replace(SUMMARY, dry=True)))[0]
 
 
 def test_a_run_of_no_time_has_no_speed() -> None:
-    assert RunSummary(**SUMMARY | {"seconds": 0.0}).slots_a_second == 0
+    assert replace(SUMMARY, seconds=0.0).slots_a_second == 0
 
 
 def test_runs_are_listed_in_the_order_given() -> None:

@@ -6,7 +6,7 @@ Must not know: what is valid in a row (the CHECKs of the migrations), what is do
 """
 
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from sqlalchemy import Index
@@ -62,6 +62,10 @@ class GenerationRun(Table, table=True):
     slots_displaced: int = count()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
+
+
+RUN_COUNTS: Final = tuple(name for name in GenerationRun.model_fields if name.startswith(("schedules", "slots_")))
+"""Names of the counts of a run, in the order of the columns."""
 
 
 class ScheduleState(Table, table=True):

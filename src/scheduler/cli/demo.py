@@ -85,7 +85,7 @@ def demo(
             console.print(f"generating {days} days from {begin} for tenant {tenant}")
             _, summary = run(database, request)
             console.print(summary_table(summary))
-            if not (summary.created or summary.updated or summary.retired):
+            if not any(summary.counts[f"slots_{change}"] for change in ("created", "updated", "retired")):
                 console.print("Nothing was created: every slot is already there, as it should be.\n")
             place, day = _worth_a_look(places, begin, end)
             console.print(week_of(database, place.slug, day, tenant=tenant))

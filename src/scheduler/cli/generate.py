@@ -3,7 +3,6 @@
 import json
 import resource
 import sys
-from dataclasses import asdict
 from time import perf_counter
 from typing import Annotated
 
@@ -78,12 +77,14 @@ def generate_slots(
         )
         report, summary = run(database, request)
     if as_json:
-        typer.echo(json.dumps(asdict(summary) | _details(report), default=str))
+        typer.echo(json.dumps(summary.as_json() | _details(report), default=str))
     else:
         Console().print(summary_table(summary))
         _say_what_to_look_at(report)
-    if report.result.failures:
-        raise SchedulesFailedError(f"{len(report.result.failures)} of {report.result.schedules} schedules failed")
+    if report.result.schedules_failed:
+        raise SchedulesFailedError(
+            f"{len(report.result.schedules_failed)} of {report.result.schedules} schedules failed"
+        )
 
 
 def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSummary]:
@@ -92,18 +93,10 @@ def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSumm
     with shown_progress("generating", steps="schedules", made="slots", logged="slots_created") as told:
         report = generate(database, request, progress=told)
     seconds = perf_counter() - begun
-    result = report.result
     return report, RunSummary(
         facilities=report.facilities,
-        schedules=result.schedules,
-        unchanged=result.unchanged,
-        created=result.created,
-        updated=result.updated,
-        retired=result.retired,
-        kept=result.kept,
-        conflicting=len(result.conflicting),
-        displaced=len(result.displaced),
-        failed=len(result.failures),
+        schedules_unchanged=report.result.schedules_unchanged,
+        counts=report.result.counts(),
         seconds=seconds,
         peak_memory=peak_memory(),
         dry=request.mode is Mode.DRY,
@@ -118,8 +111,8 @@ def peak_memory() -> int:
 
 def _say_what_to_look_at(report: Report) -> None:
     for title, found in (
-        ("booked or held, but no longer in the schedule", report.result.conflicting),
-        ("booked, but displaced by an emergency", report.result.displaced),
+        ("booked or held, but no longer in the schedule", report.result.slots_conflicting),
+        ("booked, but displaced by an emergency", report.result.slots_displaced),
     ):
         for one in found[:SHOWN]:
             typer.echo(f"  {title}: {_named(one)}")
@@ -127,7 +120,7 @@ def _say_what_to_look_at(report: Report) -> None:
             typer.echo(f"  … and {len(found) - SHOWN} more {title}")
     if report.result.left:
         typer.echo(f"  {len(report.result.left)} schedules were left to another run that is at work on them")
-    for failure in report.result.failures:
+    for failure in report.result.schedules_failed:
         typer.echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
         )
@@ -141,8 +134,8 @@ def _named(one: StoredSlot) -> str:
 def _details(report: Report) -> dict[str, object]:
     return {
         "run_id": report.run_id,
-        "conflicts": [_named(one) for one in report.result.conflicting],
-        "displacements": [_named(one) for one in report.result.displaced],
+        "conflicts": [_named(one) for one in report.result.slots_conflicting],
+        "displacements": [_named(one) for one in report.result.slots_displaced],
         "left_to_another_run": [key._asdict() for key in report.result.left],
-        "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.failures],
+        "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.schedules_failed],
     }

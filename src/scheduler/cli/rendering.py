@@ -7,7 +7,7 @@ Every picture says in signs and words what it also says in colour, and fits into
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -37,27 +37,25 @@ _RUN_STYLES: Final = {"succeeded": "green", "failed": "bold red"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What one generation run did. `peak_memory` is in bytes, `seconds` in real time; the rest are counts."""
+    """Figures of one generation run: counts by their columns, real time in seconds, peak memory in bytes."""
 
     facilities: int
-    schedules: int
-    unchanged: int
-    created: int
-    updated: int
-    retired: int
-    kept: int
-    conflicting: int
-    displaced: int
-    failed: int
+    schedules_unchanged: int
+    counts: Mapping[str, int]
     seconds: float
     peak_memory: int
     dry: bool = False
 
     @property
     def slots_a_second(self) -> float:
-        """How many slots were settled in a second: made, changed, taken back or found as they should be."""
-        settled = self.created + self.updated + self.retired + self.kept
-        return settled / self.seconds if self.seconds > 0 else 0.0
+        """Slots a second: those created, updated, retired, and kept as they are."""
+        slots = sum(self.counts[f"slots_{fate}"] for fate in ("created", "updated", "retired", "kept"))
+        return slots / self.seconds if self.seconds > 0 else 0.0
+
+    def as_json(self) -> dict[str, object]:
+        """Return the figures as one flat JSON object."""
+        figures = asdict(self)
+        return {**figures.pop("counts"), **figures}
 
 
 def summary_table(summary: RunSummary) -> Table:
@@ -67,21 +65,22 @@ def summary_table(summary: RunSummary) -> Table:
     table.add_column(style="dim")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    unchanged = f"{summary.unchanged:,} as before" if summary.unchanged else ""
+    counts = summary.counts
+    unchanged = f"{summary.schedules_unchanged:,} as before" if summary.schedules_unchanged else ""
     for name, count, note in (
         ("facilities", summary.facilities, ""),
-        ("schedules", summary.schedules, unchanged),
+        ("schedules", counts["schedules"], unchanged),
     ):
         table.add_row(name, f"{count:,}", note)
     table.add_section()
     for name, count, note, style in (
-        ("slots created", summary.created, "", "green"),
-        ("slots updated", summary.updated, "", ""),
-        ("slots retired", summary.retired, "", ""),
-        ("slots kept", summary.kept, "", ""),
-        ("in conflict", summary.conflicting, "booked or held, no longer in the schedule", "bold yellow"),
-        ("displaced", summary.displaced, "booked, under an emergency", "bold red"),
-        ("schedules failed", summary.failed, "left as they were", "bold red"),
+        ("slots created", counts["slots_created"], "", "green"),
+        ("slots updated", counts["slots_updated"], "", ""),
+        ("slots retired", counts["slots_retired"], "", ""),
+        ("slots kept", counts["slots_kept"], "", ""),
+        ("in conflict", counts["slots_conflicting"], "booked or held, no longer in the schedule", "bold yellow"),
+        ("displaced", counts["slots_displaced"], "booked, under an emergency", "bold red"),
+        ("schedules failed", counts["schedules_failed"], "left as they were", "bold red"),
     ):
         wanting = bool(note) and count > 0
         shown = Text(f"! {count:,}" if wanting else f"{count:,}", style=style if count else "dim")

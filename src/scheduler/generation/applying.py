@@ -27,7 +27,7 @@ def apply(
 
     Returns also the schedules that are not yet as they should be, since people have slots of theirs in hand.
     """
-    result = RunResult(schedules=len(tasks), unchanged=sum(not task.spans for task in tasks))
+    result = RunResult(schedules=len(tasks), schedules_unchanged=sum(not task.spans for task in tasks))
     pending: set[ScheduleKey] = set()
     new: list[Slots] = []
     for spans, group in groupby(sorted(tasks, key=lambda task: task.spans), key=lambda task: task.spans):
@@ -37,7 +37,7 @@ def apply(
             keys = [task.key for task in alike]
             found = stored_slots(session, keys, spans[0].start, spans[-1].end)
         for task in alike:
-            result += RunResult(kept=_kept_unseen(session, task))
+            result += RunResult(slots_kept=_kept_unseen(session, task))
             desired = [expand(task.schedule, span) for span in spans]
             stored = [one for one in found.get(task.key, ()) if any(one.slot.start_at in span for span in spans)]
             if stored:
@@ -50,7 +50,7 @@ def apply(
     created = sum(map(len, new))
     if created and request.mode is Mode.WRITE:
         created = insert_slots(session, new)
-    return result + RunResult(created=created), pending
+    return result + RunResult(slots_created=created), pending
 
 
 def _reconciled(
@@ -66,12 +66,12 @@ def _reconciled(
     if request.mode is Mode.WRITE:
         written = apply_plan(session, plan, now=request.now)
     result = RunResult(
-        created=written.created,
-        updated=written.updated,
-        retired=written.retired,
-        kept=len(plan.keep) + planned.updated - written.updated + planned.retired - written.retired,
-        conflicting=plan.conflict,
-        displaced=plan.displaced,
+        slots_created=written.created,
+        slots_updated=written.updated,
+        slots_retired=written.retired,
+        slots_kept=len(plan.keep) + planned.updated - written.updated + planned.retired - written.retired,
+        slots_conflicting=plan.conflict,
+        slots_displaced=plan.displaced,
     )
     return result, written == planned and not plan.conflict and not plan.displaced
 

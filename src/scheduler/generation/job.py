@@ -58,11 +58,11 @@ def generate(database: Database, request: GenerationRequest, *, progress: Progre
     result = RunResult()
     for start in range(0, len(keys), SCHEDULES_PER_BATCH):
         result += run.batch(keys[start : start + SCHEDULES_PER_BATCH])
-        progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.created)
+        progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.slots_created)
     left, result = result.left, replace(result, left=())
     for start in range(0, len(left), SCHEDULES_PER_BATCH):
         result += run.batch(left[start : start + SCHEDULES_PER_BATCH])
-    run.finish(failed=bool(result.failures))
+    run.finish(failed=bool(result.schedules_failed))
     return Report(run.run_id, len({key.facility_id for key in keys}), result)
 
 
@@ -110,7 +110,7 @@ class _Run:
         return self.database.unit_of_work(role=Role.JOB, tenant_id=self.request.tenant_id)
 
     def _failed(self, key: ScheduleKey, reason: str) -> RunResult:
-        result = RunResult(schedules=1, failures=(Failure(key, reason),))
+        result = RunResult(schedules=1, schedules_failed=(Failure(key, reason),))
         if self.run_id is not None:
             with self._unit_of_work() as session:
                 save_failure(session, key, reason=reason, run_id=self.run_id)

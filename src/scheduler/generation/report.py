@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Self
 
 from scheduler.core.reconciliation import StoredSlot
+from scheduler.models.scheduling.generation import RUN_COUNTS
 from scheduler.postgres.schedules import ScheduleKey
 
 
@@ -21,34 +22,30 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What was done, counted; results add up. `left` are schedules that another run was at work on."""
+    """The result of a run or of a part of one; results add up.
+
+    The names are those of the columns of `generation_runs`; slots and schedules that people have to look at are listed
+    and not only counted. `left` are schedules that another run was working on.
+    """
 
     schedules: int = 0
-    unchanged: int = 0
-    created: int = 0
-    updated: int = 0
-    retired: int = 0
-    kept: int = 0
-    conflicting: tuple[StoredSlot, ...] = ()
-    displaced: tuple[StoredSlot, ...] = ()
-    failures: tuple[Failure, ...] = ()
+    schedules_unchanged: int = 0
+    slots_created: int = 0
+    slots_updated: int = 0
+    slots_retired: int = 0
+    slots_kept: int = 0
+    slots_conflicting: tuple[StoredSlot, ...] = ()
+    slots_displaced: tuple[StoredSlot, ...] = ()
+    schedules_failed: tuple[Failure, ...] = ()
     left: tuple[ScheduleKey, ...] = ()
 
     def __add__(self, other: Self) -> Self:
         return type(self)(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
     def counts(self) -> dict[str, int]:
-        """Return the counts as they stand in `generation_runs`."""
-        return {
-            "schedules": self.schedules,
-            "schedules_failed": len(self.failures),
-            "slots_created": self.created,
-            "slots_updated": self.updated,
-            "slots_retired": self.retired,
-            "slots_kept": self.kept,
-            "slots_conflicting": len(self.conflicting),
-            "slots_displaced": len(self.displaced),
-        }
+        """Return the counts by their columns in `generation_runs`."""
+        values = {name: getattr(self, name) for name in RUN_COUNTS}
+        return {name: value if isinstance(value, int) else len(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from scheduler.models.scheduling import GenerationRun
+from scheduler.models.scheduling.generation import RUN_COUNTS, GenerationRun
 from scheduler.postgres.audit.log import record_system
-
-COUNTED: Final = (
-    "schedules",
-    "schedules_failed",
-    "slots_created",
-    "slots_updated",
-    "slots_retired",
-    "slots_kept",
-    "slots_conflicting",
-    "slots_displaced",
-)
 
 _BEGIN: Final = text("""
 insert into scheduling.generation_runs
@@ -33,13 +22,13 @@ returning id
 """)
 _ADD: Final = text(
     "update scheduling.generation_runs set "  # noqa: S608  # the names are the constants above
-    + ", ".join(f"{name} = {name} + :{name}" for name in COUNTED)
+    + ", ".join(f"{name} = {name} + :{name}" for name in RUN_COUNTS)
     + " where tenant_id = (select identity.current_tenant_id()) and id = :run_id"
 )
 _FINISH: Final = text(
     "update scheduling.generation_runs set finished_at = clock_timestamp(), status = :status"  # noqa: S608  # as above
     " where tenant_id = (select identity.current_tenant_id()) and id = :run_id"
-    f" returning id as run_id, status, from_day, until_day, trigger, {', '.join(COUNTED)}"
+    f" returning id as run_id, status, from_day, until_day, trigger, {', '.join(RUN_COUNTS)}"
 )
 
 
@@ -52,7 +41,7 @@ def begin_run(session: Session, *, days: tuple[date, date], trigger: str, versio
 
 def add_to_run(session: Session, run_id: int, counts: Mapping[str, int]) -> None:
     """Add what one batch did; in the batch's own transaction, so that both are there or neither."""
-    session.connection().execute(_ADD, dict.fromkeys(COUNTED, 0) | dict(counts) | {"run_id": run_id})
+    session.connection().execute(_ADD, dict.fromkeys(RUN_COUNTS, 0) | dict(counts) | {"run_id": run_id})
 
 
 def finish_run(session: Session, run_id: int, *, failed: bool) -> None:
