@@ -11,6 +11,8 @@ endef
 PYTHON ?= $(shell $(find_python))
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The list is complete: pip resolves nothing, so that a release younger than the list cannot break it.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 OPENINGS ?=
 FROM ?=
@@ -24,8 +26,9 @@ $(VENV)/.made: requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 with venv found; PYTHON=/path/to/python names one" >&2; exit 2; }
 	@echo "making $(VENV) with $(PYTHON) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) check --quiet
 	@touch $@
 
 .PHONY: venv
