@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from models import Tenant
+from scheduler.models import Tenant
 from scheduler.store import migrations
 from scheduler.store.database import Database, Role
 from scheduler.store.embedded import embedded_server

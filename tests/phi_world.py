@@ -17,8 +17,8 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel
 
 from database_fixtures import execute
-from models.columns import part_of_key, sealed, tenant_key, uuid_key
-from models.sealed import Sealed
+from scheduler.models.columns import part_of_key, sealed, tenant_key, uuid_key
+from scheduler.models.sealed import Sealed
 from scheduler.store import phi
 from scheduler.store.database import Database, Role
 from scheduler.store.key_ring import KeyRing

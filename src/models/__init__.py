@@ -1,12 +1,16 @@
-"""SQLModel tables, a module or package a domain: rows without behaviour, as the migrated schema (a test compares)."""
+"""SQLModel tables, a module or package a domain: rows without behaviour, as the migrated schema (a test compares).
 
-from models.audit import (
+Imported as `models` from the folder `src`, this module hands out the same classes; a deeper name such as
+`models.identity` is refused there, so that no table is declared twice.
+"""
+
+from scheduler.models.audit import (
     AuditRetirement,
     AuditSeal,
     SystemAuditLog,
     UserActionAuditLog,
 )
-from models.identity import (
+from scheduler.models.identity import (
     Address,
     DataKey,
     Family,
@@ -15,7 +19,7 @@ from models.identity import (
     User,
     UserRole,
 )
-from models.placement import (
+from scheduler.models.placement import (
     Client,
     Contributor,
     FacilityStaff,
@@ -26,7 +30,7 @@ from models.placement import (
     PlacementInfoSpecialist,
     Specialist,
 )
-from models.scheduling import (
+from scheduler.models.scheduling import (
     Appointment,
     AppointmentStep,
     AvailabilityException,
@@ -50,7 +54,7 @@ from models.scheduling import (
     WaitlistEntry,
     WorkflowStep,
 )
-from models.wellbeing import (
+from scheduler.models.wellbeing import (
     Alert,
     Child,
     ChildDisplayCounter,
@@ -121,3 +125,6 @@ __all__ = [
     "WellbeingSession",
     "WorkflowStep",
 ]
+
+if __name__ != "scheduler.models":
+    __path__ = []

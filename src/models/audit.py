@@ -12,9 +12,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, Uuid, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     choice,
     digest,
     happened_at,
@@ -29,6 +29,7 @@ from models.columns import (
     tenant_key,
     transaction_id,
 )
+from scheduler.models.registry import Table
 
 _HERE: dict[str, str] = {"schema": "audit"}
 _BY_MONTH: dict[str, str] = _HERE | {"postgresql_partition_by": "range (occurred_at)"}
@@ -39,7 +40,7 @@ def _of_details(name: str) -> Index:
     return Index(name, "details", postgresql_using="gin", postgresql_ops=ops, postgresql_where=present)
 
 
-class UserActionAuditLog(SQLModel, table=True):
+class UserActionAuditLog(Table, table=True):
     """What was done for a user: a change or a read of a row, or an event; values only where harmless."""
 
     __tablename__ = "user_action_audit_log"
@@ -67,7 +68,7 @@ class UserActionAuditLog(SQLModel, table=True):
     transaction_id: int | None = transaction_id()
 
 
-class SystemAuditLog(SQLModel, table=True):
+class SystemAuditLog(Table, table=True):
     """What the library did for no user: changes of rows, and events."""
 
     __tablename__ = "system_audit_log"
@@ -100,7 +101,7 @@ class SystemAuditLog(SQLModel, table=True):
     transaction_id: int | None = transaction_id()
 
 
-class AuditSeal(SQLModel, table=True):
+class AuditSeal(Table, table=True):
     """A place in the chain of a log: the digest of a row, and the digest of this place over the one before."""
 
     __tablename__ = "chain"
@@ -121,7 +122,7 @@ class AuditSeal(SQLModel, table=True):
     digest: bytes = digest()
 
 
-class AuditRetirement(SQLModel, table=True):
+class AuditRetirement(Table, table=True):
     """That the rows of a month were dropped after their time."""
 
     __tablename__ = "retirements"

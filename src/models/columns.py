@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
 from sqlmodel import Field
 
-from models.sealed import SealedColumn
+from scheduler.models.sealed import SealedColumn
 
 INSTANT: Final = DateTime(timezone=True)
 CASCADE: Final = "CASCADE"

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Enum, Index, LargeBinary, Uuid, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     choice,
     key_to,
@@ -32,6 +32,7 @@ from models.columns import (
     uuid_part_of_key,
     written_at,
 )
+from scheduler.models.registry import Table
 
 _HERE: dict[str, str] = {"schema": "identity"}
 
@@ -55,7 +56,7 @@ _USER_ROLE = Enum(
 )
 
 
-class Tenant(SQLModel, table=True):
+class Tenant(Table, table=True):
     """An organisation that owns its rows; no other tenant sees them."""
 
     __tablename__ = "tenants"
@@ -79,7 +80,7 @@ class Tenant(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class User(SQLModel, table=True):
+class User(Table, table=True):
     """A person: who signs in, and who is only spoken of; an e-mail address is in lower case."""
 
     __tablename__ = "users"
@@ -109,7 +110,7 @@ class User(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class Address(SQLModel, table=True):
+class Address(Table, table=True):
     """A postal address; its owner holds its key."""
 
     __tablename__ = "addresses"
@@ -128,7 +129,7 @@ class Address(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class Family(SQLModel, table=True):
+class Family(Table, table=True):
     """People who belong together: parents and their students."""
 
     __tablename__ = "families"
@@ -161,7 +162,7 @@ class Family(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class FamilyMember(SQLModel, table=True):
+class FamilyMember(Table, table=True):
     """That a user is a parent or a student of a family; the one place that says so, for both directions."""
 
     __tablename__ = "family_members"
@@ -182,7 +183,7 @@ class FamilyMember(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class DataKey(SQLModel, table=True):
+class DataKey(Table, table=True):
     """A tenant's key for encrypted values or for blind indexes, wrapped by a master key; nowhere is it in clear."""
 
     __tablename__ = "data_keys"

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlmodel import Session, SQLModel, select
 
-from models import Family, InsurancePlan, InsuranceProvider, Medication, User, UserRole
-from models.sealed import Sealed
+from scheduler.models import Family, InsurancePlan, InsuranceProvider, Medication, User, UserRole
+from scheduler.models.sealed import Sealed
 from scheduler.store.database import Database, Role, StatementError
 
 pytestmark = pytest.mark.database

@@ -11,8 +11,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from database_fixtures import driver_url, execute
-from models import Facility, Tenant
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+from scheduler.models import Facility, Tenant
 from scheduler.store.database import Database, Role, StatementError, name_of, read_url
 
 pytestmark = pytest.mark.database

@@ -7,15 +7,16 @@ from faker import Faker
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-import models
+from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.models.registry import METADATA, Table
 from scheduler.services.factories import Factory, is_one_a_tenant
 from scheduler.store.database import Database, Role
 
 pytestmark = pytest.mark.database
 
 MODELS = sorted(
-    (mapper.class_ for mapper in SQLModel._sa_registry.mappers if mapper.class_ is not models.Tenant),
+    (mapper.class_ for mapper in Table._sa_registry.mappers if mapper.class_ is not models.Tenant),
     key=lambda model: model.__name__,
 )
 ANOTHER: dict[type[SQLModel], dict[str, object]] = {models.DataKey: {"purpose": "index"}}
@@ -38,7 +39,7 @@ def test_every_table_has_a_factory(database: Database, tenant_id: UUID, model: t
         session.execute(MONTHS)
         factory = Factory(session, seeded(MODELS.index(model)), tenant_id)  # some keys are unique across tenants
         factory.make(model)
-        if not is_one_a_tenant(SQLModel.metadata.tables[name_of(model)]):
+        if not is_one_a_tenant(METADATA.tables[name_of(model)]):
             factory.make(model, **ANOTHER.get(model, {}))
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-import models
 from database_fixtures import new_tenant
+from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import expand
 from scheduler.core.places import Place

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from database_fixtures import new_tenant
-from models import Invitation, Organisation, Profile, ProfileRole, User, UserRole
 from scheduler.core.errors import (
     InvalidInputError,
     InvalidSpanError,
@@ -26,6 +25,7 @@ from scheduler.core.errors import (
     SchedulerError,
     UnknownInvitationError,
 )
+from scheduler.models import Invitation, Organisation, Profile, ProfileRole, User, UserRole
 from scheduler.services.invitations import OPEN, Caller, Membership, accept, invite, revoke
 from scheduler.store.database import Database, Role
 

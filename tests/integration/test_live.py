@@ -8,8 +8,8 @@ import pytest
 from sqlmodel import col
 
 from database_fixtures import execute
-from models import Family, FamilyMember, User, UserRole
 from scheduler.core.errors import InvalidInputError, NotFoundError, StoreError
+from scheduler.models import Family, FamilyMember, User, UserRole
 from scheduler.store.database import Database, Role, StatementError
 from scheduler.store.live import NameTakenError, live, restore, soft_delete
 

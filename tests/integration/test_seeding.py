@@ -9,13 +9,13 @@ import psycopg
 import pytest
 from rich.console import Console
 from sqlalchemy import text
-from sqlmodel import SQLModel
 
 from database_fixtures import fresh_database
-from models.sealed import SealedColumn
 from scheduler.cli.seeding import counts_table, make_if_missing
 from scheduler.cli.settings import entropy
 from scheduler.core.errors import InvalidInputError
+from scheduler.models.registry import METADATA
+from scheduler.models.sealed import SealedColumn
 from scheduler.nightly.generation import generate
 from scheduler.nightly.orders import Order
 from scheduler.services.seeding.scales import Scale, Seed
@@ -48,7 +48,7 @@ def contents(database: Database, tenant_id: UUID) -> dict[str, list[dict[str, ob
     """Return the tenant's rows, without what is drawn or timed anew each time: times of writing, keys, ciphertext."""
     found = {}
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
-        for name, table in SQLModel.metadata.tables.items():
+        for name, table in METADATA.tables.items():
             if name.startswith("audit.") or name == "identity.data_keys":
                 continue
             columns = [

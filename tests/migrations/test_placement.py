@@ -5,14 +5,14 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlmodel import SQLModel
 
 from acting import become
-from models.sealed import SealedColumn
 from query_plans import plan_of
 from rows import Row, insert, key
 from rows.all_domains import all_rows, insert_all
 from rows.placement import CLEAR, SEALED
+from scheduler.models.registry import METADATA
+from scheduler.models.sealed import SealedColumn
 from scheduler.store.database import Role
 
 pytestmark = pytest.mark.database
@@ -45,7 +45,7 @@ def test_every_column_of_bytes_is_sealed_or_a_blind_index(connection: psycopg.Co
     )
     sealed = {
         (table.fullname, column.name)
-        for table in SQLModel.metadata.tables.values()
+        for table in METADATA.tables.values()
         for column in table.columns
         if isinstance(column.type, SealedColumn) and table.schema == "placement"
     }
@@ -59,7 +59,7 @@ def test_every_sealed_column_refuses_clear_text_and_takes_what_is_sealed(connect
     connection.execute("delete from placement.form_field_contributions")
     connection.execute("delete from placement.contributors where kind = 'user'")
     taken = set()
-    for table in (one for one in SQLModel.metadata.tables.values() if one.schema == "placement"):
+    for table in (one for one in METADATA.tables.values() if one.schema == "placement"):
         for column in (one.name for one in table.columns if isinstance(one.type, SealedColumn)):
             write = f"update {table.fullname} set {column} = %s".encode()
             assert connection.execute(write, (SEALED,)).rowcount == 1
@@ -77,7 +77,7 @@ def test_what_is_known_about_a_client_can_be_erased(connection: psycopg.Connecti
     for table in ("specialists", "medications", "placement_info", "contributors"):
         columns = [
             one.name
-            for one in SQLModel.metadata.tables[f"placement.{table}"].columns
+            for one in METADATA.tables[f"placement.{table}"].columns
             if isinstance(one.type, SealedColumn) or one.name.endswith(BLIND)
         ]
         erased = ", ".join(f"{name} = null" for name in columns)

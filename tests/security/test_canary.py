@@ -20,11 +20,12 @@ from sqlmodel import Session, SQLModel, col, select
 
 from database_fixtures import employ
 from dumping import program_for
-from models import Client, Contributor, Medication, PlacementInfo, Specialist
-from models.sealed import SealedColumn
 from phi_world import tenant_keys
 from rows.all_domains import insert_all
 from scheduler.core.errors import SchedulerError
+from scheduler.models import Client, Contributor, Medication, PlacementInfo, Specialist
+from scheduler.models.registry import METADATA
+from scheduler.models.sealed import SealedColumn
 from scheduler.store import phi
 from scheduler.store.database import Database, Request, Role
 from scheduler.store.sealing import seal_both
@@ -46,7 +47,7 @@ class Placed(NamedTuple):
 
 
 def sealed_columns(model: type[SQLModel]) -> list[str]:
-    columns = SQLModel.metadata.tables[f"placement.{model.__tablename__}"].columns
+    columns = METADATA.tables[f"placement.{model.__tablename__}"].columns
     return [column.name for column in columns if isinstance(column.type, SealedColumn)]
 
 

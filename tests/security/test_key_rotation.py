@@ -14,7 +14,6 @@ from sqlalchemy import text
 
 from commands import Said, run
 from database_fixtures import execute, new_tenant
-from models.sealed import Sealed
 from phi_world import (
     CANARY,
     METADATA,
@@ -30,6 +29,7 @@ from phi_world import (
     written_master_key,
 )
 from scheduler.core.errors import KeyUnavailableError
+from scheduler.models.sealed import Sealed
 from scheduler.store import phi, rekeying
 from scheduler.store.database import Database, Role
 from scheduler.store.key_ring import Purpose

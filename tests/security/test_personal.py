@@ -13,12 +13,13 @@ import pytest
 from pydantic import JsonValue
 from rich.console import Console
 from sqlalchemy import text
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 import models as rows
 from phi_world import master_keys, tenant_keys
 from scheduler.cli.seeding import make_if_missing
 from scheduler.core.errors import NotFoundError
+from scheduler.models.registry import METADATA
 from scheduler.services.seeding.scales import Scale, Seed
 from scheduler.store.database import Database, Role, StatementError
 from scheduler.store.erasing import NeededByOthersError, erase_person
@@ -28,7 +29,7 @@ from scheduler.store.personal import OF_A_PERSON, SHARED, Kind, Person, key_of, 
 
 pytestmark = pytest.mark.database
 
-TABLES = {table.fullname: table for table in SQLModel.metadata.sorted_tables if table.schema != "audit"}
+TABLES = {table.fullname: table for table in METADATA.sorted_tables if table.schema != "audit"}
 ABOUT_PEOPLE = {kind.value for kind in Kind} | {step.to.fullname for step in steps()}
 
 NOT_ABOUT_A_PERSON = {
@@ -157,7 +158,7 @@ def children(world: World) -> list[UUID]:
 
 def test_every_table_is_about_people_or_not_for_a_reason() -> None:
     """A new table is reached from a person, or written down here with why not."""
-    assert sorted(SQLModel.metadata.tables) == sorted([*ABOUT_PEOPLE, *NOT_ABOUT_A_PERSON])
+    assert sorted(METADATA.tables) == sorted([*ABOUT_PEOPLE, *NOT_ABOUT_A_PERSON])
 
 
 def test_every_reference_to_a_table_about_people_is_decided_on() -> None:

@@ -12,8 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
 from database_fixtures import execute, new_tenant
-from models import DataKey, Tenant
-from models.sealed import Sealed
 from phi_world import CANARY, Note, Remark, load, make_keys, note, read_note, tenant_keys, write_note
 from scheduler.core.errors import (
     InvalidInputError,
@@ -23,6 +21,8 @@ from scheduler.core.errors import (
     StoreError,
     TamperedError,
 )
+from scheduler.models import DataKey, Tenant
+from scheduler.models.sealed import Sealed
 from scheduler.store import phi
 from scheduler.store.database import Database, Role, StatementError
 

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlmodel import Session, SQLModel, col, select
 
 from acting import become
-from models import Child, Organisation
 from rows import Row, insert
 from scheduler.core.errors import InvalidInputError, StoreError
+from scheduler.models import Child, Organisation
 from scheduler.store.audit import record_read
 from scheduler.store.database import Database, Role, act_as
 from scheduler.store.search import LONGEST, MOST, find_actions, find_children, find_clients, find_organisations

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from models import Child, Organisation, Profile, User, UserRole
 from rows import Row, insert
+from scheduler.models import Child, Organisation, Profile, User, UserRole
 from scheduler.store.database import Database, Role
 from wellbeing_world import PEOPLE, SAFEGUARDING, World, acting, make, person
 

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console, RenderableType
 
-from models.scheduling import GenerationRun
 from scheduler.cli.pictures import RunSummary, between, explanation_table, runs_table, summary_table
 from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.slots import Id, Slot
+from scheduler.models.scheduling import GenerationRun
 
 LONDON = ZoneInfo("Europe/London")
 MONDAY = date(2027, 3, 22)

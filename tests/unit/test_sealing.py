@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, update
 from sqlalchemy.exc import StatementError
 
-from models.sealed import SHORTEST, Sealed, SealedColumn
 from phi_world import METADATA, Note, Remark, counted_entropy, errors_of, master_keys, written_master_key
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, SealError, TamperedError
+from scheduler.models.sealed import SHORTEST, Sealed, SealedColumn
 from scheduler.store.key_ring import KeyPart, KeyRing, Place, Purpose, WrappedKey, normalised, wrapping_context
 from scheduler.store.master_keys import HeldMasterKeys, MasterKeys, new_master_key, read_master_keys
 from scheduler.store.phi import Clear

@@ -1,10 +1,10 @@
 """The tables of the schema `placement`: the people cared for, what is known about them, and who wrote it."""
 
-from models.placement.clients import Client
-from models.placement.forms import Contributor, FormFieldContribution, FormMetadata
-from models.placement.medications import Medication
-from models.placement.placements import PlacementInfo, PlacementInfoSpecialist
-from models.placement.staff import FacilityStaff, Specialist
+from scheduler.models.placement.clients import Client
+from scheduler.models.placement.forms import Contributor, FormFieldContribution, FormMetadata
+from scheduler.models.placement.medications import Medication
+from scheduler.models.placement.placements import PlacementInfo, PlacementInfoSpecialist
+from scheduler.models.placement.staff import FacilityStaff, Specialist
 
 __all__ = [
     "Client",

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index, literal_column, text
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     choice,
     key_to,
     long_text,
@@ -28,10 +27,11 @@ from models.columns import (
     uuid_key,
     written_at,
 )
-from models.placement.namespace import HERE
+from scheduler.models.placement.namespace import HERE
+from scheduler.models.registry import Table
 
 
-class Client(SQLModel, table=True):
+class Client(Table, table=True):
     """A person cared for; what is known about their health is in `PlacementInfo`."""
 
     __tablename__ = "clients"

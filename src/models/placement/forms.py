@@ -11,9 +11,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     RESTRICT,
     choice,
     key_to,
@@ -30,12 +29,13 @@ from models.columns import (
     uuid_reference,
     written_at,
 )
-from models.placement.namespace import HERE
-from models.placement.placements import key_to_placement
-from models.sealed import Sealed
+from scheduler.models.placement.namespace import HERE
+from scheduler.models.placement.placements import key_to_placement
+from scheduler.models.registry import Table
+from scheduler.models.sealed import Sealed
 
 
-class FormMetadata(SQLModel, table=True):
+class FormMetadata(Table, table=True):
     """A form about a placement: which one, in which version and state. Never what it says."""
 
     __tablename__ = "metadata"
@@ -60,7 +60,7 @@ class FormMetadata(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class Contributor(SQLModel, table=True):
+class Contributor(Table, table=True):
     """Somebody who fills in the forms of a placement: a user, or a person from outside."""
 
     __tablename__ = "contributors"
@@ -86,7 +86,7 @@ class Contributor(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class FormFieldContribution(SQLModel, table=True):
+class FormFieldContribution(Table, table=True):
     """That a contributor wrote a field of a placement, and when."""
 
     __tablename__ = "form_field_contributions"

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     RESTRICT,
     choice,
     key_to,
@@ -24,11 +23,12 @@ from models.columns import (
     uuid_reference,
     written_at,
 )
-from models.placement.namespace import HERE
-from models.sealed import Sealed
+from scheduler.models.placement.namespace import HERE
+from scheduler.models.registry import Table
+from scheduler.models.sealed import Sealed
 
 
-class Medication(SQLModel, table=True):
+class Medication(Table, table=True):
     """What a client takes; all but the days and the status is encrypted."""
 
     __tablename__ = "medications"

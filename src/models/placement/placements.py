@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     RESTRICT,
     blind_index,
@@ -30,8 +29,9 @@ from models.columns import (
     uuid_reference,
     written_at,
 )
-from models.placement.namespace import HERE
-from models.sealed import Sealed
+from scheduler.models.placement.namespace import HERE
+from scheduler.models.registry import Table
+from scheduler.models.sealed import Sealed
 
 
 def key_to_placement(name: str) -> ForeignKeyConstraint:
@@ -39,13 +39,13 @@ def key_to_placement(name: str) -> ForeignKeyConstraint:
     return key_to("placement.placement_info", "placement_info_id", name=name, ondelete=CASCADE)
 
 
-class PlacementInfo(SQLModel, table=True):
+class PlacementInfo(Table, table=True):
     """One stay of a client in care; all but the days and the status is encrypted.
 
     In JSON, which has no bytes, the blind index is base64, as sealed values are.
     """
 
-    model_config = {"ser_json_bytes": "base64"}
+    model_config: ClassVar[Any] = {"ser_json_bytes": "base64"}
     __tablename__ = "placement_info"
     __table_args__: ClassVar[Any] = (
         key_to("placement.clients", "client_id", name="a_placement_is_of_a_client", ondelete=RESTRICT),
@@ -130,7 +130,7 @@ class PlacementInfo(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class PlacementInfoSpecialist(SQLModel, table=True):
+class PlacementInfoSpecialist(Table, table=True):
     """That a specialist treats the client of a placement."""
 
     __tablename__ = "placement_info_specialists"

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     key_to,
     of_tenant,
@@ -31,11 +30,12 @@ from models.columns import (
     uuid_reference,
     written_at,
 )
-from models.placement.namespace import HERE
-from models.sealed import Sealed
+from scheduler.models.placement.namespace import HERE
+from scheduler.models.registry import Table
+from scheduler.models.sealed import Sealed
 
 
-class FacilityStaff(SQLModel, table=True):
+class FacilityStaff(Table, table=True):
     """That a user works at a facility, as what, from when until when."""
 
     __tablename__ = "facility_staff"
@@ -62,7 +62,7 @@ class FacilityStaff(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class Specialist(SQLModel, table=True):
+class Specialist(Table, table=True):
     """Somebody who treats clients; who it is, is encrypted."""
 
     __tablename__ = "specialists"

@@ -1,13 +1,13 @@
 """The tables of the schema `scheduling`: what can be booked, by whom, and what was; one module a concept."""
 
-from models.scheduling.appointments import Appointment, AppointmentStep, Resource, WaitlistEntry
-from models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
-from models.scheduling.generation import GenerationRun, ScheduleState
-from models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
-from models.scheduling.patients import Patient
-from models.scheduling.places import Doctor, Facility, FacilityDoctor
-from models.scheduling.services import Service, ServiceOffering, ServiceWorkflow, StepTemplate, WorkflowStep
-from models.scheduling.slots import AvailabilitySlot
+from scheduler.models.scheduling.appointments import Appointment, AppointmentStep, Resource, WaitlistEntry
+from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
+from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
+from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
+from scheduler.models.scheduling.patients import Patient
+from scheduler.models.scheduling.places import Doctor, Facility, FacilityDoctor
+from scheduler.models.scheduling.services import Service, ServiceOffering, ServiceWorkflow, StepTemplate, WorkflowStep
+from scheduler.models.scheduling.slots import AvailabilitySlot
 
 __all__ = [
     "Appointment",

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index, Integer, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     choice,
     identity_key,
@@ -31,11 +31,12 @@ from models.columns import (
     tenant_key,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
-from models.scheduling.slots import key_to_slot
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
+from scheduler.models.scheduling.slots import key_to_slot
 
 
-class Appointment(SQLModel, table=True):
+class Appointment(Table, table=True):
     """A visit of a patient, on a slot or on none, and the time in which the doctor is not free (B1).
 
     `booked_slot_id` is kept by the database: the slot on which it sits, or sat before the slot was deleted.
@@ -112,7 +113,7 @@ class Appointment(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class AppointmentStep(SQLModel, table=True):
+class AppointmentStep(Table, table=True):
     """One step of an appointment with its times, and the resource that it uses (W7)."""
 
     __tablename__ = "appointment_steps"
@@ -144,7 +145,7 @@ class AppointmentStep(SQLModel, table=True):
     resource_id: int | None = optional_reference()
 
 
-class Resource(SQLModel, table=True):
+class Resource(Table, table=True):
     """A room, a nurse, a device or another thing of a facility that one step at a time can use (W7)."""
 
     __tablename__ = "resources"
@@ -166,7 +167,7 @@ class Resource(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class WaitlistEntry(SQLModel, table=True):
+class WaitlistEntry(Table, table=True):
     """That a patient waits for a service, and what was offered; the oldest that fits comes first (B6)."""
 
     __tablename__ = "waitlist_entries"

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Index, Integer, SmallInteger, Time, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     day,
     identity_key,
@@ -31,10 +31,11 @@ from models.columns import (
     tenant_key,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
 
 
-class AvailabilityRule(SQLModel, table=True):
+class AvailabilityRule(Table, table=True):
     """A weekly window of work in the facility's wall-clock time (A2); `day_of_week` counts from 0 = Sunday."""
 
     __tablename__ = "availability_rules"
@@ -69,7 +70,7 @@ class AvailabilityRule(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class AvailabilityException(SQLModel, table=True):
+class AvailabilityException(Table, table=True):
     """A stretch of time in which the rules do not hold (A3-A6)."""
 
     __tablename__ = "availability_exceptions"
@@ -100,7 +101,7 @@ class AvailabilityException(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class FacilityClosure(SQLModel, table=True):
+class FacilityClosure(Table, table=True):
     """A local date on which a facility is closed, such as a public holiday (A3)."""
 
     __tablename__ = "facility_closures"

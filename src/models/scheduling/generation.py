@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     choice,
     count,
@@ -29,10 +28,11 @@ from models.columns import (
     tenant_key,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
 
 
-class GenerationRun(SQLModel, table=True):
+class GenerationRun(Table, table=True):
     """One run of the nightly job for one tenant: what it was asked, what it did. Days are local, half-open."""
 
     __tablename__ = "generation_runs"
@@ -64,7 +64,7 @@ class GenerationRun(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class ScheduleState(SQLModel, table=True):
+class ScheduleState(Table, table=True):
     """How far one schedule's slots are generated, and from what (R3). Days are local, half-open."""
 
     __tablename__ = "schedule_states"

@@ -11,9 +11,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Index, UniqueConstraint
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     identity_key,
     of_tenant,
@@ -27,10 +26,11 @@ from models.columns import (
     tenant_key,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
 
 
-class InsuranceProvider(SQLModel, table=True):
+class InsuranceProvider(Table, table=True):
     """Who insures patients."""
 
     __tablename__ = "insurance_providers"
@@ -46,7 +46,7 @@ class InsuranceProvider(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class InsurancePlan(SQLModel, table=True):
+class InsurancePlan(Table, table=True):
     """A plan of an insurance provider, and the days on which it is in force, both inclusive (W1)."""
 
     __tablename__ = "insurance_plans"
@@ -68,7 +68,7 @@ class InsurancePlan(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class FacilityInsurancePlan(SQLModel, table=True):
+class FacilityInsurancePlan(Table, table=True):
     """That a facility accepts an insurance plan, and since when (W1)."""
 
     __tablename__ = "facility_insurance_plans"

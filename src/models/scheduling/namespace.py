@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import ForeignKeyConstraint
 
-from models.columns import key_to
+from scheduler.models.columns import key_to
 
 HERE: Final[dict[str, str]] = {"schema": "scheduling"}
 

@@ -11,9 +11,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Index
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     identity_key,
     key_to,
     of_tenant,
@@ -28,10 +27,11 @@ from models.columns import (
     tenant_key,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
 
 
-class Patient(SQLModel, table=True):
+class Patient(Table, table=True):
     """A person for whom appointments are made; the e-mail address is in lower case, and several may share it."""
 
     __tablename__ = "patients"

@@ -11,9 +11,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Index, UniqueConstraint
-from sqlmodel import SQLModel
 
-from models.columns import (
+from scheduler.models.columns import (
     RESTRICT,
     identity_key,
     key_to,
@@ -32,10 +31,11 @@ from models.columns import (
     unique_among_live,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
 
 
-class Facility(SQLModel, table=True):
+class Facility(Table, table=True):
     """A place with a wall clock of its own."""
 
     __tablename__ = "facilities"
@@ -65,7 +65,7 @@ class Facility(SQLModel, table=True):
     address_id: UUID | None = optional_uuid_reference()
 
 
-class Doctor(SQLModel, table=True):
+class Doctor(Table, table=True):
     """A person who has slots: a doctor, nurse, pharmacist, counsellor."""
 
     __tablename__ = "doctors"
@@ -92,7 +92,7 @@ class Doctor(SQLModel, table=True):
     user_id: UUID | None = optional_uuid_reference()
 
 
-class FacilityDoctor(SQLModel, table=True):
+class FacilityDoctor(Table, table=True):
     """That a doctor works at a facility."""
 
     __tablename__ = "facility_doctors"

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Index, Integer, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     choice,
     identity_key,
@@ -31,10 +31,11 @@ from models.columns import (
     tenant_key,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
 
 
-class Service(SQLModel, table=True):
+class Service(Table, table=True):
     """Something that is done for a patient, with its code in a catalogue."""
 
     __tablename__ = "services"
@@ -55,7 +56,7 @@ class Service(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class ServiceOffering(SQLModel, table=True):
+class ServiceOffering(Table, table=True):
     """A service as one doctor offers it at one facility."""
 
     __tablename__ = "service_offerings"
@@ -90,7 +91,7 @@ class ServiceOffering(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class StepTemplate(SQLModel, table=True):
+class StepTemplate(Table, table=True):
     """A kind of step that workflows share."""
 
     __tablename__ = "step_templates"
@@ -107,7 +108,7 @@ class StepTemplate(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class ServiceWorkflow(SQLModel, table=True):
+class ServiceWorkflow(Table, table=True):
     """What an offering does for the patients of one insurance plan, or of any: one active workflow for each (W1)."""
 
     __tablename__ = "service_workflows"
@@ -140,7 +141,7 @@ class ServiceWorkflow(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class WorkflowStep(SQLModel, table=True):
+class WorkflowStep(Table, table=True):
     """One step of a workflow; positions count from 1 (W2)."""
 
     __tablename__ = "workflow_steps"

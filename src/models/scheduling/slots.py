@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     INSTANT,
     choice,
@@ -27,10 +27,11 @@ from models.columns import (
     tenant_key,
     written_at,
 )
-from models.scheduling.namespace import HERE, key
+from scheduler.models.registry import Table
+from scheduler.models.scheduling.namespace import HERE, key
 
 
-class AvailabilitySlot(SQLModel, table=True):
+class AvailabilitySlot(Table, table=True):
     """A stretch of one doctor's time at one facility that can be booked; partitioned by month of `start_at`."""
 
     __tablename__ = "availability_slots"

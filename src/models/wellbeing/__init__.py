@@ -1,7 +1,7 @@
 """The tables of the schema `wellbeing`: organisations and their people, and what children do."""
 
-from models.wellbeing.activity import Alert, GardenItem, StickerEarned, WellbeingResponse, WellbeingSession
-from models.wellbeing.people import (
+from scheduler.models.wellbeing.activity import Alert, GardenItem, StickerEarned, WellbeingResponse, WellbeingSession
+from scheduler.models.wellbeing.people import (
     Child,
     ChildDisplayCounter,
     Invitation,

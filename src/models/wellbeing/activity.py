@@ -13,9 +13,9 @@ from uuid import UUID
 from pydantic import JsonValue
 from sqlalchemy import Boolean, ForeignKeyConstraint, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     INSTANT,
     choice,
@@ -33,6 +33,7 @@ from models.columns import (
     uuid_reference,
     written_at,
 )
+from scheduler.models.registry import Table
 
 _HERE: dict[str, str] = {"schema": "wellbeing"}
 _CHILDREN = "wellbeing.children"
@@ -44,7 +45,7 @@ def _of_the_child(what: str, name: str, *, ondelete: str | None = None) -> Forei
     return ForeignKeyConstraint(["tenant_id", f"{what}_id", "child_id"], there, name=name, ondelete=ondelete)
 
 
-class WellbeingSession(SQLModel, table=True):
+class WellbeingSession(Table, table=True):
     """A check-in of a child."""
 
     __tablename__ = "wellbeing_sessions"
@@ -70,7 +71,7 @@ class WellbeingSession(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class WellbeingResponse(SQLModel, table=True):
+class WellbeingResponse(Table, table=True):
     """What a child answered in a session."""
 
     __tablename__ = "wellbeing_responses"
@@ -98,7 +99,7 @@ class WellbeingResponse(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class GardenItem(SQLModel, table=True):
+class GardenItem(Table, table=True):
     """What a child has in its garden."""
 
     __tablename__ = "garden_items"
@@ -133,7 +134,7 @@ class GardenItem(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class StickerEarned(SQLModel, table=True):
+class StickerEarned(Table, table=True):
     """A sticker that a child earned."""
 
     __tablename__ = "stickers_earned"
@@ -158,7 +159,7 @@ class StickerEarned(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class Alert(SQLModel, table=True):
+class Alert(Table, table=True):
     """That a child may need somebody; never shown to the child."""
 
     __tablename__ = "alerts"

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Computed, FetchedValue, Index, Integer, Text, UniqueConstraint, Uuid, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.columns import (
+from scheduler.models.columns import (
     CASCADE,
     INSTANT,
     RESTRICT,
@@ -38,6 +38,7 @@ from models.columns import (
     uuid_reference,
     written_at,
 )
+from scheduler.models.registry import Table
 
 _HERE: dict[str, str] = {"schema": "wellbeing"}
 
@@ -54,7 +55,7 @@ class ProfileRole(StrEnum):
     CHILD = "Child"
 
 
-class Organisation(SQLModel, table=True):
+class Organisation(Table, table=True):
     """A tenant as the wellbeing part knows it; `id` is the tenant's, and `tenant_id` follows from it."""
 
     __tablename__ = "organisations"
@@ -92,7 +93,7 @@ class Organisation(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class Profile(SQLModel, table=True):
+class Profile(Table, table=True):
     """A user with a role in the wellbeing part; `id` is the user's."""
 
     __tablename__ = "profiles"
@@ -123,7 +124,7 @@ class Profile(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class ChildDisplayCounter(SQLModel, table=True):
+class ChildDisplayCounter(Table, table=True):
     """The last display id that an organisation gave to a child."""
 
     __tablename__ = "child_display_counters"
@@ -139,7 +140,7 @@ class ChildDisplayCounter(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class Child(SQLModel, table=True):
+class Child(Table, table=True):
     """A child, with what who cares for it has to know; `id` is its profile's, the database counts `display_id`."""
 
     __tablename__ = "children"
@@ -183,7 +184,7 @@ class Child(SQLModel, table=True):
     deleted_at: datetime | None = optional_instant()
 
 
-class Invitation(SQLModel, table=True):
+class Invitation(Table, table=True):
     """That somebody may join an organisation; `invitation_token` is the SHA-256 of the token, in hexadecimal digits."""
 
     __tablename__ = "invitations"
@@ -219,7 +220,7 @@ class Invitation(SQLModel, table=True):
     updated_at: datetime | None = written_at()
 
 
-class KeyValue(SQLModel, table=True):
+class KeyValue(Table, table=True):
     """A setting, flag or cached figure of a tenant, for accounts."""
 
     __tablename__ = "kv_store_a1855b25"

@@ -7,7 +7,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models import DataKey
 from scheduler.cli.progress import shown_progress
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
@@ -22,6 +21,7 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.core.errors import TamperedError
+from scheduler.models import DataKey
 from scheduler.store import rekeying
 from scheduler.store.master_keys import new_master_key
 from scheduler.store.tenant_keys import TenantKeys, data_keys

@@ -17,10 +17,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from models.scheduling import GenerationRun
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.slots import Id
+from scheduler.models.scheduling import GenerationRun
 
 _STARTS_SHOWN: Final = 6
 _MEBIBYTE: Final = 1 << 20

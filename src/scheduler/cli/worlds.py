@@ -6,9 +6,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from sqlmodel import Session, col, select
 
-from models import Medication
 from scheduler.cli.pictures import printable
 from scheduler.cli.settings import entropy
+from scheduler.models import Medication
 from scheduler.services.seeding.scales import Seed
 from scheduler.store import phi
 from scheduler.store.database import Database, Role

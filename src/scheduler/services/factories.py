@@ -18,9 +18,9 @@ from faker import Faker
 from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlmodel import Session, SQLModel
 
-from models.sealed import Sealed
-from models.tables import model_of, table_of
 from scheduler.core.errors import InvalidInputError
+from scheduler.models.registry import model_of, table_of
+from scheduler.models.sealed import Sealed
 
 Row = TypeVar("Row", bound=SQLModel)
 

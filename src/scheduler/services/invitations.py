@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from models.wellbeing import Invitation, ProfileRole
 from scheduler.core.emails import EmailAddress
 from scheduler.core.errors import (
     InvalidInputError,
@@ -26,6 +25,7 @@ from scheduler.core.errors import (
     UnknownInvitationError,
 )
 from scheduler.core.spans import utc
+from scheduler.models.wellbeing import Invitation, ProfileRole
 from scheduler.store.database import Database, Request, Role
 from scheduler.store.invitations import (
     add_invitation,

@@ -23,8 +23,8 @@ from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from models.sealed import NotSealedError
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+from scheduler.models.sealed import NotSealedError
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_SECONDS: Final = 10

@@ -17,9 +17,9 @@ from pydantic import JsonValue
 from sqlalchemy import Table
 from sqlmodel import Session, SQLModel, select
 
-import models
-from models.tables import model_of
+from scheduler import models
 from scheduler.core.errors import NotFoundError
+from scheduler.models.registry import METADATA, model_of
 from scheduler.store import phi
 from scheduler.store.audit import record_system
 from scheduler.store.key_ring import KeyRing
@@ -61,7 +61,7 @@ def export_tenant(session: Session, tenant_id: UUID, keys: Keys) -> Iterator[tup
     if session.get(models.Tenant, tenant_id) is None:
         raise NotFoundError(f"no tenant {tenant_id}")
     record_system(session, "tenant.exported", {})
-    for table in models.Tenant.metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         if table.fullname not in KEPT_IN:
             yield table.fullname, _all_rows(session, table, tenant_id, keys)
 

@@ -14,9 +14,9 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, or_, select
 
-from models.identity import User
-from models.wellbeing import Invitation, Organisation, Profile, ProfileRole
 from scheduler.core.errors import InvalidInputError, InvitationNotAllowedError, SchedulerError
+from scheduler.models.identity import User
+from scheduler.models.wellbeing import Invitation, Organisation, Profile, ProfileRole
 from scheduler.store.database import NOT_ALLOWED, StatementError, translated
 
 _MEANINGS: Final = {

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from models.sealed import HEADER, NONCE, VERSION, Sealed
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, TamperedError
+from scheduler.models.sealed import HEADER, NONCE, VERSION, Sealed
 from scheduler.store.master_keys import KEY_BYTES, Entropy, MasterKeys
 
 KeyPart: TypeAlias = UUID | int | str

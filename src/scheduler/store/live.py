@@ -18,9 +18,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, SQLModel, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from models.tables import table_of
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.spans import utc
+from scheduler.models.registry import table_of
 from scheduler.store.database import StatementError
 
 Row = TypeVar("Row", bound=SQLModel)

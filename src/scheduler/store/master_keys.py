@@ -18,8 +18,8 @@ from typing import Final, NoReturn, Protocol, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from models.sealed import NONCE
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError
+from scheduler.models.sealed import NONCE
 
 Entropy: TypeAlias = Callable[[int], bytes]
 """Gives so many random bytes, fit for keys: `os.urandom`."""

@@ -11,10 +11,11 @@ from typing import Final
 
 from sqlalchemy import TextClause, func, text
 from sqlalchemy import select as sql_select
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import Session, col, select
 
-import models.scheduling as rows
+import scheduler.models.scheduling as rows
 from scheduler.core.errors import NotFoundError
+from scheduler.models.registry import METADATA
 from scheduler.store.schedules import ScheduleKey
 
 _FAMILIES: Final = text("""
@@ -190,7 +191,7 @@ def row_counts(session: Session) -> dict[str, int]:
     """
     return {
         name: session.connection().execute(sql_select(func.count()).select_from(table)).scalar_one()
-        for name, table in sorted(SQLModel.metadata.tables.items())
+        for name, table in sorted(METADATA.tables.items())
     }
 
 

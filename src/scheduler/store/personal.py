@@ -19,9 +19,8 @@ from pydantic import JsonValue
 from sqlalchemy import ForeignKeyConstraint, Table, tuple_
 from sqlmodel import Session, SQLModel, select
 
-import models
-from models.tables import model_of, table_of
 from scheduler.core.errors import NotFoundError
+from scheduler.models.registry import METADATA, model_of, table_of
 
 CHUNK: Final = 500
 
@@ -152,7 +151,7 @@ def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 @cache
 def _tables() -> tuple[Table, ...]:
-    return tuple(models.Tenant.metadata.sorted_tables)
+    return tuple(METADATA.sorted_tables)
 
 
 def _start(session: Session, person: Person, *, lock: bool) -> SQLModel:
@@ -167,7 +166,7 @@ def _start(session: Session, person: Person, *, lock: bool) -> SQLModel:
 
 
 def _model(kind: Kind) -> type[SQLModel]:
-    return model_of(models.Tenant.metadata.tables[kind.value])
+    return model_of(METADATA.tables[kind.value])
 
 
 def _towards(reference: ForeignKeyConstraint) -> _Step:

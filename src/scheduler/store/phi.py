@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, SQLModel
 
-from models.sealed import Sealed
 from scheduler.core.errors import InvalidInputError
+from scheduler.models.sealed import Sealed
 from scheduler.store.audit import record_read
 from scheduler.store.key_ring import KeyPart, KeyRing, normalised, row_name
 from scheduler.store.sealed_tables import INDEX, SealedTable, sealed_table

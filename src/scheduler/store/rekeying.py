@@ -21,16 +21,16 @@ from uuid import UUID
 from sqlalchemy import LargeBinary, MetaData, Row, bindparam, case, func, literal, or_, select, tuple_, update
 from sqlmodel import Session
 
-import models
-from models.sealed import KEY_ID, SHORTEST, Sealed
 from scheduler.core.errors import TamperedError
+from scheduler.models.registry import METADATA
+from scheduler.models.sealed import KEY_ID, SHORTEST, Sealed
 from scheduler.store.database import Database, Role
 from scheduler.store.key_ring import KeyRing, Place
 from scheduler.store.sealed_tables import TENANT, SealedTable, sealed_tables
 from scheduler.store.tenant_keys import TenantKeys, data_keys, hold_current_key
 
 BATCH: Final = 200
-EVERY_MODEL: Final = models.Tenant.metadata  # of all tables: importing `models` registers them
+EVERY_MODEL: Final = METADATA
 
 UnitOfWork: TypeAlias = Callable[[], AbstractContextManager[Session]]
 Progress: TypeAlias = Callable[[int, int, int], None]

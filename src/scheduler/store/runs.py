@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from models.scheduling import GenerationRun
+from scheduler.models.scheduling import GenerationRun
 from scheduler.store.audit import record_system
 
 COUNTED: Final = (

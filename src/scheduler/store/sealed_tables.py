@@ -12,9 +12,9 @@ from uuid import UUID
 from sqlalchemy import Column, MetaData, Table
 from sqlmodel import SQLModel
 
-from models.sealed import SealedColumn
-from models.tables import table_of
 from scheduler.core.errors import InvalidInputError
+from scheduler.models.registry import table_of
+from scheduler.models.sealed import SealedColumn
 from scheduler.store.key_ring import KeyPart, Place
 
 TENANT = "tenant_id"

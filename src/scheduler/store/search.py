@@ -15,10 +15,10 @@ from sqlalchemy import Text, Uuid, and_, cast, column, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session, SQLModel, select
 
-from models import Child, Client, Organisation, UserActionAuditLog
-from models.columns import INSTANT
-from models.tables import table_of
 from scheduler.core.errors import InvalidInputError
+from scheduler.models import Child, Client, Organisation, UserActionAuditLog
+from scheduler.models.columns import INSTANT
+from scheduler.models.registry import table_of
 
 LONGEST: Final = 200
 MOST: Final = 1000

@@ -16,8 +16,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from models.identity import DataKey
 from scheduler.core.errors import KeyUnavailableError, StaleKeyRingError
+from scheduler.models.identity import DataKey
 from scheduler.store.key_ring import KeyRing, Purpose, WrappedKey, wrapping_context
 from scheduler.store.master_keys import KEY_BYTES, Entropy, MasterKeys
 

@@ -13,7 +13,8 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final
 
-from models import (
+from scheduler.core.zones import instant_at, zone_of
+from scheduler.models import (
     Address,
     AvailabilityException,
     AvailabilityRule,
@@ -26,7 +27,6 @@ from models import (
     User,
     UserRole,
 )
-from scheduler.core.zones import instant_at, zone_of
 from scheduler.services.factories import Factory
 from scheduler.services.seeding.scales import Size
 

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import text
 from sqlmodel import Session, col
 
-from models import scheduling as tables
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.places import Doctor, Place
+from scheduler.models import scheduling as tables
 from scheduler.store.openings.marks import SOURCE, bears_the_mark
 from scheduler.store.settling import Row, Settlement, Tally, among
 

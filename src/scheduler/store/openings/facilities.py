@@ -11,9 +11,9 @@ from datetime import date
 
 from sqlmodel import col
 
-from models import scheduling as tables
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.places import Place
+from scheduler.models import scheduling as tables
 from scheduler.store.openings.marks import SOURCE
 from scheduler.store.settling import Row, Settlement, Tally, among
 

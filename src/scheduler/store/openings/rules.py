@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from models import scheduling as tables
 from scheduler.core.places import Doctor
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
 from scheduler.core.slots import Id
+from scheduler.models import scheduling as tables
 from scheduler.store.openings.doctors import Post
 from scheduler.store.openings.marks import SOURCE, bears_the_mark
 from scheduler.store.settling import Row, Settlement, Tally, among
