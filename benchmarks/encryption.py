@@ -16,8 +16,8 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from measuring import best_times
-from scheduler.store.key_ring import KeyRing, Place, Purpose, WrappedKey, wrapping_context
-from scheduler.store.master_keys import HeldMasterKeys
+from scheduler.postgres.encryption.key_ring import KeyRing, Place, Purpose, WrappedKey, wrapping_context
+from scheduler.postgres.encryption.master_keys import HeldMasterKeys
 
 TEXT = "Allergic to penicillin; sees Dr Grey on Mondays. " * 20 + "x" * 44  # 1,024 bytes
 VALUES = 500  # of the library in one turn

@@ -12,8 +12,8 @@ import psycopg
 from rich.table import Table
 from sqlalchemy import make_url
 
-from scheduler.store import migrations
-from scheduler.store.embedded import embedded_server
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.schema import migrations
 
 
 def against_a_copy(*, rounds: int) -> Table:

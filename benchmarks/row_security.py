@@ -27,9 +27,9 @@ from rich.table import Table
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.store import migrations
-from scheduler.store.database import Database, Role
-from scheduler.store.embedded import embedded_server
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.schema import migrations
 
 TENANTS: Final = 100
 DOCTORS: Final = 10

@@ -12,8 +12,8 @@ from rich.console import Console
 
 import encryption
 import expansion
+import generation
 import migrating
-import nightly
 import row_security
 from scheduler.cli.settings import use_pinned_time_zones
 
@@ -21,7 +21,7 @@ from scheduler.cli.settings import use_pinned_time_zones
 def main() -> None:
     """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ("all", "expansion", "nightly", "encryption", "row-security", "migrating")
+    parts = ("all", "expansion", "generation", "encryption", "row-security", "migrating")
     parser.add_argument("part", nargs="?", choices=parts, default="all")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
     parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
@@ -36,8 +36,8 @@ def main() -> None:
         console.print(expansion.against_peers(1000, rounds=max(1, wanted.rounds // 5), slow_count=25))
         console.print(expansion.of_many_hours(1000, rounds=max(1, wanted.rounds // 5)))
         console.print(expansion.growth(rounds=wanted.rounds))
-    if wanted.part in {"all", "nightly"}:
-        console.print(nightly.against_copy(wanted.openings, wanted.first))
+    if wanted.part in {"all", "generation"}:
+        console.print(generation.against_copy(wanted.openings, wanted.first))
     if wanted.part in {"all", "encryption"}:
         console.print(encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)))
     if wanted.part in {"all", "migrating"}:

@@ -1,6 +1,6 @@
 """The surroundings of every migration: one transaction each, one migrator at a time, no long wait for a lock.
 
-Owns: how Alembic runs the revisions, on a connection that `scheduler.store.migrations` hands over, or as a script.
+Owns: how Alembic runs the revisions, on a connection that the library hands over, or as a script.
 Must not know: where the database is, what a revision does.
 
 Two migrators at once would both see the old revision. So the second waits for an advisory lock before it reads which

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 
 
 def become(connection: psycopg.Connection, role: Role, tenant: UUID | None, user: UUID | None = None) -> None:

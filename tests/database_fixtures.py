@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.models import Tenant
-from scheduler.store import migrations
-from scheduler.store.database import Database, Role
-from scheduler.store.embedded import embedded_server
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.schema import migrations
 
 FASTER_THAN_SAFE = ("fsync", "synchronous_commit", "full_page_writes")
 

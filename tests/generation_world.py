@@ -19,10 +19,10 @@ from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Cl
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.zones import day_bounds, day_number, instant
-from scheduler.nightly.generation import generate
-from scheduler.nightly.orders import Order
-from scheduler.nightly.reports import Report
-from scheduler.store.database import Database, Role
+from scheduler.generation.job import generate
+from scheduler.generation.report import Report
+from scheduler.generation.request import Order
+from scheduler.postgres.database import Database, Role
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 MONDAY = date(2027, 3, 22)  # the clocks of Europe go forward on the Sunday after it

@@ -19,11 +19,11 @@ from sqlmodel import Field, Session, SQLModel
 from database_fixtures import execute
 from scheduler.models.columns import part_of_key, sealed, tenant_key, uuid_key
 from scheduler.models.sealed import Sealed
-from scheduler.store import phi
-from scheduler.store.database import Database, Role
-from scheduler.store.key_ring import KeyRing
-from scheduler.store.master_keys import HeldMasterKeys, read_master_keys
-from scheduler.store.tenant_keys import TenantKeys
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.encryption import phi
+from scheduler.postgres.encryption.key_ring import KeyRing
+from scheduler.postgres.encryption.master_keys import HeldMasterKeys, read_master_keys
+from scheduler.postgres.encryption.tenant_keys import TenantKeys
 
 CANARY = "Zebrafinch, allergic to penicillin"
 

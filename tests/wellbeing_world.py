@@ -13,7 +13,7 @@ import psycopg
 
 from acting import become
 from rows import Row, insert
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 
 PEOPLE = ("Account", "GroupContact", "Practitioner", "Child", "Friend", "Suspended", "Parent")
 ROLES = {"Friend": "Child", "Suspended": "Practitioner"}

@@ -1,7 +1,7 @@
 """The tables of the schema `audit`: what was done, sealed so that a change is found.
 
 Owns: the rows of the two logs, their seals and what was retired.
-Must not know: who writes a log (triggers and functions of the migrations), how a seal is made (`scheduler.store`).
+Must not know: who writes a log (triggers and functions of the migrations), how a seal is made (`scheduler.postgres`).
 
 Only the database writes the logs, and nobody changes them: these classes are for reading.
 """

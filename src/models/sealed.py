@@ -1,7 +1,7 @@
 """Sealed values: what stands in an encrypted column.
 
 Owns: the shape of an encrypted value, and the column type that takes nothing else.
-Must not know: keys, or how a value is sealed and opened (`scheduler.store`).
+Must not know: keys, or how a value is sealed and opened (`scheduler.postgres`).
 
 A column that took text as well would one day hold clear text. So it takes `Sealed` only, and gives `Sealed` back. What
 is to be written has to have the shape, too: otherwise clear text would reach the server, and its log, before the CHECK

@@ -122,7 +122,7 @@ def test_the_core_imports_the_standard_library_dateutil_and_itself(module: Path)
         ("import sqlmodel", "sqlmodel"),
         ("from pendulum import duration", "pendulum"),
         ("def late():\n    import psycopg.rows", "psycopg.rows"),
-        ("from scheduler.store import slots", "scheduler.store"),
+        ("from scheduler.postgres import slots", "scheduler.postgres"),
         ("from scheduler import expand", "scheduler"),
         ("from models import Slot", "models"),
         ("from . import spans", "."),

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from commands import Said, run
 from database_fixtures import employ, execute
 from generation_world import World, weekly
-from scheduler.store.database import Database, Role
+from scheduler.postgres.database import Database, Role
 
 pytestmark = pytest.mark.database
 

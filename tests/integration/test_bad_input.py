@@ -14,7 +14,7 @@ from sqlmodel import Session, SQLModel, select
 
 from scheduler.models import Family, InsurancePlan, InsuranceProvider, Medication, User, UserRole
 from scheduler.models.sealed import Sealed
-from scheduler.store.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role, StatementError
 
 pytestmark = pytest.mark.database
 

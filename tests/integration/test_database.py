@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from database_fixtures import driver_url, execute
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
 from scheduler.models import Facility, Tenant
-from scheduler.store.database import Database, Role, StatementError, name_of, read_url
+from scheduler.postgres.database import Database, Role, StatementError, name_of, read_url
 
 pytestmark = pytest.mark.database
 

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from scheduler.core.errors import StoreError
-from scheduler.store import embedded
-from scheduler.store.embedded import embedded_server
+from scheduler.postgres import embedded
+from scheduler.postgres.embedded import embedded_server
 
 pytestmark = pytest.mark.database
 
@@ -25,7 +25,7 @@ ANOTHER_USER = """
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from scheduler.store.embedded import embedded_server
+from scheduler.postgres.embedded import embedded_server
 with embedded_server(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.readline()

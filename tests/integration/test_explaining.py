@@ -11,7 +11,7 @@ from generation_world import World, weekly
 from scheduler.cli.explaining import Explained, explained
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import AvailabilityException, Closure, ExceptionType
-from scheduler.store.database import Database
+from scheduler.postgres.database import Database
 
 pytestmark = pytest.mark.database
 

@@ -10,8 +10,8 @@ from sqlmodel import SQLModel
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.models.registry import METADATA, Table
-from scheduler.services.factories import Factory, is_one_a_tenant
-from scheduler.store.database import Database, Role
+from scheduler.postgres.database import Database, Role
+from scheduler.sample_data.factories import Factory, is_one_a_tenant
 
 pytestmark = pytest.mark.database
 

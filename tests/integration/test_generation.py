@@ -18,13 +18,13 @@ from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import Plan
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.spans import Span
-from scheduler.nightly.generation import generate
-from scheduler.nightly.orders import Depth, Mode, Order
-from scheduler.nightly.reports import Failure, Tally
-from scheduler.nightly.writing import carry_out
-from scheduler.store.database import Database, Role
-from scheduler.store.schedules import ScheduleKey, load_schedules
-from scheduler.store.slots import apply_plan, insert_slots
+from scheduler.generation.applying import carry_out
+from scheduler.generation.job import generate
+from scheduler.generation.report import Failure, Tally
+from scheduler.generation.request import Depth, Mode, Order
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.schedules import ScheduleKey, load_schedules
+from scheduler.postgres.slots import apply_plan, insert_slots
 
 pytestmark = pytest.mark.database
 
@@ -197,7 +197,7 @@ def expanded(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
         spans.append(span)
         return expand(schedule, span)
 
-    monkeypatch.setattr("scheduler.nightly.writing.expand", watched)
+    monkeypatch.setattr("scheduler.generation.applying.expand", watched)
     return spans
 
 
@@ -350,11 +350,11 @@ def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
         world.touch(NINE, status="booked", booked_count=1)
         return apply_plan(session, plan, **named)
 
-    monkeypatch.setattr("scheduler.nightly.writing.apply_plan", after_a_booking)
+    monkeypatch.setattr("scheduler.generation.applying.apply_plan", after_a_booking)
     tally = world.run().tally
     assert {slot.start_at for slot in world.slots()} == {NINE}
     assert (tally.retired, tally.kept) == (59, 1)
-    monkeypatch.setattr("scheduler.nightly.writing.apply_plan", apply_plan)
+    monkeypatch.setattr("scheduler.generation.applying.apply_plan", apply_plan)
     assert [one.slot.start_at for one in world.run().tally.conflicting] == [NINE]
 
 
@@ -500,7 +500,7 @@ def test_a_schedule_that_cannot_be_written_fails_alone_and_keeps_its_slots(
             raise StoreError("refused")
         return insert_slots(session, many)
 
-    monkeypatch.setattr("scheduler.nightly.writing.insert_slots", refusing)
+    monkeypatch.setattr("scheduler.generation.applying.insert_slots", refusing)
     report = world.run()
     assert report.tally.failures == (Failure(ScheduleKey(2, 1), "refused"),)
     assert world.slots() == expected([weekly(1)], MONDAY, 14) | expected([weekly(2)], MONDAY, 7)
@@ -512,7 +512,7 @@ def test_r4_slots_without_a_checkpoint_are_not_kept(world: World, monkeypatch: p
     def refusing(*_: Any, **__: Any) -> None:
         raise StoreError("refused")
 
-    monkeypatch.setattr("scheduler.nightly.generation.save_checkpoints", refusing)
+    monkeypatch.setattr("scheduler.generation.job.save_checkpoints", refusing)
     assert len(world.run().tally.failures) == 2
     assert world.slots() == set()
 
@@ -549,7 +549,7 @@ def test_a_run_whose_connection_is_lost_stays_running_in_the_books(
     def lost(*_: Any, **__: Any) -> None:
         raise DatabaseUnreachableError("lost")
 
-    monkeypatch.setattr("scheduler.nightly.generation.load_schedules", lost)
+    monkeypatch.setattr("scheduler.generation.job.load_schedules", lost)
     with pytest.raises(DatabaseUnreachableError):
         world.run()
     assert world.sql("select status, finished_at from scheduling.generation_runs where tenant_id = :tenant_id") == [
@@ -559,7 +559,7 @@ def test_a_run_whose_connection_is_lost_stays_running_in_the_books(
 
 def test_a_run_that_never_ends_is_in_the_audit_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(weekly(1))
-    monkeypatch.setattr("scheduler.nightly.generation.finish_run", lambda *_, **__: None)
+    monkeypatch.setattr("scheduler.generation.job.finish_run", lambda *_, **__: None)
     world.run()
     logged = world.sql(
         "select event, after ->> 'from_day', after -> 'slots_created' from audit.system_audit_log"
@@ -597,7 +597,7 @@ def test_a_slot_that_cannot_be_read_fails_its_schedule_and_no_other(world: World
 
 def test_progress_is_told_after_each_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(*(weekly(doctor) for doctor in range(1, 6)))
-    monkeypatch.setattr("scheduler.nightly.generation.BATCH", 2)
+    monkeypatch.setattr("scheduler.generation.job.BATCH", 2)
     told: list[tuple[int, int, int]] = []
     order = Order(world.tenant_id, MONDAY, MONDAY + 7 * DAY, now=NOW, tzdata_version="2026a")
     generate(world.database, order, progress=lambda *said: told.append(said))
@@ -631,7 +631,7 @@ def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: Worl
 def test_r4_two_runs_at_once_store_what_one_stores(
     world: World, other_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.nightly.generation.BATCH", 2)
+    monkeypatch.setattr("scheduler.generation.job.BATCH", 2)
     schedules = [weekly(doctor, 1 + doctor % 3) for doctor in range(1, 13)]
     world.write(*schedules)
     other_world.write(*schedules)
@@ -687,7 +687,7 @@ def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
         times.append(many)
         return insert_slots(session, many)
 
-    monkeypatch.setattr("scheduler.nightly.writing.insert_slots", after_a_foreign_row)
+    monkeypatch.setattr("scheduler.generation.applying.insert_slots", after_a_foreign_row)
     tally = world.run(MONDAY + DAY, 1).tally
     assert (tally.failures, tally.created, tally.updated) == ((), 11, 1)
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY + DAY, 1)
@@ -729,7 +729,7 @@ def test_r1_a_change_to_many_schedules_is_carried_out_batch_by_batch(
         tried.append(len(works))
         return carry_out(session, works, order)
 
-    monkeypatch.setattr("scheduler.nightly.generation.carry_out", watched)
+    monkeypatch.setattr("scheduler.generation.job.carry_out", watched)
     assert world.run().tally.created == 3 * 20
     assert tried == [3]
 
@@ -756,6 +756,6 @@ def test_the_job_works_as_its_role_and_not_as_the_owner(world: World, monkeypatc
         seen.update(map(tuple, session.execute(text("select current_user::text, identity.current_tenant_id()"))))
         return load_schedules(session, *args, **named)
 
-    monkeypatch.setattr("scheduler.nightly.generation.load_schedules", watched)
+    monkeypatch.setattr("scheduler.generation.job.load_schedules", watched)
     world.run()
     assert seen == {("scheduler_job", world.tenant_id)}

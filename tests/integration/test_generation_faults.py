@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from database_fixtures import new_tenant
 from generation_world import MONDAY, World, expected, weekly
 from scheduler.core.schedules import Schedule
-from scheduler.store.database import Database
+from scheduler.postgres.database import Database
 
 pytestmark = pytest.mark.database
 

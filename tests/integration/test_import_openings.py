@@ -16,14 +16,14 @@ from database_fixtures import new_tenant
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import expand
-from scheduler.core.places import Place
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
-from scheduler.services.openings import read_openings
-from scheduler.store.database import Database, Role
-from scheduler.store.openings.importing import ImportCounts, import_openings
-from scheduler.store.schedules import load_schedules, schedule_keys
-from scheduler.store.settling import Tally
+from scheduler.openings.format.file import read_openings
+from scheduler.openings.importing.importer import ImportCounts, import_openings
+from scheduler.openings.importing.table_sync import Tally
+from scheduler.openings.places import Place
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.schedules import load_schedules, schedule_keys
 
 pytestmark = pytest.mark.database
 

@@ -25,9 +25,9 @@ from scheduler.core.errors import (
     SchedulerError,
     UnknownInvitationError,
 )
+from scheduler.invitations.service import OPEN, Caller, Membership, accept, invite, revoke
 from scheduler.models import Invitation, Organisation, Profile, ProfileRole, User, UserRole
-from scheduler.services.invitations import OPEN, Caller, Membership, accept, invite, revoke
-from scheduler.store.database import Database, Role
+from scheduler.postgres.database import Database, Role
 
 pytestmark = pytest.mark.database
 

@@ -10,8 +10,8 @@ from sqlmodel import col
 from database_fixtures import execute
 from scheduler.core.errors import InvalidInputError, NotFoundError, StoreError
 from scheduler.models import Family, FamilyMember, User, UserRole
-from scheduler.store.database import Database, Role, StatementError
-from scheduler.store.live import NameTakenError, live, restore, soft_delete
+from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.soft_delete import NameTakenError, live, restore, soft_delete
 
 pytestmark = pytest.mark.database
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from commands import Said, run
 from phi_world import master_keys, written_master_key
 from scheduler.cli.seeding import make_if_missing
-from scheduler.services.seeding.scales import Scale, Seed
-from scheduler.store.database import Database
+from scheduler.postgres.database import Database
+from scheduler.sample_data.scales import Scale, Seed
 
 pytestmark = pytest.mark.database
 

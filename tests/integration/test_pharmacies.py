@@ -20,7 +20,7 @@ from oracles.minutes import expand_by_minutes
 from oracles.openings import slots_of_line
 from scheduler.core.spans import Span
 from scheduler.core.zones import day_bounds, day_number, instant
-from scheduler.services.openings import read_openings
+from scheduler.openings.format.file import read_openings
 
 FIRST = date(2016, 12, 19)  # the weeks with most alterations in the file
 MEGABYTE = 1_000_000

@@ -14,13 +14,13 @@ from database_fixtures import fresh_database
 from scheduler.cli.seeding import counts_table, make_if_missing
 from scheduler.cli.settings import entropy
 from scheduler.core.errors import InvalidInputError
+from scheduler.generation.job import generate
+from scheduler.generation.request import Order
 from scheduler.models.registry import METADATA
 from scheduler.models.sealed import SealedColumn
-from scheduler.nightly.generation import generate
-from scheduler.nightly.orders import Order
-from scheduler.services.seeding.scales import Scale, Seed
-from scheduler.store.database import Database, Role
-from scheduler.store.master_keys import MasterKeys, new_master_key, read_master_keys
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
+from scheduler.sample_data.scales import Scale, Seed
 
 pytestmark = pytest.mark.database
 
@@ -92,7 +92,7 @@ def test_a_tenant_that_is_there_is_left_as_it_is(database: Database, world: Seed
 def test_without_the_extra_it_is_said_what_to_install(
     database: Database, masters: MasterKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "scheduler.services.seeding.worlds", raising=False)
+    monkeypatch.delitem(sys.modules, "scheduler.sample_data.worlds", raising=False)
     monkeypatch.setitem(sys.modules, "faker", None)
     with pytest.raises(InvalidInputError, match=r"pip install 'slotsmith\[seed\]'"):
         make_if_missing(database, Seed(3, 1, Scale.SMALL, BEGIN), masters, QUIET)

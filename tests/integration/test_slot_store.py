@@ -13,10 +13,10 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slots
-from scheduler.store.database import Database, Role, StatementError
-from scheduler.store.schedules import ScheduleKey
-from scheduler.store.slots import Written, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
-from scheduler.store.tenants import make_tenant, tenant_id_of
+from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.schedules import ScheduleKey
+from scheduler.postgres.slots import Written, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
+from scheduler.postgres.tenants import make_tenant, tenant_id_of
 
 pytestmark = pytest.mark.database
 

@@ -14,7 +14,7 @@ import pytest
 from rows import Row, key
 from rows.all_domains import all_rows, insert_all, insert_instead
 from rows.placement import SEALED
-from scheduler.store import catalogue
+from scheduler.postgres.schema import snapshot
 from specification import specifications
 from specification.page import LISTING
 
@@ -44,7 +44,7 @@ BESIDES: dict[tuple[str, str], Row] = {
 
 def words_of_checks() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return constraint -> its column and words; those of partitions are their tables'."""
-    listing = catalogue.parse(LISTING.read_text(encoding="utf-8"))
+    listing = snapshot.parse(LISTING.read_text(encoding="utf-8"))
     return {
         thing.removeprefix("constraint "): (found[1], tuple(re.findall(r"'(.*?)'::text", found[2])))
         for thing, what in listing.items()

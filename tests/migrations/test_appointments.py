@@ -21,8 +21,8 @@ from rows.all_domains import MONTHS, all_rows
 from scheduler.core.lifecycle import AppointmentStatus, SlotStatus, StepStatus
 from scheduler.core.reconciliation import Plan, StoredSlot
 from scheduler.core.slots import Slot
-from scheduler.store.database import Database, Role
-from scheduler.store.slots import apply_plan
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.slots import apply_plan
 
 pytestmark = pytest.mark.database
 

@@ -13,7 +13,7 @@ from acting import become
 from rows import Row, insert
 from rows.all_domains import all_rows, insert_all
 from scheduler.core.lifecycle import StepStatus
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 
 pytestmark = pytest.mark.database
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from acting import become
 from query_plans import plan_of
-from scheduler.core.emails import EmailAddress
 from scheduler.core.errors import InvalidInputError
-from scheduler.store.database import Role
+from scheduler.invitations.email_address import EmailAddress
+from scheduler.postgres.database import Role
 from strategies import emails
 
 pytestmark = pytest.mark.database

@@ -16,7 +16,7 @@ import pytest
 from acting import become
 from index_world import TENANT, is_there, load
 from query_plans import IndexScan, index_scans
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 
 pytestmark = pytest.mark.database
 

@@ -20,8 +20,8 @@ from dumping import dump
 from rows import insert
 from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
-from scheduler.store import migrations
-from scheduler.store.database import Role, read_url
+from scheduler.postgres.database import Role, read_url
+from scheduler.postgres.schema import migrations
 
 pytestmark = pytest.mark.database
 
@@ -156,7 +156,7 @@ def test_the_script_makes_the_same_schema(empty_database_url: str, database_url:
 
 
 def test_two_processes_that_migrate_at_once_both_end_well(empty_database_url: str) -> None:
-    migrate = "import sys; from scheduler.store import migrations; migrations.upgrade(sys.argv[1])"
+    migrate = "import sys; from scheduler.postgres.schema import migrations; migrations.upgrade(sys.argv[1])"
     processes = [
         subprocess.Popen([sys.executable, "-c", migrate, empty_database_url], stderr=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -274,7 +274,7 @@ def test_a_wheel_carries_the_migrations_and_finds_them(tmp_path: Path) -> None:
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(installed)
     asked = (
-        "from scheduler.store import migrations;"
+        "from scheduler.postgres.schema import migrations;"
         " print(migrations.location(), migrations.head(), len(migrations.shipped_listing()) > 300)"
     )
     told = subprocess.run(

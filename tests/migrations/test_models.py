@@ -10,12 +10,12 @@ from sqlalchemy import Connection, create_engine, text
 from sqlmodel import SQLModel
 
 from scheduler.models.registry import METADATA
-from scheduler.store import catalogue
-from scheduler.store.database import read_url
+from scheduler.postgres.database import read_url
+from scheduler.postgres.schema import snapshot
 
 pytestmark = pytest.mark.database
 
-SCHEMAS = str(catalogue.SCHEMAS)  # a list in SQL, too
+SCHEMAS = str(snapshot.SCHEMAS)  # a list in SQL, too
 
 
 @pytest.fixture(scope="module")

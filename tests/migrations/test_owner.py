@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from database_fixtures import database_of_an_owner
 from rows import Row, insert
 from rows.all_domains import MONTHS, all_rows
-from scheduler.store import migrations
+from scheduler.postgres.schema import migrations
 
 pytestmark = pytest.mark.database
 

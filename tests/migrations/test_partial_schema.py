@@ -12,7 +12,7 @@ import pytest
 from database_fixtures import execute
 from dumping import dump
 from scheduler.core.errors import SchemaMismatchError
-from scheduler.store import catalogue, migrations
+from scheduler.postgres.schema import migrations, snapshot
 
 pytestmark = pytest.mark.database
 
@@ -25,7 +25,7 @@ THERE = re.compile(
     re.DOTALL,
 )
 STATEMENTS = list(THERE.finditer(migrations.script()))
-SCHEMAS = [f"create schema {name}" for name in catalogue.SCHEMAS]
+SCHEMAS = [f"create schema {name}" for name in snapshot.SCHEMAS]
 ROLES = "20261121080000"
 
 

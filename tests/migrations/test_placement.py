@@ -13,7 +13,7 @@ from rows.all_domains import all_rows, insert_all
 from rows.placement import CLEAR, SEALED
 from scheduler.models.registry import METADATA
 from scheduler.models.sealed import SealedColumn
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 
 pytestmark = pytest.mark.database
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, create_engine, make_url
 
 from database_fixtures import execute
 from scheduler.core.errors import SchemaMismatchError
-from scheduler.store import catalogue, migrations
-from scheduler.store.database import read_url
+from scheduler.postgres.database import read_url
+from scheduler.postgres.schema import migrations, snapshot
 
 pytestmark = pytest.mark.database
 
@@ -176,7 +176,7 @@ def test_what_somebody_changed_by_hand_is_named(connection: Connection, statemen
     """In a transaction that is rolled back, since roles belong to the server, on which other tests run."""
     statement, said = statement.format_map(NAMES), said.format_map(NAMES)
     connection.exec_driver_sql(LONGER.get(statement, statement))
-    named = list(catalogue.differences(catalogue.read(connection), migrations.shipped_listing()))
+    named = list(snapshot.differences(snapshot.read(connection), migrations.shipped_listing()))
     assert [line for line in named if line.startswith(said)], named
 
 
@@ -184,14 +184,14 @@ def test_what_is_granted_on_functions_made_later_is_named_without_what_everybody
     connection: Connection,
 ) -> None:
     connection.exec_driver_sql("alter default privileges grant execute on functions to scheduler_job")
-    assert list(catalogue.differences(catalogue.read(connection), migrations.shipped_listing())) == [
+    assert list(snapshot.differences(snapshot.read(connection), migrations.shipped_listing())) == [
         "grant all functions made later to scheduler_job: is unexpected (execute)"
     ]
 
 
 def test_what_belongs_to_a_missing_table_is_not_named_on_its_own(connection: Connection) -> None:
     connection.exec_driver_sql("drop table scheduling.schedule_states")
-    assert list(catalogue.differences(catalogue.read(connection), migrations.shipped_listing())) == [
+    assert list(snapshot.differences(snapshot.read(connection), migrations.shipped_listing())) == [
         "table scheduling.schedule_states: is missing, should be row security forced"
     ]
 
@@ -237,11 +237,11 @@ def test_settings_of_the_login_change_nothing(migrated: str) -> None:
 
 def test_a_listing_is_read_back_as_it_was_written(database_url: str) -> None:
     listing = migrations.listing(database_url)
-    assert catalogue.parse(catalogue.write(listing)) == listing
+    assert snapshot.parse(snapshot.write(listing)) == listing
 
 
 def test_a_long_difference_is_shown_where_it_is() -> None:
-    (said,) = catalogue.differences({"view a.b": "x" * 500 + "left"}, {"view a.b": "x" * 500 + "right"})
+    (said,) = snapshot.differences({"view a.b": "x" * 500 + "left"}, {"view a.b": "x" * 500 + "right"})
     assert len(said) < 300
     assert "xleft, should be ... x" in said
     assert said.endswith("xright")

@@ -7,8 +7,8 @@ import pytest
 
 from acting import become
 from database_fixtures import execute
-from scheduler.store import migrations
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
+from scheduler.postgres.schema import migrations
 from security.guarding import policies, unlike_their_tables
 
 pytestmark = pytest.mark.database

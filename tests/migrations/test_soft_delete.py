@@ -15,8 +15,8 @@ from psycopg import sql
 from acting import become
 from rows import Row, insert
 from rows.all_domains import MONTHS, all_rows, insert_all
-from scheduler.store import catalogue
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
+from scheduler.postgres.schema import snapshot
 
 pytestmark = pytest.mark.database
 
@@ -25,7 +25,7 @@ AT = "2027-03-01 09:00Z"
 SOFT = f"""
     select attrelid::regclass::text from pg_attribute join pg_class on pg_class.oid = attrelid
     where attname = 'deleted_at' and relkind in ('r', 'p') and not relispartition and not attisdropped
-        and relnamespace::regnamespace::text in {catalogue.SCHEMAS}
+        and relnamespace::regnamespace::text in {snapshot.SCHEMAS}
     order by 1
 """
 WHO = """

@@ -6,8 +6,8 @@ from re import Match
 
 import pytest
 
-from scheduler.store import catalogue, migrations
-from scheduler.store.catalogue import Listing
+from scheduler.postgres.schema import migrations, snapshot
+from scheduler.postgres.schema.snapshot import Listing
 from specification import FOLDER, Element, parse, specifications
 from specification.checking import columns, fault, objects, unlisted
 from specification.page import LISTING, MAP, MARK, OURS, PAGE, comments, map_page, schema_page
@@ -213,8 +213,8 @@ def test_a_constraint_of_a_kind_that_is_not_read_is_compared_as_a_whole() -> Non
 @pytest.mark.database
 def test_the_shipped_listing_is_what_the_migrations_make(listing: Listing) -> None:
     """When it is not, and the migrations are right: `make schema`."""
-    assert list(catalogue.differences(listing, migrations.shipped_listing())) == []
-    assert catalogue.write(migrations.shipped_listing()) == LISTING.read_text(encoding="utf-8")
+    assert list(snapshot.differences(listing, migrations.shipped_listing())) == []
+    assert snapshot.write(migrations.shipped_listing()) == LISTING.read_text(encoding="utf-8")
 
 
 @pytest.mark.database

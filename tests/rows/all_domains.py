@@ -6,7 +6,7 @@ import psycopg
 
 from acting import become
 from rows import Row, Wrong, audit, identity, insert, placement, scheduling, wellbeing
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 
 DOMAINS = (identity, scheduling, placement, wellbeing, audit)
 MONTHS = "select scheduling.ensure_slot_partitions('2027-03-01', '2027-04-01')"

@@ -4,7 +4,7 @@ import pytest
 
 from database_fixtures import database, database_url, empty_database_url, server, template, tenant_id
 from phi_world import make_keys, make_tables
-from scheduler.store.database import Database
+from scheduler.postgres.database import Database
 from security.worlds import world
 
 __all__ = [

@@ -15,8 +15,8 @@ from database_fixtures import employ, execute
 from rows import insert
 from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import InvalidInputError, StoreError
-from scheduler.store.audit import ensure_log_months, entries, record_event, record_read, record_system
-from scheduler.store.database import Database, Request, Role, StatementError
+from scheduler.postgres.audit.log import ensure_log_months, entries, record_event, record_read, record_system
+from scheduler.postgres.database import Database, Request, Role, StatementError
 
 pytestmark = pytest.mark.database
 

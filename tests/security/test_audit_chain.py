@@ -17,9 +17,20 @@ from sqlalchemy import text
 
 from database_fixtures import execute
 from scheduler.core.errors import InvalidInputError, StoreError
-from scheduler.store.audit import entries, retire
-from scheduler.store.database import Database, Role, StatementError
-from scheduler.store.sealing import Broken, Fault, Head, Log, Verdict, _digest_of_row, _Seal, seal, seal_both, verify
+from scheduler.postgres.audit.chain import (
+    Broken,
+    Fault,
+    Head,
+    Log,
+    Verdict,
+    _digest_of_row,
+    _Seal,
+    seal,
+    seal_both,
+    verify,
+)
+from scheduler.postgres.audit.log import entries, retire
+from scheduler.postgres.database import Database, Role, StatementError
 
 pytestmark = pytest.mark.database
 

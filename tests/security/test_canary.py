@@ -26,9 +26,9 @@ from scheduler.core.errors import SchedulerError
 from scheduler.models import Client, Contributor, Medication, PlacementInfo, Specialist
 from scheduler.models.registry import METADATA
 from scheduler.models.sealed import SealedColumn
-from scheduler.store import phi
-from scheduler.store.database import Database, Request, Role
-from scheduler.store.sealing import seal_both
+from scheduler.postgres.audit.chain import seal_both
+from scheduler.postgres.database import Database, Request, Role
+from scheduler.postgres.encryption import phi
 
 pytestmark = pytest.mark.database
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from acting import become
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 from security.guarding import DEFINER, crossing, open_to_anybody, policies, unguarded, unlike_their_tables
 from security.observing import ROLES
 from security.worlds import SCHEMAS, World, partition_names, table_names, tenant_column

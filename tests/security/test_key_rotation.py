@@ -30,11 +30,11 @@ from phi_world import (
 )
 from scheduler.core.errors import KeyUnavailableError
 from scheduler.models.sealed import Sealed
-from scheduler.store import phi, rekeying
-from scheduler.store.database import Database, Role
-from scheduler.store.key_ring import Purpose
-from scheduler.store.rekeying import Rotation, Start, values_by_key
-from scheduler.store.tenant_keys import TenantKeys, data_keys
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.encryption import key_rotation, phi
+from scheduler.postgres.encryption.key_ring import Purpose
+from scheduler.postgres.encryption.key_rotation import Rotation, Start, values_by_key
+from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys
 
 pytestmark = [pytest.mark.database, pytest.mark.usefixtures("phi_tables")]
 
@@ -65,10 +65,10 @@ def rotate(
     keys: TenantKeys | None = None,
     start: Start = Start.CONTINUE,
     batch: int = 2,
-    progress: rekeying.Progress = lambda _done, _of, _resealed: None,
+    progress: key_rotation.Progress = lambda _done, _of, _resealed: None,
 ) -> Rotation:
     """Rotate the key of a tenant over the tables of the tests."""
-    return rekeying.rotate(
+    return key_rotation.rotate(
         database, keys or tenant_keys(tenant_id), start=start, metadata=METADATA, batch=batch, progress=progress
     )
 
@@ -431,8 +431,8 @@ def test_without_the_old_master_key_no_key_is_wrapped_anew(database: Database, o
 @pytest.fixture
 def command(database: Database, ours: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
     """Run `scheduler keys` for a tenant over the tables of the tests."""
-    monkeypatch.setattr(rekeying, "rotate", partial(rekeying.rotate, metadata=METADATA))
-    monkeypatch.setattr(rekeying, "values_by_key", lambda session, of, _=None: values_by_key(session, of, METADATA))
+    monkeypatch.setattr(key_rotation, "rotate", partial(key_rotation.rotate, metadata=METADATA))
+    monkeypatch.setattr(key_rotation, "values_by_key", lambda session, of, _=None: values_by_key(session, of, METADATA))
     with database.unit_of_work(role=Role.OWNER, tenant_id=ours) as session:
         session.execute(text("update identity.tenants set slug = 'clinic' where slug = :slug"), {"slug": str(ours)})
 

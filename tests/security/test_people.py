@@ -16,7 +16,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from rows import Row
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 from security.people_world import World, key_of, make, person
 from security.worlds import table_names, tenant_column, value_of
 

@@ -20,12 +20,21 @@ from phi_world import master_keys, tenant_keys
 from scheduler.cli.seeding import make_if_missing
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
-from scheduler.services.seeding.scales import Scale, Seed
-from scheduler.store.database import Database, Role, StatementError
-from scheduler.store.erasing import NeededByOthersError, erase_person
-from scheduler.store.exporting import Written, export_person, export_tenant
-from scheduler.store.key_ring import KeyRing
-from scheduler.store.personal import OF_A_PERSON, SHARED, Kind, Person, key_of, references, rows_about, steps
+from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.encryption.key_ring import KeyRing
+from scheduler.postgres.privacy.data_subject import (
+    OF_A_PERSON,
+    SHARED,
+    Kind,
+    Person,
+    key_of,
+    references,
+    rows_about,
+    steps,
+)
+from scheduler.postgres.privacy.erasure import NeededByOthersError, erase_person
+from scheduler.postgres.privacy.export import Written, export_person, export_tenant
+from scheduler.sample_data.scales import Scale, Seed
 
 pytestmark = pytest.mark.database
 

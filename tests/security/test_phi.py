@@ -23,8 +23,8 @@ from scheduler.core.errors import (
 )
 from scheduler.models import DataKey, Tenant
 from scheduler.models.sealed import Sealed
-from scheduler.store import phi
-from scheduler.store.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.encryption import phi
 
 pytestmark = [pytest.mark.database, pytest.mark.usefixtures("phi_tables")]
 

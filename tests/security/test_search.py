@@ -15,9 +15,9 @@ from acting import become
 from rows import Row, insert
 from scheduler.core.errors import InvalidInputError, StoreError
 from scheduler.models import Child, Organisation
-from scheduler.store.audit import record_read
-from scheduler.store.database import Database, Role, act_as
-from scheduler.store.search import LONGEST, MOST, find_actions, find_children, find_clients, find_organisations
+from scheduler.postgres.audit.log import record_read
+from scheduler.postgres.database import Database, Role, act_as
+from scheduler.postgres.search import LONGEST, MOST, find_actions, find_children, find_clients, find_organisations
 from wellbeing_world import World, make, person
 
 pytestmark = pytest.mark.database

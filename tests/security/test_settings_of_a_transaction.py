@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from database_fixtures import employ, execute
-from scheduler.store.database import Database, Request, Role, StatementError
+from scheduler.postgres.database import Database, Request, Role, StatementError
 from security.worlds import World
 
 pytestmark = pytest.mark.database

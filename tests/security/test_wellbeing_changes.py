@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from rows import Row, insert
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 from wellbeing_world import World, acting, make, person
 
 pytestmark = pytest.mark.database

@@ -15,7 +15,7 @@ from sqlmodel import col, select
 
 from rows import Row, insert
 from scheduler.models import Child, Organisation, Profile, User, UserRole
-from scheduler.store.database import Database, Role
+from scheduler.postgres.database import Database, Role
 from wellbeing_world import PEOPLE, SAFEGUARDING, World, acting, make, person
 
 pytestmark = pytest.mark.database

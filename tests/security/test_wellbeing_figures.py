@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from rows import insert
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
 from wellbeing_world import CHILDREN, World, acting, make, person
 
 pytestmark = pytest.mark.database

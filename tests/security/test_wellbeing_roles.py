@@ -19,8 +19,8 @@ from sqlalchemy import make_url
 
 from database_fixtures import database_of_an_owner
 from rows import Row, insert
-from scheduler.store import migrations
-from scheduler.store.database import Role
+from scheduler.postgres.database import Role
+from scheduler.postgres.schema import migrations
 from wellbeing_world import PEOPLE, ROLES, World, acting, make, person
 
 pytestmark = pytest.mark.database

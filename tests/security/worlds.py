@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from rows.all_domains import insert_all
-from scheduler.store import catalogue
+from scheduler.postgres.schema import snapshot
 
-SCHEMAS: Final = str(catalogue.SCHEMAS)  # a list in SQL, too
+SCHEMAS: Final = str(snapshot.SCHEMAS)  # a list in SQL, too
 
 
 class World(NamedTuple):

@@ -1,6 +1,6 @@
 """Whether what a specification lists is there: each element against the listing of a database's catalogue.
 
-The listing is that of `scheduler.store.catalogue`, so that what the check of a schema sees is what is compared here.
+The listing is that of `postgres.schema.snapshot`, so that what the check of a schema sees is what is compared here.
 """
 
 import ast
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from scheduler.store.catalogue import Listing
+from scheduler.postgres.schema.snapshot import Listing
 from specification import Element
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 import psycopg
 
 from scheduler.cli.entities import Detail, entity_diagram
-from scheduler.store import catalogue, migrations
-from scheduler.store.catalogue import SCHEMAS, Listing
-from scheduler.store.embedded import embedded_server
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.schema import migrations, snapshot
+from scheduler.postgres.schema.snapshot import SCHEMAS, Listing
 from specification import KINDS, Element, specifications
 from specification.checking import is_a_reference
 
@@ -118,7 +118,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="slotsmith-") as folder, embedded_server(Path(folder) / "postgres") as url:
         migrations.upgrade(url)
         listing, said = migrations.listing(url), comments(url)
-    LISTING.write_text(catalogue.write(listing), encoding="utf-8")
+    LISTING.write_text(snapshot.write(listing), encoding="utf-8")
     PAGE.write_text(schema_page(PAGE.read_text(encoding="utf-8"), listing, said), encoding="utf-8")
     MAP.write_text(map_page(specifications()), encoding="utf-8")
 

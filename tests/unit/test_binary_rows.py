@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.slots import SlotKind, Slots, Stretch
-from scheduler.store.slots import binary_rows
+from scheduler.postgres.slots import binary_rows
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000

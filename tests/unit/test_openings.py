@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.errors import InvalidInputError, InvalidScheduleError, NotFoundError
-from scheduler.core.places import Doctor, Place
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.services.openings import (
+from scheduler.openings.format.file import (
     BadLines,
     BrokenOpeningsError,
     Fault,
@@ -20,6 +19,7 @@ from scheduler.services.openings import (
     places_to_import,
     read_openings,
 )
+from scheduler.openings.places import Doctor, Place
 
 PLAIN: dict[str, Any] = {
     "code": "FYY76",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from examples.region import lines
 
-from scheduler.core.places import Place
 from scheduler.core.schedules import ExceptionType
-from scheduler.services.openings import read_openings
+from scheduler.openings.format.file import read_openings
+from scheduler.openings.places import Place
 
 REGION = Path(__file__).parents[2] / "examples" / "region.jsonl"
 

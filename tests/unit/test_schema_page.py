@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlmodel import SQLModel
 
 from scheduler.models.registry import METADATA
-from scheduler.store.migrations import shipped_listing
+from scheduler.postgres.schema.migrations import shipped_listing
 
 PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
 

@@ -15,10 +15,18 @@ from sqlalchemy.exc import StatementError
 from phi_world import METADATA, Note, Remark, counted_entropy, errors_of, master_keys, written_master_key
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, SealError, TamperedError
 from scheduler.models.sealed import SHORTEST, Sealed, SealedColumn
-from scheduler.store.key_ring import KeyPart, KeyRing, Place, Purpose, WrappedKey, normalised, wrapping_context
-from scheduler.store.master_keys import HeldMasterKeys, MasterKeys, new_master_key, read_master_keys
-from scheduler.store.phi import Clear
-from scheduler.store.sealed_tables import sealed_table, sealed_tables
+from scheduler.postgres.encryption.encrypted_tables import sealed_table, sealed_tables
+from scheduler.postgres.encryption.key_ring import (
+    KeyPart,
+    KeyRing,
+    Place,
+    Purpose,
+    WrappedKey,
+    normalised,
+    wrapping_context,
+)
+from scheduler.postgres.encryption.master_keys import HeldMasterKeys, MasterKeys, new_master_key, read_master_keys
+from scheduler.postgres.encryption.phi import Clear
 
 TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
 KEY, INDEX_KEY, NEW_KEY = UUID(int=11), UUID(int=12), UUID(int=13)

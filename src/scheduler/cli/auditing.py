@@ -26,9 +26,9 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.core.errors import InvalidInputError
-from scheduler.store.audit import YEARS_KEPT, Entry, entries, retire
-from scheduler.store.database import Role
-from scheduler.store.sealing import Head, Log, seal_both, verify
+from scheduler.postgres.audit.chain import Head, Log, seal_both, verify
+from scheduler.postgres.audit.log import YEARS_KEPT, Entry, entries, retire
+from scheduler.postgres.database import Role
 
 BROKEN = 8
 _HEAD = re.compile(r"(user_action|system):([0-9]{1,18}):([0-9a-f]{64})")

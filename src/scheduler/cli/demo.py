@@ -20,15 +20,15 @@ from scheduler.cli.settings import database_url, master_keys, now, read_days, us
 from scheduler.cli.showing import week_of
 from scheduler.cli.worlds import world_pictures
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFoundError
-from scheduler.core.places import Place
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
-from scheduler.nightly.orders import Order
-from scheduler.services.openings import BadLines
-from scheduler.services.seeding.scales import Scale, Seed
-from scheduler.store import migrations
-from scheduler.store.database import Database
-from scheduler.store.tenants import tenant_id_of
+from scheduler.generation.request import Order
+from scheduler.openings.format.file import BadLines
+from scheduler.openings.places import Place
+from scheduler.postgres.database import Database
+from scheduler.postgres.schema import migrations
+from scheduler.postgres.tenants import tenant_id_of
+from scheduler.sample_data.scales import Scale, Seed
 
 SLOT = timedelta(minutes=20)
 REGION_FROM = date(2027, 2, 1)  # the made-up region has its holidays, leave and clock changes in the 90 days from here

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from scheduler.store.catalogue import Listing
+from scheduler.postgres.schema.snapshot import Listing
 
 _SHORTER: Final = {
     "character varying": "varchar",

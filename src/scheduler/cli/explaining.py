@@ -33,8 +33,8 @@ from scheduler.core.zones import (
     micros,
     zone_of,
 )
-from scheduler.store.database import Database, Role
-from scheduler.store.overview import (
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.overview import (
     FacilityView,
     Post,
     closures_between,
@@ -42,9 +42,9 @@ from scheduler.store.overview import (
     facility_view,
     posts_of,
 )
-from scheduler.store.schedules import load_schedules
-from scheduler.store.slots import slots_of_doctor
-from scheduler.store.tenants import tenant_id_of
+from scheduler.postgres.schedules import load_schedules
+from scheduler.postgres.slots import slots_of_doctor
+from scheduler.postgres.tenants import tenant_id_of
 
 SEARCH = timedelta(days=35)
 _REACH = (SEARCH + timedelta(days=2)) // MICROSECOND  # what overlaps a slot may start a long day off

@@ -25,11 +25,11 @@ from scheduler.cli.settings import (
 )
 from scheduler.core.errors import SchedulerError
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.nightly.generation import generate
-from scheduler.nightly.orders import Depth, Mode, Order
-from scheduler.nightly.reports import Report
-from scheduler.store.database import Database
-from scheduler.store.tenants import tenant_id_of
+from scheduler.generation.job import generate
+from scheduler.generation.report import Report
+from scheduler.generation.request import Depth, Mode, Order
+from scheduler.postgres.database import Database
+from scheduler.postgres.tenants import tenant_id_of
 
 DEFAULT_DAYS = 90
 SHOWN = 10

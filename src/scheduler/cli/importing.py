@@ -9,11 +9,11 @@ import typer
 
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, opened
 from scheduler.core.errors import InvalidInputError, NotFoundError
-from scheduler.core.places import Place
-from scheduler.services.openings import BadLines, places_to_import, read_openings
-from scheduler.store.database import Database, Role, StatementError, act_as
-from scheduler.store.openings.importing import ImportCounts, import_openings
-from scheduler.store.tenants import make_tenant, tenant_id_of
+from scheduler.openings.format.file import BadLines, places_to_import, read_openings
+from scheduler.openings.importing.importer import ImportCounts, import_openings
+from scheduler.openings.places import Place
+from scheduler.postgres.database import Database, Role, StatementError, act_as
+from scheduler.postgres.tenants import make_tenant, tenant_id_of
 
 SHOWN_FAULTS = 20
 ZONE_CHECK = "a_facility_has_a_known_time_zone"

@@ -22,10 +22,10 @@ from scheduler.cli.settings import (
 )
 from scheduler.core.errors import TamperedError
 from scheduler.models import DataKey
-from scheduler.store import rekeying
-from scheduler.store.master_keys import new_master_key
-from scheduler.store.tenant_keys import TenantKeys, data_keys
-from scheduler.store.tenants import tenant_id_of
+from scheduler.postgres.encryption import key_rotation
+from scheduler.postgres.encryption.master_keys import new_master_key
+from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys
+from scheduler.postgres.tenants import tenant_id_of
 
 SHOWN = 10
 
@@ -71,10 +71,10 @@ def rotate_key(
     """
     masters = master_keys(url)
     with opened(url) as database, shown_progress("encrypting", steps="rows", made="values", logged="resealed") as told:
-        done = rekeying.rotate(
+        done = key_rotation.rotate(
             database,
             TenantKeys(tenant_id_of(database, tenant), masters, entropy),
-            start=rekeying.Start.ANEW if anew else rekeying.Start.CONTINUE,
+            start=key_rotation.Start.ANEW if anew else key_rotation.Start.CONTINUE,
             progress=told,
         )
     if as_json:
@@ -108,7 +108,7 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
     """
     with opened_for(url, tenant) as (session, tenant_id):
         keys = data_keys(session, tenant_id)
-        counts = dict(rekeying.values_by_key(session, tenant_id))
+        counts = dict(key_rotation.values_by_key(session, tenant_id))
     lines = [
         {
             "key": str(key.id),

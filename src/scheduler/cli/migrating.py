@@ -8,7 +8,7 @@ from scheduler.cli.consent import ask_consent
 from scheduler.cli.schema import refuse_differences
 from scheduler.cli.settings import DatabaseUrl, database_url
 from scheduler.core.errors import InvalidInputError
-from scheduler.store import migrations
+from scheduler.postgres.schema import migrations
 
 
 def migrate(

@@ -16,11 +16,11 @@ from sqlmodel import Session
 from scheduler.cli.consent import ask_consent
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, entropy, master_keys, opened_for, readable
 from scheduler.core.errors import InvalidInputError
-from scheduler.store.erasing import erase_person
-from scheduler.store.exporting import Keys, Written, export_person, export_tenant
-from scheduler.store.key_ring import KeyRing
-from scheduler.store.personal import Kind, Person
-from scheduler.store.tenant_keys import TenantKeys
+from scheduler.postgres.encryption.key_ring import KeyRing
+from scheduler.postgres.encryption.tenant_keys import TenantKeys
+from scheduler.postgres.privacy.data_subject import Kind, Person
+from scheduler.postgres.privacy.erasure import erase_person
+from scheduler.postgres.privacy.export import Keys, Written, export_person, export_tenant
 
 _KINDS = {kind.name.lower(): kind for kind in Kind}
 _NUMBERED = {Kind.PATIENT, Kind.DOCTOR}

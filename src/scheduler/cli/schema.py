@@ -7,8 +7,8 @@ import typer
 from scheduler.cli.entities import Detail, entity_diagram
 from scheduler.cli.settings import DatabaseUrl, database_url
 from scheduler.core.errors import InvalidInputError, SchemaMismatchError
-from scheduler.store import migrations
-from scheduler.store.catalogue import SCHEMAS
+from scheduler.postgres.schema import migrations
+from scheduler.postgres.schema.snapshot import SCHEMAS
 
 app = typer.Typer(help="Compare and draw the schema of the database.", no_args_is_help=True)
 

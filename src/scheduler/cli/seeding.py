@@ -9,13 +9,13 @@ from rich.table import Table
 
 from scheduler.cli.settings import DatabaseUrl, entropy, master_keys, opened, read_day
 from scheduler.core.errors import InvalidInputError, NotFoundError
-from scheduler.services.seeding.scales import Scale, Seed
-from scheduler.store.database import Database, Role, act_as
-from scheduler.store.master_keys import MasterKeys
-from scheduler.store.overview import row_counts
-from scheduler.store.slots import ensure_months
-from scheduler.store.tenant_keys import TenantKeys
-from scheduler.store.tenants import make_tenant, tenant_id_of
+from scheduler.postgres.database import Database, Role, act_as
+from scheduler.postgres.encryption.master_keys import MasterKeys
+from scheduler.postgres.encryption.tenant_keys import TenantKeys
+from scheduler.postgres.overview import row_counts
+from scheduler.postgres.slots import ensure_months
+from scheduler.postgres.tenants import make_tenant, tenant_id_of
+from scheduler.sample_data.scales import Scale, Seed
 
 BEGIN = date(2027, 2, 1)
 _FOR_DAYS = timedelta(days=31)
@@ -50,7 +50,7 @@ def seed(
 def make_if_missing(database: Database, wanted: Seed, masters: MasterKeys, console: Console) -> bool:
     """Make a tenant and its world in one transaction, if it is not there; say whether it was made."""
     try:
-        from scheduler.services.seeding.worlds import make_world  # noqa: PLC0415  # an extra, which others do not need
+        from scheduler.sample_data.worlds import make_world  # noqa: PLC0415  # an extra, which others do not need
     except ModuleNotFoundError as missing:
         if missing.name != "faker":
             raise

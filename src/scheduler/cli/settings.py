@@ -21,11 +21,11 @@ from sqlmodel import Session
 from typer import Argument, Option
 
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError
-from scheduler.store.database import Database, Role
-from scheduler.store.embedded import embedded_server
-from scheduler.store.master_keys import HeldMasterKeys, new_master_key, read_master_keys
-from scheduler.store.migrations import check_schema
-from scheduler.store.tenants import tenant_id_of
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.encryption.master_keys import HeldMasterKeys, new_master_key, read_master_keys
+from scheduler.postgres.schema.migrations import check_schema
+from scheduler.postgres.tenants import tenant_id_of
 
 
 def readable(text: str | None) -> str | None:

@@ -11,10 +11,10 @@ from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, Facili
 from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.zones import DAY, check_inside, day_bounds, day_number, instant, zone_of
-from scheduler.store.database import Database, Role
-from scheduler.store.overview import closures_between, exceptions_between, facility_view, posts_of
-from scheduler.store.slots import stored_slots
-from scheduler.store.tenants import tenant_id_of
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.overview import closures_between, exceptions_between, facility_view, posts_of
+from scheduler.postgres.slots import stored_slots
+from scheduler.postgres.tenants import tenant_id_of
 
 WEEK = timedelta(days=7)
 

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from scheduler.cli.pictures import runs_table
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, opened_for
-from scheduler.store.database import Role
-from scheduler.store.overview import Totals, failing_schedules, totals
-from scheduler.store.runs import latest_runs
+from scheduler.postgres.database import Role
+from scheduler.postgres.overview import Totals, failing_schedules, totals
+from scheduler.postgres.run_history import latest_runs
 
 RUNS = 5
 FAILING = 20

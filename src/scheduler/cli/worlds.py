@@ -9,12 +9,12 @@ from sqlmodel import Session, col, select
 from scheduler.cli.pictures import printable
 from scheduler.cli.settings import entropy
 from scheduler.models import Medication
-from scheduler.services.seeding.scales import Seed
-from scheduler.store import phi
-from scheduler.store.database import Database, Role
-from scheduler.store.master_keys import MasterKeys
-from scheduler.store.overview import families, longest_visit, progress_of_children
-from scheduler.store.tenant_keys import TenantKeys
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.encryption import phi
+from scheduler.postgres.encryption.master_keys import MasterKeys
+from scheduler.postgres.encryption.tenant_keys import TenantKeys
+from scheduler.postgres.overview import families, longest_visit, progress_of_children
+from scheduler.sample_data.scales import Seed
 
 _SHOWN = 3
 

@@ -1,0 +1,102 @@
+"""The nightly job against a plain binary COPY of the same rows into the same table, and its memory."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import psycopg
+from rich.table import Table
+
+from scheduler.cli.demo import region
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.schema import migrations
+
+DAYS = 90
+PLACES = 800
+COLUMNS = "tenant_id, facility_id, doctor_id, service_offering_id, start_at, end_at, capacity, created_from_rule_id"
+SLOTS = "scheduling.availability_slots"
+
+
+def made_up_openings(folder: Path) -> Path:
+    """Write the shipped region again and again, under new codes, until it has as many places as wanted."""
+    lines = region().read_text(encoding="utf-8").splitlines()
+    path = folder / "openings.jsonl"
+    with path.open("w", encoding="utf-8") as out:
+        for number in range(PLACES):
+            place = json.loads(lines[number % len(lines)])
+            place["code"] = f"{place['code']}-{number}"
+            for doctor in place.get("doctors", ()):
+                doctor["code"] = f"{doctor['code']}-{number}"
+            out.write(json.dumps(place) + "\n")
+    return path
+
+
+def scheduler(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, so that its memory is its own."""
+    return subprocess.run(  # noqa: S603  # our own command
+        [str(Path(sys.executable).parent / "scheduler"), *arguments],
+        env=os.environ | {"SCHEDULER_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def save_rows(url: str, rows: Path) -> None:
+    """Save the table's rows as binary COPY, in the order in which they were written."""
+    statement = f"copy (select {COLUMNS} from {SLOTS} order by id) to stdout (format binary)"
+    with psycopg.connect(url) as connection, connection.cursor().copy(statement) as copy, rows.open("wb") as out:
+        for block in copy:
+            out.write(block)
+
+
+def timed_copy(url: str, rows: Path) -> float:
+    """Copy the rows into the empty table as its owner, past row security, and return the seconds."""
+    with psycopg.connect(url) as connection, connection.cursor() as cursor, rows.open("rb") as source:
+        cursor.execute(f"truncate {SLOTS}")
+        begun = perf_counter()
+        with cursor.copy(f"copy {SLOTS} ({COLUMNS}) from stdin (format binary)") as copy:
+            while block := source.read(1 << 20):
+                copy.write(block)
+        connection.commit()
+        return perf_counter() - begun
+
+
+def against_copy(openings: Path | None, first: date | None) -> Table:
+    """Generate, then copy the same rows into the same table; twice each, and the better time counts."""
+    with TemporaryDirectory() as folder, embedded_server(Path(folder) / "postgresql") as url:
+        path = openings or made_up_openings(Path(folder))
+        begin = first or date(2027, 2, 1)
+        migrations.upgrade(url)
+        scheduler("import", "openings", str(path), url=url)
+        rows = Path(folder) / "rows"
+        jobs, copies, summary = [], [], {}
+        for _ in range(2):
+            with psycopg.connect(url) as connection:
+                connection.execute(f"truncate {SLOTS}")
+                connection.execute("update scheduling.schedule_states set fingerprint = null")
+            ran = scheduler("generate", "--from", str(begin), "--days", str(DAYS), "--json", url=url)
+            summary = json.loads(ran.stdout)
+            jobs.append(float(summary["seconds"]))
+            save_rows(url, rows)
+            copies.append(timed_copy(url, rows))
+            with psycopg.connect(url) as connection:
+                count = connection.execute(f"select count(*) from {SLOTS}").fetchone()
+                if count != (summary["created"],):
+                    raise SystemExit(f"{count} rows were copied, {summary['created']} were created: nothing to compare")
+        again = json.loads(scheduler("generate", "--from", str(begin), "--days", str(DAYS), "--json", url=url).stdout)
+    slots, last = int(summary["created"]), begin + timedelta(days=DAYS - 1)
+    title = f"{path.name}: {summary['facilities']:,} facilities, {begin} to {last}, {slots:,} slots"
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "seconds", "slots a second", "of plain COPY"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, seconds in (("plain binary COPY", min(copies)), ("the nightly job", min(jobs))):
+        table.add_row(name, f"{seconds:.1f}", f"{slots / seconds:,.0f}", f"{min(copies) / seconds:.2f}")
+    table.add_row("the job again, nothing changed", f"{again['seconds']:.1f}", "", f"{again['created']} created")
+    table.add_row("peak memory of the job", "", "", f"{summary['peak_memory'] / 2**20:.0f} MiB")
+    return table

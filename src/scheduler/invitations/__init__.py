@@ -1,0 +1,1 @@
+"""Invitations: a person joins an organisation with a token that works once."""

@@ -1,0 +1,1 @@
+"""The openings format: from the lines of a file to places."""

@@ -1,0 +1,174 @@
+"""Opening hours: weekly hours and clinics, as rules.
+
+Owns: times of day, pairs of them, and what is said of slots, in the openings format (`docs/openings.md`).
+Holds: T2 (a pair that closes at or before it opens ends next day), A2 through the rules that it builds.
+Must not know: files, places and doctors, days of the calendar, the database.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, time, timedelta
+from typing import Final, NamedTuple
+
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import DAYS_OF_WEEK, AvailabilityRule
+from scheduler.openings.format.json_fields import Fields, Json, list_from, object_from, shown
+
+LONGEST_TEXT: Final = 255
+MIDNIGHT: Final = 86_400
+_LONGEST_MINUTES: Final = 1440
+_LARGEST_CAPACITY: Final = 10_000
+_DAY_NUMBERS: Final = {name.lower(): number for number, name in enumerate(DAYS_OF_WEEK)}
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?|24:00(?::00)?")
+
+
+class Offer(NamedTuple):
+    """How a window is cut into slots: what weekly hours and clinics inherit from doctor and place."""
+
+    slot_duration: timedelta
+    slot_interval: timedelta | None = None
+    slot_alignment: timedelta | None = None
+    capacity: int = 1
+
+
+class _Window(NamedTuple):
+    """A weekly window before it has a name. `opens` and `closes` are seconds since midnight."""
+
+    day_of_week: int
+    opens: int
+    closes: int
+    offer: Offer
+    code: str | None = None
+    effective_from: date | None = None
+    effective_until: date | None = None
+    recurrence: str | None = None
+
+
+def offer_of(fields: Fields, inherited: Offer) -> Offer:
+    """Take what an object says of its slots and inherit the rest; a length of its own brings its own interval."""
+    duration, interval = minutes_of(fields, "slot_minutes"), minutes_of(fields, "interval_minutes")
+    if duration is None and interval is None:
+        interval = inherited.slot_interval
+    return Offer(
+        duration or inherited.slot_duration,
+        interval,
+        minutes_of(fields, "alignment_minutes") or inherited.slot_alignment,
+        capacity_of(fields) or inherited.capacity,
+    )
+
+
+def rules_of(weekly: Json, clinics: Json, offer: Offer) -> tuple[AvailabilityRule, ...]:
+    """Build the rules of weekly hours and clinics, named by weekday and start or by the clinic's code.
+
+    Raises:
+        InvalidInputError: a day, time or number cannot be read, or a rule contradicts itself.
+    """
+    windows = [*_weekly_windows(weekly, offer), *_clinic_windows(clinics, offer)]
+    # Sorted, so that a line whose days stand in another order names its rules alike.
+    windows.sort(key=lambda window: (window.day_of_week, window.opens, window.closes, repr(window)))
+    seen: Counter[str] = Counter()
+    return tuple(_rule(window, seen) for window in windows)
+
+
+def pairs_from(value: Json, *, where: str) -> Iterator[tuple[int, int]]:
+    """Read `[opens, closes]` pairs as seconds since midnight.
+
+    Raises:
+        InvalidInputError: a pair or a time cannot be read.
+    """
+    for pair in list_from(value, where=where):
+        if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004  # opens and closes
+            raise InvalidInputError(f"{where}: a pair [opens, closes] is needed, not {shown(pair)}")
+        yield clock_from(pair[0], where=where), clock_from(pair[1], where=where, closing=True)
+
+
+def clock_from(value: Json, *, where: str, closing: bool = False) -> int:
+    """Read a wall-clock time as seconds since midnight; 24:00 is a time to close at, not to open at."""
+    match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if match is None or (match[1] is None and not closing):
+        raise InvalidInputError(f"{where}: {shown(value)} is not a time of day such as 08:30")
+    hours, minutes, seconds = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds) if match[1] else MIDNIGHT
+
+
+def minutes_of(fields: Fields, name: str) -> timedelta | None:
+    """Take a length of 1 to 1440 whole minutes; None if it is missing or null."""
+    count = fields.whole(name, most=_LONGEST_MINUTES)
+    return None if count is None else timedelta(minutes=count)
+
+
+def capacity_of(fields: Fields) -> int | None:
+    """Take how many may book one slot; None if it is missing or null."""
+    return fields.whole("capacity", most=_LARGEST_CAPACITY)
+
+
+def _time(clock: int) -> time:
+    return time(clock % MIDNIGHT // 3600, clock // 60 % 60, clock % 60)
+
+
+def shown_clock(clock: int) -> str:
+    """Return a time of day as the format writes it: 08:30, or 08:30:15."""
+    text = f"{clock // 3600:02}:{clock // 60 % 60:02}"
+    return text if clock % 60 == 0 else f"{text}:{clock % 60:02}"
+
+
+def numbered(name: str, seen: Counter[str]) -> str:
+    """Return the name, or the name with a number where it is taken."""
+    seen[name] += 1
+    return name if seen[name] == 1 else f"{name} #{seen[name]}"
+
+
+def _rule(window: _Window, seen: Counter[str]) -> AvailabilityRule:
+    if window.code is not None:
+        name = f"clinic {window.code}"
+        if name in seen:
+            raise InvalidInputError(f"clinics: two have the code {window.code!r}")
+        seen[name] += 1
+    else:
+        name = numbered(f"{DAYS_OF_WEEK[window.day_of_week].lower()} {shown_clock(window.opens)}", seen)
+    return AvailabilityRule(
+        id=name,
+        day_of_week=window.day_of_week,
+        start_time=_time(window.opens),
+        end_time=_time(window.closes),
+        **window.offer._asdict(),
+        effective_from=window.effective_from,
+        effective_until=window.effective_until,
+        recurrence=window.recurrence,
+    )
+
+
+def _weekly_windows(weekly: Json, offer: Offer) -> Iterator[_Window]:
+    seen: set[int] = set()
+    for name, pairs in object_from(weekly, where="weekly").items():
+        number = _day_of_week(name, where="weekly")
+        if number in seen:
+            raise InvalidInputError(f"weekly: {name.lower()} is there twice")
+        seen.add(number)
+        for opens, closes in pairs_from(pairs, where=f"weekly: {name}"):
+            yield _Window(number, opens, closes, offer)
+
+
+def _clinic_windows(clinics: Json, offer: Offer) -> Iterator[_Window]:
+    for position, clinic in enumerate(list_from(clinics, where="clinics"), start=1):
+        where = f"clinics: number {position}"
+        fields = Fields(clinic, where=where)
+        yield _Window(
+            _day_of_week(fields.take("day"), where=f"{where}: day"),
+            clock_from(fields.take("opens"), where=f"{where}: opens"),
+            clock_from(fields.take("closes"), where=f"{where}: closes", closing=True),
+            offer_of(fields, offer),
+            fields.code("code"),
+            fields.day("effective_from"),
+            fields.day("effective_until"),
+            fields.text("recurrence", longest=LONGEST_TEXT),
+        )
+        fields.end()
+
+
+def _day_of_week(value: Json, *, where: str) -> int:
+    number = _DAY_NUMBERS.get(value.lower()) if isinstance(value, str) else None
+    if number is None:
+        raise InvalidInputError(f"{where}: {shown(value)} is not a day of the week such as monday")
+    return number

@@ -1,0 +1,1 @@
+"""Import of openings: facilities, doctors, rules, exceptions and closures as rows."""

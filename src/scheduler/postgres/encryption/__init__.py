@@ -1,0 +1,1 @@
+"""Encryption: master keys, data keys, key rings, their rotation, and the one gateway to health information."""

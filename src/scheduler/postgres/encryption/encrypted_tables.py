@@ -1,0 +1,84 @@
+"""Sealed tables: which tables have encrypted columns, and what a row of them is called.
+
+Owns: finding encrypted columns in the models, and the place of a value.
+Must not know: keys, or which tables there are.
+
+By convention a sealed column `name` may have a blind index in a column `name_index` beside it.
+"""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Column, MetaData, Table
+from sqlmodel import SQLModel
+
+from scheduler.core.errors import InvalidInputError
+from scheduler.models.registry import table_of
+from scheduler.models.sealed import SealedColumn
+from scheduler.postgres.encryption.key_ring import KeyPart, Place
+
+TENANT = "tenant_id"
+INDEX = "_index"
+
+
+class SealedTable(NamedTuple):
+    """A table with its encrypted columns and its primary key without the tenant."""
+
+    table: Table
+    key: tuple[Column[object], ...]
+    sealed: tuple[Column[object], ...]
+
+    @property
+    def name(self) -> str:
+        """Schema and table."""
+        return self.table.fullname
+
+    def check(self, columns: set[str]) -> None:
+        """Refuse columns that are not encrypted ones of this table.
+
+        Raises:
+            InvalidInputError: some are not.
+        """
+        if unknown := columns - {column.name for column in self.sealed}:
+            raise InvalidInputError(f"{self.name} has no encrypted column {', '.join(sorted(unknown))}")
+
+    def row_key(self, row: SQLModel, tenant_id: UUID) -> tuple[KeyPart, ...]:
+        """Return the key of a row of this tenant, which has to be complete.
+
+        Raises:
+            InvalidInputError: it is not, or the row is another tenant's.
+        """
+        if getattr(row, TENANT) != tenant_id:
+            raise InvalidInputError(f"a row of {self.name} is of tenant {getattr(row, TENANT)}, not {tenant_id}")
+        key = tuple(getattr(row, column.name) for column in self.key)
+        if None in key:
+            raise InvalidInputError(f"a row of {self.name} has no key yet: give it one before its values are sealed")
+        return key
+
+    def place(self, column: str, row: tuple[KeyPart, ...]) -> Place:
+        """Say where a value stands."""
+        return Place(self.name, column, row)
+
+
+def sealed_table(model: type[SQLModel]) -> SealedTable:
+    """Describe the table of a model.
+
+    Raises:
+        InvalidInputError: it has no encrypted column.
+    """
+    described = described_table(table_of(model))
+    if not described.sealed:
+        raise InvalidInputError(f"{described.name} has no encrypted column")
+    return described
+
+
+def sealed_tables(metadata: MetaData) -> tuple[SealedTable, ...]:
+    """Describe every table that has an encrypted column."""
+    described = (described_table(table) for table in metadata.sorted_tables)
+    return tuple(one for one in described if one.sealed)
+
+
+def described_table(table: Table) -> SealedTable:
+    """Describe a table, be anything in it encrypted or not."""
+    key = tuple(column for column in table.primary_key.columns if column.name != TENANT)
+    return SealedTable(table, key, tuple(column for column in table.columns if isinstance(column.type, SealedColumn)))

@@ -1,0 +1,234 @@
+"""The key ring: seal and open the values of one tenant.
+
+Owns: how a value is encrypted, what it is bound to, and how a blind index is made.
+Holds: T5 (random bytes are an argument).
+Must not know: where keys and values are stored, who may read them.
+
+A value is sealed with AES-256-GCM under the tenant's current key and a random nonce of 96 bits (NIST SP 800-38D). Its
+associated data is the value's header and where it stands: tenant, table, column, row. So a value that is moved to
+another place does not open there. Every part of the place is written with its length, so that no two places read
+alike. A key is unwrapped when it is first needed and held no longer than the ring. Everything fails closed.
+"""
+
+import hmac
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, NamedTuple, NoReturn, TypeAlias
+from unicodedata import normalize
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from scheduler.core.errors import InvalidInputError, KeyUnavailableError, TamperedError
+from scheduler.models.sealed import HEADER, NONCE, VERSION, Sealed
+from scheduler.postgres.encryption.master_keys import KEY_BYTES, Entropy, MasterKeys
+
+KeyPart: TypeAlias = UUID | int | str
+_WRAPPED: Final = "slotsmith data key"
+_INDEXED: Final = "slotsmith blind index"
+
+
+class Purpose(StrEnum):
+    """What a data key is for."""
+
+    ENCRYPTION = "encryption"
+    INDEX = "index"
+
+
+class WrappedKey(NamedTuple):
+    """A data key as it is stored; `is_current` says that new values are sealed with it."""
+
+    id: UUID
+    purpose: Purpose
+    wrapped: bytes
+    master_key_id: str
+    is_current: bool
+
+    def __repr__(self) -> str:
+        return f"WrappedKey({self.id}, {self.purpose}, wrapped by {self.master_key_id})"
+
+
+class Place(NamedTuple):
+    """Where a value stands: `schema.table`, the column, and the row's primary key without its tenant."""
+
+    table: str
+    column: str
+    row: tuple[KeyPart, ...]
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column} of row {row_name(self.row)}"
+
+
+def row_name(row: tuple[KeyPart, ...]) -> str:
+    """Name a row in a message or a log by its key."""
+    return ",".join(map(str, row))
+
+
+def length_prefixed(*parts: str) -> bytes:
+    """Join texts so that no two lists of texts give the same bytes: each after its length."""
+    return b"".join([_prefixed(part.encode()) for part in parts])
+
+
+def wrapping_context(tenant_id: UUID, key_id: UUID, purpose: Purpose) -> bytes:
+    """Say what a wrapped key is bound to: it does not unwrap for another tenant, as another key, or for another use."""
+    return length_prefixed(_WRAPPED, str(tenant_id), str(key_id), purpose)
+
+
+def normalised(text: str) -> str:
+    """Write a text as a blind index sees it: without compatibility forms, case, or space around it."""
+    return normalize("NFKC", normalize("NFKC", text).casefold()).strip()
+
+
+class KeyRing:
+    """The keys of one tenant, current and older. It shows nothing of them and cannot be pickled."""
+
+    __slots__ = (
+        "_ciphers",
+        "_current",
+        "_derived",
+        "_entropy",
+        "_keys",
+        "_masters",
+        "_places",
+        "_sealing",
+        "tenant_id",
+    )
+
+    def __init__(self, tenant_id: UUID, keys: Iterable[WrappedKey], *, masters: MasterKeys, entropy: Entropy) -> None:
+        self.tenant_id = tenant_id
+        self._keys = {key.id: key for key in keys}
+        self._current = {key.purpose: key.id for key in self._keys.values() if key.is_current}
+        self._masters = masters
+        self._entropy = entropy
+        self._ciphers: dict[UUID, AESGCM] = {}
+        self._derived: dict[tuple[str, str], bytes] = {}
+        self._places: dict[tuple[str, str], bytes] = {}
+        self._sealing: tuple[bytes, AESGCM] | None = None
+
+    @property
+    def current_id(self) -> UUID:
+        """The id of the key that values are sealed with.
+
+        Raises:
+            KeyUnavailableError: the tenant has none.
+        """
+        return self._current_of(Purpose.ENCRYPTION).id
+
+    def knows(self, key_id: UUID) -> bool:
+        """Whether an encryption key of this tenant has this id."""
+        key = self._keys.get(key_id)
+        return key is not None and key.purpose is Purpose.ENCRYPTION
+
+    def seal(self, text: str, place: Place) -> Sealed:
+        """Encrypt a text for the place where it is going to stand.
+
+        Raises:
+            InvalidInputError: the text cannot be written as UTF-8, or the row has no complete key yet.
+            KeyUnavailableError: the tenant's key is not there or cannot be unwrapped.
+        """
+        clear = _encode(text)
+        if clear is None:
+            raise InvalidInputError(f"what is meant for {place} is no text: it has half a character (a lone surrogate)")
+        header, cipher = self._sealing or self._begin_sealing()
+        nonce = self._entropy(NONCE)
+        return Sealed(header + nonce + cipher.encrypt(nonce, clear, header + self._binding(place)))
+
+    def open(self, sealed: Sealed, place: Place) -> str:
+        """Decrypt the value that stands at a place.
+
+        Raises:
+            KeyUnavailableError: the key that the value names is not this tenant's, or cannot be unwrapped.
+            TamperedError: the value was changed, or was not sealed for this place.
+        """
+        if not sealed.has_shape:
+            raise TamperedError(f"{place} does not open: it is not an encrypted value")
+        header, nonce, rest = sealed[:HEADER], sealed[HEADER : HEADER + NONCE], sealed[HEADER + NONCE :]
+        cipher = self._cipher(sealed.key_id)
+        try:
+            return cipher.decrypt(nonce, rest, header + self._binding(place)).decode()
+        except InvalidTag:
+            raise TamperedError(f"{place} does not open: it was changed, or was sealed for another place") from None
+
+    def blind_index(self, text: str, *, table: str, column: str) -> bytes:
+        """Make 32 bytes that are the same for the same text in this column of this tenant, and say nothing else.
+
+        Who sees two of them sees whether the texts are equal. So only what is nearly unique may be indexed (a member
+        number, not a diagnosis). Texts that differ in case, compatibility forms or space around them are the same.
+
+        Raises:
+            InvalidInputError: the text is blank, or cannot be written as UTF-8.
+            KeyUnavailableError: the tenant's index key is not there or cannot be unwrapped.
+        """
+        seen = _encode(normalised(text))
+        if not seen:
+            raise InvalidInputError(f"nothing to look for in {table}.{column}: the text is blank, or no text")
+        return hmac.digest(self._index_key(table, column), seen, "sha256")
+
+    def _index_key(self, table: str, column: str) -> bytes:
+        if (table, column) not in self._derived:
+            info = length_prefixed(_INDEXED, str(self.tenant_id), table, column)
+            derive = HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive
+            self._derived[table, column] = derive(self._unwrap(self._current_of(Purpose.INDEX)))
+        return self._derived[table, column]
+
+    def _begin_sealing(self) -> tuple[bytes, AESGCM]:
+        key_id = self.current_id
+        self._sealing = bytes((VERSION,)) + key_id.bytes, self._cipher(key_id)
+        return self._sealing
+
+    def _binding(self, place: Place) -> bytes:
+        table, column, row = place
+        begin = self._places.get((table, column))
+        if begin is None:
+            begin = self._places[table, column] = length_prefixed(str(self.tenant_id), table, column)
+        return begin + b"".join([_part(part, place) for part in row])
+
+    def _cipher(self, key_id: UUID) -> AESGCM:
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            if not self.knows(key_id):
+                raise KeyUnavailableError(f"tenant {self.tenant_id} has no encryption key {key_id}")
+            cipher = self._ciphers[key_id] = AESGCM(self._unwrap(self._keys[key_id]))
+        return cipher
+
+    def _unwrap(self, key: WrappedKey) -> bytes:
+        context = wrapping_context(self.tenant_id, key.id, key.purpose)
+        unwrapped = self._masters.unwrap(key.wrapped, context, master_key_id=key.master_key_id)
+        if len(unwrapped) != KEY_BYTES:
+            raise KeyUnavailableError(f"key {key.id} of tenant {self.tenant_id} has the wrong length")
+        return unwrapped
+
+    def _current_of(self, purpose: Purpose) -> WrappedKey:
+        if purpose not in self._current:
+            raise KeyUnavailableError(f"tenant {self.tenant_id} has no {purpose} key: `scheduler keys rotate` makes it")
+        return self._keys[self._current[purpose]]
+
+    def __repr__(self) -> str:
+        return f"KeyRing(tenant {self.tenant_id}, {len(self._keys)} keys)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key ring is not pickled")
+
+
+def _part(part: KeyPart, place: Place) -> bytes:
+    """Write a part of a row's key with its kind, so that a number and its digits are two keys."""
+    if isinstance(part, UUID):
+        return _prefixed(b"u" + part.bytes)
+    if isinstance(part, int | str):
+        return _prefixed((f"i{part}" if isinstance(part, int) else f"s{part}").encode())
+    raise InvalidInputError(f"{place} cannot be bound: a row's key is of UUIDs, numbers and texts, all set")
+
+
+def _prefixed(raw: bytes) -> bytes:
+    return len(raw).to_bytes(4, "big") + raw
+
+
+def _encode(text: str) -> bytes | None:
+    """Return the text as UTF-8, or None; the error itself would carry the text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None

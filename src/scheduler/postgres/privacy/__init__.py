@@ -1,0 +1,1 @@
+"""Privacy: rows about a data subject, their export and their erasure (GDPR)."""

@@ -1,0 +1,68 @@
+"""The books of the nightly job: which runs there were and what each did.
+
+Owns: the rows of `generation_runs`, and the one line about each run in the audit log. Their times are the database's.
+Must not know: schedules and slots.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+from sqlalchemy import text
+from sqlmodel import Session, col, select
+
+from scheduler.models.scheduling import GenerationRun
+from scheduler.postgres.audit.log import record_system
+
+COUNTED: Final = (
+    "schedules",
+    "schedules_failed",
+    "slots_created",
+    "slots_updated",
+    "slots_retired",
+    "slots_kept",
+    "slots_conflicting",
+    "slots_displaced",
+)
+
+_BEGIN: Final = text("""
+insert into scheduling.generation_runs
+    (tenant_id, from_day, until_day, trigger, engine_version, tzdata_version)
+values ((select identity.current_tenant_id()), :from_day, :until_day, :trigger, :engine, :tzdata)
+returning id
+""")
+_ADD: Final = text(
+    "update scheduling.generation_runs set "  # noqa: S608  # the names are the constants above
+    + ", ".join(f"{name} = {name} + :{name}" for name in COUNTED)
+    + " where tenant_id = (select identity.current_tenant_id()) and id = :run_id"
+)
+_FINISH: Final = text(
+    "update scheduling.generation_runs set finished_at = clock_timestamp(), status = :status"  # noqa: S608  # as above
+    " where tenant_id = (select identity.current_tenant_id()) and id = :run_id"
+    f" returning id as run_id, status, from_day, until_day, trigger, {', '.join(COUNTED)}"
+)
+
+
+def begin_run(session: Session, *, days: tuple[date, date], trigger: str, versions: tuple[str, str]) -> int:
+    """Write that a run has begun and return its id. `days` are half-open, `versions` are engine's and tzdata's."""
+    values = {"from_day": days[0], "until_day": days[1], "trigger": trigger}
+    found = session.connection().execute(_BEGIN, values | {"engine": versions[0], "tzdata": versions[1]})
+    return int(found.scalar_one())
+
+
+def add_to_run(session: Session, run_id: int, counts: Mapping[str, int]) -> None:
+    """Add what one batch did; in the batch's own transaction, so that both are there or neither."""
+    session.connection().execute(_ADD, dict.fromkeys(COUNTED, 0) | dict(counts) | {"run_id": run_id})
+
+
+def finish_run(session: Session, run_id: int, *, failed: bool) -> None:
+    """Write that a run has ended, and how; in the audit log, too, which does not list its slots one by one."""
+    status = "failed" if failed else "succeeded"
+    done = session.connection().execute(_FINISH, {"status": status, "run_id": run_id}).mappings().one()
+    details = {name: value.isoformat() if isinstance(value, date) else value for name, value in done.items()}
+    record_system(session, "generation.finished", details, severity="error" if failed else "info")
+
+
+def latest_runs(session: Session, *, most: int) -> list[GenerationRun]:
+    """Return the latest runs, newest first."""
+    return list(session.exec(select(GenerationRun).order_by(col(GenerationRun.id).desc()).limit(most)))

@@ -1,0 +1,113 @@
+"""Live rows: those that are not deleted; to delete one softly, and to restore it.
+
+Owns: which rows are live (`deleted_at` is null), and the change from live to deleted and back.
+Holds: deleting softly is no condition of row security: whoever may change a row may delete it and still sees it.
+Must not know: which tables there are, or what hangs on a row (a deleted family keeps its members).
+
+What is unique among live rows only, a name or an address, is given back by deleting, and may be somebody else's when
+the row is to be restored. Then it stays deleted, and the unit of work goes on.
+"""
+
+from datetime import datetime
+from typing import Final, TypeVar
+
+import psycopg
+from sqlalchemy import Table, inspect
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import Session, SQLModel, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.spans import utc
+from scheduler.models.registry import table_of
+from scheduler.postgres.database import StatementError
+
+Row = TypeVar("Row", bound=SQLModel)
+
+_COLUMN: Final = "deleted_at"
+_WRITTEN: Final = (_COLUMN, "updated_at")
+
+
+class NameTakenError(StatementError):
+    """A row cannot be restored: a live one has by now what only one may have. `constraint` says which rule it is."""
+
+
+def live(model: type[Row]) -> SelectOfScalar[Row]:
+    """Select the live rows of a model; narrow it down with `where`.
+
+    Raises:
+        InvalidInputError: rows of this model are not deleted softly.
+    """
+    return select(model).where(_table(model).c[_COLUMN].is_(None))
+
+
+def soft_delete(session: Session, row: SQLModel, at: datetime) -> None:
+    """Delete a live row softly, as of an instant. What is pending in the session is written first.
+
+    Raises:
+        InvalidInputError: rows of this model are not deleted softly, or the instant is naive.
+        NotFoundError: no such row is there, or seen by whom the unit of work is for, or it is deleted already.
+    """
+    table = _table(type(row))
+    at = utc(at, name="at")
+    session.flush()
+    if not _set(session, row, at):
+        raise NotFoundError(f"no live row of {table.fullname} has the key {_key_of(row)}")
+
+
+def restore(session: Session, row: SQLModel) -> None:
+    """Make a deleted row live again. What is pending in the session is written first.
+
+    Raises:
+        InvalidInputError: rows of this model are not deleted softly.
+        NotFoundError: no such row is there, or seen by whom the unit of work is for, or it is live.
+        NameTakenError: another row has by now what only one may have; nothing changed, the unit of work goes on.
+    """
+    table = _table(type(row))
+    session.flush()
+    try:
+        with session.begin_nested():
+            restored = _set(session, row, None)
+    except IntegrityError as error:
+        fault = error.orig
+        if not isinstance(fault, psycopg.errors.UniqueViolation):
+            raise
+        constraint = fault.diag.constraint_name
+        raise NameTakenError(
+            f"the row of {table.fullname} with the key {_key_of(row)} cannot be restored by {constraint}:"
+            " a live row has what it had",
+            sqlstate=fault.sqlstate,
+            constraint=constraint,
+        ) from None
+    if not restored:
+        raise NotFoundError(f"no deleted row of {table.fullname} has the key {_key_of(row)}")
+
+
+def _table(model: type[SQLModel]) -> Table:
+    table = table_of(model)
+    if _COLUMN not in table.c:
+        raise InvalidInputError(f"rows of {table.fullname} are not deleted softly: they have no {_COLUMN}")
+    return table
+
+
+def _key_of(row: SQLModel) -> str:
+    return ", ".join(str(part) for part in inspect(type(row)).primary_key_from_instance(row))
+
+
+def _set(session: Session, row: SQLModel, deleted_at: datetime | None) -> bool:
+    """Write `deleted_at` if the row is on the other side of it; tell whether it was."""
+    table = _table(type(row))
+    now = table.c[_COLUMN]
+    written = session.connection().execute(
+        table.update()
+        .where(*(column == getattr(row, column.key) for column in table.primary_key))
+        .where(now.is_not(None) if deleted_at is None else now.is_(None))
+        .values({_COLUMN: deleted_at})
+        .returning(*(table.c[name] for name in _WRITTEN if name in table.c))
+    )
+    for found in written.mappings():  # one, or none
+        for name, value in found.items():
+            set_committed_value(row, name, value)
+        return True
+    return False

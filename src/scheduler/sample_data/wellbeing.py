@@ -1,0 +1,203 @@
+"""Wellbeing: an organisation, its practitioners, and children who check in.
+
+Owns: the made-up organisation, profiles, children, sessions, responses, gardens, stickers, alerts, invitations.
+Must not know: families beyond who their students are.
+
+The students of the families are the organisation's children. Each checks in on a few days; a child whose mood is low
+twice running raises an alert.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
+from itertools import pairwise
+from typing import Final
+
+import models as rows
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.families import Home
+from scheduler.sample_data.scales import Size
+
+_WORDS: Final = ("sad", "worried", "fine", "cheerful", "delighted")
+_LOW: Final = 2
+_CHARACTERS: Final = ("fox", "owl", "hedgehog", "otter")
+_A_SCHOOL: Final = 50
+
+
+def make_wellbeing(
+    factory: Factory, homes: Sequence[Home], doctors: Sequence[rows.Doctor], size: Size, *, begin: date
+) -> Sequence[rows.Child]:
+    """Make the organisation and what its children did in the days before `begin`."""
+    school = factory.make(
+        rows.Organisation,
+        name=f"{factory.fake.city()} Primary School",
+        type="school-primary",
+        max_children=max(_A_SCHOOL, 4 * size.families),
+    )
+    practitioners = _staff(factory, school, doctors)
+    children = _children(factory, homes, school, practitioners)
+    sessions = _sessions(factory, children, size.sessions, begin)
+    responses = _responses(factory, sessions)
+    _garden(factory, children, sessions, begin)
+    _alerts(factory, sessions, responses)
+    _invitations(factory, school, practitioners[0])
+    factory.make(rows.KeyValue, key="feature.garden", value={"enabled": True})
+    return children
+
+
+def _staff(factory: Factory, school: rows.Organisation, doctors: Sequence[rows.Doctor]) -> list[rows.Profile]:
+    """The head, two teachers, and the first doctor, who is a practitioner with a schedule."""
+    fake = factory.fake
+    users = factory.write(
+        factory.build(rows.User, name=fake.name(), email=f"staff-{number}@example.org", role=rows.UserRole.PRACTITIONER)
+        for number in (1, 2, 3)
+    )
+    people = [(user.id, user.name, user.email) for user in users]
+    people.append((doctors[0].user_id, doctors[0].display_name, "doctor-1@example.org"))
+    return factory.write(
+        factory.build(
+            rows.Profile,
+            id=key,
+            name=name,
+            email=email,
+            role="Practitioner" if number else "GroupContact",
+            org_id=school.id,
+        )
+        for number, (key, name, email) in enumerate(people)
+    )
+
+
+def _children(
+    factory: Factory, homes: Sequence[Home], school: rows.Organisation, practitioners: Sequence[rows.Profile]
+) -> list[rows.Child]:
+    students = [(student, home) for home in homes for student in home.students]
+    factory.write(
+        factory.build(
+            rows.Profile, id=student.id, name=student.name, email=student.email, role="Child", org_id=school.id
+        )
+        for student, _ in students
+    )
+    return factory.write(
+        factory.build(
+            rows.Child,
+            id=student.id,
+            org_id=school.id,
+            first_name=student.name.split()[0],
+            date_of_birth=date(2016, 9, 1) + timedelta(days=factory.fake.random_int(0, 2000)),
+            year_group=f"Year {1 + number % 6}",
+            class_name=f"{1 + number % 6}{'AB'[number % 2]}",
+            primary_practitioner_id=practitioners[1 + number % (len(practitioners) - 1)].id,
+            parent_guardian_name=home.guardians[0].name,
+            parent_guardian_email=home.guardians[0].email,
+            parent_guardian_phone=home.guardians[0].phone,
+            consent_given=True,
+            consent_date=datetime(2027, 1, 5, 9, tzinfo=UTC),
+            consent_type="written",
+            avatar_character=_CHARACTERS[number % len(_CHARACTERS)],
+        )
+        for number, (student, home) in enumerate(students)
+    )
+
+
+def _sessions(factory: Factory, children: Sequence[rows.Child], count: int, begin: date) -> list[rows.WellbeingSession]:
+    rows_made = []
+    for child in children:
+        for ago in range(count, 0, -1):
+            start = datetime.combine(begin - timedelta(days=ago), time(9), UTC)
+            length = factory.fake.random_int(60, 600)
+            rows_made.append(
+                factory.build(
+                    rows.WellbeingSession,
+                    child_id=child.id,
+                    session_type="daily_checkin",
+                    status="completed",
+                    started_at=start,
+                    completed_at=start + timedelta(seconds=length),
+                    duration_seconds=length,
+                    activities_completed=["mood_wheel", "garden_activity"],
+                    overall_mood=factory.fake.random_int(1, 5),
+                )
+            )
+    return factory.write(rows_made)
+
+
+def _responses(factory: Factory, sessions: Sequence[rows.WellbeingSession]) -> list[rows.WellbeingResponse]:
+    return factory.write(
+        factory.build(
+            rows.WellbeingResponse,
+            session_id=session.id,
+            child_id=session.child_id,
+            activity_type="mood_wheel",
+            question_key="mood_today",
+            question_text="How do you feel today?",
+            response_type="scale",
+            response_value={"answer": _WORDS[(session.overall_mood or 1) - 1]},
+            response_score=session.overall_mood,
+            flags=["low_mood"] if (session.overall_mood or 1) <= _LOW else [],
+        )
+        for session in sessions
+    )
+
+
+def _garden(
+    factory: Factory, children: Sequence[rows.Child], sessions: Sequence[rows.WellbeingSession], begin: date
+) -> None:
+    factory.write(
+        factory.build(
+            rows.GardenItem,
+            child_id=child.id,
+            item_type=kind,
+            item_name=name,
+            position_x=factory.fake.random_int(0, 9),
+            position_y=factory.fake.random_int(0, 9),
+            placed_at=datetime.combine(begin, time(9, 5), UTC),
+        )
+        for child in children
+        for kind, name in (("flower", "sunflower"), ("tree", "apple tree"))
+    )
+    factory.write(
+        factory.build(
+            rows.StickerEarned,
+            child_id=session.child_id,
+            session_id=session.id,
+            sticker_type="check-in",
+            sticker_name="star",
+            earned_for="a check-in from beginning to end",
+            earned_at=session.completed_at,
+        )
+        for session in sessions
+    )
+
+
+def _alerts(
+    factory: Factory, sessions: Sequence[rows.WellbeingSession], responses: Sequence[rows.WellbeingResponse]
+) -> None:
+    """Two low moods running are a decline, and urgent where both are the lowest."""
+    told = list(zip(sessions, responses, strict=True))
+    factory.write(
+        factory.build(
+            rows.Alert,
+            child_id=session.child_id,
+            session_id=session.id,
+            response_id=response.id,
+            alert_type="wellbeing_decline",
+            severity="urgent" if (session.overall_mood, before.overall_mood) == (1, 1) else "high",
+            title="Low mood twice running",
+            description="The last two check-ins were both low.",
+            trigger_data={"moods": [before.overall_mood, session.overall_mood]},
+        )
+        for (before, _), (session, response) in pairwise(told)
+        if before.child_id == session.child_id and max(before.overall_mood or 9, session.overall_mood or 9) <= _LOW
+    )
+
+
+def _invitations(factory: Factory, school: rows.Organisation, head: rows.Profile) -> None:
+    factory.make(
+        rows.Invitation,
+        org_id=school.id,
+        email="new-teacher@example.org",
+        role="Practitioner",
+        invited_by=head.id,
+        invitation_token=sha256(factory.fake.random.randbytes(32)).hexdigest(),
+        expires_at=datetime(2027, 2, 8, tzinfo=UTC),
+    )

@@ -1,0 +1,91 @@
+"""Workflows: the steps of the visits of each offering.
+
+Owns: the made-up step templates, workflows and their steps, as rows and as the engine walks them.
+Must not know: appointments.
+
+Every offering has a workflow for everybody and one for an insurance plan, with a step more.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import models as rows
+from scheduler.core.walking import walk
+from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.sample_data.factories import Factory
+from scheduler.sample_data.places import Places
+
+_TEMPLATES: Final = (("Reception", 5), ("Insurance check", 5), ("Treatment", 15))
+
+
+@dataclass(frozen=True)
+class WalkableWorkflow:
+    """A workflow as it is stored and as the engine walks it."""
+
+    row: rows.ServiceWorkflow
+    steps: Sequence[rows.WorkflowStep]
+    workflow: Workflow
+
+    def timed(self, start_at: datetime) -> Iterator[tuple[rows.WorkflowStep, TimedStep]]:
+        """Yield the steps of a visit that starts then, with their times."""
+        return zip(self.steps, walk(self.workflow, start_at), strict=True)
+
+
+def make_workflows(
+    factory: Factory, places: Places, plan: rows.InsurancePlan
+) -> dict[tuple[int, bool], WalkableWorkflow]:
+    """Return the workflow of each offering, for those who are insured by the plan and for the others."""
+    templates = factory.write(
+        [factory.build(rows.StepTemplate, name=name, default_duration_minutes=minutes) for name, minutes in _TEMPLATES]
+    )
+    kinds = [(offering, insured) for offering in places.offerings for insured in (False, True)]
+    workflows = factory.write(
+        factory.build(
+            rows.ServiceWorkflow,
+            service_offering_id=offering.id,
+            insurance_plan_id=plan.id if insured else None,
+            name="insured visit" if insured else "visit",
+            total_estimated_minutes=places.lengths[offering.id or 0],
+        )
+        for offering, insured in kinds
+    )
+    chosen = {}
+    for (offering, insured), workflow in zip(kinds, workflows, strict=True):
+        used = [template for template in templates if insured or template.name != "Insurance check"]
+        rest = workflow.total_estimated_minutes - sum(template.default_duration_minutes for template in used[:-1])
+        steps = [
+            factory.build(
+                rows.WorkflowStep,
+                service_workflow_id=workflow.id,
+                step_template_id=template.id,
+                position=position,
+                duration_minutes=rest if template is used[-1] else None,
+                location_type="reception" if position == 1 else "room",
+                can_be_skipped=position == 1,
+            )
+            for position, template in enumerate(used, start=1)
+        ]
+        chosen[offering.id or 0, insured] = WalkableWorkflow(workflow, steps, _walkable(workflow, steps, used))
+    factory.write([step for one in chosen.values() for step in one.steps])
+    return chosen
+
+
+def _walkable(
+    workflow: rows.ServiceWorkflow, steps: Sequence[rows.WorkflowStep], templates: Sequence[rows.StepTemplate]
+) -> Workflow:
+    return Workflow(
+        workflow.id or 0,
+        workflow.name,
+        workflow.service_offering_id,
+        tuple(
+            WorkflowStep(
+                step.position,
+                StepTemplate(template.id or 0, template.name, timedelta(minutes=template.default_duration_minutes)),
+                duration=None if step.duration_minutes is None else timedelta(minutes=step.duration_minutes),
+                location_type=step.location_type,
+            )
+            for step, template in zip(steps, templates, strict=True)
+        ),
+    )

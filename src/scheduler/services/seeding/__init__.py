@@ -1,1 +1,0 @@
-"""Seeding: made-up worlds to look at, the same for the same seed."""

@@ -1,1 +1,0 @@
-"""Openings in the tables: what a file says becomes facilities, doctors, rules, exceptions and closures."""
