@@ -9,7 +9,7 @@
 30
 """
 
-from scheduler.core.desk import Desk
+from scheduler.core.bookings import Desk
 from scheduler.core.errors import (
     DatabaseUnreachableError,
     InvalidInputError,
@@ -44,7 +44,7 @@ from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcil
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
 from scheduler.core.spans import Span, difference, intersection, union
-from scheduler.core.walking import retime, walk, walk_back
+from scheduler.core.visits import retime, walk, walk_back
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
 
 __all__ = [

@@ -1,3 +1,3 @@
-from database_fixtures import database, database_url, empty_database_url, migrated, server, template, tenant_id
+from support.databases import database, database_url, empty_database_url, migrated, server, template, tenant_id
 
 __all__ = ["database", "database_url", "empty_database_url", "migrated", "server", "template", "tenant_id"]

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from commands import Said, run
-from database_fixtures import employ, execute
-from generation_world import World, weekly
 from scheduler.postgres.database import Database, Role
+from support.cli import Said, run
+from support.databases import employ, execute
+from support.worlds.generation import World, weekly
 
 pytestmark = pytest.mark.database
 
@@ -113,7 +113,7 @@ def test_retire_without_old_months_drops_nothing(desk: Desk) -> None:
 
 
 def test_retire_drops_what_is_old_by_the_clock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.cli.auditing.now", lambda: datetime(2030, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr("scheduler.cli.audit.now", lambda: datetime(2030, 1, 1, tzinfo=UTC))
     execute(
         desk.url,
         "call audit.make_part('system_audit_log', 'system_audit_log_2019_05')",

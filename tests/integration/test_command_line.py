@@ -13,10 +13,10 @@ import psycopg
 import pytest
 import typer
 
-from commands import Said, run
-from database_fixtures import execute
 from scheduler.cli.app import app
 from scheduler.core.zones import _load
+from support.cli import Said, run
+from support.databases import execute
 
 pytestmark = pytest.mark.database
 

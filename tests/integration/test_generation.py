@@ -10,8 +10,6 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from database_fixtures import new_tenant
-from generation_world import MONDAY, NOW, World, days, expected, weekly
 from oracles.minutes import expand_by_minutes
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, NotFoundError, StoreError
 from scheduler.core.expansion import expand
@@ -25,6 +23,8 @@ from scheduler.generation.request import Depth, Mode, Order
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
 from scheduler.postgres.slots import apply_plan, insert_slots
+from support.databases import new_tenant
+from support.worlds.generation import MONDAY, NOW, World, days, expected, weekly
 
 pytestmark = pytest.mark.database
 

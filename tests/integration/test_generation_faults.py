@@ -16,10 +16,10 @@ import pytest
 import tzdata
 from sqlalchemy import make_url
 
-from database_fixtures import new_tenant
-from generation_world import MONDAY, World, expected, weekly
 from scheduler.core.schedules import Schedule
 from scheduler.postgres.database import Database
+from support.databases import new_tenant
+from support.worlds.generation import MONDAY, World, expected, weekly
 
 pytestmark = pytest.mark.database
 

@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from database_fixtures import new_tenant
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import expand
@@ -24,6 +23,7 @@ from scheduler.openings.importing.table_sync import Tally
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.schedules import load_schedules, schedule_keys
+from support.databases import new_tenant
 
 pytestmark = pytest.mark.database
 

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from database_fixtures import new_tenant
 from scheduler.core.errors import (
     InvalidInputError,
     InvalidSpanError,
@@ -28,6 +27,7 @@ from scheduler.core.errors import (
 from scheduler.invitations.service import OPEN, Caller, Membership, accept, invite, revoke
 from scheduler.models import Invitation, Organisation, Profile, ProfileRole, User, UserRole
 from scheduler.postgres.database import Database, Role
+from support.databases import new_tenant
 
 pytestmark = pytest.mark.database
 

@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy import text
 
-from database_fixtures import fresh_database
-from scheduler.cli.seeding import counts_table, make_if_missing
+from scheduler.cli.seed import counts_table, make_if_missing
 from scheduler.cli.settings import entropy
 from scheduler.core.errors import InvalidInputError
 from scheduler.generation.job import generate
@@ -21,6 +20,7 @@ from scheduler.models.sealed import SealedColumn
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
 from scheduler.sample_data.scales import Scale, Seed
+from support.databases import fresh_database
 
 pytestmark = pytest.mark.database
 

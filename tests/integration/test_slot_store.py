@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from generation_world import MONDAY, NOW, World, days, expected, weekly
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.expansion import expand
 from scheduler.core.lifecycle import SlotStatus
@@ -17,6 +16,7 @@ from scheduler.postgres.database import Database, Role, StatementError
 from scheduler.postgres.schedules import ScheduleKey
 from scheduler.postgres.slots import Written, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
+from support.worlds.generation import MONDAY, NOW, World, days, expected, weekly
 
 pytestmark = pytest.mark.database
 

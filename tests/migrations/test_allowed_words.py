@@ -11,12 +11,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from rows import Row, key
-from rows.all_domains import all_rows, insert_all, insert_instead
-from rows.placement import SEALED
 from scheduler.postgres.schema import snapshot
 from specification import specifications
 from specification.page import LISTING
+from support.rows import Row, key
+from support.rows.all_domains import all_rows, insert_all, insert_instead
+from support.rows.placement import SEALED
 
 TENANT = uuid4()
 AT = "2027-03-01 09:00Z"

@@ -1,7 +1,7 @@
 """Appointments: no doctor is booked twice (B1), no request is booked twice (B3), and what outlives what.
 
 Minutes count from 09:00. Slot 1 lasts from 0 to 20, slot 2 from 10 to 30. What the tables refuse row by row is in
-`rows/scheduling.py`.
+`tests/support/rows/scheduling.py`.
 """
 
 import re
@@ -15,14 +15,14 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from acting import become
-from rows import Row, insert, key
-from rows.all_domains import MONTHS, all_rows
 from scheduler.core.lifecycle import AppointmentStatus, SlotStatus, StepStatus
 from scheduler.core.reconciliation import Plan, StoredSlot
 from scheduler.core.slots import Slot
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.slots import apply_plan
+from support.roles import become
+from support.rows import Row, insert, key
+from support.rows.all_domains import MONTHS, all_rows
 
 pytestmark = pytest.mark.database
 

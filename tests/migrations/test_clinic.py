@@ -1,6 +1,6 @@
 """The clinic's tables beside appointments: one workflow to choose, one use of a resource at a time, one place in line.
 
-What the tables refuse row by row is in `rows/scheduling.py`.
+What the tables refuse row by row is in `tests/support/rows/scheduling.py`.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from acting import become
-from rows import Row, insert
-from rows.all_domains import all_rows, insert_all
 from scheduler.core.lifecycle import StepStatus
 from scheduler.postgres.database import Role
+from support.roles import become
+from support.rows import Row, insert
+from support.rows.all_domains import all_rows, insert_all
 
 pytestmark = pytest.mark.database
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from database_fixtures import execute
-from rows import Row, insert
-from rows.all_domains import MONTHS, WRONG, all_rows, insert_all, insert_instead
+from support.databases import execute
+from support.rows import Row, insert
+from support.rows.all_domains import MONTHS, WRONG, all_rows, insert_all, insert_instead
 
 pytestmark = pytest.mark.database
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from acting import become
-from query_plans import plan_of
 from scheduler.core.errors import InvalidInputError
 from scheduler.invitations.email_address import EmailAddress
 from scheduler.postgres.database import Role
-from strategies import emails
+from support.query_plans import plan_of
+from support.roles import become
+from support.strategies import emails
 
 pytestmark = pytest.mark.database
 

@@ -13,10 +13,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from acting import become
-from index_world import TENANT, is_there, load
-from query_plans import IndexScan, index_scans
 from scheduler.postgres.database import Role
+from support.query_plans import IndexScan, index_scans
+from support.roles import become
+from support.worlds.indexes import TENANT, is_there, load
 
 pytestmark = pytest.mark.database
 

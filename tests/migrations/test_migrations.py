@@ -14,14 +14,14 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url
 
-from acting import become
-from database_fixtures import execute, fresh_database
-from dumping import dump
-from rows import insert
-from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
 from scheduler.postgres.database import Role, read_url
 from scheduler.postgres.schema import migrations
+from support.databases import execute, fresh_database
+from support.pg_dump import dump
+from support.roles import become
+from support.rows import insert
+from support.rows.all_domains import MONTHS, all_rows
 
 pytestmark = pytest.mark.database
 

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from database_fixtures import database_of_an_owner
-from rows import Row, insert
-from rows.all_domains import MONTHS, all_rows
 from scheduler.postgres.schema import migrations
+from support.databases import database_of_an_owner
+from support.rows import Row, insert
+from support.rows.all_domains import MONTHS, all_rows
 
 pytestmark = pytest.mark.database
 

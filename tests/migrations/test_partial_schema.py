@@ -9,10 +9,10 @@ import re
 import psycopg
 import pytest
 
-from database_fixtures import execute
-from dumping import dump
 from scheduler.core.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations, snapshot
+from support.databases import execute
+from support.pg_dump import dump
 
 pytestmark = pytest.mark.database
 

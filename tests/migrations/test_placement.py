@@ -6,14 +6,14 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from acting import become
-from query_plans import plan_of
-from rows import Row, insert, key
-from rows.all_domains import all_rows, insert_all
-from rows.placement import CLEAR, SEALED
 from scheduler.models.registry import METADATA
 from scheduler.models.sealed import SealedColumn
 from scheduler.postgres.database import Role
+from support.query_plans import plan_of
+from support.roles import become
+from support.rows import Row, insert, key
+from support.rows.all_domains import all_rows, insert_all
+from support.rows.placement import CLEAR, SEALED
 
 pytestmark = pytest.mark.database
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 
-from database_fixtures import execute
 from scheduler.core.errors import SchemaMismatchError
 from scheduler.postgres.database import read_url
 from scheduler.postgres.schema import migrations, snapshot
+from support.databases import execute
 
 pytestmark = pytest.mark.database
 

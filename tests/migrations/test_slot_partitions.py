@@ -5,11 +5,11 @@ import threading
 import psycopg
 import pytest
 
-from acting import become
-from database_fixtures import execute
 from scheduler.postgres.database import Role
 from scheduler.postgres.schema import migrations
-from security.guarding import policies, unlike_their_tables
+from support.databases import execute
+from support.guards import policies, unlike_their_tables
+from support.roles import become
 
 pytestmark = pytest.mark.database
 

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from acting import become
-from rows import Row, insert
-from rows.all_domains import MONTHS, all_rows, insert_all
 from scheduler.postgres.database import Role
 from scheduler.postgres.schema import snapshot
+from support.roles import become
+from support.rows import Row, insert
+from support.rows.all_domains import MONTHS, all_rows, insert_all
 
 pytestmark = pytest.mark.database
 

@@ -21,7 +21,7 @@ from scheduler.core.schedules import (
 )
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
-from strategies import (
+from support.strategies import (
     MINUTE,
     ODD_ZONES,
     cases,

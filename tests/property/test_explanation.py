@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-import strategies
-from scheduler.core.desk import Desk
+from scheduler.core.bookings import Desk
 from scheduler.core.expansion import expand
 from scheduler.core.explanation import explain
 from scheduler.core.lifecycle import SlotStatus
@@ -19,6 +18,7 @@ from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
+from support import strategies
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)

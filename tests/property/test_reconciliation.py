@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import strategies
 from scheduler.core.expansion import expand
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, ExceptionType, Schedule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
+from support import strategies
 
 NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
 TEN = timedelta(minutes=10)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scheduler.core.errors import InvalidRecurrenceError
 from scheduler.core.recurrence import recurrence
 from scheduler.core.zones import day_number, day_of
-from strategies import WEEKDAY_CODES, recurrences
+from support.strategies import WEEKDAY_CODES, recurrences
 
 ANCHORS = st.dates(date(2000, 1, 1), date(2030, 12, 31))
 LONG_AGO = date(1990, 1, 1)

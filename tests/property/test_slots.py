@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.slots import Slot, SlotIdentity, SlotKind, Slots, Stretch, Tangle
-from strategies import ids
+from support.strategies import ids
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracles.minute_sets import instant_of, minutes_of, runs, spans_of
 from scheduler.core.errors import InvalidSpanError
 from scheduler.core.spans import Span, difference, intersection, union, utc
-from strategies import spans, zones
+from support.strategies import spans, zones
 
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)

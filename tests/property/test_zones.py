@@ -30,7 +30,7 @@ from scheduler.core.zones import (
     wall_of,
     zone_of,
 )
-from strategies import ALL_ZONES, days, zones
+from support.strategies import ALL_ZONES, days, zones
 
 ONE_DAY = timedelta(days=1)
 NAIVE_EPOCH = datetime(2000, 1, 1)

@@ -2,10 +2,10 @@ from uuid import UUID
 
 import pytest
 
-from database_fixtures import database, database_url, empty_database_url, server, template, tenant_id
-from phi_world import make_keys, make_tables
 from scheduler.postgres.database import Database
-from security.worlds import world
+from support.databases import database, database_url, empty_database_url, server, template, tenant_id
+from support.worlds.encryption import make_keys, make_tables
+from support.worlds.tenants import world
 
 __all__ = [
     "database",

@@ -10,13 +10,13 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from acting import become
-from database_fixtures import employ, execute
-from rows import insert
-from rows.all_domains import MONTHS, all_rows
 from scheduler.core.errors import InvalidInputError, StoreError
 from scheduler.postgres.audit.log import ensure_log_months, entries, record_event, record_read, record_system
 from scheduler.postgres.database import Database, Request, Role, StatementError
+from support.databases import employ, execute
+from support.roles import become
+from support.rows import insert
+from support.rows.all_domains import MONTHS, all_rows
 
 pytestmark = pytest.mark.database
 

@@ -15,7 +15,6 @@ import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import text
 
-from database_fixtures import execute
 from scheduler.core.errors import InvalidInputError, StoreError
 from scheduler.postgres.audit.chain import (
     Broken,
@@ -31,6 +30,7 @@ from scheduler.postgres.audit.chain import (
 )
 from scheduler.postgres.audit.log import entries, retire
 from scheduler.postgres.database import Database, Role, StatementError
+from support.databases import execute
 
 pytestmark = pytest.mark.database
 

@@ -18,10 +18,6 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel, col, select
 
-from database_fixtures import employ
-from dumping import program_for
-from phi_world import tenant_keys
-from rows.all_domains import insert_all
 from scheduler.core.errors import SchedulerError
 from scheduler.models import Client, Contributor, Medication, PlacementInfo, Specialist
 from scheduler.models.registry import METADATA
@@ -29,6 +25,10 @@ from scheduler.models.sealed import SealedColumn
 from scheduler.postgres.audit.chain import seal_both
 from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.encryption import phi
+from support.databases import employ
+from support.pg_dump import program_for
+from support.rows.all_domains import insert_all
+from support.worlds.encryption import tenant_keys
 
 pytestmark = pytest.mark.database
 

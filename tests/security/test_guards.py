@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from acting import become
 from scheduler.postgres.database import Role
-from security.guarding import DEFINER, crossing, open_to_anybody, policies, unguarded, unlike_their_tables
-from security.observing import ROLES
-from security.worlds import SCHEMAS, World, partition_names, table_names, tenant_column
+from support.guards import DEFINER, crossing, open_to_anybody, policies, unguarded, unlike_their_tables
+from support.observation import ROLES
+from support.roles import become
+from support.worlds.tenants import SCHEMAS, World, partition_names, table_names, tenant_column
 
 pytestmark = pytest.mark.database
 

@@ -12,9 +12,16 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from commands import Said, run
-from database_fixtures import execute, new_tenant
-from phi_world import (
+from scheduler.core.errors import KeyUnavailableError
+from scheduler.models.sealed import Sealed
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.encryption import key_rotation, phi
+from scheduler.postgres.encryption.key_ring import Purpose
+from scheduler.postgres.encryption.key_rotation import Rotation, Start, values_by_key
+from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys
+from support.cli import Said, run
+from support.databases import execute, new_tenant
+from support.worlds.encryption import (
     CANARY,
     METADATA,
     Note,
@@ -28,13 +35,6 @@ from phi_world import (
     write_note,
     written_master_key,
 )
-from scheduler.core.errors import KeyUnavailableError
-from scheduler.models.sealed import Sealed
-from scheduler.postgres.database import Database, Role
-from scheduler.postgres.encryption import key_rotation, phi
-from scheduler.postgres.encryption.key_ring import Purpose
-from scheduler.postgres.encryption.key_rotation import Rotation, Start, values_by_key
-from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys
 
 pytestmark = [pytest.mark.database, pytest.mark.usefixtures("phi_tables")]
 

@@ -12,8 +12,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from rows.all_domains import all_rows
-from security.worlds import SCHEMAS, Table, World, a_row_of, read_table, remove, value_of, without_triggers
+from support.rows.all_domains import all_rows
+from support.worlds.tenants import SCHEMAS, Table, World, a_row_of, read_table, remove, value_of, without_triggers
 
 pytestmark = pytest.mark.database
 

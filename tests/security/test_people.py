@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from rows import Row
 from scheduler.postgres.database import Role
-from security.people_world import World, key_of, make, person
-from security.worlds import table_names, tenant_column, value_of
+from support.rows import Row
+from support.worlds.people import World, key_of, make, person
+from support.worlds.tenants import table_names, tenant_column, value_of
 
 pytestmark = pytest.mark.database
 

@@ -11,8 +11,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from database_fixtures import execute, new_tenant
-from phi_world import CANARY, Note, Remark, load, make_keys, note, read_note, tenant_keys, write_note
 from scheduler.core.errors import (
     InvalidInputError,
     KeyUnavailableError,
@@ -25,6 +23,8 @@ from scheduler.models import DataKey, Tenant
 from scheduler.models.sealed import Sealed
 from scheduler.postgres.database import Database, Role, StatementError
 from scheduler.postgres.encryption import phi
+from support.databases import execute, new_tenant
+from support.worlds.encryption import CANARY, Note, Remark, load, make_keys, note, read_note, tenant_keys, write_note
 
 pytestmark = [pytest.mark.database, pytest.mark.usefixtures("phi_tables")]
 

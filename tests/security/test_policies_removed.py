@@ -12,10 +12,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from rows.all_domains import all_rows
-from security.guarding import crossing, open_to_anybody, policies, unguarded, unlike_their_tables
-from security.observing import ROLES, Observer, Operation, Outcome, Who, join_a_colleague, observe, observers
-from security.worlds import World, partition_names, read_table, value_of
+from support.guards import crossing, open_to_anybody, policies, unguarded, unlike_their_tables
+from support.observation import ROLES, Observer, Operation, Outcome, Who, join_a_colleague, observe, observers
+from support.rows.all_domains import all_rows
+from support.worlds.tenants import World, partition_names, read_table, value_of
 
 pytestmark = pytest.mark.database
 

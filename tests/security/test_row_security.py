@@ -1,6 +1,6 @@
 """Row security: a session sees and changes the rows of its tenant and no others, in every table and whatever it tries.
 
-The tables come from the catalogue and the rows from `tests/rows`, so a table made later is tested without being named
+The tables come from the catalogue and the rows from `support.rows`, so a table made later is tested without being named
 here. What should come of a try follows from two facts alone: may the role do this to the table at all (`GRANTS`), and
 is the row its tenant's. A tenant's tries on its own row have to succeed, or the refusals of the others would say
 nothing. On the tables of `BY_ROLE` the role of a person decides, too: there the system shows that the tries succeed,
@@ -12,9 +12,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from rows.all_domains import all_rows
-from security.observing import ROLES, Observer, Operation, Outcome, Who, observe
-from security.worlds import Table, World, partition_names, read_table, table_names, value_of, view_names
+from support.observation import ROLES, Observer, Operation, Outcome, Who, observe
+from support.rows.all_domains import all_rows
+from support.worlds.tenants import Table, World, partition_names, read_table, table_names, value_of, view_names
 
 pytestmark = pytest.mark.database
 

@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel, col, select
 
-from acting import become
-from rows import Row, insert
 from scheduler.core.errors import InvalidInputError, StoreError
 from scheduler.models import Child, Organisation
 from scheduler.postgres.audit.log import record_read
 from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.search import LONGEST, MOST, find_actions, find_children, find_clients, find_organisations
-from wellbeing_world import World, make, person
+from support.roles import become
+from support.rows import Row, insert
+from support.worlds.wellbeing import World, make, person
 
 pytestmark = pytest.mark.database
 

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-from database_fixtures import employ, execute
 from scheduler.postgres.database import Database, Request, Role, StatementError
-from security.worlds import World
+from support.databases import employ, execute
+from support.worlds.tenants import World
 
 pytestmark = pytest.mark.database
 

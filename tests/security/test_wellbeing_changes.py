@@ -7,9 +7,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from rows import Row, insert
 from scheduler.postgres.database import Role
-from wellbeing_world import World, acting, make, person
+from support.rows import Row, insert
+from support.worlds.wellbeing import World, acting, make, person
 
 pytestmark = pytest.mark.database
 

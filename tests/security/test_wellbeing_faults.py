@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from rows import Row, insert
 from scheduler.models import Child, Organisation, Profile, User, UserRole
 from scheduler.postgres.database import Database, Role
-from wellbeing_world import PEOPLE, SAFEGUARDING, World, acting, make, person
+from support.rows import Row, insert
+from support.worlds.wellbeing import PEOPLE, SAFEGUARDING, World, acting, make, person
 
 pytestmark = pytest.mark.database
 

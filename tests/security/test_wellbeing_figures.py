@@ -6,9 +6,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from rows import insert
 from scheduler.postgres.database import Role
-from wellbeing_world import CHILDREN, World, acting, make, person
+from support.rows import insert
+from support.worlds.wellbeing import CHILDREN, World, acting, make, person
 
 pytestmark = pytest.mark.database
 

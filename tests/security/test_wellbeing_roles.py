@@ -17,11 +17,11 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy import make_url
 
-from database_fixtures import database_of_an_owner
-from rows import Row, insert
 from scheduler.postgres.database import Role
 from scheduler.postgres.schema import migrations
-from wellbeing_world import PEOPLE, ROLES, World, acting, make, person
+from support.databases import database_of_an_owner
+from support.rows import Row, insert
+from support.worlds.wellbeing import PEOPLE, ROLES, World, acting, make, person
 
 pytestmark = pytest.mark.database
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 
-from scheduler.cli.entities import Detail, entity_diagram
+from scheduler.cli.mermaid import Detail, entity_diagram
 from scheduler.postgres.embedded import embedded_server
 from scheduler.postgres.schema import migrations, snapshot
 from scheduler.postgres.schema.snapshot import SCHEMAS, Listing

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.core.desk import Desk
+from scheduler.core.bookings import Desk
 from scheduler.core.errors import InvalidInputError, InvalidSpanError, WallClockError
 from scheduler.core.expansion import expand
 from scheduler.core.explanation import explain

@@ -11,7 +11,7 @@ import pytest
 from scheduler.core.errors import InvalidSpanError, InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
 from scheduler.core.lifecycle import StepStatus
-from scheduler.core.walking import retime, walk, walk_back
+from scheduler.core.visits import retime, walk, walk_back
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
 
 DAY = date(2027, 3, 1)

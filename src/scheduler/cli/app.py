@@ -16,17 +16,17 @@ from typing import Annotated
 import typer
 
 from scheduler.cli import (
-    auditing,
+    audit,
     demo,
-    explaining,
-    generating,
-    importing,
-    keeping_keys,
-    migrating,
-    personal,
+    explain,
+    generate,
+    import_openings,
+    keys,
+    migrate,
+    privacy,
     schema,
-    seeding,
-    showing,
+    seed,
+    show,
     status,
 )
 from scheduler.cli.settings import use_pinned_time_zones
@@ -46,19 +46,19 @@ app = typer.Typer(
 openings = typer.Typer(help="Bring data in from files.", no_args_is_help=True)
 
 app.command("demo")(demo.demo)
-app.command("migrate")(migrating.migrate)
+app.command("migrate")(migrate.migrate)
 app.add_typer(openings, name="import")
-openings.command("openings")(importing.openings)
+openings.command("openings")(import_openings.openings)
 app.add_typer(schema.app, name="schema")
-app.command("seed")(seeding.seed)
-app.command("generate")(generating.generate_slots)
+app.command("seed")(seed.seed)
+app.command("generate")(generate.generate_slots)
 app.command("status")(status.status)
-app.command("show")(showing.show)
-app.command("explain")(explaining.explain_time)
-app.add_typer(keeping_keys.app, name="keys")
-app.add_typer(auditing.app, name="audit")
-app.add_typer(personal.app, name="export")
-app.command("erase")(personal.erase)
+app.command("show")(show.show)
+app.command("explain")(explain.explain_time)
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="export")
+app.command("erase")(privacy.erase)
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scheduler.cli.explaining import Explained, explained
-from scheduler.cli.generating import run
-from scheduler.cli.importing import import_places, read_places, said
-from scheduler.cli.pictures import printable, summary_table
-from scheduler.cli.seeding import make_if_missing
+from scheduler.cli.demo_world import world_pictures
+from scheduler.cli.explain import Explained, explained
+from scheduler.cli.generate import run
+from scheduler.cli.import_openings import import_places, read_places, said
+from scheduler.cli.rendering import printable, summary_table
+from scheduler.cli.seed import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
-from scheduler.cli.showing import week_of
-from scheduler.cli.worlds import world_pictures
+from scheduler.cli.show import week_of
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFoundError
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.entities import Detail, entity_diagram
+from scheduler.cli.mermaid import Detail, entity_diagram
 from scheduler.cli.settings import DatabaseUrl, database_url
 from scheduler.core.errors import InvalidInputError, SchemaMismatchError
 from scheduler.postgres.schema import migrations

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scheduler.cli.pictures import runs_table
+from scheduler.cli.rendering import runs_table
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, opened_for
 from scheduler.postgres.database import Role
 from scheduler.postgres.overview import Totals, failing_schedules, totals

@@ -19,7 +19,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scheduler.cli.pictures import between, printable
+from scheduler.cli.rendering import between, printable
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.zones import day_bounds, day_number, instant
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from scheduler.core.checks import Checks
 from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.slots import Id
+from scheduler.core.validation import Checks
 from scheduler.core.workflows import Workflow
 
 _CHECK: Final = Checks(InvalidWorkflowError)

@@ -11,11 +11,11 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from scheduler.core.checks import Checks
 from scheduler.core.errors import InvalidScheduleError, InvalidSpanError
 from scheduler.core.recurrence import recurrence
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
+from scheduler.core.validation import Checks
 from scheduler.core.zones import DAY, instant_of, micros, wall_of, zone_of
 
 DAYS_OF_WEEK = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from scheduler.core.checks import Checks
 from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.lifecycle import StepStatus
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
+from scheduler.core.validation import Checks
 
 _NO_TIME: Final = timedelta(0)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import models as rows
-from scheduler.core.walking import walk
+from scheduler.core.visits import walk
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.places import Places

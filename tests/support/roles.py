@@ -1,7 +1,7 @@
 """Acting: be a role, a tenant and a user on a connection of the driver, as a unit of work of the library is.
 
 For what is tried beside the library. What a connection that has named nobody sees, and what a wrong name does, is
-tried in `security/observing.py`, which therefore says for itself who asks.
+tried in `support/observation.py`, which therefore says for itself who asks.
 """
 
 from uuid import UUID

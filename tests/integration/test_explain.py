@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
-from generation_world import World, weekly
-from scheduler.cli.explaining import Explained, explained
+from scheduler.cli.explain import Explained, explained
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import AvailabilityException, Closure, ExceptionType
 from scheduler.postgres.database import Database
+from support.worlds.generation import World, weekly
 
 pytestmark = pytest.mark.database
 
@@ -35,7 +35,7 @@ def _in_january(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr("scheduler.cli.explaining.now", lambda: now)
+    monkeypatch.setattr("scheduler.cli.explain.now", lambda: now)
 
 
 def ask(world: World, when: date | datetime | str, *, slug: str = "place-1") -> Explained:

@@ -2,7 +2,7 @@
 
 Owns: who there is, and whose each row is. Must not know: what anybody reaches (the tests do), or any policy.
 
-The rows of `tests/rows` are there for both tenants; in ours they belong to Ann, an admin. With them a family has its
+The rows of `support.rows` are there for both tenants; in ours they belong to Ann, an admin. With them a family has its
 home and two members, Parent and Student; Student and Patient are patients, and so is Parent. Parent is also a parent of
 a family that was deleted, whose student, Doctor, is a patient.
 """
@@ -13,9 +13,9 @@ from uuid import UUID
 
 import psycopg
 
-from rows import Row, insert, key
-from rows.all_domains import all_rows, insert_all
-from security.worlds import without_triggers
+from support.rows import Row, insert, key
+from support.rows.all_domains import all_rows, insert_all
+from support.worlds.tenants import without_triggers
 
 ROLES: Final = {
     "Admin": "admin",

@@ -4,9 +4,9 @@ from uuid import UUID
 
 import psycopg
 
-from acting import become
-from rows import Row, Wrong, audit, identity, insert, placement, scheduling, wellbeing
 from scheduler.postgres.database import Role
+from support.roles import become
+from support.rows import Row, Wrong, audit, identity, insert, placement, scheduling, wellbeing
 
 DOMAINS = (identity, scheduling, placement, wellbeing, audit)
 MONTHS = "select scheduling.ensure_slot_partitions('2027-03-01', '2027-04-01')"

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from sqlmodel import Session, col, select
 
-from scheduler.cli.pictures import printable
+from scheduler.cli.rendering import printable
 from scheduler.cli.settings import entropy
 from scheduler.models import Medication
 from scheduler.postgres.database import Database, Role

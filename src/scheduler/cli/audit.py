@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from scheduler.cli.consent import ask_consent
-from scheduler.cli.pictures import printable
+from scheduler.cli.confirm import ask_consent
+from scheduler.cli.rendering import printable
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
     AsJson,

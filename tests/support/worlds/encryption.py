@@ -16,7 +16,6 @@ from sqlalchemy import LargeBinary, Uuid
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel
 
-from database_fixtures import execute
 from scheduler.models.columns import part_of_key, sealed, tenant_key, uuid_key
 from scheduler.models.sealed import Sealed
 from scheduler.postgres.database import Database, Role
@@ -24,6 +23,7 @@ from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.postgres.encryption.master_keys import HeldMasterKeys, read_master_keys
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
+from support.databases import execute
 
 CANARY = "Zebrafinch, allergic to penicillin"
 

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from rows.all_domains import insert_all
 from scheduler.postgres.schema import snapshot
+from support.rows.all_domains import insert_all
 
 SCHEMAS: Final = str(snapshot.SCHEMAS)  # a list in SQL, too
 

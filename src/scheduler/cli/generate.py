@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scheduler.cli.pictures import RunSummary, summary_table
 from scheduler.cli.progress import shown_progress
+from scheduler.cli.rendering import RunSummary, summary_table
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
     AsJson,

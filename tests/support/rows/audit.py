@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from rows import Row, Wrong, key
+from support.rows import Row, Wrong, key
 
 NINE = "2027-03-01 09:00Z"
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from scheduler.core.desk import Desk
+from scheduler.core.bookings import Desk
 from scheduler.core.errors import InvalidInputError, InvalidSpanError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode

@@ -11,9 +11,9 @@ from uuid import UUID, uuid4, uuid5
 
 import psycopg
 
-from acting import become
-from rows import Row, insert
 from scheduler.postgres.database import Role
+from support.roles import become
+from support.rows import Row, insert
 
 PEOPLE = ("Account", "GroupContact", "Practitioner", "Child", "Friend", "Suspended", "Parent")
 ROLES = {"Friend": "Child", "Suspended": "Practitioner"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.invitations.email_address import EmailAddress
-from strategies import emails
+from support.strategies import emails
 
 
 @given(emails)

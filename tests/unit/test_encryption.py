@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, update
 from sqlalchemy.exc import StatementError
 
-from phi_world import METADATA, Note, Remark, counted_entropy, errors_of, master_keys, written_master_key
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, SealError, TamperedError
 from scheduler.models.sealed import SHORTEST, Sealed, SealedColumn
 from scheduler.postgres.encryption.encrypted_tables import sealed_table, sealed_tables
@@ -27,6 +26,15 @@ from scheduler.postgres.encryption.key_ring import (
 )
 from scheduler.postgres.encryption.master_keys import HeldMasterKeys, MasterKeys, new_master_key, read_master_keys
 from scheduler.postgres.encryption.phi import Clear
+from support.worlds.encryption import (
+    METADATA,
+    Note,
+    Remark,
+    counted_entropy,
+    errors_of,
+    master_keys,
+    written_master_key,
+)
 
 TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
 KEY, INDEX_KEY, NEW_KEY = UUID(int=11), UUID(int=12), UUID(int=13)

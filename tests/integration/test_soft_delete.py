@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlmodel import col
 
-from database_fixtures import execute
 from scheduler.core.errors import InvalidInputError, NotFoundError, StoreError
 from scheduler.models import Family, FamilyMember, User, UserRole
 from scheduler.postgres.database import Database, Role, StatementError
 from scheduler.postgres.soft_delete import NameTakenError, live, restore, soft_delete
+from support.databases import execute
 
 pytestmark = pytest.mark.database
 

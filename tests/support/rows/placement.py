@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from rows import Row, Wrong, key
+from support.rows import Row, Wrong, key
 
 SEALED = bytes([1]) + bytes(44)
 CLEAR = b"a text in clear, however long it is, is not encrypted"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.consent import ask_consent
+from scheduler.cli.confirm import ask_consent
 from scheduler.cli.schema import refuse_differences
 from scheduler.cli.settings import DatabaseUrl, database_url
 from scheduler.core.errors import InvalidInputError

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 
 import psycopg
 
-from security.worlds import Table, World, read_table, remove, value_of, without_triggers
+from support.worlds.tenants import Table, World, read_table, remove, value_of, without_triggers
 
 ROLES: Final = ("scheduler_app", "scheduler_job", "scheduler_system")
 FOR_NO_USER: Final = "scheduler_job"

@@ -16,8 +16,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 import models as rows
-from phi_world import master_keys, tenant_keys
-from scheduler.cli.seeding import make_if_missing
+from scheduler.cli.seed import make_if_missing
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role, StatementError
@@ -35,6 +34,7 @@ from scheduler.postgres.privacy.data_subject import (
 from scheduler.postgres.privacy.erasure import NeededByOthersError, erase_person
 from scheduler.postgres.privacy.export import Written, export_person, export_tenant
 from scheduler.sample_data.scales import Scale, Seed
+from support.worlds.encryption import master_keys, tenant_keys
 
 pytestmark = pytest.mark.database
 

@@ -13,7 +13,7 @@ from oracles import walker
 from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
 from scheduler.core.lifecycle import StepStatus
-from scheduler.core.walking import retime, walk, walk_back
+from scheduler.core.visits import retime, walk, walk_back
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
 
 ZERO = datetime(2027, 3, 28, 0, tzinfo=UTC)  # European clocks change at 01:00Z: minutes are real minutes all the same

@@ -13,7 +13,7 @@ from uuid import UUID
 import typer
 from sqlmodel import Session
 
-from scheduler.cli.consent import ask_consent
+from scheduler.cli.confirm import ask_consent
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, entropy, master_keys, opened_for, readable
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.encryption.key_ring import KeyRing

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from security.observing import ROLES
-from security.worlds import SCHEMAS, partition_names, table_names, tenant_column
+from support.observation import ROLES
+from support.worlds.tenants import SCHEMAS, partition_names, table_names, tenant_column
 
 # Its policies do not decide what anybody sees by himself: nobody may act as it.
 DEFINER: Final = "scheduler_definer"

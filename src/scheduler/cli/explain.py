@@ -12,9 +12,9 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 from sqlmodel import Session
 
-from scheduler.cli.pictures import explanation_table, printable
+from scheduler.cli.rendering import explanation_table, printable
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
-from scheduler.core.desk import Desk
+from scheduler.core.bookings import Desk
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import ReasonCode

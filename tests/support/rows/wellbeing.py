@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from rows import Row, Wrong, key
+from support.rows import Row, Wrong, key
 
 
 def rows(tenant: UUID) -> dict[str, Row]:

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from commands import Said, run
-from phi_world import master_keys, written_master_key
-from scheduler.cli.seeding import make_if_missing
+from scheduler.cli.seed import make_if_missing
 from scheduler.postgres.database import Database
 from scheduler.sample_data.scales import Scale, Seed
+from support.cli import Said, run
+from support.worlds.encryption import master_keys, written_master_key
 
 pytestmark = pytest.mark.database
 
@@ -99,7 +99,7 @@ def test_what_the_audit_log_does_not_know_is_not_handed_out(
 ) -> None:
     """The words come after the commit."""
     before, seen = desk.exports(), []
-    monkeypatch.setattr("scheduler.cli.personal.typer.echo", lambda *_, **__: seen.append(desk.exports()))
+    monkeypatch.setattr("scheduler.cli.privacy.typer.echo", lambda *_, **__: seen.append(desk.exports()))
     desk.run("export", "person", "--user", child)
     assert seen == [before + 1]
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console, RenderableType
 
-from scheduler.cli.pictures import RunSummary, between, explanation_table, runs_table, summary_table
+from scheduler.cli.rendering import RunSummary, between, explanation_table, runs_table, summary_table
 from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
