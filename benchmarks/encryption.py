@@ -1,4 +1,4 @@
-"""Sealing a text through the key ring against pgcrypto's `pgp_sym_encrypt` on a server, value for value.
+"""Encrypting a text through the key ring against pgcrypto's `pgp_sym_encrypt` on a server, value for value.
 
 pgcrypto is measured twice: all values in one statement, so that neither driver nor network is in its time, and a
 statement for each value, as an application would send them. AES-256 is what is like for like. How long pgcrypto
@@ -16,14 +16,14 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from measuring import best_times
-from scheduler.postgres.encryption.key_ring import KeyRing, Place, Purpose, WrappedKey, wrapping_context
+from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, ValueLocation, WrappedKey, wrapping_context
 from scheduler.postgres.encryption.master_keys import HeldMasterKeys
 
 TEXT = "Allergic to penicillin; sees Dr Grey on Mondays. " * 20 + "x" * 44  # 1,024 bytes
 VALUES = 500  # of the library in one turn
 THERE = 200  # of pgcrypto in one turn
 TENANT = UUID(int=1)
-PLACE = Place("placement.placement_info", "notes", (UUID(int=3),))
+LOCATION = ValueLocation("placement.placement_info", "notes", (UUID(int=3),))
 SINGLY = "pgp_sym_encrypt, AES-256, a statement each"
 WAYS = {
     "pgp_sym_encrypt, as it comes": "",
@@ -34,13 +34,13 @@ WAYS = {
 
 def ring() -> KeyRing:
     """Return a ring with a key for each purpose; a key is unwrapped when it is first used, before anything is timed."""
-    masters = HeldMasterKeys({"main": os.urandom(32)}, entropy=os.urandom)
+    masters = HeldMasterKeys({"main": os.urandom(32)}, random_bytes=os.urandom)
     keys = []
     for purpose in Purpose:
         key_id = UUID(bytes=os.urandom(16), version=4)
         wrapped = masters.wrap(os.urandom(32), wrapping_context(TENANT, key_id, purpose))
         keys.append(WrappedKey(key_id, purpose, wrapped, "main", is_current=True))
-    return KeyRing(TENANT, keys, masters=masters, entropy=os.urandom)
+    return KeyRing(TENANT, keys, masters=masters, random_bytes=os.urandom)
 
 
 def server(url: str | None) -> psycopg.Connection | None:
@@ -79,14 +79,14 @@ def encrypting(connection: psycopg.Connection, options: str) -> Callable[[], obj
 
 
 def against_pgcrypto(url: str | None, *, rounds: int) -> Table:
-    """Seal and open texts of 1 KB, and encrypt the same on a server if there is one."""
+    """Encrypt and open texts of 1 KB, and encrypt the same on a server if there is one."""
     keys = ring()
-    sealed = keys.seal(TEXT, PLACE)
-    if keys.open(sealed, PLACE) != TEXT or TEXT.encode()[:16] in bytes(sealed):
-        raise SystemExit("what was sealed does not open: nothing to measure")
+    encrypted = keys.encrypt(TEXT, LOCATION)
+    if keys.decrypt(encrypted, LOCATION) != TEXT or TEXT.encode()[:16] in bytes(encrypted):
+        raise SystemExit("what was encrypted does not open: nothing to measure")
     candidates: dict[str, Callable[[], object]] = {
-        "KeyRing.seal": lambda: [keys.seal(TEXT, PLACE) for _ in range(VALUES)],
-        "KeyRing.open": lambda: [keys.open(sealed, PLACE) for _ in range(VALUES)],
+        "KeyRing.encrypt": lambda: [keys.encrypt(TEXT, LOCATION) for _ in range(VALUES)],
+        "KeyRing.open": lambda: [keys.decrypt(encrypted, LOCATION) for _ in range(VALUES)],
         "KeyRing.blind_index, of 5 letters": lambda: [
             keys.blind_index("AB-12", table="t", column="c") for _ in range(VALUES)
         ],
@@ -102,13 +102,13 @@ def against_pgcrypto(url: str | None, *, rounds: int) -> Table:
         connection.rollback()
         connection.close()
     each = {name: seconds / counts[name] for name, seconds in best.items()}
-    title = f"texts of {len(TEXT.encode()):,} bytes, {len(sealed) - len(TEXT.encode())} bytes more when sealed"
+    title = f"texts of {len(TEXT.encode()):,} bytes, {len(encrypted) - len(TEXT.encode())} bytes more when encrypted"
     if connection is None:
         title += "\nno server with pgcrypto: give --pgcrypto URL or set SCHEDULER_TEST_DATABASE_URL to compare"
     table = Table(title=title, title_justify="left")
-    for heading in ("", "microseconds", "values a second", "KeyRing.seal is faster"):
+    for heading in ("", "microseconds", "values a second", "KeyRing.encrypt is faster"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, seconds in each.items():
-        ratio = f"{seconds / each['KeyRing.seal']:,.1f} times" if counts[name] == THERE else ""
+        ratio = f"{seconds / each['KeyRing.encrypt']:,.1f} times" if counts[name] == THERE else ""
         table.add_row(name, f"{seconds * 1e6:,.1f}", f"{1 / seconds:,.0f}", ratio)
     return table

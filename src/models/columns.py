@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
 from sqlmodel import Field
 
-from scheduler.models.sealed import SealedColumn
+from scheduler.models.encrypted_column import EncryptedColumn
 
 INSTANT: Final = DateTime(timezone=True)
 CASCADE: Final = "CASCADE"
@@ -229,9 +229,9 @@ def digest() -> Any:
     return Field(sa_type=LargeBinary)
 
 
-def sealed() -> Any:
+def encrypted() -> Any:
     """Declare an encrypted value that may be missing."""
-    return Field(default=None, nullable=True, sa_type=SealedColumn)
+    return Field(default=None, nullable=True, sa_type=EncryptedColumn)
 
 
 def blind_index() -> Any:

@@ -9,7 +9,7 @@
 30
 """
 
-from scheduler.core.bookings import Desk
+from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import (
     DatabaseUnreachableError,
     InvalidInputError,
@@ -32,11 +32,11 @@ from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workf
 from scheduler.core.lifecycle import (
     AppointmentState,
     AppointmentStatus,
-    Move,
-    Moved,
     SlotStatus,
     StepState,
     StepStatus,
+    Transition,
+    TransitionResult,
     transition,
 )
 from scheduler.core.reasons import Reason, ReasonCode
@@ -53,9 +53,9 @@ __all__ = [
     "AppointmentStatus",
     "AvailabilityException",
     "AvailabilityRule",
+    "BookingContext",
     "Closure",
     "DatabaseUnreachableError",
-    "Desk",
     "ExceptionType",
     "Explanation",
     "InsurancePlan",
@@ -64,8 +64,6 @@ __all__ = [
     "InvalidScheduleError",
     "InvalidSpanError",
     "InvalidWorkflowError",
-    "Move",
-    "Moved",
     "NotFoundError",
     "Plan",
     "PlanAcceptance",
@@ -88,7 +86,9 @@ __all__ = [
     "StoreError",
     "StoredSlot",
     "TimedStep",
+    "Transition",
     "TransitionRefusedError",
+    "TransitionResult",
     "WallClockError",
     "Workflow",
     "WorkflowNotFoundError",

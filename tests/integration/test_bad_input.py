@@ -13,7 +13,7 @@ import pytest
 from sqlmodel import Session, SQLModel, select
 
 from scheduler.models import Family, InsurancePlan, InsuranceProvider, Medication, User, UserRole
-from scheduler.models.sealed import Sealed
+from scheduler.models.encrypted import Encrypted
 from scheduler.postgres.database import Database, Role, StatementError
 
 pytestmark = pytest.mark.database
@@ -53,14 +53,14 @@ def plan(tenant_id: UUID) -> list[SQLModel]:
         (lambda ours: [Family(tenant_id=ours, family_name="A", created_by=uuid4())], "a_family_may_be_made_by_a_user"),
         (
             lambda ours: [medication(ours, "aspirin")],
-            "an encrypted column takes sealed values only, not str",
+            "an encrypted column takes encrypted values only, not str",
         ),
         (
-            lambda ours: [medication(ours, Sealed(b"aspirin"))],
-            "an encrypted column takes sealed values only, not Sealed",
+            lambda ours: [medication(ours, Encrypted(b"aspirin"))],
+            "an encrypted column takes encrypted values only, not Encrypted",
         ),
     ],
-    ids=["role", "e-mail", "status", "reversed dates", "wrong tenant", "nobody", "clear text", "no sealed shape"],
+    ids=["role", "e-mail", "status", "reversed dates", "wrong tenant", "nobody", "clear text", "no encrypted shape"],
 )
 def test_it_is_refused_in_one_line_and_nothing_is_written(
     database: Database, tenant_id: UUID, rows: Callable[[UUID], list[SQLModel]], told: str

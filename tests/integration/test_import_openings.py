@@ -75,7 +75,7 @@ def places_of(tmp_path: Path, *lines: dict[str, Any]) -> tuple[Place, ...]:
     return file.places
 
 
-class Desk:
+class BookingContext:
     """One tenant's import, and a look at what it wrote."""
 
     def __init__(self, database: Database, tenant_id: UUID, tmp_path: Path) -> None:
@@ -98,15 +98,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database: Database, tenant_id: UUID, tmp_path: Path) -> Desk:
-    return Desk(database, tenant_id, tmp_path)
+def desk(database: Database, tenant_id: UUID, tmp_path: Path) -> BookingContext:
+    return BookingContext(database, tenant_id, tmp_path)
 
 
 def changed(**fields: Any) -> dict[str, Any]:
     return copy.deepcopy(LINE) | fields
 
 
-def test_a_first_import_creates_all_that_the_file_says(desk: Desk) -> None:
+def test_a_first_import_creates_all_that_the_file_says(desk: BookingContext) -> None:
     assert desk.bring(LINE) == FIRST
     assert desk.ask(
         "select slug, name, timezone, address, meta ->> 'source', meta -> 'further' from scheduling.facilities"
@@ -127,7 +127,7 @@ def test_a_first_import_creates_all_that_the_file_says(desk: Desk) -> None:
     ]
 
 
-def test_a6_an_exception_for_a_clinic_points_to_its_rule(desk: Desk) -> None:
+def test_a6_an_exception_for_a_clinic_points_to_its_rule(desk: BookingContext) -> None:
     desk.bring(LINE)
     assert desk.ask(
         "select one.reason, one.start_at, rule.capacity from scheduling.availability_exceptions one"
@@ -135,14 +135,14 @@ def test_a6_an_exception_for_a_clinic_points_to_its_rule(desk: Desk) -> None:
     ) == [("Away", datetime(2027, 2, 9, 17, tzinfo=UTC), 8)]
 
 
-def test_importing_again_changes_no_row(desk: Desk) -> None:
+def test_importing_again_changes_no_row(desk: BookingContext) -> None:
     desk.bring(LINE)
     before = desk.everything()
     assert desk.bring(LINE) == AGAIN
     assert desk.everything() == before
 
 
-def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(desk: Desk) -> None:
+def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(desk: BookingContext) -> None:
     desk.bring(LINE)
     before = desk.everything()
     line = changed()
@@ -157,7 +157,7 @@ def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(desk: Desk) -> 
     ]
 
 
-def test_what_the_file_no_longer_says_is_removed(desk: Desk) -> None:
+def test_what_the_file_no_longer_says_is_removed(desk: BookingContext) -> None:
     desk.bring(LINE)
     line = changed(closures={"2027-03-26": "Good Friday"}, alterations={"2027-02-02": []})
     line["doctors"][0]["weekly"]["monday"].pop(0)
@@ -169,7 +169,7 @@ def test_what_the_file_no_longer_says_is_removed(desk: Desk) -> None:
     assert (left["availability_rules"], left["availability_exceptions"], left["facility_closures"]) == (3, 3, 1)
 
 
-def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(desk: Desk) -> None:
+def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(desk: BookingContext) -> None:
     desk.bring(LINE)
     counts = desk.bring(changed(timezone="America/New_York"))
     assert counts.facilities == Tally(updated=1)
@@ -177,7 +177,7 @@ def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(desk: Desk) -> 
     assert counts.exceptions == Tally(updated=5)
 
 
-def test_a_doctor_who_left_is_switched_off_and_comes_back(desk: Desk) -> None:
+def test_a_doctor_who_left_is_switched_off_and_comes_back(desk: BookingContext) -> None:
     desk.bring(LINE)
     gone = desk.bring(changed(doctors=[ANN]))
     assert gone.posts == Tally(removed=1, unchanged=1)
@@ -194,12 +194,12 @@ def test_a_doctor_who_left_is_switched_off_and_comes_back(desk: Desk) -> None:
     assert desk.ask(posts) == [("Ann Able", True), ("Bob Best", True)]
 
 
-def test_one_doctor_at_two_places_is_one_person_with_two_posts(desk: Desk) -> None:
+def test_one_doctor_at_two_places_is_one_person_with_two_posts(desk: BookingContext) -> None:
     counts = desk.bring(LINE, changed(code="b", doctors=[BOB]))
     assert (counts.doctors, counts.posts) == (Tally(2), Tally(3))
 
 
-def test_places_that_the_file_does_not_name_stay(desk: Desk) -> None:
+def test_places_that_the_file_does_not_name_stay(desk: BookingContext) -> None:
     desk.bring(LINE)
     before = Counter({table: len(rows) for table, rows in desk.everything().items()})
     desk.bring(changed(code="b", doctors=[ANN | {"code": "cy", "first_name": "Cy"}]))
@@ -224,7 +224,7 @@ select tenant_id, facility_id, day, 'by hand' from here, unnest(array['2027-04-0
 """
 
 
-def test_what_people_entered_is_neither_changed_nor_removed(desk: Desk) -> None:
+def test_what_people_entered_is_neither_changed_nor_removed(desk: BookingContext) -> None:
     desk.bring(LINE)
     desk.ask(BY_HAND)
     before = desk.everything()
@@ -232,7 +232,7 @@ def test_what_people_entered_is_neither_changed_nor_removed(desk: Desk) -> None:
     assert desk.everything() == before
 
 
-def test_a_day_that_a_person_closed_stays_theirs(desk: Desk) -> None:
+def test_a_day_that_a_person_closed_stays_theirs(desk: BookingContext) -> None:
     desk.bring(LINE)
     desk.ask(BY_HAND)
     both = LINE["closures"] | {"2027-04-01": "from the file"}
@@ -242,7 +242,7 @@ def test_a_day_that_a_person_closed_stays_theirs(desk: Desk) -> None:
     assert desk.ask(reasons) == [("by hand",)]
 
 
-def test_a_rule_that_a_person_switched_off_stays_off(desk: Desk) -> None:
+def test_a_rule_that_a_person_switched_off_stays_off(desk: BookingContext) -> None:
     desk.bring(LINE)
     desk.ask("update scheduling.availability_rules set active = false where start_time = '13:00'")
     line = changed()
@@ -253,14 +253,14 @@ def test_a_rule_that_a_person_switched_off_stays_off(desk: Desk) -> None:
     ]
 
 
-def test_what_people_wrote_into_meta_stays(desk: Desk) -> None:
+def test_what_people_wrote_into_meta_stays(desk: BookingContext) -> None:
     desk.bring(LINE)
     desk.ask('update scheduling.facilities set meta = meta || \'{"door": "blue"}\'')
     assert desk.bring(changed(name="Larkspur Road")).facilities == Tally(updated=1)
     assert desk.ask("select name, meta ->> 'door' from scheduling.facilities") == [("Larkspur Road", "blue")]
 
 
-def test_a_facility_that_no_import_made_is_not_taken_over(desk: Desk) -> None:
+def test_a_facility_that_no_import_made_is_not_taken_over(desk: BookingContext) -> None:
     facility = models.Facility(tenant_id=desk.tenant_id, slug="larkspur", name="Mine", timezone="Europe/Paris")
     with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
         session.add(facility)
@@ -269,17 +269,17 @@ def test_a_facility_that_no_import_made_is_not_taken_over(desk: Desk) -> None:
     assert desk.ask("select name from scheduling.facilities") == [("Mine",)]
 
 
-def test_a_place_given_twice_is_refused(desk: Desk) -> None:
+def test_a_place_given_twice_is_refused(desk: BookingContext) -> None:
     places = places_of(desk.tmp_path, LINE)
     with pytest.raises(InvalidInputError, match="a place is given twice"):
         desk.bring_places(places * 2)
 
 
-def test_nothing_is_an_import_too(desk: Desk) -> None:
+def test_nothing_is_an_import_too(desk: BookingContext) -> None:
     assert desk.bring_places(()) == ImportCounts(*[Tally()] * 6)
 
 
-def test_r4_an_import_that_is_broken_off_leaves_nothing(desk: Desk) -> None:
+def test_r4_an_import_that_is_broken_off_leaves_nothing(desk: BookingContext) -> None:
     def broken_off() -> None:
         with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
             import_openings(session, places_of(desk.tmp_path, LINE), tenant_id=desk.tenant_id)
@@ -290,19 +290,19 @@ def test_r4_an_import_that_is_broken_off_leaves_nothing(desk: Desk) -> None:
     assert desk.everything() == {table: [] for table in TABLES}
 
 
-def test_two_imports_at_once_write_everything_once(desk: Desk) -> None:
+def test_two_imports_at_once_write_everything_once(desk: BookingContext) -> None:
     places = places_of(desk.tmp_path, LINE)
     with ThreadPoolExecutor(4) as pool:
         counts = list(pool.map(desk.bring_places, [places] * 4))
     assert Counter(counts) == {FIRST: 1, AGAIN: 3}
 
 
-def test_tenants_import_the_same_file_side_by_side(desk: Desk, database: Database, tmp_path: Path) -> None:
+def test_tenants_import_the_same_file_side_by_side(desk: BookingContext, database: Database, tmp_path: Path) -> None:
     desk.bring(LINE)
-    assert Desk(database, new_tenant(database), tmp_path).bring(LINE) == FIRST
+    assert BookingContext(database, new_tenant(database), tmp_path).bring(LINE) == FIRST
 
 
-def test_a1_the_stored_region_offers_what_the_file_offers(desk: Desk) -> None:
+def test_a1_the_stored_region_offers_what_the_file_offers(desk: BookingContext) -> None:
     places = read_openings(REGION).places
     desk.bring_places(places)
     easter = Span(datetime(2027, 3, 25, tzinfo=UTC), datetime(2027, 4, 6, tzinfo=UTC))
@@ -317,7 +317,7 @@ def offered(schedule: Schedule, span: Span) -> tuple[Any, ...]:
     return tuple((slot.start_at, slot.end_at, slot.capacity) for slot in expand(schedule, span))
 
 
-def test_importing_the_region_again_changes_nothing(desk: Desk) -> None:
+def test_importing_the_region_again_changes_nothing(desk: BookingContext) -> None:
     places = read_openings(REGION).places
     first, again = desk.bring_places(places), desk.bring_places(places)
     for name in ("facilities", "doctors", "posts", "rules", "exceptions", "closures"):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.database
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
-class Desk(NamedTuple):
+class BookingContext(NamedTuple):
     """The command line on a database with a made-up tenant."""
 
     url: str
@@ -41,23 +41,23 @@ class Desk(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def desk(database: Database, database_url: str) -> Desk:
+def desk(database: Database, database_url: str) -> BookingContext:
     seed = Seed(7, 1, Scale.SMALL, date(2027, 2, 1))
     make_if_missing(database, seed, master_keys("main"), Console(quiet=True))
-    return Desk(database_url, seed.slug)
+    return BookingContext(database_url, seed.slug)
 
 
 @pytest.fixture(scope="module")
-def child(desk: Desk) -> str:
+def child(desk: BookingContext) -> str:
     return desk.one("select min(cast(id as text)) from wellbeing.children")
 
 
 @pytest.fixture(scope="module")
-def client(desk: Desk) -> str:
+def client(desk: BookingContext) -> str:
     return desk.one("select min(cast(id as text)) from placement.clients")
 
 
-def test_a_person_is_written_as_json_to_standard_output(desk: Desk, child: str) -> None:
+def test_a_person_is_written_as_json_to_standard_output(desk: BookingContext, child: str) -> None:
     said = desk.run("export", "person", "--user", child)
     written = json.loads(said.out)
     assert (said.code, said.err) == (0, "")
@@ -65,18 +65,18 @@ def test_a_person_is_written_as_json_to_standard_output(desk: Desk, child: str) 
     assert len(written["wellbeing.wellbeing_sessions"]) == 3
 
 
-def test_nothing_encrypted_needs_no_master_key(desk: Desk, child: str) -> None:
+def test_nothing_encrypted_needs_no_master_key(desk: BookingContext, child: str) -> None:
     assert desk.run("export", "person", "--user", child, keys="").code == 0
 
 
-def test_a_file_is_new_and_for_its_owner_only(desk: Desk, client: str, tmp_path: Path) -> None:
+def test_a_file_is_new_and_for_its_owner_only(desk: BookingContext, client: str, tmp_path: Path) -> None:
     out = tmp_path / "client.json"
     said = desk.run("export", "person", "--known-as", f"client:{client}", "--out", str(out))
     assert (said.code, said.out, stat.S_IMODE(out.stat().st_mode)) == (0, "", 0o600)
     assert json.loads(out.read_text())["placement.placement_info"][0]["diagnosis"]
 
 
-def test_a_file_that_is_there_is_left_as_it_is(desk: Desk, child: str, tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_left_as_it_is(desk: BookingContext, child: str, tmp_path: Path) -> None:
     out = tmp_path / "there.json"
     out.write_text("mine")
     said = desk.run("export", "person", "--user", child, "--out", str(out))
@@ -87,7 +87,7 @@ def test_a_file_that_is_there_is_left_as_it_is(desk: Desk, child: str, tmp_path:
     )
 
 
-def test_what_fails_leaves_no_file_and_no_event(desk: Desk, client: str, tmp_path: Path) -> None:
+def test_what_fails_leaves_no_file_and_no_event(desk: BookingContext, client: str, tmp_path: Path) -> None:
     out, before = tmp_path / "client.json", desk.exports()
     asked = ("export", "person", "--known-as", f"client:{client}", "--out", str(out))
     assert desk.run(*asked, keys=written_master_key("another")).code == 7
@@ -95,7 +95,7 @@ def test_what_fails_leaves_no_file_and_no_event(desk: Desk, client: str, tmp_pat
 
 
 def test_what_the_audit_log_does_not_know_is_not_handed_out(
-    desk: Desk, child: str, monkeypatch: pytest.MonkeyPatch
+    desk: BookingContext, child: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The words come after the commit."""
     before, seen = desk.exports(), []
@@ -118,18 +118,18 @@ def test_what_the_audit_log_does_not_know_is_not_handed_out(
         ("--user", NOBODY, "--out", "/nowhere/at/all.json"),
     ],
 )
-def test_who_is_not_said_or_no_id_is_refused_in_one_line(desk: Desk, who: tuple[str, ...]) -> None:
+def test_who_is_not_said_or_no_id_is_refused_in_one_line(desk: BookingContext, who: tuple[str, ...]) -> None:
     said = desk.run("export", "person", *who)
     assert (said.code, said.out, len(said.lines)) == (2, "", 1)
 
 
 @pytest.mark.parametrize("command", [("export", "person"), ("erase", "--yes")])
-def test_somebody_who_is_not_there_is_code_3(desk: Desk, command: tuple[str, ...]) -> None:
+def test_somebody_who_is_not_there_is_code_3(desk: BookingContext, command: tuple[str, ...]) -> None:
     said = desk.run(*command, "--user", NOBODY)
     assert (said.code, said.lines) == (3, [f"error: no user {NOBODY}"])
 
 
-def test_a_tenant_is_written_whole(desk: Desk, tmp_path: Path) -> None:
+def test_a_tenant_is_written_whole(desk: BookingContext, tmp_path: Path) -> None:
     out = tmp_path / "tenant.json"
     assert desk.run("export", "tenant", "--out", str(out)).code == 0
     written = json.loads(out.read_text())
@@ -137,19 +137,19 @@ def test_a_tenant_is_written_whole(desk: Desk, tmp_path: Path) -> None:
     assert len(written["scheduling.patients"]) == 12
 
 
-def test_to_erase_is_done_with_a_yes_where_nobody_can_be_asked(desk: Desk, child: str) -> None:
+def test_to_erase_is_done_with_a_yes_where_nobody_can_be_asked(desk: BookingContext, child: str) -> None:
     said = desk.run("erase", "--user", child)
     assert (said.code, "--yes says to go on" in said.err) == (2, True)
 
 
-def test_to_erase_says_what_went(desk: Desk) -> None:
+def test_to_erase_says_what_went(desk: BookingContext) -> None:
     patient = desk.one("select max(id) from scheduling.patients")
     said = desk.run("erase", "--known-as", f"patient:{patient}", "--yes")
     assert (said.code, "scheduling.patients: 1 rows deleted" in said.out.splitlines()) == (0, True)
     assert desk.run("export", "person", "--known-as", f"patient:{patient}").code == 3
 
 
-def test_one_whom_others_need_is_not_erased_and_why_is_one_line(desk: Desk) -> None:
+def test_one_whom_others_need_is_not_erased_and_why_is_one_line(desk: BookingContext) -> None:
     doctor = desk.one("select min(doctor_id) from scheduling.appointments")
     said = desk.run("erase", "--known-as", f"doctor:{doctor}", "--yes")
     assert (said.code, len(said.lines), "an_appointment_is_with_a_doctor" in said.err) == (4, 1, True)

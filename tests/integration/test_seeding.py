@@ -11,12 +11,12 @@ from rich.console import Console
 from sqlalchemy import text
 
 from scheduler.cli.seed import counts_table, make_if_missing
-from scheduler.cli.settings import entropy
+from scheduler.cli.settings import random_bytes
 from scheduler.core.errors import InvalidInputError
 from scheduler.generation.job import generate
 from scheduler.generation.request import Order
+from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
-from scheduler.models.sealed import SealedColumn
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
 from scheduler.sample_data.scales import Scale, Seed
@@ -31,7 +31,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def masters() -> MasterKeys:
-    return read_master_keys(new_master_key("test", entropy=entropy), entropy=entropy)
+    return read_master_keys(new_master_key("test", random_bytes=random_bytes), random_bytes=random_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def contents(database: Database, tenant_id: UUID) -> dict[str, list[dict[str, ob
             columns = [
                 column
                 for column in table.columns
-                if not differs_each_time(column.name) and not isinstance(column.type, SealedColumn)
+                if not differs_each_time(column.name) and not isinstance(column.type, EncryptedColumn)
             ]
             rows = session.connection().execute(table.select().with_only_columns(*columns))
             found[name] = sorted((dict(row) for row in rows.mappings()), key=repr)
@@ -211,7 +211,7 @@ def test_larger_worlds_are_made_too(database: Database, masters: MasterKeys, sca
     assert make_if_missing(database, Seed(4, 1 + list(Scale).index(scale), scale, BEGIN), masters, QUIET)
 
 
-def test_what_is_sealed_is_nowhere_in_clear(database_url: str, world: Seed) -> None:
+def test_what_is_encrypted_is_nowhere_in_clear(database_url: str, world: Seed) -> None:
     assert world
     with psycopg.connect(database_url) as connection:
         found = connection.execute("select string_agg(m::text, ' ') from placement.medications m").fetchone()

@@ -94,7 +94,7 @@ def test_r1_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
     desired = [slot._replace(capacity=2) for slot in week_of(weekly(1))][5:]
     plan = reconcile(desired, stored(world), now=NOW)
     assert carry_out(world, plan) == [Written(0, 25, 5)]
-    assert reconcile(desired, stored(world), now=NOW).is_settled
+    assert reconcile(desired, stored(world), now=NOW).is_noop
 
 
 @pytest.mark.parametrize(

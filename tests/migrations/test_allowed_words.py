@@ -1,4 +1,4 @@
-"""Allowed words: where a column takes one of a few words, it takes each of them, and they are the specification's.
+"""Allowed words: where a column takes one of a few words, it takes each of them.
 
 The constraints come from `schema.txt`, which another test compares with the database. Which words a wrong row may not
 have is tested with the constraints.
@@ -12,7 +12,6 @@ import psycopg
 import pytest
 
 from scheduler.postgres.schema import snapshot
-from specification import specifications
 from specification.page import LISTING
 from support.rows import Row, key
 from support.rows.all_domains import all_rows, insert_all, insert_instead
@@ -21,7 +20,6 @@ from support.rows.placement import SEALED
 TENANT = uuid4()
 AT = "2027-03-01 09:00Z"
 CHECK = re.compile(r"CHECK \(\(+(\w+) = ANY \(ARRAY\[(.*?)\]\)")
-SAID = re.compile(r"\.(\w+) IN \((.*)\)$", re.IGNORECASE)
 
 # (table, word) -> what a row with this word says besides.
 BESIDES: dict[tuple[str, str], Row] = {
@@ -58,12 +56,6 @@ def table_of(constraint: str) -> str:
 
 WORDS = words_of_checks()
 ROWS = [(table_of(name), column, word) for name, (column, words) in WORDS.items() for word in words]
-OF_SPECIFICATIONS = {
-    element.where: (said[1], tuple(word.strip(" '") for word in said[2].split(",")))
-    for elements in specifications().values()
-    for element in elements
-    if element.kind == "check" and (said := SAID.search(element.element))
-}
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +64,6 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
         insert_all(opened, TENANT)
         yield opened
         opened.rollback()
-
-
-@pytest.mark.parametrize("constraint", OF_SPECIFICATIONS)
-def test_the_words_of_a_column_are_those_of_its_specification(constraint: str) -> None:
-    column, words = WORDS[constraint]
-    assert (column, set(words)) == (OF_SPECIFICATIONS[constraint][0], set(OF_SPECIFICATIONS[constraint][1]))
 
 
 @pytest.mark.database

@@ -7,20 +7,21 @@ begins, would do with any other one.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
 
 from scheduler.postgres.database import Role
+from scheduler.postgres.schema.migrations import shipped_listing
+from specification import specifications
+from specification.checking import Objects
 from support.query_plans import IndexScan, index_scans
 from support.roles import become
 from support.worlds.indexes import TENANT, is_there, load
 
 pytestmark = pytest.mark.database
 
-LISTS = sorted((Path(__file__).parents[1] / "specification").glob("[1-4]-*.txt"))
 KEY = "00000000-0000-0000-0000-0000000003e9"  # that of row 1001
 SEVEN = "00000000-0000-0000-0000-000000000007"
 HOUR = "start_at >= timestamptz '2027-03-20 09:00Z' and start_at < timestamptz '2027-03-20 10:00Z'"
@@ -214,13 +215,11 @@ QUESTIONS = {
 
 
 def listed() -> set[str]:
-    """Return where the specifications say that an index is; a unique one is looked into, too.
-
-    What was added to them comes last in their lists.
-    """
-    written = [path.read_text(encoding="utf-8").partition("\n# Added")[0] for path in LISTS]
-    lines = [line.split(" | ") for text in written for line in text.splitlines()]
-    return {cells[2].strip() for cells in lines if cells[0] in {"index", "unique"}}
+    """Return the indexes that a specification asks for by their whole names; a unique one is looked into, too."""
+    objects = Objects(shipped_listing())
+    elements = [element for elements in specifications().values() for element in elements]
+    things = [objects.named(element) for element in elements if element.kind in {"index", "unique"}]
+    return {thing.partition(" ")[2] for thing in set().union(*things)}
 
 
 @pytest.fixture(scope="module")

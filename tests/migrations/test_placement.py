@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
-from scheduler.models.sealed import SealedColumn
 from scheduler.postgres.database import Role
 from support.query_plans import plan_of
 from support.roles import become
@@ -38,29 +38,29 @@ def another(connection: psycopg.Connection, table: str, change: Row) -> UUID:
     return row_id
 
 
-def test_every_column_of_bytes_is_sealed_or_a_blind_index(connection: psycopg.Connection) -> None:
+def test_every_column_of_bytes_is_encrypted_or_a_blind_index(connection: psycopg.Connection) -> None:
     found = connection.execute(
         "select attrelid::regclass::text, attname::text from pg_attribute join pg_class on pg_class.oid = attrelid"
         " where relkind = 'r' and relnamespace = 'placement'::regnamespace and atttypid = 'bytea'::regtype"
     )
-    sealed = {
+    encrypted = {
         (table.fullname, column.name)
         for table in METADATA.tables.values()
         for column in table.columns
-        if isinstance(column.type, SealedColumn) and table.schema == "placement"
+        if isinstance(column.type, EncryptedColumn) and table.schema == "placement"
     }
-    assert {(table, name) for table, name in found if not name.endswith(BLIND)} == sealed
-    assert len(sealed) > 50
+    assert {(table, name) for table, name in found if not name.endswith(BLIND)} == encrypted
+    assert len(encrypted) > 50
 
 
-def test_every_sealed_column_refuses_clear_text_and_takes_what_is_sealed(connection: psycopg.Connection) -> None:
+def test_every_encrypted_column_refuses_clear_text_and_takes_what_is_encrypted(connection: psycopg.Connection) -> None:
     outside: Row = {"kind": "outside", "user_id": None}
     another(connection, "placement.contributors", outside)
     connection.execute("delete from placement.form_field_contributions")
     connection.execute("delete from placement.contributors where kind = 'user'")
     taken = set()
     for table in (one for one in METADATA.tables.values() if one.schema == "placement"):
-        for column in (one.name for one in table.columns if isinstance(one.type, SealedColumn)):
+        for column in (one.name for one in table.columns if isinstance(one.type, EncryptedColumn)):
             write = f"update {table.fullname} set {column} = %s".encode()
             assert connection.execute(write, (SEALED,)).rowcount == 1
             connection.execute("savepoint before")
@@ -78,7 +78,7 @@ def test_what_is_known_about_a_client_can_be_erased(connection: psycopg.Connecti
         columns = [
             one.name
             for one in METADATA.tables[f"placement.{table}"].columns
-            if isinstance(one.type, SealedColumn) or one.name.endswith(BLIND)
+            if isinstance(one.type, EncryptedColumn) or one.name.endswith(BLIND)
         ]
         erased = ", ".join(f"{name} = null" for name in columns)
         assert connection.execute(f"update placement.{table} set {erased}".encode()).rowcount == 1

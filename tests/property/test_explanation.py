@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.bookings import Desk
+from scheduler.core.bookings import BookingContext
 from scheduler.core.expansion import expand
 from scheduler.core.explanation import explain
 from scheduler.core.lifecycle import SlotStatus
@@ -23,17 +23,17 @@ from support import strategies
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 SEARCH = timedelta(days=4)
-NO_DESK = Desk()
+NO_DESK = BookingContext()
 STRENGTH = list(ReasonCode)
 
 
 @dataclass(frozen=True)
 class Question:
-    """A schedule, a local day on which it tends to have something to do, and a desk."""
+    """A schedule, a local day on which it tends to have something to do, and a bookings."""
 
     schedule: Schedule
     day: date
-    desk: Desk = NO_DESK
+    bookings: BookingContext = NO_DESK
 
 
 @lru_cache(maxsize=256)
@@ -63,17 +63,17 @@ def bare(schedule: Schedule) -> Schedule:
     return replace(schedule, rules=rules, exceptions=(), closures=())
 
 
-def to_be_had(slot: Slot, desk: Desk) -> bool:
+def to_be_had(slot: Slot, bookings: BookingContext) -> bool:
     """Decide in the slowest way whether a slot that the schedule offers can be had."""
-    if desk.now is not None:
-        if slot.start_at < desk.now + desk.notice:
+    if bookings.now is not None:
+        if slot.start_at < bookings.now + bookings.notice:
             return False
-        if desk.horizon is not None and slot.start_at > desk.now + desk.horizon:
+        if bookings.horizon is not None and slot.start_at > bookings.now + bookings.horizon:
             return False
-    for one in desk.stored:
+    for one in bookings.stored:
         booked = one.status == "booked" or one.booked_count > 0
         held = one.status == "reserved" and (
-            desk.now is None or one.reserved_until is None or one.reserved_until > desk.now
+            bookings.now is None or one.reserved_until is None or one.reserved_until > bookings.now
         )
         if one.slot[:5] == slot[:5]:
             full = one.status == "booked" or one.booked_count == one.slot.capacity
@@ -84,8 +84,8 @@ def to_be_had(slot: Slot, desk: Desk) -> bool:
     return True
 
 
-def wanted(slots: Sequence[Slot], desk: Desk) -> list[Slot]:
-    return [slot for slot in slots if to_be_had(slot, desk)]
+def wanted(slots: Sequence[Slot], bookings: BookingContext) -> list[Slot]:
+    return [slot for slot in slots if to_be_had(slot, bookings)]
 
 
 @st.composite
@@ -111,7 +111,7 @@ def questions_at_a_desk(draw: st.DrawFn) -> Question:
         stored.append(StoredSlot(number, slot, status, booked_count, until))
     notice = draw(st.integers(0, 1440)) * MINUTE
     horizon = draw(st.one_of(st.none(), st.integers(0, 2880).map(lambda count: count * MINUTE)))
-    return replace(question, desk=Desk(stored, now, notice, horizon))
+    return replace(question, bookings=BookingContext(stored, now, notice, horizon))
 
 
 @given(questions())
@@ -125,15 +125,15 @@ def test_q3_every_start_of_the_rules_grids_that_is_not_offered_has_a_reason(ques
 @given(questions_at_a_desk())
 def test_q3_every_scheduled_start_that_the_desk_refuses_has_a_reason(question: Question) -> None:
     slots = scheduled_on(question.schedule, question.day)
-    starts = {slot.start_at for slot in slots} - {slot.start_at for slot in wanted(slots, question.desk)}
-    explanation = explain(question.schedule, question.day, desk=question.desk)
+    starts = {slot.start_at for slot in slots} - {slot.start_at for slot in wanted(slots, question.bookings)}
+    explanation = explain(question.schedule, question.day, bookings=question.bookings)
     assert starts <= {start for reason in explanation for start in reason.starts}
 
 
 @given(questions_at_a_desk())
 def test_q3_no_reason_is_given_against_a_start_that_is_offered(question: Question) -> None:
-    explanation = explain(question.schedule, question.day, desk=question.desk)
-    slots = wanted(scheduled_on(question.schedule, question.day), question.desk)
+    explanation = explain(question.schedule, question.day, bookings=question.bookings)
+    slots = wanted(scheduled_on(question.schedule, question.day), question.bookings)
     given = {start for reason in explanation for start in reason.starts}
     assert given.isdisjoint(slot.start_at for slot in slots)
 
@@ -145,8 +145,8 @@ def test_q3_offered_is_what_expansion_yields_for_the_local_day(question: Questio
 
 @given(questions_at_a_desk())
 def test_q3_offered_is_what_expansion_yields_and_the_desk_can_give(question: Question) -> None:
-    explanation = explain(question.schedule, question.day, desk=question.desk)
-    assert list(explanation.offered) == wanted(scheduled_on(question.schedule, question.day), question.desk)
+    explanation = explain(question.schedule, question.day, bookings=question.bookings)
+    assert list(explanation.offered) == wanted(scheduled_on(question.schedule, question.day), question.bookings)
 
 
 @given(questions_at_a_desk(), st.integers(0, 1439), st.booleans())
@@ -156,8 +156,8 @@ def test_q3_an_instant_has_no_reason_if_and_only_if_a_slot_starts_then(
     begin = begin_of(question.day, question.schedule.zone)
     slots = expand(question.schedule, Span(begin - 2 * DAY, begin + 3 * DAY))
     at = slots[minute % len(slots)].start_at if at_a_start and slots else begin + minute * MINUTE
-    slots_then = wanted([slot for slot in slots if slot.start_at == at], question.desk)
-    explanation = explain(question.schedule, at, desk=question.desk)
+    slots_then = wanted([slot for slot in slots if slot.start_at == at], question.bookings)
+    explanation = explain(question.schedule, at, bookings=question.bookings)
     assert list(explanation.offered) == slots_then
     assert (len(explanation) == 0) is bool(slots_then)
 
@@ -166,8 +166,10 @@ def test_q3_an_instant_has_no_reason_if_and_only_if_a_slot_starts_then(
 def test_q3_nearest_is_the_nearest_slot_that_is_to_be_had(question: Question, minute: int | None) -> None:
     begin = begin_of(question.day, question.schedule.zone)
     at = begin if minute is None else begin + minute * MINUTE
-    explanation = explain(question.schedule, question.day if minute is None else at, desk=question.desk, search=SEARCH)
-    around = wanted(expand(question.schedule, Span(at - SEARCH, at + SEARCH + timedelta.resolution)), question.desk)
+    explanation = explain(
+        question.schedule, question.day if minute is None else at, bookings=question.bookings, search=SEARCH
+    )
+    around = wanted(expand(question.schedule, Span(at - SEARCH, at + SEARCH + timedelta.resolution)), question.bookings)
     if minute is None:
         here = [
             slot for slot in around if begin <= slot.start_at < begin_of(question.day + DAY, question.schedule.zone)
@@ -184,7 +186,7 @@ def test_q3_nearest_is_the_nearest_slot_that_is_to_be_had(question: Question, mi
 
 @given(questions_at_a_desk())
 def test_q3_reasons_come_by_time_and_then_from_strong_to_weak(question: Question) -> None:
-    explanation = explain(question.schedule, question.day, desk=question.desk)
+    explanation = explain(question.schedule, question.day, bookings=question.bookings)
     order = [(reason.start_at, STRENGTH.index(reason.code)) for reason in explanation]
     assert order == sorted(order)
 
@@ -194,7 +196,7 @@ def test_q3_a_reason_names_a_cause_of_its_kind(question: Question) -> None:
     exceptions = {
         kind: {one.id for one in question.schedule.exceptions if one.type.value == kind.value} for kind in STRENGTH
     }
-    stored = {one.id for one in question.desk.stored}
+    stored = {one.id for one in question.bookings.stored}
     causes = {
         ReasonCode.EMERGENCY: exceptions[ReasonCode.EMERGENCY],
         ReasonCode.BLOCKED: exceptions[ReasonCode.BLOCKED],
@@ -206,7 +208,7 @@ def test_q3_a_reason_names_a_cause_of_its_kind(question: Question) -> None:
         ReasonCode.HELD: stored,
         ReasonCode.CANCELLED: stored,
     }
-    for reason in explain(question.schedule, question.day, desk=question.desk):
+    for reason in explain(question.schedule, question.day, bookings=question.bookings):
         assert reason.cause_id in causes.get(reason.code, {None})
 
 

@@ -9,11 +9,11 @@ from scheduler.core.errors import TransitionRefusedError
 from scheduler.core.lifecycle import (
     AppointmentState,
     AppointmentStatus,
-    Move,
-    Moved,
     StepState,
     StepStatus,
     SubjectKind,
+    Transition,
+    TransitionResult,
 )
 
 APPOINTMENT_PAIRS = """
@@ -82,7 +82,7 @@ class LifeCycleMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.log: list[Move] = []
+        self.log: list[Transition] = []
         self.now = datetime(2027, 3, 1, 9, tzinfo=UTC)
 
     # Most walks from the very start end in a cancellation before a step begins, so that some start further on.
@@ -95,10 +95,10 @@ class LifeCycleMachine(RuleBasedStateMachine):
         self.model = Model(status.value, steps=steps)
         self.first = status.value
 
-    def keep(self, moved: Moved) -> None:
-        assert {(move.at, move.by) for move in moved.moves} == {(self.now, 9)}
+    def keep(self, moved: TransitionResult) -> None:
+        assert {(move.at, move.by) for move in moved.transitions} == {(self.now, 9)}
         self.state = moved.state
-        self.log += moved.moves
+        self.log += moved.transitions
         self.now += timedelta(minutes=1)
 
     @rule(to=st.sampled_from(AppointmentStatus))
@@ -106,7 +106,7 @@ class LifeCycleMachine(RuleBasedStateMachine):
         """L1, L2: refused exactly where the model refuses."""
         allowed = self.model.ask_appointment(to.value)
         try:
-            self.keep(self.state.move(to, at=self.now, by=9))
+            self.keep(self.state.transition(to, at=self.now, by=9))
         except TransitionRefusedError:
             assert not allowed
         else:
@@ -119,7 +119,7 @@ class LifeCycleMachine(RuleBasedStateMachine):
         index = number % len(self.model.steps)
         allowed = self.model.ask_step(index, to.value)
         try:
-            self.keep(self.state.move_step(index, to, at=self.now, by=9))
+            self.keep(self.state.transition_step(index, to, at=self.now, by=9))
         except TransitionRefusedError:
             assert not allowed
         else:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.slots import Slot, SlotIdentity, SlotKind, Slots, Stretch, Tangle
+from scheduler.core.slots import InterleavedSlots, Slot, SlotIdentity, SlotKind, SlotRun, Slots
 from support.strategies import ids
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -17,29 +17,29 @@ CENTURY = 36_525 * 24 * HOUR
 lengths = st.one_of(st.sampled_from((HOUR, HOUR // 2, HOUR // 3)), st.integers(1, 24 * HOUR))
 kinds = st.builds(SlotKind, st.one_of(st.none(), st.integers(1, 3)), st.integers(1, 3), st.integers(1, 3))
 # Before 2000 too: a column's number is then negative.
-stretches = st.builds(Stretch, st.integers(-CENTURY, CENTURY), st.integers(1, 30), lengths, lengths, kinds)
-even = st.builds(lambda stretch: stretch._replace(duration=stretch.interval), stretches)
+slot_runs = st.builds(SlotRun, st.integers(-CENTURY, CENTURY), st.integers(1, 30), lengths, lengths, kinds)
+even = st.builds(lambda run: run._replace(duration=run.interval), slot_runs)
 # Slots of any lengths and kinds, one by one, as rules that run across one another leave them.
 rows = st.tuples(st.integers(-CENTURY, CENTURY), lengths, kinds)
-tangles = st.lists(rows, min_size=1, max_size=9).map(
-    lambda some: Tangle(
+interleaved = st.lists(rows, min_size=1, max_size=9).map(
+    lambda some: InterleavedSlots(
         array("q", [start for start, _, _ in some]),
         array("q", [start + length for start, length, _ in some]),
         tuple(kind for _, _, kind in some),
     )
 )
-several = st.lists(st.one_of(stretches, even, tangles), max_size=6)
+several = st.lists(st.one_of(slot_runs, even, interleaved), max_size=6)
 
 
-def rows_of(piece: Stretch | Tangle) -> list[tuple[int, int, SlotKind]]:
+def rows_of(piece: SlotRun | InterleavedSlots) -> list[tuple[int, int, SlotKind]]:
     """Return start, end and kind of each slot of a piece."""
-    if isinstance(piece, Tangle):
+    if isinstance(piece, InterleavedSlots):
         return list(zip(piece.starts, piece.ends, piece.kinds, strict=True))
     starts = [piece.first + number * piece.interval for number in range(piece.size)]
     return [(start, start + piece.duration, piece.kind) for start in starts]
 
 
-def one_by_one(some: list[Stretch | Tangle]) -> list[Slot]:
+def one_by_one(some: list[SlotRun | InterleavedSlots]) -> list[Slot]:
     """Make the slots of some pieces in the plain way."""
     return [
         Slot(EPOCH + start * MICROSECOND, EPOCH + end * MICROSECOND, 7, 5, *kind)
@@ -49,21 +49,21 @@ def one_by_one(some: list[Stretch | Tangle]) -> list[Slot]:
 
 
 @given(several)
-def test_slots_are_those_of_their_pieces_in_turn(some: list[Stretch | Tangle]) -> None:
+def test_slots_are_those_of_their_pieces_in_turn(some: list[SlotRun | InterleavedSlots]) -> None:
     slots = Slots(7, 5, some)
     assert list(slots) == one_by_one(some)
     assert len(slots) == len(one_by_one(some))
 
 
 @given(several)
-def test_slots_are_made_in_utc_and_are_slots(some: list[Stretch | Tangle]) -> None:
+def test_slots_are_made_in_utc_and_are_slots(some: list[SlotRun | InterleavedSlots]) -> None:
     for slot in Slots(7, 5, some):
         assert type(slot) is Slot
         assert slot.start_at.tzinfo is slot.end_at.tzinfo is UTC
 
 
 @given(several, st.integers(-200, 200))
-def test_slots_are_indexed_like_a_list(some: list[Stretch | Tangle], index: int) -> None:
+def test_slots_are_indexed_like_a_list(some: list[SlotRun | InterleavedSlots], index: int) -> None:
     slots, plain = Slots(7, 5, some), one_by_one(some)
     if -len(plain) <= index < len(plain):
         assert slots[index] == plain[index]
@@ -73,24 +73,24 @@ def test_slots_are_indexed_like_a_list(some: list[Stretch | Tangle], index: int)
 
 
 @given(several, st.slices(60))
-def test_slots_are_sliced_like_a_list(some: list[Stretch | Tangle], part: slice) -> None:
+def test_slots_are_sliced_like_a_list(some: list[SlotRun | InterleavedSlots], part: slice) -> None:
     assert Slots(7, 5, some)[part] == tuple(one_by_one(some)[part])
 
 
 @given(several)
-def test_slots_go_backwards_too(some: list[Stretch | Tangle]) -> None:
+def test_slots_go_backwards_too(some: list[SlotRun | InterleavedSlots]) -> None:
     assert list(reversed(Slots(7, 5, some))) == one_by_one(some)[::-1]
 
 
 @given(several)
-def test_slots_tell_whether_they_hold_a_slot(some: list[Stretch | Tangle]) -> None:
+def test_slots_tell_whether_they_hold_a_slot(some: list[SlotRun | InterleavedSlots]) -> None:
     slots = Slots(7, 5, some)
     assert all(slot in slots for slot in one_by_one(some))
     assert Slot(EPOCH, EPOCH, 7, 5) not in slots
 
 
 @given(several)
-def test_columns_are_the_same_slots(some: list[Stretch | Tangle]) -> None:
+def test_columns_are_the_same_slots(some: list[SlotRun | InterleavedSlots]) -> None:
     slots = Slots(7, 5, some)
     columns = slots.columns()
     rows = zip(columns.start_at, columns.end_at, columns.kind, strict=True)
@@ -103,29 +103,31 @@ def test_columns_are_the_same_slots(some: list[Stretch | Tangle]) -> None:
 
 
 @given(several)
-def test_columns_have_the_types_that_they_name(some: list[Stretch | Tangle]) -> None:
+def test_columns_have_the_types_that_they_name(some: list[SlotRun | InterleavedSlots]) -> None:
     columns = Slots(7, 5, some).columns()
     assert [column.typecode for column in columns[:3]] == ["q", "q", "i"]
     assert set(columns.kinds) == {kind for piece in some for _, _, kind in rows_of(piece)}
 
 
 @given(several, several)
-def test_slots_are_equal_where_their_slots_are(some: list[Stretch | Tangle], others: list[Stretch | Tangle]) -> None:
+def test_slots_are_equal_where_their_slots_are(
+    some: list[SlotRun | InterleavedSlots], others: list[SlotRun | InterleavedSlots]
+) -> None:
     slots = Slots(7, 5, some)
     assert slots == one_by_one(some)
     assert slots == tuple(one_by_one(some))
     assert (slots == Slots(7, 5, others)) is (one_by_one(some) == one_by_one(others))
 
 
-@given(stretches)
-def test_slots_are_equal_however_they_are_cut_into_stretches(stretch: Stretch) -> None:
-    cut = [stretch._replace(first=stretch.first + number * stretch.interval, size=1) for number in range(stretch.size)]
-    assert Slots(7, 5, [stretch]) == Slots(7, 5, cut)
+@given(slot_runs)
+def test_slots_are_equal_however_they_are_cut(run: SlotRun) -> None:
+    cut = [run._replace(first=run.first + number * run.interval, size=1) for number in range(run.size)]
+    assert Slots(7, 5, [run]) == Slots(7, 5, cut)
 
 
-@given(stretches)
-def test_slots_of_another_doctor_are_others(stretch: Stretch) -> None:
-    assert Slots(7, 5, [stretch]) != Slots(8, 5, [stretch])
+@given(slot_runs)
+def test_slots_of_another_doctor_are_others(run: SlotRun) -> None:
+    assert Slots(7, 5, [run]) != Slots(8, 5, [run])
 
 
 def test_slots_are_equal_to_no_text_and_no_number() -> None:
@@ -141,7 +143,7 @@ def test_slots_have_no_hash_like_a_list() -> None:
 
 
 def test_slots_tell_how_many_they_are_and_from_when_to_when() -> None:
-    some = Slots(7, 5, [Stretch(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1))])
+    some = Slots(7, 5, [SlotRun(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1))])
     assert repr(some) == "<Slots: 3 from 2000-01-01T00:00:00+00:00 to 2000-01-01T02:30:00+00:00>"
     assert repr(Slots(7, 5, [])) == "<Slots: none>"
 

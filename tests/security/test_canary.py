@@ -20,8 +20,8 @@ from sqlmodel import Session, SQLModel, col, select
 
 from scheduler.core.errors import SchedulerError
 from scheduler.models import Client, Contributor, Medication, PlacementInfo, Specialist
+from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
-from scheduler.models.sealed import SealedColumn
 from scheduler.postgres.audit.chain import seal_both
 from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.encryption import phi
@@ -46,9 +46,9 @@ class Placed(NamedTuple):
     rows: tuple[SQLModel, ...]
 
 
-def sealed_columns(model: type[SQLModel]) -> list[str]:
+def encrypted_columns(model: type[SQLModel]) -> list[str]:
     columns = METADATA.tables[f"placement.{model.__tablename__}"].columns
-    return [column.name for column in columns if isinstance(column.type, SealedColumn)]
+    return [column.name for column in columns if isinstance(column.type, EncryptedColumn)]
 
 
 def everything(url: str) -> bytes:
@@ -84,12 +84,12 @@ def placed(database: Database, database_url: str) -> Placed:
             Contributor(tenant_id=tenant_id, id=uuid4(), placement_info_id=placement_id, kind="outside"),
         ]
         for row in rows:
-            phi.write(session, ring, row, dict.fromkeys(sealed_columns(type(row)), CANARY))
+            phi.write(session, ring, row, dict.fromkeys(encrypted_columns(type(row)), CANARY))
             session.flush()
     return Placed(tenant_id, user_id, tuple(rows))
 
 
-def read_all(session: Session, placed: Placed) -> list[phi.Clear]:
+def read_all(session: Session, placed: Placed) -> list[phi.Plaintext]:
     ring = tenant_keys(placed.tenant_id).load_ring(session)
     return [
         clear
@@ -98,7 +98,7 @@ def read_all(session: Session, placed: Placed) -> list[phi.Clear]:
             session,
             ring,
             session.exec(select(model).where(col(model.tenant_id) == placed.tenant_id)).all(),
-            sealed_columns(model),
+            encrypted_columns(model),
             reason="a test",
         )
     ]
@@ -142,7 +142,7 @@ def test_it_is_in_no_picture_of_a_row_or_of_what_was_read(
             session,
             tenant_keys(placed.tenant_id).load_ring(session),
             rows,
-            sealed_columns(model),
+            encrypted_columns(model),
             reason="a test",
         )
         shown = f"{rows!r} {opened!r} {[str(one) for one in opened]} {[row.model_dump_json() for row in rows]}"

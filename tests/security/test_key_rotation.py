@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.core.errors import KeyUnavailableError
-from scheduler.models.sealed import Sealed
+from scheduler.models.encrypted import Encrypted
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import key_rotation, phi
 from scheduler.postgres.encryption.key_ring import Purpose
@@ -65,7 +65,7 @@ def rotate(
     keys: TenantKeys | None = None,
     start: Start = Start.CONTINUE,
     batch: int = 2,
-    progress: key_rotation.Progress = lambda _done, _of, _resealed: None,
+    progress: key_rotation.Progress = lambda _done, _of, _reencrypted: None,
 ) -> Rotation:
     """Rotate the key of a tenant over the tables of the tests."""
     return key_rotation.rotate(
@@ -78,8 +78,8 @@ def texts(database: Database, tenant_id: UUID, notes: dict[UUID, str]) -> dict[U
     return {note_id: read_note(database, tenant_id, note_id) for note_id in notes}
 
 
-def values(url: str, tenant_id: UUID) -> dict[tuple[str, str, UUID], Sealed]:
-    """Return all sealed values of a tenant as they are stored."""
+def values(url: str, tenant_id: UUID) -> dict[tuple[str, str, UUID], Encrypted]:
+    """Return all encrypted values of a tenant as they are stored."""
     with psycopg.connect(url) as connection:
         found = connection.execute(
             "select 'notes', 'diagnosis', id, diagnosis from placement.test_notes where tenant_id = %(tenant)s"
@@ -88,7 +88,7 @@ def values(url: str, tenant_id: UUID) -> dict[tuple[str, str, UUID], Sealed]:
             " where tenant_id = %(tenant)s",
             {"tenant": tenant_id},
         )
-        return {(table, column, row): Sealed(value) for table, column, row, value in found if value is not None}
+        return {(table, column, row): Encrypted(value) for table, column, row, value in found if value is not None}
 
 
 def current(database: Database, tenant_id: UUID) -> UUID:
@@ -105,14 +105,14 @@ def states(database: Database, tenant_id: UUID) -> list[tuple[bool, bool]]:
         ]
 
 
-def stopping(after: int, *, entropy: Callable[[int], bytes] = os.urandom) -> Callable[[int], bytes]:
+def stopping(after: int, *, random_bytes: Callable[[int], bytes] = os.urandom) -> Callable[[int], bytes]:
     """Return a random source that fails when it has been asked so often: it is asked once for each value."""
     left = iter(range(after))
 
     def draw(size: int) -> bytes:
         if next(left, None) is None:
             raise _StoppedError
-        return entropy(size)
+        return random_bytes(size)
 
     return draw
 
@@ -127,7 +127,7 @@ def test_every_value_of_every_table_gets_the_new_key(
     before, old = values(database_url, ours), current(database, ours)
     done = rotate(database, ours, batch=batch)
     after = values(database_url, ours)
-    assert (done.new_key, done.rows, done.resealed, done.unopened) == (True, 2 * NOTES, 3 * NOTES, ())
+    assert (done.new_key, done.rows, done.reencrypted, done.unopened) == (True, 2 * NOTES, 3 * NOTES, ())
     assert {value.key_id for value in before.values()} == {old}
     assert ({value.key_id for value in after.values()}, after.keys()) == ({current(database, ours)}, before.keys())
     assert texts(database, ours, notes) == notes
@@ -207,7 +207,7 @@ def test_a_rotation_that_is_stopped_loses_nothing_and_is_gone_on_with(
     ended = values(database_url, ours)
     finished = {place for place, value in stopped.items() if value.key_id == current(database, ours)}
     assert {place for place in finished if ended[place] != stopped[place]} == set()
-    assert (done.new_key, done.resealed) == (after < 2, 3 * NOTES - len(finished))
+    assert (done.new_key, done.reencrypted) == (after < 2, 3 * NOTES - len(finished))
     assert {value.key_id for value in ended.values()} == {current(database, ours)}
     assert (texts(database, ours, notes), states(database, ours)) == (notes, [(True, True), (False, False)])
 
@@ -215,7 +215,7 @@ def test_a_rotation_that_is_stopped_loses_nothing_and_is_gone_on_with(
 def test_what_was_done_before_the_stop_stays_done(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
-    def stop(done: int, _of: int, _resealed: int) -> None:
+    def stop(done: int, _of: int, _reencrypted: int) -> None:
         if done >= 4:
             raise _StoppedError
 
@@ -297,7 +297,7 @@ def test_what_somebody_deletes_during_a_rotation_stays_deleted(
     assert {row for _, _, row in values(database_url, ours)} == notes.keys() - {gone}
 
 
-def test_a_rotation_waits_for_who_is_writing_and_seals_that_too(
+def test_a_rotation_waits_for_who_is_writing_and_encrypts_that_too(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
     """Otherwise a value could appear under the old key after the rotation has passed by, and the key be retired."""
@@ -375,7 +375,7 @@ def test_a_value_that_names_a_key_that_never_was_does_not_stop_the_rest(
         database_url, f"update placement.test_notes set diagnosis = set_byte(diagnosis, 3, 255) where id = '{note_id}'"
     )
     done = rotate(database, ours)
-    assert (done.resealed, [place.row for place in done.unopened]) == (3 * NOTES - 1, [(note_id,)])
+    assert (done.reencrypted, [place.row for place in done.unopened]) == (3 * NOTES - 1, [(note_id,)])
 
 
 def test_a_rotation_that_is_held_up_can_be_begun_anew(database: Database, ours: UUID, broken: UUID) -> None:
@@ -461,14 +461,19 @@ def test_the_command_rotates_and_tells_how_it_goes(
         "event": "batch",
         "rows_done": 2 * NOTES,
         "rows": 2 * NOTES,
-        "resealed": 3 * NOTES,
+        "reencrypted": 3 * NOTES,
     }
     assert texts(database, ours, notes) == notes
 
 
 def test_the_command_says_its_result_as_json(command: Callable[..., Said], notes: dict[UUID, str]) -> None:
     told = json.loads(command("rotate", "--json").out)
-    assert (told["new_key"], told["resealed"], told["unopened"], len(told["retired"])) == (True, 3 * len(notes), [], 1)
+    assert (told["new_key"], told["reencrypted"], told["unopened"], len(told["retired"])) == (
+        True,
+        3 * len(notes),
+        [],
+        1,
+    )
 
 
 def test_the_command_names_what_does_not_open(command: Callable[..., Said], broken: UUID) -> None:
@@ -485,7 +490,7 @@ def test_the_command_begins_anew_when_told_to(command: Callable[..., Said]) -> N
     assert command("rotate", "--anew").out.startswith("a new key: ")
 
 
-def test_the_status_shows_each_key_and_what_it_has_sealed(
+def test_the_status_shows_each_key_and_what_it_has_encrypted(
     command: Callable[..., Said], database: Database, ours: UUID, notes: dict[UUID, str]
 ) -> None:
     old = current(database, ours)

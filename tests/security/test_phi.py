@@ -1,4 +1,4 @@
-"""The gateway to health information: what is stored is sealed and bound to its place, and every reading is recorded."""
+"""The gateway to health information: values are stored encrypted, bound to their row; every reading is recorded."""
 
 import subprocess
 from importlib.util import find_spec
@@ -12,15 +12,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
 from scheduler.core.errors import (
+    EncryptionError,
     InvalidInputError,
     KeyUnavailableError,
-    SealError,
     StaleKeyRingError,
     StoreError,
     TamperedError,
 )
 from scheduler.models import DataKey, Tenant
-from scheduler.models.sealed import Sealed
+from scheduler.models.encrypted import Encrypted
 from scheduler.postgres.database import Database, Role, StatementError
 from scheduler.postgres.encryption import phi
 from support.databases import execute, new_tenant
@@ -63,7 +63,7 @@ def test_what_is_written_is_read_again(database: Database, ours: UUID) -> None:
 
 
 def test_what_is_stored_has_the_shape_and_not_the_text(database: Database, ours: UUID, database_url: str) -> None:
-    value = Sealed(stored(database_url, write_note(database, ours, diagnosis=CANARY)))
+    value = Encrypted(stored(database_url, write_note(database, ours, diagnosis=CANARY)))
     assert (value.has_shape, CANARY.encode() in bytes(value)) == (True, False)
 
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_written_changes_nothing_of_the_row(
     assert CANARY not in str(refused.value)
 
 
-def test_a_row_without_an_id_is_not_sealed_for(database: Database, ours: UUID) -> None:
+def test_a_row_without_an_id_is_not_encrypted_for(database: Database, ours: UUID) -> None:
     with (
         database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
         pytest.raises(InvalidInputError, match="has no key yet"),
@@ -125,7 +125,7 @@ def test_a_row_without_an_id_is_not_sealed_for(database: Database, ours: UUID) -
         phi.write(session, load(database, ours), Note(tenant_id=ours), {"diagnosis": CANARY})
 
 
-def test_a_row_of_another_tenant_is_not_sealed_for(database: Database, ours: UUID, theirs: UUID) -> None:
+def test_a_row_of_another_tenant_is_not_encrypted_for(database: Database, ours: UUID, theirs: UUID) -> None:
     with (
         database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
         pytest.raises(InvalidInputError, match="is of tenant"),
@@ -141,7 +141,7 @@ def test_a_model_without_encrypted_columns_is_said_so(database: Database, ours: 
         phi.write(session, load(database, ours), Tenant(id=ours, slug="a", name="A"), {"name": CANARY})
 
 
-def test_a_ring_whose_key_was_replaced_does_not_seal(database: Database, ours: UUID) -> None:
+def test_a_ring_whose_key_was_replaced_does_not_encrypt(database: Database, ours: UUID) -> None:
     ring = load(database, ours)
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=ours) as session:
         tenant_keys(ours).replace(session)
@@ -311,7 +311,7 @@ def test_a_value_moved_to_another_tenant_with_its_key_does_not_open(
         f" select '{theirs}', id, purpose, wrapped_key, master_key_id, now() from identity.data_keys"
         f" where tenant_id = '{ours}' and purpose = 'encryption'",
     )
-    with pytest.raises(SealError):
+    with pytest.raises(EncryptionError):
         read_note(database, theirs, note_id)
 
 
@@ -323,7 +323,7 @@ def test_a_changed_byte_is_noticed(database: Database, ours: UUID, database_url:
     with psycopg.connect(database_url) as connection:
         connection.execute("alter table placement.test_notes drop constraint if exists test_notes_diagnosis_check")
         connection.execute("update placement.test_notes set diagnosis = %s where id = %s", (bytes(value), note_id))
-    with pytest.raises(SealError):
+    with pytest.raises(EncryptionError):
         read_note(database, ours, note_id)
     execute(
         database_url,

@@ -1,17 +1,24 @@
-"""The specifications, element by element, and where each element is in the database.
+"""Specification lists: the elements of the four specifications, and where each is in the database.
 
-A file `<number>-<name>.txt` lists one specification, a line an element, `#` begins a comment:
+A file `<number>-<name>.txt` lists one specification and nothing else. A section is a table or a view, and its lines
+are the columns, keys, indexes, checks, policies and triggers that the specification asks of it, without their names:
 
-    kind | the element, as the specification writes it | where it is here | what has to hold there
+    [schema.table] the table, as the specification writes it -- remark
+    columns: id bigint not null identity; name varchar(255)
+    foreign key: clinic_id -> schema.clinics on delete cascade
 
-`where` is `schema.table.column`, `schema.table.constraint`, `schema.function` and the like; for a `rule`, which is no
-object of the catalogue, the modules, tests (`tests/file.py::test`), documents or objects (by their whole names) that
-keep it, or `outside the database` and why. What has to hold is, by kind: for keys and indexes their columns, with
-`-> schema.table (columns) on delete ...` and `where (...)`, and before them `unique` if an `index` is; for a `view` its
-options and columns; for a `rule` and an `extension` nothing, the cell is a remark; else what `migrations/schema.txt`
-says, of a function all but its body. ` -- ` begins a remark.
-The list of the library itself has what no specification asks for, so that all lists together have every object.
-`checking.py` compares the lines with a database, `page.py` makes the documents out of them.
+A semicolon separates the elements of a line, ` -- ` begins its remark, an indented line continues it, and `#` begins a
+comment. A section `[schema.* but schema.a, schema.b]` holds for every such table. A foreign key is written without the
+tenant when both sides are `(tenant_id, column)`. `enum`, `extension` and `function` lines belong to no table, and
+
+    rule: the rule, as the specification writes it | keepers | remark
+
+names the modules, tests (`tests/file.py::test`), documents or objects (by their whole names) that keep a rule, or
+`outside the database` and the reason. `checking.py` compares the elements with a database by content, `page.py` makes
+the documents.
+
+The library's own objects are in no list: `migrations/schema.txt` has every object of the database, and its test finds
+each one that is missing, unexpected or different.
 """
 
 import re
@@ -20,32 +27,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
-KINDS = {
-    "table": "Tables",
-    "column": "Columns",
-    "primary key": "Primary keys",
-    "foreign key": "Foreign keys",
-    "unique": "Unique",
-    "check": "Checks",
-    "index": "Indexes",
-    "enum": "Enums",
-    "extension": "Extensions",
-    "function": "Functions",
-    "trigger": "Triggers",
-    "view": "Views",
-    "policy": "Policies",
-    "rule": "Rules",
-}
+PARTS = ("columns", "primary key", "foreign key", "unique", "index", "check", "policy", "trigger")
+KINDS = ("table", *PARTS, "enum", "extension", "function", "rule")
 
 
 class Element(NamedTuple):
-    """An element of a specification: its place in our list, its kind, its words there, where it is, what holds."""
+    """An element of a specification.
+
+    `where` is its table or view, the keepers of a rule, or empty; `content` is what a table's section or a rule is
+    called, else what the database has to have there.
+    """
 
     listed: str
     kind: str
-    element: str
     where: str
-    holds: str
+    content: str
     remark: str
 
 
@@ -61,17 +57,37 @@ def parse(text: str, name: str) -> Iterator[Element]:
     """Read the lines of a list.
 
     Raises:
-        ValueError: a line is none, its kind is unknown, or a cell but the last is empty.
+        ValueError: a line is malformed, its kind is unknown, or a part of a table stands outside a section.
     """
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
+    table = ""
+    for number, line in lines(text):
         listed = f"{name}:{number}"
-        cells = [cell.strip() for cell in re.split(r"(?<!\|)\|(?!\|)", line, maxsplit=3)]  # `||` joins texts in SQL
-        if len(cells) != 4 or not all(cells[:3]):
-            raise ValueError(f"{listed}: kind | element | where | what holds are wanted, the first three not empty")
-        if cells[0] not in KINDS:
-            raise ValueError(f"{listed}: no kind {cells[0]!r}: there are {', '.join(KINDS)}")
-        kind, element, where, said = cells
-        holds, _, remark = f"{' --' if kind in {'rule', 'extension'} else ''} {said} ".partition(" -- ")
-        yield Element(listed, kind, element, where, holds.strip(), remark.strip())
+        body, _, remark = (part.strip() for part in f"{line} ".partition(" -- "))
+        if header := re.fullmatch(r"\[([^]]+)\] (.+)", body):
+            table = header[1]
+            yield Element(listed, "table", table, header[2], remark)
+            continue
+        kind, _, content = (part.strip() for part in body.partition(":"))
+        if kind not in KINDS or kind == "table" or not content:
+            raise ValueError(f"{listed}: expected `[table] element` or `kind: content`, kind one of {', '.join(KINDS)}")
+        if kind in PARTS and not table:
+            raise ValueError(f"{listed}: a {kind} belongs into the section of a table")
+        if kind == "rule":
+            cells = [cell.strip() for cell in line.partition(":")[2].split(" | ")]
+            if len(cells) not in {2, 3} or not all(cells):
+                raise ValueError(f"{listed}: expected `rule: element | keepers | remark`, the remark if there is one")
+            yield Element(listed, kind, cells[1], cells[0], "".join(cells[2:]))
+            continue
+        where = table if kind in PARTS else ""
+        yield from (Element(listed, kind, where, part.strip(), remark) for part in content.split(";"))
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number, joined with the indented lines that continue it; no comment, no empty line."""
+    joined: list[tuple[int, str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith(" ") and joined:
+            joined[-1] = (joined[-1][0], f"{joined[-1][1]} {line.strip()}")
+        elif line.strip() and not line.startswith("#"):
+            joined.append((number, line.strip()))
+    yield from joined

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.slots import SlotKind, Slots, Stretch
+from scheduler.core.slots import SlotKind, SlotRun, Slots
 from scheduler.postgres.slots import binary_rows
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -16,12 +16,12 @@ KINDS = st.builds(SlotKind, st.none() | BIGINTS, st.integers(1, 2**31 - 1), st.n
 LENGTHS = st.integers(1, 86_400).map(lambda seconds: seconds * SECOND)
 
 
-def stretch(first: int, size: int, interval: int, duration: int | None, kind: SlotKind) -> Stretch:
-    return Stretch(first, size, interval, interval if duration is None else duration, kind)
+def run(first: int, size: int, interval: int, duration: int | None, kind: SlotKind) -> SlotRun:
+    return SlotRun(first, size, interval, interval if duration is None else duration, kind)
 
 
 STRETCHES = st.builds(
-    stretch,
+    run,
     st.integers(-60_000_000_000, 250_000_000_000).map(lambda seconds: seconds * SECOND),
     st.integers(1, 40),
     LENGTHS,
@@ -48,8 +48,8 @@ def packed(slots: Slots) -> bytes:
 
 
 @given(BIGINTS, BIGINTS, st.lists(STRETCHES, max_size=5))
-def test_rows_are_those_packed_field_by_field(doctor_id: int, facility_id: int, stretches: list[Stretch]) -> None:
-    slots = Slots(doctor_id, facility_id, stretches)
+def test_rows_are_those_packed_field_by_field(doctor_id: int, facility_id: int, slot_runs: list[SlotRun]) -> None:
+    slots = Slots(doctor_id, facility_id, slot_runs)
     assert binary_rows(slots) == packed(slots)
 
 
@@ -59,7 +59,7 @@ def test_no_slots_are_no_octets() -> None:
 
 def test_one_row_as_postgresql_documents_it() -> None:
     kind = SlotKind(None, 3, 9)
-    slots = Slots(1, 2, [Stretch(SECOND, 1, 60 * SECOND, 60 * SECOND, kind)])
+    slots = Slots(1, 2, [SlotRun(SECOND, 1, 60 * SECOND, 60 * SECOND, kind)])
     values = (1, 2, 0, SECOND, 61 * SECOND, 3, 9)
     assert binary_rows(slots) == bytes.fromhex("0007") + b"".join(
         bytes.fromhex("00000008") + value.to_bytes(8, "big") for value in values

@@ -1,10 +1,10 @@
-"""What a desk objects to (S3, B2, Q2)."""
+"""What a bookings objects to (S3, B2, Q2)."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from scheduler.core.bookings import Desk
+from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError, InvalidSpanError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
@@ -24,16 +24,16 @@ def stored(
     return StoredSlot(4, slot, status, booked_count, until)
 
 
-def codes(desk: Desk) -> list[ReasonCode]:
-    return [reason.code for reason in desk.objections(SLOT)]
+def codes(bookings: BookingContext) -> list[ReasonCode]:
+    return [reason.code for reason in bookings.reasons_against(SLOT)]
 
 
 def test_an_empty_desk_objects_to_nothing() -> None:
-    assert codes(Desk()) == []
+    assert codes(BookingContext()) == []
 
 
 def test_an_objection_is_about_the_slot_and_names_what_causes_it() -> None:
-    (reason,) = Desk([stored(SLOT, SlotStatus.CANCELLED)]).objections(SLOT)
+    (reason,) = BookingContext([stored(SLOT, SlotStatus.CANCELLED)]).reasons_against(SLOT)
     text = "slot 4 was cancelled by hand"
     assert reason == Reason(ReasonCode.CANCELLED, NINE, NINE + TWENTY, text, (NINE,), rule_id=1, cause_id=4)
 
@@ -52,7 +52,7 @@ def test_an_objection_is_about_the_slot_and_names_what_causes_it() -> None:
     ids=["open", "one of two", "two of two", "booked as a whole", "booked", "held", "cancelled"],
 )
 def test_what_people_did_with_the_slot_itself(one: StoredSlot, expected: list[ReasonCode]) -> None:
-    assert codes(Desk([one])) == expected
+    assert codes(BookingContext([one])) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_people_did_with_the_slot_itself(one: StoredSlot, expected: list[Re
     ids=["open", "one of two booked", "booked", "held", "cancelled"],
 )
 def test_s3_what_people_did_with_a_slot_that_overlaps_it(one: StoredSlot, expected: list[ReasonCode]) -> None:
-    assert codes(Desk([one])) == expected
+    assert codes(BookingContext([one])) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,19 +75,19 @@ def test_s3_what_people_did_with_a_slot_that_overlaps_it(one: StoredSlot, expect
 )
 def test_s3_a_booking_closes_the_slots_that_overlap_it_wherever_they_are(field: str, value: Id | datetime) -> None:
     other = SLOT._replace(**{field: value})  # type: ignore[arg-type]
-    assert codes(Desk([stored(other, SlotStatus.BOOKED)])) == [ReasonCode.BOOKED]
+    assert codes(BookingContext([stored(other, SlotStatus.BOOKED)])) == [ReasonCode.BOOKED]
 
 
 @pytest.mark.parametrize("away", [-TWENTY, TWENTY], ids=["before", "after"])
 def test_t1_a_booking_that_only_touches_closes_nothing(away: timedelta) -> None:
     neighbour = SLOT._replace(start_at=SLOT.start_at + away, end_at=SLOT.end_at + away)
-    assert codes(Desk([stored(neighbour, SlotStatus.BOOKED)])) == []
+    assert codes(BookingContext([stored(neighbour, SlotStatus.BOOKED)])) == []
 
 
 @pytest.mark.parametrize("away", [MICROSECOND - TWENTY, TWENTY - MICROSECOND], ids=["before", "after"])
 def test_s3_a_booking_that_shares_a_microsecond_closes_the_slot(away: timedelta) -> None:
     neighbour = SLOT._replace(start_at=SLOT.start_at + away, end_at=SLOT.end_at + away)
-    assert codes(Desk([stored(neighbour, SlotStatus.BOOKED)])) == [ReasonCode.BOOKED]
+    assert codes(BookingContext([stored(neighbour, SlotStatus.BOOKED)])) == [ReasonCode.BOOKED]
 
 
 @pytest.mark.parametrize("slot", [SLOT, OTHER_OFFERING], ids=["itself", "overlapping"])
@@ -97,7 +97,7 @@ def test_s3_a_booking_that_shares_a_microsecond_closes_the_slot(away: timedelta)
     ids=["before its end", "at its end", "no clock"],
 )
 def test_b2_a_hold_ends_by_itself(slot: Slot, now: datetime | None, expected: list[ReasonCode]) -> None:
-    assert codes(Desk([stored(slot, SlotStatus.RESERVED, until=NINE - TWENTY)], now)) == expected
+    assert codes(BookingContext([stored(slot, SlotStatus.RESERVED, until=NINE - TWENTY)], now)) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_b2_a_hold_ends_by_itself(slot: Slot, now: datetime | None, expected: li
     ids=["without an end", "with an end"],
 )
 def test_b2_a_hold_tells_in_utc_until_when(until: datetime | None, text: str) -> None:
-    (reason,) = Desk([stored(SLOT, SlotStatus.RESERVED, until=until)]).objections(SLOT)
+    (reason,) = BookingContext([stored(SLOT, SlotStatus.RESERVED, until=until)]).reasons_against(SLOT)
     assert reason.text == text
 
 
@@ -117,47 +117,49 @@ def test_b2_a_hold_tells_in_utc_until_when(until: datetime | None, text: str) ->
     ("early", "expected"), [(TWENTY, []), (TWENTY - MICROSECOND, [ReasonCode.NOTICE])], ids=["enough", "too little"]
 )
 def test_q2_the_minimum_notice_is_counted_from_now(early: timedelta, expected: list[ReasonCode]) -> None:
-    assert codes(Desk(now=NINE - early, notice=TWENTY)) == expected
+    assert codes(BookingContext(now=NINE - early, notice=TWENTY)) == expected
 
 
 def test_q2_what_has_begun_cannot_be_had_even_without_a_notice() -> None:
-    assert codes(Desk(now=NINE + MICROSECOND)) == [ReasonCode.NOTICE]
+    assert codes(BookingContext(now=NINE + MICROSECOND)) == [ReasonCode.NOTICE]
 
 
 @pytest.mark.parametrize(
     ("early", "expected"), [(TWENTY, []), (TWENTY + MICROSECOND, [ReasonCode.HORIZON])], ids=["within", "beyond"]
 )
 def test_q2_the_booking_horizon_is_counted_from_now(early: timedelta, expected: list[ReasonCode]) -> None:
-    assert codes(Desk(now=NINE - early, horizon=TWENTY)) == expected
+    assert codes(BookingContext(now=NINE - early, horizon=TWENTY)) == expected
 
 
 def test_q2_without_a_clock_there_is_neither_notice_nor_horizon() -> None:
-    assert codes(Desk(notice=TWENTY, horizon=timedelta(0))) == []
+    assert codes(BookingContext(notice=TWENTY, horizon=timedelta(0))) == []
 
 
 def test_q2_a_horizon_longer_than_the_calendar_objects_to_nothing() -> None:
-    assert codes(Desk(now=NINE, horizon=timedelta.max)) == []
+    assert codes(BookingContext(now=NINE, horizon=timedelta.max)) == []
 
 
 def test_every_objection_is_told() -> None:
-    desk = Desk([stored(SLOT, SlotStatus.CANCELLED), stored(OTHER_OFFERING, SlotStatus.BOOKED)], NINE, TWENTY)
-    assert codes(desk) == [ReasonCode.NOTICE, ReasonCode.CANCELLED, ReasonCode.BOOKED]
+    bookings = BookingContext(
+        [stored(SLOT, SlotStatus.CANCELLED), stored(OTHER_OFFERING, SlotStatus.BOOKED)], NINE, TWENTY
+    )
+    assert codes(bookings) == [ReasonCode.NOTICE, ReasonCode.CANCELLED, ReasonCode.BOOKED]
 
 
 def test_a_desk_may_be_given_what_can_be_read_once() -> None:
-    desk = Desk(iter([stored(SLOT, SlotStatus.CANCELLED)]))  # type: ignore[arg-type]
-    assert codes(desk) == codes(desk) == [ReasonCode.CANCELLED]
+    bookings = BookingContext(iter([stored(SLOT, SlotStatus.CANCELLED)]))  # type: ignore[arg-type]
+    assert codes(bookings) == codes(bookings) == [ReasonCode.CANCELLED]
 
 
 def test_t1_a_naive_now_is_refused_at_construction() -> None:
     with pytest.raises(InvalidSpanError, match="now 2027-03-01T09:00:00 is naive"):
-        Desk(now=NINE.replace(tzinfo=None))
+        BookingContext(now=NINE.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize("field", ["notice", "horizon"])
 def test_a_negative_notice_or_horizon_is_refused(field: str) -> None:
     with pytest.raises(InvalidInputError, match=f"{field} must not be negative, not -1 day"):
-        Desk(**{field: timedelta(days=-1)})  # type: ignore[arg-type]
+        BookingContext(**{field: timedelta(days=-1)})  # type: ignore[arg-type]
 
 
 class Watched:
@@ -176,9 +178,9 @@ class Watched:
 def test_a_desk_with_many_bookings_looks_at_few_of_them() -> None:
     """A fixed bug: each candidate was compared with every booking, and a full doctor's day took seconds."""
     others = [SLOT._replace(start_at=NINE + step * TWENTY, end_at=NINE + (step + 1) * TWENTY) for step in range(4096)]
-    full = Desk([Watched(slot) for slot in others])  # type: ignore[misc]
+    full = BookingContext([Watched(slot) for slot in others])  # type: ignore[misc]
     Watched.looks = 0
-    assert [reason.start_at for reason in full.objections(others[2048]._replace(service_offering_id=9))] == [
+    assert [reason.start_at for reason in full.reasons_against(others[2048]._replace(service_offering_id=9))] == [
         others[2048].start_at
     ]
     assert Watched.looks < 60
@@ -188,16 +190,18 @@ def test_s3_a_long_booking_that_began_before_many_short_ones_closes_the_slot() -
     early = NINE - 100 * TWENTY
     short = [SLOT._replace(start_at=early + step * TWENTY, end_at=early + (step + 1) * TWENTY) for step in range(99)]
     long = SLOT._replace(start_at=early - TWENTY, end_at=NINE + MICROSECOND)
-    assert codes(Desk([stored(slot, SlotStatus.BOOKED) for slot in (*short, long)])) == [ReasonCode.BOOKED]
+    assert codes(BookingContext([stored(slot, SlotStatus.BOOKED) for slot in (*short, long)])) == [ReasonCode.BOOKED]
 
 
 @pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC) - TWENTY])
 def test_a_booking_at_the_ends_of_the_calendar_is_in_nobodys_way(at: datetime) -> None:
     there = stored(SLOT._replace(start_at=at, end_at=at + TWENTY), SlotStatus.BOOKED)
-    assert codes(Desk([there])) == []
-    assert [reason.code for reason in Desk([stored(SLOT), there]).objections(there.slot)] == [ReasonCode.CAPACITY]
+    assert codes(BookingContext([there])) == []
+    assert [reason.code for reason in BookingContext([stored(SLOT), there]).reasons_against(there.slot)] == [
+        ReasonCode.CAPACITY
+    ]
 
 
 def test_desks_are_equal_whatever_the_order_of_what_is_stored() -> None:
     one, two = stored(SLOT), stored(SLOT._replace(start_at=NINE + TWENTY, end_at=NINE + 2 * TWENTY))
-    assert Desk([one, two]) == Desk([two, one])
+    assert BookingContext([one, two]) == BookingContext([two, one])

@@ -1,4 +1,4 @@
-"""Sealing: a value opens where it was sealed, unchanged, with the right keys; in every other case nothing opens."""
+"""Encryption: a value decrypts where it was encrypted, unchanged, with the right keys; anything else is refused."""
 
 import pickle
 import traceback
@@ -12,25 +12,26 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, update
 from sqlalchemy.exc import StatementError
 
-from scheduler.core.errors import InvalidInputError, KeyUnavailableError, SealError, TamperedError
-from scheduler.models.sealed import SHORTEST, Sealed, SealedColumn
-from scheduler.postgres.encryption.encrypted_tables import sealed_table, sealed_tables
+from scheduler.core.errors import EncryptionError, InvalidInputError, KeyUnavailableError, TamperedError
+from scheduler.models.encrypted import SHORTEST, Encrypted
+from scheduler.models.encrypted_column import EncryptedColumn
+from scheduler.postgres.encryption.encrypted_tables import encrypted_table, encrypted_tables
 from scheduler.postgres.encryption.key_ring import (
     KeyPart,
     KeyRing,
-    Place,
     Purpose,
+    ValueLocation,
     WrappedKey,
     normalised,
     wrapping_context,
 )
 from scheduler.postgres.encryption.master_keys import HeldMasterKeys, MasterKeys, new_master_key, read_master_keys
-from scheduler.postgres.encryption.phi import Clear
+from scheduler.postgres.encryption.phi import Plaintext
 from support.worlds.encryption import (
     METADATA,
     Note,
     Remark,
-    counted_entropy,
+    counted_random_bytes,
     errors_of,
     master_keys,
     written_master_key,
@@ -39,7 +40,7 @@ from support.worlds.encryption import (
 TENANT, OTHER_TENANT = UUID(int=1), UUID(int=2)
 KEY, INDEX_KEY, NEW_KEY = UUID(int=11), UUID(int=12), UUID(int=13)
 ROW = UUID(int=21)
-HERE = Place("placement.test_notes", "diagnosis", (ROW,))
+HERE = ValueLocation("placement.test_notes", "diagnosis", (ROW,))
 HIDDEN = "Zebrafinch"
 CLEAR_KEYS = {KEY: bytes(range(32)), INDEX_KEY: bytes(range(32, 64)), NEW_KEY: bytes(range(64, 96))}
 
@@ -63,11 +64,13 @@ def stored(key_id: UUID, purpose: Purpose, *, is_current: bool = True) -> Wrappe
 def ring_of(
     tenant: UUID = TENANT,
     *keys: WrappedKey,
-    entropy: Callable[[int], bytes] | None = None,
+    random_bytes: Callable[[int], bytes] | None = None,
     masters: MasterKeys | None = None,
 ) -> KeyRing:
     given_keys = keys or (stored(KEY, Purpose.ENCRYPTION), stored(INDEX_KEY, Purpose.INDEX))
-    return KeyRing(tenant, given_keys, masters=masters or OpenMasterKeys(), entropy=entropy or counted_entropy())
+    return KeyRing(
+        tenant, given_keys, masters=masters or OpenMasterKeys(), random_bytes=random_bytes or counted_random_bytes()
+    )
 
 
 RING = ring_of()
@@ -75,24 +78,24 @@ DIALECT = create_engine("postgresql+psycopg://").dialect
 
 
 @given(st.text())
-def test_what_is_sealed_opens_again(text: str) -> None:
-    assert RING.open(RING.seal(text, HERE), HERE) == text
+def test_what_is_encrypted_opens_again(text: str) -> None:
+    assert RING.decrypt(RING.encrypt(text, HERE), HERE) == text
 
 
 def test_the_format_is_the_one_that_is_stored_in_databases() -> None:
     """A known answer, worked out from the description apart from this code: every byte is the one of version 1."""
-    ring = ring_of(entropy=lambda size: bytes(range(100, 100 + size)))
+    ring = ring_of(random_bytes=lambda size: bytes(range(100, 100 + size)))
     expected = (
         "01"  # version
         "0000000000000000000000000000000b"  # key id
         "6465666768696a6b6c6d6e6f"  # nonce
         "0f691ddaba76334d354f997452330759f8df9eb824be20"  # ciphertext and tag
     )
-    assert ring.seal("Grüße", HERE).hex() == expected
+    assert ring.encrypt("Grüße", HERE).hex() == expected
 
 
 def test_the_wrapping_of_a_key_is_the_one_that_is_stored_in_databases() -> None:
-    masters = HeldMasterKeys({"main": bytes(range(32))}, entropy=lambda size: bytes(range(100, 100 + size)))
+    masters = HeldMasterKeys({"main": bytes(range(32))}, random_bytes=lambda size: bytes(range(100, 100 + size)))
     wrapped = masters.wrap(bytes(range(32, 64)), wrapping_context(TENANT, KEY, Purpose.ENCRYPTION))
     expected = (
         "6465666768696a6b6c6d6e6f"  # nonce
@@ -107,8 +110,8 @@ def test_the_blind_index_is_the_one_that_is_stored_in_databases() -> None:
     assert index.hex() == "f0e5ac05eec0a2bf3aa696223d02224ba566dba661e99ab097c7dbb0462b8aa3"
 
 
-def test_equal_texts_are_sealed_differently() -> None:
-    assert RING.seal(HIDDEN, HERE) != RING.seal(HIDDEN, HERE)
+def test_equal_texts_are_encrypted_differently() -> None:
+    assert RING.encrypt(HIDDEN, HERE) != RING.encrypt(HIDDEN, HERE)
 
 
 @pytest.mark.parametrize(
@@ -119,19 +122,19 @@ def test_equal_texts_are_sealed_differently() -> None:
         HERE._replace(row=()),
         HERE._replace(column="number"),
         HERE._replace(table="placement.test_remarks"),
-        Place("placement.test_notesdiagnosis", "", (ROW,)),
-        Place("placement.test_note", "sdiagnosis", (ROW,)),
+        ValueLocation("placement.test_notesdiagnosis", "", (ROW,)),
+        ValueLocation("placement.test_note", "sdiagnosis", (ROW,)),
     ],
     ids=str,
 )
-def test_a_value_does_not_open_at_another_place(there: Place) -> None:
+def test_a_value_does_not_open_at_another_place(there: ValueLocation) -> None:
     with pytest.raises(TamperedError, match="does not open"):
-        RING.open(RING.seal(HIDDEN, HERE), there)
+        RING.decrypt(RING.encrypt(HIDDEN, HERE), there)
 
 
 def test_a_value_does_not_open_for_another_tenant_even_with_the_same_key() -> None:
     with pytest.raises(TamperedError):
-        ring_of(OTHER_TENANT).open(RING.seal(HIDDEN, HERE), HERE)
+        ring_of(OTHER_TENANT).decrypt(RING.encrypt(HIDDEN, HERE), HERE)
 
 
 @given(
@@ -147,44 +150,44 @@ def test_two_rows_are_never_bound_alike(one: list[KeyPart], other: list[KeyPart]
 
 @pytest.mark.parametrize("position", range(SHORTEST + len(HIDDEN)))
 def test_no_byte_of_a_value_can_be_changed(position: int) -> None:
-    changed = bytearray(RING.seal(HIDDEN, HERE))
+    changed = bytearray(RING.encrypt(HIDDEN, HERE))
     for bit in (0x01, 0x80):
         changed[position] ^= bit
         with pytest.raises(KeyUnavailableError if 1 <= position <= 16 else TamperedError):
-            RING.open(Sealed(changed), HERE)
+            RING.decrypt(Encrypted(changed), HERE)
         changed[position] ^= bit
-    assert RING.open(Sealed(changed), HERE) == HIDDEN
+    assert RING.decrypt(Encrypted(changed), HERE) == HIDDEN
 
 
 @pytest.mark.parametrize("length", range(SHORTEST + len(HIDDEN)))
 def test_a_value_that_is_cut_short_does_not_open(length: int) -> None:
     with pytest.raises(TamperedError):
-        RING.open(Sealed(RING.seal(HIDDEN, HERE)[:length]), HERE)
+        RING.decrypt(Encrypted(RING.encrypt(HIDDEN, HERE)[:length]), HERE)
 
 
 def test_a_value_that_got_longer_does_not_open() -> None:
     with pytest.raises(TamperedError):
-        RING.open(Sealed(RING.seal(HIDDEN, HERE) + b"\0"), HERE)
+        RING.decrypt(Encrypted(RING.encrypt(HIDDEN, HERE) + b"\0"), HERE)
 
 
-def test_the_current_key_seals_and_an_older_one_still_opens() -> None:
-    older = RING.seal(HIDDEN, HERE)
+def test_the_current_key_encrypts_and_an_older_one_still_opens() -> None:
+    older = RING.encrypt(HIDDEN, HERE)
     rotated = ring_of(TENANT, stored(KEY, Purpose.ENCRYPTION, is_current=False), stored(NEW_KEY, Purpose.ENCRYPTION))
-    assert (rotated.seal(HIDDEN, HERE).key_id, rotated.open(older, HERE)) == (NEW_KEY, HIDDEN)
+    assert (rotated.encrypt(HIDDEN, HERE).key_id, rotated.decrypt(older, HERE)) == (NEW_KEY, HIDDEN)
 
 
 def test_a_value_of_an_unknown_key_names_that_key() -> None:
     with pytest.raises(KeyUnavailableError, match=f"tenant {TENANT} has no encryption key {NEW_KEY}"):
-        RING.open(ring_of(TENANT, stored(NEW_KEY, Purpose.ENCRYPTION)).seal(HIDDEN, HERE), HERE)
+        RING.decrypt(ring_of(TENANT, stored(NEW_KEY, Purpose.ENCRYPTION)).encrypt(HIDDEN, HERE), HERE)
 
 
 def test_an_index_key_does_not_encrypt() -> None:
     only_index = ring_of(TENANT, stored(INDEX_KEY, Purpose.INDEX))
     with pytest.raises(KeyUnavailableError, match="has no encryption key"):
-        only_index.seal(HIDDEN, HERE)
+        only_index.encrypt(HIDDEN, HERE)
     as_encryption = ring_of(TENANT, stored(INDEX_KEY, Purpose.ENCRYPTION))
     with pytest.raises(KeyUnavailableError):
-        only_index.open(as_encryption.seal(HIDDEN, HERE), HERE)
+        only_index.decrypt(as_encryption.encrypt(HIDDEN, HERE), HERE)
 
 
 def test_a_tenant_without_an_index_key_has_no_blind_index() -> None:
@@ -193,14 +196,14 @@ def test_a_tenant_without_an_index_key_has_no_blind_index() -> None:
 
 
 @pytest.mark.parametrize("row", [(None,), (1.5,), (b"a",)])
-def test_a_row_without_a_proper_key_is_not_sealed_for(row: tuple[KeyPart, ...]) -> None:
+def test_a_row_without_a_proper_key_is_not_encrypted_for(row: tuple[KeyPart, ...]) -> None:
     with pytest.raises(InvalidInputError, match="cannot be bound"):
-        RING.seal(HIDDEN, HERE._replace(row=row))
+        RING.encrypt(HIDDEN, HERE._replace(row=row))
 
 
 def test_half_a_character_is_refused_without_showing_the_text() -> None:
     with pytest.raises(InvalidInputError, match="half a character") as refused:
-        RING.seal(f"{HIDDEN}\ud800", HERE)
+        RING.encrypt(f"{HIDDEN}\ud800", HERE)
     assert HIDDEN not in "".join(map(repr, errors_of(refused.value)))
 
 
@@ -215,28 +218,29 @@ def wrapped_by(masters: MasterKeys, *, tenant: UUID = TENANT, key_id: UUID = KEY
 def test_a_wrapped_key_is_unwrapped_by_the_master_key_that_wrapped_it() -> None:
     masters = master_keys("main")
     assert (
-        ring_of(TENANT, wrapped_by(masters), masters=master_keys("new", "main")).open(RING.seal("a", HERE), HERE) == "a"
+        ring_of(TENANT, wrapped_by(masters), masters=master_keys("new", "main")).decrypt(RING.encrypt("a", HERE), HERE)
+        == "a"
     )
 
 
 def test_without_the_master_key_nothing_opens() -> None:
     ring = ring_of(TENANT, wrapped_by(master_keys("main")), masters=master_keys("other"))
     with pytest.raises(KeyUnavailableError, match="there is no master key 'main'"):
-        ring.open(RING.seal(HIDDEN, HERE), HERE)
+        ring.decrypt(RING.encrypt(HIDDEN, HERE), HERE)
 
 
 def test_with_another_master_key_of_that_name_nothing_opens() -> None:
-    wrong = HeldMasterKeys({"main": bytes(range(32))}, entropy=counted_entropy())
+    wrong = HeldMasterKeys({"main": bytes(range(32))}, random_bytes=counted_random_bytes())
     ring = ring_of(TENANT, wrapped_by(master_keys("main")), masters=wrong)
     with pytest.raises(KeyUnavailableError, match="'main' is not the one that wrapped this key"):
-        ring.seal(HIDDEN, HERE)
+        ring.encrypt(HIDDEN, HERE)
 
 
 @pytest.mark.parametrize(("tenant", "key_id"), [(OTHER_TENANT, KEY), (TENANT, NEW_KEY)])
 def test_a_wrapped_key_is_bound_to_its_tenant_and_id(tenant: UUID, key_id: UUID) -> None:
     masters = master_keys("main")
     with pytest.raises(KeyUnavailableError):
-        ring_of(TENANT, wrapped_by(masters, tenant=tenant, key_id=key_id), masters=masters).seal(HIDDEN, HERE)
+        ring_of(TENANT, wrapped_by(masters, tenant=tenant, key_id=key_id), masters=masters).encrypt(HIDDEN, HERE)
 
 
 def test_a_wrapped_key_is_bound_to_its_purpose() -> None:
@@ -251,13 +255,13 @@ def test_a_wrapped_key_that_is_cut_short_does_not_unwrap(cut: int) -> None:
     masters = master_keys("main")
     key = wrapped_by(masters)
     with pytest.raises(KeyUnavailableError):
-        ring_of(TENANT, key._replace(wrapped=key.wrapped[:cut]), masters=masters).seal(HIDDEN, HERE)
+        ring_of(TENANT, key._replace(wrapped=key.wrapped[:cut]), masters=masters).encrypt(HIDDEN, HERE)
 
 
 def test_a_key_service_that_gives_a_short_key_is_not_trusted() -> None:
     short = stored(KEY, Purpose.ENCRYPTION)._replace(wrapped=bytes(range(16)))
     with pytest.raises(KeyUnavailableError, match="wrong length"):
-        ring_of(TENANT, short).seal(HIDDEN, HERE)
+        ring_of(TENANT, short).encrypt(HIDDEN, HERE)
 
 
 RANDOM = b64encode(bytes(range(32))).decode()
@@ -282,25 +286,25 @@ BAD_MASTER_KEYS = {
 def test_master_keys_that_cannot_be_read_are_refused_by_their_position(case: str) -> None:
     text, message = BAD_MASTER_KEYS[case]
     with pytest.raises(InvalidInputError, match=f"^{message}"):
-        read_master_keys(text, entropy=counted_entropy())
+        read_master_keys(text, random_bytes=counted_random_bytes())
 
 
 @pytest.mark.parametrize("case", BAD_MASTER_KEYS)
 def test_a_refusal_of_master_keys_carries_nothing_of_them(case: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        read_master_keys(BAD_MASTER_KEYS[case][0], entropy=counted_entropy())
+        read_master_keys(BAD_MASTER_KEYS[case][0], random_bytes=counted_random_bytes())
     assert RANDOM[:8] not in "".join(repr(vars(error)) + repr(error.args) for error in errors_of(refused.value))
 
 
 def test_a_new_master_key_can_be_read() -> None:
-    written = new_master_key("2027", entropy=counted_entropy())
-    assert read_master_keys(f" {written} ", entropy=counted_entropy()).active_id == "2027"
+    written = new_master_key("2027", random_bytes=counted_random_bytes())
+    assert read_master_keys(f" {written} ", random_bytes=counted_random_bytes()).active_id == "2027"
 
 
 @pytest.mark.parametrize("key_id", ["", "a:b", "a,b", "ä", "a" * 65])
 def test_a_master_key_with_a_name_that_cannot_be_written_is_not_made(key_id: str) -> None:
     with pytest.raises(InvalidInputError, match="a master key is named by"):
-        new_master_key(key_id, entropy=counted_entropy())
+        new_master_key(key_id, random_bytes=counted_random_bytes())
 
 
 # Blind indexes
@@ -356,26 +360,26 @@ def shown(value: object) -> str:
         master_keys("main"),
         wrapped_by(master_keys("main")),
         stored(KEY, Purpose.ENCRYPTION),
-        RING.seal(HIDDEN, HERE),
-        Clear("placement.test_notes", (ROW,), {"diagnosis": HIDDEN}),
+        RING.encrypt(HIDDEN, HERE),
+        Plaintext("placement.test_notes", (ROW,), {"diagnosis": HIDDEN}),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_nothing_shows_a_key_or_a_text(value: object) -> None:
-    RING.seal(HIDDEN, HERE)
+    RING.encrypt(HIDDEN, HERE)
     written = shown(value)
     assert [part for part in (HIDDEN, "\\x", "b'", "AESGCM") if part in written] == []
 
 
 @pytest.mark.parametrize(
-    "value", [RING, master_keys("main"), Clear("t", (), {"a": HIDDEN})], ids=lambda value: type(value).__name__
+    "value", [RING, master_keys("main"), Plaintext("t", (), {"a": HIDDEN})], ids=lambda value: type(value).__name__
 )
 def test_keys_and_clear_text_are_not_pickled(value: object) -> None:
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(value)
 
 
-@pytest.mark.parametrize("value", [RING, master_keys("main"), Clear("t", (), {"a": HIDDEN})])
+@pytest.mark.parametrize("value", [RING, master_keys("main"), Plaintext("t", (), {"a": HIDDEN})])
 def test_keys_and_clear_text_have_no_dictionary_to_dump(value: object) -> None:
     with pytest.raises(TypeError):
         vars(value)
@@ -383,47 +387,47 @@ def test_keys_and_clear_text_have_no_dictionary_to_dump(value: object) -> None:
 
 def test_clear_text_is_not_listed() -> None:
     with pytest.raises(TypeError):
-        list(Clear("t", (), {"a": HIDDEN}))  # type: ignore[call-overload]
+        list(Plaintext("t", (), {"a": HIDDEN}))  # type: ignore[call-overload]
 
 
-def test_a_sealed_value_stays_one_when_it_is_pickled() -> None:
-    sealed = RING.seal(HIDDEN, HERE)
-    again = pickle.loads(pickle.dumps(sealed))  # noqa: S301  # our own
-    assert (type(again), again) == (Sealed, sealed)
+def test_an_encrypted_value_stays_one_when_it_is_pickled() -> None:
+    encrypted = RING.encrypt(HIDDEN, HERE)
+    again = pickle.loads(pickle.dumps(encrypted))  # noqa: S301  # our own
+    assert (type(again), again) == (Encrypted, encrypted)
 
 
 def test_no_error_of_opening_carries_the_value() -> None:
-    sealed = RING.seal(HIDDEN, HERE)
-    with pytest.raises(SealError) as refused:
-        RING.open(sealed, HERE._replace(column="number"))
+    encrypted = RING.encrypt(HIDDEN, HERE)
+    with pytest.raises(EncryptionError) as refused:
+        RING.decrypt(encrypted, HERE._replace(column="number"))
     carried = "".join(repr(error.args) for error in errors_of(refused.value))
-    assert (HIDDEN in carried, repr(bytes(sealed))[2:20] in carried) == (False, False)
+    assert (HIDDEN in carried, repr(bytes(encrypted))[2:20] in carried) == (False, False)
 
 
 # The column
 
 
 @pytest.mark.parametrize(
-    "value", [HIDDEN, HIDDEN.encode(), Sealed(HIDDEN.encode() * 9), Sealed(), Sealed(b"\1" * 44), 1]
+    "value", [HIDDEN, HIDDEN.encode(), Encrypted(HIDDEN.encode() * 9), Encrypted(), Encrypted(b"\1" * 44), 1]
 )
-def test_an_encrypted_column_takes_nothing_that_is_not_sealed(value: object) -> None:
-    with pytest.raises(TypeError, match="takes sealed values only") as refused:
-        SealedColumn().process_bind_param(value, DIALECT)  # type: ignore[arg-type]
+def test_an_encrypted_column_takes_nothing_that_is_not_encrypted(value: object) -> None:
+    with pytest.raises(TypeError, match="takes encrypted values only") as refused:
+        EncryptedColumn().process_bind_param(value, DIALECT)  # type: ignore[arg-type]
     assert HIDDEN not in str(refused.value)
 
 
-def test_an_encrypted_column_takes_a_sealed_value_and_none() -> None:
-    sealed = RING.seal(HIDDEN, HERE)
-    column = SealedColumn()
-    assert [column.process_bind_param(value, DIALECT) for value in (sealed, None)] == [sealed, None]
+def test_an_encrypted_column_takes_an_encrypted_value_and_none() -> None:
+    encrypted = RING.encrypt(HIDDEN, HERE)
+    column = EncryptedColumn()
+    assert [column.process_bind_param(value, DIALECT) for value in (encrypted, None)] == [encrypted, None]
 
 
 def test_clear_text_is_refused_before_a_statement_is_sent() -> None:
     engine = create_engine("sqlite://", hide_parameters=True)
-    table = sealed_table(Note).table
+    table = encrypted_table(Note).table
     with engine.connect() as connection:
         for statement in (update(table).values(diagnosis=HIDDEN), select(table).where(table.c.diagnosis == HIDDEN)):
-            with pytest.raises(StatementError, match="takes sealed values only") as refused:
+            with pytest.raises(StatementError, match="takes encrypted values only") as refused:
                 connection.execute(statement)
             assert HIDDEN not in str(refused.value)
 
@@ -433,8 +437,8 @@ def test_clear_text_is_refused_before_a_statement_is_sent() -> None:
 
 def test_encrypted_tables_are_found_in_the_models_with_their_keys() -> None:
     found = {
-        one.name: ([column.name for column in one.key], [column.name for column in one.sealed])
-        for one in sealed_tables(METADATA)
+        one.name: ([column.name for column in one.key], [column.name for column in one.encrypted])
+        for one in encrypted_tables(METADATA)
     }
     assert found == {
         "placement.test_notes": (["id"], ["diagnosis", "number"]),
@@ -444,8 +448,8 @@ def test_encrypted_tables_are_found_in_the_models_with_their_keys() -> None:
 
 def test_the_key_of_a_row_is_that_of_its_tenant_and_complete() -> None:
     remark = Remark(tenant_id=TENANT, note_id=ROW, position=3)
-    assert sealed_table(Remark).row_key(remark, TENANT) == (ROW, 3)
+    assert encrypted_table(Remark).row_key(remark, TENANT) == (ROW, 3)
     with pytest.raises(InvalidInputError, match="is of tenant"):
-        sealed_table(Remark).row_key(remark, OTHER_TENANT)
+        encrypted_table(Remark).row_key(remark, OTHER_TENANT)
     with pytest.raises(InvalidInputError, match="has no key yet"):
-        sealed_table(Note).row_key(Note(tenant_id=TENANT), TENANT)
+        encrypted_table(Note).row_key(Note(tenant_id=TENANT), TENANT)

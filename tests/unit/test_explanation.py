@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.core.bookings import Desk
+from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError, InvalidSpanError, WallClockError
 from scheduler.core.expansion import expand
 from scheduler.core.explanation import explain
@@ -24,7 +24,7 @@ NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 TEN = datetime(2027, 3, 1, 10, tzinfo=UTC)
 MONDAYS = AvailabilityRule(1, 1, time(9), time(10), TWENTY)
 CLINIC = Schedule(7, 5, "Europe/London", [MONDAYS])
-NO_DESK = Desk()
+NO_DESK = BookingContext()
 FIRST = Slot(NINE, NINE + TWENTY, 7, 5, None, 1, 1)
 
 
@@ -36,8 +36,8 @@ def exception(kind: ExceptionType, *, exception_id: int = 3, **fields: Any) -> A
     return AvailabilityException(exception_id, kind, fields.pop("start_at", NINE), fields.pop("end_at", TEN), **fields)
 
 
-def desk(status: SlotStatus, booked_count: int = 0, *, capacity: int = 1, **fields: Any) -> Desk:
-    return Desk([StoredSlot(4, FIRST._replace(capacity=capacity), status, booked_count, **fields)])
+def bookings(status: SlotStatus, booked_count: int = 0, *, capacity: int = 1, **fields: Any) -> BookingContext:
+    return BookingContext([StoredSlot(4, FIRST._replace(capacity=capacity), status, booked_count, **fields)])
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Example:
     text: str
     schedule: Schedule = CLINIC
     at: datetime = NINE
-    desk: Desk = NO_DESK
+    bookings: BookingContext = NO_DESK
     cause_id: int | None = None
     rule_id: int | None = 1
 
@@ -55,11 +55,11 @@ class Example:
 EXAMPLES = {
     ReasonCode.HORIZON: Example(
         "it starts after the booking horizon of 7 days, 0:00:00",
-        desk=Desk(now=NINE - timedelta(days=8), horizon=timedelta(days=7)),
+        bookings=BookingContext(now=NINE - timedelta(days=8), horizon=timedelta(days=7)),
     ),
     ReasonCode.NOTICE: Example(
         "it starts within the minimum notice of 2:00:00",
-        desk=Desk(now=NINE - timedelta(hours=1), notice=timedelta(hours=2)),
+        bookings=BookingContext(now=NINE - timedelta(hours=1), notice=timedelta(hours=2)),
     ),
     ReasonCode.EMERGENCY: Example(
         "emergency exception 3 takes this time", clinic(exception(ExceptionType.EMERGENCY)), cause_id=3
@@ -67,16 +67,16 @@ EXAMPLES = {
     ReasonCode.BLOCKED: Example(
         "blocked exception 3 takes this time", clinic(exception(ExceptionType.BLOCKED)), cause_id=3
     ),
-    ReasonCode.BOOKED: Example("slot 4 is booked", desk=desk(SlotStatus.BOOKED, 1), cause_id=4),
+    ReasonCode.BOOKED: Example("slot 4 is booked", bookings=bookings(SlotStatus.BOOKED, 1), cause_id=4),
     ReasonCode.CAPACITY: Example(
-        "all 2 places are booked", clinic(capacity=2), desk=desk(SlotStatus.OPEN, 2, capacity=2), cause_id=4
+        "all 2 places are booked", clinic(capacity=2), bookings=bookings(SlotStatus.OPEN, 2, capacity=2), cause_id=4
     ),
     ReasonCode.HELD: Example(
         "slot 4 is held until 2027-03-01T10:00:00+00:00",
-        desk=desk(SlotStatus.RESERVED, reserved_until=TEN),
+        bookings=bookings(SlotStatus.RESERVED, reserved_until=TEN),
         cause_id=4,
     ),
-    ReasonCode.CANCELLED: Example("slot 4 was cancelled by hand", desk=desk(SlotStatus.CANCELLED), cause_id=4),
+    ReasonCode.CANCELLED: Example("slot 4 was cancelled by hand", bookings=bookings(SlotStatus.CANCELLED), cause_id=4),
     ReasonCode.OVERRIDE: Example(
         "override 3 replaces rule 1 on this day",
         clinic(exception(ExceptionType.OVERRIDE, start_at=TEN, end_at=TEN + TWENTY)),
@@ -118,7 +118,7 @@ def test_q3_every_reason_has_an_example() -> None:
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_q3_an_instant_that_is_not_offered_has_its_reason(code: ReasonCode) -> None:
     example = EXAMPLES[code]
-    explanation = explain(example.schedule, example.at, desk=example.desk)
+    explanation = explain(example.schedule, example.at, bookings=example.bookings)
     assert [(one.code, one.text, one.cause_id, one.rule_id) for one in explanation] == [
         (code, example.text, example.cause_id, example.rule_id)
     ]
@@ -129,7 +129,7 @@ def test_q3_a_day_has_the_reason_too(code: ReasonCode) -> None:
     """But for an instant off the grid: no slot starts then, and a day is asked for its starts."""
     example = EXAMPLES[code]
     day = example.at.astimezone(example.schedule.zone).date()
-    assert code in explain(example.schedule, day, desk=example.desk).codes
+    assert code in explain(example.schedule, day, bookings=example.bookings).codes
 
 
 def test_q3_a_day_names_the_starts_that_each_reason_takes_once() -> None:
@@ -187,7 +187,7 @@ def test_s3_a_start_at_which_another_service_is_offered_has_no_reason() -> None:
 def test_a4_a_start_that_an_override_yields_too_is_not_told_as_replaced() -> None:
     """What keeps it from being had is the booking alone."""
     replaced = clinic(exception(ExceptionType.OVERRIDE))
-    explanation = explain(replaced, NINE, desk=desk(SlotStatus.BOOKED, 1))
+    explanation = explain(replaced, NINE, bookings=bookings(SlotStatus.BOOKED, 1))
     assert [reason.code for reason in explanation] == [ReasonCode.BOOKED]
 
 
@@ -269,7 +269,7 @@ def test_q3_the_nearest_slot_is_looked_for_as_far_as_asked(at: datetime, search:
 
 
 def test_q3_the_nearest_slot_is_one_that_the_desk_can_give() -> None:
-    explanation = explain(CLINIC, NINE, desk=desk(SlotStatus.BOOKED, 1))
+    explanation = explain(CLINIC, NINE, bookings=bookings(SlotStatus.BOOKED, 1))
     assert explanation.nearest is not None
     assert explanation.nearest.start_at == NINE + TWENTY
 

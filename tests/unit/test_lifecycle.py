@@ -11,12 +11,12 @@ from scheduler.core.errors import InvalidSpanError, InvalidWorkflowError, NotFou
 from scheduler.core.lifecycle import (
     AppointmentState,
     AppointmentStatus,
-    Move,
     SlotStatus,
     StepState,
     StepStatus,
     Subject,
     SubjectKind,
+    Transition,
     transition,
 )
 
@@ -84,21 +84,21 @@ def test_l1_a_step_makes_the_moves_of_its_table_and_no_other(before: StepStatus,
     ],
 )
 def test_l1_a_status_of_another_kind_is_refused_although_its_text_would_fit(before: Any, after: Any) -> None:
-    with pytest.raises(TransitionRefusedError, match="no move from"):
+    with pytest.raises(TransitionRefusedError, match="no transition from"):
         transition(before, after)
 
 
 def test_l1_a_refusal_says_what_may_follow() -> None:
     with pytest.raises(
         TransitionRefusedError,
-        match=r"^no move from AppointmentStatus in_progress to AppointmentStatus no_show; "
-        r"what may follow is cancelled, completed$",
+        match=r"^no transition from AppointmentStatus in_progress to AppointmentStatus no_show; "
+        r"allowed: cancelled, completed$",
     ):
         transition(AppointmentStatus.IN_PROGRESS, AppointmentStatus.NO_SHOW)
 
 
 def test_l1_a_refusal_at_the_end_of_the_cycle_says_that_nothing_follows() -> None:
-    with pytest.raises(TransitionRefusedError, match=r"what may follow is nothing$"):
+    with pytest.raises(TransitionRefusedError, match=r"allowed: nothing$"):
         transition(StepStatus.COMPLETED, StepStatus.CANCELLED)
 
 
@@ -118,100 +118,102 @@ def test_a_slot_has_four_statuses() -> None:
 
 
 def test_l2_the_first_step_begun_puts_the_appointment_in_progress() -> None:
-    moved = state("checked_in", "scheduled", "scheduled").move_step(1, StepStatus.IN_PROGRESS, at=NOON, by=9)
+    moved = state("checked_in", "scheduled", "scheduled").transition_step(1, StepStatus.IN_PROGRESS, at=NOON, by=9)
     assert moved.state == state("in_progress", "in_progress", "scheduled")
 
 
 def test_l2_a_step_completed_at_once_has_begun_too() -> None:
-    moved = state("checked_in", "scheduled", "scheduled").move_step(2, StepStatus.COMPLETED, at=NOON, by=9)
+    moved = state("checked_in", "scheduled", "scheduled").transition_step(2, StepStatus.COMPLETED, at=NOON, by=9)
     assert moved.state == state("in_progress", "scheduled", "completed")
 
 
 @pytest.mark.parametrize("to", [StepStatus.CANCELLED, StepStatus.NO_SHOW])
 def test_l2_a_step_that_will_not_take_place_does_not_begin_the_appointment(to: StepStatus) -> None:
-    moved = state("checked_in", "scheduled", "scheduled").move_step(1, to, at=NOON, by=9)
+    moved = state("checked_in", "scheduled", "scheduled").transition_step(1, to, at=NOON, by=9)
     assert moved.state == state("checked_in", to.value, "scheduled")
 
 
 @pytest.mark.parametrize("status", ["scheduled", "no_show", "cancelled", "completed"])
 def test_l2_no_step_begins_before_the_patient_is_checked_in_or_after_the_end(status: str) -> None:
     with pytest.raises(TransitionRefusedError, match=f"from AppointmentStatus {status} to"):
-        state(status, "scheduled").move_step(1, StepStatus.IN_PROGRESS, at=NOON, by=9)
+        state(status, "scheduled").transition_step(1, StepStatus.IN_PROGRESS, at=NOON, by=9)
 
 
 @pytest.mark.parametrize("other", ["completed", "cancelled", "no_show"])
 def test_l2_the_last_step_left_to_do_completes_the_appointment(other: str) -> None:
-    moved = state("in_progress", other, "in_progress").move_step(2, StepStatus.COMPLETED, at=NOON, by=9)
+    moved = state("in_progress", other, "in_progress").transition_step(2, StepStatus.COMPLETED, at=NOON, by=9)
     assert moved.state == state("completed", other, "completed")
 
 
 def test_l2_skipping_the_last_step_left_to_do_completes_the_appointment() -> None:
-    moved = state("in_progress", "completed", "scheduled").move_step(2, StepStatus.CANCELLED, at=NOON, by=9)
+    moved = state("in_progress", "completed", "scheduled").transition_step(2, StepStatus.CANCELLED, at=NOON, by=9)
     assert moved.state.status is AppointmentStatus.COMPLETED
 
 
 def test_l2_steps_cancelled_before_the_patient_came_do_not_complete_the_appointment() -> None:
-    moved = state("scheduled", "scheduled").move_step(1, StepStatus.CANCELLED, at=NOON, by=9)
+    moved = state("scheduled", "scheduled").transition_step(1, StepStatus.CANCELLED, at=NOON, by=9)
     assert moved.state == state("scheduled", "cancelled")
 
 
 def test_l2_cancelling_cancels_what_has_not_begun() -> None:
     before = state("in_progress", "completed", "in_progress", "scheduled", "scheduled")
-    moved = before.move(AppointmentStatus.CANCELLED, at=NOON, by=9)
+    moved = before.transition(AppointmentStatus.CANCELLED, at=NOON, by=9)
     assert moved.state == state("cancelled", "completed", "in_progress", "cancelled", "cancelled")
 
 
 def test_l2_a_step_under_way_when_the_appointment_was_cancelled_can_still_be_finished() -> None:
-    moved = state("cancelled", "in_progress").move_step(1, StepStatus.COMPLETED, at=NOON, by=9)
+    moved = state("cancelled", "in_progress").transition_step(1, StepStatus.COMPLETED, at=NOON, by=9)
     assert moved.state == state("cancelled", "completed")
 
 
 def test_l2_a_no_show_can_be_corrected_with_all_its_steps() -> None:
     before = state("scheduled", "scheduled", "scheduled")
-    absent = before.move(AppointmentStatus.NO_SHOW, at=NOON, by=9).state
-    assert absent.move(AppointmentStatus.SCHEDULED, at=NOON, by=9).state == before
+    absent = before.transition(AppointmentStatus.NO_SHOW, at=NOON, by=9).state
+    assert absent.transition(AppointmentStatus.SCHEDULED, at=NOON, by=9).state == before
 
 
 def test_l2_an_appointment_is_not_completed_over_the_head_of_a_step() -> None:
     with pytest.raises(TransitionRefusedError, match=r"^appointment 40 is not complete: step 2 is scheduled$"):
-        state("in_progress", "completed", "scheduled").move(AppointmentStatus.COMPLETED, at=NOON, by=9)
+        state("in_progress", "completed", "scheduled").transition(AppointmentStatus.COMPLETED, at=NOON, by=9)
 
 
 def test_l2_an_appointment_without_steps_is_completed_by_a_person() -> None:
-    begun = state("checked_in").move(AppointmentStatus.IN_PROGRESS, at=NOON, by=9).state
+    begun = state("checked_in").transition(AppointmentStatus.IN_PROGRESS, at=NOON, by=9).state
     assert begun == state("in_progress")
-    assert begun.move(AppointmentStatus.COMPLETED, at=NOON, by=9).state == state("completed")
+    assert begun.transition(AppointmentStatus.COMPLETED, at=NOON, by=9).state == state("completed")
 
 
 def test_l2_an_appointment_put_in_progress_with_nothing_left_to_do_is_completed() -> None:
-    moved = state("checked_in", "cancelled").move(AppointmentStatus.IN_PROGRESS, at=NOON, by=9)
+    moved = state("checked_in", "cancelled").transition(AppointmentStatus.IN_PROGRESS, at=NOON, by=9)
     assert moved.state.status is AppointmentStatus.COMPLETED
 
 
 def test_l2_an_unknown_step_is_not_found() -> None:
     with pytest.raises(NotFoundError, match=r"^appointment 40 has no step 3$"):
-        state("checked_in", "scheduled").move_step(3, StepStatus.IN_PROGRESS, at=NOON, by=9)
+        state("checked_in", "scheduled").transition_step(3, StepStatus.IN_PROGRESS, at=NOON, by=9)
 
 
 def test_l3_a_move_leaves_a_record_of_who_when_before_and_after() -> None:
-    moved = state("scheduled").move(AppointmentStatus.CHECKED_IN, at=NOON, by="reception")
-    assert moved.moves == (
-        Move(APPOINTMENT, AppointmentStatus.SCHEDULED, AppointmentStatus.CHECKED_IN, NOON, "reception"),
+    moved = state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=NOON, by="reception")
+    assert moved.transitions == (
+        Transition(APPOINTMENT, AppointmentStatus.SCHEDULED, AppointmentStatus.CHECKED_IN, NOON, "reception"),
     )
 
 
 def test_l3_what_a_step_brings_about_is_recorded_behind_it() -> None:
-    moved = state("checked_in", "scheduled").move_step(1, StepStatus.COMPLETED, at=NOON, by=9)
-    assert moved.moves == (
-        Move(step(1), StepStatus.SCHEDULED, StepStatus.COMPLETED, NOON, 9),
-        Move(APPOINTMENT, AppointmentStatus.CHECKED_IN, AppointmentStatus.IN_PROGRESS, NOON, 9),
-        Move(APPOINTMENT, AppointmentStatus.IN_PROGRESS, AppointmentStatus.COMPLETED, NOON, 9),
+    moved = state("checked_in", "scheduled").transition_step(1, StepStatus.COMPLETED, at=NOON, by=9)
+    assert moved.transitions == (
+        Transition(step(1), StepStatus.SCHEDULED, StepStatus.COMPLETED, NOON, 9),
+        Transition(APPOINTMENT, AppointmentStatus.CHECKED_IN, AppointmentStatus.IN_PROGRESS, NOON, 9),
+        Transition(APPOINTMENT, AppointmentStatus.IN_PROGRESS, AppointmentStatus.COMPLETED, NOON, 9),
     )
 
 
 def test_l3_cancelling_records_the_appointment_and_each_step_that_it_cancels() -> None:
-    moved = state("scheduled", "scheduled", "cancelled", "scheduled").move(AppointmentStatus.CANCELLED, at=NOON, by=9)
-    assert [(move.subject, move.after.value) for move in moved.moves] == [
+    moved = state("scheduled", "scheduled", "cancelled", "scheduled").transition(
+        AppointmentStatus.CANCELLED, at=NOON, by=9
+    )
+    assert [(move.subject, move.after.value) for move in moved.transitions] == [
         (APPOINTMENT, "cancelled"),
         (step(1), "cancelled"),
         (step(3), "cancelled"),
@@ -220,19 +222,19 @@ def test_l3_cancelling_records_the_appointment_and_each_step_that_it_cancels() -
 
 def test_l3_the_instant_of_a_move_is_kept_in_utc() -> None:
     local = NOON.astimezone(timezone(timedelta(hours=2)))
-    moved = state("scheduled").move(AppointmentStatus.CHECKED_IN, at=local, by=9)
-    assert moved.moves[0].at.isoformat() == "2027-03-01T12:00:00+00:00"
+    moved = state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=local, by=9)
+    assert moved.transitions[0].at.isoformat() == "2027-03-01T12:00:00+00:00"
 
 
 def test_l3_a_naive_instant_is_refused() -> None:
     with pytest.raises(InvalidSpanError, match="at 2027-03-01T12:00:00 is naive"):
-        state("scheduled").move(AppointmentStatus.CHECKED_IN, at=NOON.replace(tzinfo=None), by=9)
+        state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=NOON.replace(tzinfo=None), by=9)
 
 
 @pytest.mark.parametrize("nobody", [None, "", True])
 def test_l3_a_move_by_nobody_is_refused(nobody: Any) -> None:
     with pytest.raises(InvalidWorkflowError, match="who made it"):
-        state("scheduled").move(AppointmentStatus.CHECKED_IN, at=NOON, by=nobody)
+        state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=NOON, by=nobody)
 
 
 def test_statuses_read_as_text_become_statuses() -> None:

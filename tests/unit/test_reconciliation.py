@@ -161,7 +161,7 @@ def test_a_slot_is_full_when_no_place_is_left(stored: StoredSlot, *, is_full: bo
 
 
 @pytest.mark.parametrize(
-    ("plan", "is_settled"),
+    ("plan", "is_noop"),
     [
         (Plan(), True),
         (Plan(keep=(StoredSlot(1, slot()),), conflict=(StoredSlot(1, slot()),)), True),
@@ -172,5 +172,5 @@ def test_a_slot_is_full_when_no_place_is_left(stored: StoredSlot, *, is_full: bo
     ],
     ids=["empty", "keep and conflict", "displaced", "create", "update", "retire"],
 )
-def test_a_plan_is_settled_when_it_changes_nothing(plan: Plan, *, is_settled: bool) -> None:
-    assert plan.is_settled is is_settled
+def test_a_plan_is_noop_when_it_changes_nothing(plan: Plan, *, is_noop: bool) -> None:
+    assert plan.is_noop is is_noop

@@ -1,26 +1,20 @@
-"""The page about the schema names every table and no other."""
+"""The page about the schema and the shipped listing name the tables of the models, and no others."""
 
 import re
-from pathlib import Path
 
 from sqlmodel import SQLModel
 
 from scheduler.models.registry import METADATA
 from scheduler.postgres.schema.migrations import shipped_listing
+from specification.page import PAGE, relations
 
-PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
 
-
-def test_the_schema_page_lists_the_tables_that_there_are() -> None:
+def test_the_schema_page_lists_every_table_of_the_models() -> None:
     assert METADATA is not SQLModel.metadata
     listed = re.findall(r"^\| `([a-z_0-9.]+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert sorted(listed) == sorted(METADATA.tables)
 
 
-def test_the_shipped_listing_has_the_tables_that_there_are() -> None:
-    tables = {
-        thing.removeprefix("table ")
-        for thing, what in shipped_listing().items()
-        if thing.startswith("table ") and "partition of " not in what
-    }
+def test_the_shipped_listing_has_every_table_of_the_models() -> None:
+    tables = {name for name, kind in relations(shipped_listing()).items() if kind == "table"}
     assert tables == set(METADATA.tables)

@@ -1,7 +1,7 @@
 """Forms: the forms about a placement, who contributes to them, and which field each wrote.
 
 Owns: the rows of forms, contributors and contributions; never what a form says.
-Holds: a contribution is by a contributor of its own placement, by key; who a contributor is, is `Sealed`.
+Holds: a contribution is by a contributor of its own placement, by key; who a contributor is, is `Encrypted`.
 Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
 """
 
@@ -15,13 +15,13 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from scheduler.models.columns import (
     RESTRICT,
     choice,
+    encrypted,
     key_to,
     long_text,
     number,
     optional_instant,
     optional_json_object,
     optional_uuid_reference,
-    sealed,
     string,
     tenant_key,
     unique_among_live,
@@ -29,10 +29,10 @@ from scheduler.models.columns import (
     uuid_reference,
     written_at,
 )
+from scheduler.models.encrypted import Encrypted
 from scheduler.models.placement.namespace import HERE
 from scheduler.models.placement.placements import key_to_placement
 from scheduler.models.registry import Table
-from scheduler.models.sealed import Sealed
 
 
 class FormMetadata(Table, table=True):
@@ -79,8 +79,8 @@ class Contributor(Table, table=True):
     kind: str = long_text()
     user_id: UUID | None = optional_uuid_reference()
     role: str = choice("author")
-    name: Sealed | None = sealed()
-    email: Sealed | None = sealed()
+    name: Encrypted | None = encrypted()
+    email: Encrypted | None = encrypted()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()

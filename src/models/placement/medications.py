@@ -1,7 +1,7 @@
 """Medications: what clients take.
 
 Owns: the rows of medications.
-Holds: every reference carries the tenant; what is health information is `Sealed`, and nothing else gets in.
+Holds: every reference carries the tenant; what is health information is `Encrypted`, and nothing else gets in.
 Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
 """
 
@@ -14,18 +14,18 @@ from sqlalchemy import Index
 from scheduler.models.columns import (
     RESTRICT,
     choice,
+    encrypted,
     key_to,
     optional_day,
     optional_instant,
-    sealed,
     tenant_key,
     uuid_key,
     uuid_reference,
     written_at,
 )
+from scheduler.models.encrypted import Encrypted
 from scheduler.models.placement.namespace import HERE
 from scheduler.models.registry import Table
-from scheduler.models.sealed import Sealed
 
 
 class Medication(Table, table=True):
@@ -41,11 +41,11 @@ class Medication(Table, table=True):
     tenant_id: UUID = tenant_key()
     id: UUID | None = uuid_key()
     client_id: UUID = uuid_reference()
-    name: Sealed | None = sealed()
-    dosage: Sealed | None = sealed()
-    frequency: Sealed | None = sealed()
-    instructions: Sealed | None = sealed()
-    prescriber: Sealed | None = sealed()
+    name: Encrypted | None = encrypted()
+    dosage: Encrypted | None = encrypted()
+    frequency: Encrypted | None = encrypted()
+    instructions: Encrypted | None = encrypted()
+    prescriber: Encrypted | None = encrypted()
     started_on: date | None = optional_day()
     ended_on: date | None = optional_day()
     status: str = choice("active")

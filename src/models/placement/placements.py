@@ -1,7 +1,7 @@
 """Placements: a client's stay in care, what is known for it, and the specialists who treat the client in it.
 
 Owns: the rows of placements and treatments, and the key by which other rows belong to a placement.
-Holds: every reference carries the tenant; what is health information is `Sealed`, and nothing else gets in.
+Holds: every reference carries the tenant; what is health information is `Encrypted`, and nothing else gets in.
 Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
 """
 
@@ -16,11 +16,11 @@ from scheduler.models.columns import (
     RESTRICT,
     blind_index,
     choice,
+    encrypted,
     key_to,
     optional_day,
     optional_instant,
     optional_reference,
-    sealed,
     set_null,
     tenant_key,
     unique_among_live,
@@ -29,9 +29,9 @@ from scheduler.models.columns import (
     uuid_reference,
     written_at,
 )
+from scheduler.models.encrypted import Encrypted
 from scheduler.models.placement.namespace import HERE
 from scheduler.models.registry import Table
-from scheduler.models.sealed import Sealed
 
 
 def key_to_placement(name: str) -> ForeignKeyConstraint:
@@ -42,7 +42,7 @@ def key_to_placement(name: str) -> ForeignKeyConstraint:
 class PlacementInfo(Table, table=True):
     """One stay of a client in care; all but the days and the status is encrypted.
 
-    In JSON, which has no bytes, the blind index is base64, as sealed values are.
+    In JSON, which has no bytes, the blind index is base64, as encrypted values are.
     """
 
     model_config: ClassVar[Any] = {"ser_json_bytes": "base64"}
@@ -72,58 +72,58 @@ class PlacementInfo(Table, table=True):
     expected_end_on: date | None = optional_day()
     ended_on: date | None = optional_day()
     # standing and authority
-    legal_status: Sealed | None = sealed()
-    custody: Sealed | None = sealed()
-    court_case_number: Sealed | None = sealed()
-    court_dates: Sealed | None = sealed()
-    court_orders: Sealed | None = sealed()
-    case_worker_name: Sealed | None = sealed()
-    case_worker_phone: Sealed | None = sealed()
-    case_worker_email: Sealed | None = sealed()
+    legal_status: Encrypted | None = encrypted()
+    custody: Encrypted | None = encrypted()
+    court_case_number: Encrypted | None = encrypted()
+    court_dates: Encrypted | None = encrypted()
+    court_orders: Encrypted | None = encrypted()
+    case_worker_name: Encrypted | None = encrypted()
+    case_worker_phone: Encrypted | None = encrypted()
+    case_worker_email: Encrypted | None = encrypted()
     # health
-    diagnosis: Sealed | None = sealed()
-    secondary_diagnoses: Sealed | None = sealed()
-    allergies: Sealed | None = sealed()
-    medical_history: Sealed | None = sealed()
-    mental_health_history: Sealed | None = sealed()
-    trauma_history: Sealed | None = sealed()
-    substance_use_history: Sealed | None = sealed()
-    immunisations: Sealed | None = sealed()
-    physical_limitations: Sealed | None = sealed()
-    primary_care_physician: Sealed | None = sealed()
+    diagnosis: Encrypted | None = encrypted()
+    secondary_diagnoses: Encrypted | None = encrypted()
+    allergies: Encrypted | None = encrypted()
+    medical_history: Encrypted | None = encrypted()
+    mental_health_history: Encrypted | None = encrypted()
+    trauma_history: Encrypted | None = encrypted()
+    substance_use_history: Encrypted | None = encrypted()
+    immunisations: Encrypted | None = encrypted()
+    physical_limitations: Encrypted | None = encrypted()
+    primary_care_physician: Encrypted | None = encrypted()
     # behaviour
-    behaviour: Sealed | None = sealed()
-    behaviour_plan: Sealed | None = sealed()
-    risk_assessment: Sealed | None = sealed()
-    safety_plan: Sealed | None = sealed()
+    behaviour: Encrypted | None = encrypted()
+    behaviour_plan: Encrypted | None = encrypted()
+    risk_assessment: Encrypted | None = encrypted()
+    safety_plan: Encrypted | None = encrypted()
     # education
-    education: Sealed | None = sealed()
-    school_name: Sealed | None = sealed()
-    school_contact: Sealed | None = sealed()
-    education_plan: Sealed | None = sealed()
+    education: Encrypted | None = encrypted()
+    school_name: Encrypted | None = encrypted()
+    school_contact: Encrypted | None = encrypted()
+    education_plan: Encrypted | None = encrypted()
     # people
-    family_history: Sealed | None = sealed()
-    siblings: Sealed | None = sealed()
-    visitation: Sealed | None = sealed()
-    emergency_contact_name: Sealed | None = sealed()
-    emergency_contact_relationship: Sealed | None = sealed()
-    emergency_contact_phone: Sealed | None = sealed()
-    second_emergency_contact: Sealed | None = sealed()
+    family_history: Encrypted | None = encrypted()
+    siblings: Encrypted | None = encrypted()
+    visitation: Encrypted | None = encrypted()
+    emergency_contact_name: Encrypted | None = encrypted()
+    emergency_contact_relationship: Encrypted | None = encrypted()
+    emergency_contact_phone: Encrypted | None = encrypted()
+    second_emergency_contact: Encrypted | None = encrypted()
     # insurance
-    insurance_provider: Sealed | None = sealed()
-    insurance_group_number: Sealed | None = sealed()
-    insurance_member_id: Sealed | None = sealed()
+    insurance_provider: Encrypted | None = encrypted()
+    insurance_group_number: Encrypted | None = encrypted()
+    insurance_member_id: Encrypted | None = encrypted()
     # everyday life
-    dietary_needs: Sealed | None = sealed()
-    religious_preferences: Sealed | None = sealed()
-    cultural_preferences: Sealed | None = sealed()
-    languages: Sealed | None = sealed()
+    dietary_needs: Encrypted | None = encrypted()
+    religious_preferences: Encrypted | None = encrypted()
+    cultural_preferences: Encrypted | None = encrypted()
+    languages: Encrypted | None = encrypted()
     # the stay
-    placement_reason: Sealed | None = sealed()
-    previous_placements: Sealed | None = sealed()
-    treatment_goals: Sealed | None = sealed()
-    discharge_plan: Sealed | None = sealed()
-    notes: Sealed | None = sealed()
+    placement_reason: Encrypted | None = encrypted()
+    previous_placements: Encrypted | None = encrypted()
+    treatment_goals: Encrypted | None = encrypted()
+    discharge_plan: Encrypted | None = encrypted()
+    notes: Encrypted | None = encrypted()
     insurance_member_id_index: bytes | None = blind_index()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()

@@ -1,7 +1,7 @@
 """Staff: who works at a facility, and the specialists who treat clients.
 
 Owns: the rows of assignments and specialists.
-Holds: every reference carries the tenant; who a specialist is, is `Sealed`, and nothing else gets in.
+Holds: every reference carries the tenant; who a specialist is, is `Encrypted`, and nothing else gets in.
 Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
 """
 
@@ -13,6 +13,7 @@ from sqlalchemy import Index
 
 from scheduler.models.columns import (
     CASCADE,
+    encrypted,
     key_to,
     of_tenant,
     optional_day,
@@ -21,7 +22,6 @@ from scheduler.models.columns import (
     optional_string,
     optional_uuid_reference,
     reference,
-    sealed,
     set_null,
     switch,
     tenant_key,
@@ -30,9 +30,9 @@ from scheduler.models.columns import (
     uuid_reference,
     written_at,
 )
+from scheduler.models.encrypted import Encrypted
 from scheduler.models.placement.namespace import HERE
 from scheduler.models.registry import Table
-from scheduler.models.sealed import Sealed
 
 
 class FacilityStaff(Table, table=True):
@@ -82,11 +82,11 @@ class Specialist(Table, table=True):
     user_id: UUID | None = optional_uuid_reference()
     doctor_id: int | None = optional_reference()
     specialty: str | None = optional_string()
-    name: Sealed | None = sealed()
-    phone: Sealed | None = sealed()
-    email: Sealed | None = sealed()
-    license_number: Sealed | None = sealed()
-    notes: Sealed | None = sealed()
+    name: Encrypted | None = encrypted()
+    phone: Encrypted | None = encrypted()
+    email: Encrypted | None = encrypted()
+    license_number: Encrypted | None = encrypted()
+    notes: Encrypted | None = encrypted()
     created_at: datetime | None = written_at()
     updated_at: datetime | None = written_at()
     deleted_at: datetime | None = optional_instant()

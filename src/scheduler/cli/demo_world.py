@@ -7,7 +7,7 @@ from rich.table import Table
 from sqlmodel import Session, col, select
 
 from scheduler.cli.rendering import printable
-from scheduler.cli.settings import entropy
+from scheduler.cli.settings import random_bytes
 from scheduler.models import Medication
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import phi
@@ -29,10 +29,10 @@ def world_pictures(database: Database, seed: Seed, masters: MasterKeys) -> Itera
         patient, doctor, place, workflow = visit[0][:4]
         title = f"A visit: {patient} with {doctor}, {place} ({workflow})"
         yield _table(title, ("when", "step", "where"), [row[4:] for row in visit])
-        yield _sealed(session, TenantKeys(seed.tenant_id, masters, entropy))
+        yield _encrypted(session, TenantKeys(seed.tenant_id, masters, random_bytes))
 
 
-def _sealed(session: Session, keys: TenantKeys) -> Table:
+def _encrypted(session: Session, keys: TenantKeys) -> Table:
     rows = session.exec(select(Medication).order_by(col(Medication.id)).limit(_SHOWN)).all()
     opened = phi.read(session, keys.load_ring(session), rows, ["name", "dosage"], reason="the demo shows it")
     lines = [

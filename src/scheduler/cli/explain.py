@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from scheduler.cli.rendering import explanation_table, printable
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
-from scheduler.core.bookings import Desk
+from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import ReasonCode
@@ -116,8 +116,8 @@ def _explained(
     for loaded in load_schedules(session, list(by_key), lock=False):
         if not isinstance(loaded.schedule, Schedule):
             raise loaded.schedule
-        desk = Desk(slots_of_doctor(session, loaded.key.doctor_id, *known), now=as_of)
-        yield by_key[loaded.key], explain(loaded.schedule, at, desk=desk, search=SEARCH)
+        bookings = BookingContext(slots_of_doctor(session, loaded.key.doctor_id, *known), now=as_of)
+        yield by_key[loaded.key], explain(loaded.schedule, at, bookings=bookings, search=SEARCH)
 
 
 def _written(

@@ -1,4 +1,4 @@
-"""`scheduler keys`: make master keys, replace a tenant's key, look at what is sealed with what."""
+"""`scheduler keys`: make master keys, replace a tenant's key, look at what is encrypted with what."""
 
 import json
 from typing import Annotated
@@ -14,10 +14,10 @@ from scheduler.cli.settings import (
     AsJson,
     DatabaseUrl,
     Tenant,
-    entropy,
     master_keys,
     opened,
     opened_for,
+    random_bytes,
     readable,
 )
 from scheduler.core.errors import TamperedError
@@ -47,7 +47,7 @@ def new_master(
     Keep it where secrets are kept, and a copy elsewhere: without it nothing that is encrypted opens, not in backups
     either.
     """
-    typer.echo(new_master_key(key_id or f"m{entropy(4).hex()}", entropy=entropy))
+    typer.echo(new_master_key(key_id or f"m{random_bytes(4).hex()}", random_bytes=random_bytes))
     typer.echo(
         f"the first key of {MASTER_KEYS} (ID:KEY,ID:KEY) wraps, the others only unwrap: add a new one at the end "
         "wherever the application runs, then put it first, then `scheduler keys rewrap`",
@@ -70,10 +70,13 @@ def rotate_key(
     open.
     """
     masters = master_keys(url)
-    with opened(url) as database, shown_progress("encrypting", steps="rows", made="values", logged="resealed") as told:
+    with (
+        opened(url) as database,
+        shown_progress("encrypting", steps="rows", made="values", logged="reencrypted") as told,
+    ):
         done = key_rotation.rotate(
             database,
-            TenantKeys(tenant_id_of(database, tenant), masters, entropy),
+            TenantKeys(tenant_id_of(database, tenant), masters, random_bytes),
             start=key_rotation.Start.ANEW if anew else key_rotation.Start.CONTINUE,
             progress=told,
         )
@@ -83,7 +86,7 @@ def rotate_key(
     else:
         began = "a new key" if done.new_key else "went on with the new key"
         typer.echo(
-            f"{began}: {done.resealed:,} values of {done.rows:,} rows encrypted anew, {len(done.retired)} retired"
+            f"{began}: {done.reencrypted:,} values of {done.rows:,} rows encrypted anew, {len(done.retired)} retired"
         )
     if done.unopened:
         for place in done.unopened[:SHOWN]:
@@ -96,7 +99,7 @@ def rewrap_keys(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT) -> Non
     """Wrap a tenant's keys by the first master key; what they encrypt stays as it is."""
     masters = master_keys(url)
     with opened_for(url, tenant) as (session, tenant_id):
-        count = TenantKeys(tenant_id, masters, entropy).rewrap(session)
+        count = TenantKeys(tenant_id, masters, random_bytes).rewrap(session)
     typer.echo(f"{count} keys wrapped anew by the master key {masters.active_id}")
 
 

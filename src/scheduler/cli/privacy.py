@@ -14,7 +14,7 @@ import typer
 from sqlmodel import Session
 
 from scheduler.cli.confirm import ask_consent
-from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, entropy, master_keys, opened_for, readable
+from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, master_keys, opened_for, random_bytes, readable
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
@@ -119,7 +119,7 @@ def _who(user: str | None, known_as: str | None) -> tuple[Kind, UUID | int]:
 def _keys(session: Session, url: str | None, tenant_id: UUID) -> Keys:
     @cache
     def load() -> KeyRing:
-        return TenantKeys(tenant_id, master_keys(url), entropy).load_ring(session)
+        return TenantKeys(tenant_id, master_keys(url), random_bytes).load_ring(session)
 
     return load
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scheduler.cli.settings import DatabaseUrl, entropy, master_keys, opened, read_day
+from scheduler.cli.settings import DatabaseUrl, master_keys, opened, random_bytes, read_day
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.encryption.master_keys import MasterKeys
@@ -61,7 +61,7 @@ def make_if_missing(database: Database, wanted: Seed, masters: MasterKeys, conso
         pass
     else:
         return False
-    keys = TenantKeys(wanted.tenant_id, masters, entropy)
+    keys = TenantKeys(wanted.tenant_id, masters, random_bytes)
     with (
         console.status(f"making {wanted.slug}") as status,
         database.unit_of_work(role=Role.OWNER, tenant_id=wanted.tenant_id) as session,

@@ -85,7 +85,7 @@ def new_id() -> UUID:
     return uuid4()
 
 
-def entropy(count: int) -> bytes:
+def random_bytes(count: int) -> bytes:
     """Draw so many random bytes, fit for keys."""
     return os.urandom(count)
 
@@ -104,7 +104,7 @@ def master_keys(url: str | None) -> HeldMasterKeys:
         written = _embedded_master_key()
     if not written:
         raise KeyUnavailableError(f"no master key: {MASTER_KEYS} is not set (`scheduler keys new-master` makes one)")
-    return read_master_keys(written, entropy=entropy)
+    return read_master_keys(written, random_bytes=random_bytes)
 
 
 def _embedded_master_key() -> str:
@@ -112,7 +112,7 @@ def _embedded_master_key() -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with open(path, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(new_master_key("embedded", entropy=entropy))
+            file.write(new_master_key("embedded", random_bytes=random_bytes))
     except FileExistsError:
         pass
     return path.read_text(encoding="ascii").strip()

@@ -19,7 +19,7 @@ from scheduler.core.spans import utc
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class BookingContext:
     """What people did with one doctor's slots, and how early and late may be booked, counted from `now` (aware).
 
     `stored` are the doctor's slots at all facilities, in any order; they are kept sorted by start.
@@ -46,7 +46,7 @@ class Desk:
             if length is not None and length < timedelta(0):
                 raise InvalidInputError(f"{what} must not be negative, not {length}")
 
-    def objections(self, slot: Slot) -> Iterator[Reason]:
+    def reasons_against(self, slot: Slot) -> Iterator[Reason]:
         """Yield each reason why a slot that the schedule offers cannot be had."""
         if self.now is not None:
             if self.horizon is not None and slot.start_at - self.now > self.horizon:

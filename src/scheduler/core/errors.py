@@ -116,19 +116,19 @@ class SchemaMismatchError(StoreError):
     exit_code = 6
 
 
-class SealError(SchedulerError):
+class EncryptionError(SchedulerError):
     """What is encrypted could not be sealed or opened. The message names keys and places by id, never a value."""
 
     exit_code = 7
 
 
-class KeyUnavailableError(SealError):
+class KeyUnavailableError(EncryptionError):
     """A key is not there, or cannot be unwrapped: the master key is missing, is another one, or cannot be reached."""
 
 
-class StaleKeyRingError(SealError):
+class StaleKeyRingError(EncryptionError):
     """The key ring was loaded before its key was replaced: load it again and repeat the work."""
 
 
-class TamperedError(SealError):
+class TamperedError(EncryptionError):
     """A value does not open where it stands: it was changed, cut, or moved here from another place."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Id, SlotKind, Slots, Stretch, Tangle
+from scheduler.core.slots import Id, InterleavedSlots, SlotKind, SlotRun, Slots
 from scheduler.core.spans import Span
 from scheduler.core.timetable import Timetable, united
 from scheduler.core.zones import DAY, FIRST_INSTANT, check_inside, micros, wall_of
@@ -44,24 +44,23 @@ def expand(schedule: Schedule, span: Span) -> Slots:
         raise InvalidInputError(f"span must be a Span, not {type(span).__name__}")
     days = days_reaching(schedule, span)
     timetable = Timetable(schedule, days.start, days.stop - 1)
-    taken = Taken(schedule)
+    blocked = BlockedTime(schedule)
     begin, end = micros(span.start), micros(span.end)
-    nothing_taken = taken.nothing
-    stretches: list[Stretch] = []
-    reach, tangled = begin - 1, False
-    for whole in timetable.stretches(days):
+    runs: list[SlotRun] = []
+    reach, interleaves = begin - 1, False
+    for whole in timetable.slot_runs(days):
         first, size, interval, _, _ = whole
         last = first + (size - 1) * interval
-        if nothing_taken and begin <= first and last < end:
-            tangled = tangled or first <= reach
+        if blocked.is_empty and begin <= first and last < end:
+            interleaves = interleaves or first <= reach
             reach = last
-            stretches.append(whole)
+            runs.append(whole)
         else:
-            for part in taken.left(whole, begin, end):
-                tangled = tangled or part.first <= reach
+            for part in blocked.remove_from(whole, begin, end):
+                interleaves = interleaves or part.first <= reach
                 reach = _last_start(part)
-                stretches.append(part)
-    return Slots(schedule.doctor_id, schedule.facility_id, _in_order(stretches) if tangled else stretches)
+                runs.append(part)
+    return Slots(schedule.doctor_id, schedule.facility_id, _in_order(runs) if interleaves else runs)
 
 
 def days_reaching(schedule: Schedule, span: Span) -> range:
@@ -86,7 +85,7 @@ class _Blocks(NamedTuple):
     ends: Sequence[int]
 
 
-class Taken:
+class BlockedTime:
     """The time that exceptions take away: of all rules, and of single ones (A5, A6)."""
 
     def __init__(self, schedule: Schedule) -> None:
@@ -98,14 +97,14 @@ class Taken:
         for rule_id, of_rule in spans.items():
             disjoint = united(of_rule)
             self._blocks[rule_id] = _Blocks([start for start, _ in disjoint], [end for _, end in disjoint])
-        self.nothing = not self._blocks
+        self.is_empty = not self._blocks
 
-    def left(self, stretch: Stretch, begin: int, end: int) -> Sequence[Stretch]:
+    def remove_from(self, run: SlotRun, begin: int, end: int) -> Sequence[SlotRun]:
         """Return what is left of a window's slots: those that start in `[begin, end)` and overlap no block.
 
         The grid stays where it is (S1): a block takes slots and moves none.
         """
-        first, size, interval, duration, kind = stretch
+        first, size, interval, duration, kind = run
         lowest, highest = 0, size - 1
         if first < begin:
             lowest = -((first - begin) // interval)
@@ -116,13 +115,13 @@ class Taken:
         parts = [(lowest, highest)]
         for rule_id in {None, kind.rule_id} & self._blocks.keys():
             blocks = self._blocks[rule_id]
-            parts = [rest for low, high in parts for rest in _without(stretch, low, high, blocks)]
-        return [Stretch(first + low * interval, high - low + 1, interval, duration, kind) for low, high in parts]
+            parts = [rest for low, high in parts for rest in _without(run, low, high, blocks)]
+        return [SlotRun(first + low * interval, high - low + 1, interval, duration, kind) for low, high in parts]
 
 
-def _without(stretch: Stretch, low: int, high: int, blocks: _Blocks) -> Iterator[tuple[int, int]]:
+def _without(run: SlotRun, low: int, high: int, blocks: _Blocks) -> Iterator[tuple[int, int]]:
     """Yield the ranges of slots from `low` to `high` that overlap no block."""
-    first, interval, duration = stretch.first, stretch.interval, stretch.duration
+    first, interval, duration = run.first, run.interval, run.duration
     stop = first + high * interval + duration
     place = bisect_right(blocks.ends, first + low * interval)
     while place < len(blocks.starts) and blocks.starts[place] < stop:
@@ -137,26 +136,26 @@ def _without(stretch: Stretch, low: int, high: int, blocks: _Blocks) -> Iterator
         yield low, high
 
 
-def _last_start(stretch: Stretch) -> int:
-    return stretch.first + (stretch.size - 1) * stretch.interval
+def _last_start(run: SlotRun) -> int:
+    return run.first + (run.size - 1) * run.interval
 
 
-def _in_order(stretches: list[Stretch]) -> list[Stretch | Tangle]:
-    """Sort stretches by slot, and drop the second of two slots with one identity (S2, S4).
+def _in_order(runs: list[SlotRun]) -> list[SlotRun | InterleavedSlots]:
+    """Sort runs by slot, and drop the second of two slots with one identity (S2, S4).
 
-    Stretches that do not interleave stay whole; those that do are taken apart, slot by slot.
+    Runs that do not interleave stay whole; interleaving ones are taken apart, slot by slot.
     """
-    stretches.sort(key=lambda stretch: stretch.first)
-    ordered: list[Stretch | Tangle] = []
-    together: list[Stretch] = []
-    reach = stretches[0].first
-    for stretch in stretches:
-        if stretch.first > reach:
-            ordered.append(_untangled(together))
+    runs.sort(key=lambda run: run.first)
+    ordered: list[SlotRun | InterleavedSlots] = []
+    together: list[SlotRun] = []
+    reach = runs[0].first
+    for run in runs:
+        if run.first > reach:
+            ordered.append(_merge_runs(together))
             together = []
-        together.append(stretch)
-        reach = max(reach, _last_start(stretch))
-    return [*ordered, _untangled(together)]
+        together.append(run)
+        reach = max(reach, _last_start(run))
+    return [*ordered, _merge_runs(together)]
 
 
 def _offering_order(kind: SlotKind) -> tuple[bool, object]:
@@ -168,13 +167,13 @@ def _rule_order(kind: SlotKind) -> tuple[bool, object, int]:
     return kind.rule_id is None, kind.rule_id, kind.capacity
 
 
-def _untangled(together: list[Stretch]) -> Stretch | Tangle:
+def _merge_runs(together: list[SlotRun]) -> SlotRun | InterleavedSlots:
     if len(together) == 1:
         return together[0]
-    kinds = sorted({stretch.kind for stretch in together}, key=lambda kind: (_offering_order(kind), _rule_order(kind)))
+    kinds = sorted({run.kind for run in together}, key=lambda kind: (_offering_order(kind), _rule_order(kind)))
     offerings = list(dict.fromkeys(kind.service_offering_id for kind in kinds))
     # Numbers in place of kinds: they compare fast, and equal offerings have equal numbers whatever the rule.
-    numbers = {kind: (offerings.index(kind.service_offering_id), place) for place, kind in enumerate(kinds)}
+    numbers = {kind: (offerings.index(kind.service_offering_id), index) for index, kind in enumerate(kinds)}
     entries = []
     for first, size, interval, duration, kind in together:
         number = numbers[kind]
@@ -183,5 +182,5 @@ def _untangled(together: list[Stretch]) -> Stretch | Tangle:
     if len(offerings) < len(kinds) or len(kinds) < len(together):
         # The first of equal identities stays: the entries are in the order of who wins.
         entries = [next(same) for _, same in groupby(entries, key=lambda entry: (entry[0], entry[1], entry[2][0]))]
-    starts, ends, places = zip(*entries, strict=True)
-    return Tangle(array("q", starts), array("q", ends), tuple(kinds[place] for _, place in places))
+    starts, ends, indexes = zip(*entries, strict=True)
+    return InterleavedSlots(array("q", starts), array("q", ends), tuple(kinds[index] for _, index in indexes))

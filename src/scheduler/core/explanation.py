@@ -2,7 +2,7 @@
 
 Owns: the reasons for a local day or an instant, and the nearest slot that is offered.
 Holds: Q3, on the code path that decides: windows are `timetable`'s, what is taken away is `expansion`'s, what people
-did is `desk`'s. Nothing is decided here.
+did is `bookings`'. Nothing is decided here.
 Must not know: how reasons are shown; rooms and other people's calendars (the search for visits knows them).
 """
 
@@ -12,14 +12,14 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import overload
 
-from scheduler.core.bookings import Desk
+from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import days_reaching, expand
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.slots import Id, Slot, Slots
 from scheduler.core.spans import Span, difference, utc
-from scheduler.core.timetable import GivenWay, Timetable, Window
+from scheduler.core.timetable import SuppressedWindow, Timetable, Window
 from scheduler.core.zones import (
     DAY,
     FIRST_INSTANT,
@@ -76,12 +76,17 @@ class Explanation(Sequence[Reason]):
 
 
 def explain(
-    schedule: Schedule, at: date | datetime, *, desk: Desk | None = None, search: timedelta = timedelta(days=35)
+    schedule: Schedule,
+    at: date | datetime,
+    *,
+    bookings: BookingContext | None = None,
+    search: timedelta = timedelta(days=35),
 ) -> Explanation:
     """Explain why times of a local day (a date of the facility) or one instant (aware) are not offered.
 
-    `desk` adds bookings, holds, notice and horizon to what the schedule says. `search` is how far from `at` (from the
-    beginning of the day) the nearest offered slot is looked for, both ways; of two equally near the later one is taken.
+    `bookings` adds bookings, holds, notice and horizon to what the schedule says. `search` is how far from `at` (from
+    the beginning of the day) the nearest offered slot is looked for, both ways; of two equally near the later one is
+    taken.
 
     Raises:
         InvalidInputError: `search` is negative, `at` is neither a date nor a datetime, or the schedule something else.
@@ -94,60 +99,64 @@ def explain(
         raise InvalidInputError(f"at must be a date or a datetime, not {type(at).__name__}")
     if search < timedelta(0):
         raise InvalidInputError(f"search must not be negative, not {search}")
-    counter = Desk() if desk is None else desk
+    context = BookingContext() if bookings is None else bookings
     if isinstance(at, datetime):
         moment = utc(at)
         begin = end = micros(moment)
         check_inside(begin, moment)
         day = wall_of(schedule.zone, begin) // DAY
-        case = _Case(schedule, day, counter, begin, begin + 1)
-        reasons = case.reasons_at(moment)
+        inquiry = _Inquiry(schedule, day, context, begin, begin + 1)
+        reasons = inquiry.reasons_at(moment)
     else:
         check_inside(day_number(at) * DAY, at)
         begin, end = day_bounds(schedule.zone, day_number(at))
-        case = _Case(schedule, day_number(at), counter, begin, end)
-        reasons = case.reasons_of_day()
-    nearest = case.offered[0] if case.offered else _nearest(schedule, begin, counter, search)
-    return Explanation(instant(begin), instant(end), tuple(reasons), case.offered, nearest)
+        inquiry = _Inquiry(schedule, day_number(at), context, begin, end)
+        reasons = inquiry.reasons_of_day()
+    nearest = inquiry.offered[0] if inquiry.offered else _nearest(schedule, begin, context, search)
+    return Explanation(instant(begin), instant(end), tuple(reasons), inquiry.offered, nearest)
 
 
-class _Case:
+class _Inquiry:
     """The windows that reach into `[begin, end)`, the slots to be had there, and what is against the others."""
 
-    def __init__(self, schedule: Schedule, day: int, desk: Desk, begin: int, end: int) -> None:
+    def __init__(self, schedule: Schedule, day: int, bookings: BookingContext, begin: int, end: int) -> None:
         self.schedule, self.begin, self.end = schedule, begin, end
         self.windows: list[Window] = []
-        self.given_way: list[GivenWay] = []
+        self.suppressed: list[SuppressedWindow] = []
         days = days_reaching(schedule, Span(instant(begin), instant(max(end, begin + 1))))
         timetable = Timetable(schedule, days.start, days.stop - 1)
         for each in days:
-            open_windows, given_way = timetable.windows(each)
+            open_windows, suppressed = timetable.windows(each)
             # A window of the day asked for counts even if the clocks left nothing of it.
             self.windows += (one for one in open_windows if each == day or self._reaches(one))
-            self.given_way += (gone for gone in given_way if each == day or self._reaches(gone.window))
+            self.suppressed += (hidden for hidden in suppressed if each == day or self._reaches(hidden.window))
         scheduled = expand(schedule, Span(instant(begin), instant(end))) if begin < end else ()
-        objections = {slot.identity: tuple(desk.objections(slot)) for slot in scheduled}
-        self.offered = tuple(slot for slot in scheduled if not objections[slot.identity])
-        self.against = [reason for against in objections.values() for reason in against]
+        reasons_by_slot = {slot.identity: tuple(bookings.reasons_against(slot)) for slot in scheduled}
+        self.offered = tuple(slot for slot in scheduled if not reasons_by_slot[slot.identity])
+        self.reasons_against = [reason for reasons in reasons_by_slot.values() for reason in reasons]
         for window in self.windows:
             for slot in self._starting_here(window):
-                if slot.identity not in objections:
-                    self.against += self._taken_by(slot.rule_id, slot.start_at, slot.end_at, (slot.start_at,))
-        for gone in self.given_way:
-            for slot in self._starting_here(gone.window):
-                if slot.identity not in objections:
-                    self.against.append(self._gone(gone, slot.start_at, slot.end_at, (slot.start_at,)))
+                if slot.identity not in reasons_by_slot:
+                    self.reasons_against += self._taken_by(slot.rule_id, slot.start_at, slot.end_at, (slot.start_at,))
+        for hidden in self.suppressed:
+            for slot in self._starting_here(hidden.window):
+                if slot.identity not in reasons_by_slot:
+                    self.reasons_against.append(
+                        self._suppressed_reason(hidden, slot.start_at, slot.end_at, (slot.start_at,))
+                    )
         # Where one slot is to be had, nothing is to be explained: its alternatives (S3) are not asked for.
         starts = {slot.start_at for slot in self.offered}
-        self.against = [reason for reason in dict.fromkeys(self.against) if reason.start_at not in starts]
+        self.reasons_against = [
+            reason for reason in dict.fromkeys(self.reasons_against) if reason.start_at not in starts
+        ]
 
     def reasons_of_day(self) -> list[Reason]:
         """Return the reasons for every start of the day that is not offered, and for the time that has no starts."""
-        reasons = list(_joined(self.against))
-        reasons += self._startless()
+        reasons = list(_joined(self.reasons_against))
+        reasons += self._windows_without_slots()
         if self.begin < self.end:
             day = [Span(instant(self.begin), instant(self.end))]
-            windows = [*self.windows, *(gone.window for gone in self.given_way)]
+            windows = [*self.windows, *(hidden.window for hidden in self.suppressed)]
             known = [Span(instant(one.start), instant(one.end)) for one in windows if one.start < one.end]
             for span in difference(day, known):
                 reasons.append(Reason(ReasonCode.OUTSIDE_RULES, span.start, span.end, "no rule opens this time"))
@@ -158,13 +167,13 @@ class _Case:
 
     def reasons_at(self, at: datetime) -> list[Reason]:
         """Return the reasons why no slot is offered at an instant; none if one is."""
-        if self.offered or self.against:
-            return sorted(self.against, key=lambda reason: _STRENGTH[reason.code])
-        reasons = [reason for reason in self._startless() if reason.start_at <= at < reason.end_at]
+        if self.offered or self.reasons_against:
+            return sorted(self.reasons_against, key=lambda reason: _STRENGTH[reason.code])
+        reasons = [reason for reason in self._windows_without_slots() if reason.start_at <= at < reason.end_at]
         reasons += (
-            self._gone(gone, at, instant(gone.window.end))
-            for gone in self.given_way
-            if gone.window.slots.size and gone.window.start <= self.begin < gone.window.end
+            self._suppressed_reason(hidden, at, instant(hidden.window.end))
+            for hidden in self.suppressed
+            if hidden.window.slots.size and hidden.window.start <= self.begin < hidden.window.end
         )
         covering = [window for window in self.windows if window.slots.size and window.start <= self.begin < window.end]
         for window in covering:
@@ -193,12 +202,18 @@ class _Case:
                 text = f"{one.type} exception {one.id} takes this time"
                 yield Reason(_TAKES[one.type], start_at, end_at, text, starts, rule_id, one.id)
 
-    def _gone(self, gone: GivenWay, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()) -> Reason:
-        rule_id = gone.window.slots.kind.rule_id
-        text = _TEXTS[gone.code].format(zone=self.schedule.zone.key, rule=rule_id, cause=gone.cause_id)
-        return Reason(gone.code, start_at, end_at, text, starts, rule_id, gone.cause_id)
+    def _suppressed_reason(
+        self,
+        hidden: SuppressedWindow,
+        start_at: datetime,
+        end_at: datetime,
+        starts: tuple[datetime, ...] = (),
+    ) -> Reason:
+        rule_id = hidden.window.slots.kind.rule_id
+        text = _TEXTS[hidden.code].format(zone=self.schedule.zone.key, rule=rule_id, cause=hidden.cause_id)
+        return Reason(hidden.code, start_at, end_at, text, starts, rule_id, hidden.cause_id)
 
-    def _startless(self) -> Iterator[Reason]:
+    def _windows_without_slots(self) -> Iterator[Reason]:
         """Yield why windows without a slot have none."""
         for window in self.windows:
             if not window.slots.size:
@@ -206,9 +221,9 @@ class _Case:
                 text = f"the open time is shorter than one slot of {length}"
                 start_at, end_at = instant(window.start), instant(window.end)
                 yield Reason(ReasonCode.TOO_SHORT, start_at, end_at, text, rule_id=window.slots.kind.rule_id)
-        for gone in self.given_way:
-            if not gone.window.slots.size:
-                yield self._gone(gone, instant(gone.window.start), instant(gone.window.end))
+        for hidden in self.suppressed:
+            if not hidden.window.slots.size:
+                yield self._suppressed_reason(hidden, instant(hidden.window.start), instant(hidden.window.end))
 
 
 def _joined(reasons: Iterable[Reason]) -> Iterator[Reason]:
@@ -222,9 +237,9 @@ def _joined(reasons: Iterable[Reason]) -> Iterator[Reason]:
         yield replace(same[0], end_at=max(one.end_at for one in same), starts=starts)
 
 
-def _nearest(schedule: Schedule, begin: int, desk: Desk, search: timedelta) -> Slot | None:
+def _nearest(schedule: Schedule, begin: int, bookings: BookingContext, search: timedelta) -> Slot | None:
     reach = search // MICROSECOND
     at = instant(begin)
     around = Span(instant(max(begin - reach, FIRST_INSTANT)), instant(min(begin + reach + 1, LAST_INSTANT)))
     by_distance = sorted(expand(schedule, around), key=lambda slot: (abs(slot.start_at - at), slot.start_at < at))
-    return next((slot for slot in by_distance if not any(desk.objections(slot))), None)
+    return next((slot for slot in by_distance if not any(bookings.reasons_against(slot))), None)

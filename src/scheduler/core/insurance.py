@@ -12,10 +12,10 @@ from typing import Final
 
 from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.slots import Id
-from scheduler.core.validation import Checks
+from scheduler.core.validation import Validator
 from scheduler.core.workflows import Workflow
 
-_CHECK: Final = Checks(InvalidWorkflowError)
+_CHECK: Final = Validator(InvalidWorkflowError)
 
 
 @dataclass(frozen=True, slots=True)

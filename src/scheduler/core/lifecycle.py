@@ -1,7 +1,7 @@
 """Life cycle: which status may follow which.
 
-Owns: the statuses of appointments, steps and slots, the two tables of moves, and the appointment with its steps as a
-whole.
+Owns: the statuses of appointments, steps and slots, the two tables of transitions, and the appointment with its steps
+as a whole.
 Holds: L1 (a missing pair is refused), L2 (how steps and appointment move each other), L3 (every move leaves a record).
 Must not know: times of steps, workflows, where a record is written; the time and the person are arguments.
 
@@ -54,7 +54,7 @@ class SlotStatus(StrEnum):
 Status: TypeAlias = AppointmentStatus | StepStatus
 _Status = TypeVar("_Status", AppointmentStatus, StepStatus)
 
-APPOINTMENT_MOVES: Final[Mapping[AppointmentStatus, frozenset[AppointmentStatus]]] = {
+APPOINTMENT_TRANSITIONS: Final[Mapping[AppointmentStatus, frozenset[AppointmentStatus]]] = {
     AppointmentStatus.SCHEDULED: frozenset(
         {AppointmentStatus.CHECKED_IN, AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW}
     ),
@@ -67,7 +67,7 @@ APPOINTMENT_MOVES: Final[Mapping[AppointmentStatus, frozenset[AppointmentStatus]
     AppointmentStatus.CANCELLED: frozenset(),
 }
 
-STEP_MOVES: Final[Mapping[StepStatus, frozenset[StepStatus]]] = {
+STEP_TRANSITIONS: Final[Mapping[StepStatus, frozenset[StepStatus]]] = {
     StepStatus.SCHEDULED: frozenset(
         {StepStatus.IN_PROGRESS, StepStatus.COMPLETED, StepStatus.NO_SHOW, StepStatus.CANCELLED}
     ),
@@ -77,7 +77,7 @@ STEP_MOVES: Final[Mapping[StepStatus, frozenset[StepStatus]]] = {
     StepStatus.CANCELLED: frozenset(),
 }
 
-_FINISHED: Final = frozenset(status for status, following in STEP_MOVES.items() if not following)
+_FINISHED: Final = frozenset(status for status, following in STEP_TRANSITIONS.items() if not following)
 _BEGUN: Final = frozenset({StepStatus.IN_PROGRESS, StepStatus.COMPLETED})
 
 
@@ -94,33 +94,33 @@ def transition(current: _Status, to: _Status) -> _Status:
     # Members of the two enums are equal when their texts are, so that the types decide which table is asked.
     following: frozenset[Status] = frozenset()
     if isinstance(current, AppointmentStatus) and isinstance(to, AppointmentStatus):
-        following = APPOINTMENT_MOVES[current]
+        following = APPOINTMENT_TRANSITIONS[current]
     elif isinstance(current, StepStatus) and isinstance(to, StepStatus):
-        following = STEP_MOVES[current]
+        following = STEP_TRANSITIONS[current]
     if to not in following:
         choice = ", ".join(sorted(following)) or "nothing"
         kinds = f"{type(current).__name__} {current} to {type(to).__name__} {to}"
-        raise TransitionRefusedError(f"no move from {kinds}; what may follow is {choice}", current, to)
+        raise TransitionRefusedError(f"no transition from {kinds}; allowed: {choice}", current, to)
     return to
 
 
 class SubjectKind(StrEnum):
-    """What moved."""
+    """Kind of the subject of a transition."""
 
     APPOINTMENT = "appointment"
     APPOINTMENT_STEP = "appointment_step"
 
 
 class Subject(NamedTuple):
-    """Which appointment, or which step of one, moved."""
+    """The appointment, or the step of one, that changed its status."""
 
     kind: SubjectKind
     id: Id
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """The record of one move for the audit log: what moved, from where to where, when and by whom (L3).
+class Transition:
+    """The record of one transition for the audit log: subject, before, after, when and by whom (L3).
 
     `at` is an aware instant, kept in UTC.
 
@@ -138,7 +138,7 @@ class Move:
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", utc(self.at, name="at"))
         if isinstance(self.by, bool) or not isinstance(self.by, int | str | UUID) or self.by == "":
-            raise InvalidWorkflowError(f"a move needs the id of who made it, not {self.by!r}")
+            raise InvalidWorkflowError(f"a transition needs the id of who made it, not {self.by!r}")
 
 
 class StepState(NamedTuple):
@@ -148,11 +148,11 @@ class StepState(NamedTuple):
     status: StepStatus = StepStatus.SCHEDULED
 
 
-class Moved(NamedTuple):
-    """What a move led to: the new state, and the record of all that moved, the cause first."""
+class TransitionResult(NamedTuple):
+    """Result of a transition: the new state, and the record of every change, the cause first."""
 
     state: "AppointmentState"
-    moves: tuple[Move, ...]
+    transitions: tuple[Transition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +177,16 @@ class AppointmentState:
         if len({step.id for step in self.steps}) < len(self.steps):
             raise InvalidWorkflowError(f"appointment {self.id} has two steps of one id")
 
-    def move(self, to: AppointmentStatus, *, at: datetime, by: Id) -> Moved:
-        """Move the appointment; cancelling it cancels its steps that have not begun (L2).
+    def transition(self, to: AppointmentStatus, *, at: datetime, by: Id) -> TransitionResult:
+        """Change the status of the appointment; cancelling it cancels its steps that have not begun (L2).
 
         A no-show leaves the steps as they are, since it can be corrected and they could not. An appointment cannot be
         completed over the head of an unfinished step.
 
         Raises:
-            TransitionRefusedError: the life cycle does not have this move.
+            TransitionRefusedError: the life cycle does not have this transition.
         """
-        moved = _move_appointment(Moved(self, ()), to, at=at, by=by)
+        result = _transition_appointment(TransitionResult(self, ()), to, at=at, by=by)
         unfinished = [step for step in self.steps if step.status not in _FINISHED]
         if to is AppointmentStatus.COMPLETED and unfinished:
             reason = f"appointment {self.id} is not complete: step {unfinished[0].id} is {unfinished[0].status}"
@@ -194,51 +194,55 @@ class AppointmentState:
         if to is AppointmentStatus.CANCELLED:
             for step in self.steps:
                 if step.status is StepStatus.SCHEDULED:
-                    moved = _move_step(moved, step, StepStatus.CANCELLED, at=at, by=by)
-        return _settle(moved, at=at, by=by)
+                    result = _transition_step(result, step, StepStatus.CANCELLED, at=at, by=by)
+        return _complete_if_done(result, at=at, by=by)
 
-    def move_step(self, step_id: Id, to: StepStatus, *, at: datetime, by: Id) -> Moved:
-        """Move one step, and the appointment with it (L2).
+    def transition_step(self, step_id: Id, to: StepStatus, *, at: datetime, by: Id) -> TransitionResult:
+        """Transition one step, and the appointment with it (L2).
 
         A step that begins (or is completed at once) puts the appointment in progress, for which the patient must be
         checked in. When no step is left to do, an appointment in progress is completed.
 
         Raises:
             NotFoundError: the appointment has no such step.
-            TransitionRefusedError: the life cycle does not have this move, of the step or of the appointment.
+            TransitionRefusedError: the life cycle does not have this transition, of the step or of the appointment.
         """
         step = next((step for step in self.steps if step.id == step_id), None)
         if step is None:
             raise NotFoundError(f"appointment {self.id} has no step {step_id!r}")
-        moved = _move_step(Moved(self, ()), step, to, at=at, by=by)
+        result = _transition_step(TransitionResult(self, ()), step, to, at=at, by=by)
         begins = step.status is StepStatus.SCHEDULED and to in _BEGUN
         if begins and self.status is not AppointmentStatus.IN_PROGRESS:
-            moved = _move_appointment(moved, AppointmentStatus.IN_PROGRESS, at=at, by=by)
-        return _settle(moved, at=at, by=by)
+            result = _transition_appointment(result, AppointmentStatus.IN_PROGRESS, at=at, by=by)
+        return _complete_if_done(result, at=at, by=by)
 
 
-def _move_appointment(moved: Moved, to: AppointmentStatus, *, at: datetime, by: Id) -> Moved:
-    state, moves = moved
+def _transition_appointment(
+    result: TransitionResult, to: AppointmentStatus, *, at: datetime, by: Id
+) -> TransitionResult:
+    state, transitions = result
     subject = Subject(SubjectKind.APPOINTMENT, state.id)
-    move = Move(subject, state.status, transition(state.status, to), at, by)
-    return Moved(replace(state, status=to), (*moves, move))
+    record = Transition(subject, state.status, transition(state.status, to), at, by)
+    return TransitionResult(replace(state, status=to), (*transitions, record))
 
 
-def _move_step(moved: Moved, step: StepState, to: StepStatus, *, at: datetime, by: Id) -> Moved:
-    state, moves = moved
+def _transition_step(
+    result: TransitionResult, step: StepState, to: StepStatus, *, at: datetime, by: Id
+) -> TransitionResult:
+    state, transitions = result
     subject = Subject(SubjectKind.APPOINTMENT_STEP, step.id)
-    move = Move(subject, step.status, transition(step.status, to), at, by)
+    record = Transition(subject, step.status, transition(step.status, to), at, by)
     steps = tuple(StepState(step.id, to) if each.id == step.id else each for each in state.steps)
-    return Moved(replace(state, steps=steps), (*moves, move))
+    return TransitionResult(replace(state, steps=steps), (*transitions, record))
 
 
-def _settle(moved: Moved, *, at: datetime, by: Id) -> Moved:
+def _complete_if_done(result: TransitionResult, *, at: datetime, by: Id) -> TransitionResult:
     """Complete an appointment in progress that has no step left to do; one without steps waits to be told."""
-    state = moved.state
+    state = result.state
     if (
         state.status is AppointmentStatus.IN_PROGRESS
         and state.steps
         and all(step.status in _FINISHED for step in state.steps)
     ):
-        return _move_appointment(moved, AppointmentStatus.COMPLETED, at=at, by=by)
-    return moved
+        return _transition_appointment(result, AppointmentStatus.COMPLETED, at=at, by=by)
+    return result

@@ -81,7 +81,7 @@ class Plan:
     displaced: tuple[StoredSlot, ...] = ()
 
     @property
-    def is_settled(self) -> bool:
+    def is_noop(self) -> bool:
         """Tell whether nothing is left to change."""
         return not (self.create or self.update or self.retire)
 

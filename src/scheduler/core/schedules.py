@@ -15,7 +15,7 @@ from scheduler.core.errors import InvalidScheduleError, InvalidSpanError
 from scheduler.core.recurrence import recurrence
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
-from scheduler.core.validation import Checks
+from scheduler.core.validation import Validator
 from scheduler.core.zones import DAY, instant_of, micros, wall_of, zone_of
 
 DAYS_OF_WEEK = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -29,7 +29,7 @@ class ExceptionType(StrEnum):
     EMERGENCY = "emergency"
 
 
-_CHECK = Checks(InvalidScheduleError)
+_CHECK = Validator(InvalidScheduleError)
 _LONGEST_DAY = DAY + DAY // 12  # 26 hours: Antarctica/Troll, when its clock goes back by two
 
 

@@ -32,7 +32,7 @@ class SlotIdentity(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A stretch of one doctor's time at one facility that can be booked (FHIR R4 Slot). Instants are in UTC."""
+    """A run of one doctor's time at one facility that can be booked (FHIR R4 Slot). Instants are in UTC."""
 
     start_at: datetime
     end_at: datetime
@@ -61,7 +61,7 @@ class SlotKind(NamedTuple):
     rule_id: Id | None
 
 
-class Stretch(NamedTuple):
+class SlotRun(NamedTuple):
     """Slots at equal intervals: `size` of them, the first at `first`. Times are microseconds since 2000-01-01Z."""
 
     first: int
@@ -71,8 +71,8 @@ class Stretch(NamedTuple):
     kind: SlotKind
 
 
-class Tangle(NamedTuple):
-    """Slots of stretches that interleave, in order, as columns of the same times."""
+class InterleavedSlots(NamedTuple):
+    """Runs of slots that interleave, in order, as columns of the same times."""
 
     starts: "array[int]"
     ends: "array[int]"
@@ -121,7 +121,7 @@ def _progression(first: int, size: int, interval: int) -> bytes:
 
 @lru_cache(maxsize=128)
 def _offsets(interval: int, size: int) -> tuple[timedelta, ...]:
-    """Return how far each slot of a stretch is from its first."""
+    """Return how far each slot of a run is from its first."""
     return tuple(step * interval * MICROSECOND for step in range(size))
 
 
@@ -139,12 +139,12 @@ def _mark(marks: dict[SlotKind, bytes], kind: SlotKind) -> bytes:
 class Slots(Sequence[Slot]):
     """The slots of one doctor at one facility, sorted by (start, end, offering).
 
-    Kept as the stretches that expansion found: a `Slot` is made when it is looked at, and `columns` never makes one.
+    Kept as the runs that expansion found: a `Slot` is made when it is looked at, and `columns` never makes one.
     """
 
     __slots__ = ("_ends", "_pieces", "doctor_id", "facility_id")
 
-    def __init__(self, doctor_id: Id, facility_id: Id, pieces: Iterable[Stretch | Tangle]) -> None:
+    def __init__(self, doctor_id: Id, facility_id: Id, pieces: Iterable[SlotRun | InterleavedSlots]) -> None:
         self.doctor_id = doctor_id
         self.facility_id = facility_id
         self._pieces = tuple(pieces)
@@ -170,7 +170,7 @@ class Slots(Sequence[Slot]):
         ends = self._counted()
         number = bisect_right(ends, position)
         piece = self._pieces[number]
-        if isinstance(piece, Tangle):
+        if isinstance(piece, InterleavedSlots):
             place = position - ends[number] + piece.size
             start, end, kind = piece.starts[place], piece.ends[place], piece.kinds[place]
         else:
@@ -201,7 +201,7 @@ class Slots(Sequence[Slot]):
         kinds: list[bytes] = []
         marks: dict[SlotKind, bytes] = {}
         for piece in self._pieces:
-            if isinstance(piece, Tangle):
+            if isinstance(piece, InterleavedSlots):
                 starts.append(piece.starts.tobytes())
                 ends.append(piece.ends.tobytes())
                 kinds += [_mark(marks, kind) for kind in piece.kinds]
@@ -219,12 +219,12 @@ class Slots(Sequence[Slot]):
             array("q", b"".join(starts)), array("q", b"".join(ends)), array("i", b"".join(kinds)), tuple(marks)
         )
 
-    def _made(self, piece: Stretch | Tangle) -> Iterator[Slot]:
+    def _made(self, piece: SlotRun | InterleavedSlots) -> Iterator[Slot]:
         """Make the slots of one piece; the loop runs in C, since expansion to values stands or falls with it."""
         starts: Iterable[datetime]
         ends: Iterable[datetime]
         kinds: Iterable[Iterable[object]]
-        if isinstance(piece, Tangle):
+        if isinstance(piece, InterleavedSlots):
             known = {at: instant(at) for at in {*piece.starts, *piece.ends}}
             starts, ends = map(known.__getitem__, piece.starts), map(known.__getitem__, piece.ends)
             kinds = zip(*piece.kinds, strict=True)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.recurrence import recurrence
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.slots import Id, SlotKind, Stretch
+from scheduler.core.slots import Id, SlotKind, SlotRun
 from scheduler.core.zones import (
     DAY,
     MICROSECOND,
@@ -33,14 +33,14 @@ _FIRST_DAY, _LAST_DAY = -(10**9), 10**9
 
 
 class Window(NamedTuple):
-    """An open time `[start, end)` and the stretch of slots that it is cut into; none if they do not fit (S1)."""
+    """An open time `[start, end)` and the run of slots that it is cut into; none if they do not fit (S1)."""
 
     start: int
     end: int
-    slots: Stretch
+    slots: SlotRun
 
 
-class GivenWay(NamedTuple):
+class SuppressedWindow(NamedTuple):
     """A window that a rule or override would have had, and why it has not."""
 
     code: ReasonCode
@@ -48,7 +48,7 @@ class GivenWay(NamedTuple):
     cause_id: Id | None = None
 
 
-class _Line(NamedTuple):
+class _CompiledRule(NamedTuple):
     """A rule in whole numbers, with its window as it is on a day on which the clock does not change."""
 
     rule: AvailabilityRule
@@ -62,7 +62,7 @@ class _Line(NamedTuple):
     last_day: int
     days: frozenset[int] | None
     limited: bool
-    slots: Stretch
+    slots: SlotRun
 
     def effective_on(self, day: int) -> bool:
         return self.first_day <= day <= self.last_day
@@ -79,13 +79,13 @@ class _Line(NamedTuple):
         return Window(start, end, _grid(first, end, self.duration, self.interval, self.kind))
 
 
-# Stretches are made by the million, and a named tuple's own constructor takes twice the time of this one.
+# Runs are made by the million, and a named tuple's own constructor takes twice the time of this one.
 _new: Final[Callable[..., Any]] = tuple.__new__
 
 
-def _grid(first: int, end: int, duration: int, interval: int, kind: SlotKind) -> Stretch:
+def _grid(first: int, end: int, duration: int, interval: int, kind: SlotKind) -> SlotRun:
     """Return the slots that start from `first` at equal intervals and end by `end` (S1)."""
-    return Stretch(first, max(0, (end - first - duration) // interval + 1), interval, duration, kind)
+    return SlotRun(first, max(0, (end - first - duration) // interval + 1), interval, duration, kind)
 
 
 def _length(length: timedelta) -> int:
@@ -96,7 +96,7 @@ def _clock(clock: time) -> int:
     return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000 + clock.microsecond
 
 
-def _line(rule: AvailabilityRule, first_day: int, last_day: int) -> _Line:
+def _compiled(rule: AvailabilityRule, first_day: int, last_day: int) -> _CompiledRule:
     opens, closes = _clock(rule.start_time), _clock(rule.end_time)
     if closes <= opens:
         closes += DAY
@@ -107,9 +107,9 @@ def _line(rule: AvailabilityRule, first_day: int, last_day: int) -> _Line:
     kind = SlotKind(rule.service_offering_id, rule.capacity, rule.id)
     days = None
     if rule.recurrence is not None:
-        found = recurrence(rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from)
-        days = found.days(first_day, last_day)
-    return _Line(
+        parsed = recurrence(rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from)
+        days = parsed.days(first_day, last_day)
+    return _CompiledRule(
         rule=rule,
         opens=opens,
         closes=closes,
@@ -131,10 +131,10 @@ class Timetable:
     def __init__(self, schedule: Schedule, first: int, last: int) -> None:
         self.zone = schedule.zone
         active = sorted((rule for rule in schedule.rules if rule.active), key=lambda rule: rule.id)
-        self._by_id = {rule.id: _line(rule, first, last) for rule in active}
-        self._by_weekday: tuple[list[_Line], ...] = tuple([] for _ in range(7))
-        for line in self._by_id.values():
-            self._by_weekday[line.rule.day_of_week].append(line)
+        self._by_id = {rule.id: _compiled(rule, first, last) for rule in active}
+        self._by_weekday: tuple[list[_CompiledRule], ...] = tuple([] for _ in range(7))
+        for compiled in self._by_id.values():
+            self._by_weekday[compiled.rule.day_of_week].append(compiled)
         self._overrides: dict[int, list[AvailabilityException]] = {}
         for exception in sorted(schedule.exceptions, key=lambda exception: exception.id):
             if exception.type is ExceptionType.OVERRIDE:
@@ -145,11 +145,11 @@ class Timetable:
             self._closures[day_number(closure.day)] = closure
         self._special = self._overrides.keys() | self._closures.keys()
         self._ordinary = [
-            None if any(line.limited for line in lines) else tuple(line.slots for line in lines if line.slots.size)
-            for lines in self._by_weekday
+            None if any(rule.limited for rule in rules) else tuple(rule.slots for rule in rules if rule.slots.size)
+            for rules in self._by_weekday
         ]
 
-    def stretches(self, days: Iterable[int]) -> Iterator[Stretch]:
+    def slot_runs(self, days: Iterable[int]) -> Iterator[SlotRun]:
         """Yield the slots of the windows that start on local days, day by day; windows without a slot yield nothing.
 
         Nearly all days are ordinary: the clock does not change, and nothing is out of the ordinary for the facility or
@@ -161,45 +161,47 @@ class Timetable:
             # A rule whose window has no room for a slot may have it on the day that is longer.
             if not ruled[weekday] and day not in special:
                 continue
-            lines = ordinary[weekday]
-            steady = None if lines is None or day in special else steady_offset(zone, day)
-            if lines is None or steady is None:
+            runs = ordinary[weekday]
+            steady = None if runs is None or day in special else steady_offset(zone, day)
+            if runs is None or steady is None:
                 yield from (window.slots for window in self.windows(day)[0] if window.slots.size)
             else:
                 base = day * DAY - steady
-                for first, size, interval, duration, kind in lines:
-                    yield _new(Stretch, (base + first, size, interval, duration, kind))
+                for first, size, interval, duration, kind in runs:
+                    yield _new(SlotRun, (base + first, size, interval, duration, kind))
 
-    def windows(self, day: int) -> tuple[Sequence[Window], Sequence[GivenWay]]:
-        """Return the windows that start on a local day, and those that gave way, each in the order of the rules."""
+    def windows(self, day: int) -> tuple[Sequence[Window], Sequence[SuppressedWindow]]:
+        """Return the windows that start on a local day, and the suppressed ones, each in the order of the rules."""
         steady = steady_offset(self.zone, day)
         missing = not day_lasts(self.zone, day)
         overrides = self._overrides.get(day, ())
         open_windows: list[Window] = []
-        given_way: list[GivenWay] = []
-        for line in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7]:
-            window = line.window(self.zone, day, steady)
-            gone = self._gives_way(line, day, overrides, missing=missing)
-            if gone is None:
+        suppressed: list[SuppressedWindow] = []
+        for compiled in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7]:
+            window = compiled.window(self.zone, day, steady)
+            suppression = self._suppression(compiled, day, overrides, missing=missing)
+            if suppression is None:
                 open_windows.append(window)
             else:
-                code, cause_id = gone
-                given_way.append(GivenWay(code, window, cause_id))
+                code, cause_id = suppression
+                suppressed.append(SuppressedWindow(code, window, cause_id))
         if overrides:
-            self._override(day, overrides, open_windows, given_way)
-        return open_windows, given_way
+            self._override(day, overrides, open_windows, suppressed)
+        return open_windows, suppressed
 
-    def _gives_way(
-        self, line: _Line, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
+    def _suppression(
+        self, compiled: _CompiledRule, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
     ) -> tuple[ReasonCode, Id | None] | None:
-        """Say to what a rule's window of a day gives way, the strongest first (A3), or None."""
+        """Return the strongest reason that suppresses a rule's window of a day (A3), or None."""
         if missing:
             return ReasonCode.MISSING_DAY, None
-        if not line.effective_on(day):
+        if not compiled.effective_on(day):
             return ReasonCode.NOT_EFFECTIVE, None
-        if line.days is not None and day not in line.days:
+        if compiled.days is not None and day not in compiled.days:
             return ReasonCode.RECURRENCE, None
-        replaced_by = [one.id for one in overrides if one.rule_id is None or one.rule_id == line.rule.id]
+        replaced_by = [
+            override.id for override in overrides if override.rule_id is None or override.rule_id == compiled.rule.id
+        ]
         if replaced_by:
             return ReasonCode.OVERRIDE, replaced_by[0]
         closure = self._closures.get(day)
@@ -210,11 +212,11 @@ class Timetable:
         day: int,
         overrides: Iterable[AvailabilityException],
         open_windows: list[Window],
-        given_way: list[GivenWay],
+        suppressed: list[SuppressedWindow],
     ) -> None:
         """Add what the overrides of a day yield: per rule and slot parameters, the union of their spans (A4)."""
-        effective = [line for line in self._by_id.values() if line.effective_on(day)]
-        usual = [line for line in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7] if line.effective_on(day)]
+        effective = [rule for rule in self._by_id.values() if rule.effective_on(day)]
+        usual = [rule for rule in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7] if rule.effective_on(day)]
         spans: dict[tuple[SlotKind, int, int], list[tuple[int, int]]] = {}
         for override in overrides:
             span = micros(override.start_at), micros(override.end_at)
@@ -225,8 +227,10 @@ class Timetable:
                 bases = [] if named is None else [named]
             own = None if override.slot_duration is None else _length(override.slot_duration)
             if not bases and own is None:
-                nothing = Stretch(span[0], 0, 0, 0, SlotKind(None, 0, override.rule_id))
-                given_way.append(GivenWay(ReasonCode.OVERRIDE_WITHOUT_SLOTS, Window(*span, nothing), override.id))
+                nothing = SlotRun(span[0], 0, 0, 0, SlotKind(None, 0, override.rule_id))
+                suppressed.append(
+                    SuppressedWindow(ReasonCode.OVERRIDE_WITHOUT_SLOTS, Window(*span, nothing), override.id)
+                )
             elif not bases and own is not None:
                 interval = own if override.slot_interval is None else _length(override.slot_interval)
                 spans.setdefault((SlotKind(None, override.capacity or 1, None), own, interval), []).append(span)

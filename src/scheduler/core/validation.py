@@ -14,7 +14,7 @@ _NO_TIME = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class Validator:
     """Checks that raise one kind of error. `what` names the part in the message: `rule 7: capacity`."""
 
     error: type[InvalidInputError]
@@ -34,7 +34,7 @@ class Checks:
         if not isinstance(value, timedelta) or value <= _NO_TIME:
             raise self.error(f"{what} must be a timedelta longer than zero, not {value!r}")
 
-    def allowance(self, what: str, value: object) -> None:
+    def non_negative(self, what: str, value: object) -> None:
         """Refuse what is not a timedelta of zero or more."""
         if not isinstance(value, timedelta) or value < _NO_TIME:
             raise self.error(f"{what} must be a timedelta of zero or more, not {value!r}")

@@ -114,7 +114,7 @@ def retime(steps: Iterable[TimedStep], now: datetime) -> tuple[TimedStep, ...]:
     return tuple(retimed)
 
 
-class _Place(NamedTuple):
+class _StepOffset(NamedTuple):
     """Where a step lies in its visit, counted from the visit's start."""
 
     step: WorkflowStep
@@ -122,16 +122,16 @@ class _Place(NamedTuple):
     end: timedelta
 
 
-def _row(workflow: Workflow, skip: Iterable[int], waits: Mapping[int, timedelta] | None) -> tuple[_Place, ...]:
+def _row(workflow: Workflow, skip: Iterable[int], waits: Mapping[int, timedelta] | None) -> tuple[_StepOffset, ...]:
     skipped, allowed = frozenset(skip), waits or {}
     _check_request(workflow, skipped, allowed)
-    row: list[_Place] = []
+    row: list[_StepOffset] = []
     end = _NO_TIME
     for step in workflow.steps:
         if step.position not in skipped:
             start = end + allowed.get(step.position, _NO_TIME) + step.lead
             end = start + step.length
-            row.append(_Place(step, start, end))
+            row.append(_StepOffset(step, start, end))
     if not row:
         raise InvalidWorkflowError(f"workflow {workflow.id}: no step is left to make")
     return tuple(row)
@@ -157,7 +157,7 @@ def _check_request(workflow: Workflow, skipped: frozenset[int], waits: Mapping[i
             raise InvalidWorkflowError(f"{name} is {wait}, the longest allowed is {steps[position].max_wait}")
 
 
-def _timed(row: Iterable[_Place], at: datetime, *, point: timedelta) -> tuple[TimedStep, ...]:
+def _timed(row: Iterable[_StepOffset], at: datetime, *, point: timedelta) -> tuple[TimedStep, ...]:
     """Lay a row in time such that the point that lies this far from its start falls on an instant."""
     return tuple(TimedStep(step, _after(at, start - point), _after(at, end - point)) for step, start, end in row)
 

@@ -14,12 +14,12 @@ from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.lifecycle import StepStatus
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
-from scheduler.core.validation import Checks
+from scheduler.core.validation import Validator
 
 _NO_TIME: Final = timedelta(0)
 
 
-_CHECK: Final = Checks(InvalidWorkflowError)
+_CHECK: Final = Validator(InvalidWorkflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class WorkflowStep:
             _CHECK.length(f"{name}: duration", self.duration)
         if self.location_type is not None:
             _CHECK.text(f"{name}: location_type", self.location_type)
-        _CHECK.allowance(f"{name}: preparation", self.preparation)
-        _CHECK.allowance(f"{name}: max_wait", self.max_wait)
+        _CHECK.non_negative(f"{name}: preparation", self.preparation)
+        _CHECK.non_negative(f"{name}: max_wait", self.max_wait)
         _CHECK.text(f"{name}: resource_kind", self.resource_kind)
 
     @property
@@ -156,7 +156,7 @@ class Workflow:
         if self.insurance_plan_id is not None:
             _CHECK.id(f"{name}: insurance_plan_id", self.insurance_plan_id)
         if self.total_estimated is not None:
-            _CHECK.allowance(f"{name}: total_estimated", self.total_estimated)
+            _CHECK.non_negative(f"{name}: total_estimated", self.total_estimated)
 
     @property
     def estimate_error(self) -> timedelta | None:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
 from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
-from scheduler.models.sealed import NotSealedError
+from scheduler.models.encrypted_column import NotEncryptedError
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_SECONDS: Final = 10
@@ -103,7 +103,7 @@ def _of_the_caller(error: SQLAlchemyError | psycopg.Error) -> str:
     cause = getattr(error, "orig", None)
     if isinstance(cause, LookupError):
         return "a value is not one of those that its column knows"
-    return str(cause) if isinstance(cause, NotSealedError) else type(cause or error).__name__
+    return str(cause) if isinstance(cause, NotEncryptedError) else type(cause or error).__name__
 
 
 def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:

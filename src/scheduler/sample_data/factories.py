@@ -19,8 +19,8 @@ from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, Table
 from sqlmodel import Session, SQLModel
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.models.encrypted import Encrypted
 from scheduler.models.registry import model_of, table_of
-from scheduler.models.sealed import Sealed
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -77,7 +77,7 @@ _BY_TYPE: Final[Mapping[type, Callable[[Faker], object]]] = {
     object: lambda _: {},  # what JSON columns that have to be given say of themselves
     list: lambda _: [],
     bytes: lambda fake: fake.random.randbytes(60),
-    Sealed: lambda fake: Sealed(bytes([1]) + fake.random.randbytes(60)),
+    Encrypted: lambda fake: Encrypted(bytes([1]) + fake.random.randbytes(60)),
 }
 # Exclusion constraints, which no model declares: at one time a doctor has one appointment.
 _EXCLUSIVE: Final = {"appointments": {"doctor_id"}}

@@ -16,8 +16,8 @@ from sqlalchemy import LargeBinary, Uuid
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel
 
-from scheduler.models.columns import part_of_key, sealed, tenant_key, uuid_key
-from scheduler.models.sealed import Sealed
+from scheduler.models.columns import encrypted, part_of_key, tenant_key, uuid_key
+from scheduler.models.encrypted import Encrypted
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.key_ring import KeyRing
@@ -38,8 +38,8 @@ class Note(_Here, table=True):
 
     tenant_id: UUID = tenant_key()
     id: UUID | None = uuid_key()
-    diagnosis: Sealed | None = sealed()
-    number: Sealed | None = sealed()
+    diagnosis: Encrypted | None = encrypted()
+    number: Encrypted | None = encrypted()
     number_index: bytes | None = Field(default=None, nullable=True, sa_type=LargeBinary)
 
 
@@ -50,7 +50,7 @@ class Remark(_Here, table=True):
     tenant_id: UUID = tenant_key()
     note_id: UUID = Field(primary_key=True, sa_type=Uuid)
     position: int = part_of_key()
-    diagnosis: Sealed | None = sealed()
+    diagnosis: Encrypted | None = encrypted()
 
 
 METADATA = _Here.metadata
@@ -98,7 +98,7 @@ def make_tables(url: str) -> None:
     execute(url, *TABLES)
 
 
-def counted_entropy(seed: str = "") -> Callable[[int], bytes]:
+def counted_random_bytes(seed: str = "") -> Callable[[int], bytes]:
     """Return a source that gives other bytes at each call, and the same ones in each run."""
     numbers = count()
     return lambda size: hashlib.shake_256(f"{seed} {next(numbers)}".encode()).digest(size)
@@ -111,7 +111,7 @@ def written_master_key(name: str) -> str:
 
 def master_keys(*names: str) -> HeldMasterKeys:
     """Return master keys of these names; the first is the active one."""
-    return read_master_keys(",".join(map(written_master_key, names)), entropy=os.urandom)
+    return read_master_keys(",".join(map(written_master_key, names)), random_bytes=os.urandom)
 
 
 def tenant_keys(tenant_id: UUID, *names: str) -> TenantKeys:

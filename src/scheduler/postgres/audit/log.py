@@ -1,7 +1,7 @@
 """The audit log: what the code itself writes to it, what is read from it, and what retires.
 
 Owns: the record of reads and of events, the list of what was done, retention.
-Must not know: how changes of rows get there (triggers of the migrations), how rows are sealed (`sealing`).
+Must not know: how changes of rows get there (triggers of the migrations), how rows are sealed (`chain`).
 
 A record is written in the caller's transaction: if the log fails, what it was to say fails with it.
 """

@@ -1,9 +1,9 @@
-"""Sealed tables: which tables have encrypted columns, and what a row of them is called.
+"""Encrypted tables: which tables have encrypted columns, and what a row of them is called.
 
-Owns: finding encrypted columns in the models, and the place of a value.
+Owns: finding encrypted columns in the models, and the location of a value.
 Must not know: keys, or which tables there are.
 
-By convention a sealed column `name` may have a blind index in a column `name_index` beside it.
+By convention an encrypted column `name` may have a blind index in a column `name_index` beside it.
 """
 
 from typing import NamedTuple
@@ -13,20 +13,20 @@ from sqlalchemy import Column, MetaData, Table
 from sqlmodel import SQLModel
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import table_of
-from scheduler.models.sealed import SealedColumn
-from scheduler.postgres.encryption.key_ring import KeyPart, Place
+from scheduler.postgres.encryption.key_ring import KeyPart, ValueLocation
 
 TENANT = "tenant_id"
 INDEX = "_index"
 
 
-class SealedTable(NamedTuple):
+class EncryptedTable(NamedTuple):
     """A table with its encrypted columns and its primary key without the tenant."""
 
     table: Table
     key: tuple[Column[object], ...]
-    sealed: tuple[Column[object], ...]
+    encrypted: tuple[Column[object], ...]
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class SealedTable(NamedTuple):
         Raises:
             InvalidInputError: some are not.
         """
-        if unknown := columns - {column.name for column in self.sealed}:
+        if unknown := columns - {column.name for column in self.encrypted}:
             raise InvalidInputError(f"{self.name} has no encrypted column {', '.join(sorted(unknown))}")
 
     def row_key(self, row: SQLModel, tenant_id: UUID) -> tuple[KeyPart, ...]:
@@ -52,33 +52,35 @@ class SealedTable(NamedTuple):
             raise InvalidInputError(f"a row of {self.name} is of tenant {getattr(row, TENANT)}, not {tenant_id}")
         key = tuple(getattr(row, column.name) for column in self.key)
         if None in key:
-            raise InvalidInputError(f"a row of {self.name} has no key yet: give it one before its values are sealed")
+            raise InvalidInputError(f"a row of {self.name} has no key yet: give it one before its values are encrypted")
         return key
 
-    def place(self, column: str, row: tuple[KeyPart, ...]) -> Place:
+    def location(self, column: str, row: tuple[KeyPart, ...]) -> ValueLocation:
         """Say where a value stands."""
-        return Place(self.name, column, row)
+        return ValueLocation(self.name, column, row)
 
 
-def sealed_table(model: type[SQLModel]) -> SealedTable:
+def encrypted_table(model: type[SQLModel]) -> EncryptedTable:
     """Describe the table of a model.
 
     Raises:
         InvalidInputError: it has no encrypted column.
     """
     described = described_table(table_of(model))
-    if not described.sealed:
+    if not described.encrypted:
         raise InvalidInputError(f"{described.name} has no encrypted column")
     return described
 
 
-def sealed_tables(metadata: MetaData) -> tuple[SealedTable, ...]:
+def encrypted_tables(metadata: MetaData) -> tuple[EncryptedTable, ...]:
     """Describe every table that has an encrypted column."""
     described = (described_table(table) for table in metadata.sorted_tables)
-    return tuple(one for one in described if one.sealed)
+    return tuple(one for one in described if one.encrypted)
 
 
-def described_table(table: Table) -> SealedTable:
+def described_table(table: Table) -> EncryptedTable:
     """Describe a table, be anything in it encrypted or not."""
     key = tuple(column for column in table.primary_key.columns if column.name != TENANT)
-    return SealedTable(table, key, tuple(column for column in table.columns if isinstance(column.type, SealedColumn)))
+    return EncryptedTable(
+        table, key, tuple(column for column in table.columns if isinstance(column.type, EncryptedColumn))
+    )

@@ -1,13 +1,13 @@
-"""The key ring: seal and open the values of one tenant.
+"""The key ring: encrypt and open the values of one tenant.
 
 Owns: how a value is encrypted, what it is bound to, and how a blind index is made.
 Holds: T5 (random bytes are an argument).
 Must not know: where keys and values are stored, who may read them.
 
-A value is sealed with AES-256-GCM under the tenant's current key and a random nonce of 96 bits (NIST SP 800-38D). Its
-associated data is the value's header and where it stands: tenant, table, column, row. So a value that is moved to
-another place does not open there. Every part of the place is written with its length, so that no two places read
-alike. A key is unwrapped when it is first needed and held no longer than the ring. Everything fails closed.
+A value is encrypted with AES-256-GCM under the tenant's current key and a random nonce of 96 bits (NIST SP 800-38D).
+Its associated data is the value's header and where it stands: tenant, table, column, row. So a value that is moved to
+another location does not open there. Every part of the location is written with its length, so that no two locations
+read alike. A key is unwrapped when it is first needed and held no longer than the ring. Everything fails closed.
 """
 
 import hmac
@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError, TamperedError
-from scheduler.models.sealed import HEADER, NONCE, VERSION, Sealed
-from scheduler.postgres.encryption.master_keys import KEY_BYTES, Entropy, MasterKeys
+from scheduler.models.encrypted import HEADER, NONCE, VERSION, Encrypted
+from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
 KeyPart: TypeAlias = UUID | int | str
 _WRAPPED: Final = "slotsmith data key"
@@ -39,7 +39,7 @@ class Purpose(StrEnum):
 
 
 class WrappedKey(NamedTuple):
-    """A data key as it is stored; `is_current` says that new values are sealed with it."""
+    """A data key as it is stored; `is_current` says that new values are encrypted with it."""
 
     id: UUID
     purpose: Purpose
@@ -51,7 +51,7 @@ class WrappedKey(NamedTuple):
         return f"WrappedKey({self.id}, {self.purpose}, wrapped by {self.master_key_id})"
 
 
-class Place(NamedTuple):
+class ValueLocation(NamedTuple):
     """Where a value stands: `schema.table`, the column, and the row's primary key without its tenant."""
 
     table: str
@@ -89,28 +89,30 @@ class KeyRing:
         "_ciphers",
         "_current",
         "_derived",
-        "_entropy",
+        "_encryption",
         "_keys",
+        "_locations",
         "_masters",
-        "_places",
-        "_sealing",
+        "_random_bytes",
         "tenant_id",
     )
 
-    def __init__(self, tenant_id: UUID, keys: Iterable[WrappedKey], *, masters: MasterKeys, entropy: Entropy) -> None:
+    def __init__(
+        self, tenant_id: UUID, keys: Iterable[WrappedKey], *, masters: MasterKeys, random_bytes: RandomBytes
+    ) -> None:
         self.tenant_id = tenant_id
         self._keys = {key.id: key for key in keys}
         self._current = {key.purpose: key.id for key in self._keys.values() if key.is_current}
         self._masters = masters
-        self._entropy = entropy
+        self._random_bytes = random_bytes
         self._ciphers: dict[UUID, AESGCM] = {}
         self._derived: dict[tuple[str, str], bytes] = {}
-        self._places: dict[tuple[str, str], bytes] = {}
-        self._sealing: tuple[bytes, AESGCM] | None = None
+        self._locations: dict[tuple[str, str], bytes] = {}
+        self._encryption: tuple[bytes, AESGCM] | None = None
 
     @property
     def current_id(self) -> UUID:
-        """The id of the key that values are sealed with.
+        """The id of the key that values are encrypted with.
 
         Raises:
             KeyUnavailableError: the tenant has none.
@@ -122,8 +124,8 @@ class KeyRing:
         key = self._keys.get(key_id)
         return key is not None and key.purpose is Purpose.ENCRYPTION
 
-    def seal(self, text: str, place: Place) -> Sealed:
-        """Encrypt a text for the place where it is going to stand.
+    def encrypt(self, text: str, location: ValueLocation) -> Encrypted:
+        """Encrypt a text for the location where it is going to stand.
 
         Raises:
             InvalidInputError: the text cannot be written as UTF-8, or the row has no complete key yet.
@@ -131,26 +133,30 @@ class KeyRing:
         """
         clear = _encode(text)
         if clear is None:
-            raise InvalidInputError(f"what is meant for {place} is no text: it has half a character (a lone surrogate)")
-        header, cipher = self._sealing or self._begin_sealing()
-        nonce = self._entropy(NONCE)
-        return Sealed(header + nonce + cipher.encrypt(nonce, clear, header + self._binding(place)))
+            raise InvalidInputError(
+                f"what is meant for {location} is no text: it has half a character (a lone surrogate)"
+            )
+        header, cipher = self._encryption or self._begin_encryption()
+        nonce = self._random_bytes(NONCE)
+        return Encrypted(header + nonce + cipher.encrypt(nonce, clear, header + self._binding(location)))
 
-    def open(self, sealed: Sealed, place: Place) -> str:
-        """Decrypt the value that stands at a place.
+    def decrypt(self, encrypted: Encrypted, location: ValueLocation) -> str:
+        """Decrypt the value that stands at a location.
 
         Raises:
             KeyUnavailableError: the key that the value names is not this tenant's, or cannot be unwrapped.
-            TamperedError: the value was changed, or was not sealed for this place.
+            TamperedError: the value was changed, or was not encrypted for this location.
         """
-        if not sealed.has_shape:
-            raise TamperedError(f"{place} does not open: it is not an encrypted value")
-        header, nonce, rest = sealed[:HEADER], sealed[HEADER : HEADER + NONCE], sealed[HEADER + NONCE :]
-        cipher = self._cipher(sealed.key_id)
+        if not encrypted.has_shape:
+            raise TamperedError(f"{location} does not open: it is not an encrypted value")
+        header, nonce, rest = encrypted[:HEADER], encrypted[HEADER : HEADER + NONCE], encrypted[HEADER + NONCE :]
+        cipher = self._cipher(encrypted.key_id)
         try:
-            return cipher.decrypt(nonce, rest, header + self._binding(place)).decode()
+            return cipher.decrypt(nonce, rest, header + self._binding(location)).decode()
         except InvalidTag:
-            raise TamperedError(f"{place} does not open: it was changed, or was sealed for another place") from None
+            raise TamperedError(
+                f"{location} does not open: it was changed, or was encrypted for another location"
+            ) from None
 
     def blind_index(self, text: str, *, table: str, column: str) -> bytes:
         """Make 32 bytes that are the same for the same text in this column of this tenant, and say nothing else.
@@ -174,17 +180,17 @@ class KeyRing:
             self._derived[table, column] = derive(self._unwrap(self._current_of(Purpose.INDEX)))
         return self._derived[table, column]
 
-    def _begin_sealing(self) -> tuple[bytes, AESGCM]:
+    def _begin_encryption(self) -> tuple[bytes, AESGCM]:
         key_id = self.current_id
-        self._sealing = bytes((VERSION,)) + key_id.bytes, self._cipher(key_id)
-        return self._sealing
+        self._encryption = bytes((VERSION,)) + key_id.bytes, self._cipher(key_id)
+        return self._encryption
 
-    def _binding(self, place: Place) -> bytes:
-        table, column, row = place
-        begin = self._places.get((table, column))
+    def _binding(self, location: ValueLocation) -> bytes:
+        table, column, row = location
+        begin = self._locations.get((table, column))
         if begin is None:
-            begin = self._places[table, column] = length_prefixed(str(self.tenant_id), table, column)
-        return begin + b"".join([_part(part, place) for part in row])
+            begin = self._locations[table, column] = length_prefixed(str(self.tenant_id), table, column)
+        return begin + b"".join([_part(part, location) for part in row])
 
     def _cipher(self, key_id: UUID) -> AESGCM:
         cipher = self._ciphers.get(key_id)
@@ -213,13 +219,13 @@ class KeyRing:
         raise TypeError("a key ring is not pickled")
 
 
-def _part(part: KeyPart, place: Place) -> bytes:
+def _part(part: KeyPart, location: ValueLocation) -> bytes:
     """Write a part of a row's key with its kind, so that a number and its digits are two keys."""
     if isinstance(part, UUID):
         return _prefixed(b"u" + part.bytes)
     if isinstance(part, int | str):
         return _prefixed((f"i{part}" if isinstance(part, int) else f"s{part}").encode())
-    raise InvalidInputError(f"{place} cannot be bound: a row's key is of UUIDs, numbers and texts, all set")
+    raise InvalidInputError(f"{location} cannot be bound: a row's key is of UUIDs, numbers and texts, all set")
 
 
 def _prefixed(raw: bytes) -> bytes:

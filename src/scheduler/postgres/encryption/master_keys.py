@@ -4,9 +4,9 @@ Owns: what a source of master keys has to do, and the one that holds them itself
 Holds: T5 (where the keys and the random bytes come from is said by the caller).
 Must not know: what the wrapped keys are for, where they are stored.
 
-A key service (KMS, HSM) takes the place of `HeldMasterKeys` by doing what `MasterKeys` says: then the master key never
-is in this process. Messages name a master key by its id or by its position, never by anything of the key itself; a
-part that could not be read is not even named by its id, since people write the two the wrong way round.
+A key service (KMS, HSM) takes the place of `HeldMasterKeys` by doing what `MasterKeys` says: then the master key
+never is in this process. Messages name a master key by its id or by its position, never by anything of the key itself;
+a part that could not be read is not even named by its id, since people write the two the wrong way round.
 """
 
 import re
@@ -19,9 +19,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from scheduler.core.errors import InvalidInputError, KeyUnavailableError
-from scheduler.models.sealed import NONCE
+from scheduler.models.encrypted import NONCE
 
-Entropy: TypeAlias = Callable[[int], bytes]
+RandomBytes: TypeAlias = Callable[[int], bytes]
 """Gives so many random bytes, fit for keys: `os.urandom`."""
 
 KEY_BYTES: Final = 32
@@ -54,13 +54,13 @@ class MasterKeys(Protocol):
 class HeldMasterKeys:
     """Master keys that this process itself holds; wrapping is AES-256-GCM, written as nonce, ciphertext, tag."""
 
-    __slots__ = ("_active_id", "_ciphers", "_entropy")
+    __slots__ = ("_active_id", "_ciphers", "_random_bytes")
 
-    def __init__(self, keys: Mapping[str, bytes], *, entropy: Entropy) -> None:
+    def __init__(self, keys: Mapping[str, bytes], *, random_bytes: RandomBytes) -> None:
         """Take keys of 32 bytes by their ids; the first is the active one."""
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._active_id = next(iter(keys))
-        self._entropy = entropy
+        self._random_bytes = random_bytes
 
     @property
     def active_id(self) -> str:
@@ -69,7 +69,7 @@ class HeldMasterKeys:
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """Wrap a key by the first master key."""
-        nonce = self._entropy(NONCE)
+        nonce = self._random_bytes(NONCE)
         return nonce + self._ciphers[self._active_id].encrypt(nonce, key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes, *, master_key_id: str) -> bytes:
@@ -95,7 +95,7 @@ class HeldMasterKeys:
         raise TypeError("master keys are not pickled")
 
 
-def new_master_key(key_id: str, *, entropy: Entropy) -> str:
+def new_master_key(key_id: str, *, random_bytes: RandomBytes) -> str:
     """Make a master key and write it as `read_master_keys` reads it: `id:base64`.
 
     Raises:
@@ -103,10 +103,10 @@ def new_master_key(key_id: str, *, entropy: Entropy) -> str:
     """
     if not _ID.fullmatch(key_id):
         raise InvalidInputError("a master key is named by 1 to 64 letters, digits, dots, dashes or underscores")
-    return f"{key_id}:{b64encode(entropy(KEY_BYTES)).decode()}"
+    return f"{key_id}:{b64encode(random_bytes(KEY_BYTES)).decode()}"
 
 
-def read_master_keys(text: str, *, entropy: Entropy) -> HeldMasterKeys:
+def read_master_keys(text: str, *, random_bytes: RandomBytes) -> HeldMasterKeys:
     """Read master keys written as `id:base64,id:base64`; the first is the active one, the others open what is older.
 
     Raises:
@@ -118,7 +118,7 @@ def read_master_keys(text: str, *, entropy: Entropy) -> HeldMasterKeys:
         if key_id in keys or key in keys.values():
             raise InvalidInputError(f"part {position} of the master keys repeats the id or the key of one before it")
         keys[key_id] = key
-    return HeldMasterKeys(keys, entropy=entropy)
+    return HeldMasterKeys(keys, random_bytes=random_bytes)
 
 
 def _read(part: str, name: str) -> tuple[str, bytes]:

@@ -2,7 +2,7 @@
 
 Owns: making, superseding, retiring and rewrapping data keys, and loading a tenant's key ring.
 Holds: T5 (random bytes are an argument; times are the database's).
-Must not know: what is sealed with the keys.
+Must not know: what is encrypted with the keys.
 
 Making and changing keys needs `Role.SYSTEM`; loading a ring needs `Role.APP`. Every statement names the tenant, so
 that it does the same for a login that row security does not bind.
@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 from scheduler.core.errors import KeyUnavailableError, StaleKeyRingError
 from scheduler.models.identity import DataKey
 from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, WrappedKey, wrapping_context
-from scheduler.postgres.encryption.master_keys import KEY_BYTES, Entropy, MasterKeys
+from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
 _CURRENT: Final = text("select identity.current_data_key(:tenant)")
 _LOCK: Final = text("select pg_advisory_xact_lock(identity.lock_of_data_keys(:tenant))")
@@ -46,7 +46,7 @@ class TenantKeys:
 
     tenant_id: UUID
     masters: MasterKeys
-    entropy: Entropy
+    random_bytes: RandomBytes
 
     def load_ring(self, session: Session) -> KeyRing:
         """Load the keys; they are unwrapped when they are needed. Load a ring for each unit of work.
@@ -57,7 +57,7 @@ class TenantKeys:
         keys = [_wrapped(row) for row in data_keys(session, self.tenant_id)]
         if not keys:
             raise KeyUnavailableError(f"tenant {self.tenant_id} has no keys: `scheduler keys rotate` makes them")
-        return KeyRing(self.tenant_id, keys, masters=self.masters, entropy=self.entropy)
+        return KeyRing(self.tenant_id, keys, masters=self.masters, random_bytes=self.random_bytes)
 
     def ensure(self, session: Session) -> int:
         """Make the keys that the tenant has none of yet, and return how many were made."""
@@ -65,10 +65,13 @@ class TenantKeys:
         there = {row.purpose for row in data_keys(session, self.tenant_id) if row.superseded_at is None}
         missing = [purpose for purpose in Purpose if purpose not in there]
         for purpose in missing:
-            key_id = UUID(bytes=self.entropy(16), version=4)
+            key_id = UUID(bytes=self.random_bytes(16), version=4)
             context = wrapping_context(self.tenant_id, key_id, purpose)
             values = {"tenant": self.tenant_id, "id": key_id, "purpose": purpose.value}
-            wrapped = {"wrapped": self.masters.wrap(self.entropy(KEY_BYTES), context), "master": self.masters.active_id}
+            wrapped = {
+                "wrapped": self.masters.wrap(self.random_bytes(KEY_BYTES), context),
+                "master": self.masters.active_id,
+            }
             session.connection().execute(_INSERT, values | wrapped)
         return len(missing)
 
@@ -81,7 +84,7 @@ class TenantKeys:
     def replace(self, session: Session) -> None:
         """Put a new encryption key in place of the current one; make what the tenant has none of yet.
 
-        It waits for those who are sealing with the current key; whoever comes later seals with the new one.
+        It waits for those who are encrypting with the current key; whoever comes later encrypts with the new one.
 
         Raises:
             KeyUnavailableError: a key that may still be in use cannot be unwrapped; then nothing is changed.
@@ -129,7 +132,7 @@ def data_keys(session: Session, tenant_id: UUID) -> list[DataKey]:
 
 
 def hold_current_key(session: Session, ring: KeyRing) -> None:
-    """Make sure that what the ring seals is sealed with the current key, and that it stays so in this transaction.
+    """Make sure that the ring encrypts with the current key, and that it stays current in this transaction.
 
     Raises:
         StaleKeyRingError: another key has taken its place since the ring was loaded.

@@ -42,7 +42,7 @@ def export_person(session: Session, person: Person, keys: Keys) -> dict[str, lis
 
     Raises:
         NotFoundError: there is no such person in the tenant.
-        SealError: something encrypted does not open.
+        EncryptionError: something encrypted does not open.
     """
     found = rows_about(session, person)
     record_system(session, "person.exported", person.described({one.fullname: len(found[one]) for one in found}))
@@ -56,7 +56,7 @@ def export_tenant(session: Session, tenant_id: UUID, keys: Keys) -> Iterator[tup
 
     Raises:
         NotFoundError: the unit of work sees no such tenant.
-        SealError: something encrypted does not open.
+        EncryptionError: something encrypted does not open.
     """
     if session.get(models.Tenant, tenant_id) is None:
         raise NotFoundError(f"no tenant {tenant_id}")
@@ -74,14 +74,14 @@ def _all_rows(session: Session, table: Table, tenant_id: UUID, keys: Keys) -> It
 
 
 def _written(session: Session, table: Table, rows: Sequence[SQLModel], keys: Keys) -> Iterator[Written]:
-    sealed = [column.name for column in described_table(table).sealed]
-    left_out = {name + INDEX for name in sealed}
+    encrypted = [column.name for column in described_table(table).encrypted]
+    left_out = {name + INDEX for name in encrypted}
     names = [column.name for column in table.columns if column.name not in left_out]
-    opened: Iterable[phi.Clear | None] = (
-        phi.read(session, keys(), rows, sealed, reason=REASON) if sealed else [None] * len(rows)
+    opened: Iterable[phi.Plaintext | None] = (
+        phi.read(session, keys(), rows, encrypted, reason=REASON) if encrypted else [None] * len(rows)
     )
     for row, clear in zip(rows, opened, strict=True):
-        yield {name: clear[name] if clear and name in sealed else _plain(getattr(row, name)) for name in names}
+        yield {name: clear[name] if clear and name in encrypted else _plain(getattr(row, name)) for name in names}
 
 
 def _plain(value: object) -> JsonValue:
