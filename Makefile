@@ -54,7 +54,7 @@ test-dateutil: venv  ## the tests without a database on python-dateutil 4; the l
 
 .PHONY: test-packaging
 test-packaging: test-dateutil  ## build the wheel and a fresh environment from each list; install them beside a host application
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m packaging $(ARGS) tests/packaging
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m packaging $(ARGS) tests/packaging
 
 .PHONY: lint
 lint: venv  ## format, ruff, mypy strict, import contract

@@ -7,7 +7,7 @@ import pytest
 
 from support.environments import Environment, MakeEnvironment, build_wheel
 
-pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("all")]
+pytestmark = pytest.mark.packaging
 
 HOST = {
     "pyproject.toml": """
@@ -107,6 +107,10 @@ def test_tables_of_host_and_library_live_beside_each_other(order: tuple[str, str
         "North True",
         "identity.users",
     ]
+
+
+def test_every_module_imports_beside_the_host(host: Environment) -> None:
+    host.import_rooms(["postgres", "cli", "embedded", "seed"])
 
 
 def test_command_line_says_its_version(host: Environment, wheel: Path) -> None:

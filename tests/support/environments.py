@@ -3,12 +3,28 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_SETTINGS = ("COV_", "MAKE", "MFLAGS", "PYTEST", "PYTHON", "SCHEDULER_", "VIRTUAL_ENV")
+
+# Imports each module below the rooms that need no other extras than the given ones.
+IMPORT_ROOMS = """
+import importlib, pkgutil, sys
+import scheduler
+
+extra_of = {"core": "core", "cli": "cli", "sample_data": "seed"}
+pure = set(sys.modules)
+rooms = [f"scheduler.{module.name}" for module in pkgutil.iter_modules(scheduler.__path__) if module.ispkg]
+for room in rooms:
+    if extra_of.get(room.removeprefix("scheduler."), "postgres") in {"core", *sys.argv[1:]}:
+        package = importlib.import_module(room)
+        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+            importlib.import_module(module.name)
+print(*sorted(name for name in pure if "." not in name))
+"""
 
 
 class Environment(NamedTuple):
@@ -29,6 +45,11 @@ class Environment(NamedTuple):
     def has(self, name: str) -> bool:
         """Return whether a package can be imported there."""
         return self.python(f"from importlib.util import find_spec; print(find_spec({name!r}) is not None)") == "True\n"
+
+    def import_rooms(self, extras: Iterable[str]) -> None:
+        """Import each module that needs no other extras, after the front door, which needs none."""
+        imported = set(self.python(IMPORT_ROOMS, *extras).split())
+        assert imported & {"alembic", "cryptography", "psycopg", "pydantic", "rich", "sqlalchemy", "typer"} == set()
 
     def install(self, *arguments: str) -> None:
         """Install without resolving anything."""
