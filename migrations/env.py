@@ -14,7 +14,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from scheduler.core.errors import StoreError
+from scheduler.postgres.errors import StoreError
 
 VERSION_TABLE = "scheduler_revision"
 VERSION_SCHEMA = "public"

@@ -11,7 +11,6 @@
 
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import (
-    DatabaseUnreachableError,
     InvalidInputError,
     InvalidRecurrenceError,
     InvalidScheduleError,
@@ -19,8 +18,6 @@ from scheduler.core.errors import (
     InvalidWorkflowError,
     NotFoundError,
     SchedulerError,
-    SchemaMismatchError,
-    StoreError,
     TransitionRefusedError,
     WallClockError,
     WorkflowNotFoundError,
@@ -46,6 +43,7 @@ from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slot
 from scheduler.core.spans import Span, difference, intersection, union
 from scheduler.core.visits import retime, walk, walk_back
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StoreError
 
 __all__ = [
     "ENGINE_VERSION",

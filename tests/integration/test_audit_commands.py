@@ -18,7 +18,7 @@ pytestmark = pytest.mark.database
 USER = UUID(int=7)
 
 
-class BookingContext(NamedTuple):
+class Office(NamedTuple):
     """A tenant, and the command line on its database."""
 
     database: Database
@@ -46,8 +46,8 @@ class BookingContext(NamedTuple):
 
 
 @pytest.fixture
-def desk(database: Database, database_url: str, tenant_id: UUID) -> BookingContext:
-    made = BookingContext(database, database_url, tenant_id)
+def office(database: Database, database_url: str, tenant_id: UUID) -> Office:
+    made = Office(database, database_url, tenant_id)
     employ(database_url, tenant_id, USER)
     made.admit("Ann")
     made.admit("Bob")
@@ -58,112 +58,112 @@ def heads(said: Said) -> list[str]:
     return [line.removeprefix("head ") for line in said.out.splitlines() if line.startswith("head ")]
 
 
-def test_seal_prints_how_many_rows_and_the_heads(desk: BookingContext) -> None:
-    said = desk.run("seal")
+def test_seal_prints_how_many_rows_and_the_heads(office: Office) -> None:
+    said = office.run("seal")
     assert (said.code, said.out.splitlines()[0]) == (0, "user_action: 2 rows sealed")
     assert [head.split(":")[:2] for head in heads(said)] == [["user_action", "2"], ["system", "1"]]
 
 
-def test_seal_as_json_says_the_same(desk: BookingContext) -> None:
-    said = json.loads(desk.run("seal", "--json").out)
+def test_seal_as_json_says_the_same(office: Office) -> None:
+    said = json.loads(office.run("seal", "--json").out)
     assert said["user_action"]["sealed"] == 2
-    assert said["user_action"]["head"] in heads(desk.run("seal"))
+    assert said["user_action"]["head"] in heads(office.run("seal"))
 
 
-def test_verify_of_an_untouched_log_ends_well(desk: BookingContext) -> None:
-    printed = heads(desk.run("seal"))
-    said = desk.run("verify", *(word for head in printed for word in ("--head", head)))
+def test_verify_of_an_untouched_log_ends_well(office: Office) -> None:
+    printed = heads(office.run("seal"))
+    said = office.run("verify", *(word for head in printed for word in ("--head", head)))
     assert (said.code, said.out) == (0, "user_action: 2 rows as they were sealed\nsystem: 1 rows as they were sealed\n")
 
 
-def test_verify_of_a_changed_log_names_the_row_and_ends_with_code_8(desk: BookingContext) -> None:
-    desk.run("seal")
-    desk.tamper("update audit.user_action_audit_log set after = null")
-    said = desk.run("verify")
+def test_verify_of_a_changed_log_names_the_row_and_ends_with_code_8(office: Office) -> None:
+    office.run("seal")
+    office.tamper("update audit.user_action_audit_log set after = null")
+    said = office.run("verify")
     assert said.code == 8
     assert "position 1, row " in said.out
     assert "was changed after it was sealed" in said.out
     assert "system: 1 rows as they were sealed" in said.out
 
 
-def test_verify_as_json_names_it_too(desk: BookingContext) -> None:
-    desk.run("seal")
-    desk.tamper("delete from audit.user_action_audit_log")
-    said = desk.run("verify", "--json")
+def test_verify_as_json_names_it_too(office: Office) -> None:
+    office.run("seal")
+    office.tamper("delete from audit.user_action_audit_log")
+    said = office.run("verify", "--json")
     assert (said.code, "is missing" in json.loads(said.out)[0]["broken"]) == (8, True)
 
 
-def test_verify_with_a_head_finds_a_cut_tail(desk: BookingContext) -> None:
-    printed = heads(desk.run("seal"))[0]
-    desk.tamper("delete from audit.user_action_audit_log")
-    desk.tamper("delete from audit.chain")
-    assert desk.run("verify").code == 0
-    assert desk.run("verify", "--head", printed).code == 8
+def test_verify_with_a_head_finds_a_cut_tail(office: Office) -> None:
+    printed = heads(office.run("seal"))[0]
+    office.tamper("delete from audit.user_action_audit_log")
+    office.tamper("delete from audit.chain")
+    assert office.run("verify").code == 0
+    assert office.run("verify", "--head", printed).code == 8
 
 
 @pytest.mark.parametrize("head", ["12", "diary:1:00", "user_action:1:zz", f"user_action:x:{'0' * 64}", ""])
-def test_a_head_that_is_none_is_refused_in_one_line(desk: BookingContext, head: str) -> None:
-    said = desk.run("verify", "--head", head)
+def test_a_head_that_is_none_is_refused_in_one_line(office: Office, head: str) -> None:
+    said = office.run("verify", "--head", head)
     assert (said.code, said.err.count("\n")) == (2, 1)
 
 
-def test_retire_without_old_months_drops_nothing(desk: BookingContext) -> None:
-    said = desk.run("retire", "--yes", tenant=False)
+def test_retire_without_old_months_drops_nothing(office: Office) -> None:
+    said = office.run("retire", "--yes", tenant=False)
     assert (said.code, said.out) == (0, "0 months dropped\n")
 
 
-def test_retire_drops_what_is_old_by_the_clock(desk: BookingContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retire_drops_what_is_old_by_the_clock(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.cli.audit.now", lambda: datetime(2030, 1, 1, tzinfo=UTC))
     execute(
-        desk.url,
+        office.url,
         "call audit.make_part('system_audit_log', 'system_audit_log_2019_05')",
         "alter table audit.system_audit_log attach partition audit.system_audit_log_2019_05"
         " for values from ('2019-05-01Z') to ('2019-06-01Z')",
     )
-    said = desk.run("retire", "--yes", "--keep-years", "10", tenant=False)
+    said = office.run("retire", "--yes", "--keep-years", "10", tenant=False)
     assert said.out == "dropped audit.system_audit_log_2019_05: 0 rows\n1 months dropped\n"
 
 
-def test_retire_is_done_with_a_yes_where_nobody_can_be_asked(desk: BookingContext) -> None:
-    said = desk.run("retire", tenant=False)
+def test_retire_is_done_with_a_yes_where_nobody_can_be_asked(office: Office) -> None:
+    said = office.run("retire", tenant=False)
     assert (said.code, "--yes says to go on" in said.err) == (2, True)
 
 
-def test_retire_of_what_has_to_be_kept_is_refused(desk: BookingContext) -> None:
-    assert desk.run("retire", "--yes", "--keep-years", "5", tenant=False).code == 2
+def test_retire_of_what_has_to_be_kept_is_refused(office: Office) -> None:
+    assert office.run("retire", "--yes", "--keep-years", "5", tenant=False).code == 2
 
 
-def test_show_lists_the_latest_first_with_harmless_values_only(desk: BookingContext) -> None:
-    said = desk.run("show", "--entity", "scheduling.doctors", "--json")
+def test_show_lists_the_latest_first_with_harmless_values_only(office: Office) -> None:
+    said = office.run("show", "--entity", "scheduling.doctors", "--json")
     shown = [json.loads(line) for line in said.out.splitlines()]
     assert [one["after"]["first_name"] for one in shown] == ["(set)", "(set)"]
     assert shown[0]["occurred_at"] > shown[1]["occurred_at"]
     assert "Ann" not in said.out
 
 
-def test_show_narrows_by_row_user_and_day(desk: BookingContext) -> None:
-    lines = desk.run("show", "--json", "--entity", "scheduling.doctors").out.splitlines()
+def test_show_narrows_by_row_user_and_day(office: Office) -> None:
+    lines = office.run("show", "--json", "--entity", "scheduling.doctors").out.splitlines()
     key = json.loads(lines[0])["key"]
-    assert len(desk.run("show", "--json", "--key", key).out.splitlines()) == 1
-    assert len(desk.run("show", "--json", "--user", str(USER)).out.splitlines()) == 2
-    assert len(desk.run("show", "--json", "--user", str(UUID(int=8))).out.splitlines()) == 0
-    assert len(desk.run("show", "--json", "--since", "tomorrow").out.splitlines()) == 0
-    assert len(desk.run("show", "--json", "--most", "1").out.splitlines()) == 1
+    assert len(office.run("show", "--json", "--key", key).out.splitlines()) == 1
+    assert len(office.run("show", "--json", "--user", str(USER)).out.splitlines()) == 2
+    assert len(office.run("show", "--json", "--user", str(UUID(int=8))).out.splitlines()) == 0
+    assert len(office.run("show", "--json", "--since", "tomorrow").out.splitlines()) == 0
+    assert len(office.run("show", "--json", "--most", "1").out.splitlines()) == 1
 
 
-def test_show_says_who_did_what_and_below_it_the_change(desk: BookingContext) -> None:
-    said = desk.run("show", "--user", str(USER), "--most", "1")
+def test_show_says_who_did_what_and_below_it_the_change(office: Office) -> None:
+    said = office.run("show", "--user", str(USER), "--most", "1")
     what, *change = said.out.splitlines()
     assert f"{USER}: insert" in what
     assert "specialty: surgery" in " ".join(line.strip() for line in change)
 
 
-def test_show_of_nothing_says_so(desk: BookingContext) -> None:
-    assert desk.run("show", "--user", str(UUID(int=8))).out == "no such entries\n"
+def test_show_of_nothing_says_so(office: Office) -> None:
+    assert office.run("show", "--user", str(UUID(int=8))).out == "no such entries\n"
 
 
-def test_show_by_somebody_who_is_no_id_is_refused(desk: BookingContext) -> None:
-    assert desk.run("show", "--user", "ann").code == 2
+def test_show_by_somebody_who_is_no_id_is_refused(office: Office) -> None:
+    assert office.run("show", "--user", "ann").code == 2
 
 
 def test_a_run_of_the_nightly_job_is_one_event_with_its_counts(database: Database, tenant_id: UUID) -> None:
@@ -176,9 +176,9 @@ def test_a_run_of_the_nightly_job_is_one_event_with_its_counts(database: Databas
     )
     ((role, severity, details),) = found
     assert (role, severity, details["run_id"]) == ("scheduler_job", "info", report.run_id)
-    assert (details["status"], details["slots_created"]) == ("succeeded", report.tally.created)
+    assert (details["status"], details["slots_created"]) == ("succeeded", report.result.created)
     slots = world.sql(
         "select count(*) from audit.system_audit_log"
         " where tenant_id = :tenant_id and entity = 'scheduling.availability_slots'"
     )
-    assert (slots, report.tally.created > 0) == ([(0,)], True)
+    assert (slots, report.result.created > 0) == ([(0,)], True)

@@ -14,7 +14,8 @@ from sqlmodel import Session, SQLModel, select
 
 from scheduler.models import Family, InsurancePlan, InsuranceProvider, Medication, User, UserRole
 from scheduler.models.encrypted import Encrypted
-from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import StatementError
 
 pytestmark = pytest.mark.database
 

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+from scheduler.core.errors import InvalidInputError
 from scheduler.models import Facility, Tenant
-from scheduler.postgres.database import Database, Role, StatementError, name_of, read_url
+from scheduler.postgres.database import Database, Role, name_of, read_url
+from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 from support.databases import driver_url, execute
 
 pytestmark = pytest.mark.database

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 import psycopg
 import pytest
 
-from scheduler.core.errors import StoreError
 from scheduler.postgres import embedded
 from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.errors import StoreError
 
 pytestmark = pytest.mark.database
 

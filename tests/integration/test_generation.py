@@ -11,16 +11,17 @@ import pytest
 from sqlalchemy import text
 
 from oracles.minutes import expand_by_minutes
-from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, NotFoundError, StoreError
+from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import Plan
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.spans import Span
-from scheduler.generation.applying import carry_out
+from scheduler.generation.applying import apply
 from scheduler.generation.job import generate
-from scheduler.generation.report import Failure, Tally
-from scheduler.generation.request import Depth, Mode, Order
+from scheduler.generation.report import Failure, RunResult
+from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
 from scheduler.postgres.slots import apply_plan, insert_slots
 from support.databases import new_tenant
@@ -73,7 +74,7 @@ def test_a_first_run_stores_exactly_what_the_core_expands(world: World) -> None:
     world.write(*Region.schedules)
     report = world.run(count=42)
     assert world.slots() == expected(Region.schedules, MONDAY, 42)
-    assert (report.tally.created, report.facilities, report.tally.schedules) == (len(world.slots()), 3, 3)
+    assert (report.result.created, report.facilities, report.result.schedules) == (len(world.slots()), 3, 3)
 
 
 def test_s5_a_first_run_stores_what_the_oracle_of_minutes_says(world: World) -> None:
@@ -90,16 +91,16 @@ def test_r1_a_second_run_writes_no_slot_and_counts_all_as_kept(world: World) -> 
     before = world.versions()
     report = world.run()
     assert world.versions() == before
-    assert report.tally == Tally(schedules=3, unchanged=3, kept=len(before))
+    assert report.result == RunResult(schedules=3, unchanged=3, kept=len(before))
 
 
 def test_r1_a_second_look_into_everything_writes_no_slot(world: World) -> None:
     world.write(*Region.schedules)
     world.run()
     before = world.versions()
-    report = world.run(depth=Depth.ALL)
+    report = world.run(scope=Scope.ALL)
     assert world.versions() == before
-    assert report.tally == Tally(schedules=3, kept=len(before))
+    assert report.result == RunResult(schedules=3, kept=len(before))
 
 
 def later_end(world: World, old: Schedule) -> Schedule:
@@ -162,9 +163,9 @@ def test_r1_after_a_change_the_stored_slots_are_those_of_the_changed_schedule(
     new = change(world, old)
     report = world.run()
     assert world.slots() == expected([new], MONDAY, 14)
-    tally = report.tally
-    assert tally.created + tally.updated + tally.retired > 0
-    assert tally.created + tally.updated + tally.kept == len(world.slots())
+    result = report.result
+    assert result.created + result.updated + result.retired > 0
+    assert result.created + result.updated + result.kept == len(world.slots())
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -180,13 +181,13 @@ def test_r1_a_change_writes_no_row_of_a_slot_that_stays_as_it_is(
     stay = slots_before & world.slots()
     after = world.versions()
     assert len(stay) >= len(expected([untouched], MONDAY, 14))
-    assert sum(after.get(key) == mark for key, mark in before.items()) == len(stay) == report.tally.kept
+    assert sum(after.get(key) == mark for key, mark in before.items()) == len(stay) == report.result.kept
 
 
 def test_r3_a_changed_time_zone_database_is_a_reason_to_look_again(world: World) -> None:
     world.write(weekly(1))
     world.run()
-    assert world.run(tzdata_version="2026b").tally.unchanged == 0
+    assert world.run(tzdata_version="2026b").result.unchanged == 0
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def test_r3_a_moved_horizon_expands_only_the_new_days(world: World, expanded: li
     report = world.run(MONDAY + 2 * DAY, 14)
     assert expanded == [days("Europe/London", MONDAY + 14 * DAY, 2)]
     assert world.slots() == expected([weekly(1)], MONDAY, 16)
-    assert (report.tally.created, report.tally.kept) == (12, 48)
+    assert (report.result.created, report.result.kept) == (12, 48)
 
 
 def test_r3_days_before_those_generated_are_expanded_alone(world: World, expanded: list[Span]) -> None:
@@ -254,8 +255,8 @@ def test_r3_a_change_seen_by_a_short_run_reaches_the_days_that_a_longer_one_made
     new = later_end(world, weekly(1))
     report = world.run(MONDAY, 1)
     assert world.slots() == expected([new], MONDAY, 14)
-    assert report.tally.created + report.tally.kept == len(world.slots())
-    assert world.run().tally.unchanged == 1
+    assert report.result.created + report.result.kept == len(world.slots())
+    assert world.run().result.unchanged == 1
 
 
 def test_r3_a_change_reaches_days_that_were_made_apart_from_those_asked_for(world: World) -> None:
@@ -271,9 +272,9 @@ def test_looking_into_all_mends_what_was_edited_by_hand(world: World) -> None:
     world.run()
     world.sql("delete from scheduling.availability_slots where tenant_id = :tenant_id and start_at < '2027-03-23'")
     world.touch(NINE + DAY, capacity=9)
-    assert world.run().tally.created == 0
-    report = world.run(depth=Depth.ALL)
-    assert (report.tally.created, report.tally.updated) == (6, 1)
+    assert world.run().result.created == 0
+    report = world.run(scope=Scope.ALL)
+    assert (report.result.created, report.result.updated) == (6, 1)
     assert world.slots() == expected([weekly(1)], MONDAY, 14)
 
 
@@ -287,9 +288,9 @@ def test_r2_a_slot_in_use_outlives_its_rule_and_is_reported(world: World, touch:
     world.touch(NINE, **touch)
     rule_removed(world, weekly(1))
     report = world.run()
-    assert [one.slot.start_at for one in report.tally.conflicting] == [NINE]
+    assert [one.slot.start_at for one in report.result.conflicting] == [NINE]
     assert NINE in {slot.start_at for slot in world.slots()}
-    assert report.tally.displaced == ()
+    assert report.result.displaced == ()
 
 
 def test_r2_a_cancelled_slot_stays_cancelled(world: World) -> None:
@@ -312,9 +313,9 @@ def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
     world.touch(NINE, status="booked", booked_count=1)
     world.add(world.exception(weekly(1), AvailabilityException(1, kind, NINE, NINE + HOUR)))
     report = world.run()
-    assert [one.slot.start_at for one in getattr(report.tally, field)] == [NINE]
-    assert report.tally.retired == 1
-    assert len(report.tally.conflicting + report.tally.displaced) == 1
+    assert [one.slot.start_at for one in getattr(report.result, field)] == [NINE]
+    assert report.result.retired == 1
+    assert len(report.result.conflicting + report.result.displaced) == 1
 
 
 def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -> None:
@@ -322,7 +323,7 @@ def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -
     world.run()
     world.touch(NINE, status="reserved", held_by="me", reserved_until=NOW - HOUR)
     new = rule_removed(world, weekly(1))
-    assert world.run().tally.conflicting == ()
+    assert world.run().result.conflicting == ()
     assert world.slots() == expected([new], MONDAY, 14)
 
 
@@ -334,9 +335,9 @@ def test_r1_an_unwanted_slot_goes_by_itself_once_its_hold_has_ended(world: World
     new = rule_removed(world, weekly(1))
     world.run()
     world.touch(NINE, reserved_until=datetime(2020, 1, 1, tzinfo=UTC))
-    assert world.run().tally.retired == 1
+    assert world.run().result.retired == 1
     assert world.slots() == expected([new], MONDAY, 14)
-    assert world.run().tally.unchanged == 1
+    assert world.run().result.unchanged == 1
 
 
 def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
@@ -351,11 +352,11 @@ def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
         return apply_plan(session, plan, **named)
 
     monkeypatch.setattr("scheduler.generation.applying.apply_plan", after_a_booking)
-    tally = world.run().tally
+    result = world.run().result
     assert {slot.start_at for slot in world.slots()} == {NINE}
-    assert (tally.retired, tally.kept) == (59, 1)
+    assert (result.retired, result.kept) == (59, 1)
     monkeypatch.setattr("scheduler.generation.applying.apply_plan", apply_plan)
-    assert [one.slot.start_at for one in world.run().tally.conflicting] == [NINE]
+    assert [one.slot.start_at for one in world.run().result.conflicting] == [NINE]
 
 
 @pytest.mark.parametrize(
@@ -376,14 +377,14 @@ def test_who_no_longer_works_there_has_no_open_slots(world: World, statement: st
         slot for slot in expected([weekly(1)], MONDAY, 14) if slot.start_at == NINE
     }
     assert {slot for slot in world.slots() if slot.doctor_id == 2} == expected([weekly(2, 2)], MONDAY, 14)
-    assert (report.tally.retired, len(report.tally.conflicting)) == (59, 1)
+    assert (report.result.retired, len(report.result.conflicting)) == (59, 1)
 
 
 def test_a_run_for_one_facility_leaves_the_others_alone(world: World) -> None:
     world.write(weekly(1), weekly(2, 2))
     report = world.run(facility_slug="place-2")
     assert world.slots() == expected([weekly(2, 2)], MONDAY, 14)
-    assert (report.facilities, report.tally.schedules) == (1, 1)
+    assert (report.facilities, report.result.schedules) == (1, 1)
 
 
 @pytest.mark.parametrize("slug", ["nowhere", "", "PLACE-1", "place_1", "place-%"])
@@ -430,33 +431,33 @@ def test_r5_a_dry_run_writes_nothing_and_foretells_the_counts_of_the_run_after_i
     foretold = world.run(count=21, mode=Mode.DRY)
     assert everything() == before
     assert foretold.run_id is None
-    assert world.run(count=21).tally == foretold.tally
-    assert foretold.tally.created
-    assert foretold.tally.updated
-    assert foretold.tally.retired
-    assert foretold.tally.conflicting
-    assert foretold.tally.displaced
+    assert world.run(count=21).result == foretold.result
+    assert foretold.result.created
+    assert foretold.result.updated
+    assert foretold.result.retired
+    assert foretold.result.conflicting
+    assert foretold.result.displaced
 
 
 def test_r5_a_dry_run_before_the_first_run_foretells_it(world: World) -> None:
     world.write(*Region.schedules)
     foretold = world.run(mode=Mode.DRY)
-    assert (world.slots(), world.run().tally) == (set(), foretold.tally)
+    assert (world.slots(), world.run().result) == (set(), foretold.result)
 
 
 def test_the_counts_balance_with_what_is_stored(world: World) -> None:
     messy(world)
-    tally = world.run().tally
-    in_use = len(tally.conflicting) + len(tally.displaced)
-    assert tally.created + tally.updated + tally.kept + in_use == len(world.slots())
+    result = world.run().result
+    in_use = len(result.conflicting) + len(result.displaced)
+    assert result.created + result.updated + result.kept + in_use == len(world.slots())
 
 
 def test_the_counts_balance_when_most_is_left_unseen(world: World) -> None:
     messy(world)
     world.run()
-    tally = world.run(MONDAY, 15).tally
-    in_use = len(tally.conflicting) + len(tally.displaced)
-    assert tally.created + tally.updated + tally.kept + in_use == len(world.slots())
+    result = world.run(MONDAY, 15).result
+    in_use = len(result.conflicting) + len(result.displaced)
+    assert result.created + result.updated + result.kept + in_use == len(world.slots())
 
 
 NONSENSE = (
@@ -470,9 +471,9 @@ def test_a_schedule_that_the_core_refuses_fails_alone(world: World) -> None:
     world.sql(NONSENSE)
     report = world.run()
     assert world.slots() == expected([schedules[0], schedules[2]], MONDAY, 14)
-    assert [failure.key for failure in report.tally.failures] == [ScheduleKey(2, 1)]
-    assert "FREQ=NONSENSE" in report.tally.failures[0].reason
-    assert report.tally.schedules == 3
+    assert [failure.key for failure in report.result.failures] == [ScheduleKey(2, 1)]
+    assert "FREQ=NONSENSE" in report.result.failures[0].reason
+    assert report.result.schedules == 3
 
 
 def test_a_failure_is_written_down_and_cleared_by_the_run_after_the_repair(world: World) -> None:
@@ -485,7 +486,7 @@ def test_a_failure_is_written_down_and_cleared_by_the_run_after_the_repair(world
     assert "FREQ=NONSENSE" in after["last_error"]
     assert after == before | {"last_error": after["last_error"], "last_run_id": report.run_id}
     world.sql(NONSENSE.replace("'FREQ=NONSENSE'", "null"))
-    assert world.run().tally.failures == ()
+    assert world.run().result.failures == ()
     assert world.state(2)["last_error"] is None
 
 
@@ -502,7 +503,7 @@ def test_a_schedule_that_cannot_be_written_fails_alone_and_keeps_its_slots(
 
     monkeypatch.setattr("scheduler.generation.applying.insert_slots", refusing)
     report = world.run()
-    assert report.tally.failures == (Failure(ScheduleKey(2, 1), "refused"),)
+    assert report.result.failures == (Failure(ScheduleKey(2, 1), "refused"),)
     assert world.slots() == expected([weekly(1)], MONDAY, 14) | expected([weekly(2)], MONDAY, 7)
 
 
@@ -513,7 +514,7 @@ def test_r4_slots_without_a_checkpoint_are_not_kept(world: World, monkeypatch: p
         raise StoreError("refused")
 
     monkeypatch.setattr("scheduler.generation.job.save_checkpoints", refusing)
-    assert len(world.run().tally.failures) == 2
+    assert len(world.run().result.failures) == 2
     assert world.slots() == set()
 
 
@@ -583,24 +584,24 @@ def test_a_slot_that_cannot_be_read_fails_its_schedule_and_no_other(world: World
             " where tenant_id = :tenant_id and doctor_id = 1 and start_at = :start_at",
             start_at=NINE,
         )
-        report = world.run(depth=Depth.ALL)
+        report = world.run(scope=Scope.ALL)
     finally:
         world.sql("update scheduling.availability_slots set reserved_until = null where tenant_id = :tenant_id")
         world.sql(
             f"alter table scheduling.availability_slots add constraint its_times_are_in_the_calendar {check[0][0]}"
         )
-    (failure,) = report.tally.failures
+    (failure,) = report.result.failures
     assert failure.key.doctor_id == 1
     assert failure.reason.startswith("a value cannot be written to the database, or read from it")
-    assert report.tally.schedules == 2
+    assert report.result.schedules == 2
 
 
 def test_progress_is_told_after_each_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(*(weekly(doctor) for doctor in range(1, 6)))
-    monkeypatch.setattr("scheduler.generation.job.BATCH", 2)
+    monkeypatch.setattr("scheduler.generation.job.SCHEDULES_PER_BATCH", 2)
     told: list[tuple[int, int, int]] = []
-    order = Order(world.tenant_id, MONDAY, MONDAY + 7 * DAY, now=NOW, tzdata_version="2026a")
-    generate(world.database, order, progress=lambda *said: told.append(said))
+    request = GenerationRequest(world.tenant_id, MONDAY, MONDAY + 7 * DAY, now=NOW, tzdata_version="2026a")
+    generate(world.database, request, progress=lambda *said: told.append(said))
     assert told == [(2, 5, 60), (4, 5, 120), (5, 5, 150)]
 
 
@@ -622,7 +623,7 @@ def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: Worl
     friday = date(2011, 12, 30)
     apia = weekly(1, zone="Pacific/Apia")
     world.write(apia)
-    assert world.run(friday, 1).tally == Tally(schedules=1, unchanged=1)
+    assert world.run(friday, 1).result == RunResult(schedules=1, unchanged=1)
     world.run(friday - DAY, 4)
     assert {slot.start_at.date() for slot in world.slots()} == {date(2011, 12, 29)}
     assert world.slots() == expected([apia], friday - DAY, 4)
@@ -631,7 +632,7 @@ def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: Worl
 def test_r4_two_runs_at_once_store_what_one_stores(
     world: World, other_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.generation.job.BATCH", 2)
+    monkeypatch.setattr("scheduler.generation.job.SCHEDULES_PER_BATCH", 2)
     schedules = [weekly(doctor, 1 + doctor % 3) for doctor in range(1, 13)]
     world.write(*schedules)
     other_world.write(*schedules)
@@ -639,8 +640,8 @@ def test_r4_two_runs_at_once_store_what_one_stores(
     with ThreadPoolExecutor(3) as pool:
         reports = [one.result() for one in [pool.submit(other_world.run) for _ in range(3)]]
     assert other_world.digest() == world.digest()
-    assert sum(report.tally.created for report in reports) == len(world.slots())
-    assert [report.tally.failures for report in reports] == [()] * 3
+    assert sum(report.result.created for report in reports) == len(world.slots())
+    assert [report.result.failures for report in reports] == [()] * 3
 
 
 def test_a_schedule_that_another_run_is_at_work_on_is_left_to_it(world: World) -> None:
@@ -649,7 +650,7 @@ def test_a_schedule_that_another_run_is_at_work_on_is_left_to_it(world: World) -
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
         load_schedules(session, [ScheduleKey(1, 1)], lock=True)
         report = world.run()
-    assert (report.tally.schedules, report.tally.left) == (1, (ScheduleKey(1, 1),))
+    assert (report.result.schedules, report.result.left) == (1, (ScheduleKey(1, 1),))
     assert world.slots() == expected([weekly(1)], MONDAY, 7) | expected([weekly(2)], MONDAY, 14)
 
 
@@ -663,8 +664,8 @@ def test_a_foreign_row_with_the_identity_of_a_new_slot_is_taken_as_that_slot(wor
         start_at=later,
         end_at=later + HOUR / 2,
     )
-    tally = world.run().tally
-    assert (tally.failures, tally.created, tally.updated) == ((), 29, 1)  # it learns which rule it is of
+    result = world.run().result
+    assert (result.failures, result.created, result.updated) == ((), 29, 1)  # it learns which rule it is of
     assert world.slots() == expected([weekly(1)], MONDAY, 14)
 
 
@@ -688,8 +689,8 @@ def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
         return insert_slots(session, many)
 
     monkeypatch.setattr("scheduler.generation.applying.insert_slots", after_a_foreign_row)
-    tally = world.run(MONDAY + DAY, 1).tally
-    assert (tally.failures, tally.created, tally.updated) == ((), 11, 1)
+    result = world.run(MONDAY + DAY, 1).result
+    assert (result.failures, result.created, result.updated) == ((), 11, 1)
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY + DAY, 1)
 
 
@@ -705,7 +706,7 @@ def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
 )
 def test_an_order_that_cannot_be_carried_out_is_refused(first: date, last: date, why: str) -> None:
     with pytest.raises(InvalidInputError, match=why):
-        Order(uuid4(), first, last, now=NOW, tzdata_version="2026a")
+        GenerationRequest(uuid4(), first, last, now=NOW, tzdata_version="2026a")
 
 
 @pytest.mark.parametrize(("first", "count"), [(date(1, 1, 5), 9), (date(9999, 12, 18), 9)])
@@ -725,12 +726,12 @@ def test_r1_a_change_to_many_schedules_is_carried_out_batch_by_batch(
     world.sql("update scheduling.availability_rules set end_time = '13:00' where tenant_id = :tenant_id")
     tried: list[int] = []
 
-    def watched(session: Any, works: Any, order: Order) -> Any:
+    def watched(session: Any, works: Any, request: GenerationRequest) -> Any:
         tried.append(len(works))
-        return carry_out(session, works, order)
+        return apply(session, works, request)
 
-    monkeypatch.setattr("scheduler.generation.job.carry_out", watched)
-    assert world.run().tally.created == 3 * 20
+    monkeypatch.setattr("scheduler.generation.job.apply", watched)
+    assert world.run().result.created == 3 * 20
     assert tried == [3]
 
 

@@ -19,7 +19,7 @@ from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
 from scheduler.openings.format.file import read_openings
 from scheduler.openings.importing.importer import ImportCounts, import_openings
-from scheduler.openings.importing.table_sync import Tally
+from scheduler.openings.importing.table_sync import RowCounts
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.schedules import load_schedules, schedule_keys
@@ -63,8 +63,8 @@ LINE: dict[str, Any] = {
     "doctors": [ANN, BOB],
 }
 WRITTEN = (1, 2, 2, 4, 5, 2)
-FIRST = ImportCounts(*(Tally(created=count) for count in WRITTEN))
-AGAIN = ImportCounts(*(Tally(unchanged=count) for count in WRITTEN))
+FIRST = ImportCounts(*(RowCounts(created=count) for count in WRITTEN))
+AGAIN = ImportCounts(*(RowCounts(unchanged=count) for count in WRITTEN))
 
 
 def places_of(tmp_path: Path, *lines: dict[str, Any]) -> tuple[Place, ...]:
@@ -75,7 +75,7 @@ def places_of(tmp_path: Path, *lines: dict[str, Any]) -> tuple[Place, ...]:
     return file.places
 
 
-class BookingContext:
+class Office:
     """One tenant's import, and a look at what it wrote."""
 
     def __init__(self, database: Database, tenant_id: UUID, tmp_path: Path) -> None:
@@ -98,24 +98,24 @@ class BookingContext:
 
 
 @pytest.fixture
-def desk(database: Database, tenant_id: UUID, tmp_path: Path) -> BookingContext:
-    return BookingContext(database, tenant_id, tmp_path)
+def office(database: Database, tenant_id: UUID, tmp_path: Path) -> Office:
+    return Office(database, tenant_id, tmp_path)
 
 
 def changed(**fields: Any) -> dict[str, Any]:
     return copy.deepcopy(LINE) | fields
 
 
-def test_a_first_import_creates_all_that_the_file_says(desk: BookingContext) -> None:
-    assert desk.bring(LINE) == FIRST
-    assert desk.ask(
+def test_a_first_import_creates_all_that_the_file_says(office: Office) -> None:
+    assert office.bring(LINE) == FIRST
+    assert office.ask(
         "select slug, name, timezone, address, meta ->> 'source', meta -> 'further' from scheduling.facilities"
     ) == [("larkspur", "Larkspur Lane", "Europe/London", "Wells", "openings", {"location": [1.5, 2]})]
-    assert desk.ask("select day, reason from scheduling.facility_closures order by day") == [
+    assert office.ask("select day, reason from scheduling.facility_closures order by day") == [
         (date(2027, 3, 26), "Good Friday"),
         (date(2027, 3, 29), "Easter Monday"),
     ]
-    assert desk.ask(
+    assert office.ask(
         "select display_name, day_of_week, start_time, end_time, slot_duration_minutes, rule.capacity, active"
         " from scheduling.availability_rules rule join scheduling.doctors doctor on doctor.id = rule.doctor_id"
         " order by display_name, day_of_week, start_time"
@@ -127,84 +127,84 @@ def test_a_first_import_creates_all_that_the_file_says(desk: BookingContext) -> 
     ]
 
 
-def test_a6_an_exception_for_a_clinic_points_to_its_rule(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    assert desk.ask(
+def test_a6_an_exception_for_a_clinic_points_to_its_rule(office: Office) -> None:
+    office.bring(LINE)
+    assert office.ask(
         "select one.reason, one.start_at, rule.capacity from scheduling.availability_exceptions one"
         " join scheduling.availability_rules rule on rule.id = one.availability_rule_id"
     ) == [("Away", datetime(2027, 2, 9, 17, tzinfo=UTC), 8)]
 
 
-def test_importing_again_changes_no_row(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    before = desk.everything()
-    assert desk.bring(LINE) == AGAIN
-    assert desk.everything() == before
+def test_importing_again_changes_no_row(office: Office) -> None:
+    office.bring(LINE)
+    before = office.everything()
+    assert office.bring(LINE) == AGAIN
+    assert office.everything() == before
 
 
-def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    before = desk.everything()
+def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(office: Office) -> None:
+    office.bring(LINE)
+    before = office.everything()
     line = changed()
     line["doctors"][0]["weekly"]["monday"][1][1] = "18:30"
-    counts = desk.bring(line)
-    assert counts.rules == Tally(updated=1, unchanged=3)
-    after = desk.everything()
+    counts = office.bring(line)
+    assert counts.rules == RowCounts(updated=1, unchanged=3)
+    after = office.everything()
     assert [table for table in TABLES if before[table] != after[table]] == ["availability_rules"]
     assert [row[:2] for row in before["availability_rules"]] == [row[:2] for row in after["availability_rules"]]
-    assert desk.ask("select end_time from scheduling.availability_rules where start_time = '13:00'") == [
+    assert office.ask("select end_time from scheduling.availability_rules where start_time = '13:00'") == [
         (time(18, 30),)
     ]
 
 
-def test_what_the_file_no_longer_says_is_removed(desk: BookingContext) -> None:
-    desk.bring(LINE)
+def test_what_the_file_no_longer_says_is_removed(office: Office) -> None:
+    office.bring(LINE)
     line = changed(closures={"2027-03-26": "Good Friday"}, alterations={"2027-02-02": []})
     line["doctors"][0]["weekly"]["monday"].pop(0)
-    counts = desk.bring(line)
-    assert counts.rules == Tally(removed=1, unchanged=3)
-    assert counts.exceptions == Tally(removed=2, unchanged=3)
-    assert counts.closures == Tally(removed=1, unchanged=1)
-    left = {table: len(rows) for table, rows in desk.everything().items()}
+    counts = office.bring(line)
+    assert counts.rules == RowCounts(removed=1, unchanged=3)
+    assert counts.exceptions == RowCounts(removed=2, unchanged=3)
+    assert counts.closures == RowCounts(removed=1, unchanged=1)
+    left = {table: len(rows) for table, rows in office.everything().items()}
     assert (left["availability_rules"], left["availability_exceptions"], left["facility_closures"]) == (3, 3, 1)
 
 
-def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    counts = desk.bring(changed(timezone="America/New_York"))
-    assert counts.facilities == Tally(updated=1)
-    assert counts.rules == Tally(unchanged=4)
-    assert counts.exceptions == Tally(updated=5)
+def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(office: Office) -> None:
+    office.bring(LINE)
+    counts = office.bring(changed(timezone="America/New_York"))
+    assert counts.facilities == RowCounts(updated=1)
+    assert counts.rules == RowCounts(unchanged=4)
+    assert counts.exceptions == RowCounts(updated=5)
 
 
-def test_a_doctor_who_left_is_switched_off_and_comes_back(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    gone = desk.bring(changed(doctors=[ANN]))
-    assert gone.posts == Tally(removed=1, unchanged=1)
-    assert gone.rules == Tally(removed=1, unchanged=3)
+def test_a_doctor_who_left_is_switched_off_and_comes_back(office: Office) -> None:
+    office.bring(LINE)
+    gone = office.bring(changed(doctors=[ANN]))
+    assert gone.posts == RowCounts(removed=1, unchanged=1)
+    assert gone.rules == RowCounts(removed=1, unchanged=3)
     posts = (
         "select display_name, active from scheduling.facility_doctors post"
         " join scheduling.doctors doctor on doctor.id = post.doctor_id order by 1"
     )
-    assert desk.ask(posts) == [("Ann Able", True), ("Bob Best", False)]
-    assert desk.bring(changed(doctors=[ANN])).posts == Tally(unchanged=1)
-    back = desk.bring(LINE)
-    assert back.posts == Tally(updated=1, unchanged=1)
-    assert back.doctors == Tally(unchanged=2)
-    assert desk.ask(posts) == [("Ann Able", True), ("Bob Best", True)]
+    assert office.ask(posts) == [("Ann Able", True), ("Bob Best", False)]
+    assert office.bring(changed(doctors=[ANN])).posts == RowCounts(unchanged=1)
+    back = office.bring(LINE)
+    assert back.posts == RowCounts(updated=1, unchanged=1)
+    assert back.doctors == RowCounts(unchanged=2)
+    assert office.ask(posts) == [("Ann Able", True), ("Bob Best", True)]
 
 
-def test_one_doctor_at_two_places_is_one_person_with_two_posts(desk: BookingContext) -> None:
-    counts = desk.bring(LINE, changed(code="b", doctors=[BOB]))
-    assert (counts.doctors, counts.posts) == (Tally(2), Tally(3))
+def test_one_doctor_at_two_places_is_one_person_with_two_posts(office: Office) -> None:
+    counts = office.bring(LINE, changed(code="b", doctors=[BOB]))
+    assert (counts.doctors, counts.posts) == (RowCounts(2), RowCounts(3))
 
 
-def test_places_that_the_file_does_not_name_stay(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    before = Counter({table: len(rows) for table, rows in desk.everything().items()})
-    desk.bring(changed(code="b", doctors=[ANN | {"code": "cy", "first_name": "Cy"}]))
-    assert desk.bring(LINE) == AGAIN
-    after = Counter({table: len(rows) for table, rows in desk.everything().items()})
+def test_places_that_the_file_does_not_name_stay(office: Office) -> None:
+    office.bring(LINE)
+    before = Counter({table: len(rows) for table, rows in office.everything().items()})
+    office.bring(changed(code="b", doctors=[ANN | {"code": "cy", "first_name": "Cy"}]))
+    assert office.bring(LINE) == AGAIN
+    after = Counter({table: len(rows) for table, rows in office.everything().items()})
     assert after > before
 
 
@@ -224,89 +224,89 @@ select tenant_id, facility_id, day, 'by hand' from here, unnest(array['2027-04-0
 """
 
 
-def test_what_people_entered_is_neither_changed_nor_removed(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    desk.ask(BY_HAND)
-    before = desk.everything()
-    assert desk.bring(LINE) == AGAIN
-    assert desk.everything() == before
+def test_what_people_entered_is_neither_changed_nor_removed(office: Office) -> None:
+    office.bring(LINE)
+    office.ask(BY_HAND)
+    before = office.everything()
+    assert office.bring(LINE) == AGAIN
+    assert office.everything() == before
 
 
-def test_a_day_that_a_person_closed_stays_theirs(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    desk.ask(BY_HAND)
+def test_a_day_that_a_person_closed_stays_theirs(office: Office) -> None:
+    office.bring(LINE)
+    office.ask(BY_HAND)
     both = LINE["closures"] | {"2027-04-01": "from the file"}
-    assert desk.bring(changed(closures=both)).closures == Tally(unchanged=2)
-    assert desk.bring(LINE).closures == Tally(unchanged=2)
+    assert office.bring(changed(closures=both)).closures == RowCounts(unchanged=2)
+    assert office.bring(LINE).closures == RowCounts(unchanged=2)
     reasons = "select reason from scheduling.facility_closures where day = '2027-04-01'"
-    assert desk.ask(reasons) == [("by hand",)]
+    assert office.ask(reasons) == [("by hand",)]
 
 
-def test_a_rule_that_a_person_switched_off_stays_off(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    desk.ask("update scheduling.availability_rules set active = false where start_time = '13:00'")
+def test_a_rule_that_a_person_switched_off_stays_off(office: Office) -> None:
+    office.bring(LINE)
+    office.ask("update scheduling.availability_rules set active = false where start_time = '13:00'")
     line = changed()
     line["doctors"][0]["weekly"]["monday"][1][1] = "18:30"
-    desk.bring(line)
-    assert desk.ask("select active, end_time from scheduling.availability_rules where start_time = '13:00'") == [
+    office.bring(line)
+    assert office.ask("select active, end_time from scheduling.availability_rules where start_time = '13:00'") == [
         (False, time(18, 30))
     ]
 
 
-def test_what_people_wrote_into_meta_stays(desk: BookingContext) -> None:
-    desk.bring(LINE)
-    desk.ask('update scheduling.facilities set meta = meta || \'{"door": "blue"}\'')
-    assert desk.bring(changed(name="Larkspur Road")).facilities == Tally(updated=1)
-    assert desk.ask("select name, meta ->> 'door' from scheduling.facilities") == [("Larkspur Road", "blue")]
+def test_what_people_wrote_into_meta_stays(office: Office) -> None:
+    office.bring(LINE)
+    office.ask('update scheduling.facilities set meta = meta || \'{"door": "blue"}\'')
+    assert office.bring(changed(name="Larkspur Road")).facilities == RowCounts(updated=1)
+    assert office.ask("select name, meta ->> 'door' from scheduling.facilities") == [("Larkspur Road", "blue")]
 
 
-def test_a_facility_that_no_import_made_is_not_taken_over(desk: BookingContext) -> None:
-    facility = models.Facility(tenant_id=desk.tenant_id, slug="larkspur", name="Mine", timezone="Europe/Paris")
-    with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
+def test_a_facility_that_no_import_made_is_not_taken_over(office: Office) -> None:
+    facility = models.Facility(tenant_id=office.tenant_id, slug="larkspur", name="Mine", timezone="Europe/Paris")
+    with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant_id) as session:
         session.add(facility)
     with pytest.raises(InvalidInputError, match="facility 'larkspur' was not made by an import"):
-        desk.bring(LINE)
-    assert desk.ask("select name from scheduling.facilities") == [("Mine",)]
+        office.bring(LINE)
+    assert office.ask("select name from scheduling.facilities") == [("Mine",)]
 
 
-def test_a_place_given_twice_is_refused(desk: BookingContext) -> None:
-    places = places_of(desk.tmp_path, LINE)
+def test_a_place_given_twice_is_refused(office: Office) -> None:
+    places = places_of(office.tmp_path, LINE)
     with pytest.raises(InvalidInputError, match="a place is given twice"):
-        desk.bring_places(places * 2)
+        office.bring_places(places * 2)
 
 
-def test_nothing_is_an_import_too(desk: BookingContext) -> None:
-    assert desk.bring_places(()) == ImportCounts(*[Tally()] * 6)
+def test_nothing_is_an_import_too(office: Office) -> None:
+    assert office.bring_places(()) == ImportCounts(*[RowCounts()] * 6)
 
 
-def test_r4_an_import_that_is_broken_off_leaves_nothing(desk: BookingContext) -> None:
+def test_r4_an_import_that_is_broken_off_leaves_nothing(office: Office) -> None:
     def broken_off() -> None:
-        with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
-            import_openings(session, places_of(desk.tmp_path, LINE), tenant_id=desk.tenant_id)
+        with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant_id) as session:
+            import_openings(session, places_of(office.tmp_path, LINE), tenant_id=office.tenant_id)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         broken_off()
-    assert desk.everything() == {table: [] for table in TABLES}
+    assert office.everything() == {table: [] for table in TABLES}
 
 
-def test_two_imports_at_once_write_everything_once(desk: BookingContext) -> None:
-    places = places_of(desk.tmp_path, LINE)
+def test_two_imports_at_once_write_everything_once(office: Office) -> None:
+    places = places_of(office.tmp_path, LINE)
     with ThreadPoolExecutor(4) as pool:
-        counts = list(pool.map(desk.bring_places, [places] * 4))
+        counts = list(pool.map(office.bring_places, [places] * 4))
     assert Counter(counts) == {FIRST: 1, AGAIN: 3}
 
 
-def test_tenants_import_the_same_file_side_by_side(desk: BookingContext, database: Database, tmp_path: Path) -> None:
-    desk.bring(LINE)
-    assert BookingContext(database, new_tenant(database), tmp_path).bring(LINE) == FIRST
+def test_tenants_import_the_same_file_side_by_side(office: Office, database: Database, tmp_path: Path) -> None:
+    office.bring(LINE)
+    assert Office(database, new_tenant(database), tmp_path).bring(LINE) == FIRST
 
 
-def test_a1_the_stored_region_offers_what_the_file_offers(desk: BookingContext) -> None:
+def test_a1_the_stored_region_offers_what_the_file_offers(office: Office) -> None:
     places = read_openings(REGION).places
-    desk.bring_places(places)
+    office.bring_places(places)
     easter = Span(datetime(2027, 3, 25, tzinfo=UTC), datetime(2027, 4, 6, tzinfo=UTC))
-    with desk.database.unit_of_work(role=Role.APP, tenant_id=desk.tenant_id) as session:
+    with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant_id) as session:
         loaded = load_schedules(session, schedule_keys(session), lock=False)
     stored = Counter(offered(one.schedule, easter) for one in loaded if isinstance(one.schedule, Schedule))
     assert stored == Counter(offered(doctor.schedule, easter) for place in places for doctor in place.doctors)
@@ -317,8 +317,8 @@ def offered(schedule: Schedule, span: Span) -> tuple[Any, ...]:
     return tuple((slot.start_at, slot.end_at, slot.capacity) for slot in expand(schedule, span))
 
 
-def test_importing_the_region_again_changes_nothing(desk: BookingContext) -> None:
+def test_importing_the_region_again_changes_nothing(office: Office) -> None:
     places = read_openings(REGION).places
-    first, again = desk.bring_places(places), desk.bring_places(places)
+    first, again = office.bring_places(places), office.bring_places(places)
     for name in ("facilities", "doctors", "posts", "rules", "exceptions", "closures"):
-        assert getattr(again, name) == Tally(unchanged=getattr(first, name).created)
+        assert getattr(again, name) == RowCounts(unchanged=getattr(first, name).created)

@@ -11,17 +11,14 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from scheduler.core.errors import (
-    InvalidInputError,
-    InvalidSpanError,
+from scheduler.core.errors import InvalidInputError, InvalidSpanError, NotFoundError, SchedulerError
+from scheduler.invitations.errors import (
     InvitationExpiredError,
     InvitationForAnotherError,
     InvitationNotAllowedError,
     InvitationRevokedError,
     InvitationUsedError,
-    NotFoundError,
     ProfileTakenError,
-    SchedulerError,
     UnknownInvitationError,
 )
 from scheduler.invitations.service import OPEN, Caller, Membership, accept, invite, revoke

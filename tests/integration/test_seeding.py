@@ -14,7 +14,7 @@ from scheduler.cli.seed import counts_table, make_if_missing
 from scheduler.cli.settings import random_bytes
 from scheduler.core.errors import InvalidInputError
 from scheduler.generation.job import generate
-from scheduler.generation.request import Order
+from scheduler.generation.request import GenerationRequest
 from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role
@@ -166,7 +166,7 @@ def test_the_nightly_job_keeps_what_is_booked_and_adds_the_rest(database: Databa
     make_if_missing(database, seed, masters, QUIET)
     booked = "select id from scheduling.availability_slots where status = 'booked' order by id"
     before = ask(database, seed, booked)
-    order = Order(
+    request = GenerationRequest(
         seed.tenant_id,
         BEGIN,
         date(2027, 3, 1),
@@ -174,10 +174,10 @@ def test_the_nightly_job_keeps_what_is_booked_and_adds_the_rest(database: Databa
         tzdata_version="test",
         trigger="test",
     )
-    tally = generate(database, order).tally
+    result = generate(database, request).result
     assert ask(database, seed, booked) == before
-    assert (tally.conflicting, tally.displaced, tally.failures) == ((), (), ())
-    assert tally.created > 100
+    assert (result.conflicting, result.displaced, result.failures) == ((), (), ())
+    assert result.created > 100
 
 
 def test_the_job_heeds_leave_a_special_day_and_illness(database: Database, masters: MasterKeys) -> None:
@@ -186,7 +186,9 @@ def test_the_job_heeds_leave_a_special_day_and_illness(database: Database, maste
     begin, end = BEGIN, date(2027, 2, 15)
     generate(
         database,
-        Order(seed.tenant_id, begin, end, now=datetime(2027, 1, 31, 2, tzinfo=UTC), tzdata_version="x", trigger="x"),
+        GenerationRequest(
+            seed.tenant_id, begin, end, now=datetime(2027, 1, 31, 2, tzinfo=UTC), tzdata_version="x", trigger="x"
+        ),
     )
     hours = """
         select e.type, x.day, array_agg(distinct extract(hour from x.wall)::int) filter (where x.open) as hours

@@ -12,9 +12,10 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slots
-from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import StatementError
 from scheduler.postgres.schedules import ScheduleKey
-from scheduler.postgres.slots import Written, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
+from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 from support.worlds.generation import MONDAY, NOW, World, days, expected, weekly
 
@@ -43,7 +44,7 @@ def insert(world: World, *schedules: Schedule) -> int:
         return insert_slots(session, map(week_of, schedules))
 
 
-def carry_out(world: World, *plans: Plan, now: datetime = NOW) -> list[Written]:
+def carry_out(world: World, *plans: Plan, now: datetime = NOW) -> list[PlanResult]:
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
         return [apply_plan(session, plan, now=now) for plan in plans]
 
@@ -85,7 +86,7 @@ def test_two_inserts_of_one_transaction_write_each_slot_once(world: World) -> No
 
 def test_two_plans_of_one_transaction_write_each_slot_once(world: World) -> None:
     plans = [Plan(create=tuple(week_of(weekly(doctor)))) for doctor in (1, 2)]
-    assert carry_out(world, *plans) == [Written(created=30)] * 2
+    assert carry_out(world, *plans) == [PlanResult(created=30)] * 2
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 7)
 
 
@@ -93,7 +94,7 @@ def test_r1_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
     insert(world, weekly(1))
     desired = [slot._replace(capacity=2) for slot in week_of(weekly(1))][5:]
     plan = reconcile(desired, stored(world), now=NOW)
-    assert carry_out(world, plan) == [Written(0, 25, 5)]
+    assert carry_out(world, plan) == [PlanResult(0, 25, 5)]
     assert reconcile(desired, stored(world), now=NOW).is_noop
 
 
@@ -111,14 +112,14 @@ def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: di
     plan = reconcile([], stored(world), now=NOW)
     (first,) = [one for one in plan.retire if one.slot.start_at == min(slot.start_at for slot in world.slots())]
     world.touch(first.slot.start_at, **touch)
-    assert carry_out(world, plan) == [Written(retired=29)]
+    assert carry_out(world, plan) == [PlanResult(retired=29)]
     assert [one.id for one in stored(world)] == [first.id]
 
 
 def test_b2_a_slot_whose_hold_has_ended_is_removed(world: World) -> None:
     insert(world, weekly(1))
     world.touch(SPAN.start + 9 * HOUR, status="reserved", held_by="me", reserved_until=NOW)
-    assert carry_out(world, reconcile([], stored(world), now=NOW)) == [Written(retired=30)]
+    assert carry_out(world, reconcile([], stored(world), now=NOW)) == [PlanResult(retired=30)]
 
 
 @pytest.mark.parametrize("touch", [{"status": "cancelled"}, {"booked_count": 5, "capacity": 5}])
@@ -126,7 +127,7 @@ def test_r2_a_slot_touched_since_the_plan_is_not_updated_below_it(world: World, 
     insert(world, weekly(1))
     plan = reconcile([slot._replace(capacity=2) for slot in week_of(weekly(1))], stored(world), now=NOW)
     world.touch(SPAN.start + 9 * HOUR, **touch)
-    assert carry_out(world, plan) == [Written(updated=29)]
+    assert carry_out(world, plan) == [PlanResult(updated=29)]
 
 
 def test_an_update_writes_capacity_and_rule_and_nothing_else(world: World) -> None:
@@ -170,7 +171,7 @@ def test_another_tenant_sees_and_removes_nothing(world: World) -> None:
     plan = reconcile([], stored(world), now=NOW)
     with world.database.unit_of_work(role=Role.JOB, tenant_id=uuid4()) as session:
         assert stored_slots(session, [KEY], SPAN.start, SPAN.end) == {}
-        assert apply_plan(session, plan, now=NOW) == Written()
+        assert apply_plan(session, plan, now=NOW) == PlanResult()
     assert len(world.slots()) == 30
 
 

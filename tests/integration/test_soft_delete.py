@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlmodel import col
 
-from scheduler.core.errors import InvalidInputError, NotFoundError, StoreError
+from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.models import Family, FamilyMember, User, UserRole
-from scheduler.postgres.database import Database, Role, StatementError
-from scheduler.postgres.soft_delete import NameTakenError, live, restore, soft_delete
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import RestoreConflictError, StatementError, StoreError
+from scheduler.postgres.soft_delete import live, restore, soft_delete
 from support.databases import execute
 
 pytestmark = pytest.mark.database
@@ -140,7 +141,7 @@ def test_a_live_row_is_not_restored(database: Database, family: Family) -> None:
 def test_a_row_whose_name_is_taken_stays_deleted_and_the_work_goes_on(database: Database, ann: User) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=ann.tenant_id) as session:
         session.add(User(tenant_id=ann.tenant_id, email=ann.email, name="Another", role=UserRole.STAFF))
-        with pytest.raises(NameTakenError) as refused:
+        with pytest.raises(RestoreConflictError) as refused:
             restore(session, ann)
         assert [one.name for one in session.exec(live(User))] == ["Another"]
     assert (refused.value.constraint, refused.value.sqlstate) == ("live_users_have_their_own_email", "23505")
@@ -176,4 +177,4 @@ def test_another_fault_while_restoring_is_not_taken_for_a_taken_name(
         database.unit_of_work(role=Role.APP, tenant_id=family.tenant_id) as session,
     ):
         restore(session, family)
-    assert not isinstance(refused.value, NameTakenError)
+    assert not isinstance(refused.value, RestoreConflictError)

@@ -14,8 +14,9 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url
 
-from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.database import Role, read_url
+from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StoreError
 from scheduler.postgres.schema import migrations
 from support.databases import execute, fresh_database
 from support.pg_dump import dump

@@ -20,7 +20,7 @@ from support.rows.all_domains import MONTHS, all_rows
 pytestmark = pytest.mark.database
 
 OURS, THEIRS = uuid4(), uuid4()
-GUIDE = Path(__file__).parents[2] / "docs" / "nightly-job.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "generate-slots.md"
 DETACH = "call scheduling.detach_slot_month('2027-03-15')"
 MONTH = "scheduling.availability_slots_2027_03"
 FORGET = {

@@ -9,7 +9,7 @@ import re
 import psycopg
 import pytest
 
-from scheduler.core.errors import SchemaMismatchError
+from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations, snapshot
 from support.databases import execute
 from support.pg_dump import dump

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 
-from scheduler.core.errors import SchemaMismatchError
 from scheduler.postgres.database import read_url
+from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations, snapshot
 from support.databases import execute
 

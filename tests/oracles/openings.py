@@ -15,7 +15,7 @@ ONE_DAY = timedelta(days=1)
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SLOT = 20 * 60
 
-Stretch = tuple[int, int]
+Minutes = tuple[int, int]
 
 
 @lru_cache(maxsize=100_000)
@@ -30,17 +30,17 @@ def instant(zone: str, day: date, clock: str) -> int:
     return int(at.timestamp())
 
 
-def stretch(zone: str, day: date, pair: list[str]) -> Stretch:
+def span_of(zone: str, day: date, pair: list[str]) -> Minutes:
     """Return the open time that a pair means on a day; one that closes at or before it opens ends on the next day."""
     opens, closes = pair
     closing_day = day if closes[:5] > opens[:5] else day + ONE_DAY
     return instant(zone, day, opens), instant(zone, closing_day, closes)
 
 
-def joined(stretches: list[Stretch]) -> list[Stretch]:
-    """Return the same time with stretches that overlap or touch made one."""
-    found: list[Stretch] = []
-    for begin, end in sorted(stretches):
+def joined(spans: list[Minutes]) -> list[Minutes]:
+    """Return the same time with spans that overlap or touch made one."""
+    found: list[Minutes] = []
+    for begin, end in sorted(spans):
         if found and begin <= found[-1][1]:
             found[-1] = found[-1][0], max(found[-1][1], end)
         else:
@@ -48,7 +48,7 @@ def joined(stretches: list[Stretch]) -> list[Stretch]:
     return found
 
 
-def slots_of_line(line: str, first: date, days: int) -> tuple[str, list[Stretch]]:
+def slots_of_line(line: str, first: date, days: int) -> tuple[str, list[Minutes]]:
     """Return a place's slug and its slots that start on some local days, in order."""
     place: dict[str, Any] = json.loads(line)
     zone = place["timezone"]
@@ -61,16 +61,16 @@ def slots_of_line(line: str, first: date, days: int) -> tuple[str, list[Stretch]
         if pairs == []
     ]
     begin, end = instant(zone, first, "00:00"), instant(zone, first + days * ONE_DAY, "00:00")
-    found: set[Stretch] = set()
+    found: set[Minutes] = set()
     for number in range(-1, days):  # the night before reaches into the first day
         day = first + number * ONE_DAY
         altered = alterations.get(day)
         if altered and works_at_all:
-            open_time = joined([stretch(zone, day, pair) for pair in altered])
+            open_time = joined([span_of(zone, day, pair) for pair in altered])
         elif altered:
             open_time = []
         else:
-            open_time = [stretch(zone, day, pair) for pair in weekly.get(DAY_NAMES[day.weekday()], [])]
+            open_time = [span_of(zone, day, pair) for pair in weekly.get(DAY_NAMES[day.weekday()], [])]
         for opens, closes in open_time:
             at = opens
             while at + SLOT <= closes:

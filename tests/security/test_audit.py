@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from scheduler.core.errors import InvalidInputError, StoreError
+from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.log import ensure_log_months, entries, record_event, record_read, record_system
-from scheduler.postgres.database import Database, Request, Role, StatementError
+from scheduler.postgres.database import Database, Request, Role
+from scheduler.postgres.errors import StatementError, StoreError
 from support.databases import employ, execute
 from support.roles import become
 from support.rows import insert

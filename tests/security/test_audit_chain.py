@@ -15,10 +15,10 @@ import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import text
 
-from scheduler.core.errors import InvalidInputError, StoreError
+from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.chain import (
     Broken,
-    Fault,
+    ChainFault,
     Head,
     Log,
     Verdict,
@@ -29,7 +29,8 @@ from scheduler.postgres.audit.chain import (
     verify,
 )
 from scheduler.postgres.audit.log import entries, retire
-from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import StatementError, StoreError
 from support.databases import execute
 
 pytestmark = pytest.mark.database
@@ -97,7 +98,7 @@ def sealed(clinic: Chained) -> Chained:
     return clinic
 
 
-def found(broken: Broken | None) -> tuple[Fault, int | None, int | None]:
+def found(broken: Broken | None) -> tuple[ChainFault, int | None, int | None]:
     assert broken is not None
     return broken.fault, broken.position, broken.row_id
 
@@ -158,7 +159,7 @@ CHANGES = {
 def test_a_changed_value_is_found_in_whichever_column(sealed: Chained, column: str) -> None:
     third = sealed.ids()[2]
     sealed.tamper(f"update {USERS} set {column} = {CHANGES[column]} where {{ours}} and id = {third}")
-    fault = Fault.MISSING if column in {"id", "occurred_at"} else Fault.CHANGED
+    fault = ChainFault.MISSING if column in {"id", "occurred_at"} else ChainFault.CHANGED
     assert found(sealed.broken()) == (fault, 3, third)
 
 
@@ -174,19 +175,19 @@ def test_every_column_of_a_log_is_in_the_digest(database_url: str) -> None:
 def test_a_changed_event_is_found(clinic: Chained, change: str) -> None:
     clinic.seal(Log.SYSTEM)
     clinic.tamper(f"update {SYSTEMS} set {change} where {{ours}}")
-    assert found(clinic.verify(Log.SYSTEM).broken)[:2] == (Fault.CHANGED, 1)
+    assert found(clinic.verify(Log.SYSTEM).broken)[:2] == (ChainFault.CHANGED, 1)
 
 
 def test_a_deleted_row_is_found(sealed: Chained) -> None:
     second = sealed.ids()[1]
     sealed.tamper(f"delete from {USERS} where {{ours}} and id = {second}")
-    assert found(sealed.broken()) == (Fault.MISSING, 2, second)
+    assert found(sealed.broken()) == (ChainFault.MISSING, 2, second)
 
 
 def test_the_first_of_several_faults_is_named(sealed: Chained) -> None:
     ids = sealed.ids()
     sealed.tamper(f"delete from {USERS} where {{ours}} and id in ({ids[4]}, {ids[3]}, {ids[1]})")
-    assert found(sealed.broken()) == (Fault.MISSING, 2, ids[1])
+    assert found(sealed.broken()) == (ChainFault.MISSING, 2, ids[1])
 
 
 COPY = (
@@ -206,9 +207,9 @@ COPY = (
 )
 def test_a_row_put_in_after_its_time_is_found_and_never_sealed(sealed: Chained, at: str, xid: str) -> None:
     sealed.tamper(COPY.format(at=at, xid=xid).replace("{{", "{").replace("}}", "}"))
-    assert found(sealed.broken()) == (Fault.INSERTED, None, 900000)
+    assert found(sealed.broken()) == (ChainFault.INSERTED, None, 900000)
     assert sealed.seal()[0] == 0
-    assert found(sealed.broken()) == (Fault.INSERTED, None, 900000)
+    assert found(sealed.broken()) == (ChainFault.INSERTED, None, 900000)
 
 
 def test_two_rows_that_change_places_are_found(sealed: Chained) -> None:
@@ -218,7 +219,7 @@ def test_two_rows_that_change_places_are_found(sealed: Chained) -> None:
         f"update {USERS} one set entity_key = other.entity_key from other"
         f" where {{ours}} and one.id in ({first}, {second}) and other.id = {first} + {second} - one.id",
     )
-    assert found(sealed.broken()) == (Fault.CHANGED, 1, first)
+    assert found(sealed.broken()) == (ChainFault.CHANGED, 1, first)
 
 
 def test_two_seals_that_change_places_are_found(sealed: Chained) -> None:
@@ -227,7 +228,7 @@ def test_two_seals_that_change_places_are_found(sealed: Chained) -> None:
         "update audit.chain set position = 2 where {ours} and position = 3",
         "update audit.chain set position = 3 where {ours} and position = 100",
     )
-    assert found(sealed.broken())[:2] == (Fault.SEAL_CHANGED, 2)
+    assert found(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, 2)
 
 
 @pytest.mark.parametrize(
@@ -244,13 +245,13 @@ def test_two_seals_that_change_places_are_found(sealed: Chained) -> None:
 )
 def test_a_changed_seal_is_found_in_whichever_column(sealed: Chained, column: str, value: str) -> None:
     sealed.tamper(f"update audit.chain set {column} = {value} where {{ours}} and position = 3")
-    assert found(sealed.broken())[:2] == (Fault.SEAL_CHANGED, 3)
+    assert found(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, 3)
 
 
 @pytest.mark.parametrize(("gone", "named"), [(1, 2), (3, 4)])
 def test_a_seal_that_is_gone_is_found(sealed: Chained, gone: int, named: int) -> None:
     sealed.tamper(f"delete from audit.chain where {{ours}} and position = {gone}")
-    assert found(sealed.broken())[:2] == (Fault.SEAL_MISSING, named)
+    assert found(sealed.broken())[:2] == (ChainFault.SEAL_MISSING, named)
 
 
 def forge(clinic: Chained, position: int, last: int) -> None:
@@ -287,14 +288,14 @@ def test_a_row_forged_with_right_seals_is_found_at_the_first_seal_that_was_not_f
 ) -> None:
     """Each forged seal is right by itself; the next one was made over the one that was there before."""
     forge(sealed, 2, last)
-    assert found(sealed.broken())[:2] == (Fault.SEAL_CHANGED, last + 1)
+    assert found(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, last + 1)
 
 
 def test_a_chain_forged_to_its_end_is_found_by_the_head_and_by_nothing_else(sealed: Chained) -> None:
     head = sealed.verify().head
     forge(sealed, 2, 5)
     assert sealed.broken() is None
-    assert found(sealed.broken(known=head)) == (Fault.TAIL_CUT, 5, None)
+    assert found(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
 
 
 def cut(clinic: Chained, position: int) -> None:
@@ -309,7 +310,7 @@ def test_a_tail_that_was_cut_off_is_found_by_the_head_and_by_nothing_else(sealed
     head = sealed.verify().head
     cut(sealed, 3)
     assert sealed.broken() is None
-    assert found(sealed.broken(known=head)) == (Fault.TAIL_CUT, 5, None)
+    assert found(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
 
 
 def test_a_tail_that_was_cut_off_and_grew_again_is_found_by_the_head(sealed: Chained) -> None:
@@ -318,7 +319,7 @@ def test_a_tail_that_was_cut_off_and_grew_again_is_found_by_the_head(sealed: Cha
     sealed.write("6", "7", "8")
     sealed.seal()
     assert sealed.broken() is None
-    assert found(sealed.broken(known=head)) == (Fault.TAIL_CUT, 5, None)
+    assert found(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
 
 
 def test_a_head_of_long_ago_is_one_that_the_chain_goes_through(clinic: Chained) -> None:
@@ -516,7 +517,7 @@ def test_a_month_that_was_dropped_without_a_word_is_found(clinic: Chained) -> No
     clinic.seal()
     execute(clinic.url, "drop table audit.user_action_audit_log_2019_05")
     broken = clinic.broken()
-    assert found(broken)[:2] == (Fault.MISSING, 1)
+    assert found(broken)[:2] == (ChainFault.MISSING, 1)
 
 
 @pytest.mark.parametrize("sealed_before", [True, False])

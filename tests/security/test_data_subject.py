@@ -19,20 +19,21 @@ import models as rows
 from scheduler.cli.seed import make_if_missing
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
-from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.key_ring import KeyRing
+from scheduler.postgres.errors import ErasureRefusedError, StatementError
 from scheduler.postgres.privacy.data_subject import (
-    OF_A_PERSON,
     SHARED,
+    SUBJECT_REFERENCES,
     Kind,
     Person,
     key_of,
     references,
-    rows_about,
+    rows_of_subject,
     steps,
 )
-from scheduler.postgres.privacy.erasure import NeededByOthersError, erase_person
-from scheduler.postgres.privacy.export import Written, export_person, export_tenant
+from scheduler.postgres.privacy.erasure import erase_person
+from scheduler.postgres.privacy.export import ExportedRow, export_person, export_tenant
 from scheduler.sample_data.scales import Scale, Seed
 from support.worlds.encryption import master_keys, tenant_keys
 
@@ -115,7 +116,7 @@ class World(NamedTuple):
         assert isinstance(number, UUID | int)
         return Person(self.tenant_id, kind, number)
 
-    def export(self, kind: Kind, number: object) -> dict[str, list[Written]]:
+    def export(self, kind: Kind, number: object) -> dict[str, list[ExportedRow]]:
         with self.unit() as session:
             return export_person(session, self.person(kind, number), lambda: self.ring(session))
 
@@ -145,11 +146,11 @@ def written_key(name: str, row: Any) -> str:
     return ",".join(str(row[column.name]) for column in TABLES[name].primary_key)
 
 
-def told(exported: dict[str, list[Written]]) -> str:
+def told(exported: dict[str, list[ExportedRow]]) -> str:
     return json.dumps(exported)
 
 
-def keys(exported: dict[str, list[Written]]) -> set[tuple[str, str]]:
+def keys(exported: dict[str, list[ExportedRow]]) -> set[tuple[str, str]]:
     return {(name, written_key(name, row)) for name, found in exported.items() for row in found}
 
 
@@ -173,10 +174,10 @@ def test_every_table_is_about_people_or_not_for_a_reason() -> None:
 def test_every_reference_to_a_table_about_people_is_decided_on() -> None:
     """A new reference is followed, or written down here with why not."""
     there = {str(one.name) for one in references() if one.referred_table.fullname in ABOUT_PEOPLE}
-    assert sorted(there | {*SHARED}) == sorted([*OF_A_PERSON, *SHARED, *NOT_FOLLOWED])
+    assert sorted(there | {*SHARED}) == sorted([*SUBJECT_REFERENCES, *SHARED, *NOT_FOLLOWED])
 
 
-def own_ids(exported: dict[str, list[Written]]) -> set[JsonValue]:
+def own_ids(exported: dict[str, list[ExportedRow]]) -> set[JsonValue]:
     shared = {"identity.families", "identity.addresses"}
     return {row["id"] for name, found in exported.items() if name not in shared for row in found if "id" in row}
 
@@ -259,7 +260,7 @@ def test_a_specialist_who_does_not_sign_in_comes_with_the_schedule(world: World)
     with world.unit() as session:
         for table in ("placement.specialists", "scheduling.doctors"):
             session.connection().execute(text(f"update {table} set user_id = null"))
-        found = rows_about(session, world.person(Kind.SPECIALIST, specialist))
+        found = rows_of_subject(session, world.person(Kind.SPECIALIST, specialist))
         found_keys = {table.fullname: [key_of(row)[1] for row in some] for table, some in found.items()}
         session.rollback()
     assert found_keys["scheduling.doctors"] == [doctor]
@@ -308,21 +309,21 @@ def test_nobody_points_to_what_is_about_to_be_erased(world: World, row: str) -> 
     """Else what is written between the look and the deletion would go along."""
     doctor = world.one("select min(id) from scheduling.doctors")
     with world.unit() as session:
-        rows_about(session, world.person(Kind.DOCTOR, doctor), lock=True)
+        rows_of_subject(session, world.person(Kind.DOCTOR, doctor), lock=True)
         with pytest.raises(StatementError, match="LockNotAvailable"):
             world.ask(f"select id from {row} = :id for key share nowait", id=doctor)
 
 
 def test_a_practitioner_of_children_is_not_erased(world: World) -> None:
     practitioner = world.one("select primary_practitioner_id from wellbeing.children limit 1")
-    with pytest.raises(NeededByOthersError, match="a_child_may_have_a_practitioner"):
+    with pytest.raises(ErasureRefusedError, match="a_child_may_have_a_practitioner"):
         world.erase(Kind.USER, practitioner)
 
 
 def test_a_doctor_with_appointments_is_not_erased_and_no_appointment_goes(world: World) -> None:
     before = world.one("select count(*) from scheduling.appointments")
     doctor = world.one("select min(doctor_id) from scheduling.appointments")
-    with pytest.raises(NeededByOthersError) as refused:
+    with pytest.raises(ErasureRefusedError) as refused:
         world.erase(Kind.DOCTOR, doctor)
     assert refused.value.rows["an_appointment_is_with_a_doctor"] > 0
     assert world.one("select count(*) from scheduling.appointments") == before

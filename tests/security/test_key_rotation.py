@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from scheduler.core.errors import KeyUnavailableError
 from scheduler.models.encrypted import Encrypted
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import key_rotation, phi
+from scheduler.postgres.encryption.errors import KeyUnavailableError
 from scheduler.postgres.encryption.key_ring import Purpose
 from scheduler.postgres.encryption.key_rotation import Rotation, Start, values_by_key
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys

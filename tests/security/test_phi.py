@@ -11,18 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from scheduler.core.errors import (
-    EncryptionError,
-    InvalidInputError,
-    KeyUnavailableError,
-    StaleKeyRingError,
-    StoreError,
-    TamperedError,
-)
+from scheduler.core.errors import InvalidInputError
 from scheduler.models import DataKey, Tenant
 from scheduler.models.encrypted import Encrypted
-from scheduler.postgres.database import Database, Role, StatementError
+from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import phi
+from scheduler.postgres.encryption.errors import EncryptionError, KeyUnavailableError, StaleKeyRingError, TamperedError
+from scheduler.postgres.errors import StatementError, StoreError
 from support.databases import execute, new_tenant
 from support.worlds.encryption import CANARY, Note, Remark, load, make_keys, note, read_note, tenant_keys, write_note
 

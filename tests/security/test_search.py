@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel, col, select
 
-from scheduler.core.errors import InvalidInputError, StoreError
+from scheduler.core.errors import InvalidInputError
 from scheduler.models import Child, Organisation
 from scheduler.postgres.audit.log import record_read
 from scheduler.postgres.database import Database, Role, act_as
+from scheduler.postgres.errors import StoreError
 from scheduler.postgres.search import LONGEST, MOST, find_actions, find_children, find_clients, find_organisations
 from support.roles import become
 from support.rows import Row, insert

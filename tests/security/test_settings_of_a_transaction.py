@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-from scheduler.postgres.database import Database, Request, Role, StatementError
+from scheduler.postgres.database import Database, Request, Role
+from scheduler.postgres.errors import StatementError
 from support.databases import employ, execute
 from support.worlds.tenants import World
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, update
 from sqlalchemy.exc import StatementError
 
-from scheduler.core.errors import EncryptionError, InvalidInputError, KeyUnavailableError, TamperedError
+from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted import SHORTEST, Encrypted
 from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.postgres.encryption.encrypted_tables import encrypted_table, encrypted_tables
+from scheduler.postgres.encryption.errors import EncryptionError, KeyUnavailableError, TamperedError
 from scheduler.postgres.encryption.key_ring import (
     KeyPart,
     KeyRing,

@@ -13,8 +13,8 @@ from scheduler.core.errors import InvalidInputError, InvalidScheduleError, NotFo
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.openings.format.file import (
     BadLines,
-    BrokenOpeningsError,
-    Fault,
+    InvalidOpeningsError,
+    LineError,
     OpeningsFile,
     places_to_import,
     read_openings,
@@ -285,13 +285,13 @@ def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_no_fault(tmp_pat
 def test_one_code_is_one_place(tmp_path: Path) -> None:
     file = read(tmp_path, PLAIN, PLAIN | {"code": "fyy76"})
     assert len(file.places) == 1
-    assert file.faults == (Fault(2, "code 'fyy76' is also that of line 1"),)
+    assert file.faults == (LineError(2, "code 'fyy76' is also that of line 1"),)
 
 
 def test_one_doctors_code_is_one_person(tmp_path: Path) -> None:
     elsewhere = FULL | {"code": "b", "doctors": [FULL["doctors"][1] | {"display_name": "Dr Worst"}], "exceptions": []}
     file = read(tmp_path, FULL, elsewhere)
-    assert file.faults == (Fault(2, "doctor 'bob' is 'Dr Worst' here and 'Dr Best' on line 1"),)
+    assert file.faults == (LineError(2, "doctor 'bob' is 'Dr Worst' here and 'Dr Best' on line 1"),)
 
 
 def test_a_line_after_a_broken_one_is_read(tmp_path: Path) -> None:
@@ -434,7 +434,7 @@ def test_a_slot_duration_that_no_rule_can_hold_is_refused(minutes: float, tmp_pa
 
 def test_broken_lines_are_skipped_only_when_told_so(tmp_path: Path) -> None:
     file = read(tmp_path, b"{", PLAIN, b"}")
-    with pytest.raises(BrokenOpeningsError, match="2 lines are broken, first line 1: it is not JSON") as caught:
+    with pytest.raises(InvalidOpeningsError, match="2 lines are broken, first line 1: it is not JSON") as caught:
         places_to_import(file)
     assert caught.value.faults == file.faults
     assert places_to_import(file, bad_lines=BadLines.SKIP) == file.places

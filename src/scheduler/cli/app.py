@@ -9,9 +9,10 @@ is encrypted: a key is missing, or a value does not open; 8 the audit log was ta
 """
 
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -30,9 +31,24 @@ from scheduler.cli import (
     status,
 )
 from scheduler.cli.settings import use_pinned_time_zones
-from scheduler.core.errors import SchedulerError
+from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
+from scheduler.invitations.errors import InvitationError, UnknownInvitationError
+from scheduler.postgres.encryption.errors import EncryptionError
+from scheduler.postgres.errors import ErasureRefusedError, SchemaMismatchError, StoreError
 
 INTERRUPTED = 130
+EXIT_CODES: Final[Mapping[type, int]] = {
+    SchedulerError: 1,
+    InvalidInputError: 2,
+    NotFoundError: 3,
+    TransitionRefusedError: 4,
+    InvitationError: 4,
+    UnknownInvitationError: 3,
+    ErasureRefusedError: 4,
+    StoreError: 5,
+    SchemaMismatchError: 6,
+    EncryptionError: 7,
+}
 
 app = typer.Typer(
     name="scheduler",
@@ -76,6 +92,11 @@ def _scheduler(
     use_pinned_time_zones()
 
 
+def exit_code(error: SchedulerError) -> int:
+    """Return the exit code of an error: that of its closest class that has one."""
+    return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
+
+
 def main() -> None:
     """Run the command line; exit with the code that says how it went."""
     if isinstance(sys.stdout, TextIOWrapper):
@@ -84,7 +105,7 @@ def main() -> None:
         app(prog_name="scheduler")  # always exits: 0, 2 for what cannot be read as a command, 130 when interrupted
     except SchedulerError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(exit_code(error))
     except SystemExit as end:
         if end.code == INTERRUPTED:
             typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)

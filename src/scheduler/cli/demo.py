@@ -19,13 +19,14 @@ from scheduler.cli.rendering import printable, summary_table
 from scheduler.cli.seed import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
 from scheduler.cli.show import week_of
-from scheduler.core.errors import InvalidInputError, KeyUnavailableError, NotFoundError
+from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
-from scheduler.generation.request import Order
+from scheduler.generation.request import GenerationRequest
 from scheduler.openings.format.file import BadLines
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database
+from scheduler.postgres.encryption.errors import KeyUnavailableError
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.tenants import tenant_id_of
 from scheduler.sample_data.scales import Scale, Seed
@@ -78,9 +79,11 @@ def demo(
                 counts = import_places(database, places, tenant=tenant)
             typer.echo(f"{printable(path.name)}: {len(places)} places\n{said(counts)}")
             tenant_id = tenant_id_of(database, tenant)
-            order = Order(tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo")
+            request = GenerationRequest(
+                tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo"
+            )
             console.print(f"generating {days} days from {begin} for tenant {tenant}")
-            _, summary = run(database, order)
+            _, summary = run(database, request)
             console.print(summary_table(summary))
             if not (summary.created or summary.updated or summary.retired):
                 console.print("Nothing was created: every slot is already there, as it should be.\n")

@@ -13,8 +13,8 @@ from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.master_keys import MasterKeys
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
-from scheduler.postgres.overview import families, longest_visit, progress_of_children
 from scheduler.sample_data.scales import Seed
+from scheduler.sample_data.showcase import families, longest_visit, progress_of_children
 
 _SHOWN = 3
 

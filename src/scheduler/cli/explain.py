@@ -34,13 +34,13 @@ from scheduler.core.zones import (
     zone_of,
 )
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.overview import (
+from scheduler.postgres.facilities import (
+    DoctorAtFacility,
     FacilityView,
-    Post,
     closures_between,
+    doctors_at,
     exceptions_between,
     facility_view,
-    posts_of,
 )
 from scheduler.postgres.schedules import load_schedules
 from scheduler.postgres.slots import slots_of_doctor
@@ -74,7 +74,7 @@ class Explained(NamedTuple):
     """What was asked about one doctor at a facility, and the answer."""
 
     facility: FacilityView
-    post: Post
+    doctor: DoctorAtFacility
     when: str
     explanation: Explanation
     written: Mapping[tuple[ReasonCode, Id | None], str]
@@ -83,7 +83,7 @@ class Explained(NamedTuple):
         """Draw the answer under its heading."""
         heading = f" at {printable(self.facility.name)}, {self.when} ({self.facility.zone})"
         table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), written=self.written)
-        return Group(Text.assemble((printable(self.post.doctor), "bold"), heading), table)
+        return Group(Text.assemble((printable(self.doctor.name), "bold"), heading), table)
 
 
 def explained(
@@ -104,15 +104,19 @@ def explained(
         # What is over is explained as of then: that it is over is no reason that anybody asks for.
         current = now()
         as_of = instant(first) if instant(last) <= current else current
-        found = _explained(session, posts_of(facility, doctor_id), at, known, as_of)
+        found = _explained(session, doctors_at(facility, doctor_id), at, known, as_of)
         written = _written(session, facility.id, *known)
-        return [Explained(facility, post, when, explanation, written) for post, explanation in found]
+        return [Explained(facility, doctor, when, explanation, written) for doctor, explanation in found]
 
 
 def _explained(
-    session: Session, posts: Iterable[Post], at: date | datetime, known: tuple[datetime, datetime], as_of: datetime
-) -> Iterator[tuple[Post, Explanation]]:
-    by_key = {post.key: post for post in posts}
+    session: Session,
+    doctors: Iterable[DoctorAtFacility],
+    at: date | datetime,
+    known: tuple[datetime, datetime],
+    as_of: datetime,
+) -> Iterator[tuple[DoctorAtFacility, Explanation]]:
+    by_key = {doctor.key: doctor for doctor in doctors}
     for loaded in load_schedules(session, list(by_key), lock=False):
         if not isinstance(loaded.schedule, Schedule):
             raise loaded.schedule

@@ -27,7 +27,7 @@ from scheduler.core.errors import SchedulerError
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
-from scheduler.generation.request import Depth, Mode, Order
+from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.postgres.database import Database
 from scheduler.postgres.tenants import tenant_id_of
 
@@ -66,7 +66,7 @@ def generate_slots(
     """
     begin, end = read_days(first, days, until, default_days=DEFAULT_DAYS)
     with opened(url) as database:
-        order = Order(
+        request = GenerationRequest(
             tenant_id_of(database, tenant),
             begin,
             end,
@@ -74,39 +74,39 @@ def generate_slots(
             tzdata_version=use_pinned_time_zones(),
             facility_slug=facility,
             mode=Mode.DRY if dry_run else Mode.WRITE,
-            depth=Depth.ALL if look_at_all else Depth.CHANGED,
+            scope=Scope.ALL if look_at_all else Scope.CHANGED,
         )
-        report, summary = run(database, order)
+        report, summary = run(database, request)
     if as_json:
         typer.echo(json.dumps(asdict(summary) | _details(report), default=str))
     else:
         Console().print(summary_table(summary))
         _say_what_to_look_at(report)
-    if report.tally.failures:
-        raise SchedulesFailedError(f"{len(report.tally.failures)} of {report.tally.schedules} schedules failed")
+    if report.result.failures:
+        raise SchedulesFailedError(f"{len(report.result.failures)} of {report.result.schedules} schedules failed")
 
 
-def run(database: Database, order: Order) -> tuple[Report, RunSummary]:
+def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSummary]:
     """Run the job with its progress on standard error, and sum it up."""
     begun = perf_counter()
     with shown_progress("generating", steps="schedules", made="slots", logged="slots_created") as told:
-        report = generate(database, order, progress=told)
+        report = generate(database, request, progress=told)
     seconds = perf_counter() - begun
-    tally = report.tally
+    result = report.result
     return report, RunSummary(
         facilities=report.facilities,
-        schedules=tally.schedules,
-        unchanged=tally.unchanged,
-        created=tally.created,
-        updated=tally.updated,
-        retired=tally.retired,
-        kept=tally.kept,
-        conflicting=len(tally.conflicting),
-        displaced=len(tally.displaced),
-        failed=len(tally.failures),
+        schedules=result.schedules,
+        unchanged=result.unchanged,
+        created=result.created,
+        updated=result.updated,
+        retired=result.retired,
+        kept=result.kept,
+        conflicting=len(result.conflicting),
+        displaced=len(result.displaced),
+        failed=len(result.failures),
         seconds=seconds,
         peak_memory=peak_memory(),
-        dry=order.mode is Mode.DRY,
+        dry=request.mode is Mode.DRY,
     )
 
 
@@ -118,16 +118,16 @@ def peak_memory() -> int:
 
 def _say_what_to_look_at(report: Report) -> None:
     for title, found in (
-        ("booked or held, but no longer in the schedule", report.tally.conflicting),
-        ("booked, but displaced by an emergency", report.tally.displaced),
+        ("booked or held, but no longer in the schedule", report.result.conflicting),
+        ("booked, but displaced by an emergency", report.result.displaced),
     ):
         for one in found[:SHOWN]:
             typer.echo(f"  {title}: {_named(one)}")
         if len(found) > SHOWN:
             typer.echo(f"  … and {len(found) - SHOWN} more {title}")
-    if report.tally.left:
-        typer.echo(f"  {len(report.tally.left)} schedules were left to another run that is at work on them")
-    for failure in report.tally.failures:
+    if report.result.left:
+        typer.echo(f"  {len(report.result.left)} schedules were left to another run that is at work on them")
+    for failure in report.result.failures:
         typer.echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
         )
@@ -141,8 +141,8 @@ def _named(one: StoredSlot) -> str:
 def _details(report: Report) -> dict[str, object]:
     return {
         "run_id": report.run_id,
-        "conflicts": [_named(one) for one in report.tally.conflicting],
-        "displacements": [_named(one) for one in report.tally.displaced],
-        "left_to_another_run": [key._asdict() for key in report.tally.left],
-        "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.tally.failures],
+        "conflicts": [_named(one) for one in report.result.conflicting],
+        "displacements": [_named(one) for one in report.result.displaced],
+        "left_to_another_run": [key._asdict() for key in report.result.left],
+        "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.failures],
     }

@@ -12,7 +12,8 @@ from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.openings.format.file import BadLines, places_to_import, read_openings
 from scheduler.openings.importing.importer import ImportCounts, import_openings
 from scheduler.openings.places import Place
-from scheduler.postgres.database import Database, Role, StatementError, act_as
+from scheduler.postgres.database import Database, Role, act_as
+from scheduler.postgres.errors import StatementError
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 
 SHOWN_FAULTS = 20

@@ -20,9 +20,9 @@ from scheduler.cli.settings import (
     random_bytes,
     readable,
 )
-from scheduler.core.errors import TamperedError
 from scheduler.models import DataKey
 from scheduler.postgres.encryption import key_rotation
+from scheduler.postgres.encryption.errors import TamperedError
 from scheduler.postgres.encryption.master_keys import new_master_key
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys
 from scheduler.postgres.tenants import tenant_id_of

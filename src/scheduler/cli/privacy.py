@@ -20,7 +20,7 @@ from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
 from scheduler.postgres.privacy.data_subject import Kind, Person
 from scheduler.postgres.privacy.erasure import erase_person
-from scheduler.postgres.privacy.export import Keys, Written, export_person, export_tenant
+from scheduler.postgres.privacy.export import ExportedRow, Keys, export_person, export_tenant
 
 _KINDS = {kind.name.lower(): kind for kind in Kind}
 _NUMBERED = {Kind.PATIENT, Kind.DOCTOR}
@@ -149,7 +149,7 @@ def _target(out: Path | None) -> Iterator[TextIO]:
         raise
 
 
-def _write(file: TextIO, tables: Iterable[tuple[str, Iterable[Written]]]) -> None:
+def _write(file: TextIO, tables: Iterable[tuple[str, Iterable[ExportedRow]]]) -> None:
     """Write tables as one JSON object, a line for each row; nothing is held longer than its line."""
     after = "{"
     for name, rows in tables:

@@ -6,7 +6,8 @@ import typer
 
 from scheduler.cli.mermaid import Detail, entity_diagram
 from scheduler.cli.settings import DatabaseUrl, database_url
-from scheduler.core.errors import InvalidInputError, SchemaMismatchError
+from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.schema.snapshot import SCHEMAS
 

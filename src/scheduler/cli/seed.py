@@ -12,8 +12,8 @@ from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.encryption.master_keys import MasterKeys
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
-from scheduler.postgres.overview import row_counts
 from scheduler.postgres.slots import ensure_months
+from scheduler.postgres.statistics import row_counts
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 from scheduler.sample_data.scales import Scale, Seed
 

@@ -20,9 +20,10 @@ from platformdirs import user_data_path
 from sqlmodel import Session
 from typer import Argument, Option
 
-from scheduler.core.errors import InvalidInputError, KeyUnavailableError
+from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.encryption.errors import KeyUnavailableError
 from scheduler.postgres.encryption.master_keys import HeldMasterKeys, new_master_key, read_master_keys
 from scheduler.postgres.schema.migrations import check_schema
 from scheduler.postgres.tenants import tenant_id_of

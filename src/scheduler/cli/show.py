@@ -12,7 +12,7 @@ from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.zones import DAY, check_inside, day_bounds, day_number, instant, zone_of
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.overview import closures_between, exceptions_between, facility_view, posts_of
+from scheduler.postgres.facilities import closures_between, doctors_at, exceptions_between, facility_view
 from scheduler.postgres.slots import stored_slots
 from scheduler.postgres.tenants import tenant_id_of
 
@@ -40,11 +40,11 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
     monday = day - timedelta(days=day.weekday())
     with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
         facility = facility_view(session, slug)
-        posts = posts_of(facility, doctor_id)
+        doctors = doctors_at(facility, doctor_id)
         zone = zone_of(facility.zone)
         begin, end = _instants(zone, day_number(monday), day_number(monday) + WEEK.days, shown=day)
-        found = stored_slots(session, [post.key for post in posts], begin, end)
-        names = {post.key.doctor_id: post.doctor for post in posts}
+        found = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
+        names = {doctor.key.doctor_id: doctor.name for doctor in doctors}
         exceptions = exceptions_between(session, facility.id, begin, end)
         closures = closures_between(session, facility.id, monday, monday + WEEK)
     return week_calendar(

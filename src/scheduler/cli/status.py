@@ -10,8 +10,8 @@ from rich.table import Table
 from scheduler.cli.rendering import runs_table
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, opened_for
 from scheduler.postgres.database import Role
-from scheduler.postgres.overview import Totals, failing_schedules, totals
 from scheduler.postgres.run_history import latest_runs
+from scheduler.postgres.statistics import Totals, failing_schedules, totals
 
 RUNS = 5
 FAILING = 20

@@ -1,8 +1,20 @@
-"""What can go wrong, as one tree.
+"""Errors of the library, as one tree. Catch `SchedulerError` for every error that is raised on purpose.
 
-Owns: every exception that the library raises on purpose. One class for each thing that a caller does differently;
-the facts travel as attributes, the message says them in one line.
-Must not know: where an error is shown, or any driver's exceptions (the store turns those into `StoreError`).
+Owns: the root and the branches of the core, one class for each thing that a caller does differently. Facts travel as
+attributes; the message says them in one line. Each floor above defines its own branch:
+
+    SchedulerError
+      InvalidInputError             InvalidSpanError, WallClockError, InvalidScheduleError, InvalidRecurrenceError,
+                                    InvalidWorkflowError, InvalidOpeningsError (openings.format.file)
+      NotFoundError                 WorkflowNotFoundError
+      TransitionRefusedError
+      StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError (RestoreConflictError)
+      ErasureRefusedError           both branches in postgres.errors
+      EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
+      InvitationError               see invitations.errors
+      SchedulesFailedError          cli.generate
+
+Must not know: where an error is shown, exit codes (the command line's), or any driver's exceptions.
 """
 
 from enum import StrEnum
@@ -11,13 +23,9 @@ from enum import StrEnum
 class SchedulerError(Exception):
     """The root: `except SchedulerError` catches all that this library raises on purpose."""
 
-    exit_code = 1
-
 
 class InvalidInputError(SchedulerError, ValueError):
     """A value that cannot mean anything: it is refused where it is made, before any work starts."""
-
-    exit_code = 2
 
 
 class InvalidSpanError(InvalidInputError):
@@ -43,8 +51,6 @@ class InvalidWorkflowError(InvalidInputError):
 class NotFoundError(SchedulerError):
     """Something named is not there."""
 
-    exit_code = 3
-
 
 class WorkflowNotFoundError(NotFoundError):
     """No workflow serves this booking; the message names what is missing."""
@@ -53,8 +59,6 @@ class WorkflowNotFoundError(NotFoundError):
 class TransitionRefusedError(SchedulerError):
     """A move that the life cycle does not have: `before` is where the subject stands, `after` where it was to go."""
 
-    exit_code = 4
-
     def __init__(self, reason: str, before: StrEnum, after: StrEnum) -> None:
         super().__init__(reason, before, after)  # all three, so that the error survives pickling
         self.before = before
@@ -62,73 +66,3 @@ class TransitionRefusedError(SchedulerError):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-class InvitationError(SchedulerError):
-    """An invitation that cannot be made, accepted or revoked."""
-
-    exit_code = 4
-
-
-class UnknownInvitationError(InvitationError, NotFoundError):
-    """No invitation has this token or id, as far as the one who asks may see."""
-
-    exit_code = 3
-
-
-class InvitationExpiredError(InvitationError):
-    """The invitation was open for some days, and they are over."""
-
-
-class InvitationUsedError(InvitationError):
-    """Somebody accepted the invitation: it opens the door once."""
-
-
-class InvitationRevokedError(InvitationError):
-    """The invitation was taken back."""
-
-
-class InvitationForAnotherError(InvitationError):
-    """The invitation went to another e-mail address than that of the one who accepts it."""
-
-
-class ProfileTakenError(InvitationError):
-    """Who accepts has a profile already, and so a role that an invitation does not change."""
-
-
-class InvitationNotAllowedError(InvitationError):
-    """Who invites may not: only a group contact does, and only into the own organisation."""
-
-
-class StoreError(SchedulerError):
-    """The database could not do what was asked; nothing was half-written."""
-
-    exit_code = 5
-
-
-class DatabaseUnreachableError(StoreError):
-    """No connection to the database could be made, or it was lost."""
-
-
-class SchemaMismatchError(StoreError):
-    """The database's schema is not the one that this code works with: not migrated, or newer than the code."""
-
-    exit_code = 6
-
-
-class EncryptionError(SchedulerError):
-    """What is encrypted could not be sealed or opened. The message names keys and places by id, never a value."""
-
-    exit_code = 7
-
-
-class KeyUnavailableError(EncryptionError):
-    """A key is not there, or cannot be unwrapped: the master key is missing, is another one, or cannot be reached."""
-
-
-class StaleKeyRingError(EncryptionError):
-    """The key ring was loaded before its key was replaced: load it again and repeat the work."""
-
-
-class TamperedError(EncryptionError):
-    """A value does not open where it stands: it was changed, cut, or moved here from another place."""

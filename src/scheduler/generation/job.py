@@ -14,14 +14,15 @@ from typing import Final
 
 from sqlmodel import Session
 
-from scheduler.core.errors import DatabaseUnreachableError, NotFoundError, SchedulerError
+from scheduler.core.errors import NotFoundError, SchedulerError
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import DAY, day_number, instant
-from scheduler.generation.applying import carry_out
-from scheduler.generation.planning import work_on
-from scheduler.generation.report import Failure, Report, Tally
-from scheduler.generation.request import Mode, Order
+from scheduler.generation.applying import apply
+from scheduler.generation.planning import plan_task
+from scheduler.generation.report import Failure, Report, RunResult
+from scheduler.generation.request import GenerationRequest, Mode
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import DatabaseUnreachableError
 from scheduler.postgres.run_history import add_to_run, begin_run, finish_run
 from scheduler.postgres.schedules import (
     ScheduleKey,
@@ -33,14 +34,14 @@ from scheduler.postgres.schedules import (
 )
 from scheduler.postgres.slots import ensure_months
 
-BATCH: Final = 24
+SCHEDULES_PER_BATCH: Final = 24
 """Schedules in one transaction: some 50,000 slots of a quarter of a year, a few megabytes in memory."""
 
 Progress = Callable[[int, int, int], None]
 """Told after each batch: schedules done, schedules in all, slots created so far."""
 
 
-def generate(database: Database, order: Order, *, progress: Progress = lambda *_: None) -> Report:
+def generate(database: Database, request: GenerationRequest, *, progress: Progress = lambda *_: None) -> Report:
     """Generate a tenant's slots. Running again with nothing changed writes nothing.
 
     Any number of runs may be at work at once. A schedule that another run holds is asked for once more at the end; if
@@ -52,44 +53,44 @@ def generate(database: Database, order: Order, *, progress: Progress = lambda *_
         DatabaseUnreachableError: the connection was lost; whole batches stay, the next run does the rest.
         StoreError: the database refused before the first batch.
     """
-    run = _Run(database, order)
+    run = _Run(database, request)
     keys = run.begin()
-    tally = Tally()
-    for start in range(0, len(keys), BATCH):
-        tally += run.batch(keys[start : start + BATCH])
-        progress(min(start + BATCH, len(keys)), len(keys), tally.created)
-    left, tally = tally.left, replace(tally, left=())
-    for start in range(0, len(left), BATCH):
-        tally += run.batch(left[start : start + BATCH])
-    run.finish(failed=bool(tally.failures))
-    return Report(run.run_id, len({key.facility_id for key in keys}), tally)
+    result = RunResult()
+    for start in range(0, len(keys), SCHEDULES_PER_BATCH):
+        result += run.batch(keys[start : start + SCHEDULES_PER_BATCH])
+        progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.created)
+    left, result = result.left, replace(result, left=())
+    for start in range(0, len(left), SCHEDULES_PER_BATCH):
+        result += run.batch(left[start : start + SCHEDULES_PER_BATCH])
+    run.finish(failed=bool(result.failures))
+    return Report(run.run_id, len({key.facility_id for key in keys}), result)
 
 
 class _Run:
-    """One run: it knows the order and its own id in the books."""
+    """One run: it knows the request and its own id in the books."""
 
-    def __init__(self, database: Database, order: Order) -> None:
-        self.database, self.order = database, order
+    def __init__(self, database: Database, request: GenerationRequest) -> None:
+        self.database, self.request = database, request
         self.run_id: int | None = None
 
     def begin(self) -> list[ScheduleKey]:
-        order = self.order
+        request = self.request
         with self._unit_of_work() as session:
-            keys = schedule_keys(session, facility_slug=order.facility_slug)
-            if order.facility_slug is not None and not keys:
-                raise NotFoundError(f"no facility {order.facility_slug!r} with a schedule")
-        if order.mode is Mode.WRITE:
+            keys = schedule_keys(session, facility_slug=request.facility_slug)
+            if request.facility_slug is not None and not keys:
+                raise NotFoundError(f"no facility {request.facility_slug!r} with a schedule")
+        if request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
                 # A local day may begin a day before, or end a day after, the day of the same date in UTC.
-                first, last = day_number(order.from_day) - 1, day_number(order.until_day) + 1
+                first, last = day_number(request.from_day) - 1, day_number(request.until_day) + 1
                 ensure_months(session, instant(first * DAY), instant(last * DAY))
             with self._unit_of_work() as session:
                 register_schedules(session)
-                days, versions = (order.from_day, order.until_day), (ENGINE_VERSION, order.tzdata_version)
-                self.run_id = begin_run(session, days=days, trigger=order.trigger, versions=versions)
+                days, versions = (request.from_day, request.until_day), (ENGINE_VERSION, request.tzdata_version)
+                self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
         return keys
 
-    def batch(self, keys: Sequence[ScheduleKey]) -> Tally:
+    def batch(self, keys: Sequence[ScheduleKey]) -> RunResult:
         """Generate a batch in one transaction; if that fails, each of its schedules in one of its own."""
         try:
             return self._in_one_transaction(keys)
@@ -98,7 +99,7 @@ class _Run:
         except SchedulerError as error:
             if len(keys) == 1:
                 return self._failed(keys[0], str(error))
-        return sum((self.batch([key]) for key in keys), Tally())
+        return sum((self.batch([key]) for key in keys), RunResult())
 
     def finish(self, *, failed: bool) -> None:
         if self.run_id is not None:
@@ -106,30 +107,30 @@ class _Run:
                 finish_run(session, self.run_id, failed=failed)
 
     def _unit_of_work(self) -> AbstractContextManager[Session]:
-        return self.database.unit_of_work(role=Role.JOB, tenant_id=self.order.tenant_id)
+        return self.database.unit_of_work(role=Role.JOB, tenant_id=self.request.tenant_id)
 
-    def _failed(self, key: ScheduleKey, reason: str) -> Tally:
-        tally = Tally(schedules=1, failures=(Failure(key, reason),))
+    def _failed(self, key: ScheduleKey, reason: str) -> RunResult:
+        result = RunResult(schedules=1, failures=(Failure(key, reason),))
         if self.run_id is not None:
             with self._unit_of_work() as session:
                 save_failure(session, key, reason=reason, run_id=self.run_id)
-                add_to_run(session, self.run_id, tally.counts())
-        return tally
+                add_to_run(session, self.run_id, result.counts())
+        return result
 
-    def _in_one_transaction(self, keys: Sequence[ScheduleKey]) -> Tally:
+    def _in_one_transaction(self, keys: Sequence[ScheduleKey]) -> RunResult:
         with self._unit_of_work() as session:
-            works = [
-                work_on(loaded, self.order)
-                for loaded in load_schedules(session, keys, lock=self.order.mode is Mode.WRITE)
+            tasks = [
+                plan_task(loaded, self.request)
+                for loaded in load_schedules(session, keys, lock=self.request.mode is Mode.WRITE)
             ]
-            tally, unsettled = carry_out(session, works, self.order)
+            result, pending = apply(session, tasks, self.request)
             if self.run_id is not None:
                 # Without a fingerprint the next run looks again: the hold that was in the way may have ended by then.
                 checkpoints = (
-                    (work.key, work.checkpoint._replace(fingerprint=None) if work.key in unsettled else work.checkpoint)
-                    for work in works
+                    (task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint)
+                    for task in tasks
                 )
                 save_checkpoints(session, checkpoints, run_id=self.run_id)
-                add_to_run(session, self.run_id, tally.counts())
-        done = {work.key for work in works}
-        return replace(tally, left=tuple(key for key in keys if key not in done))
+                add_to_run(session, self.run_id, result.counts())
+        done = {task.key for task in tasks}
+        return replace(result, left=tuple(key for key in keys if key not in done))

@@ -20,8 +20,8 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What was done, counted; tallies add up. `left` are schedules that another run was at work on."""
+class RunResult:
+    """What was done, counted; results add up. `left` are schedules that another run was at work on."""
 
     schedules: int = 0
     unchanged: int = 0
@@ -53,8 +53,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. `facilities` counts places, `tally.schedules` doctors at places."""
+    """What a run did. `facilities` counts places, `result.schedules` doctors at places."""
 
     run_id: int | None
     facilities: int
-    tally: Tally = field(default_factory=Tally)
+    result: RunResult = field(default_factory=RunResult)

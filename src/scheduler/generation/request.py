@@ -1,8 +1,8 @@
 """Orders: what a run of the nightly job is asked to do.
 
-Owns: the order, with its days, its mode (write or dry) and its depth (what changed, or all).
+Owns: the request, with its days, its mode (write or dry) and its scope (what changed, or all).
 Holds: T5 (the instant and the release of the tz database are told, not read).
-Must not know: how an order is carried out, or where it comes from.
+Must not know: how a request is carried out, or where it comes from.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from uuid import UUID
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.zones import DAY, check_inside, day_number
 
-MOST_DAYS: Final = 7305
+MAX_DAYS: Final = 7305
 """Twenty years. The table has a partition for each month; nobody means more."""
 
 
@@ -26,7 +26,7 @@ class Mode(StrEnum):
     """Plan everything, write nothing."""
 
 
-class Depth(StrEnum):
+class Scope(StrEnum):
     """Which schedules a run looks into."""
 
     CHANGED = "changed"
@@ -36,13 +36,13 @@ class Depth(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class GenerationRequest:
     """What a run is to do: local days `[from_day, until_day)` of each facility, for one tenant.
 
     `now` (aware) is the instant by which holds may have ended, `tzdata_version` the release of the tz database in use.
 
     Raises:
-        InvalidInputError: no day, more than `MOST_DAYS`, or days outside the calendar.
+        InvalidInputError: no day, more than `MAX_DAYS`, or days outside the calendar.
     """
 
     tenant_id: UUID
@@ -52,14 +52,14 @@ class Order:
     tzdata_version: str
     facility_slug: str | None = None
     mode: Mode = Mode.WRITE
-    depth: Depth = Depth.CHANGED
+    scope: Scope = Scope.CHANGED
     trigger: str = "manual"
 
     def __post_init__(self) -> None:
         if self.until_day <= self.from_day:
             raise InvalidInputError(f"no day to generate: {self.until_day} is not after {self.from_day}")
-        if (days := (self.until_day - self.from_day).days) > MOST_DAYS:
-            raise InvalidInputError(f"{days} days are too many for one run: {MOST_DAYS} at most")
+        if (days := (self.until_day - self.from_day).days) > MAX_DAYS:
+            raise InvalidInputError(f"{days} days are too many for one run: {MAX_DAYS} at most")
         for day in (self.from_day, self.until_day):
             check_inside((day_number(day) - 1) * DAY, day)
             check_inside((day_number(day) + 1) * DAY, day)

@@ -14,10 +14,12 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, or_, select
 
-from scheduler.core.errors import InvalidInputError, InvitationNotAllowedError, SchedulerError
+from scheduler.core.errors import InvalidInputError, SchedulerError
+from scheduler.invitations.errors import InvitationNotAllowedError
 from scheduler.models.identity import User
 from scheduler.models.wellbeing import Invitation, Organisation, Profile, ProfileRole
-from scheduler.postgres.database import NOT_ALLOWED, StatementError, translated
+from scheduler.postgres.database import NOT_ALLOWED, translated
+from scheduler.postgres.errors import StatementError
 
 _MEANINGS: Final = {
     "practitioners_and_group_contacts_are_invited": "only practitioners and group contacts are invited",

@@ -13,18 +13,17 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from scheduler.core.errors import (
-    InvalidInputError,
+from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.spans import utc
+from scheduler.invitations.email_address import EmailAddress
+from scheduler.invitations.errors import (
     InvitationExpiredError,
     InvitationForAnotherError,
     InvitationRevokedError,
     InvitationUsedError,
-    NotFoundError,
     ProfileTakenError,
     UnknownInvitationError,
 )
-from scheduler.core.spans import utc
-from scheduler.invitations.email_address import EmailAddress
 from scheduler.invitations.rows import (
     add_invitation,
     add_member,

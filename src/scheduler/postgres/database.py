@@ -23,8 +23,9 @@ from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from scheduler.core.errors import DatabaseUnreachableError, InvalidInputError, SchemaMismatchError, StoreError
+from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted_column import NotEncryptedError
+from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_SECONDS: Final = 10
@@ -78,20 +79,6 @@ class Request(NamedTuple):
 
 
 _NOT_SAID: Final = Request()
-
-
-class StatementError(StoreError):
-    """The database refused a statement or broke it off.
-
-    Attributes:
-        sqlstate: PostgreSQL's code of the fault, such as `40001`; None when the driver refused before asking.
-        constraint: the name of the constraint that stood in the way, if one did.
-    """
-
-    def __init__(self, message: str, *, sqlstate: str | None = None, constraint: str | None = None) -> None:
-        super().__init__(message)
-        self.sqlstate = sqlstate
-        self.constraint = constraint
 
 
 def _first_line(error: BaseException) -> str:

@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from scheduler.core.errors import StoreError
+from scheduler.postgres.errors import StoreError
 
 PORT: Final = 5432
 START_SECONDS: Final = 60

@@ -151,7 +151,7 @@ def _insert(session: Session, statement: str, rows: Callable[[Copy], None]) -> i
         return cursor.rowcount
 
 
-class Written(NamedTuple):
+class PlanResult(NamedTuple):
     """How many slots a plan changed; fewer than planned where somebody came first."""
 
     created: int = 0
@@ -159,7 +159,7 @@ class Written(NamedTuple):
     retired: int = 0
 
 
-def apply_plan(session: Session, plan: Plan, *, now: datetime) -> Written:
+def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
     """Carry out a plan: create, update and retire. Slots that were booked, or are held at `now`, stay as they are."""
     created = updated = retired = 0
     with _cursor(session) as cursor:
@@ -178,7 +178,7 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> Written:
             updated = cursor.rowcount
     if plan.create:
         created = _insert_values(session, plan.create)
-    return Written(created, updated, retired)
+    return PlanResult(created, updated, retired)
 
 
 def _insert_values(session: Session, created: Sequence[Slot]) -> int:

@@ -21,16 +21,12 @@ from sqlmodel.sql.expression import SelectOfScalar
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.spans import utc
 from scheduler.models.registry import table_of
-from scheduler.postgres.database import StatementError
+from scheduler.postgres.errors import RestoreConflictError
 
 Row = TypeVar("Row", bound=SQLModel)
 
 _COLUMN: Final = "deleted_at"
 _WRITTEN: Final = (_COLUMN, "updated_at")
-
-
-class NameTakenError(StatementError):
-    """A row cannot be restored: a live one has by now what only one may have. `constraint` says which rule it is."""
 
 
 def live(model: type[Row]) -> SelectOfScalar[Row]:
@@ -62,7 +58,7 @@ def restore(session: Session, row: SQLModel) -> None:
     Raises:
         InvalidInputError: rows of this model are not deleted softly.
         NotFoundError: no such row is there, or seen by whom the unit of work is for, or it is live.
-        NameTakenError: another row has by now what only one may have; nothing changed, the unit of work goes on.
+        RestoreConflictError: another row has by now what only one may have; nothing changed, the unit of work goes on.
     """
     table = _table(type(row))
     session.flush()
@@ -74,7 +70,7 @@ def restore(session: Session, row: SQLModel) -> None:
         if not isinstance(fault, psycopg.errors.UniqueViolation):
             raise
         constraint = fault.diag.constraint_name
-        raise NameTakenError(
+        raise RestoreConflictError(
             f"the row of {table.fullname} with the key {_key_of(row)} cannot be restored by {constraint}:"
             " a live row has what it had",
             sqlstate=fault.sqlstate,

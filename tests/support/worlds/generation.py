@@ -21,7 +21,7 @@ from scheduler.core.spans import Span
 from scheduler.core.zones import day_bounds, day_number, instant
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
-from scheduler.generation.request import Order
+from scheduler.generation.request import GenerationRequest
 from scheduler.postgres.database import Database, Role
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -100,11 +100,11 @@ class World:
                 parts[type(row)][getattr(row, "id", 0)] = row
         self.add(*(row for alike in parts.values() for row in alike.values()))
 
-    def run(self, first: date = MONDAY, count: int = 14, **order: Any) -> Report:
+    def run(self, first: date = MONDAY, count: int = 14, **request: Any) -> Report:
         """Generate slots of local days."""
         last = first + timedelta(days=count)
-        given: dict[str, Any] = {"now": NOW, "tzdata_version": "2026a"} | order
-        return generate(self.database, Order(self.tenant_id, first, last, **given))
+        given: dict[str, Any] = {"now": NOW, "tzdata_version": "2026a"} | request
+        return generate(self.database, GenerationRequest(self.tenant_id, first, last, **given))
 
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Do something by hand, as whoever signed in; `:tenant_id` is this tenant."""
@@ -123,7 +123,7 @@ class World:
         return {(id_, start_at): xmin + ctid for id_, start_at, xmin, ctid in self.sql(_VERSIONS)}
 
     def digest(self) -> str:
-        """Return the md5 of all stored slots in order, without their ids."""
+        """Return the md5 of all stored slots in request, without their ids."""
         return md5(repr(self.sql(_ROWS)).encode(), usedforsecurity=False).hexdigest()
 
     def touch(self, start_at: datetime, doctor_id: int = 1, **columns: Any) -> None:

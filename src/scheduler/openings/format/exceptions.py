@@ -1,7 +1,7 @@
 """Opening exceptions: altered days and listed exceptions, as exceptions of a schedule.
 
 Owns: what the openings format (`docs/openings.md`) says of days that are not like the others.
-Holds: T2 and T3 (a stretch of wall-clock time to instants; one that the clock skips is none), A4 to A6 through the
+Holds: T2 and T3 (a entry of wall-clock time to instants; one that the clock skips is none), A4 to A6 through the
 exceptions that it builds.
 Must not know: files, places, the database.
 """
@@ -38,7 +38,7 @@ class ReasonedException(NamedTuple):
     reason: str | None
 
 
-class Stretch(NamedTuple):
+class ParsedException(NamedTuple):
     """An exception before it belongs to a doctor. `day` and `clock` (in seconds) are its start on the wall."""
 
     type: ExceptionType
@@ -53,7 +53,7 @@ class Stretch(NamedTuple):
     reason: str | None = None
 
 
-def altered_days(alterations: Json, zone: ZoneInfo) -> tuple[Stretch, ...]:
+def altered_days(alterations: Json, zone: ZoneInfo) -> tuple[ParsedException, ...]:
     """Read the days with other hours than the weekly ones: an override a pair, a blocked day where there is none.
 
     Raises:
@@ -62,7 +62,7 @@ def altered_days(alterations: Json, zone: ZoneInfo) -> tuple[Stretch, ...]:
     return tuple(_altered(alterations, zone))
 
 
-def listed_exceptions(listed: Json, zone: ZoneInfo, rules: Iterable[AvailabilityRule]) -> tuple[Stretch, ...]:
+def listed_exceptions(listed: Json, zone: ZoneInfo, rules: Iterable[AvailabilityRule]) -> tuple[ParsedException, ...]:
     """Read a list of exceptions; a clinic that one of them names is among the rules.
 
     Raises:
@@ -71,40 +71,42 @@ def listed_exceptions(listed: Json, zone: ZoneInfo, rules: Iterable[Availability
     return tuple(_listed(listed, zone, {str(rule.id) for rule in rules}))
 
 
-def exceptions_of(stretches: Iterable[Stretch], rules: Iterable[AvailabilityRule]) -> tuple[ReasonedException, ...]:
+def exceptions_of(
+    parsed: Iterable[ParsedException], rules: Iterable[AvailabilityRule]
+) -> tuple[ReasonedException, ...]:
     """Build one doctor's exceptions, named by type and local start; those of another doctor's clinic are not theirs.
 
     Raises:
         InvalidInputError: an exception contradicts itself.
     """
     mine = {None, *(rule.id for rule in rules)}
-    found = [stretch for stretch in stretches if stretch.clinic in mine]
-    found.sort(key=lambda stretch: (stretch.day, stretch.clock, stretch.type, stretch.end_at, repr(stretch)))
+    found = [entry for entry in parsed if entry.clinic in mine]
+    found.sort(key=lambda entry: (entry.day, entry.clock, entry.type, entry.end_at, repr(entry)))
     seen: Counter[str] = Counter()
-    return tuple(_exception(stretch, seen) for stretch in found)
+    return tuple(_exception(entry, seen) for entry in found)
 
 
-def _exception(stretch: Stretch, seen: Counter[str]) -> ReasonedException:
+def _exception(entry: ParsedException, seen: Counter[str]) -> ReasonedException:
     exception = AvailabilityException(
-        id=numbered(f"{stretch.type} {stretch.day}T{shown_clock(stretch.clock)}", seen),
-        type=stretch.type,
-        start_at=stretch.start_at,
-        end_at=stretch.end_at,
-        rule_id=stretch.clinic,
-        slot_duration=stretch.slot_duration,
-        slot_interval=stretch.slot_interval,
-        capacity=stretch.capacity,
+        id=numbered(f"{entry.type} {entry.day}T{shown_clock(entry.clock)}", seen),
+        type=entry.type,
+        start_at=entry.start_at,
+        end_at=entry.end_at,
+        rule_id=entry.clinic,
+        slot_duration=entry.slot_duration,
+        slot_interval=entry.slot_interval,
+        capacity=entry.capacity,
     )
-    return ReasonedException(exception, stretch.reason)
+    return ReasonedException(exception, entry.reason)
 
 
-def _altered(alterations: Json, zone: ZoneInfo) -> Iterator[Stretch]:
+def _altered(alterations: Json, zone: ZoneInfo) -> Iterator[ParsedException]:
     for name, pairs in object_from(alterations, where="alterations").items():
         day = day_from(name, where="alterations")
         if pairs is None:
             continue  # unknown, as in the weekly hours
         open_hours = [
-            Stretch(ExceptionType.OVERRIDE, day, opens, start_at, end_at)
+            ParsedException(ExceptionType.OVERRIDE, day, opens, start_at, end_at)
             for opens, closes in pairs_from(pairs, where=f"alterations: {name}")
             for start_at, end_at in _between(zone, (day, opens), (day, closes if closes > opens else closes + MIDNIGHT))
         ]
@@ -113,10 +115,10 @@ def _altered(alterations: Json, zone: ZoneInfo) -> Iterator[Stretch]:
         else:  # closed, or open only at hours that the clock skips: either way nothing is offered that day
             begin, end = map(instant, day_bounds(zone, day_number(day)))
             if begin < end:
-                yield Stretch(ExceptionType.BLOCKED, day, 0, begin, end)
+                yield ParsedException(ExceptionType.BLOCKED, day, 0, begin, end)
 
 
-def _listed(listed: Json, zone: ZoneInfo, rules: Collection[str]) -> Iterator[Stretch]:
+def _listed(listed: Json, zone: ZoneInfo, rules: Collection[str]) -> Iterator[ParsedException]:
     for position, entry in enumerate(list_from(listed, where="exceptions"), start=1):
         where = f"exceptions: number {position}"
         fields = Fields(entry, where=where)
@@ -136,11 +138,13 @@ def _listed(listed: Json, zone: ZoneInfo, rules: Collection[str]) -> Iterator[St
         reason = fields.text("reason", longest=LONGEST_TEXT)
         fields.end()
         for start_at, end_at in _between(zone, start, end):
-            yield Stretch(ExceptionType(kind), *start, start_at, end_at, rule, duration, interval, capacity, reason)
+            yield ParsedException(
+                ExceptionType(kind), *start, start_at, end_at, rule, duration, interval, capacity, reason
+            )
 
 
 def _between(zone: ZoneInfo, start: tuple[date, int], end: tuple[date, int]) -> Iterator[tuple[datetime, datetime]]:
-    """Yield the instants of a stretch of wall-clock time, or nothing where the clock skips all of it (T3)."""
+    """Yield the instants of a entry of wall-clock time, or nothing where the clock skips all of it (T3)."""
     start_at, end_at = (instant_at(zone, day, timedelta(seconds=clock)) for day, clock in (start, end))
     if start_at < end_at:
         yield start_at, end_at

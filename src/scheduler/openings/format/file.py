@@ -25,7 +25,7 @@ _LONGEST_REASON: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LineError:
     """A line that says nothing, and why. Lines count from 1."""
 
     line: int
@@ -37,7 +37,7 @@ class OpeningsFile:
     """What a file says: its places, and the faults of the lines that say nothing."""
 
     places: tuple[Place, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[LineError, ...]
 
 
 class BadLines(StrEnum):
@@ -47,10 +47,10 @@ class BadLines(StrEnum):
     SKIP = "skip"
 
 
-class BrokenOpeningsError(InvalidInputError):
+class InvalidOpeningsError(InvalidInputError):
     """A file with broken lines, which nobody allowed to skip. `faults` lists them all."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[LineError, ...]) -> None:
         self.faults = faults
         lines = "1 line is" if len(faults) == 1 else f"{len(faults)} lines are"
         super().__init__(f"{lines} broken, first line {faults[0].line}: {faults[0].reason}")
@@ -60,10 +60,10 @@ def places_to_import(file: OpeningsFile, *, bad_lines: BadLines = BadLines.REFUS
     """Return the places of a file, if it is whole or its broken lines may be skipped.
 
     Raises:
-        BrokenOpeningsError: it has broken lines, and they are not to be skipped.
+        InvalidOpeningsError: it has broken lines, and they are not to be skipped.
     """
     if file.faults and bad_lines is BadLines.REFUSE:
-        raise BrokenOpeningsError(file.faults)
+        raise InvalidOpeningsError(file.faults)
     return file.places
 
 
@@ -115,7 +115,7 @@ class _Reader:
 
     def __init__(self, offer: Offer) -> None:
         self.places: list[Place] = []
-        self.faults: list[Fault] = []
+        self.faults: list[LineError] = []
         self._offer = offer
         self._lines: dict[str, int] = {}
         self._names: dict[str, tuple[int, str]] = {}
@@ -133,7 +133,7 @@ class _Reader:
         except SchedulerError as error:
             reason = " ".join(str(error).split())
             cut = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 3]}..."
-            self.faults.append(Fault(number, cut))
+            self.faults.append(LineError(number, cut))
 
     def _keep(self, number: int, place: Place) -> None:
         if place.slug in self._lines:

@@ -32,7 +32,7 @@ class Offer(NamedTuple):
     capacity: int = 1
 
 
-class _Window(NamedTuple):
+class ParsedHours(NamedTuple):
     """A weekly window before it has a name. `opens` and `closes` are seconds since midnight."""
 
     day_of_week: int
@@ -119,7 +119,7 @@ def numbered(name: str, seen: Counter[str]) -> str:
     return name if seen[name] == 1 else f"{name} #{seen[name]}"
 
 
-def _rule(window: _Window, seen: Counter[str]) -> AvailabilityRule:
+def _rule(window: ParsedHours, seen: Counter[str]) -> AvailabilityRule:
     if window.code is not None:
         name = f"clinic {window.code}"
         if name in seen:
@@ -139,7 +139,7 @@ def _rule(window: _Window, seen: Counter[str]) -> AvailabilityRule:
     )
 
 
-def _weekly_windows(weekly: Json, offer: Offer) -> Iterator[_Window]:
+def _weekly_windows(weekly: Json, offer: Offer) -> Iterator[ParsedHours]:
     seen: set[int] = set()
     for name, pairs in object_from(weekly, where="weekly").items():
         number = _day_of_week(name, where="weekly")
@@ -147,14 +147,14 @@ def _weekly_windows(weekly: Json, offer: Offer) -> Iterator[_Window]:
             raise InvalidInputError(f"weekly: {name.lower()} is there twice")
         seen.add(number)
         for opens, closes in pairs_from(pairs, where=f"weekly: {name}"):
-            yield _Window(number, opens, closes, offer)
+            yield ParsedHours(number, opens, closes, offer)
 
 
-def _clinic_windows(clinics: Json, offer: Offer) -> Iterator[_Window]:
+def _clinic_windows(clinics: Json, offer: Offer) -> Iterator[ParsedHours]:
     for position, clinic in enumerate(list_from(clinics, where="clinics"), start=1):
         where = f"clinics: number {position}"
         fields = Fields(clinic, where=where)
-        yield _Window(
+        yield ParsedHours(
             _day_of_week(fields.take("day"), where=f"{where}: day"),
             clock_from(fields.take("opens"), where=f"{where}: opens"),
             clock_from(fields.take("closes"), where=f"{where}: closes", closing=True),

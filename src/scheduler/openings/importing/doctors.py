@@ -6,16 +6,17 @@ Must not know: the file format, when a doctor works.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sqlalchemy import text
 from sqlmodel import Session, col
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import scheduling as tables
-from scheduler.openings.importing.provenance import SOURCE, bears_the_mark
-from scheduler.openings.importing.table_sync import Row, Settlement, Tally, among
+from scheduler.openings.importing.provenance import SOURCE, imported_by_openings
+from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Doctor, Place
+from scheduler.postgres.schedules import ScheduleKey
 
 _NAMED_ELSEWHERE: Final = text("""
     select distinct doctor.contact ->> 'code', doctor.display_name
@@ -25,9 +26,6 @@ _NAMED_ELSEWHERE: Final = text("""
     where doctor.contact ->> 'source' = :source and doctor.contact ->> 'code' = any(:codes)
       and doctor.deleted_at is null and post.active and facility.slug <> all(:slugs)
 """)
-
-Post: TypeAlias = tuple[int, int]
-"""A doctor at a facility: the two ids, facility first."""
 
 
 def refuse_renaming(session: Session, places: Iterable[Place]) -> None:
@@ -45,7 +43,7 @@ def refuse_renaming(session: Session, places: Iterable[Place]) -> None:
             )
 
 
-def settle_doctors(settlement: Settlement, places: Iterable[Place]) -> tuple[Tally, dict[str, int]]:
+def sync_doctors(sync: TableSync, places: Iterable[Place]) -> tuple[RowCounts, dict[str, int]]:
     """Settle who the doctors are; return their ids too, by code."""
     table = tables.Doctor
     said: dict[str, Doctor] = {}
@@ -54,10 +52,10 @@ def settle_doctors(settlement: Settlement, places: Iterable[Place]) -> tuple[Tal
             said.setdefault(doctor.code, doctor)
     contact: Any = table.contact
     columns = ("first_name", "last_name", "display_name", "specialty", "contact")
-    mine = bears_the_mark(contact), among(contact["code"].astext, said), col(table.deleted_at).is_(None)
+    mine = imported_by_openings(contact), any_of(contact["code"].astext, said), col(table.deleted_at).is_(None)
 
     def read() -> dict[str, Row]:
-        return {row["contact"]["code"]: row for row in settlement.stored(table, columns, *mine)}
+        return {row["contact"]["code"]: row for row in sync.stored(table, columns, *mine)}
 
     stored = read()
     wanted = {
@@ -70,26 +68,25 @@ def settle_doctors(settlement: Settlement, places: Iterable[Place]) -> tuple[Tal
         }
         for code, doctor in said.items()
     }
-    return settlement.settle(table, wanted, read)
+    return sync.sync(table, wanted, read)
 
 
-def settle_posts(settlement: Settlement, staff: Mapping[Post, Doctor], here: frozenset[int]) -> Tally:
+def sync_posts(sync: TableSync, staff: Mapping[ScheduleKey, Doctor], here: frozenset[int]) -> RowCounts:
     """Settle who works where. A post that is no longer said is switched off: other rows may point to it."""
     table = tables.FacilityDoctor
-    imported = {row["id"] for row in settlement.stored(tables.Doctor, (), bears_the_mark(tables.Doctor.contact))}
-    found = settlement.stored(table, ("facility_id", "doctor_id", "role", "active"), among(table.facility_id, here))
-    stored = {(row["facility_id"], row["doctor_id"]): row for row in found if row["doctor_id"] in imported}
+    imported = {row["id"] for row in sync.stored(tables.Doctor, (), imported_by_openings(tables.Doctor.contact))}
+    found = sync.stored(table, ("facility_id", "doctor_id", "role", "active"), any_of(table.facility_id, here))
+    stored = {ScheduleKey(row["doctor_id"], row["facility_id"]): row for row in found if row["doctor_id"] in imported}
     left = {post: row | {"active": False} for post, row in stored.items() if post not in staff}
     wanted = {
-        (facility, doctor): {
-            "facility_id": facility,
-            "doctor_id": doctor,
-            "role": person.role or stored.get((facility, doctor), {}).get("role"),
+        key: {
+            **key._asdict(),
+            "role": person.role or stored.get(key, {}).get("role"),
             "active": True,
         }
-        for (facility, doctor), person in staff.items()
+        for key, person in staff.items()
     }
-    tally, _ = settlement.settle(table, wanted | left, lambda: stored)
+    counts, _ = sync.sync(table, wanted | left, lambda: stored)
     removed = sum(stored[post]["active"] for post in left)
-    updated = tally.updated - removed
-    return Tally(tally.created, updated, removed, len(wanted) - tally.created - updated)
+    updated = counts.updated - removed
+    return RowCounts(counts.created, updated, removed, len(wanted) - counts.created - updated)

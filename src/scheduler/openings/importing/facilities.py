@@ -14,11 +14,11 @@ from sqlmodel import col
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import scheduling as tables
 from scheduler.openings.importing.provenance import SOURCE
-from scheduler.openings.importing.table_sync import Row, Settlement, Tally, among
+from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Place
 
 
-def settle_facilities(settlement: Settlement, wanted: Mapping[str, Place]) -> tuple[Tally, Tally, dict[str, int]]:
+def sync_facilities(sync: TableSync, wanted: Mapping[str, Place]) -> tuple[RowCounts, RowCounts, dict[str, int]]:
     """Settle facilities and their closures together, since a facility says which closures are an import's.
 
     Returns also the ids of the facilities, by slug.
@@ -31,14 +31,14 @@ def settle_facilities(settlement: Settlement, wanted: Mapping[str, Place]) -> tu
     live = col(table.deleted_at).is_(None)
 
     def read() -> dict[str, Row]:
-        return {row["slug"]: row for row in settlement.stored(table, columns, live, among(table.slug, wanted))}
+        return {row["slug"]: row for row in sync.stored(table, columns, live, any_of(table.slug, wanted))}
 
     stored = read()
     foreign = sorted(slug for slug, row in stored.items() if (row["meta"] or {}).get("source") != SOURCE)
     if foreign:
         raise InvalidInputError(f"facility {foreign[0]!r} was not made by an import: give the place another code")
     known = [row["id"] for row in stored.values()]
-    closed = settlement.stored(closure, ("facility_id", "day", "reason"), among(closure.facility_id, known))
+    closed = sync.stored(closure, ("facility_id", "day", "reason"), any_of(closure.facility_id, known))
     imported = {(row["id"], day) for row in stored.values() for day in row["meta"].get("closed_days", ())}
     ours = {(row["facility_id"], row["day"]): row for row in closed if _is_in(imported, row)}
     by_hand = {(row["facility_id"], row["day"]) for row in closed if not _is_in(imported, row)}
@@ -48,13 +48,13 @@ def settle_facilities(settlement: Settlement, wanted: Mapping[str, Place]) -> tu
         there = stored.get(slug, {"id": None, "meta": {}})
         days[slug] = {day: reason for day, reason in place.closures if (there["id"], day) not in by_hand}
         rows[slug] = _facility_row(place, there["meta"], days[slug])
-    facilities, ids = settlement.settle(table, rows, read)
+    facilities, ids = sync.sync(table, rows, read)
     wanted_closures = {
         (ids[slug], day): {"facility_id": ids[slug], "day": day, "reason": reason}
         for slug, said in days.items()
         for day, reason in said.items()
     }
-    closures, _ = settlement.settle(closure, wanted_closures, lambda: ours)
+    closures, _ = sync.sync(closure, wanted_closures, lambda: ours)
     return facilities, closures, ids
 
 

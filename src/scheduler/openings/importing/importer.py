@@ -1,6 +1,6 @@
 """Importing: bring the tables to what an openings file says.
 
-Owns: the order in which tables are settled, and what was done to each.
+Owns: the order in which tables are synchronised, and the counts of each.
 Holds: R4 (all in the caller's one transaction), A1.
 Must not know: the file format, slots.
 
@@ -17,11 +17,12 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.openings.importing.doctors import refuse_renaming, settle_doctors, settle_posts
-from scheduler.openings.importing.facilities import settle_facilities
-from scheduler.openings.importing.rules import settle_exceptions, settle_rules
-from scheduler.openings.importing.table_sync import Settlement, Tally
+from scheduler.openings.importing.doctors import refuse_renaming, sync_doctors, sync_posts
+from scheduler.openings.importing.facilities import sync_facilities
+from scheduler.openings.importing.rules import sync_exceptions, sync_rules
+from scheduler.openings.importing.table_sync import RowCounts, TableSync
 from scheduler.openings.places import Place
+from scheduler.postgres.schedules import ScheduleKey
 
 _LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('openings ' || :tenant_id, 0))")
 
@@ -30,12 +31,12 @@ _LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('openings ' |
 class ImportCounts:
     """What an import did. A post is a doctor at a facility; a removed one is switched off and keeps its row."""
 
-    facilities: Tally
-    doctors: Tally
-    posts: Tally
-    rules: Tally
-    exceptions: Tally
-    closures: Tally
+    facilities: RowCounts
+    doctors: RowCounts
+    posts: RowCounts
+    rules: RowCounts
+    exceptions: RowCounts
+    closures: RowCounts
 
 
 def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUID) -> ImportCounts:
@@ -52,13 +53,17 @@ def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUI
     if len(wanted) < len(given):
         raise InvalidInputError("a place is given twice")
     session.execute(_LOCK, {"tenant_id": str(tenant_id)})
-    settlement = Settlement(session, tenant_id)
-    facilities, closures, facility_ids = settle_facilities(settlement, wanted)
+    sync = TableSync(session, tenant_id)
+    facilities, closures, facility_ids = sync_facilities(sync, wanted)
     refuse_renaming(session, given)
-    doctors, doctor_ids = settle_doctors(settlement, given)
-    staff = {(facility_ids[place.slug], doctor_ids[doctor.code]): doctor for place in given for doctor in place.doctors}
+    doctors, doctor_ids = sync_doctors(sync, given)
+    staff = {
+        ScheduleKey(doctor_ids[doctor.code], facility_ids[place.slug]): doctor
+        for place in given
+        for doctor in place.doctors
+    }
     here = frozenset(facility_ids.values())
-    posts = settle_posts(settlement, staff, here)
-    rules, rule_ids = settle_rules(settlement, staff, here)
-    exceptions = settle_exceptions(settlement, staff, here, rule_ids)
+    posts = sync_posts(sync, staff, here)
+    rules, rule_ids = sync_rules(sync, staff, here)
+    exceptions = sync_exceptions(sync, staff, here, rule_ids)
     return ImportCounts(facilities, doctors, posts, rules, exceptions, closures)

@@ -13,6 +13,6 @@ from sqlalchemy import ColumnElement
 SOURCE: Final = "openings"
 
 
-def bears_the_mark(column: Any) -> ColumnElement[bool]:  # noqa: ANN401  # a JSON column of any table
+def imported_by_openings(column: Any) -> ColumnElement[bool]:  # noqa: ANN401  # a JSON column of any table
     """Ask for rows that an import wrote, by the column that holds their mark."""
     return ColumnElement.__eq__(column["source"].astext, SOURCE)

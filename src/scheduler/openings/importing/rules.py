@@ -14,10 +14,10 @@ from typing import Final, TypeAlias
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
 from scheduler.core.slots import Id
 from scheduler.models import scheduling as tables
-from scheduler.openings.importing.doctors import Post
-from scheduler.openings.importing.provenance import SOURCE, bears_the_mark
-from scheduler.openings.importing.table_sync import Row, Settlement, Tally, among
+from scheduler.openings.importing.provenance import SOURCE, imported_by_openings
+from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Doctor
+from scheduler.postgres.schedules import ScheduleKey
 
 _RULE: Final = (
     "day_of_week",
@@ -43,56 +43,56 @@ _EXCEPTION: Final = (
 )
 
 Named: TypeAlias = tuple[int, int, Id]
-"""A rule or exception of a post, by the name that the file gives it."""
+"""A rule or exception of a schedule, by the name that the file gives it."""
 
 
-def settle_rules(
-    settlement: Settlement, staff: Mapping[Post, Doctor], here: frozenset[int]
-) -> tuple[Tally, dict[Named, int]]:
-    """Settle the rules of these posts and of all others at these facilities; return their ids too, by name."""
+def sync_rules(
+    sync: TableSync, staff: Mapping[ScheduleKey, Doctor], here: frozenset[int]
+) -> tuple[RowCounts, dict[Named, int]]:
+    """Synchronise the rules of these schedules and of all others at these facilities; return their ids too, by name."""
     wanted = {
-        (*post, rule.id): _own(post, rule.id) | _rule_row(rule)
-        for post, doctor in staff.items()
+        (*key, rule.id): _own(key, rule.id) | _rule_row(rule)
+        for key, doctor in staff.items()
         for rule in doctor.schedule.rules
     }
     table = tables.AvailabilityRule
-    return settlement.settle(table, wanted, lambda: _imported(settlement, table, _RULE, here))
+    return sync.sync(table, wanted, lambda: _imported(sync, table, _RULE, here))
 
 
-def settle_exceptions(
-    settlement: Settlement, staff: Mapping[Post, Doctor], here: frozenset[int], rule_ids: Mapping[Named, int]
-) -> Tally:
-    """Settle the exceptions of these posts and of all others at these facilities."""
+def sync_exceptions(
+    sync: TableSync, staff: Mapping[ScheduleKey, Doctor], here: frozenset[int], rule_ids: Mapping[Named, int]
+) -> RowCounts:
+    """Synchronise the exceptions of these schedules and of all others at these facilities."""
     wanted = {}
-    for post, doctor in staff.items():
+    for key, doctor in staff.items():
         reasons = dict(doctor.reasons)
         for one in doctor.schedule.exceptions:
-            rule_id = None if one.rule_id is None else rule_ids[*post, one.rule_id]
+            rule_id = None if one.rule_id is None else rule_ids[*key, one.rule_id]
             row = {"availability_rule_id": rule_id, "reason": reasons.get(one.id)}
-            wanted[*post, one.id] = _own(post, one.id) | _exception_row(one) | row
+            wanted[*key, one.id] = _own(key, one.id) | _exception_row(one) | row
     table = tables.AvailabilityException
-    tally, _ = settlement.settle(table, wanted, lambda: _imported(settlement, table, _EXCEPTION, here))
-    return tally
+    counts, _ = sync.sync(table, wanted, lambda: _imported(sync, table, _EXCEPTION, here))
+    return counts
 
 
-def _own(post: Post, name: Id) -> Row:
-    return {"facility_id": post[0], "doctor_id": post[1], "meta": {"source": SOURCE, "key": name}}
+def _own(key: ScheduleKey, name: Id) -> Row:
+    return key._asdict() | {"meta": {"source": SOURCE, "key": name}}
 
 
 def _imported(
-    settlement: Settlement,
+    sync: TableSync,
     table: type[tables.AvailabilityRule | tables.AvailabilityException],
     columns: Iterable[str],
     here: frozenset[int],
 ) -> dict[Named, Row]:
-    """Read what an import wrote at these facilities, by post and name, with the columns that are compared."""
-    found = settlement.stored(
+    """Read what an import wrote at these facilities, by schedule and name, with the columns that are compared."""
+    found = sync.stored(
         table,
-        ("facility_id", "doctor_id", "meta", *columns),
-        among(table.facility_id, here),
-        bears_the_mark(table.meta),
+        ("doctor_id", "facility_id", "meta", *columns),
+        any_of(table.facility_id, here),
+        imported_by_openings(table.meta),
     )
-    return {(row.pop("facility_id"), row.pop("doctor_id"), row.pop("meta")["key"]): row for row in found}
+    return {(row.pop("doctor_id"), row.pop("facility_id"), row.pop("meta")["key"]): row for row in found}
 
 
 def _rule_row(rule: AvailabilityRule) -> Row:

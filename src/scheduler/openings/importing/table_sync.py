@@ -16,7 +16,7 @@ Row: TypeAlias = dict[str, Any]
 Key = TypeVar("Key")
 
 
-class Tally(NamedTuple):
+class RowCounts(NamedTuple):
     """How many rows of one kind were created, changed, removed and found as they should be."""
 
     created: int = 0
@@ -25,12 +25,12 @@ class Tally(NamedTuple):
     unchanged: int = 0
 
 
-def among(column: Any, values: Iterable[int | str]) -> ColumnElement[bool]:  # noqa: ANN401  # any column
+def any_of(column: Any, values: Iterable[int | str]) -> ColumnElement[bool]:  # noqa: ANN401  # any column
     """Ask for rows whose column is one of many values, as one parameter however many they are."""
     return ColumnElement.__eq__(column, func.any(cast(list(values), ARRAY(column.type))))
 
 
-class Settlement:
+class TableSync:
     """The tables of one tenant within one session; every table has the key `(tenant_id, id)`."""
 
     def __init__(self, session: Session, tenant_id: UUID) -> None:
@@ -43,9 +43,9 @@ class Settlement:
         mine = self._column(table, "tenant_id") == self._tenant_id
         return [dict(row) for row in self._session.execute(select(*chosen).where(mine, *where)).mappings()]
 
-    def settle(
+    def sync(
         self, table: type[SQLModel], wanted: Mapping[Key, Row], read: Callable[[], Mapping[Key, Row]]
-    ) -> tuple[Tally, dict[Key, int]]:
+    ) -> tuple[RowCounts, dict[Key, int]]:
         """Insert, update and delete until the rows that `read` finds are the wanted ones; return their ids too.
 
         Only the columns that a row is read with are compared and updated; an insert writes all that are wanted.
@@ -61,7 +61,7 @@ class Settlement:
         if gone:
             mine = self._column(table, "tenant_id") == self._tenant_id
             self._session.execute(
-                delete(table).where(mine, among(self._column(table, "id"), gone)),
+                delete(table).where(mine, any_of(self._column(table, "id"), gone)),
                 execution_options={"synchronize_session": False},
             )
         if changes:
@@ -72,7 +72,7 @@ class Settlement:
             self._session.execute(made, new, execution_options={"render_nulls": True}).all()
             stored = read()
         ids = {key: row["id"] for key, row in stored.items() if key in wanted}
-        return Tally(len(new), len(changes), len(gone), len(wanted) - len(new) - len(changes)), ids
+        return RowCounts(len(new), len(changes), len(gone), len(wanted) - len(new) - len(changes)), ids
 
     @staticmethod
     def _column(table: type[SQLModel], name: str) -> Any:  # noqa: ANN401  # a column of any type

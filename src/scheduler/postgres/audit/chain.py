@@ -28,8 +28,8 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, text
 from sqlmodel import Session
 
-from scheduler.core.errors import StoreError
 from scheduler.postgres.audit.log import ensure_log_months
+from scheduler.postgres.errors import StoreError
 
 _IN_PARTS: Final = {"yield_per": 5000}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ class Log(StrEnum):
     SYSTEM = "system"
 
 
-class Fault(StrEnum):
+class ChainFault(StrEnum):
     """What is wrong with the log at a place."""
 
     CHANGED = "was changed after it was sealed"
@@ -70,7 +70,7 @@ class Head(NamedTuple):
 class Broken(NamedTuple):
     """The first thing that is wrong. `row_id` and `occurred_at` are of the log's row, where one is known."""
 
-    fault: Fault
+    fault: ChainFault
     position: int | None = None
     row_id: int | None = None
     occurred_at: datetime | None = None
@@ -203,11 +203,11 @@ def verify(session: Session, log: Log, *, known: Head | None = None) -> Verdict:
             retired += place["found"] is None
             head, last = _head(log, place), place
             if known is not None and known.position == head.position and known != head:
-                return Verdict(head, retired, Broken(Fault.TAIL_CUT, known.position))
+                return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
     if known is not None and known.position > head.position:
-        return Verdict(head, retired, Broken(Fault.TAIL_CUT, known.position))
+        return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
     late = connection.execute(_TOO_LATE[log], _bounds(last, here["server"])).one_or_none()
-    return Verdict(head, retired, None if late is None else Broken(Fault.INSERTED, None, *late))
+    return Verdict(head, retired, None if late is None else Broken(ChainFault.INSERTED, None, *late))
 
 
 def seal_both(session: Session) -> dict[Log, tuple[int, Head]]:
@@ -227,12 +227,12 @@ def _bounds(last: RowMapping | None, server: str) -> dict[str, Any]:
     return {"since": last["sealed_at"], "floor": last["sealed_below"] if last["server"] == server else 0}
 
 
-def _fault(place: RowMapping, before: Head, *, may_be_gone: bool) -> Fault | None:
+def _fault(place: RowMapping, before: Head, *, may_be_gone: bool) -> ChainFault | None:
     if place["position"] != before.position + 1:
-        return Fault.SEAL_MISSING
+        return ChainFault.SEAL_MISSING
     seal = _Seal(**{name: place[name] for name in _Seal.__slots__})
     if place["digest"] != seal.digest(before, place["row_digest"], place["tenant_id"]):
-        return Fault.SEAL_CHANGED
+        return ChainFault.SEAL_CHANGED
     if place["found"] is None:
-        return None if may_be_gone else Fault.MISSING
-    return None if place["found"] == place["row_digest"] else Fault.CHANGED
+        return None if may_be_gone else ChainFault.MISSING
+    return None if place["found"] == place["row_digest"] else ChainFault.CHANGED

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from scheduler.core.errors import InvalidInputError, KeyUnavailableError, TamperedError
+from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted import HEADER, NONCE, VERSION, Encrypted
+from scheduler.postgres.encryption.errors import KeyUnavailableError, TamperedError
 from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
 KeyPart: TypeAlias = UUID | int | str

@@ -21,11 +21,11 @@ from uuid import UUID
 from sqlalchemy import LargeBinary, MetaData, Row, bindparam, case, func, literal, or_, select, tuple_, update
 from sqlmodel import Session
 
-from scheduler.core.errors import TamperedError
 from scheduler.models.encrypted import KEY_ID, SHORTEST, Encrypted
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.encrypted_tables import TENANT, EncryptedTable, encrypted_tables
+from scheduler.postgres.encryption.errors import TamperedError
 from scheduler.postgres.encryption.key_ring import KeyRing, ValueLocation
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys, hold_current_key
 

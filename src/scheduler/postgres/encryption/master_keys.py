@@ -18,8 +18,9 @@ from typing import Final, NoReturn, Protocol, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from scheduler.core.errors import InvalidInputError, KeyUnavailableError
+from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted import NONCE
+from scheduler.postgres.encryption.errors import KeyUnavailableError
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
 """Gives so many random bytes, fit for keys: `os.urandom`."""

@@ -16,8 +16,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from scheduler.core.errors import KeyUnavailableError, StaleKeyRingError
 from scheduler.models.identity import DataKey
+from scheduler.postgres.encryption.errors import KeyUnavailableError, StaleKeyRingError
 from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, WrappedKey, wrapping_context
 from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 

@@ -24,7 +24,7 @@ from scheduler.models.registry import METADATA, model_of, table_of
 
 CHUNK: Final = 500
 
-OF_A_PERSON: Final = (
+SUBJECT_REFERENCES: Final = (
     # a user, in the parts that a user may have
     "a_profile_is_of_a_user",
     "a_member_is_a_user",
@@ -110,7 +110,7 @@ class _Step(NamedTuple):
     columns: tuple[Any, ...]
 
 
-def rows_about(session: Session, person: Person, *, lock: bool = False) -> Found:
+def rows_of_subject(session: Session, person: Person, *, lock: bool = False) -> Found:
     """Find all rows about a person, deleted ones too; with `lock` nobody changes or points to them meanwhile.
 
     Raises:
@@ -136,7 +136,7 @@ def references() -> Iterator[ForeignKeyConstraint]:
 def steps() -> tuple[_Step, ...]:
     """Return the steps that the search takes."""
     named = {str(one.name): one for one in references()}
-    return (*(_towards(named[name]) for name in OF_A_PERSON), *(_along(named[name]) for name in SHARED))
+    return (*(_towards(named[name]) for name in SUBJECT_REFERENCES), *(_along(named[name]) for name in SHARED))
 
 
 def key_of(row: SQLModel) -> tuple[Any, ...]:

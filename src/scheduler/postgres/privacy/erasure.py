@@ -10,32 +10,19 @@ with a cascade those would go, too. What only says that the person did something
 address goes with the last one who had it. The audit log stays: it has ids, but no names and no notes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
 from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, not_, select, tuple_
 from sqlmodel import Session, SQLModel
 
-from scheduler.core.errors import SchedulerError
 from scheduler.postgres.audit.log import record_system
-from scheduler.postgres.privacy.data_subject import SHARED, Found, Person, chunks, key_of, references, rows_about
+from scheduler.postgres.errors import ErasureRefusedError
+from scheduler.postgres.privacy.data_subject import SHARED, Found, Person, chunks, key_of, references, rows_of_subject
 
 GOES_ALONG: Final = frozenset({"a_contributor_adds_to_a_placement", "a_state_is_of_a_doctor"})
 """Rows that are not about the person, and mean nothing without a row that is: with it they go by cascade."""
-
-
-class NeededByOthersError(SchedulerError):
-    """A person cannot be erased: rows about others hang on what is stored. `rows` counts them by reference."""
-
-    exit_code = 4
-
-    def __init__(self, message: str, rows: Mapping[str, int]) -> None:
-        super().__init__(message, rows)  # both, so that the error survives pickling
-        self.rows = rows
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def erase_person(session: Session, person: Person) -> dict[str, int]:
@@ -43,13 +30,13 @@ def erase_person(session: Session, person: Person) -> dict[str, int]:
 
     Raises:
         NotFoundError: there is no such person in the tenant.
-        NeededByOthersError: rows about others hang on rows about the person; nothing is deleted.
+        ErasureRefusedError: rows about others hang on rows about the person; nothing is deleted.
     """
-    found = rows_about(session, person, lock=True)
+    found = rows_of_subject(session, person, lock=True)
     others = {str(one.name): count for one in references() if (count := _others(session, one, found))}
     if others:
         said = ", ".join(f"{name} ({count})" for name, count in others.items())
-        raise NeededByOthersError(f"{person} cannot be erased, rows about others need it: {said}", others)
+        raise ErasureRefusedError(f"{person} cannot be erased, rows about others need it: {said}", others)
     gone = {table.fullname: _delete(session, table, found[table]) for table in reversed(list(found))}
     session.expire_all()
     record_system(session, "person.erased", person.described(gone))

@@ -24,32 +24,32 @@ from scheduler.postgres.audit.log import record_system
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.encrypted_tables import INDEX, TENANT, described_table
 from scheduler.postgres.encryption.key_ring import KeyRing
-from scheduler.postgres.privacy.data_subject import Person, rows_about
+from scheduler.postgres.privacy.data_subject import Person, rows_of_subject
 
 REASON: Final = "export"
 BATCH: Final = 1000
 KEPT_IN: Final = frozenset({"identity.data_keys"})
 """What no export has: a key is of no use to whom it was wrapped for nobody else."""
 
-Written: TypeAlias = Mapping[str, JsonValue]
+ExportedRow: TypeAlias = Mapping[str, JsonValue]
 """A row: column -> value."""
 Keys: TypeAlias = Callable[[], KeyRing]
 """Loads the tenant's key ring; asked only if there is something encrypted."""
 
 
-def export_person(session: Session, person: Person, keys: Keys) -> dict[str, list[Written]]:
+def export_person(session: Session, person: Person, keys: Keys) -> dict[str, list[ExportedRow]]:
     """Return all rows about a person by table, and record that they were exported.
 
     Raises:
         NotFoundError: there is no such person in the tenant.
         EncryptionError: something encrypted does not open.
     """
-    found = rows_about(session, person)
+    found = rows_of_subject(session, person)
     record_system(session, "person.exported", person.described({one.fullname: len(found[one]) for one in found}))
     return {table.fullname: list(_written(session, table, rows, keys)) for table, rows in found.items()}
 
 
-def export_tenant(session: Session, tenant_id: UUID, keys: Keys) -> Iterator[tuple[str, Iterator[Written]]]:
+def export_tenant(session: Session, tenant_id: UUID, keys: Keys) -> Iterator[tuple[str, Iterator[ExportedRow]]]:
     """Yield every table with all rows of the tenant, row by row, and record that they were exported.
 
     The rows of a table have to be taken before the next table, and all of them within the unit of work.
@@ -66,14 +66,14 @@ def export_tenant(session: Session, tenant_id: UUID, keys: Keys) -> Iterator[tup
             yield table.fullname, _all_rows(session, table, tenant_id, keys)
 
 
-def _all_rows(session: Session, table: Table, tenant_id: UUID, keys: Keys) -> Iterator[Written]:
+def _all_rows(session: Session, table: Table, tenant_id: UUID, keys: Keys) -> Iterator[ExportedRow]:
     tenant = table.columns.get(TENANT, table.primary_key.columns[0])  # only a tenant itself has no tenant
     asked = select(model_of(table)).where(tenant == tenant_id).order_by(*table.primary_key)
     for some in session.exec(asked, execution_options={"yield_per": BATCH}).partitions():
         yield from _written(session, table, some, keys)
 
 
-def _written(session: Session, table: Table, rows: Sequence[SQLModel], keys: Keys) -> Iterator[Written]:
+def _written(session: Session, table: Table, rows: Sequence[SQLModel], keys: Keys) -> Iterator[ExportedRow]:
     encrypted = [column.name for column in described_table(table).encrypted]
     left_out = {name + INDEX for name in encrypted}
     names = [column.name for column in table.columns if column.name not in left_out]

@@ -21,16 +21,9 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from scheduler.core.errors import InvalidInputError, SchemaMismatchError
-from scheduler.postgres.database import (
-    CONNECT_SECONDS,
-    NOT_ALLOWED,
-    NOT_MIGRATED,
-    StatementError,
-    name_of,
-    read_url,
-    translated,
-)
+from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.database import CONNECT_SECONDS, NOT_ALLOWED, NOT_MIGRATED, name_of, read_url, translated
+from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from scheduler.postgres.schema import snapshot
 
 VERSION_TABLE: Final = "public.scheduler_revision"

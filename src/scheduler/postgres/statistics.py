@@ -1,0 +1,70 @@
+"""Statistics: totals of a tenant, schedules that fail, and rows by table.
+
+Owns: the counting queries of `status` and `seed`.
+Must not know: how counts are shown.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import func, select, text
+from sqlmodel import Session
+
+from scheduler.models.registry import METADATA
+
+_TOTALS = text("""
+select
+    (select count(*) from scheduling.facilities where deleted_at is null),
+    (select count(*) from scheduling.schedule_states),
+    (select count(*) from scheduling.schedule_states where last_error is not null),
+    (select min(generated_from) from scheduling.schedule_states),
+    (select max(generated_until) from scheduling.schedule_states),
+    count(*), count(*) filter (where booked_count > 0 or status = 'booked'),
+    count(*) filter (where status = 'reserved'), count(*) filter (where status = 'cancelled')
+from scheduling.availability_slots
+""")
+_FAILING = text("""
+select facility.slug, state.doctor_id, state.last_error
+from scheduling.schedule_states state
+join scheduling.facilities facility on facility.tenant_id = state.tenant_id and facility.id = state.facility_id
+where state.last_error is not null
+order by facility.slug, state.doctor_id
+limit :most
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a tenant has. Days are local and half-open; `failing` are schedules that could not be generated."""
+
+    facilities: int
+    schedules: int
+    failing: int
+    from_day: date | None
+    until_day: date | None
+    slots: int
+    booked: int
+    held: int
+    cancelled: int
+
+
+def totals(session: Session) -> Totals:
+    """Count what the tenant has."""
+    return Totals(*session.connection().execute(_TOTALS).one())
+
+
+def failing_schedules(session: Session, *, most: int) -> list[tuple[str, int, str]]:
+    """Return schedules that could not be generated: facility slug, doctor id, reason."""
+    found = session.connection().execute(_FAILING, {"most": most})
+    return [(slug, doctor_id, reason) for slug, doctor_id, reason in found]
+
+
+def row_counts(session: Session) -> dict[str, int]:
+    """Return how many rows the session sees in each table, by its name with its schema.
+
+    It counts row by row: for a tenant's tables of everyday size, not for a dashboard.
+    """
+    return {
+        name: session.connection().execute(select(func.count()).select_from(table)).scalar_one()
+        for name, table in sorted(METADATA.tables.items())
+    }

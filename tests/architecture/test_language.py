@@ -1,0 +1,160 @@
+"""The house style of `docs/conventions.md`, as far as a machine can read it: sentences of docstrings, retired names."""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HIGHEST_SHARE = 0.015
+MAX_WORDS = 20
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# A better word has replaced each of these names. Where a name had several meanings, each of them got its own.
+RETIRED = words("""
+    APPOINTMENT_MOVES BATCH BrokenOpeningsError Clear Depth Desk Fault GivenWay LONGEST Listing MOST Move Moved
+    NameTakenError NeededByOthersError NotSealedError OF_A_PERSON Order Post SHOWN SealError Sealed SealedColumn
+    SealedTable Settlement Stretch Taken Tally Tangle Work Written
+    _Case _Line _Place _gives_way _settle _startless _untangled
+    bears_the_mark carry_out entropy given_way is_sealed is_settled objections rows_about settle_closures settle_doctors
+    settle_exceptions settle_facilities settle_posts settle_rules settled_below unsettled work_on
+""")
+RETIRED_MODULES = words("""
+    auditing catalogue checks consent desk emails entities explaining generating keeping_keys live marks migrating
+    nightly orders overview personal pictures rekeying runs sealed sealed_tables sealing seeding settling showing store
+    walking
+""")
+RETIRED_FUNCTIONS_OF_SQL = words("""
+    give_to_definer guard is_known_here is_sealed leave_to_the_system make_part note_changes own_charges
+    reaches_its_tenant remember_slot sign_for_oneself works_here
+""")
+ROOMS_OF_THE_SEALS = (
+    "src/models/__init__.py",
+    "src/models/audit.py",
+    "src/scheduler/cli/audit.py",
+    "src/scheduler/postgres/audit/",
+)
+
+SENTENCE = re.compile(r"(?<=[.!?])[*\"')`]*\s+(?=[A-Z`\"'(*])|\n\s*(?:-|\d+\.) |\n\s*\n")
+RELATIVE_CLAUSE = re.compile(r"(?:What|Who|That|Whoever|Whatever)\b")
+DOCTEST = re.compile(r"^ *>>>.*?(?=^\s*$|\Z)", flags=re.DOTALL | re.MULTILINE)
+FUNCTION_OF_SQL = re.compile(
+    rf"\b(?:identity|audit|scheduling|placement|wellbeing)\.(?:{'|'.join(sorted(RETIRED_FUNCTIONS_OF_SQL))})\b"
+)
+# In a text, a name that is also a word counts only as code.
+NAME_IN_TEXT = re.compile(
+    rf"\b(?:{'|'.join(sorted(name for name in RETIRED if re.search(r'_|[a-z][A-Z]', name)))})\b"
+    rf"|`(?:{'|'.join(sorted(RETIRED))})`"
+)
+
+
+def files(*patterns: str) -> list[Path]:
+    """Return the files of these patterns but this one, which has all the names, and the changelog, which may."""
+    found = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    return sorted(found - {Path(__file__).resolve(), ROOT / "CHANGELOG.md"})
+
+
+PYTHON = files(*(f"{folder}/**/*.py" for folder in ("src", "tests", "migrations", "benchmarks", "examples")))
+TEXTS = files("*.md", "docs/**/*.md", "migrations/*.txt", "migrations/**/*.sql", "src/**/*.sql", "tests/**/*.txt")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def listed(places: Iterable[str]) -> str:
+    """Return places as the message of a failure."""
+    lines = list(places)
+    return "\n".join([f"{len(lines)}:", *lines])
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def docstrings(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the docstrings of a module, each with its place."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring:
+                yield f"{name_of(path)}:{getattr(node, 'lineno', 1)}", docstring
+
+
+def sentences(docstring: str) -> list[str]:
+    """Return the sentences of a docstring, each in one line, without its doctests."""
+    parts = (" ".join(part.split()) for part in SENTENCE.split(DOCTEST.sub("", docstring)))
+    return [part.lstrip("*`\"'(") for part in parts if part]
+
+
+def test_few_sentences_of_docstrings_begin_with_a_relative_clause() -> None:
+    paths = [path for path in PYTHON if name_of(path).startswith(("src", "tests", "migrations"))]
+    found = [(place, text) for path in paths for place, docstring in docstrings(path) for text in sentences(docstring)]
+    offenders = [f"{place}: {text[:100]}" for place, text in found if RELATIVE_CLAUSE.match(text)]
+    share = len(offenders) / len(found)
+    assert share <= HIGHEST_SHARE, f"{share:.1%} of {len(found)} sentences, {listed(offenders)}"
+
+
+def test_a_docstring_begins_with_a_short_sentence() -> None:
+    first = [(place, sentences(docstring)[0]) for path in PYTHON for place, docstring in docstrings(path)]
+    long = [f"{place}: {len(text.split())} words: {text}" for place, text in first if len(text.split()) > MAX_WORDS]
+    assert not long, listed(long)
+
+
+def identifiers(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names that a module defines, uses or imports, each with its place."""
+    for node in ast.walk(tree(path)):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                yield f"{name_of(path)}:{node.lineno}", name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield f"{name_of(path)}:{node.lineno}", name
+            case ast.alias(name=name):
+                yield f"{name_of(path)}:{node.lineno}", name.rpartition(".")[2]
+
+
+def test_no_retired_identifier_is_left() -> None:
+    left = [f"{place}: {name}" for path in PYTHON for place, name in identifiers(path) if name in RETIRED]
+    assert not left, listed(left)
+
+
+def test_only_the_audit_chain_seals() -> None:
+    paths = [path for path in files("src/**/*.py") if not name_of(path).startswith(ROOMS_OF_THE_SEALS)]
+    left = [f"{place}: {name}" for path in paths for place, name in identifiers(path) if "seal" in name.lower()]
+    assert not left, listed(left)
+
+
+def test_no_retired_module_is_left() -> None:
+    left = [name_of(path) for path in files("src/**/*") if path.stem in RETIRED_MODULES]
+    assert not left, listed(left)
+
+
+def test_no_retired_name_is_left_in_documents_and_sql() -> None:
+    left = []
+    for path in (*TEXTS, *PYTHON):
+        text = path.read_text(encoding="utf-8")
+        names = (FUNCTION_OF_SQL,) if path.suffix == ".py" else (FUNCTION_OF_SQL, NAME_IN_TEXT)
+        for found in (found for name in names for found in name.finditer(text)):
+            left.append(f"{name_of(path)}:{text.count(chr(10), 0, found.start()) + 1}: {found[0]}")  # noqa: PERF401
+    assert not left, listed(left)
+
+
+@pytest.mark.parametrize(
+    ("docstring", "found"),
+    [
+        ("What there is.", ["What there is."]),
+        ("Return rows. Whoever asks\nsees them.\n\nNot more", ["Return rows.", "Whoever asks sees them.", "Not more"]),
+        ("**Who.** May be\n\n- read\n- written", ["Who.", "May be", "read", "written"]),
+        ("Return `a.b`, e.g. this.\n\n>>> What. That.\n1\n", ["Return `a.b`, e.g. this."]),
+    ],
+)
+def test_sentences_of_a_docstring_are_told_apart(docstring: str, found: list[str]) -> None:
+    assert sentences(docstring) == found
