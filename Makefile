@@ -28,7 +28,7 @@ $(VENV)/.made: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	@$(PIP) check --quiet
+	@$(PIP) check
 	@touch $@
 
 .PHONY: venv

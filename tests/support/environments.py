@@ -67,13 +67,13 @@ def run(command: list[str], *, cwd: Path, **variables: str) -> "subprocess.Compl
     """Run a command without this process's own settings of Python, make and scheduler."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
     return subprocess.run(
-        command, cwd=cwd, env=inherited | variables, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=cwd, env=inherited | variables, capture_output=True, text=True, check=False, timeout=600
     )
 
 
 def pip(*arguments: str) -> None:
     """Run the pip of this environment."""
-    done = run([sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments], cwd=ROOT)
+    done = run([sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments], cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
