@@ -20,19 +20,7 @@ from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Id
-from scheduler.core.zones import (
-    DAY,
-    FIRST_INSTANT,
-    LAST_INSTANT,
-    MICROSECOND,
-    check_inside,
-    day_bounds,
-    day_number,
-    instant,
-    instant_at,
-    micros,
-    zone_of,
-)
+from scheduler.core.zones import EARLIEST, LATEST, in_calendar, instant_at, zone_of
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import (
     DoctorAtFacility,
@@ -47,7 +35,7 @@ from scheduler.postgres.slots import slots_of_doctor
 from scheduler.postgres.tenants import tenant_id_of
 
 SEARCH = timedelta(days=35)
-_REACH = (SEARCH + timedelta(days=2)) // MICROSECOND  # what overlaps a slot may start a long day off
+_REACH = SEARCH + timedelta(days=2)  # what overlaps a slot may start a long day off
 _OF_EXCEPTIONS = (
     ReasonCode.EMERGENCY,
     ReasonCode.BLOCKED,
@@ -95,15 +83,13 @@ def explained(
         zone = zone_of(facility.zone)
         at = _read_time(when, zone)
         if isinstance(at, datetime):
-            first = last = micros(at)
+            first = last = at
         else:
-            check_inside(day_number(at) * DAY, at)
-            first, last = day_bounds(zone, day_number(at))
-        begin, end = max(first - _REACH, FIRST_INSTANT), min(last + _REACH, LAST_INSTANT)
-        known = instant(begin), instant(end)
+            first, last = instant_at(zone, at), instant_at(zone, at + timedelta(days=1))
+        known = max(first, EARLIEST + _REACH) - _REACH, min(last, LATEST - _REACH) + _REACH
         # What is over is explained as of then: that it is over is no reason that anybody asks for.
         current = now()
-        as_of = instant(first) if instant(last) <= current else current
+        as_of = first if last <= current else current
         found = _explained(session, doctors_at(facility, doctor_id), at, known, as_of)
         written = _written(session, facility.id, *known)
         return [Explained(facility, doctor, when, explanation, written) for doctor, explanation in found]
@@ -143,10 +129,7 @@ def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
         read = None
     if isinstance(read, datetime) and text != "now":
         if read.tzinfo is not None:
-            at = micros(datetime.combine(read.date(), read.time(), read.tzinfo))
-            check_inside(at, text)
-            return instant(at)
-        check_inside(day_number(read.date()) * DAY, text)
+            return in_calendar(datetime.combine(read.date(), read.time(), read.tzinfo))
         midnight, wall = (datetime.combine(read.date(), clock) for clock in (time(), read.time()))
         return instant_at(zone, read.date(), wall - midnight)
     if isinstance(read, date) and read.isoformat() == text:

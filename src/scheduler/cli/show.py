@@ -1,8 +1,7 @@
 """`scheduler show`: a week of a facility."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console, RenderableType
@@ -10,7 +9,7 @@ from rich.console import Console, RenderableType
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened, read_day
 from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.schedules import ExceptionType
-from scheduler.core.zones import DAY, check_inside, day_bounds, day_number, instant, zone_of
+from scheduler.core.zones import instant_at, zone_of
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import closures_between, doctors_at, exceptions_between, facility_view
 from scheduler.postgres.slots import stored_slots
@@ -42,7 +41,7 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
         facility = facility_view(session, slug)
         doctors = doctors_at(facility, doctor_id)
         zone = zone_of(facility.zone)
-        begin, end = _instants(zone, day_number(monday), day_number(monday) + WEEK.days, shown=day)
+        begin, end = (instant_at(zone, first) for first in (monday, min(monday, date.max - WEEK) + WEEK))
         found = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
         names = {doctor.key.doctor_id: doctor.name for doctor in doctors}
         exceptions = exceptions_between(session, facility.id, begin, end)
@@ -65,10 +64,3 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
             closures=tuple((row.day, row.reason) for row in closures),
         )
     )
-
-
-def _instants(zone: ZoneInfo, first: int, last: int, *, shown: date) -> tuple[datetime, datetime]:
-    """Return the instants at which two local days begin; `shown` is what was asked for."""
-    for day in (first, last):
-        check_inside(day * DAY, shown)
-    return instant(day_bounds(zone, first)[0]), instant(day_bounds(zone, last)[0])

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from scheduler.cli.rendering import between, printable
 from scheduler.core.schedules import ExceptionType
-from scheduler.core.zones import day_bounds, day_number, instant
+from scheduler.core.zones import instant_at
 
 _WIDTH: Final = 9
 _TICK: Final = timedelta(minutes=5)
@@ -136,8 +136,7 @@ def _cells(week: Week, size: int) -> dict[tuple[date, _Row], _Cell]:
 
 
 def _ticks(week: Week) -> Iterator[datetime]:
-    tick = instant(day_bounds(week.zone, day_number(week.first_day))[0])
-    end = instant(day_bounds(week.zone, day_number(week.days[-1]))[1])
+    tick, end = (instant_at(week.zone, day) for day in (week.first_day, week.days[-1] + timedelta(days=1)))
     while tick < end:
         yield tick
         tick += _TICK
@@ -201,7 +200,7 @@ def _legend(week: Week) -> Text:
 def _notes(week: Week) -> Table:
     """List what lies beneath the signs: exceptions, closed days and clock changes of the week, in order."""
     begin, end = week.days[0], week.days[-1] + timedelta(days=1)
-    whole = _Cell(*(instant(day_bounds(week.zone, day_number(day))[0]) for day in (begin, end)))
+    whole = _Cell(*(instant_at(week.zone, day) for day in (begin, end)))
     lines: list[tuple[datetime, tuple[str, str], str, str]] = []
     whos: dict[WeekException, list[str]] = {}
     for one in week.exceptions:
@@ -214,7 +213,7 @@ def _notes(week: Week) -> Table:
         )
     for day, reason in week.closures:
         if begin <= day < end:
-            at = instant(day_bounds(week.zone, day_number(day))[0])
+            at = instant_at(week.zone, day)
             lines.append((at, _CLOSED, f"{day:%a %d %b}", f"closed: {reason}" if reason else "closed"))
     lines += _clock_changes(week)
     notes = Table.grid(padding=(0, 2))

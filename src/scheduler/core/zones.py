@@ -16,6 +16,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import WallClockError
+from scheduler.core.spans import Span, utc
 
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 EPOCH_DAY: Final = date(2000, 1, 1).toordinal()
@@ -24,8 +25,10 @@ DAY: Final = 86_400_000_000
 SECOND: Final = 1_000_000
 
 # A zone's clock may be a day off UTC; two days at each end of the calendar keep every conversion inside it.
-FIRST_INSTANT: Final = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // MICROSECOND
-LAST_INSTANT: Final = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // MICROSECOND
+EARLIEST: Final = datetime(1, 1, 3, tzinfo=UTC)
+LATEST: Final = datetime(9999, 12, 29, tzinfo=UTC)
+FIRST_INSTANT: Final = (EARLIEST - EPOCH) // MICROSECOND
+LAST_INSTANT: Final = (LATEST - EPOCH) // MICROSECOND
 
 
 # What a zone file's folder also holds, and PostgreSQL refuses: no place has one of these.
@@ -73,6 +76,26 @@ def check_inside(at: int, shown: object) -> None:
     """
     if not FIRST_INSTANT <= at <= LAST_INSTANT:
         raise WallClockError(f"{shown} leaves the calendar, which goes from 0001-01-03 to 9999-12-29")
+
+
+def in_calendar(at: datetime) -> datetime:
+    """Return an aware instant in UTC if every zone has a wall-clock time for it.
+
+    Raises:
+        WallClockError: it lies before 0001-01-03 or after 9999-12-29.
+    """
+    check_inside(micros(at), at)
+    return utc(at)
+
+
+def check_day(day: date) -> None:
+    """Refuse a day so near the calendar's ends that a day before or after it may have no instants.
+
+    Raises:
+        WallClockError: it lies before 0001-01-04 or after 9999-12-28.
+    """
+    check_inside((day_number(day) - 1) * DAY, day)
+    check_inside((day_number(day) + 1) * DAY, day)
 
 
 def day_number(day: date) -> int:
@@ -137,13 +160,28 @@ def instant_of(zone: ZoneInfo, day: int, wall: int) -> int:
     return wall - before if wall - before < jump else max(jump, wall - after)
 
 
-def instant_at(zone: ZoneInfo, day: date, clock: timedelta) -> datetime:
+def instant_at(zone: ZoneInfo, day: date, clock: timedelta = timedelta(0)) -> datetime:
     """Return the UTC instant at which the wall clock first shows `clock`, counted from the day's midnight (T3).
 
-    `clock` is at most two days, so that a time after midnight can be said as one of the day before.
+    `clock` is at most two days, so that a time after midnight can be said as one of the day before. Without `clock` it
+    is the instant at which the local day begins; for a day that the zone skipped, the instant of the jump.
+
+    Raises:
+        WallClockError: the day lies in the first or last days of the calendar.
     """
     number = day_number(day)
+    check_inside(number * DAY, day)
     return instant(instant_of(zone, number, number * DAY + clock // MICROSECOND))
+
+
+def local_day(zone: ZoneInfo, day: date, until: date | None = None) -> Span | None:
+    """Return a local day, or the local days `[day, until)`, as a span; None if the zone skipped all of it.
+
+    Raises:
+        WallClockError: a day lies in the first or last days of the calendar.
+    """
+    begin, end = instant_at(zone, day), instant_at(zone, day + timedelta(days=1) if until is None else until)
+    return Span(begin, end) if begin < end else None
 
 
 def day_bounds(zone: ZoneInfo, day: int) -> tuple[int, int]:

@@ -10,13 +10,13 @@ A batch that fails is tried again schedule by schedule, so that one bad schedule
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from sqlmodel import Session
 
 from scheduler.core.errors import NotFoundError, SchedulerError
 from scheduler.core.fingerprints import ENGINE_VERSION
-from scheduler.core.zones import DAY, day_number, instant
 from scheduler.generation.applying import apply
 from scheduler.generation.planning import plan_task
 from scheduler.generation.report import Failure, Report, RunResult
@@ -82,8 +82,8 @@ class _Run:
         if request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
                 # A local day may begin a day before, or end a day after, the day of the same date in UTC.
-                first, last = day_number(request.from_day) - 1, day_number(request.until_day) + 1
-                ensure_months(session, instant(first * DAY), instant(last * DAY))
+                first, last = request.from_day - timedelta(days=1), request.until_day + timedelta(days=1)
+                ensure_months(session, *(datetime.combine(day, time(), UTC) for day in (first, last)))
             with self._unit_of_work() as session:
                 register_schedules(session)
                 days, versions = (request.from_day, request.until_day), (ENGINE_VERSION, request.tzdata_version)

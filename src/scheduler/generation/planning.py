@@ -12,7 +12,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.fingerprints import fingerprint
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
-from scheduler.core.zones import day_bounds, day_number, instant
+from scheduler.core.zones import local_day
 from scheduler.generation.request import GenerationRequest, Scope
 from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
 
@@ -62,6 +62,4 @@ def _local(schedule: Schedule, first: date, last: date) -> Span | None:
     """Return the local days `[first, last)` as a span; None if there is no time in them."""
     if last <= first:
         return None
-    begin, _ = day_bounds(schedule.zone, day_number(first))
-    end, _ = day_bounds(schedule.zone, day_number(last))
-    return Span(instant(begin), instant(end)) if begin < end else None
+    return local_day(schedule.zone, first, last)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
-from scheduler.core.zones import day_bounds, day_number, instant, instant_at
+from scheduler.core.zones import instant_at, local_day
 from scheduler.openings.format.hours import (
     LONGEST_TEXT,
     MIDNIGHT,
@@ -113,9 +113,9 @@ def _altered(alterations: Json, zone: ZoneInfo) -> Iterator[ParsedException]:
         if open_hours:
             yield from open_hours
         else:  # closed, or open only at hours that the clock skips: either way nothing is offered that day
-            begin, end = map(instant, day_bounds(zone, day_number(day)))
-            if begin < end:
-                yield ParsedException(ExceptionType.BLOCKED, day, 0, begin, end)
+            whole = local_day(zone, day)
+            if whole is not None:
+                yield ParsedException(ExceptionType.BLOCKED, day, 0, whole.start, whole.end)
 
 
 def _listed(listed: Json, zone: ZoneInfo, rules: Collection[str]) -> Iterator[ParsedException]:
