@@ -11,6 +11,8 @@ endef
 PYTHON ?= $(shell $(find_python))
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The list is complete: pip resolves nothing, so that a release younger than the list cannot break it.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 OPENINGS ?=
 FROM ?=
@@ -24,8 +26,9 @@ $(VENV)/.made: requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 with venv found; PYTHON=/path/to/python names one" >&2; exit 2; }
 	@echo "making $(VENV) with $(PYTHON) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) check
 	@touch $@
 
 .PHONY: venv
@@ -38,9 +41,20 @@ demo: venv  ## run the main job on the shipped region, or on OPENINGS=FILE [FROM
 .PHONY: test
 test: venv  ## the tests (DEEP=1 for the large budgets); those without a database have to reach all of the core
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS) \
-	  tests/unit tests/property tests/architecture
+	  tests/unit tests/property tests/architecture tests/packaging
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(if $(DEEP),--deep) $(ARGS) \
 	  tests/integration tests/migrations tests/security
+
+.PHONY: test-dateutil
+test-dateutil: venv  ## the tests without a database on python-dateutil 4; the list pins 2.9, which the benchmarks' peers need
+	@overlay=$$(mktemp -d) && trap 'rm -rf "$$overlay"' EXIT && export PYTHONPATH="$$overlay" \
+	  && $(PIP) install --quiet --no-deps --require-hashes --target "$$overlay" -r requirements/dateutil-4.txt \
+	  && $(BIN)/python -c 'import dateutil.rrule; assert dateutil.rrule.__file__.startswith("'"$$overlay"'")' \
+	  && $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS) tests/unit tests/property
+
+.PHONY: test-packaging
+test-packaging: test-dateutil  ## build the wheel and a fresh environment from each list; install them beside a host application
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m packaging $(ARGS) tests/packaging
 
 .PHONY: lint
 lint: venv  ## format, ruff, mypy strict, import contract
@@ -80,10 +94,19 @@ schema: venv  ## make migrations/schema.txt and the pages about the schema anew,
 bench: venv  ## measure what the README claims
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
+# Pins stay as they are where they still fit; UPGRADE=1 takes the youngest releases. One resolution: the runtime lists
+# are constrained by dev.txt.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-header --no-annotate $(if $(UPGRADE),--upgrade)
+EXTRAS := postgres cli embedded seed all
+
 .PHONY: lock
-lock:  ## pin the requirements anew, with hashes and no addresses (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate --extra embedded --extra seed --group dev pyproject.toml -o requirements/dev.txt
+lock:  ## pin the requirements anew, with hashes and no addresses (needs uv; UPGRADE=1 takes the youngest releases)
+	@$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
+	@$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/core.txt
+	@for extra in $(EXTRAS); do $(COMPILE) pyproject.toml --extra $$extra --constraints requirements/dev.txt \
+	  --output-file requirements/$$extra.txt || exit 1; done
+	@echo 'python-dateutil>=4' | $(COMPILE) - --no-deps --output-file requirements/dateutil-4.txt
 
 .PHONY: clean
 clean:  ## throw away what was made here

@@ -1,0 +1,16 @@
+"""The environment for development: the command that `make demo` and `make test` begin with builds it from nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from support.environments import ROOT, Environment, run
+
+pytestmark = pytest.mark.packaging
+
+
+def test_make_builds_the_environment_for_development(tmp_path: Path) -> None:
+    made = run(["make", "venv", f"VENV={tmp_path / 'dev'}"], cwd=ROOT)
+    assert made.returncode == 0, made.stdout + made.stderr
+    done = Environment(tmp_path / "dev").run("scheduler", "--version")
+    assert done.stdout.startswith("slotsmith "), done.stderr
