@@ -15,7 +15,7 @@ from rich.console import Console
 from sqlalchemy import text
 from sqlmodel import Session
 
-import models as rows
+import scheduler.models as rows
 from scheduler.cli.seed import make_if_missing
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
