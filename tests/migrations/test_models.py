@@ -36,7 +36,7 @@ def test_the_models_and_the_migrated_schema_are_the_same(connection: Connection)
             "compare_type": True,
             "compare_server_default": True,
             "include_schemas": True,
-            "include_name": lambda name, kind, _: kind != "table" or name not in {"scheduler_revision", *partitions},
+            "include_name": lambda name, kind, _: kind != "table" or name not in {"revision", *partitions},
         },
     )
     differences = compare_metadata(context, SQLModel.metadata)

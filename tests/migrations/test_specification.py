@@ -30,7 +30,7 @@ TINY = {
     "index clinic.doctors.doctors_by_name": "btree (tenant_id, name)",
     "index clinic.doctors.doctors_by_words": "gin (name public.gin_trgm_ops)",
     "policy clinic.doctors.own": "permissive for select to scheduler_app using (mine) with check (mine)",
-    "function clinic.count(uuid)": "function (of uuid), returns bigint, sql, stable, security definer, body 0a1b",
+    "function clinic.count(uuid)": "function (of uuid), returns bigint, sql, stable, security definer\nselect 1",
     "trigger clinic.doctors.kept": "BEFORE UPDATE ON clinic.doctors FOR EACH ROW EXECUTE FUNCTION clinic.keep()",
     "type clinic.color": "enum (red, green)",
     "view clinic.overview": "security_invoker=true, as SELECT name, count FROM clinic.doctors",

@@ -93,7 +93,7 @@ def what_is_there(element: Element, listing: Listing) -> list[str]:
             )
             return [f"{there[f'view {element.where}'].partition(', as ')[0]} ({held})"]
         case "function":
-            return [re.sub(r", body \w+$", "", what) for what in found]
+            return [what.partition("\n")[0] for what in found]
         case "extension":
             return ["" for _ in found]
         case _:

@@ -33,7 +33,7 @@ from scheduler.store.database import (
     translated,
 )
 
-VERSION_TABLE: Final = "public.scheduler_revision"
+VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"

@@ -1,31 +1,37 @@
-"""Placements: what is known about a client in care, who adds to it, and who treats the client.
+"""Placement: clients, the staff of the places that care for them, and the encrypted record of each stay.
 
-`placement_info` is the large form of one stay of a client: legal standing, health, behaviour, education, contacts,
-insurance, plans. A client has one live placement that has not ended; those that ended stay as they were. All that is
-said in it is encrypted by the application before it comes here, as are a client's medications and what would tell who
-a specialist is. The database sees when, whose and in which state a row is, and no more. It cannot read what it
-stores, so it checks the one thing that it can: that what stands in such a column has the shape of an encrypted value.
-Clear text that gets there by mistake is refused.
+**Clients.** A client is known by name, day of birth and e-mail address. These stay in plaintext, since staff look
+people up by them; row security, the grants and an audit log that shows none of them guard them. A list in the order of
+names goes by (tenant, last name, first name), live clients only. A part of a name, or a name with a typing mistake,
+goes by the trigrams of the full name; that search is a function of the last revision. A client may sign in as one user;
+a user is one live client at most. A facility, an address or a user may go, and the client stays. `facility_staff` says
+which user works where, as what and from when until when: one live row a person and place.
 
-Every encrypted column may be missing. Forms are filled in bit by bit, and to erase a person's health information is to
-set it to null. The member number of the insurance is to be found by equality, which encryption prevents: so a keyed
+**Placements.** `placement_info` is the large form of one stay of a client: legal standing, health, behaviour,
+education, contacts, insurance, plans. A client has one live placement that has not ended; those that ended stay as they
+were. The application encrypts all of its contents, the medications of a client and the identity of a specialist. The
+database sees the days, the client and the status of a row. It cannot read the values, so it checks that each has the
+shape of an encrypted one: plaintext that gets there by mistake is refused.
+
+Every encrypted column may be missing. Forms are filled in bit by bit, and to erase the health information of a person
+is to set it to null. The member number of the insurance is searched by equality, which encryption prevents: so a keyed
 hash of it (a blind index of 32 bytes) stands beside it, and goes when it goes.
 
-`contributors` ties the people who fill in a form to its placement: a user, or somebody from outside (a teacher, a
-relative) of whom a name and an e-mail address are kept, encrypted. `form_field_contributions` says which of them
-wrote which field when. A contribution is by a contributor of the same placement. Who wrote something cannot be taken
-out of the record, but for the whole placement going; so users who contributed are deleted softly. `metadata` says
-which forms there are, in which version and state; its details are about the form and never answers.
+**Contributions.** `contributors` ties the people who fill in a form to its placement: a user, or somebody from outside
+(a teacher, a relative) of whom an encrypted name and e-mail address are kept. `form_field_contributions` says which of
+them wrote which field when. It is a record: the application adds to it and reads it, and neither changes nor deletes a
+row. A contributor stays the person that it was, since all that one wrote would else be another's; the role may change.
+Users who contributed are deleted softly. The system alone erases. `metadata` says which forms there are, in which
+version and state; its details are about the form and never answers.
 
-To delete a client or placement for good, what hangs on it has to be deleted first (restrict) where it is a record of
-care: no single statement takes a medical history along. Lists that only say who or which form belongs to a placement
-go with it.
+To delete a client or placement for good, the records of care that hang on it have to be deleted first (restrict): no
+single statement takes a medical history along. Lists that only say who or which form belongs to a placement go with it.
 """
 
 from alembic import op
 
-revision = "20261121101100"
-down_revision = "20261121101000"
+revision = "20261126001100"
+down_revision = "20261126001000"
 branch_labels = None
 depends_on = None
 
@@ -87,14 +93,13 @@ PLACEMENT = (
     "discharge_plan",
     "notes",
 )
-TABLES = (
-    "form_field_contributions",
-    "contributors",
-    "metadata",
-    "placement_info_specialists",
-    "placement_info",
-    "medications",
-    "specialists",
+# Trigger, table, column, and the table that the column refers to.
+LIVE = (
+    ("a_medication_is_of_a_live_client", "medications", "client_id", "clients"),
+    ("a_placement_is_of_a_live_client", "placement_info", "client_id", "clients"),
+    ("a_form_is_about_a_live_placement", "metadata", "placement_info_id", "placement_info"),
+    ("a_contributor_adds_to_a_live_placement", "contributors", "placement_info_id", "placement_info"),
+    ("a_contribution_is_to_a_live_placement", "form_field_contributions", "placement_info_id", "placement_info"),
 )
 
 
@@ -103,12 +108,135 @@ def columns(names: tuple[str, ...]) -> str:
     return ",\n        ".join(f"{name} bytea" for name in names)
 
 
-def sealed(names: tuple[str, ...]) -> str:
+def encrypted(names: tuple[str, ...]) -> str:
     """Write the condition that each of these columns is encrypted or missing."""
     return "\n            and ".join(f"coalesce(identity.is_sealed({name}), true)" for name in names)
 
 
 def upgrade() -> None:
+    op.execute(r"""
+    create table if not exists placement.clients (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        first_name text not null,
+        last_name text not null,
+        preferred_name text,
+        date_of_birth date,
+        email text,
+        facility_id bigint,
+        user_id uuid,
+        address_id uuid,
+        status text not null default 'active',
+        admitted_on date,
+        discharged_on date,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        deleted_at timestamptz,
+        constraint a_client_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- stops a client of nobody, and deleting a tenant that still has one
+        constraint a_client_belongs_to_a_tenant foreign key (tenant_id)
+            references identity.tenants (id) on delete restrict,
+        -- these three stop a client at a place or address, or signing in as a user, of another tenant
+        constraint a_client_may_be_at_a_facility foreign key (tenant_id, facility_id)
+            references scheduling.facilities (tenant_id, id) on delete set null (facility_id),
+        constraint a_client_may_sign_in foreign key (tenant_id, user_id)
+            references identity.users (tenant_id, id) on delete set null (user_id),
+        constraint a_client_may_have_an_address foreign key (tenant_id, address_id)
+            references identity.addresses (tenant_id, id) on delete set null (address_id),
+        -- stops 'nobody', 'a@b@c', two spellings of one address, and letters that look like others
+        constraint a_clients_email_is_an_address_in_lower_case check (identity.is_email(email)),
+        -- stops a status that no code knows
+        constraint a_client_is_waiting_active_inactive_or_discharged
+            check (status in ('waiting', 'active', 'inactive', 'discharged')),
+        -- stops somebody who leaves before they come, or comes before they are born
+        constraint a_client_is_born_admitted_and_discharged_in_order check (
+            date_of_birth <= admitted_on and date_of_birth <= discharged_on and admitted_on <= discharged_on
+        ),
+        -- stops a client who left, nobody knows when
+        constraint a_discharged_client_says_since_when check (status <> 'discharged' or discharged_on is not null),
+        -- stops 'infinity' and the year 10000
+        constraint a_clients_days_are_in_the_calendar check (
+            date_of_birth between '0001-01-01' and '9999-12-31'
+            and admitted_on between '0001-01-01' and '9999-12-31'
+            and discharged_on between '0001-01-01' and '9999-12-31'
+        )
+    );
+
+    comment on table placement.clients is 'A person cared for; what is known about their health is in placement_info.';
+
+    create index if not exists clients_are_found_by_facility on placement.clients (tenant_id, facility_id);
+    create index if not exists live_clients_are_found_by_name
+        on placement.clients (tenant_id, last_name, first_name) where deleted_at is null;
+    create index if not exists clients_are_found_by_status on placement.clients (tenant_id, status);
+    create index if not exists clients_are_found_by_address on placement.clients (tenant_id, address_id);
+    create index if not exists clients_are_found_by_user on placement.clients (tenant_id, user_id);
+    create index if not exists clients_are_found_by_a_part_of_their_name
+        on placement.clients using gin ((lower(first_name || ' ' || last_name)) public.gin_trgm_ops);
+    -- stops one user from being two live clients; a deleted one gives the user back
+    create unique index if not exists live_clients_have_their_own_user
+        on placement.clients (tenant_id, user_id) where deleted_at is null;
+
+    alter table placement.clients
+        -- stops an empty field of a form, and one of spaces
+        drop constraint if exists a_client_has_a_first_and_a_last_name,
+        add constraint a_client_has_a_first_and_a_last_name check (first_name ~ '\S' and last_name ~ '\S'),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+
+    create table if not exists placement.facility_staff (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        facility_id bigint not null,
+        user_id uuid not null,
+        position varchar(255),
+        is_primary boolean not null default false,
+        started_on date,
+        ended_on date,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        deleted_at timestamptz,
+        constraint an_assignment_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- these two stop somebody who is not there, or not the tenant's, from working at a place that is neither
+        constraint an_assignment_is_at_a_facility foreign key (tenant_id, facility_id)
+            references scheduling.facilities (tenant_id, id) on delete cascade,
+        constraint an_assignment_is_of_a_user foreign key (tenant_id, user_id)
+            references identity.users (tenant_id, id) on delete cascade,
+        -- stops work that ends before it starts
+        constraint an_assignment_starts_before_it_ends check (started_on <= ended_on),
+        -- stops 'infinity' and the year 10000
+        constraint an_assignments_days_are_in_the_calendar check (
+            started_on between '0001-01-01' and '9999-12-31' and ended_on between '0001-01-01' and '9999-12-31'
+        )
+    );
+
+    comment on table placement.facility_staff is 'That a user works at a facility, as what, from when until when.';
+
+    -- stops one person from working twice at one place; a deleted row makes room for a new one
+    create unique index if not exists a_user_works_at_a_facility_once
+        on placement.facility_staff (tenant_id, facility_id, user_id) where deleted_at is null;
+    -- stops two primary places of one person
+    create unique index if not exists a_user_has_one_primary_facility
+        on placement.facility_staff (tenant_id, user_id) where is_primary and ended_on is null and deleted_at is null;
+    create index if not exists staff_are_found_by_facility on placement.facility_staff (tenant_id, facility_id);
+    create index if not exists facilities_are_found_by_staff on placement.facility_staff (tenant_id, user_id);
+
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.facility_staff
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+
+    call identity.guard('placement.clients');
+    call identity.guard('placement.facility_staff', array['is_primary']);
+    """)
     op.execute(f"""
     create table if not exists placement.specialists (
         tenant_id uuid not null,
@@ -131,7 +259,7 @@ def upgrade() -> None:
             references scheduling.doctors (tenant_id, id) on delete set null (doctor_id),
         -- stops clear text
         constraint what_tells_who_a_specialist_is_is_encrypted check (
-            {sealed(SPECIALIST)}
+            {encrypted(SPECIALIST)}
         )
     );
 
@@ -139,6 +267,15 @@ def upgrade() -> None:
 
     create index if not exists specialists_are_found_by_user on placement.specialists (tenant_id, user_id);
     create index if not exists specialists_are_found_by_doctor on placement.specialists (tenant_id, doctor_id);
+
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.specialists
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
 
     create table if not exists placement.medications (
         tenant_id uuid not null,
@@ -157,7 +294,7 @@ def upgrade() -> None:
             references placement.clients (tenant_id, id) on delete restrict,
         -- stops clear text
         constraint a_medication_is_encrypted check (
-            {sealed(MEDICATION)}
+            {encrypted(MEDICATION)}
         ),
         -- stops a medication that ends before it starts
         constraint a_medication_starts_before_it_ends check (started_on <= ended_on),
@@ -173,6 +310,15 @@ def upgrade() -> None:
     comment on table placement.medications is 'What a client takes; all but the days and the status is encrypted.';
 
     create index if not exists medications_are_found_by_client on placement.medications (tenant_id, client_id);
+
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.medications
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
     """)
     op.execute(f"""
     create table if not exists placement.placement_info (
@@ -198,7 +344,7 @@ def upgrade() -> None:
             references scheduling.facilities (tenant_id, id) on delete set null (facility_id),
         -- stops clear text
         constraint placement_information_is_encrypted check (
-            {sealed(PLACEMENT)}
+            {encrypted(PLACEMENT)}
         ),
         -- stops a hash that is none, or another one
         constraint a_blind_index_has_32_bytes check (octet_length(insurance_member_id_index) = 32),
@@ -231,6 +377,15 @@ def upgrade() -> None:
     create index if not exists placements_are_found_by_insurance_member
         on placement.placement_info (tenant_id, insurance_member_id_index);
 
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.placement_info
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+
     create table if not exists placement.placement_info_specialists (
         tenant_id uuid not null,
         placement_info_id uuid not null,
@@ -250,6 +405,14 @@ def upgrade() -> None:
 
     create index if not exists placements_are_found_by_specialist
         on placement.placement_info_specialists (tenant_id, specialist_id);
+
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.placement_info_specialists
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
     """)
     op.execute(f"""
     create table if not exists placement.metadata (
@@ -286,6 +449,16 @@ def upgrade() -> None:
     create index if not exists forms_are_found_by_placement on placement.metadata (tenant_id, placement_info_id);
     create index if not exists forms_are_found_by_status on placement.metadata (tenant_id, status);
 
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.metadata
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            submitted_at >= '0001-01-03 00:00+00' and submitted_at < '9999-12-29 00:00+00'
+            and deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+
     create table if not exists placement.contributors (
         tenant_id uuid not null,
         id uuid not null default gen_random_uuid(),
@@ -316,7 +489,7 @@ def upgrade() -> None:
             check (role in ('author', 'reviewer', 'approver')),
         -- stops clear text
         constraint what_tells_who_a_contributor_is_is_encrypted check (
-            {sealed(CONTRIBUTOR)}
+            {encrypted(CONTRIBUTOR)}
         )
     );
 
@@ -327,6 +500,15 @@ def upgrade() -> None:
     create unique index if not exists a_user_contributes_to_a_placement_as_one
         on placement.contributors (tenant_id, placement_info_id, user_id) where deleted_at is null;
     create index if not exists contributors_are_found_by_user on placement.contributors (tenant_id, user_id);
+
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.contributors
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
 
     create table if not exists placement.form_field_contributions (
         tenant_id uuid not null,
@@ -355,6 +537,16 @@ def upgrade() -> None:
     create index if not exists contributions_are_found_by_contributor
         on placement.form_field_contributions (tenant_id, placement_info_id, contributor_id);
 
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table placement.form_field_contributions
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            contributed_at >= '0001-01-03 00:00+00' and contributed_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+    """)
+    op.execute("""
     call identity.guard('placement.specialists', array['specialty']);
     call identity.guard('placement.medications');
     call identity.guard('placement.placement_info');
@@ -362,9 +554,27 @@ def upgrade() -> None:
     call identity.guard('placement.metadata', array['form_name', 'version']);
     call identity.guard('placement.contributors', array['kind']);
     call identity.guard('placement.form_field_contributions', array['field_name']);
+    revoke delete on placement.clients, placement.facility_staff, placement.specialists, placement.medications,
+        placement.placement_info, placement.metadata, placement.contributors from scheduler_app;
+    -- stops another field, writer or time from being put into the record, and a line from being taken out
+    revoke update, delete on placement.form_field_contributions from scheduler_app;
+
+    -- stops the words of one contributor from becoming those of another
+    create trigger a_contributor_stays_who_it_is before update on placement.contributors
+        for each row execute function wellbeing.leave_to_the_system(
+            'tenant_id', 'id', 'placement_info_id', 'kind', 'user_id', 'name', 'email', 'created_at');
     """)
+    for name, table, column, target in LIVE:
+        # stops a record of a client, or within a placement, that nobody looks at any more
+        op.execute(f"""
+        create trigger {name} before insert or update of {column} on placement.{table}
+            for each row execute function identity.refuse_additions_to_deleted('{column}', 'placement.{target}')
+        """)
 
 
 def downgrade() -> None:
-    for table in TABLES:
-        op.execute(f"drop table placement.{table}")
+    op.execute("""
+    drop table placement.form_field_contributions, placement.contributors, placement.metadata,
+        placement.placement_info_specialists, placement.placement_info, placement.medications, placement.specialists,
+        placement.facility_staff, placement.clients;
+    """)

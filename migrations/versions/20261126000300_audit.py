@@ -1,87 +1,61 @@
-r"""The audit log: who did what to which row, and when; written by the database itself, and only ever added to.
+"""The audit log: which session did what to which row, and when; written by the database itself, and only ever added to.
 
-There are two logs. What is done for a user (`app.user_id` is set) goes to `user_action_audit_log`; what the library
-does by itself (the nightly job, awards, a migration) goes to `system_audit_log`, together with events that are no
-change of a row. Each row names its tenant: the tenant of the row that was changed, not that of the session, so that
-also the owner's work is found where it belongs. What concerns all tenants is written once for each of them; so no row
-is without a tenant, and nobody has to be allowed to read such rows.
+There are two logs. Work for a user (`app.user_id` is set) goes to `user_action_audit_log`; work that the library does
+by itself (the nightly job, awards, a migration) goes to `system_audit_log`, together with events that change no row.
+Each row names the tenant of the row that was changed, not that of the session, so that also the work of the owner is
+found where it belongs. An event that concerns all tenants is written once for each of them.
 
-**Who writes.** `audit.watch` gives a table three triggers, one for each kind of change. They run once a statement
+**Writing.** `audit.watch` gives a table three triggers, one for each kind of change. They run once a statement
 (transition tables), in the transaction of the change: no change without its log row, no log row without its change.
-The function behind them belongs to `scheduler_definer`, the only role that may insert; the roles that people and jobs
-act as may not write, change or remove a row. Reads leave no trace in triggers: `audit.record_read` is for the code
-that opens health information, in the same transaction, so that a log that fails fails the read.
+The function behind them belongs to `scheduler_definer`, the only role that may insert; no role that people and jobs
+act as may write, change or remove a row. Reads leave no trace in triggers: `audit.record_read` is for the code that
+opens health information, in the same transaction, so that a log that fails fails the read. `audit.record_event` is for
+an act of a user that neither changes nor opens a row (signing in, exporting a list), `audit.record_system` for an event
+of the library. Tenant, user, request and address are those of the transaction and no argument of any of them.
 
-**What is written.** The key of the row always; values only of columns whose name and type say that they are harmless
-(id and ..._id as uuid or number, ..._at as an instant, status, active, role, type, position) and of those that the
-table's migration shows; of every other column only that it was set or changed. So a column that is added later is
-veiled until somebody decides otherwise, and encrypted columns (`bytea`) are veiled whatever is said. An update that
-changed nothing (or only `updated_at`) writes nothing. If an update changes a key, it writes two rows: what was under
-the old key, and what is under the new one.
+**Contents.** The key of the row is written always; values only of columns whose name and type say that they are
+harmless (id and ..._id as uuid or number, ..._at as an instant, status, active, role, type, position) and of those that
+the revision of the table shows; of every other column only that it was set or changed. A column that is added later is
+therefore veiled until somebody decides otherwise, and encrypted columns (`bytea`) are always veiled. A key of words is
+veiled, too: a digest over the tenant and the word stands in its place, so that rows about one key are still found
+together. An update that changed nothing (or only `updated_at`) writes nothing. An update that changes a key writes two
+rows: one under the old key and one under the new one.
+
+**Names of events.** The log itself uses `insert`, `update`, `delete`, `read` and `audit...`. `record_system` refuses
+them to its callers, who could otherwise make up a change that never was, or a retirement that explains missing rows;
+the owner alone, who retires months, may write those of `audit.`. An event of a user is named by two words at least, the
+first of which is no schema, and has no key. Its details are numbers, true, false, null and words without a space:
+enough for an id, a count or a format, too little for a sentence about a person.
 
 **Months.** Both logs are partitioned by the UTC month of `occurred_at`, so that retention drops months and deletes no
-rows. A log that refuses to write would stop the clinic. So there is a partition for the rest, too: whatever the clock
-says, there is a place. `audit.ensure_months`, called by each seal, keeps some months ahead. Were it not called for so
-long that rows went to the rest, then it turns the rest into the partition of those months, without touching a row,
-and makes a new one. A month made by the writer instead would take a lock in the middle of a patient's transaction.
+rows. A log that refused to write would stop the clinic, so there is a partition for the rest, too.
+`audit.ensure_months`, called by each seal, keeps some months ahead. Rows that went to the rest meanwhile are moved: the
+rest is set aside, the months are made, and the rows are written again as they are, with id, instant and transaction, so
+that their seals hold.
+A month made by the writer instead would take a lock in the middle of a patient's transaction.
 
-**Append-only.** No grants, and triggers that refuse update, delete and truncate on the logs and on each partition, to
-the owner as well. The owner can switch a trigger off: so rows are sealed into `audit.chain`, where each seal is a hash
-over the one before (`scheduler.store.sealing` says how and finds the first broken one). Bulk work pays nothing for it.
+**Append-only.** No role has the grants, and triggers refuse update, delete and truncate on the logs and on each
+partition, to the owner as well. The owner can switch a trigger off: so rows are sealed into `audit.chain`, where each
+seal is a hash over the one before. `audit.seal` is the only way into the chain. It takes the rows that have no seal
+yet, in the order of their ids, and decides itself on time, server and transaction; its caller names a log and can do no
+more than seal too often. Verification stays outside of the database, with its own statement for the digest of a row: an
+owner who replaces this function finds that its seals do not verify. Bulk work pays nothing for the chain.
 
-The logs have no foreign keys: they outlive what they speak of, the tenant included. They have no `created_at`
-(`occurred_at` is that) and no `updated_at`.
-
-**Who reads.** `scheduler_system`, its own tenant. A user's session has no business there; a page for the tenant's
-compliance officer acts as the system. By what the details say, rows are found through `audit.find_actions` (a later
-revision, about search): the GIN indexes serve it, and under row security no query of one's own.
+The logs have no foreign keys: they outlive the rows that they speak of, the tenant included. They have no `created_at`
+(`occurred_at` is that) and no `updated_at`. `scheduler_system` reads them, its own tenant only; a page for the
+compliance officer of a tenant acts as the system. The last revision adds the search by details.
 """
 
 from alembic import op
 
-revision = "20261121100100"
-down_revision = "20261121100000"
+revision = "20261126000300"
+down_revision = "20261126000200"
 branch_labels = None
 depends_on = None
 
 LOGS = ("user_action_audit_log", "system_audit_log")
 BOOKS = ("chain", "retirements")
 MONTHS_AHEAD = 3
-# What the log may show of the tables that are there already, beside what is harmless by name.
-WATCHED = {
-    "identity.tenants": ("slug",),
-    "scheduling.facilities": ("slug", "timezone", "country", "locale"),
-    "scheduling.doctors": ("specialty",),
-    "scheduling.services": ("code", "code_system", "code_version", "default_duration_minutes", "category"),
-    "scheduling.facility_doctors": (),
-    "scheduling.service_offerings": (
-        "default_duration_minutes",
-        "buffer_before_minutes",
-        "buffer_after_minutes",
-        "visibility",
-    ),
-    "scheduling.availability_rules": (
-        "day_of_week",
-        "start_time",
-        "end_time",
-        "slot_duration_minutes",
-        "slot_interval_minutes",
-        "slot_alignment_minutes",
-        "effective_from",
-        "effective_until",
-        "recurrence",
-        "capacity",
-    ),
-    "scheduling.availability_exceptions": ("slot_duration_minutes", "slot_interval_minutes", "capacity"),
-    "scheduling.facility_closures": ("day",),
-}
-TRIGGERS = ("inserts_are_logged", "updates_are_logged", "deletes_are_logged")
-# name and arguments of the functions that act as scheduler_definer, and who may call them
-DEFINED = {
-    "audit.note_changes()": "",
-    "audit.record_read(text, text[], text[], text)": "scheduler_app, scheduler_system",
-    "audit.record_system(text, jsonb, text)": "scheduler_app, scheduler_system, scheduler_job",
-}
 # `offset 0` keeps the planner from turning a row into jsonb again wherever it is looked at. `place` tells apart the
 # changes of a row that one statement changes twice, as when a user goes who made a family and changed it: PostgreSQL
 # writes down the row before and the row after in step.
@@ -125,8 +99,25 @@ CHANGES_OF_INSERT_AND_DELETE = """
         offset 0
     ) as changed_rows
 """
-KEY = """case when cardinality(keys) = 1 then whole ->> keys[1]
+# The key of a row. A key of words may be the name of a person, so a digest stands in its place.
+KEY = """case when cardinality(worded) > 0 then array_to_string(array(
+                select case when part = any (worded) then 'sha256:' || encode(sha256(convert_to(
+                    (whole ->> tenant_column) || ' ' || (whole ->> part), 'UTF8')), 'hex') else whole ->> part end
+                from unnest(keys) as part), ',')
+            when cardinality(keys) = 1 then whole ->> keys[1]
             else array_to_string(array(select whole ->> part from unnest(keys) as part), ',') end"""
+
+# What goes into the digest of a row after its key and its instant; `scheduler.store.sealing` has the same list.
+USER_ACTION = (
+    "user_id, db_role, action, entity, entity_key, before, after, details, request_id, client_address,"
+    " user_agent, transaction_id"
+)
+SYSTEM = "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id"
+# All columns of the log but tenant_id, id, occurred_at and details, which the search grants.
+SEALED_COLUMNS = (
+    "user_id, db_role, action, entity, entity_key, before, after, request_id, client_address, user_agent,"
+    " transaction_id"
+)
 
 
 def note(changes: str) -> str:
@@ -157,7 +148,7 @@ def upgrade() -> None:
         db_role text not null,
         action text not null,
         entity text not null,
-        entity_key text not null,
+        entity_key text,
         before jsonb,
         after jsonb,
         details jsonb,
@@ -166,13 +157,11 @@ def upgrade() -> None:
         user_agent text,
         transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
         -- by time first: sealing, retention and every question are about some span of time
-        constraint a_user_action_has_one_key_in_its_tenant primary key (tenant_id, occurred_at, id),
-        -- stops an action that no reader of the log looks for
-        constraint a_user_action_is_a_change_or_a_read check (action in ('insert', 'update', 'delete', 'read'))
+        constraint a_user_action_has_one_key_in_its_tenant primary key (tenant_id, occurred_at, id)
     ) partition by range (occurred_at);
 
     comment on table audit.user_action_audit_log is
-        'What was done for a user: which row was changed or read, when, from where. Never changed, never deleted.';
+        'What was done for a user: a change or a read of a row, or an event; when and from where. Only added to.';
 
     create index if not exists user_actions_are_found_by_entity
         on audit.user_action_audit_log (tenant_id, entity, entity_key, occurred_at);
@@ -181,6 +170,25 @@ def upgrade() -> None:
     -- serves those whom row security does not bind: for all others @> is no index condition (it is not leakproof)
     create index if not exists user_actions_are_found_by_details
         on audit.user_action_audit_log using gin (details jsonb_path_ops) where details is not null;
+
+    -- A log of an older shape is completed here.
+    alter table audit.user_action_audit_log
+        alter column entity_key drop not null,
+        drop constraint if exists a_user_action_is_a_change_or_a_read,
+        -- stops an action that no reader of the log looks for
+        drop constraint if exists a_user_action_is_a_change_a_read_or_an_event,
+        add constraint a_user_action_is_a_change_a_read_or_an_event
+            check (action in ('insert', 'update', 'delete', 'read', 'event')),
+        -- stops a change or a read of nobody knows which row, and an event that pretends to be one
+        drop constraint if exists only_an_event_is_of_no_row,
+        add constraint only_an_event_is_of_no_row check ((action = 'event') = (entity_key is null)),
+        -- stops an event that nobody could search for, and one that looks like a table
+        drop constraint if exists an_event_of_a_user_is_named_by_words_and_dots,
+        add constraint an_event_of_a_user_is_named_by_words_and_dots check (
+            action <> 'event'
+            or entity ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)+$'
+                and entity !~ '^(identity|audit|scheduling|placement|wellbeing)[.]'
+        );
 
     create table if not exists audit.system_audit_log (
         tenant_id uuid not null,
@@ -258,8 +266,7 @@ def upgrade() -> None:
         'That rows of a log older than an instant were dropped after their time: their seals stand without them.';
 
     create index retirements_are_found_by_log on audit.retirements (tenant_id, log, retired_before);
-    """)
-    op.execute("""
+
     create function audit.refuse_change() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
@@ -289,15 +296,51 @@ def upgrade() -> None:
             with check (true);
         grant insert on audit.{log} to scheduler_definer;
         """)
-    op.execute("grant insert on audit.chain to scheduler_system")
-    months()
-    functions()
-    for table, shown in WATCHED.items():
-        op.execute(f"call audit.watch('{table}', array[{', '.join(map(repr, shown))}]::text[])")
+    make_months()
+    make_writers()
+    make_seals()
+    op.execute("""
+    create procedure audit.watch(what regclass, shown text[] default '{}')
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        primary_key constant text[] := array(
+            select attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any (conkey)
+            where conrelid = what and contype = 'p' order by array_position(conkey, attnum)
+        );
+        of_tenant constant text := case when exists (
+            select from pg_attribute where attrelid = what and attname = 'tenant_id' and not attisdropped
+        ) then 'tenant_id' else 'id' end;
+        keys text[] := array_remove(primary_key, 'tenant_id');
+        kind text;
+    begin
+        if cardinality(primary_key) = 0 then
+            raise exception '% has no primary key: its rows could not be told apart in the log', what;
+        end if;
+        if cardinality(keys) = 0 then
+            keys := primary_key;
+        end if;
+        foreach kind in array array['insert', 'update', 'delete'] loop
+            execute format(
+                'create or replace trigger %I after %s on %s referencing %s'
+                ' for each statement execute function audit.note_changes(%L, %L, %L)',
+                kind || 's_are_logged', kind, what,
+                case kind when 'insert' then 'new table as changed_rows'
+                    when 'delete' then 'old table as changed_rows'
+                    else 'old table as old_rows new table as changed_rows' end,
+                of_tenant, keys, shown);
+        end loop;
+    end $$;
+
+    comment on procedure audit.watch(regclass, text[]) is
+        'Has each change of a table written to the audit log; shown are the columns whose values it may show.';
+
+    revoke all on procedure audit.watch(regclass, text[]) from public;
+    """)
 
 
-def months() -> None:
-    """Make the partitions: how one is made, which are, and the first of them."""
+def make_months() -> None:
+    """Make the partitions: the functions that make, list and drop them, and the first of them."""
     op.execute("""
     create procedure audit.make_part(log text, part text)
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -314,6 +357,7 @@ def months() -> None:
 
     comment on procedure audit.make_part(text, text) is
         'Makes a table that can become a partition of a log: guarded before anybody can see it.';
+
     revoke all on procedure audit.make_part(text, text) from public;
     """)
     for log in LOGS:
@@ -336,6 +380,7 @@ def months() -> None:
     end;
 
     comment on function audit.parts(text) is 'The months of a log, without the partition for the rest.';
+
     revoke all on function audit.parts(text) from public;
 
     create function audit.ensure_months(ahead integer) returns integer
@@ -345,50 +390,50 @@ def months() -> None:
         made integer := 0;
         this_month constant timestamptz := date_trunc('month', clock_timestamp());
         next_at timestamptz;
-        rest_ends_at timestamptz;
+        aside boolean;
         log text;
     begin
         if ahead is null or ahead not between 0 and 120 then
             raise exception 'months are made for ten years ahead at most, not for %', ahead
                 using errcode = 'invalid_parameter_value';
         end if;
-        perform pg_advisory_xact_lock(hashtext('slotsmith'), hashtext('audit months'));
+        perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('audit months'));
         foreach log in array array['user_action_audit_log', 'system_audit_log'] loop
             select coalesce(max(ends_at), this_month) into next_at from audit.parts(log);
+            aside := false;
             while next_at <= this_month + make_interval(months => ahead) loop
                 begin
                     call audit.make_part(log, log || '_' || to_char(next_at, 'YYYY_MM'));
                     execute format('alter table audit.%I attach partition audit.%I for values from (%L) to (%L)',
                         log, log || '_' || to_char(next_at, 'YYYY_MM'), next_at, next_at + interval '1 month');
                     next_at := next_at + interval '1 month';
+                    made := made + 1;
                 exception when check_violation then
-                    -- Rows of that month went to the rest. It becomes the partition of all months up to this one, and
-                    -- up to that of its last row: a clock that once ran ahead must not stop the seals of all tenants.
+                    -- Rows of that month went to the rest. It is set aside, and the month is tried again.
                     execute format('alter table audit.%I detach partition audit.%I', log, log || '_rest');
-                    -- the owner, too, is bound by forced row security, and would see no row
-                    execute format('alter table audit.%I no force row level security', log || '_rest');
-                    execute format('select date_trunc(''month'', greatest(%L, max(occurred_at)))'
-                        ' + interval ''1 month'' from audit.%I', this_month, log || '_rest') into rest_ends_at;
-                    execute format('alter table audit.%I force row level security', log || '_rest');
-                    execute format('alter table audit.%I rename to %I', log || '_rest',
-                        log || '_' || to_char(next_at, 'YYYY_MM'));
-                    execute format('comment on table audit.%I is null', log || '_' || to_char(next_at, 'YYYY_MM'));
-                    execute format('alter table audit.%I attach partition audit.%I for values from (%L) to (%L)',
-                        log, log || '_' || to_char(next_at, 'YYYY_MM'), next_at, rest_ends_at);
+                    execute format('alter table audit.%I rename to %I', log || '_rest', log || '_aside');
                     call audit.make_part(log, log || '_rest');
                     execute format('alter table audit.%I attach partition audit.%I default', log, log || '_rest');
                     execute format('comment on table audit.%I is %L', log || '_rest',
                         'What has no month: empty while months are made ahead.');
-                    next_at := rest_ends_at;
+                    aside := true;
                 end;
-                made := made + 1;
             end loop;
+            if aside then
+                -- The owner, too, is bound by forced row security, and would see no row and write none.
+                execute format('alter table audit.%I no force row level security', log || '_aside');
+                execute format('alter table audit.%I no force row level security', log);
+                execute format('insert into audit.%I select * from audit.%I', log, log || '_aside');
+                execute format('alter table audit.%I force row level security', log);
+                execute format('drop table audit.%I', log || '_aside');
+            end if;
         end loop;
         return made;
     end $$;
 
     comment on function audit.ensure_months(integer) is
         'Makes the months of the logs from the last one there is up to so many ahead; returns how many were missing.';
+
     revoke all on function audit.ensure_months(integer) from public;
     grant execute on function audit.ensure_months(integer) to scheduler_system;
 
@@ -438,13 +483,14 @@ def months() -> None:
 
     comment on function audit.retire(timestamptz) is
         'Drops the months of the logs that ended before an instant and writes that down; for the owner only.';
+
     revoke all on function audit.retire(timestamptz) from public;
     """)
     op.execute(f"select audit.ensure_months({MONTHS_AHEAD})")
 
 
-def functions() -> None:
-    """Make the functions that write to the logs, and the procedure that has a table watched."""
+def make_writers() -> None:
+    """Make the functions that write to the logs."""
     op.execute("""
     create function audit.address_of(written text) returns inet
     language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -473,6 +519,12 @@ def functions() -> None:
                     or attname ~ '(^|_)id$' and atttypid in ('uuid'::regtype, 'bigint'::regtype, 'integer'::regtype)
                     or attname ~ '_at$' and atttypid = 'timestamptz'::regtype)
         );
+        -- a key of words may be somebody's name; a number, an instant and the like is not
+        worded constant text[] := array(
+            select attname::text from pg_attribute join pg_type on pg_type.oid = atttypid
+            where attrelid = tg_relid and attname = any (tg_argv[1]::text[]) and not attname = any (tg_argv[2]::text[])
+                and typcategory = 'S'
+        );
         veil constant jsonb := case tg_op when 'UPDATE' then '"(changed)"' else '"(set)"' end;
         entity constant text := tg_table_schema || '.' || tg_table_name;
         actor constant uuid := identity.current_user_id();
@@ -490,12 +542,21 @@ def functions() -> None:
     end $$;
 
     comment on function audit.note_changes() is 'Writes what a statement changed to the audit log, a row for each row.';
-
+    """)
+    op.execute("""
     create function audit.record_system(event text, details jsonb, severity text default 'info') returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$ begin
         if identity.current_tenant_id() is null then
             raise exception 'an event belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
+        end if;
+        if record_system.event in ('insert', 'update', 'delete', 'read')
+            or record_system.event ^@ 'audit.' and not pg_has_role(
+                coalesce(nullif(current_setting('role'), 'none'), session_user),
+                (select relowner from pg_class where oid = 'audit.system_audit_log'::regclass), 'usage')
+        then
+            raise exception 'insert, update, delete, read and audit... are events that the log writes itself'
+                using errcode = 'insufficient_privilege';
         end if;
         insert into audit.system_audit_log (tenant_id, db_role, event, severity, details, request_id)
         values (identity.current_tenant_id(), coalesce(nullif(current_setting('role'), 'none'), session_user),
@@ -533,62 +594,131 @@ def functions() -> None:
 
     comment on function audit.record_read(text, text[], text[], text) is
         'Writes that rows of an entity were read: which, which columns, and why.';
-    """)
-    for function, callers in DEFINED.items():
-        op.execute(f"call identity.give_to_definer('{function}', nullif('{callers or ''}', ''))")
-    op.execute("""
-    create procedure audit.watch(what regclass, shown text[] default '{}')
-    language plpgsql set search_path = pg_catalog, pg_temp
+
+    create function audit.record_event(name text, details jsonb) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
     declare
-        primary_key constant text[] := array(
-            select attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any (conkey)
-            where conrelid = what and contype = 'p' order by array_position(conkey, attnum)
-        );
-        of_tenant constant text := case when exists (
-            select from pg_attribute where attrelid = what and attname = 'tenant_id' and not attisdropped
-        ) then 'tenant_id' else 'id' end;
-        keys text[] := array_remove(primary_key, 'tenant_id');
-        kind text;
+        tenant constant uuid := identity.current_tenant_id();
+        actor constant uuid := identity.current_user_id();
     begin
-        if cardinality(primary_key) = 0 then
-            raise exception '% has no primary key: its rows could not be told apart in the log', what;
+        if tenant is null or actor is null then
+            raise exception 'an event belongs to a user of a tenant: % is set',
+                case when tenant is null then 'no tenant' else 'no user' end
+                using errcode = 'invalid_parameter_value';
         end if;
-        if cardinality(keys) = 0 then
-            keys := primary_key;
+        if exists (
+            select from jsonb_each(details)
+            where jsonb_typeof(value) not in ('number', 'boolean', 'null')
+                and value #>> '{}' !~ '^[A-Za-z0-9_.:+-]{0,100}$'
+        ) then
+            raise exception 'the details of an event are numbers, words without a space, true, false and null'
+                using errcode = 'invalid_parameter_value';
         end if;
-        foreach kind in array array['insert', 'update', 'delete'] loop
-            execute format(
-                'create or replace trigger %I after %s on %s referencing %s'
-                ' for each statement execute function audit.note_changes(%L, %L, %L)',
-                kind || 's_are_logged', kind, what,
-                case kind when 'insert' then 'new table as changed_rows'
-                    when 'delete' then 'old table as changed_rows'
-                    else 'old table as old_rows new table as changed_rows' end,
-                of_tenant, keys, shown);
-        end loop;
+        insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, details,
+            request_id, client_address, user_agent)
+        values (tenant, actor, coalesce(nullif(current_setting('role'), 'none'), session_user), 'event',
+            record_event.name, record_event.details,
+            left(nullif(current_setting('app.request_id', true), ''), 200),
+            audit.address_of(current_setting('app.client_address', true)),
+            left(nullif(current_setting('app.user_agent', true), ''), 500));
     end $$;
 
-    comment on procedure audit.watch(regclass, text[]) is
-        'Has each change of a table written to the audit log; shown are the columns whose values it may show.';
-    revoke all on procedure audit.watch(regclass, text[]) from public;
+    comment on function audit.record_event(text, jsonb) is
+        'Writes that the user of this transaction did something that is no change or read of a row.';
+
+    call identity.give_to_definer('audit.note_changes()');
+    call identity.give_to_definer('audit.record_system(text, jsonb, text)',
+        'scheduler_app, scheduler_system, scheduler_job');
+    call identity.give_to_definer('audit.record_read(text, text[], text[], text)', 'scheduler_app, scheduler_system');
+    call identity.give_to_definer('audit.record_event(text, jsonb)', 'scheduler_app, scheduler_system');
+    """)
+
+
+def make_seals() -> None:
+    """Make the function that seals the rows of a log."""
+    op.execute(f"""
+    grant select, insert on audit.chain to scheduler_definer;
+    grant select on audit.system_audit_log to scheduler_definer;
+    grant select ({SEALED_COLUMNS}) on audit.user_action_audit_log to scheduler_definer;
+
+    create function audit.seal(kind text) returns bigint
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+        here constant text := (select system_identifier from pg_control_system());
+        place bigint;
+        head bytea;
+        since timestamptz;
+        settled_below bigint;
+        sealed bigint := 0;
+        now_at timestamptz;
+        ended_below bigint;
+        entry record;
+    begin
+        if tenant is null or kind is null or kind not in ('user_action', 'system') then
+            raise exception 'a chain is of a tenant, and of the log user_action or system'
+                using errcode = 'invalid_parameter_value';
+        end if;
+        -- A second sealer waits. What the first one wrote, and what is settled, is asked for after that.
+        perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('seal ' || kind || tenant));
+        now_at := clock_timestamp();
+        ended_below := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+        -- Since when, and from which transaction on, a row may still be without a seal. On another server, as after a
+        -- dump was restored, the numbers of transactions begin anew.
+        select c.position, c.digest, c.sealed_at, case when c.server = here then c.sealed_below else 0 end
+        into place, head, since, settled_below
+        from audit.chain c where c.tenant_id = tenant and c.log = kind order by c.position desc limit 1;
+        if not found then  -- a chain begins after a place that is not there
+            place := 0;
+            head := decode(repeat('00', 32), 'hex');
+            settled_below := 0;
+        end if;
+        for entry in execute format(
+            'select id, occurred_at, sha256(convert_to(jsonb_build_array('
+            '        tenant_id, id, trunc(extract(epoch from occurred_at) * 1000000), %s)::text, ''UTF8'')) as digest'
+            ' from audit.%I as entry where tenant_id = $1 and transaction_id >= $2'
+            ' and ($3 is null or occurred_at >= $3 - interval ''1 day'') and not exists ('
+            '    select from audit.chain c where c.tenant_id = $1 and c.log = $4'
+            '        and c.row_occurred_at = entry.occurred_at and c.row_id = entry.id)'
+            ' order by id',
+            case kind when 'user_action' then '{USER_ACTION}' else '{SYSTEM}' end,
+            kind || '_audit_log') using tenant, settled_below, since, kind
+        loop
+            place := place + 1;
+            sealed := sealed + 1;
+            head := sha256(head || entry.digest || convert_to(concat_ws('|', tenant, kind, place, entry.id,
+                (extract(epoch from entry.occurred_at) * 1000000)::bigint,
+                (extract(epoch from now_at) * 1000000)::bigint, ended_below, here), 'UTF8'));
+            insert into audit.chain (tenant_id, log, position, row_id, row_occurred_at, row_digest, sealed_at,
+                sealed_below, server, digest)
+            values (tenant, kind, place, entry.id, entry.occurred_at, entry.digest, now_at,
+                ended_below, here, head);
+        end loop;
+        return sealed;
+    end $$;
+
+    comment on function audit.seal(text) is
+        'Seals the rows of a log of the tenant that have no seal yet; returns how many. The only way into the chain.';
+
+    call identity.give_to_definer('audit.seal(text)', 'scheduler_system');
     """)
 
 
 def downgrade() -> None:
-    for table in WATCHED:
-        for trigger in TRIGGERS:
-            op.execute(f"drop trigger {trigger} on {table}")
-    op.execute("drop procedure audit.watch(regclass, text[])")
-    for function in DEFINED:
-        op.execute(f"drop function {function}")
     op.execute("""
+    drop procedure audit.watch(regclass, text[]);
+    drop function audit.seal(text);
+    drop function audit.record_event(text, jsonb);
+    drop function audit.record_read(text, text[], text[], text);
+    drop function audit.record_system(text, jsonb, text);
+    drop function audit.note_changes();
     drop function audit.address_of(text);
     drop function audit.retire(timestamptz);
     drop function audit.ensure_months(integer);
     drop function audit.parts(text);
     drop procedure audit.make_part(text, text);
+    drop table audit.retirements, audit.chain, audit.system_audit_log, audit.user_action_audit_log;
+    drop function audit.refuse_change();
     """)
-    for table in (*BOOKS, *LOGS):
-        op.execute(f"drop table audit.{table}")
-    op.execute("drop function audit.refuse_change()")

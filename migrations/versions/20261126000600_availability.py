@@ -1,25 +1,25 @@
-"""When doctors work: rules, exceptions to them, and the days on which a facility is closed.
+"""Availability: the rules by which doctors work, exceptions to them, and the days on which a facility is closed.
 
 A rule speaks in wall-clock time of its facility (A2, T2): a weekday (0 = Sunday) and two clock times, the second of
 which lies on the next day when it is not later than the first. So `end_time <= start_time` is a night clinic and not
 a mistake, and midnight is written 00:00: PostgreSQL would take 24:00 too, which no Python time can hold.
 
-Exceptions are instants (A3-A6). An override replaces a day's windows and may carry slots of its own; it spans at most
-one day on the wall, which the code checks since it knows the zone, and at most 26 hours, which the table checks (the
-longest day that any clock change has made).
+Exceptions are instants (A3-A6). An override replaces the windows of a day and may carry slots of its own; it spans at
+most one day on the wall, which the code checks since it knows the zone, and at most 26 hours, which the table checks
+(the longest day that any clock change has made).
 
-Instants and days stay within the calendar of Python, and not in 'infinity': a row that no session could read back
-would stop the nightly job for the whole schedule.
+Instants and days stay within the calendar of Python, here and in every table. PostgreSQL knows `infinity` and years up
+to 294276, and the driver raises an error at such a value: for the reader of the row, not for its writer. One such
+exception would make the nightly job fail at that doctor every night. The ends are a few days inside those of Python,
+since an instant is also read in other zones than UTC.
 """
 
 from alembic import op
 
-revision = "20261121080400"
-down_revision = "20261121080300"
+revision = "20261126000600"
+down_revision = "20261126000500"
 branch_labels = None
 depends_on = None
-
-TABLES = ("availability_rules", "availability_exceptions", "facility_closures")
 
 
 def upgrade() -> None:
@@ -68,6 +68,11 @@ def upgrade() -> None:
         constraint a_rules_days_are_in_the_calendar check (
             effective_from between '0001-01-01' and '9999-12-31'
             and effective_until between '0001-01-01' and '9999-12-31'
+        ),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )
     );
 
@@ -76,6 +81,8 @@ def upgrade() -> None:
 
     create index rules_are_found_by_doctor_and_facility
         on scheduling.availability_rules (tenant_id, doctor_id, facility_id);
+    create index rules_are_found_by_facility on scheduling.availability_rules (tenant_id, facility_id);
+    create index rules_are_found_by_offering on scheduling.availability_rules (tenant_id, service_offering_id);
 
     create table scheduling.availability_exceptions (
         tenant_id uuid not null,
@@ -116,7 +123,12 @@ def upgrade() -> None:
             check (type = 'override' or num_nonnulls(slot_duration_minutes, slot_interval_minutes, capacity) = 0),
         -- stops slots without length, slots that never advance, and slots that nobody fits into
         constraint an_overrides_slots_take_time_and_advance
-            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0)
+            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table scheduling.availability_exceptions is
@@ -124,6 +136,8 @@ def upgrade() -> None:
 
     create index exceptions_are_found_by_doctor_and_facility
         on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, start_at);
+    create index exceptions_are_found_by_facility on scheduling.availability_exceptions (tenant_id, facility_id);
+    create index exceptions_are_found_by_rule on scheduling.availability_exceptions (tenant_id, availability_rule_id);
 
     create table scheduling.facility_closures (
         tenant_id uuid not null,
@@ -140,28 +154,33 @@ def upgrade() -> None:
         -- stops a day that is closed twice, of which one closure is taken back
         constraint a_facility_closes_once_a_day unique (tenant_id, facility_id, day),
         -- stops 'infinity' and the year 10000
-        constraint a_closure_is_in_the_calendar check (day between '0001-01-01' and '9999-12-31')
+        constraint a_closure_is_in_the_calendar check (day between '0001-01-01' and '9999-12-31'),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table scheduling.facility_closures is
         'A local date on which a facility is closed, such as a public holiday.';
+
+    call identity.guard('scheduling.availability_rules', array[
+        'day_of_week', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
+        'slot_alignment_minutes', 'effective_from', 'effective_until', 'recurrence', 'capacity']);
+    call identity.guard('scheduling.availability_exceptions',
+        array['slot_duration_minutes', 'slot_interval_minutes', 'capacity']);
+    call identity.guard('scheduling.facility_closures', array['day']);
+    grant select on scheduling.availability_rules, scheduling.availability_exceptions, scheduling.facility_closures
+        to scheduler_job;
+
+    create policy a_person_sees_their_own on scheduling.facility_closures for select to scheduler_app
+        using (tenant_id = (select identity.current_tenant_id())
+            and (select identity.is_known_here()));
     """)
-    for table in TABLES:
-        op.execute(f"""
-        create trigger updated_at_is_kept before update on scheduling.{table}
-            for each row execute function identity.keep_updated_at();
-
-        alter table scheduling.{table} enable row level security;
-        alter table scheduling.{table} force row level security;
-        create policy a_tenant_sees_its_own_rows on scheduling.{table}
-            using (tenant_id = (select identity.current_tenant_id()))
-            with check (tenant_id = (select identity.current_tenant_id()));
-
-        grant select, insert, update, delete on scheduling.{table} to scheduler_app;
-        grant select on scheduling.{table} to scheduler_job;
-        """)
 
 
 def downgrade() -> None:
-    for table in reversed(TABLES):
-        op.execute(f"drop table scheduling.{table}")
+    op.execute("""
+    drop table scheduling.facility_closures, scheduling.availability_exceptions, scheduling.availability_rules;
+    """)

@@ -1,24 +1,25 @@
-"""The nightly job's books: what each run did, and how far each schedule is generated.
+"""Generation: the runs of the nightly job, and how far each schedule is generated.
 
 A run is written when it begins and finished when it ends, whatever its end: a run that says it is running while no
-job runs was interrupted. The counts are what the plan did (R1).
+job runs was interrupted. The counts are those of the plans that it applied (R1). The audit log watches the runs: a row
+when a run begins, one for each batch, and one when it ends, so that a run that was killed is found there, too. All
+columns of a run are days, counts and releases, and are shown.
 
-A schedule's state is its checkpoint (R3, R4): the fingerprint of all that decided its slots, and the local days for
-which they are there. It is written in the transaction that writes the slots; so slots without a checkpoint, or a
-checkpoint without slots, are never seen. It is also the job's queue: a worker claims states with
-`for update skip locked`. A schedule that failed keeps its message in `last_error` and does not stop the others.
+The state of a schedule is its checkpoint (R3, R4): the fingerprint of all that decided its slots, and the local days
+for which they are there. It is written in the transaction that writes the slots; so slots without a checkpoint, or a
+checkpoint without slots, are never seen. It is also the queue of the job: a worker claims states with
+`for update skip locked`. A schedule that failed keeps its message in `last_error` and does not stop the others. The
+audit log does not watch states: the changes of a run to them are its counts.
 
-Users read both; only the job writes.
+Users read both; only the job and the system write.
 """
 
 from alembic import op
 
-revision = "20261121080600"
-down_revision = "20261121080500"
+revision = "20261126001000"
+down_revision = "20261126000900"
 branch_labels = None
 depends_on = None
-
-JOB_MAY = {"generation_runs": "select, insert, update", "schedule_states": "select, insert, update, delete"}
 
 
 def upgrade() -> None:
@@ -58,6 +59,15 @@ def upgrade() -> None:
         constraint a_runs_counts_are_not_negative check (
             least(schedules, schedules_failed, slots_created, slots_updated, slots_retired, slots_kept,
                 slots_conflicting, slots_displaced) >= 0
+        ),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            started_at >= '0001-01-03 00:00+00' and started_at < '9999-12-29 00:00+00'
+            and finished_at >= '0001-01-03 00:00+00' and finished_at < '9999-12-29 00:00+00'
+            and from_day between '0001-01-01' and '9999-12-31'
+            and until_day between '0001-01-01' and '9999-12-31'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )
     );
 
@@ -89,28 +99,34 @@ def upgrade() -> None:
         -- stops a checkpoint with one end, and one whose ends are reversed
         constraint a_state_says_from_which_day_until_which check (
             num_nonnulls(generated_from, generated_until) in (0, 2) and generated_from <= generated_until
+        ),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            generated_from between '0001-01-01' and '9999-12-31'
+            and generated_until between '0001-01-01' and '9999-12-31'
+            and generated_at >= '0001-01-03 00:00+00' and generated_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )
     );
 
     comment on table scheduling.schedule_states is
         'How far the slots of one doctor at one facility are generated, and from what; the job''s queue.';
+    create index states_are_found_by_facility on scheduling.schedule_states (tenant_id, facility_id);
+    create index states_are_found_by_run on scheduling.schedule_states (tenant_id, last_run_id);
+
+    call identity.guard('scheduling.generation_runs', array[
+        'from_day', 'until_day', 'trigger', 'engine_version', 'tzdata_version', 'schedules', 'schedules_failed',
+        'slots_created', 'slots_updated', 'slots_retired', 'slots_kept', 'slots_conflicting', 'slots_displaced']);
+    call identity.guard('scheduling.schedule_states');
+    drop trigger inserts_are_logged on scheduling.schedule_states;
+    drop trigger updates_are_logged on scheduling.schedule_states;
+    drop trigger deletes_are_logged on scheduling.schedule_states;
+    revoke insert, update, delete on scheduling.generation_runs, scheduling.schedule_states from scheduler_app;
+    grant select, insert, update on scheduling.generation_runs to scheduler_job;
+    grant select, insert, update, delete on scheduling.schedule_states to scheduler_job;
     """)
-    for table, job_may in JOB_MAY.items():
-        op.execute(f"""
-        create trigger updated_at_is_kept before update on scheduling.{table}
-            for each row execute function identity.keep_updated_at();
-
-        alter table scheduling.{table} enable row level security;
-        alter table scheduling.{table} force row level security;
-        create policy a_tenant_sees_its_own_rows on scheduling.{table}
-            using (tenant_id = (select identity.current_tenant_id()))
-            with check (tenant_id = (select identity.current_tenant_id()));
-
-        grant select on scheduling.{table} to scheduler_app;
-        grant {job_may} on scheduling.{table} to scheduler_job;
-        """)
 
 
 def downgrade() -> None:
-    for table in reversed(JOB_MAY):
-        op.execute(f"drop table scheduling.{table}")
+    op.execute("drop table scheduling.schedule_states, scheduling.generation_runs")

@@ -1,7 +1,7 @@
-"""Sessions, and what comes of them: responses, garden items, stickers and alerts.
+"""Wellbeing activity: the sessions of children, their responses, garden items, stickers and alerts.
 
-A child goes through a session and answers what it is asked; it plants a garden, earns stickers, and what it answers
-may raise an alert. Who may do what:
+A child goes through a session and answers its questions; it plants a garden, earns stickers, and an answer may raise an
+alert. The rights of each role:
 
                 the child itself      practitioners, group contacts   the system
   session       all but delete        see                             everything
@@ -10,22 +10,26 @@ may raise an alert. Who may do what:
   sticker       see                   see                             awards
   alert         nothing at all        see and work on                 raises
 
-Accounts look after the platform, not after children: they see none of this. The specification's policies forget some
-of the rest. They let anybody award a sticker, and ask for no role where alerts are read: both is put right. And they
-let a child write a response about another child, as long as the session is its own: here the key of a response to
-its session carries the child, so that no role whatever can write that; stickers and alerts have the same key.
+Accounts look after the platform, not after children: they see none of this. The policies of the specification let
+anybody award a sticker, and ask for no role where alerts are read: both is put right here. A response is about the
+child of its session, a sticker about the child of its session, an alert about the child of its session and response:
+each of these keys carries the child, so that no role whatever can write anything else.
 
-A child is of the organisation that its tenant is (see the migration of organisations), so a row's tenant says whether
-it belongs to a practitioner's organisation, without a look at the child. An operation that no policy allows to anybody
-is not granted either: then it is refused with an error and not with silence.
+A child is of the organisation that its tenant is, so the tenant of a row says whether it belongs to the organisation of
+a practitioner, without a look at the child. An operation that no policy allows to anybody is not granted either: then
+it is refused with an error and not with silence.
 
 All of it goes with the child. A session that a sticker or an alert came of stays (the specification says so).
+
+An alert is signed. It names who acknowledged and who resolved it, and when; a resolved alert names both. Nobody but the
+system signs for somebody else, takes away the signature of another, or changes its instant. A user may take back the
+own signature.
 """
 
 from alembic import op
 
-revision = "20261121101400"
-down_revision = "20261121101300"
+revision = "20261126001300"
+down_revision = "20261126001200"
 branch_labels = None
 depends_on = None
 
@@ -62,7 +66,14 @@ def upgrade() -> None:
         -- stops a session that ends before it begins
         constraint the_duration_of_a_session_is_not_negative check (duration_seconds >= 0),
         -- stops a mood that is on no scale
-        constraint a_mood_is_from_1_to_5 check (overall_mood between 1 and 5)
+        constraint a_mood_is_from_1_to_5 check (overall_mood between 1 and 5),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            started_at >= '0001-01-03 00:00+00' and started_at < '9999-12-29 00:00+00'
+            and completed_at >= '0001-01-03 00:00+00' and completed_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table wellbeing.wellbeing_sessions is 'A check-in of a child.';
@@ -85,6 +96,8 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint a_response_has_one_key_in_its_tenant primary key (tenant_id, id),
+        -- what comes of a response points here, and so cannot be about another child
+        constraint a_response_is_of_one_child unique (tenant_id, id, child_id),
         -- stops a response outside a session, and one of another child than the session's; it goes with the session
         constraint a_response_is_of_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
             references wellbeing.wellbeing_sessions (tenant_id, id, child_id) on delete cascade,
@@ -96,7 +109,12 @@ def upgrade() -> None:
             ('mood_wheel', 'emotion_wheel', 'garden_activity', 'reflection_question', 'worry_space')),
         -- stops a value that no code can read
         constraint a_response_has_a_known_type
-            check (response_type in ('scale', 'multiple_choice', 'text', 'emoji', 'drawing'))
+            check (response_type in ('scale', 'multiple_choice', 'text', 'emoji', 'drawing')),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table wellbeing.wellbeing_responses is 'What a child answered in a session.';
@@ -129,7 +147,14 @@ def upgrade() -> None:
             references wellbeing.children (tenant_id, id) on delete cascade,
         -- stops an item that nothing can draw
         constraint a_garden_item_has_a_known_type
-            check (item_type in ('flower', 'tree', 'decoration', 'character'))
+            check (item_type in ('flower', 'tree', 'decoration', 'character')),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            earned_at >= '0001-01-03 00:00+00' and earned_at < '9999-12-29 00:00+00'
+            and placed_at >= '0001-01-03 00:00+00' and placed_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table wellbeing.garden_items is 'What a child has in its garden.';
@@ -154,7 +179,13 @@ def upgrade() -> None:
             references wellbeing.children (tenant_id, id) on delete cascade,
         -- stops a sticker for another child's session, and deleting what a sticker was earned for
         constraint a_sticker_may_be_for_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
-            references wellbeing.wellbeing_sessions (tenant_id, id, child_id)
+            references wellbeing.wellbeing_sessions (tenant_id, id, child_id),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            earned_at >= '0001-01-03 00:00+00' and earned_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table wellbeing.stickers_earned is 'A sticker that a child earned.';
@@ -185,11 +216,11 @@ def upgrade() -> None:
         -- stops an alert about nobody; it goes with its child
         constraint an_alert_is_about_a_child foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
-        -- these two stop an alert that points elsewhere, and deleting what raised it
+        -- these two stop an alert about another child's session or answer, and deleting what raised it
         constraint an_alert_may_come_of_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
             references wellbeing.wellbeing_sessions (tenant_id, id, child_id),
-        constraint an_alert_may_come_of_a_response foreign key (tenant_id, response_id)
-            references wellbeing.wellbeing_responses (tenant_id, id),
+        constraint an_alert_may_come_of_a_response_of_its_child foreign key (tenant_id, response_id, child_id)
+            references wellbeing.wellbeing_responses (tenant_id, id, child_id),
         -- these two stop somebody of another tenant, and deleting who answers for what was done
         constraint an_alert_may_be_acknowledged_by_somebody foreign key (tenant_id, acknowledged_by)
             references wellbeing.profiles (tenant_id, id),
@@ -202,7 +233,17 @@ def upgrade() -> None:
         constraint an_alert_has_a_known_severity check (severity in ('low', 'medium', 'high', 'urgent')),
         -- stops a status that no code knows
         constraint an_alert_has_a_known_status
-            check (status in ('unread', 'acknowledged', 'resolved', 'escalated'))
+            check (status in ('unread', 'acknowledged', 'resolved', 'escalated')),
+        -- stops a worry that is over, and nobody can say who ended it, or when
+        constraint an_alert_that_is_resolved_says_when_and_by_whom
+            check (status <> 'resolved' or resolved_at is not null and resolved_by is not null),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            acknowledged_at >= '0001-01-03 00:00+00' and acknowledged_at < '9999-12-29 00:00+00'
+            and resolved_at >= '0001-01-03 00:00+00' and resolved_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table wellbeing.alerts is 'That a child may need somebody; never shown to the child.';
@@ -210,7 +251,7 @@ def upgrade() -> None:
     create index alerts_of_a_child_are_found_by_status on wellbeing.alerts (tenant_id, child_id, status);
     create index alerts_are_found_by_severity_and_date on wellbeing.alerts (tenant_id, severity, created_at desc);
     create index alerts_are_found_by_session on wellbeing.alerts (tenant_id, session_id, child_id);
-    create index alerts_are_found_by_response on wellbeing.alerts (tenant_id, response_id);
+    create index alerts_are_found_by_response on wellbeing.alerts (tenant_id, response_id, child_id);
     create index alerts_are_found_by_who_acknowledged_them on wellbeing.alerts (tenant_id, acknowledged_by);
     create index alerts_are_found_by_who_resolved_them on wellbeing.alerts (tenant_id, resolved_by);
     """)
@@ -244,6 +285,13 @@ def upgrade() -> None:
     create policy children_see_their_own_stickers on wellbeing.stickers_earned
         for select to scheduler_app
         using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
+
+    -- The definer counts the sessions of organisations, for an Account in any tenant.
+    alter policy a_tenant_sees_its_own_rows on wellbeing.wellbeing_sessions
+        to scheduler_app, scheduler_job, scheduler_system;
+    grant select (tenant_id, child_id, created_at, overall_mood) on wellbeing.wellbeing_sessions to scheduler_definer;
+    create policy the_definer_counts_all on wellbeing.wellbeing_sessions
+        for select to scheduler_definer using (true);
     """)
     for table in (*OF_A_CHILD, "alerts"):
         op.execute(f"""
@@ -272,14 +320,21 @@ def upgrade() -> None:
     as $$
     declare
         signer text;
+        moment text;
         who uuid;
+        who_before uuid;
     begin
         if pg_has_role(current_user, 'scheduler_system', 'usage') then
             return new;
         end if;
         foreach signer in array tg_argv loop
+            moment := regexp_replace(signer, '_by$', '_at');
             who := to_jsonb(new) ->> signer;
-            if who is distinct from (to_jsonb(old) ->> signer)::uuid and who <> identity.current_user_id() then
+            who_before := to_jsonb(old) ->> signer;
+            if (who is distinct from who_before or to_jsonb(new) -> moment is distinct from to_jsonb(old) -> moment)
+                and (coalesce(who, identity.current_user_id()) is distinct from identity.current_user_id()
+                    or coalesce(who_before, identity.current_user_id()) is distinct from identity.current_user_id())
+            then
                 raise exception '% of %.% is who does it', signer, tg_table_schema, tg_table_name using
                     errcode = 'insufficient_privilege', schema = tg_table_schema, table = tg_table_name,
                     column = signer;
@@ -289,7 +344,7 @@ def upgrade() -> None:
     end $$;
 
     comment on function wellbeing.sign_for_oneself() is
-        'Refuses that somebody is written into the columns that its trigger names by anybody else but the system.';
+        'Refuses a change of another''s signature, and one in the name of another, to all but the system.';
 
     -- stops a practitioner from acknowledging or resolving an alert in the name of another
     create trigger an_alert_is_signed_by_who_sees_to_it before update on wellbeing.alerts
@@ -298,6 +353,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("alerts", *reversed(OF_A_CHILD)):
-        op.execute(f"drop table wellbeing.{table}")
-    op.execute("drop function wellbeing.sign_for_oneself()")
+    op.execute("""
+    drop table wellbeing.alerts, wellbeing.stickers_earned, wellbeing.garden_items, wellbeing.wellbeing_responses,
+        wellbeing.wellbeing_sessions;
+    drop function wellbeing.sign_for_oneself();
+    """)
