@@ -278,7 +278,7 @@ def test_a_picture_is_drawn_of_one_namespace(migrated: str) -> None:
     said = scheduler(migrated, "schema", "picture", "identity").stdout
     assert said.startswith("erDiagram\n")
     assert "        user_role_enum role\n" in said
-    assert '    identity_tenants ||--o{ identity_users : "a user belongs to a tenant"\n' in said
+    assert '    identity_tenants ||--o{ identity_users : "tenant"\n' in said
     assert "availability_slots" not in said
 
 

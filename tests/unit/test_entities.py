@@ -34,7 +34,7 @@ def test_a_namespace_is_drawn_with_what_it_refers_to_elsewhere() -> None:
         "        timestamptz seen_at",
         "    }",
         '    b_users["b.users"]',
-        '    b_users |o--o| a_doctors : "a doctor may sign in"',
+        '    b_users |o--o| a_doctors : "user"',
     ]
 
 
@@ -47,6 +47,6 @@ def test_only_the_columns_of_keys_are_drawn_when_that_is_asked() -> None:
 def test_the_tenant_is_drawn_where_there_is_nothing_else_to_belong_to() -> None:
     drawn = entity_diagram(LISTING).splitlines()
     assert [line.strip() for line in drawn if "--" in line] == [
-        'b_users |o--o| a_doctors : "a doctor may sign in"',
-        'b_tenants ||--o{ b_users : "a user belongs to a tenant"',
+        'b_users |o--o| a_doctors : "user"',
+        'b_tenants ||--o{ b_users : "tenant"',
     ]
