@@ -56,52 +56,57 @@ depends_on = None
 LOGS = ("user_action_audit_log", "system_audit_log")
 BOOKS = ("chain", "retirements")
 MONTHS_AHEAD = 3
-# `offset 0` keeps the planner from turning a row into jsonb again wherever it is looked at. `place` tells apart the
-# changes of a row that one statement changes twice, as when a user goes who made a family and changed it: PostgreSQL
-# writes down the row before and the row after in step.
+# `offset 0` keeps the planner from turning a row into jsonb again wherever it is looked at. `row_position` tells apart
+# the changes of a row that one statement changes twice, as when a user goes who made a family and changed it:
+# PostgreSQL writes down the row before and the row after in step.
 CHANGES_OF_UPDATE = """
     select coalesce(o.tenant, n.tenant)::uuid as tenant_id, coalesce(o.key, n.key) as key,
         case when o.whole is not null then difference.before end as before,
         case when n.whole is not null then difference.after end as after
     from (
-        select whole, place, whole ->> tenant_column as tenant, {key} as key
-        from (select to_jsonb(old_rows) as whole, row_number() over () as place from old_rows offset 0) as old_rows
+        select whole, row_position, whole ->> tenant_column as tenant, {key} as key
+        from (
+            select to_jsonb(old_rows) as whole, row_number() over () as row_position from old_rows offset 0
+        ) as old_rows
     ) as o
     full join (
-        select whole, place, whole ->> tenant_column as tenant, {key} as key
+        select whole, row_position, whole ->> tenant_column as tenant, {key} as key
         from (
-            select to_jsonb(changed_rows) as whole, row_number() over () as place from changed_rows offset 0
+            select to_jsonb(changed_rows) as whole, row_number() over () as row_position from changed_rows offset 0
         ) as changed_rows
-    ) as n using (tenant, key, place)
+    ) as n using (tenant, key, row_position)
     cross join lateral (
         select
             jsonb_object_agg(
-                name, case when name = any (shown) or o.whole -> name = 'null' then o.whole -> name else veil end
+                name,
+                case when name = any (visible_columns) or o.whole -> name = 'null' then o.whole -> name else veil end
             ) as before,
             jsonb_object_agg(
-                name, case when name = any (shown) or n.whole -> name = 'null' then n.whole -> name else veil end
+                name,
+                case when name = any (visible_columns) or n.whole -> name = 'null' then n.whole -> name else veil end
             ) as after
-        from jsonb_each(coalesce(n.whole, o.whole)) as one (name, value)
+        from jsonb_each(coalesce(n.whole, o.whole)) as field (name, value)
         where o.whole -> name is distinct from n.whole -> name and name not in ('tenant_id', 'updated_at')
     ) as difference
     where difference.before is not null
 """
 CHANGES_OF_INSERT_AND_DELETE = """
     select (whole ->> tenant_column)::uuid as tenant_id, {key} as key,
-        case when tg_op = 'DELETE' then seen end as before, case when tg_op = 'INSERT' then seen end as after
+        case when tg_op = 'DELETE' then visible_values end as before,
+        case when tg_op = 'INSERT' then visible_values end as after
     from (
         select whole, (
-            select jsonb_object_agg(name, case when name = any (shown) then value else veil end)
-            from jsonb_each(whole) as one (name, value)
+            select jsonb_object_agg(name, case when name = any (visible_columns) then value else veil end)
+            from jsonb_each(whole) as field (name, value)
             where value <> 'null' and name not in ('tenant_id', 'updated_at')
-        ) as seen
+        ) as visible_values
         from (select to_jsonb(changed_rows) as whole from changed_rows offset 0) as changed_rows
         offset 0
     ) as changed_rows
 """
 # The key of a row. A key of words may be the name of a person, so a digest stands in its place.
-KEY = """case when cardinality(worded) > 0 then array_to_string(array(
-                select case when part = any (worded) then 'sha256:' || encode(sha256(convert_to(
+KEY = """case when cardinality(text_keys) > 0 then array_to_string(array(
+                select case when part = any (text_keys) then 'sha256:' || encode(sha256(convert_to(
                     (whole ->> tenant_column) || ' ' || (whole ->> part), 'UTF8')), 'hex') else whole ->> part end
                 from unnest(keys) as part), ',')
             when cardinality(keys) = 1 then whole ->> keys[1]
@@ -157,18 +162,18 @@ def upgrade() -> None:
         user_agent text,
         transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
         -- by time first: sealing, retention and every question are about some span of time
-        constraint a_user_action_has_one_key_in_its_tenant primary key (tenant_id, occurred_at, id)
+        constraint user_action_audit_log_pkey primary key (tenant_id, occurred_at, id)
     ) partition by range (occurred_at);
 
     comment on table audit.user_action_audit_log is
         'What was done for a user: a change or a read of a row, or an event; when and from where. Only added to.';
 
-    create index if not exists user_actions_are_found_by_entity
+    create index if not exists user_action_audit_log_entity_entity_key_occurred_at_idx
         on audit.user_action_audit_log (tenant_id, entity, entity_key, occurred_at);
-    create index if not exists user_actions_are_found_by_user
+    create index if not exists user_action_audit_log_user_id_occurred_at_idx
         on audit.user_action_audit_log (tenant_id, user_id, occurred_at);
     -- serves those whom row security does not bind: for all others @> is no index condition (it is not leakproof)
-    create index if not exists user_actions_are_found_by_details
+    create index if not exists user_action_audit_log_details_idx
         on audit.user_action_audit_log using gin (details jsonb_path_ops) where details is not null;
 
     -- A log of an older shape is completed here.
@@ -204,7 +209,7 @@ def upgrade() -> None:
         details jsonb,
         request_id text,
         transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
-        constraint a_system_event_has_one_key_in_its_tenant primary key (tenant_id, occurred_at, id),
+        constraint system_audit_log_pkey primary key (tenant_id, occurred_at, id),
         -- stops an event that nobody could search for: a sentence, a name, nothing
         constraint an_event_is_named_by_words_and_dots check (event ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)*$'),
         -- stops a severity that no code knows
@@ -216,11 +221,11 @@ def upgrade() -> None:
     comment on table audit.system_audit_log is
         'What the library did for no user: changes of rows, and events. Never changed, never deleted.';
 
-    create index if not exists system_events_are_found_by_event
+    create index if not exists system_audit_log_event_occurred_at_idx
         on audit.system_audit_log (tenant_id, event, occurred_at);
-    create index if not exists system_events_are_found_by_entity
+    create index if not exists system_audit_log_entity_entity_key_occurred_at_idx
         on audit.system_audit_log (tenant_id, entity, entity_key, occurred_at) where entity is not null;
-    create index if not exists system_events_are_found_by_details
+    create index if not exists system_audit_log_details_idx
         on audit.system_audit_log using gin (details jsonb_path_ops) where details is not null;
 
     create table audit.chain (
@@ -234,7 +239,7 @@ def upgrade() -> None:
         sealed_below bigint not null,
         server text not null,
         digest bytea not null,
-        constraint a_seal_has_one_place_in_its_chain primary key (tenant_id, log, position),
+        constraint chain_pkey primary key (tenant_id, log, position),
         -- stops sealing one row twice
         constraint a_row_is_sealed_once unique (tenant_id, log, row_occurred_at, row_id),
         -- stops a seal of a log that there is not
@@ -255,7 +260,7 @@ def upgrade() -> None:
         retired_before timestamptz not null,
         rows_retired bigint not null,
         retired_at timestamptz not null default clock_timestamp(),
-        constraint a_retirement_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint retirements_pkey primary key (tenant_id, id),
         -- stops a retirement from a log that there is not
         constraint a_retirement_is_of_a_known_log check (log in ('user_action', 'system')),
         -- stops the record of a retirement that retired nothing
@@ -265,7 +270,7 @@ def upgrade() -> None:
     comment on table audit.retirements is
         'That rows of a log older than an instant were dropped after their time: their seals stand without them.';
 
-    create index retirements_are_found_by_log on audit.retirements (tenant_id, log, retired_before);
+    create index retirements_log_retired_before_idx on audit.retirements (tenant_id, log, retired_before);
 
     create function audit.refuse_change() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -300,22 +305,22 @@ def upgrade() -> None:
     make_writers()
     make_seals()
     op.execute("""
-    create procedure audit.watch(what regclass, shown text[] default '{}')
+    create procedure audit.watch(target regclass, visible_columns text[] default '{}')
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
         primary_key constant text[] := array(
             select attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any (conkey)
-            where conrelid = what and contype = 'p' order by array_position(conkey, attnum)
+            where conrelid = target and contype = 'p' order by array_position(conkey, attnum)
         );
-        of_tenant constant text := case when exists (
-            select from pg_attribute where attrelid = what and attname = 'tenant_id' and not attisdropped
+        tenant_column constant text := case when exists (
+            select from pg_attribute where attrelid = target and attname = 'tenant_id' and not attisdropped
         ) then 'tenant_id' else 'id' end;
         keys text[] := array_remove(primary_key, 'tenant_id');
         kind text;
     begin
         if cardinality(primary_key) = 0 then
-            raise exception '% has no primary key: its rows could not be told apart in the log', what;
+            raise exception '% has no primary key: its rows could not be told apart in the log', target;
         end if;
         if cardinality(keys) = 0 then
             keys := primary_key;
@@ -323,12 +328,12 @@ def upgrade() -> None:
         foreach kind in array array['insert', 'update', 'delete'] loop
             execute format(
                 'create or replace trigger %I after %s on %s referencing %s'
-                ' for each statement execute function audit.note_changes(%L, %L, %L)',
-                kind || 's_are_logged', kind, what,
+                ' for each statement execute function audit.record_changes(%L, %L, %L)',
+                kind || 's_are_logged', kind, target,
                 case kind when 'insert' then 'new table as changed_rows'
                     when 'delete' then 'old table as changed_rows'
                     else 'old table as old_rows new table as changed_rows' end,
-                of_tenant, keys, shown);
+                tenant_column, keys, visible_columns);
         end loop;
     end $$;
 
@@ -342,32 +347,32 @@ def upgrade() -> None:
 def make_months() -> None:
     """Make the partitions: the functions that make, list and drop them, and the first of them."""
     op.execute("""
-    create procedure audit.make_part(log text, part text)
+    create procedure audit.create_partition(log text, partition_name text)
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
-        execute format('create table audit.%I (like audit.%I including all excluding identity)', part, log);
-        execute format('alter table audit.%I enable row level security', part);
-        execute format('alter table audit.%I force row level security', part);
+        execute format('create table audit.%I (like audit.%I including all excluding identity)', partition_name, log);
+        execute format('alter table audit.%I enable row level security', partition_name);
+        execute format('alter table audit.%I force row level security', partition_name);
         execute format('create policy a_tenant_sees_its_own_rows on audit.%I'
             ' using (tenant_id = (select identity.current_tenant_id()))'
-            ' with check (tenant_id = (select identity.current_tenant_id()))', part);
+            ' with check (tenant_id = (select identity.current_tenant_id()))', partition_name);
         execute format('create trigger what_is_written_stays before update or delete or truncate on audit.%I'
-            ' for each statement execute function audit.refuse_change()', part);
+            ' for each statement execute function audit.refuse_change()', partition_name);
     end $$;
 
-    comment on procedure audit.make_part(text, text) is
+    comment on procedure audit.create_partition(text, text) is
         'Makes a table that can become a partition of a log: guarded before anybody can see it.';
 
-    revoke all on procedure audit.make_part(text, text) from public;
+    revoke all on procedure audit.create_partition(text, text) from public;
     """)
     for log in LOGS:
         op.execute(f"""
-        call audit.make_part('{log}', '{log}_rest');
+        call audit.create_partition('{log}', '{log}_rest');
         alter table audit.{log} attach partition audit.{log}_rest default;
         comment on table audit.{log}_rest is 'What has no month: empty while months are made ahead.';
         """)
     op.execute(r"""
-    create function audit.parts(log text)
+    create function audit.partitions(log text)
     returns table (part regclass, begins_at timestamptz, ends_at timestamptz)
     language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC'
     begin atomic
@@ -379,9 +384,9 @@ def make_months() -> None:
         order by 2;
     end;
 
-    comment on function audit.parts(text) is 'The months of a log, without the partition for the rest.';
+    comment on function audit.partitions(text) is 'The months of a log, without the partition for the rest.';
 
-    revoke all on function audit.parts(text) from public;
+    revoke all on function audit.partitions(text) from public;
 
     create function audit.ensure_months(ahead integer) returns integer
     language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
@@ -390,7 +395,7 @@ def make_months() -> None:
         made integer := 0;
         this_month constant timestamptz := date_trunc('month', clock_timestamp());
         next_at timestamptz;
-        aside boolean;
+        rest_is_set_aside boolean;
         log text;
     begin
         if ahead is null or ahead not between 0 and 120 then
@@ -399,11 +404,11 @@ def make_months() -> None:
         end if;
         perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('audit months'));
         foreach log in array array['user_action_audit_log', 'system_audit_log'] loop
-            select coalesce(max(ends_at), this_month) into next_at from audit.parts(log);
-            aside := false;
+            select coalesce(max(ends_at), this_month) into next_at from audit.partitions(log);
+            rest_is_set_aside := false;
             while next_at <= this_month + make_interval(months => ahead) loop
                 begin
-                    call audit.make_part(log, log || '_' || to_char(next_at, 'YYYY_MM'));
+                    call audit.create_partition(log, log || '_' || to_char(next_at, 'YYYY_MM'));
                     execute format('alter table audit.%I attach partition audit.%I for values from (%L) to (%L)',
                         log, log || '_' || to_char(next_at, 'YYYY_MM'), next_at, next_at + interval '1 month');
                     next_at := next_at + interval '1 month';
@@ -412,14 +417,14 @@ def make_months() -> None:
                     -- Rows of that month went to the rest. It is set aside, and the month is tried again.
                     execute format('alter table audit.%I detach partition audit.%I', log, log || '_rest');
                     execute format('alter table audit.%I rename to %I', log || '_rest', log || '_aside');
-                    call audit.make_part(log, log || '_rest');
+                    call audit.create_partition(log, log || '_rest');
                     execute format('alter table audit.%I attach partition audit.%I default', log, log || '_rest');
                     execute format('comment on table audit.%I is %L', log || '_rest',
                         'What has no month: empty while months are made ahead.');
-                    aside := true;
+                    rest_is_set_aside := true;
                 end;
             end loop;
-            if aside then
+            if rest_is_set_aside then
                 -- The owner, too, is bound by forced row security, and would see no row and write none.
                 execute format('alter table audit.%I no force row level security', log || '_aside');
                 execute format('alter table audit.%I no force row level security', log);
@@ -444,37 +449,37 @@ def make_months() -> None:
         tenant_before constant text := current_setting('app.tenant_id', true);
         log text;
         kind text;
-        old record;
+        month record;
         of_tenant record;
         sealed bigint;
     begin
         foreach log in array array['user_action_audit_log', 'system_audit_log'] loop
             kind := replace(log, '_audit_log', '');
-            for old in select * from audit.parts(log) where ends_at <= before loop
-                part := old.part;
+            for month in select * from audit.partitions(log) where ends_at <= before loop
+                part := month.part;
                 rows_retired := 0;
-                execute format('lock table %s in access exclusive mode', old.part);
+                execute format('lock table %s in access exclusive mode', month.part);
                 -- the owner, too, is bound by forced row security; this table is gone when the transaction ends
-                execute format('alter table %s no force row level security', old.part);
+                execute format('alter table %s no force row level security', month.part);
                 for of_tenant in execute format(
-                    'select tenant_id, count(*) as rows from %s group by tenant_id order by tenant_id', old.part)
+                    'select tenant_id, count(*) as rows from %s group by tenant_id order by tenant_id', month.part)
                 loop
                     perform set_config('app.tenant_id', of_tenant.tenant_id::text, true);
                     select count(*) into sealed from audit.chain c
                     where c.tenant_id = of_tenant.tenant_id and c.log = kind
-                        and c.row_occurred_at >= old.begins_at and c.row_occurred_at < old.ends_at;
+                        and c.row_occurred_at >= month.begins_at and c.row_occurred_at < month.ends_at;
                     if sealed <> of_tenant.rows then
                         raise exception '% holds % rows of tenant %, of which % are sealed: seal and verify first',
-                            old.part, of_tenant.rows, of_tenant.tenant_id, sealed
+                            month.part, of_tenant.rows, of_tenant.tenant_id, sealed
                             using errcode = 'object_not_in_prerequisite_state';
                     end if;
                     insert into audit.retirements (tenant_id, log, retired_before, rows_retired)
-                    values (of_tenant.tenant_id, kind, old.ends_at, of_tenant.rows);
+                    values (of_tenant.tenant_id, kind, month.ends_at, of_tenant.rows);
                     perform audit.record_system('audit.retired',
-                        jsonb_build_object('part', part, 'retired_before', old.ends_at, 'rows', of_tenant.rows));
+                        jsonb_build_object('part', part, 'retired_before', month.ends_at, 'rows', of_tenant.rows));
                     rows_retired := rows_retired + of_tenant.rows;
                 end loop;
-                execute format('drop table %s', old.part);
+                execute format('drop table %s', month.part);
                 return next;
             end loop;
         end loop;
@@ -492,25 +497,25 @@ def make_months() -> None:
 def make_writers() -> None:
     """Make the functions that write to the logs."""
     op.execute("""
-    create function audit.address_of(written text) returns inet
+    create function audit.parse_address(value text) returns inet
     language plpgsql immutable set search_path = pg_catalog, pg_temp
     as $$ begin
-        return nullif(written, '')::inet;
+        return nullif(value, '')::inet;
     exception when invalid_text_representation then
         return null;  -- a proxy wrote nonsense: no reason to refuse a patient's appointment
     end $$;
 
-    comment on function audit.address_of(text) is 'An address as it was written down, null if it is none.';
+    comment on function audit.parse_address(text) is 'An address as it was written down, null if it is none.';
     """)
     op.execute(f"""
-    create function audit.note_changes() returns trigger
+    create function audit.record_changes() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
     declare
         tenant_column constant text := tg_argv[0];
         keys constant text[] := tg_argv[1];
         -- what the log may show of the columns that there are now: harmless by name, or listed, and never encrypted
-        shown constant text[] := array(
+        visible_columns constant text[] := array(
             select attname::text from pg_attribute
             where attrelid = tg_relid and attnum > 0 and not attisdropped and atttypid <> 'bytea'::regtype
                 and (attname::text = any (tg_argv[2]::text[])
@@ -520,7 +525,7 @@ def make_writers() -> None:
                     or attname ~ '_at$' and atttypid = 'timestamptz'::regtype)
         );
         -- a key of words may be somebody's name; a number, an instant and the like is not
-        worded constant text[] := array(
+        text_keys constant text[] := array(
             select attname::text from pg_attribute join pg_type on pg_type.oid = atttypid
             where attrelid = tg_relid and attname = any (tg_argv[1]::text[]) and not attname = any (tg_argv[2]::text[])
                 and typcategory = 'S'
@@ -530,7 +535,7 @@ def make_writers() -> None:
         actor constant uuid := identity.current_user_id();
         acting_as constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
         request constant text := left(nullif(current_setting('app.request_id', true), ''), 200);
-        address constant inet := audit.address_of(current_setting('app.client_address', true));
+        address constant inet := audit.parse_address(current_setting('app.client_address', true));
         agent constant text := left(nullif(current_setting('app.user_agent', true), ''), 500);
     begin
         if tg_op = 'UPDATE' then
@@ -541,7 +546,8 @@ def make_writers() -> None:
         return null;
     end $$;
 
-    comment on function audit.note_changes() is 'Writes what a statement changed to the audit log, a row for each row.';
+    comment on function audit.record_changes() is
+        'Writes what a statement changed to the audit log, a row for each row.';
     """)
     op.execute("""
     create function audit.record_system(event text, details jsonb, severity text default 'info') returns void
@@ -574,7 +580,7 @@ def make_writers() -> None:
         actor constant uuid := identity.current_user_id();
         acting_as constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
         request constant text := left(nullif(current_setting('app.request_id', true), ''), 200);
-        what constant jsonb := jsonb_build_object('columns', columns, 'reason', reason);
+        read_details constant jsonb := jsonb_build_object('columns', columns, 'reason', reason);
     begin
         if tenant is null then
             raise exception 'a read belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
@@ -582,13 +588,14 @@ def make_writers() -> None:
         if actor is not null then
             insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key, details,
                 request_id, client_address, user_agent)
-            select tenant, actor, acting_as, 'read', record_read.entity, one, what, request,
-                audit.address_of(current_setting('app.client_address', true)),
+            select tenant, actor, acting_as, 'read', record_read.entity, row_key, read_details, request,
+                audit.parse_address(current_setting('app.client_address', true)),
                 left(nullif(current_setting('app.user_agent', true), ''), 500)
-            from unnest(keys) as one;
+            from unnest(keys) as row_key;
         else
             insert into audit.system_audit_log (tenant_id, db_role, event, entity, entity_key, details, request_id)
-            select tenant, acting_as, 'read', record_read.entity, one, what, request from unnest(keys) as one;
+            select tenant, acting_as, 'read', record_read.entity, row_key, read_details, request
+            from unnest(keys) as row_key;
         end if;
     end $$;
 
@@ -620,18 +627,18 @@ def make_writers() -> None:
         values (tenant, actor, coalesce(nullif(current_setting('role'), 'none'), session_user), 'event',
             record_event.name, record_event.details,
             left(nullif(current_setting('app.request_id', true), ''), 200),
-            audit.address_of(current_setting('app.client_address', true)),
+            audit.parse_address(current_setting('app.client_address', true)),
             left(nullif(current_setting('app.user_agent', true), ''), 500));
     end $$;
 
     comment on function audit.record_event(text, jsonb) is
         'Writes that the user of this transaction did something that is no change or read of a row.';
 
-    call identity.give_to_definer('audit.note_changes()');
-    call identity.give_to_definer('audit.record_system(text, jsonb, text)',
+    call identity.set_definer_owner('audit.record_changes()');
+    call identity.set_definer_owner('audit.record_system(text, jsonb, text)',
         'scheduler_app, scheduler_system, scheduler_job');
-    call identity.give_to_definer('audit.record_read(text, text[], text[], text)', 'scheduler_app, scheduler_system');
-    call identity.give_to_definer('audit.record_event(text, jsonb)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('audit.record_read(text, text[], text[], text)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('audit.record_event(text, jsonb)', 'scheduler_app, scheduler_system');
     """)
 
 
@@ -647,11 +654,11 @@ def make_seals() -> None:
     as $$
     declare
         tenant constant uuid := identity.current_tenant_id();
-        here constant text := (select system_identifier from pg_control_system());
-        place bigint;
+        this_server constant text := (select system_identifier from pg_control_system());
+        seal_position bigint;
         head bytea;
         since timestamptz;
-        settled_below bigint;
+        committed_below bigint;
         sealed bigint := 0;
         now_at timestamptz;
         ended_below bigint;
@@ -667,13 +674,13 @@ def make_seals() -> None:
         ended_below := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
         -- Since when, and from which transaction on, a row may still be without a seal. On another server, as after a
         -- dump was restored, the numbers of transactions begin anew.
-        select c.position, c.digest, c.sealed_at, case when c.server = here then c.sealed_below else 0 end
-        into place, head, since, settled_below
+        select c.position, c.digest, c.sealed_at, case when c.server = this_server then c.sealed_below else 0 end
+        into seal_position, head, since, committed_below
         from audit.chain c where c.tenant_id = tenant and c.log = kind order by c.position desc limit 1;
         if not found then  -- a chain begins after a place that is not there
-            place := 0;
+            seal_position := 0;
             head := decode(repeat('00', 32), 'hex');
-            settled_below := 0;
+            committed_below := 0;
         end if;
         for entry in execute format(
             'select id, occurred_at, sha256(convert_to(jsonb_build_array('
@@ -684,17 +691,17 @@ def make_seals() -> None:
             '        and c.row_occurred_at = entry.occurred_at and c.row_id = entry.id)'
             ' order by id',
             case kind when 'user_action' then '{USER_ACTION}' else '{SYSTEM}' end,
-            kind || '_audit_log') using tenant, settled_below, since, kind
+            kind || '_audit_log') using tenant, committed_below, since, kind
         loop
-            place := place + 1;
+            seal_position := seal_position + 1;
             sealed := sealed + 1;
-            head := sha256(head || entry.digest || convert_to(concat_ws('|', tenant, kind, place, entry.id,
+            head := sha256(head || entry.digest || convert_to(concat_ws('|', tenant, kind, seal_position, entry.id,
                 (extract(epoch from entry.occurred_at) * 1000000)::bigint,
-                (extract(epoch from now_at) * 1000000)::bigint, ended_below, here), 'UTF8'));
+                (extract(epoch from now_at) * 1000000)::bigint, ended_below, this_server), 'UTF8'));
             insert into audit.chain (tenant_id, log, position, row_id, row_occurred_at, row_digest, sealed_at,
                 sealed_below, server, digest)
-            values (tenant, kind, place, entry.id, entry.occurred_at, entry.digest, now_at,
-                ended_below, here, head);
+            values (tenant, kind, seal_position, entry.id, entry.occurred_at, entry.digest, now_at,
+                ended_below, this_server, head);
         end loop;
         return sealed;
     end $$;
@@ -702,7 +709,7 @@ def make_seals() -> None:
     comment on function audit.seal(text) is
         'Seals the rows of a log of the tenant that have no seal yet; returns how many. The only way into the chain.';
 
-    call identity.give_to_definer('audit.seal(text)', 'scheduler_system');
+    call identity.set_definer_owner('audit.seal(text)', 'scheduler_system');
     """)
 
 
@@ -713,12 +720,12 @@ def downgrade() -> None:
     drop function audit.record_event(text, jsonb);
     drop function audit.record_read(text, text[], text[], text);
     drop function audit.record_system(text, jsonb, text);
-    drop function audit.note_changes();
-    drop function audit.address_of(text);
+    drop function audit.record_changes();
+    drop function audit.parse_address(text);
     drop function audit.retire(timestamptz);
     drop function audit.ensure_months(integer);
-    drop function audit.parts(text);
-    drop procedure audit.make_part(text, text);
+    drop function audit.partitions(text);
+    drop procedure audit.create_partition(text, text);
     drop table audit.retirements, audit.chain, audit.system_audit_log, audit.user_action_audit_log;
     drop function audit.refuse_change();
     """)

@@ -57,7 +57,7 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_tenant_has_one_id primary key (id),
+        constraint tenants_pkey primary key (id),
         -- stops a status that no code knows
         constraint a_tenant_is_active_suspended_or_closed check (status in ('active', 'suspended', 'closed'))
     );
@@ -123,9 +123,9 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_user_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint users_pkey primary key (tenant_id, id),
         -- stops a user of nobody, and deleting a tenant that still has one
-        constraint a_user_belongs_to_a_tenant foreign key (tenant_id)
+        constraint users_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops 'nobody', 'a@b@c', two spellings of one address, and letters that look like others
         constraint an_email_is_an_address_in_lower_case check (identity.is_email(email)),
@@ -139,7 +139,7 @@ def upgrade() -> None:
     -- stops two live users from having one address; a deleted one gives it back
     create unique index if not exists live_users_have_their_own_email
         on identity.users (tenant_id, email) where deleted_at is null;
-    create index if not exists users_are_found_by_status on identity.users (tenant_id, status);
+    create index if not exists users_status_idx on identity.users (tenant_id, status);
 
     -- stops one sign-in from being two live people, also across tenants; a deleted user gives it back
     create unique index if not exists live_users_have_their_own_sign_in
@@ -174,9 +174,9 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint an_address_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint addresses_pkey primary key (tenant_id, id),
         -- stops an address of nobody, and deleting a tenant that still has one
-        constraint an_address_belongs_to_a_tenant foreign key (tenant_id)
+        constraint addresses_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops 'England' and 'gb'
         constraint the_country_of_an_address_is_two_capital_letters check (country ~ '^[A-Z]{2}$')
@@ -194,15 +194,15 @@ def upgrade() -> None:
         );
 
     call audit.watch('identity.tenants', array['slug']);
-    call identity.guard('identity.users');
-    call identity.guard('identity.addresses', array['country']);
+    call identity.secure_table('identity.users');
+    call identity.secure_table('identity.addresses', array['country']);
     -- stops a child from taking its alerts away by way of its user: a cascade asks no policy
     revoke delete on identity.users, identity.addresses from scheduler_app;
 
     -- stops people from signing in as somebody else, whose role decides what they see, and from becoming an admin
     create trigger nobody_changes_a_sign_in_or_its_role before update on identity.users
         for each row execute function
-        wellbeing.leave_to_the_system('tenant_id', 'id', 'supertokens_user_id', 'role');
+        wellbeing.system_only_columns('tenant_id', 'id', 'supertokens_user_id', 'role');
     """)
     op.execute(r"""
     create table identity.families (
@@ -217,17 +217,17 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_family_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint families_pkey primary key (tenant_id, id),
         -- stops a family of nobody, and deleting a tenant that still has one
-        constraint a_family_belongs_to_a_tenant foreign key (tenant_id)
+        constraint families_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops a family at an address of another tenant
-        constraint a_family_may_have_an_address foreign key (tenant_id, address_id)
+        constraint families_address_id_fkey foreign key (tenant_id, address_id)
             references identity.addresses (tenant_id, id) on delete set null (address_id),
         -- these two stop a family made or changed by a user of another tenant; the family outlives the user
-        constraint a_family_may_be_made_by_a_user foreign key (tenant_id, created_by)
+        constraint families_created_by_fkey foreign key (tenant_id, created_by)
             references identity.users (tenant_id, id) on delete set null (created_by),
-        constraint a_family_may_be_changed_by_a_user foreign key (tenant_id, modified_by)
+        constraint families_modified_by_fkey foreign key (tenant_id, modified_by)
             references identity.users (tenant_id, id) on delete set null (modified_by),
         -- stops a programme that is null or empty within the list
         constraint a_preferred_program_has_a_name check (
@@ -247,10 +247,10 @@ def upgrade() -> None:
 
     comment on table identity.families is 'People who belong together: parents and their students.';
 
-    create index families_are_found_by_status on identity.families (tenant_id, status);
-    create index families_are_found_by_address on identity.families (tenant_id, address_id);
-    create index families_are_found_by_who_made_them on identity.families (tenant_id, created_by);
-    create index families_are_found_by_who_changed_them on identity.families (tenant_id, modified_by);
+    create index families_status_idx on identity.families (tenant_id, status);
+    create index families_address_id_idx on identity.families (tenant_id, address_id);
+    create index families_created_by_idx on identity.families (tenant_id, created_by);
+    create index families_modified_by_idx on identity.families (tenant_id, modified_by);
 
     create table identity.family_members (
         tenant_id uuid not null,
@@ -262,11 +262,11 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         -- stops one user from being in one family twice, or a parent and a student of it
-        constraint a_user_is_in_a_family_once primary key (tenant_id, family_id, user_id),
+        constraint family_members_pkey primary key (tenant_id, family_id, user_id),
         -- these two stop a membership in a family, or of a user, that is not there or not the tenant's
-        constraint a_member_is_of_a_family foreign key (tenant_id, family_id)
+        constraint family_members_family_id_fkey foreign key (tenant_id, family_id)
             references identity.families (tenant_id, id) on delete cascade,
-        constraint a_member_is_a_user foreign key (tenant_id, user_id)
+        constraint family_members_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete cascade,
         -- stops a role that neither list of the family has
         constraint a_member_is_a_parent_or_a_student check (role in ('parent', 'student')),
@@ -280,10 +280,10 @@ def upgrade() -> None:
     comment on table identity.family_members is
         'That a user is a parent or a student of a family; the one place that says so, for both directions.';
 
-    create index families_are_found_by_user on identity.family_members (tenant_id, user_id);
+    create index family_members_user_id_idx on identity.family_members (tenant_id, user_id);
 
-    call identity.guard('identity.families');
-    call identity.guard('identity.family_members', array['is_primary_contact', 'is_emergency_contact']);
+    call identity.secure_table('identity.families');
+    call identity.secure_table('identity.family_members', array['is_primary_contact', 'is_emergency_contact']);
     revoke delete on identity.families from scheduler_app;
 
     -- these two stop a membership in a family that no view shows, and of a user who is gone
@@ -303,9 +303,9 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         superseded_at timestamptz,
         retired_at timestamptz,
-        constraint a_data_key_has_one_id_in_its_tenant primary key (tenant_id, id),
+        constraint data_keys_pkey primary key (tenant_id, id),
         -- stops a key of nobody, and deleting a tenant that still has one
-        constraint a_data_key_belongs_to_a_tenant foreign key (tenant_id)
+        constraint data_keys_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops a key of which no code knows what it is for
         constraint a_data_key_encrypts_or_indexes check (purpose in ('encryption', 'index')),
@@ -333,7 +333,7 @@ def upgrade() -> None:
     create unique index a_tenant_has_one_current_key_for_a_purpose
         on identity.data_keys (tenant_id, purpose) where superseded_at is null;
 
-    call identity.guard('identity.data_keys', array['purpose']);
+    call identity.secure_table('identity.data_keys', array['purpose']);
     revoke insert, update, delete on identity.data_keys from scheduler_app;
     revoke delete on identity.data_keys from scheduler_system;
 
@@ -382,19 +382,19 @@ def let_people_see_their_own() -> None:
             from identity.family_members as member
             join identity.families as family on family.tenant_id = member.tenant_id and family.id = member.family_id
             where member.tenant_id = identity.current_tenant_id() and member.user_id = identity.current_user_id()
-                and family.deleted_at is null and identity.is_known_here()
+                and family.deleted_at is null and identity.is_active_user()
         );
     end $$;
 
     comment on function identity.own_families() is
         'The families, but for deleted ones, of the user for whom this transaction works.';
 
-    call identity.give_to_definer('identity.own_families()', 'scheduler_app, scheduler_job, scheduler_system');
+    call identity.set_definer_owner('identity.own_families()', 'scheduler_app, scheduler_job, scheduler_system');
 
     create function identity.own_household() returns uuid[]
     language sql stable parallel safe
     return array(
-        select identity.current_user_id() where identity.is_known_here()
+        select identity.current_user_id() where identity.is_active_user()
         union
         select user_id from identity.family_members
         where tenant_id = identity.current_tenant_id() and family_id = any ((select identity.own_families())::uuid[])
@@ -403,10 +403,10 @@ def let_people_see_their_own() -> None:
     comment on function identity.own_household() is
         'The user for whom this transaction works, and the members of their families.';
 
-    create function identity.own_charges() returns uuid[]
+    create function identity.own_dependants() returns uuid[]
     language sql stable parallel safe
     return array(
-        select identity.current_user_id() where identity.is_known_here()
+        select identity.current_user_id() where identity.is_active_user()
         union
         select student.user_id
         from identity.family_members as parent
@@ -417,7 +417,7 @@ def let_people_see_their_own() -> None:
             and parent.role = 'parent' and student.role = 'student'
     );
 
-    comment on function identity.own_charges() is
+    comment on function identity.own_dependants() is
         'The user for whom this transaction works, and the students of the families in which they are a parent.';
 
     create policy a_person_sees_their_own on identity.users for select to scheduler_app
@@ -437,7 +437,7 @@ def downgrade() -> None:
     drop policy a_person_sees_their_own on identity.family_members;
     drop policy a_person_sees_their_own on identity.families;
     drop policy a_person_sees_their_own on identity.users;
-    drop function identity.own_charges();
+    drop function identity.own_dependants();
     drop function identity.own_household();
     drop function identity.own_families();
     drop function identity.current_data_key(uuid);

@@ -46,9 +46,9 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_facility_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint facilities_pkey primary key (tenant_id, id),
         -- stops a facility of nobody, and deleting a tenant that still has one
-        constraint a_facility_belongs_to_a_tenant foreign key (tenant_id)
+        constraint facilities_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops 'England' and 'gb'
         constraint a_country_is_two_capital_letters check (country ~ '^[A-Z]{2}$')
@@ -75,7 +75,7 @@ def upgrade() -> None:
         alter table identity.addresses no force row level security;
         alter table scheduling.facilities no force row level security;
         -- stops a facility at an address of another tenant
-        alter table scheduling.facilities add constraint a_facility_may_have_an_address
+        alter table scheduling.facilities add constraint facilities_address_id_fkey
             foreign key (tenant_id, address_id)
             references identity.addresses (tenant_id, id) on delete set null (address_id);
         alter table identity.addresses force row level security;
@@ -83,7 +83,7 @@ def upgrade() -> None:
         null;  -- a table that is complete already
     end $$;
 
-    create index if not exists facilities_are_found_by_address on scheduling.facilities (tenant_id, address_id);
+    create index if not exists facilities_address_id_idx on scheduling.facilities (tenant_id, address_id);
 
     create function scheduling.refuse_unknown_time_zones() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -141,12 +141,12 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_doctor_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint doctors_pkey primary key (tenant_id, id),
         -- stops a doctor of nobody, and deleting a tenant that still has one
-        constraint a_doctor_belongs_to_a_tenant foreign key (tenant_id)
+        constraint doctors_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops a doctor from signing in as a user of another tenant; deleting the user leaves the doctor
-        constraint a_doctor_may_sign_in foreign key (tenant_id, user_id)
+        constraint doctors_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id),
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
@@ -161,7 +161,7 @@ def upgrade() -> None:
     create unique index live_doctors_have_their_own_user
         on scheduling.doctors (tenant_id, user_id) where deleted_at is null;
     -- deleting a user for good asks which doctors refer to it, deleted ones included
-    create index doctors_are_found_by_user on scheduling.doctors (tenant_id, user_id);
+    create index doctors_user_id_idx on scheduling.doctors (tenant_id, user_id);
 
     create table scheduling.facility_doctors (
         tenant_id uuid not null,
@@ -172,11 +172,11 @@ def upgrade() -> None:
         active boolean not null default true,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_pair_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint facility_doctors_pkey primary key (tenant_id, id),
         -- these two stop deleting a place or a person that work still hangs on
-        constraint the_facility_of_a_pair_stays foreign key (tenant_id, facility_id)
+        constraint facility_doctors_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete restrict,
-        constraint the_doctor_of_a_pair_stays foreign key (tenant_id, doctor_id)
+        constraint facility_doctors_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete restrict,
         -- stops one doctor from working at one facility in two roles, of which one is active
         constraint a_doctor_joins_a_facility_once unique (tenant_id, facility_id, doctor_id),
@@ -189,7 +189,7 @@ def upgrade() -> None:
 
     comment on table scheduling.facility_doctors is 'That a doctor works at a facility.';
 
-    create index facilities_are_found_by_doctor on scheduling.facility_doctors (tenant_id, doctor_id);
+    create index facility_doctors_doctor_id_idx on scheduling.facility_doctors (tenant_id, doctor_id);
 
     create table scheduling.services (
         tenant_id uuid not null,
@@ -205,9 +205,9 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_service_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint services_pkey primary key (tenant_id, id),
         -- stops a service of nobody, and deleting a tenant that still has one
-        constraint a_service_belongs_to_a_tenant foreign key (tenant_id)
+        constraint services_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops a code that no catalogue explains
         constraint a_code_system_is_a_known_one check (code_system in ('CPT', 'HCPCS', 'ICD', 'Custom')),
@@ -237,13 +237,13 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_offering_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint service_offerings_pkey primary key (tenant_id, id),
         -- these three stop an offering of something, by someone or somewhere that is not there or not the tenant's
-        constraint an_offering_is_of_a_service foreign key (tenant_id, service_id)
+        constraint service_offerings_service_id_fkey foreign key (tenant_id, service_id)
             references scheduling.services (tenant_id, id) on delete cascade,
-        constraint an_offering_is_by_a_doctor foreign key (tenant_id, doctor_id)
+        constraint service_offerings_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        constraint an_offering_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint service_offerings_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         -- stops two offerings between which a booking could not choose
         constraint a_doctor_offers_a_service_once_at_a_facility
@@ -263,17 +263,17 @@ def upgrade() -> None:
 
     comment on table scheduling.service_offerings is 'A service as one doctor offers it at one facility.';
 
-    create index offerings_are_found_by_facility_and_doctor
+    create index service_offerings_facility_id_doctor_id_idx
         on scheduling.service_offerings (tenant_id, facility_id, doctor_id);
-    create index offerings_are_found_by_doctor on scheduling.service_offerings (tenant_id, doctor_id);
+    create index service_offerings_doctor_id_idx on scheduling.service_offerings (tenant_id, doctor_id);
     """)
     op.execute("""
-    call identity.guard('scheduling.facilities', array['slug', 'timezone', 'country', 'locale']);
-    call identity.guard('scheduling.doctors', array['specialty']);
-    call identity.guard('scheduling.facility_doctors');
-    call identity.guard('scheduling.services',
+    call identity.secure_table('scheduling.facilities', array['slug', 'timezone', 'country', 'locale']);
+    call identity.secure_table('scheduling.doctors', array['specialty']);
+    call identity.secure_table('scheduling.facility_doctors');
+    call identity.secure_table('scheduling.services',
         array['code', 'code_system', 'code_version', 'default_duration_minutes', 'category']);
-    call identity.guard('scheduling.service_offerings',
+    call identity.secure_table('scheduling.service_offerings',
         array['default_duration_minutes', 'buffer_before_minutes', 'buffer_after_minutes', 'visibility']);
     revoke delete on scheduling.facilities, scheduling.doctors, scheduling.services from scheduler_app;
     grant select on scheduling.facilities, scheduling.doctors, scheduling.facility_doctors,
@@ -286,7 +286,7 @@ def upgrade() -> None:
         where tenant_id = identity.current_tenant_id() and id = any ((select identity.own_families())::uuid[])
         union
         select address_id from scheduling.facilities
-        where tenant_id = identity.current_tenant_id() and identity.is_known_here()
+        where tenant_id = identity.current_tenant_id() and identity.is_active_user()
     );
 
     comment on function identity.own_addresses() is
@@ -299,7 +299,7 @@ def upgrade() -> None:
     for table in TABLES:
         op.execute(f"""
         create policy a_person_sees_their_own on scheduling.{table} for select to scheduler_app
-            using (tenant_id = (select identity.current_tenant_id()) and (select identity.is_known_here()))
+            using (tenant_id = (select identity.current_tenant_id()) and (select identity.is_active_user()))
         """)
 
 

@@ -44,13 +44,13 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_rule_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint availability_rules_pkey primary key (tenant_id, id),
         -- these three stop a rule of someone, somewhere or for something that is not there or not the tenant's
-        constraint a_rule_is_of_a_doctor foreign key (tenant_id, doctor_id)
+        constraint availability_rules_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        constraint a_rule_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint availability_rules_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint a_rule_may_be_for_an_offering foreign key (tenant_id, service_offering_id)
+        constraint availability_rules_service_offering_id_fkey foreign key (tenant_id, service_offering_id)
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
         -- stops an eighth day, and Sunday written as 7
         constraint a_weekday_counts_from_sunday check (day_of_week between 0 and 6),
@@ -79,10 +79,11 @@ def upgrade() -> None:
     comment on table scheduling.availability_rules is
         'A weekly window of work in the wall-clock time of the facility; day_of_week counts from 0 = Sunday.';
 
-    create index rules_are_found_by_doctor_and_facility
+    create index availability_rules_doctor_id_facility_id_idx
         on scheduling.availability_rules (tenant_id, doctor_id, facility_id);
-    create index rules_are_found_by_facility on scheduling.availability_rules (tenant_id, facility_id);
-    create index rules_are_found_by_offering on scheduling.availability_rules (tenant_id, service_offering_id);
+    create index availability_rules_facility_id_idx on scheduling.availability_rules (tenant_id, facility_id);
+    create index availability_rules_service_offering_id_idx
+        on scheduling.availability_rules (tenant_id, service_offering_id);
 
     create table scheduling.availability_exceptions (
         tenant_id uuid not null,
@@ -100,13 +101,13 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_exception_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint availability_exceptions_pkey primary key (tenant_id, id),
         -- these three stop an exception to something, somewhere or of someone that is not there or not the tenant's
-        constraint an_exception_may_be_for_a_rule foreign key (tenant_id, availability_rule_id)
+        constraint availability_exceptions_availability_rule_id_fkey foreign key (tenant_id, availability_rule_id)
             references scheduling.availability_rules (tenant_id, id) on delete cascade,
-        constraint an_exception_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint availability_exceptions_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint an_exception_is_of_a_doctor foreign key (tenant_id, doctor_id)
+        constraint availability_exceptions_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
         -- stops a type that no precedence knows
         constraint an_exception_blocks_overrides_or_is_an_emergency
@@ -134,10 +135,11 @@ def upgrade() -> None:
     comment on table scheduling.availability_exceptions is
         'A stretch of time in which the rules do not hold: one rule, or all of the doctor at the facility.';
 
-    create index exceptions_are_found_by_doctor_and_facility
+    create index availability_exceptions_doctor_id_facility_id_start_at_idx
         on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, start_at);
-    create index exceptions_are_found_by_facility on scheduling.availability_exceptions (tenant_id, facility_id);
-    create index exceptions_are_found_by_rule on scheduling.availability_exceptions (tenant_id, availability_rule_id);
+    create index availability_exceptions_facility_id_idx on scheduling.availability_exceptions (tenant_id, facility_id);
+    create index availability_exceptions_availability_rule_id_idx
+        on scheduling.availability_exceptions (tenant_id, availability_rule_id);
 
     create table scheduling.facility_closures (
         tenant_id uuid not null,
@@ -147,9 +149,9 @@ def upgrade() -> None:
         reason text,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_closure_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint facility_closures_pkey primary key (tenant_id, id),
         -- stops a closure of a place that is not there or not the tenant's
-        constraint a_closure_is_of_a_facility foreign key (tenant_id, facility_id)
+        constraint facility_closures_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         -- stops a day that is closed twice, of which one closure is taken back
         constraint a_facility_closes_once_a_day unique (tenant_id, facility_id, day),
@@ -165,18 +167,18 @@ def upgrade() -> None:
     comment on table scheduling.facility_closures is
         'A local date on which a facility is closed, such as a public holiday.';
 
-    call identity.guard('scheduling.availability_rules', array[
+    call identity.secure_table('scheduling.availability_rules', array[
         'day_of_week', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
         'slot_alignment_minutes', 'effective_from', 'effective_until', 'recurrence', 'capacity']);
-    call identity.guard('scheduling.availability_exceptions',
+    call identity.secure_table('scheduling.availability_exceptions',
         array['slot_duration_minutes', 'slot_interval_minutes', 'capacity']);
-    call identity.guard('scheduling.facility_closures', array['day']);
+    call identity.secure_table('scheduling.facility_closures', array['day']);
     grant select on scheduling.availability_rules, scheduling.availability_exceptions, scheduling.facility_closures
         to scheduler_job;
 
     create policy a_person_sees_their_own on scheduling.facility_closures for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
-            and (select identity.is_known_here()));
+            and (select identity.is_active_user()));
     """)
 
 

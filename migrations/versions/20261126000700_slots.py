@@ -68,16 +68,16 @@ def upgrade() -> None:
         created_from_rule_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_slot_has_one_key_in_its_tenant primary key (tenant_id, id, start_at),
+        constraint availability_slots_pkey primary key (tenant_id, id, start_at),
         -- these three stop a slot somewhere, of someone or for something that is not there or not the tenant's
-        constraint a_slot_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint availability_slots_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint a_slot_is_of_a_doctor foreign key (tenant_id, doctor_id)
+        constraint availability_slots_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        constraint a_slot_may_be_for_an_offering foreign key (tenant_id, service_offering_id)
+        constraint availability_slots_service_offering_id_fkey foreign key (tenant_id, service_offering_id)
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
         -- stops a slot that names a rule of another tenant; deleting the rule leaves the slot
-        constraint a_slot_outlives_its_rule foreign key (tenant_id, created_from_rule_id)
+        constraint availability_slots_created_from_rule_id_fkey foreign key (tenant_id, created_from_rule_id)
             references scheduling.availability_rules (tenant_id, id) on delete set null (created_from_rule_id),
         -- stops a second run, or a second rule, from offering the same time twice
         constraint a_slot_is_there_once unique nulls not distinct
@@ -108,16 +108,16 @@ def upgrade() -> None:
     comment on table scheduling.availability_slots is
         'A stretch of one doctor''s time at one facility that can be booked; one partition for each UTC month.';
 
-    create index slots_are_found_by_facility_and_start
+    create index availability_slots_facility_id_start_at_idx
         on scheduling.availability_slots (tenant_id, facility_id, start_at);
-    create index slots_are_found_by_start on scheduling.availability_slots (tenant_id, start_at);
+    create index availability_slots_start_at_idx on scheduling.availability_slots (tenant_id, start_at);
 
-    call identity.guard('scheduling.availability_slots');
+    call identity.secure_table('scheduling.availability_slots');
     grant select, insert, update, delete on scheduling.availability_slots to scheduler_job;
 
     create policy a_person_sees_their_own on scheduling.availability_slots for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
-            and (select identity.is_known_here()) and status = 'open');
+            and (select identity.is_active_user()) and status = 'open');
 
     create function scheduling.refuse_another_doctor() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -137,7 +137,7 @@ def upgrade() -> None:
         op.execute(f"""
         create or replace trigger {kind}s_are_logged after {kind} on scheduling.availability_slots referencing {rows}
             for each statement when (current_setting('role') not in ('scheduler_job', 'scheduler_system'))
-            execute function audit.note_changes('tenant_id', '{{id}}', '{{capacity,booked_count,reserved_until}}')
+            execute function audit.record_changes('tenant_id', '{{id}}', '{{capacity,booked_count,reserved_until}}')
         """)
     op.execute("""
     create function scheduling.ensure_slot_partitions(from_at timestamptz, until_at timestamptz) returns integer
@@ -146,7 +146,7 @@ def upgrade() -> None:
     declare
         missing text[];
         month_at timestamptz;
-        part text;
+        partition_name text;
     begin
         if from_at is null or until_at is null or until_at - from_at > interval '7320 days' then
             raise exception 'slots are made for twenty years at most, not from % until %', from_at, until_at
@@ -174,28 +174,28 @@ def upgrade() -> None:
             raise exception 'there are months for slots enough: % more would be over 600, which is fifty years',
                 cardinality(missing) using errcode = 'invalid_parameter_value';
         end if;
-        foreach part in array missing loop
-            month_at := to_timestamp(right(part, 7), 'YYYY_MM');
+        foreach partition_name in array missing loop
+            month_at := to_timestamp(right(partition_name, 7), 'YYYY_MM');
             if exists (
-                select from pg_class where relname = part and relnamespace = 'scheduling'::regnamespace
+                select from pg_class where relname = partition_name and relnamespace = 'scheduling'::regnamespace
             ) then
-                raise exception 'scheduling.% is there, but is no month of the slots: attach it again, or drop it', part
-                    using errcode = 'object_not_in_prerequisite_state';
+                raise exception 'scheduling.% is there, but is no month of the slots: attach it again, or drop it',
+                    partition_name using errcode = 'object_not_in_prerequisite_state';
             end if;
             execute format('create table scheduling.%I (like scheduling.availability_slots'
-                ' including all excluding identity)', part);
-            execute format('alter table scheduling.%I enable row level security', part);
-            execute format('alter table scheduling.%I force row level security', part);
+                ' including all excluding identity)', partition_name);
+            execute format('alter table scheduling.%I enable row level security', partition_name);
+            execute format('alter table scheduling.%I force row level security', partition_name);
             execute format('create policy a_tenant_sees_its_own_rows on scheduling.%I'
                 ' using (tenant_id = (select identity.current_tenant_id())'
-                ' and (select identity.reaches_its_tenant()))'
+                ' and (select identity.has_tenant_access()))'
                 ' with check (tenant_id = (select identity.current_tenant_id())'
-                ' and (select identity.reaches_its_tenant()))', part);
+                ' and (select identity.has_tenant_access()))', partition_name);
             execute format('create policy a_person_sees_their_own on scheduling.%I for select to scheduler_app'
                 ' using (tenant_id = (select identity.current_tenant_id())'
-                ' and (select identity.is_known_here()) and status = ''open'')', part);
+                ' and (select identity.is_active_user()) and status = ''open'')', partition_name);
             execute format('alter table scheduling.availability_slots attach partition scheduling.%I'
-                ' for values from (%L) to (%L)', part, month_at, month_at + interval '1 month');
+                ' for values from (%L) to (%L)', partition_name, month_at, month_at + interval '1 month');
         end loop;
         return cardinality(missing);
     end $$;
@@ -211,33 +211,33 @@ def upgrade() -> None:
     as $$
     declare
         slots constant regclass := 'scheduling.availability_slots';
-        part constant regclass := (
+        month_table constant regclass := (
             select inhrelid from pg_inherits join pg_class on pg_class.oid = inhrelid
             where inhparent = slots and relname = 'availability_slots_' || to_char(month, 'YYYY_MM')
         );
-        bound constant regclass[] := array[slots, part] || array(
+        bound constant regclass[] := array[slots, month_table] || array(
             select distinct conrelid from pg_constraint
             where confrelid = slots and contype = 'f' and conparentid = 0 order by conrelid
         )::regclass[];
-        one regclass;
-        who text;
+        bound_table regclass;
+        referring_table text;
     begin
-        if part is null then
+        if month_table is null then
             raise exception 'there is no month of slots for %', coalesce(to_char(month, 'YYYY-MM'), 'null')
                 using errcode = 'invalid_parameter_value';
         end if;
-        foreach one in array bound loop
-            execute format('alter table %s no force row level security', one);
+        foreach bound_table in array bound loop
+            execute format('alter table %s no force row level security', bound_table);
         end loop;
         begin
-            execute format('alter table %s detach partition %s', slots, part);
+            execute format('alter table %s detach partition %s', slots, month_table);
         exception when foreign_key_violation then
-            get stacked diagnostics who = table_name;
-            raise exception 'rows of % still name slots of %: have them forget these first', who, part
-                using errcode = 'foreign_key_violation';
+            get stacked diagnostics referring_table = table_name;
+            raise exception 'rows of % still name slots of %: have them forget these first',
+                referring_table, month_table using errcode = 'foreign_key_violation';
         end;
-        foreach one in array bound loop
-            execute format('alter table %s force row level security', one);
+        foreach bound_table in array bound loop
+            execute format('alter table %s force row level security', bound_table);
         end loop;
     end $$;
 

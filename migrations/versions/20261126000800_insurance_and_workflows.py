@@ -45,9 +45,9 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_insurance_provider_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint insurance_providers_pkey primary key (tenant_id, id),
         -- stops a provider of nobody, and deleting a tenant that still has one
-        constraint an_insurance_provider_belongs_to_a_tenant foreign key (tenant_id)
+        constraint insurance_providers_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
@@ -69,9 +69,9 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_insurance_plan_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint insurance_plans_pkey primary key (tenant_id, id),
         -- stops a plan of a provider that is not there or not the tenant's
-        constraint an_insurance_plan_is_of_a_provider foreign key (tenant_id, insurance_provider_id)
+        constraint insurance_plans_insurance_provider_id_fkey foreign key (tenant_id, insurance_provider_id)
             references scheduling.insurance_providers (tenant_id, id) on delete cascade,
         -- stops a code from meaning two plans
         constraint a_provider_uses_a_plan_code_once unique (tenant_id, insurance_provider_id, plan_code),
@@ -102,11 +102,11 @@ def upgrade() -> None:
         accepted_since date,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_acceptance_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint facility_insurance_plans_pkey primary key (tenant_id, id),
         -- these two stop an acceptance by a place, or of a plan, that is not there or not the tenant's
-        constraint an_acceptance_is_by_a_facility foreign key (tenant_id, facility_id)
+        constraint facility_insurance_plans_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint an_acceptance_is_of_an_insurance_plan foreign key (tenant_id, insurance_plan_id)
+        constraint facility_insurance_plans_insurance_plan_id_fkey foreign key (tenant_id, insurance_plan_id)
             references scheduling.insurance_plans (tenant_id, id) on delete cascade,
         -- stops one row from accepting what another refuses
         constraint a_facility_accepts_a_plan_once unique (tenant_id, facility_id, insurance_plan_id),
@@ -122,12 +122,12 @@ def upgrade() -> None:
     comment on table scheduling.facility_insurance_plans is
         'That a facility accepts an insurance plan, and since when.';
 
-    create index acceptances_are_found_by_insurance_plan
+    create index facility_insurance_plans_insurance_plan_id_idx
         on scheduling.facility_insurance_plans (tenant_id, insurance_plan_id);
 
-    call identity.guard('scheduling.insurance_providers');
-    call identity.guard('scheduling.insurance_plans', array['plan_code', 'effective_from', 'effective_to']);
-    call identity.guard('scheduling.facility_insurance_plans', array['enabled', 'accepted_since']);
+    call identity.secure_table('scheduling.insurance_providers');
+    call identity.secure_table('scheduling.insurance_plans', array['plan_code', 'effective_from', 'effective_to']);
+    call identity.secure_table('scheduling.facility_insurance_plans', array['enabled', 'accepted_since']);
     """)
     op.execute("""
     create table scheduling.step_templates (
@@ -140,9 +140,9 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_step_template_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint step_templates_pkey primary key (tenant_id, id),
         -- stops a template of nobody, and deleting a tenant that still has one
-        constraint a_step_template_belongs_to_a_tenant foreign key (tenant_id)
+        constraint step_templates_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops a kind of step that takes no time
         constraint a_step_template_takes_time check (default_duration_minutes > 0),
@@ -166,11 +166,11 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_workflow_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint service_workflows_pkey primary key (tenant_id, id),
         -- these two stop a workflow of an offering, or for a plan, that is not there or not the tenant's
-        constraint a_workflow_is_of_an_offering foreign key (tenant_id, service_offering_id)
+        constraint service_workflows_service_offering_id_fkey foreign key (tenant_id, service_offering_id)
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
-        constraint a_workflow_may_be_for_an_insurance_plan foreign key (tenant_id, insurance_plan_id)
+        constraint service_workflows_insurance_plan_id_fkey foreign key (tenant_id, insurance_plan_id)
             references scheduling.insurance_plans (tenant_id, id) on delete cascade,
         -- stops an estimate of no time
         constraint a_workflow_is_estimated_to_take_time check (total_estimated_minutes > 0),
@@ -188,8 +188,9 @@ def upgrade() -> None:
     create unique index an_offering_has_one_active_workflow_for_a_plan
         on scheduling.service_workflows (tenant_id, service_offering_id, insurance_plan_id) nulls not distinct
         where active;
-    create index workflows_are_found_by_offering on scheduling.service_workflows (tenant_id, service_offering_id);
-    create index workflows_are_found_by_insurance_plan on scheduling.service_workflows (tenant_id, insurance_plan_id);
+    create index service_workflows_service_offering_id_idx
+        on scheduling.service_workflows (tenant_id, service_offering_id);
+    create index service_workflows_insurance_plan_id_idx on scheduling.service_workflows (tenant_id, insurance_plan_id);
 
     create table scheduling.workflow_steps (
         tenant_id uuid not null,
@@ -204,11 +205,11 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_workflow_step_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint workflow_steps_pkey primary key (tenant_id, id),
         -- these two stop a step of a workflow, or of a kind, that is not there or not the tenant's
-        constraint a_workflow_step_is_of_a_workflow foreign key (tenant_id, service_workflow_id)
+        constraint workflow_steps_service_workflow_id_fkey foreign key (tenant_id, service_workflow_id)
             references scheduling.service_workflows (tenant_id, id) on delete cascade,
-        constraint a_workflow_step_is_of_a_kind foreign key (tenant_id, step_template_id)
+        constraint workflow_steps_step_template_id_fkey foreign key (tenant_id, step_template_id)
             references scheduling.step_templates (tenant_id, id) on delete cascade,
         -- stops two steps between which nobody could say which comes first
         constraint a_workflow_has_one_step_at_a_position unique (tenant_id, service_workflow_id, position),
@@ -225,17 +226,17 @@ def upgrade() -> None:
 
     comment on table scheduling.workflow_steps is 'One step of a workflow; positions count from 1.';
 
-    create index workflow_steps_are_found_by_template on scheduling.workflow_steps (tenant_id, step_template_id);
+    create index workflow_steps_step_template_id_idx on scheduling.workflow_steps (tenant_id, step_template_id);
 
-    call identity.guard('scheduling.step_templates', array['default_duration_minutes', 'requires_location']);
-    call identity.guard('scheduling.service_workflows', array['total_estimated_minutes']);
-    call identity.guard('scheduling.workflow_steps',
+    call identity.secure_table('scheduling.step_templates', array['default_duration_minutes', 'requires_location']);
+    call identity.secure_table('scheduling.service_workflows', array['total_estimated_minutes']);
+    call identity.secure_table('scheduling.workflow_steps',
         array['duration_minutes', 'location_type', 'requires_preparation', 'can_be_skipped']);
     """)
     for table in TABLES:
         op.execute(f"""
         create policy a_person_sees_their_own on scheduling.{table} for select to scheduler_app
-            using (tenant_id = (select identity.current_tenant_id()) and (select identity.is_known_here()))
+            using (tenant_id = (select identity.current_tenant_id()) and (select identity.is_active_user()))
         """)
 
 

@@ -8,10 +8,10 @@ patient. A patient is soft-deleted: deleting the row takes the appointments alon
 with the buffers around it. `a_doctor_has_one_appointment_at_a_time` refuses two that overlap, unless they sit on the
 same slot. It holds whatever the code does, at any isolation level (checking first and inserting then lets through what
 two transactions do at once). An appointment on a slot begins with the slot and is with its doctor; a trigger asks that
-of the one row that the key names. That the slot is open, and how many may sit on it, the code that books decides: the
+of the one row that the key names. The code that books decides whether the slot is open and how many may sit on it: the
 database compares `booked_count` with `capacity`, it does not count.
 
-What the constraint takes for granted is held by the constraints beside it. An empty range overlaps nothing, a null
+The constraints beside it hold its preconditions. An empty range overlaps nothing, a null
 doctor equals nobody: so the one is a CHECK and the other NOT NULL. Two appointments without a slot must not count as
 being on the same one, and `null <> null` is not true: so an appointment without a slot stands under its own id,
 negative, where no slot has its own; hence ids are positive.
@@ -69,15 +69,15 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_patient_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint patients_pkey primary key (tenant_id, id),
         -- stops a patient of nobody, and deleting a tenant that still has one
-        constraint a_patient_belongs_to_a_tenant foreign key (tenant_id)
+        constraint patients_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops a patient from signing in as a user of another tenant; deleting the user leaves the patient
-        constraint a_patient_may_sign_in foreign key (tenant_id, user_id)
+        constraint patients_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id),
         -- stops a plan of another tenant; deleting the plan leaves the patient
-        constraint a_patient_may_be_insured foreign key (tenant_id, default_insurance_plan_id)
+        constraint patients_default_insurance_plan_id_fkey foreign key (tenant_id, default_insurance_plan_id)
             references scheduling.insurance_plans (tenant_id, id) on delete set null (default_insurance_plan_id),
         -- stops 'nobody', 'a@b@c', two spellings of one address: the same as for users
         constraint the_email_of_a_patient_is_an_address_in_lower_case check (identity.is_email(email)),
@@ -93,18 +93,18 @@ def upgrade() -> None:
 
     comment on table scheduling.patients is 'A person for whom appointments are made.';
 
-    create index patients_are_found_by_email on scheduling.patients (tenant_id, email);
-    create index patients_are_found_by_user on scheduling.patients (tenant_id, user_id);
-    create index patients_are_found_by_insurance_plan on scheduling.patients (tenant_id, default_insurance_plan_id);
+    create index patients_email_idx on scheduling.patients (tenant_id, email);
+    create index patients_user_id_idx on scheduling.patients (tenant_id, user_id);
+    create index patients_default_insurance_plan_id_idx on scheduling.patients (tenant_id, default_insurance_plan_id);
 
-    call identity.guard('scheduling.patients');
+    call identity.secure_table('scheduling.patients');
     revoke delete on scheduling.patients from scheduler_app;
 
     create function scheduling.own_patients() returns bigint[]
     language sql stable parallel safe
     return array(
         select id from scheduling.patients
-        where tenant_id = identity.current_tenant_id() and user_id = any ((select identity.own_charges())::uuid[])
+        where tenant_id = identity.current_tenant_id() and user_id = any ((select identity.own_dependants())::uuid[])
     );
 
     comment on function scheduling.own_patients() is
@@ -112,7 +112,7 @@ def upgrade() -> None:
 
     create policy a_person_sees_their_own on scheduling.patients for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
-            and user_id = any ((select identity.own_charges())::uuid[]));
+            and user_id = any ((select identity.own_dependants())::uuid[]));
     """)
     op.execute("""
     create table scheduling.appointments (
@@ -141,29 +141,30 @@ def upgrade() -> None:
         updated_by uuid,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_appointment_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint appointments_pkey primary key (tenant_id, id),
         -- these five stop an appointment of, at, with, for or by something that is not there or not the tenant's
-        constraint an_appointment_is_of_a_patient foreign key (tenant_id, patient_id)
+        constraint appointments_patient_id_fkey foreign key (tenant_id, patient_id)
             references scheduling.patients (tenant_id, id) on delete cascade,
-        constraint an_appointment_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint appointments_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint an_appointment_is_with_a_doctor foreign key (tenant_id, doctor_id)
+        constraint appointments_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        constraint an_appointment_is_for_an_offering foreign key (tenant_id, service_offering_id)
+        constraint appointments_service_offering_id_fkey foreign key (tenant_id, service_offering_id)
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
-        constraint an_appointment_follows_a_workflow foreign key (tenant_id, service_workflow_id)
+        constraint appointments_service_workflow_id_fkey foreign key (tenant_id, service_workflow_id)
             references scheduling.service_workflows (tenant_id, id) on delete cascade,
         -- stops an appointment on a slot of another tenant; deleting the slot leaves the appointment
-        constraint an_appointment_outlives_its_slot foreign key (tenant_id, availability_slot_id, slot_start_at)
+        constraint appointments_availability_slot_id_slot_start_at_fkey
+            foreign key (tenant_id, availability_slot_id, slot_start_at)
             references scheduling.availability_slots (tenant_id, id, start_at)
             on delete set null (availability_slot_id, slot_start_at),
         -- stops an appointment that replaces one of another tenant; deleting that one leaves this one
-        constraint an_appointment_outlives_what_it_was_rescheduled_from foreign key (tenant_id, rescheduled_from)
+        constraint appointments_rescheduled_from_fkey foreign key (tenant_id, rescheduled_from)
             references scheduling.appointments (tenant_id, id) on delete set null (rescheduled_from),
         -- these two stop a user of another tenant; deleting the user leaves the appointment
-        constraint an_appointment_outlives_who_booked_it foreign key (tenant_id, booked_by)
+        constraint appointments_booked_by_fkey foreign key (tenant_id, booked_by)
             references identity.users (tenant_id, id) on delete set null (booked_by),
-        constraint an_appointment_outlives_who_changed_it foreign key (tenant_id, updated_by)
+        constraint appointments_updated_by_fkey foreign key (tenant_id, updated_by)
             references identity.users (tenant_id, id) on delete set null (updated_by),
         -- stops half a key, which would point to nothing and be checked by nothing
         constraint the_slot_of_an_appointment_is_named_with_its_start
@@ -211,19 +212,19 @@ def upgrade() -> None:
     create unique index a_request_of_an_actor_is_booked_once
         on scheduling.appointments (tenant_id, booked_by, idempotency_key) nulls not distinct
         where idempotency_key is not null;
-    create index appointments_are_found_by_patient on scheduling.appointments (tenant_id, patient_id);
-    create index appointments_are_found_by_doctor_and_start on scheduling.appointments (tenant_id, doctor_id, start_at);
-    create index appointments_are_found_by_facility_and_start
+    create index appointments_patient_id_idx on scheduling.appointments (tenant_id, patient_id);
+    create index appointments_doctor_id_start_at_idx on scheduling.appointments (tenant_id, doctor_id, start_at);
+    create index appointments_facility_id_start_at_idx
         on scheduling.appointments (tenant_id, facility_id, start_at);
-    create index appointments_are_found_by_offering on scheduling.appointments (tenant_id, service_offering_id);
-    create index appointments_are_found_by_workflow on scheduling.appointments (tenant_id, service_workflow_id);
+    create index appointments_service_offering_id_idx on scheduling.appointments (tenant_id, service_offering_id);
+    create index appointments_service_workflow_id_idx on scheduling.appointments (tenant_id, service_workflow_id);
     -- The nightly job asks it once for each slot that it retires.
-    create index appointments_are_found_by_slot
+    create index appointments_availability_slot_id_slot_start_at_idx
         on scheduling.appointments (tenant_id, availability_slot_id, slot_start_at);
-    create index appointments_are_found_by_who_booked_them on scheduling.appointments (tenant_id, booked_by);
-    create index appointments_are_found_by_who_changed_them on scheduling.appointments (tenant_id, updated_by);
+    create index appointments_booked_by_idx on scheduling.appointments (tenant_id, booked_by);
+    create index appointments_updated_by_idx on scheduling.appointments (tenant_id, updated_by);
 
-    create function scheduling.remember_slot() returns trigger
+    create function scheduling.keep_booked_slot() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
         if new.availability_slot_id is not null or tg_op = 'INSERT' then
@@ -238,11 +239,11 @@ def upgrade() -> None:
         return new;
     end $$;
 
-    comment on function scheduling.remember_slot() is
+    comment on function scheduling.keep_booked_slot() is
         'Keeps on which slot an appointment sits, or sat, for as long as it stays in the time that it occupied.';
 
     create trigger an_appointment_remembers_its_slot before insert or update on scheduling.appointments
-        for each row execute function scheduling.remember_slot();
+        for each row execute function scheduling.keep_booked_slot();
 
     create function scheduling.refuse_slot_of_another_doctor() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -280,7 +281,7 @@ def upgrade() -> None:
         for each row when (old.booked_by is not null and new.booked_by is null)
         execute function scheduling.forget_idempotency_key();
 
-    call identity.guard('scheduling.appointments', array['occupied_from', 'occupied_until']);
+    call identity.secure_table('scheduling.appointments', array['occupied_from', 'occupied_until']);
 
     create function scheduling.own_appointments() returns bigint[]
     language sql stable parallel safe
@@ -307,9 +308,9 @@ def upgrade() -> None:
         active boolean not null default true,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_resource_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint resources_pkey primary key (tenant_id, id),
         -- stops a resource of a place that is not there or not the tenant's
-        constraint a_resource_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint resources_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         -- stops two rooms of one name, between which nobody could tell
         constraint a_resource_has_its_own_name_at_its_facility unique (tenant_id, facility_id, kind, name),
@@ -340,13 +341,13 @@ def upgrade() -> None:
         resource_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_appointment_step_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint appointment_steps_pkey primary key (tenant_id, id),
         -- these three stop a step of an appointment, a workflow or a kind that is not there or not the tenant's
-        constraint an_appointment_step_is_of_an_appointment foreign key (tenant_id, appointment_id)
+        constraint appointment_steps_appointment_id_fkey foreign key (tenant_id, appointment_id)
             references scheduling.appointments (tenant_id, id) on delete cascade,
-        constraint an_appointment_step_is_of_a_workflow_step foreign key (tenant_id, workflow_step_id)
+        constraint appointment_steps_workflow_step_id_fkey foreign key (tenant_id, workflow_step_id)
             references scheduling.workflow_steps (tenant_id, id) on delete cascade,
-        constraint an_appointment_step_is_of_a_kind foreign key (tenant_id, step_template_id)
+        constraint appointment_steps_step_template_id_fkey foreign key (tenant_id, step_template_id)
             references scheduling.step_templates (tenant_id, id) on delete cascade,
         -- stops a step before the first: positions count from 1, as those of workflows do
         constraint the_steps_of_an_appointment_count_from_one check (position >= 1),
@@ -359,7 +360,7 @@ def upgrade() -> None:
         constraint an_appointment_step_has_a_status_of_its_life_cycle
             check (status in ('scheduled', 'completed', 'no_show', 'cancelled', 'in_progress')),
         -- stops a step that uses a resource of another tenant; deleting the resource leaves the step
-        constraint an_appointment_step_may_use_a_resource foreign key (tenant_id, resource_id)
+        constraint appointment_steps_resource_id_fkey foreign key (tenant_id, resource_id)
             references scheduling.resources (tenant_id, id) on delete set null (resource_id),
         -- stops two steps from using one room at once
         constraint a_resource_is_used_once_at_a_time exclude using gist (
@@ -379,14 +380,14 @@ def upgrade() -> None:
     -- stops two steps at one position, between which no delay could be passed on
     create unique index an_appointment_has_one_step_at_a_position
         on scheduling.appointment_steps (tenant_id, appointment_id, position);
-    create index appointment_steps_are_found_by_workflow_step
+    create index appointment_steps_workflow_step_id_idx
         on scheduling.appointment_steps (tenant_id, workflow_step_id);
-    create index appointment_steps_are_found_by_template on scheduling.appointment_steps (tenant_id, step_template_id);
-    create index appointment_steps_are_found_by_resource_and_start
+    create index appointment_steps_step_template_id_idx on scheduling.appointment_steps (tenant_id, step_template_id);
+    create index appointment_steps_resource_id_scheduled_start_at_idx
         on scheduling.appointment_steps (tenant_id, resource_id, scheduled_start_at);
 
-    call identity.guard('scheduling.resources', array['kind']);
-    call identity.guard('scheduling.appointment_steps');
+    call identity.secure_table('scheduling.resources', array['kind']);
+    call identity.secure_table('scheduling.appointment_steps');
 
     create policy a_person_sees_their_own on scheduling.appointment_steps for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
@@ -407,18 +408,18 @@ def upgrade() -> None:
         offered_slot_start_at timestamptz,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_waitlist_entry_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint waitlist_entries_pkey primary key (tenant_id, id),
         -- these four stop an entry of, for, at or with something that is not there or not the tenant's
-        constraint a_waitlist_entry_is_of_a_patient foreign key (tenant_id, patient_id)
+        constraint waitlist_entries_patient_id_fkey foreign key (tenant_id, patient_id)
             references scheduling.patients (tenant_id, id) on delete cascade,
-        constraint a_waitlist_entry_is_for_a_service foreign key (tenant_id, service_id)
+        constraint waitlist_entries_service_id_fkey foreign key (tenant_id, service_id)
             references scheduling.services (tenant_id, id) on delete cascade,
-        constraint a_waitlist_entry_may_be_for_a_facility foreign key (tenant_id, facility_id)
+        constraint waitlist_entries_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint a_waitlist_entry_may_be_for_a_doctor foreign key (tenant_id, doctor_id)
+        constraint waitlist_entries_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
         -- stops the offer of a slot of another tenant; deleting the slot leaves the entry
-        constraint a_waitlist_entry_outlives_what_it_was_offered
+        constraint waitlist_entries_offered_slot_id_offered_slot_start_at_fkey
             foreign key (tenant_id, offered_slot_id, offered_slot_start_at)
             references scheduling.availability_slots (tenant_id, id, start_at)
             on delete set null (offered_slot_id, offered_slot_start_at),
@@ -452,15 +453,15 @@ def upgrade() -> None:
     create unique index a_patient_waits_for_a_thing_once
         on scheduling.waitlist_entries (tenant_id, patient_id, service_id, facility_id, doctor_id) nulls not distinct
         where status in ('waiting', 'offered');
-    create index waitlist_entries_are_found_in_order
+    create index waitlist_entries_service_id_status_created_at_idx
         on scheduling.waitlist_entries (tenant_id, service_id, status, created_at);
-    create index waitlist_entries_are_found_by_patient on scheduling.waitlist_entries (tenant_id, patient_id);
-    create index waitlist_entries_are_found_by_facility on scheduling.waitlist_entries (tenant_id, facility_id);
-    create index waitlist_entries_are_found_by_doctor on scheduling.waitlist_entries (tenant_id, doctor_id);
-    create index waitlist_entries_are_found_by_slot
+    create index waitlist_entries_patient_id_idx on scheduling.waitlist_entries (tenant_id, patient_id);
+    create index waitlist_entries_facility_id_idx on scheduling.waitlist_entries (tenant_id, facility_id);
+    create index waitlist_entries_doctor_id_idx on scheduling.waitlist_entries (tenant_id, doctor_id);
+    create index waitlist_entries_offered_slot_id_offered_slot_start_at_idx
         on scheduling.waitlist_entries (tenant_id, offered_slot_id, offered_slot_start_at);
 
-    call identity.guard('scheduling.waitlist_entries', array['earliest_day', 'latest_day']);
+    call identity.secure_table('scheduling.waitlist_entries', array['earliest_day', 'latest_day']);
 
     create policy a_person_sees_their_own on scheduling.waitlist_entries for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
@@ -476,7 +477,7 @@ def downgrade() -> None:
     drop table scheduling.appointments;
     drop function scheduling.forget_idempotency_key();
     drop function scheduling.refuse_slot_of_another_doctor();
-    drop function scheduling.remember_slot();
+    drop function scheduling.keep_booked_slot();
     drop policy a_person_sees_their_own on scheduling.patients;
     drop function scheduling.own_patients();
     drop table scheduling.patients;

@@ -45,9 +45,9 @@ def upgrade() -> None:
         slots_displaced bigint not null default 0,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_run_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint generation_runs_pkey primary key (tenant_id, id),
         -- stops a run for nobody, and deleting a tenant that still has one
-        constraint a_run_belongs_to_a_tenant foreign key (tenant_id)
+        constraint generation_runs_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops a run for no days
         constraint a_run_is_for_a_day_at_least check (from_day < until_day),
@@ -73,7 +73,7 @@ def upgrade() -> None:
 
     comment on table scheduling.generation_runs is 'One run of the nightly job for one tenant, and what it did.';
 
-    create index runs_are_found_by_start on scheduling.generation_runs (tenant_id, started_at);
+    create index generation_runs_started_at_idx on scheduling.generation_runs (tenant_id, started_at);
 
     create table scheduling.schedule_states (
         tenant_id uuid not null,
@@ -87,14 +87,14 @@ def upgrade() -> None:
         last_error text,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_schedule_has_one_state primary key (tenant_id, doctor_id, facility_id),
+        constraint schedule_states_pkey primary key (tenant_id, doctor_id, facility_id),
         -- these two stop a state of a schedule whose doctor or facility is not there or not the tenant's
-        constraint a_state_is_of_a_doctor foreign key (tenant_id, doctor_id)
+        constraint schedule_states_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        constraint a_state_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint schedule_states_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         -- stops a state that names a run of another tenant; forgetting the run leaves the state
-        constraint a_state_outlives_its_run foreign key (tenant_id, last_run_id)
+        constraint schedule_states_last_run_id_fkey foreign key (tenant_id, last_run_id)
             references scheduling.generation_runs (tenant_id, id) on delete set null (last_run_id),
         -- stops a checkpoint with one end, and one whose ends are reversed
         constraint a_state_says_from_which_day_until_which check (
@@ -112,13 +112,13 @@ def upgrade() -> None:
 
     comment on table scheduling.schedule_states is
         'How far the slots of one doctor at one facility are generated, and from what; the job''s queue.';
-    create index states_are_found_by_facility on scheduling.schedule_states (tenant_id, facility_id);
-    create index states_are_found_by_run on scheduling.schedule_states (tenant_id, last_run_id);
+    create index schedule_states_facility_id_idx on scheduling.schedule_states (tenant_id, facility_id);
+    create index schedule_states_last_run_id_idx on scheduling.schedule_states (tenant_id, last_run_id);
 
-    call identity.guard('scheduling.generation_runs', array[
+    call identity.secure_table('scheduling.generation_runs', array[
         'from_day', 'until_day', 'trigger', 'engine_version', 'tzdata_version', 'schedules', 'schedules_failed',
         'slots_created', 'slots_updated', 'slots_retired', 'slots_kept', 'slots_conflicting', 'slots_displaced']);
-    call identity.guard('scheduling.schedule_states');
+    call identity.secure_table('scheduling.schedule_states');
     drop trigger inserts_are_logged on scheduling.schedule_states;
     drop trigger updates_are_logged on scheduling.schedule_states;
     drop trigger deletes_are_logged on scheduling.schedule_states;

@@ -110,7 +110,7 @@ def columns(names: tuple[str, ...]) -> str:
 
 def encrypted(names: tuple[str, ...]) -> str:
     """Write the condition that each of these columns is encrypted or missing."""
-    return "\n            and ".join(f"coalesce(identity.is_sealed({name}), true)" for name in names)
+    return "\n            and ".join(f"coalesce(identity.is_ciphertext({name}), true)" for name in names)
 
 
 def upgrade() -> None:
@@ -132,16 +132,16 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_client_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint clients_pkey primary key (tenant_id, id),
         -- stops a client of nobody, and deleting a tenant that still has one
-        constraint a_client_belongs_to_a_tenant foreign key (tenant_id)
+        constraint clients_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- these three stop a client at a place or address, or signing in as a user, of another tenant
-        constraint a_client_may_be_at_a_facility foreign key (tenant_id, facility_id)
+        constraint clients_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete set null (facility_id),
-        constraint a_client_may_sign_in foreign key (tenant_id, user_id)
+        constraint clients_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id),
-        constraint a_client_may_have_an_address foreign key (tenant_id, address_id)
+        constraint clients_address_id_fkey foreign key (tenant_id, address_id)
             references identity.addresses (tenant_id, id) on delete set null (address_id),
         -- stops 'nobody', 'a@b@c', two spellings of one address, and letters that look like others
         constraint a_clients_email_is_an_address_in_lower_case check (identity.is_email(email)),
@@ -164,13 +164,13 @@ def upgrade() -> None:
 
     comment on table placement.clients is 'A person cared for; what is known about their health is in placement_info.';
 
-    create index if not exists clients_are_found_by_facility on placement.clients (tenant_id, facility_id);
-    create index if not exists live_clients_are_found_by_name
+    create index if not exists clients_facility_id_idx on placement.clients (tenant_id, facility_id);
+    create index if not exists clients_last_name_first_name_idx
         on placement.clients (tenant_id, last_name, first_name) where deleted_at is null;
-    create index if not exists clients_are_found_by_status on placement.clients (tenant_id, status);
-    create index if not exists clients_are_found_by_address on placement.clients (tenant_id, address_id);
-    create index if not exists clients_are_found_by_user on placement.clients (tenant_id, user_id);
-    create index if not exists clients_are_found_by_a_part_of_their_name
+    create index if not exists clients_status_idx on placement.clients (tenant_id, status);
+    create index if not exists clients_address_id_idx on placement.clients (tenant_id, address_id);
+    create index if not exists clients_user_id_idx on placement.clients (tenant_id, user_id);
+    create index if not exists clients_full_name_trgm_idx
         on placement.clients using gin ((lower(first_name || ' ' || last_name)) public.gin_trgm_ops);
     -- stops one user from being two live clients; a deleted one gives the user back
     create unique index if not exists live_clients_have_their_own_user
@@ -200,11 +200,11 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint an_assignment_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint facility_staff_pkey primary key (tenant_id, id),
         -- these two stop somebody who is not there, or not the tenant's, from working at a place that is neither
-        constraint an_assignment_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint facility_staff_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint an_assignment_is_of_a_user foreign key (tenant_id, user_id)
+        constraint facility_staff_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete cascade,
         -- stops work that ends before it starts
         constraint an_assignment_starts_before_it_ends check (started_on <= ended_on),
@@ -222,8 +222,8 @@ def upgrade() -> None:
     -- stops two primary places of one person
     create unique index if not exists a_user_has_one_primary_facility
         on placement.facility_staff (tenant_id, user_id) where is_primary and ended_on is null and deleted_at is null;
-    create index if not exists staff_are_found_by_facility on placement.facility_staff (tenant_id, facility_id);
-    create index if not exists facilities_are_found_by_staff on placement.facility_staff (tenant_id, user_id);
+    create index if not exists facility_staff_facility_id_idx on placement.facility_staff (tenant_id, facility_id);
+    create index if not exists facility_staff_user_id_idx on placement.facility_staff (tenant_id, user_id);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
     alter table placement.facility_staff
@@ -234,8 +234,8 @@ def upgrade() -> None:
             and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         );
 
-    call identity.guard('placement.clients');
-    call identity.guard('placement.facility_staff', array['is_primary']);
+    call identity.secure_table('placement.clients');
+    call identity.secure_table('placement.facility_staff', array['is_primary']);
     """)
     op.execute(f"""
     create table if not exists placement.specialists (
@@ -248,14 +248,14 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_specialist_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint specialists_pkey primary key (tenant_id, id),
         -- stops a specialist of nobody, and deleting a tenant that still has one
-        constraint a_specialist_belongs_to_a_tenant foreign key (tenant_id)
+        constraint specialists_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- these two stop a specialist from being a user or a doctor of another tenant
-        constraint a_specialist_may_sign_in foreign key (tenant_id, user_id)
+        constraint specialists_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id),
-        constraint a_specialist_may_have_a_schedule foreign key (tenant_id, doctor_id)
+        constraint specialists_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete set null (doctor_id),
         -- stops clear text
         constraint what_tells_who_a_specialist_is_is_encrypted check (
@@ -265,8 +265,8 @@ def upgrade() -> None:
 
     comment on table placement.specialists is 'Somebody who treats clients; who it is, is encrypted.';
 
-    create index if not exists specialists_are_found_by_user on placement.specialists (tenant_id, user_id);
-    create index if not exists specialists_are_found_by_doctor on placement.specialists (tenant_id, doctor_id);
+    create index if not exists specialists_user_id_idx on placement.specialists (tenant_id, user_id);
+    create index if not exists specialists_doctor_id_idx on placement.specialists (tenant_id, doctor_id);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
     alter table placement.specialists
@@ -288,9 +288,9 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_medication_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint medications_pkey primary key (tenant_id, id),
         -- stops a medication of a client who is not there or not the tenant's, and deleting one who still has some
-        constraint a_medication_is_of_a_client foreign key (tenant_id, client_id)
+        constraint medications_client_id_fkey foreign key (tenant_id, client_id)
             references placement.clients (tenant_id, id) on delete restrict,
         -- stops clear text
         constraint a_medication_is_encrypted check (
@@ -309,7 +309,7 @@ def upgrade() -> None:
 
     comment on table placement.medications is 'What a client takes; all but the days and the status is encrypted.';
 
-    create index if not exists medications_are_found_by_client on placement.medications (tenant_id, client_id);
+    create index if not exists medications_client_id_idx on placement.medications (tenant_id, client_id);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
     alter table placement.medications
@@ -335,12 +335,12 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_placement_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint placement_info_pkey primary key (tenant_id, id),
         -- stops a placement of a client who is not there or not the tenant's, and deleting one who still has some
-        constraint a_placement_is_of_a_client foreign key (tenant_id, client_id)
+        constraint placement_info_client_id_fkey foreign key (tenant_id, client_id)
             references placement.clients (tenant_id, id) on delete restrict,
         -- stops a placement at a place of another tenant
-        constraint a_placement_may_be_at_a_facility foreign key (tenant_id, facility_id)
+        constraint placement_info_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete set null (facility_id),
         -- stops clear text
         constraint placement_information_is_encrypted check (
@@ -371,10 +371,10 @@ def upgrade() -> None:
     -- stops two placements of one client at once; one that ended or was deleted makes room for the next
     create unique index if not exists a_client_has_one_live_placement
         on placement.placement_info (tenant_id, client_id) where ended_on is null and deleted_at is null;
-    create index if not exists placements_are_found_by_client on placement.placement_info (tenant_id, client_id);
-    create index if not exists placements_are_found_by_facility on placement.placement_info (tenant_id, facility_id);
-    create index if not exists placements_are_found_by_status on placement.placement_info (tenant_id, status);
-    create index if not exists placements_are_found_by_insurance_member
+    create index if not exists placement_info_client_id_idx on placement.placement_info (tenant_id, client_id);
+    create index if not exists placement_info_facility_id_idx on placement.placement_info (tenant_id, facility_id);
+    create index if not exists placement_info_status_idx on placement.placement_info (tenant_id, status);
+    create index if not exists placement_info_insurance_member_id_index_idx
         on placement.placement_info (tenant_id, insurance_member_id_index);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
@@ -393,17 +393,17 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         -- stops one specialist from being named twice
-        constraint a_specialist_treats_in_a_placement_once primary key (tenant_id, placement_info_id, specialist_id),
+        constraint placement_info_specialists_pkey primary key (tenant_id, placement_info_id, specialist_id),
         -- these two stop a pair of which one is not there or not the tenant's, and deleting who treated somebody
-        constraint a_treatment_is_in_a_placement foreign key (tenant_id, placement_info_id)
+        constraint placement_info_specialists_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
-        constraint a_treatment_is_by_a_specialist foreign key (tenant_id, specialist_id)
+        constraint placement_info_specialists_specialist_id_fkey foreign key (tenant_id, specialist_id)
             references placement.specialists (tenant_id, id) on delete restrict
     );
 
     comment on table placement.placement_info_specialists is 'That a specialist treats the client of a placement.';
 
-    create index if not exists placements_are_found_by_specialist
+    create index if not exists placement_info_specialists_specialist_id_idx
         on placement.placement_info_specialists (tenant_id, specialist_id);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
@@ -427,9 +427,9 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_form_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint metadata_pkey primary key (tenant_id, id),
         -- stops a form about a placement that is not there or not the tenant's
-        constraint a_form_is_about_a_placement foreign key (tenant_id, placement_info_id)
+        constraint metadata_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
         -- stops a version before the first
         constraint a_forms_versions_count_from_one check (version >= 1),
@@ -446,8 +446,8 @@ def upgrade() -> None:
     -- stops two forms from being one version; a deleted one gives it back
     create unique index if not exists live_forms_have_their_own_version
         on placement.metadata (tenant_id, placement_info_id, form_name, version) where deleted_at is null;
-    create index if not exists forms_are_found_by_placement on placement.metadata (tenant_id, placement_info_id);
-    create index if not exists forms_are_found_by_status on placement.metadata (tenant_id, status);
+    create index if not exists metadata_placement_info_id_idx on placement.metadata (tenant_id, placement_info_id);
+    create index if not exists metadata_status_idx on placement.metadata (tenant_id, status);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
     alter table placement.metadata
@@ -470,14 +470,14 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_contributor_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint contributors_pkey primary key (tenant_id, id),
         -- what a contribution refers to, so that it is by a contributor of its own placement
         constraint a_contributor_is_known_within_a_placement unique (tenant_id, placement_info_id, id),
         -- these two stop a contributor to a placement, or who is a user, that is not there or not the tenant's, and
         -- deleting a user who wrote something
-        constraint a_contributor_adds_to_a_placement foreign key (tenant_id, placement_info_id)
+        constraint contributors_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
-        constraint a_contributor_may_be_a_user foreign key (tenant_id, user_id)
+        constraint contributors_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete restrict,
         -- stops a user who is none, and somebody from outside who is one
         constraint a_contributor_is_a_user_or_from_outside
@@ -499,7 +499,7 @@ def upgrade() -> None:
     -- stops a user from being two live contributors to one placement
     create unique index if not exists a_user_contributes_to_a_placement_as_one
         on placement.contributors (tenant_id, placement_info_id, user_id) where deleted_at is null;
-    create index if not exists contributors_are_found_by_user on placement.contributors (tenant_id, user_id);
+    create index if not exists contributors_user_id_idx on placement.contributors (tenant_id, user_id);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
     alter table placement.contributors
@@ -519,22 +519,22 @@ def upgrade() -> None:
         contributed_at timestamptz not null default now(),
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_contribution_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint form_field_contributions_pkey primary key (tenant_id, id),
         -- stops a contribution to a placement that is not there or not the tenant's
-        constraint a_contribution_is_to_a_placement foreign key (tenant_id, placement_info_id)
+        constraint form_field_contributions_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
         -- stops a contribution by somebody who contributes elsewhere, and taking its writer out of the record; it is
         -- checked at the end of a statement, so that a placement can go with both
-        constraint a_contribution_is_by_a_contributor_of_its_placement
+        constraint form_field_contributions_placement_info_id_contributor_id_fkey
             foreign key (tenant_id, placement_info_id, contributor_id)
             references placement.contributors (tenant_id, placement_info_id, id) on delete no action
     );
 
     comment on table placement.form_field_contributions is 'That a contributor wrote a field of a placement, and when.';
 
-    create index if not exists contributions_are_found_by_field
+    create index if not exists form_field_contributions_field_name_contributed_at_idx
         on placement.form_field_contributions (tenant_id, placement_info_id, field_name, contributed_at);
-    create index if not exists contributions_are_found_by_contributor
+    create index if not exists form_field_contributions_placement_info_id_contributor_id_idx
         on placement.form_field_contributions (tenant_id, placement_info_id, contributor_id);
 
     -- stops 'infinity' and the year 10000, which the driver cannot read
@@ -547,13 +547,13 @@ def upgrade() -> None:
         );
     """)
     op.execute("""
-    call identity.guard('placement.specialists', array['specialty']);
-    call identity.guard('placement.medications');
-    call identity.guard('placement.placement_info');
-    call identity.guard('placement.placement_info_specialists');
-    call identity.guard('placement.metadata', array['form_name', 'version']);
-    call identity.guard('placement.contributors', array['kind']);
-    call identity.guard('placement.form_field_contributions', array['field_name']);
+    call identity.secure_table('placement.specialists', array['specialty']);
+    call identity.secure_table('placement.medications');
+    call identity.secure_table('placement.placement_info');
+    call identity.secure_table('placement.placement_info_specialists');
+    call identity.secure_table('placement.metadata', array['form_name', 'version']);
+    call identity.secure_table('placement.contributors', array['kind']);
+    call identity.secure_table('placement.form_field_contributions', array['field_name']);
     revoke delete on placement.clients, placement.facility_staff, placement.specialists, placement.medications,
         placement.placement_info, placement.metadata, placement.contributors from scheduler_app;
     -- stops another field, writer or time from being put into the record, and a line from being taken out
@@ -561,7 +561,7 @@ def upgrade() -> None:
 
     -- stops the words of one contributor from becoming those of another
     create trigger a_contributor_stays_who_it_is before update on placement.contributors
-        for each row execute function wellbeing.leave_to_the_system(
+        for each row execute function wellbeing.system_only_columns(
             'tenant_id', 'id', 'placement_info_id', 'kind', 'user_id', 'name', 'email', 'created_at');
     """)
     for name, table, column, target in LIVE:

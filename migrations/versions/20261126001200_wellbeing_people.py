@@ -93,9 +93,9 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint an_organisation_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint organisations_pkey primary key (tenant_id, id),
         -- stops an organisation that is no tenant, and deleting the tenant that it is
-        constraint an_organisation_is_a_tenant foreign key (tenant_id)
+        constraint organisations_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops 'nobody', 'a@b@c', two spellings of one address, and letters that look like others
         constraint the_email_of_an_organisation_is_an_address_in_lower_case check (identity.is_email(email)),
@@ -122,7 +122,7 @@ def upgrade() -> None:
 
     comment on table wellbeing.organisations is 'A tenant as the wellbeing part knows it: a school, clinic, charity.';
 
-    create index organisations_are_found_by_words_of_their_name
+    create index organisations_name_words_idx
         on wellbeing.organisations using gin (to_tsvector('english', name));
 
     create table wellbeing.profiles (
@@ -137,14 +137,14 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_profile_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint profiles_pkey primary key (tenant_id, id),
         -- stops one person from having two roles, of which policies would ask for one; also across tenants
         constraint a_person_has_one_profile unique (id),
         -- stops a profile of nobody; it goes with its user
-        constraint a_profile_is_of_a_user foreign key (tenant_id, id)
+        constraint profiles_id_fkey foreign key (tenant_id, id)
             references identity.users (tenant_id, id) on delete cascade,
         -- stops belonging to an organisation of another tenant; deleting the organisation leaves its people
-        constraint a_profile_may_be_of_an_organisation foreign key (tenant_id, org_id)
+        constraint profiles_org_id_fkey foreign key (tenant_id, org_id)
             references wellbeing.organisations (tenant_id, id) on delete set null (org_id),
         -- stops a role that no policy knows
         constraint a_profile_has_a_known_role check (role in ('Account', 'GroupContact', 'Practitioner', 'Child')),
@@ -162,8 +162,8 @@ def upgrade() -> None:
 
     comment on table wellbeing.profiles is 'A user with a role in the wellbeing part.';
 
-    create index profiles_are_found_by_organisation on wellbeing.profiles (tenant_id, org_id);
-    create index profiles_are_found_by_role on wellbeing.profiles (tenant_id, role);
+    create index profiles_org_id_idx on wellbeing.profiles (tenant_id, org_id);
+    create index profiles_role_idx on wellbeing.profiles (tenant_id, role);
 
     create table wellbeing.child_display_counters (
         tenant_id uuid not null,
@@ -171,9 +171,9 @@ def upgrade() -> None:
         last_display_id integer not null,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_organisation_counts_its_children_once primary key (tenant_id, org_id),
+        constraint child_display_counters_pkey primary key (tenant_id, org_id),
         -- stops a counter of no organisation; it goes with its organisation
-        constraint a_counter_is_of_an_organisation foreign key (tenant_id, org_id)
+        constraint child_display_counters_org_id_fkey foreign key (tenant_id, org_id)
             references wellbeing.organisations (tenant_id, id) on delete cascade,
         -- stops counting from below the beginning
         constraint a_counter_does_not_count_below_nothing check (last_display_id >= 0),
@@ -209,15 +209,15 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
-        constraint a_child_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint children_pkey primary key (tenant_id, id),
         -- stops a child without a profile; it goes with its profile
-        constraint a_child_is_a_profile foreign key (tenant_id, id)
+        constraint children_id_fkey foreign key (tenant_id, id)
             references wellbeing.profiles (tenant_id, id) on delete cascade,
         -- stops a child of no organisation, whom no practitioner would see, and deleting an organisation with children
-        constraint a_child_is_of_an_organisation foreign key (tenant_id, org_id)
+        constraint children_org_id_fkey foreign key (tenant_id, org_id)
             references wellbeing.organisations (tenant_id, id) on delete restrict,
         -- stops a practitioner of another tenant, and deleting one whom a child still has
-        constraint a_child_may_have_a_practitioner foreign key (tenant_id, primary_practitioner_id)
+        constraint children_primary_practitioner_id_fkey foreign key (tenant_id, primary_practitioner_id)
             references wellbeing.profiles (tenant_id, id),
         -- stops two children of an organisation from answering to one number
         constraint a_display_id_is_one_child_of_its_organisation unique (tenant_id, org_id, display_id),
@@ -242,15 +242,15 @@ def upgrade() -> None:
 
     comment on table wellbeing.children is 'A child, with what those who care for it have to know.';
 
-    create index children_are_found_by_practitioner on wellbeing.children (tenant_id, primary_practitioner_id);
-    create index children_are_found_by_words_of_name_and_class
+    create index children_primary_practitioner_id_idx on wellbeing.children (tenant_id, primary_practitioner_id);
+    create index children_first_name_class_name_words_idx
         on wellbeing.children using gin (to_tsvector('english', first_name || ' ' || coalesce(class_name, '')));
 
-    call identity.guard('wellbeing.organisations',
+    call identity.secure_table('wellbeing.organisations',
         array['country', 'subscription_plan', 'max_children', 'max_practitioners'], by_role => true);
-    call identity.guard('wellbeing.profiles', by_role => true);
-    call identity.guard('wellbeing.child_display_counters', by_role => true);
-    call identity.guard('wellbeing.children', array['consent_given', 'consent_type'], by_role => true);
+    call identity.secure_table('wellbeing.profiles', by_role => true);
+    call identity.secure_table('wellbeing.child_display_counters', by_role => true);
+    call identity.secure_table('wellbeing.children', array['consent_given', 'consent_type'], by_role => true);
     revoke delete on wellbeing.organisations from scheduler_app;
     revoke insert, delete on wellbeing.profiles, wellbeing.children from scheduler_app;
     revoke all on wellbeing.child_display_counters from scheduler_app;
@@ -298,12 +298,12 @@ def upgrade() -> None:
     -- stops people from giving themselves a role, an organisation or their rights back
     create trigger nobody_changes_their_own_rights before update on wellbeing.profiles
         for each row execute function
-        wellbeing.leave_to_the_system('tenant_id', 'id', 'role', 'org_id', 'status', 'deleted_at');
+        wellbeing.system_only_columns('tenant_id', 'id', 'role', 'org_id', 'status', 'deleted_at');
 
     -- stops an organisation from lifting its own suspension, and the limits that it pays for; an Account may
     create trigger an_organisation_does_not_set_its_own_limits before update on wellbeing.organisations
         for each row when (identity.current_role_name() is distinct from 'Account')
-        execute function wellbeing.leave_to_the_system(
+        execute function wellbeing.system_only_columns(
             'id', 'status', 'subscription_plan', 'max_children', 'max_practitioners', 'deleted_at');
     """)
     make_children()
@@ -366,8 +366,8 @@ def make_roles() -> None:
     comment on function identity.current_organisation_id() is
         'The organisation of the active profile of the user for whom this transaction works; null when there is none.';
 
-    call identity.give_to_definer('identity.current_role_name()', 'scheduler_app, scheduler_system');
-    call identity.give_to_definer('identity.current_organisation_id()', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('identity.current_role_name()', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('identity.current_organisation_id()', 'scheduler_app, scheduler_system');
     """)
 
 
@@ -394,7 +394,7 @@ def make_children() -> None:
 
     -- stops making another child of one, and taking a display id that the counter will give away
     create trigger nobody_makes_another_child_of_one before update on wellbeing.children
-        for each row execute function wellbeing.leave_to_the_system('tenant_id', 'id', 'org_id', 'display_id');
+        for each row execute function wellbeing.system_only_columns('tenant_id', 'id', 'org_id', 'display_id');
 
     create policy practitioners_see_the_children_of_their_organisation on wellbeing.children
         for select to scheduler_app
@@ -417,7 +417,7 @@ def make_children() -> None:
     comment on function wellbeing.own_child_record() is
         'The row of the child for whom this transaction works, without the notes of its practitioners.';
 
-    call identity.give_to_definer('wellbeing.own_child_record()', 'scheduler_app');
+    call identity.set_definer_owner('wellbeing.own_child_record()', 'scheduler_app');
 
     create view wellbeing.own_child_record with (security_invoker, security_barrier) as
         select * from wellbeing.own_child_record();
@@ -446,14 +446,14 @@ def make_invitations() -> None:
         accepted_by uuid,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_invitation_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint invitations_pkey primary key (tenant_id, id),
         -- stops an invitation to nowhere; it goes with its organisation
-        constraint an_invitation_is_to_an_organisation foreign key (tenant_id, org_id)
+        constraint invitations_org_id_fkey foreign key (tenant_id, org_id)
             references wellbeing.organisations (tenant_id, id) on delete cascade,
         -- these two stop somebody of another tenant, and deleting who answers for a member
-        constraint an_invitation_is_by_somebody foreign key (tenant_id, invited_by)
+        constraint invitations_invited_by_fkey foreign key (tenant_id, invited_by)
             references wellbeing.profiles (tenant_id, id),
-        constraint an_invitation_may_be_accepted_by_somebody foreign key (tenant_id, accepted_by)
+        constraint invitations_accepted_by_fkey foreign key (tenant_id, accepted_by)
             references wellbeing.profiles (tenant_id, id),
         -- stops one token from opening two doors
         constraint a_token_is_one_invitation unique (invitation_token),
@@ -480,12 +480,12 @@ def make_invitations() -> None:
 
     comment on table wellbeing.invitations is 'That somebody may join an organisation, once and for some days.';
 
-    create index invitations_are_found_by_organisation on wellbeing.invitations (tenant_id, org_id);
-    create index invitations_are_found_by_email_and_status on wellbeing.invitations (tenant_id, email, status);
-    create index invitations_are_found_by_who_invited on wellbeing.invitations (tenant_id, invited_by);
-    create index invitations_are_found_by_who_accepted on wellbeing.invitations (tenant_id, accepted_by);
+    create index invitations_org_id_idx on wellbeing.invitations (tenant_id, org_id);
+    create index invitations_email_status_idx on wellbeing.invitations (tenant_id, email, status);
+    create index invitations_invited_by_idx on wellbeing.invitations (tenant_id, invited_by);
+    create index invitations_accepted_by_idx on wellbeing.invitations (tenant_id, accepted_by);
 
-    call identity.guard('wellbeing.invitations', by_role => true);
+    call identity.secure_table('wellbeing.invitations', by_role => true);
 
     alter policy a_tenant_sees_its_own_rows on wellbeing.invitations
         using (tenant_id = (select identity.current_tenant_id())
@@ -503,13 +503,13 @@ def make_invitations() -> None:
     revoke delete on wellbeing.invitations from scheduler_app;
 
     create trigger an_invitation_stays_what_it_was before update on wellbeing.invitations
-        for each row execute function wellbeing.leave_to_the_system(
+        for each row execute function wellbeing.system_only_columns(
             'tenant_id', 'id', 'org_id', 'email', 'role', 'invited_by', 'invitation_token', 'expires_at', 'accepted_at',
             'accepted_by', 'created_at');
     -- stops one that was used, revoked or has expired from letting somebody else in
     create trigger a_closed_invitation_stays_closed before update on wellbeing.invitations
         for each row when (old.status <> 'pending' or new.status not in ('pending', 'revoked'))
-        execute function wellbeing.leave_to_the_system('status');
+        execute function wellbeing.system_only_columns('status');
 
     create policy an_invitation_begins_open_and_of_who_makes_it on wellbeing.invitations as restrictive
         for insert to scheduler_app
@@ -524,9 +524,9 @@ def make_invitations() -> None:
         value jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_key_has_one_value_in_its_tenant primary key (tenant_id, key),
+        constraint kv_store_a1855b25_pkey primary key (tenant_id, key),
         -- stops a value of nobody, and deleting a tenant that still has one
-        constraint a_value_belongs_to_a_tenant foreign key (tenant_id)
+        constraint kv_store_a1855b25_tenant_id_fkey foreign key (tenant_id)
             references identity.tenants (id) on delete restrict,
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
@@ -537,7 +537,7 @@ def make_invitations() -> None:
 
     comment on table wellbeing.kv_store_a1855b25 is 'Settings, flags and cached figures of a tenant, for accounts.';
 
-    call identity.guard('wellbeing.kv_store_a1855b25', by_role => true);
+    call identity.secure_table('wellbeing.kv_store_a1855b25', by_role => true);
 
     create policy accounts_manage_what_is_stored on wellbeing.kv_store_a1855b25
         to scheduler_app using ((select identity.current_role_name()) = 'Account');

@@ -52,11 +52,11 @@ def upgrade() -> None:
         notes text,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_session_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint wellbeing_sessions_pkey primary key (tenant_id, id),
         -- what comes of a session points here, and so cannot be about another child
         constraint a_session_is_of_one_child unique (tenant_id, id, child_id),
         -- stops a session of nobody; it goes with its child
-        constraint a_session_is_of_a_child foreign key (tenant_id, child_id)
+        constraint wellbeing_sessions_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
         -- stops a type that no code knows
         constraint a_session_has_a_known_type
@@ -78,7 +78,7 @@ def upgrade() -> None:
 
     comment on table wellbeing.wellbeing_sessions is 'A check-in of a child.';
 
-    create index sessions_of_a_child_are_found_by_date
+    create index wellbeing_sessions_child_id_created_at_idx
         on wellbeing.wellbeing_sessions (tenant_id, child_id, created_at desc);
 
     create table wellbeing.wellbeing_responses (
@@ -95,14 +95,14 @@ def upgrade() -> None:
         flags text[] default '{}',
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_response_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint wellbeing_responses_pkey primary key (tenant_id, id),
         -- what comes of a response points here, and so cannot be about another child
         constraint a_response_is_of_one_child unique (tenant_id, id, child_id),
         -- stops a response outside a session, and one of another child than the session's; it goes with the session
-        constraint a_response_is_of_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
+        constraint wellbeing_responses_session_id_child_id_fkey foreign key (tenant_id, session_id, child_id)
             references wellbeing.wellbeing_sessions (tenant_id, id, child_id) on delete cascade,
         -- stops a response of nobody; it goes with its child
-        constraint a_response_is_of_a_child foreign key (tenant_id, child_id)
+        constraint wellbeing_responses_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
         -- stops an activity that no code knows
         constraint a_response_is_to_a_known_activity check (activity_type in
@@ -119,9 +119,9 @@ def upgrade() -> None:
 
     comment on table wellbeing.wellbeing_responses is 'What a child answered in a session.';
 
-    create index responses_are_found_by_session
+    create index wellbeing_responses_session_id_child_id_idx
         on wellbeing.wellbeing_responses (tenant_id, session_id, child_id);
-    create index responses_are_found_by_child on wellbeing.wellbeing_responses (tenant_id, child_id);
+    create index wellbeing_responses_child_id_idx on wellbeing.wellbeing_responses (tenant_id, child_id);
 
     create table wellbeing.garden_items (
         tenant_id uuid not null,
@@ -141,9 +141,9 @@ def upgrade() -> None:
         placed_at timestamptz default now(),
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_garden_item_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint garden_items_pkey primary key (tenant_id, id),
         -- stops an item in nobody's garden; it goes with its child
-        constraint a_garden_item_is_of_a_child foreign key (tenant_id, child_id)
+        constraint garden_items_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
         -- stops an item that nothing can draw
         constraint a_garden_item_has_a_known_type
@@ -159,7 +159,7 @@ def upgrade() -> None:
 
     comment on table wellbeing.garden_items is 'What a child has in its garden.';
 
-    create index garden_items_are_found_by_child on wellbeing.garden_items (tenant_id, child_id);
+    create index garden_items_child_id_idx on wellbeing.garden_items (tenant_id, child_id);
 
     create table wellbeing.stickers_earned (
         tenant_id uuid not null,
@@ -173,12 +173,12 @@ def upgrade() -> None:
         earned_at timestamptz not null default now(),
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_sticker_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint stickers_earned_pkey primary key (tenant_id, id),
         -- stops a sticker of nobody; it goes with its child
-        constraint a_sticker_is_of_a_child foreign key (tenant_id, child_id)
+        constraint stickers_earned_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
         -- stops a sticker for another child's session, and deleting what a sticker was earned for
-        constraint a_sticker_may_be_for_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
+        constraint stickers_earned_session_id_child_id_fkey foreign key (tenant_id, session_id, child_id)
             references wellbeing.wellbeing_sessions (tenant_id, id, child_id),
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
@@ -190,8 +190,8 @@ def upgrade() -> None:
 
     comment on table wellbeing.stickers_earned is 'A sticker that a child earned.';
 
-    create index stickers_are_found_by_child on wellbeing.stickers_earned (tenant_id, child_id);
-    create index stickers_are_found_by_session on wellbeing.stickers_earned (tenant_id, session_id, child_id);
+    create index stickers_earned_child_id_idx on wellbeing.stickers_earned (tenant_id, child_id);
+    create index stickers_earned_session_id_child_id_idx on wellbeing.stickers_earned (tenant_id, session_id, child_id);
 
     create table wellbeing.alerts (
         tenant_id uuid not null,
@@ -212,19 +212,19 @@ def upgrade() -> None:
         resolution_notes text,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_alert_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint alerts_pkey primary key (tenant_id, id),
         -- stops an alert about nobody; it goes with its child
-        constraint an_alert_is_about_a_child foreign key (tenant_id, child_id)
+        constraint alerts_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
         -- these two stop an alert about another child's session or answer, and deleting what raised it
-        constraint an_alert_may_come_of_a_session_of_its_child foreign key (tenant_id, session_id, child_id)
+        constraint alerts_session_id_child_id_fkey foreign key (tenant_id, session_id, child_id)
             references wellbeing.wellbeing_sessions (tenant_id, id, child_id),
-        constraint an_alert_may_come_of_a_response_of_its_child foreign key (tenant_id, response_id, child_id)
+        constraint alerts_response_id_child_id_fkey foreign key (tenant_id, response_id, child_id)
             references wellbeing.wellbeing_responses (tenant_id, id, child_id),
         -- these two stop somebody of another tenant, and deleting who answers for what was done
-        constraint an_alert_may_be_acknowledged_by_somebody foreign key (tenant_id, acknowledged_by)
+        constraint alerts_acknowledged_by_fkey foreign key (tenant_id, acknowledged_by)
             references wellbeing.profiles (tenant_id, id),
-        constraint an_alert_may_be_resolved_by_somebody foreign key (tenant_id, resolved_by)
+        constraint alerts_resolved_by_fkey foreign key (tenant_id, resolved_by)
             references wellbeing.profiles (tenant_id, id),
         -- stops a type that no code knows
         constraint an_alert_has_a_known_type check (alert_type in
@@ -248,20 +248,22 @@ def upgrade() -> None:
 
     comment on table wellbeing.alerts is 'That a child may need somebody; never shown to the child.';
 
-    create index alerts_of_a_child_are_found_by_status on wellbeing.alerts (tenant_id, child_id, status);
-    create index alerts_are_found_by_severity_and_date on wellbeing.alerts (tenant_id, severity, created_at desc);
-    create index alerts_are_found_by_session on wellbeing.alerts (tenant_id, session_id, child_id);
-    create index alerts_are_found_by_response on wellbeing.alerts (tenant_id, response_id, child_id);
-    create index alerts_are_found_by_who_acknowledged_them on wellbeing.alerts (tenant_id, acknowledged_by);
-    create index alerts_are_found_by_who_resolved_them on wellbeing.alerts (tenant_id, resolved_by);
+    create index alerts_child_id_status_idx on wellbeing.alerts (tenant_id, child_id, status);
+    create index alerts_severity_created_at_idx on wellbeing.alerts (tenant_id, severity, created_at desc);
+    create index alerts_session_id_child_id_idx on wellbeing.alerts (tenant_id, session_id, child_id);
+    create index alerts_response_id_child_id_idx on wellbeing.alerts (tenant_id, response_id, child_id);
+    create index alerts_acknowledged_by_idx on wellbeing.alerts (tenant_id, acknowledged_by);
+    create index alerts_resolved_by_idx on wellbeing.alerts (tenant_id, resolved_by);
     """)
     op.execute("""
-    call identity.guard('wellbeing.wellbeing_sessions', array['session_type', 'duration_seconds'], by_role => true);
-    call identity.guard('wellbeing.wellbeing_responses', array['activity_type', 'response_type'], by_role => true);
-    call identity.guard('wellbeing.garden_items',
+    call identity.secure_table('wellbeing.wellbeing_sessions',
+        array['session_type', 'duration_seconds'], by_role => true);
+    call identity.secure_table('wellbeing.wellbeing_responses',
+        array['activity_type', 'response_type'], by_role => true);
+    call identity.secure_table('wellbeing.garden_items',
         array['item_type', 'position_x', 'position_y', 'size_scale', 'rotation', 'is_unlocked'], by_role => true);
-    call identity.guard('wellbeing.stickers_earned', array['sticker_type'], by_role => true);
-    call identity.guard('wellbeing.alerts', by_role => true);
+    call identity.secure_table('wellbeing.stickers_earned', array['sticker_type'], by_role => true);
+    call identity.secure_table('wellbeing.alerts', by_role => true);
     -- What a child told stays told: a session that is deleted would take its answers along, and one that cannot be
     -- deleted would tell the child that there is an alert about it.
     revoke delete on wellbeing.wellbeing_sessions from scheduler_app;
@@ -308,47 +310,49 @@ def upgrade() -> None:
 
     -- stops making another alert of one: who works on it says what was done, not what was found
     create trigger nobody_makes_another_alert_of_one before update on wellbeing.alerts
-        for each row execute function wellbeing.leave_to_the_system(
+        for each row execute function wellbeing.system_only_columns(
             'tenant_id', 'id', 'child_id', 'alert_type', 'severity', 'title', 'description', 'trigger_data',
             'session_id', 'response_id', 'created_at');
 
     create trigger a_session_stays_the_childs before update on wellbeing.wellbeing_sessions
-        for each row execute function wellbeing.leave_to_the_system('tenant_id', 'id', 'child_id', 'created_at');
+        for each row execute function wellbeing.system_only_columns('tenant_id', 'id', 'child_id', 'created_at');
 
-    create function wellbeing.sign_for_oneself() returns trigger
+    create function wellbeing.sign_as_self() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
-        signer text;
-        moment text;
-        who uuid;
-        who_before uuid;
+        signer_column text;
+        time_column text;
+        signed_by uuid;
+        signed_by_before uuid;
     begin
         if pg_has_role(current_user, 'scheduler_system', 'usage') then
             return new;
         end if;
-        foreach signer in array tg_argv loop
-            moment := regexp_replace(signer, '_by$', '_at');
-            who := to_jsonb(new) ->> signer;
-            who_before := to_jsonb(old) ->> signer;
-            if (who is distinct from who_before or to_jsonb(new) -> moment is distinct from to_jsonb(old) -> moment)
-                and (coalesce(who, identity.current_user_id()) is distinct from identity.current_user_id()
-                    or coalesce(who_before, identity.current_user_id()) is distinct from identity.current_user_id())
+        foreach signer_column in array tg_argv loop
+            time_column := regexp_replace(signer_column, '_by$', '_at');
+            signed_by := to_jsonb(new) ->> signer_column;
+            signed_by_before := to_jsonb(old) ->> signer_column;
+            if (signed_by is distinct from signed_by_before
+                    or to_jsonb(new) -> time_column is distinct from to_jsonb(old) -> time_column)
+                and (coalesce(signed_by, identity.current_user_id()) is distinct from identity.current_user_id()
+                    or coalesce(signed_by_before, identity.current_user_id())
+                        is distinct from identity.current_user_id())
             then
-                raise exception '% of %.% is who does it', signer, tg_table_schema, tg_table_name using
+                raise exception '% of %.% is who does it', signer_column, tg_table_schema, tg_table_name using
                     errcode = 'insufficient_privilege', schema = tg_table_schema, table = tg_table_name,
-                    column = signer;
+                    column = signer_column;
             end if;
         end loop;
         return new;
     end $$;
 
-    comment on function wellbeing.sign_for_oneself() is
+    comment on function wellbeing.sign_as_self() is
         'Refuses a change of another''s signature, and one in the name of another, to all but the system.';
 
     -- stops a practitioner from acknowledging or resolving an alert in the name of another
     create trigger an_alert_is_signed_by_who_sees_to_it before update on wellbeing.alerts
-        for each row execute function wellbeing.sign_for_oneself('acknowledged_by', 'resolved_by');
+        for each row execute function wellbeing.sign_as_self('acknowledged_by', 'resolved_by');
     """)
 
 
@@ -356,5 +360,5 @@ def downgrade() -> None:
     op.execute("""
     drop table wellbeing.alerts, wellbeing.stickers_earned, wellbeing.garden_items, wellbeing.wellbeing_responses,
         wellbeing.wellbeing_sessions;
-    drop function wellbeing.sign_for_oneself();
+    drop function wellbeing.sign_as_self();
     """)

@@ -11,7 +11,7 @@ Both views have the rights of the session that asks (`security_invoker`). A figu
 asking user sees: so `wellbeing.usage_of_organisation` counts as `scheduler_definer`, and its own `where` says for whom:
 an Account, a group contact or practitioner of the organisation, and the system in its tenant. For others the view has
 no row. An active child has a profile that is active and not deleted. Practitioners do not see the profiles of children,
-so `wellbeing.has_an_active_profile` looks for them, in the own tenant, and tells no more than that.
+so `wellbeing.has_active_profile` looks for them, in the own tenant, and tells no more than that.
 
 **Search.** Under row security an index answers only conditions that cannot leak. A policy has to be asked before any
 condition that might tell what it sees, and PostgreSQL holds that of `%>`, `like` and `@@` (and of `@>` and `&&`),
@@ -108,7 +108,7 @@ def upgrade() -> None:
 def make_figures() -> None:
     """Make the views that count, and the functions that count for them."""
     op.execute("""
-    create function wellbeing.has_an_active_profile(person uuid) returns boolean
+    create function wellbeing.has_active_profile(person uuid) returns boolean
     language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp
     as $$
         select exists (
@@ -117,7 +117,7 @@ def make_figures() -> None:
         )
     $$;
 
-    comment on function wellbeing.has_an_active_profile(uuid) is
+    comment on function wellbeing.has_active_profile(uuid) is
         'Whether somebody of the tenant has a profile that is active and not deleted.';
 
     create function wellbeing.usage_of_organisation(organisation uuid)
@@ -160,8 +160,8 @@ def make_figures() -> None:
     comment on function wellbeing.usage_of_organisation(uuid) is
         'What an organisation uses this month (UTC), for an Account and for those who work there.';
 
-    call identity.give_to_definer('wellbeing.has_an_active_profile(uuid)', 'scheduler_app, scheduler_system');
-    call identity.give_to_definer('wellbeing.usage_of_organisation(uuid)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('wellbeing.has_active_profile(uuid)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('wellbeing.usage_of_organisation(uuid)', 'scheduler_app, scheduler_system');
 
     create view wellbeing.child_progress_summary with (security_invoker) as
     select
@@ -189,7 +189,7 @@ def make_figures() -> None:
         select tenant_id, child_id, count(*) as urgent
         from wellbeing.alerts where severity in ('high', 'urgent') and status = 'unread' group by tenant_id, child_id
     ) as alert on alert.tenant_id = child.tenant_id and alert.child_id = child.id
-    where child.deleted_at is null and wellbeing.has_an_active_profile(child.id);
+    where child.deleted_at is null and wellbeing.has_active_profile(child.id);
 
     comment on view wellbeing.child_progress_summary is 'How a child gets on: sessions, mood, stickers, alerts.';
 
@@ -219,19 +219,19 @@ def make_searches() -> None:
     grant select (tenant_id, id, first_name, last_name, deleted_at) on placement.clients to scheduler_definer;
     create policy the_definer_searches_all on placement.clients for select to scheduler_definer using (true);
 
-    create function placement.find_clients(wanted text, most integer)
+    create function placement.find_clients(search_text text, max_results integer)
     returns table (tenant_id uuid, id uuid, rank real)
     language plpgsql stable security definer rows 20
     set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
     as $$
     declare
-        tenant constant uuid := case when identity.reaches_its_tenant() then identity.current_tenant_id() end;
-        sought constant text := lower(wanted);
-        as_it_stands constant text := case when sought ~ '[[:alnum:]]{3}'
-            then '%' || regexp_replace(sought, '([\\%_])', '\\\1', 'g') || '%' end;
-        threshold_before constant text := current_setting('pg_trgm.word_similarity_threshold', true);
+        tenant constant uuid := case when identity.has_tenant_access() then identity.current_tenant_id() end;
+        lower_text constant text := lower(search_text);
+        like_pattern constant text := case when lower_text ~ '[[:alnum:]]{3}'
+            then '%' || regexp_replace(lower_text, '([\\%_])', '\\\1', 'g') || '%' end;
+        previous_threshold constant text := current_setting('pg_trgm.word_similarity_threshold', true);
     begin
-        if length(wanted) > 200 or most is null or most not between 1 and 1000 then
+        if length(search_text) > 200 or max_results is null or max_results not between 1 and 1000 then
             raise exception 'a search is for 200 characters at most, and for 1 to 1000 rows'
                 using errcode = 'invalid_parameter_value';
         end if;
@@ -239,20 +239,20 @@ def make_searches() -> None:
         perform set_config('pg_trgm.word_similarity_threshold', '0.5', true);
         return query
             select client.tenant_id, client.id,
-                public.word_similarity(sought, lower(client.first_name || ' ' || client.last_name)) as likeness
+                public.word_similarity(lower_text, lower(client.first_name || ' ' || client.last_name)) as likeness
             from placement.clients as client
             where client.tenant_id = tenant and client.deleted_at is null
-                and (lower(client.first_name || ' ' || client.last_name) operator(public.%>) sought
-                    or lower(client.first_name || ' ' || client.last_name) like as_it_stands)
+                and (lower(client.first_name || ' ' || client.last_name) operator(public.%>) lower_text
+                    or lower(client.first_name || ' ' || client.last_name) like like_pattern)
             order by likeness desc, client.last_name, client.first_name, client.id
-            limit most;
-        perform set_config('pg_trgm.word_similarity_threshold', coalesce(threshold_before, '0.6'), true);
+            limit max_results;
+        perform set_config('pg_trgm.word_similarity_threshold', coalesce(previous_threshold, '0.6'), true);
     end $$;
 
     comment on function placement.find_clients(text, integer) is
         'The live clients of the tenant whose name has this text or words like it, the most alike first.';
 
-    create function wellbeing.find_children(wanted text, most integer)
+    create function wellbeing.find_children(search_text text, max_results integer)
     returns table (tenant_id uuid, id uuid, rank real)
     language plpgsql stable security definer rows 20
     set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
@@ -266,9 +266,9 @@ def make_searches() -> None:
             when by_system then tenant
             when role_name in ('Practitioner', 'GroupContact') then identity.current_organisation_id()
         end;
-        words constant tsquery := websearch_to_tsquery('english', wanted);
+        words constant tsquery := websearch_to_tsquery('english', search_text);
     begin
-        if length(wanted) > 200 or most is null or most not between 1 and 1000 then
+        if length(search_text) > 200 or max_results is null or max_results not between 1 and 1000 then
             raise exception 'a search is for 200 characters at most, and for 1 to 1000 rows'
                 using errcode = 'invalid_parameter_value';
         end if;
@@ -282,15 +282,15 @@ def make_searches() -> None:
             from wellbeing.children as child
             where child.tenant_id = tenant and child.org_id = organisation and child.deleted_at is null
                 and (to_tsvector('english', child.first_name || ' ' || coalesce(child.class_name, '')) @@ words
-                    or numnode(words) = 0 and lower(child.first_name) = lower(btrim(wanted)))
+                    or numnode(words) = 0 and lower(child.first_name) = lower(btrim(search_text)))
             order by relevance desc, child.first_name, child.display_id
-            limit most;
+            limit max_results;
     end $$;
 
     comment on function wellbeing.find_children(text, integer) is
         'The live children of the organisation of who asks whose first name and class have these words.';
 
-    create function wellbeing.find_organisations(wanted text, most integer)
+    create function wellbeing.find_organisations(search_text text, max_results integer)
     returns table (tenant_id uuid, id uuid, rank real)
     language plpgsql stable security definer rows 20
     set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
@@ -300,11 +300,11 @@ def make_searches() -> None:
         by_system constant boolean := current_setting('role') = 'scheduler_system';
         role_name constant text := identity.current_role_name();
 
-        of_all constant boolean := not by_system and role_name is not distinct from 'Account';
-        own constant uuid := case when by_system then tenant else identity.current_organisation_id() end;
-        words constant tsquery := websearch_to_tsquery('english', wanted);
+        in_all_tenants constant boolean := not by_system and role_name is not distinct from 'Account';
+        own_tenant constant uuid := case when by_system then tenant else identity.current_organisation_id() end;
+        words constant tsquery := websearch_to_tsquery('english', search_text);
     begin
-        if length(wanted) > 200 or most is null or most not between 1 and 1000 then
+        if length(search_text) > 200 or max_results is null or max_results not between 1 and 1000 then
             raise exception 'a search is for 200 characters at most, and for 1 to 1000 rows'
                 using errcode = 'invalid_parameter_value';
         end if;
@@ -313,10 +313,10 @@ def make_searches() -> None:
             select organisation.tenant_id, organisation.id,
                 ts_rank(to_tsvector('english', organisation.name), words) as relevance
             from wellbeing.organisations as organisation
-            where (of_all or organisation.tenant_id = own) and organisation.deleted_at is null
+            where (in_all_tenants or organisation.tenant_id = own_tenant) and organisation.deleted_at is null
                 and to_tsvector('english', organisation.name) @@ words
             order by relevance desc, organisation.name, organisation.id
-            limit most;
+            limit max_results;
     end $$;
 
     comment on function wellbeing.find_organisations(text, integer) is
@@ -326,7 +326,7 @@ def make_searches() -> None:
     create policy the_definer_searches_all on audit.user_action_audit_log
         for select to scheduler_definer using (true);
 
-    create function audit.find_actions(wanted jsonb, most integer)
+    create function audit.find_actions(criteria jsonb, max_results integer)
     returns table (tenant_id uuid, occurred_at timestamptz, id bigint)
     language plpgsql stable security definer rows 20
     set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
@@ -334,7 +334,9 @@ def make_searches() -> None:
     declare
         tenant constant uuid := identity.current_tenant_id();
     begin
-        if wanted = '{}' or jsonb_typeof(wanted) <> 'object' or most is null or most not between 1 and 1000 then
+        if criteria = '{}' or jsonb_typeof(criteria) <> 'object'
+            or max_results is null or max_results not between 1 and 1000
+        then
             raise exception 'a search is for an object that says something, and for 1 to 1000 rows'
                 using errcode = 'invalid_parameter_value';
         end if;
@@ -343,20 +345,20 @@ def make_searches() -> None:
             with found as materialized (
                 select action.tenant_id, action.occurred_at, action.id
                 from audit.user_action_audit_log as action
-                where action.tenant_id = tenant and action.details @> wanted
+                where action.tenant_id = tenant and action.details @> criteria
             )
             select found.tenant_id, found.occurred_at, found.id from found
             order by found.occurred_at desc, found.id desc
-            limit most;
+            limit max_results;
     end $$;
 
     comment on function audit.find_actions(jsonb, integer) is
         'What was done for users of the tenant whose details say all of this, the latest first.';
 
-    call identity.give_to_definer('audit.find_actions(jsonb, integer)', 'scheduler_system');
+    call identity.set_definer_owner('audit.find_actions(jsonb, integer)', 'scheduler_system');
     """)
     for search in SEARCHES:
-        op.execute(f"call identity.give_to_definer('{search}(text, integer)', 'scheduler_app, scheduler_system')")
+        op.execute(f"call identity.set_definer_owner('{search}(text, integer)', 'scheduler_app, scheduler_system')")
 
 
 def downgrade() -> None:
@@ -371,6 +373,6 @@ def downgrade() -> None:
     revoke select (tenant_id, id, first_name, last_name, deleted_at) on placement.clients from scheduler_definer;
     drop view wellbeing.organization_usage_stats, wellbeing.child_progress_summary;
     drop function wellbeing.usage_of_organisation(uuid);
-    drop function wellbeing.has_an_active_profile(uuid);
+    drop function wellbeing.has_active_profile(uuid);
     drop view identity.user_directory, identity.family_directory;
     """)

@@ -44,9 +44,15 @@ class UserActionAuditLog(SQLModel, table=True):
 
     __tablename__ = "user_action_audit_log"
     __table_args__: ClassVar[Any] = (
-        Index("user_actions_are_found_by_entity", "tenant_id", "entity", "entity_key", "occurred_at"),
-        Index("user_actions_are_found_by_user", "tenant_id", "user_id", "occurred_at"),
-        _of_details("user_actions_are_found_by_details"),
+        Index(
+            "user_action_audit_log_entity_entity_key_occurred_at_idx",
+            "tenant_id",
+            "entity",
+            "entity_key",
+            "occurred_at",
+        ),
+        Index("user_action_audit_log_user_id_occurred_at_idx", "tenant_id", "user_id", "occurred_at"),
+        _of_details("user_action_audit_log_details_idx"),
         _BY_MONTH,
     )
 
@@ -72,16 +78,16 @@ class SystemAuditLog(SQLModel, table=True):
 
     __tablename__ = "system_audit_log"
     __table_args__: ClassVar[Any] = (
-        Index("system_events_are_found_by_event", "tenant_id", "event", "occurred_at"),
+        Index("system_audit_log_event_occurred_at_idx", "tenant_id", "event", "occurred_at"),
         Index(
-            "system_events_are_found_by_entity",
+            "system_audit_log_entity_entity_key_occurred_at_idx",
             "tenant_id",
             "entity",
             "entity_key",
             "occurred_at",
             postgresql_where=text("entity is not null"),
         ),
-        _of_details("system_events_are_found_by_details"),
+        _of_details("system_audit_log_details_idx"),
         _BY_MONTH,
     )
 
@@ -126,7 +132,7 @@ class AuditRetirement(SQLModel, table=True):
 
     __tablename__ = "retirements"
     __table_args__: ClassVar[Any] = (
-        Index("retirements_are_found_by_log", "tenant_id", "log", "retired_before"),
+        Index("retirements_log_retired_before_idx", "tenant_id", "log", "retired_before"),
         _HERE,
     )
 

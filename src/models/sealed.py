@@ -5,7 +5,7 @@ Must not know: keys, or how a value is sealed and opened (`scheduler.store`).
 
 A column that took text as well would one day hold clear text. So it takes `Sealed` only, and gives `Sealed` back. What
 is to be written has to have the shape, too: otherwise clear text would reach the server, and its log, before the CHECK
-of the table (`identity.is_sealed`, the same rule) refuses it. What is read is taken as it is: to open it will fail.
+of the table (`identity.is_ciphertext`, the same rule) refuses it. What is read is taken as it is: to open it will fail.
 """
 
 from base64 import b64encode

@@ -38,8 +38,8 @@ OLDER = {
     "user_action_audit_log": [
         ("entity_key text,", "entity_key text not null,"),
         (
-            "constraint a_user",
-            "constraint a_user_action_is_a_change_or_a_read check (action <> 'event'), constraint a_user",
+            "constraint user_action",
+            "constraint a_user_action_is_a_change_or_a_read check (action <> 'event'), constraint user_action",
         ),
     ],
 }
@@ -240,7 +240,7 @@ def test_somebody_elses_things_with_our_names_are_left_as_they_are(
 
 
 def test_a_look_alike_that_nothing_can_refer_to_stops_the_next_migration(empty_database_url: str) -> None:
-    execute(empty_database_url, *SCHEMAS, *tenants("constraint a_tenant_has_one_id primary key (id),", ""))
+    execute(empty_database_url, *SCHEMAS, *tenants("constraint tenants_pkey primary key (id),", ""))
     with pytest.raises(SchemaMismatchError, match=rf'"tenants"\): it stays at {AUDIT}$'):
         migrations.upgrade(empty_database_url)
 
