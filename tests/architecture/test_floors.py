@@ -129,7 +129,7 @@ def test_the_core_imports_the_standard_library_dateutil_and_itself(module: Path)
         ("from ..store import slots", "..store"),
     ],
 )
-def test_the_walker_finds_a_foreign_import(source: str, name: str) -> None:
+def test_a_foreign_import_is_found(source: str, name: str) -> None:
     assert list(foreign(source)) == [name]
 
 
@@ -138,7 +138,7 @@ def test_the_walker_finds_a_foreign_import(source: str, name: str) -> None:
     [path for path in modules(SOURCES) if COMMAND_LINE not in path.parents],
     ids=lambda path: ".".join(path.relative_to(SOURCES).with_suffix("").parts),
 )
-def test_t5_nothing_below_the_command_line_reads_clock_environment_or_chance(module: Path) -> None:
+def test_t5_only_the_command_line_reads_clock_environment_or_randomness(module: Path) -> None:
     assert list(impurities(module.read_text(encoding="utf-8"))) == []
 
 
@@ -168,7 +168,7 @@ def test_t5_nothing_below_the_command_line_reads_clock_environment_or_chance(mod
         "def local(at):\n    return at.astimezone()",
     ],
 )
-def test_t5_the_walker_finds_what_is_forbidden(source: str) -> None:
+def test_t5_a_forbidden_name_is_found(source: str) -> None:
     assert list(impurities(source))
 
 
@@ -183,7 +183,7 @@ def test_t5_the_walker_finds_what_is_forbidden(source: str) -> None:
         "import os.path\nname = os.path.basename('a/b')",
     ],
 )
-def test_t5_the_walker_lets_pass_what_is_allowed(source: str) -> None:
+def test_t5_an_allowed_name_passes(source: str) -> None:
     assert list(impurities(source)) == []
 
 

@@ -79,7 +79,7 @@ def test_s5_expansion_agrees_with_the_minutes_in_any_zone(case: tuple[Schedule, 
 
 
 @given(lone_rules())
-def test_t2_a_night_window_is_its_evening_and_the_next_mornings_part(
+def test_t2_a_night_window_equals_its_evening_plus_its_morning(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span],
 ) -> None:
     rule, zone, _, span = where
@@ -158,7 +158,7 @@ def test_a3_the_order_of_entry_changes_nothing(case: tuple[Schedule, Span], rand
 
 
 @given(lone_rules())
-def test_a3_a_closure_takes_the_windows_that_start_on_its_day_and_no_others(
+def test_a3_a_closure_removes_only_windows_that_start_on_its_day(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span],
 ) -> None:
     rule, zone, day, span = where
@@ -197,7 +197,7 @@ def test_a4_an_override_replaces_the_windows_of_its_date(
 
 
 @given(cases(types=OVERRIDES), st.data())
-def test_a4_what_an_override_says_itself_holds_for_its_slots(case: tuple[Schedule, Span], data: st.DataObject) -> None:
+def test_a4_the_slots_of_an_override_have_its_own_parameters(case: tuple[Schedule, Span], data: st.DataObject) -> None:
     schedule, span = case
     length, step = data.draw(lengths), data.draw(lengths)
     everywhere = [
@@ -218,7 +218,7 @@ def test_a4_an_override_with_neither_rule_nor_duration_yields_no_slot(case: tupl
 
 
 @given(cases(types=OVERRIDES), st.data())
-def test_a5_what_is_blocked_takes_every_slot_that_it_overlaps_and_moves_none(
+def test_a5_a_block_removes_exactly_the_slots_that_it_overlaps(
     case: tuple[Schedule, Span], data: st.DataObject
 ) -> None:
     schedule, span = case
@@ -232,13 +232,13 @@ def test_a5_what_is_blocked_takes_every_slot_that_it_overlaps_and_moves_none(
 
 
 @given(cases())
-def test_a5_no_slot_lies_in_time_that_somebody_blocked(case: tuple[Schedule, Span]) -> None:
+def test_a5_no_slot_overlaps_a_block(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
     assert not [slot for slot in expand(schedule, span) if taken(tuple(schedule.exceptions), slot)]
 
 
 @given(cases())
-def test_a5_blocked_and_emergency_take_the_same_slots(case: tuple[Schedule, Span]) -> None:
+def test_a5_blocked_and_emergency_remove_the_same_slots(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
     swap = {
         ExceptionType.BLOCKED: ExceptionType.EMERGENCY,

@@ -115,7 +115,7 @@ def questions_at_a_desk(draw: st.DrawFn) -> Question:
 
 
 @given(questions())
-def test_q3_every_start_of_the_rules_grids_that_is_not_offered_has_a_reason(question: Question) -> None:
+def test_q3_every_start_of_a_rule_that_is_not_offered_has_a_reason(question: Question) -> None:
     schedule, day = question.schedule, question.day
     offered = {slot.start_at for slot in scheduled_on(schedule, day)}
     starts = {slot.start_at for slot in scheduled_on(bare(schedule), day)} - offered
@@ -123,7 +123,7 @@ def test_q3_every_start_of_the_rules_grids_that_is_not_offered_has_a_reason(ques
 
 
 @given(questions_at_a_desk())
-def test_q3_every_scheduled_start_that_the_desk_refuses_has_a_reason(question: Question) -> None:
+def test_q3_every_scheduled_start_that_is_unavailable_has_a_reason(question: Question) -> None:
     slots = scheduled_on(question.schedule, question.day)
     starts = {slot.start_at for slot in slots} - {slot.start_at for slot in wanted(slots, question.bookings)}
     explanation = explain(question.schedule, question.day, bookings=question.bookings)
@@ -139,12 +139,12 @@ def test_q3_no_reason_is_given_against_a_start_that_is_offered(question: Questio
 
 
 @given(questions())
-def test_q3_offered_is_what_expansion_yields_for_the_local_day(question: Question) -> None:
+def test_q3_offered_slots_are_the_expansion_of_the_local_day(question: Question) -> None:
     assert list(explain(question.schedule, question.day).offered) == scheduled_on(question.schedule, question.day)
 
 
 @given(questions_at_a_desk())
-def test_q3_offered_is_what_expansion_yields_and_the_desk_can_give(question: Question) -> None:
+def test_q3_offered_slots_are_the_available_ones_of_the_expansion(question: Question) -> None:
     explanation = explain(question.schedule, question.day, bookings=question.bookings)
     assert list(explanation.offered) == wanted(scheduled_on(question.schedule, question.day), question.bookings)
 
@@ -163,7 +163,7 @@ def test_q3_an_instant_has_no_reason_if_and_only_if_a_slot_starts_then(
 
 
 @given(questions_at_a_desk(), st.one_of(st.none(), st.integers(0, 1439)))
-def test_q3_nearest_is_the_nearest_slot_that_is_to_be_had(question: Question, minute: int | None) -> None:
+def test_q3_nearest_is_the_nearest_available_slot(question: Question, minute: int | None) -> None:
     begin = begin_of(question.day, question.schedule.zone)
     at = begin if minute is None else begin + minute * MINUTE
     explanation = explain(
@@ -185,7 +185,7 @@ def test_q3_nearest_is_the_nearest_slot_that_is_to_be_had(question: Question, mi
 
 
 @given(questions_at_a_desk())
-def test_q3_reasons_come_by_time_and_then_from_strong_to_weak(question: Question) -> None:
+def test_q3_reasons_are_sorted_by_time_then_from_strong_to_weak(question: Question) -> None:
     explanation = explain(question.schedule, question.day, bookings=question.bookings)
     order = [(reason.start_at, STRENGTH.index(reason.code)) for reason in explanation]
     assert order == sorted(order)

@@ -153,7 +153,7 @@ def test_r1_every_desired_slot_is_created_or_stored_already(case: Case) -> None:
 
 
 @given(reconciliations(), st.randoms(use_true_random=False))
-def test_r1_the_order_of_what_is_given_changes_nothing(case: Case, shuffler: Random) -> None:
+def test_r1_the_order_of_the_arguments_changes_nothing(case: Case, shuffler: Random) -> None:
     def shuffled(values: Sequence[_T]) -> tuple[_T, ...]:
         return tuple(shuffler.sample(values, len(values)))
 
@@ -195,7 +195,7 @@ def test_r2_a_hold_that_has_ended_counts_as_open(case: Case) -> None:
 
 
 @given(reconciliations())
-def test_a5_displaced_is_what_is_booked_under_an_emergency_and_no_longer_desired(case: Case) -> None:
+def test_a5_displaced_slots_are_undesired_bookings_under_an_emergency(case: Case) -> None:
     desired = {slot[:5] for slot in case.desired}
 
     def under(one: StoredSlot) -> bool:

@@ -49,7 +49,7 @@ def test_a2_a_recurrence_counts_from_its_anchor(text: str, anchor: date, weekday
 
 
 @given(recurrences(anchored=False), ANCHORS, st.integers(0, 6), st.integers(0, 400))
-def test_a2_a_recurrence_without_an_anchor_has_always_been(text: str, first: date, weekday: int, length: int) -> None:
+def test_a2_a_recurrence_without_an_anchor_has_no_first_day(text: str, first: date, weekday: int, length: int) -> None:
     last = first + timedelta(days=length)
     assert named(text, anchor=None, weekday=weekday, first=first, last=last) == walked(
         text, anchor=LONG_AGO, weekday=weekday, first=first, last=last
@@ -57,7 +57,7 @@ def test_a2_a_recurrence_without_an_anchor_has_always_been(text: str, first: dat
 
 
 @given(recurrences(anchored=True), ANCHORS, st.integers(0, 6), st.integers(0, 3_000), st.integers(1, 60))
-def test_a2_days_do_not_depend_on_the_range_that_is_asked_for(
+def test_a2_days_do_not_depend_on_the_requested_range(
     text: str, anchor: date, weekday: int, away: int, length: int
 ) -> None:
     first, last = anchor + timedelta(days=away), anchor + timedelta(days=away + length)

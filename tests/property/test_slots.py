@@ -49,14 +49,14 @@ def one_by_one(some: list[SlotRun | InterleavedSlots]) -> list[Slot]:
 
 
 @given(several)
-def test_slots_are_those_of_their_pieces_in_turn(some: list[SlotRun | InterleavedSlots]) -> None:
+def test_slots_are_those_of_their_pieces_in_order(some: list[SlotRun | InterleavedSlots]) -> None:
     slots = Slots(7, 5, some)
     assert list(slots) == one_by_one(some)
     assert len(slots) == len(one_by_one(some))
 
 
 @given(several)
-def test_slots_are_made_in_utc_and_are_slots(some: list[SlotRun | InterleavedSlots]) -> None:
+def test_slots_are_slot_values_in_utc(some: list[SlotRun | InterleavedSlots]) -> None:
     for slot in Slots(7, 5, some):
         assert type(slot) is Slot
         assert slot.start_at.tzinfo is slot.end_at.tzinfo is UTC
@@ -78,12 +78,12 @@ def test_slots_are_sliced_like_a_list(some: list[SlotRun | InterleavedSlots], pa
 
 
 @given(several)
-def test_slots_go_backwards_too(some: list[SlotRun | InterleavedSlots]) -> None:
+def test_slots_can_be_reversed(some: list[SlotRun | InterleavedSlots]) -> None:
     assert list(reversed(Slots(7, 5, some))) == one_by_one(some)[::-1]
 
 
 @given(several)
-def test_slots_tell_whether_they_hold_a_slot(some: list[SlotRun | InterleavedSlots]) -> None:
+def test_slots_contain_their_slots(some: list[SlotRun | InterleavedSlots]) -> None:
     slots = Slots(7, 5, some)
     assert all(slot in slots for slot in one_by_one(some))
     assert Slot(EPOCH, EPOCH, 7, 5) not in slots
@@ -103,14 +103,14 @@ def test_columns_are_the_same_slots(some: list[SlotRun | InterleavedSlots]) -> N
 
 
 @given(several)
-def test_columns_have_the_types_that_they_name(some: list[SlotRun | InterleavedSlots]) -> None:
+def test_columns_have_their_declared_types_and_kinds(some: list[SlotRun | InterleavedSlots]) -> None:
     columns = Slots(7, 5, some).columns()
     assert [column.typecode for column in columns[:3]] == ["q", "q", "i"]
     assert set(columns.kinds) == {kind for piece in some for _, _, kind in rows_of(piece)}
 
 
 @given(several, several)
-def test_slots_are_equal_where_their_slots_are(
+def test_slots_equal_any_sequence_of_the_same_slots(
     some: list[SlotRun | InterleavedSlots], others: list[SlotRun | InterleavedSlots]
 ) -> None:
     slots = Slots(7, 5, some)
@@ -120,7 +120,7 @@ def test_slots_are_equal_where_their_slots_are(
 
 
 @given(slot_runs)
-def test_slots_are_equal_however_they_are_cut(run: SlotRun) -> None:
+def test_slots_are_equal_if_their_run_is_split(run: SlotRun) -> None:
     cut = [run._replace(first=run.first + number * run.interval, size=1) for number in range(run.size)]
     assert Slots(7, 5, [run]) == Slots(7, 5, cut)
 
@@ -130,7 +130,7 @@ def test_slots_of_another_doctor_are_others(run: SlotRun) -> None:
     assert Slots(7, 5, [run]) != Slots(8, 5, [run])
 
 
-def test_slots_are_equal_to_no_text_and_no_number() -> None:
+def test_slots_equal_no_text_and_no_number() -> None:
     slots = Slots(7, 5, [])
     assert slots == []
     assert slots != ""
@@ -142,7 +142,7 @@ def test_slots_have_no_hash_like_a_list() -> None:
         hash(Slots(7, 5, []))
 
 
-def test_slots_tell_how_many_they_are_and_from_when_to_when() -> None:
+def test_repr_shows_the_number_and_the_times_of_the_slots() -> None:
     some = Slots(7, 5, [SlotRun(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1))])
     assert repr(some) == "<Slots: 3 from 2000-01-01T00:00:00+00:00 to 2000-01-01T02:30:00+00:00>"
     assert repr(Slots(7, 5, [])) == "<Slots: none>"

@@ -88,12 +88,12 @@ def test_spans_sort_by_start_then_end(some: list[Span]) -> None:
         (NINE, datetime(9999, 12, 31, 23, 30, tzinfo=timezone(-HOUR)), "outside the years 1 to 9999"),
     ],
 )
-def test_t1_a_span_that_is_no_stretch_of_time_is_refused(start: datetime, end: datetime, message: str) -> None:
+def test_t1_a_naive_empty_or_reversed_span_is_refused(start: datetime, end: datetime, message: str) -> None:
     with pytest.raises(InvalidSpanError, match=message):
         Span(start, end)
 
 
-def test_t1_a_zone_that_tells_no_offset_leaves_a_datetime_naive() -> None:
+def test_t1_a_datetime_in_a_zone_without_an_offset_is_naive() -> None:
     class Silent(ZoneInfo):
         def utcoffset(self, _: datetime | None, /) -> None:
             return None

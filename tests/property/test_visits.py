@@ -191,7 +191,7 @@ def test_w5_retime_agrees_with_trying_later_and_later_minutes(visit: list[TimedS
 
 
 @given(visits(), minutes_near)
-def test_w5_retime_moves_only_later_only_what_has_not_begun_and_shortens_nothing(
+def test_w5_retime_moves_only_scheduled_steps_only_later_and_whole(
     visit: list[TimedStep], now: datetime
 ) -> None:
     """W5."""

@@ -51,7 +51,7 @@ def at(zone: ZoneInfo, day: date, clock: time = time()) -> datetime:
 
 
 @given(zones_and_days, st.integers(0, 2 * 1440))
-def test_t3_an_instant_is_the_first_minute_at_which_the_wall_shows_that_time_or_more(
+def test_t3_an_instant_is_the_first_minute_at_or_after_the_wall_time(
     where: tuple[ZoneInfo, date], minute: int
 ) -> None:
     zone, day = where
@@ -106,7 +106,7 @@ def test_t3_a_day_is_there_if_the_wall_ever_shows_it(where: tuple[ZoneInfo, date
 
 
 @given(zones_and_days, st.integers(0, 2 * 1440 - 1), st.one_of(st.sampled_from((5, 15, 60, 120)), st.integers(1, 3000)))
-def test_s1_an_aligned_start_is_the_first_minute_whose_wall_time_is_a_multiple(
+def test_s1_an_aligned_start_is_the_first_multiple_on_the_wall_clock(
     where: tuple[ZoneInfo, date], minute: int, step: int
 ) -> None:
     zone, day = where
@@ -122,7 +122,7 @@ def test_s1_an_aligned_start_is_the_first_minute_whose_wall_time_is_a_multiple(
 
 
 @given(zones_and_days, st.integers(0, DAY - 1))
-def test_t2_the_wall_is_what_the_zone_says_it_is(where: tuple[ZoneInfo, date], microsecond: int) -> None:
+def test_t2_the_wall_clock_is_that_of_zoneinfo(where: tuple[ZoneInfo, date], microsecond: int) -> None:
     zone, day = where
     moment = midnight_utc(day) + microsecond * timedelta(microseconds=1)
     shown = moment.astimezone(zone).replace(tzinfo=None)
@@ -168,7 +168,7 @@ def test_the_calendars_last_days_that_fit_are_inside(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("moment", [datetime(1, 1, 2, 23, 59, tzinfo=UTC), datetime(9999, 12, 29, 0, 0, 1, tzinfo=UTC)])
-def test_what_leaves_the_calendar_is_refused(moment: datetime) -> None:
+def test_an_instant_outside_the_calendar_is_refused(moment: datetime) -> None:
     with pytest.raises(WallClockError, match="leaves the calendar, which goes from 0001-01-03 to 9999-12-29"):
         check_inside(micros(moment), moment)
 
@@ -200,7 +200,7 @@ def test_t3_a_skipped_day_has_no_length() -> None:
     assert start == end
 
 
-def test_t2_a_zone_is_told_by_name_or_given() -> None:
+def test_t2_a_zone_is_a_name_or_a_zoneinfo() -> None:
     assert zone_of("Europe/London").key == "Europe/London"
     given_zone = ZoneInfo("Asia/Kathmandu")
     assert zone_of(given_zone) is given_zone
