@@ -1,4 +1,4 @@
-"""E-mail addresses: reading one again changes nothing, whatever was typed."""
+"""E-mail addresses: parsing is idempotent and ignores case and surrounding space."""
 
 from contextlib import suppress
 
@@ -26,8 +26,8 @@ def test_case_and_surrounding_space_do_not_change_an_address(text: str, space: s
 @example("\u212a@x")
 def test_parsing_a_parsed_address_changes_nothing(text: str) -> None:
     with suppress(InvalidInputError):
-        read = EmailAddress.parse(text)
-        assert EmailAddress.parse(str(read)) == read
+        parsed = EmailAddress.parse(text)
+        assert EmailAddress.parse(str(parsed)) == parsed
 
 
 @given(emails, st.integers(0), st.sampled_from("@ \n\0A\u00e9"))

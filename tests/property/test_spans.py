@@ -42,17 +42,17 @@ def test_t1_difference_holds_the_minutes_of_the_first_alone(first: list[Span], s
 
 
 @given(spans(longest=60), spans(longest=60))
-def test_t1_spans_overlap_where_they_share_a_minute(one: Span, other: Span) -> None:
-    assert one.overlaps(other) is bool(minutes_of([one]) & minutes_of([other]))
+def test_t1_spans_overlap_where_they_share_a_minute(first: Span, second: Span) -> None:
+    assert first.overlaps(second) is bool(minutes_of([first]) & minutes_of([second]))
 
 
 @given(spans(longest=60), spans(longest=60))
-def test_t1_touching_spans_share_nothing(one: Span, other: Span) -> None:
-    after = Span(one.end, one.end + other.duration)
-    assert not one.overlaps(after)
-    assert not after.overlaps(one)
-    assert intersection([one], [after]) == ()
-    assert union([after, one]) == (Span(one.start, after.end),)
+def test_t1_touching_spans_share_nothing(first: Span, second: Span) -> None:
+    after = Span(first.end, first.end + second.duration)
+    assert not first.overlaps(after)
+    assert not after.overlaps(first)
+    assert intersection([first], [after]) == ()
+    assert union([after, first]) == (Span(first.start, after.end),)
 
 
 @given(spans(), st.timedeltas(-HOUR, HOUR))
@@ -94,12 +94,12 @@ def test_t1_a_naive_empty_or_reversed_span_is_refused(start: datetime, end: date
 
 
 def test_t1_a_datetime_in_a_zone_without_an_offset_is_naive() -> None:
-    class Silent(ZoneInfo):
+    class ZoneWithoutOffset(ZoneInfo):
         def utcoffset(self, _: datetime | None, /) -> None:
             return None
 
     with pytest.raises(InvalidSpanError, match="naive"):
-        utc(NINE.replace(tzinfo=Silent("Europe/London")))
+        utc(NINE.replace(tzinfo=ZoneWithoutOffset("Europe/London")))
 
 
 def test_t1_a_naive_instant_is_in_no_span() -> None:

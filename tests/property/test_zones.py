@@ -1,4 +1,4 @@
-"""The one map between wall clock and instant (T2, T3), and the fact about the tz database on which it rests."""
+"""The map between wall clock and instant (T2, T3), and its assumption about the tz database."""
 
 import re
 import struct
@@ -46,38 +46,36 @@ def wall(day: date, clock: time = time()) -> int:
 
 
 def at(zone: ZoneInfo, day: date, clock: time = time()) -> datetime:
-    """Return the instant of a wall time as the engine has it."""
+    """Return the instant that the engine gives a wall time."""
     return engine.instant(engine.instant_of(zone, day_number(day), wall(day, clock)))
 
 
 @given(zones_and_days, st.integers(0, 2 * 1440))
-def test_t3_an_instant_is_the_first_minute_at_or_after_the_wall_time(
-    where: tuple[ZoneInfo, date], minute: int
-) -> None:
+def test_t3_an_instant_is_the_first_minute_at_or_after_the_wall_time(where: tuple[ZoneInfo, date], minute: int) -> None:
     zone, day = where
     seen = walk(zone, minute_of(midnight_utc(day - 2 * ONE_DAY)), minute_of(midnight_utc(day + 4 * ONE_DAY)))
     sought = datetime.combine(day, time()) + minute * MINUTE
     first = next(instant_of(at) for at, reached in seen.reached.items() if reached >= sought)
-    found = engine.instant_of(zone, day_number(day), wall(day) + minute * (DAY // 1440))
-    assert engine.instant(found) == first
+    actual = engine.instant_of(zone, day_number(day), wall(day) + minute * (DAY // 1440))
+    assert engine.instant(actual) == first
 
 
 @given(zones, st.dates(date(1840, 1, 1), date(2150, 1, 1)), st.integers(0, 2 * DAY), st.integers(1, 2 * DAY))
 def test_t3_the_wall_shows_less_before_an_instant_and_no_less_at_it(
     zone: ZoneInfo, day: date, microsecond: int, earlier: int
 ) -> None:
-    """This holds for the old offsets too, which have seconds."""
+    """The rule holds for old offsets with seconds too."""
     sought = wall(day) + microsecond
-    found = engine.instant_of(zone, day_number(day), sought)
-    assert wall_of(zone, found) >= sought
-    assert wall_of(zone, found - 1) < sought
-    assert wall_of(zone, found - earlier) < sought
+    actual = engine.instant_of(zone, day_number(day), sought)
+    assert wall_of(zone, actual) >= sought
+    assert wall_of(zone, actual - 1) < sought
+    assert wall_of(zone, actual - earlier) < sought
 
 
 @given(zones_and_days, st.integers(0, 2 * DAY), st.integers(0, 2 * DAY))
-def test_t3_the_map_is_monotone(where: tuple[ZoneInfo, date], one: int, other: int) -> None:
+def test_t3_the_map_is_monotone(where: tuple[ZoneInfo, date], first: int, second: int) -> None:
     zone, day = where
-    early, late = sorted((one, other))
+    early, late = sorted((first, second))
     assert engine.instant_of(zone, day_number(day), wall(day) + early) <= engine.instant_of(
         zone, day_number(day), wall(day) + late
     )
@@ -247,7 +245,7 @@ def offset_changes(raw: bytes) -> tuple[list[int], str]:
 
 
 def months_apart(footer: str) -> int:
-    """Return the months between a yearly rule's two changes, the shorter way round; six if there are none."""
+    """Return the months between the two changes of a yearly rule, at most six; six without changes."""
     months = [int(month) for month in re.findall(r",M(\d+)\.", footer)]
     assert len(months) == (2 if "," in footer else 0), footer
     around = abs(months[0] - months[1]) if months else 6
@@ -255,7 +253,7 @@ def months_apart(footer: str) -> int:
 
 
 def test_no_zone_changes_its_offset_twice_within_five_days() -> None:
-    """Every zone of the pinned tz database: listed changes, the yearly rule after them, and the seam between."""
+    """Check the listed changes, the yearly rule after them and the seam between in every zone of tzdata."""
     for key in ALL_ZONES:
         raw = tzif(key)
         changes, footer = offset_changes(raw)

@@ -445,7 +445,7 @@ def test_s4_a_window_begun_before_the_clock_goes_back_a_day_is_found() -> None:
 
 
 def test_s4_an_override_that_began_two_wall_days_before_is_found() -> None:
-    """In St John's it lasts from 23:30 of the 5th to the second 23:30 of the 6th; the span begins on the 7th."""
+    """In St John's it lasts until the second 23:30 of the 6th; the span begins on the 7th."""
     start, end = datetime(2010, 11, 6, 2, tzinfo=UTC), datetime(2010, 11, 7, 3, tzinfo=UTC)
     midnight = end - 30 * MINUTE
     override = AvailabilityException(1, OVERRIDE, start, end, slot_duration=30 * MINUTE)

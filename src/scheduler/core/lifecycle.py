@@ -118,7 +118,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The record of one transition for the audit log; `at` is aware and kept in UTC, `by` a user's id (L3).
+    """The record of a transition for the audit log, with instant (kept in UTC) and user (L3).
 
     Raises:
         InvalidSpanError: `at` is naive.

@@ -83,14 +83,14 @@ def union(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
     """Return the instants that lie in both sets, as disjoint spans in order."""
-    left, right = union(first), union(second)
+    ours, theirs = union(first), union(second)
     shared: list[Span] = []
     i = j = 0
-    while i < len(left) and j < len(right):
-        start, end = max(left[i].start, right[j].start), min(left[i].end, right[j].end)
+    while i < len(ours) and j < len(theirs):
+        start, end = max(ours[i].start, theirs[j].start), min(ours[i].end, theirs[j].end)
         if start < end:
             shared.append(Span(start, end))
-        if left[i].end < right[j].end:
+        if ours[i].end < theirs[j].end:
             i += 1
         else:
             j += 1
