@@ -18,11 +18,13 @@ from scheduler.core import zones as engine
 from scheduler.core.errors import WallClockError
 from scheduler.core.zones import (
     DAY,
+    check_day,
     check_inside,
     day_bounds,
     day_lasts,
     day_number,
     day_of,
+    in_calendar,
     micros,
     next_aligned,
     offset_at,
@@ -163,12 +165,30 @@ def test_an_offset_at_the_calendars_ends_is_that_of_the_last_day_that_fits(key: 
 @pytest.mark.parametrize("moment", [datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)])
 def test_the_calendars_last_days_that_fit_are_inside(moment: datetime) -> None:
     check_inside(micros(moment), moment)
+    assert in_calendar(moment.astimezone(ZoneInfo("Asia/Kathmandu"))).isoformat() == moment.isoformat()
 
 
 @pytest.mark.parametrize("moment", [datetime(1, 1, 2, 23, 59, tzinfo=UTC), datetime(9999, 12, 29, 0, 0, 1, tzinfo=UTC)])
 def test_an_instant_outside_the_calendar_is_refused(moment: datetime) -> None:
     with pytest.raises(WallClockError, match="leaves the calendar, which goes from 0001-01-03 to 9999-12-29"):
-        check_inside(micros(moment), moment)
+        in_calendar(moment)
+
+
+@pytest.mark.parametrize(
+    ("day", "is_inside"),
+    [
+        (date(1, 1, 3), False),
+        (date(1, 1, 4), True),
+        (date(9999, 12, 28), True),
+        (date(9999, 12, 29), False),
+    ],
+)
+def test_a_day_is_inside_the_calendar_with_its_neighbours(day: date, *, is_inside: bool) -> None:
+    if is_inside:
+        check_day(day)
+    else:
+        with pytest.raises(WallClockError, match=f"{day} leaves the calendar"):
+            check_day(day)
 
 
 @pytest.mark.parametrize(
