@@ -345,7 +345,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"clinics": [CLINIC | {"day": 1}]}, "clinics: number 1: day: 1 is not a day of the week"),
     ({"clinics": [CLINIC | {"notes": 1}]}, "clinics: number 1: unknown field 'notes'"),
     ({"clinics": [CLINIC | {"recurrence": "FREQ=HOURLY"}]}, "FREQ must be one of"),
-    ({"clinics": [CLINIC | {"recurrence": "FREQ=WEEKLY;INTERVAL=2"}]}, "effective_from must say which"),
+    ({"clinics": [CLINIC | {"recurrence": "FREQ=WEEKLY;INTERVAL=2"}]}, "counts from an anchor: set effective_from"),
     (
         {"clinics": [CLINIC | {"effective_from": "2027-02-02", "effective_until": "2027-02-01"}]},
         "effective_until 2027-02-01 is before effective_from 2027-02-02",
@@ -355,7 +355,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"exceptions": [BLOCK | {"type": "holiday"}]}, "type must be one of override, blocked, emergency, not 'holiday'"),
     ({"exceptions": [BLOCK | {"start": "2027-02-01T09:00Z"}]}, "is not a local time such as 2027-03-28T09:00"),
     ({"exceptions": [BLOCK | {"end": "2027-02-01T09:00"}]}, "ends at 2027-02-01 09:00, which is not after its start"),
-    ({"exceptions": [BLOCK | {"capacity": 2}]}, "only an override has slots of its own"),
+    ({"exceptions": [BLOCK | {"capacity": 2}]}, "only an override may set slot fields"),
     ({"exceptions": [BLOCK | {"clinic": "x"}]}, "exceptions: number 1: there is no clinic with the code 'x'"),
     ({"exceptions": [BLOCK | {"why": "x"}]}, "exceptions: number 1: unknown field 'why'"),
     (
