@@ -59,7 +59,7 @@ def test_what_is_no_address_is_refused_by_the_name_of_its_fault(text: str, fault
 
 @pytest.mark.parametrize("text", [None, 7, b"ann@example.org"])
 def test_what_is_no_text_is_no_address(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="an e-mail address is a text, not"):
+    with pytest.raises(InvalidInputError, match="an e-mail address must be text, not"):
         EmailAddress.parse(text)
 
 
