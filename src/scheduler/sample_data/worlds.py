@@ -20,9 +20,10 @@ from scheduler.sample_data.wellbeing import make_wellbeing
 
 
 def make_world(session: Session, seed: Seed, keys: KeyRing, *, progress: Callable[[str], None]) -> None:
-    """Make the data of a sample tenant within a unit of work of that tenant; `progress` gets the name of each part.
+    """Make the data of a sample tenant within a unit of work of that tenant.
 
-    The tenant must exist, and so must the partitions of the booked slots (two weeks from `begin`).
+    `progress` gets the name of each part. The tenant must exist, and so must the partitions of the booked slots (two
+    weeks from `begin`).
     """
     fake = Faker("en_GB")
     fake.seed_instance(f"{seed.seed}/{seed.number}/{seed.scale}")
