@@ -31,7 +31,7 @@ def instant(zone: str, day: date, clock: str) -> int:
 
 
 def span_of(zone: str, day: date, pair: list[str]) -> TimeSpan:
-    """Return the open time of a pair on a day; it ends next day if it closes at or before it opens."""
+    """Return the open time of a pair; a pair that closes at or before it opens ends next day."""
     opens, closes = pair
     closing_day = day if closes[:5] > opens[:5] else day + ONE_DAY
     return instant(zone, day, opens), instant(zone, closing_day, closes)

@@ -59,7 +59,7 @@ def test_an_invalid_address_is_refused_with_its_fault(text: str, fault: str) -> 
 
 @pytest.mark.parametrize("text", [None, 7, b"ann@example.org"])
 def test_an_address_that_is_not_text_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="an e-mail address is a text, not"):
+    with pytest.raises(InvalidInputError, match="an e-mail address must be text, not"):
         EmailAddress.parse(text)
 
 

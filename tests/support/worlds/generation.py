@@ -123,7 +123,7 @@ class World:
         return {(id_, start_at): xmin + ctid for id_, start_at, xmin, ctid in self.sql(_VERSIONS)}
 
     def digest(self) -> str:
-        """Return the md5 of all stored slots in request, without their ids."""
+        """Return the md5 of all stored slots in order, without their ids."""
         return md5(repr(self.sql(_ROWS)).encode(), usedforsecurity=False).hexdigest()
 
     def touch(self, start_at: datetime, doctor_id: int = 1, **columns: Any) -> None:
