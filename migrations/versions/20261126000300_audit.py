@@ -154,7 +154,7 @@ def upgrade() -> None:
     alter table audit.user_action_audit_log
         alter column entity_key drop not null,
         drop constraint if exists a_user_action_is_a_change_or_a_read,
-        -- stops an action that no reader of the log looks for
+        -- stops an unknown action
         drop constraint if exists a_user_action_is_a_change_a_read_or_an_event,
         add constraint a_user_action_is_a_change_a_read_or_an_event
             check (action in ('insert', 'update', 'delete', 'read', 'event')),
@@ -186,7 +186,7 @@ def upgrade() -> None:
         constraint system_audit_log_pkey primary key (tenant_id, occurred_at, id),
         -- stops an event that no search finds: a sentence, a name, nothing
         constraint an_event_is_named_by_words_and_dots check (event ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)*$'),
-        -- stops a severity that no code knows
+        -- stops an unknown severity
         constraint a_severity_is_a_known_one check (severity in ('info', 'warning', 'error', 'critical')),
         -- stops an entity without its key, and a key without its entity
         constraint a_changed_row_has_entity_and_key check (num_nonnulls(entity, entity_key) in (0, 2))

@@ -209,14 +209,14 @@ def upgrade() -> None:
         is_emergency_contact boolean not null default false,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        -- stops one user from being in one family twice, or a parent and a student of it
+        -- stops a second membership of a user in one family, as the same or the other role
         constraint family_members_pkey primary key (tenant_id, family_id, user_id),
-        -- these two stop a membership in a family, or of a user, that is not there or not the tenant's
+        -- these two stop a family or user that is missing or of another tenant
         constraint family_members_family_id_fkey foreign key (tenant_id, family_id)
             references identity.families (tenant_id, id) on delete cascade,
         constraint family_members_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete cascade,
-        -- stops a role that neither list of the family has
+        -- stops a role besides parent and student
         constraint a_member_is_a_parent_or_a_student check (role in ('parent', 'student'))
     );
 

@@ -133,7 +133,7 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint doctors_pkey primary key (tenant_id, id),
-        -- stops a doctor from signing in as a user of another tenant; deleting the user leaves the doctor
+        -- stops a user of another tenant; deleting the user keeps the doctor
         constraint doctors_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id)
     );
