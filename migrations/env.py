@@ -1,14 +1,14 @@
-"""The surroundings of every migration: one transaction each, one migrator at a time, no long wait for a lock.
+"""Environment of every migration: one transaction per revision, one migrator at a time, and short waits for locks.
 
-Owns: how Alembic runs the revisions, on a connection that the library hands over, or as a script.
+Owns: how Alembic runs the revisions, on a connection that the library passes, or as a script.
 Must not know: where the database is, what a revision does.
 
-Two migrators at once would both see the old revision. So the second waits for an advisory lock before it reads which
-revision is there, and finds the work done; when its patience ends first, it says so. A migration that cannot have its
-table lock within seconds gives up: behind a waiting `alter table` every reader would wait too.
+Two concurrent migrators would both read the old revision. So the second waits for an advisory lock before it reads the
+revision, and finds the work done or gives up after its patience. A migration that does not get a table lock within
+seconds fails: every reader would queue behind a waiting `alter table`.
 
-The revision is kept in a table of the library's own schema, `scheduler`. Both are made before Alembic looks for them,
-and are dropped with the last revision; a `scheduler` that holds other objects stays.
+Alembic keeps the revision in the schema `scheduler`, which is created before it looks there, and dropped with the last
+revision unless it holds other objects.
 """
 
 from datetime import timedelta
@@ -22,7 +22,7 @@ from scheduler.postgres.errors import StoreError
 VERSION_TABLE = "revision"
 VERSION_SCHEMA = "scheduler"
 ONE_MIGRATOR = "select pg_advisory_lock(hashtext('scheduler'), hashtext('migrations'))"
-# Not `create schema if not exists`, which needs the right to make one although it is there.
+# `create schema if not exists` would need the right to create a schema even if it exists.
 MAKE_SCHEMA = """
 do $$ begin
     if pg_catalog.to_regnamespace('scheduler') is null then
@@ -35,7 +35,7 @@ drop table if exists scheduler.revision;
 do $$ begin
     drop schema scheduler;
 exception when dependent_objects_still_exist then
-    null;  -- somebody else's objects live there, too
+    null;  -- the schema holds other objects
 end $$
 """
 PATIENCE_WITH_READERS = "set lock_timeout = '5s'"
@@ -49,11 +49,13 @@ def take_turn(connection: Connection, patience: timedelta) -> None:
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
-        raise StoreError(f"another migration is running on this database, and did not end within {patience}") from None
+        raise StoreError(
+            f"another migration is running on this database and did not end within {patience}: try again later"
+        ) from None
 
 
 def run(connection: Connection, patience: timedelta, *, rehearsal: bool) -> None:
-    """Run the revisions; for a rehearsal in the one transaction that is open then, which its caller rolls back."""
+    """Run the revisions. A rehearsal stays in the open transaction, which its caller rolls back."""
     take_turn(connection, patience)
     connection.execute(text(PATIENCE_WITH_READERS))
     connection.execute(text(MAKE_SCHEMA))
@@ -76,7 +78,7 @@ def run(connection: Connection, patience: timedelta, *, rehearsal: bool) -> None
 def write() -> None:
     context.configure(
         dialect_name="postgresql",
-        dialect_opts={"paramstyle": "named"},  # the driver's own would write each % twice
+        dialect_opts={"paramstyle": "named"},  # the style of the driver would double each %
         literal_binds=True,
         version_table=VERSION_TABLE,
         version_table_schema=VERSION_SCHEMA,

@@ -1,46 +1,30 @@
-"""Session and guards: how the database knows for whom it works, and the protection that every table gets.
+"""Session and guards: the tenant and user of a transaction, and the protection that every table gets.
 
-A transaction names its tenant in `app.tenant_id` and its user in `app.user_id`. Both settings are local to the
-transaction. A missing or empty tenant (an ended transaction leaves '' behind, not null) means no tenant and so no
-rows; a text that is no uuid is an error. Policies read the settings as `(select identity.current_tenant_id())`, which
-PostgreSQL evaluates once a statement, not once a row.
+A transaction names its tenant in `app.tenant_id` and its user in `app.user_id`, both local to the transaction. Without
+a tenant it sees no rows: an ended transaction leaves '' behind, which counts as none. A text that is not a uuid is an
+error. Policies read the settings as `(select identity.current_tenant_id())`, which is evaluated once per statement.
 
-`identity.secure_table` comes before every table, and each revision calls it for each of its tables. It enables and
-forces row security, lets a tenant see its own rows, keeps `updated_at`, grants the rights that the roles need, and has
-the audit log watch the table. Two kinds of table cannot use it: `identity.tenants`, which has no `tenant_id`, and the
-audit log itself. The rights of a table end where its revision takes some back: `scheduler_app` deletes no row of a
-table with `deleted_at` for good, since a soft delete keeps the row that the audit log speaks of, and a cascade asks no
-policy.
+Each revision calls `identity.secure_table` for each of its tables, and revokes afterwards the rights that a table does
+not need. Two kinds of tables cannot use it: `identity.tenants`, which has no `tenant_id`, and the audit log itself.
+With `by_role` the policy of the tenant is restrictive, so that no other policy shows a row of another tenant; further
+policies then say which role sees which rows.
 
-**Access to all of the tenant** (`identity.has_tenant_access`) is for work that is done for no one person (an import,
-a job), for the system and the job whoever the user is, and for a user who works for the tenant: active, not deleted,
-with the role admin, staff, doctor, specialist or practitioner, and no child of the wellbeing part. Everybody else is
-refused by the same policy as a stranger, and reaches their own rows by a second policy, for reading only. Since the
-guard gives the first policy to each table, a table of which nobody thought is closed to the people cared for.
+`identity.has_tenant_access` decides whether a session sees all rows of a tenant. It is true for work without a user (an
+import), for the roles of the job and the system, and for an active user who works for the tenant and is no child of the
+wellbeing part. All other users read only their own rows, by a second policy, so a table that nobody thought of is
+closed to the people who are cared for. These functions read `identity.users` and `wellbeing.profiles`, which come
+later: the body of a PL/pgSQL function is resolved when it runs.
 
-A table on which the wellbeing roles decide more says `by_role`: then the policy of the tenant is restrictive, so that
-no later policy can let the row of another tenant through, and its own policies say which role sees which rows.
-
-`identity.set_definer_owner` makes `scheduler_definer` the owner of a function; the migrating role is its member for
-that moment only. The two functions here look up the user at work in `identity.users` and `wellbeing.profiles`. These
-tables come later: a PL/pgSQL body is bound when it runs.
-
-Two trigger functions serve several schemas. `wellbeing.system_only_columns` refuses a change of the columns that its
-trigger names. `identity.refuse_additions_to_deleted` refuses a row that refers to a soft-deleted row, which a foreign
-key would accept. It asks when a row is written and when its reference changes, so that restoring the row brings back
-all that hung on it. It locks the referenced row until the transaction ends; two writers do not wait for one another.
-Rows that the writer cannot see it leaves to the keys, which carry the tenant, and to row security.
-
-An encrypted value is stored as `bytea` in one shape, which `identity.is_ciphertext` recognises: plaintext cannot get
-into such a column by mistake.
+`identity.refuse_additions_to_deleted` refuses a row that references a soft-deleted row, which a foreign key accepts. It
+checks when a row is written and when its reference changes, so that restoring the referenced row brings back all rows
+below it. It locks the referenced row with `for share`, so two writers do not wait for each other. Rows that the writer
+cannot see are left to the foreign keys, which carry the tenant, and to row security.
 """
 
 from alembic import op
 
 revision = "20261126000200"
 down_revision = "20261126000100"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -50,14 +34,13 @@ def upgrade() -> None:
     return nullif(current_setting('app.tenant_id', true), '')::uuid;
 
     comment on function identity.current_tenant_id() is
-        'The tenant that this transaction works for; null, and so no rows, when none is set.';
+        'The tenant of this transaction; null, and so no rows, if none is set.';
 
     create function identity.current_user_id() returns uuid
     language sql stable parallel safe
     return nullif(current_setting('app.user_id', true), '')::uuid;
 
-    comment on function identity.current_user_id() is
-        'The user for whom this transaction works; null when it works for none.';
+    comment on function identity.current_user_id() is 'The user of this transaction; null if it works for no user.';
 
     create function identity.keep_updated_at() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -66,21 +49,21 @@ def upgrade() -> None:
         return new;
     end $$;
 
-    comment on function identity.keep_updated_at() is 'Keeps updated_at true whatever an UPDATE says.';
+    comment on function identity.keep_updated_at() is 'Sets updated_at at every update, whatever the UPDATE says.';
 
     create function identity.is_ciphertext(value bytea) returns boolean
     language sql immutable parallel safe strict
     return octet_length(value) >= 45 and get_byte(value, 0) = 1;
 
     comment on function identity.is_ciphertext(bytea) is
-        'Whether a value has the shape of an encrypted one: version 1, key id (16), nonce (12), ciphertext, tag (16).';
+        'Whether a value has the shape of a ciphertext: version 1, key id (16), nonce (12), ciphertext, tag (16).';
 
     create procedure identity.set_definer_owner(target regprocedure, callers text default null)
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
         schema_name constant text := (select pronamespace::regnamespace::text from pg_proc where oid = target);
-        -- A superuser is a member of every role. Nobody else stays one: the definer's policies would be theirs, too.
+        -- A superuser is a member of every role. Another owner must not stay one: the definer's policies would apply.
         must_join constant boolean := not pg_has_role(current_user, 'scheduler_definer', 'usage');
     begin
         execute format('revoke all on function %s from public', target);
@@ -90,20 +73,20 @@ def upgrade() -> None:
         if must_join then
             execute format('grant scheduler_definer to %I', current_user);
         end if;
-        -- Whoever is to own a function has to be allowed to make one there, at that moment.
+        -- The new owner of a function needs the right to create in its schema at that moment.
         execute format('grant create on schema %s to scheduler_definer', schema_name);
         execute format('alter function %s owner to scheduler_definer', target);
         execute format('revoke create on schema %s from scheduler_definer', schema_name);
         if must_join then
             if exists (select from pg_proc where oid = target and prorettype = 'trigger'::regtype) then
-                execute format('grant execute on function %s to %I', target, current_user);  -- to make its triggers
+                execute format('grant execute on function %s to %I', target, current_user);  -- to create its triggers
             end if;
             execute format('revoke scheduler_definer from %I', current_user);
         end if;
     end $$;
 
     comment on procedure identity.set_definer_owner(regprocedure, text) is
-        'Makes scheduler_definer the owner of a function that runs with its rights, and says who may call it.';
+        'Makes scheduler_definer the owner of a security definer function, and grants it to its callers only.';
 
     revoke all on procedure identity.set_definer_owner(regprocedure, text) from public;
     """)
@@ -120,7 +103,7 @@ def upgrade() -> None:
     end $$;
 
     comment on function identity.is_staff_member() is
-        'Whether the user for whom this transaction works is active in its tenant and works for it.';
+        'Whether the user of this transaction is active and works for the tenant.';
 
     create function identity.is_active_user() returns boolean
     language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
@@ -133,12 +116,12 @@ def upgrade() -> None:
     end $$;
 
     comment on function identity.is_active_user() is
-        'Whether the user for whom this transaction works is active in its tenant, whatever the role.';
+        'Whether the user of this transaction is active in the tenant, in any role.';
 
     call identity.set_definer_owner('identity.is_staff_member()', 'scheduler_app, scheduler_job, scheduler_system');
     call identity.set_definer_owner('identity.is_active_user()', 'scheduler_app, scheduler_job, scheduler_system');
 
-    -- The role at work is the one that was taken on, also inside a function that has its owner's rights.
+    -- The setting names the role of the session, also inside a security definer function.
     create function identity.has_tenant_access() returns boolean
     language sql stable parallel safe
     return identity.current_user_id() is null
@@ -149,7 +132,7 @@ def upgrade() -> None:
         or identity.is_staff_member();
 
     comment on function identity.has_tenant_access() is
-        'Whether all rows of the tenant are open: to work for no one person, the system, a job, who works there.';
+        'Whether the session sees all rows of the tenant: without a user, as system or job, or for staff.';
     """)
     op.execute("""
     create procedure identity.secure_table(
@@ -180,7 +163,7 @@ def upgrade() -> None:
     end $$;
 
     comment on procedure identity.secure_table(regclass, text[], boolean) is
-        'Gives a table row security by tenant, a kept updated_at, its grants and its place in the audit log.';
+        'Protects a table: row security by tenant, updated_at, grants, and triggers of the audit log.';
 
     revoke all on procedure identity.secure_table(regclass, text[], boolean) from public;
 
@@ -194,14 +177,15 @@ def upgrade() -> None:
         execute format('select deleted_at is not null from %s where tenant_id = $1 and id = $2 for share', target)
             into is_deleted using new.tenant_id, (to_jsonb(new) ->> tg_argv[0])::uuid;
         if is_deleted then
-            raise exception 'the row of % that % names is deleted', target, tg_argv[0] using
+            raise exception 'cannot write %.%: % references a deleted row of %; restore that row or reference another',
+                tg_table_schema, tg_table_name, tg_argv[0], target using
                 errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name, constraint = tg_name;
         end if;
         return new;
     end $$;
 
     comment on function identity.refuse_additions_to_deleted() is
-        'Refuses a row that names, in the column of its trigger, a row that was deleted softly.';
+        'Refuses a row whose column, named by the trigger, references a soft-deleted row.';
 
     create function wellbeing.system_only_columns() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -216,16 +200,16 @@ def upgrade() -> None:
         end if;
         foreach column_name in array tg_argv loop
             if new_row -> column_name is distinct from old_row -> column_name then
-                raise exception '% of %.% is changed by the system only', column_name, tg_table_schema, tg_table_name
-                    using errcode = 'insufficient_privilege', schema = tg_table_schema, table = tg_table_name,
-                        column = column_name;
+                raise exception 'cannot change %.%.%: only the role scheduler_system may change this column',
+                    tg_table_schema, tg_table_name, column_name using errcode = 'insufficient_privilege',
+                    schema = tg_table_schema, table = tg_table_name, column = column_name;
             end if;
         end loop;
         return new;
     end $$;
 
     comment on function wellbeing.system_only_columns() is
-        'Refuses a change of the columns that its trigger names to everyone but the system.';
+        'Lets only the system change the columns that the trigger names.';
     """)
 
 

@@ -1,64 +1,38 @@
-"""The audit log: which session did what to which row, and when; written by the database itself, and only ever added to.
+"""Audit log: which session changed or read which row when, written by the database and append-only.
 
-There are two logs. Work for a user (`app.user_id` is set) goes to `user_action_audit_log`; work that the library does
-by itself (the nightly job, awards, a migration) goes to `system_audit_log`, together with events that change no row.
-Each row names the tenant of the row that was changed, not that of the session, so that also the work of the owner is
-found where it belongs. An event that concerns all tenants is written once for each of them.
+Work for a user (`app.user_id` is set) goes to `user_action_audit_log`, all other work to `system_audit_log`. A row
+names the tenant of the changed row, not of the session. The logs have no foreign keys, since they outlive the rows that
+they name. `scheduler_system` reads them, within its tenant.
 
-**Writing.** `audit.watch` gives a table three triggers, one for each kind of change. They run once a statement
-(transition tables), in the transaction of the change: no change without its log row, no log row without its change.
-The function behind them belongs to `scheduler_definer`, the only role that may insert; no role that people and jobs
-act as may write, change or remove a row. Reads leave no trace in triggers: `audit.record_read` is for the code that
-opens health information, in the same transaction, so that a log that fails fails the read. `audit.record_event` is for
-an act of a user that neither changes nor opens a row (signing in, exporting a list), `audit.record_system` for an event
-of the library. Tenant, user, request and address are those of the transaction and no argument of any of them.
+**Writing.** `audit.watch` gives a table three statement triggers, which write in the transaction of the change. Their
+function belongs to `scheduler_definer`, the only role that may insert. Triggers cannot see reads, so the code that
+decrypts health information calls `audit.record_read` in its own transaction. `audit.record_event` records an act of a
+user that changes and opens no row (signing in, an export), `audit.record_system` an event of the library. Tenant, user,
+request and address come from the transaction, never from an argument.
 
-**Contents.** The key of the row is written always; values only of columns whose name and type say that they are
-harmless (id and ..._id as uuid or number, ..._at as an instant, status, active, role, type, position) and of those that
-the revision of the table shows; of every other column only that it was set or changed. A column that is added later is
-therefore veiled until somebody decides otherwise, and encrypted columns (`bytea`) are always veiled. A key of words is
-veiled, too: a digest over the tenant and the word stands in its place, so that rows about one key are still found
-together. An update that changed nothing (or only `updated_at`) writes nothing. An update that changes a key writes two
-rows: one under the old key and one under the new one.
+**Contents.** The key is always written. A value is written only if its column is harmless by name and type or listed by
+the revision of its table; other columns appear as set or changed only. An update that changes nothing but `updated_at`
+writes nothing; one that changes the key writes a row under each key.
 
-**Names of events.** The log itself uses `insert`, `update`, `delete`, `read` and `audit...`. `record_system` refuses
-them to its callers, who could otherwise make up a change that never was, or a retirement that explains missing rows;
-the owner alone, who retires months, may write those of `audit.`. An event of a user is named by two words at least, the
-first of which is no schema, and has no key. Its details are numbers, true, false, null and words without a space:
-enough for an id, a count or a format, too little for a sentence about a person.
+**Months.** Both logs are partitioned by UTC month, so that retention drops months. The partition `..._rest` takes rows
+without a month, since a log that refuses a row would stop the clinic. Each seal calls `audit.ensure_months`, which
+makes months ahead and moves rows of the rest there unchanged, so that their seals stay valid. A writer makes no months:
+that would take a lock in the middle of a patient's transaction.
 
-**Months.** Both logs are partitioned by the UTC month of `occurred_at`, so that retention drops months and deletes no
-rows. A log that refused to write would stop the clinic, so there is a partition for the rest, too.
-`audit.ensure_months`, called by each seal, keeps some months ahead. Rows that went to the rest meanwhile are moved: the
-rest is set aside, the months are made, and the rows are written again as they are, with id, instant and transaction, so
-that their seals hold.
-A month made by the writer instead would take a lock in the middle of a patient's transaction.
-
-**Append-only.** No role has the grants, and triggers refuse update, delete and truncate on the logs and on each
-partition, to the owner as well. The owner can switch a trigger off: so rows are sealed into `audit.chain`, where each
-seal is a hash over the one before. `audit.seal` is the only way into the chain. It takes the rows that have no seal
-yet, in the order of their ids, and decides itself on time, server and transaction; its caller names a log and can do no
-more than seal too often. Verification stays outside of the database, with its own statement for the digest of a row: an
-owner who replaces this function finds that its seals do not verify. Bulk work pays nothing for the chain.
-
-The logs have no foreign keys: they outlive the rows that they speak of, the tenant included. They have no `created_at`
-(`occurred_at` is that) and no `updated_at`. `scheduler_system` reads them, its own tenant only; a page for the
-compliance officer of a tenant acts as the system. The last revision adds the search by details.
+**Seals.** Triggers refuse update, delete and truncate to everyone, but the owner could drop them. So `audit.seal` adds
+each row to `audit.chain`, where each seal is a hash over the one before, and the library verifies the chain elsewhere.
 """
 
 from alembic import op
 
 revision = "20261126000300"
 down_revision = "20261126000200"
-branch_labels = None
-depends_on = None
 
 LOGS = ("user_action_audit_log", "system_audit_log")
 BOOKS = ("chain", "retirements")
 MONTHS_AHEAD = 3
-# `offset 0` keeps the planner from turning a row into jsonb again wherever it is looked at. `row_position` tells apart
-# the changes of a row that one statement changes twice, as when a user goes who made a family and changed it:
-# PostgreSQL writes down the row before and the row after in step.
+# `offset 0` makes the planner convert each row to jsonb once. `row_position` pairs the old and new row if one statement
+# changes a row twice (deleting a user who created and changed a family): PostgreSQL stores both in one order.
 CHANGES_OF_UPDATE = """
     select coalesce(o.tenant, n.tenant)::uuid as tenant_id, coalesce(o.key, n.key) as key,
         case when o.whole is not null then difference.before end as before,
@@ -104,7 +78,7 @@ CHANGES_OF_INSERT_AND_DELETE = """
         offset 0
     ) as changed_rows
 """
-# The key of a row. A key of words may be the name of a person, so a digest stands in its place.
+# The key of a row. A text key may be the name of a person, so it is replaced by a digest.
 KEY = """case when cardinality(text_keys) > 0 then array_to_string(array(
                 select case when part = any (text_keys) then 'sha256:' || encode(sha256(convert_to(
                     (whole ->> tenant_column) || ' ' || (whole ->> part), 'UTF8')), 'hex') else whole ->> part end
@@ -112,13 +86,13 @@ KEY = """case when cardinality(text_keys) > 0 then array_to_string(array(
             when cardinality(keys) = 1 then whole ->> keys[1]
             else array_to_string(array(select whole ->> part from unnest(keys) as part), ',') end"""
 
-# What goes into the digest of a row after its key and its instant; `scheduler.store.sealing` has the same list.
+# The columns in the digest of a row after its key and instant; `scheduler.postgres.audit.chain` has the same list.
 USER_ACTION = (
     "user_id, db_role, action, entity, entity_key, before, after, details, request_id, client_address,"
     " user_agent, transaction_id"
 )
 SYSTEM = "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id"
-# All columns of the log but tenant_id, id, occurred_at and details, which the search grants.
+# All columns of the log but tenant_id, id, occurred_at and details, which the last revision grants.
 SEALED_COLUMNS = (
     "user_id, db_role, action, entity, entity_key, before, after, request_id, client_address, user_agent,"
     " transaction_id"
@@ -126,7 +100,7 @@ SEALED_COLUMNS = (
 
 
 def note(changes: str) -> str:
-    """Return the statements that write changes to the log that they belong in."""
+    """Return the statements that write changes to the right log."""
     changes = changes.format(key=KEY)
     return f"""
             if actor is not null then
@@ -161,33 +135,33 @@ def upgrade() -> None:
         client_address inet,
         user_agent text,
         transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
-        -- by time first: sealing, retention and every question are about some span of time
+        -- time first: sealing, retention and queries read spans of time
         constraint user_action_audit_log_pkey primary key (tenant_id, occurred_at, id)
     ) partition by range (occurred_at);
 
     comment on table audit.user_action_audit_log is
-        'What was done for a user: a change or a read of a row, or an event; when and from where. Only added to.';
+        'Actions of users: a change or read of a row, or an event, with time and origin. Append-only.';
 
     create index if not exists user_action_audit_log_entity_entity_key_occurred_at_idx
         on audit.user_action_audit_log (tenant_id, entity, entity_key, occurred_at);
     create index if not exists user_action_audit_log_user_id_occurred_at_idx
         on audit.user_action_audit_log (tenant_id, user_id, occurred_at);
-    -- serves those whom row security does not bind: for all others @> is no index condition (it is not leakproof)
+    -- serves sessions without row security, and audit.find_actions: under it @> is no index condition
     create index if not exists user_action_audit_log_details_idx
         on audit.user_action_audit_log using gin (details jsonb_path_ops) where details is not null;
 
-    -- A log of an older shape is completed here.
+    -- completes a log of an older shape
     alter table audit.user_action_audit_log
         alter column entity_key drop not null,
         drop constraint if exists a_user_action_is_a_change_or_a_read,
-        -- stops an action that no reader of the log looks for
+        -- stops an unknown action
         drop constraint if exists a_user_action_is_a_change_a_read_or_an_event,
         add constraint a_user_action_is_a_change_a_read_or_an_event
             check (action in ('insert', 'update', 'delete', 'read', 'event')),
-        -- stops a change or a read of nobody knows which row, and an event that pretends to be one
+        -- stops a change or read without its row, and an event with one
         drop constraint if exists only_an_event_is_of_no_row,
         add constraint only_an_event_is_of_no_row check ((action = 'event') = (entity_key is null)),
-        -- stops an event that nobody could search for, and one that looks like a table
+        -- stops an event that no search finds, and one named like a table
         drop constraint if exists an_event_of_a_user_is_named_by_words_and_dots,
         add constraint an_event_of_a_user_is_named_by_words_and_dots check (
             action <> 'event'
@@ -210,16 +184,16 @@ def upgrade() -> None:
         request_id text,
         transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
         constraint system_audit_log_pkey primary key (tenant_id, occurred_at, id),
-        -- stops an event that nobody could search for: a sentence, a name, nothing
+        -- stops an event that no search finds: a sentence, a name, nothing
         constraint an_event_is_named_by_words_and_dots check (event ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)*$'),
-        -- stops a severity that no code knows
+        -- stops an unknown severity
         constraint a_severity_is_a_known_one check (severity in ('info', 'warning', 'error', 'critical')),
-        -- stops half of a row's name
+        -- stops an entity without its key, and a key without its entity
         constraint a_changed_row_has_entity_and_key check (num_nonnulls(entity, entity_key) in (0, 2))
     ) partition by range (occurred_at);
 
     comment on table audit.system_audit_log is
-        'What the library did for no user: changes of rows, and events. Never changed, never deleted.';
+        'Work of the library for no user: changes of rows, and events. Append-only.';
 
     create index if not exists system_audit_log_event_occurred_at_idx
         on audit.system_audit_log (tenant_id, event, occurred_at);
@@ -242,16 +216,16 @@ def upgrade() -> None:
         constraint chain_pkey primary key (tenant_id, log, position),
         -- stops sealing one row twice
         constraint a_row_is_sealed_once unique (tenant_id, log, row_occurred_at, row_id),
-        -- stops a seal of a log that there is not
+        -- stops a seal of an unknown log
         constraint a_seal_is_of_a_known_log check (log in ('user_action', 'system')),
-        -- stops a chain that begins before its beginning
+        -- stops a position before the first
         constraint a_chain_counts_from_one check (position >= 1),
-        -- stops a digest cut short, or one of another kind
+        -- stops a truncated digest, or one of another algorithm
         constraint a_seals_digests_are_sha256 check (octet_length(row_digest) = 32 and octet_length(digest) = 32)
     );
 
     comment on table audit.chain is
-        'The seals of the logs: each a hash over a row and the seal before. A row''s seal stays when the row retires.';
+        'Seals of the logs: each is a hash over a row and the previous seal. A seal outlives a retired row.';
 
     create table audit.retirements (
         tenant_id uuid not null,
@@ -261,25 +235,25 @@ def upgrade() -> None:
         rows_retired bigint not null,
         retired_at timestamptz not null default clock_timestamp(),
         constraint retirements_pkey primary key (tenant_id, id),
-        -- stops a retirement from a log that there is not
+        -- stops a retirement from an unknown log
         constraint a_retirement_is_of_a_known_log check (log in ('user_action', 'system')),
         -- stops the record of a retirement that retired nothing
         constraint a_retirement_takes_rows check (rows_retired > 0)
     );
 
     comment on table audit.retirements is
-        'That rows of a log older than an instant were dropped after their time: their seals stand without them.';
+        'Retirements: rows of a log older than an instant, dropped by retention; their seals remain.';
 
     create index retirements_log_retired_before_idx on audit.retirements (tenant_id, log, retired_before);
 
     create function audit.refuse_change() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
-        raise exception '% is refused: %.% is only ever added to', lower(tg_op), tg_table_schema, tg_table_name
+        raise exception 'cannot % %.%: the audit log is append-only', lower(tg_op), tg_table_schema, tg_table_name
             using errcode = 'insufficient_privilege';
     end $$;
 
-    comment on function audit.refuse_change() is 'Stops whoever would change what is in a log, its owner included.';
+    comment on function audit.refuse_change() is 'Refuses every change of a log, also by its owner.';
     revoke all on function audit.refuse_change() from public;
     """)
     for table in (*LOGS, *BOOKS):
@@ -296,7 +270,7 @@ def upgrade() -> None:
         """)
     for log in LOGS:
         op.execute(f"""
-        -- a row is written for the tenant whose row was changed, whichever the session works for
+        -- true, since a log row has the tenant of the changed row, not of the session
         create policy the_log_is_written_by_its_functions on audit.{log} for insert to scheduler_definer
             with check (true);
         grant insert on audit.{log} to scheduler_definer;
@@ -320,7 +294,7 @@ def upgrade() -> None:
         kind text;
     begin
         if cardinality(primary_key) = 0 then
-            raise exception '% has no primary key: its rows could not be told apart in the log', target;
+            raise exception 'cannot audit %: it has no primary key, which identifies rows in the log; add one', target;
         end if;
         if cardinality(keys) = 0 then
             keys := primary_key;
@@ -338,14 +312,14 @@ def upgrade() -> None:
     end $$;
 
     comment on procedure audit.watch(regclass, text[]) is
-        'Has each change of a table written to the audit log; shown are the columns whose values it may show.';
+        'Records each change of a table in the audit log, with the values of the visible columns only.';
 
     revoke all on procedure audit.watch(regclass, text[]) from public;
     """)
 
 
 def make_months() -> None:
-    """Make the partitions: the functions that make, list and drop them, and the first of them."""
+    """Create the functions that create, list and drop partitions, and the first partitions."""
     op.execute("""
     create procedure audit.create_partition(log text, partition_name text)
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -361,7 +335,7 @@ def make_months() -> None:
     end $$;
 
     comment on procedure audit.create_partition(text, text) is
-        'Makes a table that can become a partition of a log: guarded before anybody can see it.';
+        'Creates a table that can become a partition of a log, with row security and its trigger.';
 
     revoke all on procedure audit.create_partition(text, text) from public;
     """)
@@ -369,7 +343,7 @@ def make_months() -> None:
         op.execute(f"""
         call audit.create_partition('{log}', '{log}_rest');
         alter table audit.{log} attach partition audit.{log}_rest default;
-        comment on table audit.{log}_rest is 'What has no month: empty while months are made ahead.';
+        comment on table audit.{log}_rest is 'Rows without a month; empty while months are made ahead.';
         """)
     op.execute(r"""
     create function audit.partitions(log text)
@@ -399,7 +373,7 @@ def make_months() -> None:
         log text;
     begin
         if ahead is null or ahead not between 0 and 120 then
-            raise exception 'months are made for ten years ahead at most, not for %', ahead
+            raise exception 'invalid number of months ahead: % (0 to 120 are allowed)', ahead
                 using errcode = 'invalid_parameter_value';
         end if;
         perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('audit months'));
@@ -414,18 +388,18 @@ def make_months() -> None:
                     next_at := next_at + interval '1 month';
                     made := made + 1;
                 exception when check_violation then
-                    -- Rows of that month went to the rest. It is set aside, and the month is tried again.
+                    -- The rest has rows of this month: set it aside, and try the month again.
                     execute format('alter table audit.%I detach partition audit.%I', log, log || '_rest');
                     execute format('alter table audit.%I rename to %I', log || '_rest', log || '_aside');
                     call audit.create_partition(log, log || '_rest');
                     execute format('alter table audit.%I attach partition audit.%I default', log, log || '_rest');
                     execute format('comment on table audit.%I is %L', log || '_rest',
-                        'What has no month: empty while months are made ahead.');
+                        'Rows without a month; empty while months are made ahead.');
                     rest_is_set_aside := true;
                 end;
             end loop;
             if rest_is_set_aside then
-                -- The owner, too, is bound by forced row security, and would see no row and write none.
+                -- Forced row security binds the owner, too, who would see and write no rows.
                 execute format('alter table audit.%I no force row level security', log || '_aside');
                 execute format('alter table audit.%I no force row level security', log);
                 execute format('insert into audit.%I select * from audit.%I', log, log || '_aside');
@@ -437,7 +411,7 @@ def make_months() -> None:
     end $$;
 
     comment on function audit.ensure_months(integer) is
-        'Makes the months of the logs from the last one there is up to so many ahead; returns how many were missing.';
+        'Creates the missing months of the logs up to a number of months ahead; returns how many were missing.';
 
     revoke all on function audit.ensure_months(integer) from public;
     grant execute on function audit.ensure_months(integer) to scheduler_system;
@@ -459,7 +433,7 @@ def make_months() -> None:
                 part := month.part;
                 rows_retired := 0;
                 execute format('lock table %s in access exclusive mode', month.part);
-                -- the owner, too, is bound by forced row security; this table is gone when the transaction ends
+                -- Forced row security binds the owner, too; this table is dropped below.
                 execute format('alter table %s no force row level security', month.part);
                 for of_tenant in execute format(
                     'select tenant_id, count(*) as rows from %s group by tenant_id order by tenant_id', month.part)
@@ -469,8 +443,8 @@ def make_months() -> None:
                     where c.tenant_id = of_tenant.tenant_id and c.log = kind
                         and c.row_occurred_at >= month.begins_at and c.row_occurred_at < month.ends_at;
                     if sealed <> of_tenant.rows then
-                        raise exception '% holds % rows of tenant %, of which % are sealed: seal and verify first',
-                            month.part, of_tenant.rows, of_tenant.tenant_id, sealed
+                        raise exception 'cannot retire %: % of % rows of tenant % are sealed; seal and verify first',
+                            month.part, sealed, of_tenant.rows, of_tenant.tenant_id
                             using errcode = 'object_not_in_prerequisite_state';
                     end if;
                     insert into audit.retirements (tenant_id, log, retired_before, rows_retired)
@@ -487,7 +461,7 @@ def make_months() -> None:
     end $$;
 
     comment on function audit.retire(timestamptz) is
-        'Drops the months of the logs that ended before an instant and writes that down; for the owner only.';
+        'Drops and records the months of the logs that ended before an instant; for the owner only.';
 
     revoke all on function audit.retire(timestamptz) from public;
     """)
@@ -495,17 +469,17 @@ def make_months() -> None:
 
 
 def make_writers() -> None:
-    """Make the functions that write to the logs."""
+    """Create the functions that write to the logs."""
     op.execute("""
     create function audit.parse_address(value text) returns inet
     language plpgsql immutable set search_path = pg_catalog, pg_temp
     as $$ begin
         return nullif(value, '')::inet;
     exception when invalid_text_representation then
-        return null;  -- a proxy wrote nonsense: no reason to refuse a patient's appointment
+        return null;  -- a malformed header of a proxy must not refuse a patient's appointment
     end $$;
 
-    comment on function audit.parse_address(text) is 'An address as it was written down, null if it is none.';
+    comment on function audit.parse_address(text) is 'An IP address; null if the text is not one.';
     """)
     op.execute(f"""
     create function audit.record_changes() returns trigger
@@ -514,17 +488,17 @@ def make_writers() -> None:
     declare
         tenant_column constant text := tg_argv[0];
         keys constant text[] := tg_argv[1];
-        -- what the log may show of the columns that there are now: harmless by name, or listed, and never encrypted
+        -- the columns whose values the log shows: harmless by name, or listed, and never encrypted
         visible_columns constant text[] := array(
             select attname::text from pg_attribute
             where attrelid = tg_relid and attnum > 0 and not attisdropped and atttypid <> 'bytea'::regtype
                 and (attname::text = any (tg_argv[2]::text[])
                     or attname in ('status', 'active', 'role', 'type', 'position')
-                    -- a text that is named ..._id may be the number of an insurance card
+                    -- a text column ..._id may hold the number of an insurance card
                     or attname ~ '(^|_)id$' and atttypid in ('uuid'::regtype, 'bigint'::regtype, 'integer'::regtype)
                     or attname ~ '_at$' and atttypid = 'timestamptz'::regtype)
         );
-        -- a key of words may be somebody's name; a number, an instant and the like is not
+        -- a text key may be the name of a person
         text_keys constant text[] := array(
             select attname::text from pg_attribute join pg_type on pg_type.oid = atttypid
             where attrelid = tg_relid and attname = any (tg_argv[1]::text[]) and not attname = any (tg_argv[2]::text[])
@@ -546,22 +520,21 @@ def make_writers() -> None:
         return null;
     end $$;
 
-    comment on function audit.record_changes() is
-        'Writes what a statement changed to the audit log, a row for each row.';
+    comment on function audit.record_changes() is 'Writes each row that a statement changed to the audit log.';
     """)
     op.execute("""
     create function audit.record_system(event text, details jsonb, severity text default 'info') returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$ begin
         if identity.current_tenant_id() is null then
-            raise exception 'an event belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
+            raise exception 'cannot record an event: set app.tenant_id first' using errcode = 'invalid_parameter_value';
         end if;
         if record_system.event in ('insert', 'update', 'delete', 'read')
             or record_system.event ^@ 'audit.' and not pg_has_role(
                 coalesce(nullif(current_setting('role'), 'none'), session_user),
                 (select relowner from pg_class where oid = 'audit.system_audit_log'::regclass), 'usage')
         then
-            raise exception 'insert, update, delete, read and audit... are events that the log writes itself'
+            raise exception 'the log itself writes insert, update, delete, read and audit.*: name the event otherwise'
                 using errcode = 'insufficient_privilege';
         end if;
         insert into audit.system_audit_log (tenant_id, db_role, event, severity, details, request_id)
@@ -570,7 +543,7 @@ def make_writers() -> None:
             left(nullif(current_setting('app.request_id', true), ''), 200));
     end $$;
 
-    comment on function audit.record_system(text, jsonb, text) is 'Writes that something happened in a tenant.';
+    comment on function audit.record_system(text, jsonb, text) is 'Records an event of the library in a tenant.';
 
     create function audit.record_read(entity text, keys text[], columns text[], reason text) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -583,7 +556,7 @@ def make_writers() -> None:
         read_details constant jsonb := jsonb_build_object('columns', columns, 'reason', reason);
     begin
         if tenant is null then
-            raise exception 'a read belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
+            raise exception 'cannot record a read: set app.tenant_id first' using errcode = 'invalid_parameter_value';
         end if;
         if actor is not null then
             insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key, details,
@@ -600,7 +573,7 @@ def make_writers() -> None:
     end $$;
 
     comment on function audit.record_read(text, text[], text[], text) is
-        'Writes that rows of an entity were read: which, which columns, and why.';
+        'Records which rows and columns of an entity were read, and why.';
 
     create function audit.record_event(name text, details jsonb) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -610,8 +583,8 @@ def make_writers() -> None:
         actor constant uuid := identity.current_user_id();
     begin
         if tenant is null or actor is null then
-            raise exception 'an event belongs to a user of a tenant: % is set',
-                case when tenant is null then 'no tenant' else 'no user' end
+            raise exception 'cannot record an event of a user: set % first',
+                case when tenant is null then 'app.tenant_id' else 'app.user_id' end
                 using errcode = 'invalid_parameter_value';
         end if;
         if exists (
@@ -619,7 +592,7 @@ def make_writers() -> None:
             where jsonb_typeof(value) not in ('number', 'boolean', 'null')
                 and value #>> '{}' !~ '^[A-Za-z0-9_.:+-]{0,100}$'
         ) then
-            raise exception 'the details of an event are numbers, words without a space, true, false and null'
+            raise exception 'invalid details of an event: only numbers, single words, true, false and null are allowed'
                 using errcode = 'invalid_parameter_value';
         end if;
         insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, details,
@@ -632,7 +605,7 @@ def make_writers() -> None:
     end $$;
 
     comment on function audit.record_event(text, jsonb) is
-        'Writes that the user of this transaction did something that is no change or read of a row.';
+        'Records an act of the user of this transaction that neither changes nor reads a row.';
 
     call identity.set_definer_owner('audit.record_changes()');
     call identity.set_definer_owner('audit.record_system(text, jsonb, text)',
@@ -643,7 +616,7 @@ def make_writers() -> None:
 
 
 def make_seals() -> None:
-    """Make the function that seals the rows of a log."""
+    """Create the function that seals the rows of a log."""
     op.execute(f"""
     grant select, insert on audit.chain to scheduler_definer;
     grant select on audit.system_audit_log to scheduler_definer;
@@ -665,19 +638,19 @@ def make_seals() -> None:
         entry record;
     begin
         if tenant is null or kind is null or kind not in ('user_action', 'system') then
-            raise exception 'a chain is of a tenant, and of the log user_action or system'
+            raise exception 'cannot seal: set app.tenant_id, and name the log user_action or system'
                 using errcode = 'invalid_parameter_value';
         end if;
-        -- A second sealer waits. What the first one wrote, and what is settled, is asked for after that.
+        -- A second sealer waits here, and reads afterwards which rows the first one sealed.
         perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('seal ' || kind || tenant));
         now_at := clock_timestamp();
         ended_below := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-        -- Since when, and from which transaction on, a row may still be without a seal. On another server, as after a
-        -- dump was restored, the numbers of transactions begin anew.
+        -- Rows before this time and transaction have seals. On another server, as after the restore of a dump,
+        -- transaction ids start again.
         select c.position, c.digest, c.sealed_at, case when c.server = this_server then c.sealed_below else 0 end
         into seal_position, head, since, committed_below
         from audit.chain c where c.tenant_id = tenant and c.log = kind order by c.position desc limit 1;
-        if not found then  -- a chain begins after a place that is not there
+        if not found then  -- the first seal follows position 0
             seal_position := 0;
             head := decode(repeat('00', 32), 'hex');
             committed_below := 0;
@@ -707,7 +680,7 @@ def make_seals() -> None:
     end $$;
 
     comment on function audit.seal(text) is
-        'Seals the rows of a log of the tenant that have no seal yet; returns how many. The only way into the chain.';
+        'Seals the unsealed rows of a log of the tenant; returns how many. Nothing else writes to the chain.';
 
     call identity.set_definer_owner('audit.seal(text)', 'scheduler_system');
     """)

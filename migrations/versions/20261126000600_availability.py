@@ -1,25 +1,22 @@
-"""Availability: the rules by which doctors work, exceptions to them, and the days on which a facility is closed.
+"""Availability: weekly rules of doctors, exceptions to them, and days on which a facility is closed.
 
-A rule speaks in wall-clock time of its facility (A2, T2): a weekday (0 = Sunday) and two clock times, the second of
-which lies on the next day when it is not later than the first. So `end_time <= start_time` is a night clinic and not
-a mistake, and midnight is written 00:00: PostgreSQL would take 24:00 too, which no Python time can hold.
+A rule is in the wall-clock time of its facility (A2, T2): a weekday (0 = Sunday) and two times. An end that is not
+later than the start lies on the next day, so `end_time <= start_time` is a night clinic. Midnight is 00:00; PostgreSQL
+accepts 24:00, which Python's `time` cannot hold.
 
-Exceptions are instants (A3-A6). An override replaces the windows of a day and may carry slots of its own; it spans at
-most one day on the wall, which the code checks since it knows the zone, and at most 26 hours, which the table checks
-(the longest day that any clock change has made).
+An exception is a span of instants (A3-A6). An override replaces the windows of one local day and may define its own
+slots. The code checks that it is one day, since it knows the zone; the table allows 26 hours, the longest day so far.
 
-Instants and days stay within the calendar of Python, here and in every table. PostgreSQL knows `infinity` and years up
-to 294276, and the driver raises an error at such a value: for the reader of the row, not for its writer. One such
-exception would make the nightly job fail at that doctor every night. The ends are a few days inside those of Python,
-since an instant is also read in other zones than UTC.
+Instants and days stay within Python's calendar, here and in every table: the driver fails at `infinity` and at years
+above 9999, for every reader of the row. The limits are days inside Python's, since instants are read in all zones.
 """
 
 from alembic import op
 
 revision = "20261126000600"
 down_revision = "20261126000500"
-branch_labels = None
-depends_on = None
+
+TABLES = ("availability_rules", "availability_exceptions", "facility_closures")
 
 
 def upgrade() -> None:
@@ -45,7 +42,7 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint availability_rules_pkey primary key (tenant_id, id),
-        -- these three stop a rule of someone, somewhere or for something that is not there or not the tenant's
+        -- these three stop a doctor, facility or offering that is missing or of another tenant
         constraint availability_rules_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
         constraint availability_rules_facility_id_fkey foreign key (tenant_id, facility_id)
@@ -54,13 +51,13 @@ def upgrade() -> None:
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
         -- stops an eighth day, and Sunday written as 7
         constraint a_weekday_counts_from_sunday check (day_of_week between 0 and 6),
-        -- stops 24:00, which is 00:00 here
+        -- stops 24:00, which is written 00:00 here
         constraint midnight_is_written_as_zero check (start_time < '24:00' and end_time < '24:00'),
         -- stops slots without length
         constraint a_rules_slots_take_time check (slot_duration_minutes > 0),
         -- stops slots that never advance
         constraint a_rules_slots_advance check (slot_interval_minutes > 0 and slot_alignment_minutes > 0),
-        -- stops slots that nobody fits into
+        -- stops slots without a seat
         constraint a_rules_slots_hold_somebody check (capacity > 0),
         -- stops a rule that ends before it begins
         constraint a_rule_begins_before_it_ends check (effective_from <= effective_until),
@@ -68,11 +65,6 @@ def upgrade() -> None:
         constraint a_rules_days_are_in_the_calendar check (
             effective_from between '0001-01-01' and '9999-12-31'
             and effective_until between '0001-01-01' and '9999-12-31'
-        ),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )
     );
 
@@ -102,14 +94,14 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint availability_exceptions_pkey primary key (tenant_id, id),
-        -- these three stop an exception to something, somewhere or of someone that is not there or not the tenant's
+        -- these three stop a rule, facility or doctor that is missing or of another tenant
         constraint availability_exceptions_availability_rule_id_fkey foreign key (tenant_id, availability_rule_id)
             references scheduling.availability_rules (tenant_id, id) on delete cascade,
         constraint availability_exceptions_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         constraint availability_exceptions_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        -- stops a type that no precedence knows
+        -- stops an unknown type
         constraint an_exception_blocks_overrides_or_is_an_emergency
             check (type in ('blocked', 'override', 'emergency')),
         -- stops an exception that is empty or reversed
@@ -117,23 +109,18 @@ def upgrade() -> None:
         -- stops 'infinity' and the year 10000
         constraint an_exception_is_in_the_calendar
             check (start_at >= '0001-01-03 00:00+00' and end_at < '9999-12-29 00:00+00'),
-        -- stops an override of several days, which would be one day's windows
+        -- stops an override of several days
         constraint an_override_lasts_a_day_at_most check (type <> 'override' or end_at - start_at <= '26 hours'),
-        -- stops slots for time that is taken away
+        -- stops slots in blocked time
         constraint only_an_override_has_slots_of_its_own
             check (type = 'override' or num_nonnulls(slot_duration_minutes, slot_interval_minutes, capacity) = 0),
-        -- stops slots without length, slots that never advance, and slots that nobody fits into
+        -- stops slots without length, slots that never advance, and slots without a seat
         constraint an_overrides_slots_take_time_and_advance
-            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0)
     );
 
     comment on table scheduling.availability_exceptions is
-        'A stretch of time in which the rules do not hold: one rule, or all of the doctor at the facility.';
+        'A span of time in which one rule, or all rules of the doctor at the facility, do not apply.';
 
     create index availability_exceptions_doctor_id_facility_id_start_at_idx
         on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, start_at);
@@ -150,18 +137,13 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint facility_closures_pkey primary key (tenant_id, id),
-        -- stops a closure of a place that is not there or not the tenant's
+        -- stops a facility that is missing or of another tenant
         constraint facility_closures_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        -- stops a day that is closed twice, of which one closure is taken back
+        -- stops a second closure of a day, which would outlast the removal of the first
         constraint a_facility_closes_once_a_day unique (tenant_id, facility_id, day),
         -- stops 'infinity' and the year 10000
-        constraint a_closure_is_in_the_calendar check (day between '0001-01-01' and '9999-12-31'),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+        constraint a_closure_is_in_the_calendar check (day between '0001-01-01' and '9999-12-31')
     );
 
     comment on table scheduling.facility_closures is
@@ -177,12 +159,17 @@ def upgrade() -> None:
         to scheduler_job;
 
     create policy a_person_sees_their_own on scheduling.facility_closures for select to scheduler_app
-        using (tenant_id = (select identity.current_tenant_id())
-            and (select identity.is_active_user()));
+        using (tenant_id = (select identity.current_tenant_id()) and (select identity.is_active_user()));
     """)
+    for table in TABLES:
+        op.execute(f"""
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        alter table scheduling.{table} add constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00');
+        """)
 
 
 def downgrade() -> None:
-    op.execute("""
-    drop table scheduling.facility_closures, scheduling.availability_exceptions, scheduling.availability_rules;
-    """)
+    for table in reversed(TABLES):
+        op.execute(f"drop table scheduling.{table}")

@@ -1,46 +1,28 @@
-"""Slots: the one big table, a partition for each month.
+"""Slots: the one big table, with one partition for each UTC month of `start_at`.
 
-A slot is a stretch of time of one doctor at one facility that can be booked. Slots are many (half a million for each
-hundred doctors and year) and are forgotten by the month: so the table is partitioned by the UTC month of `start_at`,
-and a past month can be detached as a whole. There is no default partition: rows in it would stop the month from being
-made later. `scheduling.ensure_slot_partitions` makes the months that a span of time needs, up to 600 of them (fifty
-years): each month is a table with indexes that every query has to plan for. A month is there if it is attached; a
-detached table with the name of a month is named as in the way, and the job neither attaches nor drops it.
+The key contains `start_at`, as the key of a partitioned table must. The column order of the unique constraint (S2) also
+serves the look-up by doctor and start. Slots may overlap (S3). Ids are positive, since an appointment without a slot
+stands under its own negative id. A hold belongs to a token (B2). Deleting a rule keeps its slots (R2) and clears only
+`created_from_rule_id`. The references to rules and offerings have no index: all slots would pay for it.
 
-The key holds `start_at`, as the key of a partitioned table must. Identity (S2) is a unique constraint in which two
-missing offerings are the same offering; its column order (doctor, start, ...) also serves the search by doctor and
-start. Overlap is not refused here: slots are alternatives (S3), and appointments refuse it. An id is positive, since
-an appointment without a slot stands under its own negative id. A hold belongs to a token (B2), which alone can confirm
-it or give it back. A slot stays its doctor's: the appointments on it are with that doctor.
+`scheduling.ensure_slot_partitions` creates the months that a span needs, 600 at most, since every query plans for each.
+There is no default partition: its rows would prevent the creation of their month. Only an attached table counts as a
+month, and a detached table in its place is an error. A partition can be queried by name, and then its own row security
+applies, so each gets its policies before it is attached, and no grants. It is created with `like` and attached
+afterwards, since `partition of` would lock the parent against readers.
 
-A rule may be deleted while its slots stand (booked ones stay, R2): then the slot forgets the rule, and only the rule
-(`set null (created_from_rule_id)`, PostgreSQL 15), since no row may be without a tenant. The references to rules and
-offerings have no index: it would be paid for with every slot of every night, and would serve a rare deletion.
+The audit log records changes by users and by the owner, but not the bulk changes of the job and the system. The
+triggers ask for the role that was set: inside a cascade the current role is the owner of the tables.
 
-A partition is a table that can be named directly, and then its own row security counts, not its parent's. So each
-gets its own before it is attached, and no grants. It is made standalone (`like`, without the identity, which before
-PostgreSQL 17 a partition may not have and after it gets from its parent) and attached then: `partition of` would lock
-the parent against readers.
-
-The audit log watches the changes of users and of the owner, and not those of the job, whose run is one event with its
-counts, nor those of the system, which makes sample data. The condition asks for the role that was set and not for the
-current one, which within a cascade is the owner of the tables. The key in the log is the id of the slot. With the
-condition false, the job pays for keeping the changed rows of a statement: nothing for an insert of 100,000 rows, a
-sixth more for an update of all, a tenth more for a delete, 0.04 ms for an update of one row.
-
-The owner takes a month away with `call scheduling.detach_slot_month('2025-03-01')`, may keep it elsewhere, and drops
-it. Foreign keys refuse that while an appointment or an entry of the waitlist names one of its slots. PostgreSQL asks
-as the owner of the tables, whom forced row security binds: without a tenant the question would find no rows. So the
-procedure takes the force off the tables that the question reads, detaches, and puts it on again, in one transaction
-that holds these tables for itself. Any migration that adds a foreign key over rows has to do likewise.
+`call scheduling.detach_slot_month('2025-03-01')` detaches a month for the owner. Foreign keys refuse that while a row
+references one of its slots. PostgreSQL checks this as the owner, who sees no rows under forced row security, so the
+procedure takes the force off the checked tables meanwhile. A migration that adds a foreign key to rows must do so too.
 """
 
 from alembic import op
 
 revision = "20261126000700"
 down_revision = "20261126000600"
-branch_labels = None
-depends_on = None
 
 # Kind of change -> the names of the changed rows in the trigger.
 KINDS = {
@@ -69,33 +51,33 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint availability_slots_pkey primary key (tenant_id, id, start_at),
-        -- these three stop a slot somewhere, of someone or for something that is not there or not the tenant's
+        -- these three stop a facility, doctor or offering that is missing or of another tenant
         constraint availability_slots_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         constraint availability_slots_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
         constraint availability_slots_service_offering_id_fkey foreign key (tenant_id, service_offering_id)
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
-        -- stops a slot that names a rule of another tenant; deleting the rule leaves the slot
+        -- stops a rule of another tenant; deleting the rule keeps the slot
         constraint availability_slots_created_from_rule_id_fkey foreign key (tenant_id, created_from_rule_id)
             references scheduling.availability_rules (tenant_id, id) on delete set null (created_from_rule_id),
-        -- stops a second run, or a second rule, from offering the same time twice
+        -- stops a second run or rule from offering the same time again
         constraint a_slot_is_there_once unique nulls not distinct
             (tenant_id, doctor_id, start_at, end_at, facility_id, service_offering_id),
         -- stops a slot that is empty or reversed, and one that never ends
         constraint a_slot_starts_before_it_ends check (start_at < end_at and end_at < '9999-12-29 00:00+00'),
-        -- stops a status that no code knows
+        -- stops an unknown status
         constraint a_slot_is_open_reserved_booked_or_cancelled
             check (status in ('open', 'reserved', 'booked', 'cancelled')),
-        -- stops overbooking, a count below nothing, and a slot that nobody fits into
+        -- stops overbooking, a negative count, and a slot without a seat
         constraint a_slot_is_booked_within_its_capacity check (capacity > 0 and booked_count between 0 and capacity),
-        -- stops the id under which an appointment without a slot stands
+        -- stops the id of an appointment without a slot
         constraint the_id_of_a_slot_is_positive check (id > 0),
-        -- stops a hold that nobody could confirm or give back
+        -- stops a hold that cannot be confirmed or released
         constraint a_reserved_slot_says_by_whom check (status <> 'reserved' or held_by is not null),
         -- stops a hold that would never end
         constraint a_reserved_slot_says_until_when check (status <> 'reserved' or reserved_until is not null),
-        -- stops a slot that is taken by nobody
+        -- stops a booked slot without an appointment
         constraint a_booked_slot_has_a_booking check (status <> 'booked' or booked_count > 0),
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
@@ -106,7 +88,7 @@ def upgrade() -> None:
     ) partition by range (start_at);
 
     comment on table scheduling.availability_slots is
-        'A stretch of one doctor''s time at one facility that can be booked; one partition for each UTC month.';
+        'Bookable time of one doctor at one facility; one partition for each UTC month.';
 
     create index availability_slots_facility_id_start_at_idx
         on scheduling.availability_slots (tenant_id, facility_id, start_at);
@@ -122,16 +104,15 @@ def upgrade() -> None:
     create function scheduling.refuse_another_doctor() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
-        raise exception 'a slot stays its doctor''s'
+        raise exception 'cannot move a slot to another doctor: its appointments are with the first; add a new slot'
             using errcode = 'check_violation', constraint = 'a_slot_stays_its_doctors';
     end $$;
 
     comment on function scheduling.refuse_another_doctor() is
-        'Refuses to give a slot to another doctor: the appointments on it are with the first.';
+        'Refuses to move a slot to another doctor: its appointments are with the first.';
 
     create trigger a_slot_stays_its_doctors before update of doctor_id on scheduling.availability_slots
-        for each row when (new.doctor_id <> old.doctor_id)
-        execute function scheduling.refuse_another_doctor();
+        for each row when (new.doctor_id <> old.doctor_id) execute function scheduling.refuse_another_doctor();
     """)
     for kind, rows in KINDS.items():
         op.execute(f"""
@@ -149,7 +130,7 @@ def upgrade() -> None:
         partition_name text;
     begin
         if from_at is null or until_at is null or until_at - from_at > interval '7320 days' then
-            raise exception 'slots are made for twenty years at most, not from % until %', from_at, until_at
+            raise exception 'slots can be made for at most twenty years at once, not from % until %', from_at, until_at
                 using errcode = 'invalid_parameter_value';
         end if;
         for attempt in 1..2 loop
@@ -163,7 +144,7 @@ def upgrade() -> None:
             if missing is null then
                 return 0;
             end if;
-            -- Looked first without the lock, since most nights nothing is missing; now look again with it.
+            -- The first attempt takes no lock, since most nights no month is missing.
             if attempt = 1 then
                 perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('slot partitions'));
             end if;
@@ -171,7 +152,7 @@ def upgrade() -> None:
         if cardinality(missing) + (
             select count(*) from pg_inherits where inhparent = 'scheduling.availability_slots'::regclass) > 600
         then
-            raise exception 'there are months for slots enough: % more would be over 600, which is fifty years',
+            raise exception 'too many months of slots: % more would exceed 600 (fifty years); detach old months first',
                 cardinality(missing) using errcode = 'invalid_parameter_value';
         end if;
         foreach partition_name in array missing loop
@@ -179,7 +160,7 @@ def upgrade() -> None:
             if exists (
                 select from pg_class where relname = partition_name and relnamespace = 'scheduling'::regnamespace
             ) then
-                raise exception 'scheduling.% is there, but is no month of the slots: attach it again, or drop it',
+                raise exception 'scheduling.% exists but is not attached as a month of slots: attach or drop it',
                     partition_name using errcode = 'object_not_in_prerequisite_state';
             end if;
             execute format('create table scheduling.%I (like scheduling.availability_slots'
@@ -201,7 +182,7 @@ def upgrade() -> None:
     end $$;
 
     comment on function scheduling.ensure_slot_partitions(timestamptz, timestamptz) is
-        'Makes the monthly partitions that slots starting in [from_at, until_at) need; returns how many were missing.';
+        'Creates the monthly partitions for slots starting in [from_at, until_at); returns how many were missing.';
 
     revoke all on function scheduling.ensure_slot_partitions(timestamptz, timestamptz) from public;
     grant execute on function scheduling.ensure_slot_partitions(timestamptz, timestamptz) to scheduler_job;
@@ -223,7 +204,7 @@ def upgrade() -> None:
         referring_table text;
     begin
         if month_table is null then
-            raise exception 'there is no month of slots for %', coalesce(to_char(month, 'YYYY-MM'), 'null')
+            raise exception 'no month of slots for % is attached', coalesce(to_char(month, 'YYYY-MM'), 'null')
                 using errcode = 'invalid_parameter_value';
         end if;
         foreach bound_table in array bound loop
@@ -233,7 +214,7 @@ def upgrade() -> None:
             execute format('alter table %s detach partition %s', slots, month_table);
         exception when foreign_key_violation then
             get stacked diagnostics referring_table = table_name;
-            raise exception 'rows of % still name slots of %: have them forget these first',
+            raise exception 'rows of % still reference slots of %: remove these references first',
                 referring_table, month_table using errcode = 'foreign_key_violation';
         end;
         foreach bound_table in array bound loop
@@ -242,7 +223,7 @@ def upgrade() -> None:
     end $$;
 
     comment on procedure scheduling.detach_slot_month(date) is
-        'Takes the UTC month of a day out of the slots, unless something names one of them; for the owner only.';
+        'Detaches the UTC month of a day, unless a row references one of its slots; for the owner only.';
 
     revoke all on procedure scheduling.detach_slot_month(date) from public;
     """)

@@ -1,61 +1,47 @@
 """Patients and appointments: visits, their steps, the resources that steps use, and the waitlist.
 
-**Patients.** A patient need not sign in, and several may share an e-mail address (a family does), so that it finds them
-but does not name one. One user may stand for several patients, too. Deleting the insurance plan or the user leaves the
-patient. A patient is soft-deleted: deleting the row takes the appointments along.
+**Patients.** A patient need not sign in, several patients may share an e-mail address, and one user may be several
+patients. Deleting the user or the insurance plan keeps the patient.
 
-**B1 in one constraint.** An appointment occupies its doctor from `occupied_from` until `occupied_until`: its own time
-with the buffers around it. `a_doctor_has_one_appointment_at_a_time` refuses two that overlap, unless they sit on the
-same slot. It holds whatever the code does, at any isolation level (checking first and inserting then lets through what
-two transactions do at once). An appointment on a slot begins with the slot and is with its doctor; a trigger asks that
-of the one row that the key names. The code that books decides whether the slot is open and how many may sit on it: the
-database compares `booked_count` with `capacity`, it does not count.
+**Appointments.** An appointment occupies its doctor from `occupied_from` to `occupied_until`, buffers included. The
+exclusion constraint `a_doctor_has_one_appointment_at_a_time` (B1) refuses overlaps at any isolation level, except on
+the same slot. `booked_slot_id` keeps the slot's id after the slot is deleted, or the remaining appointments would
+overlap; it is cleared when the appointment moves to time that it did not occupy. Without a slot its own negative id
+takes that place, since null equals nothing. A completed appointment keeps its time, so that a late correction cannot
+overlap it; a cancelled one and a no-show free it. The code that books checks that the slot is open and has capacity.
+Row security prevents `&&` from using an index: select overlaps by `doctor_id` and a range of `start_at`. The GiST index
+does not serve a smallint: cast the parameter to bigint.
 
-The constraints beside it hold its preconditions. An empty range overlaps nothing, a null
-doctor equals nobody: so the one is a CHECK and the other NOT NULL. Two appointments without a slot must not count as
-being on the same one, and `null <> null` is not true: so an appointment without a slot stands under its own id,
-negative, where no slot has its own; hence ids are positive.
+A repeated request finds its first booking by its idempotency key (B3), which is unique for each actor. Without an actor
+the library is the actor, so a key is cleared when its actor is deleted.
 
-*The same slot* is `booked_slot_id`, which a trigger keeps: the id of the slot, still known after the slot is gone.
-Without that memory, deleting a slot on which two appointments sit would leave two that overlap and share nothing: the
-deletion of an offering, or the retirement of an old month, would fail at it. The memory ends when the appointment is
-moved to time that it did not occupy.
+**Steps and resources.** A step names the kind of resource that it needs (W7): the doctor, whose time the appointment
+occupies, or another kind that the tenant uses. A scheduled or running step holds its resource from start to end. A
+completed step does not, so a step that ends early frees its room (W5).
 
-An appointment occupies its doctor while it is scheduled, checked in, in progress, and after it is completed too:
-completed ones lie in the past, where the time was really spent. So neither an appointment that is written down
-afterwards nor a no-show that is corrected can claim time in which the doctor saw somebody else. A cancelled appointment
-and a no-show occupy nothing.
-
-A request that is repeated finds its first booking by its key (B3): unique for each actor; where nobody booked, the
-library itself is the actor. A key goes when its actor is deleted, or it would become the library's, which may have it.
-
-The key to a slot carries the start of the slot, since the key of slots does. Deleting a slot leaves the appointment,
-with both forgotten and the tenant kept. Row security keeps `&&` from being an index condition for a query: overlapping
-appointments are asked for by `doctor_id = ..., start_at < ... and start_at >= ... - the longest`. The constraint itself
-looks beneath row security. And a smallint does not meet the GiST index of a bigint: cast the parameter.
-
-**Resources.** A step names the kind of resource that it needs (W7): the doctor, whose time the appointment holds, or a
-room, a nurse, a device, or another kind that a tenant knows. Kinds are words and not a list. A step that is scheduled
-or in progress holds its resource from its start to its end, and no other step can. A completed step holds up nothing:
-a step that is done ahead of its plan gives its room to the next (W5), and nobody moves its times.
-
-**Waitlist.** A patient waits for a service, at one facility or any, with one doctor or any, on some days or any. When a
-place frees, the oldest entry that it fits is offered it (B6): the entry names the slot, which is held for it, and the
-slot says until when. Deleting the slot leaves the entry.
+**Waitlist.** A patient waits for a service, perhaps at one facility, with one doctor, or on certain days. The oldest
+matching entry is offered a freed slot (B6), which is held for it and says until when.
 """
 
 from alembic import op
 
 revision = "20261126000900"
 down_revision = "20261126000800"
-branch_labels = None
-depends_on = None
+
+# The instants of each table beside `created_at` and `updated_at`.
+INSTANTS = {
+    "patients": ["deleted_at"],
+    "appointments": [],
+    "resources": [],
+    "appointment_steps": [],
+    "waitlist_entries": ["offered_slot_start_at"],
+}
 
 
 def upgrade() -> None:
     op.execute("""
     create table scheduling.patients (
-        tenant_id uuid not null,
+        tenant_id uuid not null references identity.tenants (id) on delete restrict,
         id bigint not null generated by default as identity,
         user_id uuid,
         first_name varchar(255) not null,
@@ -70,25 +56,16 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint patients_pkey primary key (tenant_id, id),
-        -- stops a patient of nobody, and deleting a tenant that still has one
-        constraint patients_tenant_id_fkey foreign key (tenant_id)
-            references identity.tenants (id) on delete restrict,
-        -- stops a patient from signing in as a user of another tenant; deleting the user leaves the patient
+        -- stops a user of another tenant; deleting the user keeps the patient
         constraint patients_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id),
-        -- stops a plan of another tenant; deleting the plan leaves the patient
+        -- stops a plan of another tenant; deleting the plan keeps the patient
         constraint patients_default_insurance_plan_id_fkey foreign key (tenant_id, default_insurance_plan_id)
             references scheduling.insurance_plans (tenant_id, id) on delete set null (default_insurance_plan_id),
-        -- stops 'nobody', 'a@b@c', two spellings of one address: the same as for users
+        -- stops 'nobody', 'a@b@c', and two spellings of one address
         constraint the_email_of_a_patient_is_an_address_in_lower_case check (identity.is_email(email)),
         -- stops 'infinity' and the year 10000
-        constraint a_patient_is_born_in_the_calendar check (dob between '0001-01-01' and '9999-12-31'),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+        constraint a_patient_is_born_in_the_calendar check (dob between '0001-01-01' and '9999-12-31')
     );
 
     comment on table scheduling.patients is 'A person for whom appointments are made.';
@@ -108,7 +85,7 @@ def upgrade() -> None:
     );
 
     comment on function scheduling.own_patients() is
-        'The patients who the user for whom this transaction works is, or whose parent.';
+        'The patients that are the user of this transaction or one of their dependants.';
 
     create policy a_person_sees_their_own on scheduling.patients for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
@@ -142,7 +119,7 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint appointments_pkey primary key (tenant_id, id),
-        -- these five stop an appointment of, at, with, for or by something that is not there or not the tenant's
+        -- these five stop a reference that is missing or of another tenant
         constraint appointments_patient_id_fkey foreign key (tenant_id, patient_id)
             references scheduling.patients (tenant_id, id) on delete cascade,
         constraint appointments_facility_id_fkey foreign key (tenant_id, facility_id)
@@ -153,43 +130,43 @@ def upgrade() -> None:
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
         constraint appointments_service_workflow_id_fkey foreign key (tenant_id, service_workflow_id)
             references scheduling.service_workflows (tenant_id, id) on delete cascade,
-        -- stops an appointment on a slot of another tenant; deleting the slot leaves the appointment
+        -- stops a slot of another tenant; deleting the slot keeps the appointment
         constraint appointments_availability_slot_id_slot_start_at_fkey
             foreign key (tenant_id, availability_slot_id, slot_start_at)
             references scheduling.availability_slots (tenant_id, id, start_at)
             on delete set null (availability_slot_id, slot_start_at),
-        -- stops an appointment that replaces one of another tenant; deleting that one leaves this one
+        -- stops replacing an appointment of another tenant; deleting that one keeps this one
         constraint appointments_rescheduled_from_fkey foreign key (tenant_id, rescheduled_from)
             references scheduling.appointments (tenant_id, id) on delete set null (rescheduled_from),
-        -- these two stop a user of another tenant; deleting the user leaves the appointment
+        -- these two stop a user of another tenant; deleting the user keeps the appointment
         constraint appointments_booked_by_fkey foreign key (tenant_id, booked_by)
             references identity.users (tenant_id, id) on delete set null (booked_by),
         constraint appointments_updated_by_fkey foreign key (tenant_id, updated_by)
             references identity.users (tenant_id, id) on delete set null (updated_by),
-        -- stops half a key, which would point to nothing and be checked by nothing
+        -- stops half a key, which references nothing and is not checked
         constraint the_slot_of_an_appointment_is_named_with_its_start
             check (num_nulls(availability_slot_id, slot_start_at) in (0, 2)),
-        -- stops an appointment without a slot from passing for one on a slot: it stands under its negative id
+        -- stops an id that could be the negative id of an appointment without a slot
         constraint the_ids_of_an_appointment_and_its_slot_are_positive check (id > 0 and booked_slot_id > 0),
-        -- stops what is empty or reversed, which overlaps nothing, and buffers that cut into the appointment
+        -- stops an empty or reversed range, which overlaps nothing, and buffers inside the appointment
         constraint an_appointment_lies_in_the_time_that_it_occupies
             check (occupied_from <= start_at and start_at < end_at and end_at <= occupied_until),
         -- stops 'infinity' and the year 10000
         constraint an_appointment_is_in_the_calendar
             check (occupied_from >= '0001-01-03 00:00+00' and occupied_until < '9999-12-29 00:00+00'),
-        -- stops a status that no life cycle knows
+        -- stops an unknown status
         constraint an_appointment_has_a_status_of_its_life_cycle
             check (status in ('scheduled', 'checked_in', 'in_progress', 'completed', 'no_show', 'cancelled')),
-        -- stops a reason for what did not happen
+        -- stops a reason without a cancellation
         constraint only_a_cancelled_appointment_says_why_it_is
             check (status = 'cancelled' or cancellation_reason is null),
         -- stops an appointment that replaces itself
         constraint an_appointment_is_rescheduled_from_another check (rescheduled_from <> id),
-        -- stops an appointment from being replaced twice, by two who reschedule it at once
+        -- stops two concurrent replacements of one appointment
         constraint an_appointment_is_rescheduled_once unique (tenant_id, rescheduled_from),
-        -- stops two at different times from passing for sharers of one slot
+        -- stops two appointments at different times on one slot
         constraint an_appointment_on_a_slot_begins_with_it check (slot_start_at = start_at),
-        -- stops an empty key, under which all requests would be one, and one too long for its index
+        -- stops an empty key, which all requests would share, and one too long for its index
         constraint an_idempotency_key_says_something check (length(idempotency_key) between 1 and 255),
         -- stops double booking (B1)
         constraint a_doctor_has_one_appointment_at_a_time exclude using gist (
@@ -197,28 +174,22 @@ def upgrade() -> None:
             doctor_id with =,
             tstzrange(occupied_from, occupied_until) with &&,
             (coalesce(booked_slot_id, -id)) with <>
-        ) where (status in ('scheduled', 'checked_in', 'in_progress', 'completed')),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+        ) where (status in ('scheduled', 'checked_in', 'in_progress', 'completed'))
     );
 
     comment on table scheduling.appointments is
-        'A visit of a patient: with whom, where, when, on which slot, and the time in which the doctor is not free.';
+        'A visit of a patient with a doctor at a facility, its slot, and the time that it occupies the doctor.';
 
-    -- stops a repeated request from being two appointments (B3)
+    -- stops a second appointment by a repeated request (B3)
     create unique index a_request_of_an_actor_is_booked_once
         on scheduling.appointments (tenant_id, booked_by, idempotency_key) nulls not distinct
         where idempotency_key is not null;
     create index appointments_patient_id_idx on scheduling.appointments (tenant_id, patient_id);
     create index appointments_doctor_id_start_at_idx on scheduling.appointments (tenant_id, doctor_id, start_at);
-    create index appointments_facility_id_start_at_idx
-        on scheduling.appointments (tenant_id, facility_id, start_at);
+    create index appointments_facility_id_start_at_idx on scheduling.appointments (tenant_id, facility_id, start_at);
     create index appointments_service_offering_id_idx on scheduling.appointments (tenant_id, service_offering_id);
     create index appointments_service_workflow_id_idx on scheduling.appointments (tenant_id, service_workflow_id);
-    -- The nightly job asks it once for each slot that it retires.
+    -- The nightly job uses it once for each slot that it retires.
     create index appointments_availability_slot_id_slot_start_at_idx
         on scheduling.appointments (tenant_id, availability_slot_id, slot_start_at);
     create index appointments_booked_by_idx on scheduling.appointments (tenant_id, booked_by);
@@ -240,7 +211,7 @@ def upgrade() -> None:
     end $$;
 
     comment on function scheduling.keep_booked_slot() is
-        'Keeps on which slot an appointment sits, or sat, for as long as it stays in the time that it occupied.';
+        'Keeps the slot of an appointment, also a deleted one, while the appointment stays within its occupied time.';
 
     create trigger an_appointment_remembers_its_slot before insert or update on scheduling.appointments
         for each row execute function scheduling.keep_booked_slot();
@@ -253,14 +224,14 @@ def upgrade() -> None:
             where slot.tenant_id = new.tenant_id and slot.id = new.availability_slot_id
                 and slot.start_at = new.slot_start_at and slot.doctor_id <> new.doctor_id
         ) then
-            raise exception 'the slot of an appointment is another doctor''s'
+            raise exception 'the slot of an appointment belongs to another doctor: choose a slot of the same doctor'
                 using errcode = 'check_violation', constraint = 'an_appointment_is_with_the_doctor_of_its_slot';
         end if;
         return new;
     end $$;
 
     comment on function scheduling.refuse_slot_of_another_doctor() is
-        'Refuses an appointment on a slot of another doctor, which would be excused from double booking.';
+        'Refuses an appointment on a slot of another doctor, which would evade the check for double booking.';
 
     create trigger an_appointment_is_with_the_doctor_of_its_slot
         before insert or update of availability_slot_id, slot_start_at, doctor_id on scheduling.appointments
@@ -275,7 +246,7 @@ def upgrade() -> None:
     end $$;
 
     comment on function scheduling.forget_idempotency_key() is
-        'Forgets the key of a request whose actor is gone: it will not be repeated, and is nobody else''s.';
+        'Clears the idempotency key when its actor is deleted: the request will not be repeated.';
 
     create trigger an_idempotency_key_goes_with_its_actor before update on scheduling.appointments
         for each row when (old.booked_by is not null and new.booked_by is null)
@@ -292,7 +263,7 @@ def upgrade() -> None:
     );
 
     comment on function scheduling.own_appointments() is
-        'The appointments of the patients who the user for whom this transaction works is, or whose parent.';
+        'The appointments of the patients that are the user of this transaction or their dependants.';
 
     create policy a_person_sees_their_own on scheduling.appointments for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
@@ -309,22 +280,17 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint resources_pkey primary key (tenant_id, id),
-        -- stops a resource of a place that is not there or not the tenant's
+        -- stops a facility that is missing or of another tenant
         constraint resources_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        -- stops two rooms of one name, between which nobody could tell
+        -- stops two rooms with one name
         constraint a_resource_has_its_own_name_at_its_facility unique (tenant_id, facility_id, kind, name),
-        -- stops 'Room' and 'room ' from being two kinds, and a doctor, whose time appointments hold
-        constraint the_kind_of_a_resource_is_a_word_but_doctor check (kind ~ '^[a-z][a-z0-9_]*$' and kind <> 'doctor'),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+        -- stops 'Room' and 'room ' as two kinds, and a doctor, whose time appointments occupy
+        constraint the_kind_of_a_resource_is_a_word_but_doctor check (kind ~ '^[a-z][a-z0-9_]*$' and kind <> 'doctor')
     );
 
     comment on table scheduling.resources is
-        'A room, a nurse, a device or another thing of a facility that one step at a time can use.';
+        'A room, nurse, device or other resource of a facility, used by one step at a time.';
 
     create table scheduling.appointment_steps (
         tenant_id uuid not null,
@@ -342,7 +308,7 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint appointment_steps_pkey primary key (tenant_id, id),
-        -- these three stop a step of an appointment, a workflow or a kind that is not there or not the tenant's
+        -- these three stop a reference that is missing or of another tenant
         constraint appointment_steps_appointment_id_fkey foreign key (tenant_id, appointment_id)
             references scheduling.appointments (tenant_id, id) on delete cascade,
         constraint appointment_steps_workflow_step_id_fkey foreign key (tenant_id, workflow_step_id)
@@ -356,10 +322,10 @@ def upgrade() -> None:
         -- stops 'infinity' and the year 10000
         constraint an_appointment_step_is_in_the_calendar
             check (scheduled_start_at >= '0001-01-03 00:00+00' and scheduled_end_at < '9999-12-29 00:00+00'),
-        -- stops a status that no life cycle knows; a skipped step has none of its own, it is not made or is cancelled
+        -- stops an unknown status; a skipped step is cancelled or never made
         constraint an_appointment_step_has_a_status_of_its_life_cycle
             check (status in ('scheduled', 'completed', 'no_show', 'cancelled', 'in_progress')),
-        -- stops a step that uses a resource of another tenant; deleting the resource leaves the step
+        -- stops a resource of another tenant; deleting the resource keeps the step
         constraint appointment_steps_resource_id_fkey foreign key (tenant_id, resource_id)
             references scheduling.resources (tenant_id, id) on delete set null (resource_id),
         -- stops two steps from using one room at once
@@ -367,21 +333,15 @@ def upgrade() -> None:
             tenant_id with =,
             resource_id with =,
             tstzrange(scheduled_start_at, scheduled_end_at) with &&
-        ) where (resource_id is not null and status in ('scheduled', 'in_progress')),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+        ) where (resource_id is not null and status in ('scheduled', 'in_progress'))
     );
 
     comment on table scheduling.appointment_steps is 'One step of an appointment with its times.';
 
-    -- stops two steps at one position, between which no delay could be passed on
+    -- stops two steps at one position
     create unique index an_appointment_has_one_step_at_a_position
         on scheduling.appointment_steps (tenant_id, appointment_id, position);
-    create index appointment_steps_workflow_step_id_idx
-        on scheduling.appointment_steps (tenant_id, workflow_step_id);
+    create index appointment_steps_workflow_step_id_idx on scheduling.appointment_steps (tenant_id, workflow_step_id);
     create index appointment_steps_step_template_id_idx on scheduling.appointment_steps (tenant_id, step_template_id);
     create index appointment_steps_resource_id_scheduled_start_at_idx
         on scheduling.appointment_steps (tenant_id, resource_id, scheduled_start_at);
@@ -409,7 +369,7 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint waitlist_entries_pkey primary key (tenant_id, id),
-        -- these four stop an entry of, for, at or with something that is not there or not the tenant's
+        -- these four stop a reference that is missing or of another tenant
         constraint waitlist_entries_patient_id_fkey foreign key (tenant_id, patient_id)
             references scheduling.patients (tenant_id, id) on delete cascade,
         constraint waitlist_entries_service_id_fkey foreign key (tenant_id, service_id)
@@ -418,38 +378,32 @@ def upgrade() -> None:
             references scheduling.facilities (tenant_id, id) on delete cascade,
         constraint waitlist_entries_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        -- stops the offer of a slot of another tenant; deleting the slot leaves the entry
+        -- stops a slot of another tenant; deleting the slot keeps the entry
         constraint waitlist_entries_offered_slot_id_offered_slot_start_at_fkey
             foreign key (tenant_id, offered_slot_id, offered_slot_start_at)
             references scheduling.availability_slots (tenant_id, id, start_at)
             on delete set null (offered_slot_id, offered_slot_start_at),
-        -- stops half a key, which would point to nothing and be checked by nothing
+        -- stops half a key, which references nothing and is not checked
         constraint an_offered_slot_is_named_with_its_start
             check (num_nulls(offered_slot_id, offered_slot_start_at) in (0, 2)),
-        -- stops an offer to somebody who goes on waiting, or has given up
+        -- stops an offered slot of an entry that still waits or was given up
         constraint only_an_entry_with_an_offer_names_a_slot
             check (offered_slot_id is null or status in ('offered', 'booked')),
-        -- stops days among which there is none
+        -- stops an empty range of days
         constraint the_days_of_a_waitlist_entry_are_in_order check (earliest_day <= latest_day),
         -- stops 'infinity' and the year 10000
         constraint the_days_of_a_waitlist_entry_are_in_the_calendar check (
             earliest_day between '0001-01-01' and '9999-12-31' and latest_day between '0001-01-01' and '9999-12-31'
         ),
-        -- stops a status that no code knows
+        -- stops an unknown status
         constraint a_waitlist_entry_has_a_known_status
-            check (status in ('waiting', 'offered', 'booked', 'expired', 'cancelled')),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            offered_slot_start_at >= '0001-01-03 00:00+00' and offered_slot_start_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+            check (status in ('waiting', 'offered', 'booked', 'expired', 'cancelled'))
     );
 
     comment on table scheduling.waitlist_entries is
-        'That a patient waits for a service, and what was offered; the oldest that fits comes first.';
+        'A patient who waits for a service, and the offered slot; the oldest matching entry comes first.';
 
-    -- stops a patient from waiting twice for one thing, and from being given two places
+    -- stops a patient from waiting twice for the same
     create unique index a_patient_waits_for_a_thing_once
         on scheduling.waitlist_entries (tenant_id, patient_id, service_id, facility_id, doctor_id) nulls not distinct
         where status in ('waiting', 'offered');
@@ -467,6 +421,15 @@ def upgrade() -> None:
         using (tenant_id = (select identity.current_tenant_id())
             and patient_id = any ((select scheduling.own_patients())::bigint[]));
     """)
+    for table, instants in INSTANTS.items():
+        checks = (
+            f"{name} >= '0001-01-03 00:00+00' and {name} < '9999-12-29 00:00+00'"
+            for name in (*instants, "created_at", "updated_at")
+        )
+        # stops 'infinity' and the year 10000, which the driver cannot read
+        op.execute(f"""
+        alter table scheduling.{table} add constraint its_times_are_in_the_calendar check ({" and ".join(checks)});
+        """)
 
 
 def downgrade() -> None:

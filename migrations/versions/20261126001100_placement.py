@@ -1,99 +1,57 @@
-"""Placement: clients, the staff of the places that care for them, and the encrypted record of each stay.
+"""Placement: clients, the staff of facilities, and the encrypted record of each stay.
 
-**Clients.** A client is known by name, day of birth and e-mail address. These stay in plaintext, since staff look
-people up by them; row security, the grants and an audit log that shows none of them guard them. A list in the order of
-names goes by (tenant, last name, first name), live clients only. A part of a name, or a name with a typing mistake,
-goes by the trigrams of the full name; that search is a function of the last revision. A client may sign in as one user;
-a user is one live client at most. A facility, an address or a user may go, and the client stays. `facility_staff` says
-which user works where, as what and from when until when: one live row a person and place.
+**Clients.** Names, day of birth and e-mail address stay in plaintext, since staff search by them; row security, grants
+and an audit log that hides their values protect them. A user is one live client at most. Deleting the facility, the
+address or the user keeps the client. `facility_staff` says which user works at which facility, as what and when.
 
-**Placements.** `placement_info` is the large form of one stay of a client: legal standing, health, behaviour,
-education, contacts, insurance, plans. A client has one live placement that has not ended; those that ended stay as they
-were. The application encrypts all of its contents, the medications of a client and the identity of a specialist. The
-database sees the days, the client and the status of a row. It cannot read the values, so it checks that each has the
-shape of an encrypted one: plaintext that gets there by mistake is refused.
+**Placements.** `placement_info` is the form of one stay. A client has one live placement that has not ended. The
+application encrypts its contents, the medications of a client and the identity of a specialist; the database checks
+that each value has the shape of a ciphertext, so that plaintext is refused. Every encrypted column may be null: forms
+are filled in step by step, and erasing health information sets it to null. The member number of the insurance is
+searched by a blind index (a keyed hash of 32 bytes), which is deleted with the number.
 
-Every encrypted column may be missing. Forms are filled in bit by bit, and to erase the health information of a person
-is to set it to null. The member number of the insurance is searched by equality, which encryption prevents: so a keyed
-hash of it (a blind index of 32 bytes) stands beside it, and goes when it goes.
+**Contributions.** A contributor ties a user, or a person from outside with an encrypted name and address, to a
+placement. `form_field_contributions` records which contributor wrote which field when; the application can only add to
+it. A contributor stays the same person, or the contributions would become another's. `metadata` never has answers.
 
-**Contributions.** `contributors` ties the people who fill in a form to its placement: a user, or somebody from outside
-(a teacher, a relative) of whom an encrypted name and e-mail address are kept. `form_field_contributions` says which of
-them wrote which field when. It is a record: the application adds to it and reads it, and neither changes nor deletes a
-row. A contributor stays the person that it was, since all that one wrote would else be another's; the role may change.
-Users who contributed are deleted softly. The system alone erases. `metadata` says which forms there are, in which
-version and state; its details are about the form and never answers.
-
-To delete a client or placement for good, the records of care that hang on it have to be deleted first (restrict): no
-single statement takes a medical history along. Lists that only say who or which form belongs to a placement go with it.
+Records of care restrict the deletion of their client or placement, so no single statement removes a medical history.
+Lists that only say which people or forms belong to a placement are deleted with it.
 """
 
 from alembic import op
 
 revision = "20261126001100"
 down_revision = "20261126001000"
-branch_labels = None
-depends_on = None
 
 SPECIALIST = ("name", "phone", "email", "license_number", "notes")
 MEDICATION = ("name", "dosage", "frequency", "instructions", "prescriber")
 CONTRIBUTOR = ("name", "email")
-PLACEMENT = (
-    # standing and authority
-    "legal_status",
-    "custody",
-    "court_case_number",
-    "court_dates",
-    "court_orders",
-    "case_worker_name",
-    "case_worker_phone",
-    "case_worker_email",
-    # health
-    "diagnosis",
-    "secondary_diagnoses",
-    "allergies",
-    "medical_history",
-    "mental_health_history",
-    "trauma_history",
-    "substance_use_history",
-    "immunisations",
-    "physical_limitations",
-    "primary_care_physician",
-    # behaviour
-    "behaviour",
-    "behaviour_plan",
-    "risk_assessment",
-    "safety_plan",
-    # education
-    "education",
-    "school_name",
-    "school_contact",
-    "education_plan",
-    # people
-    "family_history",
-    "siblings",
-    "visitation",
-    "emergency_contact_name",
-    "emergency_contact_relationship",
-    "emergency_contact_phone",
-    "second_emergency_contact",
-    # insurance
-    "insurance_provider",
-    "insurance_group_number",
-    "insurance_member_id",
-    # everyday life
-    "dietary_needs",
-    "religious_preferences",
-    "cultural_preferences",
-    "languages",
-    # the stay
-    "placement_reason",
-    "previous_placements",
-    "treatment_goals",
-    "discharge_plan",
-    "notes",
-)
-# Trigger, table, column, and the table that the column refers to.
+LEGAL = ("legal_status", "custody", "court_case_number", "court_dates", "court_orders")
+CASE_WORKER = ("case_worker_name", "case_worker_phone", "case_worker_email")
+DIAGNOSES = ("diagnosis", "secondary_diagnoses", "allergies", "medical_history", "mental_health_history")
+HEALTH = ("trauma_history", "substance_use_history", "immunisations", "physical_limitations", "primary_care_physician")
+BEHAVIOUR = ("behaviour", "behaviour_plan", "risk_assessment", "safety_plan")
+EDUCATION = ("education", "school_name", "school_contact", "education_plan")
+FAMILY = ("family_history", "siblings", "visitation")
+FIRST_CONTACT = ("emergency_contact_name", "emergency_contact_relationship", "emergency_contact_phone")
+INSURANCE = ("insurance_provider", "insurance_group_number", "insurance_member_id")
+DAILY_LIFE = ("dietary_needs", "religious_preferences", "cultural_preferences", "languages")
+STAY = ("placement_reason", "previous_placements", "treatment_goals", "discharge_plan", "notes")
+CONTACTS = (*FAMILY, *FIRST_CONTACT, "second_emergency_contact")
+PLACEMENT = LEGAL + CASE_WORKER + DIAGNOSES + HEALTH + BEHAVIOUR + EDUCATION + CONTACTS + INSURANCE + DAILY_LIFE + STAY
+# The instants of each table beside `created_at` and `updated_at`.
+INSTANTS = {
+    "clients": ["deleted_at"],
+    "facility_staff": ["deleted_at"],
+    "specialists": ["deleted_at"],
+    "medications": ["deleted_at"],
+    "placement_info": ["deleted_at"],
+    "placement_info_specialists": [],
+    "metadata": ["submitted_at", "deleted_at"],
+    "contributors": ["deleted_at"],
+    "form_field_contributions": ["contributed_at"],
+}
+# Trigger, table, column, and the table that the column references.
 LIVE = (
     ("a_medication_is_of_a_live_client", "medications", "client_id", "clients"),
     ("a_placement_is_of_a_live_client", "placement_info", "client_id", "clients"),
@@ -116,7 +74,7 @@ def encrypted(names: tuple[str, ...]) -> str:
 def upgrade() -> None:
     op.execute(r"""
     create table if not exists placement.clients (
-        tenant_id uuid not null,
+        tenant_id uuid not null references identity.tenants (id) on delete restrict,
         id uuid not null default gen_random_uuid(),
         first_name text not null,
         last_name text not null,
@@ -133,26 +91,23 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint clients_pkey primary key (tenant_id, id),
-        -- stops a client of nobody, and deleting a tenant that still has one
-        constraint clients_tenant_id_fkey foreign key (tenant_id)
-            references identity.tenants (id) on delete restrict,
-        -- these three stop a client at a place or address, or signing in as a user, of another tenant
+        -- these three stop a facility, user or address of another tenant
         constraint clients_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete set null (facility_id),
         constraint clients_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id),
         constraint clients_address_id_fkey foreign key (tenant_id, address_id)
             references identity.addresses (tenant_id, id) on delete set null (address_id),
-        -- stops 'nobody', 'a@b@c', two spellings of one address, and letters that look like others
+        -- stops 'nobody', 'a@b@c', two spellings of one address, and look-alike letters
         constraint a_clients_email_is_an_address_in_lower_case check (identity.is_email(email)),
-        -- stops a status that no code knows
+        -- stops an unknown status
         constraint a_client_is_waiting_active_inactive_or_discharged
             check (status in ('waiting', 'active', 'inactive', 'discharged')),
-        -- stops somebody who leaves before they come, or comes before they are born
+        -- stops a client who leaves before admission, or is admitted before birth
         constraint a_client_is_born_admitted_and_discharged_in_order check (
             date_of_birth <= admitted_on and date_of_birth <= discharged_on and admitted_on <= discharged_on
         ),
-        -- stops a client who left, nobody knows when
+        -- stops a discharged client without a day of discharge
         constraint a_discharged_client_says_since_when check (status <> 'discharged' or discharged_on is not null),
         -- stops 'infinity' and the year 10000
         constraint a_clients_days_are_in_the_calendar check (
@@ -162,7 +117,7 @@ def upgrade() -> None:
         )
     );
 
-    comment on table placement.clients is 'A person cared for; what is known about their health is in placement_info.';
+    comment on table placement.clients is 'A person who is cared for; placement_info has their health information.';
 
     create index if not exists clients_facility_id_idx on placement.clients (tenant_id, facility_id);
     create index if not exists clients_last_name_first_name_idx
@@ -172,21 +127,14 @@ def upgrade() -> None:
     create index if not exists clients_user_id_idx on placement.clients (tenant_id, user_id);
     create index if not exists clients_full_name_trgm_idx
         on placement.clients using gin ((lower(first_name || ' ' || last_name)) public.gin_trgm_ops);
-    -- stops one user from being two live clients; a deleted one gives the user back
+    -- stops one user from being two live clients; a deleted client frees the user
     create unique index if not exists live_clients_have_their_own_user
         on placement.clients (tenant_id, user_id) where deleted_at is null;
 
     alter table placement.clients
-        -- stops an empty field of a form, and one of spaces
+        -- stops an empty or blank name
         drop constraint if exists a_client_has_a_first_and_a_last_name,
-        add constraint a_client_has_a_first_and_a_last_name check (first_name ~ '\S' and last_name ~ '\S'),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
+        add constraint a_client_has_a_first_and_a_last_name check (first_name ~ '\S' and last_name ~ '\S');
 
     create table if not exists placement.facility_staff (
         tenant_id uuid not null,
@@ -201,7 +149,7 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint facility_staff_pkey primary key (tenant_id, id),
-        -- these two stop somebody who is not there, or not the tenant's, from working at a place that is neither
+        -- these two stop a facility or user that is missing or of another tenant
         constraint facility_staff_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         constraint facility_staff_user_id_fkey foreign key (tenant_id, user_id)
@@ -214,32 +162,23 @@ def upgrade() -> None:
         )
     );
 
-    comment on table placement.facility_staff is 'That a user works at a facility, as what, from when until when.';
+    comment on table placement.facility_staff is 'A user who works at a facility, with position and days.';
 
-    -- stops one person from working twice at one place; a deleted row makes room for a new one
+    -- stops a second live row of a user at a facility
     create unique index if not exists a_user_works_at_a_facility_once
         on placement.facility_staff (tenant_id, facility_id, user_id) where deleted_at is null;
-    -- stops two primary places of one person
+    -- stops two primary facilities of one user
     create unique index if not exists a_user_has_one_primary_facility
         on placement.facility_staff (tenant_id, user_id) where is_primary and ended_on is null and deleted_at is null;
     create index if not exists facility_staff_facility_id_idx on placement.facility_staff (tenant_id, facility_id);
     create index if not exists facility_staff_user_id_idx on placement.facility_staff (tenant_id, user_id);
-
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.facility_staff
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
 
     call identity.secure_table('placement.clients');
     call identity.secure_table('placement.facility_staff', array['is_primary']);
     """)
     op.execute(f"""
     create table if not exists placement.specialists (
-        tenant_id uuid not null,
+        tenant_id uuid not null references identity.tenants (id) on delete restrict,
         id uuid not null default gen_random_uuid(),
         user_id uuid,
         doctor_id bigint,
@@ -249,33 +188,21 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint specialists_pkey primary key (tenant_id, id),
-        -- stops a specialist of nobody, and deleting a tenant that still has one
-        constraint specialists_tenant_id_fkey foreign key (tenant_id)
-            references identity.tenants (id) on delete restrict,
-        -- these two stop a specialist from being a user or a doctor of another tenant
+        -- these two stop a user or a doctor of another tenant
         constraint specialists_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete set null (user_id),
         constraint specialists_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete set null (doctor_id),
-        -- stops clear text
+        -- stops plaintext
         constraint what_tells_who_a_specialist_is_is_encrypted check (
             {encrypted(SPECIALIST)}
         )
     );
 
-    comment on table placement.specialists is 'Somebody who treats clients; who it is, is encrypted.';
+    comment on table placement.specialists is 'A specialist who treats clients; the identity is encrypted.';
 
     create index if not exists specialists_user_id_idx on placement.specialists (tenant_id, user_id);
     create index if not exists specialists_doctor_id_idx on placement.specialists (tenant_id, doctor_id);
-
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.specialists
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
 
     create table if not exists placement.medications (
         tenant_id uuid not null,
@@ -289,10 +216,10 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint medications_pkey primary key (tenant_id, id),
-        -- stops a medication of a client who is not there or not the tenant's, and deleting one who still has some
+        -- stops a client who is missing or of another tenant, and deleting a client with medications
         constraint medications_client_id_fkey foreign key (tenant_id, client_id)
             references placement.clients (tenant_id, id) on delete restrict,
-        -- stops clear text
+        -- stops plaintext
         constraint a_medication_is_encrypted check (
             {encrypted(MEDICATION)}
         ),
@@ -302,23 +229,14 @@ def upgrade() -> None:
         constraint a_medications_days_are_in_the_calendar check (
             started_on between '0001-01-01' and '9999-12-31' and ended_on between '0001-01-01' and '9999-12-31'
         ),
-        -- stops a status that no code knows
+        -- stops an unknown status
         constraint a_medication_is_active_paused_completed_or_stopped
             check (status in ('active', 'paused', 'completed', 'stopped'))
     );
 
-    comment on table placement.medications is 'What a client takes; all but the days and the status is encrypted.';
+    comment on table placement.medications is 'A medication of a client; all but the days and the status is encrypted.';
 
     create index if not exists medications_client_id_idx on placement.medications (tenant_id, client_id);
-
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.medications
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
     """)
     op.execute(f"""
     create table if not exists placement.placement_info (
@@ -336,24 +254,24 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint placement_info_pkey primary key (tenant_id, id),
-        -- stops a placement of a client who is not there or not the tenant's, and deleting one who still has some
+        -- stops a client who is missing or of another tenant, and deleting a client with placements
         constraint placement_info_client_id_fkey foreign key (tenant_id, client_id)
             references placement.clients (tenant_id, id) on delete restrict,
-        -- stops a placement at a place of another tenant
+        -- stops a facility of another tenant
         constraint placement_info_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete set null (facility_id),
-        -- stops clear text
+        -- stops plaintext
         constraint placement_information_is_encrypted check (
             {encrypted(PLACEMENT)}
         ),
-        -- stops a hash that is none, or another one
+        -- stops a hash of another algorithm
         constraint a_blind_index_has_32_bytes check (octet_length(insurance_member_id_index) = 32),
-        -- stops a trace of a member number that was erased
+        -- stops the trace of an erased member number
         constraint a_blind_index_goes_with_its_value
             check (insurance_member_id_index is null or insurance_member_id is not null),
-        -- stops a status that no code knows
+        -- stops an unknown status
         constraint a_placement_is_planned_active_or_ended check (status in ('planned', 'active', 'ended')),
-        -- stops a placement that ended, nobody knows when, and one that goes on after its end
+        -- stops an ended placement without its end, and another one with an end
         constraint a_placement_that_ended_says_when check ((status = 'ended') = (ended_on is not null)),
         -- stops a placement that ends before it begins
         constraint a_placement_begins_before_it_ends check (placed_on <= expected_end_on and placed_on <= ended_on),
@@ -368,7 +286,7 @@ def upgrade() -> None:
     comment on table placement.placement_info is
         'One stay of a client in care; all but the days and the status is encrypted.';
 
-    -- stops two placements of one client at once; one that ended or was deleted makes room for the next
+    -- stops two live placements of one client that have not ended
     create unique index if not exists a_client_has_one_live_placement
         on placement.placement_info (tenant_id, client_id) where ended_on is null and deleted_at is null;
     create index if not exists placement_info_client_id_idx on placement.placement_info (tenant_id, client_id);
@@ -377,42 +295,25 @@ def upgrade() -> None:
     create index if not exists placement_info_insurance_member_id_index_idx
         on placement.placement_info (tenant_id, insurance_member_id_index);
 
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.placement_info
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
-
     create table if not exists placement.placement_info_specialists (
         tenant_id uuid not null,
         placement_info_id uuid not null,
         specialist_id uuid not null,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        -- stops one specialist from being named twice
+        -- stops naming one specialist twice
         constraint placement_info_specialists_pkey primary key (tenant_id, placement_info_id, specialist_id),
-        -- these two stop a pair of which one is not there or not the tenant's, and deleting who treated somebody
+        -- these two stop a reference that is missing or of another tenant, and deleting a specialist with placements
         constraint placement_info_specialists_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
         constraint placement_info_specialists_specialist_id_fkey foreign key (tenant_id, specialist_id)
             references placement.specialists (tenant_id, id) on delete restrict
     );
 
-    comment on table placement.placement_info_specialists is 'That a specialist treats the client of a placement.';
+    comment on table placement.placement_info_specialists is 'A specialist who treats the client of a placement.';
 
     create index if not exists placement_info_specialists_specialist_id_idx
         on placement.placement_info_specialists (tenant_id, specialist_id);
-
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.placement_info_specialists
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
     """)
     op.execute(f"""
     create table if not exists placement.metadata (
@@ -428,36 +329,26 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint metadata_pkey primary key (tenant_id, id),
-        -- stops a form about a placement that is not there or not the tenant's
+        -- stops a placement that is missing or of another tenant
         constraint metadata_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
         -- stops a version before the first
         constraint a_forms_versions_count_from_one check (version >= 1),
-        -- stops a status that no code knows
+        -- stops an unknown status
         constraint a_form_is_a_draft_submitted_approved_or_returned
             check (status in ('draft', 'submitted', 'approved', 'returned')),
-        -- stops a form that was submitted, nobody knows when, and a draft that was
+        -- stops a submitted form without its instant, and a draft with one
         constraint a_form_that_was_submitted_says_when check ((status = 'draft') = (submitted_at is null))
     );
 
     comment on table placement.metadata is
-        'A form about a placement: which one, in which version and state. Never what it says: that is encrypted.';
+        'A form of a placement: name, version and state, but never its answers, which are encrypted.';
 
-    -- stops two forms from being one version; a deleted one gives it back
+    -- stops two live forms with one version
     create unique index if not exists live_forms_have_their_own_version
         on placement.metadata (tenant_id, placement_info_id, form_name, version) where deleted_at is null;
     create index if not exists metadata_placement_info_id_idx on placement.metadata (tenant_id, placement_info_id);
     create index if not exists metadata_status_idx on placement.metadata (tenant_id, status);
-
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.metadata
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            submitted_at >= '0001-01-03 00:00+00' and submitted_at < '9999-12-29 00:00+00'
-            and deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
 
     create table if not exists placement.contributors (
         tenant_id uuid not null,
@@ -471,44 +362,33 @@ def upgrade() -> None:
         updated_at timestamptz not null default now(),
         deleted_at timestamptz,
         constraint contributors_pkey primary key (tenant_id, id),
-        -- what a contribution refers to, so that it is by a contributor of its own placement
+        -- referenced by contributions, so that their contributor is of the same placement
         constraint a_contributor_is_known_within_a_placement unique (tenant_id, placement_info_id, id),
-        -- these two stop a contributor to a placement, or who is a user, that is not there or not the tenant's, and
-        -- deleting a user who wrote something
+        -- these two stop a reference that is missing or of another tenant, and deleting a user who contributed
         constraint contributors_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
         constraint contributors_user_id_fkey foreign key (tenant_id, user_id)
             references identity.users (tenant_id, id) on delete restrict,
-        -- stops a user who is none, and somebody from outside who is one
+        -- stops a user without a user id, and a person from outside with one
         constraint a_contributor_is_a_user_or_from_outside
             check (kind in ('user', 'outside') and (kind = 'user') = (user_id is not null)),
-        -- stops a user whose name is kept twice, and differently
+        -- stops a second, different name of a user
         constraint the_name_of_a_user_is_the_users check (kind = 'outside' or num_nonnulls(name, email) = 0),
-        -- stops a role that no code knows
-        constraint a_contributor_is_an_author_reviewer_or_approver
-            check (role in ('author', 'reviewer', 'approver')),
-        -- stops clear text
+        -- stops an unknown role
+        constraint a_contributor_is_an_author_reviewer_or_approver check (role in ('author', 'reviewer', 'approver')),
+        -- stops plaintext
         constraint what_tells_who_a_contributor_is_is_encrypted check (
             {encrypted(CONTRIBUTOR)}
         )
     );
 
     comment on table placement.contributors is
-        'Somebody who fills in the forms of a placement: a user, or a person from outside.';
+        'A user, or a person from outside, who fills in the forms of a placement.';
 
-    -- stops a user from being two live contributors to one placement
+    -- stops a second live row of a user in one placement
     create unique index if not exists a_user_contributes_to_a_placement_as_one
         on placement.contributors (tenant_id, placement_info_id, user_id) where deleted_at is null;
     create index if not exists contributors_user_id_idx on placement.contributors (tenant_id, user_id);
-
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.contributors
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
 
     create table if not exists placement.form_field_contributions (
         tenant_id uuid not null,
@@ -520,31 +400,22 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint form_field_contributions_pkey primary key (tenant_id, id),
-        -- stops a contribution to a placement that is not there or not the tenant's
+        -- stops a placement that is missing or of another tenant
         constraint form_field_contributions_placement_info_id_fkey foreign key (tenant_id, placement_info_id)
             references placement.placement_info (tenant_id, id) on delete cascade,
-        -- stops a contribution by somebody who contributes elsewhere, and taking its writer out of the record; it is
-        -- checked at the end of a statement, so that a placement can go with both
+        -- stops a contributor of another placement, and deleting a contributor who wrote something; checked at the end
+        -- of a statement, so that deleting a placement can delete both
         constraint form_field_contributions_placement_info_id_contributor_id_fkey
             foreign key (tenant_id, placement_info_id, contributor_id)
             references placement.contributors (tenant_id, placement_info_id, id) on delete no action
     );
 
-    comment on table placement.form_field_contributions is 'That a contributor wrote a field of a placement, and when.';
+    comment on table placement.form_field_contributions is 'A field of a placement that a contributor wrote, and when.';
 
     create index if not exists form_field_contributions_field_name_contributed_at_idx
         on placement.form_field_contributions (tenant_id, placement_info_id, field_name, contributed_at);
     create index if not exists form_field_contributions_placement_info_id_contributor_id_idx
         on placement.form_field_contributions (tenant_id, placement_info_id, contributor_id);
-
-    -- stops 'infinity' and the year 10000, which the driver cannot read
-    alter table placement.form_field_contributions
-        drop constraint if exists its_times_are_in_the_calendar,
-        add constraint its_times_are_in_the_calendar check (
-            contributed_at >= '0001-01-03 00:00+00' and contributed_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        );
     """)
     op.execute("""
     call identity.secure_table('placement.specialists', array['specialty']);
@@ -556,19 +427,30 @@ def upgrade() -> None:
     call identity.secure_table('placement.form_field_contributions', array['field_name']);
     revoke delete on placement.clients, placement.facility_staff, placement.specialists, placement.medications,
         placement.placement_info, placement.metadata, placement.contributors from scheduler_app;
-    -- stops another field, writer or time from being put into the record, and a line from being taken out
+    -- stops changing and deleting lines of the record
     revoke update, delete on placement.form_field_contributions from scheduler_app;
 
-    -- stops the words of one contributor from becoming those of another
+    -- stops attributing contributions to another person
     create trigger a_contributor_stays_who_it_is before update on placement.contributors
         for each row execute function wellbeing.system_only_columns(
             'tenant_id', 'id', 'placement_info_id', 'kind', 'user_id', 'name', 'email', 'created_at');
     """)
     for name, table, column, target in LIVE:
-        # stops a record of a client, or within a placement, that nobody looks at any more
+        # stops a record of a deleted client or placement
         op.execute(f"""
         create trigger {name} before insert or update of {column} on placement.{table}
             for each row execute function identity.refuse_additions_to_deleted('{column}', 'placement.{target}')
+        """)
+    for table, instants in INSTANTS.items():
+        checks = (
+            f"{name} >= '0001-01-03 00:00+00' and {name} < '9999-12-29 00:00+00'"
+            for name in (*instants, "created_at", "updated_at")
+        )
+        # stops 'infinity' and the year 10000, which the driver cannot read
+        op.execute(f"""
+        alter table placement.{table}
+            drop constraint if exists its_times_are_in_the_calendar,
+            add constraint its_times_are_in_the_calendar check ({" and ".join(checks)});
         """)
 
 

@@ -1,7 +1,4 @@
-"""Wellbeing activity: the sessions of children, their responses, garden items, stickers and alerts.
-
-A child goes through a session and answers its questions; it plants a garden, earns stickers, and an answer may raise an
-alert. The rights of each role:
+"""Wellbeing activity: sessions of children, their responses, garden items, stickers and alerts.
 
                 the child itself      practitioners, group contacts   the system
   session       all but delete        see                             everything
@@ -10,30 +7,28 @@ alert. The rights of each role:
   sticker       see                   see                             awards
   alert         nothing at all        see and work on                 raises
 
-Accounts look after the platform, not after children: they see none of this. The policies of the specification let
-anybody award a sticker, and ask for no role where alerts are read: both is put right here. A response is about the
-child of its session, a sticker about the child of its session, an alert about the child of its session and response:
-each of these keys carries the child, so that no role whatever can write anything else.
+Accounts see none of this, since they administer the platform. Responses, stickers and alerts carry the child in their
+keys to session and response, so that no role can attach them to another child. A child belongs to the organisation that
+its tenant is, so policies compare the tenant of a row with the user's organisation. An operation that no policy allows
+is not granted either, so that it fails with an error. All rows are deleted with the child; a session that a sticker or
+an alert references is kept, as the specification says.
 
-A child is of the organisation that its tenant is, so the tenant of a row says whether it belongs to the organisation of
-a practitioner, without a look at the child. An operation that no policy allows to anybody is not granted either: then
-it is refused with an error and not with silence.
-
-All of it goes with the child. A session that a sticker or an alert came of stays (the specification says so).
-
-An alert is signed. It names who acknowledged and who resolved it, and when; a resolved alert names both. Nobody but the
-system signs for somebody else, takes away the signature of another, or changes its instant. A user may take back the
-own signature.
+A resolved alert says by whom and when. Users sign in their own name only, and take back only their own signature.
 """
 
 from alembic import op
 
 revision = "20261126001300"
 down_revision = "20261126001200"
-branch_labels = None
-depends_on = None
 
-OF_A_CHILD = ("wellbeing_sessions", "wellbeing_responses", "garden_items", "stickers_earned")
+# The instants of each table beside `created_at` and `updated_at`.
+INSTANTS = {
+    "wellbeing_sessions": ["started_at", "completed_at"],
+    "wellbeing_responses": [],
+    "garden_items": ["earned_at", "placed_at"],
+    "stickers_earned": ["earned_at"],
+    "alerts": ["acknowledged_at", "resolved_at"],
+}
 
 
 def upgrade() -> None:
@@ -53,27 +48,20 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint wellbeing_sessions_pkey primary key (tenant_id, id),
-        -- what comes of a session points here, and so cannot be about another child
+        -- referenced by responses, stickers and alerts, so that they are about the same child
         constraint a_session_is_of_one_child unique (tenant_id, id, child_id),
-        -- stops a session of nobody; it goes with its child
+        -- stops a session without a child; deleted with the child
         constraint wellbeing_sessions_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
-        -- stops a type that no code knows
+        -- stops an unknown type
         constraint a_session_has_a_known_type
             check (session_type in ('daily_checkin', 'weekly_review', 'monthly_assessment')),
-        -- stops a status that no code knows
+        -- stops an unknown status
         constraint a_session_has_a_known_status check (status in ('in_progress', 'completed', 'abandoned')),
         -- stops a session that ends before it begins
         constraint the_duration_of_a_session_is_not_negative check (duration_seconds >= 0),
-        -- stops a mood that is on no scale
-        constraint a_mood_is_from_1_to_5 check (overall_mood between 1 and 5),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            started_at >= '0001-01-03 00:00+00' and started_at < '9999-12-29 00:00+00'
-            and completed_at >= '0001-01-03 00:00+00' and completed_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+        -- stops a mood outside the scale
+        constraint a_mood_is_from_1_to_5 check (overall_mood between 1 and 5)
     );
 
     comment on table wellbeing.wellbeing_sessions is 'A check-in of a child.';
@@ -96,28 +84,23 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint wellbeing_responses_pkey primary key (tenant_id, id),
-        -- what comes of a response points here, and so cannot be about another child
+        -- referenced by alerts, so that they are about the same child
         constraint a_response_is_of_one_child unique (tenant_id, id, child_id),
-        -- stops a response outside a session, and one of another child than the session's; it goes with the session
+        -- stops a response without a session, or to the session of another child; deleted with the session
         constraint wellbeing_responses_session_id_child_id_fkey foreign key (tenant_id, session_id, child_id)
             references wellbeing.wellbeing_sessions (tenant_id, id, child_id) on delete cascade,
-        -- stops a response of nobody; it goes with its child
+        -- stops a response without a child; deleted with the child
         constraint wellbeing_responses_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
-        -- stops an activity that no code knows
+        -- stops an unknown activity
         constraint a_response_is_to_a_known_activity check (activity_type in
             ('mood_wheel', 'emotion_wheel', 'garden_activity', 'reflection_question', 'worry_space')),
-        -- stops a value that no code can read
+        -- stops an unknown type of value
         constraint a_response_has_a_known_type
-            check (response_type in ('scale', 'multiple_choice', 'text', 'emoji', 'drawing')),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+            check (response_type in ('scale', 'multiple_choice', 'text', 'emoji', 'drawing'))
     );
 
-    comment on table wellbeing.wellbeing_responses is 'What a child answered in a session.';
+    comment on table wellbeing.wellbeing_responses is 'An answer of a child in a session.';
 
     create index wellbeing_responses_session_id_child_id_idx
         on wellbeing.wellbeing_responses (tenant_id, session_id, child_id);
@@ -142,22 +125,14 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint garden_items_pkey primary key (tenant_id, id),
-        -- stops an item in nobody's garden; it goes with its child
+        -- stops an item without a child; deleted with the child
         constraint garden_items_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
-        -- stops an item that nothing can draw
-        constraint a_garden_item_has_a_known_type
-            check (item_type in ('flower', 'tree', 'decoration', 'character')),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            earned_at >= '0001-01-03 00:00+00' and earned_at < '9999-12-29 00:00+00'
-            and placed_at >= '0001-01-03 00:00+00' and placed_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+        -- stops an item that cannot be drawn
+        constraint a_garden_item_has_a_known_type check (item_type in ('flower', 'tree', 'decoration', 'character'))
     );
 
-    comment on table wellbeing.garden_items is 'What a child has in its garden.';
+    comment on table wellbeing.garden_items is 'An item in the garden of a child.';
 
     create index garden_items_child_id_idx on wellbeing.garden_items (tenant_id, child_id);
 
@@ -174,18 +149,12 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint stickers_earned_pkey primary key (tenant_id, id),
-        -- stops a sticker of nobody; it goes with its child
+        -- stops a sticker without a child; deleted with the child
         constraint stickers_earned_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
-        -- stops a sticker for another child's session, and deleting what a sticker was earned for
+        -- stops a session of another child, and deleting a session that earned a sticker
         constraint stickers_earned_session_id_child_id_fkey foreign key (tenant_id, session_id, child_id)
-            references wellbeing.wellbeing_sessions (tenant_id, id, child_id),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            earned_at >= '0001-01-03 00:00+00' and earned_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+            references wellbeing.wellbeing_sessions (tenant_id, id, child_id)
     );
 
     comment on table wellbeing.stickers_earned is 'A sticker that a child earned.';
@@ -213,40 +182,32 @@ def upgrade() -> None:
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint alerts_pkey primary key (tenant_id, id),
-        -- stops an alert about nobody; it goes with its child
+        -- stops an alert without a child; deleted with the child
         constraint alerts_child_id_fkey foreign key (tenant_id, child_id)
             references wellbeing.children (tenant_id, id) on delete cascade,
-        -- these two stop an alert about another child's session or answer, and deleting what raised it
+        -- these two stop a session or response of another child, and deleting one that raised an alert
         constraint alerts_session_id_child_id_fkey foreign key (tenant_id, session_id, child_id)
             references wellbeing.wellbeing_sessions (tenant_id, id, child_id),
         constraint alerts_response_id_child_id_fkey foreign key (tenant_id, response_id, child_id)
             references wellbeing.wellbeing_responses (tenant_id, id, child_id),
-        -- these two stop somebody of another tenant, and deleting who answers for what was done
+        -- these two stop a profile of another tenant, and deleting a profile that signed
         constraint alerts_acknowledged_by_fkey foreign key (tenant_id, acknowledged_by)
             references wellbeing.profiles (tenant_id, id),
         constraint alerts_resolved_by_fkey foreign key (tenant_id, resolved_by)
             references wellbeing.profiles (tenant_id, id),
-        -- stops a type that no code knows
+        -- stops an unknown type
         constraint an_alert_has_a_known_type check (alert_type in
             ('safeguarding', 'wellbeing_decline', 'engagement_drop', 'positive_change')),
-        -- stops a severity that sorts nowhere
+        -- stops an unknown severity
         constraint an_alert_has_a_known_severity check (severity in ('low', 'medium', 'high', 'urgent')),
-        -- stops a status that no code knows
-        constraint an_alert_has_a_known_status
-            check (status in ('unread', 'acknowledged', 'resolved', 'escalated')),
-        -- stops a worry that is over, and nobody can say who ended it, or when
+        -- stops an unknown status
+        constraint an_alert_has_a_known_status check (status in ('unread', 'acknowledged', 'resolved', 'escalated')),
+        -- stops a resolved alert without its signature or instant
         constraint an_alert_that_is_resolved_says_when_and_by_whom
-            check (status <> 'resolved' or resolved_at is not null and resolved_by is not null),
-        -- stops 'infinity' and the year 10000, which the driver cannot read
-        constraint its_times_are_in_the_calendar check (
-            acknowledged_at >= '0001-01-03 00:00+00' and acknowledged_at < '9999-12-29 00:00+00'
-            and resolved_at >= '0001-01-03 00:00+00' and resolved_at < '9999-12-29 00:00+00'
-            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
-            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
-        )
+            check (status <> 'resolved' or resolved_at is not null and resolved_by is not null)
     );
 
-    comment on table wellbeing.alerts is 'That a child may need somebody; never shown to the child.';
+    comment on table wellbeing.alerts is 'An alert that a child may need help; never shown to the child.';
 
     create index alerts_child_id_status_idx on wellbeing.alerts (tenant_id, child_id, status);
     create index alerts_severity_created_at_idx on wellbeing.alerts (tenant_id, severity, created_at desc);
@@ -264,51 +225,47 @@ def upgrade() -> None:
         array['item_type', 'position_x', 'position_y', 'size_scale', 'rotation', 'is_unlocked'], by_role => true);
     call identity.secure_table('wellbeing.stickers_earned', array['sticker_type'], by_role => true);
     call identity.secure_table('wellbeing.alerts', by_role => true);
-    -- What a child told stays told: a session that is deleted would take its answers along, and one that cannot be
-    -- deleted would tell the child that there is an alert about it.
+    -- Deleting a session would delete its responses, and a refusal would tell the child that there is an alert.
     revoke delete on wellbeing.wellbeing_sessions from scheduler_app;
     revoke update, delete on wellbeing.wellbeing_responses from scheduler_app;
     revoke insert, update, delete on wellbeing.stickers_earned from scheduler_app;
     revoke insert, delete on wellbeing.alerts from scheduler_app;
 
-    create policy children_manage_their_own_sessions on wellbeing.wellbeing_sessions
-        to scheduler_app
+    create policy children_manage_their_own_sessions on wellbeing.wellbeing_sessions to scheduler_app
         using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
-    create policy children_write_their_own_responses on wellbeing.wellbeing_responses
-        for insert to scheduler_app
-        with check ((select identity.current_role_name()) = 'Child'
-            and child_id = (select identity.current_user_id()));
-    create policy children_see_their_own_responses on wellbeing.wellbeing_responses
-        for select to scheduler_app
+    create policy children_write_their_own_responses on wellbeing.wellbeing_responses for insert to scheduler_app
+        with check ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
+    create policy children_see_their_own_responses on wellbeing.wellbeing_responses for select to scheduler_app
         using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
-    create policy children_manage_their_own_garden on wellbeing.garden_items
-        to scheduler_app
+    create policy children_manage_their_own_garden on wellbeing.garden_items to scheduler_app
         using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
-    create policy children_see_their_own_stickers on wellbeing.stickers_earned
-        for select to scheduler_app
+    create policy children_see_their_own_stickers on wellbeing.stickers_earned for select to scheduler_app
         using ((select identity.current_role_name()) = 'Child' and child_id = (select identity.current_user_id()));
 
     -- The definer counts the sessions of organisations, for an Account in any tenant.
     alter policy a_tenant_sees_its_own_rows on wellbeing.wellbeing_sessions
         to scheduler_app, scheduler_job, scheduler_system;
     grant select (tenant_id, child_id, created_at, overall_mood) on wellbeing.wellbeing_sessions to scheduler_definer;
-    create policy the_definer_counts_all on wellbeing.wellbeing_sessions
-        for select to scheduler_definer using (true);
+    create policy the_definer_counts_all on wellbeing.wellbeing_sessions for select to scheduler_definer using (true);
     """)
-    for table in (*OF_A_CHILD, "alerts"):
+    for table, instants in INSTANTS.items():
+        checks = (
+            f"{name} >= '0001-01-03 00:00+00' and {name} < '9999-12-29 00:00+00'"
+            for name in (*instants, "created_at", "updated_at")
+        )
+        # stops 'infinity' and the year 10000, which the driver cannot read
         op.execute(f"""
-        create policy practitioners_see_those_of_their_organisation on wellbeing.{table}
-            for select to scheduler_app
+        alter table wellbeing.{table} add constraint its_times_are_in_the_calendar check ({" and ".join(checks)});
+        create policy practitioners_see_those_of_their_organisation on wellbeing.{table} for select to scheduler_app
             using ((select identity.current_role_name()) in ('Practitioner', 'GroupContact')
                 and tenant_id = (select identity.current_organisation_id()));
         """)
     op.execute("""
-    create policy practitioners_work_on_those_of_their_organisation on wellbeing.alerts
-        for update to scheduler_app
+    create policy practitioners_work_on_those_of_their_organisation on wellbeing.alerts for update to scheduler_app
         using ((select identity.current_role_name()) in ('Practitioner', 'GroupContact')
             and tenant_id = (select identity.current_organisation_id()));
 
-    -- stops making another alert of one: who works on it says what was done, not what was found
+    -- stops rewriting an alert: its workers record their actions only
     create trigger nobody_makes_another_alert_of_one before update on wellbeing.alerts
         for each row execute function wellbeing.system_only_columns(
             'tenant_id', 'id', 'child_id', 'alert_type', 'severity', 'title', 'description', 'trigger_data',
@@ -339,16 +296,16 @@ def upgrade() -> None:
                     or coalesce(signed_by_before, identity.current_user_id())
                         is distinct from identity.current_user_id())
             then
-                raise exception '% of %.% is who does it', signer_column, tg_table_schema, tg_table_name using
-                    errcode = 'insufficient_privilege', schema = tg_table_schema, table = tg_table_name,
-                    column = signer_column;
+                raise exception 'cannot change %.%.%: sign in your own name, and take back your own signature only',
+                    tg_table_schema, tg_table_name, signer_column using errcode = 'insufficient_privilege',
+                    schema = tg_table_schema, table = tg_table_name, column = signer_column;
             end if;
         end loop;
         return new;
     end $$;
 
     comment on function wellbeing.sign_as_self() is
-        'Refuses a change of another''s signature, and one in the name of another, to all but the system.';
+        'Lets users change only their own signature, and sign in their own name only; the system is exempt.';
 
     -- stops a practitioner from acknowledging or resolving an alert in the name of another
     create trigger an_alert_is_signed_by_who_sees_to_it before update on wellbeing.alerts

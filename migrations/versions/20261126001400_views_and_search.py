@@ -1,56 +1,32 @@
-"""Views and search: the directories of families and users, the figures of organisations, and the four searches.
+"""Views and search: directories of families and users, figures of organisations, and four searches.
 
-**Directories.** Two views give the shapes of the families specification, `parentIds` and `studentIds` of a family and
-`familyIds` of a user, as arrays: one row a live family or user, however many members there are. A deleted family or
-user is in neither view, neither as a row nor within a list: a name in the one view is a row of the other.
+**Directories.** Two views give the shapes of the families specification (`parentIds`, `studentIds`, `familyIds`) as
+arrays, without deleted families and users.
 
-**Figures.** `child_progress_summary` shows how a child gets on. Each table is counted by itself before the join, so
-that a child with three sessions and four stickers has not twelve of each. `organization_usage_stats` (the specification
-writes the name with a z) shows the use of an organisation in this month (UTC), counted over active children and staff.
-Both views have the rights of the session that asks (`security_invoker`). A figure must not depend on the rows that the
-asking user sees: so `wellbeing.usage_of_organisation` counts as `scheduler_definer`, and its own `where` says for whom:
-an Account, a group contact or practitioner of the organisation, and the system in its tenant. For others the view has
-no row. An active child has a profile that is active and not deleted. Practitioners do not see the profiles of children,
-so `wellbeing.has_active_profile` looks for them, in the own tenant, and tells no more than that.
+**Figures.** `child_progress_summary` counts each table before the join, so that counts do not multiply.
+`organization_usage_stats` (spelled as in the specification) shows the use of an organisation in this month (UTC). Both
+views have the rights of their reader, but a figure must not depend on the rows that the reader sees. So
+`wellbeing.usage_of_organisation` counts as `scheduler_definer`, for an Account, for staff of the organisation and for
+the system in its tenant; for others the view has no row.
 
-**Search.** Under row security an index answers only conditions that cannot leak. A policy has to be asked before any
-condition that might tell what it sees, and PostgreSQL holds that of `%>`, `like` and `@@` (and of `@>` and `&&`),
-though not of `=` and `<`. So a GIN index is of no use to `scheduler_app`: its query reads all rows of the tenant.
+**Search.** Under row security an index serves only leakproof operators: `=` and `<`, but not `%>`, `like`, `@@` or
+`@>`. So four functions search as `scheduler_definer`, to whom a policy shows all rows. Each is safe because it
 
-Four functions ask instead, as `scheduler_definer`, for whom the tables have a policy that hides nothing. The `where` of
-the function keeps tenants apart there, which is why each function
+- takes tenant, user and role from the transaction, filters by `tenant_id` (except an Account's search for
+  organisations), and returns nothing without a tenant;
+- returns keys and a rank only, which the caller joins to the table, where row security decides again;
+- only searches, in granted columns, and no role may act as the definer. Time can still be measured: a word that is
+  frequent in other tenants takes longer, as with every index that tenants share.
 
-- takes tenant, user and role from the transaction and never from its caller, says `tenant_id = ...` of every row, and
-  answers nothing when there is no tenant (only an Account's search for organisations names more than one tenant);
-- returns keys and a rank, never the contents of a row: the caller joins them to the table, and row security decides
-  once more which rows are seen. If the `where` were wrong, strangers would learn keys, which open nothing;
-- is never more than a search: no role of the library may act as the definer, its other functions ask for one row by
-  its key, and its rights end at the columns that are searched.
-
-A caller may still observe time: a word that other tenants have often takes longer. It is the same with every index that
-tenants share.
-
-Clients are found by the likeness of words to a part of the name (half of their trigrams are enough: a letter may be
-missing or wrong), or by the text as it stands, where it has three letters or digits in a row; before that no index
-knows it. So one or two letters find names with a word that begins so. Wildcards are text. The search answers users who
-have access to the whole tenant. It sets the threshold for itself alone, since the setting is anybody's, and by hand: a
-function that is declared with it could not be restored by an owner who is no superuser.
-
-Children are found by English words of first name and class, as the specification says, by practitioners and group
-contacts in their organisation. English leaves out words that are names, Will among them: a search of such words only is
-compared with the first name. Organisations are found by words of their name: by an Account any, by others their own.
-The system searches where it works, whoever the user is. Actions of users are found by the details of their record
-(`@>`), by the system in its tenant.
+Clients are found by similar words, or by the text itself if it has three letters or digits in a row. The function sets
+the similarity threshold in its body, since an owner without superuser rights could not restore a function that declares
+it. English stop words are also names (Will): a search for children by stop words only compares the first name.
 """
 
 from alembic import op
 
 revision = "20261126001400"
 down_revision = "20261126001300"
-branch_labels = None
-depends_on = None
-
-SEARCHES = ("placement.find_clients", "wellbeing.find_children", "wellbeing.find_organisations")
 
 
 def upgrade() -> None:
@@ -79,7 +55,7 @@ def upgrade() -> None:
     where family.deleted_at is null;
 
     comment on view identity.family_directory is
-        'One row a live family, with the ids of its live parents and students, in the order in which they joined.';
+        'The live families, each with the ids of its live parents and students in the order of joining.';
 
     create view identity.user_directory with (security_invoker = true) as
     select person.tenant_id, person.id as user_id, person.email, person.name, person.phone, person.role, person.status,
@@ -97,7 +73,7 @@ def upgrade() -> None:
     where person.deleted_at is null;
 
     comment on view identity.user_directory is
-        'One row a live user, with the ids of their live families, and whether they are a contact of any of them.';
+        'The live users, each with the ids of their live families, and whether they are a contact of any.';
 
     grant select on identity.family_directory, identity.user_directory to scheduler_app, scheduler_system;
     """)
@@ -106,7 +82,7 @@ def upgrade() -> None:
 
 
 def make_figures() -> None:
-    """Make the views that count, and the functions that count for them."""
+    """Create the views with figures, and the functions that count for them."""
     op.execute("""
     create function wellbeing.has_active_profile(person uuid) returns boolean
     language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp
@@ -118,7 +94,7 @@ def make_figures() -> None:
     $$;
 
     comment on function wellbeing.has_active_profile(uuid) is
-        'Whether somebody of the tenant has a profile that is active and not deleted.';
+        'Whether a person of the tenant has an active profile that is not deleted.';
 
     create function wellbeing.usage_of_organisation(organisation uuid)
     returns table (
@@ -158,7 +134,7 @@ def make_figures() -> None:
     $$;
 
     comment on function wellbeing.usage_of_organisation(uuid) is
-        'What an organisation uses this month (UTC), for an Account and for those who work there.';
+        'The use of an organisation this month (UTC), for an Account and for its staff.';
 
     call identity.set_definer_owner('wellbeing.has_active_profile(uuid)', 'scheduler_app, scheduler_system');
     call identity.set_definer_owner('wellbeing.usage_of_organisation(uuid)', 'scheduler_app, scheduler_system');
@@ -191,7 +167,7 @@ def make_figures() -> None:
     ) as alert on alert.tenant_id = child.tenant_id and alert.child_id = child.id
     where child.deleted_at is null and wellbeing.has_active_profile(child.id);
 
-    comment on view wellbeing.child_progress_summary is 'How a child gets on: sessions, mood, stickers, alerts.';
+    comment on view wellbeing.child_progress_summary is 'The progress of a child: sessions, mood, stickers, alerts.';
 
     create view wellbeing.organization_usage_stats with (security_invoker) as
     select
@@ -206,7 +182,7 @@ def make_figures() -> None:
     cross join lateral wellbeing.usage_of_organisation(organisation.id) as used
     where organisation.deleted_at is null;
 
-    comment on view wellbeing.organization_usage_stats is 'What an organisation uses this month (UTC).';
+    comment on view wellbeing.organization_usage_stats is 'The use of an organisation this month (UTC).';
 
     grant select on wellbeing.child_progress_summary, wellbeing.organization_usage_stats
         to scheduler_app, scheduler_system;
@@ -214,7 +190,7 @@ def make_figures() -> None:
 
 
 def make_searches() -> None:
-    """Make the functions that search, and let the definer see the columns that they look at."""
+    """Create the search functions, and let the definer read the columns that they search."""
     op.execute(r"""
     grant select (tenant_id, id, first_name, last_name, deleted_at) on placement.clients to scheduler_definer;
     create policy the_definer_searches_all on placement.clients for select to scheduler_definer using (true);
@@ -232,10 +208,9 @@ def make_searches() -> None:
         previous_threshold constant text := current_setting('pg_trgm.word_similarity_threshold', true);
     begin
         if length(search_text) > 200 or max_results is null or max_results not between 1 and 1000 then
-            raise exception 'a search is for 200 characters at most, and for 1 to 1000 rows'
+            raise exception 'invalid search: at most 200 characters of text and 1 to 1000 results are allowed'
                 using errcode = 'invalid_parameter_value';
         end if;
-
         perform set_config('pg_trgm.word_similarity_threshold', '0.5', true);
         return query
             select client.tenant_id, client.id,
@@ -250,7 +225,7 @@ def make_searches() -> None:
     end $$;
 
     comment on function placement.find_clients(text, integer) is
-        'The live clients of the tenant whose name has this text or words like it, the most alike first.';
+        'The live clients of the tenant whose name contains this text or similar words, best match first.';
 
     create function wellbeing.find_children(search_text text, max_results integer)
     returns table (tenant_id uuid, id uuid, rank real)
@@ -261,7 +236,6 @@ def make_searches() -> None:
         tenant constant uuid := identity.current_tenant_id();
         by_system constant boolean := current_setting('role') = 'scheduler_system';
         role_name constant text := identity.current_role_name();
-
         organisation constant uuid := case
             when by_system then tenant
             when role_name in ('Practitioner', 'GroupContact') then identity.current_organisation_id()
@@ -269,10 +243,9 @@ def make_searches() -> None:
         words constant tsquery := websearch_to_tsquery('english', search_text);
     begin
         if length(search_text) > 200 or max_results is null or max_results not between 1 and 1000 then
-            raise exception 'a search is for 200 characters at most, and for 1 to 1000 rows'
+            raise exception 'invalid search: at most 200 characters of text and 1 to 1000 results are allowed'
                 using errcode = 'invalid_parameter_value';
         end if;
-
         if organisation is null then
             return;
         end if;
@@ -288,7 +261,7 @@ def make_searches() -> None:
     end $$;
 
     comment on function wellbeing.find_children(text, integer) is
-        'The live children of the organisation of who asks whose first name and class have these words.';
+        'The live children of the user''s organisation whose first name and class contain these words.';
 
     create function wellbeing.find_organisations(search_text text, max_results integer)
     returns table (tenant_id uuid, id uuid, rank real)
@@ -299,16 +272,14 @@ def make_searches() -> None:
         tenant constant uuid := identity.current_tenant_id();
         by_system constant boolean := current_setting('role') = 'scheduler_system';
         role_name constant text := identity.current_role_name();
-
         in_all_tenants constant boolean := not by_system and role_name is not distinct from 'Account';
         own_tenant constant uuid := case when by_system then tenant else identity.current_organisation_id() end;
         words constant tsquery := websearch_to_tsquery('english', search_text);
     begin
         if length(search_text) > 200 or max_results is null or max_results not between 1 and 1000 then
-            raise exception 'a search is for 200 characters at most, and for 1 to 1000 rows'
+            raise exception 'invalid search: at most 200 characters of text and 1 to 1000 results are allowed'
                 using errcode = 'invalid_parameter_value';
         end if;
-
         return query
             select organisation.tenant_id, organisation.id,
                 ts_rank(to_tsvector('english', organisation.name), words) as relevance
@@ -320,11 +291,10 @@ def make_searches() -> None:
     end $$;
 
     comment on function wellbeing.find_organisations(text, integer) is
-        'The live organisations whose name has these words: for an Account of all, for others their own.';
+        'The live organisations whose name contains these words: all for an Account, else the own one.';
 
     grant select (tenant_id, occurred_at, id, details) on audit.user_action_audit_log to scheduler_definer;
-    create policy the_definer_searches_all on audit.user_action_audit_log
-        for select to scheduler_definer using (true);
+    create policy the_definer_searches_all on audit.user_action_audit_log for select to scheduler_definer using (true);
 
     create function audit.find_actions(criteria jsonb, max_results integer)
     returns table (tenant_id uuid, occurred_at timestamptz, id bigint)
@@ -337,10 +307,10 @@ def make_searches() -> None:
         if criteria = '{}' or jsonb_typeof(criteria) <> 'object'
             or max_results is null or max_results not between 1 and 1000
         then
-            raise exception 'a search is for an object that says something, and for 1 to 1000 rows'
+            raise exception 'invalid search: a non-empty JSON object and 1 to 1000 results are allowed'
                 using errcode = 'invalid_parameter_value';
         end if;
-        -- found first, ordered then: else the order would choose the index, and each row of the tenant would be read
+        -- materialized: else the order would choose the index, and read each row of the tenant
         return query
             with found as materialized (
                 select action.tenant_id, action.occurred_at, action.id
@@ -353,12 +323,13 @@ def make_searches() -> None:
     end $$;
 
     comment on function audit.find_actions(jsonb, integer) is
-        'What was done for users of the tenant whose details say all of this, the latest first.';
+        'The actions of users of the tenant whose details contain these criteria, latest first.';
 
+    call identity.set_definer_owner('placement.find_clients(text, integer)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('wellbeing.find_children(text, integer)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('wellbeing.find_organisations(text, integer)', 'scheduler_app, scheduler_system');
     call identity.set_definer_owner('audit.find_actions(jsonb, integer)', 'scheduler_system');
     """)
-    for search in SEARCHES:
-        op.execute(f"call identity.set_definer_owner('{search}(text, integer)', 'scheduler_app, scheduler_system')")
 
 
 def downgrade() -> None:

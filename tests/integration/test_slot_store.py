@@ -56,7 +56,7 @@ def stored(world: World, key: ScheduleKey = KEY) -> list[StoredSlot]:
 
 def test_months_that_cannot_be_meant_are_refused_in_words(world: World) -> None:
     with (
-        pytest.raises(InvalidInputError, match=r"^slots are made for twenty years at most, not from 2027"),
+        pytest.raises(InvalidInputError, match=r"^slots can be made for at most twenty years at once, not from 2027"),
         world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session,
     ):
         ensure_months(session, SPAN.start, SPAN.start + timedelta(days=7321))
@@ -197,7 +197,7 @@ def test_a_month_that_was_detached_and_not_dropped_is_named(world: World) -> Non
     with world.database.unit_of_work(role=Role.OWNER, tenant_id=world.tenant_id) as session:
         ensure_months(session, begin, begin + HOUR)
     world.sql("call scheduling.detach_slot_month('2033-05-01')")
-    said = r"stands in the way: scheduling\.availability_slots_2033_05 is there"
+    said = r"stands in the way: scheduling\.availability_slots_2033_05 exists"
     with pytest.raises(StatementError, match=said):
         world.run(begin.date(), 1)
     world.sql("drop table scheduling.availability_slots_2033_05")

@@ -230,7 +230,7 @@ def test_a_member_does_not_move_to_a_deleted_family(town: Town) -> None:
     here, gone, user = town.family(), town.family(), town.user()
     town.join(here, user)
     town.delete("families", gone)
-    with pytest.raises(psycopg.errors.CheckViolation, match="names is deleted"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="references a deleted row"):
         town.connection.execute("update identity.family_members set family_id = %s", (gone,))
 
 

@@ -90,7 +90,7 @@ def dangle(connection: psycopg.Connection) -> None:
 @pytest.mark.parametrize("table", FORGET)
 def test_a_month_of_slots_that_something_names_is_not_detached(connection: psycopg.Connection, table: str) -> None:
     forget_slots(connection, *(set(FORGET) - {table}))
-    said = f"rows of {table.partition('.')[2]} still name slots of {MONTH}"
+    said = f"rows of {table.partition('.')[2]} still reference slots of {MONTH}"
     with pytest.raises(psycopg.errors.ForeignKeyViolation, match=said):
         connection.execute(DETACH)
 

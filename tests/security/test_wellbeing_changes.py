@@ -153,7 +153,9 @@ def test_a_signature_is_changed_by_who_signed_and_by_the_system_only(
     world: World, who: str, change: str, who_may: set[str]
 ) -> None:
     user, role = (None, Role.SYSTEM) if who == "system" else (person(world.ours, who), Role.APP)
-    refusal = nullcontext() if who in who_may else pytest.raises(psycopg.errors.InsufficientPrivilege, match="who does")
+    refusal = (
+        nullcontext() if who in who_may else pytest.raises(psycopg.errors.InsufficientPrivilege, match="own signature")
+    )
     with world.connection.transaction(force_rollback=True):
         signed_by_the_group_contact(world, world.connection)
         with acting(world, user, world.ours, role=role) as connection, refusal:
