@@ -97,7 +97,8 @@ def _arrow(table: _Table, reference: _Reference) -> str:
     always = all(" not null" in table.columns[column] for column in reference.columns)
     once = any(columns <= set(reference.columns) for columns in table.unique)
     ends = f"{'||' if always else '|o'}--{'o|' if once else 'o{'}"
-    words = reference.name.replace("_", " ")
+    named = [column.removesuffix("_id").replace("_", " ") for column in reference.columns if column != "tenant_id"]
+    words = ", ".join(named) or "tenant"
     return f'    {_identifier(reference.to)} {ends} {_identifier(table.name)} : "{words}"'
 
 

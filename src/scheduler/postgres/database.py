@@ -54,9 +54,9 @@ NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 _CONNECTION_CODES: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
 _SCHEMA_CODES: Final = ("3F000", "42P01", "42703", "42704", "42883")
 _NOT_IN_STATE: Final = "55000"  # raised by the schema's own functions, whose messages name tables and no value
-_NOT_NULL: Final = "23502"
 _ROW_REFUSALS: Final = {
     "23001": "a row of {table} would refer to a row that is not there",  # PostgreSQL 18: on delete restrict
+    "23502": "a row of {table} needs a value in {column}",
     "23503": "a row of {table} would refer to a row that is not there",
     "23505": "another row of {table} has the same value, which must be unique",
     "23514": "a row of {table} has a value that is not allowed",
@@ -105,15 +105,13 @@ def _fault_before_sending(error: SQLAlchemyError | psycopg.Error) -> str:
 def _refusal(fault: psycopg.Error, code: str | None) -> StatementError:
     """Describe a refused statement by table, column and constraint; the server's own message may repeat a value."""
     diag = fault.diag
-    table = f"{diag.schema_name}.{diag.table_name}"
-    constraint = diag.constraint_name
-    if code == _NOT_NULL and diag.column_name:
-        reason = f"a row of {table} needs a value in {diag.column_name}"
-    elif code in _ROW_REFUSALS and constraint:
-        reason = f"{_ROW_REFUSALS[code].format(table=table)} ({constraint})"
-    else:
-        reason = f"{f'{constraint}, ' if constraint else ''}{type(fault).__name__} ({code or 'no SQLSTATE'})"
-    return StatementError(f"the database refused a statement: {reason}", sqlstate=code, constraint=constraint)
+    reason = f"{type(fault).__name__} ({code or 'no SQLSTATE'})"
+    if code in _ROW_REFUSALS and diag.table_name:
+        reason = _ROW_REFUSALS[code].format(table=f"{diag.schema_name}.{diag.table_name}", column=diag.column_name)
+    by = f" by {diag.constraint_name}" if diag.constraint_name else ""
+    return StatementError(
+        f"the database refused a statement{by}: {reason}", sqlstate=code, constraint=diag.constraint_name
+    )
 
 
 def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
@@ -122,13 +120,10 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         return StatementError(f"a statement could not be made: {_fault_before_sending(error)}")
     code = fault.sqlstate
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    if (
-        lost
-        or (code is None and isinstance(fault, psycopg.OperationalError))
-        or (code or "").startswith(_CONNECTION_CODES)
-    ):
+    lost |= code is None and isinstance(fault, psycopg.OperationalError)
+    if lost or (code or "").startswith(_CONNECTION_CODES):
         return DatabaseUnreachableError(f"no connection to the database {where}: {_first_line(fault)}")
-    # For the codes of the next four branches, the message names tables, columns and functions, and no value.
+    # For the following codes the server's message names tables, columns and functions, and no value.
     message = fault.diag.message_primary or type(fault).__name__
     if code in _SCHEMA_CODES:
         return SchemaMismatchError(f"the database {where} is not as this code needs it ({message}): {NOT_MIGRATED}")
@@ -144,7 +139,7 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
     if code == _NOT_IN_STATE:
         return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
     if code is None and isinstance(fault, psycopg.DataError):
-        # For example a NUL in a text, or an instant beyond the calendar; the driver's message repeats the value.
+        # A NUL in a text, or an instant beyond the calendar; the driver's message repeats the value.
         kind = type(fault).__name__
         return StatementError(f"a value cannot be written to the database, or read from it: {kind} of the driver")
     return _refusal(fault, code)
@@ -188,12 +183,9 @@ def act_as(session: Session, role: Role) -> None:
 
 
 def advisory_lock(session: Session, subject: str) -> None:
-    """Hold the lock on a subject until the transaction ends; a second transaction waits for it.
-
-    The key `hashtext('scheduler'), hashtext(subject)` is that of every advisory lock here and in the migrations.
-    """
-    statement = text("select pg_advisory_xact_lock(hashtext('scheduler'), hashtext(:subject))")
-    session.connection().execute(statement, {"subject": subject})
+    """Wait for the lock on a subject and hold it until the transaction ends. Migrations build their keys alike."""
+    lock = text("select pg_advisory_xact_lock(hashtext('scheduler'), hashtext(:subject))")
+    session.connection().execute(lock, {"subject": subject})
 
 
 class Database:
@@ -241,15 +233,13 @@ class Database:
             try:
                 connection.execute(_BEGIN, settings)
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) == "22023":  # the role does not exist
-                    raise SchemaMismatchError(
-                        f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
-                    ) from None
-                if getattr(error.orig, "sqlstate", None) == NOT_ALLOWED:
-                    raise StatementError(
-                        f"this login may not act as {role.value} in {self.name}: grant {role.value} to it",
-                        sqlstate=NOT_ALLOWED,
-                    ) from None
+                code = getattr(error.orig, "sqlstate", None)
+                if code == "22023":  # the role does not exist
+                    missing = f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
+                    raise SchemaMismatchError(missing) from None
+                if code == NOT_ALLOWED:
+                    refusal = f"this login may not act as {role.value} in {self.name}: grant {role.value} to it"
+                    raise StatementError(refusal, sqlstate=code) from None
                 raise
             with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
                 yield session

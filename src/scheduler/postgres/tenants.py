@@ -1,6 +1,5 @@
 """Tenants: finding a tenant by its slug, and creating one.
 
-Owns: the slug of a tenant.
 Must not know: the data of a tenant.
 """
 
@@ -42,8 +41,6 @@ def make_tenant(session: Session, slug: str, tenant_id: UUID) -> None:
         InvalidInputError: the slug is blank, longer than 255 characters, or has space around it.
     """
     if slug != slug.strip() or not 1 <= len(slug) <= _MAX_SLUG_CHARACTERS:
-        raise InvalidInputError(
-            f"{shorten(slug, 60)!r} cannot be a tenant's slug: it needs 1 to {_MAX_SLUG_CHARACTERS} characters,"
-            " without space around them"
-        )
+        wanted = f"1 to {_MAX_SLUG_CHARACTERS} characters without space around them are needed"
+        raise InvalidInputError(f"{shorten(slug, 60)!r} cannot be a tenant's slug: {wanted}")
     session.connection().execute(_INSERT, {"id": tenant_id, "slug": slug, "name": slug})

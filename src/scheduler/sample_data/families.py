@@ -9,7 +9,7 @@ Every third family shares its first student with the one before it: parents who 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import models as rows
+import scheduler.models as rows
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.scales import Size
 

@@ -7,7 +7,7 @@ Must not know: who is insured.
 from datetime import date
 from typing import Final
 
-import models as rows
+import scheduler.models as rows
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.places import Places
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from itertools import cycle
 from typing import Final
 
-import models as rows
+import scheduler.models as rows
 from scheduler.sample_data.factories import Factory
 
 _LANGUAGES: Final = ("en", "de", "hi", None)

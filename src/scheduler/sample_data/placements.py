@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import cycle
 from typing import Final
 
-import models as rows
+import scheduler.models as rows
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.sample_data.factories import Factory

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import cycle, islice
 from typing import Final
 
-import models as rows
+import scheduler.models as rows
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slot

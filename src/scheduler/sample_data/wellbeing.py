@@ -13,7 +13,7 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Final
 
-import models as rows
+import scheduler.models as rows
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.families import Home
 from scheduler.sample_data.scales import Size

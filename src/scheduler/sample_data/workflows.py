@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import models as rows
+import scheduler.models as rows
 from scheduler.core.visits import walk
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
 from scheduler.sample_data.factories import Factory

@@ -4,18 +4,17 @@ Owns: the digest of a row, the digest of a seal, verification; sealing, and the 
 Must not know: the writers and readers of the logs; where the head of a chain is kept (off this database).
 
 `audit.seal` of the migrations makes the seals, since a role that may insert one could spoil the chain. Verification is
-here and not in a function of the database, which a forger of rows could replace.
+here and not in a function of the database, which a forger of rows could replace. It cannot check the time and server
+that a seal states: `seal` compares them at once.
 
 The digest of a row is SHA-256 over its values as one JSON array, written by PostgreSQL from `jsonb`: keys in a fixed
-order, numbers as stored, the instant as microseconds. So it does not depend on server version, zone or locale. Later
-verification cannot check the time and server that a seal states, so both are compared as soon as it is made.
+order, numbers as stored, the instant as microseconds. So it does not depend on server version, zone or locale.
 
 Each tenant and log has one chain. `seal` seals all committed rows without a seal, in the order of ids, and stores the
 transaction number below which all transactions had ended. A row that appears later from a transaction below that number
 (on the same server: a restored dump counts anew), or that claims to be more than a day older than the last seal, was
-inserted after its time: it is never sealed, and `verify` names it.
-
-Only the head exposes a forger who rewrites the logs and recomputes the whole chain: keep it elsewhere.
+inserted after its time: it is never sealed, and `verify` names it. Only the head exposes a forger who rewrites the logs
+and recomputes the whole chain: keep it elsewhere.
 """
 
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ from scheduler.postgres.errors import StoreError
 _SEALS_PER_FETCH: Final = 5000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_LONGEST_TRANSACTION: Final = "interval '1 day'"
 _ADVANCING: Final = ("sealed_at", "sealed_below")
 
 
@@ -122,17 +120,12 @@ def _digest_of_row(log: Log) -> str:
 
 def _for_log(statement: str) -> dict[Log, TextClause]:
     return {
-        log: text(
-            statement.format(
-                log=log, table=f"audit.{log}_audit_log", digest=_digest_of_row(log), day=_LONGEST_TRANSACTION
-            )
-        )
-        for log in Log
+        log: text(statement.format(log=log, table=f"audit.{log}_audit_log", digest=_digest_of_row(log))) for log in Log
     }
 
 
 _SEAL: Final = text("select audit.seal(:log)")
-_CURRENT: Final = text("""
+_NOW: Final = text("""
 select identity.current_tenant_id() as tenant_id, clock_timestamp() as sealed_at,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as sealed_below,
     (select system_identifier::text from pg_control_system()) as server
@@ -142,10 +135,11 @@ select position, digest, sealed_at, sealed_below, server from audit.chain
 where tenant_id = (select identity.current_tenant_id()) and log = :log
 order by position desc limit 1
 """)
+# No transaction lasts longer than a day.
 _TOO_LATE: Final = _for_log("""
 select id, occurred_at from {table} as entry
 where tenant_id = (select identity.current_tenant_id())
-    and (occurred_at < cast(:since as timestamptz) - {day} or transaction_id < :floor)
+    and (occurred_at < cast(:since as timestamptz) - interval '1 day' or transaction_id < :floor)
     and not exists (
         select from audit.chain
         where chain.tenant_id = entry.tenant_id and chain.log = '{log}'
@@ -177,17 +171,14 @@ def seal(session: Session, log: Log) -> tuple[int, Head]:
         StoreError: a new seal states an earlier time, or another server.
     """
     connection = session.connection()
-    current = connection.execute(_CURRENT).mappings().one()
+    now = connection.execute(_NOW).mappings().one()
     count = int(connection.execute(_SEAL, {"log": log}).scalar_one())
     last = connection.execute(_LAST_SEAL, {"log": log}).mappings().one_or_none()
-    stale = (
-        last is None or last["server"] != current["server"] or any(last[name] < current[name] for name in _ADVANCING)
-    )
-    if count and stale:
-        raise StoreError(
-            f"the new seals of the log {log} state another server or an earlier time:"
-            " compare audit.seal with the migrations"
-        )
+    if count and (
+        last is None or last["server"] != now["server"] or any(last[name] < now[name] for name in _ADVANCING)
+    ):
+        fault = f"the new seals of the log {log} state another server or an earlier time"
+        raise StoreError(f"{fault}: compare the function audit.seal with the migrations")
     return count, _head(log, last)
 
 
@@ -197,7 +188,7 @@ def verify(session: Session, log: Log, *, known: Head | None = None) -> Verdict:
     `known` is a head that was kept elsewhere: the chain has to contain it.
     """
     connection = session.connection()
-    current = connection.execute(_CURRENT).mappings().one()
+    now = connection.execute(_NOW).mappings().one()
     retired_before = connection.execute(_RETIRED_BEFORE, {"log": log}).scalar_one()
     head, last, retired = _head(log, None), None, 0
     with connection.execute(_WALK[log], execution_options={"yield_per": _SEALS_PER_FETCH}) as chain:
@@ -205,16 +196,15 @@ def verify(session: Session, log: Log, *, known: Head | None = None) -> Verdict:
             may_be_retired = retired_before is not None and place["row_occurred_at"] < retired_before
             fault = _fault(place, head, may_be_retired=may_be_retired)
             if fault is not None:
-                return Verdict(
-                    head, retired, Broken(fault, place["position"], place["row_id"], place["row_occurred_at"])
-                )
+                row = place["row_id"], place["row_occurred_at"]
+                return Verdict(head, retired, Broken(fault, place["position"], *row))
             retired += place["current_digest"] is None
             head, last = _head(log, place), place
             if known is not None and known.position == head.position and known != head:
                 return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
     if known is not None and known.position > head.position:
         return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
-    late = connection.execute(_TOO_LATE[log], _bounds(last, current["server"])).one_or_none()
+    late = connection.execute(_TOO_LATE[log], _bounds(last, now["server"])).one_or_none()
     return Verdict(head, retired, None if late is None else Broken(ChainFault.INSERTED, None, *late))
 
 

@@ -17,12 +17,12 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler.models.identity import DataKey
+from scheduler.postgres.database import advisory_lock
 from scheduler.postgres.encryption.errors import KeyUnavailableError, StaleKeyRingError
 from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, WrappedKey, wrapping_context
 from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
 _CURRENT: Final = text("select identity.current_data_key(:tenant)")
-_LOCK: Final = text("select pg_advisory_xact_lock(identity.lock_of_data_keys(:tenant))")
 _INSERT: Final = text("""
 insert into identity.data_keys (tenant_id, id, purpose, wrapped_key, master_key_id)
 values (:tenant, :id, :purpose, :wrapped, :master)
@@ -121,7 +121,7 @@ class TenantKeys:
         return self.masters.unwrap(key.wrapped, context, master_key_id=key.master_key_id)
 
     def _lock(self, session: Session) -> None:
-        session.connection().execute(_LOCK, {"tenant": self.tenant_id})
+        advisory_lock(session, f"data keys {self.tenant_id}")  # shared by identity.current_data_key
 
 
 def data_keys(session: Session, tenant_id: UUID) -> list[DataKey]:

@@ -29,7 +29,7 @@ from scheduler.postgres.privacy.data_subject import (
     rows_of_subject,
 )
 
-GOES_ALONG: Final = frozenset({"a_contributor_adds_to_a_placement", "a_state_is_of_a_doctor"})
+GOES_ALONG: Final = frozenset({"contributors_placement_info_id_fkey", "schedule_states_doctor_id_fkey"})
 """References of rows that are not about the person, but meaningless without a row that is: a cascade deletes them."""
 
 
@@ -40,26 +40,26 @@ def erase_person(session: Session, person: Person) -> dict[str, int]:
         NotFoundError: the tenant has no such person.
         ErasureRefusedError: rows about other people depend on rows about the person; nothing is deleted.
     """
-    rows_by_table = rows_of_subject(session, person, lock=True)
-    dependants = {str(key.name): count for key in references() if (count := _dependants(session, key, rows_by_table))}
+    rows = rows_of_subject(session, person, lock=True)
+    dependants = {str(key.name): count for key in references() if (count := _dependants(session, key, rows))}
     if dependants:
         counts = ", ".join(f"{name} ({count})" for name, count in dependants.items())
         raise ErasureRefusedError(f"{person} cannot be erased, rows about others need it: {counts}", dependants)
-    deleted = {table.fullname: _delete(session, table, rows_by_table[table]) for table in reversed(list(rows_by_table))}
+    deleted = {table.fullname: _delete(session, table, rows[table]) for table in reversed(list(rows))}
     session.expire_all()
     record_system(session, "person.erased", person.described(deleted))
     return deleted
 
 
-def _dependants(session: Session, reference: ForeignKeyConstraint, rows_by_table: RowsByTable) -> int:
+def _dependants(session: Session, reference: ForeignKeyConstraint, rows: RowsByTable) -> int:
     """Count the rows about others that refer to a row about the person and do not survive its deletion."""
     set_null = (reference.ondelete or "").startswith("SET NULL")
     table = reference.referred_table
-    if set_null or table not in rows_by_table or table in _shared() or reference.name in GOES_ALONG:
+    if set_null or table not in rows or table in _shared() or reference.name in GOES_ALONG:
         return 0
-    known = {key_of(row) for row in rows_by_table.get(reference.table, ())}
+    known = {key_of(row) for row in rows.get(reference.table, ())}
     names = [element.column.name for element in reference.elements]
-    values = [tuple(getattr(row, name) for name in names) for row in rows_by_table[table]]
+    values = [tuple(getattr(row, name) for name in names) for row in rows[table]]
     query = select(*reference.table.primary_key)
     return sum(
         tuple(key) not in known
@@ -72,10 +72,9 @@ def _delete(session: Session, table: Table, rows: Sequence[SQLModel]) -> int:
     """Delete rows; in a shared table only those without references to them."""
     conditions = [_is_unreferenced(key) for key in references() if key.referred_table is table and table in _shared()]
     keys = tuple_(*table.primary_key)
-    statements = (
-        table.delete().where(keys.in_(batch), *conditions) for batch in batches([key_of(row) for row in rows])
-    )
-    return sum(session.connection().execute(statement).rowcount for statement in statements)
+    delete = table.delete().where(*conditions)
+    parts = batches([key_of(row) for row in rows])
+    return sum(session.connection().execute(delete.where(keys.in_(part))).rowcount for part in parts)
 
 
 def _is_unreferenced(reference: ForeignKeyConstraint) -> ColumnElement[bool]:
