@@ -1,8 +1,8 @@
-"""Keys across tenants: the database itself refuses a row that points to the row of another tenant, also to a superuser.
+"""Keys across tenants: the database refuses a row that refers to another tenant's row, also to a superuser.
 
-Row security does not: a foreign key is checked past it. Each key is tried alone: the other constraints of its table
-are dropped for the moment of the try, so that nothing else can be what refuses. The same row of the other tenant,
-which may point there, is accepted.
+Row security does not refuse it: the check of a foreign key bypasses it. Each key is tried alone: the other constraints
+of its table are dropped for the try, so that nothing else can refuse the row. The same row of the other tenant, which
+may refer to its own rows, is accepted.
 """
 
 import json
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """A foreign key, without the tenant: `here` are the columns that point, `there` those pointed to."""
+    """A foreign key, without the tenant: `here` are the referring columns, `there` the referred ones."""
 
     name: str
     target: str
@@ -36,7 +36,7 @@ class Key(NamedTuple):
 
 
 def keys(connection: psycopg.Connection, table: str) -> list[Key]:
-    """Return the foreign keys of a table but those to the tenant itself."""
+    """Return the foreign keys of a table except those to the tenant itself."""
     found = connection.execute(
         """select conname, confrelid::regclass::text,
             array_agg(h.attname::text order by place), array_agg(t.attname::text order by place),
@@ -55,7 +55,7 @@ def keys(connection: psycopg.Connection, table: str) -> list[Key]:
 def inserted(
     connection: psycopg.Connection, table: Table, row: Row, change: Row
 ) -> tuple[int | str | None, str | None]:
-    """Write a row anew with a change; return how many rows that made, or the SQLSTATE, and the constraint's name."""
+    """Write a changed copy of a row; return the row count, or the SQLSTATE, and the constraint's name."""
     columns = ", ".join(table.columns)
     try:
         with connection.transaction(force_rollback=True):
@@ -72,7 +72,7 @@ def inserted(
 
 
 def leave_only(connection: psycopg.Connection, table: str, key: Key) -> None:
-    """Take away whatever else might refuse a row: other keys, also unique ones, checks, and triggers of our own."""
+    """Drop everything else that might refuse a row: other keys, unique constraints, checks, triggers."""
     found = connection.execute(
         """select format('drop constraint %%I', conname) from pg_constraint other
         where conrelid = %s::regclass and contype in ('c', 'f', 'u') and conparentid = 0 and conname <> %s
@@ -93,7 +93,7 @@ def row_of(connection: psycopg.Connection, table: str, tenant: object) -> Row:
 
 
 def only_theirs(connection: psycopg.Connection, key: Key, world: World) -> Row:
-    """Return what to write into the columns of a key so that it points to a row that `theirs` alone has."""
+    """Return values for the columns of a key that refer to a row of `theirs` alone."""
     target = read_table(connection, key.target, world)
     ours, theirs = json.loads(target.row), row_of(connection, key.target, world.theirs)
     if all(ours[column] == theirs[column] for column in key.there):

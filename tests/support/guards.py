@@ -1,6 +1,6 @@
-"""Guarding: which tables of a catalogue are not guarded as they have to be.
+"""Guards: tables of a catalogue without complete row security.
 
-Owns: what a guarded table is: row security enabled and forced, and a tenant's policy that no other policy goes round;
+Owns: the definition of a guarded table: row security is enabled and forced, and no other policy bypasses the tenant's;
 a partition has the policies of its table. Must not know: any table by name, or any exception (the tests list those).
 """
 
@@ -27,7 +27,7 @@ class Policy(NamedTuple):
 
     @property
     def expressions(self) -> list[str]:
-        """What it says, once or twice."""
+        """The policy's expressions, one or two."""
         return [expression for expression in (self.using, self.check) if expression is not None]
 
 
@@ -44,7 +44,7 @@ def policies(connection: psycopg.Connection, table: str) -> list[Policy]:
 
 
 def unguarded(connection: psycopg.Connection) -> set[str]:
-    """Return the tables and partitions whose row security is not enabled, not forced, or says nothing."""
+    """Return the tables and partitions whose row security is not enabled, not forced, or has no policy."""
     found = connection.execute(
         "select oid::regclass::text from pg_class where relkind in ('r', 'p')"
         f" and relnamespace::regnamespace::text in {SCHEMAS}"
@@ -55,11 +55,11 @@ def unguarded(connection: psycopg.Connection) -> set[str]:
 
 
 def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
-    """Return (table, policy) of what may show a row to another tenant.
+    """Return (table, policy) of each policy that may show a row to another tenant.
 
-    A restrictive policy that compares the tenant, for all who can reach the table, holds all permissive ones; then it
-    alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the tenant,
-    and may demand more.
+    A restrictive policy that compares the tenant, for all roles that can reach the table, limits all permissive ones;
+    then it alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the
+    tenant, and may demand more.
     """
     found = set()
     for table in table_names(connection):
@@ -89,7 +89,7 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
 
 
 def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
-    """Return (table, policy) of what opens all of a tenant without asking whether who is at work reaches it.
+    """Return (table, policy) of each policy that opens a tenant without checking the user's access to it.
 
     Where another policy is restrictive, the permissive ones decide by roles of people.
     """
@@ -107,7 +107,7 @@ def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
 
 
 def _reaching(connection: psycopg.Connection, table: str) -> set[str]:
-    """Return the roles that may do anything to a table."""
+    """Return the roles with any privilege on a table."""
     found = connection.execute(
         """select role from unnest(%s::text[]) role
         where has_table_privilege(role, %s, 'select, insert, update, delete')""",
@@ -117,9 +117,9 @@ def _reaching(connection: psycopg.Connection, table: str) -> set[str]:
 
 
 def unlike_their_tables(connection: psycopg.Connection) -> set[str]:
-    """Return the partitions whose policies are not those of the table that they are part of.
+    """Return the partitions whose policies differ from those of their table.
 
-    The functions of the definer write to the table; so it needs none of its own on a partition.
+    The functions of the definer write to the table; so it needs no policies of its own on a partition.
     """
 
     def for_others(table: str) -> list[Policy]:

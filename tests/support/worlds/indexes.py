@@ -1,7 +1,7 @@
-"""A database with 100,000 rows in every table that an index of the specifications is of.
+"""World for indexes: 100,000 rows in every table with an index of the specifications.
 
-The rows are of 120 tenants; the first has a fifth of them, the last a few hundred. They are written by a superuser
-without triggers and foreign keys, so each is right by itself, and what it points to need not be there.
+The rows are of 120 tenants; the first has a fifth of them, the last a few hundred. A superuser writes them without
+triggers and foreign keys, so each is right by itself, but may refer to a missing row.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -205,7 +205,7 @@ def load(url: str) -> None:
 
 
 def fill(url: str, table: str) -> None:
-    """Fill a table, and build its indexes afterwards: that takes a third of the time."""
+    """Fill a table, and build its indexes afterwards, which takes a third of the time."""
     of_tenant = {} if table in TENANTS_THEMSELVES else {"tenant_id": "tenant"}
     given = of_tenant | TABLES[table]
     with psycopg.connect(url, autocommit=True) as connection:
@@ -219,7 +219,7 @@ def fill(url: str, table: str) -> None:
 
 
 def is_there(connection: psycopg.Connection, table: str) -> bool:
-    """Tell whether a table is in the schema."""
+    """Tell whether a table exists."""
     return connection.execute("select to_regclass(%s)", (table,)).fetchone() != (None,)
 
 
