@@ -66,7 +66,7 @@ def test_t5_a_session_has_its_own_settings_and_not_the_servers(
     empty_database_url: str, database: Database, setting: str, value: str
 ) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=None):
-        pass  # the roles belong to the server: they are there once any database is migrated
+        pass  # any migrated database creates the roles of the server
     name = make_url(empty_database_url).database
     execute(
         empty_database_url,
@@ -260,7 +260,7 @@ def test_r4_a_lost_connection_leaves_nothing_and_the_next_unit_works(
 
 def test_tables_that_are_not_there_are_a_schema_mismatch(empty_database_url: str, database: Database) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=None):
-        pass  # the roles belong to the server: they are there once any database is migrated
+        pass  # any migrated database creates the roles of the server
     with (
         Database(empty_database_url) as empty,
         pytest.raises(SchemaMismatchError, match="scheduler migrate"),

@@ -65,7 +65,7 @@ def answers(url: str) -> bool:
 
 
 def in_time(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60  # a busy disk takes its time to stop a server
+    deadline = time.monotonic() + 60  # stopping a server takes long on a busy disk
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -89,7 +89,7 @@ def refused(attempt: Callable[[], object]) -> str | None:
     return refusal.value.sqlstate
 
 
-# What is written
+# Recorded changes
 
 
 def test_an_insert_has_one_entry_that_shows_only_harmless_values(clinic: Clinic) -> None:
@@ -262,7 +262,7 @@ def test_two_tenants_rows_of_one_number_are_told_apart(database: Database, datab
         assert [row["after"] for row in clinic.log(LOGS[1])][1:] == [{"specialty": str(clinic.tenant)}]
 
 
-# What is not written
+# Changes without an entry
 
 
 def test_no_value_of_a_private_column_gets_into_the_log(clinic: Clinic) -> None:
@@ -540,7 +540,7 @@ def test_the_job_records_neither_reads_nor_what_users_do(clinic: Clinic, functio
     assert refused(lambda: clinic.act(statement, role=Role.JOB)) == "42501"
 
 
-# Who sees it
+# Readers of the log
 
 
 @pytest.mark.parametrize("table", [*LOGS, *BOOKS])

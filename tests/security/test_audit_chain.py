@@ -116,7 +116,7 @@ def test_both_logs_have_a_chain_each(clinic: Chained) -> None:
         done = seal_both(session)
     assert {log: (count, head.position) for log, (count, head) in done.items()} == {
         Log.USER_ACTION: (1, 1),
-        Log.SYSTEM: (1, 1),  # that the tenant was made
+        Log.SYSTEM: (1, 1),  # the creation of the tenant
     }
     assert [clinic.verify(log).broken for log in Log] == [None, None]
 

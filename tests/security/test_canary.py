@@ -224,14 +224,14 @@ def test_the_audit_log_shows_only_texts_of_reviewed_columns(database_url: str) -
                 if CANARY in f"{logged} {logged_too}":
                     shown.setdefault(table, set()).add(column)
             except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
-                pass  # too short for it, or a trigger that knows better
+                pass  # the column is too short, or a trigger refuses
             finally:
                 connection.execute("rollback to savepoint before")
         connection.rollback()
     unlooked_at = {table: columns - BY_NAME - HARMLESS.get(table, set()) for table, columns in shown.items()}
     assert {table: columns for table, columns in unlooked_at.items() if columns} == {}
     assert tried > 100
-    assert any(HARMLESS.get(table, set()) & columns for table, columns in shown.items())  # it would be found
+    assert any(HARMLESS.get(table, set()) & columns for table, columns in shown.items())  # the search finds something
 
 
 REFUSED = (

@@ -33,7 +33,7 @@ OPEN_TO_ANYBODY: dict[tuple[str, str], str] = {
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
     ("identity.tenants", "a_tenant_sees_itself"): "nothing about a tenant is private to those who belong to it",
 }
-# Index -> why it does not begin with the tenant.
+# Index -> reason not to begin with the tenant.
 WITHOUT_TENANT: dict[str, str] = {
     "identity.tenants_pkey": "the id is the tenant",
     "identity.live_tenants_have_their_own_slug": "a slug is looked up before the tenant is known",
@@ -41,9 +41,9 @@ WITHOUT_TENANT: dict[str, str] = {
     "wellbeing.a_person_has_one_profile": "a person has one role, whatever the tenant",
     "wellbeing.a_token_is_one_invitation": "a token is looked up before the tenant is known",
 }
-# View -> why it is read with the rights of its owner.
+# View -> reason to read with the rights of its owner.
 WITH_RIGHTS_OF_ITS_OWNER: dict[str, str] = {}
-# Function with its owner's rights -> why the owner is not `scheduler_definer`.
+# Function with its owner's rights -> reason for another owner than `scheduler_definer`.
 OF_THE_OWNER: dict[str, str] = {
     "audit.ensure_months": "only the owner of a table may make its partitions",
     "scheduling.ensure_slot_partitions": "only the owner of a table may make its partitions",

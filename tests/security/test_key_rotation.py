@@ -117,7 +117,7 @@ def stopping(after: int, *, random_bytes: Callable[[int], bytes] = os.urandom) -
     return draw
 
 
-# What a rotation does
+# A complete rotation
 
 
 @pytest.mark.parametrize("batch", [1, 2, NOTES, 100])
@@ -190,7 +190,7 @@ def test_a_tenant_without_keys_gets_its_first(database: Database, tenant_id: UUI
     assert states(database, tenant_id) == [(False, False)]
 
 
-# Stopped in the middle
+# Interruptions
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5, 9, 14, 20, 3 * NOTES + 1])
@@ -234,7 +234,7 @@ def test_without_the_master_key_of_the_old_key_nothing_is_changed(
     assert (len(notes), values(database_url, ours), states(database, ours)) == (NOTES, before, [(False, False)])
 
 
-# While people work
+# Concurrent reads and writes
 
 
 def once(act: Callable[[], object], *, at: int) -> Callable[[int], bytes]:
@@ -249,7 +249,7 @@ def once(act: Callable[[], object], *, at: int) -> Callable[[int], bytes]:
     return draw
 
 
-FIRST_VALUE = 2  # the third thing that a rotation draws, after a key's id and the key
+FIRST_VALUE = 2  # a rotation draws a key's id and the key first
 
 
 def first(notes: dict[UUID, str]) -> UUID:
@@ -338,7 +338,7 @@ def test_two_rotations_at_once_end_well(
     assert {value.key_id for value in values(database_url, ours).values()} == {current(database, ours)}
 
 
-# Values that do not open
+# Values that do not decrypt
 
 
 @pytest.fixture

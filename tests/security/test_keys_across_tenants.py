@@ -151,4 +151,4 @@ def test_every_key_of_the_catalogue_is_tried(world: World) -> None:
 def test_a_tenant_with_rows_cannot_be_deleted(world: World) -> None:
     with psycopg.connect(world.url) as connection, pytest.raises(psycopg.errors.IntegrityError) as refused:
         connection.execute("delete from identity.tenants where id = %s", (world.ours,))
-    assert refused.value.sqlstate in {"23001", VIOLATES_KEY}  # restrict; from PostgreSQL 18 on it is said as 23001
+    assert refused.value.sqlstate in {"23001", VIOLATES_KEY}  # restrict is 23001 from PostgreSQL 18 on

@@ -243,7 +243,7 @@ def test_the_system_searches_for_clients_whoever_the_user_is(world: World) -> No
         assert len(connection.execute("select * from placement.find_clients('Ben', 10)").fetchall()) == 1
 
 
-# Function that has its owner's rights, and that people may call -> what it tells somebody who is cared for.
+# Function with its owner's rights that people may call -> the information that it gives a person in care.
 TELLING: Final = {
     "audit.record_event": "nothing",
     "audit.record_read": "nothing",

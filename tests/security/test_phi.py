@@ -248,7 +248,7 @@ def test_a_row_with_a_composite_key_is_written_read_and_recorded(database: Datab
         assert [entity for entity, *_ in reads(session, f"{note_id},3")] == ["placement.test_remarks"]
 
 
-# Moving and changing what is stored, as somebody who can write to the tables
+# Stored values moved or changed with write access to the tables
 
 
 def test_a_value_moved_to_another_row_does_not_decrypt(database: Database, ours: UUID, database_url: str) -> None:

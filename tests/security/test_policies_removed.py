@@ -22,7 +22,7 @@ pytestmark = pytest.mark.database
 
 TABLES = sorted(all_rows(uuid4()))
 OF_TENANT = "tenant_id = ( SELECT identity.current_tenant_id() AS current_tenant_id)"
-# Enough to feel any policy; the others are these in another way, or refused whatever the policies are.
+# These depend on every policy; the others are variants, or refused by any policies.
 OPERATIONS = (
     Operation.SELECT,
     Operation.INSERT,

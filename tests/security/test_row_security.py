@@ -64,12 +64,12 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "wellbeing.wellbeing_responses": {APP: "ra"},
     "wellbeing.wellbeing_sessions": {APP: "raw"},
 }
-# Whose tenant does not matter: the job has to know for whom to work.
+# The tenant does not matter: the job has to list all tenants.
 SEES_ALL_TENANTS = {("identity.tenants", JOB)}
 BY_ROLE = ("wellbeing.",)
 
-# A view for one person: nobody else is shown anything.
-# A view that looks up who asks shows a superuser, who is nobody, nothing: the table of which it has a row for each.
+# A view for a single person, empty for everybody else.
+# A view that looks up the user is empty for a superuser; here is the table of which it has a row for each.
 A_ROW_FOR_EACH = {
     "wellbeing.child_progress_summary": "wellbeing.children",
     "wellbeing.organization_usage_stats": "wellbeing.organisations",
@@ -112,7 +112,7 @@ def by_tenant(table: Table, who: Who, operation: Operation, *, sees_all: bool) -
         case Operation.INSERT | Operation.UPSERT:
             return 1 if who is Who.OWN else REFUSED
         case Operation.INSERT_IF_MISSING:
-            return 0 if who is Who.OWN else REFUSED  # it is there
+            return 0 if who is Who.OWN else REFUSED  # the row exists
         case Operation.MOVE:
             return REFUSED if who is Who.OWN else 0
         case Operation.MOVE_EVERYTHING:

@@ -189,7 +189,7 @@ def test_a_child_is_found_by_words_of_name_and_class(world: World, database: Dat
 
 @pytest.mark.parametrize("wanted", ["", " ", "badgers", "robin foxes", "-robin robin", "!!&|(", "robin & ("])
 def test_words_that_no_child_has_find_none(world: World, database: Database, wanted: str) -> None:
-    expected = ["Robin"] if wanted == "robin & (" else []  # what is no word is left out
+    expected = ["Robin"] if wanted == "robin & (" else []  # anything but words is left out
     assert children(database, world, wanted) == expected
 
 

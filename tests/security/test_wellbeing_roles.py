@@ -424,7 +424,7 @@ def test_an_account_makes_an_organisation_of_any_tenant(world: World) -> None:
 
 
 def test_an_owner_without_superuser_migrates_and_row_security_holds(server: str, template: str) -> None:
-    assert template  # the roles are there, whoever made them
+    assert template  # the roles exist
     with database_of_an_owner(server) as (url, theirs):
         migrations.upgrade(theirs)
         owner = make_url(theirs).username

@@ -67,7 +67,7 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
             url,
             f"create role {owner} login createrole password '{password}'",
             f"grant scheduler_app, scheduler_job, scheduler_system to {owner} with admin option",
-            # From 16 on, who makes a role is its administrator and no more; before, who may make roles may grant any.
+            # From 16 on, the creator of a role is only its administrator; before, a role creator may grant any role.
             f"""do $$ begin if current_setting('server_version_num')::int >= 160000 then
                 execute 'grant scheduler_definer to {owner} with admin true, inherit false, set false';
             end if; end $$""",

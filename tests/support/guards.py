@@ -11,7 +11,7 @@ import psycopg
 from support.observation import ROLES
 from support.worlds.tenants import SCHEMAS, partition_names, table_names, tenant_column
 
-# Its policies do not decide what anybody sees by himself: nobody may act as it.
+# Its policies decide for no person: nobody may act as it.
 DEFINER: Final = "scheduler_definer"
 
 

@@ -211,7 +211,7 @@ _TRIALS: Final[dict[Operation, Trial]] = {
     Operation.COPY_FROM: _copied_in,
     Operation.TRUNCATE: _changed("truncate {t.name}"),
 }
-# Foreign keys refuse these, too, and would hide what the policies let through.
+# Foreign keys refuse these, too, and would hide rows that the policies let through.
 _WITHOUT_TRIGGERS: Final = {
     Operation.DELETE,
     Operation.DELETE_EVERYTHING,

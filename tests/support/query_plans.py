@@ -26,7 +26,7 @@ class IndexScan(NamedTuple):
     condition: str
 
 
-# Plans of statements as they are executed, also of those inside of functions, as notices.
+# Emits the plans of executed statements as notices, also of those within functions.
 _EXPLAINING: Final = """
     load 'auto_explain';
     set auto_explain.log_min_duration = 0;

@@ -346,7 +346,7 @@ def test_what_is_normalised_stays_as_it_is(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
 
 
-# What is shown
+# Representations
 
 
 def shown(value: object) -> str:

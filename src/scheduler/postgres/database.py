@@ -90,10 +90,6 @@ class Request(NamedTuple):
 _NO_REQUEST: Final = Request()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _fault_before_sending(error: SQLAlchemyError | psycopg.Error) -> str:
     """Describe a fault found before the database was asked, without repeating a value."""
     cause = getattr(error, "orig", None)
@@ -118,21 +114,20 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
     fault = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(fault, psycopg.Error):
         return StatementError(f"a statement could not be made: {_fault_before_sending(error)}")
-    code = fault.sqlstate
+    code, kind = fault.sqlstate, type(fault).__name__
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     lost |= code is None and isinstance(fault, psycopg.OperationalError)
     if lost or (code or "").startswith(_CONNECTION_CODES):
-        return DatabaseUnreachableError(f"no connection to the database {where}: {_first_line(fault)}")
+        reason = (str(fault).strip().splitlines() or [kind])[0]
+        return DatabaseUnreachableError(f"no connection to the database {where}: {reason}")
     # For the following codes the server's message names tables, columns and functions, and no value.
-    message = fault.diag.message_primary or type(fault).__name__
+    message = fault.diag.message_primary or kind
     if code in _SCHEMA_CODES:
         return SchemaMismatchError(f"the database {where} is not as this code needs it ({message}): {NOT_MIGRATED}")
     if code == NOT_ALLOWED and fault.diag.source_function == _POLICY_CHECK:
-        table = _POLICY_TABLE.search(message)
-        row = f"a row of {table[1]}" if table else "a row"
-        return StatementError(
-            f"row security refused {row}: it is another tenant's, or this user may not write it", sqlstate=code
-        )
+        row = f"a row of {table[1]}" if (table := _POLICY_TABLE.search(message)) else "a row"
+        refusal = f"row security refused {row}: it is another tenant's, or this user may not write it"
+        return StatementError(refusal, sqlstate=code)
     if code == NOT_ALLOWED:
         reason = re.sub("^permission denied for ", "the role lacks a privilege on ", message)
         return StatementError(f"permission denied in {where}: {reason}", sqlstate=code)
@@ -140,7 +135,6 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
     if code is None and isinstance(fault, psycopg.DataError):
         # A NUL in a text, or an instant beyond the calendar; the driver's message repeats the value.
-        kind = type(fault).__name__
         return StatementError(f"a value cannot be written to the database, or read from it: {kind} of the driver")
     return _refusal(fault, code)
 

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -128,18 +128,16 @@ class _Server:
 
     def _launch(self) -> bool:
         self._forget_dead_server()
-        local_only = "-c listen_addresses= -c unix_socket_permissions=0700"
-        options = f"-p {PORT} -k {shlex.quote(str(self.sockets))} {local_only}"
+        sockets = f"-k {shlex.quote(str(self.sockets))} -c unix_socket_permissions=0700"
+        options = ["-w", "-t", str(START_SECONDS), "-o", f"-p {PORT} {sockets} -c listen_addresses="]
         files = ["-D", str(self.files), "-l", str(self.log)]
-        return self._run("pg_ctl", [*files, "-w", "-t", str(START_SECONDS), "-o", options, "start"]).returncode == 0
+        return self._run("pg_ctl", [*files, *options, "start"]).returncode == 0
 
     def _make_files(self) -> None:
         unfinished = self.directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        result = self._run(
-            "initdb",
-            ["-D", str(unfinished), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"],
-        )
+        options = ["-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        result = self._run("initdb", ["-D", str(unfinished), *options])
         if result.returncode:
             shutil.rmtree(unfinished, ignore_errors=True)
             reason = _last_line(result.stderr)
@@ -205,10 +203,8 @@ def _account() -> pwd.struct_passwd | None:
     """Return the system user that runs the server in place of root, which PostgreSQL refuses."""
     if os.geteuid() != 0:
         return None
-    try:
+    with suppress(KeyError):
         return pwd.getpwnam(ACCOUNT)
-    except KeyError:
-        pass
     try:
         subprocess.run(["useradd", "--system", "--no-create-home", ACCOUNT], capture_output=True, check=False)  # noqa: S603, S607
         return pwd.getpwnam(ACCOUNT)

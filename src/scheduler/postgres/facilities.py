@@ -66,14 +66,9 @@ def facility_view(session: Session, slug: str) -> FacilityView:
         ).all()
         hint = f"; there are {', '.join(likely)} …" if likely else "; there are none yet"
         raise NotFoundError(f"no facility {slug!r}{hint}")
-    doctors = session.connection().execute(_DOCTORS, {"facility": row.id})
-    return FacilityView(
-        row.id,
-        row.slug,
-        row.name,
-        row.timezone,
-        tuple(DoctorAtFacility(ScheduleKey(doctor_id, row.id), name) for doctor_id, name in doctors),
-    )
+    found = session.connection().execute(_DOCTORS, {"facility": row.id})
+    doctors = tuple(DoctorAtFacility(ScheduleKey(doctor_id, row.id), name) for doctor_id, name in found)
+    return FacilityView(row.id, row.slug, row.name, row.timezone, doctors)
 
 
 def doctors_at(facility: FacilityView, doctor_id: int | None) -> tuple[DoctorAtFacility, ...]:
@@ -96,9 +91,8 @@ def exceptions_between(
 ) -> Sequence[rows.AvailabilityException]:
     """Return the exceptions at a facility that overlap `[begin, end)`, in order."""
     exception = rows.AvailabilityException
-    query = select(exception).where(
-        exception.facility_id == facility_id, exception.start_at < end, exception.end_at > begin
-    )
+    overlapping = exception.start_at < end, exception.end_at > begin
+    query = select(exception).where(exception.facility_id == facility_id, *overlapping)
     return session.exec(query.order_by(col(exception.start_at), col(exception.id))).all()
 
 

@@ -82,6 +82,18 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 """)
 
 
+_SAVE = text("""
+update scheduling.schedule_states
+set fingerprint = :fingerprint, generated_from = :from_day, generated_until = :until_day,
+    generated_at = now(), last_run_id = :run_id, last_error = null
+where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
+""")
+_FAIL = text("""
+update scheduling.schedule_states set last_error = :reason, last_run_id = :run_id
+where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
+""")
+
+
 def register_schedules(session: Session) -> None:
     """Insert a checkpoint for every doctor with rules or exceptions at a facility, unless it is there."""
     session.connection().execute(_REGISTER)
@@ -128,30 +140,18 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
 
 def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int) -> None:
     """Write the checkpoints of generated schedules, and the run that generated them."""
-    statement = text("""
-        update scheduling.schedule_states
-        set fingerprint = :fingerprint, generated_from = :from_day, generated_until = :until_day,
-            generated_at = now(), last_run_id = :run_id, last_error = null
-        where tenant_id = (select identity.current_tenant_id())
-          and doctor_id = :doctor_id and facility_id = :facility_id
-    """)
     values = []
     for key, checkpoint in saved:
         first, last = checkpoint.days or (None, None)
         row = {"fingerprint": checkpoint.fingerprint, "from_day": first, "until_day": last, "run_id": run_id}
         values.append(key._asdict() | row)
     if values:
-        session.connection().execute(statement, values)
+        session.connection().execute(_SAVE, values)
 
 
 def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int) -> None:
     """Record why a schedule could not be generated; its checkpoint does not change."""
-    statement = text("""
-        update scheduling.schedule_states set last_error = :reason, last_run_id = :run_id
-        where tenant_id = (select identity.current_tenant_id())
-          and doctor_id = :doctor_id and facility_id = :facility_id
-    """)
-    session.connection().execute(statement, key._asdict() | {"reason": reason, "run_id": run_id})
+    session.connection().execute(_FAIL, key._asdict() | {"reason": reason, "run_id": run_id})
 
 
 def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # noqa: ANN401  # any table with both keys

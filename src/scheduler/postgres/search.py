@@ -8,10 +8,10 @@ Must not know: how similar is similar enough, or who may search for what (the mi
 
 import json
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import Text, Uuid, and_, cast, column, func
+from sqlalchemy import ColumnElement, Text, Uuid, and_, cast, column, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session, SQLModel, select
 
@@ -91,11 +91,10 @@ def find_actions(session: Session, details: Mapping[str, JsonValue], *, most: in
 def _find(session: Session, model: type[Row], wanted: str, most: int) -> list[Row]:
     table = table_of(model)
     search = getattr(getattr(func, str(table.schema)), f"find_{table.name}")
+    columns: tuple[ColumnElement[Any], ...] = (column("tenant_id", Uuid), column("id", Uuid), column("rank"))
     hits = (
         search(_checked_text(wanted), _checked_limit(most))
-        .table_valued(
-            column("tenant_id", Uuid), column("id", Uuid), column("rank"), with_ordinality="place", name="hits"
-        )
+        .table_valued(*columns, with_ordinality="place", name="hits")
         .render_derived()
     )
     same = and_(table.c.tenant_id == hits.c.tenant_id, table.c.id == hits.c.id)

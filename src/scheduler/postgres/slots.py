@@ -1,7 +1,7 @@
 """Slots in PostgreSQL: reading stored slots, bulk inserts, and applying plans.
 
 Owns: stored slots read as the core's values, new slots written by binary COPY, updates and deletions of a plan.
-Holds: R2 at write (a slot that somebody touched since the plan was made is neither updated nor deleted).
+Holds: R2 at write (a slot that was touched since the plan was made is neither updated nor deleted).
 Must not know: expansion, reconciliation.
 
 PostgreSQL refuses COPY into a table under row security, so rows are copied into a temporary table and inserted from
@@ -25,7 +25,7 @@ from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
-from scheduler.core.reconciliation import Plan, StoredSlot
+from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot
 from scheduler.core.slots import Slot, Slots
 from scheduler.postgres.schedules import ScheduleKey
 
@@ -90,10 +90,9 @@ def ensure_months(session: Session, begin: datetime, end: datetime) -> None:
     Raises:
         InvalidInputError: the span is too long.
     """
+    ensure = text("select scheduling.ensure_slot_partitions(:begin, :end)")
     try:
-        session.connection().execute(
-            text("select scheduling.ensure_slot_partitions(:begin, :end)"), {"begin": begin, "end": end}
-        )
+        session.connection().execute(ensure, {"begin": begin, "end": end})
     except DataError as error:
         if not isinstance(error.orig, InvalidParameterValue):
             raise
@@ -167,38 +166,25 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
     created = updated = retired = 0
     connection = session.connection()
     if plan.retire:
-        values: dict[str, object] = {
-            "ids": [stored.id for stored in plan.retire],
-            "starts": [stored.slot.start_at for stored in plan.retire],
-        }
-        retired = connection.execute(_RETIRE, values | {"now": now}).rowcount
+        retired = connection.execute(_RETIRE, _keys(plan.retire) | {"now": now}).rowcount
     if plan.update:
-        values = {
-            "ids": [planned.id for planned in plan.update],
-            "starts": [planned.slot.start_at for planned in plan.update],
-            "capacities": [planned.slot.capacity for planned in plan.update],
-            "rules": [planned.slot.rule_id for planned in plan.update],
-        }
-        updated = connection.execute(_UPDATE, values).rowcount
+        slots = [planned.slot for planned in plan.update]
+        values = {"capacities": [slot.capacity for slot in slots], "rules": [slot.rule_id for slot in slots]}
+        updated = connection.execute(_UPDATE, _keys(plan.update) | values).rowcount
     if plan.create:
         created = _insert_values(session, plan.create)
     return PlanResult(created, updated, retired)
 
 
+def _keys(slots: Sequence[StoredSlot | SlotUpdate]) -> dict[str, Any]:
+    return {"ids": [stored.id for stored in slots], "starts": [stored.slot.start_at for stored in slots]}
+
+
 def _insert_values(session: Session, created: Sequence[Slot]) -> int:
     def rows(copy: Copy) -> None:
         for slot in created:
-            copy.write_row(
-                (
-                    slot.doctor_id,
-                    slot.facility_id,
-                    slot.service_offering_id or 0,
-                    slot.start_at,
-                    slot.end_at,
-                    slot.capacity,
-                    slot.rule_id or 0,
-                )
-            )
+            ids = slot.doctor_id, slot.facility_id, slot.service_offering_id or 0
+            copy.write_row((*ids, slot.start_at, slot.end_at, slot.capacity, slot.rule_id or 0))
 
     return _insert(session, _COPY, rows)
 

@@ -70,12 +70,9 @@ def restore(session: Session, row: SQLModel) -> None:
         if not isinstance(fault, psycopg.errors.UniqueViolation):
             raise
         constraint = fault.diag.constraint_name
-        raise RestoreConflictError(
-            f"restoring the row of {table.fullname} with the key {_key_of(row)} would violate {constraint}:"
-            " a live row already uses its value",
-            sqlstate=fault.sqlstate,
-            constraint=constraint,
-        ) from None
+        attempt = f"restoring the row of {table.fullname} with the key {_key_of(row)} would violate {constraint}"
+        message = f"{attempt}: a live row already uses its value"
+        raise RestoreConflictError(message, sqlstate=fault.sqlstate, constraint=constraint) from None
     if not restored:
         raise NotFoundError(f"no deleted row of {table.fullname} has the key {_key_of(row)}")
 

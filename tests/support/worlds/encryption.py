@@ -77,7 +77,7 @@ TABLES = (
     """,
     "call identity.secure_table('placement.test_notes')",
     "call identity.secure_table('placement.test_remarks')",
-    # What the gateway tells the audit log, whatever the audit log makes of it.
+    # A record of the gateway's calls in place of the audit log.
     "drop function if exists audit.record_read(text, text[], text[], text)",
     "create table audit.test_reads (entity text, keys text[], columns text[], reason text)",
     "grant insert, select on audit.test_reads to scheduler_app",

@@ -20,7 +20,7 @@ NOT_READY: Final = """
         select %(table)s::regclass union select inhrelid from pg_inherits where inhparent = %(table)s::regclass)
 """
 
-# In every expression n counts the rows, tenant is whose the row is, and a and b are a pair that the tenant has once.
+# In every expression n counts the rows, tenant owns the row, and the pair a and b is unique in the tenant.
 SCAFFOLD: Final = (
     "create schema loading",
     "create function loading.key(n bigint) returns uuid language sql immutable return lpad(to_hex(n), 32, '0')::uuid",

@@ -23,7 +23,7 @@ ROLES: Final = {
     "Parent": "parent",
     "Student": "student",
     "Patient": "patient",
-    "Child": "staff",  # what the profile says counts
+    "Child": "staff",  # the profile decides
     "Suspended": "staff",
     "Deleted": "staff",
 }
@@ -56,7 +56,7 @@ def person(tenant: UUID, name: str) -> UUID:
 
 def make(connection: psycopg.Connection, ours: UUID, theirs: UUID) -> World:
     """Write all rows as a superuser, and leave them uncommitted; the tenants have the same people."""
-    owners = {("identity.addresses", str(key(ours, "identity.addresses"))): EVERYBODY}  # that of the facility
+    owners = {("identity.addresses", str(key(ours, "identity.addresses"))): EVERYBODY}  # the facility's address
     for tenant in (theirs, ours):
         insert_all(connection, tenant)
         with without_triggers(connection):
@@ -81,7 +81,7 @@ def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
     for number, (name, whose) in enumerate(PATIENTS.items(), start=2):
         own: Row = {"id": number}
         yield "scheduling.patients", own | {"user_id": person(tenant, name)}, whose
-        # cancelled, so that they may all be at one time
+        # cancelled, so that all may be at the same time
         visit: Row = {"patient_id": number, "status": "cancelled", "idempotency_key": None}
         yield "scheduling.appointments", own | visit, whose
         yield "scheduling.appointment_steps", own | {"appointment_id": number, "resource_id": None}, whose

@@ -81,6 +81,5 @@ def encrypted_tables(metadata: MetaData) -> tuple[EncryptedTable, ...]:
 def described_table(table: Table) -> EncryptedTable:
     """Describe a table, with or without encrypted columns."""
     key = tuple(column for column in table.primary_key.columns if column.name != TENANT)
-    return EncryptedTable(
-        table, key, tuple(column for column in table.columns if isinstance(column.type, EncryptedColumn))
-    )
+    encrypted = tuple(column for column in table.columns if isinstance(column.type, EncryptedColumn))
+    return EncryptedTable(table, key, encrypted)

@@ -153,9 +153,8 @@ class KeyRing:
         try:
             return cipher.decrypt(nonce, rest, header + self._binding(location)).decode()
         except InvalidTag:
-            raise TamperedError(
-                f"{location} does not decrypt: it was changed, or was encrypted for another location"
-            ) from None
+            fault = f"{location} does not decrypt: it was changed, or was encrypted for another location"
+            raise TamperedError(fault) from None
 
     def blind_index(self, text: str, *, table: str, column: str) -> bytes:
         """Return 32 bytes that are equal for equal texts in this column of this tenant, and reveal nothing else.
@@ -192,12 +191,11 @@ class KeyRing:
         return begin + b"".join([_part(part, location) for part in row])
 
     def _cipher(self, key_id: UUID) -> AESGCM:
-        cipher = self._ciphers.get(key_id)
-        if cipher is None:
+        if key_id not in self._ciphers:
             if not self.knows(key_id):
                 raise KeyUnavailableError(f"tenant {self.tenant_id} has no encryption key {key_id}")
-            cipher = self._ciphers[key_id] = AESGCM(self._unwrap(self._keys[key_id]))
-        return cipher
+            self._ciphers[key_id] = AESGCM(self._unwrap(self._keys[key_id]))
+        return self._ciphers[key_id]
 
     def _unwrap(self, key: WrappedKey) -> bytes:
         context = wrapping_context(self.tenant_id, key.id, key.purpose)

@@ -30,7 +30,6 @@ from scheduler.postgres.encryption.key_ring import KeyRing, ValueLocation
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys, hold_current_key
 
 ROWS_PER_BATCH: Final = 200
-EVERY_MODEL: Final = METADATA
 
 UnitOfWork: TypeAlias = Callable[[], AbstractContextManager[Session]]
 Progress: TypeAlias = Callable[[int, int, int], None]
@@ -61,7 +60,7 @@ def rotate(
     keys: TenantKeys,
     *,
     start: Start = Start.CONTINUE,
-    metadata: MetaData = EVERY_MODEL,
+    metadata: MetaData = METADATA,
     batch: int = ROWS_PER_BATCH,
     progress: Progress = lambda _done, _of, _reencrypted: None,
 ) -> Rotation:
@@ -88,16 +87,13 @@ def rotate(
             progress(done, total, reencrypted)
     with system() as session:
         used = values_by_key(session, keys.tenant_id, metadata)
-        idle = [
-            row.id
-            for row in data_keys(session, keys.tenant_id)
-            if row.id is not None and row.id not in used and row.superseded_at is not None and row.retired_at is None
-        ]
+        superseded = [row for row in data_keys(session, keys.tenant_id) if row.superseded_at and not row.retired_at]
+        idle = [row.id for row in superseded if row.id is not None and row.id not in used]
         keys.retire(session, idle)
     return Rotation(new_key, done, reencrypted, tuple(unopened), tuple(idle))
 
 
-def values_by_key(session: Session, tenant_id: UUID, metadata: MetaData = EVERY_MODEL) -> Mapping[UUID, int]:
+def values_by_key(session: Session, tenant_id: UUID, metadata: MetaData = METADATA) -> Mapping[UUID, int]:
     """Count the tenant's encrypted values by the key that they name."""
     counts: Counter[UUID] = Counter()
     for table in encrypted_tables(metadata):

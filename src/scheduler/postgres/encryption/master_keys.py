@@ -74,20 +74,15 @@ class HeldMasterKeys:
         return nonce + self._ciphers[self._active_id].encrypt(nonce, key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes, *, master_key_id: str) -> bytes:
-        """Unwrap a key that the master key with this id wrapped.
-
-        Raises:
-            KeyUnavailableError: the master key is missing, or is another key.
-        """
+        """Unwrap a key that the master key with this id wrapped."""
         cipher = self._ciphers.get(master_key_id)
         if cipher is None:
             raise KeyUnavailableError(f"there is no master key {master_key_id!r}")
         try:
             return cipher.decrypt(wrapped[:NONCE], wrapped[NONCE:], context)
         except (InvalidTag, ValueError):
-            raise KeyUnavailableError(
-                f"the master key {master_key_id!r} is not the one that wrapped this key, or the key was changed"
-            ) from None
+            fault = f"the master key {master_key_id!r} did not wrap this key, or the wrapped key was changed"
+            raise KeyUnavailableError(fault) from None
 
     def __repr__(self) -> str:
         return f"HeldMasterKeys({', '.join(self._ciphers)})"

@@ -68,11 +68,8 @@ class TenantKeys:
             key_id = UUID(bytes=self.random_bytes(16), version=4)
             context = wrapping_context(self.tenant_id, key_id, purpose)
             values = {"tenant": self.tenant_id, "id": key_id, "purpose": purpose.value}
-            wrapped = {
-                "wrapped": self.masters.wrap(self.random_bytes(KEY_BYTES), context),
-                "master": self.masters.active_id,
-            }
-            session.connection().execute(_INSERT, values | wrapped)
+            wrapped = self.masters.wrap(self.random_bytes(KEY_BYTES), context)
+            session.connection().execute(_INSERT, values | {"wrapped": wrapped, "master": self.masters.active_id})
         return len(missing)
 
     def is_rotating(self, session: Session) -> bool:

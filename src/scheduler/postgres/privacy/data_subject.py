@@ -97,7 +97,7 @@ class Person(NamedTuple):
         return f"{self.kind.name.lower()} {self.id}"
 
 
-RowsByTable: TypeAlias = Mapping[Table, Sequence[SQLModel]]
+Rows: TypeAlias = Mapping[Table, Sequence[SQLModel]]
 """The rows about a person by table, in the order of their keys; a table comes after those that it refers to."""
 
 
@@ -110,7 +110,7 @@ class _Step(NamedTuple):
     columns: tuple[Any, ...]
 
 
-def rows_of_subject(session: Session, person: Person, *, lock: bool = False) -> RowsByTable:
+def rows_of_subject(session: Session, person: Person, *, lock: bool = False) -> Rows:
     """Find all rows about a person, also deleted ones; with `lock`, lock them against changes and new references.
 
     Raises:

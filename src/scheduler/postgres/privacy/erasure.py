@@ -14,20 +14,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, not_, select, tuple_
+from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, select, tuple_
 from sqlmodel import Session, SQLModel
 
 from scheduler.postgres.audit.log import record_system
 from scheduler.postgres.errors import ErasureRefusedError
-from scheduler.postgres.privacy.data_subject import (
-    SHARED,
-    Person,
-    RowsByTable,
-    batches,
-    key_of,
-    references,
-    rows_of_subject,
-)
+from scheduler.postgres.privacy.data_subject import SHARED, Person, Rows, batches, key_of, references, rows_of_subject
 
 GOES_ALONG: Final = frozenset({"contributors_placement_info_id_fkey", "schedule_states_doctor_id_fkey"})
 """References of rows that are not about the person, but meaningless without a row that is: a cascade deletes them."""
@@ -51,7 +43,7 @@ def erase_person(session: Session, person: Person) -> dict[str, int]:
     return deleted
 
 
-def _dependants(session: Session, reference: ForeignKeyConstraint, rows: RowsByTable) -> int:
+def _dependants(session: Session, reference: ForeignKeyConstraint, rows: Rows) -> int:
     """Count the rows about others that refer to a row about the person and do not survive its deletion."""
     set_null = (reference.ondelete or "").startswith("SET NULL")
     table = reference.referred_table
@@ -79,7 +71,7 @@ def _delete(session: Session, table: Table, rows: Sequence[SQLModel]) -> int:
 
 def _is_unreferenced(reference: ForeignKeyConstraint) -> ColumnElement[bool]:
     same = (element.parent == element.column for element in reference.elements)
-    return not_(select(*reference.columns).where(*same).exists())
+    return ~select(*reference.columns).where(*same).exists()
 
 
 @cache
