@@ -4,6 +4,7 @@ import threading
 import traceback
 from contextlib import suppress
 from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.database
 CANARY = "Canary O'Patient"
 
 
-def facility(tenant_id: UUID, slug: str, **other: str) -> Facility:
+def facility(tenant_id: UUID, slug: str, /, **other: Any) -> Facility:
     row = Facility(tenant_id=tenant_id, slug=slug, name="A place", timezone="Europe/London")
     for column, value in other.items():
         setattr(row, column, value)
@@ -182,6 +183,26 @@ def test_a_broken_reference_names_the_table_of_the_referring_row(
         database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session,
     ):
         session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("role", "wrong", "message"),
+    [
+        (Role.APP, {"country": "gb"}, r"by \w+: a row of scheduling\.facilities has a value that is not allowed$"),
+        (Role.APP, {"name": None}, r"a row of scheduling\.facilities needs a value in name$"),
+        (Role.APP, {"tenant_id": uuid4()}, r"^row security refused a row of facilities: it is another tenant's"),
+        (Role.JOB, {}, r"^permission denied in .*: the role lacks a privilege on table facilities$"),
+    ],
+    ids=["check", "not null", "another tenant", "no privilege"],
+)
+def test_a_refusal_names_the_table_and_the_reason(
+    database: Database, tenant_id: UUID, role: Role, wrong: dict[str, Any], message: str
+) -> None:
+    with (
+        pytest.raises(StatementError, match=message),
+        database.unit_of_work(role=role, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "wrong", **wrong))
 
 
 @pytest.mark.parametrize("wrong", [{"timezone": CANARY}, {"country": "gb"}, {"locale": CANARY * 3}, {"phone": "\0"}])

@@ -66,8 +66,8 @@ def facility_view(session: Session, slug: str) -> FacilityView:
         ).all()
         hint = f"; there are {', '.join(likely)} …" if likely else "; there are none yet"
         raise NotFoundError(f"no facility {slug!r}{hint}")
-    found = session.connection().execute(_DOCTORS, {"facility": row.id})
-    doctors = tuple(DoctorAtFacility(ScheduleKey(doctor_id, row.id), name) for doctor_id, name in found)
+    pairs = session.connection().execute(_DOCTORS, {"facility": row.id})
+    doctors = tuple(DoctorAtFacility(ScheduleKey(doctor_id, row.id), name) for doctor_id, name in pairs)
     return FacilityView(row.id, row.slug, row.name, row.timezone, doctors)
 
 
