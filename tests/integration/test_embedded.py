@@ -35,8 +35,8 @@ with embedded_server(Path(sys.argv[1])) as url:
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A temporary folder outside pytest's own, which each session of pytest closes to other users."""
-    with TemporaryDirectory(prefix="slotsmith-") as made:
-        yield Path(made)
+    with TemporaryDirectory(prefix="slotsmith-") as folder_name:
+        yield Path(folder_name)
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,11 @@ def week_of(schedule: Schedule) -> Slots:
 
 @pytest.fixture
 def world(database: Database, tenant_id: UUID) -> World:
-    made = World(database, tenant_id)
-    made.write(weekly(1), weekly(2))
-    with made.database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
+    new_world = World(database, tenant_id)
+    new_world.write(weekly(1), weekly(2))
+    with new_world.database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
         ensure_months(session, SPAN.start, SPAN.end)
-    return made
+    return new_world
 
 
 def insert(world: World, *schedules: Schedule) -> int:
@@ -182,11 +182,11 @@ def test_months_are_created_once_also_at_the_ends_of_the_calendar(world: World) 
         for _ in range(2):
             with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
                 ensure_months(session, begin, begin + timedelta(days=2))
-    made = world.sql(
+    partitions = world.sql(
         "select relname from pg_class where relispartition and relkind = 'r'"
         " and relname ~ '_(2030|0001|9999)_' order by relname"
     )
-    assert [name.removeprefix("availability_slots_") for (name,) in made] == [
+    assert [name.removeprefix("availability_slots_") for (name,) in partitions] == [
         "0001_01",
         "2030_01",
         "2030_02",
@@ -206,9 +206,9 @@ def test_a_month_that_was_detached_and_not_dropped_is_named(world: World) -> Non
 
 
 def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
-    made = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
-        make_tenant(session, "praxis", made)
-    assert tenant_id_of(database, "praxis") == made
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        make_tenant(session, "praxis", tenant_id)
+    assert tenant_id_of(database, "praxis") == tenant_id
     with pytest.raises(NotFoundError, match="no tenant 'Praxis'"):
         tenant_id_of(database, "Praxis")

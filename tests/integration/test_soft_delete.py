@@ -22,19 +22,19 @@ AT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 @pytest.fixture
 def family(database: Database, tenant_id: UUID) -> Family:
     """The only family of the test's tenant."""
-    made = Family(tenant_id=tenant_id, family_name="Adams")
+    family = Family(tenant_id=tenant_id, family_name="Adams")
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
-        session.add(made)
-    return made
+        session.add(family)
+    return family
 
 
 @pytest.fixture
 def ann(database: Database, tenant_id: UUID) -> User:
     """A deleted user, whose address is free."""
-    made = User(tenant_id=tenant_id, email="ann@example.org", name="Ann", role=UserRole.PARENT, deleted_at=AT)
+    user = User(tenant_id=tenant_id, email="ann@example.org", name="Ann", role=UserRole.PARENT, deleted_at=AT)
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
-        session.add(made)
-    return made
+        session.add(user)
+    return user
 
 
 def live_families(database: Database, tenant_id: UUID) -> list[str]:

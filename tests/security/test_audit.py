@@ -155,8 +155,8 @@ def test_an_update_that_changes_nothing_is_not_written(clinic: Clinic) -> None:
 def test_a_row_whose_key_changes_is_written_under_both_keys(clinic: Clinic) -> None:
     clinic.act(DOCTOR)
     clinic.act("update scheduling.doctors set id = id + 1000000")
-    one, other = (row for row in clinic.log() if row["action"] == "update")
-    assert {(one["before"] is None, one["after"] is None), (other["before"] is None, other["after"] is None)} == {
+    first, second = (row for row in clinic.log() if row["action"] == "update")
+    assert {(first["before"] is None, first["after"] is None), (second["before"] is None, second["after"] is None)} == {
         (True, False),
         (False, True),
     }
@@ -244,8 +244,8 @@ def test_a_row_is_written_for_its_own_tenant_whoever_changes_it(clinic: Clinic, 
 
 def test_making_a_tenant_is_written_in_that_tenant(clinic: Clinic) -> None:
     with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
-        made = entries(session, entity="identity.tenants", most=10)
-    assert [(entry.action, entry.key) for entry in made] == [("insert", str(clinic.tenant))]
+        logged = entries(session, entity="identity.tenants", most=10)
+    assert [(entry.action, entry.key) for entry in logged] == [("insert", str(clinic.tenant))]
 
 
 def test_two_tenants_rows_of_one_number_are_told_apart(database: Database, database_url: str) -> None:
@@ -316,10 +316,10 @@ def test_a_key_of_any_kind_names_the_row(catalogue: psycopg.Connection, columns:
     catalogue.execute(f"create table public.notes ({columns})".encode())
     catalogue.execute("call audit.watch('public.notes')")
     catalogue.execute("insert into public.notes (tenant_id) values (%s)", (uuid4(),))
-    found = catalogue.execute(
+    rows = catalogue.execute(
         "select entity_key ~ %s from audit.system_audit_log where entity = 'public.notes'", (f"^{key}$",)
     )
-    assert found.fetchall() == [(True,)]
+    assert rows.fetchall() == [(True,)]
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -333,9 +333,9 @@ def test_a_key_of_words_is_recorded_as_a_digest_unless_shown(catalogue: psycopg.
     catalogue.execute("insert into public.notes values (%s, %s, 1)", (tenant, CANARY))
     catalogue.execute("update public.notes set n = 2")
     catalogue.execute("delete from public.notes")
-    found = catalogue.execute("select event, entity_key from audit.system_audit_log where entity = 'public.notes'")
+    rows = catalogue.execute("select event, entity_key from audit.system_audit_log where entity = 'public.notes'")
     key = CANARY if shown else f"sha256:{sha256(f'{tenant} {CANARY}'.encode()).hexdigest()}"
-    assert found.fetchall() == [("insert", key), ("update", key), ("delete", key)]
+    assert rows.fetchall() == [("insert", key), ("update", key), ("delete", key)]
 
 
 def test_a_table_without_a_primary_key_is_not_watched(catalogue: psycopg.Connection) -> None:
@@ -492,8 +492,8 @@ def test_an_event_of_a_user_is_found_by_its_name(clinic: Clinic) -> None:
     with clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER) as session:
         record_event(session, "session.started", {})
     with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
-        found = entries(session, entity="session.started", most=10)
-    assert [(entry.user_id, entry.action, entry.key) for entry in found] == [(USER, "event", None)]
+        logged = entries(session, entity="session.started", most=10)
+    assert [(entry.user_id, entry.action, entry.key) for entry in logged] == [(USER, "event", None)]
 
 
 def test_an_event_of_nobody_is_refused(clinic: Clinic) -> None:

@@ -387,13 +387,13 @@ def test_a_restored_dump_counts_transactions_anew(clinic: Chained, there: str, f
         chain = "audit.chain where tenant_id = %s and log = 'user_action'"
         place = connection.execute(f"select * from {chain}".encode(), (clinic.tenant,)).fetchone()
         assert place is not None
-        made = _Seal(**{name: place[name] for name in _Seal.__slots__} | {"sealed_below": 9_000_000_000})
-        made = replace(made, server=made.server if faults else there)
-        digest = made.digest(Head(Log.USER_ACTION, 0, bytes(32)), place["row_digest"], clinic.tenant)
+        forged = _Seal(**{name: place[name] for name in _Seal.__slots__} | {"sealed_below": 9_000_000_000})
+        forged = replace(forged, server=forged.server if faults else there)
+        digest = forged.digest(Head(Log.USER_ACTION, 0, bytes(32)), place["row_digest"], clinic.tenant)
         connection.execute("set session_replication_role = replica")
         connection.execute(
             "update audit.chain set sealed_below = %s, server = %s, digest = %s where tenant_id = %s and log = %s",
-            (made.sealed_below, made.server, digest, clinic.tenant, Log.USER_ACTION),
+            (forged.sealed_below, forged.server, digest, clinic.tenant, Log.USER_ACTION),
         )
     clinic.write("2")
     assert (clinic.broken() is not None) == bool(faults)

@@ -133,13 +133,13 @@ class World(NamedTuple):
 
     def rows_with(self, ids: Iterable[object]) -> set[tuple[str, str]]:
         """Look for ids in every column of every table, and return table and key of the rows."""
-        wanted, found = [str(id_) for id_ in ids], set()
+        wanted, keys_with_id = [str(id_) for id_ in ids], set()
         with self.unit() as session:
             for name in TABLES:
                 for row in session.connection().execute(text(f"select *, cast(t as text) as whole from {name} t")):
                     if any(id_ in row.whole for id_ in wanted):
-                        found.add((name, written_key(name, row._mapping)))
-        return found
+                        keys_with_id.add((name, written_key(name, row._mapping)))
+        return keys_with_id
 
 
 def written_key(name: str, row: Any) -> str:
@@ -151,7 +151,7 @@ def told(exported: dict[str, list[ExportedRow]]) -> str:
 
 
 def keys(exported: dict[str, list[ExportedRow]]) -> set[tuple[str, str]]:
-    return {(name, written_key(name, row)) for name, found in exported.items() for row in found}
+    return {(name, written_key(name, row)) for name, rows in exported.items() for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_every_reference_to_a_table_about_people_is_decided_on() -> None:
 
 def own_ids(exported: dict[str, list[ExportedRow]]) -> set[JsonValue]:
     shared = {"identity.families", "identity.addresses"}
-    return {row["id"] for name, found in exported.items() if name not in shared for row in found if "id" in row}
+    return {row["id"] for name, rows in exported.items() if name not in shared for row in rows if "id" in row}
 
 
 def test_a_childs_export_has_every_row_that_refers_to_the_child(world: World, children: list[UUID]) -> None:
@@ -222,14 +222,14 @@ def test_a_doctors_export_has_the_hours_and_no_patient(world: World) -> None:
 def test_a_patients_export_has_their_appointments_with_steps_only(world: World) -> None:
     patient = world.one("select min(patient_id) from scheduling.waitlist_entries")
     exported = world.export(Kind.PATIENT, patient)
-    found = {name: len(some) for name, some in exported.items()}
+    counts = {name: len(some) for name, some in exported.items()}
     steps_there = world.one(
         "select count(*) from scheduling.appointment_steps s"
         " join scheduling.appointments a on a.id = s.appointment_id where a.patient_id = :id",
         id=patient,
     )
-    assert found["scheduling.appointment_steps"] == steps_there > 0
-    assert found["scheduling.patients"] == found["scheduling.waitlist_entries"] == 1
+    assert counts["scheduling.appointment_steps"] == steps_there > 0
+    assert counts["scheduling.patients"] == counts["scheduling.waitlist_entries"] == 1
     assert {row["patient_id"] for row in exported["scheduling.appointments"]} == {patient}
 
 
@@ -260,8 +260,8 @@ def test_a_specialist_without_a_user_is_exported_with_the_schedule(world: World)
     with world.unit() as session:
         for table in ("placement.specialists", "scheduling.doctors"):
             session.connection().execute(text(f"update {table} set user_id = null"))
-        found = rows_of_subject(session, world.person(Kind.SPECIALIST, specialist))
-        found_keys = {table.fullname: [key_of(row)[1] for row in some] for table, some in found.items()}
+        rows = rows_of_subject(session, world.person(Kind.SPECIALIST, specialist))
+        found_keys = {table.fullname: [key_of(row)[1] for row in some] for table, some in rows.items()}
         session.rollback()
     assert found_keys["scheduling.doctors"] == [doctor]
     assert "scheduling.availability_rules" in found_keys
@@ -275,7 +275,7 @@ def test_nobody_is_exported_of_another_tenant(world: World, tenant_id: UUID, chi
 def test_a_tenants_export_has_all_of_its_rows(world: World) -> None:
     with world.unit() as session:
         tables = export_tenant(session, world.tenant_id, lambda: world.ring(session))
-        counts = {name: sum(1 for _ in found) for name, found in tables if name in TABLES}
+        counts = {name: sum(1 for _ in rows) for name, rows in tables if name in TABLES}
     for name, count in counts.items():
         assert count == world.one(f"select count(*) from {name}"), name
     assert {*TABLES} - {*counts} == {"identity.data_keys"}

@@ -104,7 +104,7 @@ def test_a_policy_is_evaluated_before_a_row_is_looked_at(catalogue: psycopg.Conn
 
 def test_every_key_to_another_table_carries_the_tenant(catalogue: psycopg.Connection) -> None:
     """A plain key finds the row of another tenant although its writer cannot see it, and a cascade deletes there."""
-    found = catalogue.execute(
+    rows = catalogue.execute(
         f"""select conrelid::regclass::text, confrelid::regclass::text, conname,
             (select jsonb_agg(jsonb_build_array(h.attname, t.attname))
             from unnest(conkey, confkey) as pair (here, there)
@@ -114,14 +114,14 @@ def test_every_key_to_another_table_carries_the_tenant(catalogue: psycopg.Connec
     ).fetchall()
     without = [
         (table, name)
-        for table, target, name, pairs in found
+        for table, target, name, pairs in rows
         if not any(
             here in {"tenant_id", tenant_column(catalogue, table)}
             and there in {"tenant_id", tenant_column(catalogue, target)}
             for here, there in pairs or ()
         )
     ]
-    assert found != []
+    assert rows != []
     assert without == []
 
 
@@ -143,7 +143,7 @@ def test_the_application_cannot_delete_soft_deletable_rows_for_good(catalogue: p
 
 def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection) -> None:
     """So row security is part of the search and not a filter after it; GIN and GiST search otherwise."""
-    found = names(
+    indexes = names(
         catalogue,
         f"""select i.oid::regclass::text from pg_index
         join pg_class i on i.oid = indexrelid join pg_am on pg_am.oid = i.relam
@@ -151,7 +151,7 @@ def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection) -> No
         where amname = 'btree' and attname is distinct from 'tenant_id' and not t.relispartition
             and t.relnamespace{OURS}""",
     )
-    assert found - set(WITHOUT_TENANT) == set()
+    assert indexes - set(WITHOUT_TENANT) == set()
 
 
 def test_a_view_is_read_with_the_rights_of_who_asks(catalogue: psycopg.Connection) -> None:

@@ -81,14 +81,14 @@ def texts(database: Database, tenant_id: UUID, notes: dict[UUID, str]) -> dict[U
 def values(url: str, tenant_id: UUID) -> dict[tuple[str, str, UUID], Encrypted]:
     """Return all encrypted values of a tenant as they are stored."""
     with psycopg.connect(url) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select 'notes', 'diagnosis', id, diagnosis from placement.test_notes where tenant_id = %(tenant)s"
             " union all select 'notes', 'number', id, number from placement.test_notes where tenant_id = %(tenant)s"
             " union all select 'remarks', 'diagnosis', note_id, diagnosis from placement.test_remarks"
             " where tenant_id = %(tenant)s",
             {"tenant": tenant_id},
         )
-        return {(table, column, row): Encrypted(value) for table, column, row, value in found if value is not None}
+        return {(table, column, row): Encrypted(value) for table, column, row, value in rows if value is not None}
 
 
 def current(database: Database, tenant_id: UUID) -> UUID:

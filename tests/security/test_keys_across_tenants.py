@@ -37,7 +37,7 @@ class Key(NamedTuple):
 
 def keys(connection: psycopg.Connection, table: str) -> list[Key]:
     """Return the foreign keys of a table except those to the tenant itself."""
-    found = connection.execute(
+    rows = connection.execute(
         """select conname, confrelid::regclass::text,
             array_agg(h.attname::text order by place), array_agg(t.attname::text order by place),
             coalesce(array_agg(h.attname::text) filter (where not h.attnotnull), '{}')
@@ -49,7 +49,7 @@ def keys(connection: psycopg.Connection, table: str) -> list[Key]:
         group by conname, confrelid order by 1""",
         {"table": table},
     )
-    return [Key(name, target, *(tuple(columns) for columns in rest)) for name, target, *rest in found]
+    return [Key(name, target, *(tuple(columns) for columns in rest)) for name, target, *rest in rows]
 
 
 def inserted(
@@ -60,20 +60,20 @@ def inserted(
     try:
         with connection.transaction(force_rollback=True):
             remove(connection, table.name, table.key, json.dumps(row))
-            made = connection.execute(
+            result = connection.execute(
                 f"insert into {table.name} ({columns}) overriding system value"
                 f" select {columns} from jsonb_populate_record(null::{table.name}, %s)".encode(),
                 (json.dumps(row | change),),
             )
             connection.execute("set constraints all immediate")
-            return made.rowcount, None
+            return result.rowcount, None
     except psycopg.Error as refused:
         return refused.sqlstate, refused.diag.constraint_name
 
 
 def leave_only(connection: psycopg.Connection, table: str, key: Key) -> None:
     """Drop everything else that might refuse a row: other keys, unique constraints, checks, triggers."""
-    found = connection.execute(
+    rows = connection.execute(
         """select format('drop constraint %%I', conname) from pg_constraint other
         where conrelid = %s::regclass and contype in ('c', 'f', 'u') and conparentid = 0 and conname <> %s
             and not (contype = 'u' and exists (
@@ -81,7 +81,7 @@ def leave_only(connection: psycopg.Connection, table: str, key: Key) -> None:
         """,
         (table, key.name),
     )
-    drops = [drop for (drop,) in found]
+    drops = [drop for (drop,) in rows]
     connection.execute(f"alter table {table} {', '.join(['disable trigger user', *drops])}".encode())
 
 

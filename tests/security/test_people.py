@@ -89,8 +89,8 @@ def acting(world: World, observer: str, *, role: Role = Role.APP) -> Iterator[ps
 def rows_of(connection: psycopg.Connection, table: str) -> dict[tuple[UUID, str], Row]:
     """Return the visible rows, by tenant and key."""
     tenant = tenant_column(connection, table)
-    found = connection.execute(f"select {tenant}, to_jsonb(t) from {table} t".encode())
-    return {(whose, key_of(row)): row for whose, row in found}
+    rows = connection.execute(f"select {tenant}, to_jsonb(t) from {table} t".encode())
+    return {(whose, key_of(row)): row for whose, row in rows}
 
 
 def writable(connection: psycopg.Connection, table: str) -> str:
@@ -129,7 +129,7 @@ def written(connection: psycopg.Connection, table: str, rows: list[Row], *, ours
         "u": [reached(connection, f"update {table} set {tenant_column(connection, table)} = %s", ours)],
         "d": [reached(connection, f"delete from {table}")],
     }
-    counts = {letter: sum(count or 0 for count in found) for letter, found in tries.items()}
+    counts = {letter: sum(count or 0 for count in reached_rows) for letter, reached_rows in tries.items()}
     assert all(None not in tries[letter] for letter, count in counts.items() if count)
     return "".join(letter if count == len(rows) else letter.upper() for letter, count in counts.items() if count)
 
@@ -155,8 +155,8 @@ def has_right(connection: psycopg.Connection, table: str) -> bool:
 
 
 def test_the_answers_have_every_table_but_wellbeing_and_the_audit_log(world: World) -> None:
-    found = [name for name in table_names(world.connection) if not name.startswith(("wellbeing.", "audit."))]
-    assert sorted(table for table, *_ in LINES) == found
+    tables = [name for name in table_names(world.connection) if not name.startswith(("wellbeing.", "audit."))]
+    assert sorted(table for table, *_ in LINES) == tables
 
 
 @pytest.mark.parametrize(("table", "observer", "expected"), CELLS)
@@ -181,8 +181,8 @@ def test_who_is_not_active_reaches_nothing(world: World, observer: str, change: 
             f"update identity.users set {change} where id = %s".encode(), (person(world.ours, observer),)
         )
         tables = ("identity.users", "placement.clients", "scheduling.facilities", "scheduling.patients")
-        found = {answer(world, table, observer) for table in tables}
-    assert found == {"-"}
+        answers = {answer(world, table, observer) for table in tables}
+    assert answers == {"-"}
 
 
 @pytest.mark.parametrize("role", ["admin", "staff", "doctor", "specialist", "practitioner"])
@@ -199,8 +199,8 @@ def test_who_is_cared_for_does_not(world: World, role: str) -> None:
 
 def test_a_role_is_either_of_staff_or_of_people_in_care(world: World) -> None:
     """A new role belongs into one of the two tests above, and into `identity.is_staff_member` or not."""
-    found = value_of(world.connection, "select array_length(enum_range(null::identity.user_role_enum), 1)")
-    assert found == 5 + 4
+    count = value_of(world.connection, "select array_length(enum_range(null::identity.user_role_enum), 1)")
+    assert count == 5 + 4
 
 
 @contextmanager
@@ -263,12 +263,12 @@ TELLING: Final = {
 
 
 def test_functions_that_bypass_row_security_show_only_own_rows(world: World) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         """select distinct pronamespace::regnamespace::text || '.' || proname from pg_proc
         where prosecdef and has_function_privilege('scheduler_app', oid, 'execute')
             and proowner = 'scheduler_definer'::regrole"""
     )
-    assert {name for (name,) in found} == set(TELLING)
+    assert {name for (name,) in rows} == set(TELLING)
 
 
 def test_a_new_secured_table_is_closed_to_people_in_care(world: World) -> None:
@@ -278,9 +278,9 @@ def test_a_new_secured_table_is_closed_to_people_in_care(world: World) -> None:
         )
         world.connection.execute("call identity.secure_table('scheduling.later')")
         world.connection.execute("insert into scheduling.later values (%s, 1)", (world.ours,))
-        found = {observer: answer(world, "scheduling.later", observer) for observer in OBSERVERS}
+        answers = {observer: answer(world, "scheduling.later", observer) for observer in OBSERVERS}
     at_work = dict.fromkeys(("Nobody", "Admin", "Doctor"), "all+iud")
-    assert found == dict.fromkeys(OBSERVERS, "-") | at_work
+    assert answers == dict.fromkeys(OBSERVERS, "-") | at_work
 
 
 def test_a_month_of_slots_named_directly_shows_the_tables_rows(world: World) -> None:

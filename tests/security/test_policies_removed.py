@@ -82,13 +82,13 @@ def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[B
         return observe(connection, table, world, as_whom=observer, who=who, operation=operation)
 
     before = [outcome(cell) for cell in cells]
-    found = []
+    ways = []
     for breaking in list(breakings(connection, name)):
         with connection.transaction(force_rollback=True):
             connection.execute(breaking.statement.encode())
             if all(outcome(cell) == was for cell, was in zip(cells, before, strict=True)):
-                found.append(breaking)
-    return found
+                ways.append(breaking)
+    return ways
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -160,7 +160,7 @@ def test_a_row_is_seen_and_changed_by_its_tenant_alone(world: World, name: str) 
 def test_a_role_may_do_what_it_needs_to_a_table_and_no_more(world: World, name: str) -> None:
     """Above all there is no TRUNCATE, which ignores row security."""
     with psycopg.connect(world.url) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             """select grantee::regrole::text, array_agg(privilege_type) from (
                 select (aclexplode(relacl)).* from pg_class where oid = %(table)s::regclass
                 union all
@@ -168,7 +168,7 @@ def test_a_role_may_do_what_it_needs_to_a_table_and_no_more(world: World, name: 
             ) granted where grantee = any(%(roles)s::regrole[]) or grantee = 0 group by 1""",
             {"table": name, "roles": list(ROLES)},
         )
-        granted = {role: set(privileges) for role, privileges in found}
+        granted = {role: set(privileges) for role, privileges in rows}
     wanted = {role: {PRIVILEGES[letter] for letter in grants(name, role)} for role in ROLES}
     assert granted == {role: privileges for role, privileges in wanted.items() if privileges}
 

@@ -41,22 +41,22 @@ FUNCTIONS = ("placement.find_clients", "wellbeing.find_children", "wellbeing.fin
 def world(database_url: str) -> Iterator[World]:
     """Two schools whose children have names and classes, each with clients of its own."""
     with psycopg.connect(database_url) as connection:
-        made = make(connection)
-        for tenant, names in ((made.ours, CLIENTS), (made.theirs, THEIR_CLIENTS)):
+        new_world = make(connection)
+        for tenant, names in ((new_world.ours, CLIENTS), (new_world.theirs, THEIR_CLIENTS)):
             for name in names:
                 add_client(connection, tenant, name)
-        add_client(connection, made.ours, "Gone Johnson", deleted_at="2027-01-01 00:00Z")
-        for tenant in (made.ours, made.theirs):
+        add_client(connection, new_world.ours, "Gone Johnson", deleted_at="2027-01-01 00:00Z")
+        for tenant in (new_world.ours, new_world.theirs):
             for name, first_name, class_name in (("Child", "Robin", "Owls"), ("Friend", "Will", "Foxes")):
                 connection.execute(
                     "update wellbeing.children set first_name = %s, class_name = %s where id = %s",
                     (first_name, class_name, person(tenant, name)),
                 )
         connection.execute(
-            "update wellbeing.organisations set name = 'The Valley School' where id = %s", (made.theirs,)
+            "update wellbeing.organisations set name = 'The Valley School' where id = %s", (new_world.theirs,)
         )
         connection.commit()
-        yield made
+        yield new_world
 
 
 def add_client(connection: psycopg.Connection, tenant: UUID, name: str, **more: object) -> None:
@@ -175,9 +175,9 @@ def test_what_is_alike_enough_is_not_for_the_caller_to_say(world: World, databas
     setting = "pg_trgm.word_similarity_threshold"
     with at_work(database, world.ours) as session:
         session.execute(text("select set_config(:setting, :value, true)"), {"setting": setting, "value": threshold})
-        found = [client.last_name for client in find_clients(session, "jonson", most=20)]
+        names = [client.last_name for client in find_clients(session, "jonson", most=20)]
         value = session.scalar(text("select current_setting(:setting)"), {"setting": setting})
-    assert (found, value) == (["Johnson"], threshold)
+    assert (names, value) == (["Johnson"], threshold)
 
 
 @pytest.mark.parametrize(
@@ -292,16 +292,16 @@ def keys_told(
     """Return the keys that a function gives to a caller of ours (`'`: of theirs) without the library."""
     home = world.theirs if who.endswith("'") else world.ours
     become(world.connection, role, tenant, person(home, who.rstrip("'")))
-    found = world.connection.execute(f"select tenant_id, id from {function}(%s, 1000)".encode(), (wanted,))
-    return {(tenant_id, row_id) for tenant_id, row_id in found}
+    rows = world.connection.execute(f"select tenant_id, id from {function}(%s, 1000)".encode(), (wanted,))
+    return {(tenant_id, row_id) for tenant_id, row_id in rows}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_of_the_search_tells_keys_and_a_rank(world: World, function: str) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         "select pg_get_function_result(to_regprocedure(%s))", (f"{function}(text, integer)",)
     ).fetchone()
-    assert found == ("TABLE(tenant_id uuid, id uuid, rank real)",)
+    assert rows == ("TABLE(tenant_id uuid, id uuid, rank real)",)
 
 
 @pytest.mark.parametrize("who", ["Practitioner", "GroupContact", "Practitioner'", "GroupContact'", "Parent"])
@@ -369,12 +369,12 @@ def test_a_function_that_returns_too_much_still_shows_nothing(world: World, data
     ],
 )
 def test_the_definer_may_look_at_what_is_searched_and_no_more(world: World, table: str, seen: set[str]) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
         " and has_column_privilege('scheduler_definer', attrelid, attnum, 'select')",
         (table,),
     )
-    assert {name for (name,) in found} == seen
+    assert {name for (name,) in rows} == seen
 
 
 def test_what_was_done_is_found_by_its_details_in_its_tenant(world: World, database: Database) -> None:
@@ -382,8 +382,8 @@ def test_what_was_done_is_found_by_its_details_in_its_tenant(world: World, datab
         with at_work(database, tenant, uuid4()) as session:
             record_read(session, "placement.clients", [str(tenant)], ["last_name"], reason=reason)
     with at_work(database, world.ours, role=Role.SYSTEM) as session:
-        found = find_actions(session, {"reason": "complaint"}, most=20)
-        assert [(entry.tenant_id, entry.action, entry.details and entry.details["reason"]) for entry in found] == [
+        actions = find_actions(session, {"reason": "complaint"}, most=20)
+        assert [(entry.tenant_id, entry.action, entry.details and entry.details["reason"]) for entry in actions] == [
             (world.ours, "read", "complaint")
         ]
         assert find_actions(session, {"reason": "none"}, most=20) == []

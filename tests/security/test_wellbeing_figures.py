@@ -26,12 +26,12 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def world(connection: psycopg.Connection) -> Iterator[World]:
     """Ours has one more session, of a better mood; theirs has none. So no two figures are equal by chance."""
-    made = make(connection)
-    add_session(made, mood=5)
-    connection.execute("delete from wellbeing.alerts where tenant_id = %s", (made.theirs,))
-    connection.execute("delete from wellbeing.stickers_earned where tenant_id = %s", (made.theirs,))
-    connection.execute("delete from wellbeing.wellbeing_sessions where tenant_id = %s", (made.theirs,))
-    yield made
+    new_world = make(connection)
+    add_session(new_world, mood=5)
+    connection.execute("delete from wellbeing.alerts where tenant_id = %s", (new_world.theirs,))
+    connection.execute("delete from wellbeing.stickers_earned where tenant_id = %s", (new_world.theirs,))
+    connection.execute("delete from wellbeing.wellbeing_sessions where tenant_id = %s", (new_world.theirs,))
+    yield new_world
     connection.rollback()
 
 
@@ -75,8 +75,8 @@ def test_whoever_is_of_an_organisation_sees_what_its_rows_say(world: World, name
 
 
 def test_an_account_sees_what_the_rows_of_any_organisation_say(world: World) -> None:
-    found = usage(world, person(world.theirs, "Account"))
-    assert {each: found[each] for each in (world.ours, world.theirs)} == {
+    figures = usage(world, person(world.theirs, "Account"))
+    assert {each: figures[each] for each in (world.ours, world.theirs)} == {
         each: in_rows(world, each) for each in (world.ours, world.theirs)
     }
 
@@ -98,14 +98,14 @@ def test_figures_of_others_are_no_row_rather_than_a_wrong_row(world: World, name
 @pytest.mark.parametrize("name", ["GroupContact", "Practitioner", "Child", "Parent", None])
 def test_the_key_of_another_organisation_gets_no_figures(world: World, name: str | None) -> None:
     with acting(world, None if name is None else person(world.ours, name), world.ours) as connection:
-        found = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
-    assert found == []
+        rows = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
+    assert rows == []
 
 
 def test_the_system_counts_for_no_other_tenant(world: World) -> None:
     with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
-        found = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
-    assert found == []
+        rows = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
+    assert rows == []
 
 
 @pytest.mark.parametrize(

@@ -203,11 +203,11 @@ def observer_id(world: World, observer: str) -> UUID | None:
 
 
 def test_the_table_of_answers_has_every_table_and_operation(world: World) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         "select relname from pg_class where relnamespace = 'wellbeing'::regnamespace and relkind in ('r', 'p')"
     )
     answered = {(table, operation) for table, operation, *_ in LINES[1:]}
-    assert answered == {(t, o) for (t,) in found for o in OPERATIONS} | {("own_child_record", "select")}
+    assert answered == {(t, o) for (t,) in rows for o in OPERATIONS} | {("own_child_record", "select")}
 
 
 def test_every_table_has_rows_of_both_organisations(world: World, kept: dict[str, list[Kept]]) -> None:
@@ -239,8 +239,8 @@ def test_without_a_tenant_nobody_reaches_anything(
 def test_the_system_works_for_one_tenant_whoever_the_user_is(
     world: World, kept: dict[str, list[Kept]], table: str, operation: str, user: str
 ) -> None:
-    found = answer(world, table, operation, kept[table], user=observer_id(world, user), role=Role.SYSTEM)
-    assert found == "org"
+    reached = answer(world, table, operation, kept[table], user=observer_id(world, user), role=Role.SYSTEM)
+    assert reached == "org"
 
 
 EVERYBODY = {"Account", "GroupContact", "Practitioner", "Child", "Friend"}
@@ -271,8 +271,8 @@ def test_only_active_people_of_an_active_organisation_have_a_role(
         kept = {}
         for name in PEOPLE:
             with acting(world, person(world.ours, name), world.ours) as connection:
-                found = connection.execute("select identity.current_role_name(), identity.current_organisation_id()")
-                kept[name] = found.fetchone()
+                row = connection.execute("select identity.current_role_name(), identity.current_organisation_id()")
+                kept[name] = row.fetchone()
     assert kept == {name: (ROLES.get(name, name), world.ours) if name in who_keeps else (None, None) for name in PEOPLE}
 
 
@@ -280,16 +280,16 @@ def test_an_account_has_its_role_in_another_suspended_organisation(world: World)
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("update wellbeing.organisations set status = 'suspended'")
         with acting(world, person(world.theirs, "Account"), world.ours) as connection:
-            found = connection.execute("select identity.current_role_name()").fetchone()
-    assert found == ("Account",)
+            row = connection.execute("select identity.current_role_name()").fetchone()
+    assert row == ("Account",)
 
 
 def test_an_account_whose_user_is_deleted_has_no_role_elsewhere(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("update identity.users set deleted_at = now() where tenant_id = %s", (world.theirs,))
         with acting(world, person(world.theirs, "Account"), world.ours) as connection:
-            found = connection.execute("select identity.current_role_name()").fetchone()
-    assert found == (None,)
+            row = connection.execute("select identity.current_role_name()").fetchone()
+    assert row == (None,)
 
 
 def test_a_person_who_left_a_suspended_organisation_has_no_role_in_it(world: World) -> None:
@@ -297,8 +297,8 @@ def test_a_person_who_left_a_suspended_organisation_has_no_role_in_it(world: Wor
         world.connection.execute("update wellbeing.profiles set org_id = null where role = 'GroupContact'")
         world.connection.execute("update wellbeing.organisations set status = 'suspended'")
         with acting(world, person(world.ours, "GroupContact"), world.ours) as connection:
-            found = connection.execute("select identity.current_role_name()").fetchone()
-    assert found == (None,)
+            row = connection.execute("select identity.current_role_name()").fetchone()
+    assert row == (None,)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -309,8 +309,8 @@ def test_who_is_of_no_organisation_reaches_none_of_its_rows(
         world.connection.execute("update wellbeing.profiles set org_id = null where role <> 'Child'")
         for name in ("GroupContact", "Practitioner"):
             rows = [row for row in kept[table] if row.about != person(world.ours, name)]
-            found = {answer(world, table, operation, rows, user=person(world.ours, name)) for operation in OPERATIONS}
-            assert found <= {"-", "x"}, name
+            answers = {answer(world, table, operation, rows, user=person(world.ours, name)) for operation in OPERATIONS}
+            assert answers <= {"-", "x"}, name
 
 
 def test_policies_are_evaluated_once_a_statement(world: World) -> None:
@@ -355,14 +355,14 @@ def test_nobody_deletes_a_child_and_its_alerts_by_deleting_a_user(world: World, 
 
 def test_a_cascade_into_wellbeing_starts_at_a_table_with_roles(world: World) -> None:
     """A table without policies by role must not open a way to delete rows that nobody may delete."""
-    found = world.connection.execute(
+    rows = world.connection.execute(
         """select conname from pg_constraint
         where contype = 'f' and confdeltype <> 'r' and confdeltype <> 'a'
             and connamespace = 'wellbeing'::regnamespace
             and (select relnamespace from pg_class where oid = confrelid) <> 'wellbeing'::regnamespace
             and has_table_privilege('scheduler_app', confrelid, 'delete')"""
     )
-    assert found.fetchall() == []
+    assert rows.fetchall() == []
 
 
 @pytest.mark.parametrize("change", ["supertokens_user_id = 'mine'", "role = 'admin'"])
@@ -415,12 +415,12 @@ def test_a_group_contact_does_not_move_the_organisation_to_another_tenant(world:
 
 def test_an_account_makes_an_organisation_of_any_tenant(world: World) -> None:
     with acting(world, person(world.ours, "Account"), world.ours) as connection:
-        made = connection.execute(
+        result = connection.execute(
             "insert into wellbeing.organisations (id, name, type) values (%s, 'A clinic', 'clinic-private')"
             " returning tenant_id",
             (world.bare,),
         )
-        assert made.fetchone() == (world.bare,)
+        assert result.fetchone() == (world.bare,)
 
 
 def test_an_owner_without_superuser_migrates_and_row_security_holds(server: str, template: str) -> None:

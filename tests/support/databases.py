@@ -49,10 +49,10 @@ def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]
 
 def new_tenant(database: Database) -> UUID:
     """Create a tenant without any rows."""
-    made = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
-        session.add(Tenant(id=made, slug=str(made), name="A tenant of one test"))
-    return made
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        session.add(Tenant(id=tenant_id, slug=str(tenant_id), name="A tenant of one test"))
+    return tenant_id
 
 
 @contextmanager
@@ -81,14 +81,14 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
 
 def employ(url: str, tenant_id: UUID, user_id: UUID | None = None) -> UUID:
     """Create a user who works for a tenant, without an entry in the audit log."""
-    made = user_id or uuid4()
+    employee_id = user_id or uuid4()
     with psycopg.connect(url) as connection:
         connection.execute("set local session_replication_role = replica")
         connection.execute(
             "insert into identity.users (tenant_id, id, email, name, role) values (%s, %s, %s, 'A nurse', 'staff')",
-            (tenant_id, made, f"{made}@example.org"),
+            (tenant_id, employee_id, f"{employee_id}@example.org"),
         )
-    return made
+    return employee_id
 
 
 @pytest.fixture(scope="session")

@@ -33,25 +33,25 @@ class Policy(NamedTuple):
 
 def policies(connection: psycopg.Connection, table: str) -> list[Policy]:
     """Return the policies of a table or partition, by name."""
-    found = connection.execute(
+    rows = connection.execute(
         """select polname, polpermissive, polcmd::text,
             array(select case when role = 0 then 'public' else role::regrole::text end from unnest(polroles) role),
             pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)
         from pg_policy where polrelid = %s::regclass order by 1""",
         (table,),
     )
-    return [Policy(name, permissive, command, tuple(roles), *both) for name, permissive, command, roles, *both in found]
+    return [Policy(name, permissive, command, tuple(roles), *both) for name, permissive, command, roles, *both in rows]
 
 
 def unguarded(connection: psycopg.Connection) -> set[str]:
     """Return the tables and partitions whose row security is not enabled, not forced, or has no policy."""
-    found = connection.execute(
+    rows = connection.execute(
         "select oid::regclass::text from pg_class where relkind in ('r', 'p')"
         f" and relnamespace::regnamespace::text in {SCHEMAS}"
         " and not (relrowsecurity and relforcerowsecurity"
         "     and exists (select from pg_policy where polrelid = pg_class.oid))".encode()
     )
-    return {table for (table,) in found}
+    return {table for (table,) in rows}
 
 
 def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
@@ -61,7 +61,7 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
     then it alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the
     tenant, and may demand more.
     """
-    found = set()
+    crossings = set()
     for table in table_names(connection):
         column = tenant_column(connection, table)
         of_tenant = {
@@ -77,7 +77,7 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
             and all(any(each in expression for each in of_tenant) for expression in policy.expressions)
         ]
         decisive = holding[:1] or [policy for policy in there if policy.permissive]
-        found |= {
+        crossings |= {
             (table, policy.name)
             for policy in decisive
             if not all(
@@ -85,7 +85,7 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
                 for expression in policy.expressions
             )
         }
-    return found
+    return crossings
 
 
 def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
@@ -93,27 +93,27 @@ def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
 
     Where another policy is restrictive, the permissive ones decide by roles of people.
     """
-    found = set()
+    openings = set()
     for table in table_names(connection):
         there = policies(connection, table)
         if all(policy.permissive for policy in there):
-            found |= {
+            openings |= {
                 (table, policy.name)
                 for policy in there
                 if policy.command == "*"
                 and not all("identity.has_tenant_access()" in expression for expression in policy.expressions)
             }
-    return found
+    return openings
 
 
 def _reaching(connection: psycopg.Connection, table: str) -> set[str]:
     """Return the roles with any privilege on a table."""
-    found = connection.execute(
+    rows = connection.execute(
         """select role from unnest(%s::text[]) role
         where has_table_privilege(role, %s, 'select, insert, update, delete')""",
         (list(ROLES), table),
     )
-    return {role for (role,) in found}
+    return {role for (role,) in rows}
 
 
 def unlike_their_tables(connection: psycopg.Connection) -> set[str]:

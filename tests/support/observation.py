@@ -111,8 +111,8 @@ def our_people(connection: psycopg.Connection, world: World) -> list[UUID]:
     """Return the people of `ours` with a role."""
     if value_of(connection, "select to_regclass(%s)::text", (PEOPLE,)) is None:
         return []
-    found = connection.execute(f"select id from {PEOPLE} where tenant_id = %s order by 1".encode(), (world.ours,))
-    return [person for (person,) in found]
+    rows = connection.execute(f"select id from {PEOPLE} where tenant_id = %s order by 1".encode(), (world.ours,))
+    return [person for (person,) in rows]
 
 
 def join_a_colleague(connection: psycopg.Connection, world: World) -> None:

@@ -47,5 +47,5 @@ def programs() -> Iterator[str]:
 
 def release_of(program: str) -> int:
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"\d+", version)
-    return int(found[0]) if found else 0
+    match = re.search(r"\d+", version)
+    return int(match[0]) if match else 0

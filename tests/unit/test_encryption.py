@@ -437,11 +437,11 @@ def test_clear_text_is_refused_before_a_statement_is_sent() -> None:
 
 
 def test_encrypted_tables_are_found_in_the_models_with_their_keys() -> None:
-    found = {
+    tables = {
         table.name: ([column.name for column in table.key], [column.name for column in table.encrypted])
         for table in encrypted_tables(METADATA)
     }
-    assert found == {
+    assert tables == {
         "placement.test_notes": (["id"], ["diagnosis", "number"]),
         "placement.test_remarks": (["note_id", "position"], ["diagnosis"]),
     }

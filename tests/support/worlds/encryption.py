@@ -144,9 +144,9 @@ def write_note(database: Database, tenant_id: UUID, **clear: str | None) -> UUID
 
 def note(session: Session, tenant_id: UUID, note_id: UUID) -> Note:
     """Return a stored note."""
-    found = session.get(Note, (tenant_id, note_id))
-    assert found is not None
-    return found
+    row = session.get(Note, (tenant_id, note_id))
+    assert row is not None
+    return row
 
 
 def read_note(database: Database, tenant_id: UUID, note_id: UUID, column: str = "diagnosis") -> str | None:

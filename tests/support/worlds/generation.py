@@ -109,14 +109,14 @@ class World:
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement as the role that signed in; `:tenant_id` is this tenant."""
         with self.database.unit_of_work(role=Role.OWNER, tenant_id=self.tenant_id) as session:
-            found = session.connection().execute(text(statement), {"tenant_id": self.tenant_id} | values)
-            return [tuple(row) for row in found] if found.returns_rows else []
+            result = session.connection().execute(text(statement), {"tenant_id": self.tenant_id} | values)
+            return [tuple(row) for row in result] if result.returns_rows else []
 
     def slots(self) -> set[Slot]:
         """Return the stored slots."""
-        found = [Slot(*row) for row in self.sql(_SLOTS)]
-        assert len(found) == len({slot.identity for slot in found})
-        return set(found)
+        slots = [Slot(*row) for row in self.sql(_SLOTS)]
+        assert len(slots) == len({slot.identity for slot in slots})
+        return set(slots)
 
     def versions(self) -> dict[tuple[Any, ...], str]:
         """Return a mark of each stored slot that changes when its row is written."""
@@ -129,14 +129,14 @@ class World:
     def touch(self, start_at: datetime, doctor_id: int = 1, **columns: Any) -> None:
         """Book, hold or cancel the slot of a doctor that starts then."""
         assignments = ", ".join(f"{name} = :{name}" for name in columns)
-        found = self.sql(
+        rows = self.sql(
             f"update scheduling.availability_slots set {assignments}"
             " where tenant_id = :tenant_id and start_at = :start_at and doctor_id = :doctor_id returning 1",
             start_at=start_at,
             doctor_id=doctor_id,
             **columns,
         )
-        assert len(found) == 1
+        assert len(rows) == 1
 
     def state(self, doctor_id: int = 1) -> dict[str, Any]:
         """Return the checkpoint of a doctor at facility 1."""

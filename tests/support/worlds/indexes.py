@@ -225,9 +225,9 @@ def is_there(connection: psycopg.Connection, table: str) -> bool:
 
 def type_of(connection: psycopg.Connection, table: str, column: str) -> str:
     """Return the type of a column."""
-    found = connection.execute(
+    row = connection.execute(
         "select atttypid::regtype::text from pg_attribute where attrelid = %s::regclass and attname = %s",
         (table, column),
     ).fetchone()
-    assert found is not None, f"{table}.{column}"
-    return str(found[0])
+    assert row is not None, f"{table}.{column}"
+    return str(row[0])

@@ -47,11 +47,11 @@ class Table(NamedTuple):
 @pytest.fixture(scope="module")
 def world(database_url: str) -> World:
     """A database of the module's own, with all rows of two tenants."""
-    made = World(database_url, uuid4(), uuid4())
-    for tenant in (made.ours, made.theirs):
+    new_world = World(database_url, uuid4(), uuid4())
+    for tenant in (new_world.ours, new_world.theirs):
         with psycopg.connect(database_url) as connection:
             insert_all(connection, tenant)
-    return made
+    return new_world
 
 
 def table_names(connection: psycopg.Connection) -> list[str]:
@@ -71,11 +71,11 @@ def view_names(connection: psycopg.Connection) -> list[str]:
 
 
 def _names(connection: psycopg.Connection, condition: str) -> list[str]:
-    found = connection.execute(
+    rows = connection.execute(
         "select oid::regclass::text from pg_class"
         f" where relnamespace::regnamespace::text in {SCHEMAS} and {condition} order by 1".encode()
     )
-    return [name for (name,) in found]
+    return [name for (name,) in rows]
 
 
 def value_of(connection: psycopg.Connection, query: str, values: tuple[object, ...] = ()) -> object:

@@ -84,8 +84,8 @@ def _child(tenant: UUID, name: str) -> Iterator[tuple[str, Row]]:
     yield "wellbeing_responses", of_session | response
     yield "garden_items", of_child | {"item_type": "tree", "item_name": "An apple tree"}
     yield "stickers_earned", of_session | {"sticker_type": "star", "sticker_name": "A star", "earned_for": "A session"}
-    found = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
-    yield "alerts", of_session | found
+    alert = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
+    yield "alerts", of_session | alert
 
 
 @contextmanager
