@@ -192,7 +192,7 @@ def test_what_a_cascade_deletes_is_written_too(clinic: Clinic) -> None:
 
 
 def test_a_row_that_one_statement_changes_twice_has_two_true_entries(clinic: Clinic) -> None:
-    """Each key to the deleted user is set to null by its own statement; no entry shows a change that never was."""
+    """A statement of its own sets each key to the deleted user to null; every entry is true."""
     user_id = uuid4()
     clinic.act(
         "insert into identity.users (tenant_id, id, email, name, role)"

@@ -197,7 +197,7 @@ def test_a_tenant_without_keys_gets_its_first(database: Database, tenant_id: UUI
 def test_an_interrupted_rotation_loses_nothing_and_continues(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str, after: int
 ) -> None:
-    """The random source is called for a key id, a key, and each value, so every kind of stop is tried."""
+    """The random source is called for a key id, a key, and each value: each call is a stop."""
     keys = tenant_keys(ours)
     with pytest.raises(_StoppedError):
         rotate(database, ours, keys=TenantKeys(ours, keys.masters, stopping(after)))

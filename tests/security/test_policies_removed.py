@@ -120,7 +120,7 @@ def test_a_table_that_does_not_bind_its_owner_is_noticed(world: World, name: str
 
 
 def test_a_partition_without_one_of_its_policies_is_noticed(world: World) -> None:
-    """Its rows show it, if it has some and they can be reached; or its policies, which differ from its table's."""
+    """Its reachable rows show it, or its policies, which differ from its table's."""
     with psycopg.connect(world.url) as connection:
         join_a_colleague(connection, world)
         for name in partition_names(connection):

@@ -57,7 +57,7 @@ def new_tenant(database: Database) -> UUID:
 
 @contextmanager
 def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
-    """Create a database whose owner may create roles but is no superuser; yield the URLs of a superuser and the owner.
+    """Create a database whose owner may create roles only; yield the URLs of a superuser and the owner.
 
     The roles of the library have to exist, whoever created them.
     """

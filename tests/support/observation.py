@@ -1,4 +1,4 @@
-"""Observation: try an operation on a row as a role or person, for real, and return the outcome; nothing is kept.
+"""Observation: the real outcome of an operation on a row as a role or person; nothing is kept.
 
 Owns: the observers, and the operations that they try on any table. Must not know: the right outcome (the tests do), or
 any table by name but that of people's roles.

@@ -45,7 +45,7 @@ def add_to_run(session: Session, run_id: int, counts: Mapping[str, int]) -> None
 
 
 def finish_run(session: Session, run_id: int, *, failed: bool) -> None:
-    """Record the end of a run and its status, also in the audit log, which does not list slots one by one."""
+    """Record the end of a run and its status, also in the audit log, which does not list its slots."""
     status = "failed" if failed else "succeeded"
     run = session.connection().execute(_FINISH, {"status": status, "run_id": run_id}).mappings().one()
     details = {name: value.isoformat() if isinstance(value, date) else value for name, value in run.items()}
