@@ -1,10 +1,10 @@
-"""Encrypting a text through the key ring against pgcrypto's `pgp_sym_encrypt` on a server, value for value.
+"""Encryption through the key ring against pgcrypto's `pgp_sym_encrypt` on a server, value for value.
 
-pgcrypto is measured twice: all values in one statement, so that neither driver nor network is in its time, and a
-statement for each value, as an application would send them. AES-256 is what is like for like. How long pgcrypto
-stretches a key is drawn by chance for each value, so that its time is a mean over many.
+pgcrypto is measured twice: all values in one statement, which excludes driver and network, and a statement for each
+value, as an application would send them. The like-for-like comparison is with AES-256. pgcrypto stretches each key for
+a random time, so its time is a mean over many values.
 
-It needs a server that has the extension: the URL that is given, or that of SCHEDULER_TEST_DATABASE_URL.
+The comparison needs a server with the extension: the given URL, or SCHEDULER_TEST_DATABASE_URL.
 """
 
 import os
@@ -16,24 +16,25 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from measuring import best_times
+from scheduler.models.encrypted import Encrypted
 from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, ValueLocation, WrappedKey, wrapping_context
 from scheduler.postgres.encryption.master_keys import HeldMasterKeys
 
 TEXT = "Allergic to penicillin; sees Dr Grey on Mondays. " * 20 + "x" * 44  # 1,024 bytes
-VALUES = 500  # of the library in one turn
-THERE = 200  # of pgcrypto in one turn
+VALUES_PER_ROUND = 500  # of the library
+PGCRYPTO_VALUES_PER_ROUND = 200
 TENANT = UUID(int=1)
 LOCATION = ValueLocation("placement.placement_info", "notes", (UUID(int=3),))
 SINGLY = "pgp_sym_encrypt, AES-256, a statement each"
-WAYS = {
-    "pgp_sym_encrypt, as it comes": "",
+PGCRYPTO_OPTIONS = {
+    "pgp_sym_encrypt, default options": "",
     "pgp_sym_encrypt, AES-256": "cipher-algo=aes256",
     "pgp_sym_encrypt, no key stretching": "cipher-algo=aes256, s2k-mode=0",
 }
 
 
 def ring() -> KeyRing:
-    """Return a ring with a key for each purpose; a key is unwrapped when it is first used, before anything is timed."""
+    """Return a key ring with a key for each purpose; the check unwraps the keys before the timing."""
     masters = HeldMasterKeys({"main": os.urandom(32)}, random_bytes=os.urandom)
     keys = []
     for purpose in Purpose:
@@ -44,59 +45,66 @@ def ring() -> KeyRing:
 
 
 def server(url: str | None) -> psycopg.Connection | None:
-    """Connect to a server that has pgcrypto, if one is known."""
-    given = url or os.environ.get("SCHEDULER_TEST_DATABASE_URL")
-    if given is None:
+    """Connect to a server with pgcrypto, if its URL is known."""
+    server_url = url or os.environ.get("SCHEDULER_TEST_DATABASE_URL")
+    if server_url is None:
         return None
-    plain = make_url(given).set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = psycopg.connect(plain)
+    driver_url = make_url(server_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = psycopg.connect(driver_url)
     try:
         connection.execute("create extension if not exists pgcrypto")  # rolled back at the end
     except psycopg.Error as error:
-        raise SystemExit(f"no pgcrypto on this server: {error}") from None
+        raise SystemExit(f"this server does not have pgcrypto: {error}") from None
     return connection
 
 
 def encrypting_singly(connection: psycopg.Connection) -> Callable[[], object]:
-    """Return what sends as many texts one after the other; they are checked as those in one statement are."""
+    """Return a candidate that encrypts the texts with a statement each."""
     statement = b"select pgp_sym_encrypt(%s, %s, 'cipher-algo=aes256')"
     values = (TEXT, os.urandom(32).hex())
-    return lambda: [connection.execute(statement, values, prepare=True).fetchone() for _ in range(THERE)]
+    return lambda: [
+        connection.execute(statement, values, prepare=True).fetchone() for _ in range(PGCRYPTO_VALUES_PER_ROUND)
+    ]
 
 
 def encrypting(connection: psycopg.Connection, options: str) -> Callable[[], object]:
-    """Return what encrypts as many texts in one statement, after a look at whether they open again."""
-    made = f"pgp_sym_encrypt(%(text)s || number, %(key)s, '{options}')"
-    values = {"text": TEXT[:-3], "key": os.urandom(32).hex(), "count": THERE}
+    """Return a candidate that encrypts the texts in one statement, after a check that they decrypt again."""
+    encrypted = f"pgp_sym_encrypt(%(text)s || number, %(key)s, '{options}')"
+    values = {"text": TEXT[:-3], "key": os.urandom(32).hex(), "count": PGCRYPTO_VALUES_PER_ROUND}
     numbers = "from generate_series(100, 99 + %(count)s) as number"
     checked = connection.execute(
-        f"select bool_and(pgp_sym_decrypt({made}, %(key)s) = %(text)s || number) {numbers}".encode(), values
+        f"select bool_and(pgp_sym_decrypt({encrypted}, %(key)s) = %(text)s || number) {numbers}".encode(), values
     )
     if checked.fetchone() != (True,):
-        raise SystemExit("pgcrypto does not open what it encrypted: nothing to compare")
-    statement = f"select sum(octet_length({made})) {numbers}".encode()
+        raise SystemExit("pgcrypto does not decrypt its own ciphertext: nothing to compare")
+    statement = f"select sum(octet_length({encrypted})) {numbers}".encode()
     return lambda: connection.execute(statement, values).fetchone()
 
 
+def check(keys: KeyRing, encrypted: Encrypted) -> None:
+    """Stop unless a ciphertext hides the text and decrypts to it."""
+    if keys.decrypt(encrypted, LOCATION) != TEXT or TEXT.encode()[:16] in bytes(encrypted):
+        raise SystemExit("the ciphertext does not decrypt to the text: nothing to measure")
+
+
 def against_pgcrypto(url: str | None, *, rounds: int) -> Table:
-    """Encrypt and open texts of 1 KB, and encrypt the same on a server if there is one."""
+    """Encrypt and decrypt texts of 1 KB, and encrypt the same on a server if there is one."""
     keys = ring()
     encrypted = keys.encrypt(TEXT, LOCATION)
-    if keys.decrypt(encrypted, LOCATION) != TEXT or TEXT.encode()[:16] in bytes(encrypted):
-        raise SystemExit("what was encrypted does not open: nothing to measure")
+    check(keys, encrypted)
     candidates: dict[str, Callable[[], object]] = {
-        "KeyRing.encrypt": lambda: [keys.encrypt(TEXT, LOCATION) for _ in range(VALUES)],
-        "KeyRing.open": lambda: [keys.decrypt(encrypted, LOCATION) for _ in range(VALUES)],
+        "KeyRing.encrypt": lambda: [keys.encrypt(TEXT, LOCATION) for _ in range(VALUES_PER_ROUND)],
+        "KeyRing.decrypt": lambda: [keys.decrypt(encrypted, LOCATION) for _ in range(VALUES_PER_ROUND)],
         "KeyRing.blind_index, of 5 letters": lambda: [
-            keys.blind_index("AB-12", table="t", column="c") for _ in range(VALUES)
+            keys.blind_index("AB-12", table="t", column="c") for _ in range(VALUES_PER_ROUND)
         ],
     }
     connection = server(url)
-    counts = dict.fromkeys(candidates, VALUES)
+    counts = dict.fromkeys(candidates, VALUES_PER_ROUND)
     if connection is not None:
-        candidates |= {name: encrypting(connection, options) for name, options in WAYS.items()}
+        candidates |= {name: encrypting(connection, options) for name, options in PGCRYPTO_OPTIONS.items()}
         candidates[SINGLY] = encrypting_singly(connection)
-        counts |= dict.fromkeys((*WAYS, SINGLY), THERE)
+        counts |= dict.fromkeys((*PGCRYPTO_OPTIONS, SINGLY), PGCRYPTO_VALUES_PER_ROUND)
     best = best_times(candidates, rounds=rounds)
     if connection is not None:
         connection.rollback()
@@ -109,6 +117,6 @@ def against_pgcrypto(url: str | None, *, rounds: int) -> Table:
     for heading in ("", "microseconds", "values a second", "KeyRing.encrypt is faster"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, seconds in each.items():
-        ratio = f"{seconds / each['KeyRing.encrypt']:,.1f} times" if counts[name] == THERE else ""
+        ratio = f"{seconds / each['KeyRing.encrypt']:,.1f} times" if counts[name] == PGCRYPTO_VALUES_PER_ROUND else ""
         table.add_row(name, f"{seconds * 1e6:,.1f}", f"{1 / seconds:,.0f}", ratio)
     return table

@@ -1,4 +1,4 @@
-"""Expansion against its peers, and what it costs as schedules grow."""
+"""Expansion of schedules against its peers, and its cost as schedules grow."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
@@ -40,22 +40,28 @@ def weekdays(doctor_id: int) -> Schedule:
     return Schedule(doctor_id, 1, ZONE, rules)
 
 
-def each(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
-    """Expand one schedule after the other and use its slots before the next."""
+def expand_each(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
+    """Expand the schedules in turn, using the slots of each before the next."""
     for schedule in schedules:
         use(expand(schedule, span()))
 
 
-def each_forgetting(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
-    """Do the same with what is remembered between expansions thrown away before each: offsets, instants, steps."""
+def expand_each_uncached(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
+    """Do the same with all caches emptied before each expansion: offsets, instants, steps."""
     for schedule in schedules:
-        for remembered in (zones.steady_offset, zones._change, slots._offsets, slots._lanes):  # noqa: SLF001
-            remembered.cache_clear()
+        for cached in (zones.steady_offset, zones._change, slots._offsets, slots._lanes):  # noqa: SLF001
+            cached.cache_clear()
         use(expand(schedule, span()))
+
+
+def check(name: str, slots: Sequence[Slot], expected: Sequence[Slot]) -> None:
+    """Stop unless a peer returns the same slots."""
+    if slots != expected:
+        raise SystemExit(f"{name} returns other slots: nothing to compare")
 
 
 def of_many_hours(count: int, *, rounds: int) -> Table:
-    """Compare on schedules that differ in opening time, closing time and zone, so that little is shared."""
+    """Compare on schedules that differ in hours and zone, so that caches help little."""
     hours = [
         (
             time(7 + number % 3, number % 6 * 10),
@@ -68,11 +74,11 @@ def of_many_hours(count: int, *, rounds: int) -> Table:
         Schedule(number, 1, zone, [AvailabilityRule(day, day, opens, closes, peers.LENGTH) for day in range(1, 6)])
         for number, (opens, closes, zone) in enumerate(hours)
     ]
-    around = Span(span().start - timedelta(days=1), span().end + timedelta(days=1))
+    margin_span = Span(span().start - timedelta(days=1), span().end + timedelta(days=1))
 
     def expand_all(use: Callable[[Slots], object]) -> None:
         for schedule in schedules:
-            use(expand(schedule, around))
+            use(expand(schedule, margin_span))
 
     def run_loop() -> int:
         return sum(
@@ -80,9 +86,10 @@ def of_many_hours(count: int, *, rounds: int) -> Table:
             for number, (opens, closes, zone) in enumerate(hours)
         )
 
-    made = sum(len(expand(schedule, around)) for schedule in schedules)
-    if abs(run_loop() - made) > made // 100:  # the loop's days are local and the span is not: the edges differ
-        raise SystemExit("the loop gives other slots: the comparison would mean nothing")
+    count_of_slots = sum(len(expand(schedule, margin_span)) for schedule in schedules)
+    # The edges differ: the days of the loop are local, those of the span are not.
+    if abs(run_loop() - count_of_slots) > count_of_slots // 100:
+        raise SystemExit("the loop returns other slots: nothing to compare")
     loop = "(a) datetime and zoneinfo, each time by itself"
     times = best_times(
         {
@@ -92,11 +99,13 @@ def of_many_hours(count: int, *, rounds: int) -> Table:
         },
         rounds=rounds,
     )
-    table = Table(title=f"{count:,} schedules of differing hours and zones, {made:,} slots", title_justify="left")
+    table = Table(
+        title=f"{count:,} schedules of differing hours and zones, {count_of_slots:,} slots", title_justify="left"
+    )
     for heading in ("way", "ns a slot", "times (a)"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
     for name, seconds in times.items():
-        table.add_row(name, f"{seconds / made * 1e9:,.0f}", f"{times[loop] / seconds:.1f}")
+        table.add_row(name, f"{seconds / count_of_slots * 1e9:,.0f}", f"{times[loop] / seconds:.1f}")
     return table
 
 
@@ -105,51 +114,52 @@ def against_peers(count: int, *, rounds: int, slow_count: int) -> Table:
     schedules = [weekdays(doctor_id) for doctor_id in range(1, count + 1)]
     slow = schedules[:slow_count]
     expected = list(expand(schedules[0], span()))
-    written: dict[str, Callable[..., list[Slot]]] = {
+    peers_by_name: dict[str, Callable[..., list[Slot]]] = {
         "(a) datetime and zoneinfo, each time by itself": peers.loop,
         "(a') the same, counting in UTC": peers.careful_loop,
         "(b) dateutil.rrule and zoneinfo": peers.with_rrule,
         "(c) recurring-ical-events": peers.with_calendar,
     }
-    for name, peer in written.items():
-        if peer(ZONE, FIRST, DAYS, 1) != expected:
-            raise SystemExit(f"{name} gives other slots: the comparison would mean nothing")
+    for name, peer in peers_by_name.items():
+        check(name, peer(ZONE, FIRST, DAYS, 1), expected)
 
-    def run_peer(peer: Callable[..., list[Slot]], of: Sequence[Schedule]) -> None:
-        for schedule in of:
+    def run_peer(peer: Callable[..., list[Slot]], expanded: Sequence[Schedule]) -> None:
+        for schedule in expanded:
             peer(ZONE, FIRST, DAYS, schedule.doctor_id)
 
-    ready = [slot[:] for slot in expected]
+    finished_fields = [slot[:] for slot in expected]
 
     def make_values_only() -> None:
         for _ in schedules:
-            list(map(tuple.__new__, repeat(Slot), ready))
+            list(map(tuple.__new__, repeat(Slot), finished_fields))
 
-    ours: dict[str, Callable[[], object]] = {
-        "expand, every Slot made": partial(each, schedules, list),
-        "expand, no Slot looked at": partial(each, schedules, len),
-        "expand().columns()": partial(each, schedules, Slots.columns),
-        "expand, every Slot made, nothing remembered": partial(each_forgetting, schedules, list),
-        "expand().columns(), nothing remembered": partial(each_forgetting, schedules, Slots.columns),
-        "(floor) making Slot values of fields that are ready": make_values_only,
+    candidates: dict[str, Callable[[], object]] = {
+        "expand, every Slot made": partial(expand_each, schedules, list),
+        "expand, no Slot read": partial(expand_each, schedules, len),
+        "expand().columns()": partial(expand_each, schedules, Slots.columns),
+        "expand, every Slot made, empty caches": partial(expand_each_uncached, schedules, list),
+        "expand().columns(), empty caches": partial(expand_each_uncached, schedules, Slots.columns),
+        "(floor) making Slot values from finished fields": make_values_only,
     }
-    sizes = {name: slow if name.startswith(("(b)", "(c)")) else schedules for name in written}
-    candidates = ours | {name: partial(run_peer, peer, sizes[name]) for name, peer in written.items()}
+    expanded_by_name = {name: slow if name.startswith(("(b)", "(c)")) else schedules for name in peers_by_name}
+    candidates |= {name: partial(run_peer, peer, expanded_by_name[name]) for name, peer in peers_by_name.items()}
     times = best_times(candidates, rounds=rounds)
-    for name, of in sizes.items():
-        times[name] *= len(schedules) / len(of)
-    made = count * len(expected)
-    base, rrule_time = times[next(iter(written))], times["(b) dateutil.rrule and zoneinfo"]
-    table = Table(title=f"{count:,} schedule{'s' if count > 1 else ''}, {made:,} slots", title_justify="left")
+    for name, expanded in expanded_by_name.items():
+        times[name] *= len(schedules) / len(expanded)
+    count_of_slots = count * len(expected)
+    base, rrule_time = times[next(iter(peers_by_name))], times["(b) dateutil.rrule and zoneinfo"]
+    table = Table(title=f"{count:,} schedule{'s' if count > 1 else ''}, {count_of_slots:,} slots", title_justify="left")
     for heading in ("way", "ns a slot", "times (a)", "times (b)"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
     for name, seconds in times.items():
-        table.add_row(name, f"{seconds / made * 1e9:,.0f}", f"{base / seconds:.1f}", f"{rrule_time / seconds:.1f}")
+        table.add_row(
+            name, f"{seconds / count_of_slots * 1e9:,.0f}", f"{base / seconds:.1f}", f"{rrule_time / seconds:.1f}"
+        )
     return table
 
 
 def _with_exceptions(count: int) -> Schedule:
-    """Block ten minutes here and there: several in a window, all within the 90 days."""
+    """Block ten minutes at many times within the 90 days, several in a window."""
     minutes = DAYS * 24 * 60
     begin = span().start
     blocks = [begin + timedelta(minutes=(number * minutes) // count) for number in range(count)]
@@ -160,7 +170,7 @@ def _with_exceptions(count: int) -> Schedule:
 
 
 def _with_rules(count: int) -> Schedule:
-    """Spread windows of five minutes over the week, one rule each and none over another."""
+    """Spread windows of five minutes over the week, one rule each, without overlaps."""
     rules = []
     for number in range(count):
         minute = number // 7 * 5
@@ -170,11 +180,11 @@ def _with_rules(count: int) -> Schedule:
 
 
 def growth(*, rounds: int) -> Table:
-    """Show what doubling costs: rules, exceptions and days in one schedule. Linear is about 2."""
+    """Measure the cost of doubling the rules, exceptions or days of a schedule. Linear is about 2."""
     table = Table(
-        title="what a schedule costs as it grows (linear: each doubling costs about twice)", title_justify="left"
+        title="cost of a schedule as it grows (linear: each doubling costs about twice)", title_justify="left"
     )
-    for heading in ("", "number", "ms", "against half of it"):
+    for heading in ("", "number", "ms", "of half the number"):
         table.add_column(heading, justify="left" if not heading else "right")
     kinds: dict[str, tuple[Sequence[int], Callable[[int], Callable[[], object]]]] = {
         "rules": ((250, 500, 1000, 2000), lambda count: partial(expand, _with_rules(count), span())),
@@ -183,9 +193,9 @@ def growth(*, rounds: int) -> Table:
     }
     for kind, (counts, candidate) in kinds.items():
         times = best_times({str(count): candidate(count) for count in counts}, rounds=rounds)
-        before = None
+        previous = None
         for count in counts:
             seconds = times[str(count)]
-            table.add_row(kind, f"{count:,}", f"{seconds * 1e3:.2f}", f"{seconds / before:.2f}" if before else "")
-            before = seconds
+            table.add_row(kind, f"{count:,}", f"{seconds * 1e3:.2f}", f"{seconds / previous:.2f}" if previous else "")
+            previous = seconds
     return table

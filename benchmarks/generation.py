@@ -18,26 +18,28 @@ from scheduler.postgres.schema import migrations
 
 DAYS = 90
 PLACES = 800
+ROUNDS = 2
+BLOCK_BYTES = 1 << 20
 COLUMNS = "tenant_id, facility_id, doctor_id, service_offering_id, start_at, end_at, capacity, created_from_rule_id"
 SLOTS = "scheduling.availability_slots"
 
 
-def made_up_openings(folder: Path) -> Path:
-    """Write the shipped region again and again, under new codes, until it has as many places as wanted."""
+def repeated_region(folder: Path, places: int) -> Path:
+    """Write the shipped region repeatedly, under new codes, up to this number of places."""
     lines = region().read_text(encoding="utf-8").splitlines()
     path = folder / "openings.jsonl"
-    with path.open("w", encoding="utf-8") as out:
-        for number in range(PLACES):
+    with path.open("w", encoding="utf-8") as output:
+        for number in range(places):
             place = json.loads(lines[number % len(lines)])
             place["code"] = f"{place['code']}-{number}"
             for doctor in place.get("doctors", ()):
                 doctor["code"] = f"{doctor['code']}-{number}"
-            out.write(json.dumps(place) + "\n")
+            output.write(json.dumps(place) + "\n")
     return path
 
 
 def scheduler(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, so that its memory is its own."""
+    """Run the command line in its own process, so that its memory is measured alone."""
     return subprocess.run(  # noqa: S603  # our own command
         [str(Path(sys.executable).parent / "scheduler"), *arguments],
         env=os.environ | {"SCHEDULER_DATABASE_URL": url},
@@ -50,49 +52,54 @@ def scheduler(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
 def save_rows(url: str, rows: Path) -> None:
     """Save the table's rows as binary COPY, in the order in which they were written."""
     statement = f"copy (select {COLUMNS} from {SLOTS} order by id) to stdout (format binary)"
-    with psycopg.connect(url) as connection, connection.cursor().copy(statement) as copy, rows.open("wb") as out:
+    with psycopg.connect(url) as connection, connection.cursor().copy(statement) as copy, rows.open("wb") as output:
         for block in copy:
-            out.write(block)
+            output.write(block)
 
 
 def timed_copy(url: str, rows: Path) -> float:
-    """Copy the rows into the empty table as its owner, past row security, and return the seconds."""
+    """Copy the rows into the empty table as its owner, without row security, and return the seconds."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor, rows.open("rb") as source:
-        cursor.execute(f"truncate {SLOTS}")
+        cursor.execute(f"truncate {SLOTS} cascade")
         begun = perf_counter()
         with cursor.copy(f"copy {SLOTS} ({COLUMNS}) from stdin (format binary)") as copy:
-            while block := source.read(1 << 20):
+            while block := source.read(BLOCK_BYTES):
                 copy.write(block)
         connection.commit()
         return perf_counter() - begun
 
 
-def against_copy(openings: Path | None, first: date | None) -> Table:
-    """Generate, then copy the same rows into the same table; twice each, and the better time counts."""
+def check(url: str, created: int) -> None:
+    """Stop unless as many rows were copied as slots were created."""
+    with psycopg.connect(url) as connection:
+        copied = connection.execute(f"select count(*) from {SLOTS}").fetchone()
+    if copied != (created,):
+        raise SystemExit(f"{copied} rows were copied, {created} slots were created: nothing to compare")
+
+
+def against_copy(
+    openings: Path | None, first: date | None, *, places: int = PLACES, days: int = DAYS, rounds: int = ROUNDS
+) -> Table:
+    """Generate slots, then copy the same rows into the same table; the best time of each counts."""
     with TemporaryDirectory() as folder, embedded_server(Path(folder) / "postgresql") as url:
-        path = openings or made_up_openings(Path(folder))
+        path = openings or repeated_region(Path(folder), places)
         begin = first or date(2027, 2, 1)
+        generate = ("generate", "--from", str(begin), "--days", str(days), "--json")
         migrations.upgrade(url)
         scheduler("import", "openings", str(path), url=url)
         rows = Path(folder) / "rows"
         jobs, copies, summary = [], [], {}
-        for _ in range(2):
+        for _ in range(rounds):
             with psycopg.connect(url) as connection:
-                connection.execute(f"truncate {SLOTS}")
+                connection.execute(f"truncate {SLOTS} cascade")
                 connection.execute("update scheduling.schedule_states set fingerprint = null")
-            ran = scheduler("generate", "--from", str(begin), "--days", str(DAYS), "--json", url=url)
-            summary = json.loads(ran.stdout)
+            summary = json.loads(scheduler(*generate, url=url).stdout)
             jobs.append(float(summary["seconds"]))
             save_rows(url, rows)
             copies.append(timed_copy(url, rows))
-            with psycopg.connect(url) as connection:
-                count = connection.execute(f"select count(*) from {SLOTS}").fetchone()
-                if count != (summary["slots_created"],):
-                    raise SystemExit(
-                        f"{count} rows were copied, {summary['slots_created']} were created: nothing to compare"
-                    )
-        again = json.loads(scheduler("generate", "--from", str(begin), "--days", str(DAYS), "--json", url=url).stdout)
-    slots, last = int(summary["slots_created"]), begin + timedelta(days=DAYS - 1)
+            check(url, summary["slots_created"])
+        again = json.loads(scheduler(*generate, url=url).stdout)
+    slots, last = int(summary["slots_created"]), begin + timedelta(days=days - 1)
     title = f"{path.name}: {summary['facilities']:,} facilities, {begin} to {last}, {slots:,} slots"
     table = Table(title=title, title_justify="left")
     for heading in ("", "seconds", "slots a second", "of plain COPY"):

@@ -1,7 +1,7 @@
-"""Measure side by side: each candidate in turn, several rounds, the best time of each.
+"""Timing of candidates side by side, in several rounds; the best time of each candidate counts.
 
-These machines are shared and noisy. The best of several interleaved rounds is the time with the least of others' work
-in it, and only ratios between candidates of one run are claimed.
+The machines are shared and noisy. The best of several interleaved rounds has the least interference, and only ratios
+between candidates of the same run are claimed.
 """
 
 import gc
@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Final
 
-SHORT: Final = 0.005
+MIN_SECONDS_PER_TIMING: Final = 0.005
 
 
 def best_times(candidates: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
-    """Return the best time of each candidate in seconds; a short one is run several times in a row for each time."""
-    loops = {name: max(1, round(SHORT / _seconds(candidate))) for name, candidate in candidates.items()}
+    """Return the best time of each candidate in seconds; short candidates are repeated for each timing."""
+    loops = {
+        name: max(1, round(MIN_SECONDS_PER_TIMING / _seconds(candidate))) for name, candidate in candidates.items()
+    }
     best = dict.fromkeys(candidates, float("inf"))
     gc.collect()
-    gc.freeze()  # what the benchmark itself holds is not looked at again by the collector while a candidate runs
+    gc.freeze()  # the collector does not examine the benchmark's own objects while a candidate runs
     for _ in range(rounds):
         for name, candidate in candidates.items():
             gc.collect()

@@ -1,4 +1,4 @@
-"""The peers: how else one would turn opening times into slots. Each gives the same `Slot` values.
+"""Peers of `expand`: other ways to turn opening times into slots. All return the same `Slot` values.
 
 The calendar is Monday to Friday, 09:00-17:00 on the clock of one zone, in slots of 20 minutes.
 """
@@ -18,7 +18,7 @@ OPENS, CLOSES, LENGTH = time(9), time(17), timedelta(minutes=20)
 def loop(
     zone: ZoneInfo, first: date, days: int, doctor_id: int, opens: time = OPENS, closes: time = CLOSES
 ) -> list[Slot]:
-    """(a) The loop that one writes first: walk the wall clock, turn each time into an instant."""
+    """(a) Loop over the wall clock, and turn each time into an instant: the obvious way."""
     slots = []
     for number in range(days):
         day = first + timedelta(days=number)
@@ -40,7 +40,7 @@ def loop(
 
 
 def careful_loop(zone: ZoneInfo, first: date, days: int, doctor_id: int) -> list[Slot]:
-    """(a') The loop that one writes later: turn only the window into instants, then count in UTC."""
+    """(a') Turn only the window into instants, then count in UTC: the careful loop."""
     slots = []
     for number in range(days):
         day = first + timedelta(days=number)
@@ -56,7 +56,7 @@ def careful_loop(zone: ZoneInfo, first: date, days: int, doctor_id: int) -> list
 
 
 def with_rrule(zone: ZoneInfo, first: date, days: int, doctor_id: int) -> list[Slot]:
-    """(b) dateutil's rrule names the wall-clock starts, zoneinfo turns them into instants."""
+    """(b) Expand wall-clock starts with dateutil's rrule, and turn them into instants with zoneinfo."""
     starts = rrule(
         WEEKLY,
         dtstart=datetime.combine(first, OPENS),
@@ -74,7 +74,7 @@ def with_rrule(zone: ZoneInfo, first: date, days: int, doctor_id: int) -> list[S
 
 
 def with_calendar(zone: ZoneInfo, first: date, days: int, doctor_id: int) -> list[Slot]:
-    """(c) recurring-ical-events expands a calendar with one recurring event."""
+    """(c) Expand a calendar with one recurring event with recurring-ical-events."""
     event = icalendar.Event()
     event.add("uid", "slots")
     event.add("dtstart", datetime.combine(first, OPENS, tzinfo=zone))
@@ -87,7 +87,7 @@ def with_calendar(zone: ZoneInfo, first: date, days: int, doctor_id: int) -> lis
     begin = datetime.combine(first, time(), tzinfo=zone)
     end = datetime.combine(first + timedelta(days=days), time(), tzinfo=zone)
     slots = []
-    for found in recurring_ical_events.of(calendar).between(begin, end):
-        at, until = found["DTSTART"].dt, found["DTEND"].dt
+    for occurrence in recurring_ical_events.of(calendar).between(begin, end):
+        at, until = occurrence["DTSTART"].dt, occurrence["DTEND"].dt
         slots.append(Slot(at.astimezone(UTC), until.astimezone(UTC), doctor_id, 1, None, 1, at.isoweekday()))
     return sorted(slots)

@@ -1,10 +1,10 @@
-"""Make `region.jsonl`: forty-one clinics in six time zones, from 2027-02-01 to 2027-05-02.
+"""Example region: write `region.jsonl`, forty-one clinics in six time zones, from 2027-02-01 to 2027-05-02.
 
     python examples/region.py
 
-The ninety days hold the clock changes of New York and St John's (03-14), London (03-28) and Lord Howe (04-04, by half
-an hour). Everybody in it is invented; the public holidays are real. The same
-script always makes the same file. The format is told in `docs/openings.md`.
+The ninety days contain the clock changes of New York and St John's (03-14), London (03-28) and Lord Howe (04-04, by
+half an hour). All people and places are invented; the public holidays are real. The script always writes the same file.
+`docs/openings.md` describes the format.
 """
 
 import json
@@ -30,20 +30,20 @@ Line = dict[str, Any]
 
 
 def week(workdays: str = "", **days: str) -> Line:
-    """Write weekly hours: `week("08:30-12:30 13:30-18:00", saturday="09:00-12:00")`."""
-    said = dict.fromkeys(WORKDAYS, workdays) | days
-    return {day: [pair.split("-") for pair in said.get(day, "").split()] for day in DAYS}
+    """Return weekly hours: `week("08:30-12:30 13:30-18:00", saturday="09:00-12:00")`."""
+    hours = dict.fromkeys(WORKDAYS, workdays) | days
+    return {day: [pair.split("-") for pair in hours.get(day, "").split()] for day in DAYS}
 
 
 def place(code: str, name: str, city: str, phone: str, **more: Any) -> Line:  # noqa: ANN401  # any field of a line
-    """Write what every place has; the country is the first part of its code."""
+    """Return the common fields of a place; its code begins with the country."""
     country = code[:2]
     zone, _ = ZONES[country]
     return {"code": code, "name": name, "city": city, "phone": phone, "country": country, "timezone": zone} | more
 
 
 def doctor(name: str, specialty: str, **more: Any) -> Line:  # noqa: ANN401  # any field of a doctor
-    """Write a doctor, whose code is the name."""
+    """Return a doctor, whose code is made from the name."""
     first, last = name.split(" ", 1)
     code = name.lower().replace(" ", "-").replace("'", "")
     return {"code": code, "first_name": first, "last_name": last, "specialty": specialty} | more
@@ -52,27 +52,27 @@ def doctor(name: str, specialty: str, **more: Any) -> Line:  # noqa: ANN401  # a
 def public_holidays(country: str) -> dict[str, str]:
     """Return the public holidays of the ninety days as closures."""
     subdivision = ZONES[country][1]
-    found = holidays.country_holidays(country, subdiv=subdivision, years=2027, language="en_US")
-    return {str(day): found[day] for day in sorted(found) if FIRST <= day <= LAST}
+    names = holidays.country_holidays(country, subdiv=subdivision, years=2027, language="en_US")
+    return {str(day): names[day] for day in sorted(names) if FIRST <= day <= LAST}
 
 
 def blocked(start: str, end: str, reason: str) -> Line:
-    """Write time that is taken away."""
+    """Return a blocked time."""
     return {"type": "blocked", "start": start, "end": end, "reason": reason}
 
 
 def override(day: str, opens: str, closes: str, reason: str, **slots: int) -> Line:
-    """Write other hours for one day."""
+    """Return different hours for one day."""
     return {"type": "override", "start": f"{day}T{opens}", "end": f"{day}T{closes}", "reason": reason} | slots
 
 
 def clinic(day: str, opens: str, closes: str, **more: Any) -> Line:  # noqa: ANN401  # any field of a clinic
-    """Write a clinic beside the weekly hours."""
+    """Return a clinic beside the weekly hours."""
     return {"day": day, "opens": opens, "closes": closes} | more
 
 
 def surgeries() -> Iterator[Line]:
-    """Yield general practices: three at work in each, with lunch breaks and offers of their own."""
+    """Yield general practices: three people in each, with lunch breaks and their own slot lengths."""
     towns = (
         ("GB-LARKSPUR", "Larkspur Lane Surgery", "Wells", "Imogen Fairweather", "Tobias Marlowe", "Bridget Oakes", 10),
         ("GB-MILLPOND", "Millpond Medical Practice", "Ludlow", "Arthur Penhallow", "Nadia Rahim", "Joan Tull", 15),
@@ -186,7 +186,7 @@ def schools() -> Iterator[Line]:
 
 
 def nights() -> Iterator[Line]:
-    """Yield places that never or seldom sleep: walk-in centres and an island's only clinic."""
+    """Yield places that are open at night: walk-in centres and an island's only clinic."""
     centres = (
         ("GB-NIGHTJAR", "Nightjar Walk-in Centre", "Bristol", 3),
         ("US-HARBORLIGHT", "Harbor Light Urgent Care", "New York", 4),
@@ -244,7 +244,7 @@ def nights() -> Iterator[Line]:
 
 
 def visits() -> Iterator[Line]:
-    """Yield places that a doctor visits now and then: care homes, an outreach post, weekend clinics."""
+    """Yield places that a doctor visits regularly: care homes, an outreach post, weekend clinics."""
     rounds = (
         ("GB-BRAMBLE", "Bramble Court Care Home", "Malvern", "Imogen Fairweather", "2027-02-02"),
         ("GB-WILLOW", "Willow Bank Care Home", "Ludlow", "Arthur Penhallow", "2027-02-09"),
@@ -293,7 +293,7 @@ def visits() -> Iterator[Line]:
 
 
 def plain() -> Iterator[Line]:
-    """Yield pharmacies, dentists and such in the plain format: weekly hours and altered days."""
+    """Yield pharmacies, dentists and opticians in the plain format: weekly hours and altered days."""
     shops = (
         ("GB-THYME", "Thyme & Sons Pharmacy", "Frome", "08:30-13:00 14:00-18:00", "09:00-12:30"),
         ("GB-MORTAR", "Mortar & Pestle Pharmacy", "Whitby", "09:00-18:30", "09:00-17:30"),

@@ -1,6 +1,6 @@
-"""What every test shares: time zones, the Hypothesis profiles and the switch for large budgets.
+"""Settings of all tests: time zones, Hypothesis profiles and the option for large budgets.
 
-Time zones come from the pinned tzdata package, as in the command line, so that a test means the same on every machine.
+Time zones come from the pinned tzdata package, as in the command line, so that tests do not depend on the machine.
 """
 
 import zoneinfo
@@ -19,7 +19,7 @@ settings.load_profile("quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--deep", action="store_true", help="run the large budgets too")
+    parser.addoption("--deep", action="store_true", help="run the tests with large budgets too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,4 +31,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         if item.get_closest_marker("deep"):
-            item.add_marker(pytest.mark.skip(reason="a large budget: --deep runs it"))
+            item.add_marker(pytest.mark.skip(reason="large budget: use --deep to run it"))

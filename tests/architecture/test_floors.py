@@ -1,7 +1,6 @@
-"""The floors of the house: imports, what nothing below the command line may touch (T5), and a test for every rule.
+"""Architecture: the import contract, sources of impurity (T5), and modules and tests of every rule.
 
-The import contract in `pyproject.toml` holds the floors; here it is run, and what it cannot say is read from the
-syntax trees.
+The import contract in `pyproject.toml` holds the floors. The syntax trees show the rest.
 """
 
 import ast
@@ -19,7 +18,7 @@ CORE = SOURCES / "scheduler" / "core"
 COMMAND_LINE = SOURCES / "scheduler" / "cli"
 ALLOWED_IN_CORE = {*sys.stdlib_module_names, "dateutil"}
 
-# The clock, the environment, the local zone and random sources (T5) by full name; a module stands for all in it.
+# The clock, the environment, the local zone and random sources (T5) by full name; a module stands for its content.
 FORBIDDEN = (
     "datetime.datetime.now",
     "datetime.datetime.today",
@@ -51,22 +50,23 @@ def modules(folder: Path) -> list[Path]:
 
 
 def imported(tree: ast.AST) -> dict[str, str]:
-    """Return the names that a module imports, each with the full name that it stands for."""
+    """Return the names that a module imports, each with its full name."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for one in node.names:
-                if one.asname is None:
-                    names[one.name.partition(".")[0]] = one.name.partition(".")[0]
+            for alias in node.names:
+                if alias.asname is None:
+                    names[alias.name.partition(".")[0]] = alias.name.partition(".")[0]
                 else:
-                    names[one.asname] = one.name
+                    names[alias.asname] = alias.name
         elif isinstance(node, ast.ImportFrom):
-            names |= {one.asname or one.name: f"{'.' * node.level}{node.module or ''}.{one.name}" for one in node.names}
+            prefix = f"{'.' * node.level}{node.module or ''}"
+            names |= {alias.asname or alias.name: f"{prefix}.{alias.name}" for alias in node.names}
     return names
 
 
 def full_name(node: ast.AST, names: dict[str, str]) -> str | None:
-    """Return the full name that an expression such as `datetime.now` stands for, if it begins with an imported one."""
+    """Return the full name of an expression such as `datetime.now` that begins with an imported name."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if isinstance(node, ast.Attribute):
@@ -76,16 +76,16 @@ def full_name(node: ast.AST, names: dict[str, str]) -> str | None:
 
 
 def impurities(source: str) -> Iterator[str]:
-    """Yield what a module takes from outside, with its line."""
+    """Yield the forbidden names that a module imports or uses, with their lines."""
     tree = ast.parse(source)
     names = imported(tree)
     for name in names.values():
         if is_forbidden(name):
             yield f"imports {name}"
     for node in ast.walk(tree):
-        found = full_name(node, names)
-        if found is not None and is_forbidden(found):
-            yield f"line {getattr(node, 'lineno', 0)}: {found}"
+        used = full_name(node, names)
+        if used is not None and is_forbidden(used):
+            yield f"line {getattr(node, 'lineno', 0)}: {used}"
         if isinstance(node, ast.Call) and not node.args and not node.keywords:
             called = node.func
             if isinstance(called, ast.Attribute) and called.attr == "astimezone":
@@ -93,14 +93,14 @@ def impurities(source: str) -> Iterator[str]:
 
 
 def is_forbidden(name: str) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in FORBIDDEN)
+    return any(name == forbidden or name.startswith(f"{forbidden}.") for forbidden in FORBIDDEN)
 
 
 def foreign(source: str) -> Iterator[str]:
-    """Yield what a module of the core imports that is neither the standard library, dateutil nor the core itself."""
+    """Yield the imports of a core module other than the standard library, dateutil and the core."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            sources = [one.name for one in node.names]
+            sources = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             sources = [f"{'.' * node.level}{node.module or ''}"]
         else:
@@ -129,7 +129,7 @@ def test_the_core_imports_the_standard_library_dateutil_and_itself(module: Path)
         ("from ..store import slots", "..store"),
     ],
 )
-def test_the_walker_finds_a_foreign_import(source: str, name: str) -> None:
+def test_a_foreign_import_is_found(source: str, name: str) -> None:
     assert list(foreign(source)) == [name]
 
 
@@ -138,7 +138,7 @@ def test_the_walker_finds_a_foreign_import(source: str, name: str) -> None:
     [path for path in modules(SOURCES) if COMMAND_LINE not in path.parents],
     ids=lambda path: ".".join(path.relative_to(SOURCES).with_suffix("").parts),
 )
-def test_t5_nothing_below_the_command_line_reads_clock_environment_or_chance(module: Path) -> None:
+def test_t5_only_the_command_line_reads_clock_environment_or_randomness(module: Path) -> None:
     assert list(impurities(module.read_text(encoding="utf-8"))) == []
 
 
@@ -168,7 +168,7 @@ def test_t5_nothing_below_the_command_line_reads_clock_environment_or_chance(mod
         "def local(at):\n    return at.astimezone()",
     ],
 )
-def test_t5_the_walker_finds_what_is_forbidden(source: str) -> None:
+def test_t5_a_forbidden_name_is_found(source: str) -> None:
     assert list(impurities(source))
 
 
@@ -183,14 +183,14 @@ def test_t5_the_walker_finds_what_is_forbidden(source: str) -> None:
         "import os.path\nname = os.path.basename('a/b')",
     ],
 )
-def test_t5_the_walker_lets_pass_what_is_allowed(source: str) -> None:
+def test_t5_an_allowed_name_passes(source: str) -> None:
     assert list(impurities(source)) == []
 
 
 def test_the_import_contract_is_kept() -> None:
     command = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 def rules_of_semantics() -> list[str]:
@@ -199,18 +199,18 @@ def rules_of_semantics() -> list[str]:
 
 
 def rows() -> dict[str, tuple[str, str, str]]:
-    """Return the table of `docs/invariants.md`: for each rule its meaning, modules and tests."""
+    """Return the table of `docs/invariants.md`: the meaning, modules and tests of each rule."""
     text = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
     cells = [re.split(r"\s*\|\s*", line.strip("| ")) for line in text.splitlines() if re.match(r"\| [A-Z]\d ", line)]
     return {rule: (meaning, owners, tests) for rule, meaning, owners, tests in cells}
 
 
 def defined(module: Path) -> set[str]:
-    """Return the names that a module defines at its top."""
+    """Return the names that a module defines at its top level."""
     body = ast.parse(module.read_text(encoding="utf-8")).body
-    found = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    definitions = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     assigned = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
-    return found | {target.id for target in assigned if isinstance(target, ast.Name)}
+    return definitions | {target.id for target in assigned if isinstance(target, ast.Name)}
 
 
 def test_every_rule_that_is_built_has_a_row() -> None:

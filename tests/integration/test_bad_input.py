@@ -1,7 +1,7 @@
-"""What no table takes: each is one line that says what was wrong, and nothing is written.
+"""Rows that the tables refuse: each error is one line that names the mistake, and nothing is written.
 
-Missing and wrong keys are in `security/test_phi.py`, invitations in `test_invitations.py`, migrations at the same time
-and clashing names in `migrations/`.
+Missing and wrong keys are in `security/test_phi.py`, invitations in `test_invitations.py`, concurrent migrations and
+clashing names in `migrations/`.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.database
 
 
 def user(tenant_id: UUID, **changes: Any) -> User:
-    right: dict[str, Any] = {"email": "ann@example.org", "name": "Ann", "role": UserRole.STAFF}
-    return User(tenant_id=tenant_id, **right | changes)
+    defaults: dict[str, Any] = {"email": "ann@example.org", "name": "Ann", "role": UserRole.STAFF}
+    return User(tenant_id=tenant_id, **defaults | changes)
 
 
 def medication(tenant_id: UUID, name: Any) -> Medication:
@@ -44,27 +44,30 @@ def plan(tenant_id: UUID) -> list[SQLModel]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
-        (lambda ours: [user(ours, role="wizard")], "a value is not one of those that its column knows"),
-        (lambda ours: [user(ours, email="nobody")], "an_email_is_an_address_in_lower_case"),
-        (lambda ours: [user(ours, status="asleep")], "a_user_is_active_inactive_pending_or_suspended"),
+        (lambda tenant_id: [user(tenant_id, role="wizard")], "a value is not one of those that its column knows"),
+        (lambda tenant_id: [user(tenant_id, email="nobody")], "an_email_is_an_address_in_lower_case"),
+        (lambda tenant_id: [user(tenant_id, status="asleep")], "a_user_is_active_inactive_pending_or_suspended"),
         (plan, "an_insurance_plan_begins_before_it_ends"),
         (lambda _: [user(uuid4())], "row security refused a row of users: it is another tenant's"),
-        (lambda ours: [Family(tenant_id=ours, family_name="A", created_by=uuid4())], "families_created_by_fkey"),
         (
-            lambda ours: [medication(ours, "aspirin")],
+            lambda tenant_id: [Family(tenant_id=tenant_id, family_name="A", created_by=uuid4())],
+            "families_created_by_fkey",
+        ),
+        (
+            lambda tenant_id: [medication(tenant_id, "aspirin")],
             "an encrypted column takes encrypted values only, not str",
         ),
         (
-            lambda ours: [medication(ours, Encrypted(b"aspirin"))],
+            lambda tenant_id: [medication(tenant_id, Encrypted(b"aspirin"))],
             "an encrypted column takes encrypted values only, not Encrypted",
         ),
     ],
     ids=["role", "e-mail", "status", "reversed dates", "wrong tenant", "nobody", "clear text", "no encrypted shape"],
 )
-def test_it_is_refused_in_one_line_and_nothing_is_written(
-    database: Database, tenant_id: UUID, rows: Callable[[UUID], list[SQLModel]], told: str
+def test_a_bad_row_is_refused_in_one_line_and_nothing_is_written(
+    database: Database, tenant_id: UUID, rows: Callable[[UUID], list[SQLModel]], message: str
 ) -> None:
     def write(session: Session) -> None:
         session.add(user(tenant_id, email="first@example.org"))
@@ -73,11 +76,11 @@ def test_it_is_refused_in_one_line_and_nothing_is_written(
             session.flush()
 
     with (
-        pytest.raises(StatementError) as refused,
+        pytest.raises(StatementError) as caught,
         database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
     ):
         write(session)
-    assert told in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
         assert session.exec(select(User)).all() == []

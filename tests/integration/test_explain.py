@@ -1,4 +1,4 @@
-"""What `explain` answers where people booked, held and closed: S3 (two facilities), B2 (ended holds), Q2, Q3."""
+"""Answers of `explain` with bookings, holds and closures: S3 (two facilities), B2 (ended holds), Q2, Q3."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,10 +23,10 @@ HALF_HOUR = timedelta(minutes=30)
 
 @pytest.fixture
 def world(database: Database, tenant_id: UUID) -> World:
-    """Doctor 1 works at facility 1; it is long before the days that are asked about."""
-    made = World(database, tenant_id)
-    made.write(weekly(1))
-    return made
+    """Doctor 1 works at facility 1; the clock is long before the days in question."""
+    world = World(database, tenant_id)
+    world.write(weekly(1))
+    return world
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +62,8 @@ def test_s3_a_doctor_who_is_booked_elsewhere_is_not_offered(world: World) -> Non
     assert ask(world, NINE + HALF_HOUR).explanation.codes == ()
 
 
-def test_q3_the_nearest_slot_is_not_one_that_is_booked_weeks_away(world: World) -> None:
-    """A fixed bug: bookings were known for a week around the question, slots for five."""
+def test_q3_a_slot_booked_weeks_ahead_is_not_the_nearest(world: World) -> None:
+    """A fixed bug: bookings were read for one week around the instant, slots for five."""
     off = AvailabilityException(1, ExceptionType.BLOCKED, NINE - 40 * DAY, NINE + 28 * DAY - 2 * HALF_HOUR)
     world.add(world.exception(weekly(1), off))
     world.run(MONDAY, 60)
@@ -72,7 +72,7 @@ def test_q3_the_nearest_slot_is_not_one_that_is_booked_weeks_away(world: World) 
     assert nearest_start(ask(world, NINE)) == later + HALF_HOUR
 
 
-def test_q3_the_last_slot_that_the_search_reaches_is_not_one_that_is_booked(world: World) -> None:
+def test_q3_a_booked_slot_at_the_end_of_the_search_is_not_the_nearest(world: World) -> None:
     off = AvailabilityException(1, ExceptionType.BLOCKED, NINE - 40 * DAY, NINE + 34 * DAY)
     world.add(world.exception(weekly(1), off))
     world.run(MONDAY, 60)
@@ -86,16 +86,14 @@ def test_the_search_ends_where_the_calendar_ends(world: World, day: date) -> Non
     assert ask(world, day).explanation.nearest is not None
 
 
-def test_q2_of_today_what_is_over_is_not_offered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_q2_past_slots_of_today_are_not_offered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, NINE + 2 * HALF_HOUR)
     answer = ask(world, MONDAY).explanation
     assert [slot.start_at for slot in answer.offered] == [NINE + number * HALF_HOUR for number in range(2, 6)]
     assert ReasonCode.NOTICE in answer.codes
 
 
-def test_b2_a_hold_of_this_morning_that_has_ended_is_in_nobodys_way(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_b2_a_hold_that_ended_this_morning_takes_no_slot(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.run(MONDAY, 7)
     world.touch(NINE + 2 * HALF_HOUR, status="reserved", held_by="me", reserved_until=NINE - HALF_HOUR)
     at(monkeypatch, NINE)
@@ -113,9 +111,7 @@ def test_q3_the_past_is_explained_as_of_then(
     assert ReasonCode.NOTICE not in codes
 
 
-def test_q2_a_day_is_past_once_it_has_ended_where_the_facility_is(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_q2_a_day_is_past_after_it_has_ended_at_the_facility(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     midnight = datetime.combine(MONDAY + DAY, time(0), UTC)
     noticed = []
     for now in (midnight - timedelta(microseconds=1), midnight):
@@ -124,7 +120,7 @@ def test_q2_a_day_is_past_once_it_has_ended_where_the_facility_is(
     assert noticed == [True, False]
 
 
-def test_q3_what_people_wrote_about_an_exception_or_a_closed_day_is_shown(world: World) -> None:
+def test_q3_reasons_of_exceptions_and_closed_days_are_shown(world: World) -> None:
     world.add(
         world.exception(weekly(1), AvailabilityException(1, ExceptionType.EMERGENCY, NINE, NINE + HALF_HOUR)),
         world.closure(weekly(1), Closure(1, MONDAY)),

@@ -1,4 +1,4 @@
-"""Factories: a right row of every table from a seed, with the rows that it stands on."""
+"""Row factory: a valid row of every table from a seed, with the rows that it refers to."""
 
 from uuid import UUID
 
@@ -43,7 +43,7 @@ def test_every_table_has_a_factory(database: Database, tenant_id: UUID, model: t
             factory.make(model, **ANOTHER.get(model, {}))
 
 
-def test_one_seed_draws_one_row(database: Database, tenant_id: UUID) -> None:
+def test_the_same_seed_builds_the_same_row(database: Database, tenant_id: UUID) -> None:
     def drawn(seed: int) -> dict[str, object]:
         with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
             return Factory(session, seeded(seed), tenant_id).build(models.Doctor).model_dump()
@@ -51,13 +51,13 @@ def test_one_seed_draws_one_row(database: Database, tenant_id: UUID) -> None:
     assert drawn(1) == drawn(1) != drawn(2)
 
 
-def test_what_is_given_is_taken(database: Database, tenant_id: UUID) -> None:
+def test_given_values_are_used(database: Database, tenant_id: UUID) -> None:
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
         row = Factory(session, seeded(1), tenant_id).make(models.Facility, name="The Elms", timezone="Asia/Tokyo")
         assert (row.name, row.timezone) == ("The Elms", "Asia/Tokyo")
 
 
-def test_a_column_that_is_not_there_is_named(database: Database, tenant_id: UUID) -> None:
+def test_an_unknown_column_is_named(database: Database, tenant_id: UUID) -> None:
     with (
         database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session,
         pytest.raises(InvalidInputError, match=r"^Doctor has no column 'colour'$"),

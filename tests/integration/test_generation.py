@@ -1,4 +1,4 @@
-"""The nightly job on a real database: what is stored becomes what the schedules say, and no more is written (R1-R4)."""
+"""The nightly job on a real database: stored slots match the schedules, and nothing else is written (R1-R4)."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ def other_world(database: Database) -> World:
 
 @dataclass(frozen=True)
 class Region:
-    """Schedules with something of everything."""
+    """Schedules with every kind of rule, exception and closure."""
 
     night = AvailabilityRule(11, 5, time(22), time(3), TWENTY, slot_interval=HOUR / 2)
     fortnight = AvailabilityRule(
@@ -77,12 +77,16 @@ def test_a_first_run_stores_exactly_what_the_core_expands(world: World) -> None:
     assert (report.result.slots_created, report.facilities, report.result.schedules) == (len(world.slots()), 3, 3)
 
 
-def test_s5_a_first_run_stores_what_the_oracle_of_minutes_says(world: World) -> None:
+def test_s5_a_first_run_stores_the_slots_of_the_minutes_oracle(world: World) -> None:
     world.write(*Region.schedules)
     world.run(count=9)
-    said = {slot for one in Region.schedules for slot in expand_by_minutes(one, days(one.zone.key, MONDAY, 9))}
-    assert said
-    assert world.slots() == said
+    by_oracle = {
+        slot
+        for schedule in Region.schedules
+        for slot in expand_by_minutes(schedule, days(schedule.zone.key, MONDAY, 9))
+    }
+    assert by_oracle
+    assert world.slots() == by_oracle
 
 
 def test_r1_a_second_run_writes_no_slot_and_counts_all_as_kept(world: World) -> None:
@@ -94,7 +98,7 @@ def test_r1_a_second_run_writes_no_slot_and_counts_all_as_kept(world: World) -> 
     assert report.result == RunResult(schedules=3, schedules_unchanged=3, slots_kept=len(before))
 
 
-def test_r1_a_second_look_into_everything_writes_no_slot(world: World) -> None:
+def test_r1_a_second_run_over_all_schedules_writes_no_slot(world: World) -> None:
     world.write(*Region.schedules)
     world.run()
     before = world.versions()
@@ -154,7 +158,7 @@ CHANGES = (later_end, more_places, rule_removed, no_rule_left, day_off, closed_d
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_r1_after_a_change_the_stored_slots_are_those_of_the_changed_schedule(
+def test_r1_after_a_change_the_stored_slots_match_the_changed_schedule(
     world: World, change: Callable[[World, Schedule], Schedule]
 ) -> None:
     old = weekly(1)
@@ -169,7 +173,7 @@ def test_r1_after_a_change_the_stored_slots_are_those_of_the_changed_schedule(
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_r1_a_change_writes_no_row_of_a_slot_that_stays_as_it_is(
+def test_r1_a_change_writes_no_row_of_an_unchanged_slot(
     world: World, change: Callable[[World, Schedule], Schedule]
 ) -> None:
     old, untouched = weekly(1), weekly(2, 2)
@@ -184,7 +188,7 @@ def test_r1_a_change_writes_no_row_of_a_slot_that_stays_as_it_is(
     assert sum(after.get(key) == mark for key, mark in before.items()) == len(stay) == report.result.slots_kept
 
 
-def test_r3_a_changed_time_zone_database_is_a_reason_to_look_again(world: World) -> None:
+def test_r3_a_new_time_zone_database_reexamines_every_schedule(world: World) -> None:
     world.write(weekly(1))
     world.run()
     assert world.run(tzdata_version="2026b").result.schedules_unchanged == 0
@@ -202,7 +206,7 @@ def expanded(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
     return spans
 
 
-def test_r3_nothing_changed_and_nothing_is_expanded(world: World, expanded: list[Span]) -> None:
+def test_r3_without_a_change_nothing_is_expanded(world: World, expanded: list[Span]) -> None:
     world.write(weekly(1))
     world.run()
     expanded.clear()
@@ -221,7 +225,7 @@ def test_r3_a_moved_horizon_expands_only_the_new_days(world: World, expanded: li
     assert (report.result.slots_created, report.result.slots_kept) == (12, 48)
 
 
-def test_r3_days_before_those_generated_are_expanded_alone(world: World, expanded: list[Span]) -> None:
+def test_r3_days_before_the_generated_days_are_expanded_alone(world: World, expanded: list[Span]) -> None:
     world.write(weekly(1))
     world.run()
     expanded.clear()
@@ -231,7 +235,7 @@ def test_r3_days_before_those_generated_are_expanded_alone(world: World, expande
     assert (state["generated_from"], state["generated_until"]) == (MONDAY - 3 * DAY, MONDAY + 14 * DAY)
 
 
-def test_r3_days_on_both_sides_of_those_generated(world: World, expanded: list[Span]) -> None:
+def test_r3_days_on_both_sides_of_the_generated_days_are_expanded(world: World, expanded: list[Span]) -> None:
     world.write(weekly(1))
     world.run(count=7)
     expanded.clear()
@@ -240,7 +244,7 @@ def test_r3_days_on_both_sides_of_those_generated(world: World, expanded: list[S
     assert world.slots() == expected([weekly(1)], MONDAY - 7 * DAY, 21)
 
 
-def test_r3_days_apart_from_those_generated_leave_no_claim_on_the_days_between(world: World) -> None:
+def test_r3_separate_days_do_not_mark_the_days_between_as_generated(world: World) -> None:
     world.write(weekly(1))
     world.run(count=7)
     world.run(MONDAY + 21 * DAY, 7)
@@ -248,8 +252,8 @@ def test_r3_days_apart_from_those_generated_leave_no_claim_on_the_days_between(w
     assert world.slots() == expected([weekly(1)], MONDAY, 28)
 
 
-def test_r3_a_change_seen_by_a_short_run_reaches_the_days_that_a_longer_one_made(world: World) -> None:
-    """Else slots that the schedule no longer has would stay on offer beyond the short run's horizon."""
+def test_r3_a_short_run_applies_a_change_to_days_of_a_longer_run(world: World) -> None:
+    """Otherwise slots that the schedule no longer has would stay open beyond the short run's horizon."""
     world.write(weekly(1))
     world.run()
     new = later_end(world, weekly(1))
@@ -259,7 +263,7 @@ def test_r3_a_change_seen_by_a_short_run_reaches_the_days_that_a_longer_one_made
     assert world.run().result.schedules_unchanged == 1
 
 
-def test_r3_a_change_reaches_days_that_were_made_apart_from_those_asked_for(world: World) -> None:
+def test_r3_a_change_reaches_separate_days_of_an_earlier_run(world: World) -> None:
     world.write(weekly(1))
     world.run(MONDAY + 14 * DAY, 7)
     new = later_end(world, weekly(1))
@@ -267,7 +271,7 @@ def test_r3_a_change_reaches_days_that_were_made_apart_from_those_asked_for(worl
     assert world.slots() == expected([new], MONDAY, 7) | expected([new], MONDAY + 14 * DAY, 7)
 
 
-def test_looking_into_all_mends_what_was_edited_by_hand(world: World) -> None:
+def test_scope_all_repairs_slots_that_were_edited_by_hand(world: World) -> None:
     world.write(weekly(1))
     world.run()
     world.sql("delete from scheduling.availability_slots where tenant_id = :tenant_id and start_at < '2027-03-23'")
@@ -288,7 +292,7 @@ def test_r2_a_slot_in_use_outlives_its_rule_and_is_reported(world: World, touch:
     world.touch(NINE, **touch)
     rule_removed(world, weekly(1))
     report = world.run()
-    assert [one.slot.start_at for one in report.result.slots_conflicting] == [NINE]
+    assert [stored.slot.start_at for stored in report.result.slots_conflicting] == [NINE]
     assert NINE in {slot.start_at for slot in world.slots()}
     assert report.result.slots_displaced == ()
 
@@ -313,7 +317,7 @@ def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
     world.touch(NINE, status="booked", booked_count=1)
     world.add(world.exception(weekly(1), AvailabilityException(1, kind, NINE, NINE + HOUR)))
     report = world.run()
-    assert [one.slot.start_at for one in getattr(report.result, field)] == [NINE]
+    assert [stored.slot.start_at for stored in getattr(report.result, field)] == [NINE]
     assert report.result.slots_retired == 1
     assert len(report.result.slots_conflicting + report.result.slots_displaced) == 1
 
@@ -327,7 +331,7 @@ def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -
     assert world.slots() == expected([new], MONDAY, 14)
 
 
-def test_r1_an_unwanted_slot_goes_by_itself_once_its_hold_has_ended(world: World) -> None:
+def test_r1_an_unwanted_slot_is_retired_after_its_hold_has_ended(world: World) -> None:
     """A fixed bug: the fingerprint said that nothing had changed, and the unwanted slot was offered again."""
     world.write(weekly(1))
     world.run()
@@ -340,9 +344,7 @@ def test_r1_an_unwanted_slot_goes_by_itself_once_its_hold_has_ended(world: World
     assert world.run().result.schedules_unchanged == 1
 
 
-def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_r2_a_booking_made_while_the_plan_is_applied_wins(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(weekly(1))
     world.run()
     no_rule_left(world, weekly(1))
@@ -356,7 +358,7 @@ def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
     assert {slot.start_at for slot in world.slots()} == {NINE}
     assert (result.slots_retired, result.slots_kept) == (59, 1)
     monkeypatch.setattr("scheduler.generation.applying.apply_plan", apply_plan)
-    assert [one.slot.start_at for one in world.run().result.slots_conflicting] == [NINE]
+    assert [stored.slot.start_at for stored in world.run().result.slots_conflicting] == [NINE]
 
 
 @pytest.mark.parametrize(
@@ -367,7 +369,7 @@ def test_r2_a_booking_that_lands_while_the_plan_is_carried_out_wins(
         "update scheduling.facility_doctors set active = false where tenant_id = :tenant_id and doctor_id = 1",
     ],
 )
-def test_who_no_longer_works_there_has_no_open_slots(world: World, statement: str) -> None:
+def test_a_doctor_who_no_longer_works_there_has_no_open_slots(world: World, statement: str) -> None:
     world.write(weekly(1), weekly(2, 2))
     world.run()
     world.touch(NINE, status="booked", booked_count=1)
@@ -388,14 +390,14 @@ def test_a_run_for_one_facility_leaves_the_others_alone(world: World) -> None:
 
 
 @pytest.mark.parametrize("slug", ["nowhere", "", "PLACE-1", "place_1", "place-%"])
-def test_a_facility_that_is_not_there_is_not_found(world: World, slug: str) -> None:
+def test_an_unknown_facility_is_not_found(world: World, slug: str) -> None:
     world.write(weekly(1))
     with pytest.raises(NotFoundError, match="no facility"):
         world.run(facility_slug=slug)
 
 
 def test_a_doctor_at_two_facilities_has_two_schedules(world: World) -> None:
-    """S3."""
+    """S3: a doctor has a schedule for each facility."""
     first, second = weekly(1, 1), Schedule(1, 2, "Europe/London", [AvailabilityRule(9, 1, time(9), time(12), TWENTY)])
     world.write(first, second)
     world.run()
@@ -406,7 +408,7 @@ def test_a_doctor_at_two_facilities_has_two_schedules(world: World) -> None:
 
 
 def messy(world: World) -> None:
-    """Generate, and then change something of every kind."""
+    """Generate, and then make a change of every kind."""
     world.write(weekly(1), weekly(2, 2), weekly(3, 3))
     world.run()
     world.touch(NINE, status="booked", booked_count=1)
@@ -418,13 +420,14 @@ def messy(world: World) -> None:
     world.add(world.closure(weekly(2, 2), Closure(2, MONDAY)))
 
 
-def test_r5_a_dry_run_writes_nothing_and_foretells_the_counts_of_the_run_after_it(world: World) -> None:
+def test_r5_a_dry_run_writes_nothing_and_predicts_the_next_counts(world: World) -> None:
     messy(world)
     tables = ("availability_slots", "schedule_states", "generation_runs")
 
     def everything() -> list[Any]:
         return [
-            world.sql(f"select xmin::text, t.* from scheduling.{one} t where tenant_id = :tenant_id") for one in tables
+            world.sql(f"select xmin::text, t.* from scheduling.{table} t where tenant_id = :tenant_id")
+            for table in tables
         ]
 
     before = everything()
@@ -439,7 +442,7 @@ def test_r5_a_dry_run_writes_nothing_and_foretells_the_counts_of_the_run_after_i
     assert foretold.result.slots_displaced
 
 
-def test_r5_a_dry_run_before_the_first_run_foretells_it(world: World) -> None:
+def test_r5_a_dry_run_before_the_first_run_predicts_its_result(world: World) -> None:
     world.write(*Region.schedules)
     foretold = world.run(mode=Mode.DRY)
     assert (world.slots(), world.run().result) == (set(), foretold.result)
@@ -452,7 +455,7 @@ def test_the_counts_balance_with_what_is_stored(world: World) -> None:
     assert result.slots_created + result.slots_updated + result.slots_kept + in_use == len(world.slots())
 
 
-def test_the_counts_balance_when_most_is_left_unseen(world: World) -> None:
+def test_the_counts_balance_when_most_slots_are_not_examined(world: World) -> None:
     messy(world)
     world.run()
     result = world.run(MONDAY, 15).result
@@ -476,7 +479,7 @@ def test_a_schedule_that_the_core_refuses_fails_alone(world: World) -> None:
     assert report.result.schedules == 3
 
 
-def test_a_failure_is_written_down_and_cleared_by_the_run_after_the_repair(world: World) -> None:
+def test_a_failure_is_recorded_and_cleared_after_the_repair(world: World) -> None:
     world.write(weekly(1), weekly(2))
     world.run()
     before = world.state(2)
@@ -524,27 +527,25 @@ RUN_COLUMNS = (
 )
 
 
-def books(world: World) -> list[tuple[Any, ...]]:
+def recorded_runs(world: World) -> list[tuple[Any, ...]]:
     return world.sql(f"select {RUN_COLUMNS} from scheduling.generation_runs where tenant_id = :tenant_id order by id")
 
 
-def test_every_run_stands_in_the_books(world: World) -> None:
+def test_every_run_is_recorded(world: World) -> None:
     world.write(weekly(1), weekly(2))
     world.run(trigger="nightly")
     world.touch(NINE, status="booked", booked_count=1)
     day_off(world, weekly(1))
     world.sql(NONSENSE)
     world.run()
-    asked = (MONDAY, MONDAY + 14 * DAY, "1", "2026a", True)
-    assert books(world) == [
-        ("succeeded", "nightly", *asked, 2, 0, 120, 0, 0, 0, 0, 0),
-        ("failed", "manual", *asked, 2, 1, 0, 0, 5, 54, 1, 0),
+    parameters = (MONDAY, MONDAY + 14 * DAY, "1", "2026a", True)
+    assert recorded_runs(world) == [
+        ("succeeded", "nightly", *parameters, 2, 0, 120, 0, 0, 0, 0, 0),
+        ("failed", "manual", *parameters, 2, 1, 0, 0, 5, 54, 1, 0),
     ]
 
 
-def test_a_run_whose_connection_is_lost_stays_running_in_the_books(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_with_a_lost_connection_stays_recorded_as_running(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(weekly(1))
 
     def lost(*_: Any, **__: Any) -> None:
@@ -596,17 +597,17 @@ def test_a_slot_that_cannot_be_read_fails_its_schedule_and_no_other(world: World
     assert report.result.schedules == 2
 
 
-def test_progress_is_told_after_each_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_after_each_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(*(weekly(doctor) for doctor in range(1, 6)))
     monkeypatch.setattr("scheduler.generation.job.SCHEDULES_PER_BATCH", 2)
-    told: list[tuple[int, int, int]] = []
+    progress: list[tuple[int, int, int]] = []
     request = GenerationRequest(world.tenant_id, MONDAY, MONDAY + 7 * DAY, now=NOW, tzdata_version="2026a")
-    generate(world.database, request, progress=lambda *said: told.append(said))
-    assert told == [(2, 5, 60), (4, 5, 120), (5, 5, 150)]
+    generate(world.database, request, progress=lambda *counts: progress.append(counts))
+    assert progress == [(2, 5, 60), (4, 5, 120), (5, 5, 150)]
 
 
 def test_a_tenants_run_leaves_another_tenant_alone(world: World, other_world: World) -> None:
-    """The two have the same ids everywhere."""
+    """Both tenants use the same ids."""
     world.write(weekly(1))
     other_world.write(weekly(1, zone="Asia/Tokyo"))
     world.run()
@@ -616,10 +617,10 @@ def test_a_tenants_run_leaves_another_tenant_alone(world: World, other_world: Wo
     no_rule_left(other_world, weekly(1))
     other_world.run()
     assert (world.versions(), other_world.slots()) == (before, set())
-    assert len(books(world)) == 1
+    assert len(recorded_runs(world)) == 1
 
 
-def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: World) -> None:
+def test_t3_a_day_that_the_zone_skipped_yields_no_slot_and_no_error(world: World) -> None:
     friday = date(2011, 12, 30)
     apia = weekly(1, zone="Pacific/Apia")
     world.write(apia)
@@ -629,7 +630,7 @@ def test_t3_a_day_that_the_zone_left_out_yields_no_slot_and_no_error(world: Worl
     assert world.slots() == expected([apia], friday - DAY, 4)
 
 
-def test_r4_two_runs_at_once_store_what_one_stores(
+def test_r4_concurrent_runs_store_the_slots_of_one_run(
     world: World, other_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scheduler.generation.job.SCHEDULES_PER_BATCH", 2)
@@ -638,23 +639,24 @@ def test_r4_two_runs_at_once_store_what_one_stores(
     other_world.write(*schedules)
     world.run()
     with ThreadPoolExecutor(3) as pool:
-        reports = [one.result() for one in [pool.submit(other_world.run) for _ in range(3)]]
+        futures = [pool.submit(other_world.run) for _ in range(3)]
+        reports = [future.result() for future in futures]
     assert other_world.digest() == world.digest()
     assert sum(report.result.slots_created for report in reports) == len(world.slots())
     assert [report.result.schedules_failed for report in reports] == [()] * 3
 
 
-def test_a_schedule_that_another_run_is_at_work_on_is_left_to_it(world: World) -> None:
+def test_a_schedule_locked_by_another_run_is_left_to_that_run(world: World) -> None:
     world.write(weekly(1), weekly(2))
     world.run(count=7)
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
         load_schedules(session, [ScheduleKey(1, 1)], lock=True)
         report = world.run()
-    assert (report.result.schedules, report.result.left) == (1, (ScheduleKey(1, 1),))
+    assert (report.result.schedules, report.result.schedules_locked) == (1, (ScheduleKey(1, 1),))
     assert world.slots() == expected([weekly(1)], MONDAY, 7) | expected([weekly(2)], MONDAY, 14)
 
 
-def test_a_foreign_row_with_the_identity_of_a_new_slot_is_taken_as_that_slot(world: World) -> None:
+def test_an_existing_row_with_the_identity_of_a_new_slot_is_adopted(world: World) -> None:
     world.write(weekly(1))
     world.run(count=7)
     later = NINE + 8 * DAY - HOUR  # summer time
@@ -669,11 +671,11 @@ def test_a_foreign_row_with_the_identity_of_a_new_slot_is_taken_as_that_slot(wor
         (),
         29,
         1,
-    )  # it learns which rule it is of
+    )  # the row gets its rule's id
     assert world.slots() == expected([weekly(1)], MONDAY, 14)
 
 
-def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
+def test_a_row_inserted_between_read_and_insert_is_seen_by_the_retry(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.write(weekly(1), weekly(2))
@@ -708,7 +710,7 @@ def test_a_row_that_comes_between_look_and_insert_is_seen_by_the_second_try(
         (date(9999, 12, 20), date(9999, 12, 31), "calendar"),
     ],
 )
-def test_an_order_that_cannot_be_carried_out_is_refused(first: date, last: date, why: str) -> None:
+def test_a_request_that_cannot_be_carried_out_is_refused(first: date, last: date, why: str) -> None:
     with pytest.raises(InvalidInputError, match=why):
         GenerationRequest(uuid4(), first, last, now=NOW, tzdata_version="2026a")
 
@@ -721,10 +723,8 @@ def test_the_first_and_the_last_days_of_the_calendar_are_generated(world: World,
     assert world.slots() == expected(schedules, first, count)
 
 
-def test_r1_a_change_to_many_schedules_is_carried_out_batch_by_batch(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fixed bug: the second schedule of a batch that got slots beside its old ones failed the whole batch."""
+def test_r1_a_change_to_many_schedules_is_applied_batch_by_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fixed bug: a batch failed if its second schedule got new slots beside its old ones."""
     world.write(*(weekly(doctor) for doctor in range(1, 4)))
     world.run()
     world.sql("update scheduling.availability_rules set end_time = '13:00' where tenant_id = :tenant_id")
@@ -739,7 +739,7 @@ def test_r1_a_change_to_many_schedules_is_carried_out_batch_by_batch(
     assert tried == [3]
 
 
-def test_slots_made_before_and_after_each_other_in_time_are_of_one_month_table_each(world: World) -> None:
+def test_slots_of_several_months_go_to_the_partitions_of_their_months(world: World) -> None:
     """Partitions: a span that crosses months and years finds its tables."""
     world.write(weekly(1))
     world.run(date(2027, 12, 27), 40)

@@ -1,4 +1,4 @@
-"""The nightly job interrupted: killed, cut off or stopped at any moment, the next run reaches what was to be (R4)."""
+"""Interruptions of the nightly job: after a kill at any moment, the next run completes the work (R4)."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def as_victim(url: str) -> str:
 
 def job(url: str, tenant_id: UUID) -> "subprocess.Popen[str]":
     """Start the real command."""
-    # A shell starts jobs in the background with SIGINT ignored, and children inherit that: listen to it all the same.
+    # A shell ignores SIGINT in background jobs, and children inherit that: restore the default handler.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{listen}; from scheduler.cli import main; main()"
     arguments = ["generate", "--tenant", str(tenant_id), "--from", str(MONDAY), "--days", str(DAYS), "--json"]
@@ -55,7 +55,7 @@ def job(url: str, tenant_id: UUID) -> "subprocess.Popen[str]":
 
 
 def run_to_the_end(world: World) -> None:
-    """Run the job once more, undisturbed; what the command has done counts as done (the same tz database)."""
+    """Run the job once more without interruption, with the tz database of the command."""
     world.run(count=DAYS, tzdata_version=tzdata.IANA_VERSION)
 
 
@@ -67,15 +67,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def sessions(connection: psycopg.Connection, where: str = "true") -> list[int]:
-    found = connection.execute(
+    rows = connection.execute(
         f"select pid from pg_stat_activity where application_name = '{VICTIM}' and ({where})".encode()
     )
-    return [pid for (pid,) in found]
+    return [pid for (pid,) in rows]
 
 
 def runs(connection: psycopg.Connection, tenant_id: UUID) -> int:
-    found = connection.execute("select count(*) from scheduling.generation_runs where tenant_id = %s", (tenant_id,))
-    return int(found.fetchone()[0])  # type: ignore[index]  # a count is one row
+    counted = connection.execute("select count(*) from scheduling.generation_runs where tenant_id = %s", (tenant_id,))
+    return int(counted.fetchone()[0])  # type: ignore[index]  # a count is one row
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def looker(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(scope="module")
 def undisturbed(database: Database) -> str:
-    """The digest of what a run leaves behind that nobody disturbs."""
+    """The digest of the stored slots after a run without interruption."""
     world = a_world(database, *SCHEDULES)
     run_to_the_end(world)
     assert world.slots() == expected(SCHEDULES, MONDAY, DAYS)
@@ -107,7 +107,7 @@ def kill_at_random(database: Database, looker: psycopg.Connection, url: str, und
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_r4_after_a_kill_the_next_run_reaches_what_an_undisturbed_one_does(
+def test_r4_after_a_kill_the_next_run_stores_the_same_slots(
     database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str, seed: int
 ) -> None:
     kill_at_random(database, looker, database_url, undisturbed, seed)
@@ -115,16 +115,16 @@ def test_r4_after_a_kill_the_next_run_reaches_what_an_undisturbed_one_does(
 
 @pytest.mark.deep
 @pytest.mark.parametrize("seed", range(100, 130))
-def test_r4_after_many_kills_the_next_run_reaches_what_an_undisturbed_one_does(
+def test_r4_after_many_kills_the_next_run_stores_the_same_slots(
     database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str, seed: int
 ) -> None:
     kill_at_random(database, looker, database_url, undisturbed, seed)
 
 
-def test_r4_killed_again_and_again_and_then_run_to_the_end(
+def test_r4_after_two_kills_in_a_row_the_next_run_stores_the_same_slots(
     database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str
 ) -> None:
-    """Each time the job is killed as soon as its first batch is done."""
+    """The job is killed twice, each time after its first batch."""
     world = a_world(database, *SCHEDULES)
     for _ in range(2):
         process = job(database_url, world.tenant_id)
@@ -137,18 +137,20 @@ def test_r4_killed_again_and_again_and_then_run_to_the_end(
     assert world.digest() == undisturbed
 
 
-def test_r4_three_jobs_at_once_leave_what_one_leaves(database: Database, database_url: str, undisturbed: str) -> None:
+def test_r4_three_concurrent_jobs_store_the_slots_of_one_job(
+    database: Database, database_url: str, undisturbed: str
+) -> None:
     world = a_world(database, *SCHEDULES)
     jobs = [job(database_url, world.tenant_id) for _ in range(3)]
-    ends = [one.communicate() for one in jobs]
-    assert [one.returncode for one in jobs] == [0, 0, 0]
+    outputs = [process.communicate() for process in jobs]
+    assert [process.returncode for process in jobs] == [0, 0, 0]
     assert world.digest() == undisturbed
-    assert sum(json.loads(out)["slots_created"] for out, _ in ends) == len(world.slots())
+    assert sum(json.loads(out)["slots_created"] for out, _ in outputs) == len(world.slots())
 
 
 @contextmanager
 def held_up(url: str, looker: psycopg.Connection, tenant_id: UUID) -> Iterator["subprocess.Popen[str]"]:
-    """Start a job that waits in its first batch, since somebody else has locked the table of slots."""
+    """Start a job that waits in its first batch for a lock on the table of slots."""
     with psycopg.connect(url) as blocker:
         blocker.execute("lock table scheduling.availability_slots in access exclusive mode")
         process = job(url, tenant_id)
@@ -157,12 +159,12 @@ def held_up(url: str, looker: psycopg.Connection, tenant_id: UUID) -> Iterator["
 
 
 def last_lines(process: "subprocess.Popen[str]") -> list[str]:
-    """Return what it said on standard error beside its log."""
+    """Return the lines on standard error that are not log lines."""
     _, err = process.communicate(timeout=20)
     return [line for line in err.splitlines() if not line.startswith("{")]
 
 
-def test_r4_a_connection_that_the_server_ends_is_one_line_and_exit_code_5(
+def test_r4_a_connection_ended_by_the_server_is_one_line_and_exit_code_5(
     database: Database, looker: psycopg.Connection, database_url: str
 ) -> None:
     world = a_world(database, *SCHEDULES[:5])

@@ -1,4 +1,4 @@
-"""The import of openings: what a file says reaches the tables once, and only what an import wrote is ever touched."""
+"""The import of openings: a file reaches the tables once, and only imported rows are ever changed."""
 
 import copy
 import json
@@ -76,22 +76,22 @@ def places_of(tmp_path: Path, *lines: dict[str, Any]) -> tuple[Place, ...]:
 
 
 class Office:
-    """One tenant's import, and a look at what it wrote."""
+    """The imports of a tenant, and queries of the written rows."""
 
     def __init__(self, database: Database, tenant_id: UUID, tmp_path: Path) -> None:
         self.database, self.tenant_id, self.tmp_path = database, tenant_id, tmp_path
 
-    def bring(self, *lines: dict[str, Any]) -> ImportCounts:
-        return self.bring_places(places_of(self.tmp_path, *lines))
+    def import_lines(self, *lines: dict[str, Any]) -> ImportCounts:
+        return self.import_places(places_of(self.tmp_path, *lines))
 
-    def bring_places(self, places: tuple[Place, ...]) -> ImportCounts:
+    def import_places(self, places: tuple[Place, ...]) -> ImportCounts:
         with self.database.unit_of_work(role=Role.APP, tenant_id=self.tenant_id) as session:
             return import_openings(session, places, tenant_id=self.tenant_id)
 
     def ask(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self.database.unit_of_work(role=Role.APP, tenant_id=self.tenant_id) as session:
-            found = session.connection().execute(text(sql), parameters)
-            return [tuple(row) for row in found] if found.returns_rows else []
+            result = session.connection().execute(text(sql), parameters)
+            return [tuple(row) for row in result] if result.returns_rows else []
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         return {table: self.ask(f"select * from scheduling.{table} order by id") for table in TABLES}
@@ -106,8 +106,8 @@ def changed(**fields: Any) -> dict[str, Any]:
     return copy.deepcopy(LINE) | fields
 
 
-def test_a_first_import_creates_all_that_the_file_says(office: Office) -> None:
-    assert office.bring(LINE) == FIRST
+def test_a_first_import_creates_all_rows_of_the_file(office: Office) -> None:
+    assert office.import_lines(LINE) == FIRST
     assert office.ask(
         "select slug, name, timezone, address, meta ->> 'source', meta -> 'further' from scheduling.facilities"
     ) == [("larkspur", "Larkspur Lane", "Europe/London", "Wells", "openings", {"location": [1.5, 2]})]
@@ -128,26 +128,26 @@ def test_a_first_import_creates_all_that_the_file_says(office: Office) -> None:
 
 
 def test_a6_an_exception_for_a_clinic_points_to_its_rule(office: Office) -> None:
-    office.bring(LINE)
+    office.import_lines(LINE)
     assert office.ask(
-        "select one.reason, one.start_at, rule.capacity from scheduling.availability_exceptions one"
-        " join scheduling.availability_rules rule on rule.id = one.availability_rule_id"
+        "select exception.reason, exception.start_at, rule.capacity from scheduling.availability_exceptions exception"
+        " join scheduling.availability_rules rule on rule.id = exception.availability_rule_id"
     ) == [("Away", datetime(2027, 2, 9, 17, tzinfo=UTC), 8)]
 
 
 def test_importing_again_changes_no_row(office: Office) -> None:
-    office.bring(LINE)
+    office.import_lines(LINE)
     before = office.everything()
-    assert office.bring(LINE) == AGAIN
+    assert office.import_lines(LINE) == AGAIN
     assert office.everything() == before
 
 
 def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(office: Office) -> None:
-    office.bring(LINE)
+    office.import_lines(LINE)
     before = office.everything()
     line = changed()
     line["doctors"][0]["weekly"]["monday"][1][1] = "18:30"
-    counts = office.bring(line)
+    counts = office.import_lines(line)
     assert counts.rules == RowCounts(updated=1, unchanged=3)
     after = office.everything()
     assert [table for table in TABLES if before[table] != after[table]] == ["availability_rules"]
@@ -157,129 +157,130 @@ def test_r3_a_changed_rule_keeps_its_id_and_no_other_row_changes(office: Office)
     ]
 
 
-def test_what_the_file_no_longer_says_is_removed(office: Office) -> None:
-    office.bring(LINE)
+def test_rows_that_left_the_file_are_removed(office: Office) -> None:
+    office.import_lines(LINE)
     line = changed(closures={"2027-03-26": "Good Friday"}, alterations={"2027-02-02": []})
     line["doctors"][0]["weekly"]["monday"].pop(0)
-    counts = office.bring(line)
+    counts = office.import_lines(line)
     assert counts.rules == RowCounts(removed=1, unchanged=3)
     assert counts.exceptions == RowCounts(removed=2, unchanged=3)
     assert counts.closures == RowCounts(removed=1, unchanged=1)
-    left = {table: len(rows) for table, rows in office.everything().items()}
-    assert (left["availability_rules"], left["availability_exceptions"], left["facility_closures"]) == (3, 3, 1)
+    counts_after = {table: len(rows) for table, rows in office.everything().items()}
+    tables = ("availability_rules", "availability_exceptions", "facility_closures")
+    assert [counts_after[table] for table in tables] == [3, 3, 1]
 
 
 def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(office: Office) -> None:
-    office.bring(LINE)
-    counts = office.bring(changed(timezone="America/New_York"))
+    office.import_lines(LINE)
+    counts = office.import_lines(changed(timezone="America/New_York"))
     assert counts.facilities == RowCounts(updated=1)
     assert counts.rules == RowCounts(unchanged=4)
     assert counts.exceptions == RowCounts(updated=5)
 
 
 def test_a_doctor_who_left_is_switched_off_and_comes_back(office: Office) -> None:
-    office.bring(LINE)
-    gone = office.bring(changed(doctors=[ANN]))
-    assert gone.posts == RowCounts(removed=1, unchanged=1)
-    assert gone.rules == RowCounts(removed=1, unchanged=3)
+    office.import_lines(LINE)
+    removed = office.import_lines(changed(doctors=[ANN]))
+    assert removed.posts == RowCounts(removed=1, unchanged=1)
+    assert removed.rules == RowCounts(removed=1, unchanged=3)
     posts = (
         "select display_name, active from scheduling.facility_doctors post"
         " join scheduling.doctors doctor on doctor.id = post.doctor_id order by 1"
     )
     assert office.ask(posts) == [("Ann Able", True), ("Bob Best", False)]
-    assert office.bring(changed(doctors=[ANN])).posts == RowCounts(unchanged=1)
-    back = office.bring(LINE)
+    assert office.import_lines(changed(doctors=[ANN])).posts == RowCounts(unchanged=1)
+    back = office.import_lines(LINE)
     assert back.posts == RowCounts(updated=1, unchanged=1)
     assert back.doctors == RowCounts(unchanged=2)
     assert office.ask(posts) == [("Ann Able", True), ("Bob Best", True)]
 
 
 def test_one_doctor_at_two_places_is_one_person_with_two_posts(office: Office) -> None:
-    counts = office.bring(LINE, changed(code="b", doctors=[BOB]))
+    counts = office.import_lines(LINE, changed(code="b", doctors=[BOB]))
     assert (counts.doctors, counts.posts) == (RowCounts(2), RowCounts(3))
 
 
 def test_places_that_the_file_does_not_name_stay(office: Office) -> None:
-    office.bring(LINE)
+    office.import_lines(LINE)
     before = Counter({table: len(rows) for table, rows in office.everything().items()})
-    office.bring(changed(code="b", doctors=[ANN | {"code": "cy", "first_name": "Cy"}]))
-    assert office.bring(LINE) == AGAIN
+    office.import_lines(changed(code="b", doctors=[ANN | {"code": "cy", "first_name": "Cy"}]))
+    assert office.import_lines(LINE) == AGAIN
     after = Counter({table: len(rows) for table, rows in office.everything().items()})
     assert after > before
 
 
 BY_HAND = """
-with here as (select tenant_id, facility_id, doctor_id from scheduling.availability_rules order by id limit 1),
+with post as (select tenant_id, facility_id, doctor_id from scheduling.availability_rules order by id limit 1),
 rule as (
     insert into scheduling.availability_rules
         (tenant_id, facility_id, doctor_id, day_of_week, start_time, end_time, slot_duration_minutes)
-    select *, 3, '09:00', '10:00', 15 from here
+    select *, 3, '09:00', '10:00', 15 from post
 ),
 exception as (
     insert into scheduling.availability_exceptions (tenant_id, facility_id, doctor_id, start_at, end_at, type, reason)
-    select *, '2027-02-03 09:00Z', '2027-02-03 10:00Z', 'blocked', 'by hand' from here
+    select *, '2027-02-03 09:00Z', '2027-02-03 10:00Z', 'blocked', 'by hand' from post
 )
 insert into scheduling.facility_closures (tenant_id, facility_id, day, reason)
-select tenant_id, facility_id, day, 'by hand' from here, unnest(array['2027-04-01'::date, '2027-04-02']) as day
+select tenant_id, facility_id, day, 'by hand' from post, unnest(array['2027-04-01'::date, '2027-04-02']) as day
 """
 
 
-def test_what_people_entered_is_neither_changed_nor_removed(office: Office) -> None:
-    office.bring(LINE)
+def test_rows_entered_by_hand_are_neither_changed_nor_removed(office: Office) -> None:
+    office.import_lines(LINE)
     office.ask(BY_HAND)
     before = office.everything()
-    assert office.bring(LINE) == AGAIN
+    assert office.import_lines(LINE) == AGAIN
     assert office.everything() == before
 
 
-def test_a_day_that_a_person_closed_stays_theirs(office: Office) -> None:
-    office.bring(LINE)
+def test_a_closure_entered_by_hand_stays(office: Office) -> None:
+    office.import_lines(LINE)
     office.ask(BY_HAND)
     both = LINE["closures"] | {"2027-04-01": "from the file"}
-    assert office.bring(changed(closures=both)).closures == RowCounts(unchanged=2)
-    assert office.bring(LINE).closures == RowCounts(unchanged=2)
+    assert office.import_lines(changed(closures=both)).closures == RowCounts(unchanged=2)
+    assert office.import_lines(LINE).closures == RowCounts(unchanged=2)
     reasons = "select reason from scheduling.facility_closures where day = '2027-04-01'"
     assert office.ask(reasons) == [("by hand",)]
 
 
 def test_a_rule_that_a_person_switched_off_stays_off(office: Office) -> None:
-    office.bring(LINE)
+    office.import_lines(LINE)
     office.ask("update scheduling.availability_rules set active = false where start_time = '13:00'")
     line = changed()
     line["doctors"][0]["weekly"]["monday"][1][1] = "18:30"
-    office.bring(line)
+    office.import_lines(line)
     assert office.ask("select active, end_time from scheduling.availability_rules where start_time = '13:00'") == [
         (False, time(18, 30))
     ]
 
 
-def test_what_people_wrote_into_meta_stays(office: Office) -> None:
-    office.bring(LINE)
+def test_other_entries_of_meta_stay(office: Office) -> None:
+    office.import_lines(LINE)
     office.ask('update scheduling.facilities set meta = meta || \'{"door": "blue"}\'')
-    assert office.bring(changed(name="Larkspur Road")).facilities == RowCounts(updated=1)
+    assert office.import_lines(changed(name="Larkspur Road")).facilities == RowCounts(updated=1)
     assert office.ask("select name, meta ->> 'door' from scheduling.facilities") == [("Larkspur Road", "blue")]
 
 
-def test_a_facility_that_no_import_made_is_not_taken_over(office: Office) -> None:
+def test_a_facility_that_no_import_created_is_refused(office: Office) -> None:
     facility = models.Facility(tenant_id=office.tenant_id, slug="larkspur", name="Mine", timezone="Europe/Paris")
     with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant_id) as session:
         session.add(facility)
-    with pytest.raises(InvalidInputError, match="facility 'larkspur' was not made by an import"):
-        office.bring(LINE)
+    with pytest.raises(InvalidInputError, match="facility 'larkspur' was not created by an import"):
+        office.import_lines(LINE)
     assert office.ask("select name from scheduling.facilities") == [("Mine",)]
 
 
 def test_a_place_given_twice_is_refused(office: Office) -> None:
     places = places_of(office.tmp_path, LINE)
     with pytest.raises(InvalidInputError, match="a place is given twice"):
-        office.bring_places(places * 2)
+        office.import_places(places * 2)
 
 
-def test_nothing_is_an_import_too(office: Office) -> None:
-    assert office.bring_places(()) == ImportCounts(*[RowCounts()] * 6)
+def test_an_import_without_places_changes_nothing(office: Office) -> None:
+    assert office.import_places(()) == ImportCounts(*[RowCounts()] * 6)
 
 
-def test_r4_an_import_that_is_broken_off_leaves_nothing(office: Office) -> None:
+def test_r4_an_interrupted_import_leaves_nothing(office: Office) -> None:
     def broken_off() -> None:
         with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant_id) as session:
             import_openings(session, places_of(office.tmp_path, LINE), tenant_id=office.tenant_id)
@@ -290,25 +291,25 @@ def test_r4_an_import_that_is_broken_off_leaves_nothing(office: Office) -> None:
     assert office.everything() == {table: [] for table in TABLES}
 
 
-def test_two_imports_at_once_write_everything_once(office: Office) -> None:
+def test_concurrent_imports_write_each_row_once(office: Office) -> None:
     places = places_of(office.tmp_path, LINE)
     with ThreadPoolExecutor(4) as pool:
-        counts = list(pool.map(office.bring_places, [places] * 4))
+        counts = list(pool.map(office.import_places, [places] * 4))
     assert Counter(counts) == {FIRST: 1, AGAIN: 3}
 
 
 def test_tenants_import_the_same_file_side_by_side(office: Office, database: Database, tmp_path: Path) -> None:
-    office.bring(LINE)
-    assert Office(database, new_tenant(database), tmp_path).bring(LINE) == FIRST
+    office.import_lines(LINE)
+    assert Office(database, new_tenant(database), tmp_path).import_lines(LINE) == FIRST
 
 
-def test_a1_the_stored_region_offers_what_the_file_offers(office: Office) -> None:
+def test_a1_the_stored_region_offers_the_slots_of_the_file(office: Office) -> None:
     places = read_openings(REGION).places
-    office.bring_places(places)
+    office.import_places(places)
     easter = Span(datetime(2027, 3, 25, tzinfo=UTC), datetime(2027, 4, 6, tzinfo=UTC))
     with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant_id) as session:
         loaded = load_schedules(session, schedule_keys(session), lock=False)
-    stored = Counter(offered(one.schedule, easter) for one in loaded if isinstance(one.schedule, Schedule))
+    stored = Counter(offered(row.schedule, easter) for row in loaded if isinstance(row.schedule, Schedule))
     assert stored == Counter(offered(doctor.schedule, easter) for place in places for doctor in place.doctors)
     assert len(stored) > 30
 
@@ -319,6 +320,6 @@ def offered(schedule: Schedule, span: Span) -> tuple[Any, ...]:
 
 def test_importing_the_region_again_changes_nothing(office: Office) -> None:
     places = read_openings(REGION).places
-    first, again = office.bring_places(places), office.bring_places(places)
+    first, again = office.import_places(places), office.import_places(places)
     for name in ("facilities", "doctors", "posts", "rules", "exceptions", "closures"):
         assert getattr(again, name) == RowCounts(unchanged=getattr(first, name).created)

@@ -1,4 +1,4 @@
-"""Invitations: the right person gets in, once and in time, and everybody else is told why not."""
+"""Invitations: the invited person becomes a member, once and in time; all others are refused with a reason."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -21,14 +21,14 @@ from scheduler.invitations.errors import (
     ProfileTakenError,
     UnknownInvitationError,
 )
-from scheduler.invitations.service import OPEN, Caller, Membership, accept, invite, revoke
+from scheduler.invitations.service import LIFETIME, Caller, Membership, accept, invite, revoke
 from scheduler.models import Invitation, Organisation, Profile, ProfileRole, User, UserRole
 from scheduler.postgres.database import Database, Role
 from support.databases import new_tenant
 
 pytestmark = pytest.mark.database
 
-# The database holds an invitation against its own clock, so this is one that agrees with it.
+# The database compares an invitation with its own clock, so this clock must agree with it.
 NOW = datetime.now(UTC)
 
 
@@ -83,7 +83,7 @@ class School:
 
 @pytest.fixture
 def token() -> str:
-    """A token of one test's own: no two invitations of the whole database have one."""
+    """A token for one test: no two invitations in the database may share a token."""
     return uuid4().hex + uuid4().hex
 
 
@@ -92,28 +92,28 @@ def school(database: Database, tenant_id: UUID) -> School:
     return School(database, tenant_id)
 
 
-def test_accepting_makes_the_profile_that_the_invitation_is_for(school: School, token: str) -> None:
+def test_accepting_creates_the_profile_of_the_invitation(school: School, token: str) -> None:
     school.invite(token=token)
-    became = accept(school.database, school.bob, token=token, now=NOW)
+    membership = accept(school.database, school.bob, token=token, now=NOW)
     profile = school.profile(school.bob)
-    assert became == Membership(school.tenant_id, ProfileRole.PRACTITIONER)
+    assert membership == Membership(school.tenant_id, ProfileRole.PRACTITIONER)
     assert profile is not None
     assert (profile.role, profile.org_id, profile.status) == ("Practitioner", school.tenant_id, "active")
 
 
-def test_an_accepted_invitation_says_when_and_by_whom(school: School, token: str) -> None:
+def test_an_accepted_invitation_records_when_and_by_whom(school: School, token: str) -> None:
     school.invite(token=token)
     accept(school.database, school.bob, token=token, now=NOW)
-    found = school.invitation()
-    assert (found.status, found.accepted_by, found.accepted_at) == ("accepted", school.bob.user_id, NOW)
+    invitation = school.invitation()
+    assert (invitation.status, invitation.accepted_by, invitation.accepted_at) == ("accepted", school.bob.user_id, NOW)
 
 
-def test_what_is_stored_is_the_digest_of_the_token(school: School, token: str) -> None:
+def test_only_the_digest_of_the_token_is_stored(school: School, token: str) -> None:
     school.invite(token=token)
     assert school.invitation().invitation_token == sha256(token.encode()).hexdigest()
 
 
-def test_the_digest_opens_nothing(school: School, token: str) -> None:
+def test_the_digest_is_not_accepted_as_a_token(school: School, token: str) -> None:
     school.invite(token=token)
     with pytest.raises(UnknownInvitationError):
         accept(school.database, school.bob, token=school.invitation().invitation_token, now=NOW)
@@ -126,31 +126,31 @@ def test_an_invitation_is_accepted_once(school: School, token: str) -> None:
         accept(school.database, school.bob, token=token, now=NOW)
 
 
-def test_of_many_who_accept_at_the_same_moment_one_is_let_in(school: School, token: str) -> None:
+def test_only_one_of_many_concurrent_accepts_succeeds(school: School, token: str) -> None:
     school.invite(token=token)
     barrier = Barrier(8)
 
-    def one(_: int) -> str:
+    def outcome(_: int) -> str:
         barrier.wait()
         try:
             accept(school.database, school.bob, token=token, now=NOW)
-        except SchedulerError as refused:
-            return type(refused).__name__
-        return "in"
+        except SchedulerError as error:
+            return type(error).__name__
+        return "accepted"
 
     with ThreadPoolExecutor(8) as threads:
-        found = sorted(threads.map(one, range(8)))
-    assert found == ["InvitationUsedError"] * 7 + ["in"]
+        outcomes = sorted(threads.map(outcome, range(8)))
+    assert outcomes == ["InvitationUsedError"] * 7 + ["accepted"]
 
 
-def test_an_invitation_can_be_accepted_to_the_end_of_its_days_and_not_then(school: School, token: str) -> None:
+def test_an_invitation_can_be_accepted_until_it_expires(school: School, token: str) -> None:
     school.invite(token=token)
-    with pytest.raises(InvitationExpiredError, match=f"expired at {NOW + OPEN:%Y-%m-%d %H:%M} UTC"):
-        accept(school.database, school.bob, token=token, now=NOW + OPEN)
-    accept(school.database, school.bob, token=token, now=NOW + OPEN - timedelta(microseconds=1))
+    with pytest.raises(InvitationExpiredError, match=f"expired at {NOW + LIFETIME:%Y-%m-%d %H:%M} UTC"):
+        accept(school.database, school.bob, token=token, now=NOW + LIFETIME)
+    accept(school.database, school.bob, token=token, now=NOW + LIFETIME - timedelta(microseconds=1))
 
 
-def test_an_invitation_that_is_marked_as_expired_is(school: School, token: str) -> None:
+def test_an_invitation_marked_as_expired_is_refused(school: School, token: str) -> None:
     school.invite(token=token)
     with school.database.unit_of_work(role=Role.SYSTEM, tenant_id=school.tenant_id) as session:
         session.execute(text("update wellbeing.invitations set status = 'expired'"))
@@ -158,7 +158,7 @@ def test_an_invitation_that_is_marked_as_expired_is(school: School, token: str) 
         accept(school.database, school.bob, token=token, now=NOW)
 
 
-def test_a_revoked_invitation_is_closed(school: School, token: str) -> None:
+def test_a_revoked_invitation_is_refused(school: School, token: str) -> None:
     revoke(school.database, school.contact, invitation_id=school.invite(token=token))
     with pytest.raises(InvitationRevokedError):
         accept(school.database, school.bob, token=token, now=NOW)
@@ -174,8 +174,8 @@ def test_a_revoked_invitation_is_closed(school: School, token: str) -> None:
         "update wellbeing.organisations set deleted_at = now()",
     ],
 )
-def test_who_may_not_invite_any_more_lets_nobody_in_later(school: School, token: str, change: str) -> None:
-    """Else whoever has to go comes back by an invitation that they wrote before."""
+def test_invitations_of_a_removed_group_contact_are_refused(school: School, token: str, change: str) -> None:
+    """Otherwise a removed group contact could return by an invitation that they sent before."""
     school.invite(token=token)
     with school.database.unit_of_work(role=Role.SYSTEM, tenant_id=school.tenant_id) as session:
         session.execute(text(change), {"inviter": school.contact.user_id} if ":inviter" in change else {})
@@ -184,14 +184,14 @@ def test_who_may_not_invite_any_more_lets_nobody_in_later(school: School, token:
     assert school.profile(school.bob) is None
 
 
-def test_what_was_accepted_cannot_be_revoked(school: School, token: str) -> None:
+def test_an_accepted_invitation_cannot_be_revoked(school: School, token: str) -> None:
     invitation_id = school.invite(token=token)
     accept(school.database, school.bob, token=token, now=NOW)
     with pytest.raises(InvitationUsedError):
         revoke(school.database, school.contact, invitation_id=invitation_id)
 
 
-def test_what_was_revoked_cannot_be_revoked_again(school: School, token: str) -> None:
+def test_a_revoked_invitation_cannot_be_revoked_again(school: School, token: str) -> None:
     invitation_id = school.invite(token=token)
     revoke(school.database, school.contact, invitation_id=invitation_id)
     with pytest.raises(InvitationRevokedError):
@@ -206,17 +206,17 @@ def test_a_practitioner_finds_no_invitation_to_revoke(school: School, token: str
 
 
 @pytest.mark.parametrize("unknown", ["", "no such token", "\0", "a" * 100_000])
-def test_a_token_that_nobody_gave_opens_nothing(school: School, unknown: str) -> None:
+def test_an_unknown_token_is_refused(school: School, unknown: str) -> None:
     with pytest.raises(UnknownInvitationError):
         accept(school.database, school.bob, token=unknown, now=NOW)
 
 
-def test_a_token_that_is_no_text_is_refused(school: School) -> None:
+def test_a_token_that_cannot_be_encoded_is_refused(school: School) -> None:
     with pytest.raises(InvalidInputError, match="token"):
         accept(school.database, school.bob, token="\ud800", now=NOW)  # noqa: S106  # not a secret
 
 
-def test_the_token_of_another_tenant_opens_nothing(school: School, database: Database, token: str) -> None:
+def test_the_token_of_another_tenant_is_refused(school: School, database: Database, token: str) -> None:
     other = School(database, new_tenant(database))
     other.invite(token=token)
     with pytest.raises(UnknownInvitationError):
@@ -230,7 +230,7 @@ def test_an_invitation_is_for_one_address(school: School, token: str) -> None:
     assert school.profile(school.bob) is None
 
 
-def test_who_has_no_address_is_not_let_in(school: School, token: str) -> None:
+def test_a_user_without_an_address_is_refused(school: School, token: str) -> None:
     school.invite(token=token)
     with pytest.raises(InvitationForAnotherError):
         accept(school.database, school.user(None), token=token, now=NOW)
@@ -241,7 +241,7 @@ def test_an_address_is_the_same_in_capitals(school: School, token: str) -> None:
     accept(school.database, school.bob, token=token, now=NOW)
 
 
-def test_who_has_a_role_keeps_it(school: School, token: str) -> None:
+def test_a_user_with_a_role_keeps_it(school: School, token: str) -> None:
     suspended = school.member("s@example.org", ProfileRole.PRACTITIONER, "suspended")
     school.invite(token=token, email="s@example.org")
     with pytest.raises(ProfileTakenError):
@@ -250,7 +250,7 @@ def test_who_has_a_role_keeps_it(school: School, token: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "deleted_at"), [("pending", None), ("suspended", NOW)])
-def test_who_is_pending_or_was_deleted_becomes_what_the_invitation_says(
+def test_a_pending_or_deleted_profile_gets_the_invited_role(
     school: School, token: str, status: str, deleted_at: datetime | None
 ) -> None:
     back = school.member("back@example.org", ProfileRole.CHILD, status, deleted_at)
@@ -261,7 +261,7 @@ def test_who_is_pending_or_was_deleted_becomes_what_the_invitation_says(
     assert (profile.role, profile.status, profile.deleted_at) == ("Practitioner", "active", None)
 
 
-def test_a_user_who_is_not_there_is_told_so(school: School, token: str) -> None:
+def test_an_unknown_user_is_not_found(school: School, token: str) -> None:
     school.invite(token=token)
     with pytest.raises(NotFoundError, match="no active user"):
         accept(school.database, Caller(school.tenant_id, uuid4()), token=token, now=NOW)
@@ -281,28 +281,28 @@ def test_nobody_is_invited_to_be_a_child_or_an_account(school: School, token: st
 
 
 @pytest.mark.parametrize("email", ["", "nobody", "a@b@c", "a b@example.org", "\u212aate@example.org"])
-def test_an_address_that_is_none_is_not_invited(school: School, token: str, email: str) -> None:
+def test_an_invalid_address_is_not_invited(school: School, token: str, email: str) -> None:
     with pytest.raises(InvalidInputError, match="address"):
         school.invite(token=token, email=email)
 
 
-def test_a_token_is_given_once(school: School, token: str) -> None:
+def test_a_token_in_use_is_refused(school: School, token: str) -> None:
     school.invite(token=token)
     with pytest.raises(InvalidInputError, match="another invitation"):
         school.invite(token=token, email="carol@example.org")
 
 
-def test_a_short_token_is_not_taken(school: School) -> None:
+def test_a_short_token_is_refused(school: School) -> None:
     with pytest.raises(InvalidInputError, match="has 8 characters"):
         school.invite(token="password")  # noqa: S106  # not a secret
 
 
 @pytest.mark.parametrize(("ahead", "may"), [(timedelta(minutes=59), True), (timedelta(hours=3), False)])
-def test_a_clock_that_is_hours_ahead_of_the_databases_invites_nobody(
+def test_a_clock_hours_ahead_of_the_database_invites_nobody(
     school: School, token: str, ahead: timedelta, *, may: bool
 ) -> None:
     role = ProfileRole.PRACTITIONER
-    with nullcontext() if may else pytest.raises(InvitationNotAllowedError, match="for a week"):
+    with nullcontext() if may else pytest.raises(InvitationNotAllowedError, match="for at most a week"):
         invite(school.database, school.contact, email="b@e.org", role=role, token=token, now=NOW + ahead)
 
 

@@ -1,4 +1,4 @@
-"""Made-up worlds: coherent, the same for the same seed, and fit for the nightly job."""
+"""Sample tenants: coherent, equal for equal seeds, and usable by the nightly job."""
 
 import sys
 from datetime import UTC, date, datetime
@@ -45,8 +45,8 @@ def differs_each_time(column: str) -> bool:
 
 
 def contents(database: Database, tenant_id: UUID) -> dict[str, list[dict[str, object]]]:
-    """Return the tenant's rows, without what is drawn or timed anew each time: times of writing, keys, ciphertext."""
-    found = {}
+    """Return the tenant's rows without the columns that differ each time: timestamps, keys, ciphertext."""
+    rows_by_table = {}
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
         for name, table in METADATA.tables.items():
             if name.startswith("audit.") or name == "identity.data_keys":
@@ -57,16 +57,16 @@ def contents(database: Database, tenant_id: UUID) -> dict[str, list[dict[str, ob
                 if not differs_each_time(column.name) and not isinstance(column.type, EncryptedColumn)
             ]
             rows = session.connection().execute(table.select().with_only_columns(*columns))
-            found[name] = sorted((dict(row) for row in rows.mappings()), key=repr)
-    return found
+            rows_by_table[name] = sorted((dict(row) for row in rows.mappings()), key=repr)
+    return rows_by_table
 
 
-def ask(database: Database, seed: Seed, question: str) -> list[tuple[object, ...]]:
+def query(database: Database, seed: Seed, statement: str) -> list[tuple[object, ...]]:
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=seed.tenant_id) as session:
-        return [tuple(row) for row in session.connection().execute(text(question))]
+        return [tuple(row) for row in session.connection().execute(text(statement))]
 
 
-def test_one_seed_makes_one_world(
+def test_the_same_seed_makes_the_same_tenant(
     database: Database, world: Seed, server: str, template: str, masters: MasterKeys
 ) -> None:
     first = contents(database, world.tenant_id)
@@ -76,20 +76,20 @@ def test_one_seed_makes_one_world(
     assert sum(map(len, first.values())) > 300
 
 
-def test_another_seed_makes_another_world(database: Database, world: Seed, masters: MasterKeys) -> None:
+def test_another_seed_makes_another_tenant(database: Database, world: Seed, masters: MasterKeys) -> None:
     other = Seed(2, 1, Scale.SMALL, BEGIN)
     make_if_missing(database, other, masters, QUIET)
     names = "select display_name from scheduling.doctors order by id"
-    assert ask(database, world, names) != ask(database, other, names)
+    assert query(database, world, names) != query(database, other, names)
 
 
-def test_a_tenant_that_is_there_is_left_as_it_is(database: Database, world: Seed, masters: MasterKeys) -> None:
+def test_an_existing_tenant_is_not_changed(database: Database, world: Seed, masters: MasterKeys) -> None:
     before = contents(database, world.tenant_id)
     assert not make_if_missing(database, world, masters, QUIET)
     assert contents(database, world.tenant_id) == before
 
 
-def test_without_the_extra_it_is_said_what_to_install(
+def test_without_the_extra_the_error_names_the_package_to_install(
     database: Database, masters: MasterKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "scheduler.sample_data.worlds", raising=False)
@@ -98,7 +98,7 @@ def test_without_the_extra_it_is_said_what_to_install(
         make_if_missing(database, Seed(3, 1, Scale.SMALL, BEGIN), masters, QUIET)
 
 
-def test_what_was_made_is_told_within_80_columns(database: Database, world: Seed) -> None:
+def test_the_table_of_counts_fits_80_columns(database: Database, world: Seed) -> None:
     console = Console(width=80, file=StringIO())
     with console.capture() as printed:
         console.print(counts_table(database, world))
@@ -106,13 +106,13 @@ def test_what_was_made_is_told_within_80_columns(database: Database, world: Seed
 
 
 def test_every_table_that_people_fill_has_rows(database: Database, world: Seed) -> None:
-    found = contents(database, world.tenant_id)
+    rows_by_table = contents(database, world.tenant_id)
     by_the_job = {"scheduling.generation_runs", "scheduling.schedule_states"}
-    assert {name for name, rows in found.items() if not rows} == by_the_job
+    assert {name for name, rows in rows_by_table.items() if not rows} == by_the_job
 
 
 @pytest.mark.parametrize(
-    "question",
+    "statement",
     [
         "select 1 where (select count(distinct timezone) from scheduling.facilities) > 1",
         "select doctor_id from scheduling.facility_doctors group by 1 having count(*) = 2",
@@ -143,12 +143,12 @@ def test_every_table_that_people_fill_has_rows(database: Database, world: Seed) 
         "a room that is used",
     ],
 )
-def test_the_world_has(database: Database, world: Seed, question: str) -> None:
-    assert ask(database, world, question)
+def test_the_sample_tenant_has(database: Database, world: Seed, statement: str) -> None:
+    assert query(database, world, statement)
 
 
 def test_every_visit_has_steps_that_fill_it(database: Database, world: Seed) -> None:
-    unfilled = ask(
+    unfilled = query(
         database,
         world,
         """
@@ -161,11 +161,11 @@ def test_every_visit_has_steps_that_fill_it(database: Database, world: Seed) -> 
     assert unfilled == []
 
 
-def test_the_nightly_job_keeps_what_is_booked_and_adds_the_rest(database: Database, masters: MasterKeys) -> None:
+def test_the_nightly_job_keeps_booked_slots_and_adds_open_ones(database: Database, masters: MasterKeys) -> None:
     seed = Seed(3, 1, Scale.SMALL, BEGIN)
     make_if_missing(database, seed, masters, QUIET)
     booked = "select id from scheduling.availability_slots where status = 'booked' order by id"
-    before = ask(database, seed, booked)
+    before = query(database, seed, booked)
     request = GenerationRequest(
         seed.tenant_id,
         BEGIN,
@@ -175,12 +175,12 @@ def test_the_nightly_job_keeps_what_is_booked_and_adds_the_rest(database: Databa
         trigger="test",
     )
     result = generate(database, request).result
-    assert ask(database, seed, booked) == before
+    assert query(database, seed, booked) == before
     assert (result.slots_conflicting, result.slots_displaced, result.schedules_failed) == ((), (), ())
     assert result.slots_created > 100
 
 
-def test_the_job_heeds_leave_a_special_day_and_illness(database: Database, masters: MasterKeys) -> None:
+def test_the_nightly_job_applies_leave_an_extra_day_and_illness(database: Database, masters: MasterKeys) -> None:
     seed = Seed(5, 1, Scale.SMALL, BEGIN)
     make_if_missing(database, seed, masters, QUIET)
     begin, end = BEGIN, date(2027, 2, 15)
@@ -190,7 +190,7 @@ def test_the_job_heeds_leave_a_special_day_and_illness(database: Database, maste
             seed.tenant_id, begin, end, now=datetime(2027, 1, 31, 2, tzinfo=UTC), tzdata_version="x", trigger="x"
         ),
     )
-    hours = """
+    hours_offered = """
         select e.type, x.day, array_agg(distinct extract(hour from x.wall)::int) filter (where x.open) as hours
         from scheduling.availability_exceptions e
         join scheduling.facilities f on f.tenant_id = e.tenant_id and f.id = e.facility_id
@@ -201,22 +201,22 @@ def test_the_job_heeds_leave_a_special_day_and_illness(database: Database, maste
             where s.tenant_id = e.tenant_id and s.doctor_id = e.doctor_id and s.facility_id = e.facility_id
                 and (s.start_at at time zone f.timezone)::date = days.day) as x
         group by 1, 2"""
-    found = {(kind, day): hours for kind, day, hours in ask(database, seed, hours)}
-    assert not {day for kind, day in found if kind == "blocked"}
-    assert found["override", date(2027, 2, 6)] == [9, 10, 11, 12]
-    assert max(found["emergency", date(2027, 2, 2)]) < 14 <= max(found["emergency", date(2027, 2, 3)])  # type: ignore[call-overload]
+    offered = {(kind, day): hours for kind, day, hours in query(database, seed, hours_offered)}
+    assert not {day for kind, day in offered if kind == "blocked"}
+    assert offered["override", date(2027, 2, 6)] == [9, 10, 11, 12]
+    assert max(offered["emergency", date(2027, 2, 2)]) < 14 <= max(offered["emergency", date(2027, 2, 3)])  # type: ignore[call-overload]
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("scale", [Scale.CLINIC, Scale.REGION])
-def test_larger_worlds_are_made_too(database: Database, masters: MasterKeys, scale: Scale) -> None:
+def test_larger_tenants_are_made(database: Database, masters: MasterKeys, scale: Scale) -> None:
     assert make_if_missing(database, Seed(4, 1 + list(Scale).index(scale), scale, BEGIN), masters, QUIET)
 
 
-def test_what_is_encrypted_is_nowhere_in_clear(database_url: str, world: Seed) -> None:
+def test_encrypted_values_are_not_stored_as_plaintext(database_url: str, world: Seed) -> None:
     assert world
     with psycopg.connect(database_url) as connection:
-        found = connection.execute("select string_agg(m::text, ' ') from placement.medications m").fetchone()
-    assert found is not None
-    assert b"salbutamol".hex() not in str(found[0])
-    assert "salbutamol" not in str(found[0])
+        row = connection.execute("select string_agg(m::text, ' ') from placement.medications m").fetchone()
+    assert row is not None
+    assert b"salbutamol".hex() not in str(row[0])
+    assert "salbutamol" not in str(row[0])

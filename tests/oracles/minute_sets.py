@@ -1,8 +1,8 @@
 """Spans as sets of minutes: the slow definition of span algebra (T1).
 
-Owns: the way from spans to the set of minutes that they hold, and back to the fewest spans that hold a set.
-A minute is named by its count since 2000-01-01T00:00Z and stands for the half-open stretch that it begins.
-Must not know: the algebra of `scheduler.core.spans`; only the value is taken from there.
+Owns: the way from spans to the set of their minutes, and back to the fewest spans of a set. A minute is a count since
+2000-01-01T00:00Z and stands for the half-open stretch that it begins.
+Must not know: the algebra of `scheduler.core.spans`; only the value is imported.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def minute_of(instant: datetime) -> int:
-    """Return the name of the minute that begins at an instant; only whole minutes have one."""
+    """Return the number of the minute that begins at an instant."""
     minute, rest = divmod(instant - EPOCH, MINUTE)
     assert not rest, f"{instant.isoformat()} is not a whole minute"
     return minute
@@ -27,12 +27,12 @@ def instant_of(minute: int) -> datetime:
 
 
 def minutes_of(spans: Iterable[Span]) -> frozenset[int]:
-    """Return every minute that lies in one of the spans."""
+    """Return every minute of the spans."""
     return frozenset(minute for span in spans for minute in range(minute_of(span.start), minute_of(span.end)))
 
 
 def runs(minutes: Iterable[int]) -> list[list[int]]:
-    """Return the minutes in order, one list for each unbroken row of them."""
+    """Return the minutes in order, as a list for each unbroken row."""
     rows: list[list[int]] = []
     for minute in sorted(set(minutes)):
         if rows and rows[-1][-1] + 1 == minute:

@@ -1,9 +1,9 @@
-"""Expansion minute by minute: the slow definition that the engine is checked against (S5).
+"""Expansion minute by minute: a slow oracle for the engine (S5).
 
-Owns: T2-T4, A1-A6, S1, S2 and S4 a second time, from first principles. It walks UTC one minute after another, asks
-zoneinfo what the wall shows, and takes every set of open time as a set of minutes. The one idea about clocks: a wall
-time is *reached* when the wall first shows it or more (T3), so a window holds the minutes at which its start has been
-reached and its end has not. Whole minutes only, and years from 1973 on (older offsets have seconds).
+Owns: T2-T4, A1-A6, S1, S2 and S4 a second time, from first principles. The oracle walks UTC minute by minute, asks
+zoneinfo for the wall time, and treats open time as a set of minutes. A wall time is *reached* when the wall clock first
+shows it or a later time (T3): a window holds the minutes at which its start has been reached and its end has not.
+Times are whole minutes from 1973 on (older offsets have seconds).
 Must not know: anything of `scheduler.core` but the value types.
 """
 
@@ -31,14 +31,14 @@ CODES = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
 
 
 class Walk(NamedTuple):
-    """What the wall shows at each minute, and the latest that it has shown until then."""
+    """The wall time of each minute, and the latest wall time up to then."""
 
     shown: dict[int, datetime]
     reached: dict[int, datetime]
 
 
 class Kind(NamedTuple):
-    """What the slots of one window share."""
+    """The fields that the slots of one window share."""
 
     rule: AvailabilityRule | None
     duration: timedelta
@@ -48,7 +48,7 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """An unbroken row of open minutes, and the minute at which its grid begins (none: no slot fits)."""
+    """An unbroken row of open minutes, and the minute at which its grid begins (None: no slot fits)."""
 
     minutes: list[int]
     grid: int | None
@@ -57,14 +57,14 @@ class Window:
 
 @lru_cache(maxsize=32)
 def walk(zone: ZoneInfo, first: int, last: int) -> Walk:
-    """Look at the wall at every minute from `first` until before `last`."""
+    """Return the wall times of the minutes from `first` to before `last`."""
     shown = {minute: instant_of(minute).astimezone(zone).replace(tzinfo=None) for minute in range(first, last)}
     return Walk(shown, dict(zip(shown, accumulate(shown.values(), max), strict=True)))
 
 
 @lru_cache(maxsize=4096)
 def recurs(text: str, weekday: int, anchor: date | None, day: date) -> bool:
-    """Tell whether a recurrence names a day, counting from its anchor."""
+    """Tell whether a recurrence, counted from its anchor, has a day."""
     text = sub(r"(UNTIL=\d{8})T\d{6}Z?", r"\1", text)  # a recurrence chooses local days, not times
     if "FREQ=WEEKLY" in text and "BYDAY" not in text:
         text += f";BYDAY={CODES[weekday]}"
@@ -81,7 +81,7 @@ def effective(rule: AvailabilityRule, day: date) -> bool:
 
 
 def works(rule: AvailabilityRule, day: date) -> bool:
-    """Tell whether a rule has a window on a local date, exceptions and closures left aside (A2)."""
+    """Tell whether a rule has a window on a local date, without exceptions and closures (A2)."""
     if not effective(rule, day) or rule.day_of_week != day.isoweekday() % 7:
         return False
     text = rule.recurrence
@@ -89,7 +89,7 @@ def works(rule: AvailabilityRule, day: date) -> bool:
 
 
 def overrides_on(schedule: Schedule, day: date) -> list[AvailabilityException]:
-    """Return the overrides whose start lies on a date by the wall."""
+    """Return the overrides whose start lies on a local date."""
     return [
         exception
         for exception in schedule.exceptions
@@ -97,18 +97,18 @@ def overrides_on(schedule: Schedule, day: date) -> list[AvailabilityException]:
     ]
 
 
-def gives_way(rule: AvailabilityRule, overrides: list[AvailabilityException]) -> bool:
-    """Tell whether an override concerns a rule (A4, A6)."""
+def is_replaced(rule: AvailabilityRule, overrides: list[AvailabilityException]) -> bool:
+    """Tell whether an override replaces a rule (A4, A6)."""
     return any(override.rule_id in {None, rule.id} for override in overrides)
 
 
 def rule_windows(schedule: Schedule, seen: Walk, day: date) -> Iterator[Window]:
-    """Find the windows that the rules have on one local date."""
+    """Yield the windows of the rules on a local date."""
     if day in {closure.day for closure in schedule.closures}:
         return
     overrides = overrides_on(schedule, day)
     for rule in schedule.rules:
-        if not works(rule, day) or gives_way(rule, overrides):
+        if not works(rule, day) or is_replaced(rule, overrides):
             continue
         ends_next_day = rule.end_time <= rule.start_time
         start = datetime.combine(day, rule.start_time)
@@ -128,7 +128,7 @@ def rule_windows(schedule: Schedule, seen: Walk, day: date) -> Iterator[Window]:
 
 
 def bases(schedule: Schedule, override: AvailabilityException, day: date) -> list[AvailabilityRule]:
-    """Return the rules from which an override takes what it does not say itself (A4)."""
+    """Return the rules that supply the parameters that an override lacks (A4)."""
     if override.rule_id is not None:
         return [rule for rule in schedule.rules if rule.active and rule.id == override.rule_id]
     in_force = [rule for rule in schedule.rules if effective(rule, day)]
@@ -136,22 +136,22 @@ def bases(schedule: Schedule, override: AvailabilityException, day: date) -> lis
 
 
 def kinds(schedule: Schedule, override: AvailabilityException, day: date) -> Iterator[Kind]:
-    """Find what slots an override yields: one kind for each base rule, or one of its own (A4)."""
+    """Yield the kinds of an override's slots: one for each base rule, or its own (A4)."""
     duration, interval = override.slot_duration, override.slot_interval or override.slot_duration
-    found = bases(schedule, override, day)
-    for rule in found:
+    base_rules = bases(schedule, override, day)
+    for rule in base_rules:
         yield Kind(
             rule,
             duration or rule.slot_duration,
             interval or rule.slot_interval or rule.slot_duration,
             override.capacity or rule.capacity,
         )
-    if not found and duration is not None and interval is not None:
+    if not base_rules and duration is not None and interval is not None:
         yield Kind(None, duration, interval, override.capacity or 1)
 
 
 def override_windows(schedule: Schedule, day: date) -> Iterator[Window]:
-    """Find the windows that the overrides of one local date open: their union for each kind of slot."""
+    """Yield the windows of the overrides of a local date: their union for each kind of slot."""
     opened: dict[Kind, set[int]] = {}
     for override in overrides_on(schedule, day):
         for kind in kinds(schedule, override, day):
@@ -162,10 +162,10 @@ def override_windows(schedule: Schedule, day: date) -> Iterator[Window]:
 
 
 def slots_of(schedule: Schedule, window: Window) -> Iterator[Slot]:
-    """Lay slots on the grid of one window, and leave out those that an exception takes away (S1, A5, A6)."""
+    """Yield the slots on the grid of a window without those that an exception removes (S1, A5, A6)."""
     rule, duration, interval, capacity = window.kind
     rule_id = rule.id if rule else None
-    taken = [
+    blocked = [
         Span(exception.start_at, exception.end_at)
         for exception in schedule.exceptions
         if exception.type is not ExceptionType.OVERRIDE and exception.rule_id in {None, rule_id}
@@ -174,19 +174,19 @@ def slots_of(schedule: Schedule, window: Window) -> Iterator[Slot]:
     minute = window.grid
     while minute in open_minutes:
         span = Span(instant_of(minute), instant_of(minute + length))
-        if open_minutes.issuperset(range(minute, minute + length)) and not any(map(span.overlaps, taken)):
+        if open_minutes.issuperset(range(minute, minute + length)) and not any(map(span.overlaps, blocked)):
             offering = rule.service_offering_id if rule else None
             yield Slot(span.start, span.end, schedule.doctor_id, schedule.facility_id, offering, capacity, rule_id)
         minute += step
 
 
 def rank(slot: Slot) -> tuple[bool, Id, int]:
-    """Return the place of a slot among those of one identity: the first of them wins (S2)."""
+    """Return the precedence of a slot among those of the same identity: the first wins (S2)."""
     return slot.rule_id is None, slot.rule_id or 0, slot.capacity
 
 
 def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
-    """Return the slots that start within the span, in order."""
+    """Return the sorted slots that start in the span."""
     first, last = span.start - MARGIN, span.end + MARGIN
     midnight = time(tzinfo=span.start.tzinfo)
     seen = walk(
@@ -196,7 +196,7 @@ def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
     )
     days = sorted({wall.date() for wall in seen.shown.values()})
     windows: list[Window] = []
-    for day in days[1:-1]:  # the first and the last may have been seen in part
+    for day in days[1:-1]:  # the first and the last may be incomplete
         windows += rule_windows(schedule, seen, day)
         windows += override_windows(schedule, day)
     slots = [slot for window in windows for slot in slots_of(schedule, window) if slot.start_at in span]

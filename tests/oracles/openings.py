@@ -1,8 +1,8 @@
-"""A line of an openings file, day by day: the slots that it means, worked out from the text alone.
+"""Oracle for openings: the slots of a line of an openings file, computed day by day from its text.
 
 Owns: T2-T4, A3-A5 and S1 for places that have weekly hours and alterations and nothing else, from first principles.
-It knows JSON, datetime and zoneinfo. Instants are whole seconds since 1970 (POSIX time), days are walked one by one.
-Must not know: anything of the library that it checks.
+The oracle uses JSON, datetime and zoneinfo. Instants are POSIX seconds, and days are visited in turn.
+Must not know: any part of the library under test.
 """
 
 import json
@@ -15,12 +15,12 @@ ONE_DAY = timedelta(days=1)
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SLOT = 20 * 60
 
-Minutes = tuple[int, int]
+TimeSpan = tuple[int, int]
 
 
 @lru_cache(maxsize=100_000)
 def instant(zone: str, day: date, clock: str) -> int:
-    """Return the first instant at which the wall shows a time of a day, or more."""
+    """Return the first instant at which the wall clock shows this time of the day, or a later time."""
     hours, minutes, *seconds = map(int, clock.split(":"))
     wall = datetime.combine(day, time()) + timedelta(hours=hours, minutes=minutes, seconds=sum(seconds))
     at = wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
@@ -30,42 +30,42 @@ def instant(zone: str, day: date, clock: str) -> int:
     return int(at.timestamp())
 
 
-def span_of(zone: str, day: date, pair: list[str]) -> Minutes:
-    """Return the open time that a pair means on a day; one that closes at or before it opens ends on the next day."""
+def span_of(zone: str, day: date, pair: list[str]) -> TimeSpan:
+    """Return the open time of a pair; a pair that closes at or before it opens ends next day."""
     opens, closes = pair
     closing_day = day if closes[:5] > opens[:5] else day + ONE_DAY
     return instant(zone, day, opens), instant(zone, closing_day, closes)
 
 
-def joined(spans: list[Minutes]) -> list[Minutes]:
-    """Return the same time with spans that overlap or touch made one."""
-    found: list[Minutes] = []
+def joined(spans: list[TimeSpan]) -> list[TimeSpan]:
+    """Return the same time with overlapping and touching spans merged."""
+    merged: list[TimeSpan] = []
     for begin, end in sorted(spans):
-        if found and begin <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
         else:
-            found.append((begin, end))
-    return found
+            merged.append((begin, end))
+    return merged
 
 
-def slots_of_line(line: str, first: date, days: int) -> tuple[str, list[Minutes]]:
-    """Return a place's slug and its slots that start on some local days, in order."""
+def slots_of_line(line: str, first: date, days: int) -> tuple[str, list[TimeSpan]]:
+    """Return a place's slug, and in order its slots that start on these local days."""
     place: dict[str, Any] = json.loads(line)
     zone = place["timezone"]
     weekly = {day.lower(): pairs or [] for day, pairs in (place["weekly"] or {}).items()}
     alterations = {date.fromisoformat(day): pairs for day, pairs in (place.get("alterations") or {}).items()}
-    works_at_all = any(weekly.values())  # who has no weekly hours has no length of slot either
+    has_weekly_hours = any(weekly.values())  # without weekly hours there is no slot length either
     closed = [
         (instant(zone, day, "00:00"), instant(zone, day + ONE_DAY, "00:00"))
         for day, pairs in alterations.items()
         if pairs == []
     ]
     begin, end = instant(zone, first, "00:00"), instant(zone, first + days * ONE_DAY, "00:00")
-    found: set[Minutes] = set()
+    slots: set[TimeSpan] = set()
     for number in range(-1, days):  # the night before reaches into the first day
         day = first + number * ONE_DAY
         altered = alterations.get(day)
-        if altered and works_at_all:
+        if altered and has_weekly_hours:
             open_time = joined([span_of(zone, day, pair) for pair in altered])
         elif altered:
             open_time = []
@@ -75,6 +75,6 @@ def slots_of_line(line: str, first: date, days: int) -> tuple[str, list[Minutes]
             at = opens
             while at + SLOT <= closes:
                 if begin <= at < end and not any(at < until and since < at + SLOT for since, until in closed):
-                    found.add((at, at + SLOT))
+                    slots.add((at, at + SLOT))
                 at += SLOT
-    return place["code"].lower(), sorted(found)
+    return place["code"].lower(), sorted(slots)

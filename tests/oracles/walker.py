@@ -1,7 +1,6 @@
-"""A slow walker: visits as lists of minutes, one label a minute, with no arithmetic on spans.
+"""A slow walker: visits as lists of minutes with a label for each, without arithmetic on spans (W1-W5).
 
-Written for the tests from the rules W1-W5 alone; it knows nothing of the engine's values. A step is a plain tuple,
-times are whole minutes counted from anywhere.
+The walker knows nothing of the engine's values. A step is a plain tuple; times are whole minutes from any origin.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +16,7 @@ class PlainStep(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A step of a visit under way: its status in words, and its planned minutes [start, end)."""
+    """A step of a visit in progress: its status as a word, and its planned minutes [start, end)."""
 
     position: int
     status: str
@@ -34,16 +33,20 @@ class PlainWorkflow(NamedTuple):
 
 
 def choose(workflows: Sequence[PlainWorkflow], *, offering: int, plan: int | None) -> list[int]:
-    """Return the ids of the workflows that fit best (W1): none, one, or several that fit equally."""
+    """Return the ids of the workflows that fit best (W1): none, one, or several equal ones."""
     for wanted in [None] if plan is None else [plan, None]:
-        ids = [w.id for w in workflows if (w.offering, w.plan, w.active) == (offering, wanted, True)]
+        ids = [
+            workflow.id
+            for workflow in workflows
+            if (workflow.offering, workflow.plan, workflow.active) == (offering, wanted, True)
+        ]
         if ids:
             return ids
     return []
 
 
 def paint(steps: Sequence[PlainStep], *, skip: Collection[int], waits: Mapping[int, int]) -> list[str] | None:
-    """Return what the patient does in each minute of the visit, from its start; None where the request is refused."""
+    """Return a label for each minute of the visit, or None if the request is refused."""
     by_position = {step.position: step for step in steps}
     minutes: list[str] = []
     for position in set(skip) | set(waits):
@@ -67,7 +70,7 @@ def paint(steps: Sequence[PlainStep], *, skip: Collection[int], waits: Mapping[i
 
 
 def read(minutes: Sequence[str], *, first: int) -> dict[int, tuple[int, int]]:
-    """Return each step's first minute and the minute after its last, the visit's own first minute being `first`."""
+    """Return the first minute and the minute after the last of each step of a visit that begins at `first`."""
     times: dict[int, tuple[int, int]] = {}
     for minute, label in enumerate(minutes, start=first):
         if label.isdecimal():

@@ -1,4 +1,4 @@
-"""Expansion against its rules (T2-T5, A1-A6, S1-S5): one property a rule, and a minute-by-minute oracle for all."""
+"""Expansion property by property (T2-T4, A1-A6, S1-S4) and against a minute-by-minute oracle (S5)."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -36,12 +36,12 @@ from support.strategies import (
 )
 
 OVERRIDES = (ExceptionType.OVERRIDE,)
-TAKING = (ExceptionType.BLOCKED, ExceptionType.EMERGENCY)
+REMOVING = (ExceptionType.BLOCKED, ExceptionType.EMERGENCY)
 
 
 @st.composite
 def lone_rules(draw: st.DrawFn) -> tuple[AvailabilityRule, ZoneInfo, date, Span]:
-    """Draw one plain rule that works on a day, the day, and a span that holds all of its window."""
+    """Draw a plain rule of a day, its zone, the day, and a span that holds all of its window."""
     zone = draw(zones)
     day = draw(days(zone))
     rule = replace(draw(rules(day, plain=True)), day_of_week=day.isoweekday() % 7)
@@ -54,10 +54,10 @@ def starts_on(slots: list[Slot], zone: ZoneInfo) -> set[date]:
     return {slot.start_at.astimezone(zone).date() for slot in slots}
 
 
-def taken(exceptions_: tuple[AvailabilityException, ...], slot: Slot) -> bool:
-    """Tell whether a blocked or emergency exception takes a slot away (A5, A6)."""
+def removed(exceptions_: tuple[AvailabilityException, ...], slot: Slot) -> bool:
+    """Tell whether a blocked or emergency exception removes a slot (A5, A6)."""
     return any(
-        exception.type in TAKING
+        exception.type in REMOVING
         and exception.rule_id in {None, slot.rule_id}
         and exception.start_at < slot.end_at
         and slot.start_at < exception.end_at
@@ -79,7 +79,7 @@ def test_s5_expansion_agrees_with_the_minutes_in_any_zone(case: tuple[Schedule, 
 
 
 @given(lone_rules())
-def test_t2_a_night_window_is_its_evening_and_the_next_mornings_part(
+def test_t2_a_night_window_equals_its_evening_plus_its_morning(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span],
 ) -> None:
     rule, zone, _, span = where
@@ -104,17 +104,17 @@ def test_t3_windows_that_do_not_overlap_on_the_wall_do_not_overlap_in_utc(
     late = AvailabilityRule(2, weekday, middle, last, MINUTE)
     noon = datetime.combine(day, time(12), UTC)
     slots = list(expand(Schedule(7, 5, zone, [early, late]), Span(noon - 2 * ONE_DAY, noon + 2 * ONE_DAY)))
-    assert all(one.end_at <= next_one.start_at for one, next_one in pairwise(slots))
+    assert all(before.end_at <= after.start_at for before, after in pairwise(slots))
     assert [slot.rule_id for slot in slots] == sorted(slot.rule_id or 0 for slot in slots)
 
 
-@given(cases(types=TAKING))
+@given(cases(types=REMOVING))
 def test_t4_a_slot_lasts_its_real_minutes_on_every_day(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
-    lasts = {rule.id: rule.slot_duration for rule in schedule.rules}
+    durations = {rule.id: rule.slot_duration for rule in schedule.rules}
     for slot in expand(schedule, span):
         assert slot.rule_id is not None
-        assert slot.duration == lasts[slot.rule_id]
+        assert slot.duration == durations[slot.rule_id]
 
 
 @given(cases())
@@ -158,13 +158,13 @@ def test_a3_the_order_of_entry_changes_nothing(case: tuple[Schedule, Span], rand
 
 
 @given(lone_rules())
-def test_a3_a_closure_takes_the_windows_that_start_on_its_day_and_no_others(
+def test_a3_a_closure_removes_only_windows_that_start_on_its_day(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span],
 ) -> None:
     rule, zone, day, span = where
     daily = [replace(rule, id=number, day_of_week=number, service_offering_id=number) for number in range(7)]
-    left = [slot for slot in expand(Schedule(7, 5, zone, daily), span) if slot.rule_id != rule.day_of_week]
-    assert list(expand(Schedule(7, 5, zone, daily, (), [Closure(1, day)]), span)) == left
+    remaining = [slot for slot in expand(Schedule(7, 5, zone, daily), span) if slot.rule_id != rule.day_of_week]
+    assert list(expand(Schedule(7, 5, zone, daily, (), [Closure(1, day)]), span)) == remaining
 
 
 @given(cases(types=OVERRIDES))
@@ -197,7 +197,7 @@ def test_a4_an_override_replaces_the_windows_of_its_date(
 
 
 @given(cases(types=OVERRIDES), st.data())
-def test_a4_what_an_override_says_itself_holds_for_its_slots(case: tuple[Schedule, Span], data: st.DataObject) -> None:
+def test_a4_the_slots_of_an_override_have_its_own_parameters(case: tuple[Schedule, Span], data: st.DataObject) -> None:
     schedule, span = case
     length, step = data.draw(lengths), data.draw(lengths)
     everywhere = [
@@ -212,33 +212,33 @@ def test_a4_what_an_override_says_itself_holds_for_its_slots(case: tuple[Schedul
 @given(cases(types=OVERRIDES))
 def test_a4_an_override_with_neither_rule_nor_duration_yields_no_slot(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
-    silent = [replace(exception, slot_duration=None) for exception in schedule.exceptions]
-    idle = [replace(rule, active=False) for rule in schedule.rules]
-    assert list(expand(Schedule(7, 5, schedule.zone, idle, silent), span)) == []
+    without_duration = [replace(exception, slot_duration=None) for exception in schedule.exceptions]
+    inactive = [replace(rule, active=False) for rule in schedule.rules]
+    assert list(expand(Schedule(7, 5, schedule.zone, inactive, without_duration), span)) == []
 
 
 @given(cases(types=OVERRIDES), st.data())
-def test_a5_what_is_blocked_takes_every_slot_that_it_overlaps_and_moves_none(
+def test_a5_a_block_removes_exactly_the_slots_that_it_overlaps(
     case: tuple[Schedule, Span], data: st.DataObject
 ) -> None:
     schedule, span = case
-    # One rule, with an offering, so that no slot hides behind another of the same identity (S2).
+    # A single rule with an offering, so that no slot shares its identity with another (S2).
     rule = [replace(rule, service_offering_id=1) for rule in schedule.rules[:1]]
     near = span.start.date() + ONE_DAY
-    blocks = [data.draw(exceptions(near, schedule.zone, exception_id=number, types=TAKING)) for number in (50, 51)]
+    blocks = [data.draw(exceptions(near, schedule.zone, exception_id=number, types=REMOVING)) for number in (50, 51)]
     before = expand(Schedule(7, 5, schedule.zone, rule, schedule.exceptions, schedule.closures), span)
     after = expand(Schedule(7, 5, schedule.zone, rule, [*schedule.exceptions, *blocks], schedule.closures), span)
-    assert list(after) == [slot for slot in before if not taken(tuple(blocks), slot)]
+    assert list(after) == [slot for slot in before if not removed(tuple(blocks), slot)]
 
 
 @given(cases())
-def test_a5_no_slot_lies_in_time_that_somebody_blocked(case: tuple[Schedule, Span]) -> None:
+def test_a5_no_slot_overlaps_a_block(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
-    assert not [slot for slot in expand(schedule, span) if taken(tuple(schedule.exceptions), slot)]
+    assert not [slot for slot in expand(schedule, span) if removed(tuple(schedule.exceptions), slot)]
 
 
 @given(cases())
-def test_a5_blocked_and_emergency_take_the_same_slots(case: tuple[Schedule, Span]) -> None:
+def test_a5_blocked_and_emergency_remove_the_same_slots(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
     swap = {
         ExceptionType.BLOCKED: ExceptionType.EMERGENCY,
@@ -253,7 +253,8 @@ def test_a5_blocked_and_emergency_take_the_same_slots(case: tuple[Schedule, Span
 @given(cases())
 def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
-    apart = [replace(rule, service_offering_id=rule.id) for rule in schedule.rules]  # no rule hides another (S2)
+    # Each rule has its own offering, so that no two slots share an identity (S2).
+    apart = [replace(rule, service_offering_id=rule.id) for rule in schedule.rules]
     named = [replace(exception, rule_id=1) for exception in schedule.exceptions]
     without = expand(Schedule(7, 5, schedule.zone, apart, (), schedule.closures), span)
     with_named = expand(Schedule(7, 5, schedule.zone, apart, named, schedule.closures), span)
@@ -296,7 +297,7 @@ def test_s2_the_lower_rule_id_wins(where: tuple[AvailabilityRule, ZoneInfo, date
     rule, zone, _, span = where
     assume(other != rule.id)
     twin = replace(rule, id=other, capacity=rule.capacity + 1)
-    winner = min(rule, twin, key=lambda one: int(str(one.id)))
+    winner = min(rule, twin, key=lambda candidate: int(str(candidate.id)))
     assert expand(Schedule(7, 5, zone, [rule, twin]), span) == expand(Schedule(7, 5, zone, [winner]), span)
 
 
@@ -342,7 +343,7 @@ def test_s4_a_shorter_span_yields_a_part_of_the_same_slots(case: tuple[Schedule,
 
 @given(zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone))))
 def test_the_oracle_finds_a_window_on_each_day_that_a_zone_has(where: tuple[ZoneInfo, date]) -> None:
-    """The oracle's own check: whole-day windows of every weekday cover all time, one slot a day."""
+    """Check the oracle: whole-day windows of every weekday cover all time."""
     zone, day = where
     daily = [AvailabilityRule(number, number, time(), time(), MINUTE, 240 * MINUTE) for number in range(7)]
     noon = datetime.combine(day, time(12), UTC)

@@ -1,4 +1,4 @@
-"""An explanation says neither more nor less than expansion decides (Q3)."""
+"""Explanations property by property, against expansion and a slow check of bookings (Q3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,17 +23,17 @@ from support import strategies
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 SEARCH = timedelta(days=4)
-NO_DESK = BookingContext()
-STRENGTH = list(ReasonCode)
+NO_BOOKINGS = BookingContext()
+CODES = list(ReasonCode)
 
 
 @dataclass(frozen=True)
 class Question:
-    """A schedule, a local day on which it tends to have something to do, and a bookings."""
+    """A schedule, a local day near its windows, and a booking context."""
 
     schedule: Schedule
     day: date
-    bookings: BookingContext = NO_DESK
+    bookings: BookingContext = NO_BOOKINGS
 
 
 @lru_cache(maxsize=256)
@@ -47,14 +47,14 @@ def begin_of(day: date, zone: ZoneInfo) -> datetime:
 
 
 def scheduled_on(schedule: Schedule, day: date) -> list[Slot]:
-    """Return what expansion yields for a local day, picked from the days around it."""
+    """Return the scheduled slots of a local day, selected from the days around it."""
     begin, end = begin_of(day, schedule.zone), begin_of(day + DAY, schedule.zone)
     around = expand(schedule, Span(begin - 2 * DAY, end + 2 * DAY))
     return [slot for slot in around if begin <= slot.start_at < end]
 
 
 def bare(schedule: Schedule) -> Schedule:
-    """Return the schedule with nothing to narrow its rules."""
+    """Return the schedule with unlimited rules, without exceptions and closures."""
     rules = [
         replace(rule, effective_from=None, effective_until=None, recurrence=None)
         for rule in schedule.rules
@@ -63,29 +63,29 @@ def bare(schedule: Schedule) -> Schedule:
     return replace(schedule, rules=rules, exceptions=(), closures=())
 
 
-def to_be_had(slot: Slot, bookings: BookingContext) -> bool:
-    """Decide in the slowest way whether a slot that the schedule offers can be had."""
+def is_available(slot: Slot, bookings: BookingContext) -> bool:
+    """Decide in the slowest way whether a scheduled slot is available."""
     if bookings.now is not None:
         if slot.start_at < bookings.now + bookings.notice:
             return False
         if bookings.horizon is not None and slot.start_at > bookings.now + bookings.horizon:
             return False
-    for one in bookings.stored:
-        booked = one.status == "booked" or one.booked_count > 0
-        held = one.status == "reserved" and (
-            bookings.now is None or one.reserved_until is None or one.reserved_until > bookings.now
+    for stored in bookings.stored:
+        booked = stored.status == "booked" or stored.booked_count > 0
+        held = stored.status == "reserved" and (
+            bookings.now is None or stored.reserved_until is None or stored.reserved_until > bookings.now
         )
-        if one.slot[:5] == slot[:5]:
-            full = one.status == "booked" or one.booked_count == one.slot.capacity
-            if full or held or one.status == "cancelled":
+        if stored.slot[:5] == slot[:5]:
+            full = stored.status == "booked" or stored.booked_count == stored.slot.capacity
+            if full or held or stored.status == "cancelled":
                 return False
-        elif (booked or held) and max(one.slot.start_at, slot.start_at) < min(one.slot.end_at, slot.end_at):
+        elif (booked or held) and max(stored.slot.start_at, slot.start_at) < min(stored.slot.end_at, slot.end_at):
             return False
     return True
 
 
-def wanted(slots: Sequence[Slot], bookings: BookingContext) -> list[Slot]:
-    return [slot for slot in slots if to_be_had(slot, bookings)]
+def available(slots: Sequence[Slot], bookings: BookingContext) -> list[Slot]:
+    return [slot for slot in slots if is_available(slot, bookings)]
 
 
 @st.composite
@@ -96,7 +96,7 @@ def questions(draw: st.DrawFn) -> Question:
 
 
 @st.composite
-def questions_at_a_desk(draw: st.DrawFn) -> Question:
+def questions_with_bookings(draw: st.DrawFn) -> Question:
     question = draw(questions())
     begin = begin_of(question.day, question.schedule.zone)
     now = draw(st.one_of(st.none(), st.integers(-2880, 2880).map(lambda count: begin + count * MINUTE)))
@@ -104,7 +104,7 @@ def questions_at_a_desk(draw: st.DrawFn) -> Question:
     stored = []
     for number in range(draw(st.integers(0, 4)) if slots else 0):
         slot = draw(st.sampled_from(slots))._replace(capacity=draw(st.integers(1, 2)))
-        if draw(st.booleans()):  # one that only overlaps
+        if draw(st.booleans()):  # a slot that only overlaps
             slot = slot._replace(service_offering_id=9, start_at=slot.start_at - MINUTE)
         status, booked_count = draw(st.sampled_from(SlotStatus)), draw(st.integers(0, slot.capacity))
         until = draw(st.one_of(st.none(), st.integers(-60, 60).map(lambda count: (now or begin) + count * MINUTE)))
@@ -115,66 +115,68 @@ def questions_at_a_desk(draw: st.DrawFn) -> Question:
 
 
 @given(questions())
-def test_q3_every_start_of_the_rules_grids_that_is_not_offered_has_a_reason(question: Question) -> None:
+def test_q3_every_start_of_a_rule_that_is_not_offered_has_a_reason(question: Question) -> None:
     schedule, day = question.schedule, question.day
     offered = {slot.start_at for slot in scheduled_on(schedule, day)}
     starts = {slot.start_at for slot in scheduled_on(bare(schedule), day)} - offered
     assert starts <= {start for reason in explain(schedule, day) for start in reason.starts}
 
 
-@given(questions_at_a_desk())
-def test_q3_every_scheduled_start_that_the_desk_refuses_has_a_reason(question: Question) -> None:
+@given(questions_with_bookings())
+def test_q3_every_scheduled_start_that_is_unavailable_has_a_reason(question: Question) -> None:
     slots = scheduled_on(question.schedule, question.day)
-    starts = {slot.start_at for slot in slots} - {slot.start_at for slot in wanted(slots, question.bookings)}
+    starts = {slot.start_at for slot in slots} - {slot.start_at for slot in available(slots, question.bookings)}
     explanation = explain(question.schedule, question.day, bookings=question.bookings)
     assert starts <= {start for reason in explanation for start in reason.starts}
 
 
-@given(questions_at_a_desk())
+@given(questions_with_bookings())
 def test_q3_no_reason_is_given_against_a_start_that_is_offered(question: Question) -> None:
     explanation = explain(question.schedule, question.day, bookings=question.bookings)
-    slots = wanted(scheduled_on(question.schedule, question.day), question.bookings)
-    given = {start for reason in explanation for start in reason.starts}
-    assert given.isdisjoint(slot.start_at for slot in slots)
+    slots = available(scheduled_on(question.schedule, question.day), question.bookings)
+    starts = {start for reason in explanation for start in reason.starts}
+    assert starts.isdisjoint(slot.start_at for slot in slots)
 
 
 @given(questions())
-def test_q3_offered_is_what_expansion_yields_for_the_local_day(question: Question) -> None:
+def test_q3_offered_slots_are_the_expansion_of_the_local_day(question: Question) -> None:
     assert list(explain(question.schedule, question.day).offered) == scheduled_on(question.schedule, question.day)
 
 
-@given(questions_at_a_desk())
-def test_q3_offered_is_what_expansion_yields_and_the_desk_can_give(question: Question) -> None:
+@given(questions_with_bookings())
+def test_q3_offered_slots_are_the_available_ones_of_the_expansion(question: Question) -> None:
     explanation = explain(question.schedule, question.day, bookings=question.bookings)
-    assert list(explanation.offered) == wanted(scheduled_on(question.schedule, question.day), question.bookings)
+    assert list(explanation.offered) == available(scheduled_on(question.schedule, question.day), question.bookings)
 
 
-@given(questions_at_a_desk(), st.integers(0, 1439), st.booleans())
+@given(questions_with_bookings(), st.integers(0, 1439), st.booleans())
 def test_q3_an_instant_has_no_reason_if_and_only_if_a_slot_starts_then(
     question: Question, minute: int, at_a_start: bool
 ) -> None:
     begin = begin_of(question.day, question.schedule.zone)
     slots = expand(question.schedule, Span(begin - 2 * DAY, begin + 3 * DAY))
     at = slots[minute % len(slots)].start_at if at_a_start and slots else begin + minute * MINUTE
-    slots_then = wanted([slot for slot in slots if slot.start_at == at], question.bookings)
+    slots_then = available([slot for slot in slots if slot.start_at == at], question.bookings)
     explanation = explain(question.schedule, at, bookings=question.bookings)
     assert list(explanation.offered) == slots_then
     assert (len(explanation) == 0) is bool(slots_then)
 
 
-@given(questions_at_a_desk(), st.one_of(st.none(), st.integers(0, 1439)))
-def test_q3_nearest_is_the_nearest_slot_that_is_to_be_had(question: Question, minute: int | None) -> None:
+@given(questions_with_bookings(), st.one_of(st.none(), st.integers(0, 1439)))
+def test_q3_nearest_is_the_nearest_available_slot(question: Question, minute: int | None) -> None:
     begin = begin_of(question.day, question.schedule.zone)
     at = begin if minute is None else begin + minute * MINUTE
     explanation = explain(
         question.schedule, question.day if minute is None else at, bookings=question.bookings, search=SEARCH
     )
-    around = wanted(expand(question.schedule, Span(at - SEARCH, at + SEARCH + timedelta.resolution)), question.bookings)
+    around = available(
+        expand(question.schedule, Span(at - SEARCH, at + SEARCH + timedelta.resolution)), question.bookings
+    )
     if minute is None:
-        here = [
+        in_the_day = [
             slot for slot in around if begin <= slot.start_at < begin_of(question.day + DAY, question.schedule.zone)
         ]
-        around = here[:1] or around
+        around = in_the_day[:1] or around
     if explanation.nearest is None:
         assert not around
     else:
@@ -184,29 +186,30 @@ def test_q3_nearest_is_the_nearest_slot_that_is_to_be_had(question: Question, mi
         assert explanation.nearest.start_at == max(tied)
 
 
-@given(questions_at_a_desk())
-def test_q3_reasons_come_by_time_and_then_from_strong_to_weak(question: Question) -> None:
+@given(questions_with_bookings())
+def test_q3_reasons_are_sorted_by_time_then_from_strong_to_weak(question: Question) -> None:
     explanation = explain(question.schedule, question.day, bookings=question.bookings)
-    order = [(reason.start_at, STRENGTH.index(reason.code)) for reason in explanation]
+    order = [(reason.start_at, CODES.index(reason.code)) for reason in explanation]
     assert order == sorted(order)
 
 
-@given(questions_at_a_desk())
+@given(questions_with_bookings())
 def test_q3_a_reason_names_a_cause_of_its_kind(question: Question) -> None:
     exceptions = {
-        kind: {one.id for one in question.schedule.exceptions if one.type.value == kind.value} for kind in STRENGTH
+        kind: {exception.id for exception in question.schedule.exceptions if exception.type.value == kind.value}
+        for kind in CODES
     }
-    stored = {one.id for one in question.bookings.stored}
+    stored_ids = {stored.id for stored in question.bookings.stored}
     causes = {
         ReasonCode.EMERGENCY: exceptions[ReasonCode.EMERGENCY],
         ReasonCode.BLOCKED: exceptions[ReasonCode.BLOCKED],
         ReasonCode.OVERRIDE: exceptions[ReasonCode.OVERRIDE],
         ReasonCode.OVERRIDE_WITHOUT_SLOTS: exceptions[ReasonCode.OVERRIDE],
         ReasonCode.CLOSURE: {closure.id for closure in question.schedule.closures},
-        ReasonCode.BOOKED: stored,
-        ReasonCode.CAPACITY: stored,
-        ReasonCode.HELD: stored,
-        ReasonCode.CANCELLED: stored,
+        ReasonCode.BOOKED: stored_ids,
+        ReasonCode.CAPACITY: stored_ids,
+        ReasonCode.HELD: stored_ids,
+        ReasonCode.CANCELLED: stored_ids,
     }
     for reason in explain(question.schedule, question.day, bookings=question.bookings):
         assert reason.cause_id in causes.get(reason.code, {None})
@@ -219,9 +222,9 @@ def test_a3_the_order_of_the_schedules_parts_changes_no_explanation(question: Qu
         schedule, rules=schedule.rules[::-1], exceptions=schedule.exceptions[::-1], closures=schedule.closures[::-1]
     )
     forth, backward = explain(schedule, question.day), explain(back, question.day)
-    said = [
-        {(one.code, one.start_at, one.end_at, one.starts, one.rule_id) for one in explanation}
+    reasons = [
+        {(reason.code, reason.start_at, reason.end_at, reason.starts, reason.rule_id) for reason in explanation}
         for explanation in (forth, backward)
     ]
-    assert said[0] == said[1]
+    assert reasons[0] == reasons[1]
     assert forth.nearest == backward.nearest

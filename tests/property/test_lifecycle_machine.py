@@ -1,4 +1,4 @@
-"""Any sequence of moves on an appointment and its steps, against a model written as plain words (L1-L3)."""
+"""Random transitions of an appointment and its steps, against a model of plain words (L1-L3)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,17 +39,17 @@ OPEN = ("scheduled", "in_progress")
 
 
 class Model:
-    """The appointment as a word and its steps as a list of words; a refused request leaves them as they are."""
+    """The statuses of an appointment and its steps as words; a refused request changes none."""
 
     def __init__(self, appointment: str, *, steps: int) -> None:
         self.appointment = appointment
         self.steps = ["scheduled"] * steps
 
-    def anything_left(self) -> bool:
+    def has_open_step(self) -> bool:
         return any(word in OPEN for word in self.steps)
 
-    def ask_appointment(self, to: str) -> bool:
-        if f"{self.appointment} {to}" not in APPOINTMENT_PAIRS or (to == "completed" and self.anything_left()):
+    def request_appointment(self, to: str) -> bool:
+        if f"{self.appointment} {to}" not in APPOINTMENT_PAIRS or (to == "completed" and self.has_open_step()):
             return False
         self.appointment = to
         if to == "cancelled":
@@ -57,7 +57,7 @@ class Model:
         self.finish()
         return True
 
-    def ask_step(self, index: int, to: str) -> bool:
+    def request_step(self, index: int, to: str) -> bool:
         if f"{self.steps[index]} {to}" not in STEP_PAIRS:
             return False
         if self.steps[index] == "scheduled" and to in ("in_progress", "completed"):
@@ -69,23 +69,23 @@ class Model:
         return True
 
     def finish(self) -> None:
-        if self.appointment == "in_progress" and self.steps and not self.anything_left():
+        if self.appointment == "in_progress" and self.steps and not self.has_open_step():
             self.appointment = "completed"
 
 
 class LifeCycleMachine(RuleBasedStateMachine):
-    """Asks for any move at any time; some of them are refused."""
+    """A machine that requests any transition at any time."""
 
     state: AppointmentState
     model: Model
-    first: str
+    first_status: str
 
     def __init__(self) -> None:
         super().__init__()
-        self.log: list[Transition] = []
+        self.records: list[Transition] = []
         self.now = datetime(2027, 3, 1, 9, tzinfo=UTC)
 
-    # Most walks from the very start end in a cancellation before a step begins, so that some start further on.
+    # Most runs from the start end in a cancellation before a step begins, so that some runs begin later.
     @initialize(
         status=st.sampled_from([AppointmentStatus.CHECKED_IN, AppointmentStatus.IN_PROGRESS, *AppointmentStatus]),
         steps=st.integers(0, 4),
@@ -93,18 +93,18 @@ class LifeCycleMachine(RuleBasedStateMachine):
     def book(self, status: AppointmentStatus, steps: int) -> None:
         self.state = AppointmentState(40, status, tuple(StepState(number) for number in range(steps)))
         self.model = Model(status.value, steps=steps)
-        self.first = status.value
+        self.first_status = status.value
 
-    def keep(self, moved: TransitionResult) -> None:
-        assert {(move.at, move.by) for move in moved.transitions} == {(self.now, 9)}
-        self.state = moved.state
-        self.log += moved.transitions
+    def keep(self, result: TransitionResult) -> None:
+        assert {(record.at, record.by) for record in result.transitions} == {(self.now, 9)}
+        self.state = result.state
+        self.records += result.transitions
         self.now += timedelta(minutes=1)
 
     @rule(to=st.sampled_from(AppointmentStatus))
-    def move_appointment(self, to: AppointmentStatus) -> None:
-        """L1, L2: refused exactly where the model refuses."""
-        allowed = self.model.ask_appointment(to.value)
+    def transition_appointment(self, to: AppointmentStatus) -> None:
+        """Check that the transition is refused exactly where the model refuses it (L1, L2)."""
+        allowed = self.model.request_appointment(to.value)
         try:
             self.keep(self.state.transition(to, at=self.now, by=9))
         except TransitionRefusedError:
@@ -114,10 +114,10 @@ class LifeCycleMachine(RuleBasedStateMachine):
 
     @precondition(lambda machine: machine.model.steps)
     @rule(number=st.integers(0, 11), to=st.sampled_from(StepStatus))
-    def move_step(self, number: int, to: StepStatus) -> None:
-        """L1, L2: refused exactly where the model refuses."""
+    def transition_step(self, number: int, to: StepStatus) -> None:
+        """Check that the transition is refused exactly where the model refuses it (L1, L2)."""
         index = number % len(self.model.steps)
-        allowed = self.model.ask_step(index, to.value)
+        allowed = self.model.request_step(index, to.value)
         try:
             self.keep(self.state.transition_step(index, to, at=self.now, by=9))
         except TransitionRefusedError:
@@ -126,19 +126,19 @@ class LifeCycleMachine(RuleBasedStateMachine):
             assert allowed
 
     @invariant()
-    def l2_appointment_and_steps_stand_where_the_model_stands(self) -> None:
+    def l2_appointment_and_steps_equal_the_model(self) -> None:
         assert self.state.status.value == self.model.appointment
         assert [step.status.value for step in self.state.steps] == self.model.steps
 
     @invariant()
-    def l3_the_record_replayed_from_the_start_leads_here(self) -> None:
-        words = {"appointment": self.first} | {str(index): "scheduled" for index in range(len(self.model.steps))}
-        for move in self.log:
-            is_step = move.subject.kind is SubjectKind.APPOINTMENT_STEP
-            name = str(move.subject.id) if is_step else "appointment"
-            assert words[name] == move.before.value
-            assert f"{move.before.value} {move.after.value}" in (STEP_PAIRS if is_step else APPOINTMENT_PAIRS)
-            words[name] = move.after.value
+    def l3_replaying_the_records_gives_the_current_state(self) -> None:
+        words = {"appointment": self.first_status} | {str(index): "scheduled" for index in range(len(self.model.steps))}
+        for record in self.records:
+            is_step = record.subject.kind is SubjectKind.APPOINTMENT_STEP
+            name = str(record.subject.id) if is_step else "appointment"
+            assert words[name] == record.before.value
+            assert f"{record.before.value} {record.after.value}" in (STEP_PAIRS if is_step else APPOINTMENT_PAIRS)
+            words[name] = record.after.value
         assert list(words.values()) == [self.model.appointment, *self.model.steps]
 
 

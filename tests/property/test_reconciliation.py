@@ -1,7 +1,6 @@
-"""Reconciliation against a store that is a plain dictionary (R1, R2).
+"""Reconciliation property by property, with a plain dictionary as the store (R1, R2, A5).
 
-The dictionary applies a plan as a database would, and refuses what a database must refuse: deleting or moving a slot
-that somebody has booked or holds.
+The dictionary applies a plan as a database would, and refuses to delete or move a booked or held slot.
 """
 
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Case:
-    """What `reconcile` is given."""
+    """The arguments of `reconcile`."""
 
     desired: tuple[Slot, ...]
     stored: tuple[StoredSlot, ...]
@@ -39,12 +38,12 @@ class Case:
         return reconcile(self.desired, self.stored, exceptions=self.exceptions, now=NOW)
 
 
-def booked(one: StoredSlot) -> bool:
-    return one.status == "booked" or one.booked_count > 0
+def booked(row: StoredSlot) -> bool:
+    return row.status == "booked" or row.booked_count > 0
 
 
-def held(one: StoredSlot) -> bool:
-    return one.status == "reserved" and (one.reserved_until is None or one.reserved_until > NOW)
+def held(row: StoredSlot) -> bool:
+    return row.status == "reserved" and (row.reserved_until is None or row.reserved_until > NOW)
 
 
 def parts(plan: Plan) -> list[Sequence[Any]]:
@@ -52,24 +51,24 @@ def parts(plan: Plan) -> list[Sequence[Any]]:
 
 
 def applied(plan: Plan, stored: Sequence[StoredSlot]) -> tuple[StoredSlot, ...]:
-    """Do what the plan says, on a dictionary of rows."""
-    rows = {one.id: one for one in stored}
-    for one in plan.retire:
-        assert not booked(rows[one.id]), "somebody has booked it"
-        assert not held(rows[one.id]), "somebody holds it"
-        del rows[one.id]
+    """Apply the plan to a dictionary of rows."""
+    rows = {row.id: row for row in stored}
+    for row in plan.retire:
+        assert not booked(rows[row.id]), "it is booked"
+        assert not held(rows[row.id]), "it is held"
+        del rows[row.id]
     for change in plan.update:
         assert rows[change.id].slot[:5] == change.slot[:5], "it would move"
         rows[change.id] = replace(rows[change.id], slot=change.slot)
     for number, new in enumerate(plan.create):
-        assert new[:5] not in {one.slot[:5] for one in rows.values()}, "it is stored already"
+        assert new[:5] not in {row.slot[:5] for row in rows.values()}, "it is stored already"
         rows[f"new {number}"] = StoredSlot(f"new {number}", new)
     return tuple(rows.values())
 
 
 @st.composite
 def slots(draw: st.DrawFn) -> Slot:
-    """Draw one of few slots, so that they often overlap."""
+    """Draw one of a few slots, so that two of them often overlap."""
     start_at = NOW + draw(st.integers(0, 5)) * TEN
     end_at = start_at + draw(st.sampled_from((1, 2))) * TEN
     return Slot(
@@ -83,12 +82,12 @@ def slots(draw: st.DrawFn) -> Slot:
     )
 
 
-some_slots = st.lists(slots(), min_size=1, max_size=12, unique_by=lambda one: one[:5])
+some_slots = st.lists(slots(), min_size=1, max_size=12, unique_by=lambda slot: slot[:5])
 
 
 @st.composite
 def states(draw: st.DrawFn, slot: Slot, number: int) -> StoredSlot:
-    """Draw what people did with a slot."""
+    """Draw a stored slot with a status, bookings and a hold."""
     return StoredSlot(
         number,
         slot,
@@ -108,7 +107,7 @@ def exceptions(draw: st.DrawFn) -> AvailabilityException:
 
 @st.composite
 def reconciliations(draw: st.DrawFn) -> Case:
-    """Draw slots that are desired, stored or both; a stored one may have had another capacity and rule."""
+    """Draw slots that are desired, stored or both; a stored slot may have another capacity and rule."""
     desired, stored = [], []
     for number, slot in enumerate(draw(some_slots)):
         where = draw(st.sampled_from(("both", "desired", "stored")))
@@ -128,7 +127,7 @@ def test_r1_applying_a_plan_and_reconciling_again_plans_nothing(case: Case) -> N
 
 @given(reconciliations())
 def test_r1_applying_a_plan_stores_every_desired_slot(case: Case) -> None:
-    rows = {one.slot[:5]: one for one in applied(case.plan(), case.stored)}
+    rows = {row.slot[:5]: row for row in applied(case.plan(), case.stored)}
     for slot in case.desired:
         row = rows[slot[:5]]
         wanted = slot._replace(capacity=max(slot.capacity, row.booked_count))
@@ -137,23 +136,23 @@ def test_r1_applying_a_plan_stores_every_desired_slot(case: Case) -> None:
 
 @given(reconciliations())
 def test_r1_every_stored_slot_has_exactly_one_fate(case: Case) -> None:
-    fates = [one.id for part in parts(case.plan())[1:] for one in part]
-    assert sorted(fates, key=str) == sorted((one.id for one in case.stored), key=str)
+    fates = [item.id for part in parts(case.plan())[1:] for item in part]
+    assert sorted(fates, key=str) == sorted((row.id for row in case.stored), key=str)
 
 
 @given(reconciliations())
 def test_r1_every_desired_slot_is_created_or_stored_already(case: Case) -> None:
     plan = case.plan()
-    by_id = {one.id: one.slot[:5] for one in case.stored}
+    by_id = {row.id: row.slot[:5] for row in case.stored}
     new = [slot[:5] for slot in plan.create]
-    old = [by_id[one.id] for part in (plan.update, plan.keep) for one in part]
+    old = [by_id[item.id] for part in (plan.update, plan.keep) for item in part]
     assert set(new).isdisjoint(by_id.values())
     assert {slot[:5] for slot in case.desired} <= {*new, *old}
     assert set(plan.create) <= set(case.desired)
 
 
 @given(reconciliations(), st.randoms(use_true_random=False))
-def test_r1_the_order_of_what_is_given_changes_nothing(case: Case, shuffler: Random) -> None:
+def test_r1_the_order_of_the_arguments_changes_nothing(case: Case, shuffler: Random) -> None:
     def shuffled(values: Sequence[_T]) -> tuple[_T, ...]:
         return tuple(shuffler.sample(values, len(values)))
 
@@ -163,54 +162,54 @@ def test_r1_the_order_of_what_is_given_changes_nothing(case: Case, shuffler: Ran
 
 @given(reconciliations())
 def test_r2_a_booked_or_held_slot_is_never_deleted_or_moved(case: Case) -> None:
-    rows = {one.id: one for one in applied(case.plan(), case.stored)}
-    for one in case.stored:
-        if booked(one) or held(one):
-            assert rows[one.id].slot[:5] == one.slot[:5]
+    rows = {row.id: row for row in applied(case.plan(), case.stored)}
+    for row in case.stored:
+        if booked(row) or held(row):
+            assert rows[row.id].slot[:5] == row.slot[:5]
 
 
 @given(reconciliations())
 def test_r2_a_cancelled_slot_stays_as_it_is(case: Case) -> None:
     rows = applied(case.plan(), case.stored)
-    assert {one for one in case.stored if one.status == "cancelled"} <= set(rows)
+    assert {row for row in case.stored if row.status == "cancelled"} <= set(rows)
 
 
 @given(reconciliations())
 def test_r2_an_untouched_slot_stays_if_and_only_if_it_is_desired(case: Case) -> None:
     plan = case.plan()
     desired = {slot[:5] for slot in case.desired}
-    untouched = {one for one in case.stored if one.status != "cancelled" and not booked(one) and not held(one)}
-    assert set(plan.retire) == {one for one in untouched if one.slot[:5] not in desired}
+    untouched = {row for row in case.stored if row.status != "cancelled" and not booked(row) and not held(row)}
+    assert set(plan.retire) == {row for row in untouched if row.slot[:5] not in desired}
 
 
 @given(reconciliations())
 def test_r2_a_hold_that_has_ended_counts_as_open(case: Case) -> None:
-    ended = {one.id for one in case.stored if one.status == "reserved" and not held(one)}
-    opened = [replace(one, status=SlotStatus.OPEN) if one.id in ended else one for one in case.stored]
+    ended = {row.id for row in case.stored if row.status == "reserved" and not held(row)}
+    opened = [replace(row, status=SlotStatus.OPEN) if row.id in ended else row for row in case.stored]
     plan, again = case.plan(), replace(case, stored=tuple(opened)).plan()
     assert plan.create == again.create
-    assert [[one.id for one in part] for part in parts(plan)[1:]] == [
-        [one.id for one in part] for part in parts(again)[1:]
+    assert [[item.id for item in part] for part in parts(plan)[1:]] == [
+        [item.id for item in part] for part in parts(again)[1:]
     ]
 
 
 @given(reconciliations())
-def test_a5_displaced_is_what_is_booked_under_an_emergency_and_no_longer_desired(case: Case) -> None:
+def test_a5_displaced_slots_are_undesired_bookings_under_an_emergency(case: Case) -> None:
     desired = {slot[:5] for slot in case.desired}
 
-    def under(one: StoredSlot) -> bool:
-        start_at, end_at, rule_id = one.slot.start_at, one.slot.end_at, one.slot.rule_id
+    def under(row: StoredSlot) -> bool:
+        start_at, end_at, rule_id = row.slot.start_at, row.slot.end_at, row.slot.rule_id
         return any(
-            shut.type == "emergency"
-            and shut.rule_id in {None, rule_id}
-            and max(shut.start_at, start_at) < min(shut.end_at, end_at)
-            for shut in case.exceptions
+            emergency.type == "emergency"
+            and emergency.rule_id in {None, rule_id}
+            and max(emergency.start_at, start_at) < min(emergency.end_at, end_at)
+            for emergency in case.exceptions
         )
 
     plan = case.plan()
-    homeless = {one for one in case.stored if one.slot[:5] not in desired and (booked(one) or held(one))}
-    assert set(plan.displaced) == {one for one in homeless if booked(one) and under(one)}
-    assert set(plan.conflict) == homeless - set(plan.displaced)
+    undesired = {row for row in case.stored if row.slot[:5] not in desired and (booked(row) or held(row))}
+    assert set(plan.displaced) == {row for row in undesired if booked(row) and under(row)}
+    assert set(plan.conflict) == undesired - set(plan.displaced)
 
 
 @st.composite
@@ -226,10 +225,10 @@ def test_r1_untouched_slots_of_one_schedule_become_those_of_another(change: tupl
     before, after, span = change
     stored = [StoredSlot(number, slot) for number, slot in enumerate(expand(before, span))]
     rows = applied(reconcile(expand(after, span), stored), stored)
-    assert {one.slot for one in rows} == set(expand(after, span))
+    assert {row.slot for row in rows} == set(expand(after, span))
 
 
 def test_the_dictionary_refuses_to_delete_a_booked_slot() -> None:
-    one = StoredSlot(1, Slot(NOW, NOW + TEN, 7, 5), SlotStatus.BOOKED, 1)
-    with pytest.raises(AssertionError, match="somebody has booked it"):
-        applied(Plan(retire=(one,)), [one])
+    row = StoredSlot(1, Slot(NOW, NOW + TEN, 7, 5), SlotStatus.BOOKED, 1)
+    with pytest.raises(AssertionError, match="it is booked"):
+        applied(Plan(retire=(row,)), [row])

@@ -1,4 +1,4 @@
-"""The sequence of slots: as values, by index and as columns it is the same (S2, S4)."""
+"""The sequence of slots: the same as values, by index and as columns (S2, S4)."""
 
 from array import array
 from datetime import UTC, datetime, timedelta
@@ -16,16 +16,16 @@ HOUR = 3_600_000_000
 CENTURY = 36_525 * 24 * HOUR
 lengths = st.one_of(st.sampled_from((HOUR, HOUR // 2, HOUR // 3)), st.integers(1, 24 * HOUR))
 kinds = st.builds(SlotKind, st.one_of(st.none(), st.integers(1, 3)), st.integers(1, 3), st.integers(1, 3))
-# Before 2000 too: a column's number is then negative.
+# Also before 2000, where the numbers of a column are negative.
 slot_runs = st.builds(SlotRun, st.integers(-CENTURY, CENTURY), st.integers(1, 30), lengths, lengths, kinds)
 even = st.builds(lambda run: run._replace(duration=run.interval), slot_runs)
-# Slots of any lengths and kinds, one by one, as rules that run across one another leave them.
+# Single slots of any lengths and kinds, as interleaving rules yield them.
 rows = st.tuples(st.integers(-CENTURY, CENTURY), lengths, kinds)
 interleaved = st.lists(rows, min_size=1, max_size=9).map(
-    lambda some: InterleavedSlots(
-        array("q", [start for start, _, _ in some]),
-        array("q", [start + length for start, length, _ in some]),
-        tuple(kind for _, _, kind in some),
+    lambda rows: InterleavedSlots(
+        array("q", [start for start, _, _ in rows]),
+        array("q", [start + length for start, length, _ in rows]),
+        tuple(kind for _, _, kind in rows),
     )
 )
 several = st.lists(st.one_of(slot_runs, even, interleaved), max_size=6)
@@ -39,32 +39,32 @@ def rows_of(piece: SlotRun | InterleavedSlots) -> list[tuple[int, int, SlotKind]
     return [(start, start + piece.duration, piece.kind) for start in starts]
 
 
-def one_by_one(some: list[SlotRun | InterleavedSlots]) -> list[Slot]:
-    """Make the slots of some pieces in the plain way."""
+def plain_slots(pieces: list[SlotRun | InterleavedSlots]) -> list[Slot]:
+    """Construct the slots of some pieces one by one."""
     return [
         Slot(EPOCH + start * MICROSECOND, EPOCH + end * MICROSECOND, 7, 5, *kind)
-        for piece in some
+        for piece in pieces
         for start, end, kind in rows_of(piece)
     ]
 
 
 @given(several)
-def test_slots_are_those_of_their_pieces_in_turn(some: list[SlotRun | InterleavedSlots]) -> None:
-    slots = Slots(7, 5, some)
-    assert list(slots) == one_by_one(some)
-    assert len(slots) == len(one_by_one(some))
+def test_slots_are_those_of_their_pieces_in_order(pieces: list[SlotRun | InterleavedSlots]) -> None:
+    slots = Slots(7, 5, pieces)
+    assert list(slots) == plain_slots(pieces)
+    assert len(slots) == len(plain_slots(pieces))
 
 
 @given(several)
-def test_slots_are_made_in_utc_and_are_slots(some: list[SlotRun | InterleavedSlots]) -> None:
-    for slot in Slots(7, 5, some):
+def test_slots_are_slot_values_in_utc(pieces: list[SlotRun | InterleavedSlots]) -> None:
+    for slot in Slots(7, 5, pieces):
         assert type(slot) is Slot
         assert slot.start_at.tzinfo is slot.end_at.tzinfo is UTC
 
 
 @given(several, st.integers(-200, 200))
-def test_slots_are_indexed_like_a_list(some: list[SlotRun | InterleavedSlots], index: int) -> None:
-    slots, plain = Slots(7, 5, some), one_by_one(some)
+def test_slots_are_indexed_like_a_list(pieces: list[SlotRun | InterleavedSlots], index: int) -> None:
+    slots, plain = Slots(7, 5, pieces), plain_slots(pieces)
     if -len(plain) <= index < len(plain):
         assert slots[index] == plain[index]
     else:
@@ -73,25 +73,25 @@ def test_slots_are_indexed_like_a_list(some: list[SlotRun | InterleavedSlots], i
 
 
 @given(several, st.slices(60))
-def test_slots_are_sliced_like_a_list(some: list[SlotRun | InterleavedSlots], part: slice) -> None:
-    assert Slots(7, 5, some)[part] == tuple(one_by_one(some)[part])
+def test_slots_are_sliced_like_a_list(pieces: list[SlotRun | InterleavedSlots], part: slice) -> None:
+    assert Slots(7, 5, pieces)[part] == tuple(plain_slots(pieces)[part])
 
 
 @given(several)
-def test_slots_go_backwards_too(some: list[SlotRun | InterleavedSlots]) -> None:
-    assert list(reversed(Slots(7, 5, some))) == one_by_one(some)[::-1]
+def test_slots_can_be_reversed(pieces: list[SlotRun | InterleavedSlots]) -> None:
+    assert list(reversed(Slots(7, 5, pieces))) == plain_slots(pieces)[::-1]
 
 
 @given(several)
-def test_slots_tell_whether_they_hold_a_slot(some: list[SlotRun | InterleavedSlots]) -> None:
-    slots = Slots(7, 5, some)
-    assert all(slot in slots for slot in one_by_one(some))
+def test_slots_contain_their_slots(pieces: list[SlotRun | InterleavedSlots]) -> None:
+    slots = Slots(7, 5, pieces)
+    assert all(slot in slots for slot in plain_slots(pieces))
     assert Slot(EPOCH, EPOCH, 7, 5) not in slots
 
 
 @given(several)
-def test_columns_are_the_same_slots(some: list[SlotRun | InterleavedSlots]) -> None:
-    slots = Slots(7, 5, some)
+def test_columns_are_the_same_slots(pieces: list[SlotRun | InterleavedSlots]) -> None:
+    slots = Slots(7, 5, pieces)
     columns = slots.columns()
     rows = zip(columns.start_at, columns.end_at, columns.kind, strict=True)
     values = [
@@ -103,24 +103,24 @@ def test_columns_are_the_same_slots(some: list[SlotRun | InterleavedSlots]) -> N
 
 
 @given(several)
-def test_columns_have_the_types_that_they_name(some: list[SlotRun | InterleavedSlots]) -> None:
-    columns = Slots(7, 5, some).columns()
+def test_columns_have_their_declared_types_and_kinds(pieces: list[SlotRun | InterleavedSlots]) -> None:
+    columns = Slots(7, 5, pieces).columns()
     assert [column.typecode for column in columns[:3]] == ["q", "q", "i"]
-    assert set(columns.kinds) == {kind for piece in some for _, _, kind in rows_of(piece)}
+    assert set(columns.kinds) == {kind for piece in pieces for _, _, kind in rows_of(piece)}
 
 
 @given(several, several)
-def test_slots_are_equal_where_their_slots_are(
-    some: list[SlotRun | InterleavedSlots], others: list[SlotRun | InterleavedSlots]
+def test_slots_equal_any_sequence_of_the_same_slots(
+    pieces: list[SlotRun | InterleavedSlots], others: list[SlotRun | InterleavedSlots]
 ) -> None:
-    slots = Slots(7, 5, some)
-    assert slots == one_by_one(some)
-    assert slots == tuple(one_by_one(some))
-    assert (slots == Slots(7, 5, others)) is (one_by_one(some) == one_by_one(others))
+    slots = Slots(7, 5, pieces)
+    assert slots == plain_slots(pieces)
+    assert slots == tuple(plain_slots(pieces))
+    assert (slots == Slots(7, 5, others)) is (plain_slots(pieces) == plain_slots(others))
 
 
 @given(slot_runs)
-def test_slots_are_equal_however_they_are_cut(run: SlotRun) -> None:
+def test_slots_are_equal_if_their_run_is_split(run: SlotRun) -> None:
     cut = [run._replace(first=run.first + number * run.interval, size=1) for number in range(run.size)]
     assert Slots(7, 5, [run]) == Slots(7, 5, cut)
 
@@ -130,7 +130,7 @@ def test_slots_of_another_doctor_are_others(run: SlotRun) -> None:
     assert Slots(7, 5, [run]) != Slots(8, 5, [run])
 
 
-def test_slots_are_equal_to_no_text_and_no_number() -> None:
+def test_slots_equal_no_text_and_no_number() -> None:
     slots = Slots(7, 5, [])
     assert slots == []
     assert slots != ""
@@ -142,9 +142,9 @@ def test_slots_have_no_hash_like_a_list() -> None:
         hash(Slots(7, 5, []))
 
 
-def test_slots_tell_how_many_they_are_and_from_when_to_when() -> None:
-    some = Slots(7, 5, [SlotRun(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1))])
-    assert repr(some) == "<Slots: 3 from 2000-01-01T00:00:00+00:00 to 2000-01-01T02:30:00+00:00>"
+def test_repr_shows_the_number_and_the_times_of_the_slots() -> None:
+    slots = Slots(7, 5, [SlotRun(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1))])
+    assert repr(slots) == "<Slots: 3 from 2000-01-01T00:00:00+00:00 to 2000-01-01T02:30:00+00:00>"
     assert repr(Slots(7, 5, [])) == "<Slots: none>"
 
 

@@ -42,17 +42,17 @@ def test_t1_difference_holds_the_minutes_of_the_first_alone(first: list[Span], s
 
 
 @given(spans(longest=60), spans(longest=60))
-def test_t1_spans_overlap_where_they_share_a_minute(one: Span, other: Span) -> None:
-    assert one.overlaps(other) is bool(minutes_of([one]) & minutes_of([other]))
+def test_t1_spans_overlap_where_they_share_a_minute(first: Span, second: Span) -> None:
+    assert first.overlaps(second) is bool(minutes_of([first]) & minutes_of([second]))
 
 
 @given(spans(longest=60), spans(longest=60))
-def test_t1_touching_spans_share_nothing(one: Span, other: Span) -> None:
-    after = Span(one.end, one.end + other.duration)
-    assert not one.overlaps(after)
-    assert not after.overlaps(one)
-    assert intersection([one], [after]) == ()
-    assert union([after, one]) == (Span(one.start, after.end),)
+def test_t1_touching_spans_share_nothing(first: Span, second: Span) -> None:
+    after = Span(first.end, first.end + second.duration)
+    assert not first.overlaps(after)
+    assert not after.overlaps(first)
+    assert intersection([first], [after]) == ()
+    assert union([after, first]) == (Span(first.start, after.end),)
 
 
 @given(spans(), st.timedeltas(-HOUR, HOUR))
@@ -88,18 +88,18 @@ def test_spans_sort_by_start_then_end(some: list[Span]) -> None:
         (NINE, datetime(9999, 12, 31, 23, 30, tzinfo=timezone(-HOUR)), "outside the years 1 to 9999"),
     ],
 )
-def test_t1_a_span_that_is_no_stretch_of_time_is_refused(start: datetime, end: datetime, message: str) -> None:
+def test_t1_a_naive_empty_or_reversed_span_is_refused(start: datetime, end: datetime, message: str) -> None:
     with pytest.raises(InvalidSpanError, match=message):
         Span(start, end)
 
 
-def test_t1_a_zone_that_tells_no_offset_leaves_a_datetime_naive() -> None:
-    class Silent(ZoneInfo):
+def test_t1_a_datetime_in_a_zone_without_an_offset_is_naive() -> None:
+    class ZoneWithoutOffset(ZoneInfo):
         def utcoffset(self, _: datetime | None, /) -> None:
             return None
 
     with pytest.raises(InvalidSpanError, match="naive"):
-        utc(NINE.replace(tzinfo=Silent("Europe/London")))
+        utc(NINE.replace(tzinfo=ZoneWithoutOffset("Europe/London")))
 
 
 def test_t1_a_naive_instant_is_in_no_span() -> None:

@@ -1,4 +1,4 @@
-"""Walking and the choice of a workflow, property by property, against the slow walker (W1-W6)."""
+"""The times of visits and the choice of a workflow, against the slow walker (W1-W6)."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -49,13 +49,13 @@ def workflows(draw: st.DrawFn, least: int = 1) -> Workflow:
 
 @st.composite
 def allowed_requests(draw: st.DrawFn, workflow: Workflow) -> tuple[set[int], dict[int, timedelta]]:
-    """Positions to skip and waits that the workflow allows."""
+    """Draw positions to skip and waits that the workflow allows."""
     skippable = [step.position for step in workflow.steps if step.can_be_skipped]
     skip = draw(st.sets(st.sampled_from(skippable))) if skippable else set()
-    made = [step for step in workflow.steps if step.position not in skip]
-    assume(made)
+    walked = [step for step in workflow.steps if step.position not in skip]
+    assume(walked)
     waits = {
-        step.position: draw(st.integers(0, step.max_wait // MINUTE)) * MINUTE for step in made if draw(st.booleans())
+        step.position: draw(st.integers(0, step.max_wait // MINUTE)) * MINUTE for step in walked if draw(st.booleans())
     }
     return skip, waits
 
@@ -82,7 +82,6 @@ def painted(workflow: Workflow, skip: set[int], waits: dict[int, timedelta]) -> 
 def test_w2_w3_walk_agrees_with_a_visit_painted_minute_by_minute(
     data: st.DataObject, workflow: Workflow, start: int
 ) -> None:
-    """W2, W3."""
     skip, waits = data.draw(allowed_requests(workflow))
     minutes = painted(workflow, skip, waits)
     assert minutes is not None
@@ -91,7 +90,7 @@ def test_w2_w3_walk_agrees_with_a_visit_painted_minute_by_minute(
 
 @given(st.data(), workflows())
 def test_w3_walk_refuses_exactly_what_the_workflow_does_not_allow(data: st.DataObject, workflow: Workflow) -> None:
-    """W3: any positions, any waits; the slow walker says which requests are refused."""
+    """Positions and waits are arbitrary: the slow walker decides which requests are refused."""
     positions = st.sampled_from([*(step.position for step in workflow.steps), 7])
     skip = data.draw(st.sets(positions, max_size=2))
     minutes = data.draw(st.dictionaries(positions, st.integers(-1, 16), max_size=1))
@@ -107,7 +106,7 @@ def test_w3_walk_refuses_exactly_what_the_workflow_does_not_allow(data: st.DataO
 
 @given(st.data(), workflows())
 def test_w2_steps_tile_the_visit(data: st.DataObject, workflow: Workflow) -> None:
-    """W2: in position order, with no overlap and no hole but declared preparation and the waits that were asked for."""
+    """Steps follow in position order, without overlaps, and only preparation and waits are gaps."""
     skip, waits = data.draw(allowed_requests(workflow))
     for before, after in pairwise(walk(workflow, ZERO, skip=skip, waits=waits)):
         prepared = after.step.preparation if after.step.requires_preparation else 0 * MINUTE
@@ -117,18 +116,17 @@ def test_w2_steps_tile_the_visit(data: st.DataObject, workflow: Workflow) -> Non
 
 @given(st.data(), workflows())
 def test_w3_skipping_is_as_if_the_step_were_not_there(data: st.DataObject, workflow: Workflow) -> None:
-    """W3: skipping closes the gap."""
     skip, waits = data.draw(allowed_requests(workflow))
-    shorter = replace(workflow, steps=tuple(s for s in workflow.steps if s.position not in skip))
+    shorter = replace(workflow, steps=tuple(step for step in workflow.steps if step.position not in skip))
     assert walk(workflow, ZERO, skip=skip, waits=waits) == walk(shorter, ZERO, waits=waits)
 
 
 @given(st.data(), workflows(), st.integers(-2_000, 2_000))
 def test_w4_walk_back_agrees_with_trying_every_first_minute(data: st.DataObject, workflow: Workflow, at: int) -> None:
-    """W4: with and without an anchor."""
+    """The rule holds with and without an anchor (W4)."""
     skip, waits = data.draw(allowed_requests(workflow))
-    made = [step.position for step in workflow.steps if step.position not in skip]
-    anchor = data.draw(st.none() | st.sampled_from(made))
+    positions = [step.position for step in workflow.steps if step.position not in skip]
+    anchor = data.draw(st.none() | st.sampled_from(positions))
     minutes = painted(workflow, skip, waits)
     assert minutes is not None
     steps = walk_back(workflow, ZERO + at * MINUTE, anchor=anchor, skip=skip, waits=waits)
@@ -137,7 +135,7 @@ def test_w4_walk_back_agrees_with_trying_every_first_minute(data: st.DataObject,
 
 @given(st.data(), workflows())
 def test_w4_walking_back_from_the_end_of_a_walk_is_the_walk(data: st.DataObject, workflow: Workflow) -> None:
-    """W4: the two directions are each other's inverse."""
+    """The two directions are inverse to each other."""
     skip, waits = data.draw(allowed_requests(workflow))
     steps = walk(workflow, ZERO, skip=skip, waits=waits)
     assert walk_back(workflow, steps[-1].end_at, skip=skip, waits=waits) == steps
@@ -145,7 +143,7 @@ def test_w4_walking_back_from_the_end_of_a_walk_is_the_walk(data: st.DataObject,
 
 @given(workflows(), st.integers(-14, 14))
 def test_w2_the_zone_of_the_start_changes_nothing(workflow: Workflow, hours: int) -> None:
-    """W2, T1: the times are instants; they come back in UTC."""
+    """The times are instants and are returned in UTC (T1)."""
     elsewhere = ZERO.astimezone(timezone(timedelta(hours=hours)))
     steps = walk(workflow, elsewhere)
     assert steps == walk(workflow, ZERO)
@@ -154,7 +152,7 @@ def test_w2_the_zone_of_the_start_changes_nothing(workflow: Workflow, hours: int
 
 @st.composite
 def visits(draw: st.DrawFn) -> list[TimedStep]:
-    """Steps with times, as walked or as a person entered them, of any statuses, in any order."""
+    """Draw timed steps, as walked or as a person entered them, of any statuses, in any order."""
     workflow = draw(workflows(least=3))
     steps = [
         replace(timed, status=draw(st.sampled_from([*StepStatus, StepStatus.SCHEDULED])))
@@ -177,7 +175,6 @@ minutes_near = st.integers(-30, 150).map(lambda minute: ZERO + minute * MINUTE)
 
 @given(visits(), st.integers(-60, 250))
 def test_w5_retime_agrees_with_trying_later_and_later_minutes(visit: list[TimedStep], now: int) -> None:
-    """W5."""
     planned = [
         walker.Planned(
             timed.position,
@@ -191,10 +188,7 @@ def test_w5_retime_agrees_with_trying_later_and_later_minutes(visit: list[TimedS
 
 
 @given(visits(), minutes_near)
-def test_w5_retime_moves_only_later_only_what_has_not_begun_and_shortens_nothing(
-    visit: list[TimedStep], now: datetime
-) -> None:
-    """W5."""
+def test_w5_retime_moves_only_scheduled_steps_only_later_and_whole(visit: list[TimedStep], now: datetime) -> None:
     before = {timed.position: timed for timed in visit}
     for timed in retime(visit, now):
         was = before[timed.position]
@@ -208,14 +202,14 @@ def test_w5_retime_moves_only_later_only_what_has_not_begun_and_shortens_nothing
 
 @given(visits(), minutes_near)
 def test_w5_retiming_twice_is_retiming_once(visit: list[TimedStep], now: datetime) -> None:
-    """W5: what has been moved just enough need not move again."""
+    """A step that was moved just enough does not move again."""
     once = retime(visit, now)
     assert retime(once, now) == once
 
 
 @given(st.data(), workflows())
 def test_w5_a_visit_on_time_stays_as_it_is(data: st.DataObject, workflow: Workflow) -> None:
-    """W5: all before `now` done, the step at `now` in progress, the rest to come: no delay, no move."""
+    """Steps before `now` are completed, the step at `now` is in progress, later ones are scheduled."""
     skip, waits = data.draw(allowed_requests(workflow))
     steps = walk(workflow, ZERO, skip=skip, waits=waits)
     now = data.draw(st.datetimes(ZERO.replace(tzinfo=None), steps[-1].end_at.replace(tzinfo=None))).replace(tzinfo=UTC)
@@ -245,39 +239,40 @@ plain_workflows = st.lists(
 
 @given(plain_workflows, st.integers(1, 2), st.none() | st.integers(1, 3))
 def test_w1_the_choice_agrees_with_looking_through_all(
-    plain_ones: list[walker.PlainWorkflow], offering: int, plan: int | None
+    candidates: list[walker.PlainWorkflow], offering: int, plan: int | None
 ) -> None:
-    """W1: one that fits is returned, none is told as not found, several are refused."""
+    """The only workflow that fits is returned; none or several are an error."""
     step = WorkflowStep(1, StepTemplate(1, "step", MINUTE))
     offered = [
-        Workflow(w.id, "visit", w.offering, (step,), insurance_plan_id=w.plan, active=w.active) for w in plain_ones
+        Workflow(plain.id, "visit", plain.offering, (step,), insurance_plan_id=plain.plan, active=plain.active)
+        for plain in candidates
     ]
     insurance_plan = None if plan is None else InsurancePlan(plan, "plan")
     acceptance = None if plan is None else PlanAcceptance(5, plan)
     chosen: list[int | str] = []
     try:
-        found = select_workflow(
+        selected = select_workflow(
             offered,
             service_offering_id=offering,
             day=date(2027, 3, 1),
             insurance_plan=insurance_plan,
             acceptance=acceptance,
         )
-        chosen.append(str(found.id))
+        chosen.append(str(selected.id))
     except WorkflowNotFoundError:
         pass
     except InvalidWorkflowError:
         chosen.append("several")
     event(f"chosen: {len(chosen)}")
-    fitting = walker.choose(plain_ones, offering=offering, plan=plan)
-    assert chosen == ([str(each) for each in fitting] if len(fitting) < 2 else ["several"])
+    fitting = walker.choose(candidates, offering=offering, plan=plan)
+    assert chosen == ([str(workflow_id) for workflow_id in fitting] if len(fitting) < 2 else ["several"])
 
 
 @given(workflows(), st.none() | st.integers(0, 300))
 def test_w6_the_estimate_error_is_the_estimate_less_the_walked_length(workflow: Workflow, estimate: int | None) -> None:
-    """W6: reported, and the walk is the same with and without the estimate."""
+    """The estimate does not change the walk."""
     declared = replace(workflow, total_estimated=None if estimate is None else estimate * MINUTE)
     length = len(painted(workflow, set(), {}) or [])
-    wrong = estimate is not None and estimate != length
-    expected = (estimate - length) * MINUTE if wrong and estimate is not None else None
+    disagrees = estimate is not None and estimate != length
+    expected = (estimate - length) * MINUTE if disagrees and estimate is not None else None
     assert (declared.estimate_error, walk(declared, ZERO)) == (expected, walk(workflow, ZERO))

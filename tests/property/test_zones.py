@@ -1,4 +1,4 @@
-"""The one map between wall clock and instant (T2, T3), and the fact about the tz database on which it rests."""
+"""The map between wall clock and instant (T2, T3), and its assumption about the tz database."""
 
 import re
 import struct
@@ -18,11 +18,13 @@ from scheduler.core import zones as engine
 from scheduler.core.errors import WallClockError
 from scheduler.core.zones import (
     DAY,
+    check_day,
     check_inside,
     day_bounds,
     day_lasts,
     day_number,
     day_of,
+    in_calendar,
     micros,
     next_aligned,
     offset_at,
@@ -46,38 +48,36 @@ def wall(day: date, clock: time = time()) -> int:
 
 
 def at(zone: ZoneInfo, day: date, clock: time = time()) -> datetime:
-    """Return the instant of a wall time as the engine has it."""
+    """Return the instant that the engine gives a wall time."""
     return engine.instant(engine.instant_of(zone, day_number(day), wall(day, clock)))
 
 
 @given(zones_and_days, st.integers(0, 2 * 1440))
-def test_t3_an_instant_is_the_first_minute_at_which_the_wall_shows_that_time_or_more(
-    where: tuple[ZoneInfo, date], minute: int
-) -> None:
+def test_t3_an_instant_is_the_first_minute_at_or_after_the_wall_time(where: tuple[ZoneInfo, date], minute: int) -> None:
     zone, day = where
     seen = walk(zone, minute_of(midnight_utc(day - 2 * ONE_DAY)), minute_of(midnight_utc(day + 4 * ONE_DAY)))
     sought = datetime.combine(day, time()) + minute * MINUTE
     first = next(instant_of(at) for at, reached in seen.reached.items() if reached >= sought)
-    found = engine.instant_of(zone, day_number(day), wall(day) + minute * (DAY // 1440))
-    assert engine.instant(found) == first
+    actual = engine.instant_of(zone, day_number(day), wall(day) + minute * (DAY // 1440))
+    assert engine.instant(actual) == first
 
 
 @given(zones, st.dates(date(1840, 1, 1), date(2150, 1, 1)), st.integers(0, 2 * DAY), st.integers(1, 2 * DAY))
 def test_t3_the_wall_shows_less_before_an_instant_and_no_less_at_it(
     zone: ZoneInfo, day: date, microsecond: int, earlier: int
 ) -> None:
-    """This holds for the old offsets too, which have seconds."""
+    """The rule holds for old offsets with seconds too."""
     sought = wall(day) + microsecond
-    found = engine.instant_of(zone, day_number(day), sought)
-    assert wall_of(zone, found) >= sought
-    assert wall_of(zone, found - 1) < sought
-    assert wall_of(zone, found - earlier) < sought
+    actual = engine.instant_of(zone, day_number(day), sought)
+    assert wall_of(zone, actual) >= sought
+    assert wall_of(zone, actual - 1) < sought
+    assert wall_of(zone, actual - earlier) < sought
 
 
 @given(zones_and_days, st.integers(0, 2 * DAY), st.integers(0, 2 * DAY))
-def test_t3_the_map_is_monotone(where: tuple[ZoneInfo, date], one: int, other: int) -> None:
+def test_t3_the_map_is_monotone(where: tuple[ZoneInfo, date], first: int, second: int) -> None:
     zone, day = where
-    early, late = sorted((one, other))
+    early, late = sorted((first, second))
     assert engine.instant_of(zone, day_number(day), wall(day) + early) <= engine.instant_of(
         zone, day_number(day), wall(day) + late
     )
@@ -106,7 +106,7 @@ def test_t3_a_day_is_there_if_the_wall_ever_shows_it(where: tuple[ZoneInfo, date
 
 
 @given(zones_and_days, st.integers(0, 2 * 1440 - 1), st.one_of(st.sampled_from((5, 15, 60, 120)), st.integers(1, 3000)))
-def test_s1_an_aligned_start_is_the_first_minute_whose_wall_time_is_a_multiple(
+def test_s1_an_aligned_start_is_the_first_multiple_on_the_wall_clock(
     where: tuple[ZoneInfo, date], minute: int, step: int
 ) -> None:
     zone, day = where
@@ -122,7 +122,7 @@ def test_s1_an_aligned_start_is_the_first_minute_whose_wall_time_is_a_multiple(
 
 
 @given(zones_and_days, st.integers(0, DAY - 1))
-def test_t2_the_wall_is_what_the_zone_says_it_is(where: tuple[ZoneInfo, date], microsecond: int) -> None:
+def test_t2_the_wall_clock_is_that_of_zoneinfo(where: tuple[ZoneInfo, date], microsecond: int) -> None:
     zone, day = where
     moment = midnight_utc(day) + microsecond * timedelta(microseconds=1)
     shown = moment.astimezone(zone).replace(tzinfo=None)
@@ -165,12 +165,30 @@ def test_an_offset_at_the_calendars_ends_is_that_of_the_last_day_that_fits(key: 
 @pytest.mark.parametrize("moment", [datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)])
 def test_the_calendars_last_days_that_fit_are_inside(moment: datetime) -> None:
     check_inside(micros(moment), moment)
+    assert in_calendar(moment.astimezone(ZoneInfo("Asia/Kathmandu"))).isoformat() == moment.isoformat()
 
 
 @pytest.mark.parametrize("moment", [datetime(1, 1, 2, 23, 59, tzinfo=UTC), datetime(9999, 12, 29, 0, 0, 1, tzinfo=UTC)])
-def test_what_leaves_the_calendar_is_refused(moment: datetime) -> None:
+def test_an_instant_outside_the_calendar_is_refused(moment: datetime) -> None:
     with pytest.raises(WallClockError, match="leaves the calendar, which goes from 0001-01-03 to 9999-12-29"):
-        check_inside(micros(moment), moment)
+        in_calendar(moment)
+
+
+@pytest.mark.parametrize(
+    ("day", "is_inside"),
+    [
+        (date(1, 1, 3), False),
+        (date(1, 1, 4), True),
+        (date(9999, 12, 28), True),
+        (date(9999, 12, 29), False),
+    ],
+)
+def test_a_day_is_inside_the_calendar_with_its_neighbours(day: date, *, is_inside: bool) -> None:
+    if is_inside:
+        check_day(day)
+    else:
+        with pytest.raises(WallClockError, match=f"{day} leaves the calendar"):
+            check_day(day)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +218,7 @@ def test_t3_a_skipped_day_has_no_length() -> None:
     assert start == end
 
 
-def test_t2_a_zone_is_told_by_name_or_given() -> None:
+def test_t2_a_zone_is_a_name_or_a_zoneinfo() -> None:
     assert zone_of("Europe/London").key == "Europe/London"
     given_zone = ZoneInfo("Asia/Kathmandu")
     assert zone_of(given_zone) is given_zone
@@ -247,7 +265,7 @@ def offset_changes(raw: bytes) -> tuple[list[int], str]:
 
 
 def months_apart(footer: str) -> int:
-    """Return the months between a yearly rule's two changes, the shorter way round; six if there are none."""
+    """Return the months between the two changes of a yearly rule, at most six; six without changes."""
     months = [int(month) for month in re.findall(r",M(\d+)\.", footer)]
     assert len(months) == (2 if "," in footer else 0), footer
     around = abs(months[0] - months[1]) if months else 6
@@ -255,7 +273,7 @@ def months_apart(footer: str) -> int:
 
 
 def test_no_zone_changes_its_offset_twice_within_five_days() -> None:
-    """Every zone of the pinned tz database: listed changes, the yearly rule after them, and the seam between."""
+    """Check the listed changes, the yearly rule after them and the seam between in every zone of tzdata."""
     for key in ALL_ZONES:
         raw = tzif(key)
         changes, footer = offset_changes(raw)

@@ -1,9 +1,9 @@
-"""What Hypothesis draws: zones, days, rules, exceptions, closures, schedules and spans.
+"""Hypothesis strategies: zones, days, rules, exceptions, closures, schedules and spans.
 
-Owns: the strategies that property tests share. Days lean to clock changes, rules to the days around the span,
-exceptions to the rules' hours, so that few examples meet many of the cases that matter.
+Owns: the strategies that property tests share. Days lean to clock changes, rules to the days around the span, and
+exceptions to the rules' hours, so that few examples cover many cases that matter.
 All times are whole minutes from 1973 on, as the minute oracle needs (older offsets have seconds).
-Must not know: what any of it means to the engine.
+Must not know: the behaviour of the engine.
 """
 
 from dataclasses import replace
@@ -42,7 +42,7 @@ MINUTE = timedelta(minutes=1)
 CLOCK_TIMES = tuple(time(hour, minute) for hour in (0, 1, 2, 3, 8, 12, 22, 23) for minute in (0, 15, 30))
 WEEKDAY_CODES = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
 
-# Strategies are made once, here: making them anew for each example costs more than drawing from them.
+# Strategies are constructed once: constructing them for each example costs more than drawing from them.
 zones: SearchStrategy[ZoneInfo] = st.sampled_from((*ODD_ZONES * 100, *ALL_ZONES)).map(ZoneInfo)
 ids = st.one_of(st.integers(), st.text(), st.uuids())
 minutes = st.integers(min_value=0, max_value=24 * 60 - 1).map(lambda count: time(*divmod(count, 60)))
@@ -92,7 +92,7 @@ RECURRENCES = st.one_of(
 
 @lru_cache(maxsize=64)
 def clock_changes(zone: ZoneInfo) -> tuple[date, ...]:
-    """Return the days near which the zone's offset changes, until 2045; no two changes are within five days."""
+    """Return the days near which the zone's offset changes, until 2045 (at most one change in five days)."""
 
     def offset(noon: datetime) -> timedelta | None:
         return noon.astimezone(zone).utcoffset()
@@ -105,7 +105,7 @@ def clock_changes(zone: ZoneInfo) -> tuple[date, ...]:
 
 @st.composite
 def days(draw: st.DrawFn, zone: ZoneInfo) -> date:
-    """Draw a local day, two times out of three near a change of the zone's clock."""
+    """Draw a local day, in two of three cases near a change of the zone's offset."""
     changes = clock_changes(zone)
     if not changes or draw(THIRDS) == 0:
         return draw(ANY_DAYS)
@@ -121,7 +121,7 @@ def spans(draw: st.DrawFn, *, longest: int = 3 * 24 * 60) -> Span:
 
 @st.composite
 def recurrences(draw: st.DrawFn, *, anchored: bool) -> str:
-    """Draw an RFC 5545 recurrence; one that counts from its anchor only if there is one."""
+    """Draw an RFC 5545 recurrence that counts from an anchor only if `anchored`."""
     text: str = draw(RECURRENCES)
     if anchored:
         text = draw(st.sampled_from((text, text, "FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY")))
@@ -135,7 +135,7 @@ def recurrences(draw: st.DrawFn, *, anchored: bool) -> str:
 
 @st.composite
 def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False) -> AvailabilityRule:
-    """Draw a rule that tends to have a window near a day; a plain one has no dates, recurrence or alignment."""
+    """Draw a rule that often has a window near a day; a plain rule has no dates, recurrence or alignment."""
     day = near + draw(st.sampled_from((0, 0, -1, 1, 2))) * DAY
     effective_from = effective_until = text = alignment = None
     if not plain:
@@ -165,7 +165,7 @@ def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False)
 
 @st.composite
 def moments(draw: st.DrawFn, near: date, zone: ZoneInfo) -> datetime:
-    """Draw the instant of a wall time within a day of a day, also in the second pass of a repeated hour."""
+    """Draw the instant of a wall time near a day, also in the second pass of a repeated hour."""
     wall = datetime.combine(near + draw(NEXT_DAYS) * DAY, draw(clock_times), zone)
     return wall.replace(fold=draw(FOLDS)).astimezone(UTC)
 
@@ -179,14 +179,14 @@ def exceptions(
     exception_id: int = 1,
     types: tuple[ExceptionType, ...] = tuple(ExceptionType),
 ) -> AvailabilityException:
-    """Draw an exception near a day; an override is at most a day long on the wall."""
+    """Draw an exception near a day; an override lasts at most a day on the wall clock."""
     kind = draw(st.sampled_from(types))
     start = draw(moments(near, zone))
     length = draw(spells)
     rule_id = draw(st.sampled_from((None, None, 1, 2, 9)))
     if kind is not ExceptionType.OVERRIDE:
         return AvailabilityException(exception_id, kind, start, start + length, rule_id)
-    while on_the_wall(start, start + length, zone) > DAY:  # clocks go forward in between
+    while on_the_wall(start, start + length, zone) > DAY:  # the clock goes forward in between
         start, length = start + 10 * MINUTE, max(MINUTE, length - 10 * MINUTE)
     return AvailabilityException(
         id=exception_id,
@@ -201,7 +201,7 @@ def exceptions(
 
 
 def on_the_wall(start: datetime, end: datetime, zone: ZoneInfo) -> timedelta:
-    """Return how far the clock on the wall goes from one instant to another."""
+    """Return the time that passes on the wall clock between two instants."""
     return end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
 
 
@@ -209,24 +209,24 @@ def on_the_wall(start: datetime, end: datetime, zone: ZoneInfo) -> timedelta:
 def schedules(
     draw: st.DrawFn, near: date, zone: ZoneInfo, *, types: tuple[ExceptionType, ...] = tuple(ExceptionType)
 ) -> Schedule:
-    """Draw a schedule with something to do near a day."""
-    how_many = draw(st.sampled_from((1, 2, 3, 2, 0)))
-    some = [draw(rules(near, rule_id=number + 1)) for number in range(how_many)]
+    """Draw a schedule with windows near a day."""
+    count = draw(st.sampled_from((1, 2, 3, 2, 0)))
+    drawn = [draw(rules(near, rule_id=number + 1)) for number in range(count)]
     wants_twin = draw(HALVES)
-    if some and wants_twin:  # so that two rules often yield one slot
-        twin = draw(st.sampled_from(some))
-        some.append(replace(twin, id=draw(st.sampled_from((0, 8))), capacity=twin.capacity + 1))
-    odd = [
+    if drawn and wants_twin:  # so that two rules often yield the same slot
+        twin = draw(st.sampled_from(drawn))
+        drawn.append(replace(twin, id=draw(st.sampled_from((0, 8))), capacity=twin.capacity + 1))
+    changes = [
         draw(exceptions(near, zone, exception_id=number, types=types))
         for number in range(draw(st.sampled_from((0, 1, 2, 3))))
     ]
-    shut = draw(st.sampled_from((None, None, None, near - DAY, near, near + DAY)))
-    return Schedule(7, 5, zone, some, odd, [] if shut is None else [Closure(1, shut)])
+    closed_day = draw(st.sampled_from((None, None, None, near - DAY, near, near + DAY)))
+    return Schedule(7, 5, zone, drawn, changes, [] if closed_day is None else [Closure(1, closed_day)])
 
 
 @st.composite
 def spans_near(draw: st.DrawFn, near: date, zone: ZoneInfo) -> Span:
-    """Draw a span of up to four days around a day, half of the time between two wall times that matter."""
+    """Draw a span of up to four days around a day, often between two wall times that matter."""
     ends = sorted((draw(moments(near, zone)), draw(moments(near, zone))))
     if ends[0] < ends[1] and draw(HALVES):
         return Span(*ends)
@@ -238,7 +238,7 @@ def spans_near(draw: st.DrawFn, near: date, zone: ZoneInfo) -> Span:
 def cases(
     draw: st.DrawFn, zone: ZoneInfo | None = None, *, types: tuple[ExceptionType, ...] = tuple(ExceptionType)
 ) -> tuple[Schedule, Span]:
-    """Draw a schedule and a span in which it has something to do."""
-    where = zone or draw(zones)
-    near = draw(days(where))
-    return draw(schedules(near, where, types=types)), draw(spans_near(near, where))
+    """Draw a schedule and a span with windows in it."""
+    zone = zone or draw(zones)
+    near = draw(days(zone))
+    return draw(schedules(near, zone, types=types)), draw(spans_near(near, zone))

@@ -1,4 +1,4 @@
-"""The rows of binary COPY, built column by column, against the same rows packed one field after another."""
+"""The rows of binary COPY, built from columns, against the same rows packed field by field."""
 
 import struct
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def run(first: int, size: int, interval: int, duration: int | None, kind: SlotKi
     return SlotRun(first, size, interval, interval if duration is None else duration, kind)
 
 
-STRETCHES = st.builds(
+RUNS = st.builds(
     run,
     st.integers(-60_000_000_000, 250_000_000_000).map(lambda seconds: seconds * SECOND),
     st.integers(1, 40),
@@ -31,7 +31,7 @@ STRETCHES = st.builds(
 
 
 def packed(slots: Slots) -> bytes:
-    """Pack each row by itself: the number of fields, then for each field its length in octets and its value."""
+    """Pack each row: the number of fields, then for each field its length in bytes and its value."""
     rows = b""
     for slot in slots:
         fields = (
@@ -47,13 +47,13 @@ def packed(slots: Slots) -> bytes:
     return rows
 
 
-@given(BIGINTS, BIGINTS, st.lists(STRETCHES, max_size=5))
+@given(BIGINTS, BIGINTS, st.lists(RUNS, max_size=5))
 def test_rows_are_those_packed_field_by_field(doctor_id: int, facility_id: int, slot_runs: list[SlotRun]) -> None:
     slots = Slots(doctor_id, facility_id, slot_runs)
     assert binary_rows(slots) == packed(slots)
 
 
-def test_no_slots_are_no_octets() -> None:
+def test_no_slots_give_no_bytes() -> None:
     assert binary_rows(Slots(1, 1, ())) == b""
 
 

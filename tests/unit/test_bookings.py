@@ -1,4 +1,4 @@
-"""What a bookings objects to (S3, B2, Q2)."""
+"""The booking context by example: the reasons against a slot (S3, B2, Q2)."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -28,18 +28,18 @@ def codes(bookings: BookingContext) -> list[ReasonCode]:
     return [reason.code for reason in bookings.reasons_against(SLOT)]
 
 
-def test_an_empty_desk_objects_to_nothing() -> None:
+def test_an_empty_context_has_no_reason_against_a_slot() -> None:
     assert codes(BookingContext()) == []
 
 
-def test_an_objection_is_about_the_slot_and_names_what_causes_it() -> None:
+def test_a_reason_names_the_slot_and_its_cause() -> None:
     (reason,) = BookingContext([stored(SLOT, SlotStatus.CANCELLED)]).reasons_against(SLOT)
     text = "slot 4 was cancelled by hand"
     assert reason == Reason(ReasonCode.CANCELLED, NINE, NINE + TWENTY, text, (NINE,), rule_id=1, cause_id=4)
 
 
 @pytest.mark.parametrize(
-    ("one", "expected"),
+    ("stored_slot", "expected"),
     [
         (stored(SLOT), []),
         (stored(SLOT, booked_count=1), []),
@@ -51,12 +51,12 @@ def test_an_objection_is_about_the_slot_and_names_what_causes_it() -> None:
     ],
     ids=["open", "one of two", "two of two", "booked as a whole", "booked", "held", "cancelled"],
 )
-def test_what_people_did_with_the_slot_itself(one: StoredSlot, expected: list[ReasonCode]) -> None:
-    assert codes(BookingContext([one])) == expected
+def test_the_reasons_from_the_same_slot(stored_slot: StoredSlot, expected: list[ReasonCode]) -> None:
+    assert codes(BookingContext([stored_slot])) == expected
 
 
 @pytest.mark.parametrize(
-    ("one", "expected"),
+    ("stored_slot", "expected"),
     [
         (stored(OTHER_OFFERING), []),
         (stored(OTHER_OFFERING, booked_count=1), [ReasonCode.BOOKED]),
@@ -66,14 +66,14 @@ def test_what_people_did_with_the_slot_itself(one: StoredSlot, expected: list[Re
     ],
     ids=["open", "one of two booked", "booked", "held", "cancelled"],
 )
-def test_s3_what_people_did_with_a_slot_that_overlaps_it(one: StoredSlot, expected: list[ReasonCode]) -> None:
-    assert codes(BookingContext([one])) == expected
+def test_s3_the_reasons_from_an_overlapping_slot(stored_slot: StoredSlot, expected: list[ReasonCode]) -> None:
+    assert codes(BookingContext([stored_slot])) == expected
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("facility_id", 6), ("service_offering_id", 9), ("end_at", NINE + 2 * TWENTY)]
 )
-def test_s3_a_booking_closes_the_slots_that_overlap_it_wherever_they_are(field: str, value: Id | datetime) -> None:
+def test_s3_a_booking_closes_overlapping_slots_at_every_facility(field: str, value: Id | datetime) -> None:
     other = SLOT._replace(**{field: value})  # type: ignore[arg-type]
     assert codes(BookingContext([stored(other, SlotStatus.BOOKED)])) == [ReasonCode.BOOKED]
 
@@ -108,7 +108,7 @@ def test_b2_a_hold_ends_by_itself(slot: Slot, now: datetime | None, expected: li
     ],
     ids=["without an end", "with an end"],
 )
-def test_b2_a_hold_tells_in_utc_until_when(until: datetime | None, text: str) -> None:
+def test_b2_a_hold_shows_its_end_in_utc(until: datetime | None, text: str) -> None:
     (reason,) = BookingContext([stored(SLOT, SlotStatus.RESERVED, until=until)]).reasons_against(SLOT)
     assert reason.text == text
 
@@ -120,7 +120,7 @@ def test_q2_the_minimum_notice_is_counted_from_now(early: timedelta, expected: l
     assert codes(BookingContext(now=NINE - early, notice=TWENTY)) == expected
 
 
-def test_q2_what_has_begun_cannot_be_had_even_without_a_notice() -> None:
+def test_q2_a_slot_that_has_begun_is_unavailable_without_a_notice() -> None:
     assert codes(BookingContext(now=NINE + MICROSECOND)) == [ReasonCode.NOTICE]
 
 
@@ -135,18 +135,18 @@ def test_q2_without_a_clock_there_is_neither_notice_nor_horizon() -> None:
     assert codes(BookingContext(notice=TWENTY, horizon=timedelta(0))) == []
 
 
-def test_q2_a_horizon_longer_than_the_calendar_objects_to_nothing() -> None:
+def test_q2_a_horizon_longer_than_the_calendar_closes_no_slot() -> None:
     assert codes(BookingContext(now=NINE, horizon=timedelta.max)) == []
 
 
-def test_every_objection_is_told() -> None:
+def test_all_reasons_against_a_slot_are_returned() -> None:
     bookings = BookingContext(
         [stored(SLOT, SlotStatus.CANCELLED), stored(OTHER_OFFERING, SlotStatus.BOOKED)], NINE, TWENTY
     )
     assert codes(bookings) == [ReasonCode.NOTICE, ReasonCode.CANCELLED, ReasonCode.BOOKED]
 
 
-def test_a_desk_may_be_given_what_can_be_read_once() -> None:
+def test_a_context_accepts_an_iterator() -> None:
     bookings = BookingContext(iter([stored(SLOT, SlotStatus.CANCELLED)]))  # type: ignore[arg-type]
     assert codes(bookings) == codes(bookings) == [ReasonCode.CANCELLED]
 
@@ -162,31 +162,31 @@ def test_a_negative_notice_or_horizon_is_refused(field: str) -> None:
         BookingContext(**{field: timedelta(days=-1)})  # type: ignore[arg-type]
 
 
-class Watched:
-    """A stored slot that counts how often anybody looks at it."""
+class CountingSlot:
+    """A stored slot that counts how often its attributes are read."""
 
-    looks = 0
+    reads = 0
 
     def __init__(self, slot: Slot) -> None:
         self._stored = StoredSlot(4, slot, SlotStatus.BOOKED)
 
     def __getattr__(self, name: str) -> object:
-        Watched.looks += 1
+        CountingSlot.reads += 1
         return getattr(self._stored, name)
 
 
-def test_a_desk_with_many_bookings_looks_at_few_of_them() -> None:
-    """A fixed bug: each candidate was compared with every booking, and a full doctor's day took seconds."""
+def test_a_context_reads_few_of_many_bookings() -> None:
+    """A fixed bug: each slot was compared with every booking, and a full doctor's day took seconds."""
     others = [SLOT._replace(start_at=NINE + step * TWENTY, end_at=NINE + (step + 1) * TWENTY) for step in range(4096)]
-    full = BookingContext([Watched(slot) for slot in others])  # type: ignore[misc]
-    Watched.looks = 0
-    assert [reason.start_at for reason in full.reasons_against(others[2048]._replace(service_offering_id=9))] == [
+    context = BookingContext([CountingSlot(slot) for slot in others])  # type: ignore[misc]
+    CountingSlot.reads = 0
+    assert [reason.start_at for reason in context.reasons_against(others[2048]._replace(service_offering_id=9))] == [
         others[2048].start_at
     ]
-    assert Watched.looks < 60
+    assert CountingSlot.reads < 60
 
 
-def test_s3_a_long_booking_that_began_before_many_short_ones_closes_the_slot() -> None:
+def test_s3_a_long_booking_before_many_short_ones_closes_the_slot() -> None:
     early = NINE - 100 * TWENTY
     short = [SLOT._replace(start_at=early + step * TWENTY, end_at=early + (step + 1) * TWENTY) for step in range(99)]
     long = SLOT._replace(start_at=early - TWENTY, end_at=NINE + MICROSECOND)
@@ -194,14 +194,14 @@ def test_s3_a_long_booking_that_began_before_many_short_ones_closes_the_slot() -
 
 
 @pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC) - TWENTY])
-def test_a_booking_at_the_ends_of_the_calendar_is_in_nobodys_way(at: datetime) -> None:
-    there = stored(SLOT._replace(start_at=at, end_at=at + TWENTY), SlotStatus.BOOKED)
-    assert codes(BookingContext([there])) == []
-    assert [reason.code for reason in BookingContext([stored(SLOT), there]).reasons_against(there.slot)] == [
+def test_a_booking_at_the_ends_of_the_calendar_closes_only_its_slot(at: datetime) -> None:
+    at_the_end = stored(SLOT._replace(start_at=at, end_at=at + TWENTY), SlotStatus.BOOKED)
+    assert codes(BookingContext([at_the_end])) == []
+    assert [reason.code for reason in BookingContext([stored(SLOT), at_the_end]).reasons_against(at_the_end.slot)] == [
         ReasonCode.CAPACITY
     ]
 
 
-def test_desks_are_equal_whatever_the_order_of_what_is_stored() -> None:
-    one, two = stored(SLOT), stored(SLOT._replace(start_at=NINE + TWENTY, end_at=NINE + 2 * TWENTY))
-    assert BookingContext([one, two]) == BookingContext([two, one])
+def test_the_order_of_stored_slots_does_not_change_a_context() -> None:
+    first, second = stored(SLOT), stored(SLOT._replace(start_at=NINE + TWENTY, end_at=NINE + 2 * TWENTY))
+    assert BookingContext([first, second]) == BookingContext([second, first])

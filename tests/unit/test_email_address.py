@@ -1,11 +1,11 @@
-"""E-mail addresses as people type them, and what is said of those that are none."""
+"""E-mail addresses as people type them, and the messages about invalid ones."""
 
 import pytest
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.invitations.email_address import EmailAddress
 
-LONGEST = f"a@{'b.' * 125}cc"
+LONGEST_ADDRESS = f"a@{'b.' * 125}cc"
 
 
 @pytest.mark.parametrize(
@@ -20,10 +20,10 @@ LONGEST = f"a@{'b.' * 125}cc"
         ("a@1.2-3.x--y", "a@1.2-3.x--y"),
         (f"{'a' * 64}@x", f"{'a' * 64}@x"),
         (f"a@{'b' * 63}.org", f"a@{'b' * 63}.org"),
-        (LONGEST, LONGEST),
+        (LONGEST_ADDRESS, LONGEST_ADDRESS),
     ],
 )
-def test_an_address_is_read(text: str, address: str) -> None:
+def test_an_address_is_parsed(text: str, address: str) -> None:
     assert str(EmailAddress.parse(text)) == address
 
 
@@ -49,21 +49,21 @@ def test_an_address_is_read(text: str, address: str) -> None:
         ("a@ä.org", "the domain is not of"),
         ("a@x\ny", "the domain is not of"),
         (f"a@{'b' * 64}", "the domain is not of"),
-        (f"a{LONGEST}", "it is longer than 254 characters"),
+        (f"a{LONGEST_ADDRESS}", "it is longer than 254 characters"),
     ],
 )
-def test_what_is_no_address_is_refused_by_the_name_of_its_fault(text: str, fault: str) -> None:
+def test_an_invalid_address_is_refused_with_its_fault(text: str, fault: str) -> None:
     with pytest.raises(InvalidInputError, match=rf" is no e-mail address: {fault}"):
         EmailAddress.parse(text)
 
 
 @pytest.mark.parametrize("text", [None, 7, b"ann@example.org"])
-def test_what_is_no_text_is_no_address(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="an e-mail address is a text, not"):
+def test_an_address_that_is_not_text_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="an e-mail address must be text, not"):
         EmailAddress.parse(text)
 
 
-def test_a_letter_that_turns_into_another_is_not_taken_for_it() -> None:
+def test_a_letter_that_lowers_to_another_is_refused() -> None:
     kelvin = "\u212a"
     assert kelvin.lower() == "k"
     with pytest.raises(InvalidInputError, match="cannot stand before the @"):

@@ -1,6 +1,6 @@
-"""Expansion by hand: for each rule, and each odd zone, an example whose slots were worked out on paper (T2-T4, A2-S3).
+"""Expansion by example, with slots worked out by hand for each rule and each odd zone (T2-T4, A2-S4).
 
-Times in the tables are wall times of the zone. An autumn's second pass of an hour carries its offset.
+Times in the tables are wall times of the zone.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ def slots_of(
 
 
 def walls(slots: list[Slot], zone: str = LONDON) -> list[str]:
-    """Return when slots start by the wall: 09:00, or 30T09:00 if they start on several days."""
+    """Return the wall times of starts: 09:00, or 30T09:00 if slots start on several days."""
     starts = [slot.start_at.astimezone(ZoneInfo(zone)) for slot in slots]
     several = len({start.date() for start in starts}) > 1
     return [f"{start:%dT%H:%M}" if several else f"{start:%H:%M}" for start in starts]
@@ -108,7 +108,7 @@ def daily(start: str, end: str, day: date, *, step: int = 60) -> AvailabilityRul
     ],
 )
 def test_t3_t4_windows_across_a_change_of_the_clock(zone: str, day: str, start: str, end: str, expected: str) -> None:
-    """A window is two clock times; an hour's slot is a real hour."""
+    """A window is two clock times; a slot of an hour lasts a real hour."""
     around = date.fromisoformat(day)
     slots = slots_of([daily(start, end, around)], zone=zone, around=around)
     assert walls(slots, zone) == expected.split()
@@ -165,7 +165,7 @@ def test_a2_an_inactive_rule_yields_nothing() -> None:
     assert slots_of([replace(NINE_TO_TWELVE, active=False)]) == []
 
 
-def test_a2_a_slot_carries_what_its_rule_says() -> None:
+def test_a2_a_slot_has_the_fields_of_its_rule() -> None:
     rule = replace(NINE_TO_TWELVE, capacity=3, service_offering_id=4)
     nine = datetime(2027, 3, 1, 9, tzinfo=UTC)
     assert slots_of([rule])[0] == Slot(nine, nine + HOUR, 7, 5, 4, 3, 1)
@@ -185,13 +185,13 @@ def test_a3_an_override_opens_on_a_closed_day() -> None:
     assert walls(slots_of([NINE_TO_TWELVE], [override], [Closure(1, MONDAY)])) == ["14:00", "15:00"]
 
 
-def test_a3_what_is_blocked_stays_blocked_under_an_override() -> None:
+def test_a3_a_block_removes_slots_of_an_override() -> None:
     override = AvailabilityException(1, OVERRIDE, london(14), london(17))
     block = AvailabilityException(2, BLOCKED, london(15, 30), london(15, 45))
     assert walls(slots_of([NINE_TO_TWELVE], [block, override])) == ["14:00", "16:00"]
 
 
-def test_a4_overrides_of_a_day_are_united_and_replace_its_windows() -> None:
+def test_a4_overrides_of_a_day_are_merged_and_replace_its_windows() -> None:
     touching = [
         AvailabilityException(1, OVERRIDE, london(15, 30), london(17)),
         AvailabilityException(2, OVERRIDE, london(14), london(15, 30)),
@@ -199,7 +199,7 @@ def test_a4_overrides_of_a_day_are_united_and_replace_its_windows() -> None:
     assert walls(slots_of([NINE_TO_TWELVE], touching)) == ["14:00", "15:00", "16:00"]
 
 
-def test_a4_an_override_replaces_the_night_that_starts_on_its_day_and_not_the_one_before() -> None:
+def test_a4_an_override_replaces_only_the_night_that_starts_on_its_day() -> None:
     night = [replace(daily("22:00", "02:00", MONDAY + ahead * DAY), id=ahead) for ahead in (-1, 0)]
     override = AvailabilityException(1, OVERRIDE, london(0, 30), london(1, 30))
     assert walls(slots_of(night, [override])) == [
@@ -236,15 +236,17 @@ def test_a4_overrides_alignment_is_their_own_start() -> None:
         ({"capacity": 5}, [("14:00", 60, 5)]),
     ],
 )
-def test_a4_an_override_may_carry_its_own_slots(own: dict[str, Any], expected: list[tuple[str, int, int]]) -> None:
+def test_a4_an_override_may_have_its_own_slot_parameters(
+    own: dict[str, Any], expected: list[tuple[str, int, int]]
+) -> None:
     rule = replace(NINE_TO_TWELVE, capacity=2, slot_interval=45 * MINUTE)
     override = replace(AvailabilityException(1, OVERRIDE, london(14), london(15)), **own)
     slots = slots_of([rule], [override])
-    found = [(wall, slot.duration // MINUTE, slot.capacity) for wall, slot in zip(walls(slots), slots, strict=True)]
-    assert found == expected
+    actual = [(wall, slot.duration // MINUTE, slot.capacity) for wall, slot in zip(walls(slots), slots, strict=True)]
+    assert actual == expected
 
 
-def test_a4_an_override_takes_its_slots_from_the_rules_of_its_weekday() -> None:
+def test_a4_an_override_uses_the_rules_of_its_weekday() -> None:
     rules = [
         NINE_TO_TWELVE,
         replace(NINE_TO_TWELVE, id=2, slot_duration=30 * MINUTE, service_offering_id=4),
@@ -256,7 +258,7 @@ def test_a4_an_override_takes_its_slots_from_the_rules_of_its_weekday() -> None:
     assert {slot.start_at.date() for slot in slots if slot.rule_id == 3} == {MONDAY + DAY}
 
 
-def test_a4_an_override_on_a_day_without_rules_takes_its_slots_from_all_rules_in_force() -> None:
+def test_a4_an_override_on_a_day_without_rules_uses_all_rules_in_force() -> None:
     rules = [
         replace(NINE_TO_TWELVE, id=1, day_of_week=5),
         replace(NINE_TO_TWELVE, id=2, day_of_week=6, slot_duration=30 * MINUTE),
@@ -267,12 +269,12 @@ def test_a4_an_override_on_a_day_without_rules_takes_its_slots_from_all_rules_in
     assert [(slot.rule_id, slot.duration // MINUTE) for slot in slots] == [(2, 30), (1, 60), (2, 30)]
 
 
-def test_a4_an_override_asks_no_recurrence_whether_it_may_open() -> None:
+def test_a4_an_override_ignores_recurrences() -> None:
     fortnightly = replace(NINE_TO_TWELVE, effective_from=MONDAY - 7 * DAY, recurrence="FREQ=WEEKLY;INTERVAL=2")
     assert len(slots_of([fortnightly], [AvailabilityException(1, OVERRIDE, london(14), london(16))])) == 2
 
 
-def test_a4_an_override_that_names_a_rule_takes_its_slots_from_it_whatever_its_weekday() -> None:
+def test_a4_an_override_of_a_rule_uses_it_on_any_weekday() -> None:
     rules = [NINE_TO_TWELVE, replace(NINE_TO_TWELVE, id=2, day_of_week=4, slot_duration=30 * MINUTE)]
     override = AvailabilityException(1, OVERRIDE, london(14), london(15), rule_id=2)
     slots = slots_of(rules, [override])
@@ -282,13 +284,13 @@ def test_a4_an_override_that_names_a_rule_takes_its_slots_from_it_whatever_its_w
 
 
 def test_a4_an_override_without_rules_needs_a_duration_of_its_own() -> None:
-    silent = AvailabilityException(1, OVERRIDE, london(14), london(15), slot_interval=HOUR, capacity=2)
-    assert slots_of([], [silent]) == []
-    spoken = replace(silent, slot_interval=None, slot_duration=30 * MINUTE)
-    assert [slot[4:] for slot in slots_of([], [spoken])] == [(None, 2, None), (None, 2, None)]
+    without_duration = AvailabilityException(1, OVERRIDE, london(14), london(15), slot_interval=HOUR, capacity=2)
+    assert slots_of([], [without_duration]) == []
+    with_duration = replace(without_duration, slot_interval=None, slot_duration=30 * MINUTE)
+    assert [slot[4:] for slot in slots_of([], [with_duration])] == [(None, 2, None), (None, 2, None)]
 
 
-def test_a4_an_override_that_names_a_rule_that_is_not_active_takes_nothing_from_the_others() -> None:
+def test_a4_an_override_of_an_inactive_rule_uses_no_other_rule() -> None:
     rules = [NINE_TO_TWELVE, replace(NINE_TO_TWELVE, id=2, active=False)]
     named = AvailabilityException(1, OVERRIDE, london(14), london(15), rule_id=2)
     assert walls(slots_of(rules, [named])) == ["09:00", "10:00", "11:00"]
@@ -296,14 +298,14 @@ def test_a4_an_override_that_names_a_rule_that_is_not_active_takes_nothing_from_
     assert [slot.rule_id for slot in slots_of(rules, [own])] == [1, 1, 1, None]
 
 
-def test_a4_overrides_of_one_day_that_differ_are_not_united() -> None:
+def test_a4_overrides_of_one_day_that_differ_are_not_merged() -> None:
     plain = AvailabilityException(1, OVERRIDE, london(14), london(15, 30))
     double = AvailabilityException(2, OVERRIDE, london(15, 30), london(17), capacity=2)
     assert walls(slots_of([NINE_TO_TWELVE], [plain, double])) == ["14:00", "15:30"]
 
 
-def test_a4_an_override_in_the_second_pass_of_an_evening_belongs_to_that_evening() -> None:
-    """St John's, 2010-11-07 00:01 became 23:01 of Saturday the 6th; 23:30 in the second pass is still Saturday's."""
+def test_a4_an_override_in_a_repeated_evening_belongs_to_that_evening() -> None:
+    """In St John's 00:01 of 2010-11-07 became 23:01 of Saturday the 6th; the second 23:30 is still on Saturday."""
     zone = "America/St_Johns"
     saturday = daily("09:00", "10:00", date(2010, 11, 6))
     sunday = replace(daily("09:00", "10:00", date(2010, 11, 7)), id=2)
@@ -324,21 +326,21 @@ def test_a4_an_override_in_the_second_pass_of_an_evening_belongs_to_that_evening
         ((0, 0), (23, 0), ""),
     ],
 )
-def test_a5_every_slot_that_overlaps_goes_and_the_grid_stays(
+def test_a5_a_block_removes_overlapping_slots_and_keeps_the_grid(
     kind: ExceptionType, start: tuple[int, int], end: tuple[int, int], expected: str
 ) -> None:
-    taking = AvailabilityException(1, kind, london(*start), london(*end))
-    assert walls(slots_of([NINE_TO_TWELVE], [taking])) == expected.split()
+    block = AvailabilityException(1, kind, london(*start), london(*end))
+    assert walls(slots_of([NINE_TO_TWELVE], [block])) == expected.split()
 
 
 @pytest.mark.parametrize("kind", [BLOCKED, EMERGENCY])
-def test_a6_a_rule_that_is_blocked_leaves_the_other_rules_slot_of_the_same_time(kind: ExceptionType) -> None:
+def test_a6_a_block_of_one_rule_keeps_the_other_rules_slot(kind: ExceptionType) -> None:
     rules = [NINE_TO_TWELVE, replace(NINE_TO_TWELVE, id=2)]
-    taking = AvailabilityException(1, kind, london(10), london(11), rule_id=1)
-    assert [slot.rule_id for slot in slots_of(rules, [taking])] == [1, 2, 1]
+    block = AvailabilityException(1, kind, london(10), london(11), rule_id=1)
+    assert [slot.rule_id for slot in slots_of(rules, [block])] == [1, 2, 1]
 
 
-def test_a6_a_slot_without_a_rule_is_taken_only_by_what_names_no_rule() -> None:
+def test_a6_only_a_block_for_all_rules_removes_a_slot_without_a_rule() -> None:
     opened = AvailabilityException(1, OVERRIDE, london(14), london(16), slot_duration=HOUR)
     named = AvailabilityException(2, BLOCKED, london(14), london(15), rule_id=1)
     assert len(slots_of([], [opened, named])) == 2
@@ -350,8 +352,8 @@ def test_s1_slots_start_in_steps_while_they_end_in_the_window() -> None:
     assert walls(slots_of([rule])) == ["09:00", "09:40", "10:20", "11:00"]
 
 
-def test_t3_a_window_without_room_for_a_slot_has_it_on_the_day_that_is_longer() -> None:
-    """From one to two o'clock London's clocks go through this hour twice; no other rule of that weekday is there."""
+def test_t3_a_window_too_short_for_a_slot_has_one_on_a_longer_day() -> None:
+    """London's clock shows the hour from 01:00 twice; the weekday has no other rule."""
     hour = AvailabilityRule(1, 0, time(1), time(2), 90 * MINUTE)
     usual, longer = date(2027, 10, 24), date(2027, 10, 31)
     assert list(expand(Schedule(7, 5, LONDON, [hour]), around_noon_of(usual))) == []
@@ -400,7 +402,7 @@ def test_s2_two_rules_with_one_identity_yield_the_lower_rules_slot() -> None:
     assert {slot[5:] for slot in slots_of(rules)} == {(2, 9)}
 
 
-def test_s2_a_slot_without_a_rule_gives_way_to_one_with() -> None:
+def test_s2_a_slot_with_a_rule_wins_over_one_without() -> None:
     tuesday = replace(NINE_TO_TWELVE, day_of_week=2, start_time=time(0), effective_from=MONDAY + DAY)
     night = AvailabilityException(1, OVERRIDE, london(23), london(3, day=MONDAY + DAY), slot_duration=HOUR, capacity=9)
     slots = slots_of([tuesday], [night])
@@ -408,8 +410,8 @@ def test_s2_a_slot_without_a_rule_gives_way_to_one_with() -> None:
     assert len(slots) == 13
 
 
-def test_s2_of_one_rules_slots_with_one_identity_the_smaller_capacity_wins() -> None:
-    """Two overrides of a day say 3 and 2: nobody promised three places and two at once."""
+def test_s2_the_smaller_capacity_wins_within_one_rule() -> None:
+    """Two overrides of a day have capacities 3 and 2; their common slot gets the smaller one."""
     overrides = [
         AvailabilityException(1, OVERRIDE, london(14), london(16), capacity=3),
         AvailabilityException(2, OVERRIDE, london(15), london(17), capacity=2),
@@ -433,8 +435,8 @@ def test_s4_a_slot_belongs_to_the_span_in_which_it_starts() -> None:
     assert walls(list(expand(schedule, Span(london(9, 1), london(11))))) == ["10:00"]
 
 
-def test_s4_a_window_begun_before_the_wall_went_back_into_yesterday_is_found() -> None:
-    """St John's, 2010-11-07: midnight was at 02:30Z, and at 03:00Z the wall showed 23:30 of the 6th again."""
+def test_s4_a_window_begun_before_the_clock_goes_back_a_day_is_found() -> None:
+    """In St John's midnight of 2010-11-07 was at 02:30Z, and at 03:00Z the clock showed 23:30 of the 6th again."""
     schedule = Schedule(7, 5, "America/St_Johns", [daily("00:00", "02:00", date(2010, 11, 7), step=20)])
     evening, second_pass, morning = (datetime(2010, 11, 7, hour, tzinfo=UTC) for hour in (1, 3, 7))
     early, late = expand(schedule, Span(evening, second_pass)), expand(schedule, Span(second_pass, morning))
@@ -442,8 +444,8 @@ def test_s4_a_window_begun_before_the_wall_went_back_into_yesterday_is_found() -
     assert [*early, *late] == list(expand(schedule, Span(evening, morning)))
 
 
-def test_s4_an_override_of_the_day_before_yesterday_by_the_wall_is_found() -> None:
-    """St John's: from 23:30 of the 5th to the second 23:30 of the 6th, a span begun in the 7th's first minute."""
+def test_s4_an_override_that_began_two_wall_days_before_is_found() -> None:
+    """In St John's it lasts until the second 23:30 of the 6th; the span begins on the 7th."""
     start, end = datetime(2010, 11, 6, 2, tzinfo=UTC), datetime(2010, 11, 7, 3, tzinfo=UTC)
     midnight = end - 30 * MINUTE
     override = AvailabilityException(1, OVERRIDE, start, end, slot_duration=30 * MINUTE)
@@ -473,19 +475,19 @@ def test_the_calendars_first_and_last_days_are_refused(year: int) -> None:
 
 
 @pytest.mark.parametrize("schedule", [None, "clinic", NINE_TO_TWELVE])
-def test_what_is_no_schedule_is_not_expanded(schedule: Any) -> None:
+def test_expanding_anything_but_a_schedule_is_refused(schedule: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"schedule must be a Schedule, not {type(schedule).__name__}"):
         expand(schedule, around_noon_of(MONDAY))
 
 
 @pytest.mark.parametrize("span", [None, MONDAY, (MONDAY, MONDAY)])
-def test_a_schedule_is_not_expanded_over_what_is_no_span(span: Any) -> None:
+def test_expanding_over_anything_but_a_span_is_refused(span: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"span must be a Span, not {type(span).__name__}"):
         expand(Schedule(1, 1, LONDON, [NINE_TO_TWELVE]), span)
 
 
-def test_s4_a_windows_last_slot_that_starts_at_the_spans_end_belongs_to_the_next_span() -> None:
-    """Found by breaking the quick way for whole windows: no other example ends a span at a window's last start."""
+def test_s4_a_last_slot_that_starts_at_the_end_is_in_the_next_span() -> None:
+    """Only this example ends a span at a window's last start, on the fast path for whole windows."""
     day = date(2027, 3, 1)
     schedule = Schedule(7, 5, LONDON, [daily("09:00", "10:20", day, step=20)])
     begin, last_start, end = (datetime(2027, 3, 1, hour, tzinfo=UTC) for hour in (0, 10, 20))

@@ -1,4 +1,4 @@
-"""An example for every reason, and what an explanation holds (Q3)."""
+"""Explanations by example: one for every reason code, and the rest of an explanation (Q3)."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -24,7 +24,7 @@ NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 TEN = datetime(2027, 3, 1, 10, tzinfo=UTC)
 MONDAYS = AvailabilityRule(1, 1, time(9), time(10), TWENTY)
 CLINIC = Schedule(7, 5, "Europe/London", [MONDAYS])
-NO_DESK = BookingContext()
+NO_BOOKINGS = BookingContext()
 FIRST = Slot(NINE, NINE + TWENTY, 7, 5, None, 1, 1)
 
 
@@ -42,12 +42,12 @@ def bookings(status: SlotStatus, booked_count: int = 0, *, capacity: int = 1, **
 
 @dataclass(frozen=True)
 class Example:
-    """A question about an instant with one answer."""
+    """An instant with a single reason."""
 
     text: str
     schedule: Schedule = CLINIC
     at: datetime = NINE
-    bookings: BookingContext = NO_DESK
+    bookings: BookingContext = NO_BOOKINGS
     cause_id: int | None = None
     rule_id: int | None = 1
 
@@ -91,9 +91,9 @@ EXAMPLES = {
     ReasonCode.CLOSURE: Example(
         "the facility is closed on this day (closure 6)", replace(CLINIC, closures=[Closure(6, MONDAY)]), cause_id=6
     ),
-    # The clocks of Apia went from Thursday 2011-12-29 to Saturday; Friday's night window would reach into Saturday.
+    # Apia's clock went from Thursday 2011-12-29 to Saturday; Friday's night window would reach into Saturday.
     ReasonCode.MISSING_DAY: Example(
-        "the clocks of Pacific/Apia left this day out",
+        "the clocks of Pacific/Apia skipped this day",
         replace(clinic(day_of_week=5, start_time=time(22), end_time=time(6)), zone=ZoneInfo("Pacific/Apia")),
         datetime(2011, 12, 30, 10, tzinfo=UTC),
     ),
@@ -119,20 +119,20 @@ def test_q3_every_reason_has_an_example() -> None:
 def test_q3_an_instant_that_is_not_offered_has_its_reason(code: ReasonCode) -> None:
     example = EXAMPLES[code]
     explanation = explain(example.schedule, example.at, bookings=example.bookings)
-    assert [(one.code, one.text, one.cause_id, one.rule_id) for one in explanation] == [
+    assert [(reason.code, reason.text, reason.cause_id, reason.rule_id) for reason in explanation] == [
         (code, example.text, example.cause_id, example.rule_id)
     ]
 
 
 @pytest.mark.parametrize("code", [code for code in EXAMPLES if code is not ReasonCode.OFF_GRID])
 def test_q3_a_day_has_the_reason_too(code: ReasonCode) -> None:
-    """But for an instant off the grid: no slot starts then, and a day is asked for its starts."""
+    """An instant off the grid is left out: the reasons of a day concern its starts."""
     example = EXAMPLES[code]
     day = example.at.astimezone(example.schedule.zone).date()
     assert code in explain(example.schedule, day, bookings=example.bookings).codes
 
 
-def test_q3_a_day_names_the_starts_that_each_reason_takes_once() -> None:
+def test_q3_a_day_lists_the_starts_of_each_reason_once() -> None:
     block = exception(ExceptionType.BLOCKED, start_at=NINE + TWENTY)
     explanation = explain(clinic(block), MONDAY)
     starts = (NINE + TWENTY, NINE + 2 * TWENTY)
@@ -145,19 +145,22 @@ def test_q3_a_day_names_the_starts_that_each_reason_takes_once() -> None:
     )
 
 
-def test_q3_the_codes_are_told_once_from_strong_to_weak() -> None:
-    one, two = (
+def test_q3_each_code_is_listed_once_from_strong_to_weak() -> None:
+    block, emergency = (
         exception(kind, exception_id=number)
         for number, kind in enumerate((ExceptionType.BLOCKED, ExceptionType.EMERGENCY))
     )
-    codes = explain(clinic(one, two), MONDAY).codes
+    codes = explain(clinic(block, emergency), MONDAY).codes
     assert codes == (ReasonCode.EMERGENCY, ReasonCode.BLOCKED, ReasonCode.OUTSIDE_RULES)
 
 
-def test_q3_of_two_reasons_from_one_instant_on_the_stronger_comes_first() -> None:
+def test_q3_of_two_reasons_from_one_instant_the_stronger_is_first() -> None:
     nothing = exception(ExceptionType.OVERRIDE, rule_id=99)
-    reasons = [one.code for one in explain(clinic(nothing, end_time=time(9, 10)), MONDAY) if one.start_at == NINE]
-    assert reasons == [ReasonCode.OVERRIDE_WITHOUT_SLOTS, ReasonCode.TOO_SHORT]
+    explanation = explain(clinic(nothing, end_time=time(9, 10)), MONDAY)
+    assert [reason.code for reason in explanation if reason.start_at == NINE] == [
+        ReasonCode.OVERRIDE_WITHOUT_SLOTS,
+        ReasonCode.TOO_SHORT,
+    ]
 
 
 def test_a3_the_stronger_exception_is_named_first() -> None:
@@ -184,8 +187,8 @@ def test_s3_a_start_at_which_another_service_is_offered_has_no_reason() -> None:
     assert explain(both, MONDAY).codes == (ReasonCode.OUTSIDE_RULES,)
 
 
-def test_a4_a_start_that_an_override_yields_too_is_not_told_as_replaced() -> None:
-    """What keeps it from being had is the booking alone."""
+def test_a4_a_start_that_an_override_keeps_is_not_replaced() -> None:
+    """The only reason is the booking."""
     replaced = clinic(exception(ExceptionType.OVERRIDE))
     explanation = explain(replaced, NINE, bookings=bookings(SlotStatus.BOOKED, 1))
     assert [reason.code for reason in explanation] == [ReasonCode.BOOKED]
@@ -203,37 +206,37 @@ def test_t3_a_rule_of_a_missing_day_is_named_with_its_reason() -> None:
     assert (reason.code, reason.rule_id) == (ReasonCode.MISSING_DAY, 1)
 
 
-def test_t3_a_window_that_the_clocks_jumped_over_is_told_as_too_short() -> None:
+def test_t3_a_skipped_window_is_too_short() -> None:
     skipped = clinic(day_of_week=0, start_time=time(1, 0), end_time=time(2, 0))
     jump = datetime(2027, 3, 28, 1, tzinfo=UTC)
-    too_short = [one for one in explain(skipped, date(2027, 3, 28)) if one.code is ReasonCode.TOO_SHORT]
-    assert [(one.start_at, one.end_at) for one in too_short] == [(jump, jump)]
+    too_short = [reason for reason in explain(skipped, date(2027, 3, 28)) if reason.code is ReasonCode.TOO_SHORT]
+    assert [(reason.start_at, reason.end_at) for reason in too_short] == [(jump, jump)]
 
 
-def test_t2_a_night_window_of_the_evening_before_counts_for_the_day_into_which_it_reaches() -> None:
+def test_t2_a_night_window_counts_for_the_next_day_too() -> None:
     nights = clinic(day_of_week=0, start_time=time(22), end_time=time(6))
     offered = explain(nights, MONDAY).offered
     assert (offered[0].start_at.hour, offered[-1].end_at.hour, len(offered)) == (0, 6, 18)
 
 
-def test_t2_what_takes_a_night_windows_morning_is_told_on_the_morning() -> None:
-    one, two = datetime(2027, 3, 1, 1, tzinfo=UTC), datetime(2027, 3, 1, 2, tzinfo=UTC)
-    block = exception(ExceptionType.BLOCKED, start_at=one, end_at=two)
+def test_t2_a_block_of_a_nights_morning_explains_that_morning() -> None:
+    at_one, at_two = datetime(2027, 3, 1, 1, tzinfo=UTC), datetime(2027, 3, 1, 2, tzinfo=UTC)
+    block = exception(ExceptionType.BLOCKED, start_at=at_one, end_at=at_two)
     nights = clinic(block, day_of_week=0, start_time=time(22), end_time=time(6))
     starts = [reason.starts for reason in explain(nights, MONDAY) if reason.code is ReasonCode.BLOCKED]
-    assert starts == [(one, one + TWENTY, one + 2 * TWENTY)]
-    assert explain(nights, two + TWENTY / 2).codes == (ReasonCode.OFF_GRID,)
+    assert starts == [(at_one, at_one + TWENTY, at_one + 2 * TWENTY)]
+    assert explain(nights, at_two + TWENTY / 2).codes == (ReasonCode.OFF_GRID,)
 
 
-def test_t3_an_instant_of_an_hour_that_the_clocks_sent_back_into_the_day_before_is_explained() -> None:
-    """St. John's went from 00:01 back to 23:01 on 2010-11-07; the day's window had begun at the first midnight."""
+def test_t3_an_instant_repeated_in_the_day_before_is_explained() -> None:
+    """St John's clock went from 00:01 back to 23:01 on 2010-11-07; the window had begun at the first midnight."""
     sundays = replace(clinic(day_of_week=0, start_time=time(0), end_time=time(6)), zone=ZoneInfo("America/St_Johns"))
     repeated = datetime(2010, 11, 7, 2, 50, tzinfo=UTC)
     assert repeated in [slot.start_at for slot in explain(sundays, date(2010, 11, 7)).offered]
     assert not explain(sundays, repeated)
 
 
-def test_q3_a_day_is_told_in_the_zone_of_the_facility() -> None:
+def test_q3_a_day_is_a_local_day_of_the_facility() -> None:
     explanation = explain(replace(CLINIC, zone=ZoneInfo("Asia/Kathmandu")), MONDAY)
     assert explanation.start_at == datetime(2027, 2, 28, 18, 15, tzinfo=UTC)
     assert explanation.end_at == datetime(2027, 3, 1, 18, 15, tzinfo=UTC)
@@ -255,7 +258,7 @@ def test_q3_of_two_slots_with_one_start_the_first_in_order_is_the_nearest() -> N
 
 
 @pytest.mark.parametrize(
-    ("at", "search", "found"),
+    ("at", "search", "in_reach"),
     [
         (NINE - TWENTY, TWENTY, True),
         (NINE - TWENTY, TWENTY - timedelta.resolution, False),
@@ -264,11 +267,13 @@ def test_q3_of_two_slots_with_one_start_the_first_in_order_is_the_nearest() -> N
         (NINE - TWENTY, timedelta(0), False),
     ],
 )
-def test_q3_the_nearest_slot_is_looked_for_as_far_as_asked(at: datetime, search: timedelta, *, found: bool) -> None:
-    assert (explain(CLINIC, at, search=search).nearest is not None) is found
+def test_q3_the_nearest_slot_lies_within_the_search_distance(
+    at: datetime, search: timedelta, *, in_reach: bool
+) -> None:
+    assert (explain(CLINIC, at, search=search).nearest is not None) is in_reach
 
 
-def test_q3_the_nearest_slot_is_one_that_the_desk_can_give() -> None:
+def test_q3_the_nearest_slot_is_available() -> None:
     explanation = explain(CLINIC, NINE, bookings=bookings(SlotStatus.BOOKED, 1))
     assert explanation.nearest is not None
     assert explanation.nearest.start_at == NINE + TWENTY
@@ -289,13 +294,13 @@ def test_t1_a_naive_instant_is_refused() -> None:
 
 
 @pytest.mark.parametrize("at", ["2027-01-01", None, 7])
-def test_a_question_about_what_is_no_time_is_refused(at: Any) -> None:
+def test_explaining_anything_but_a_date_or_datetime_is_refused(at: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"at must be a date or a datetime, not {type(at).__name__}"):
         explain(CLINIC, at)
 
 
 @pytest.mark.parametrize("schedule", [None, "clinic", [CLINIC]])
-def test_a_question_about_what_is_no_schedule_is_refused(schedule: Any) -> None:
+def test_explaining_anything_but_a_schedule_is_refused(schedule: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"schedule must be a Schedule, not {type(schedule).__name__}"):
         explain(schedule, MONDAY)
 
@@ -312,7 +317,7 @@ def test_an_explanation_is_the_sequence_of_its_reasons() -> None:
     assert len(explanation) == 1
 
 
-def test_q3_a_time_between_two_starts_of_a_blocked_hour_is_blocked_before_it_is_off_the_grid() -> None:
-    """Found in the demo: a doctor on leave was said to have an open time at 10:05."""
+def test_q3_between_two_starts_of_a_blocked_hour_blocked_is_first() -> None:
+    """A fixed bug: the explanation named an open time for a doctor on leave."""
     leave = exception(ExceptionType.BLOCKED)
     assert explain(clinic(leave), NINE + timedelta(minutes=5)).codes == (ReasonCode.BLOCKED, ReasonCode.OFF_GRID)

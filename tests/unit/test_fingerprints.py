@@ -1,4 +1,4 @@
-"""The fingerprint sees everything that decides a schedule's slots, and nothing else (R3)."""
+"""The fingerprint changes with everything that decides a schedule's slots, and with nothing else (R3)."""
 
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -17,8 +17,8 @@ EXCEPTION = AvailabilityException(1, ExceptionType.OVERRIDE, NINE, NINE + timede
 CLOSURE = Closure(1, date(2027, 3, 8))
 SCHEDULE = Schedule(7, 5, "Europe/London", [RULE], [EXCEPTION], [CLOSURE])
 
-# One other value for every field. A new field without an entry here fails the test below.
-OTHERS: dict[type, dict[str, Any]] = {
+# Another value for every field. A new field without an entry here fails the tests below.
+OTHER_VALUES: dict[type, dict[str, Any]] = {
     AvailabilityRule: {
         "id": 2,
         "day_of_week": 2,
@@ -76,13 +76,13 @@ def with_part(part: AvailabilityRule | AvailabilityException | Closure) -> Sched
 def test_r3_every_field_of_every_part_changes_the_fingerprint(
     part: AvailabilityRule | AvailabilityException | Closure, field: str
 ) -> None:
-    other = replace(part, **{field: OTHERS[type(part)][field]})
+    other = replace(part, **{field: OTHER_VALUES[type(part)][field]})
     assert digest(with_part(other)) != digest(SCHEDULE)
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Schedule)])
 def test_r3_every_field_of_the_schedule_changes_the_fingerprint(field: str) -> None:
-    assert digest(replace(SCHEDULE, **{field: OTHERS[Schedule][field]})) != digest(SCHEDULE)
+    assert digest(replace(SCHEDULE, **{field: OTHER_VALUES[Schedule][field]})) != digest(SCHEDULE)
 
 
 def test_r3_the_release_of_the_time_zone_data_changes_the_fingerprint() -> None:
@@ -111,8 +111,8 @@ def test_r3_two_parts_are_not_one() -> None:
 
 def test_r3_an_id_cannot_pretend_to_be_the_line_of_another_part() -> None:
     plain = replace(SCHEDULE, closures=[Closure("a", CLOSURE.day), Closure("b", CLOSURE.day)])
-    sly = replace(SCHEDULE, closures=[Closure("a', datetime.date(2027, 3, 8))\n('Closure', 'b", CLOSURE.day)])
-    assert digest(plain) != digest(sly)
+    imitating = replace(SCHEDULE, closures=[Closure("a', datetime.date(2027, 3, 8))\n('Closure', 'b", CLOSURE.day)])
+    assert digest(plain) != digest(imitating)
 
 
 def test_r3_the_order_of_the_parts_changes_nothing() -> None:
@@ -137,5 +137,5 @@ def test_r3_a_lone_surrogate_in_an_id_has_a_fingerprint() -> None:
 
 
 def test_r3_a_fingerprint_kept_from_another_run_still_holds() -> None:
-    """It must not depend on the process, the machine or the Python version: it is stored and compared nights later."""
+    """A fingerprint is stored, so that process, machine and Python version must not change it."""
     assert digest(SCHEDULE) == "cb160378ec0a36dd27ef6479d9593252560aa4079bfe99b186ae603c166902a3"

@@ -1,4 +1,4 @@
-"""The life cycle by example: the tables (L1), steps and appointment together (L2), the record of moves (L3)."""
+"""The life cycle by example: the tables (L1), steps and appointment together (L2), the records (L3)."""
 
 import pickle
 from contextlib import suppress
@@ -42,7 +42,7 @@ def pairs(table: str) -> set[tuple[str, str]]:
 
 
 def state(status: str, *steps: str) -> AppointmentState:
-    """Appointment 40 with steps 1, 2, ..."""
+    """Return appointment 40 with steps 1, 2 and so on."""
     return AppointmentState(
         40,
         AppointmentStatus(status),
@@ -56,22 +56,22 @@ def step(number: int) -> Subject:
 
 @pytest.mark.parametrize("before", AppointmentStatus)
 @pytest.mark.parametrize("after", AppointmentStatus)
-def test_l1_an_appointment_makes_the_moves_of_its_table_and_no_other(
+def test_l1_an_appointment_has_the_transitions_of_its_table_only(
     before: AppointmentStatus, after: AppointmentStatus
 ) -> None:
-    made: AppointmentStatus | None = None
+    actual: AppointmentStatus | None = None
     with suppress(TransitionRefusedError):
-        made = transition(before, after)
-    assert made is (after if (before.value, after.value) in pairs(APPOINTMENT_TABLE) else None)
+        actual = transition(before, after)
+    assert actual is (after if (before.value, after.value) in pairs(APPOINTMENT_TABLE) else None)
 
 
 @pytest.mark.parametrize("before", StepStatus)
 @pytest.mark.parametrize("after", StepStatus)
-def test_l1_a_step_makes_the_moves_of_its_table_and_no_other(before: StepStatus, after: StepStatus) -> None:
-    made: StepStatus | None = None
+def test_l1_a_step_has_the_transitions_of_its_table_only(before: StepStatus, after: StepStatus) -> None:
+    actual: StepStatus | None = None
     with suppress(TransitionRefusedError):
-        made = transition(before, after)
-    assert made is (after if (before.value, after.value) in pairs(STEP_TABLE) else None)
+        actual = transition(before, after)
+    assert actual is (after if (before.value, after.value) in pairs(STEP_TABLE) else None)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_l1_a_step_makes_the_moves_of_its_table_and_no_other(before: StepStatus,
         (StepStatus.SCHEDULED, "cancelled"),
     ],
 )
-def test_l1_a_status_of_another_kind_is_refused_although_its_text_would_fit(before: Any, after: Any) -> None:
+def test_l1_a_status_of_another_kind_with_the_same_text_is_refused(before: Any, after: Any) -> None:
     with pytest.raises(TransitionRefusedError, match="no transition from"):
         transition(before, after)
 
 
-def test_l1_a_refusal_says_what_may_follow() -> None:
+def test_l1_a_refusal_names_the_allowed_statuses() -> None:
     with pytest.raises(
         TransitionRefusedError,
         match=r"^no transition from AppointmentStatus in_progress to AppointmentStatus no_show; "
@@ -97,12 +97,12 @@ def test_l1_a_refusal_says_what_may_follow() -> None:
         transition(AppointmentStatus.IN_PROGRESS, AppointmentStatus.NO_SHOW)
 
 
-def test_l1_a_refusal_at_the_end_of_the_cycle_says_that_nothing_follows() -> None:
+def test_l1_a_refusal_from_a_final_status_allows_nothing() -> None:
     with pytest.raises(TransitionRefusedError, match=r"allowed: nothing$"):
         transition(StepStatus.COMPLETED, StepStatus.CANCELLED)
 
 
-def test_l1_a_refusal_carries_both_statuses_also_between_two_interpreters() -> None:
+def test_l1_a_refusal_keeps_both_statuses_when_pickled() -> None:
     with pytest.raises(TransitionRefusedError) as refused:
         transition(StepStatus.COMPLETED, StepStatus.CANCELLED)
     copy = pickle.loads(pickle.dumps(refused.value))  # noqa: S301  # its own text
@@ -118,52 +118,52 @@ def test_a_slot_has_four_statuses() -> None:
 
 
 def test_l2_the_first_step_begun_puts_the_appointment_in_progress() -> None:
-    moved = state("checked_in", "scheduled", "scheduled").transition_step(1, StepStatus.IN_PROGRESS, at=NOON, by=9)
-    assert moved.state == state("in_progress", "in_progress", "scheduled")
+    result = state("checked_in", "scheduled", "scheduled").transition_step(1, StepStatus.IN_PROGRESS, at=NOON, by=9)
+    assert result.state == state("in_progress", "in_progress", "scheduled")
 
 
 def test_l2_a_step_completed_at_once_has_begun_too() -> None:
-    moved = state("checked_in", "scheduled", "scheduled").transition_step(2, StepStatus.COMPLETED, at=NOON, by=9)
-    assert moved.state == state("in_progress", "scheduled", "completed")
+    result = state("checked_in", "scheduled", "scheduled").transition_step(2, StepStatus.COMPLETED, at=NOON, by=9)
+    assert result.state == state("in_progress", "scheduled", "completed")
 
 
 @pytest.mark.parametrize("to", [StepStatus.CANCELLED, StepStatus.NO_SHOW])
 def test_l2_a_step_that_will_not_take_place_does_not_begin_the_appointment(to: StepStatus) -> None:
-    moved = state("checked_in", "scheduled", "scheduled").transition_step(1, to, at=NOON, by=9)
-    assert moved.state == state("checked_in", to.value, "scheduled")
+    result = state("checked_in", "scheduled", "scheduled").transition_step(1, to, at=NOON, by=9)
+    assert result.state == state("checked_in", to.value, "scheduled")
 
 
 @pytest.mark.parametrize("status", ["scheduled", "no_show", "cancelled", "completed"])
-def test_l2_no_step_begins_before_the_patient_is_checked_in_or_after_the_end(status: str) -> None:
+def test_l2_a_step_begins_only_between_check_in_and_the_end(status: str) -> None:
     with pytest.raises(TransitionRefusedError, match=f"from AppointmentStatus {status} to"):
         state(status, "scheduled").transition_step(1, StepStatus.IN_PROGRESS, at=NOON, by=9)
 
 
 @pytest.mark.parametrize("other", ["completed", "cancelled", "no_show"])
 def test_l2_the_last_step_left_to_do_completes_the_appointment(other: str) -> None:
-    moved = state("in_progress", other, "in_progress").transition_step(2, StepStatus.COMPLETED, at=NOON, by=9)
-    assert moved.state == state("completed", other, "completed")
+    result = state("in_progress", other, "in_progress").transition_step(2, StepStatus.COMPLETED, at=NOON, by=9)
+    assert result.state == state("completed", other, "completed")
 
 
 def test_l2_skipping_the_last_step_left_to_do_completes_the_appointment() -> None:
-    moved = state("in_progress", "completed", "scheduled").transition_step(2, StepStatus.CANCELLED, at=NOON, by=9)
-    assert moved.state.status is AppointmentStatus.COMPLETED
+    result = state("in_progress", "completed", "scheduled").transition_step(2, StepStatus.CANCELLED, at=NOON, by=9)
+    assert result.state.status is AppointmentStatus.COMPLETED
 
 
-def test_l2_steps_cancelled_before_the_patient_came_do_not_complete_the_appointment() -> None:
-    moved = state("scheduled", "scheduled").transition_step(1, StepStatus.CANCELLED, at=NOON, by=9)
-    assert moved.state == state("scheduled", "cancelled")
+def test_l2_steps_cancelled_before_check_in_complete_no_appointment() -> None:
+    result = state("scheduled", "scheduled").transition_step(1, StepStatus.CANCELLED, at=NOON, by=9)
+    assert result.state == state("scheduled", "cancelled")
 
 
-def test_l2_cancelling_cancels_what_has_not_begun() -> None:
+def test_l2_cancelling_cancels_the_steps_that_have_not_begun() -> None:
     before = state("in_progress", "completed", "in_progress", "scheduled", "scheduled")
-    moved = before.transition(AppointmentStatus.CANCELLED, at=NOON, by=9)
-    assert moved.state == state("cancelled", "completed", "in_progress", "cancelled", "cancelled")
+    result = before.transition(AppointmentStatus.CANCELLED, at=NOON, by=9)
+    assert result.state == state("cancelled", "completed", "in_progress", "cancelled", "cancelled")
 
 
-def test_l2_a_step_under_way_when_the_appointment_was_cancelled_can_still_be_finished() -> None:
-    moved = state("cancelled", "in_progress").transition_step(1, StepStatus.COMPLETED, at=NOON, by=9)
-    assert moved.state == state("cancelled", "completed")
+def test_l2_a_step_in_progress_can_finish_after_a_cancellation() -> None:
+    result = state("cancelled", "in_progress").transition_step(1, StepStatus.COMPLETED, at=NOON, by=9)
+    assert result.state == state("cancelled", "completed")
 
 
 def test_l2_a_no_show_can_be_corrected_with_all_its_steps() -> None:
@@ -172,7 +172,7 @@ def test_l2_a_no_show_can_be_corrected_with_all_its_steps() -> None:
     assert absent.transition(AppointmentStatus.SCHEDULED, at=NOON, by=9).state == before
 
 
-def test_l2_an_appointment_is_not_completed_over_the_head_of_a_step() -> None:
+def test_l2_an_appointment_with_an_unfinished_step_is_not_completed() -> None:
     with pytest.raises(TransitionRefusedError, match=r"^appointment 40 is not complete: step 2 is scheduled$"):
         state("in_progress", "completed", "scheduled").transition(AppointmentStatus.COMPLETED, at=NOON, by=9)
 
@@ -183,9 +183,9 @@ def test_l2_an_appointment_without_steps_is_completed_by_a_person() -> None:
     assert begun.transition(AppointmentStatus.COMPLETED, at=NOON, by=9).state == state("completed")
 
 
-def test_l2_an_appointment_put_in_progress_with_nothing_left_to_do_is_completed() -> None:
-    moved = state("checked_in", "cancelled").transition(AppointmentStatus.IN_PROGRESS, at=NOON, by=9)
-    assert moved.state.status is AppointmentStatus.COMPLETED
+def test_l2_an_appointment_begun_without_open_steps_is_completed() -> None:
+    result = state("checked_in", "cancelled").transition(AppointmentStatus.IN_PROGRESS, at=NOON, by=9)
+    assert result.state.status is AppointmentStatus.COMPLETED
 
 
 def test_l2_an_unknown_step_is_not_found() -> None:
@@ -193,37 +193,37 @@ def test_l2_an_unknown_step_is_not_found() -> None:
         state("checked_in", "scheduled").transition_step(3, StepStatus.IN_PROGRESS, at=NOON, by=9)
 
 
-def test_l3_a_move_leaves_a_record_of_who_when_before_and_after() -> None:
-    moved = state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=NOON, by="reception")
-    assert moved.transitions == (
+def test_l3_a_transition_records_user_instant_before_and_after() -> None:
+    result = state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=NOON, by="reception")
+    assert result.transitions == (
         Transition(APPOINTMENT, AppointmentStatus.SCHEDULED, AppointmentStatus.CHECKED_IN, NOON, "reception"),
     )
 
 
-def test_l3_what_a_step_brings_about_is_recorded_behind_it() -> None:
-    moved = state("checked_in", "scheduled").transition_step(1, StepStatus.COMPLETED, at=NOON, by=9)
-    assert moved.transitions == (
+def test_l3_the_consequences_of_a_step_are_recorded_after_it() -> None:
+    result = state("checked_in", "scheduled").transition_step(1, StepStatus.COMPLETED, at=NOON, by=9)
+    assert result.transitions == (
         Transition(step(1), StepStatus.SCHEDULED, StepStatus.COMPLETED, NOON, 9),
         Transition(APPOINTMENT, AppointmentStatus.CHECKED_IN, AppointmentStatus.IN_PROGRESS, NOON, 9),
         Transition(APPOINTMENT, AppointmentStatus.IN_PROGRESS, AppointmentStatus.COMPLETED, NOON, 9),
     )
 
 
-def test_l3_cancelling_records_the_appointment_and_each_step_that_it_cancels() -> None:
-    moved = state("scheduled", "scheduled", "cancelled", "scheduled").transition(
+def test_l3_cancelling_records_the_appointment_and_its_steps() -> None:
+    result = state("scheduled", "scheduled", "cancelled", "scheduled").transition(
         AppointmentStatus.CANCELLED, at=NOON, by=9
     )
-    assert [(move.subject, move.after.value) for move in moved.transitions] == [
+    assert [(record.subject, record.after.value) for record in result.transitions] == [
         (APPOINTMENT, "cancelled"),
         (step(1), "cancelled"),
         (step(3), "cancelled"),
     ]
 
 
-def test_l3_the_instant_of_a_move_is_kept_in_utc() -> None:
+def test_l3_the_instant_of_a_transition_is_kept_in_utc() -> None:
     local = NOON.astimezone(timezone(timedelta(hours=2)))
-    moved = state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=local, by=9)
-    assert moved.transitions[0].at.isoformat() == "2027-03-01T12:00:00+00:00"
+    result = state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=local, by=9)
+    assert result.transitions[0].at.isoformat() == "2027-03-01T12:00:00+00:00"
 
 
 def test_l3_a_naive_instant_is_refused() -> None:
@@ -232,16 +232,16 @@ def test_l3_a_naive_instant_is_refused() -> None:
 
 
 @pytest.mark.parametrize("nobody", [None, "", True])
-def test_l3_a_move_by_nobody_is_refused(nobody: Any) -> None:
-    with pytest.raises(InvalidWorkflowError, match="who made it"):
+def test_l3_a_transition_without_a_user_is_refused(nobody: Any) -> None:
+    with pytest.raises(InvalidWorkflowError, match="a transition needs the id of the user who made it, not"):
         state("scheduled").transition(AppointmentStatus.CHECKED_IN, at=NOON, by=nobody)
 
 
 def test_statuses_read_as_text_become_statuses() -> None:
     text: Any = "scheduled"
-    read = AppointmentState(40, text, (StepState(1, text),))
-    assert (read.status, read.steps[0].status) == (AppointmentStatus.SCHEDULED, StepStatus.SCHEDULED)
-    assert (type(read.status), type(read.steps[0].status)) == (AppointmentStatus, StepStatus)
+    parsed = AppointmentState(40, text, (StepState(1, text),))
+    assert (parsed.status, parsed.steps[0].status) == (AppointmentStatus.SCHEDULED, StepStatus.SCHEDULED)
+    assert (type(parsed.status), type(parsed.steps[0].status)) == (AppointmentStatus, StepStatus)
 
 
 def test_an_unknown_status_is_refused() -> None:
@@ -250,6 +250,6 @@ def test_an_unknown_status_is_refused() -> None:
         AppointmentState(40, AppointmentStatus.SCHEDULED, (StepState(1, text),))
 
 
-def test_two_steps_of_one_id_are_refused() -> None:
-    with pytest.raises(InvalidWorkflowError, match="appointment 40 has two steps of one id"):
+def test_two_steps_with_the_same_id_are_refused() -> None:
+    with pytest.raises(InvalidWorkflowError, match="appointment 40 has two steps with the same id"):
         AppointmentState(40, AppointmentStatus.SCHEDULED, (StepState(1), StepState(1)))

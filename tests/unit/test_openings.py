@@ -1,4 +1,4 @@
-"""The openings format: what a line says, and that no line can do more than be refused."""
+"""The openings format: lines are read into places, and a broken line is refused with a reason."""
 
 import json
 from datetime import UTC, date, datetime, time, timedelta
@@ -109,9 +109,9 @@ def test_each_weekly_pair_is_a_rule(tmp_path: Path) -> None:
     assert {rule.slot_duration for rule in rules} == {timedelta(minutes=20)}
 
 
-def test_an_altered_day_is_an_override_a_pair_and_an_empty_one_is_blocked(tmp_path: Path) -> None:
+def test_altered_pairs_become_overrides_and_an_empty_day_is_blocked(tmp_path: Path) -> None:
     exceptions = read_one(tmp_path, PLAIN).doctors[0].schedule.exceptions
-    assert [(one.id, one.type, one.start_at, one.end_at) for one in exceptions] == [
+    assert [(exception.id, exception.type, exception.start_at, exception.end_at) for exception in exceptions] == [
         (
             "override 2016-12-26T10:00",
             ExceptionType.OVERRIDE,
@@ -129,11 +129,12 @@ def test_an_altered_day_is_an_override_a_pair_and_an_empty_one_is_blocked(tmp_pa
 
 def test_a_closed_day_is_as_long_as_that_local_day(tmp_path: Path) -> None:
     closed: dict[str, list[Any]] = {"2027-03-28": [], "2027-10-31": []}
-    lengths = [one.end_at - one.start_at for one in schedule_of(tmp_path, alterations=closed).exceptions]
+    exceptions = schedule_of(tmp_path, alterations=closed).exceptions
+    lengths = [exception.end_at - exception.start_at for exception in exceptions]
     assert lengths == [timedelta(hours=23), timedelta(hours=25)]
 
 
-def test_t2_an_altered_pair_that_closes_at_or_before_it_opens_ends_next_day(tmp_path: Path) -> None:
+def test_t2_an_altered_pair_that_closes_before_it_opens_ends_next_day(tmp_path: Path) -> None:
     altered = {"2027-02-01": [["22:00", "06:00"]], "2027-02-03": [["09:00", "09:00"]]}
     night, day = schedule_of(tmp_path, alterations=altered).exceptions
     assert (night.start_at, night.end_at) == (
@@ -152,7 +153,7 @@ def test_t2_a_whole_day_may_be_written_in_two_ways(tmp_path: Path) -> None:
     altered = {"2027-02-01": [["00:00", "24:00"]], "2027-02-02": [["00:00", "00:00"]]}
     schedule = schedule_of(tmp_path, weekly=weekly, alterations=altered)
     assert [(rule.start_time, rule.end_time) for rule in schedule.rules] == [(time(0), time(0))] * 2
-    assert [one.end_at - one.start_at for one in schedule.exceptions] == [timedelta(days=1)] * 2
+    assert [exception.end_at - exception.start_at for exception in schedule.exceptions] == [timedelta(days=1)] * 2
 
 
 def test_t3_a_day_that_the_zone_skipped_yields_nothing(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_t3_a_day_that_the_zone_skipped_yields_nothing(tmp_path: Path) -> None:
     skipped_open = altered | {"2011-12-30": [["09:00", "10:00"]]}
     for alterations in (altered, skipped_open):
         schedule = schedule_of(tmp_path, timezone="Pacific/Apia", alterations=alterations)
-        assert [one.id for one in schedule.exceptions] == ["override 2011-12-29T09:00"]
+        assert [exception.id for exception in schedule.exceptions] == ["override 2011-12-29T09:00"]
 
 
 def test_t3_a_day_open_only_at_skipped_hours_is_closed(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_an_unknown_altered_day_changes_nothing(tmp_path: Path) -> None:
     assert schedule_of(tmp_path, alterations={"2027-03-28": None}).exceptions == ()
 
 
-def test_unknown_hours_are_no_hours(tmp_path: Path) -> None:
+def test_missing_weekly_hours_yield_no_rules(tmp_path: Path) -> None:
     for weekly in (None, {}, {"monday": None}):
         assert schedule_of(tmp_path, weekly=weekly).rules == ()
 
@@ -193,7 +194,7 @@ def test_a_time_may_have_seconds(tmp_path: Path) -> None:
     assert (rule.id, rule.start_time, rule.end_time) == ("monday 09:00:30", time(9, 0, 30), time(12, 0, 15))
 
 
-def test_the_slot_duration_of_the_call_holds_where_the_line_says_none(tmp_path: Path) -> None:
+def test_the_default_slot_duration_applies_to_lines_without_one(tmp_path: Path) -> None:
     path = tmp_path / "openings.jsonl"
     path.write_text(json.dumps(PLAIN) + "\n" + json.dumps(FULL), encoding="utf-8")
     plain, full = read_openings(path, slot_duration=timedelta(minutes=7)).places
@@ -216,7 +217,7 @@ def test_doctors_have_schedules_of_their_own(tmp_path: Path) -> None:
     assert (ann.display_name, ann.specialty, ann.role, bob.display_name) == ("Ann Able", "Nursing", "nurse", "Dr Best")
 
 
-def test_a2_a_clinic_says_all_that_a_rule_can(tmp_path: Path) -> None:
+def test_a2_a_clinic_sets_every_field_of_a_rule(tmp_path: Path) -> None:
     rule = read_one(tmp_path, FULL).doctors[0].schedule.rules[0]
     assert (rule.day_of_week, rule.start_time, rule.end_time) == (2, time(17), time(19))
     assert (rule.slot_duration, rule.slot_interval) == (timedelta(minutes=60), None)
@@ -227,7 +228,7 @@ def test_a2_a_clinic_says_all_that_a_rule_can(tmp_path: Path) -> None:
     )
 
 
-def test_a_doctor_inherits_what_they_do_not_say_of_slots(tmp_path: Path) -> None:
+def test_a_doctor_inherits_missing_slot_fields(tmp_path: Path) -> None:
     rule = read_one(tmp_path, FULL).doctors[1].schedule.rules[0]
     assert (rule.slot_duration, rule.slot_interval, rule.capacity) == (
         timedelta(minutes=30),
@@ -244,7 +245,8 @@ def test_a_slot_length_of_its_own_does_not_inherit_an_interval(tmp_path: Path) -
 
 def test_an_exception_of_the_place_concerns_every_doctor(tmp_path: Path) -> None:
     for doctor in read_one(tmp_path, FULL).doctors:
-        (pipe,) = (one for one in doctor.schedule.exceptions if one.type is ExceptionType.EMERGENCY)
+        exceptions = doctor.schedule.exceptions
+        (pipe,) = (exception for exception in exceptions if exception.type is ExceptionType.EMERGENCY)
         assert (pipe.start_at, pipe.end_at) == (
             datetime(2027, 2, 24, 3, 40, tzinfo=UTC),
             datetime(2027, 2, 25, 7, tzinfo=UTC),
@@ -254,11 +256,12 @@ def test_an_exception_of_the_place_concerns_every_doctor(tmp_path: Path) -> None
 
 def test_a6_an_exception_may_concern_one_clinic(tmp_path: Path) -> None:
     ann, bob = read_one(tmp_path, FULL).doctors
-    assert [one.rule_id for one in ann.schedule.exceptions if one.type is ExceptionType.BLOCKED] == ["clinic group"]
-    assert [one for one in bob.schedule.exceptions if one.rule_id is not None] == []
+    blocks = [exception for exception in ann.schedule.exceptions if exception.type is ExceptionType.BLOCKED]
+    assert [block.rule_id for block in blocks] == ["clinic group"]
+    assert [exception for exception in bob.schedule.exceptions if exception.rule_id is not None] == []
 
 
-def test_a6_an_exception_of_the_place_for_a_clinic_concerns_its_doctor_only(tmp_path: Path) -> None:
+def test_a6_a_places_exception_for_a_clinic_concerns_only_its_doctor(tmp_path: Path) -> None:
     block = {"type": "blocked", "start": "2027-04-13", "end": "2027-04-14T00:00", "clinic": "GROUP"}
     block["start"] += "T00:00"
     ann, bob = read_one(tmp_path, FULL | {"exceptions": [block], "alterations": {}}).doctors
@@ -274,7 +277,7 @@ def test_closures_reach_every_schedule(tmp_path: Path) -> None:
     ] * 2
 
 
-def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_no_fault(tmp_path: Path) -> None:
+def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
     file = read(
         tmp_path, b"\xef\xbb\xbf" + json.dumps(PLAIN).encode() + b"\r", b"", b"  ", json.dumps(FULL).encode(), b""
     )
@@ -282,13 +285,13 @@ def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_no_fault(tmp_pat
     assert file.faults == ()
 
 
-def test_one_code_is_one_place(tmp_path: Path) -> None:
+def test_a_repeated_place_code_is_a_line_error(tmp_path: Path) -> None:
     file = read(tmp_path, PLAIN, PLAIN | {"code": "fyy76"})
     assert len(file.places) == 1
     assert file.faults == (LineError(2, "code 'fyy76' is also that of line 1"),)
 
 
-def test_one_doctors_code_is_one_person(tmp_path: Path) -> None:
+def test_a_doctor_code_with_two_names_is_a_line_error(tmp_path: Path) -> None:
     elsewhere = FULL | {"code": "b", "doctors": [FULL["doctors"][1] | {"display_name": "Dr Worst"}], "exceptions": []}
     file = read(tmp_path, FULL, elsewhere)
     assert file.faults == (LineError(2, "doctor 'bob' is 'Dr Worst' here and 'Dr Best' on line 1"),)
@@ -310,17 +313,17 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"name": "  "}, "name is missing"),
     ({"name": 7}, "name must be text, not 7"),
     ({"name": "n" * 256}, "is longer than 255 characters"),
-    ({"name": "two\nlines"}, "name 'two\\nlines' has a control character in it"),
+    ({"name": "two\nlines"}, "name 'two\\nlines' contains a control character"),
     ({"phone": "1" * 51}, "is longer than 50 characters"),
     ({"country": "gb"}, "country 'gb' must be two capital letters"),
     ({"timezone": "Europe/Londinium"}, "unknown time zone 'Europe/Londinium'"),
     ({"timezone": None}, "timezone must be an IANA name"),
     ({"weekly": []}, "weekly must be an object, not a list"),
     ({"weekly": {"mondy": []}}, "weekly: 'mondy' is not a day of the week"),
-    ({"weekly": {"monday": [], "Monday": []}}, "weekly: monday is there twice"),
+    ({"weekly": {"monday": [], "Monday": []}}, "weekly: monday appears twice"),
     ({"weekly": {"monday": {}}}, "weekly: monday must be a list, not an object"),
-    ({"weekly": {"monday": ["09:00", "10:00"]}}, "a pair [opens, closes] is needed, not '09:00'"),
-    ({"weekly": {"monday": [["09:00"]]}}, "a pair [opens, closes] is needed"),
+    ({"weekly": {"monday": ["09:00", "10:00"]}}, "expected a pair [opens, closes], not '09:00'"),
+    ({"weekly": {"monday": [["09:00"]]}}, "expected a pair [opens, closes]"),
     ({"weekly": {"monday": [["9:00", "10:00"]]}}, "weekly: monday: '9:00' is not a time of day"),
     ({"weekly": {"monday": [["09:00", "25:00"]]}}, "'25:00' is not a time of day"),
     ({"weekly": {"monday": [["24:00", "10:00"]]}}, "'24:00' is not a time of day"),
@@ -345,39 +348,39 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"clinics": [CLINIC | {"day": 1}]}, "clinics: number 1: day: 1 is not a day of the week"),
     ({"clinics": [CLINIC | {"notes": 1}]}, "clinics: number 1: unknown field 'notes'"),
     ({"clinics": [CLINIC | {"recurrence": "FREQ=HOURLY"}]}, "FREQ must be one of"),
-    ({"clinics": [CLINIC | {"recurrence": "FREQ=WEEKLY;INTERVAL=2"}]}, "effective_from must say which"),
+    ({"clinics": [CLINIC | {"recurrence": "FREQ=WEEKLY;INTERVAL=2"}]}, "counts from an anchor: set effective_from"),
     (
         {"clinics": [CLINIC | {"effective_from": "2027-02-02", "effective_until": "2027-02-01"}]},
         "effective_until 2027-02-01 is before effective_from 2027-02-02",
     ),
-    ({"clinics": [CLINIC | {"code": "x"}, CLINIC | {"code": "X"}]}, "clinics: two have the code 'x'"),
-    ({"clinics": ["monday"]}, "clinics: number 1: a JSON object is needed, not 'monday'"),
+    ({"clinics": [CLINIC | {"code": "x"}, CLINIC | {"code": "X"}]}, "clinics: two clinics have the code 'x'"),
+    ({"clinics": ["monday"]}, "clinics: number 1: expected a JSON object, not 'monday'"),
     ({"exceptions": [BLOCK | {"type": "holiday"}]}, "type must be one of override, blocked, emergency, not 'holiday'"),
     ({"exceptions": [BLOCK | {"start": "2027-02-01T09:00Z"}]}, "is not a local time such as 2027-03-28T09:00"),
-    ({"exceptions": [BLOCK | {"end": "2027-02-01T09:00"}]}, "ends at 2027-02-01 09:00, which is not after its start"),
-    ({"exceptions": [BLOCK | {"capacity": 2}]}, "only an override has slots of its own"),
+    ({"exceptions": [BLOCK | {"end": "2027-02-01T09:00"}]}, "end 2027-02-01 09:00 is not after start 2027-02-01 09:00"),
+    ({"exceptions": [BLOCK | {"capacity": 2}]}, "only an override may set slot fields"),
     ({"exceptions": [BLOCK | {"clinic": "x"}]}, "exceptions: number 1: there is no clinic with the code 'x'"),
     ({"exceptions": [BLOCK | {"why": "x"}]}, "exceptions: number 1: unknown field 'why'"),
     (
         {"exceptions": [BLOCK | {"type": "override", "end": "2027-02-02T09:30"}]},
         "an override spans at most one day on the clock of Europe/London",
     ),
-    ({"doctors": []}, "doctors must be a list of at least one, not a list"),
+    ({"doctors": []}, "doctors must be a list with at least one doctor, not a list"),
     ({"doctors": [PERSON | {"code": None}]}, "doctors: number 1: code is missing"),
     ({"doctors": [PERSON | {"last_name": None}]}, "doctors: number 1: last_name is missing"),
     ({"doctors": [PERSON | {"weekly": {"x": []}}]}, "doctors: number 1: weekly: 'x' is not a day of the week"),
     ({"doctors": [PERSON | {"salary": 1}]}, "doctors: number 1: unknown field 'salary'"),
     ({"doctors": [PERSON, PERSON | {"code": "P"}]}, "doctor 'p' is listed twice"),
-    ({"note": "NUL \0 here"}, "has a NUL or half a character in it"),
-    ({"note": ["\ud800"]}, "has a NUL or half a character in it"),
-    ({"\ud800": 1}, "has a NUL or half a character in it"),
+    ({"note": "NUL \0 here"}, "contains a NUL or a lone surrogate"),
+    ({"note": ["\ud800"]}, "contains a NUL or a lone surrogate"),
+    ({"\ud800": 1}, "contains a NUL or a lone surrogate"),
     ({"note": float("nan")}, "NaN is not a number"),
     ({"note": float("inf")}, "Infinity is not a number"),
 ]
 
 
 @pytest.mark.parametrize(("change", "reason"), BROKEN, ids=[reason for _, reason in BROKEN])
-def test_a_broken_line_is_a_fault_that_names_the_mistake(change: Any, reason: str, tmp_path: Path) -> None:
+def test_a_broken_line_is_an_error_that_names_the_mistake(change: Any, reason: str, tmp_path: Path) -> None:
     assert reason in fault_of(tmp_path, {"code": "a", "name": "A", "timezone": "Europe/London"} | change)
 
 
@@ -385,18 +388,18 @@ def test_a_broken_line_is_a_fault_that_names_the_mistake(change: Any, reason: st
     ("line", "reason"),
     [
         (b"\xff\xfe{}", "byte 1 is not UTF-8"),
-        (b"{", "it is not JSON"),
-        (b"[]", "a JSON object is needed, not a list"),
-        (b'{"code": "a", "code": "b"}', "the field 'code' is there twice"),
+        (b"{", "the line is not JSON"),
+        (b"[]", "expected a JSON object, not a list"),
+        (b'{"code": "a", "code": "b"}', "the field 'code' appears twice"),
         (b'{"number": 1e400}', "the number '1e400' is too large"),
-        (b'{"number": ' + b"9" * 5000 + b"}", "it is not JSON"),
-        (b"[" * 100_000 + b"]" * 100_000, "it is nested too deep"),
-        (b'{"note": ' + b"[" * 16 + b"]" * 16 + b"}", "it is nested more than 16 levels deep"),
+        (b'{"number": ' + b"9" * 5000 + b"}", "the line is not JSON"),
+        (b"[" * 100_000 + b"]" * 100_000, "the JSON is nested too deep"),
+        (b'{"note": ' + b"[" * 16 + b"]" * 16 + b"}", "the JSON is nested more than 16 levels deep"),
         (b'"' + b"x" * 1_000_000 + b'"', "the line is longer than 1,000,000 bytes"),
     ],
     ids=lambda value: value[:20] if isinstance(value, bytes) else None,
 )
-def test_a_line_that_is_no_object_is_a_fault(line: bytes, reason: str, tmp_path: Path) -> None:
+def test_a_line_that_is_no_object_is_an_error(line: bytes, reason: str, tmp_path: Path) -> None:
     assert reason in fault_of(tmp_path, line)
 
 
@@ -406,7 +409,7 @@ def test_a_long_reason_is_cut(tmp_path: Path) -> None:
     assert (len(reason), reason[-3:]) == (300, "...")
 
 
-def test_lines_are_counted_on_after_one_that_is_too_long(tmp_path: Path) -> None:
+def test_line_numbers_continue_after_a_line_that_is_too_long(tmp_path: Path) -> None:
     file = read(tmp_path, b"x" * 3_000_000, PLAIN, b"{")
     assert [fault.line for fault in file.faults] == [1, 3]
     assert [place.slug for place in file.places] == ["fyy76"]
@@ -421,7 +424,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_openings("a\0b")
 
 
-def test_a_file_without_end_is_refused() -> None:
+def test_an_endless_file_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="is larger than 256,000,000 bytes"):
         read_openings("/dev/zero")
 
@@ -432,21 +435,21 @@ def test_a_slot_duration_that_no_rule_can_hold_is_refused(minutes: float, tmp_pa
         read_openings(tmp_path / "x", slot_duration=timedelta(minutes=minutes))
 
 
-def test_broken_lines_are_skipped_only_when_told_so(tmp_path: Path) -> None:
+def test_broken_lines_are_skipped_only_on_request(tmp_path: Path) -> None:
     file = read(tmp_path, b"{", PLAIN, b"}")
-    with pytest.raises(InvalidOpeningsError, match="2 lines are broken, first line 1: it is not JSON") as caught:
+    with pytest.raises(InvalidOpeningsError, match="2 lines are broken, first line 1: the line is not JSON") as caught:
         places_to_import(file)
     assert caught.value.faults == file.faults
     assert places_to_import(file, bad_lines=BadLines.SKIP) == file.places
     assert places_to_import(OpeningsFile(file.places, ())) == file.places
 
 
-def test_a_place_refuses_what_is_of_another_place(tmp_path: Path) -> None:
+def test_a_place_refuses_a_schedule_of_another_place(tmp_path: Path) -> None:
     place = read_one(tmp_path, FULL)
     ann = place.doctors[0]
-    with pytest.raises(InvalidScheduleError, match="is of 'night-clinic' in America/New_York"):
+    with pytest.raises(InvalidScheduleError, match="belongs to 'night-clinic' in America/New_York"):
         Place("elsewhere", "Elsewhere", place.zone, (ann,))
-    with pytest.raises(InvalidScheduleError, match="a reason for 'x', which is not there"):
+    with pytest.raises(InvalidScheduleError, match="the schedule has no exception 'x' to give a reason for"):
         Doctor("ann", "Ann", "Able", "Ann Able", ann.schedule, reasons=(("x", "why"),))
 
 
@@ -465,7 +468,7 @@ ANY_JSON = st.recursive(
 
 
 def mutated(draw: st.DrawFn, value: Any) -> Any:
-    """Replace one value somewhere inside, or drop or add a field."""
+    """Replace a random value inside, or drop or add a field."""
     if isinstance(value, dict) and value and draw(st.integers(0, 4)):
         name = draw(st.sampled_from(sorted(value)))
         match draw(st.sampled_from(["into", "into", "into", "drop", "add"])):
@@ -492,7 +495,9 @@ def broken_lines(draw: st.DrawFn) -> bytes:
         broken_lines() | ANY_JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40), max_size=4
     )
 )
-def test_no_line_does_more_than_be_refused(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+def test_any_broken_line_is_refused_and_does_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
+) -> None:
     file = read(tmp_path_factory.getbasetemp(), *lines)
     for fault in file.faults:
         assert fault.line >= 1
@@ -507,11 +512,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "openings.md"
 
 def test_the_examples_of_the_docs_are_read_as_written(tmp_path: Path) -> None:
     blocks = [json.loads(block.split("```")[0]) for block in DOCS.read_text(encoding="utf-8").split("```json\n")[1:]]
-    place, doctor, clinic, exception = blocks
-    line = place | {"doctors": [doctor | {"clinics": [clinic], "exceptions": [exception]}]}
-    (schedule,) = (one.schedule for one in read_one(tmp_path, line).doctors)
+    place, doctor_fields, clinic, exception_fields = blocks
+    line = place | {"doctors": [doctor_fields | {"clinics": [clinic], "exceptions": [exception_fields]}]}
+    (schedule,) = (doctor.schedule for doctor in read_one(tmp_path, line).doctors)
     assert [rule.id for rule in schedule.rules] == ["monday 08:30", "monday 14:00", "clinic diabetes-group"]
-    assert [one.id for one in schedule.exceptions if one.type is ExceptionType.EMERGENCY] == [
-        "emergency 2027-02-23T22:40"
-    ]
+    emergencies = [exception for exception in schedule.exceptions if exception.type is ExceptionType.EMERGENCY]
+    assert [emergency.id for emergency in emergencies] == ["emergency 2027-02-23T22:40"]
     assert len(read_one(tmp_path, place).doctors[0].schedule.rules) == 3

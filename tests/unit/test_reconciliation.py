@@ -38,9 +38,9 @@ def test_an_open_slot_that_is_no_longer_desired_is_retired() -> None:
     assert reconcile([], [stored]) == Plan(retire=(stored,))
 
 
-@pytest.mark.parametrize("aim", [slot(capacity=3), slot(rule_id=2)], ids=["capacity", "rule"])
-def test_another_capacity_or_rule_updates_the_stored_slot_in_place(aim: Slot) -> None:
-    assert reconcile([aim], [StoredSlot(1, slot())]) == Plan(update=(SlotUpdate(1, aim),))
+@pytest.mark.parametrize("target", [slot(capacity=3), slot(rule_id=2)], ids=["capacity", "rule"])
+def test_another_capacity_or_rule_updates_the_stored_slot_in_place(target: Slot) -> None:
+    assert reconcile([target], [StoredSlot(1, slot())]) == Plan(update=(SlotUpdate(1, target),))
 
 
 def test_r2_a_capacity_never_falls_below_the_booked_places() -> None:
@@ -105,14 +105,14 @@ def test_a5_an_emergency_that_only_touches_displaces_nothing() -> None:
     assert reconcile([], [before, after], exceptions=[emergency()]).conflict == (before, after)
 
 
-def test_a6_an_emergency_of_one_rule_displaces_the_bookings_of_that_rule_only() -> None:
+def test_a6_an_emergency_of_one_rule_displaces_only_its_bookings() -> None:
     own = StoredSlot(1, slot(), SlotStatus.BOOKED, 1)
     other = StoredSlot(2, slot(NINE + TWENTY, rule_id=2), SlotStatus.BOOKED, 1)
     plan = reconcile([], [own, other], exceptions=[emergency(rule_id=1)])
     assert plan == Plan(displaced=(own,), conflict=(other,))
 
 
-def test_a_booking_that_another_rule_still_wants_is_not_displaced() -> None:
+def test_a_booking_that_another_rule_still_yields_is_not_displaced() -> None:
     booked = StoredSlot(1, slot(), SlotStatus.BOOKED, 1)
     plan = reconcile([slot(rule_id=2)], [booked], exceptions=[emergency(rule_id=1)])
     assert plan == Plan(update=(SlotUpdate(1, slot(rule_id=2)),))
@@ -120,7 +120,7 @@ def test_a_booking_that_another_rule_still_wants_is_not_displaced() -> None:
 
 @pytest.mark.parametrize("twin", [slot(), slot(capacity=2)], ids=["the same", "another capacity"])
 def test_s2_two_desired_slots_with_one_identity_are_refused(twin: Slot) -> None:
-    with pytest.raises(InvalidInputError, match="two desired slots have one identity: 2027-03-01T09:00"):
+    with pytest.raises(InvalidInputError, match="two desired slots have the same identity: 2027-03-01T09:00"):
         reconcile([slot(), twin], [])
 
 
@@ -131,7 +131,7 @@ def test_s2_one_desired_slot_given_twice_is_refused() -> None:
 
 
 def test_s2_two_stored_slots_with_one_identity_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match="two stored slots have one identity: 2027-03-01T09:00"):
+    with pytest.raises(InvalidInputError, match="two stored slots have the same identity: 2027-03-01T09:00"):
         reconcile([], [StoredSlot(1, slot()), StoredSlot(2, slot(capacity=2))])
 
 

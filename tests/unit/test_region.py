@@ -1,4 +1,4 @@
-"""The shipped region: as the script makes it, read without a fault, and as varied as it claims to be."""
+"""The shipped example region: equal to its script's output, free of errors, and as varied as it claims."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ def places() -> tuple[Place, ...]:
     return file.places
 
 
-def test_the_committed_region_is_what_the_script_makes() -> None:
+def test_the_committed_region_is_the_output_of_the_script() -> None:
     assert REGION.read_text(encoding="utf-8") == "".join(lines())
 
 
-def test_it_has_forty_one_clinics_in_six_zones(places: tuple[Place, ...]) -> None:
+def test_the_region_has_forty_one_clinics_in_six_zones(places: tuple[Place, ...]) -> None:
     assert len(places) == 41
     assert {place.zone.key for place in places} == {
         "Europe/London",
@@ -35,7 +35,7 @@ def test_it_has_forty_one_clinics_in_six_zones(places: tuple[Place, ...]) -> Non
     }
 
 
-def test_it_shows_every_kind_of_rule_and_exception(places: tuple[Place, ...]) -> None:
+def test_the_region_has_every_kind_of_rule_and_exception(places: tuple[Place, ...]) -> None:
     schedules = [doctor.schedule for place in places for doctor in place.doctors]
     rules = [rule for schedule in schedules for rule in schedule.rules]
     assert any(rule.end_time <= rule.start_time for rule in rules)
@@ -43,7 +43,7 @@ def test_it_shows_every_kind_of_rule_and_exception(places: tuple[Place, ...]) ->
     assert any(rule.capacity > 1 for rule in rules)
     assert any(rule.slot_alignment for rule in rules)
     assert any(rule.effective_until for rule in rules)
-    assert {one.type for schedule in schedules for one in schedule.exceptions} == set(ExceptionType)
+    assert {exception.type for schedule in schedules for exception in schedule.exceptions} == set(ExceptionType)
     assert any(schedule.closures for schedule in schedules)
 
 

@@ -1,4 +1,4 @@
-"""Rules, exceptions, closures and schedules that cannot be are refused where they are made (A1, A2, A4-A6)."""
+"""Rules, exceptions, closures and schedules: the checks of their constructors (A1, A2, A4-A6)."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -49,13 +49,13 @@ OVERRIDE = AvailabilityException(1, ExceptionType.OVERRIDE, NINE, NINE + HOUR)
         ),
     ],
 )
-def test_a2_a_rule_that_contradicts_itself_is_refused(part: dict[str, Any], message: str) -> None:
+def test_a2_a_rule_with_an_invalid_field_is_refused(part: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidScheduleError) as refused:
         replace(RULE, **part)
     assert message in str(refused.value)
 
 
-def test_a2_a_recurrence_is_read_when_the_rule_is_made() -> None:
+def test_a2_a_rule_validates_its_recurrence() -> None:
     with pytest.raises(InvalidRecurrenceError, match="BYHOUR"):
         replace(RULE, recurrence="FREQ=DAILY;BYHOUR=9")
 
@@ -85,7 +85,7 @@ def test_a1_ids_are_numbers_texts_or_uuids(value: int | str | UUID) -> None:
         ({"capacity": 0}, "exception 1: capacity must be a whole number from 1, not 0"),
     ],
 )
-def test_a4_an_exception_that_contradicts_itself_is_refused(part: dict[str, Any], message: str) -> None:
+def test_a4_an_exception_with_an_invalid_field_is_refused(part: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidScheduleError) as refused:
         replace(OVERRIDE, **part)
     assert message in str(refused.value)
@@ -93,31 +93,35 @@ def test_a4_an_exception_that_contradicts_itself_is_refused(part: dict[str, Any]
 
 @pytest.mark.parametrize("kind", [ExceptionType.BLOCKED, ExceptionType.EMERGENCY])
 @pytest.mark.parametrize("part", [{"slot_duration": HALF}, {"slot_interval": HALF}, {"capacity": 2}])
-def test_a5_what_takes_away_has_no_slots_of_its_own(kind: ExceptionType, part: dict[str, Any]) -> None:
-    with pytest.raises(InvalidScheduleError, match=f"only an override has slots of its own, {kind} takes away"):
+def test_a5_blocked_and_emergency_have_no_slot_fields(kind: ExceptionType, part: dict[str, Any]) -> None:
+    with pytest.raises(InvalidScheduleError, match=f"only an override may set slot fields, {kind} removes slots"):
         replace(BLOCK, type=kind, **part)
 
 
 def test_t1_an_exception_keeps_utc_and_takes_its_type_by_name() -> None:
     london = ZoneInfo("Europe/London")
     start, end = datetime(2027, 7, 1, 9, tzinfo=london), datetime(2027, 7, 1, 10, tzinfo=london)
-    given = AvailabilityException(1, "emergency", start, end)  # type: ignore[arg-type]  # as a row of a table says it
-    assert given.type is ExceptionType.EMERGENCY
-    assert (given.start_at.isoformat(), given.end_at.isoformat()) == (
+    emergency = AvailabilityException(1, "emergency", start, end)  # type: ignore[arg-type]  # as in a row of a table
+    assert emergency.type is ExceptionType.EMERGENCY
+    assert (emergency.start_at.isoformat(), emergency.end_at.isoformat()) == (
         "2027-07-01T08:00:00+00:00",
         "2027-07-01T09:00:00+00:00",
     )
 
 
-@pytest.mark.parametrize(("named", "asked", "answer"), [(None, 1, True), (1, 1, True), (1, 2, False), (1, None, False)])
-def test_a6_an_exception_concerns_the_rule_that_it_names_or_all(named: int | None, asked: int, answer: bool) -> None:
-    assert replace(BLOCK, rule_id=named).concerns(asked) is answer
+@pytest.mark.parametrize(
+    ("exception_rule", "rule_id", "concerns"), [(None, 1, True), (1, 1, True), (1, 2, False), (1, None, False)]
+)
+def test_a6_an_exception_concerns_the_rule_that_it_names_or_all(
+    exception_rule: int | None, rule_id: int, concerns: bool
+) -> None:
+    assert replace(BLOCK, rule_id=exception_rule).concerns(rule_id) is concerns
 
 
-@pytest.mark.parametrize(("away", "answer"), [(-1, False), (-0.5, True), (0, True), (0.5, True), (1, False)])
-def test_a5_an_exception_that_only_touches_does_not_overlap(away: float, answer: bool) -> None:
+@pytest.mark.parametrize(("away", "overlaps"), [(-1, False), (-0.5, True), (0, True), (0.5, True), (1, False)])
+def test_a5_an_exception_that_only_touches_does_not_overlap(away: float, overlaps: bool) -> None:
     start = NINE + away * HOUR
-    assert BLOCK.overlaps(start, start + HOUR) is answer
+    assert BLOCK.overlaps(start, start + HOUR) is overlaps
 
 
 @pytest.mark.parametrize(
@@ -141,14 +145,14 @@ def test_a3_a_closure_without_an_id_or_a_day_is_refused(closure_id: Any, day: An
         ({"rules": [RULE, RULE]}, "two rules have the id 1"),
         ({"exceptions": [BLOCK, OVERRIDE]}, "two exceptions have the id 1"),
         ({"closures": [Closure(3, NINE.date())] * 2}, "two closures have the id 3"),
-        ({"rules": [RULE, replace(RULE, id="b")]}, "rule ids are of several types"),
+        ({"rules": [RULE, replace(RULE, id="b")]}, "rule ids must all be of one type"),
         (
             {"rules": [replace(RULE, service_offering_id=1), replace(RULE, id=2, service_offering_id="b")]},
-            "service offering ids are of several types",
+            "service offering ids must all be of one type",
         ),
     ],
 )
-def test_a1_a_schedule_that_contradicts_itself_is_refused(parts: dict[str, Any], message: str) -> None:
+def test_a1_a_schedule_with_invalid_parts_is_refused(parts: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidScheduleError, match=message):
         Schedule(**{"doctor_id": 7, "facility_id": 5, "zone": "Europe/London", **parts})
 
@@ -158,7 +162,7 @@ def test_a1_a_rule_without_an_offering_goes_with_rules_of_one() -> None:
     assert len(Schedule(7, 5, "Europe/London", rules).rules) == 2
 
 
-def test_a1_a_schedule_in_no_known_zone_is_refused() -> None:
+def test_a1_a_schedule_in_an_unknown_zone_is_refused() -> None:
     with pytest.raises(WallClockError, match="unknown time zone 'Europe/Londn'"):
         Schedule(7, 5, "Europe/Londn")
 
@@ -171,12 +175,12 @@ def test_a1_a_schedule_takes_any_iterable_and_keeps_tuples() -> None:
 
 
 def replace_zone(schedule: Schedule) -> Schedule:
-    """Make the same schedule with its zone given as a value."""
+    """Return the same schedule, constructed with its zone as a value."""
     return Schedule(7, 5, ZoneInfo("UTC"), schedule.rules, schedule.exceptions, schedule.closures)
 
 
 def override(zone: str, start: datetime, end: datetime) -> Schedule:
-    """Make a schedule with one override between two wall times."""
+    """Return a schedule with one override between two wall times."""
     where = ZoneInfo(zone)
     return Schedule(
         7, 5, zone, [], [replace(OVERRIDE, start_at=start.replace(tzinfo=where), end_at=end.replace(tzinfo=where))]
@@ -203,12 +207,12 @@ def test_a4_an_override_longer_than_a_day_by_the_wall_is_refused(zone: str, star
 
 
 def test_a4_an_override_of_more_than_26_real_hours_is_refused() -> None:
-    """Juneau's clock went back by a day in 1867: the wall shows one day, the sun two."""
+    """Juneau's clock went back by a day in 1867: the wall clock shows one day for two real ones."""
     start = datetime(1867, 10, 19, 0, 0, tzinfo=ZoneInfo("America/Juneau")).astimezone(UTC)
     with pytest.raises(InvalidScheduleError, match="at most one day"):
         Schedule(7, 5, "America/Juneau", [], [replace(OVERRIDE, start_at=start, end_at=start + 27 * HOUR)])
 
 
-def test_a5_what_is_blocked_may_last_for_weeks() -> None:
+def test_a5_a_block_may_last_for_weeks() -> None:
     block = replace(BLOCK, end_at=NINE + timedelta(days=40))
     assert Schedule(7, 5, "Europe/London", [], [block]).exceptions == (block,)

@@ -1,4 +1,4 @@
-"""The process has no say: its local zone and its hash seed change no slot (T5)."""
+"""The local zone and the hash seed of the process change no slot (T5)."""
 
 import os
 import subprocess
@@ -36,15 +36,15 @@ print(time.tzname[0])
 
 
 def slots_of_a_process(**environment: str) -> tuple[list[str], str]:
-    """Return the slots that another process finds, and the name of its local zone."""
-    told = subprocess.run(
+    """Return the slots that another process computes, and the name of its local zone."""
+    completed = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env={**os.environ, **environment},
         capture_output=True,
         check=True,
         text=True,
     )
-    *slots, local_zone = told.stdout.splitlines()
+    *slots, local_zone = completed.stdout.splitlines()
     return slots, local_zone
 
 
@@ -64,6 +64,6 @@ def test_t5_the_processs_local_zone_changes_no_slot(zone: str, in_utc: list[str]
 
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 def test_t5_the_processs_hash_seed_changes_no_slot(seed: str, in_utc: list[str]) -> None:
-    """Found so: of two slots with one identity and one rule, the hash seed once chose the capacity."""
+    """A fixed bug: of two slots with the same identity and rule, the hash seed chose the capacity."""
     slots, _ = slots_of_a_process(TZ="UTC", PYTHONHASHSEED=seed)
     assert slots == in_utc

@@ -1,4 +1,4 @@
-"""Workflows by example: the values, the choice (W1), walking (W2-W5), the estimate (W6) and resources (W7)."""
+"""Workflows by example: values, choice (W1), times (W2-W5), estimate (W6) and resources (W7)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def offered(workflow_id: int, plan: int | None = None, *, active: bool = True) -
     return replace(VISIT, id=workflow_id, insurance_plan_id=plan, active=active)
 
 
-def test_w1_the_workflow_of_the_patients_plan_goes_before_the_plan_less_one() -> None:
+def test_w1_the_workflow_of_the_plan_wins_over_the_plan_less_one() -> None:
     chosen = select_workflow(
         [offered(1), offered(2, 7), offered(3, 8)],
         service_offering_id=4,
@@ -81,12 +81,12 @@ def test_w1_without_a_plan_only_the_plan_less_workflow_serves() -> None:
     assert select_workflow([offered(2, 7), offered(1)], service_offering_id=4, day=DAY).id == 1
 
 
-def test_w1_a_missing_workflow_is_told_with_its_offering() -> None:
+def test_w1_a_missing_workflow_is_named_with_its_offering() -> None:
     with pytest.raises(WorkflowNotFoundError, match=r"offering 4 lacks .*: none without an insurance plan$"):
         select_workflow([offered(2, 7)], service_offering_id=4, day=DAY)
 
 
-def test_w1_a_missing_workflow_is_told_with_the_patients_plan() -> None:
+def test_w1_a_missing_workflow_is_named_with_the_patients_plan() -> None:
     with pytest.raises(WorkflowNotFoundError, match=r"neither one for insurance plan 7 \(Basic\)"):
         select_workflow(
             [offered(1, active=False)],
@@ -102,7 +102,7 @@ def test_w1_another_offerings_workflow_does_not_serve() -> None:
         select_workflow([offered(1)], service_offering_id=9, day=DAY)
 
 
-def test_w1_two_active_workflows_that_fit_equally_are_refused_with_both_ids() -> None:
+def test_w1_two_workflows_that_fit_equally_are_refused_with_both_ids() -> None:
     with pytest.raises(InvalidWorkflowError, match="fit equally: 1, 2"):
         select_workflow([offered(2), offered(1)], service_offering_id=4, day=DAY)
 
@@ -119,7 +119,7 @@ def test_w1_a_plan_is_in_force_on_its_first_and_its_last_day(day: date) -> None:
     assert chosen.id == 1
 
 
-def test_w1_a_plan_is_accepted_on_the_day_since_which_it_is() -> None:
+def test_w1_a_plan_is_accepted_on_its_first_day() -> None:
     chosen = select_workflow(
         [offered(1, 7)],
         service_offering_id=4,
@@ -140,7 +140,7 @@ def test_w1_a_plan_is_accepted_on_the_day_since_which_it_is() -> None:
         (date(2027, 1, 31), ACCEPTED, "facility 5 on 2027-01-31: it is accepted since 2027-02-01"),
     ],
 )
-def test_w1_a_plan_not_in_force_or_not_accepted_is_refused_although_a_plan_less_workflow_exists(
+def test_w1_an_unusable_plan_is_refused_despite_a_plan_less_workflow(
     day: date, acceptance: PlanAcceptance | None, message: str
 ) -> None:
     with pytest.raises(WorkflowNotFoundError, match=message):
@@ -159,12 +159,12 @@ def test_w1_an_acceptance_of_another_plan_than_the_patients_is_refused(plan: Ins
         select_workflow([offered(1)], service_offering_id=4, day=DAY, insurance_plan=plan, acceptance=ACCEPTED)
 
 
-def test_w1_an_instant_is_no_day() -> None:
+def test_w1_an_instant_instead_of_a_day_is_refused() -> None:
     with pytest.raises(InvalidWorkflowError, match="day must be a date"):
         select_workflow([offered(1)], service_offering_id=4, day=clock("09:00"))
 
 
-def test_w2_preparation_is_a_hole_before_its_step() -> None:
+def test_w2_preparation_is_a_gap_before_its_step() -> None:
     assert shown(walk(VISIT, clock("09:00"))) == [
         "1 09:00-09:05",
         "2 09:05-09:15",
@@ -182,7 +182,7 @@ def test_w2_preparation_counts_only_where_it_is_required() -> None:
     assert shown(walk(unprepared, clock("09:00"))) == ["3 09:00-09:20", "4 09:20-09:30"]
 
 
-def test_w2_a_wait_up_to_the_longest_allowed_is_a_hole_before_its_step() -> None:
+def test_w2_the_longest_allowed_wait_is_a_gap_before_its_step() -> None:
     steps = walk(VISIT, clock("09:00"), waits={2: minutes(15)})
     assert shown(steps[:2]) == ["1 09:00-09:05", "2 09:20-09:30"]
 
@@ -190,8 +190,8 @@ def test_w2_a_wait_up_to_the_longest_allowed_is_a_hole_before_its_step() -> None
 @pytest.mark.parametrize(
     ("waits", "message"),
     [
-        ({2: minutes(15.5)}, "the wait before step 2 is 0:15:30, the longest allowed is 0:15:00"),
-        ({3: minutes(1)}, "the wait before step 3 is 0:01:00, the longest allowed is 0:00:00"),
+        ({2: minutes(15.5)}, "the wait before step 2 must be at most 0:15:00, not 0:15:30"),
+        ({3: minutes(1)}, "the wait before step 3 must be at most 0:00:00, not 0:01:00"),
         ({2: minutes(-1)}, "zero or more"),
         ({2: 5}, "must be a timedelta"),
         ({6: minutes(0)}, "workflow 1 has no step at position 6"),
@@ -207,12 +207,12 @@ def test_w3_a_wait_before_a_skipped_step_is_refused() -> None:
         walk(VISIT, clock("09:00"), skip=[2], waits={2: minutes(5)})
 
 
-def test_w3_a_skipped_step_leaves_no_hole() -> None:
+def test_w3_a_skipped_step_leaves_no_gap() -> None:
     assert shown(walk(VISIT, clock("09:00"), skip=[2]))[:2] == ["1 09:00-09:05", "3 09:10-09:30"]
 
 
 def test_w3_a_step_that_may_not_be_skipped_is_named() -> None:
-    with pytest.raises(InvalidWorkflowError, match=r"step 3 \(consultation\) may not be skipped"):
+    with pytest.raises(InvalidWorkflowError, match=r"step 3 \(consultation\) must not be skipped"):
         walk(VISIT, clock("09:00"), skip=[3])
 
 
@@ -221,7 +221,7 @@ def test_w3_an_unknown_position_to_skip_is_refused() -> None:
         walk(VISIT, clock("09:00"), skip=[5])
 
 
-def test_w3_a_visit_of_which_all_is_skipped_is_refused() -> None:
+def test_w3_a_visit_with_all_steps_skipped_is_refused() -> None:
     with pytest.raises(InvalidWorkflowError, match="no step is left"):
         walk(replace(VISIT, steps=(RECEPTION,)), clock("09:00"), skip=[1])
 
@@ -274,7 +274,7 @@ def test_w4_without_an_anchor_the_visit_ends_at_the_instant() -> None:
     ]
 
 
-def test_w4_an_anchored_step_starts_at_the_instant_and_the_earlier_steps_end_before_its_preparation() -> None:
+def test_w4_an_anchored_step_starts_at_the_instant() -> None:
     assert shown(walk_back(VISIT, clock("10:00"), anchor=3)) == [
         "1 09:40-09:45",
         "2 09:45-09:55",
@@ -290,18 +290,18 @@ def test_w4_the_instants_come_back_in_utc() -> None:
 
 @pytest.mark.parametrize("anchor", [2, 9])
 def test_w4_an_anchor_that_is_skipped_or_unknown_is_refused(anchor: int) -> None:
-    with pytest.raises(InvalidWorkflowError, match=f"the anchor {anchor} is not"):
+    with pytest.raises(InvalidWorkflowError, match=f"no step of the visit is at the anchor position {anchor}"):
         walk_back(VISIT, clock("10:00"), anchor=anchor, skip=[2])
 
 
 def under_way(*statuses: str, waits: dict[int, timedelta] | None = None) -> tuple[TimedStep, ...]:
-    """The visit from 09:00 on, its first steps in these statuses."""
+    """Return the visit from 09:00 on, with its first steps in these statuses."""
     steps = walk(VISIT, clock("09:00"), waits=waits)
     begun = [replace(timed, status=StepStatus(status)) for timed, status in zip(steps, statuses, strict=False)]
     return (*begun, *steps[len(begun) :])
 
 
-def test_w5_a_step_in_progress_that_overruns_pushes_those_behind_it_with_their_preparation() -> None:
+def test_w5_a_step_that_overruns_delays_later_steps_and_preparation() -> None:
     assert shown(retime(under_way("completed", "in_progress"), clock("09:22"))) == [
         "1 09:00-09:05",
         "2 09:05-09:15",
@@ -310,7 +310,7 @@ def test_w5_a_step_in_progress_that_overruns_pushes_those_behind_it_with_their_p
     ]
 
 
-def test_w5_a_step_in_progress_that_is_on_time_pushes_nothing() -> None:
+def test_w5_a_step_in_progress_that_is_on_time_delays_no_step() -> None:
     steps = under_way("completed", "in_progress")
     assert retime(steps, clock("09:10")) == steps
 
@@ -319,7 +319,7 @@ def test_w5_a_visit_that_has_not_begun_starts_at_now() -> None:
     assert shown(retime(under_way(), clock("09:03")))[0] == "1 09:03-09:08"
 
 
-def test_w5_a_wait_takes_up_the_delay_before_anything_moves_behind_it() -> None:
+def test_w5_a_delay_shortens_the_wait_first() -> None:
     steps = under_way("in_progress", waits={2: minutes(15)})
     assert shown(retime(steps, clock("09:12")))[1:3] == ["2 09:20-09:30", "3 09:35-09:55"]
 
@@ -330,16 +330,16 @@ def test_w5_preparation_is_kept_after_a_step_that_was_completed_late() -> None:
     assert shown(retime((reception, late, consultation, aftercare), clock("09:22")))[2] == "3 09:26-09:46"
 
 
-def test_w5_a_step_completed_ahead_of_its_plan_holds_up_nothing() -> None:
-    """W5: here the aftercare was done first, and the consultation that needs preparation is due."""
+def test_w5_a_step_completed_ahead_of_its_plan_delays_no_step() -> None:
+    """The aftercare was done first, and the consultation, which needs preparation, is due."""
     done = replace(under_way()[3], status=StepStatus.COMPLETED)
     steps = (*under_way("completed", "cancelled")[:3], done)
     assert retime(steps, clock("09:20")) == steps
 
 
 @pytest.mark.parametrize("status", ["cancelled", "no_show"])
-def test_w5_a_step_that_will_not_take_place_holds_up_nothing(status: str) -> None:
-    """W5: the preparation of the next step need not wait for it either."""
+def test_w5_a_cancelled_step_or_no_show_delays_no_step(status: str) -> None:
+    """The preparation of the next step does not wait for that step either."""
     reception, sample, consultation, aftercare = under_way("completed", status)
     steps = (reception, replace(sample, end_at=clock("09:18")), consultation, aftercare)
     assert retime(steps, clock("09:18")) == steps
@@ -361,7 +361,7 @@ def test_w5_a_step_left_for_later_waits_for_the_one_in_progress() -> None:
     ]
 
 
-def test_w5_the_real_length_of_a_step_is_kept_where_it_differs_from_the_workflows() -> None:
+def test_w5_the_real_length_of_a_step_is_kept() -> None:
     (timed,) = walk(replace(VISIT, steps=(AFTERCARE,)), clock("09:00"))
     longer = replace(timed, end_at=clock("09:45"))
     assert shown(retime([longer], clock("10:00"))) == ["4 10:00-10:45"]
@@ -428,7 +428,7 @@ def test_a_status_read_as_text_becomes_the_status() -> None:
         (VISIT, {"name": ""}, "workflow 1: name"),
         (VISIT, {"service_offering_id": None}, "workflow 1: service_offering_id"),
         (VISIT, {"steps": (SAMPLE, RECEPTION, SAMPLE)}, "two steps are at position 2"),
-        (VISIT, {"steps": ()}, "workflow 1: it is active and has no step"),
+        (VISIT, {"steps": ()}, "workflow 1 is active and has no step"),
         (VISIT, {"insurance_plan_id": True}, "workflow 1: insurance_plan_id"),
         (VISIT, {"total_estimated": minutes(-1)}, "workflow 1: total_estimated"),
         (PLAN, {"id": None}, "insurance plan id"),
@@ -444,7 +444,7 @@ def test_a_status_read_as_text_becomes_the_status() -> None:
         (walk(VISIT, clock("09:00"))[1], {"status": "skipped"}, "step 2: 'skipped' is not a valid StepStatus"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_at_birth(value: Any, change: dict[str, object], message: str) -> None:
+def test_an_invalid_field_is_refused(value: Any, change: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidWorkflowError, match=message):
         replace(value, **change)
 

@@ -118,8 +118,10 @@ def _say_what_to_look_at(report: Report) -> None:
             typer.echo(f"  {title}: {_named(one)}")
         if len(found) > SHOWN:
             typer.echo(f"  … and {len(found) - SHOWN} more {title}")
-    if report.result.left:
-        typer.echo(f"  {len(report.result.left)} schedules were left to another run that is at work on them")
+    if report.result.schedules_locked:
+        typer.echo(
+            f"  {len(report.result.schedules_locked)} schedules were left to another run that is at work on them"
+        )
     for failure in report.result.schedules_failed:
         typer.echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
@@ -136,6 +138,6 @@ def _details(report: Report) -> dict[str, object]:
         "run_id": report.run_id,
         "conflicts": [_named(one) for one in report.result.slots_conflicting],
         "displacements": [_named(one) for one in report.result.slots_displaced],
-        "left_to_another_run": [key._asdict() for key in report.result.left],
+        "left_to_another_run": [key._asdict() for key in report.result.schedules_locked],
         "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.schedules_failed],
     }

@@ -72,7 +72,7 @@ def make_if_missing(database: Database, wanted: Seed, masters: MasterKeys, conso
         act_as(session, Role.SYSTEM)
         keys.ensure(session)
         ring = keys.load_ring(session)
-        make_world(session, wanted, ring, told=lambda part: status.update(f"making {wanted.slug}: {part}"))
+        make_world(session, wanted, ring, progress=lambda part: status.update(f"making {wanted.slug}: {part}"))
     return True
 
 

@@ -1,6 +1,6 @@
-"""The desk: what else than the schedule decides whether a slot can be had.
+"""Booking context: bookings, holds, notice and horizon that make a scheduled slot unavailable.
 
-Owns: bookings, holds and cancelled slots as stored, minimum notice and booking horizon, and what each objects to.
+Owns: bookings, holds and cancelled slots as stored, minimum notice, booking horizon, and the reasons that they give.
 Holds: S3 (booking a slot closes those that overlap it), B2 (a hold ends by itself), Q2 (notice, horizon), Q3.
 Must not know: rules, exceptions, rooms.
 """
@@ -20,9 +20,9 @@ from scheduler.core.spans import utc
 
 @dataclass(frozen=True, slots=True)
 class BookingContext:
-    """What people did with one doctor's slots, and how early and late may be booked, counted from `now` (aware).
+    """The stored slots of one doctor at all facilities, and the limits of booking counted from `now` (aware).
 
-    `stored` are the doctor's slots at all facilities, in any order; they are kept sorted by start.
+    `stored` is accepted in any order and kept sorted by start.
 
     Raises:
         InvalidSpanError: `now` is naive.
@@ -36,58 +36,60 @@ class BookingContext:
     _longest: timedelta = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        stored = tuple(sorted(self.stored, key=lambda one: one.slot.start_at))
-        object.__setattr__(self, "stored", stored)
-        longest = max((one.slot.duration for one in stored), default=timedelta(0))
+        ordered = tuple(sorted(self.stored, key=lambda stored: stored.slot.start_at))
+        object.__setattr__(self, "stored", ordered)
+        longest = max((stored.slot.duration for stored in ordered), default=timedelta(0))
         object.__setattr__(self, "_longest", longest)
         if self.now is not None:
             object.__setattr__(self, "now", utc(self.now, name="now"))
-        for what, length in (("notice", self.notice), ("horizon", self.horizon)):
+        for name, length in (("notice", self.notice), ("horizon", self.horizon)):
             if length is not None and length < timedelta(0):
-                raise InvalidInputError(f"{what} must not be negative, not {length}")
+                raise InvalidInputError(f"{name} must not be negative, not {length}")
 
     def reasons_against(self, slot: Slot) -> Iterator[Reason]:
-        """Yield each reason why a slot that the schedule offers cannot be had."""
+        """Yield each reason that makes a scheduled slot unavailable."""
         if self.now is not None:
             if self.horizon is not None and slot.start_at - self.now > self.horizon:
-                yield _about(slot, ReasonCode.HORIZON, f"it starts after the booking horizon of {self.horizon}")
+                yield _reason(slot, ReasonCode.HORIZON, f"it starts after the booking horizon of {self.horizon}")
             if slot.start_at - self.now < self.notice:
-                yield _about(slot, ReasonCode.NOTICE, f"it starts within the minimum notice of {self.notice}")
-        for one in self._near(slot):
-            if one.slot.identity == slot.identity:
-                yield from self._of_itself(one, slot)
-            elif slot.start_at < one.slot.end_at:
-                if one.is_booked:
-                    yield _about(slot, ReasonCode.BOOKED, f"slot {one.id}, which overlaps it, is booked", one)
-                elif one.is_held(self.now):
-                    yield _held(one, slot)
+                yield _reason(slot, ReasonCode.NOTICE, f"it starts within the minimum notice of {self.notice}")
+        for stored in self._candidates(slot):
+            if stored.slot.identity == slot.identity:
+                yield from self._reasons_of_same_slot(stored, slot)
+            elif slot.start_at < stored.slot.end_at:
+                if stored.is_booked:
+                    text = f"slot {stored.id}, which overlaps it, is booked"
+                    yield _reason(slot, ReasonCode.BOOKED, text, stored)
+                elif stored.is_held(self.now):
+                    yield _held_reason(stored, slot)
 
-    def _near(self, slot: Slot) -> Sequence[StoredSlot]:
-        """Return the stored slots that start before the slot's end, but for those too early to reach into it."""
+    def _candidates(self, slot: Slot) -> Sequence[StoredSlot]:
+        """Return the stored slots that start before the slot's end, without those too early to overlap it."""
 
-        def ahead(one: StoredSlot) -> timedelta:  # a difference, since an instant less the longest may have no date
-            return one.slot.start_at - slot.start_at
+        def ahead(stored: StoredSlot) -> timedelta:  # a difference: an instant less the longest may have no date
+            return stored.slot.start_at - slot.start_at
 
         first = bisect_right(self.stored, -self._longest, key=ahead)
         return self.stored[first : bisect_left(self.stored, slot.duration, lo=first, key=ahead)]
 
-    def _of_itself(self, one: StoredSlot, slot: Slot) -> Iterator[Reason]:
-        if one.is_full:
-            if one.slot.capacity == 1:
-                yield _about(slot, ReasonCode.BOOKED, f"slot {one.id} is booked", one)
+    def _reasons_of_same_slot(self, stored: StoredSlot, slot: Slot) -> Iterator[Reason]:
+        if stored.is_full:
+            if stored.slot.capacity == 1:
+                yield _reason(slot, ReasonCode.BOOKED, f"slot {stored.id} is booked", stored)
             else:
-                yield _about(slot, ReasonCode.CAPACITY, f"all {one.slot.capacity} places are booked", one)
-        elif one.is_held(self.now):
-            yield _held(one, slot)
-        elif one.status is SlotStatus.CANCELLED:
-            yield _about(slot, ReasonCode.CANCELLED, f"slot {one.id} was cancelled by hand", one)
+                text = f"all {stored.slot.capacity} places are booked"
+                yield _reason(slot, ReasonCode.CAPACITY, text, stored)
+        elif stored.is_held(self.now):
+            yield _held_reason(stored, slot)
+        elif stored.status is SlotStatus.CANCELLED:
+            yield _reason(slot, ReasonCode.CANCELLED, f"slot {stored.id} was cancelled by hand", stored)
 
 
-def _held(one: StoredSlot, slot: Slot) -> Reason:
-    until = "released" if one.reserved_until is None else one.reserved_until.isoformat()
-    return _about(slot, ReasonCode.HELD, f"slot {one.id} is held until {until}", one)
+def _held_reason(stored: StoredSlot, slot: Slot) -> Reason:
+    until = "released" if stored.reserved_until is None else stored.reserved_until.isoformat()
+    return _reason(slot, ReasonCode.HELD, f"slot {stored.id} is held until {until}", stored)
 
 
-def _about(slot: Slot, code: ReasonCode, text: str, cause: StoredSlot | None = None) -> Reason:
+def _reason(slot: Slot, code: ReasonCode, text: str, cause: StoredSlot | None = None) -> Reason:
     cause_id = None if cause is None else cause.id
     return Reason(code, slot.start_at, slot.end_at, text, (slot.start_at,), slot.rule_id, cause_id)

@@ -1,7 +1,7 @@
-"""Errors of the library, as one tree. Catch `SchedulerError` for every error that is raised on purpose.
+"""Errors of the library, as one tree: `SchedulerError` is the base class of every error raised on purpose.
 
-Owns: the root and the branches of the core, one class for each thing that a caller does differently. Facts travel as
-attributes; the message says them in one line. Each floor above defines its own branch:
+Owns: the root and the branches of the core, one class for each thing that a caller does differently. Attributes carry
+the facts; the message states them in one line. Each floor above defines its own branch:
 
     SchedulerError
       InvalidInputError             InvalidSpanError, WallClockError, InvalidScheduleError, InvalidRecurrenceError,
@@ -21,11 +21,11 @@ from enum import StrEnum
 
 
 class SchedulerError(Exception):
-    """The root: `except SchedulerError` catches all that this library raises on purpose."""
+    """The base class of every error that this library raises on purpose."""
 
 
 class InvalidInputError(SchedulerError, ValueError):
-    """A value that cannot mean anything: it is refused where it is made, before any work starts."""
+    """An invalid value, refused where it is constructed, before any work starts."""
 
 
 class InvalidSpanError(InvalidInputError):
@@ -33,7 +33,7 @@ class InvalidSpanError(InvalidInputError):
 
 
 class WallClockError(InvalidInputError):
-    """A wall-clock fact that cannot be: an unknown zone, or a time outside the calendar."""
+    """An unknown time zone, or a time outside the calendar."""
 
 
 class InvalidScheduleError(InvalidInputError):
@@ -41,23 +41,23 @@ class InvalidScheduleError(InvalidInputError):
 
 
 class InvalidRecurrenceError(InvalidInputError):
-    """A recurrence that RFC 5545 or this engine does not read, or one that never occurs."""
+    """A recurrence that is not RFC 5545, is not supported, or never occurs."""
 
 
 class InvalidWorkflowError(InvalidInputError):
-    """A workflow, or a request about one, that contradicts itself."""
+    """A workflow that contradicts itself, or a request that contradicts its workflow."""
 
 
 class NotFoundError(SchedulerError):
-    """Something named is not there."""
+    """A named object does not exist."""
 
 
 class WorkflowNotFoundError(NotFoundError):
-    """No workflow serves this booking; the message names what is missing."""
+    """No workflow serves this booking; the message names the missing workflow, plan or acceptance."""
 
 
 class TransitionRefusedError(SchedulerError):
-    """A move that the life cycle does not have: `before` is where the subject stands, `after` where it was to go."""
+    """A transition that the life cycle lacks, from status `before` to status `after`."""
 
     def __init__(self, reason: str, before: StrEnum, after: StrEnum) -> None:
         super().__init__(reason, before, after)  # all three, so that the error survives pickling

@@ -1,11 +1,12 @@
-"""Expansion: from a schedule to its slots.
+"""Expansion: the slots of a schedule within a span.
 
-Owns: cutting windows into slots, taking away what is blocked, and putting slots in order.
-Holds: S1 (the grid), S2 (one slot an identity), S4 (local, sorted), A3, A5, A6 (blocked and emergency take slots away).
-Must not know: which windows there are (`timetable`), what is stored.
+Owns: removing blocked slots from the runs of the windows, and sorting slots.
+Holds: S1 (a block moves no slot), S2 (one slot per identity), S3 (slots may overlap), S4 (local, sorted), S5 (agrees
+with the oracle), A3, A5, A6 (blocked and emergency exceptions remove slots).
+Must not know: which windows exist and how they are cut into slots (`timetable`), stored slots.
 
-The cost is linear in windows + exceptions + slots: blocked spans are united once, found by bisection, and take whole
-ranges of a window's slots by arithmetic; no slot is looked at by itself.
+The cost is linear in windows + exceptions + slots: blocked spans are merged once, found by bisection, and remove whole
+ranges of a window's slots by arithmetic.
 """
 
 from array import array
@@ -18,17 +19,17 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.slots import Id, InterleavedSlots, SlotKind, SlotRun, Slots
 from scheduler.core.spans import Span
-from scheduler.core.timetable import Timetable, united
+from scheduler.core.timetable import Timetable, merge_spans
 from scheduler.core.zones import DAY, FIRST_INSTANT, check_inside, micros, wall_of
 
 
 def expand(schedule: Schedule, span: Span) -> Slots:
-    """Return the slots that a schedule offers and that start in the span, sorted by (start, end, offering).
+    """Return the slots of a schedule that start in the span, sorted by (start, end, offering).
 
-    Expanding two touching spans one after the other gives what expanding both at once gives (S4).
+    Expanding two touching spans one after the other gives the same slots as expanding both at once (S4).
 
     Raises:
-        InvalidInputError: the schedule or the span is something else.
+        InvalidInputError: the schedule is not a `Schedule`, or the span not a `Span`.
         WallClockError: the span reaches into the first or last days of the calendar (years 1 and 9999).
 
     >>> from datetime import UTC, datetime, time, timedelta
@@ -48,23 +49,23 @@ def expand(schedule: Schedule, span: Span) -> Slots:
     begin, end = micros(span.start), micros(span.end)
     runs: list[SlotRun] = []
     reach, interleaves = begin - 1, False
-    for whole in timetable.slot_runs(days):
-        first, size, interval, _, _ = whole
+    for run in timetable.slot_runs(days):
+        first, size, interval, _, _ = run
         last = first + (size - 1) * interval
         if blocked.is_empty and begin <= first and last < end:
             interleaves = interleaves or first <= reach
             reach = last
-            runs.append(whole)
+            runs.append(run)
         else:
-            for part in blocked.remove_from(whole, begin, end):
+            for part in blocked.remove_from(run, begin, end):
                 interleaves = interleaves or part.first <= reach
                 reach = _last_start(part)
                 runs.append(part)
-    return Slots(schedule.doctor_id, schedule.facility_id, _in_order(runs) if interleaves else runs)
+    return Slots(schedule.doctor_id, schedule.facility_id, _sort_runs(runs) if interleaves else runs)
 
 
 def days_reaching(schedule: Schedule, span: Span) -> range:
-    """Return the numbers of the local days whose windows may have slots that start in the span.
+    """Return the day numbers of the local days whose windows may have slots that start in the span.
 
     Raises:
         WallClockError: the span reaches into the first or last days of the calendar.
@@ -72,21 +73,21 @@ def days_reaching(schedule: Schedule, span: Span) -> range:
     begin, end = micros(span.start), micros(span.end)
     check_inside(begin, span.start)
     check_inside(end, span.end)
-    # A window lasts up to a day on the wall and the wall may have jumped, so two days before are enough; and the wall
-    # may have gone back into the day before, which America/St_Johns did at midnight, so one day after is needed.
+    # A window lasts up to a day on the wall clock, which may have jumped: two days before are enough. The clock may
+    # have gone back into the day before, as in America/St_Johns at midnight: one day after is needed.
     first = max(wall_of(schedule.zone, begin) // DAY - 2, FIRST_INSTANT // DAY)
     return range(first, wall_of(schedule.zone, end) // DAY + 2)
 
 
 class _Blocks(NamedTuple):
-    """Disjoint spans in order, as two lists for bisection."""
+    """Disjoint spans in ascending order, as two lists for bisection."""
 
     starts: Sequence[int]
     ends: Sequence[int]
 
 
 class BlockedTime:
-    """The time that exceptions take away: of all rules, and of single ones (A5, A6)."""
+    """The time that blocked and emergency exceptions remove, from all rules or from single ones (A5, A6)."""
 
     def __init__(self, schedule: Schedule) -> None:
         spans: dict[Id | None, list[tuple[int, int]]] = {}
@@ -95,15 +96,12 @@ class BlockedTime:
                 spans.setdefault(exception.rule_id, []).append((micros(exception.start_at), micros(exception.end_at)))
         self._blocks: dict[Id | None, _Blocks] = {}
         for rule_id, of_rule in spans.items():
-            disjoint = united(of_rule)
+            disjoint = merge_spans(of_rule)
             self._blocks[rule_id] = _Blocks([start for start, _ in disjoint], [end for _, end in disjoint])
         self.is_empty = not self._blocks
 
     def remove_from(self, run: SlotRun, begin: int, end: int) -> Sequence[SlotRun]:
-        """Return what is left of a window's slots: those that start in `[begin, end)` and overlap no block.
-
-        The grid stays where it is (S1): a block takes slots and moves none.
-        """
+        """Return the slots of a run that start in `[begin, end)` and overlap no block; none of them moves (S1)."""
         first, size, interval, duration, kind = run
         lowest, highest = 0, size - 1
         if first < begin:
@@ -115,17 +113,17 @@ class BlockedTime:
         parts = [(lowest, highest)]
         for rule_id in {None, kind.rule_id} & self._blocks.keys():
             blocks = self._blocks[rule_id]
-            parts = [rest for low, high in parts for rest in _without(run, low, high, blocks)]
+            parts = [free for low, high in parts for free in _free_ranges(run, low, high, blocks)]
         return [SlotRun(first + low * interval, high - low + 1, interval, duration, kind) for low, high in parts]
 
 
-def _without(run: SlotRun, low: int, high: int, blocks: _Blocks) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of slots from `low` to `high` that overlap no block."""
+def _free_ranges(run: SlotRun, low: int, high: int, blocks: _Blocks) -> Iterator[tuple[int, int]]:
+    """Yield the index ranges of slots from `low` to `high` that overlap no block."""
     first, interval, duration = run.first, run.interval, run.duration
     stop = first + high * interval + duration
     place = bisect_right(blocks.ends, first + low * interval)
     while place < len(blocks.starts) and blocks.starts[place] < stop:
-        # The slots hit are those that start before the block's end and end after its start.
+        # A block hits the slots that start before its end and end after its start.
         lowest_hit = (blocks.starts[place] - duration - first) // interval + 1
         highest_hit = -((first - blocks.ends[place]) // interval) - 1
         if low < lowest_hit:
@@ -140,47 +138,47 @@ def _last_start(run: SlotRun) -> int:
     return run.first + (run.size - 1) * run.interval
 
 
-def _in_order(runs: list[SlotRun]) -> list[SlotRun | InterleavedSlots]:
-    """Sort runs by slot, and drop the second of two slots with one identity (S2, S4).
+def _sort_runs(runs: list[SlotRun]) -> list[SlotRun | InterleavedSlots]:
+    """Sort slots, and drop the second of two with the same identity (S2, S4).
 
-    Runs that do not interleave stay whole; interleaving ones are taken apart, slot by slot.
+    Runs that do not interleave stay whole; interleaving runs are merged slot by slot.
     """
     runs.sort(key=lambda run: run.first)
     ordered: list[SlotRun | InterleavedSlots] = []
-    together: list[SlotRun] = []
+    group: list[SlotRun] = []
     reach = runs[0].first
     for run in runs:
         if run.first > reach:
-            ordered.append(_merge_runs(together))
-            together = []
-        together.append(run)
+            ordered.append(_merge_runs(group))
+            group = []
+        group.append(run)
         reach = max(reach, _last_start(run))
-    return [*ordered, _merge_runs(together)]
+    return [*ordered, _merge_runs(group)]
 
 
 def _offering_order(kind: SlotKind) -> tuple[bool, object]:
     return kind.service_offering_id is not None, kind.service_offering_id
 
 
-def _rule_order(kind: SlotKind) -> tuple[bool, object, int]:
-    """Say who wins: the lower rule; of two overrides of one rule, the one that promises fewer places."""
+def _precedence(kind: SlotKind) -> tuple[bool, object, int]:
+    """Return the precedence of a kind: the lower rule id first, then the smaller capacity."""
     return kind.rule_id is None, kind.rule_id, kind.capacity
 
 
-def _merge_runs(together: list[SlotRun]) -> SlotRun | InterleavedSlots:
-    if len(together) == 1:
-        return together[0]
-    kinds = sorted({run.kind for run in together}, key=lambda kind: (_offering_order(kind), _rule_order(kind)))
+def _merge_runs(group: list[SlotRun]) -> SlotRun | InterleavedSlots:
+    if len(group) == 1:
+        return group[0]
+    kinds = sorted({run.kind for run in group}, key=lambda kind: (_offering_order(kind), _precedence(kind)))
     offerings = list(dict.fromkeys(kind.service_offering_id for kind in kinds))
-    # Numbers in place of kinds: they compare fast, and equal offerings have equal numbers whatever the rule.
+    # Numbers compare faster than kinds, and equal offerings have equal numbers for every rule.
     numbers = {kind: (offerings.index(kind.service_offering_id), index) for index, kind in enumerate(kinds)}
     entries = []
-    for first, size, interval, duration, kind in together:
+    for first, size, interval, duration, kind in group:
         number = numbers[kind]
         entries += [(start, start + duration, number) for start in range(first, first + size * interval, interval)]
     entries.sort()
-    if len(offerings) < len(kinds) or len(kinds) < len(together):
-        # The first of equal identities stays: the entries are in the order of who wins.
+    if len(offerings) < len(kinds) or len(kinds) < len(group):
+        # The first of equal identities stays, since the entries are sorted by precedence.
         entries = [next(same) for _, same in groupby(entries, key=lambda entry: (entry[0], entry[1], entry[2][0]))]
     starts, ends, indexes = zip(*entries, strict=True)
     return InterleavedSlots(array("q", starts), array("q", ends), tuple(kinds[index] for _, index in indexes))

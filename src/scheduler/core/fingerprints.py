@@ -1,6 +1,6 @@
-"""Fingerprints: whether anything that decides a schedule's slots has changed.
+"""Fingerprints: digests that change with everything that decides a schedule's slots.
 
-Owns: the digest over rules, exceptions, closures and zone, with the versions that give them their meaning.
+Owns: the digest over rules, exceptions, closures and zone, and the versions of engine and tz database in it.
 Holds: R3.
 Must not know: where digests are kept.
 """
@@ -12,20 +12,19 @@ from typing import Final
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, Schedule
 
 ENGINE_VERSION: Final = "1"
-"""Raised whenever the same schedule would expand to other slots than before."""
+"""Increased whenever the same schedule would expand to other slots than before."""
 
 
 def fingerprint(schedule: Schedule, *, tzdata_version: str) -> str:
-    """Return a digest (hexadecimal) that changes when anything changes that decides the schedule's slots.
+    """Return a hexadecimal digest of everything that decides the schedule's slots, whatever the order of its parts.
 
-    `tzdata_version` names the release of the tz database that the zones come from, such as `2026f`. The order of the
-    schedule's parts changes nothing.
+    `tzdata_version` names the release of the tz database that the zones come from, such as `2026f`.
     """
     parts = [ENGINE_VERSION, tzdata_version, schedule.zone.key, repr(schedule.doctor_id), repr(schedule.facility_id)]
     for group in (schedule.rules, schedule.exceptions, schedule.closures):
-        parts += sorted(map(_line, group))
+        parts += sorted(map(_field_values, group))
     return sha256("\n".join(parts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _line(part: AvailabilityRule | AvailabilityException | Closure) -> str:
+def _field_values(part: AvailabilityRule | AvailabilityException | Closure) -> str:
     return repr((type(part).__name__, *(getattr(part, field.name) for field in fields(part))))

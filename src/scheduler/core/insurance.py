@@ -1,8 +1,8 @@
-"""Insurance: which workflow a booking gets.
+"""Insurance: plans, their acceptance by facilities, and the choice of a booking's workflow.
 
-Owns: insurance plan and its acceptance by a facility as values, and the choice of the workflow.
+Owns: insurance plan and acceptance as values, and the choice of the workflow.
 Holds: W1.
-Must not know: how steps get their times (`walking`), who is free.
+Must not know: how steps get their times (`visits`), whose calendar is free.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class InsurancePlan:
     """An insurance plan and the days on which it is in force, both inclusive; None leaves that side open.
 
     Raises:
-        InvalidWorkflowError: a part cannot be, or the plan ends before it begins.
+        InvalidWorkflowError: a field is invalid, or the plan ends before it begins.
     """
 
     id: Id
@@ -40,7 +40,7 @@ class InsurancePlan:
 
 @dataclass(frozen=True, slots=True)
 class PlanAcceptance:
-    """That a facility takes an insurance plan, since a day (inclusive; None: since ever), unless disabled."""
+    """The acceptance of an insurance plan by a facility; `accepted_since` is inclusive, None leaves it open."""
 
     facility_id: Id
     insurance_plan_id: Id
@@ -64,20 +64,19 @@ def select_workflow(
 ) -> Workflow:
     """Return the workflow for a booking: the active one for the patient's plan, else the active plan-less one (W1).
 
-    `day` is the visit's local day at the facility. `acceptance` is what the facility says of the patient's plan; None
-    means that it says nothing, hence does not take it. A plan that is not in force or not accepted is refused even
-    where a plan-less workflow exists: to book without insurance is a decision that the caller makes by naming no plan.
-    Two active workflows for one plan are refused as well, since either may be the wrong visit for the patient.
+    `day` is the visit's local day at the facility. Without an `acceptance` the facility does not accept the plan. A
+    plan that is not in force or not accepted is refused even where a plan-less workflow exists: the caller books
+    without insurance by naming no plan.
 
     Raises:
-        WorkflowNotFoundError: there is no such workflow, or the plan is not in force on the day or not accepted.
-        InvalidWorkflowError: two workflows fit equally, or the acceptance is not one of this plan.
+        WorkflowNotFoundError: no workflow fits, or the plan is not in force on the day or not accepted.
+        InvalidWorkflowError: several workflows fit equally, or the acceptance is of another plan.
     """
     _CHECK.day("day", day)
     if acceptance is not None and (insurance_plan is None or acceptance.insurance_plan_id != insurance_plan.id):
         named = "none" if insurance_plan is None else f"insurance plan {insurance_plan.id}"
         raise InvalidWorkflowError(
-            f"the acceptance is of insurance plan {acceptance.insurance_plan_id}, the patient's is {named}"
+            f"the acceptance is of insurance plan {acceptance.insurance_plan_id}, the patient's plan is {named}"
         )
     if insurance_plan is not None:
         _refuse_unusable(insurance_plan, acceptance, day)
@@ -88,7 +87,7 @@ def select_workflow(
     fitting = plan_less
     missing = "none without an insurance plan"
     if insurance_plan is not None:
-        fitting = [w for w in offered if w.insurance_plan_id == insurance_plan.id] or plan_less
+        fitting = [workflow for workflow in offered if workflow.insurance_plan_id == insurance_plan.id] or plan_less
         missing = f"neither one for insurance plan {insurance_plan.id} ({insurance_plan.name}) nor one without a plan"
     if not fitting:
         raise WorkflowNotFoundError(f"service offering {service_offering_id} lacks an active workflow: {missing}")

@@ -1,12 +1,11 @@
-"""Life cycle: which status may follow which.
+"""Life cycle: statuses and transitions of appointments and their steps.
 
-Owns: the statuses of appointments, steps and slots, the two tables of transitions, and the appointment with its steps
-as a whole.
-Holds: L1 (a missing pair is refused), L2 (how steps and appointment move each other), L3 (every move leaves a record).
+Owns: the statuses of appointments, steps and slots, the two tables of transitions, and the state of an appointment.
+Holds: L1 (a missing pair is refused), L2 (steps and appointment change each other), L3 (every transition is recorded).
 Must not know: times of steps, workflows, where a record is written; the time and the person are arguments.
 
-A skipped step has no status of its own: one that is skipped when booking is never made, one that the clinic skips later
-is cancelled, one that the patient skips is a no-show.
+A skipped step has no status of its own: a step skipped at booking does not exist, a step that the clinic skips later is
+cancelled, and a step that the patient skips is a no-show.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from scheduler.core.spans import utc
 
 
 class AppointmentStatus(StrEnum):
-    """Where an appointment stands."""
+    """The status of an appointment."""
 
     SCHEDULED = "scheduled"
     CHECKED_IN = "checked_in"
@@ -33,7 +32,7 @@ class AppointmentStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """Where a step of an appointment stands."""
+    """The status of a step of an appointment."""
 
     SCHEDULED = "scheduled"
     IN_PROGRESS = "in_progress"
@@ -43,7 +42,7 @@ class StepStatus(StrEnum):
 
 
 class SlotStatus(StrEnum):
-    """Where a slot stands. What moves it is booking and reconciliation, so it has no table here."""
+    """The status of a slot. Booking and reconciliation change it, so that no table is needed here."""
 
     OPEN = "open"
     RESERVED = "reserved"
@@ -82,16 +81,15 @@ _BEGUN: Final = frozenset({StepStatus.IN_PROGRESS, StepStatus.COMPLETED})
 
 
 def transition(current: _Status, to: _Status) -> _Status:
-    """Return the new status if its table has the move from the current one (L1).
+    """Return the new status if its table has the transition from the current one (L1).
 
     Raises:
-        TransitionRefusedError: the table lacks the pair; staying where one is counts as a missing pair. The error's
-            `before` and `after` say which.
+        TransitionRefusedError: the table lacks the pair, as for two equal statuses.
 
     >>> transition(StepStatus.SCHEDULED, StepStatus.IN_PROGRESS).value
     'in_progress'
     """
-    # Members of the two enums are equal when their texts are, so that the types decide which table is asked.
+    # Members of the two enums are equal if their texts are: the types decide which table applies.
     following: frozenset[Status] = frozenset()
     if isinstance(current, AppointmentStatus) and isinstance(to, AppointmentStatus):
         following = APPOINTMENT_TRANSITIONS[current]
@@ -105,14 +103,14 @@ def transition(current: _Status, to: _Status) -> _Status:
 
 
 class SubjectKind(StrEnum):
-    """Kind of the subject of a transition."""
+    """The kind of a transition's subject."""
 
     APPOINTMENT = "appointment"
     APPOINTMENT_STEP = "appointment_step"
 
 
 class Subject(NamedTuple):
-    """The appointment, or the step of one, that changed its status."""
+    """The appointment or step whose status changed."""
 
     kind: SubjectKind
     id: Id
@@ -120,13 +118,11 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The record of one transition for the audit log: subject, before, after, when and by whom (L3).
-
-    `at` is an aware instant, kept in UTC.
+    """The record of a transition for the audit log, with instant (kept in UTC) and user (L3).
 
     Raises:
         InvalidSpanError: `at` is naive.
-        InvalidWorkflowError: `by` names nobody.
+        InvalidWorkflowError: `by` is not an id.
     """
 
     subject: Subject
@@ -138,18 +134,18 @@ class Transition:
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", utc(self.at, name="at"))
         if isinstance(self.by, bool) or not isinstance(self.by, int | str | UUID) or self.by == "":
-            raise InvalidWorkflowError(f"a transition needs the id of who made it, not {self.by!r}")
+            raise InvalidWorkflowError(f"a transition needs the id of the user who made it, not {self.by!r}")
 
 
 class StepState(NamedTuple):
-    """A step of an appointment and where it stands."""
+    """The status of one step of an appointment."""
 
     id: Id
     status: StepStatus = StepStatus.SCHEDULED
 
 
 class TransitionResult(NamedTuple):
-    """Result of a transition: the new state, and the record of every change, the cause first."""
+    """The new state, and the records of all changes, the requested one first."""
 
     state: "AppointmentState"
     transitions: tuple[Transition, ...]
@@ -157,10 +153,10 @@ class TransitionResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AppointmentState:
-    """Where an appointment and its steps stand (L2).
+    """The statuses of an appointment and its steps (L2).
 
     Raises:
-        InvalidWorkflowError: two steps have one id, or there is no such status.
+        InvalidWorkflowError: two steps have the same id, or a status is unknown.
     """
 
     id: Id
@@ -175,16 +171,15 @@ class AppointmentState:
             raise InvalidWorkflowError(f"appointment {self.id}: {error}") from None
         object.__setattr__(self, "steps", steps)
         if len({step.id for step in self.steps}) < len(self.steps):
-            raise InvalidWorkflowError(f"appointment {self.id} has two steps of one id")
+            raise InvalidWorkflowError(f"appointment {self.id} has two steps with the same id")
 
     def transition(self, to: AppointmentStatus, *, at: datetime, by: Id) -> TransitionResult:
         """Change the status of the appointment; cancelling it cancels its steps that have not begun (L2).
 
-        A no-show leaves the steps as they are, since it can be corrected and they could not. An appointment cannot be
-        completed over the head of an unfinished step.
+        A no-show leaves the steps unchanged, since an appointment's no-show can be corrected and a step's cannot.
 
         Raises:
-            TransitionRefusedError: the life cycle does not have this transition.
+            TransitionRefusedError: the life cycle lacks this transition, or a step of a completed visit is unfinished.
         """
         result = _transition_appointment(TransitionResult(self, ()), to, at=at, by=by)
         unfinished = [step for step in self.steps if step.status not in _FINISHED]
@@ -198,14 +193,14 @@ class AppointmentState:
         return _complete_if_done(result, at=at, by=by)
 
     def transition_step(self, step_id: Id, to: StepStatus, *, at: datetime, by: Id) -> TransitionResult:
-        """Transition one step, and the appointment with it (L2).
+        """Change the status of one step, and that of the appointment with it (L2).
 
-        A step that begins (or is completed at once) puts the appointment in progress, for which the patient must be
-        checked in. When no step is left to do, an appointment in progress is completed.
+        A step that begins (or is completed at once) puts a checked-in appointment in progress. The last step that is
+        finished completes an appointment in progress.
 
         Raises:
             NotFoundError: the appointment has no such step.
-            TransitionRefusedError: the life cycle does not have this transition, of the step or of the appointment.
+            TransitionRefusedError: the life cycle lacks this transition of the step or the appointment.
         """
         step = next((step for step in self.steps if step.id == step_id), None)
         if step is None:
@@ -232,12 +227,12 @@ def _transition_step(
     state, transitions = result
     subject = Subject(SubjectKind.APPOINTMENT_STEP, step.id)
     record = Transition(subject, step.status, transition(step.status, to), at, by)
-    steps = tuple(StepState(step.id, to) if each.id == step.id else each for each in state.steps)
+    steps = tuple(StepState(step.id, to) if other.id == step.id else other for other in state.steps)
     return TransitionResult(replace(state, steps=steps), (*transitions, record))
 
 
 def _complete_if_done(result: TransitionResult, *, at: datetime, by: Id) -> TransitionResult:
-    """Complete an appointment in progress that has no step left to do; one without steps waits to be told."""
+    """Complete an appointment in progress whose steps are all finished; without steps, leave it in progress."""
     state = result.state
     if (
         state.status is AppointmentStatus.IN_PROGRESS

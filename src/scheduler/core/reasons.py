@@ -1,7 +1,7 @@
-"""Reasons: why a time is not offered.
+"""Reasons: the codes and values that explain why a time is not offered.
 
 Owns: the reason codes, strongest first, and the reason value.
-Holds: Q3 (the words of an explanation).
+Holds: Q3 (the codes and texts of an explanation).
 Must not know: how a reason is found.
 """
 
@@ -13,7 +13,7 @@ from scheduler.core.slots import Id
 
 
 class ReasonCode(StrEnum):
-    """Why a start is not offered, from strong to weak."""
+    """The kind of reason against a start, from strong to weak."""
 
     HORIZON = "horizon"
     NOTICE = "notice"
@@ -36,10 +36,10 @@ class ReasonCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why time in `[start_at, end_at)` is not offered. Instants are in UTC; `text` is one line for people.
+    """A reason why time in `[start_at, end_at)` (UTC) is not offered; `text` is one line for people.
 
-    `starts` are the starts that are not offered for this reason; it is empty where the reason keeps a whole stretch
-    from having any. `cause_id` names the exception, closure or stored slot.
+    `starts` are the starts that the reason is against, empty if the whole time has none. `cause_id` names the
+    exception, closure or stored slot.
     """
 
     code: ReasonCode

@@ -1,7 +1,7 @@
-"""Reconciliation: from the slots that should be and those that are to a plan.
+"""Reconciliation: the plan that makes stored slots equal to desired slots.
 
-Owns: the stored slot as a value, and the plan that makes the stored slots what the schedule says.
-Holds: R1 (a pure plan; applied, nothing is left to do), R2 (what a person touched is never deleted or moved), A5
+Owns: the stored slot as a value, and the plan.
+Holds: R1 (a pure plan; applied, nothing is left to do), R2 (a booked or held slot is never deleted or moved), A5
 (`blocked` leaves bookings standing, `emergency` displaces them).
 Must not know: how slots are stored or how a plan is written.
 """
@@ -19,10 +19,10 @@ from scheduler.core.spans import utc
 
 @dataclass(frozen=True, slots=True)
 class StoredSlot:
-    """A slot as it is stored: what was generated, and what people did with it. Instants are in UTC.
+    """A generated slot as it is stored, with its bookings and hold. Instants are in UTC.
 
     Raises:
-        InvalidInputError: the booked places are fewer than none or more than the capacity.
+        InvalidInputError: the number of booked places is negative or above the capacity.
         InvalidSpanError: `reserved_until` is naive.
     """
 
@@ -41,25 +41,25 @@ class StoredSlot:
             object.__setattr__(self, "reserved_until", utc(self.reserved_until, name=f"slot {self.id}: reserved_until"))
 
     def is_held(self, now: datetime | None) -> bool:
-        """Tell whether somebody holds the slot; a hold that has ended by `now` counts as open (B2)."""
+        """Tell whether a hold on the slot is in force at `now`; without `now` every hold is (B2)."""
         if self.status is not SlotStatus.RESERVED:
             return False
         return now is None or self.reserved_until is None or self.reserved_until > utc(now)
 
     @property
     def is_full(self) -> bool:
-        """Tell whether no place in it is left."""
+        """Tell whether every place in the slot is booked."""
         return self.status is SlotStatus.BOOKED or self.booked_count == self.slot.capacity
 
     @property
     def is_booked(self) -> bool:
-        """Tell whether anybody has booked a place in it."""
+        """Tell whether at least one place in the slot is booked."""
         return self.status is SlotStatus.BOOKED or self.booked_count > 0
 
 
 @dataclass(frozen=True, slots=True)
 class SlotUpdate:
-    """A stored slot whose capacity or origin is to change; its identity does not."""
+    """A stored slot whose capacity or rule is to change; its identity stays."""
 
     id: Id
     slot: Slot
@@ -67,9 +67,9 @@ class SlotUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do so that the stored slots are the desired ones, and what people have to look at.
+    """The changes that make stored slots equal to desired slots, and the slots that people have to look at.
 
-    `create`, `update` and `retire` are changes. `keep` needs none. `conflict` is booked or held but no longer
+    `create`, `update` and `retire` are changes; `keep` needs none. `conflict` is booked or held but no longer
     desired; `displaced` is booked under an emergency and goes to the re-booking list. Both stay stored (R2).
     """
 
@@ -93,54 +93,54 @@ def reconcile(
     exceptions: Iterable[AvailabilityException] = (),
     now: datetime | None = None,
 ) -> Plan:
-    """Plan how the stored slots become the desired ones; both concern the same span and schedule.
+    """Plan how the stored slots become the desired ones, both of the same span and schedule.
 
-    `exceptions` are the schedule's: their emergencies tell displaced bookings from conflicting ones. `now` is the
-    instant by which holds may have ended; without it every hold counts.
+    The emergencies among the schedule's `exceptions` tell displaced bookings from conflicting ones. A hold that has
+    ended by `now` counts as open; without `now` every hold is in force.
 
     Raises:
-        InvalidInputError: two stored or two desired slots have one identity.
+        InvalidInputError: two stored or two desired slots have the same identity.
     """
     wanted: dict[SlotIdentity, Slot] = {}
     for slot in desired:
         identity = slot.identity
         if identity in wanted:
-            raise InvalidInputError(f"two desired slots have one identity: {_named(slot)}")
+            raise InvalidInputError(f"two desired slots have the same identity: {_description(slot)}")
         wanted[identity] = slot
-    emergencies = [one for one in exceptions if one.type is ExceptionType.EMERGENCY]
+    emergencies = [exception for exception in exceptions if exception.type is ExceptionType.EMERGENCY]
     update: list[SlotUpdate] = []
     retire: list[StoredSlot] = []
     keep: list[StoredSlot] = []
     conflict: list[StoredSlot] = []
     displaced: list[StoredSlot] = []
     seen: set[SlotIdentity] = set()
-    for one in sorted(stored, key=lambda one: one.slot.start_at):
-        identity = one.slot.identity
+    for existing in sorted(stored, key=lambda existing: existing.slot.start_at):
+        identity = existing.slot.identity
         if identity in seen:
-            raise InvalidInputError(f"two stored slots have one identity: {_named(one.slot)}")
+            raise InvalidInputError(f"two stored slots have the same identity: {_description(existing.slot)}")
         seen.add(identity)
-        aim = wanted.pop(identity, None)
-        if aim is not None:
-            # A capacity never falls below the places that are booked.
-            aim = aim._replace(capacity=max(aim.capacity, one.booked_count))
-            if aim == one.slot or one.status is SlotStatus.CANCELLED:
-                keep.append(one)
+        target = wanted.pop(identity, None)
+        if target is not None:
+            # A capacity never falls below the number of booked places.
+            target = target._replace(capacity=max(target.capacity, existing.booked_count))
+            if target == existing.slot or existing.status is SlotStatus.CANCELLED:
+                keep.append(existing)
             else:
-                update.append(SlotUpdate(one.id, aim))
-        elif one.is_booked and any(_hits(emergency, one.slot) for emergency in emergencies):
-            displaced.append(one)
-        elif one.is_booked or one.is_held(now):
-            conflict.append(one)
-        elif one.status is SlotStatus.CANCELLED:
-            keep.append(one)
+                update.append(SlotUpdate(existing.id, target))
+        elif existing.is_booked and any(_removes(emergency, existing.slot) for emergency in emergencies):
+            displaced.append(existing)
+        elif existing.is_booked or existing.is_held(now):
+            conflict.append(existing)
+        elif existing.status is SlotStatus.CANCELLED:
+            keep.append(existing)
         else:
-            retire.append(one)
+            retire.append(existing)
     return Plan(tuple(wanted.values()), tuple(update), tuple(retire), tuple(keep), tuple(conflict), tuple(displaced))
 
 
-def _hits(exception: AvailabilityException, slot: Slot) -> bool:
+def _removes(exception: AvailabilityException, slot: Slot) -> bool:
     return exception.concerns(slot.rule_id) and exception.overlaps(slot.start_at, slot.end_at)
 
 
-def _named(slot: Slot) -> str:
+def _description(slot: Slot) -> str:
     return f"{slot.start_at.isoformat()} to {slot.end_at.isoformat()}, offering {slot.service_offering_id}"

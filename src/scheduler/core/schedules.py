@@ -1,7 +1,7 @@
-"""Schedules: what decides one doctor's slots at one facility.
+"""Schedules: rules, exceptions and closures that decide one doctor's slots at one facility.
 
-Owns: rule, exception, closure and schedule as values, validated at birth.
-Holds: A1, A2 (what a rule says), A4 (an override spans at most one wall-clock day), A6 (an exception's scope).
+Owns: rule, exception, closure and schedule as validated values.
+Holds: A1, A2 (the fields of a rule), A4 (an override spans at most one wall-clock day), A6 (an exception's scope).
 Must not know: how windows or slots follow from them.
 """
 
@@ -22,7 +22,7 @@ DAYS_OF_WEEK = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"
 
 
 class ExceptionType(StrEnum):
-    """What an availability exception does, from weak to strong (A3)."""
+    """The effect of an availability exception, from weak to strong (A3)."""
 
     OVERRIDE = "override"
     BLOCKED = "blocked"
@@ -30,19 +30,19 @@ class ExceptionType(StrEnum):
 
 
 _CHECK = Validator(InvalidScheduleError)
-_LONGEST_DAY = DAY + DAY // 12  # 26 hours: Antarctica/Troll, when its clock goes back by two
+_LONGEST_DAY = DAY + DAY // 12  # 26 hours: Antarctica/Troll sets its clock back by two
 
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityRule:
     """A weekly window of work in wall-clock time of the facility (A2).
 
-    `day_of_week` counts from 0 = Sunday. `end_time <= start_time` ends the window on the next day (T2). Effective
-    dates are both inclusive. `recurrence` is RFC 5545, anchored at `effective_from`.
+    `day_of_week` counts from 0 = Sunday. `end_time <= start_time` ends the window on the next day (T2). Both effective
+    dates are inclusive. `recurrence` is RFC 5545, anchored at `effective_from`.
 
     Raises:
-        InvalidScheduleError: a part contradicts itself; the message names the rule and the part.
-        InvalidRecurrenceError: the recurrence cannot be read or never occurs.
+        InvalidScheduleError: a field is invalid; the message names the rule and the field.
+        InvalidRecurrenceError: the recurrence is invalid or never occurs.
     """
 
     id: Id
@@ -66,13 +66,13 @@ class AvailabilityRule:
             _CHECK.id(f"{name}: service_offering_id", self.service_offering_id)
         if type(self.day_of_week) is not int or self.day_of_week not in range(len(DAYS_OF_WEEK)):
             raise InvalidScheduleError(f"{name}: day_of_week must be 0 (Sunday) to 6, not {self.day_of_week!r}")
-        for what, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
+        for field, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
             if not isinstance(clock, time) or clock.tzinfo is not None:
-                raise InvalidScheduleError(f"{name}: {what} must be a wall-clock time, not {clock!r}")
+                raise InvalidScheduleError(f"{name}: {field} must be a wall-clock time, not {clock!r}")
         _CHECK.length(f"{name}: slot_duration", self.slot_duration)
-        for what, length in (("slot_interval", self.slot_interval), ("slot_alignment", self.slot_alignment)):
+        for field, length in (("slot_interval", self.slot_interval), ("slot_alignment", self.slot_alignment)):
             if length is not None:
-                _CHECK.length(f"{name}: {what}", length)
+                _CHECK.length(f"{name}: {field}", length)
         _CHECK.capacity(f"{name}: capacity", self.capacity)
         effective = ("effective_from", "effective_until")
         _CHECK.days_in_order(name, self.effective_from, self.effective_until, names=effective)
@@ -84,11 +84,11 @@ class AvailabilityRule:
 class AvailabilityException:
     """A stretch of time in which the rules do not hold (A3-A6). Instants are aware and kept in UTC.
 
-    Without `rule_id` it concerns all the doctor's rules at the facility. Only an override may carry its own slot
-    duration, interval and capacity.
+    Without `rule_id` the exception concerns all rules of the schedule. Only an override may have its own slot duration,
+    interval and capacity.
 
     Raises:
-        InvalidScheduleError: a part contradicts itself, or the span is naive, empty or reversed.
+        InvalidScheduleError: a field is invalid, or the span is naive, empty or reversed.
     """
 
     id: Id
@@ -116,21 +116,21 @@ class AvailabilityException:
             raise InvalidScheduleError(f"{name}: {error}") from None
         object.__setattr__(self, "start_at", span.start)
         object.__setattr__(self, "end_at", span.end)
-        for what, length in (("slot_duration", self.slot_duration), ("slot_interval", self.slot_interval)):
+        for field, length in (("slot_duration", self.slot_duration), ("slot_interval", self.slot_interval)):
             if length is not None:
-                _CHECK.length(f"{name}: {what}", length)
+                _CHECK.length(f"{name}: {field}", length)
         if self.capacity is not None:
             _CHECK.capacity(f"{name}: capacity", self.capacity)
         own = (self.slot_duration, self.slot_interval, self.capacity)
         if self.type is not ExceptionType.OVERRIDE and any(value is not None for value in own):
-            raise InvalidScheduleError(f"{name}: only an override has slots of its own, {self.type} takes away")
+            raise InvalidScheduleError(f"{name}: only an override may set slot fields, {self.type} removes slots")
 
     def concerns(self, rule_id: Id | None) -> bool:
-        """Tell whether it is about this rule's slots (A6); `None` is a slot that no rule made."""
+        """Tell whether the exception concerns a rule's slots (A6); None stands for slots without a rule."""
         return self.rule_id is None or self.rule_id == rule_id
 
     def overlaps(self, start_at: datetime, end_at: datetime) -> bool:
-        """Tell whether it shares an instant with `[start_at, end_at)`."""
+        """Tell whether the exception shares an instant with `[start_at, end_at)`."""
         return self.start_at < end_at and start_at < self.end_at
 
 
@@ -146,27 +146,27 @@ class Closure:
         _CHECK.day(f"closure {self.id}: day", self.day)
 
 
-def _check_unique(what: str, ids: Iterable[Id]) -> None:
+def _check_ids(kind: str, ids: Iterable[Id]) -> None:
     seen: set[Id] = set()
-    kinds: set[type] = set()
+    types: set[type] = set()
     for value in ids:
         if value in seen:
-            raise InvalidScheduleError(f"two {what}s have the id {value!r}")
+            raise InvalidScheduleError(f"two {kind}s have the id {value!r}")
         seen.add(value)
-        kinds.add(type(value))
-    if len(kinds) > 1:
-        raise InvalidScheduleError(f"{what} ids are of several types; the lower one could not be told")
+        types.add(type(value))
+    if len(types) > 1:
+        raise InvalidScheduleError(f"{kind} ids must all be of one type: their order decides")
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What decides one doctor's slots at one facility: zone, active rules, exceptions, closures (A1).
+    """Zone, rules, exceptions and closures that decide one doctor's slots at one facility (A1).
 
     `zone` is an IANA zone or its name. The order of the parts changes nothing.
 
     Raises:
-        InvalidScheduleError: duplicate ids, or an override longer than one day on the facility's clock.
-        WallClockError: an unknown zone.
+        InvalidScheduleError: duplicate ids, ids of several types, or an override longer than one wall-clock day.
+        WallClockError: the zone is unknown.
     """
 
     doctor_id: Id
@@ -176,7 +176,7 @@ class Schedule:
     exceptions: Sequence[AvailabilityException] = ()
     closures: Sequence[Closure] = ()
 
-    def __init__(  # the schedule has six parts
+    def __init__(
         self,
         doctor_id: Id,
         facility_id: Id,
@@ -187,19 +187,19 @@ class Schedule:
     ) -> None:
         _CHECK.id("doctor_id", doctor_id)
         _CHECK.id("facility_id", facility_id)
-        put = object.__setattr__
-        put(self, "doctor_id", doctor_id)
-        put(self, "facility_id", facility_id)
-        put(self, "zone", zone_of(zone))
-        put(self, "rules", tuple(rules))
-        put(self, "exceptions", tuple(exceptions))
-        put(self, "closures", tuple(closures))
-        _check_unique("rule", (rule.id for rule in self.rules))
-        _check_unique("exception", (exception.id for exception in self.exceptions))
-        _check_unique("closure", (closure.id for closure in self.closures))
-        offerings = {type(rule.service_offering_id) for rule in self.rules} - {type(None)}
-        if len(offerings) > 1:
-            raise InvalidScheduleError("service offering ids are of several types; slots could not be put in order")
+        set_field = object.__setattr__
+        set_field(self, "doctor_id", doctor_id)
+        set_field(self, "facility_id", facility_id)
+        set_field(self, "zone", zone_of(zone))
+        set_field(self, "rules", tuple(rules))
+        set_field(self, "exceptions", tuple(exceptions))
+        set_field(self, "closures", tuple(closures))
+        _check_ids("rule", (rule.id for rule in self.rules))
+        _check_ids("exception", (exception.id for exception in self.exceptions))
+        _check_ids("closure", (closure.id for closure in self.closures))
+        offering_types = {type(rule.service_offering_id) for rule in self.rules} - {type(None)}
+        if len(offering_types) > 1:
+            raise InvalidScheduleError("service offering ids must all be of one type: slots are sorted by them")
         for exception in self.exceptions:
             if exception.type is ExceptionType.OVERRIDE:
                 self._check_override(exception)
@@ -207,12 +207,12 @@ class Schedule:
     def _check_override(self, override: AvailabilityException) -> None:
         start, end = micros(override.start_at), micros(override.end_at)
         wall = wall_of(self.zone, start)
-        # The same time of the next day may be skipped or shown twice: an override is too long if the clock says so in
-        # both readings, and in any case if it is longer than the longest day.
+        # The same time of the next day may be skipped or repeated: an override is too long if the clock says so in both
+        # readings, or if it is longer than the longest day.
         past_same_time = end > instant_of(self.zone, wall // DAY, wall + DAY)
         if (past_same_time and wall_of(self.zone, end) - wall > DAY) or end - start > _LONGEST_DAY:
             raise InvalidScheduleError(
                 f"exception {override.id}: an override spans at most one day on the clock of {self.zone.key}, "
-                f"this one runs from {override.start_at.astimezone(self.zone).isoformat()} "
+                f"not from {override.start_at.astimezone(self.zone).isoformat()} "
                 f"to {override.end_at.astimezone(self.zone).isoformat()}"
             )

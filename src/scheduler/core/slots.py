@@ -1,8 +1,8 @@
-"""Slots: what expansion yields.
+"""Slots: the values and columns that expansion yields.
 
-Owns: the slot value, and the sequence of slots that one expansion made, readable as values or as columns.
+Owns: the slot value, and the sequence of slots of one expansion, readable as values or as columns.
 Holds: S2 (a slot's identity), S4 (their order), T4 (a slot is a length of real time).
-Must not know: rules, exceptions, wall clocks; how slots come about.
+Must not know: rules, exceptions, wall clocks, how slots are computed.
 """
 
 from array import array
@@ -18,11 +18,11 @@ from uuid import UUID
 from scheduler.core.zones import MICROSECOND, instant
 
 Id: TypeAlias = int | str | UUID
-"""What names a doctor, a facility, a rule …: a bigint in PostgreSQL, any of these to the core."""
+"""An id of a doctor, a facility, a rule …: a bigint in PostgreSQL, any of these in the core."""
 
 
 class SlotIdentity(NamedTuple):
-    """What makes two slots the same slot (S2)."""
+    """The fields that two slots with the same identity share (S2)."""
 
     start_at: datetime
     end_at: datetime
@@ -44,7 +44,7 @@ class Slot(NamedTuple):
 
     @property
     def identity(self) -> SlotIdentity:
-        """What makes two slots the same slot (S2)."""
+        """The fields that distinguish this slot from all others (S2)."""
         return SlotIdentity(*self[:5])
 
     @property
@@ -54,7 +54,7 @@ class Slot(NamedTuple):
 
 
 class SlotKind(NamedTuple):
-    """What the slots of one window share."""
+    """The fields that the slots of one window share."""
 
     service_offering_id: Id | None
     capacity: int
@@ -62,7 +62,7 @@ class SlotKind(NamedTuple):
 
 
 class SlotRun(NamedTuple):
-    """Slots at equal intervals: `size` of them, the first at `first`. Times are microseconds since 2000-01-01Z."""
+    """`size` slots at equal intervals from `first`; times are microseconds since 2000-01-01Z."""
 
     first: int
     size: int
@@ -72,7 +72,7 @@ class SlotRun(NamedTuple):
 
 
 class InterleavedSlots(NamedTuple):
-    """Runs of slots that interleave, in order, as columns of the same times."""
+    """Slots of interleaving runs, sorted, as columns in the same unit of time."""
 
     starts: "array[int]"
     ends: "array[int]"
@@ -80,15 +80,15 @@ class InterleavedSlots(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many slots they are."""
+        """The number of slots."""
         return len(self.kinds)
 
 
 class SlotColumns(NamedTuple):
-    """Slots as columns, in order, with no object per slot.
+    """Sorted slots as columns, with no object per slot.
 
     `start_at` and `end_at` are microseconds since 2000-01-01T00:00Z: PostgreSQL's binary timestamptz, but for the
-    byte order. `kind` indexes `kinds`, which says the rest.
+    byte order. `kind` indexes `kinds`, which have the other fields.
     """
 
     start_at: "array[int]"
@@ -103,7 +103,7 @@ _SIGN: Final = 1 << 63
 
 @lru_cache(maxsize=128)
 def _lanes(interval: int, size: int) -> tuple[int, int, int]:
-    """Return long integers of 64-bit lanes: ones, the steps of a progression with sign bits, sign bits."""
+    """Return integers of 64-bit lanes: ones, the steps of a progression with sign bits, sign bits."""
     ones = int.from_bytes(array("Q", (1,)).tobytes() * size, byteorder)
     steps = int.from_bytes(array("Q", range(0, size * interval, interval)).tobytes(), byteorder)
     return ones, steps + ones * _SIGN, ones * _SIGN
@@ -112,8 +112,8 @@ def _lanes(interval: int, size: int) -> tuple[int, int, int]:
 def _progression(first: int, size: int, interval: int) -> bytes:
     """Return `size` 64-bit numbers in steps of `interval`, in this machine's byte order.
 
-    One addition of long integers whose 64-bit lanes are the numbers, three times as fast as a loop that C runs over a
-    range. The sign bits keep every lane positive while they are added, lest a borrow run into the next one.
+    A single addition of long integers whose 64-bit lanes are the numbers is three times as fast as a loop over a range
+    in C. The sign bits keep every lane positive during the addition, so that no borrow reaches the next lane.
     """
     ones, steps, signs = _lanes(interval, size)
     return ((first * ones + steps) ^ signs).to_bytes(size * _WIDTH, byteorder)
@@ -121,7 +121,7 @@ def _progression(first: int, size: int, interval: int) -> bytes:
 
 @lru_cache(maxsize=128)
 def _offsets(interval: int, size: int) -> tuple[timedelta, ...]:
-    """Return how far each slot of a run is from its first."""
+    """Return the distance of each slot of a run from the first one."""
     return tuple(step * interval * MICROSECOND for step in range(size))
 
 
@@ -131,15 +131,15 @@ def _instants(first: int, size: int, interval: int) -> list[datetime]:
     return [begin + offset for offset in _offsets(interval, size)]
 
 
-def _mark(marks: dict[SlotKind, bytes], kind: SlotKind) -> bytes:
-    """Return the number of a kind as it stands in a column; a new kind gets the next one."""
-    return marks.setdefault(kind, array("i", (len(marks),)).tobytes())
+def _kind_index(indexes: dict[SlotKind, bytes], kind: SlotKind) -> bytes:
+    """Return the index of a kind as the bytes of a column; a new kind gets the next index."""
+    return indexes.setdefault(kind, array("i", (len(indexes),)).tobytes())
 
 
 class Slots(Sequence[Slot]):
     """The slots of one doctor at one facility, sorted by (start, end, offering).
 
-    Kept as the runs that expansion found: a `Slot` is made when it is looked at, and `columns` never makes one.
+    The slots are kept as runs: a `Slot` is constructed on access, and `columns` constructs none.
     """
 
     __slots__ = ("_ends", "_pieces", "doctor_id", "facility_id")
@@ -150,14 +150,14 @@ class Slots(Sequence[Slot]):
         self._pieces = tuple(pieces)
         self._ends: tuple[int, ...] | None = None
 
-    def _counted(self) -> tuple[int, ...]:
-        """Return after how many slots each piece ends; counted when first asked for, since columns never ask."""
+    def _cumulative_sizes(self) -> tuple[int, ...]:
+        """Return the number of slots up to the end of each piece, computed on first use (never for columns)."""
         if self._ends is None:
             self._ends = tuple(accumulate(piece.size for piece in self._pieces))
         return self._ends
 
     def __len__(self) -> int:
-        return self._counted()[-1] if self._pieces else 0
+        return self._cumulative_sizes()[-1] if self._pieces else 0
 
     @overload
     def __getitem__(self, index: int) -> Slot: ...
@@ -167,7 +167,7 @@ class Slots(Sequence[Slot]):
         if isinstance(index, slice):
             return tuple(self[position] for position in range(*index.indices(len(self))))
         position = range(len(self))[index]
-        ends = self._counted()
+        ends = self._cumulative_sizes()
         number = bisect_right(ends, position)
         piece = self._pieces[number]
         if isinstance(piece, InterleavedSlots):
@@ -180,11 +180,11 @@ class Slots(Sequence[Slot]):
         return Slot(instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
 
     def __iter__(self) -> Iterator[Slot]:
-        return chain.from_iterable(map(self._made, self._pieces))
+        return chain.from_iterable(map(self._slots_of, self._pieces))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Sequence) and not isinstance(other, str | bytes):
-            return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+            return len(self) == len(other) and all(own == others for own, others in zip(self, other, strict=True))
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]  # equal to lists, which have no hash either
@@ -195,38 +195,38 @@ class Slots(Sequence[Slot]):
         return f"<Slots: {len(self)} from {self[0].start_at.isoformat()} to {self[-1].end_at.isoformat()}>"
 
     def columns(self) -> SlotColumns:
-        """Return the same slots as columns (see `SlotColumns`)."""
+        """Return the slots as columns."""
         starts: list[bytes] = []
         ends: list[bytes] = []
         kinds: list[bytes] = []
-        marks: dict[SlotKind, bytes] = {}
+        indexes: dict[SlotKind, bytes] = {}
         for piece in self._pieces:
             if isinstance(piece, InterleavedSlots):
                 starts.append(piece.starts.tobytes())
                 ends.append(piece.ends.tobytes())
-                kinds += [_mark(marks, kind) for kind in piece.kinds]
+                kinds += [_kind_index(indexes, kind) for kind in piece.kinds]
                 continue
             first, size, interval, duration, kind = piece
-            if duration == interval:  # the end of a slot is the start of the next: count once
+            if duration == interval:  # the end of a slot is the start of the next: compute both once
                 edges = _progression(first, size + 1, interval)
                 starts.append(edges[:-_WIDTH])
                 ends.append(edges[_WIDTH:])
             else:
                 starts.append(_progression(first, size, interval))
                 ends.append(_progression(first + duration, size, interval))
-            kinds.append((marks.get(kind) or _mark(marks, kind)) * size)
+            kinds.append((indexes.get(kind) or _kind_index(indexes, kind)) * size)
         return SlotColumns(
-            array("q", b"".join(starts)), array("q", b"".join(ends)), array("i", b"".join(kinds)), tuple(marks)
+            array("q", b"".join(starts)), array("q", b"".join(ends)), array("i", b"".join(kinds)), tuple(indexes)
         )
 
-    def _made(self, piece: SlotRun | InterleavedSlots) -> Iterator[Slot]:
-        """Make the slots of one piece; the loop runs in C, since expansion to values stands or falls with it."""
+    def _slots_of(self, piece: SlotRun | InterleavedSlots) -> Iterator[Slot]:
+        """Return the slots of one piece; the loop runs in C, since it dominates the cost of expansion to values."""
         starts: Iterable[datetime]
         ends: Iterable[datetime]
         kinds: Iterable[Iterable[object]]
         if isinstance(piece, InterleavedSlots):
-            known = {at: instant(at) for at in {*piece.starts, *piece.ends}}
-            starts, ends = map(known.__getitem__, piece.starts), map(known.__getitem__, piece.ends)
+            instants = {at: instant(at) for at in {*piece.starts, *piece.ends}}
+            starts, ends = map(instants.__getitem__, piece.starts), map(instants.__getitem__, piece.ends)
             kinds = zip(*piece.kinds, strict=True)
         else:
             first, size, interval, duration, kind = piece

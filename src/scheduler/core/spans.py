@@ -1,7 +1,7 @@
 """Spans of time and their set algebra.
 
 Owns: the half-open span of UTC instants, and union, intersection and difference of sets of spans.
-Holds: T1 (UTC, half-open; naive, empty and reversed are refused; touching spans share nothing).
+Holds: T1 (UTC, half-open; naive, empty and reversed spans are refused; touching spans share nothing).
 Must not know: wall clocks, zones, rules.
 """
 
@@ -35,10 +35,10 @@ def utc(instant: datetime, *, name: str = "instant") -> datetime:
 class Span:
     """A half-open stretch of time `[start, end)` between two instants, kept in UTC (T1).
 
-    Aware datetimes of any zone are taken and turned into UTC.
+    Aware datetimes of any zone are accepted and converted to UTC.
 
     Raises:
-        InvalidSpanError: an end is naive, or the span is empty or reversed.
+        InvalidSpanError: an instant is naive, or the span is empty or reversed.
 
     >>> from datetime import UTC, datetime
     >>> nine, ten, eleven = (datetime(2027, 3, 1, hour, tzinfo=UTC) for hour in (9, 10, 11))
@@ -53,8 +53,8 @@ class Span:
         object.__setattr__(self, "start", utc(self.start, name="start"))
         object.__setattr__(self, "end", utc(self.end, name="end"))
         if self.start >= self.end:
-            what = "empty" if self.start == self.end else "reversed"
-            raise InvalidSpanError(f"span {self.start.isoformat()} to {self.end.isoformat()} is {what}")
+            fault = "empty" if self.start == self.end else "reversed"
+            raise InvalidSpanError(f"span {self.start.isoformat()} to {self.end.isoformat()} is {fault}")
 
     @property
     def duration(self) -> timedelta:
@@ -62,7 +62,7 @@ class Span:
         return self.end - self.start
 
     def overlaps(self, other: Self) -> bool:
-        """Tell whether the two share an instant; touching spans do not."""
+        """Tell whether two spans share an instant; touching spans do not."""
         return self.start < other.end and other.start < self.end
 
     def __contains__(self, instant: datetime) -> bool:
@@ -70,27 +70,27 @@ class Span:
 
 
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Return the same instants as disjoint spans in order; touching spans become one."""
-    joined: list[Span] = []
+    """Return the instants of all spans as disjoint spans in order, with touching spans merged."""
+    merged: list[Span] = []
     for span in sorted(spans):
-        if joined and span.start <= joined[-1].end:
-            if span.end > joined[-1].end:
-                joined[-1] = Span(joined[-1].start, span.end)
+        if merged and span.start <= merged[-1].end:
+            if span.end > merged[-1].end:
+                merged[-1] = Span(merged[-1].start, span.end)
         else:
-            joined.append(span)
-    return tuple(joined)
+            merged.append(span)
+    return tuple(merged)
 
 
 def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
     """Return the instants that lie in both sets, as disjoint spans in order."""
-    left, right = union(first), union(second)
+    ours, theirs = union(first), union(second)
     shared: list[Span] = []
     i = j = 0
-    while i < len(left) and j < len(right):
-        start, end = max(left[i].start, right[j].start), min(left[i].end, right[j].end)
+    while i < len(ours) and j < len(theirs):
+        start, end = max(ours[i].start, theirs[j].start), min(ours[i].end, theirs[j].end)
         if start < end:
             shared.append(Span(start, end))
-        if left[i].end < right[j].end:
+        if ours[i].end < theirs[j].end:
             i += 1
         else:
             j += 1
@@ -99,19 +99,19 @@ def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, .
 
 def difference(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
     """Return the instants of the first set that are not in the second, as disjoint spans in order."""
-    taken = union(second)
-    left: list[Span] = []
+    removed = union(second)
+    remaining: list[Span] = []
     j = 0
     for span in union(first):
         start = span.start
-        while j < len(taken) and taken[j].end <= start:
+        while j < len(removed) and removed[j].end <= start:
             j += 1
         k = j
-        while k < len(taken) and taken[k].start < span.end:
-            if start < taken[k].start:
-                left.append(Span(start, taken[k].start))
-            start = max(start, taken[k].end)
+        while k < len(removed) and removed[k].start < span.end:
+            if start < removed[k].start:
+                remaining.append(Span(start, removed[k].start))
+            start = max(start, removed[k].end)
             k += 1
         if start < span.end:
-            left.append(Span(start, span.end))
-    return tuple(left)
+            remaining.append(Span(start, span.end))
+    return tuple(remaining)

@@ -1,10 +1,11 @@
-"""The timetable: which windows are open on a local day, and which gave way to what.
+"""Timetable: the open and suppressed windows of a schedule on a local day.
 
-Owns: from a schedule's rules, closures and overrides to the windows of one local day.
-Holds: T2, T3 (windows on the wall), A2, A3 (rules < closures < overrides), A4 (what an override yields), A6 (scope).
-Must not know: slots, blocks and emergencies (they take slots, not windows: `expansion`), spans of output.
+Owns: the windows that rules, closures and overrides give one local day, and the run of slots of each window.
+Holds: T2, T3, T4 (a window is two clock times), A2, A3 (rules < closures < overrides), A4 (the windows of an override),
+A6 (scope), S1 (the grid).
+Must not know: blocks and emergencies (they remove slots, not windows: `expansion`), spans of output, stored slots.
 
-All times are microseconds since 2000-01-01T00:00Z, days are counted from 2000-01-01 (see `zones`).
+All times are microseconds since 2000-01-01T00:00Z, all days are counted from 2000-01-01 (see `zones`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +34,7 @@ _FIRST_DAY, _LAST_DAY = -(10**9), 10**9
 
 
 class Window(NamedTuple):
-    """An open time `[start, end)` and the run of slots that it is cut into; none if they do not fit (S1)."""
+    """An open time `[start, end)` and its run of slots, whose size is 0 if no slot fits (S1)."""
 
     start: int
     end: int
@@ -41,7 +42,7 @@ class Window(NamedTuple):
 
 
 class SuppressedWindow(NamedTuple):
-    """A window that a rule or override would have had, and why it has not."""
+    """A window that another part of the schedule replaces or removes, with the reason."""
 
     code: ReasonCode
     window: Window
@@ -49,7 +50,7 @@ class SuppressedWindow(NamedTuple):
 
 
 class _CompiledRule(NamedTuple):
-    """A rule in whole numbers, with its window as it is on a day on which the clock does not change."""
+    """A rule in whole numbers, with the slots of a day on which the zone's offset does not change."""
 
     rule: AvailabilityRule
     opens: int
@@ -68,7 +69,7 @@ class _CompiledRule(NamedTuple):
         return self.first_day <= day <= self.last_day
 
     def window(self, zone: ZoneInfo, day: int, steady: int | None) -> Window:
-        """Return the rule's window that starts on a day; `steady` is the clock's offset if it does not change."""
+        """Return the rule's window of a day; `steady` is the zone's offset if it does not change."""
         midnight = day * DAY
         if steady is not None:
             base = midnight - steady
@@ -79,8 +80,8 @@ class _CompiledRule(NamedTuple):
         return Window(start, end, _grid(first, end, self.duration, self.interval, self.kind))
 
 
-# Runs are made by the million, and a named tuple's own constructor takes twice the time of this one.
-_new: Final[Callable[..., Any]] = tuple.__new__
+# Runs are constructed by the million, and a named tuple's own constructor takes twice the time of this one.
+_new_tuple: Final[Callable[..., Any]] = tuple.__new__
 
 
 def _grid(first: int, end: int, duration: int, interval: int, kind: SlotKind) -> SlotRun:
@@ -88,21 +89,21 @@ def _grid(first: int, end: int, duration: int, interval: int, kind: SlotKind) ->
     return SlotRun(first, max(0, (end - first - duration) // interval + 1), interval, duration, kind)
 
 
-def _length(length: timedelta) -> int:
+def _micros(length: timedelta) -> int:
     return length // MICROSECOND
 
 
-def _clock(clock: time) -> int:
+def _micros_of_day(clock: time) -> int:
     return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000 + clock.microsecond
 
 
-def _compiled(rule: AvailabilityRule, first_day: int, last_day: int) -> _CompiledRule:
-    opens, closes = _clock(rule.start_time), _clock(rule.end_time)
+def _compile_rule(rule: AvailabilityRule, first_day: int, last_day: int) -> _CompiledRule:
+    opens, closes = _micros_of_day(rule.start_time), _micros_of_day(rule.end_time)
     if closes <= opens:
         closes += DAY
-    duration = _length(rule.slot_duration)
-    interval = duration if rule.slot_interval is None else _length(rule.slot_interval)
-    alignment = 0 if rule.slot_alignment is None else _length(rule.slot_alignment)
+    duration = _micros(rule.slot_duration)
+    interval = duration if rule.slot_interval is None else _micros(rule.slot_interval)
+    alignment = 0 if rule.slot_alignment is None else _micros(rule.slot_alignment)
     first = min(-(-opens // alignment) * alignment, DAY) if alignment else opens
     kind = SlotKind(rule.service_offering_id, rule.capacity, rule.id)
     days = None
@@ -126,12 +127,12 @@ def _compiled(rule: AvailabilityRule, first_day: int, last_day: int) -> _Compile
 
 
 class Timetable:
-    """The windows of one schedule, day by day, for local days from `first` to `last` (day numbers, inclusive)."""
+    """The windows of one schedule for the local days from `first` to `last` (day numbers, inclusive)."""
 
     def __init__(self, schedule: Schedule, first: int, last: int) -> None:
         self.zone = schedule.zone
         active = sorted((rule for rule in schedule.rules if rule.active), key=lambda rule: rule.id)
-        self._by_id = {rule.id: _compiled(rule, first, last) for rule in active}
+        self._by_id = {rule.id: _compile_rule(rule, first, last) for rule in active}
         self._by_weekday: tuple[list[_CompiledRule], ...] = tuple([] for _ in range(7))
         for compiled in self._by_id.values():
             self._by_weekday[compiled.rule.day_of_week].append(compiled)
@@ -150,16 +151,16 @@ class Timetable:
         ]
 
     def slot_runs(self, days: Iterable[int]) -> Iterator[SlotRun]:
-        """Yield the slots of the windows that start on local days, day by day; windows without a slot yield nothing.
+        """Yield the slots of the windows that start on local days, day by day; skip windows without a slot.
 
-        Nearly all days are ordinary: the clock does not change, and nothing is out of the ordinary for the facility or
-        a rule of the weekday. On those nothing is to be decided; all others take the way of `windows`.
+        Nearly all days are ordinary: the offset does not change, the facility has no closure or override, and all rules
+        of the weekday are unlimited. Their runs are known; `windows` decides about all other days.
         """
-        zone, ordinary, special, ruled = self.zone, self._ordinary, self._special, self._by_weekday
+        zone, ordinary, special, by_weekday = self.zone, self._ordinary, self._special, self._by_weekday
         for day in days:
             weekday = (day + _WEEKDAY_OF_DAY_0) % 7
-            # A rule whose window has no room for a slot may have it on the day that is longer.
-            if not ruled[weekday] and day not in special:
+            # A window too short for a slot may have one on the longer day.
+            if not by_weekday[weekday] and day not in special:
                 continue
             runs = ordinary[weekday]
             steady = None if runs is None or day in special else steady_offset(zone, day)
@@ -168,10 +169,10 @@ class Timetable:
             else:
                 base = day * DAY - steady
                 for first, size, interval, duration, kind in runs:
-                    yield _new(SlotRun, (base + first, size, interval, duration, kind))
+                    yield _new_tuple(SlotRun, (base + first, size, interval, duration, kind))
 
     def windows(self, day: int) -> tuple[Sequence[Window], Sequence[SuppressedWindow]]:
-        """Return the windows that start on a local day, and the suppressed ones, each in the order of the rules."""
+        """Return the open and the suppressed windows that start on a local day, each in the order of the rules."""
         steady = steady_offset(self.zone, day)
         missing = not day_lasts(self.zone, day)
         overrides = self._overrides.get(day, ())
@@ -186,13 +187,13 @@ class Timetable:
                 code, cause_id = suppression
                 suppressed.append(SuppressedWindow(code, window, cause_id))
         if overrides:
-            self._override(day, overrides, open_windows, suppressed)
+            self._apply_overrides(day, overrides, open_windows, suppressed)
         return open_windows, suppressed
 
     def _suppression(
         self, compiled: _CompiledRule, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
     ) -> tuple[ReasonCode, Id | None] | None:
-        """Return the strongest reason that suppresses a rule's window of a day (A3), or None."""
+        """Return the strongest reason, with its cause, that suppresses a rule's window of a day (A3), or None."""
         if missing:
             return ReasonCode.MISSING_DAY, None
         if not compiled.effective_on(day):
@@ -207,14 +208,14 @@ class Timetable:
         closure = self._closures.get(day)
         return None if closure is None else (ReasonCode.CLOSURE, closure.id)
 
-    def _override(
+    def _apply_overrides(
         self,
         day: int,
         overrides: Iterable[AvailabilityException],
         open_windows: list[Window],
         suppressed: list[SuppressedWindow],
     ) -> None:
-        """Add what the overrides of a day yield: per rule and slot parameters, the union of their spans (A4)."""
+        """Add the windows of a day's overrides: the union of their spans for each rule and slot parameters (A4)."""
         effective = [rule for rule in self._by_id.values() if rule.effective_on(day)]
         usual = [rule for rule in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7] if rule.effective_on(day)]
         spans: dict[tuple[SlotKind, int, int], list[tuple[int, int]]] = {}
@@ -225,33 +226,33 @@ class Timetable:
             else:
                 named = self._by_id.get(override.rule_id)
                 bases = [] if named is None else [named]
-            own = None if override.slot_duration is None else _length(override.slot_duration)
+            own = None if override.slot_duration is None else _micros(override.slot_duration)
             if not bases and own is None:
                 nothing = SlotRun(span[0], 0, 0, 0, SlotKind(None, 0, override.rule_id))
                 suppressed.append(
                     SuppressedWindow(ReasonCode.OVERRIDE_WITHOUT_SLOTS, Window(*span, nothing), override.id)
                 )
             elif not bases and own is not None:
-                interval = own if override.slot_interval is None else _length(override.slot_interval)
+                interval = own if override.slot_interval is None else _micros(override.slot_interval)
                 spans.setdefault((SlotKind(None, override.capacity or 1, None), own, interval), []).append(span)
             for base in bases:
                 duration = base.duration if own is None else own
                 interval = base.interval if own is None else own
                 if override.slot_interval is not None:
-                    interval = _length(override.slot_interval)
+                    interval = _micros(override.slot_interval)
                 kind = base.kind._replace(capacity=override.capacity or base.kind.capacity)
                 spans.setdefault((kind, duration, interval), []).append(span)
         for (kind, duration, interval), of_kind in spans.items():
-            for start, end in united(of_kind):
+            for start, end in merge_spans(of_kind):
                 open_windows.append(Window(start, end, _grid(start, end, duration, interval, kind)))
 
 
-def united(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the union of spans in whole numbers; touching ones become one."""
-    joined: list[tuple[int, int]] = []
+def merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the union of spans in whole numbers as disjoint spans in order, with touching spans merged."""
+    merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
-            joined.append((start, end))
-    return joined
+            merged.append((start, end))
+    return merged

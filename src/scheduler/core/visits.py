@@ -1,11 +1,11 @@
-"""Walking: when each step of a visit takes place.
+"""Visits: the times of a workflow's steps, forwards, backwards and after a delay.
 
-Owns: the way from a workflow and one instant to steps with times, and their shift after a delay.
+Owns: the way from a workflow and an instant to timed steps, and their shift after a delay.
 Holds: W2 (steps tile the visit), W3 (skipping closes the gap), W4 (walking back), W5 (a delay shortens nothing).
-Must not know: who is free when, where a workflow comes from, wall clocks.
+Must not know: whose calendar is free, where a workflow comes from, wall clocks.
 
-A visit is a row of: wait, preparation, step; wait, preparation, step; and so on. Waits and preparation are its only
-holes, those of the first step included: they lie between the visit's start and that step.
+A visit is a sequence of wait, preparation, step; wait, preparation, step; and so on. Waits and preparation are its only
+gaps; those of the first step lie between the visit's start and that step.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,11 +32,11 @@ def walk(
     """Put the steps one after another from an aware instant on, in position order (W2, W3).
 
     `skip` names positions to leave out, with their waits and preparation. `waits` maps a position to the wait before
-    that step, which comes before its preparation. The times are in UTC.
+    that step's preparation. The times are in UTC.
 
     Raises:
-        InvalidWorkflowError: a position that the workflow lacks, a step that may not be skipped, nothing left to do,
-            or a wait that is negative, longer than the step allows, or before a step that is skipped.
+        InvalidWorkflowError: the workflow lacks a position, a step must not be skipped, all steps are skipped, or a
+            wait is negative, longer than the step allows, or before a skipped step.
         InvalidSpanError: `start_at` is naive, or the visit leaves the calendar.
 
     >>> from datetime import UTC, datetime
@@ -48,7 +48,7 @@ def walk(
     1 09:00-09:15
     2 09:15-09:45
     """
-    return _timed(_row(workflow, skip, waits), utc(start_at, name="start_at"), point=_NO_TIME)
+    return _place(_offsets(workflow, skip, waits), utc(start_at, name="start_at"), offset=_NO_TIME)
 
 
 def walk_back(
@@ -59,40 +59,38 @@ def walk_back(
     skip: Iterable[int] = (),
     waits: Mapping[int, timedelta] | None = None,
 ) -> tuple[TimedStep, ...]:
-    """Put the steps such that the visit ends at an aware instant, or that the step at `anchor` starts there (W4).
+    """Time the steps so that the visit ends, or the step at `anchor` starts, at an aware instant (W4).
 
-    Around an anchor the earlier steps end where its wait and preparation begin, and the later ones follow it. `skip`
-    and `waits` are as in `walk`; the times are in UTC.
+    The steps before an anchor end where its wait and preparation begin; the later ones follow it. `skip` and `waits`
+    are as in `walk`; the times are in UTC.
 
     Raises:
-        InvalidWorkflowError: as in `walk`; or the anchor is unknown or skipped.
+        InvalidWorkflowError: as in `walk`, or the anchor is unknown or skipped.
         InvalidSpanError: `at` is naive, or the visit leaves the calendar.
     """
-    row = _row(workflow, skip, waits)
+    offsets = _offsets(workflow, skip, waits)
     if anchor is None:
-        return _timed(row, utc(at, name="at"), point=row[-1].end)
-    for place in row:
-        if place.step.position == anchor:
-            return _timed(row, utc(at, name="at"), point=place.start)
-    raise InvalidWorkflowError(f"workflow {workflow.id}: the anchor {anchor!r} is not the position of a step to make")
+        return _place(offsets, utc(at, name="at"), offset=offsets[-1].end)
+    for step_offset in offsets:
+        if step_offset.step.position == anchor:
+            return _place(offsets, utc(at, name="at"), offset=step_offset.start)
+    raise InvalidWorkflowError(f"workflow {workflow.id}: no step of the visit is at the anchor position {anchor!r}")
 
 
 def retime(steps: Iterable[TimedStep], now: datetime) -> tuple[TimedStep, ...]:
-    """Move the steps of one visit that have not begun later, by just enough (W5); return all in position order.
+    """Delay the steps of one visit that have not begun by just enough (W5); return all steps in position order.
 
-    - Only `scheduled` steps move, each as a whole: none gets earlier, shorter or longer. All others stay as they are.
-    - No step starts before `now`, nor before the step ahead of it has ended and its own preparation has passed.
-    - A step in progress ends at `now` at the earliest, and all that has not begun waits for it, also a step of a lower
-      position that was left for later. A completed step ended when it says; if that is still to come, it was completed
-      ahead of its plan.
-    - Cancelled steps, no-shows and steps completed ahead of their plan hold up nothing.
-    - A wait takes up the delay first, so that it shrinks; preparation is kept whole after a step that moved or has
-      begun. With nothing to catch up on, nothing moves.
+    - Only `scheduled` steps move, each as a whole: none gets earlier, shorter or longer.
+    - No step starts before `now`, nor before the previous step has ended and its own preparation has passed.
+    - A step in progress ends at `now` at the earliest, and every step that has not begun waits for it, also a step of a
+      lower position.
+    - Cancelled steps, no-shows and steps completed ahead of their plan (with an end after `now`) delay no other step.
+    - A delay shortens the wait first; preparation is kept whole after a step that moved or has begun.
 
     `now` is an aware instant; the times are in UTC.
 
     Raises:
-        InvalidWorkflowError: two steps at one position.
+        InvalidWorkflowError: two steps have the same position.
         InvalidSpanError: `now` is naive, or the visit leaves the calendar.
     """
     now = utc(now, name="now")
@@ -115,26 +113,26 @@ def retime(steps: Iterable[TimedStep], now: datetime) -> tuple[TimedStep, ...]:
 
 
 class _StepOffset(NamedTuple):
-    """Where a step lies in its visit, counted from the visit's start."""
+    """The start and end of a step, counted from the visit's start."""
 
     step: WorkflowStep
     start: timedelta
     end: timedelta
 
 
-def _row(workflow: Workflow, skip: Iterable[int], waits: Mapping[int, timedelta] | None) -> tuple[_StepOffset, ...]:
-    skipped, allowed = frozenset(skip), waits or {}
-    _check_request(workflow, skipped, allowed)
-    row: list[_StepOffset] = []
+def _offsets(workflow: Workflow, skip: Iterable[int], waits: Mapping[int, timedelta] | None) -> list[_StepOffset]:
+    skipped, waits = frozenset(skip), waits or {}
+    _check_request(workflow, skipped, waits)
+    offsets: list[_StepOffset] = []
     end = _NO_TIME
     for step in workflow.steps:
         if step.position not in skipped:
-            start = end + allowed.get(step.position, _NO_TIME) + step.lead
+            start = end + waits.get(step.position, _NO_TIME) + step.lead
             end = start + step.length
-            row.append(_StepOffset(step, start, end))
-    if not row:
-        raise InvalidWorkflowError(f"workflow {workflow.id}: no step is left to make")
-    return tuple(row)
+            offsets.append(_StepOffset(step, start, end))
+    if not offsets:
+        raise InvalidWorkflowError(f"workflow {workflow.id}: no step is left, at least one must not be skipped")
+    return offsets
 
 
 def _check_request(workflow: Workflow, skipped: frozenset[int], waits: Mapping[int, timedelta]) -> None:
@@ -146,20 +144,20 @@ def _check_request(workflow: Workflow, skipped: frozenset[int], waits: Mapping[i
         step = steps[position]
         if not step.can_be_skipped:
             name = f"step {position} ({step.template.name})"
-            raise InvalidWorkflowError(f"workflow {workflow.id}: {name} may not be skipped")
+            raise InvalidWorkflowError(f"workflow {workflow.id}: {name} must not be skipped")
     for position, wait in waits.items():
         name = f"workflow {workflow.id}: the wait before step {position}"
         if position in skipped:
-            raise InvalidWorkflowError(f"{name} has no meaning: the step is skipped")
+            raise InvalidWorkflowError(f"{name} must be left out, since the step is skipped")
         if not isinstance(wait, timedelta) or wait < _NO_TIME:
             raise InvalidWorkflowError(f"{name} must be a timedelta of zero or more, not {wait!r}")
         if wait > steps[position].max_wait:
-            raise InvalidWorkflowError(f"{name} is {wait}, the longest allowed is {steps[position].max_wait}")
+            raise InvalidWorkflowError(f"{name} must be at most {steps[position].max_wait}, not {wait}")
 
 
-def _timed(row: Iterable[_StepOffset], at: datetime, *, point: timedelta) -> tuple[TimedStep, ...]:
-    """Lay a row in time such that the point that lies this far from its start falls on an instant."""
-    return tuple(TimedStep(step, _after(at, start - point), _after(at, end - point)) for step, start, end in row)
+def _place(offsets: Iterable[_StepOffset], at: datetime, *, offset: timedelta) -> tuple[TimedStep, ...]:
+    """Time the steps so that the point of the visit at `offset` from its start falls on an instant."""
+    return tuple(TimedStep(step, _after(at, start - offset), _after(at, end - offset)) for step, start, end in offsets)
 
 
 def _end_of_begun(timed: TimedStep, now: datetime) -> datetime | None:
@@ -167,7 +165,7 @@ def _end_of_begun(timed: TimedStep, now: datetime) -> datetime | None:
         return max(timed.end_at, now)
     if timed.status is StepStatus.COMPLETED and timed.end_at <= now:
         return timed.end_at
-    return None  # also for a step completed ahead of its planned end, which nothing need wait for
+    return None  # a step completed ahead of its planned end delays no other
 
 
 def _after(instant: datetime, length: timedelta) -> datetime:

@@ -1,8 +1,8 @@
-"""Workflows: which steps a visit is made of.
+"""Workflows: the steps of a visit, as templates, workflow steps and timed steps.
 
-Owns: step template, workflow step, workflow and a step with its times as values, validated at birth.
+Owns: step template, workflow step, workflow and timed step as validated values.
 Holds: W6 (an estimate that disagrees is reported), W7 (the resource and the place of each step).
-Must not know: how steps get their times (`walking`), for whom a workflow is (`insurance`), who is free.
+Must not know: how steps get their times (`visits`), how a workflow is chosen (`insurance`), whose calendar is free.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,6 @@ from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 
 _NO_TIME: Final = timedelta(0)
-
-
 _CHECK: Final = Validator(InvalidWorkflowError)
 
 
@@ -27,7 +25,7 @@ class StepTemplate:
     """A kind of step that workflows share, such as "blood sample".
 
     Raises:
-        InvalidWorkflowError: a part cannot be; the message names it.
+        InvalidWorkflowError: a field is invalid; the message names it.
     """
 
     id: Id
@@ -43,13 +41,13 @@ class StepTemplate:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStep:
-    """One step of a workflow: how long, by whom or what, and where (W7).
+    """A step of a workflow with its length, its kind of resource and its kind of place (W7).
 
-    `duration` None means the template's. `preparation` counts only where `requires_preparation`. `max_wait` is the
-    longest that the patient may be kept waiting before the step.
+    `duration` None means the template's. `preparation` counts only if `requires_preparation`. `max_wait` is the
+    longest wait before the step.
 
     Raises:
-        InvalidWorkflowError: a part cannot be; the message names the step and the part.
+        InvalidWorkflowError: a field is invalid; the message names the step and the field.
     """
 
     position: int
@@ -76,24 +74,23 @@ class WorkflowStep:
 
     @property
     def length(self) -> timedelta:
-        """How long the step takes: its own duration, else its template's."""
+        """The step's own duration, else its template's."""
         return self.template.default_duration if self.duration is None else self.duration
 
     @property
     def lead(self) -> timedelta:
-        """The preparation that has to lie before the step's start."""
+        """The preparation required before the step's start."""
         return self.preparation if self.requires_preparation else _NO_TIME
 
 
 @dataclass(frozen=True, slots=True)
 class TimedStep:
-    """A step of one visit with its times, `[start_at, end_at)`; instants are aware and kept in UTC.
+    """A step of one visit with its times `[start_at, end_at)`; instants are aware and kept in UTC.
 
-    Its preparation lies before `start_at` and is not part of it. Its length may differ from the workflow's when the
-    step really took longer.
+    The preparation lies before `start_at`. The length may differ from the workflow's if the step took longer.
 
     Raises:
-        InvalidWorkflowError: the times are naive, empty or reversed, or there is no such status.
+        InvalidWorkflowError: the times are naive, empty or reversed, or the status is unknown.
     """
 
     step: WorkflowStep
@@ -112,26 +109,26 @@ class TimedStep:
 
     @property
     def position(self) -> int:
-        """Its place in the workflow."""
+        """The step's position in the workflow."""
         return self.step.position
 
     @property
     def resource_kind(self) -> str:
-        """The kind of resource that it needs: the doctor, a room, a nurse, a device (W7)."""
+        """The kind of resource that the step needs, such as the doctor, a room or a device (W7)."""
         return self.step.resource_kind
 
     @property
     def location_type(self) -> str | None:
-        """The kind of place where it happens (W7); None where the workflow leaves it open."""
+        """The kind of place where the step happens (W7); None if the workflow leaves it open."""
         return self.step.location_type
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """The steps of a visit for one service offering, kept in position order, for one insurance plan or for any.
+    """The steps of a visit for one service offering, in position order, for one insurance plan or without any.
 
     Raises:
-        InvalidWorkflowError: two steps at one position, an active workflow without a step, or a part that cannot be.
+        InvalidWorkflowError: two steps have the same position, an active workflow has no step, or a field is invalid.
     """
 
     id: Id
@@ -152,7 +149,7 @@ class Workflow:
             if step.position == following.position:
                 raise InvalidWorkflowError(f"{name}: two steps are at position {step.position}")
         if self.active and not self.steps:
-            raise InvalidWorkflowError(f"{name}: it is active and has no step")
+            raise InvalidWorkflowError(f"{name} is active and has no step")
         if self.insurance_plan_id is not None:
             _CHECK.id(f"{name}: insurance_plan_id", self.insurance_plan_id)
         if self.total_estimated is not None:
@@ -160,9 +157,9 @@ class Workflow:
 
     @property
     def estimate_error(self) -> timedelta | None:
-        """By how much the declared estimate exceeds the steps with their preparation (W6); below zero: falls short.
+        """The declared estimate less all steps with their preparation, without waits (W6).
 
-        None where nothing is declared or the two agree. All steps count, waits do not. The estimate is never used.
+        None if no estimate is declared or the two agree. The estimate is never used.
         """
         if self.total_estimated is None:
             return None

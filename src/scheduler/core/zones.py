@@ -1,12 +1,12 @@
-"""Wall clocks: the one way from wall-clock time to instant and back.
+"""Time zones and wall clocks: the map from wall-clock time to instant and back.
 
 Owns: zones by name, and the monotone map of T3. Times are whole microseconds since 2000-01-01T00:00 (PostgreSQL's
-own count): *instants* count in UTC, *walls* count what the clock on the facility's wall shows.
+own count): *instants* count in UTC, *walls* count the time on the facility's wall clock.
 Holds: T2 (IANA zones), T3 (monotone map, repeated and skipped wall times, missing days), T5 (no clock, no local zone).
 Must not know: rules, slots.
 
-Rests on a fact about the tz database, which a test checks against every zone: two offset changes of one zone are
-never less than five days apart. So a stretch whose ends have one offset has that offset throughout.
+The map rests on a fact about the tz database, which a test checks for every zone: two offset changes of one zone are
+at least five days apart. So a shorter time whose two ends have the same offset has that offset throughout.
 """
 
 from contextlib import suppress
@@ -24,37 +24,36 @@ MICROSECOND: Final = timedelta(microseconds=1)
 DAY: Final = 86_400_000_000
 SECOND: Final = 1_000_000
 
-# A zone's clock may be a day off UTC; two days at each end of the calendar keep every conversion inside it.
+# A zone's offset may be a day: two days at each end of the calendar keep every conversion inside it.
 EARLIEST: Final = datetime(1, 1, 3, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 29, tzinfo=UTC)
 FIRST_INSTANT: Final = (EARLIEST - EPOCH) // MICROSECOND
 LAST_INSTANT: Final = (LATEST - EPOCH) // MICROSECOND
 
-
-# What a zone file's folder also holds, and PostgreSQL refuses: no place has one of these.
-_NO_PLACES: Final = frozenset({"Factory", "localtime", "posixrules"})
+# Files in the folder of the tz database that name no place; PostgreSQL refuses them.
+_NOT_PLACES: Final = frozenset({"Factory", "localtime", "posixrules"})
 
 
 @lru_cache(maxsize=1024)
 def _load(name: str) -> ZoneInfo:
-    if name not in _NO_PLACES:
+    if name not in _NOT_PLACES:
         with suppress(KeyError, ValueError, OSError, TypeError):  # not found is a KeyError; "", "../x", a folder differ
             return ZoneInfo(name)
-    raise WallClockError(f"unknown time zone {name!r}: an IANA name such as 'Europe/London' is needed")
+    raise WallClockError(f"unknown time zone {name!r}: use an IANA name such as 'Europe/London'")
 
 
 def zone_of(zone: ZoneInfo | str) -> ZoneInfo:
     """Return the IANA zone of this name, or the zone itself.
 
     Raises:
-        WallClockError: no such zone, or a zone without a name (it could not be stored).
+        WallClockError: the zone is unknown, or has no name and cannot be stored.
     """
     if isinstance(zone, ZoneInfo):
         if zone.key is None:
             raise WallClockError("a time zone without an IANA name cannot be stored")
         return zone
     if not isinstance(zone, str):
-        raise WallClockError(f"a time zone is a name or a ZoneInfo, not {type(zone).__name__}")
+        raise WallClockError(f"a time zone must be a name or a ZoneInfo, not {type(zone).__name__}")
     return _load(zone)
 
 
@@ -72,7 +71,7 @@ def check_inside(at: int, shown: object) -> None:
     """Refuse a time so near the calendar's ends that its wall-clock time may have no date; `shown` names it.
 
     Raises:
-        WallClockError: it lies before 0001-01-03 or after 9999-12-29.
+        WallClockError: the time lies before 0001-01-03 or after 9999-12-29.
     """
     if not FIRST_INSTANT <= at <= LAST_INSTANT:
         raise WallClockError(f"{shown} leaves the calendar, which goes from 0001-01-03 to 9999-12-29")
@@ -82,7 +81,7 @@ def in_calendar(at: datetime) -> datetime:
     """Return an aware instant in UTC if every zone has a wall-clock time for it.
 
     Raises:
-        WallClockError: it lies before 0001-01-03 or after 9999-12-29.
+        WallClockError: the instant lies before 0001-01-03 or after 9999-12-29.
     """
     check_inside(micros(at), at)
     return utc(at)
@@ -92,7 +91,7 @@ def check_day(day: date) -> None:
     """Refuse a day so near the calendar's ends that a day before or after it may have no instants.
 
     Raises:
-        WallClockError: it lies before 0001-01-04 or after 9999-12-28.
+        WallClockError: the day lies before 0001-01-04 or after 9999-12-28.
     """
     check_inside((day_number(day) - 1) * DAY, day)
     check_inside((day_number(day) + 1) * DAY, day)
@@ -109,7 +108,7 @@ def day_of(number: int) -> date:
 
 
 def offset_at(zone: ZoneInfo, at: int) -> int:
-    """Return how far the zone's clock is ahead of UTC at an instant (both in microseconds)."""
+    """Return the zone's offset from UTC at an instant (both in microseconds)."""
     inside = min(max(at, FIRST_INSTANT), LAST_INSTANT)
     ahead = instant(inside).astimezone(zone).utcoffset()
     assert ahead is not None  # noqa: S101  # a ZoneInfo always has an offset
@@ -117,13 +116,13 @@ def offset_at(zone: ZoneInfo, at: int) -> int:
 
 
 def wall_of(zone: ZoneInfo, at: int) -> int:
-    """Return what the clock on the wall shows at an instant."""
+    """Return the time on the zone's wall clock at an instant."""
     return at + offset_at(zone, at)
 
 
 @lru_cache(maxsize=1 << 16)
 def steady_offset(zone: ZoneInfo, day: int) -> int | None:
-    """Return the zone's offset if it holds for all of a local day and the next one, else None."""
+    """Return the zone's offset if it does not change in a local day and the next one, else None."""
     jump, before, after = _change(zone, day)
     if before == after or (day + 2) * DAY - before < jump:
         return before
@@ -132,10 +131,7 @@ def steady_offset(zone: ZoneInfo, day: int) -> int | None:
 
 @lru_cache(maxsize=1 << 12)
 def _change(zone: ZoneInfo, day: int) -> tuple[int, int, int]:
-    """Return the one offset change near a day: its instant, the offset before it and the offset after, if there is one.
-
-    Without one the two offsets are equal.
-    """
+    """Return the offset change near a day: its instant, and the offsets before and after, equal without a change."""
     low, high = (day - 1) * DAY // SECOND, (day + 3) * DAY // SECOND
     before, after = offset_at(zone, low * SECOND), offset_at(zone, high * SECOND)
     while high - low > 1 and before != after:
@@ -150,8 +146,8 @@ def _change(zone: ZoneInfo, day: int) -> tuple[int, int, int]:
 def instant_of(zone: ZoneInfo, day: int, wall: int) -> int:
     """Return the instant at which the wall clock first shows `wall` or more (T3).
 
-    `day` is the number of a local day; `wall` lies within it or within the day after it. A repeated wall time is its
-    first occurrence, a skipped one the instant of the jump; so the map is monotone.
+    `day` is the number of a local day; `wall` lies within it or the next day. A repeated wall time maps to its first
+    occurrence, a skipped one to the instant of the jump; so the map is monotone.
     """
     steady = steady_offset(zone, day)
     if steady is not None:
@@ -163,8 +159,8 @@ def instant_of(zone: ZoneInfo, day: int, wall: int) -> int:
 def instant_at(zone: ZoneInfo, day: date, clock: timedelta = timedelta(0)) -> datetime:
     """Return the UTC instant at which the wall clock first shows `clock`, counted from the day's midnight (T3).
 
-    `clock` is at most two days, so that a time after midnight can be said as one of the day before. Without `clock` it
-    is the instant at which the local day begins; for a day that the zone skipped, the instant of the jump.
+    `clock` is at most two days; without it the local day begins at the instant. For a day that the zone skipped, the
+    instant is that of the jump.
 
     Raises:
         WallClockError: the day lies in the first or last days of the calendar.
@@ -175,7 +171,7 @@ def instant_at(zone: ZoneInfo, day: date, clock: timedelta = timedelta(0)) -> da
 
 
 def local_day(zone: ZoneInfo, day: date, until: date | None = None) -> Span | None:
-    """Return a local day, or the local days `[day, until)`, as a span; None if the zone skipped all of it.
+    """Return the local day, or the local days `[day, until)`, as a span; None if the zone skipped them.
 
     Raises:
         WallClockError: a day lies in the first or last days of the calendar.
@@ -185,20 +181,20 @@ def local_day(zone: ZoneInfo, day: date, until: date | None = None) -> Span | No
 
 
 def day_bounds(zone: ZoneInfo, day: int) -> tuple[int, int]:
-    """Return the instants at which a local day begins and ends; equal for a day that the zone skipped."""
+    """Return the instants at which a local day begins and ends, equal for a day that the zone skipped."""
     return instant_of(zone, day, day * DAY), instant_of(zone, day, (day + 1) * DAY)
 
 
 def day_lasts(zone: ZoneInfo, day: int) -> bool:
-    """Tell whether the zone has this local day at all; Pacific/Apia has no 2011-12-30."""
+    """Tell whether the zone has this local day; Pacific/Apia has no 2011-12-30."""
     begin, end = day_bounds(zone, day)
     return begin < end
 
 
 def next_aligned(zone: ZoneInfo, day: int, at: int, step: int) -> int:
-    """Return the first instant at or after `at` at which the time since the wall's midnight is a multiple of `step`.
+    """Return the first instant from `at` on whose wall time since midnight is a multiple of `step`.
 
-    `at` lies within the local day `day` or the day after it. Midnight itself is a multiple of every step (S1).
+    `at` lies within the local day `day` or the next day. Midnight is a multiple of every step (S1).
     """
 
     def after(start: int, offset: int) -> int:
@@ -211,8 +207,8 @@ def next_aligned(zone: ZoneInfo, day: int, at: int, step: int) -> int:
         return after(at, steady)
     jump, before, behind = _change(zone, day)
     if at < jump:
-        found = after(at, before)
-        if found < jump:
-            return found
+        aligned = after(at, before)
+        if aligned < jump:
+            return aligned
         at = jump
     return after(at, behind)

@@ -1,1 +1,1 @@
-"""The nightly slot-generation job."""
+"""Slot generation: the nightly job."""

@@ -1,8 +1,8 @@
-"""Writing: make the stored slots of some schedules what these say, or only count what that would change.
+"""Applying generation tasks: make the stored slots match their schedules, or only count the changes.
 
-Owns: the comparison of what should be with what is stored, and the counts of what came of it.
+Owns: the comparison of desired with stored slots, and the counts of the changes.
 Holds: R1 and R2 on stored slots.
-Must not know: SQL; which time is looked into (`work`); runs, transactions and checkpoints.
+Must not know: SQL; the choice of the spans (`planning`); runs, transactions and checkpoints.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,29 +23,30 @@ from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, insert
 def apply(
     session: Session, tasks: Sequence[ScheduleTask], request: GenerationRequest
 ) -> tuple[RunResult, set[ScheduleKey]]:
-    """Compare what should be with what is stored, and write the difference unless the run is dry.
+    """Compare desired with stored slots, and write the difference unless the run is dry.
 
-    Returns also the schedules that are not yet as they should be, since people have slots of theirs in hand.
+    Returns also the pending schedules: some of their slots are booked or held and cannot be changed yet.
     """
     result = RunResult(schedules=len(tasks), schedules_unchanged=sum(not task.spans for task in tasks))
     pending: set[ScheduleKey] = set()
     new: list[Slots] = []
     for spans, group in groupby(sorted(tasks, key=lambda task: task.spans), key=lambda task: task.spans):
-        alike = list(group)
-        found = {}
+        same_spans = list(group)
+        slots_by_key = {}
         if spans:
-            keys = [task.key for task in alike]
-            found = stored_slots(session, keys, spans[0].start, spans[-1].end)
-        for task in alike:
-            result += RunResult(slots_kept=_kept_unseen(session, task))
+            slots_by_key = stored_slots(session, [task.key for task in same_spans], spans[0].start, spans[-1].end)
+        for task in same_spans:
+            result += RunResult(slots_kept=_count_unexamined(session, task))
             desired = [expand(task.schedule, span) for span in spans]
-            stored = [one for one in found.get(task.key, ()) if any(one.slot.start_at in span for span in spans)]
+            stored = [
+                slot for slot in slots_by_key.get(task.key, ()) if any(slot.slot.start_at in span for span in spans)
+            ]
             if stored:
-                done, settled = _reconciled(session, task, chain.from_iterable(desired), stored, request)
-                result += done
-                if not settled:
+                changes, is_complete = _reconciled(session, task, chain.from_iterable(desired), stored, request)
+                result += changes
+                if not is_complete:
                     pending.add(task.key)
-            else:  # nothing to compare with: reconciling would create all of them, one value at a time
+            else:  # reconciling with nothing would create the same slots, one value at a time
                 new += desired
     created = sum(map(len, new))
     if created and request.mode is Mode.WRITE:
@@ -60,7 +61,7 @@ def _reconciled(
     stored: Iterable[StoredSlot],
     request: GenerationRequest,
 ) -> tuple[RunResult, bool]:
-    """Reconcile one schedule; also tell whether its slots are now what they should be."""
+    """Reconcile one schedule; return also whether its stored slots now match it."""
     plan = reconcile(desired, stored, exceptions=task.schedule.exceptions, now=request.now)
     planned = written = PlanResult(len(plan.create), len(plan.update), len(plan.retire))
     if request.mode is Mode.WRITE:
@@ -76,9 +77,9 @@ def _reconciled(
     return result, written == planned and not plan.conflict and not plan.displaced
 
 
-def _kept_unseen(session: Session, task: ScheduleTask) -> int:
-    """Count the stored slots of the time asked for that are left alone without a look."""
-    if task.asked is None or task.asked in task.spans:
+def _count_unexamined(session: Session, task: ScheduleTask) -> int:
+    """Count the stored slots of the requested time that are kept without being read."""
+    if task.requested is None or task.requested in task.spans:
         return 0
-    seen = sum(count_slots(session, task.key, span.start, span.end) for span in task.spans)
-    return count_slots(session, task.key, task.asked.start, task.asked.end) - seen
+    examined = sum(count_slots(session, task.key, span.start, span.end) for span in task.spans)
+    return count_slots(session, task.key, task.requested.start, task.requested.end) - examined

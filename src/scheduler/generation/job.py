@@ -1,10 +1,10 @@
-"""Generation: make the stored slots of a tenant what its schedules say, for some days ahead.
+"""Nightly job: make the stored slots of a tenant match its schedules, for some days ahead.
 
-Owns: the run: its batches and their transactions, what is told while it goes on.
+Owns: the run, with its batches, their transactions and its progress.
 Holds: R4 (slots, checkpoint and counts of a batch are one transaction).
-Must not know: SQL; which slots a schedule should have or has (`work`, `writing`); how results are shown; the clock.
+Must not know: SQL; the slots of a schedule (`planning`, `applying`); how results are shown; the clock.
 
-A batch that fails is tried again schedule by schedule, so that one bad schedule stops no other.
+A failed batch is retried schedule by schedule, so that one bad schedule stops no other.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,23 +35,23 @@ from scheduler.postgres.schedules import (
 from scheduler.postgres.slots import ensure_months
 
 SCHEDULES_PER_BATCH: Final = 24
-"""Schedules in one transaction: some 50,000 slots of a quarter of a year, a few megabytes in memory."""
+"""One transaction: some 50,000 slots of a quarter of a year, a few megabytes in memory."""
 
 Progress = Callable[[int, int, int], None]
-"""Told after each batch: schedules done, schedules in all, slots created so far."""
+"""Called after each batch with the schedules done, all schedules, and the slots created so far."""
 
 
 def generate(database: Database, request: GenerationRequest, *, progress: Progress = lambda *_: None) -> Report:
-    """Generate a tenant's slots. Running again with nothing changed writes nothing.
+    """Generate a tenant's slots. A run without changes since the last run writes nothing.
 
-    Any number of runs may be at work at once. A schedule that another run holds is asked for once more at the end; if
-    it is still held then, it is left to that run and named in the report.
+    Runs may overlap. A schedule that another run has locked is tried once more at the end; if it is still locked, the
+    report names it.
 
     Raises:
-        NotFoundError: there is no facility with the slug asked for, or it has no schedule.
-        InvalidInputError: with these days there would be too many months of slots.
-        DatabaseUnreachableError: the connection was lost; whole batches stay, the next run does the rest.
-        StoreError: the database refused before the first batch.
+        NotFoundError: the requested facility does not exist or has no schedule.
+        InvalidInputError: these days would need too many months of slots.
+        DatabaseUnreachableError: the connection was lost; complete batches stay, the next run does the rest.
+        StoreError: the database refused a statement before the first batch.
     """
     run = _Run(database, request)
     keys = run.begin()
@@ -59,15 +59,15 @@ def generate(database: Database, request: GenerationRequest, *, progress: Progre
     for start in range(0, len(keys), SCHEDULES_PER_BATCH):
         result += run.batch(keys[start : start + SCHEDULES_PER_BATCH])
         progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.slots_created)
-    left, result = result.left, replace(result, left=())
-    for start in range(0, len(left), SCHEDULES_PER_BATCH):
-        result += run.batch(left[start : start + SCHEDULES_PER_BATCH])
+    locked, result = result.schedules_locked, replace(result, schedules_locked=())
+    for start in range(0, len(locked), SCHEDULES_PER_BATCH):
+        result += run.batch(locked[start : start + SCHEDULES_PER_BATCH])
     run.finish(failed=bool(result.schedules_failed))
     return Report(run.run_id, len({key.facility_id for key in keys}), result)
 
 
 class _Run:
-    """One run: it knows the request and its own id in the books."""
+    """A run of a request, with its row in `generation_runs` unless the run is dry."""
 
     def __init__(self, database: Database, request: GenerationRequest) -> None:
         self.database, self.request = database, request
@@ -81,7 +81,7 @@ class _Run:
                 raise NotFoundError(f"no facility {request.facility_slug!r} with a schedule")
         if request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
-                # A local day may begin a day before, or end a day after, the day of the same date in UTC.
+                # A local day may begin a day before, or end a day after, the same date in UTC.
                 first, last = request.from_day - timedelta(days=1), request.until_day + timedelta(days=1)
                 ensure_months(session, *(datetime.combine(day, time(), UTC) for day in (first, last)))
             with self._unit_of_work() as session:
@@ -91,7 +91,7 @@ class _Run:
         return keys
 
     def batch(self, keys: Sequence[ScheduleKey]) -> RunResult:
-        """Generate a batch in one transaction; if that fails, each of its schedules in one of its own."""
+        """Generate a batch in one transaction; if that fails, each schedule in its own transaction."""
         try:
             return self._in_one_transaction(keys)
         except DatabaseUnreachableError:
@@ -125,7 +125,7 @@ class _Run:
             ]
             result, pending = apply(session, tasks, self.request)
             if self.run_id is not None:
-                # Without a fingerprint the next run looks again: the hold that was in the way may have ended by then.
+                # Without a fingerprint the next run examines the schedule again: the hold may have ended by then.
                 checkpoints = (
                     (task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint)
                     for task in tasks
@@ -133,4 +133,4 @@ class _Run:
                 save_checkpoints(session, checkpoints, run_id=self.run_id)
                 add_to_run(session, self.run_id, result.counts())
         done = {task.key for task in tasks}
-        return replace(result, left=tuple(key for key in keys if key not in done))
+        return replace(result, schedules_locked=tuple(key for key in keys if key not in done))

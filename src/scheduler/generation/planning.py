@@ -1,8 +1,8 @@
-"""ScheduleTask: which time of a schedule has to be looked into, and what its checkpoint says afterwards.
+"""Planning of generation tasks: the spans of a schedule to examine, and its checkpoint afterwards.
 
 Owns: the comparison of a schedule and a request with the checkpoint of the last run.
-Holds: R3 (nothing changed: only new days; something changed: also what an earlier run made beyond the request).
-Must not know: what is stored in that time, or the database.
+Holds: R3 (an unchanged schedule: only new days; a changed one: also days beyond the request that an earlier run made).
+Must not know: the stored slots, the database.
 """
 
 from dataclasses import dataclass
@@ -19,32 +19,28 @@ from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTask:
-    """What is to be done for one schedule.
-
-    `asked` is all the time asked for, `spans` the time to look into: none if nothing has changed (R3), and what an
-    earlier run made beyond the time asked for if something has.
-    """
+    """The work for one schedule: the requested time, and the spans to examine (R3)."""
 
     key: ScheduleKey
     schedule: Schedule
-    asked: Span | None
+    requested: Span | None
     spans: tuple[Span, ...]
     checkpoint: Checkpoint
 
 
 def plan_task(loaded: LoadedSchedule, request: GenerationRequest) -> ScheduleTask:
-    """Decide what is to be done for a schedule.
+    """Choose the spans of a schedule to examine, and its checkpoint afterwards.
 
     Raises:
-        InvalidInputError: the stored schedule is not a valid one.
+        InvalidInputError: the stored schedule is invalid.
     """
     schedule, before = loaded.schedule, loaded.checkpoint
     if isinstance(schedule, InvalidInputError):
         raise schedule
     first, last = request.from_day, request.until_day
     digest = fingerprint(schedule, tzdata_version=request.tzdata_version)
-    asked = _local(schedule, first, last)
-    spans, covered = [asked], (first, last)
+    requested = _local(schedule, first, last)
+    spans, covered = [requested], (first, last)
     if before.days is not None:
         begun, done = before.days
         adjoining = begun <= last and first <= done
@@ -52,14 +48,16 @@ def plan_task(loaded: LoadedSchedule, request: GenerationRequest) -> ScheduleTas
             spans = [_local(schedule, first, min(last, begun)), _local(schedule, max(first, done), last)]
             covered = min(first, begun), max(last, done)
         elif last < done:
-            # An earlier run looked further ahead: what it made there follows a schedule that is no longer so.
+            # An earlier run went further ahead: its slots there follow the schedule before the change.
             spans.append(_local(schedule, max(last, begun), done))
             covered = (first, done) if adjoining else covered
-    return ScheduleTask(loaded.key, schedule, asked, tuple(span for span in spans if span), Checkpoint(digest, covered))
+    return ScheduleTask(
+        loaded.key, schedule, requested, tuple(span for span in spans if span), Checkpoint(digest, covered)
+    )
 
 
 def _local(schedule: Schedule, first: date, last: date) -> Span | None:
-    """Return the local days `[first, last)` as a span; None if there is no time in them."""
+    """Return the local days `[first, last)` as a span; None if they contain no time."""
     if last <= first:
         return None
     return local_day(schedule.zone, first, last)

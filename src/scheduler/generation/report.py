@@ -1,10 +1,10 @@
-"""Reports: what a run of the nightly job did.
+"""Run report: the counts of a run of the nightly job, and the slots and schedules that need attention.
 
-Owns: the counts, the slots that people have to look at, the schedules that failed or were left to another run.
-Must not know: how a report is shown, or how any of it came about.
+Owns: the counts, conflicting and displaced slots, and the schedules that failed or were locked by another run.
+Must not know: how a report is shown, the job.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Self
 
 from scheduler.core.reconciliation import StoredSlot
@@ -14,7 +14,7 @@ from scheduler.postgres.schedules import ScheduleKey
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A schedule that could not be generated, and why in one line."""
+    """A schedule that could not be generated, with the reason in one line."""
 
     key: ScheduleKey
     reason: str
@@ -22,10 +22,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of a run or of a part of one; results add up.
+    """The result of a run or a batch; results can be added.
 
-    The names are those of the columns of `generation_runs`; slots and schedules that people have to look at are listed
-    and not only counted. `left` are schedules that another run was working on.
+    The names are those of the columns of `generation_runs`; slots and schedules that need attention are listed instead
+    of counted. `schedules_locked` lists the schedules that another run was working on.
     """
 
     schedules: int = 0
@@ -37,10 +37,10 @@ class RunResult:
     slots_conflicting: tuple[StoredSlot, ...] = ()
     slots_displaced: tuple[StoredSlot, ...] = ()
     schedules_failed: tuple[Failure, ...] = ()
-    left: tuple[ScheduleKey, ...] = ()
+    schedules_locked: tuple[ScheduleKey, ...] = ()
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+        return type(self)(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def counts(self) -> dict[str, int]:
         """Return the counts by their columns in `generation_runs`."""
@@ -50,8 +50,8 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. `facilities` counts places, `result.schedules` doctors at places."""
+    """The report of a run; a dry run has no id. `result.schedules` counts doctors at facilities."""
 
     run_id: int | None
     facilities: int
-    result: RunResult = field(default_factory=RunResult)
+    result: RunResult

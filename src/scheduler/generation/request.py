@@ -1,8 +1,8 @@
-"""Orders: what a run of the nightly job is asked to do.
+"""Generation request: the days, the mode and the scope of a run of the nightly job.
 
-Owns: the request, with its days, its mode (write or dry) and its scope (what changed, or all).
-Holds: T5 (the instant and the release of the tz database are told, not read).
-Must not know: how a request is carried out, or where it comes from.
+Owns: the request and its limits.
+Holds: T5 (the instant and the release of the tz database are given, not read).
+Must not know: how a request is carried out, or its origin.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.zones import check_day
 
 MAX_DAYS: Final = 7305
-"""Twenty years. The table has a partition for each month; nobody means more."""
+"""Twenty years: the table has a partition for each month."""
 
 
 class Mode(StrEnum):
-    """What a run does with what it finds."""
+    """Whether a run writes its changes."""
 
     WRITE = "write"
     DRY = "dry"
@@ -27,22 +27,22 @@ class Mode(StrEnum):
 
 
 class Scope(StrEnum):
-    """Which schedules a run looks into."""
+    """The schedules that a run examines."""
 
     CHANGED = "changed"
-    """Those that changed since their checkpoint, and new days of the others (R3)."""
+    """Schedules that changed since their checkpoint, and new days of the others (R3)."""
     ALL = "all"
-    """All of them: also puts right slots that were deleted or edited by hand."""
+    """All schedules: this also repairs slots that were deleted or edited by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What a run is to do: local days `[from_day, until_day)` of each facility, for one tenant.
+    """A request for the slots of a tenant on local days `[from_day, until_day)` of each facility.
 
-    `now` (aware) is the instant by which holds may have ended, `tzdata_version` the release of the tz database in use.
+    Holds that end by `now` (aware) have ended; `tzdata_version` is the release of the tz database in use.
 
     Raises:
-        InvalidInputError: no day, more than `MAX_DAYS`, or days outside the calendar.
+        InvalidInputError: no day, more than `MAX_DAYS` days, or days outside the calendar.
     """
 
     tenant_id: UUID

@@ -1,1 +1,1 @@
-"""Invitations: a person joins an organisation with a token that works once."""
+"""Invitations: single-use tokens with which a person joins an organisation."""

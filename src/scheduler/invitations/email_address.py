@@ -1,11 +1,11 @@
-"""E-mail addresses: what can be one, in one spelling.
+"""E-mail addresses: validation, and one spelling for each address.
 
-Owns: the value of an address, and how a text becomes one.
-Holds: the language of `identity.is_email`, which every CHECK of an address asks (a test compares): HTML's definition of
-a valid e-mail address, in lower case, at most 64 characters before the @ and 254 in all.
-Must not know: whose address it is, whether anybody reads what is sent to it.
+Owns: the value of an address, and the parsing of text into an address.
+Holds: the same language as `identity.is_email`, which the CHECK of every address column calls (a test compares): HTML's
+definition of a valid e-mail address, in lower case, at most 64 characters before the @ and 254 in all.
+Must not know: the owner of an address, or whether mail reaches it.
 
-ASCII only: what is a small letter, and which letters look alike, depends on tables that differ from server to server.
+ASCII only: lower case and look-alikes of other letters depend on tables that differ from server to server.
 """
 
 import re
@@ -14,9 +14,9 @@ from typing import Final, Self
 
 from scheduler.core.errors import InvalidInputError
 
-LONGEST: Final = 254
-LONGEST_LOCAL: Final = 64
-_SHOWN: Final = 60
+MAX_LENGTH: Final = 254
+MAX_LOCAL_LENGTH: Final = 64
+_MAX_SHOWN_LENGTH: Final = 60
 
 # HTML Living Standard, 4.10.5.1.5; a label of the domain as in RFC 1034, 3.5.
 _NOT_LOCAL: Final = re.compile(r"[^a-z0-9.!#$%&'*+/=?^_`{|}~-]")
@@ -25,7 +25,7 @@ _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
-    """An e-mail address in lower case, without space around it; `EmailAddress.parse` makes one from what people type.
+    """An e-mail address in lower case; `EmailAddress.parse` also reads addresses as people type them.
 
     Raises:
         InvalidInputError: the text is no address, or not in lower case.
@@ -35,24 +35,24 @@ class EmailAddress:
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
-            raise InvalidInputError(f"an e-mail address is a text, not {type(self.text).__name__}")
+            raise InvalidInputError(f"an e-mail address must be text, not {type(self.text).__name__}")
         fault = _fault(self.text)
         if fault is not None:
             raise InvalidInputError(f"{_shown(self.text)} is no e-mail address: {fault}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an address in any case, with or without space around it.
+        """Read an address in any case, with or without surrounding space.
 
         >>> str(EmailAddress.parse(" Ann@Example.org"))
         'ann@example.org'
 
         Raises:
-            InvalidInputError: it is no address; the message names the fault and shows 60 characters at most.
+            InvalidInputError: the text is no address; the message shows at most 60 characters of it.
         """
         if isinstance(text, str):
             text = text.strip()
-            if text.isascii():  # other letters may become ASCII ones: the sign of the kelvin is a capital k
+            if text.isascii():  # lower() would turn some other letters into ASCII: the kelvin sign into a k
                 text = text.lower()
         return cls(text)
 
@@ -61,13 +61,14 @@ class EmailAddress:
 
 
 def _shown(text: str) -> str:
-    """Return the text for a message, at most 60 characters of it however they have to be written."""
-    written = repr(text[:_SHOWN])
-    return written if len(text) <= _SHOWN and len(written) <= _SHOWN else f"{written[: _SHOWN - 3]}..."
+    """Return the text for an error message, escaped and at most 60 characters long."""
+    escaped = repr(text[:_MAX_SHOWN_LENGTH])
+    fits = len(text) <= _MAX_SHOWN_LENGTH and len(escaped) <= _MAX_SHOWN_LENGTH
+    return escaped if fits else f"{escaped[: _MAX_SHOWN_LENGTH - 3]}..."
 
 
 def _fault(text: str) -> str | None:
-    """Say what stops a text from being an address; None if nothing does."""
+    """Return the reason why a text is no address; None if it is one."""
     local, at, domain = text.partition("@")
     if not at:
         return "it has no @"
@@ -75,11 +76,11 @@ def _fault(text: str) -> str | None:
         return "it has more than one @"
     if not local:
         return "nothing stands before the @"
-    if len(local) > LONGEST_LOCAL:
-        return f"more than {LONGEST_LOCAL} characters stand before the @"
-    wrong = _NOT_LOCAL.search(local)
-    if wrong is not None:
-        return f"{wrong.group()!r} cannot stand before the @"
+    if len(local) > MAX_LOCAL_LENGTH:
+        return f"more than {MAX_LOCAL_LENGTH} characters stand before the @"
+    forbidden = _NOT_LOCAL.search(local)
+    if forbidden is not None:
+        return f"{forbidden.group()!r} cannot stand before the @"
     if not all(_LABEL.fullmatch(label) for label in domain.split(".")):
         return "the domain is not of letters, digits and hyphens, in parts of 1 to 63 between dots"
-    return f"it is longer than {LONGEST} characters" if len(text) > LONGEST else None
+    return f"it is longer than {MAX_LENGTH} characters" if len(text) > MAX_LENGTH else None

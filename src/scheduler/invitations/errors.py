@@ -1,39 +1,39 @@
-"""Errors of invitations: why one cannot be made, accepted or revoked.
+"""Invitation errors: reasons why an invitation cannot be created, accepted or revoked.
 
-Owns: one class for each refusal that a caller handles differently.
-Must not know: exit codes (the command line's).
+Owns: a class for each refusal that a caller handles differently.
+Must not know: exit codes of the command line.
 """
 
 from scheduler.core.errors import NotFoundError, SchedulerError
 
 
 class InvitationError(SchedulerError):
-    """An invitation that cannot be made, accepted or revoked."""
+    """An invitation cannot be created, accepted or revoked."""
 
 
 class UnknownInvitationError(InvitationError, NotFoundError):
-    """No invitation has this token or id, as far as the one who asks may see."""
+    """No invitation that the caller may see has this token or id."""
 
 
 class InvitationExpiredError(InvitationError):
-    """The invitation was open for some days, and they are over."""
+    """The invitation has expired."""
 
 
 class InvitationUsedError(InvitationError):
-    """Somebody accepted the invitation: it opens the door once."""
+    """The invitation was accepted already, and can be accepted only once."""
 
 
 class InvitationRevokedError(InvitationError):
-    """The invitation was taken back."""
+    """The invitation was revoked."""
 
 
 class InvitationForAnotherError(InvitationError):
-    """The invitation went to another e-mail address than that of the one who accepts it."""
+    """The invitation was sent to another e-mail address than the caller's."""
 
 
 class ProfileTakenError(InvitationError):
-    """Who accepts has a profile already, and so a role that an invitation does not change."""
+    """The caller has a profile already, whose role an invitation does not change."""
 
 
 class InvitationNotAllowedError(InvitationError):
-    """Who invites may not: only a group contact does, and only into the own organisation."""
+    """The caller may not invite: only a group contact may, and only into the own organisation."""

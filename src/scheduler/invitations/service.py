@@ -1,12 +1,12 @@
-"""Invitations: somebody is let into an organisation, once, by a token that only the mail knows.
+"""Invitation service: invite a person into an organisation, accept with a single-use token, and revoke.
 
-Owns: who may accept which invitation, until when, and what it makes of them.
-Holds: R4 (each of these is one transaction), T5 (the clock and the token, which is chance, are arguments).
-Must not know: SQL; how a token gets to whom it is for.
+Owns: the rules of acceptance and expiry, and the membership that an invitation gives.
+Holds: R4 (each function is one transaction), T5 (the clock and the random token are arguments).
+Must not know: SQL; how a token reaches the invited person.
 
-A group contact invites and revokes with the own rights. Who accepts has no role yet, so the system does it for them:
-the e-mail address of the user has to be the one that was invited. Of many who accept one invitation at the same
-moment, one is let in.
+A group contact invites and revokes with their own rights. The accepting user has no role yet, so the system role acts
+for them: the user's e-mail address must be the invited one. Of many users who accept an invitation at the same time,
+only one succeeds.
 """
 
 from datetime import datetime, timedelta
@@ -28,24 +28,24 @@ from scheduler.invitations.rows import (
     add_invitation,
     add_member,
     digest,
-    find_invited,
+    find_invitee,
+    is_still_valid,
     lock_by_id,
     lock_by_token,
     mark_accepted,
     mark_revoked,
-    still_stands,
 )
 from scheduler.models.wellbeing import Invitation, ProfileRole
 from scheduler.postgres.database import Database, Request, Role
 
-OPEN: Final = timedelta(days=7)
-"""How long an invitation can be accepted."""
-SHORTEST_TOKEN: Final = 32
-"""In characters. The table has its digest without salt: it has to be random and long, as of `secrets.token_urlsafe`."""
+LIFETIME: Final = timedelta(days=7)
+"""The time during which an invitation can be accepted."""
+MIN_TOKEN_LENGTH: Final = 32
+"""In characters. The stored digest has no salt, so a token must be random and long: `secrets.token_urlsafe`."""
 
 
 class Caller(NamedTuple):
-    """Who asks: a user of a tenant, and where the wish came from."""
+    """A user of a tenant, and the request that the call belongs to."""
 
     tenant_id: UUID
     user_id: UUID
@@ -53,7 +53,7 @@ class Caller(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """What somebody became by accepting."""
+    """The role in an organisation that an accepted invitation gave."""
 
     organisation_id: UUID
     role: ProfileRole
@@ -62,14 +62,16 @@ class Membership(NamedTuple):
 def invite(database: Database, caller: Caller, *, email: str, role: ProfileRole, token: str, now: datetime) -> UUID:
     """Invite an e-mail address into the caller's organisation, and return the invitation's id.
 
-    Nothing keeps the token but its digest: send it, and forget it. `now` is aware.
+    Only the digest of the token is stored: send the token, and forget it. `now` is aware.
 
     Raises:
-        InvalidInputError: the address is none, the role is none to invite for, the token is short or taken.
+        InvalidInputError: the address is invalid, nobody can be invited for the role, the token is short or in use.
         InvitationNotAllowedError: the caller is no group contact, or `now` is an hour ahead of the database's clock.
     """
-    if len(token) < SHORTEST_TOKEN:
-        raise InvalidInputError(f"the token has {len(token)} characters: it needs {SHORTEST_TOKEN} random ones")
+    if len(token) < MIN_TOKEN_LENGTH:
+        raise InvalidInputError(
+            f"the token has {len(token)} characters: generate at least {MIN_TOKEN_LENGTH} random ones"
+        )
     invitation = Invitation(
         tenant_id=caller.tenant_id,
         org_id=caller.tenant_id,
@@ -77,11 +79,11 @@ def invite(database: Database, caller: Caller, *, email: str, role: ProfileRole,
         role=role.value,
         invited_by=caller.user_id,
         invitation_token=digest(token),
-        expires_at=utc(now, name="now") + OPEN,
+        expires_at=utc(now, name="now") + LIFETIME,
     )
     with database.unit_of_work(role=Role.APP, **caller._asdict()) as session:
         add_invitation(session, invitation)
-    assert invitation.id is not None  # noqa: S101  # the database drew it
+    assert invitation.id is not None  # noqa: S101  # the database generated it
     return invitation.id
 
 
@@ -90,10 +92,10 @@ def accept(database: Database, caller: Caller, *, token: str, now: datetime) -> 
 
     Raises:
         UnknownInvitationError: no invitation of this tenant has the token.
-        InvitationUsedError: it was accepted before.
-        InvitationRevokedError: it was taken back, or who invited may not any more, or the organisation is gone.
-        InvitationExpiredError: its days are over.
-        InvitationForAnotherError: it went to another address than the caller's.
+        InvitationUsedError: the invitation was accepted before.
+        InvitationRevokedError: it was revoked, the inviter may no longer invite, or the organisation was deleted.
+        InvitationExpiredError: the invitation has expired.
+        InvitationForAnotherError: it was sent to another address than the caller's.
         ProfileTakenError: the caller has a role already.
         NotFoundError: the caller is no active user of the tenant.
     """
@@ -105,26 +107,26 @@ def accept(database: Database, caller: Caller, *, token: str, now: datetime) -> 
         _refuse_closed(invitation)
         if invitation.status == "expired" or invitation.expires_at is None or invitation.expires_at <= now:
             raise InvitationExpiredError(f"the invitation expired at {invitation.expires_at:%Y-%m-%d %H:%M} UTC")
-        if not still_stands(session, invitation):
-            raise InvitationRevokedError("who invited may not invite into this organisation any more")
-        invited = find_invited(session, caller.user_id, tenant_id=caller.tenant_id)
-        if invited is None:
+        if not is_still_valid(session, invitation):
+            raise InvitationRevokedError("the inviter may no longer invite into this organisation")
+        invitee = find_invitee(session, caller.user_id, tenant_id=caller.tenant_id)
+        if invitee is None:
             raise NotFoundError(f"there is no active user {caller.user_id}")
-        if invited.email != invitation.email:
-            raise InvitationForAnotherError("the invitation went to another e-mail address")
-        if not add_member(session, invitation, caller.user_id, invited):
+        if invitee.email != invitation.email:
+            raise InvitationForAnotherError("the invitation was sent to another e-mail address")
+        if not add_member(session, invitation, caller.user_id, invitee):
             raise ProfileTakenError("this user has a role already: an invitation does not change it")
         mark_accepted(session, invitation, caller.user_id, at=now)
         return Membership(invitation.org_id, ProfileRole(invitation.role))
 
 
 def revoke(database: Database, caller: Caller, *, invitation_id: UUID) -> None:
-    """Take back an invitation of the caller's organisation.
+    """Revoke an invitation of the caller's organisation.
 
     Raises:
-        UnknownInvitationError: there is none with this id, or the caller is no group contact of its organisation.
-        InvitationUsedError: it was accepted before.
-        InvitationRevokedError: it was taken back before.
+        UnknownInvitationError: no invitation has this id, or the caller is no group contact of its organisation.
+        InvitationUsedError: the invitation was accepted before.
+        InvitationRevokedError: the invitation was revoked before.
     """
     with database.unit_of_work(role=Role.APP, **caller._asdict()) as session:
         invitation = lock_by_id(session, invitation_id, tenant_id=caller.tenant_id)
@@ -136,6 +138,6 @@ def revoke(database: Database, caller: Caller, *, invitation_id: UUID) -> None:
 
 def _refuse_closed(invitation: Invitation) -> None:
     if invitation.status == "accepted":
-        raise InvitationUsedError("the invitation was accepted before: it opens the door once")
+        raise InvitationUsedError("the invitation was accepted before: it can be used only once")
     if invitation.status == "revoked":
-        raise InvitationRevokedError("the invitation was taken back")
+        raise InvitationRevokedError("the invitation was revoked")

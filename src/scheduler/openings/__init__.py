@@ -1,1 +1,1 @@
-"""Openings: who works where and when, as a file and as imported rows."""
+"""Openings: places, doctors and their hours, as a file and as imported rows."""

@@ -1,9 +1,9 @@
-"""Places: where doctors work and when, as values that have no key in a database yet.
+"""Places: where doctors work and when, as values without database keys.
 
-Owns: the place, its doctors and its closed days. Rules and exceptions are named by text that stays the same from
-one reading to the next (`monday 09:00`), so that a store can tell a changed rule from a new one.
+Owns: the place, its doctors and its closed days. Rules and exceptions have names that stay the same from one reading
+to the next (`monday 09:00`), so that an import can tell a changed rule from a new one.
 Holds: A1 (each doctor of a place has one schedule there).
-Must not know: the file format that they come from, tables and rows.
+Must not know: the file format, tables and rows.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from scheduler.core.slots import Id
 
 
 class ClosedDay(NamedTuple):
-    """A local date on which a place is closed, and why."""
+    """A local date on which a place is closed, with the reason."""
 
     day: date
     reason: str | None = None
@@ -25,9 +25,9 @@ class ClosedDay(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Doctor:
-    """A person who works at a place. One code at two places is one person (S3).
+    """A person who works at a place. The same code at two places is the same person (S3).
 
-    `schedule` is theirs at this place; `reasons` says why of those of its exceptions that carry a reason.
+    `schedule` is the doctor's at this place; `reasons` has the reasons of its exceptions, by their ids.
 
     Raises:
         InvalidScheduleError: a reason is given for an exception that the schedule does not have.
@@ -43,20 +43,22 @@ class Doctor:
     reasons: tuple[tuple[Id, str], ...] = ()
 
     def __post_init__(self) -> None:
-        known = {exception.id for exception in self.schedule.exceptions}
+        exception_ids = {exception.id for exception in self.schedule.exceptions}
         for exception_id, _ in self.reasons:
-            if exception_id not in known:
-                raise InvalidScheduleError(f"doctor {self.code}: a reason for {exception_id!r}, which is not there")
+            if exception_id not in exception_ids:
+                raise InvalidScheduleError(
+                    f"doctor {self.code}: the schedule has no exception {exception_id!r} to give a reason for"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A facility with its doctors. `zone` is that of every wall-clock time in it.
+    """A facility with its doctors. All wall-clock times are in `zone`.
 
-    `further` holds what else is known of it, as canonical JSON text of one object.
+    `further` holds all other facts about the place, as canonical JSON text of one object.
 
     Raises:
-        InvalidScheduleError: a doctor is listed twice, or a schedule is of another place or zone.
+        InvalidScheduleError: a doctor is listed twice, or a schedule belongs to another place or zone.
     """
 
     slug: str
@@ -78,6 +80,6 @@ class Place:
         for doctor in self.doctors:
             if (doctor.schedule.facility_id, doctor.schedule.zone) != (self.slug, self.zone):
                 raise InvalidScheduleError(
-                    f"place {self.slug}: the schedule of doctor {doctor.code!r} is of "
+                    f"place {self.slug}: the schedule of doctor {doctor.code!r} belongs to "
                     f"{doctor.schedule.facility_id!r} in {doctor.schedule.zone.key}"
                 )

@@ -1,1 +1,1 @@
-"""Sample data: made-up tenants for demos and tests, the same for the same seed."""
+"""Sample data: invented tenants for demos and tests, the same for the same seed."""

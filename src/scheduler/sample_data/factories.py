@@ -1,12 +1,11 @@
-"""Factories: a right row of any table, from a seed.
+"""Row factory: a valid row of any table, from a seed.
 
-Owns: what stands in a column that nobody said anything about, and which rows a row needs to stand on.
-Must not know: what makes a coherent world (`scheduler.sample_data`).
+Owns: values for columns that the caller leaves out, and the rows that a row refers to.
+Must not know: what makes a tenant coherent (the other modules of `scheduler.sample_data`).
 
-A factory reads the tables' own description: a column with a default or that may be missing is left alone, a reference
-is filled with a row of that table (the last one made, or a new one), and the rest is drawn by the column's name or
-type. So a new table has a factory as soon as it has a model. Everything is drawn from one `Faker` with a seed: the same
-seed makes the same rows.
+The factory reads the tables' metadata. It skips a column that is nullable or has a default, fills a foreign key with
+the last written row of that table (or a new one), and draws any other value by the column's name or type. So a new
+table needs no factory of its own. All values come from one seeded `Faker`: the same seed makes the same rows.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,16 +18,15 @@ from sqlalchemy import Column, ForeignKeyConstraint, PrimaryKeyConstraint, Table
 from sqlmodel import Session, SQLModel
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.models.encrypted import Encrypted
 from scheduler.models.registry import model_of, table_of
 
 Row = TypeVar("Row", bound=SQLModel)
 
-BEGIN: Final = datetime(2027, 2, 1, 9, tzinfo=UTC)
-_LATER: Final = BEGIN + timedelta(minutes=20)
+_START_AT: Final = datetime(2027, 2, 1, 9, tzinfo=UTC)
+_END_AT: Final = _START_AT + timedelta(minutes=20)
 
-# What is written where the name of a column says more than its type, or a CHECK asks for one of a few words.
-# `table.column` is asked before the column alone.
+# Values for columns whose name says more than the type, or whose CHECK allows only a few words. `table.column` has
+# precedence over the column alone.
 _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "action": lambda _: "event",
     "activity_type": lambda _: "mood_wheel",
@@ -38,7 +36,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "data_keys.purpose": lambda _: "encryption",
     "digest": lambda fake: fake.random.randbytes(32),
     "display_name": lambda fake: f"Dr {fake.last_name()}",
-    "end_at": lambda _: _LATER,
+    "end_at": lambda _: _END_AT,
     "end_time": lambda _: time(12),
     "email": lambda fake: f"{fake.unique.user_name()}@example.org".lower(),
     "entity": lambda _: "session.started",
@@ -52,42 +50,35 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "line_1": lambda fake: fake.street_address(),
     "log": lambda _: "user_action",
     "name": lambda fake: fake.name(),
-    "occupied_until": lambda _: _LATER,
+    "occupied_until": lambda _: _END_AT,
     "organisations.type": lambda _: "school-primary",
     "profiles.role": lambda _: "Practitioner",
     "response_type": lambda _: "scale",
     "row_digest": lambda fake: fake.random.randbytes(32),
-    "scheduled_end_at": lambda _: _LATER,
+    "scheduled_end_at": lambda _: _END_AT,
     "session_type": lambda _: "daily_checkin",
     "severity": lambda _: "high",
     "slug": lambda fake: fake.unique.slug(),
     "timezone": lambda _: "Europe/London",
     "title": lambda fake: fake.sentence(4),
-    "until_day": lambda _: BEGIN.date() + timedelta(days=1),
+    "until_day": lambda _: _START_AT.date() + timedelta(days=1),
 }
 _BY_TYPE: Final[Mapping[type, Callable[[Faker], object]]] = {
     str: lambda fake: fake.word(),
     int: lambda fake: fake.random_int(1, 5),
-    bool: lambda _: True,
     UUID: lambda fake: UUID(bytes=fake.random.randbytes(16), version=4),
-    date: lambda _: BEGIN.date(),
-    datetime: lambda _: BEGIN,
+    date: lambda _: _START_AT.date(),
+    datetime: lambda _: _START_AT,
     time: lambda _: time(9),
-    dict: lambda _: {},
-    object: lambda _: {},  # what JSON columns that have to be given say of themselves
-    list: lambda _: [],
+    object: lambda _: {},  # the Python type of required JSON columns
     bytes: lambda fake: fake.random.randbytes(60),
-    Encrypted: lambda fake: Encrypted(bytes([1]) + fake.random.randbytes(60)),
 }
-# Exclusion constraints, which no model declares: at one time a doctor has one appointment.
+# Exclusion constraints, which no model declares: a doctor has one appointment at a time.
 _EXCLUSIVE: Final = {"appointments": {"doctor_id"}}
 
 
 class Factory:
-    """Make rows for one tenant in one unit of work.
-
-    `fake` is a seeded `Faker`; rows are drawn from it in the order in which they are asked for.
-    """
+    """Factory of rows for one tenant in one unit of work; `fake` is a seeded `Faker`."""
 
     def __init__(self, session: Session, fake: Faker, tenant_id: UUID) -> None:
         self.fake = fake
@@ -96,7 +87,7 @@ class Factory:
         self._latest: dict[str, SQLModel] = {}
 
     def build(self, model: type[Row], **given: object) -> Row:
-        """Return a row that is right as it stands; the rows that it needs are written, it is not.
+        """Build a valid row without writing it; the rows that it refers to are written.
 
         Raises:
             InvalidInputError: the model has no such column.
@@ -106,16 +97,16 @@ class Factory:
         if unknown:
             raise InvalidInputError(f"{model.__name__} has no column {min(unknown)!r}")
         values = {_column_of_tenant(table): self.tenant_id} | given
-        # The widest first: what a reference of three columns says, one of two must not say otherwise.
-        for reference in sorted(table.foreign_key_constraints, key=lambda one: (-len(one.columns), str(one.name))):
-            values |= self._referred(table, reference, values)
+        # The widest first: a foreign key of two columns must agree with one of three.
+        for key in sorted(table.foreign_key_constraints, key=lambda key: (-len(key.columns), str(key.name))):
+            values |= self._foreign_key_values(table, key, values)
         for column in table.columns:
             if column.name not in values and _is_needed(column):
-                values[column.name] = self._drawn(table, column)
+                values[column.name] = self._value(table, column)
         return model(**values)
 
     def make(self, model: type[Row], **given: object) -> Row:
-        """Write a row, and return it with its key."""
+        """Build a row, write it, and return it with its key."""
         (row,) = self.write([self.build(model, **given)])
         return row
 
@@ -128,56 +119,56 @@ class Factory:
             self._latest[table_of(type(row)).fullname] = row
         return written
 
-    def _referred(
-        self, table: Table, reference: ForeignKeyConstraint, values: Mapping[str, object]
+    def _foreign_key_values(
+        self, table: Table, key: ForeignKeyConstraint, values: Mapping[str, object]
     ) -> dict[str, object]:
-        """Return the columns of a reference that has to be there and was not given."""
-        here = {one.parent.name: one.column.name for one in reference.elements}
-        missing = [name for name in here if name not in values and _is_needed(table.columns[name])]
+        """Return values for the required columns of a foreign key that were not given."""
+        targets = {element.parent.name: element.column.name for element in key.elements}
+        missing = [name for name in targets if name not in values and _is_needed(table.columns[name])]
         if not missing:
             return {}
-        target = reference.referred_table
-        alone = {name for name in here if name != "tenant_id"}
-        once = any(alone & key for key in _unique_keys(table)) and not is_one_a_tenant(target)
-        parent = None if once else self._latest.get(target.fullname)
+        parent_table = key.referred_table
+        is_unique = any((targets.keys() - {"tenant_id"}) & columns for columns in _unique_keys(table))
+        needs_own_parent = is_unique and not is_one_a_tenant(parent_table)
+        parent = None if needs_own_parent else self._latest.get(parent_table.fullname)
         if parent is None:
-            parent = self.make(model_of(target))
-        return {name: getattr(parent, here[name]) for name in missing}
+            parent = self.make(model_of(parent_table))
+        return {name: getattr(parent, targets[name]) for name in missing}
 
-    def _drawn(self, table: Table, column: Column[Any]) -> object:
+    def _value(self, table: Table, column: Column[Any]) -> object:
         for name in (f"{table.name}.{column.name}", column.name):
             if name in _BY_NAME:
                 return _BY_NAME[name](self.fake)
-        kind = column.type.python_type
-        if kind in _BY_TYPE:
-            return _BY_TYPE[kind](self.fake)
-        return next(iter(kind.__members__.values()))  # an enumeration
+        python_type = column.type.python_type
+        if python_type in _BY_TYPE:
+            return _BY_TYPE[python_type](self.fake)
+        return next(iter(python_type.__members__.values()))  # an enumeration
 
 
 def is_one_a_tenant(table: Table) -> bool:
-    """Whether a tenant can have one row of this table at most: its key is the tenant's own."""
+    """Whether a tenant can have at most one row of this table, since its key is the tenant's id."""
     own = {column.name for column in table.primary_key} - {"tenant_id"}
     return _column_of_tenant(table) != "tenant_id" or any(
-        own <= {one.parent.name for one in reference.elements} and is_one_a_tenant(reference.referred_table)
-        for reference in table.foreign_key_constraints
-        if own and reference.referred_table is not table
+        own <= {element.parent.name for element in key.elements} and is_one_a_tenant(key.referred_table)
+        for key in table.foreign_key_constraints
+        if own and key.referred_table is not table
     )
 
 
 def _column_of_tenant(table: Table) -> str:
-    """Return the column in which a row says whose it is: an organisation's id is its tenant's, a tenant's its own."""
+    """Return the column with the tenant's id: `id` for a tenant and its organisation."""
     column = table.columns.get("tenant_id")
     return "id" if column is None or column.computed is not None else "tenant_id"
 
 
 def _unique_keys(table: Table) -> list[set[str]]:
-    unique = [one.columns for one in table.constraints if isinstance(one, PrimaryKeyConstraint | UniqueConstraint)]
-    unique += [index.columns for index in table.indexes if index.unique]
-    return [*[{column.name for column in columns} for columns in unique], _EXCLUSIVE.get(table.name, set())]
+    keys = [key.columns for key in table.constraints if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)]
+    keys += [index.columns for index in table.indexes if index.unique]
+    return [*({column.name for column in columns} for columns in keys), _EXCLUSIVE.get(table.name, set())]
 
 
 def _is_needed(column: Column[Any]) -> bool:
-    """Whether a column has to be given; a uuid key that the database would draw is, since the seed draws it here."""
+    """Whether a column needs a value. A uuid key does, so that it follows from the seed."""
     if column.nullable or column.identity is not None or column.computed is not None:
         return False
     return column.server_default is None or (column.primary_key and column.type.python_type is UUID)

@@ -1,24 +1,25 @@
-"""Families: two guardians each, students who may belong to two families.
+"""Sample families: two guardians and two students each; some students belong to two families.
 
-Owns: the made-up families, their guardians and students.
-Must not know: what the students do at school (`wellbeing`).
+Owns: the invented families, their guardians and students.
+Must not know: the students' check-ins at school (`wellbeing`).
 
-Every third family shares its first student with the one before it: parents who live apart.
+Every third family shares a student with the family before it: parents who live apart.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import scheduler.models as rows
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.scales import Size
 
-_PROGRAMS = ("football", "choir", "robotics", "art")
+_PROGRAMS: Final = ("football", "choir", "robotics", "art")
 
 
 @dataclass(frozen=True)
 class Home:
-    """A family with its people."""
+    """A family with its members."""
 
     family: rows.Family
     guardians: Sequence[rows.User]
@@ -43,24 +44,24 @@ def make_families(factory: Factory, size: Size) -> Sequence[Home]:
     )
     guardians = _people(factory, names, rows.UserRole.PARENT)
     students = _people(factory, names, rows.UserRole.STUDENT)
-    homes = [Home(*three) for three in zip(families, guardians, students, strict=True)]
+    homes = [Home(*members) for members in zip(families, guardians, students, strict=True)]
     factory.write([member for number, home in enumerate(homes) for member in _members(factory, homes, number, home)])
     return homes
 
 
 def _people(factory: Factory, names: Sequence[str], role: rows.UserRole) -> list[list[rows.User]]:
-    made = factory.write(
+    users = factory.write(
         factory.build(
             rows.User,
             name=f"{factory.fake.first_name()} {name}",
-            email=f"{role}-{number}-{which}@example.org",
+            email=f"{role}-{number}-{position}@example.org",
             role=role,
             phone=factory.fake.numerify("+44 7### ######") if role is rows.UserRole.PARENT else None,
         )
         for number, name in enumerate(names, start=1)
-        for which in (1, 2)
+        for position in (1, 2)
     )
-    return [made[first : first + 2] for first in range(0, len(made), 2)]
+    return [users[first : first + 2] for first in range(0, len(users), 2)]
 
 
 def _members(factory: Factory, homes: Sequence[Home], number: int, home: Home) -> list[rows.FamilyMember]:

@@ -1,7 +1,7 @@
-"""Insurance: the insurers of a world, their plans, and which facility takes which.
+"""Sample insurance: insurers with their plans, and the plans that each facility accepts.
 
-Owns: the made-up insurers and plans, and that a few facilities do not take a few plans.
-Must not know: who is insured.
+Owns: the invented insurers and plans; a few facilities do not accept a few plans.
+Must not know: the patients.
 """
 
 from datetime import date
@@ -15,7 +15,7 @@ _PLANS: Final = (("BASIC", "Basic cover"), ("PLUS", "Plus cover"), ("FAMILY", "F
 
 
 def make_insurance(factory: Factory, places: Places, *, begin: date) -> list[rows.InsurancePlan]:
-    """Make insurers with their plans, valid in the year of `begin`, and where these are taken; return the plans."""
+    """Make insurers with plans for the year of `begin`, accepted by the facilities; return the plans."""
     insurers = factory.write(
         factory.build(rows.InsuranceProvider, name=name, website="https://insurer.example.org")
         for name in ("Northern Mutual", "Harbour Health")
@@ -37,10 +37,10 @@ def make_insurance(factory: Factory, places: Places, *, begin: date) -> list[row
             rows.FacilityInsurancePlan,
             facility_id=facility.id,
             insurance_plan_id=plan.id,
-            enabled=(one + number) % 4 != 3,  # noqa: PLR2004  # a few places do not take a few plans
+            enabled=(row + column) % 4 != 3,  # noqa: PLR2004  # a few facilities do not accept a few plans
             accepted_since=begin.replace(month=1, day=1),
         )
-        for one, facility in enumerate(places.facilities)
-        for number, plan in enumerate(plans)
+        for row, facility in enumerate(places.facilities)
+        for column, plan in enumerate(plans)
     )
     return plans

@@ -1,7 +1,7 @@
-"""Patients: the people of a world who have appointments.
+"""Sample patients: the people who have appointments.
 
-Owns: the made-up patients and the users that they sign in as.
-Must not know: what they come for.
+Owns: the invented patients and their user accounts.
+Must not know: their appointments.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _LANGUAGES: Final = ("en", "de", "hi", None)
 
 
 def make_patients(factory: Factory, count: int, plans: Sequence[rows.InsurancePlan]) -> list[rows.Patient]:
-    """Make so many patients, insured by one plan after the other."""
+    """Make patients, insured with the plans in turn."""
     fake = factory.fake
     names = [(fake.first_name(), fake.last_name()) for _ in range(count)]
     users = factory.write(
@@ -33,13 +33,9 @@ def make_patients(factory: Factory, count: int, plans: Sequence[rows.InsurancePl
             last_name=last,
             email=user.email,
             phone=fake.numerify("+44 7### ######"),
-            dob=_born(factory),
+            dob=date(1940, 1, 1) + timedelta(days=fake.random_int(0, 30_000)),
             default_insurance_plan_id=plan.id,
             preferred_language=language,
         )
         for (first, last), user, plan, language in zip(names, users, cycle(plans), cycle(_LANGUAGES), strict=False)
     )
-
-
-def _born(factory: Factory) -> date:
-    return date(1940, 1, 1) + timedelta(days=factory.fake.random_int(0, 30_000))

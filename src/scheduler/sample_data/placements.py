@@ -1,7 +1,7 @@
-"""Placements: clients in care, what is known about them, and who wrote it.
+"""Sample placements: clients in care with their encrypted records, and the contributors to these records.
 
-Owns: the made-up clients, staff, specialists, medications, placements, forms and contributions.
-Must not know: how values are encrypted (they go through `scheduler.postgres.encryption.phi`).
+Owns: the invented clients, staff, specialists, medications, placements, forms and contributions.
+Must not know: how values are encrypted (`scheduler.postgres.encryption.phi`).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _CONDITIONS: Final = (
     ("ADHD", "methylphenidate", "10 mg", "every morning"),
     ("epilepsy", "levetiracetam", "500 mg", "twice a day"),
 )
-_FIELDS: Final = ("diagnosis", "allergies", "education", "emergency_contact_name")
+_FORM_FIELDS: Final = ("diagnosis", "allergies", "education", "emergency_contact_name")
 
 
 def make_placements(factory: Factory, places: Places, keys: KeyRing, size: Size, *, begin: date) -> None:
@@ -58,19 +58,14 @@ def _staff(factory: Factory, places: Places, begin: date) -> list[rows.User]:
 
 
 def _specialists(factory: Factory, places: Places, keys: KeyRing) -> list[rows.Specialist]:
-    made = [
-        factory.build(
-            rows.Specialist,
-            doctor_id=doctor.id,
-            user_id=doctor.user_id,
-            specialty=doctor.specialty,
-        )
+    specialists = [
+        factory.build(rows.Specialist, doctor_id=doctor.id, user_id=doctor.user_id, specialty=doctor.specialty)
         for doctor in places.doctors
     ]
-    for row, doctor in zip(made, places.doctors, strict=True):
-        clear = {"name": doctor.display_name, "phone": factory.fake.numerify("+44 7### ######")}
-        phi.write(factory.session, keys, row, clear)
-    return factory.write(made)
+    for specialist, doctor in zip(specialists, places.doctors, strict=True):
+        plaintexts = {"name": doctor.display_name, "phone": factory.fake.numerify("+44 7### ######")}
+        phi.write(factory.session, keys, specialist, plaintexts)
+    return factory.write(specialists)
 
 
 def _clients(factory: Factory, places: Places, count: int, begin: date) -> list[rows.Client]:
@@ -89,34 +84,34 @@ def _clients(factory: Factory, places: Places, count: int, begin: date) -> list[
 
 
 def _medications(factory: Factory, clients: Sequence[rows.Client], keys: KeyRing, begin: date) -> None:
-    made = []
+    medications = []
     for number, client in enumerate(clients):
-        for which in (0, 1):
-            _, name, dosage, frequency = _CONDITIONS[(number + which) % len(_CONDITIONS)]
-            row = factory.build(
+        for position in (0, 1):
+            _, name, dosage, frequency = _CONDITIONS[(number + position) % len(_CONDITIONS)]
+            medication = factory.build(
                 rows.Medication,
                 client_id=client.id,
-                started_on=begin - timedelta(days=30 * (which + 1)),
-                ended_on=None if which else begin,
+                started_on=begin - timedelta(days=30 * (position + 1)),
+                ended_on=None if position else begin,
             )
-            phi.write(factory.session, keys, row, {"name": name, "dosage": dosage, "frequency": frequency})
-            made.append(row)
-    factory.write(made)
+            phi.write(factory.session, keys, medication, {"name": name, "dosage": dosage, "frequency": frequency})
+            medications.append(medication)
+    factory.write(medications)
 
 
 def _placements(
     factory: Factory, clients: Sequence[rows.Client], keys: KeyRing, begin: date
 ) -> list[rows.PlacementInfo]:
-    fake, made = factory.fake, []
+    fake, placements = factory.fake, []
     for number, client in enumerate(clients):
-        row = factory.build(
+        placement = factory.build(
             rows.PlacementInfo,
             client_id=client.id,
             facility_id=client.facility_id,
             placed_on=client.admitted_on,
             expected_end_on=begin + timedelta(days=180),
         )
-        clear = {
+        plaintexts = {
             "legal_status": "in care by agreement",
             "diagnosis": _CONDITIONS[number % len(_CONDITIONS)][0],
             "allergies": "penicillin" if number % 2 else "none known",
@@ -126,26 +121,22 @@ def _placements(
             "insurance_member_id": fake.bothify("??######").upper(),
             "notes": fake.sentence(12),
         }
-        phi.write(factory.session, keys, row, clear)
-        made.append(row)
-    return factory.write(made)
+        phi.write(factory.session, keys, placement, plaintexts)
+        placements.append(placement)
+    return factory.write(placements)
 
 
 def _forms(
-    factory: Factory,
-    placements: Sequence[rows.PlacementInfo],
-    staff: Sequence[rows.User],
-    keys: KeyRing,
-    begin: date,
+    factory: Factory, placements: Sequence[rows.PlacementInfo], staff: Sequence[rows.User], keys: KeyRing, begin: date
 ) -> None:
-    submitted = datetime.combine(begin, time(10), UTC)
+    submitted_at = datetime.combine(begin, time(10), UTC)
     factory.write(
         factory.build(
             rows.FormMetadata,
             placement_info_id=placement.id,
             form_name="admission",
             status="submitted",
-            submitted_at=submitted,
+            submitted_at=submitted_at,
         )
         for placement in placements
     )
@@ -155,9 +146,9 @@ def _forms(
     )
     relatives = []
     for placement in placements:
-        row = factory.build(rows.Contributor, placement_info_id=placement.id, kind="outside")
-        phi.write(factory.session, keys, row, {"name": factory.fake.name()})
-        relatives.append(row)
+        relative = factory.build(rows.Contributor, placement_info_id=placement.id, kind="outside")
+        phi.write(factory.session, keys, relative, {"name": factory.fake.name()})
+        relatives.append(relative)
     factory.write(relatives)
     factory.write(
         factory.build(
@@ -165,8 +156,8 @@ def _forms(
             placement_info_id=contributor.placement_info_id,
             contributor_id=contributor.id,
             field_name=field,
-            contributed_at=submitted,
+            contributed_at=submitted_at,
         )
         for contributor in [*workers, *relatives]
-        for field in _FIELDS[:: 1 if contributor.user_id else 2]
+        for field in _FORM_FIELDS[:: 1 if contributor.user_id else 2]
     )

@@ -1,10 +1,10 @@
-"""Places: facilities in several zones, doctors who work at two of them, what they offer and when.
+"""Sample places: facilities in several time zones, with doctors who each work at two of them.
 
-Owns: the made-up facilities, doctors, services, offerings, rules, exceptions and closed days.
+Owns: the invented facilities, doctors, services, offerings, rules, exceptions and closed days.
 Must not know: patients and their visits.
 
-Every doctor has a morning and an afternoon with a lunch break between them at the first place, and an evening every
-other week at the second. One is on leave for a week, one works a Saturday instead of nothing, one falls ill.
+Every doctor works at a first facility with a lunch break, and at a second one every other Thursday evening. One doctor
+is on leave for a week, one works on a Saturday, and one falls ill.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,26 +43,26 @@ _WEEKDAYS: Final = range(1, 6)
 
 @dataclass(frozen=True)
 class Places:
-    """What was made."""
+    """The facilities, doctors and offerings of a tenant."""
 
     facilities: Sequence[Facility]
     doctors: Sequence[Doctor]
     offerings: Sequence[ServiceOffering]
     lengths: Mapping[int, int]
-    """Minutes that an offering takes, by its id."""
+    """The length of each offering in minutes, by its id."""
 
 
 def make_places(factory: Factory, size: Size, *, begin: date) -> Places:
-    """Make the places of a world and the hours of its doctors, from the Monday on or after `begin`."""
+    """Make facilities, doctors and their hours, from the Monday on or after `begin`."""
     facilities = _facilities(factory, size.facilities)
     doctors = _doctors(factory, size.doctors)
     services = factory.write(
         factory.build(Service, name=name, code_system=system, code=code, default_duration_minutes=minutes)
         for name, system, code, minutes in _SERVICES
     )
-    homes = [facilities[number % len(facilities)] for number in range(len(doctors))]
-    seconds = [facilities[(number + 1) % len(facilities)] for number in range(len(doctors))]
-    posts = [*zip(doctors, homes, strict=True), *zip(doctors, seconds, strict=True)]
+    first_facilities = [facilities[number % len(facilities)] for number in range(len(doctors))]
+    second_facilities = [facilities[(number + 1) % len(facilities)] for number in range(len(doctors))]
+    posts = [*zip(doctors, first_facilities, strict=True), *zip(doctors, second_facilities, strict=True)]
     factory.write(
         factory.build(FacilityDoctor, doctor_id=doctor.id, facility_id=facility.id, role="attending")
         for doctor, facility in posts
@@ -82,7 +82,7 @@ def make_places(factory: Factory, size: Size, *, begin: date) -> Places:
     lengths = {offering.id or 0: minutes[offering.service_id] for offering in offerings}
     _hours(factory, offerings[: len(doctors)], lengths)
     _evenings(factory, offerings[len(doctors) :], monday)
-    _exceptions(factory, list(zip(doctors, homes, strict=True)), monday)
+    _exceptions(factory, posts[: len(doctors)], monday)
     factory.write(
         factory.build(FacilityClosure, facility_id=facility.id, day=monday + timedelta(days=16), reason="stocktaking")
         for facility in facilities
@@ -92,8 +92,10 @@ def make_places(factory: Factory, size: Size, *, begin: date) -> Places:
 
 def _facilities(factory: Factory, count: int) -> list[Facility]:
     addresses = factory.write(
-        factory.build(Address, city=factory.fake.city(), postcode=factory.fake.postcode(), country=_ZONES[one % 4][1])
-        for one in range(count)
+        factory.build(
+            Address, city=factory.fake.city(), postcode=factory.fake.postcode(), country=_ZONES[number % 4][1]
+        )
+        for number in range(count)
     )
     return factory.write(
         factory.build(
@@ -112,12 +114,7 @@ def _facilities(factory: Factory, count: int) -> list[Facility]:
 def _doctors(factory: Factory, count: int) -> list[Doctor]:
     names = [(factory.fake.first_name(), factory.fake.last_name()) for _ in range(count)]
     users = factory.write(
-        factory.build(
-            User,
-            name=f"{first} {last}",
-            email=f"doctor-{number + 1}@example.org",
-            role=UserRole.DOCTOR,
-        )
+        factory.build(User, name=f"{first} {last}", email=f"doctor-{number + 1}@example.org", role=UserRole.DOCTOR)
         for number, (first, last) in enumerate(names)
     )
     return factory.write(
@@ -174,7 +171,7 @@ def _evenings(factory: Factory, offerings: Sequence[ServiceOffering], monday: da
 
 def _exceptions(factory: Factory, posts: Sequence[tuple[Doctor, Facility]], monday: date) -> None:
     tuesday, saturday, monday_after = (monday + timedelta(days=days) for days in (1, 5, 7))
-    kinds = (
+    exceptions = (
         ("blocked", "annual leave", (monday, 0), (monday_after, 0), None),
         ("override", "Saturday clinic", (saturday, 9), (saturday, 13), 20),
         ("emergency", "taken ill", (tuesday, 14), (tuesday, 17), None),
@@ -190,7 +187,7 @@ def _exceptions(factory: Factory, posts: Sequence[tuple[Doctor, Facility]], mond
             end_at=_instant(facility, *end),
             slot_duration_minutes=minutes,
         )
-        for (doctor, facility), (kind, reason, start, end, minutes) in zip(posts, kinds, strict=False)
+        for (doctor, facility), (kind, reason, start, end, minutes) in zip(posts, exceptions, strict=False)
     )
 
 

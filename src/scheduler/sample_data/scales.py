@@ -1,7 +1,7 @@
-"""Scales and seeds: which made-up world, and how large it is.
+"""Scales and seeds: the size and the identity of a sample tenant.
 
-Owns: the sizes of worlds, and what a world is called.
-Must not know: any table.
+Owns: the number of rows at each scale, and the slug and id of a sample tenant.
+Must not know: the tables.
 """
 
 from datetime import date
@@ -11,18 +11,18 @@ from uuid import UUID, uuid5
 
 
 class Scale(StrEnum):
-    """How large a world is."""
+    """The size of a sample tenant."""
 
     SMALL = "small"
-    """To read row by row."""
+    """Small enough to read row by row."""
     CLINIC = "clinic"
-    """One organisation at work."""
+    """One busy organisation."""
     REGION = "region"
-    """Many places; takes a minute or more."""
+    """Many facilities; takes a minute or more."""
 
 
 class Size(NamedTuple):
-    """How many of each there are."""
+    """The number of rows of each kind."""
 
     facilities: int
     doctors: int
@@ -30,7 +30,7 @@ class Size(NamedTuple):
     families: int
     clients: int
     sessions: int
-    """Check-ins of each child."""
+    """Check-ins for each child."""
 
 
 SIZES: Final = {
@@ -39,18 +39,18 @@ SIZES: Final = {
     Scale.REGION: Size(facilities=40, doctors=160, patients=4000, families=600, clients=600, sessions=6),
 }
 
-_NAMESPACE = UUID("5eed5eed-0000-4000-8000-000000000000")
+_NAMESPACE: Final = UUID("5eed5eed-0000-4000-8000-000000000000")
 
 
 class Seed(NamedTuple):
-    """Which world: the same seed, number, scale and first day make the same world."""
+    """The identity of a sample tenant: equal seeds make equal tenants."""
 
     seed: int
     number: int
-    """Counts the tenants of one seed, from 1."""
+    """The position among the tenants of the seed, from 1."""
     scale: Scale
     begin: date
-    """The day before which children checked in, and from which patients have appointments."""
+    """The first day of appointments; check-ins are on the days before."""
 
     @property
     def slug(self) -> str:

@@ -1,6 +1,6 @@
-"""Showcase: rows of a sample tenant that a demo shows.
+"""Showcase queries: the rows of a sample tenant that the demo shows.
 
-Owns: the queries for families, the progress of children, and the visit with most steps.
+Owns: the queries for families, the progress of children, and the appointment with the most steps.
 Must not know: how rows are shown.
 """
 
@@ -12,11 +12,11 @@ from sqlmodel import Session
 _FAMILIES: Final = text("""
 select family_name, array(select name from identity.users where id = any(parent_ids) order by name),
     array(select name from identity.users where id = any(student_ids) order by name)
-from identity.family_directory order by family_name limit :most
+from identity.family_directory order by family_name limit 5
 """)
 _CHILDREN: Final = text("""
 select first_name, completed_sessions, round(average_mood, 1), total_stickers, urgent_alerts
-from wellbeing.child_progress_summary order by urgent_alerts desc, first_name limit :most
+from wellbeing.child_progress_summary order by urgent_alerts desc, first_name limit 6
 """)
 _VISIT: Final = text("""
 select p.first_name || ' ' || p.last_name, d.display_name, f.name, w.name,
@@ -25,7 +25,7 @@ select p.first_name || ' ' || p.last_name, d.display_name, f.name, w.name,
     t.name, coalesce(r.name, '')
 from (
     select * from scheduling.appointments a
-    order by (select count(*) from scheduling.appointment_steps where appointment_id = a.id) desc, a.id limit :most
+    order by (select count(*) from scheduling.appointment_steps where appointment_id = a.id) desc, a.id limit 1
 ) a
 join scheduling.patients p on p.id = a.patient_id
 join scheduling.doctors d on d.id = a.doctor_id
@@ -38,20 +38,20 @@ order by s.position
 """)
 
 
-def families(session: Session, *, most: int = 5) -> list[tuple[object, ...]]:
-    """Return families: the name, the names of the parents, those of the students."""
-    return _asked(session, _FAMILIES, most)
+def families(session: Session) -> list[tuple[object, ...]]:
+    """Return a few families: the name, the parents' names, the students' names."""
+    return _rows(session, _FAMILIES)
 
 
-def progress_of_children(session: Session, *, most: int = 6) -> list[tuple[object, ...]]:
-    """Return how children do, those with urgent alerts first: name, check-ins, mood, stickers, urgent alerts."""
-    return _asked(session, _CHILDREN, most)
+def progress_of_children(session: Session) -> list[tuple[object, ...]]:
+    """Return a few children, urgent alerts first: name, check-ins, mood, stickers, urgent alerts."""
+    return _rows(session, _CHILDREN)
 
 
 def longest_visit(session: Session) -> list[tuple[object, ...]]:
-    """Return the steps of the appointment with most: patient, doctor, place, workflow; when (local), step, where."""
-    return _asked(session, _VISIT, 1)
+    """Return the steps of the longest appointment: patient, doctor, facility, workflow, local time, step, room."""
+    return _rows(session, _VISIT)
 
 
-def _asked(session: Session, question: TextClause, most: int) -> list[tuple[object, ...]]:
-    return [tuple(row) for row in session.connection().execute(question, {"most": most})]
+def _rows(session: Session, query: TextClause) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in session.connection().execute(query)]

@@ -1,15 +1,15 @@
-"""Visits: the appointments of a world's patients.
+"""Sample visits: appointments of the patients, with their steps and booked slots.
 
-Owns: the made-up resources, booked slots, appointments with their steps, the waitlist.
-Must not know: how slots are generated each night (it books some of those that the engine would make).
+Owns: the invented resources, booked slots, appointments with steps, and the waitlist.
+Must not know: the nightly job.
 
-An appointment sits on a slot that the engine's own `expand` yields, and its steps are those of the engine's own `walk`;
-so the nightly job later keeps these slots as booked and adds the open ones around them.
+The booked slots come from the engine's own `expand`, the steps from its `walk`; so the nightly job later keeps these
+slots and adds the open ones around them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import cycle, islice
+from itertools import cycle, islice, zip_longest
 from typing import Final
 
 import scheduler.models as rows
@@ -26,52 +26,51 @@ from scheduler.sample_data.places import Places
 from scheduler.sample_data.scales import Size
 from scheduler.sample_data.workflows import WalkableWorkflow, make_workflows
 
-_WEEKS: Final = timedelta(days=14)
-_SPREAD: Final = 3  # of each doctor's slots, every third is booked: buffers then touch nobody
+_BOOKED_PERIOD: Final = timedelta(days=14)
+_BOOKED_EVERY: Final = 3  # every third slot of a doctor is booked, so that buffers never overlap
 
 
 def make_visits(factory: Factory, places: Places, size: Size, *, begin: date) -> None:
-    """Make patients with an appointment each, in the two weeks from `begin`, and what these stand on."""
+    """Make patients with an appointment each in the two weeks from `begin`, with insurance and workflows."""
     plans = make_insurance(factory, places, begin=begin)
-    rooms = _resources(factory, places)
-    chosen = make_workflows(factory, places, plans[0])
+    resources = _resources(factory, places)
+    workflows = make_workflows(factory, places, plans[0])
     patients = make_patients(factory, size.patients, plans)
-    span = Span(datetime.combine(begin, time(), UTC), datetime.combine(begin, time(), UTC) + _WEEKS)
-    booked = list(zip(patients, islice(_free(factory, places, span), len(patients)), strict=False))
-    _appointments(factory, booked, chosen, plans[0], rooms)
+    start = datetime.combine(begin, time(), UTC)
+    span = Span(start, start + _BOOKED_PERIOD)
+    booked = list(zip(patients, islice(_slots_to_book(factory, places, span), len(patients)), strict=False))
+    _appointments(factory, booked, workflows, plans[0], resources)
     _waitlist(factory, patients[: len(patients) // 4], places, begin=begin)
 
 
 def _resources(factory: Factory, places: Places) -> dict[int, list[rows.Resource]]:
-    made = factory.write(
+    resources = factory.write(
         factory.build(rows.Resource, facility_id=facility.id, kind=kind, name=f"{kind} {number}")
         for facility in places.facilities
         for kind in ("room", "nurse", "device")
         for number in (1, 2)
     )
-    return {one.facility_id: [room for room in made if room.facility_id == one.facility_id] for one in made}
+    return {
+        facility_id: [resource for resource in resources if resource.facility_id == facility_id]
+        for facility_id in {resource.facility_id for resource in resources}
+    }
 
 
-def _free(factory: Factory, places: Places, span: Span) -> Iterator[Slot]:
-    """Yield slots to book, the doctors taking turns."""
+def _slots_to_book(factory: Factory, places: Places, span: Span) -> Iterator[Slot]:
+    """Yield slots to book, from all doctors in turn."""
     keys = [ScheduleKey(offering.doctor_id, offering.facility_id) for offering in places.offerings]
     loaded = load_schedules(factory.session, keys[: len(places.doctors)], lock=False)
-    ways = [iter(expand(one.schedule, span)[::_SPREAD]) for one in loaded if isinstance(one.schedule, Schedule)]
-    while ways:
-        for way in list(ways):
-            slot = next(way, None)
-            if slot is None:
-                ways.remove(way)
-            else:
-                yield slot
+    schedules = [row.schedule for row in loaded if isinstance(row.schedule, Schedule)]
+    turns = zip_longest(*(expand(schedule, span)[::_BOOKED_EVERY] for schedule in schedules))
+    yield from (slot for turn in turns for slot in turn if slot is not None)
 
 
 def _appointments(
     factory: Factory,
     booked: Sequence[tuple[rows.Patient, Slot]],
-    chosen: Mapping[tuple[int, bool], WalkableWorkflow],
+    workflows: Mapping[tuple[int, bool], WalkableWorkflow],
     plan: rows.InsurancePlan,
-    rooms: Mapping[int, Sequence[rows.Resource]],
+    resources: Mapping[int, Sequence[rows.Resource]],
 ) -> None:
     stored = factory.write(
         factory.build(
@@ -87,11 +86,11 @@ def _appointments(
         )
         for _, slot in booked
     )
-    ways = [
-        chosen[int(slot.service_offering_id or 0), patient.default_insurance_plan_id == plan.id]
+    chosen = [
+        workflows[int(slot.service_offering_id or 0), patient.default_insurance_plan_id == plan.id]
         for patient, slot in booked
     ]
-    made = factory.write(
+    appointments = factory.write(
         factory.build(
             rows.Appointment,
             patient_id=patient.id,
@@ -100,7 +99,7 @@ def _appointments(
             service_offering_id=slot.service_offering_id,
             availability_slot_id=slot.id,
             slot_start_at=slot.start_at,
-            service_workflow_id=way.row.id,
+            service_workflow_id=workflow.row.id,
             start_at=slot.start_at,
             end_at=slot.end_at,
             occupied_from=slot.start_at,
@@ -108,9 +107,9 @@ def _appointments(
             booked_by=patient.user_id,
             language=patient.preferred_language,
         )
-        for (patient, _), slot, way in zip(booked, stored, ways, strict=True)
+        for (patient, _), slot, workflow in zip(booked, stored, chosen, strict=True)
     )
-    taken: dict[int | None, datetime] = {}
+    free_from: dict[int | None, datetime] = {}
     factory.write(
         factory.build(
             rows.AppointmentStep,
@@ -121,19 +120,22 @@ def _appointments(
             scheduled_start_at=timed.start_at,
             scheduled_end_at=timed.end_at,
             location=step.location_type,
-            resource_id=_room(rooms[appointment.facility_id], timed, taken) if step.location_type == "room" else None,
+            resource_id=_room(resources[appointment.facility_id], timed, free_from)
+            if step.location_type == "room"
+            else None,
         )
-        for appointment, way in sorted(zip(made, ways, strict=True), key=lambda pair: pair[0].start_at)
-        for step, timed in way.timed(appointment.start_at)
+        for appointment, workflow in sorted(zip(appointments, chosen, strict=True), key=lambda pair: pair[0].start_at)
+        for step, timed in workflow.timed(appointment.start_at)
     )
 
 
-def _room(rooms: Sequence[rows.Resource], step: TimedStep, taken: dict[int | None, datetime]) -> int | None:
-    """Take a room that is free for a step, if there is one; steps come in the order of their appointments."""
-    for room in rooms:
-        if room.kind == "room" and (room.id not in taken or taken[room.id] <= step.start_at):
-            taken[room.id] = step.end_at
-            return room.id
+def _room(resources: Sequence[rows.Resource], step: TimedStep, free_from: dict[int | None, datetime]) -> int | None:
+    """Reserve a free room for a step, if there is one; appointments come in order of time."""
+    for resource in resources:
+        is_free = resource.id not in free_from or free_from[resource.id] <= step.start_at
+        if resource.kind == "room" and is_free:
+            free_from[resource.id] = step.end_at
+            return resource.id
     return None
 
 

@@ -1,10 +1,10 @@
-"""Wellbeing: an organisation, its practitioners, and children who check in.
+"""Sample wellbeing data: a school, its practitioners, and children who check in.
 
-Owns: the made-up organisation, profiles, children, sessions, responses, gardens, stickers, alerts, invitations.
-Must not know: families beyond who their students are.
+Owns: the invented organisation, profiles, children, sessions, responses, gardens, stickers, alerts, invitations.
+Must not know: families beyond their students and guardians.
 
-The students of the families are the organisation's children. Each checks in on a few days; a child whose mood is low
-twice running raises an alert.
+The students of the families are the children of the school. Each child checks in on a few days; two low moods in a row
+raise an alert.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.families import Home
 from scheduler.sample_data.scales import Size
 
-_WORDS: Final = ("sad", "worried", "fine", "cheerful", "delighted")
-_LOW: Final = 2
+_MOODS: Final = ("sad", "worried", "fine", "cheerful", "delighted")
+_LOW_MOOD: Final = 2
 _CHARACTERS: Final = ("fox", "owl", "hedgehog", "otter")
-_A_SCHOOL: Final = 50
+_MIN_CAPACITY: Final = 50
 
 
 def make_wellbeing(
     factory: Factory, homes: Sequence[Home], doctors: Sequence[rows.Doctor], size: Size, *, begin: date
-) -> Sequence[rows.Child]:
-    """Make the organisation and what its children did in the days before `begin`."""
+) -> None:
+    """Make the school, and the check-ins of its children in the days before `begin`."""
     school = factory.make(
         rows.Organisation,
         name=f"{factory.fake.city()} Primary School",
         type="school-primary",
-        max_children=max(_A_SCHOOL, 4 * size.families),
+        max_children=max(_MIN_CAPACITY, 4 * size.families),
     )
     practitioners = _staff(factory, school, doctors)
     children = _children(factory, homes, school, practitioners)
@@ -42,28 +42,27 @@ def make_wellbeing(
     _alerts(factory, sessions, responses)
     _invitations(factory, school, practitioners[0])
     factory.make(rows.KeyValue, key="feature.garden", value={"enabled": True})
-    return children
 
 
 def _staff(factory: Factory, school: rows.Organisation, doctors: Sequence[rows.Doctor]) -> list[rows.Profile]:
-    """The head, two teachers, and the first doctor, who is a practitioner with a schedule."""
+    """Make the head, two teachers, and a practitioner who is also the first doctor."""
     fake = factory.fake
     users = factory.write(
         factory.build(rows.User, name=fake.name(), email=f"staff-{number}@example.org", role=rows.UserRole.PRACTITIONER)
         for number in (1, 2, 3)
     )
-    people = [(user.id, user.name, user.email) for user in users]
-    people.append((doctors[0].user_id, doctors[0].display_name, "doctor-1@example.org"))
+    members = [(user.id, user.name, user.email) for user in users]
+    members.append((doctors[0].user_id, doctors[0].display_name, "doctor-1@example.org"))
     return factory.write(
         factory.build(
             rows.Profile,
-            id=key,
+            id=user_id,
             name=name,
             email=email,
             role="Practitioner" if number else "GroupContact",
             org_id=school.id,
         )
-        for number, (key, name, email) in enumerate(people)
+        for number, (user_id, name, email) in enumerate(members)
     )
 
 
@@ -100,12 +99,12 @@ def _children(
 
 
 def _sessions(factory: Factory, children: Sequence[rows.Child], count: int, begin: date) -> list[rows.WellbeingSession]:
-    rows_made = []
+    sessions = []
     for child in children:
-        for ago in range(count, 0, -1):
-            start = datetime.combine(begin - timedelta(days=ago), time(9), UTC)
+        for days_ago in range(count, 0, -1):
+            start = datetime.combine(begin - timedelta(days=days_ago), time(9), UTC)
             length = factory.fake.random_int(60, 600)
-            rows_made.append(
+            sessions.append(
                 factory.build(
                     rows.WellbeingSession,
                     child_id=child.id,
@@ -118,7 +117,7 @@ def _sessions(factory: Factory, children: Sequence[rows.Child], count: int, begi
                     overall_mood=factory.fake.random_int(1, 5),
                 )
             )
-    return factory.write(rows_made)
+    return factory.write(sessions)
 
 
 def _responses(factory: Factory, sessions: Sequence[rows.WellbeingSession]) -> list[rows.WellbeingResponse]:
@@ -131,9 +130,9 @@ def _responses(factory: Factory, sessions: Sequence[rows.WellbeingSession]) -> l
             question_key="mood_today",
             question_text="How do you feel today?",
             response_type="scale",
-            response_value={"answer": _WORDS[(session.overall_mood or 1) - 1]},
+            response_value={"answer": _MOODS[(session.overall_mood or 1) - 1]},
             response_score=session.overall_mood,
-            flags=["low_mood"] if (session.overall_mood or 1) <= _LOW else [],
+            flags=["low_mood"] if (session.overall_mood or 1) <= _LOW_MOOD else [],
         )
         for session in sessions
     )
@@ -172,8 +171,7 @@ def _garden(
 def _alerts(
     factory: Factory, sessions: Sequence[rows.WellbeingSession], responses: Sequence[rows.WellbeingResponse]
 ) -> None:
-    """Two low moods running are a decline, and urgent where both are the lowest."""
-    told = list(zip(sessions, responses, strict=True))
+    """Make an alert for two low moods in a row, urgent if both are the lowest."""
     factory.write(
         factory.build(
             rows.Alert,
@@ -186,8 +184,8 @@ def _alerts(
             description="The last two check-ins were both low.",
             trigger_data={"moods": [before.overall_mood, session.overall_mood]},
         )
-        for (before, _), (session, response) in pairwise(told)
-        if before.child_id == session.child_id and max(before.overall_mood or 9, session.overall_mood or 9) <= _LOW
+        for (before, _), (session, response) in pairwise(zip(sessions, responses, strict=True))
+        if before.child_id == session.child_id and max(before.overall_mood or 9, session.overall_mood or 9) <= _LOW_MOOD
     )
 
 

@@ -1,9 +1,9 @@
-"""Workflows: the steps of the visits of each offering.
+"""Sample workflows: the steps of a visit, for each offering.
 
-Owns: the made-up step templates, workflows and their steps, as rows and as the engine walks them.
+Owns: the invented step templates, workflows and their steps, as rows and as values of the core.
 Must not know: appointments.
 
-Every offering has a workflow for everybody and one for an insurance plan, with a step more.
+Every offering has a general workflow, and one with an additional step for an insurance plan.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,21 +22,21 @@ _TEMPLATES: Final = (("Reception", 5), ("Insurance check", 5), ("Treatment", 15)
 
 @dataclass(frozen=True)
 class WalkableWorkflow:
-    """A workflow as it is stored and as the engine walks it."""
+    """A workflow as rows, and as the value that `walk` takes."""
 
     row: rows.ServiceWorkflow
     steps: Sequence[rows.WorkflowStep]
     workflow: Workflow
 
     def timed(self, start_at: datetime) -> Iterator[tuple[rows.WorkflowStep, TimedStep]]:
-        """Yield the steps of a visit that starts then, with their times."""
+        """Yield the steps of a visit that starts at this instant, with their times."""
         return zip(self.steps, walk(self.workflow, start_at), strict=True)
 
 
 def make_workflows(
     factory: Factory, places: Places, plan: rows.InsurancePlan
 ) -> dict[tuple[int, bool], WalkableWorkflow]:
-    """Return the workflow of each offering, for those who are insured by the plan and for the others."""
+    """Make workflows; return them by offering, and whether they are for patients of the plan."""
     templates = factory.write(
         [factory.build(rows.StepTemplate, name=name, default_duration_minutes=minutes) for name, minutes in _TEMPLATES]
     )
@@ -51,28 +51,32 @@ def make_workflows(
         )
         for offering, insured in kinds
     )
-    chosen = {}
+    walkable = {}
     for (offering, insured), workflow in zip(kinds, workflows, strict=True):
-        used = [template for template in templates if insured or template.name != "Insurance check"]
-        rest = workflow.total_estimated_minutes - sum(template.default_duration_minutes for template in used[:-1])
+        used_templates = [template for template in templates if insured or template.name != "Insurance check"]
+        last_minutes = workflow.total_estimated_minutes - sum(
+            template.default_duration_minutes for template in used_templates[:-1]
+        )
         steps = [
             factory.build(
                 rows.WorkflowStep,
                 service_workflow_id=workflow.id,
                 step_template_id=template.id,
                 position=position,
-                duration_minutes=rest if template is used[-1] else None,
+                duration_minutes=last_minutes if template is used_templates[-1] else None,
                 location_type="reception" if position == 1 else "room",
                 can_be_skipped=position == 1,
             )
-            for position, template in enumerate(used, start=1)
+            for position, template in enumerate(used_templates, start=1)
         ]
-        chosen[offering.id or 0, insured] = WalkableWorkflow(workflow, steps, _walkable(workflow, steps, used))
-    factory.write([step for one in chosen.values() for step in one.steps])
-    return chosen
+        walkable[offering.id or 0, insured] = WalkableWorkflow(
+            workflow, steps, _core_workflow(workflow, steps, used_templates)
+        )
+    factory.write([step for workflow in walkable.values() for step in workflow.steps])
+    return walkable
 
 
-def _walkable(
+def _core_workflow(
     workflow: rows.ServiceWorkflow, steps: Sequence[rows.WorkflowStep], templates: Sequence[rows.StepTemplate]
 ) -> Workflow:
     return Workflow(

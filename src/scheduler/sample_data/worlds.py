@@ -1,6 +1,6 @@
-"""Worlds: everything that one tenant has, made up from a seed.
+"""Sample tenant: all data of one tenant, made from a seed.
 
-Owns: the order in which the parts of a world are made.
+Owns: the order in which the parts are made.
 Must not know: how a part is made.
 """
 
@@ -19,22 +19,23 @@ from scheduler.sample_data.visits import make_visits
 from scheduler.sample_data.wellbeing import make_wellbeing
 
 
-def make_world(session: Session, seed: Seed, keys: KeyRing, *, told: Callable[[str], None]) -> None:
-    """Make a tenant's world within one unit of work of that tenant; `told` hears which part is being made.
+def make_world(session: Session, seed: Seed, keys: KeyRing, *, progress: Callable[[str], None]) -> None:
+    """Make the data of a sample tenant within a unit of work of that tenant.
 
-    The tenant is there already, and so are the months of the slots that are booked (two weeks from `begin`).
+    `progress` gets the name of each part. The tenant must exist, and so must the partitions of the booked slots (two
+    weeks from `begin`).
     """
     fake = Faker("en_GB")
     fake.seed_instance(f"{seed.seed}/{seed.number}/{seed.scale}")
     factory = Factory(session, fake, seed.tenant_id)
     size = SIZES[seed.scale]
-    told("places")
+    progress("places")
     places = make_places(factory, size, begin=seed.begin)
-    told("visits")
+    progress("visits")
     make_visits(factory, places, size, begin=seed.begin)
-    told("families")
+    progress("families")
     homes = make_families(factory, size)
-    told("wellbeing")
+    progress("wellbeing")
     make_wellbeing(factory, homes, places.doctors, size, begin=seed.begin)
-    told("placements")
+    progress("placements")
     make_placements(factory, places, keys, size, begin=seed.begin)

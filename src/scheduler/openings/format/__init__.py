@@ -1,1 +1,1 @@
-"""The openings format: from the lines of a file to places."""
+"""Openings format: the lines of a file, read into places."""

@@ -1,9 +1,8 @@
-"""Openings: a file that says who works where and when, one place a line.
+"""Openings file: JSON lines of places, read into values and line errors.
 
-Owns: reading the format of `docs/openings.md` into places. A broken line becomes a fault with its number and a
-one-line reason; the other lines are read all the same.
-One code is one place, and one person.
-Must not know: the database, the command line, the clock. It reads the one file that it is given.
+Owns: reading the format of `docs/openings.md` into places. A broken line becomes an error with its number and a
+one-line reason; the other lines are read nevertheless. A code belongs to one place, or to one person.
+Must not know: the database, the command line, the clock.
 """
 
 from collections.abc import Iterator
@@ -19,14 +18,14 @@ from scheduler.openings.format.json_fields import parse_json, shown
 from scheduler.openings.format.lines import place_of
 from scheduler.openings.places import Place
 
-_LONGEST_LINE: Final = 1_000_000
-_LARGEST_FILE: Final = 256 * _LONGEST_LINE
-_LONGEST_REASON: Final = 300
+_MAX_LINE_BYTES: Final = 1_000_000
+_MAX_FILE_BYTES: Final = 256 * _MAX_LINE_BYTES
+_MAX_REASON_LENGTH: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class LineError:
-    """A line that says nothing, and why. Lines count from 1."""
+    """A line that cannot be read, with the reason. Lines count from 1."""
 
     line: int
     reason: str
@@ -34,21 +33,21 @@ class LineError:
 
 @dataclass(frozen=True, slots=True)
 class OpeningsFile:
-    """What a file says: its places, and the faults of the lines that say nothing."""
+    """The places of a file, and the errors of its broken lines."""
 
     places: tuple[Place, ...]
     faults: tuple[LineError, ...]
 
 
 class BadLines(StrEnum):
-    """What to do with a file that has broken lines."""
+    """Whether a file with broken lines is refused, or read without those lines."""
 
     REFUSE = "refuse"
     SKIP = "skip"
 
 
 class InvalidOpeningsError(InvalidInputError):
-    """A file with broken lines, which nobody allowed to skip. `faults` lists them all."""
+    """A file with broken lines that may not be skipped. `faults` lists them all."""
 
     def __init__(self, faults: tuple[LineError, ...]) -> None:
         self.faults = faults
@@ -57,10 +56,10 @@ class InvalidOpeningsError(InvalidInputError):
 
 
 def places_to_import(file: OpeningsFile, *, bad_lines: BadLines = BadLines.REFUSE) -> tuple[Place, ...]:
-    """Return the places of a file, if it is whole or its broken lines may be skipped.
+    """Return the places of a file that has no broken lines, or whose broken lines may be skipped.
 
     Raises:
-        InvalidOpeningsError: it has broken lines, and they are not to be skipped.
+        InvalidOpeningsError: the file has broken lines, and they may not be skipped.
     """
     if file.faults and bad_lines is BadLines.REFUSE:
         raise InvalidOpeningsError(file.faults)
@@ -68,17 +67,17 @@ def places_to_import(file: OpeningsFile, *, bad_lines: BadLines = BadLines.REFUS
 
 
 def read_openings(path: str | Path, *, slot_duration: timedelta = timedelta(minutes=20)) -> OpeningsFile:
-    """Read a file of openings: JSON lines in UTF-8, one place a line, blank lines skipped.
+    """Read an openings file: JSON lines in UTF-8, one place a line; blank lines are skipped.
 
-    `slot_duration` is a whole number of minutes; it holds where a line does not say `slot_minutes`. Times are wall
-    clock of each place's own zone.
+    `slot_duration` (whole minutes) is used where a line has no `slot_minutes`. Times are wall-clock times of each
+    place's own zone.
 
     Raises:
         NotFoundError: there is no such file.
         InvalidInputError: the file cannot be read or is too large, or the slot duration is not 1 to 1440 minutes.
     """
-    minutes, left = divmod(slot_duration, timedelta(minutes=1))
-    if left or not 1 <= minutes <= 1440:  # noqa: PLR2004  # a day
+    minutes, remainder = divmod(slot_duration, timedelta(minutes=1))
+    if remainder or not 1 <= minutes <= 1440:  # noqa: PLR2004  # a day
         raise InvalidInputError(f"slot duration {slot_duration} is not a whole number of minutes from 1 to 1440")
     reader = _Reader(Offer(slot_duration))
     for number, line in enumerate(_lines(path), start=1):
@@ -87,21 +86,21 @@ def read_openings(path: str | Path, *, slot_duration: timedelta = timedelta(minu
 
 
 def _lines(path: str | Path) -> Iterator[bytes | None]:
-    """Yield the file's lines, or None for one that is longer than any place needs."""
-    size, inside = 0, False
+    """Yield the file's lines; None for a line that is too long."""
+    size, in_long_line = 0, False
     for piece in _pieces(path):
         size += len(piece)
-        if size > _LARGEST_FILE:
-            raise InvalidInputError(f"{shown(str(path))} is larger than {_LARGEST_FILE:,} bytes")
-        if not inside:
-            yield piece if len(piece) <= _LONGEST_LINE else None
-        inside = len(piece) > _LONGEST_LINE and not piece.endswith(b"\n")
+        if size > _MAX_FILE_BYTES:
+            raise InvalidInputError(f"{shown(str(path))} is larger than {_MAX_FILE_BYTES:,} bytes")
+        if not in_long_line:
+            yield piece if len(piece) <= _MAX_LINE_BYTES else None
+        in_long_line = len(piece) > _MAX_LINE_BYTES and not piece.endswith(b"\n")
 
 
 def _pieces(path: str | Path) -> Iterator[bytes]:
     try:
         with Path(path).open("rb") as file:
-            yield from iter(lambda: file.readline(_LONGEST_LINE + 1), b"")
+            yield from iter(lambda: file.readline(_MAX_LINE_BYTES + 1), b"")
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {shown(str(path))}") from None
     except OSError as error:
@@ -111,40 +110,41 @@ def _pieces(path: str | Path) -> Iterator[bytes]:
 
 
 class _Reader:
-    """Reads line after line, and remembers what the next ones must not repeat or contradict."""
+    """Reader of lines, which remembers the codes and names that later lines must not repeat or contradict."""
 
     def __init__(self, offer: Offer) -> None:
         self.places: list[Place] = []
         self.faults: list[LineError] = []
         self._offer = offer
-        self._lines: dict[str, int] = {}
-        self._names: dict[str, tuple[int, str]] = {}
+        self._lines_by_slug: dict[str, int] = {}
+        self._names_by_code: dict[str, tuple[int, str]] = {}
 
     def read(self, number: int, line: bytes | None) -> None:
         try:
             if line is None:
-                raise InvalidInputError(f"the line is longer than {_LONGEST_LINE:,} bytes")
+                raise InvalidInputError(f"the line is longer than {_MAX_LINE_BYTES:,} bytes")
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
             except UnicodeDecodeError as error:
                 raise InvalidInputError(f"byte {error.start + 1} is not UTF-8") from None
             if text:
-                self._keep(number, place_of(parse_json(text), self._offer))
+                self._add(number, place_of(parse_json(text), self._offer))
         except SchedulerError as error:
             reason = " ".join(str(error).split())
-            cut = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 3]}..."
-            self.faults.append(LineError(number, cut))
+            if len(reason) > _MAX_REASON_LENGTH:
+                reason = f"{reason[: _MAX_REASON_LENGTH - 3]}..."
+            self.faults.append(LineError(number, reason))
 
-    def _keep(self, number: int, place: Place) -> None:
-        if place.slug in self._lines:
-            raise InvalidInputError(f"code {place.slug!r} is also that of line {self._lines[place.slug]}")
+    def _add(self, number: int, place: Place) -> None:
+        if place.slug in self._lines_by_slug:
+            raise InvalidInputError(f"code {place.slug!r} is also that of line {self._lines_by_slug[place.slug]}")
         for doctor in place.doctors:
-            line, name = self._names.get(doctor.code, (number, doctor.display_name))
+            line, name = self._names_by_code.get(doctor.code, (number, doctor.display_name))
             if name != doctor.display_name:
                 raise InvalidInputError(
                     f"doctor {doctor.code!r} is {shown(doctor.display_name)} here and {shown(name)} on line {line}"
                 )
-        self._lines[place.slug] = number
+        self._lines_by_slug[place.slug] = number
         for doctor in place.doctors:
-            self._names.setdefault(doctor.code, (number, doctor.display_name))
+            self._names_by_code.setdefault(doctor.code, (number, doctor.display_name))
         self.places.append(place)

@@ -1,7 +1,7 @@
-"""Opening hours: weekly hours and clinics, as rules.
+"""Opening hours: weekly hours and clinics of the openings format, as availability rules.
 
-Owns: times of day, pairs of them, and what is said of slots, in the openings format (`docs/openings.md`).
-Holds: T2 (a pair that closes at or before it opens ends next day), A2 through the rules that it builds.
+Owns: times of day, pairs of times, and the slot fields of the openings format (`docs/openings.md`).
+Holds: T2 (a pair that closes at or before it opens ends next day), A2 through the rules that are built here.
 Must not know: files, places and doctors, days of the calendar, the database.
 """
 
@@ -15,16 +15,16 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import DAYS_OF_WEEK, AvailabilityRule
 from scheduler.openings.format.json_fields import Fields, Json, list_from, object_from, shown
 
-LONGEST_TEXT: Final = 255
-MIDNIGHT: Final = 86_400
-_LONGEST_MINUTES: Final = 1440
-_LARGEST_CAPACITY: Final = 10_000
+MAX_TEXT_LENGTH: Final = 255
+SECONDS_PER_DAY: Final = 86_400
+_MAX_SLOT_MINUTES: Final = 1440
+_MAX_CAPACITY: Final = 10_000
 _DAY_NUMBERS: Final = {name.lower(): number for number, name in enumerate(DAYS_OF_WEEK)}
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?|24:00(?::00)?")
 
 
 class Offer(NamedTuple):
-    """How a window is cut into slots: what weekly hours and clinics inherit from doctor and place."""
+    """The slot fields that weekly hours and clinics inherit from their doctor and place."""
 
     slot_duration: timedelta
     slot_interval: timedelta | None = None
@@ -33,7 +33,7 @@ class Offer(NamedTuple):
 
 
 class ParsedHours(NamedTuple):
-    """A weekly window before it has a name. `opens` and `closes` are seconds since midnight."""
+    """A weekly window without a name yet. `opens` and `closes` are seconds since midnight."""
 
     day_of_week: int
     opens: int
@@ -46,7 +46,7 @@ class ParsedHours(NamedTuple):
 
 
 def offer_of(fields: Fields, inherited: Offer) -> Offer:
-    """Take what an object says of its slots and inherit the rest; a length of its own brings its own interval."""
+    """Take the slot fields of an object and inherit missing ones; the interval only if the length is inherited too."""
     duration, interval = minutes_of(fields, "slot_minutes"), minutes_of(fields, "interval_minutes")
     if duration is None and interval is None:
         interval = inherited.slot_interval
@@ -65,10 +65,10 @@ def rules_of(weekly: Json, clinics: Json, offer: Offer) -> tuple[AvailabilityRul
         InvalidInputError: a day, time or number cannot be read, or a rule contradicts itself.
     """
     windows = [*_weekly_windows(weekly, offer), *_clinic_windows(clinics, offer)]
-    # Sorted, so that a line whose days stand in another order names its rules alike.
+    # Sorted, so that the order of the days in a line does not change the names of its rules.
     windows.sort(key=lambda window: (window.day_of_week, window.opens, window.closes, repr(window)))
-    seen: Counter[str] = Counter()
-    return tuple(_rule(window, seen) for window in windows)
+    used_names: Counter[str] = Counter()
+    return tuple(_rule(window, used_names) for window in windows)
 
 
 def pairs_from(value: Json, *, where: str) -> Iterator[tuple[int, int]]:
@@ -79,54 +79,54 @@ def pairs_from(value: Json, *, where: str) -> Iterator[tuple[int, int]]:
     """
     for pair in list_from(value, where=where):
         if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004  # opens and closes
-            raise InvalidInputError(f"{where}: a pair [opens, closes] is needed, not {shown(pair)}")
+            raise InvalidInputError(f"{where}: expected a pair [opens, closes], not {shown(pair)}")
         yield clock_from(pair[0], where=where), clock_from(pair[1], where=where, closing=True)
 
 
 def clock_from(value: Json, *, where: str, closing: bool = False) -> int:
-    """Read a wall-clock time as seconds since midnight; 24:00 is a time to close at, not to open at."""
+    """Read a wall-clock time as seconds since midnight; only a closing time can be 24:00."""
     match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
     if match is None or (match[1] is None and not closing):
         raise InvalidInputError(f"{where}: {shown(value)} is not a time of day such as 08:30")
     hours, minutes, seconds = match.groups(default="0")
-    return int(hours) * 3600 + int(minutes) * 60 + int(seconds) if match[1] else MIDNIGHT
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds) if match[1] else SECONDS_PER_DAY
 
 
 def minutes_of(fields: Fields, name: str) -> timedelta | None:
-    """Take a length of 1 to 1440 whole minutes; None if it is missing or null."""
-    count = fields.whole(name, most=_LONGEST_MINUTES)
+    """Take a length of 1 to 1440 whole minutes; None if the field is missing or null."""
+    count = fields.whole(name, maximum=_MAX_SLOT_MINUTES)
     return None if count is None else timedelta(minutes=count)
 
 
 def capacity_of(fields: Fields) -> int | None:
-    """Take how many may book one slot; None if it is missing or null."""
-    return fields.whole("capacity", most=_LARGEST_CAPACITY)
+    """Take the number of bookings per slot; None if the field is missing or null."""
+    return fields.whole("capacity", maximum=_MAX_CAPACITY)
 
 
 def _time(clock: int) -> time:
-    return time(clock % MIDNIGHT // 3600, clock // 60 % 60, clock % 60)
+    return time(clock % SECONDS_PER_DAY // 3600, clock // 60 % 60, clock % 60)
 
 
 def shown_clock(clock: int) -> str:
-    """Return a time of day as the format writes it: 08:30, or 08:30:15."""
+    """Format a time of day: 08:30, or 08:30:15."""
     text = f"{clock // 3600:02}:{clock // 60 % 60:02}"
     return text if clock % 60 == 0 else f"{text}:{clock % 60:02}"
 
 
-def numbered(name: str, seen: Counter[str]) -> str:
-    """Return the name, or the name with a number where it is taken."""
-    seen[name] += 1
-    return name if seen[name] == 1 else f"{name} #{seen[name]}"
+def numbered(name: str, used_names: Counter[str]) -> str:
+    """Return the name, with a number if the name is in use already."""
+    used_names[name] += 1
+    return name if used_names[name] == 1 else f"{name} #{used_names[name]}"
 
 
-def _rule(window: ParsedHours, seen: Counter[str]) -> AvailabilityRule:
+def _rule(window: ParsedHours, used_names: Counter[str]) -> AvailabilityRule:
     if window.code is not None:
         name = f"clinic {window.code}"
-        if name in seen:
-            raise InvalidInputError(f"clinics: two have the code {window.code!r}")
-        seen[name] += 1
+        if name in used_names:
+            raise InvalidInputError(f"clinics: two clinics have the code {window.code!r}")
+        used_names[name] += 1
     else:
-        name = numbered(f"{DAYS_OF_WEEK[window.day_of_week].lower()} {shown_clock(window.opens)}", seen)
+        name = numbered(f"{DAYS_OF_WEEK[window.day_of_week].lower()} {shown_clock(window.opens)}", used_names)
     return AvailabilityRule(
         id=name,
         day_of_week=window.day_of_week,
@@ -140,14 +140,14 @@ def _rule(window: ParsedHours, seen: Counter[str]) -> AvailabilityRule:
 
 
 def _weekly_windows(weekly: Json, offer: Offer) -> Iterator[ParsedHours]:
-    seen: set[int] = set()
+    days: set[int] = set()
     for name, pairs in object_from(weekly, where="weekly").items():
-        number = _day_of_week(name, where="weekly")
-        if number in seen:
-            raise InvalidInputError(f"weekly: {name.lower()} is there twice")
-        seen.add(number)
+        day = _day_of_week(name, where="weekly")
+        if day in days:
+            raise InvalidInputError(f"weekly: {name.lower()} appears twice")
+        days.add(day)
         for opens, closes in pairs_from(pairs, where=f"weekly: {name}"):
-            yield ParsedHours(number, opens, closes, offer)
+            yield ParsedHours(day, opens, closes, offer)
 
 
 def _clinic_windows(clinics: Json, offer: Offer) -> Iterator[ParsedHours]:
@@ -162,7 +162,7 @@ def _clinic_windows(clinics: Json, offer: Offer) -> Iterator[ParsedHours]:
             fields.code("code"),
             fields.day("effective_from"),
             fields.day("effective_until"),
-            fields.text("recurrence", longest=LONGEST_TEXT),
+            fields.text("recurrence", max_length=MAX_TEXT_LENGTH),
         )
         fields.end()
 

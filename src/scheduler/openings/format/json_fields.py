@@ -1,7 +1,7 @@
-"""Fields of a JSON object: taken one by one, each mistake told in one line.
+"""JSON fields: strict parsing, and typed reads of an object's fields with one-line error messages.
 
-Owns: JSON text to a value that PostgreSQL's jsonb can hold, and typed reads from one object.
-Must not know: what the fields are for.
+Owns: parsing JSON text into a value that PostgreSQL's jsonb can hold, and typed reads from one object.
+Must not know: the meaning of the fields.
 """
 
 import json
@@ -15,28 +15,28 @@ from scheduler.core.errors import InvalidInputError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-_DEEPEST: Final = 16
-_LONGEST_SHOWN: Final = 60
-_YEARS: Final = range(2, 9999)  # a zone's clock may be a day off UTC, and every day has a day before and after it
+_MAX_DEPTH: Final = 16
+_MAX_SHOWN_LENGTH: Final = 60
+_YEARS: Final = range(2, 9999)  # every day needs a day before and after it, and a zone may be a day off UTC
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 
 
 def shown(value: Json) -> str:
-    """Return a value as a message shows it: one line, and not a long one."""
+    """Return a value for an error message, in one short line."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = ascii(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    return text if len(text) <= _MAX_SHOWN_LENGTH else f"{text[: _MAX_SHOWN_LENGTH - 3]}..."
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found: dict[str, Json] = {}
+    fields: dict[str, Json] = {}
     for name, value in pairs:
-        if name in found:
-            raise InvalidInputError(f"the field {shown(name)} is there twice")
-        found[name] = value
-    return found
+        if name in fields:
+            raise InvalidInputError(f"the field {shown(name)} appears twice")
+        fields[name] = value
+    return fields
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -54,23 +54,23 @@ def parse_json(text: str) -> Json:
     """Parse strict JSON that jsonb can hold: no NaN, no field twice, no NUL, no lone surrogate, no deep nesting.
 
     Raises:
-        InvalidInputError: it is not such a JSON text.
+        InvalidInputError: the text is not such JSON.
     """
     try:
         value: Json = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
     except InvalidInputError:
         raise
     except RecursionError:
-        raise InvalidInputError("it is nested too deep") from None
-    except ValueError as error:  # also a whole number of thousands of digits
-        raise InvalidInputError(f"it is not JSON: {error}") from None
+        raise InvalidInputError("the JSON is nested too deep") from None
+    except ValueError as error:  # also an integer of thousands of digits
+        raise InvalidInputError(f"the line is not JSON: {error}") from None
     level: list[Json] = [value]
-    for _ in range(_DEEPEST):
-        for part in level:
-            _check_text(part)
-        level = [child for part in level for child in _children(part)]
+    for _ in range(_MAX_DEPTH):
+        for item in level:
+            _check_text(item)
+        level = [child for item in level for child in _children(item)]
     if level:
-        raise InvalidInputError(f"it is nested more than {_DEEPEST} levels deep")
+        raise InvalidInputError(f"the JSON is nested more than {_MAX_DEPTH} levels deep")
     return value
 
 
@@ -82,45 +82,41 @@ def _children(value: Json) -> list[Json]:
 
 def _check_text(value: Json) -> None:
     if isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
-        raise InvalidInputError(f"the text {shown(value)} has a NUL or half a character in it")
+        raise InvalidInputError(f"the text {shown(value)} contains a NUL or a lone surrogate")
 
 
 class Fields:
-    """One JSON object, whose fields are taken out as they are read; `where` names it in messages."""
+    """A JSON object, whose fields are removed as they are read; `where` names the object in messages."""
 
     def __init__(self, value: Json, *, where: str = "") -> None:
-        self._at = f"{where}: " if where else ""
+        self._prefix = f"{where}: " if where else ""
         if not isinstance(value, dict):
-            raise InvalidInputError(f"{self._at}a JSON object is needed, not {shown(value)}")
-        self._left = dict(value)
+            raise InvalidInputError(f"{self._prefix}expected a JSON object, not {shown(value)}")
+        self._unread = dict(value)
 
     def refuse(self, reason: str) -> NoReturn:
-        """Raise the error that says what is wrong with this object."""
-        raise InvalidInputError(f"{self._at}{reason}")
+        """Raise an error about this object."""
+        raise InvalidInputError(f"{self._prefix}{reason}")
 
     def __contains__(self, name: str) -> bool:
-        return name in self._left
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the fields that are left, in order."""
-        return tuple(sorted(self._left))
+        return name in self._unread
 
     def take(self, name: str) -> Json:
-        """Take a field of any type; None if it is not there."""
-        return self._left.pop(name, None)
+        """Take a field of any type; None if it is missing."""
+        return self._unread.pop(name, None)
 
     def rest(self) -> dict[str, Json]:
-        """Take all fields that are left."""
-        left, self._left = self._left, {}
-        return left
+        """Take all fields that were not read yet."""
+        fields, self._unread = self._unread, {}
+        return fields
 
     def end(self) -> None:
-        """Refuse what is left: here a field that nobody reads is a mistake in writing."""
-        if self._left:
-            self.refuse(f"unknown field {shown(min(self._left))}")
+        """Refuse fields that were not read: such a field is a spelling mistake."""
+        if self._unread:
+            self.refuse(f"unknown field {shown(min(self._unread))}")
 
-    def text(self, name: str, *, longest: int) -> str | None:
-        """Take a text of one line, without the space around it; None if it is missing, null or blank."""
+    def text(self, name: str, *, max_length: int) -> str | None:
+        """Take one line of text without surrounding space; None if it is missing, null or blank."""
         value = self.take(name)
         if value is None:
             return None
@@ -128,46 +124,46 @@ class Fields:
             self.refuse(f"{name} must be text, not {shown(value)}")
         text = value.strip()
         if any(unicodedata.category(char) == "Cc" for char in text):
-            self.refuse(f"{name} {shown(text)} has a control character in it")
-        if len(text) > longest:
-            self.refuse(f"{name} {shown(text)} is longer than {longest} characters")
+            self.refuse(f"{name} {shown(text)} contains a control character")
+        if len(text) > max_length:
+            self.refuse(f"{name} {shown(text)} is longer than {max_length} characters")
         return text or None
 
-    def needed_text(self, name: str, *, longest: int) -> str:
-        """Take a text that has to be there."""
-        return self.text(name, longest=longest) or self.refuse(f"{name} is missing")
+    def needed_text(self, name: str, *, max_length: int) -> str:
+        """Take a text that is required."""
+        return self.text(name, max_length=max_length) or self.refuse(f"{name} is missing")
 
     def code(self, name: str) -> str | None:
         """Take a code, in lower case; None if it is missing, null or blank."""
-        code = self.text(name, longest=255)
+        code = self.text(name, max_length=255)
         if code is not None and not _CODE.fullmatch(code):
             self.refuse(f"{name} {shown(code)} must be letters and digits, joined by '-', '_' or '.'")
         return code and code.lower()
 
     def needed_code(self, name: str) -> str:
-        """Take a code that has to be there."""
+        """Take a code that is required."""
         return self.code(name) or self.refuse(f"{name} is missing")
 
-    def whole(self, name: str, *, most: int) -> int | None:
+    def whole(self, name: str, *, maximum: int) -> int | None:
         """Take a whole number from 1; None if it is missing or null."""
         value = self.take(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            self.refuse(f"{name} must be a whole number from 1 to {most}, not {shown(value)}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= maximum:
+            self.refuse(f"{name} must be a whole number from 1 to {maximum}, not {shown(value)}")
         return value
 
     def day(self, name: str) -> date | None:
         """Take a calendar day; None if it is missing or null."""
         value = self.take(name)
-        return None if value is None else day_from(value, where=f"{self._at}{name}")
+        return None if value is None else day_from(value, where=f"{self._prefix}{name}")
 
 
 def object_from(value: Json, *, where: str) -> dict[str, Json]:
-    """Read an object; null is an empty one.
+    """Read an object; null is an empty object.
 
     Raises:
-        InvalidInputError: it is neither.
+        InvalidInputError: the value is neither.
     """
     if value is None:
         return {}
@@ -177,10 +173,10 @@ def object_from(value: Json, *, where: str) -> dict[str, Json]:
 
 
 def list_from(value: Json, *, where: str) -> list[Json]:
-    """Read a list; null is an empty one.
+    """Read a list; null is an empty list.
 
     Raises:
-        InvalidInputError: it is neither.
+        InvalidInputError: the value is neither.
     """
     if value is None:
         return []
@@ -193,7 +189,7 @@ def day_from(value: Json, *, where: str) -> date:
     """Read a calendar day such as 2027-03-28.
 
     Raises:
-        InvalidInputError: it is not one, or lies outside the years 2 to 9998.
+        InvalidInputError: the value is no day, or lies outside the years 2 to 9998.
     """
     try:
         day = date.fromisoformat(value) if isinstance(value, str) and _DAY.fullmatch(value) else None

@@ -1,1 +1,1 @@
-"""Import of openings: facilities, doctors, rules, exceptions and closures as rows."""
+"""Openings import: facilities, doctors, rules, exceptions and closures, written as rows."""

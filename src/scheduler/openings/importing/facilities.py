@@ -1,8 +1,8 @@
-"""Facilities of an import, with their closed days.
+"""Imported facilities, with their closed days.
 
-Owns: how a place is written as a facility, and which closures of it are an import's.
-Holds: what others wrote into a facility's `meta` stays, and so do the closures that were entered by hand.
-Must not know: the file format, who works there.
+Owns: how a place is written as a facility, and the record of its imported closures.
+Holds: other entries of a facility's `meta` stay, and so do the closures that people entered by hand.
+Must not know: the file format, the doctors.
 """
 
 import json
@@ -19,53 +19,53 @@ from scheduler.openings.places import Place
 
 
 def sync_facilities(sync: TableSync, wanted: Mapping[str, Place]) -> tuple[RowCounts, RowCounts, dict[str, int]]:
-    """Settle facilities and their closures together, since a facility says which closures are an import's.
+    """Synchronise facilities and their closures; return also the ids of the facilities, by slug.
 
-    Returns also the ids of the facilities, by slug.
+    Both are synchronised together, since a facility lists its imported closures.
 
     Raises:
-        InvalidInputError: a slug is that of a facility which no import made.
+        InvalidInputError: a slug is that of a facility that no import created.
     """
     table, closure = tables.Facility, tables.FacilityClosure
     columns = ("slug", "name", "address", "phone", "locale", "timezone", "country", "meta")
-    live = col(table.deleted_at).is_(None)
+    not_deleted = col(table.deleted_at).is_(None)
 
     def read() -> dict[str, Row]:
-        return {row["slug"]: row for row in sync.stored(table, columns, live, any_of(table.slug, wanted))}
+        return {row["slug"]: row for row in sync.stored(table, columns, not_deleted, any_of(table.slug, wanted))}
 
     stored = read()
     foreign = sorted(slug for slug, row in stored.items() if (row["meta"] or {}).get("source") != SOURCE)
     if foreign:
-        raise InvalidInputError(f"facility {foreign[0]!r} was not made by an import: give the place another code")
-    known = [row["id"] for row in stored.values()]
-    closed = sync.stored(closure, ("facility_id", "day", "reason"), any_of(closure.facility_id, known))
-    imported = {(row["id"], day) for row in stored.values() for day in row["meta"].get("closed_days", ())}
-    ours = {(row["facility_id"], row["day"]): row for row in closed if _is_in(imported, row)}
-    by_hand = {(row["facility_id"], row["day"]) for row in closed if not _is_in(imported, row)}
-    days: dict[str, dict[date, str | None]] = {}
+        raise InvalidInputError(f"facility {foreign[0]!r} was not created by an import: give the place another code")
+    stored_ids = [row["id"] for row in stored.values()]
+    imported_days = {(row["id"], day) for row in stored.values() for day in row["meta"].get("closed_days", ())}
+    imported, by_hand = {}, set()
+    for row in sync.stored(closure, ("facility_id", "day", "reason"), any_of(closure.facility_id, stored_ids)):
+        key = row["facility_id"], row["day"]
+        if (row["facility_id"], row["day"].isoformat()) in imported_days:
+            imported[key] = row
+        else:
+            by_hand.add(key)
+    reasons: dict[str, dict[date, str | None]] = {}
     rows = {}
     for slug, place in wanted.items():
-        there = stored.get(slug, {"id": None, "meta": {}})
-        days[slug] = {day: reason for day, reason in place.closures if (there["id"], day) not in by_hand}
-        rows[slug] = _facility_row(place, there["meta"], days[slug])
+        facility = stored.get(slug, {"id": None, "meta": {}})
+        reasons[slug] = {day: reason for day, reason in place.closures if (facility["id"], day) not in by_hand}
+        rows[slug] = _facility_row(place, facility["meta"], reasons[slug])
     facilities, ids = sync.sync(table, rows, read)
     wanted_closures = {
         (ids[slug], day): {"facility_id": ids[slug], "day": day, "reason": reason}
-        for slug, said in days.items()
-        for day, reason in said.items()
+        for slug, reasons_by_day in reasons.items()
+        for day, reason in reasons_by_day.items()
     }
-    closures, _ = sync.sync(closure, wanted_closures, lambda: ours)
+    closures, _ = sync.sync(closure, wanted_closures, lambda: imported)
     return facilities, closures, ids
 
 
-def _is_in(imported: set[tuple[int, str]], closure: Row) -> bool:
-    return (closure["facility_id"], closure["day"].isoformat()) in imported
-
-
-def _facility_row(place: Place, meta: Row, closed: Iterable[date]) -> Row:
-    said = {
+def _facility_row(place: Place, meta: Row, closed_days: Iterable[date]) -> Row:
+    imported_meta = {
         "source": SOURCE,
-        "closed_days": sorted(day.isoformat() for day in closed),
+        "closed_days": sorted(day.isoformat() for day in closed_days),
         "further": json.loads(place.further),
     }
     return {
@@ -76,5 +76,5 @@ def _facility_row(place: Place, meta: Row, closed: Iterable[date]) -> Row:
         "locale": place.locale,
         "timezone": place.zone.key,
         "country": place.country,
-        "meta": meta | said,  # what others wrote into `meta` stays
+        "meta": meta | imported_meta,  # other entries of `meta` stay
     }

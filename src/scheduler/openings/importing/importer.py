@@ -1,11 +1,10 @@
-"""Importing: bring the tables to what an openings file says.
+"""Openings import: make the tables of a tenant match the places of an openings file.
 
 Owns: the order in which tables are synchronised, and the counts of each.
-Holds: R4 (all in the caller's one transaction), A1.
+Holds: R4 (all within the caller's transaction), A1.
 Must not know: the file format, slots.
 
-An import speaks for the places that it names and leaves all others alone. It changes and removes only what an import
-wrote (`marks`).
+An import changes only the places that it names, and of these only rows that an import wrote (`provenance`).
 """
 
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ from scheduler.postgres.schedules import ScheduleKey
 
 @dataclass(frozen=True, slots=True)
 class ImportCounts:
-    """What an import did. A post is a doctor at a facility; a removed one is switched off and keeps its row."""
+    """Counts of an import. A post is a doctor at a facility; a removed post is switched off and keeps its row."""
 
     facilities: RowCounts
     doctors: RowCounts
@@ -37,30 +36,30 @@ class ImportCounts:
 
 
 def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUID) -> ImportCounts:
-    """Bring the tables to what the places say, for this tenant and within the session's transaction.
+    """Synchronise a tenant's tables with the places, within the session's transaction.
 
     Importing the same places again changes nothing. A second import of the same tenant waits for the first.
 
     Raises:
-        InvalidInputError: a place is given twice, its slug is that of a facility which no import made, or a doctor's
-            code is that of somebody of another name who works at a place that is not given.
+        InvalidInputError: a place is given twice, its slug is that of a facility that no import created, or a doctor's
+            code is that of a doctor of another name at a place that is not given.
     """
     given = list(places)
     wanted = {place.slug: place for place in given}
     if len(wanted) < len(given):
-        raise InvalidInputError("a place is given twice")
+        raise InvalidInputError("a place is given twice: each code may appear once")
     advisory_lock(session, f"openings {tenant_id}")
     sync = TableSync(session, tenant_id)
     facilities, closures, facility_ids = sync_facilities(sync, wanted)
     refuse_renaming(session, given)
     doctors, doctor_ids = sync_doctors(sync, given)
-    staff = {
+    doctors_by_key = {
         ScheduleKey(doctor_ids[doctor.code], facility_ids[place.slug]): doctor
         for place in given
         for doctor in place.doctors
     }
-    here = frozenset(facility_ids.values())
-    posts = sync_posts(sync, staff, here)
-    rules, rule_ids = sync_rules(sync, staff, here)
-    exceptions = sync_exceptions(sync, staff, here, rule_ids)
+    imported_ids = frozenset(facility_ids.values())
+    posts = sync_posts(sync, doctors_by_key, imported_ids)
+    rules, rule_ids = sync_rules(sync, doctors_by_key, imported_ids)
+    exceptions = sync_exceptions(sync, doctors_by_key, imported_ids, rule_ids)
     return ImportCounts(facilities, doctors, posts, rules, exceptions, closures)

@@ -1,9 +1,8 @@
-"""Marks: which rows an import wrote, and so may change and remove.
+"""Provenance of rows: a mark on the rows that an import wrote, and so may change and remove.
 
-Owns: the mark, in the JSON column of a row (`meta`; for a doctor, `contact`).
-Must not know: which tables there are.
-
-A closure has no such column: which closures are an import's stands in the `meta` of their facility.
+Owns: the mark, in a JSON column of the row (`meta`; for a doctor, `contact`). A closure has no such column: the `meta`
+of its facility lists the imported closures.
+Must not know: the tables.
 """
 
 from typing import Any, Final
@@ -14,5 +13,5 @@ SOURCE: Final = "openings"
 
 
 def imported_by_openings(column: Any) -> ColumnElement[bool]:  # noqa: ANN401  # a JSON column of any table
-    """Ask for rows that an import wrote, by the column that holds their mark."""
+    """Return the condition that an import wrote the row, from the column that holds the mark."""
     return ColumnElement.__eq__(column["source"].astext, SOURCE)

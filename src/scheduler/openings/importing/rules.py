@@ -1,10 +1,10 @@
-"""Rules and exceptions of an import: when a doctor works at a facility, and when not.
+"""Imported rules and exceptions: when a doctor works at a facility, and when not.
 
-Owns: how these are written as rows, and their names: `meta ->> 'key'` is what the file calls them.
-Holds: a rule that is still said keeps its row, and so its id and the fingerprint of its schedule (R3).
+Owns: how rules and exceptions are written as rows, and their names in the file (`meta ->> 'key'`).
+Holds: a rule that stays in the file keeps its row, and so its id and the fingerprint of its schedule (R3).
 Must not know: the file format, slots.
 
-An import never switches a rule on or off: `active` belongs to whoever set it by hand.
+An import never switches a rule on or off: people set `active` by hand.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,107 +19,89 @@ from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, a
 from scheduler.openings.places import Doctor
 from scheduler.postgres.schedules import ScheduleKey
 
-_RULE: Final = (
+_RULE_FIELDS: Final = (
     "day_of_week",
     "start_time",
     "end_time",
-    "slot_duration_minutes",
-    "slot_interval_minutes",
-    "slot_alignment_minutes",
+    "slot_duration",
+    "slot_interval",
+    "slot_alignment",
     "capacity",
     "effective_from",
     "effective_until",
     "recurrence",
 )
-_EXCEPTION: Final = (
-    "availability_rule_id",
-    "type",
-    "start_at",
-    "end_at",
-    "reason",
-    "slot_duration_minutes",
-    "slot_interval_minutes",
-    "capacity",
-)
+_EXCEPTION_FIELDS: Final = ("type", "start_at", "end_at", "slot_duration", "slot_interval", "capacity")
+_IN_MINUTES: Final = frozenset({"slot_duration", "slot_interval", "slot_alignment"})
+"""Durations, whose columns are called `..._minutes`."""
 
-Named: TypeAlias = tuple[int, int, Id]
-"""A rule or exception of a schedule, by the name that the file gives it."""
+PartKey: TypeAlias = tuple[int, int, Id]
+"""A rule or exception: doctor, facility, and its name in the file."""
 
 
 def sync_rules(
-    sync: TableSync, staff: Mapping[ScheduleKey, Doctor], here: frozenset[int]
-) -> tuple[RowCounts, dict[Named, int]]:
-    """Synchronise the rules of these schedules and of all others at these facilities; return their ids too, by name."""
+    sync: TableSync, doctors: Mapping[ScheduleKey, Doctor], facility_ids: frozenset[int]
+) -> tuple[RowCounts, dict[PartKey, int]]:
+    """Synchronise the rules of all doctors at these facilities; return also the ids of the rules."""
     wanted = {
-        (*key, rule.id): _own(key, rule.id) | _rule_row(rule)
-        for key, doctor in staff.items()
+        (*key, rule.id): _key_columns(key, rule.id) | _columns_of(rule, _RULE_FIELDS)
+        for key, doctor in doctors.items()
         for rule in doctor.schedule.rules
     }
     table = tables.AvailabilityRule
-    return sync.sync(table, wanted, lambda: _imported(sync, table, _RULE, here))
+    columns = [_column(field) for field in _RULE_FIELDS]
+    return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
 
 
 def sync_exceptions(
-    sync: TableSync, staff: Mapping[ScheduleKey, Doctor], here: frozenset[int], rule_ids: Mapping[Named, int]
+    sync: TableSync,
+    doctors: Mapping[ScheduleKey, Doctor],
+    facility_ids: frozenset[int],
+    rule_ids: Mapping[PartKey, int],
 ) -> RowCounts:
-    """Synchronise the exceptions of these schedules and of all others at these facilities."""
+    """Synchronise the exceptions of all doctors at these facilities."""
     wanted = {}
-    for key, doctor in staff.items():
+    for key, doctor in doctors.items():
         reasons = dict(doctor.reasons)
-        for one in doctor.schedule.exceptions:
-            rule_id = None if one.rule_id is None else rule_ids[*key, one.rule_id]
-            row = {"availability_rule_id": rule_id, "reason": reasons.get(one.id)}
-            wanted[*key, one.id] = _own(key, one.id) | _exception_row(one) | row
+        for exception in doctor.schedule.exceptions:
+            rule_id = None if exception.rule_id is None else rule_ids[*key, exception.rule_id]
+            references = {"availability_rule_id": rule_id, "reason": reasons.get(exception.id)}
+            row = _key_columns(key, exception.id) | _columns_of(exception, _EXCEPTION_FIELDS) | references
+            wanted[*key, exception.id] = row
     table = tables.AvailabilityException
-    counts, _ = sync.sync(table, wanted, lambda: _imported(sync, table, _EXCEPTION, here))
+    columns = ["availability_rule_id", "reason", *map(_column, _EXCEPTION_FIELDS)]
+    counts, _ = sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
     return counts
 
 
-def _own(key: ScheduleKey, name: Id) -> Row:
+def _key_columns(key: ScheduleKey, name: Id) -> Row:
     return key._asdict() | {"meta": {"source": SOURCE, "key": name}}
+
+
+def _columns_of(part: AvailabilityRule | AvailabilityException, fields: Iterable[str]) -> Row:
+    values = ((field, getattr(part, field)) for field in fields)
+    return {_column(field): _minutes(value) if field in _IN_MINUTES else value for field, value in values}
+
+
+def _column(field: str) -> str:
+    return f"{field}_minutes" if field in _IN_MINUTES else field
+
+
+def _minutes(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // timedelta(minutes=1)
 
 
 def _imported(
     sync: TableSync,
     table: type[tables.AvailabilityRule | tables.AvailabilityException],
     columns: Iterable[str],
-    here: frozenset[int],
-) -> dict[Named, Row]:
-    """Read what an import wrote at these facilities, by schedule and name, with the columns that are compared."""
-    found = sync.stored(
+    facility_ids: frozenset[int],
+) -> dict[PartKey, Row]:
+    """Read the rows that an import wrote at these facilities, with the columns to compare."""
+    rows = sync.stored(
         table,
         ("doctor_id", "facility_id", "meta", *columns),
-        any_of(table.facility_id, here),
+        any_of(table.facility_id, facility_ids),
         imported_by_openings(table.meta),
     )
-    return {(row.pop("doctor_id"), row.pop("facility_id"), row.pop("meta")["key"]): row for row in found}
-
-
-def _rule_row(rule: AvailabilityRule) -> Row:
-    return {
-        "day_of_week": rule.day_of_week,
-        "start_time": rule.start_time,
-        "end_time": rule.end_time,
-        "slot_duration_minutes": _minutes(rule.slot_duration),
-        "slot_interval_minutes": _minutes(rule.slot_interval),
-        "slot_alignment_minutes": _minutes(rule.slot_alignment),
-        "capacity": rule.capacity,
-        "effective_from": rule.effective_from,
-        "effective_until": rule.effective_until,
-        "recurrence": rule.recurrence,
-    }
-
-
-def _exception_row(exception: AvailabilityException) -> Row:
-    return {
-        "type": exception.type.value,
-        "start_at": exception.start_at,
-        "end_at": exception.end_at,
-        "slot_duration_minutes": _minutes(exception.slot_duration),
-        "slot_interval_minutes": _minutes(exception.slot_interval),
-        "capacity": exception.capacity,
-    }
-
-
-def _minutes(length: timedelta | None) -> int | None:
-    return None if length is None else length // timedelta(minutes=1)
+    return {(row.pop("doctor_id"), row.pop("facility_id"), row.pop("meta")["key"]): row for row in rows}

@@ -1,0 +1,106 @@
+"""Benchmarks at a tiny size: each still runs, and each checks its result before it reports a time."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import ModuleType
+from typing import Any
+
+import pytest
+from rich.table import Table
+
+import encryption
+import expansion
+import generation
+import migrating
+import peers
+import row_security
+from scheduler.postgres.encryption.key_ring import KeyRing
+from support.databases import execute
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the benchmarks whose result was checked, once for each check."""
+    checked: list[str] = []
+
+    def recording(module: ModuleType, check: Callable[..., None]) -> Callable[..., None]:
+        def recorded(*args: Any) -> None:
+            check(*args)
+            checked.append(module.__name__)
+
+        return recorded
+
+    for module in (encryption, expansion, generation, migrating, row_security):
+        monkeypatch.setattr(module, "check", recording(module, module.check))
+    monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
+    return checked
+
+
+@pytest.fixture
+def _one_server(monkeypatch: pytest.MonkeyPatch, empty_database_url: str) -> None:
+    """Let the benchmarks use an empty database of the tests' server."""
+    for module in (generation, row_security):
+        monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(empty_database_url))
+
+
+def test_expansion_against_its_peers(checks: list[str]) -> None:
+    assert expansion.against_peers(2, rounds=1, slow_count=1).row_count == 10
+    assert checks == ["expansion"] * 4
+
+
+def test_expansion_of_many_hours_and_its_growth() -> None:
+    assert expansion.of_many_hours(8, rounds=1).row_count == 3
+    assert expansion.growth(rounds=1).row_count == 12
+
+
+def test_encryption(checks: list[str]) -> None:
+    assert encryption.against_pgcrypto(None, rounds=1).row_count == 3
+    assert checks == ["encryption"]
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_generation(checks: list[str]) -> None:
+    assert generation.against_copy(None, None, places=2, days=2, rounds=1).row_count == 4
+    assert checks == ["generation"]
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_row_security(checks: list[str]) -> None:
+    assert row_security.against_none(calls=10, tenants=2).row_count == 4
+    assert checks == ["row_security"] * 2
+
+
+@pytest.mark.database
+def test_migrating(checks: list[str], monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    drop = [f"drop database if exists slotsmith_{name}_0 with (force)" for name in ("migrated", "copied")]
+    monkeypatch.setattr(migrating, "embedded_server", lambda _: nullcontext(server))
+    execute(server, *drop)
+    try:
+        assert migrating.against_a_copy(rounds=1).row_count == 2
+    finally:
+        execute(server, *drop)
+    assert checks == ["migrating"]
+
+
+def no_slots(*_: object) -> list[object]:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong", "benchmark"),
+    [
+        (peers, "careful_loop", no_slots, lambda: expansion.against_peers(1, rounds=1, slow_count=1)),
+        (peers, "loop", no_slots, lambda: expansion.of_many_hours(2, rounds=1)),
+        (KeyRing, "decrypt", lambda *_: "another text", lambda: encryption.against_pgcrypto(None, rounds=1)),
+    ],
+    ids=["expansion", "many hours", "encryption"],
+)
+def test_a_wrong_result_stops_a_benchmark(
+    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, wrong: object, benchmark: Callable[[], Table]
+) -> None:
+    monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)
+    monkeypatch.setattr(owner, name, wrong)
+    with pytest.raises(SystemExit, match=r"nothing to (compare|measure)"):
+        benchmark()
