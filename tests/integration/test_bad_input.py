@@ -50,7 +50,7 @@ def plan(tenant_id: UUID) -> list[SQLModel]:
         (lambda tenant_id: [user(tenant_id, email="nobody")], "an_email_is_an_address_in_lower_case"),
         (lambda tenant_id: [user(tenant_id, status="asleep")], "a_user_is_active_inactive_pending_or_suspended"),
         (plan, "an_insurance_plan_begins_before_it_ends"),
-        (lambda _: [user(uuid4())], "row security refused a row: it is another tenant's"),
+        (lambda _: [user(uuid4())], "row security refused a row of users: it is another tenant's"),
         (
             lambda tenant_id: [Family(tenant_id=tenant_id, family_name="A", created_by=uuid4())],
             "families_created_by_fkey",

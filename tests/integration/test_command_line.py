@@ -308,7 +308,7 @@ def test_r4_an_import_that_fails_leaves_no_tenant(
     migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A zone that this PostgreSQL does not know, as an older one may not know a new zone."""
-    monkeypatch.setattr("scheduler.core.zones._NO_PLACES", frozenset())
+    monkeypatch.setattr("scheduler.core.zones._NOT_PLACES", frozenset())
     _load.cache_clear()
     said = run(
         migrated, "import", "openings", str(written(tmp_path, place("p1", timezone="Factory"))), "--tenant", "half"

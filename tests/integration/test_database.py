@@ -1,9 +1,10 @@
-"""The unit of work: one transaction, one role, one tenant; faults in the library's own words."""
+"""Unit of work: one transaction, one role, one tenant, and errors in the library's own words."""
 
 import threading
 import traceback
 from contextlib import suppress
 from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.database
 CANARY = "Canary O'Patient"
 
 
-def facility(tenant_id: UUID, slug: str, **other: str) -> Facility:
+def facility(tenant_id: UUID, slug: str, /, **other: Any) -> Facility:
     row = Facility(tenant_id=tenant_id, slug=slug, name="A place", timezone="Europe/London")
     for column, value in other.items():
         setattr(row, column, value)
@@ -39,7 +40,7 @@ def test_a_unit_of_work_acts_as_its_role(database: Database, role: Role) -> None
         assert session.scalar(text("select current_user")) == role.value
 
 
-def test_the_owner_is_whoever_signed_in(database: Database) -> None:
+def test_the_owner_role_is_the_role_that_signed_in(database: Database) -> None:
     with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
         assert session.scalar(text("select current_user = session_user"))
 
@@ -51,11 +52,11 @@ def test_a_unit_of_work_knows_its_tenant(database: Database) -> None:
 
 
 def test_the_next_unit_of_work_on_the_same_connection_has_no_tenant(database: Database) -> None:
-    asked = text("select pg_backend_pid(), identity.current_tenant_id()")
+    query = text("select pg_backend_pid(), identity.current_tenant_id()")
     with database.unit_of_work(role=Role.APP, tenant_id=uuid4()) as session:
-        before = session.execute(asked).one()
+        before = session.execute(query).one()
     with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
-        assert session.execute(asked).one() == (before[0], None)
+        assert session.execute(query).one() == (before[0], None)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_t5_a_session_has_its_own_settings_and_not_the_servers(
     empty_database_url: str, database: Database, setting: str, value: str
 ) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=None):
-        pass  # the roles belong to the server: they are there once any database is migrated
+        pass  # any migrated database creates the roles of the server
     name = make_url(empty_database_url).database
     execute(
         empty_database_url,
@@ -119,7 +120,7 @@ def test_r4_a_commit_inside_does_not_end_the_transaction(database: Database, ten
         "create temporary sequence left_over",
     ],
 )
-def test_what_a_unit_of_work_made_for_itself_is_not_there_for_the_next_one(database: Database, made: str) -> None:
+def test_temporary_objects_end_with_their_unit_of_work(database: Database, made: str) -> None:
     left = text("""
         select pg_backend_pid(), (select count(*) from pg_cursors where name = 'left_over')
             + (select count(*) from pg_class where relname = 'left_over' and relnamespace = pg_my_temp_schema())
@@ -132,11 +133,11 @@ def test_what_a_unit_of_work_made_for_itself_is_not_there_for_the_next_one(datab
         assert tuple(session.execute(left).one()) == (backend, 0)
 
 
-def test_statements_that_the_driver_prepared_are_there_for_the_next_unit_of_work(database: Database) -> None:
-    asked = text('select pg_backend_pid(), (select count(*) from pg_prepared_statements) as "how many"')
+def test_prepared_statements_survive_a_unit_of_work(database: Database) -> None:
+    query = text('select pg_backend_pid(), (select count(*) from pg_prepared_statements) as "how many"')
     for _ in range(8):
         with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
-            session.execute(asked)
+            session.execute(query)
     with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
         (own,) = session.execute(
             text("select count(*) from pg_prepared_statements where statement ^@ 'select pg_backend_pid(), (select'")
@@ -144,10 +145,8 @@ def test_statements_that_the_driver_prepared_are_there_for_the_next_unit_of_work
     assert own == 1
 
 
-def test_r4_a_unit_of_work_that_swallowed_a_refusal_does_not_end_as_if_all_were_well(
-    database: Database, tenant_id: UUID
-) -> None:
-    """The server has given up on the transaction: a commit would quietly be a rollback."""
+def test_r4_a_unit_of_work_that_swallowed_a_refusal_fails_at_its_end(database: Database, tenant_id: UUID) -> None:
+    """The server has aborted the transaction: a commit would silently be a rollback."""
     with (  # noqa: PT012  # the unit of work is the one thing under test
         pytest.raises(StatementError, match="InFailedSqlTransaction"),
         database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
@@ -174,7 +173,7 @@ def test_a_refusal_says_which_constraint_and_code(database: Database, tenant_id:
         "delete from identity.tenants",
     ],
 )
-def test_a_broken_reference_names_the_table_whose_row_would_point_nowhere(
+def test_a_broken_reference_names_the_table_of_the_referring_row(
     database: Database, tenant_id: UUID, statement: str
 ) -> None:
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
@@ -184,6 +183,26 @@ def test_a_broken_reference_names_the_table_whose_row_would_point_nowhere(
         database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session,
     ):
         session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("role", "wrong", "message"),
+    [
+        (Role.APP, {"country": "gb"}, r"by \w+: a row of scheduling\.facilities has a value that is not allowed$"),
+        (Role.APP, {"name": None}, r"a row of scheduling\.facilities needs a value in name$"),
+        (Role.APP, {"tenant_id": uuid4()}, r"^row security refused a row of facilities: it is another tenant's"),
+        (Role.JOB, {}, r"^permission denied in .*: the role lacks a privilege on table facilities$"),
+    ],
+    ids=["check", "not null", "another tenant", "no privilege"],
+)
+def test_a_refusal_names_the_table_and_the_reason(
+    database: Database, tenant_id: UUID, role: Role, wrong: dict[str, Any], message: str
+) -> None:
+    with (
+        pytest.raises(StatementError, match=message),
+        database.unit_of_work(role=role, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "wrong", **wrong))
 
 
 @pytest.mark.parametrize("wrong", [{"timezone": CANARY}, {"country": "gb"}, {"locale": CANARY * 3}, {"phone": "\0"}])
@@ -209,7 +228,7 @@ def test_faults_of_the_bare_driver_are_translated_too(database: Database) -> Non
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "/nowhere"])
-def test_an_unreachable_database_is_said_in_one_line_without_password(address: str) -> None:
+def test_an_unreachable_database_is_one_line_without_password(address: str) -> None:
     url = f"postgresql://me:secret@{address}/x" if ":" in address else f"postgresql://me:secret@/x?host={address}"
     with (
         Database(url) as database,
@@ -262,7 +281,7 @@ def test_r4_a_lost_connection_leaves_nothing_and_the_next_unit_works(
 
 def test_tables_that_are_not_there_are_a_schema_mismatch(empty_database_url: str, database: Database) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=None):
-        pass  # the roles belong to the server: they are there once any database is migrated
+        pass  # any migrated database creates the roles of the server
     with (
         Database(empty_database_url) as empty,
         pytest.raises(SchemaMismatchError, match="scheduler migrate"),
@@ -282,7 +301,7 @@ def test_a_role_that_is_not_there_is_a_schema_mismatch(database: Database) -> No
         pass
 
 
-def test_two_who_wait_for_each_other_end_as_a_fault_with_the_code_to_retry(database: Database, tenant_id: UUID) -> None:
+def test_a_deadlock_ends_one_transaction_with_the_code_to_retry(database: Database, tenant_id: UUID) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
         session.add_all([facility(tenant_id, "a"), facility(tenant_id, "b")])
     both_hold, faults = threading.Barrier(2), list[StoreError]()
@@ -318,7 +337,7 @@ def test_two_who_wait_for_each_other_end_as_a_fault_with_the_code_to_retry(datab
         "sqlite://",
     ],
 )
-def test_an_address_that_cannot_be_meant_is_refused_without_repeating_it(url: str) -> None:
+def test_an_invalid_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         Database(url)
     assert "secret" not in str(caught.value)

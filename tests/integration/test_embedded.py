@@ -1,4 +1,4 @@
-"""The embedded server: starts, is shared, stops with its last user whatever ends that one, and starts again."""
+"""Embedded server: start, sharing, stop with its last user however that ends, and a new start."""
 
 import os
 import pwd
@@ -34,9 +34,9 @@ with embedded_server(Path(sys.argv[1])) as url:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A temporary folder, not pytest's own: each session of pytest takes the way into that away from other users."""
-    with TemporaryDirectory(prefix="slotsmith-") as made:
-        yield Path(made)
+    """A temporary folder outside pytest's own, which each session of pytest closes to other users."""
+    with TemporaryDirectory(prefix="slotsmith-") as folder_name:
+        yield Path(folder_name)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def directory(folder: Path) -> Path:
 
 @contextmanager
 def another_process(directory: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Run another process that uses the server until it is told to end."""
+    """Run another process that uses the server until it reads a line."""
     with subprocess.Popen(
         [sys.executable, "-c", ANOTHER_USER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -65,7 +65,7 @@ def answers(url: str) -> bool:
 
 
 def in_time(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60  # a busy disk takes its time to stop a server
+    deadline = time.monotonic() + 60  # stopping a server takes long on a busy disk
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -124,14 +124,14 @@ def test_it_starts_after_the_server_was_killed(directory: Path) -> None:
         assert answers(url)
 
 
-def test_it_starts_when_the_number_of_a_killed_server_is_another_programs_by_now(directory: Path) -> None:
+def test_it_starts_when_another_program_has_the_pid_of_a_killed_server(directory: Path) -> None:
     with embedded_server(directory):
         mark = directory / "data" / "postmaster.pid"
         server = postmaster(directory)
-        left = mark.read_text()
+        content = mark.read_text()
         os.kill(server, signal.SIGKILL)
     with subprocess.Popen(["sleep", "60"], user=pwd.getpwnam(embedded.ACCOUNT).pw_uid if AS_ROOT else None) as other:
-        mark.write_text(left.replace(str(server), str(other.pid), 1))
+        mark.write_text(content.replace(str(server), str(other.pid), 1))
         with embedded_server(directory) as url:
             assert answers(url)
         other.kill()
@@ -142,7 +142,7 @@ def test_nobody_else_can_connect(directory: Path) -> None:
         assert (directory / f".s.PGSQL.{embedded.PORT}").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_path_that_is_no_fit_name_for_a_socket_is_served_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_cannot_hold_a_socket_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     with embedded_server(folder / ("long, and 'quoted' " * 6)) as url:
         assert answers(url)
@@ -154,7 +154,7 @@ def test_without_the_wheel_it_says_what_to_install(directory: Path, monkeypatch:
         pass
 
 
-def test_a_server_that_cannot_start_says_its_last_word_in_one_line(directory: Path) -> None:
+def test_a_server_that_cannot_start_is_reported_in_one_line(directory: Path) -> None:
     with embedded_server(directory):
         pass
     version = directory / "data" / "PG_VERSION"
@@ -178,8 +178,8 @@ def test_as_root_the_folders_above_let_others_through_but_not_read(folder: Path)
         assert home.stat().st_mode & 0o777 == 0o701
 
 
-def test_a_directory_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
-    """Found by the command line's tests, with a home that is no folder."""
+def test_a_directory_that_cannot_be_created_is_reported_in_one_line(tmp_path: Path) -> None:
+    """The command line's tests found this with a home that is no folder."""
     (tmp_path / "file").touch()
     with (
         pytest.raises(StoreError, match=r"cannot use .*Not a directory"),

@@ -1,4 +1,4 @@
-"""Slots in the table: bulk inserts, plans carried out, and what people did meanwhile (R2)."""
+"""Slots in the table: bulk inserts, applied plans, and slots that people touched meanwhile (R2)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,11 +32,11 @@ def week_of(schedule: Schedule) -> Slots:
 
 @pytest.fixture
 def world(database: Database, tenant_id: UUID) -> World:
-    made = World(database, tenant_id)
-    made.write(weekly(1), weekly(2))
-    with made.database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
+    new_world = World(database, tenant_id)
+    new_world.write(weekly(1), weekly(2))
+    with new_world.database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
         ensure_months(session, SPAN.start, SPAN.end)
-    return made
+    return new_world
 
 
 def insert(world: World, *schedules: Schedule) -> int:
@@ -44,7 +44,7 @@ def insert(world: World, *schedules: Schedule) -> int:
         return insert_slots(session, map(week_of, schedules))
 
 
-def carry_out(world: World, *plans: Plan, now: datetime = NOW) -> list[PlanResult]:
+def apply_plans(world: World, *plans: Plan, now: datetime = NOW) -> list[PlanResult]:
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
         return [apply_plan(session, plan, now=now) for plan in plans]
 
@@ -54,7 +54,7 @@ def stored(world: World, key: ScheduleKey = KEY) -> list[StoredSlot]:
         return stored_slots(session, [key], SPAN.start, SPAN.end)[key]
 
 
-def test_months_that_cannot_be_meant_are_refused_in_words(world: World) -> None:
+def test_a_span_that_is_too_long_is_refused(world: World) -> None:
     with (
         pytest.raises(InvalidInputError, match=r"^slots can be made for at most twenty years at once, not from 2027"),
         world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session,
@@ -65,10 +65,10 @@ def test_months_that_cannot_be_meant_are_refused_in_words(world: World) -> None:
 def test_slots_come_back_as_they_were_inserted(world: World) -> None:
     assert insert(world, weekly(1), weekly(2)) == 60
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 7)
-    assert {one.slot for one in stored(world)} == set(week_of(weekly(1)))
+    assert {stored_slot.slot for stored_slot in stored(world)} == set(week_of(weekly(1)))
 
 
-def test_s2_a_slot_that_is_there_is_not_inserted_again_and_nothing_else_is(world: World) -> None:
+def test_s2_an_existing_slot_fails_the_whole_insert(world: World) -> None:
     insert(world, weekly(1))
     with pytest.raises(StatementError) as refused:
         insert(world, weekly(2), weekly(1))
@@ -78,7 +78,7 @@ def test_s2_a_slot_that_is_there_is_not_inserted_again_and_nothing_else_is(world
 
 
 def test_two_inserts_of_one_transaction_write_each_slot_once(world: World) -> None:
-    """A fixed bug: the second found the rows of the first on the stage, and wrote them again."""
+    """A fixed bug: the second insert found the rows of the first in the temporary table and wrote them again."""
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
         assert [insert_slots(session, [week_of(weekly(doctor))]) for doctor in (1, 2)] == [30, 30]
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 7)
@@ -86,15 +86,15 @@ def test_two_inserts_of_one_transaction_write_each_slot_once(world: World) -> No
 
 def test_two_plans_of_one_transaction_write_each_slot_once(world: World) -> None:
     plans = [Plan(create=tuple(week_of(weekly(doctor)))) for doctor in (1, 2)]
-    assert carry_out(world, *plans) == [PlanResult(created=30)] * 2
+    assert apply_plans(world, *plans) == [PlanResult(created=30)] * 2
     assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 7)
 
 
-def test_r1_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
+def test_r1_an_applied_plan_leaves_nothing_to_do(world: World) -> None:
     insert(world, weekly(1))
     desired = [slot._replace(capacity=2) for slot in week_of(weekly(1))][5:]
     plan = reconcile(desired, stored(world), now=NOW)
-    assert carry_out(world, plan) == [PlanResult(0, 25, 5)]
+    assert apply_plans(world, plan) == [PlanResult(0, 25, 5)]
     assert reconcile(desired, stored(world), now=NOW).is_noop
 
 
@@ -110,16 +110,18 @@ def test_r1_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
 def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: dict[str, Any]) -> None:
     insert(world, weekly(1))
     plan = reconcile([], stored(world), now=NOW)
-    (first,) = [one for one in plan.retire if one.slot.start_at == min(slot.start_at for slot in world.slots())]
+    (first,) = [
+        planned for planned in plan.retire if planned.slot.start_at == min(slot.start_at for slot in world.slots())
+    ]
     world.touch(first.slot.start_at, **touch)
-    assert carry_out(world, plan) == [PlanResult(retired=29)]
-    assert [one.id for one in stored(world)] == [first.id]
+    assert apply_plans(world, plan) == [PlanResult(retired=29)]
+    assert [slot.id for slot in stored(world)] == [first.id]
 
 
 def test_b2_a_slot_whose_hold_has_ended_is_removed(world: World) -> None:
     insert(world, weekly(1))
     world.touch(SPAN.start + 9 * HOUR, status="reserved", held_by="me", reserved_until=NOW)
-    assert carry_out(world, reconcile([], stored(world), now=NOW)) == [PlanResult(retired=30)]
+    assert apply_plans(world, reconcile([], stored(world), now=NOW)) == [PlanResult(retired=30)]
 
 
 @pytest.mark.parametrize("touch", [{"status": "cancelled"}, {"booked_count": 5, "capacity": 5}])
@@ -127,24 +129,24 @@ def test_r2_a_slot_touched_since_the_plan_is_not_updated_below_it(world: World, 
     insert(world, weekly(1))
     plan = reconcile([slot._replace(capacity=2) for slot in week_of(weekly(1))], stored(world), now=NOW)
     world.touch(SPAN.start + 9 * HOUR, **touch)
-    assert carry_out(world, plan) == [PlanResult(updated=29)]
+    assert apply_plans(world, plan) == [PlanResult(updated=29)]
 
 
 def test_an_update_writes_capacity_and_rule_and_nothing_else(world: World) -> None:
     insert(world, weekly(1))
     world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW + HOUR, held_by="me")
     plan = reconcile([slot._replace(capacity=2) for slot in week_of(weekly(1))], stored(world), now=NOW)
-    carry_out(world, plan)
+    apply_plans(world, plan)
     assert world.sql(
         "select capacity, status, held_by, booked_count from scheduling.availability_slots"
         " where tenant_id = :tenant_id and held_by is not null"
     ) == [(2, "reserved", "me", 0)]
 
 
-def test_what_people_did_is_read(world: World) -> None:
+def test_bookings_and_holds_are_read(world: World) -> None:
     insert(world, weekly(1))
     world.touch(SPAN.start + 9 * HOUR, status="reserved", held_by="me", reserved_until=NOW)
-    (held,) = [one for one in stored(world) if one.status is SlotStatus.RESERVED]
+    (held,) = [slot for slot in stored(world) if slot.status is SlotStatus.RESERVED]
     assert (held.reserved_until, held.booked_count) == (NOW, 0)
 
 
@@ -152,8 +154,8 @@ def test_t1_a_span_of_stored_slots_is_half_open(world: World) -> None:
     insert(world, weekly(1))
     nine = datetime(2027, 3, 22, 9, tzinfo=UTC)
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
-        found = stored_slots(session, [KEY], nine, nine + HOUR)[KEY]
-        assert sorted(one.slot.start_at for one in found) == [nine, nine + HOUR / 2]
+        slots = stored_slots(session, [KEY], nine, nine + HOUR)[KEY]
+        assert sorted(slot.slot.start_at for slot in slots) == [nine, nine + HOUR / 2]
         assert count_slots(session, KEY, nine, nine + HOUR) == 2
 
 
@@ -175,16 +177,16 @@ def test_another_tenant_sees_and_removes_nothing(world: World) -> None:
     assert len(world.slots()) == 30
 
 
-def test_months_are_made_once_and_also_at_the_ends_of_the_calendar(world: World) -> None:
+def test_months_are_created_once_also_at_the_ends_of_the_calendar(world: World) -> None:
     for begin in (datetime(2030, 1, 31, tzinfo=UTC), datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 20, tzinfo=UTC)):
         for _ in range(2):
             with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
                 ensure_months(session, begin, begin + timedelta(days=2))
-    made = world.sql(
+    partitions = world.sql(
         "select relname from pg_class where relispartition and relkind = 'r'"
         " and relname ~ '_(2030|0001|9999)_' order by relname"
     )
-    assert [name.removeprefix("availability_slots_") for (name,) in made] == [
+    assert [name.removeprefix("availability_slots_") for (name,) in partitions] == [
         "0001_01",
         "2030_01",
         "2030_02",
@@ -197,16 +199,16 @@ def test_a_month_that_was_detached_and_not_dropped_is_named(world: World) -> Non
     with world.database.unit_of_work(role=Role.OWNER, tenant_id=world.tenant_id) as session:
         ensure_months(session, begin, begin + HOUR)
     world.sql("call scheduling.detach_slot_month('2033-05-01')")
-    said = r"stands in the way: scheduling\.availability_slots_2033_05 exists"
-    with pytest.raises(StatementError, match=said):
+    refusal = r"does not allow this: scheduling\.availability_slots_2033_05 exists"
+    with pytest.raises(StatementError, match=refusal):
         world.run(begin.date(), 1)
     world.sql("drop table scheduling.availability_slots_2033_05")
 
 
 def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
-    made = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
-        make_tenant(session, "praxis", made)
-    assert tenant_id_of(database, "praxis") == made
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        make_tenant(session, "praxis", tenant_id)
+    assert tenant_id_of(database, "praxis") == tenant_id
     with pytest.raises(NotFoundError, match="no tenant 'Praxis'"):
         tenant_id_of(database, "Praxis")

@@ -1,4 +1,4 @@
-"""Live rows: deleted softly, restored, and the refusals that a caller can act on."""
+"""Soft deletion: deleted and restored rows, and refusals that a caller can handle."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,25 +21,25 @@ AT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 
 @pytest.fixture
 def family(database: Database, tenant_id: UUID) -> Family:
-    """The one family of the test's tenant."""
-    made = Family(tenant_id=tenant_id, family_name="Adams")
+    """The only family of the test's tenant."""
+    family = Family(tenant_id=tenant_id, family_name="Adams")
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
-        session.add(made)
-    return made
+        session.add(family)
+    return family
 
 
 @pytest.fixture
 def ann(database: Database, tenant_id: UUID) -> User:
-    """A user who was deleted, so that her address is free."""
-    made = User(tenant_id=tenant_id, email="ann@example.org", name="Ann", role=UserRole.PARENT, deleted_at=AT)
+    """A deleted user, whose address is free."""
+    user = User(tenant_id=tenant_id, email="ann@example.org", name="Ann", role=UserRole.PARENT, deleted_at=AT)
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
-        session.add(made)
-    return made
+        session.add(user)
+    return user
 
 
 def live_families(database: Database, tenant_id: UUID) -> list[str]:
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
-        return [one.family_name for one in session.exec(live(Family))]
+        return [family.family_name for family in session.exec(live(Family))]
 
 
 def test_a_row_that_is_not_deleted_is_live(database: Database, family: Family) -> None:
@@ -138,19 +138,19 @@ def test_a_live_row_is_not_restored(database: Database, family: Family) -> None:
         restore(session, family)
 
 
-def test_a_row_whose_name_is_taken_stays_deleted_and_the_work_goes_on(database: Database, ann: User) -> None:
+def test_a_row_whose_name_is_taken_stays_deleted_and_the_work_continues(database: Database, ann: User) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=ann.tenant_id) as session:
         session.add(User(tenant_id=ann.tenant_id, email=ann.email, name="Another", role=UserRole.STAFF))
         with pytest.raises(RestoreConflictError) as refused:
             restore(session, ann)
-        assert [one.name for one in session.exec(live(User))] == ["Another"]
+        assert [user.name for user in session.exec(live(User))] == ["Another"]
     assert (refused.value.constraint, refused.value.sqlstate) == ("live_users_have_their_own_email", "23505")
     assert ann.deleted_at == AT
 
 
 def test_the_refusal_names_the_rule_and_no_value(database: Database, ann: User) -> None:
     with (  # noqa: PT012  # another takes the name within the same unit of work
-        pytest.raises(StoreError, match="cannot be restored by live_users_have_their_own_email: a live row") as refused,
+        pytest.raises(StoreError, match="would violate live_users_have_their_own_email: a live row") as refused,
         database.unit_of_work(role=Role.APP, tenant_id=ann.tenant_id) as session,
     ):
         session.add(User(tenant_id=ann.tenant_id, email=ann.email, name="Another", role=UserRole.STAFF))
@@ -160,13 +160,13 @@ def test_the_refusal_names_the_rule_and_no_value(database: Database, ann: User) 
 
 @pytest.fixture
 def no_way_back(database_url: str) -> Iterator[None]:
-    """A rule, for a while, that no family is live."""
+    """A temporary constraint that no family is live."""
     execute(database_url, "alter table identity.families add constraint gone check (deleted_at is not null) not valid")
     yield
     execute(database_url, "alter table identity.families drop constraint gone")
 
 
-def test_another_fault_while_restoring_is_not_taken_for_a_taken_name(
+def test_another_violation_while_restoring_is_no_restore_conflict(
     database: Database, family: Family, request: pytest.FixtureRequest
 ) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=family.tenant_id) as session:

@@ -22,7 +22,7 @@ __all__ = [
 
 @pytest.fixture(scope="module")
 def phi_tables(database_url: str) -> str:
-    """The URL of a migrated database that has the encrypted tables of the tests."""
+    """The URL of a migrated database with the encrypted tables of the tests."""
     make_tables(database_url)
     return database_url
 

@@ -1,7 +1,7 @@
-"""A canary: a value that is nobody's, put where a person's may stand, is found nowhere that it should not.
+"""Canary: an invented personal value appears nowhere that a person's value must not.
 
-What is encrypted is not in the database in clear. What is kept in clear, because people are searched by it, stands in
-its own column and nowhere else: not in the audit log, not in an error, not in a log line.
+Encrypted values are not in the database in plaintext. Values in plaintext, because people are searched by them, are in
+their own column and nowhere else: not in the audit log, an error or a log line.
 """
 
 import logging
@@ -38,7 +38,7 @@ SEALED = (Specialist, Medication, PlacementInfo, Contributor)
 
 
 class Placed(NamedTuple):
-    """A tenant in whose every encrypted column the canary is."""
+    """A tenant with the canary in every encrypted column."""
 
     tenant_id: UUID
     user_id: UUID
@@ -52,7 +52,7 @@ def encrypted_columns(model: type[SQLModel]) -> list[str]:
 
 
 def everything(url: str) -> bytes:
-    """Return the database as `pg_dump` writes it, rows and all."""
+    """Return the database, with its rows, as `pg_dump` writes it."""
     with psycopg.connect(url) as connection:
         program = program_for(connection.info.server_version // 10_000)
     return subprocess.run([program, "--inserts", url], check=True, capture_output=True).stdout
@@ -64,7 +64,7 @@ def found_in(written: bytes) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def placed(database: Database, database_url: str) -> Placed:
-    """Write the canary into every encrypted column of a new row of each table, through the gateway."""
+    """Write the canary through the gateway into every encrypted column of a new row of each table."""
     tenant_id = uuid4()
     keys = tenant_keys(tenant_id)
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
@@ -105,7 +105,7 @@ def read_all(session: Session, placed: Placed) -> list[phi.Plaintext]:
 
 
 def test_it_can_be_read_where_it_was_put(database: Database, placed: Placed) -> None:
-    """Else the tests below would find nothing because nothing is there."""
+    """Otherwise the tests below would find nothing because nothing is stored."""
     with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id) as session:
         opened = read_all(session, placed)
     assert {clear[column] for clear in opened for column in clear.columns} == {CANARY}
@@ -145,13 +145,13 @@ def test_it_is_in_no_picture_of_a_row_or_of_what_was_read(
             encrypted_columns(model),
             reason="a test",
         )
-        shown = f"{rows!r} {opened!r} {[str(one) for one in opened]} {[row.model_dump_json() for row in rows]}"
+        shown = f"{rows!r} {opened!r} {[str(text) for text in opened]} {[row.model_dump_json() for row in rows]}"
     assert opened
     assert found_in(shown.encode()) == []
 
 
 def watched_columns(url: str) -> Iterator[tuple[str, str, str]]:
-    """Yield each column of a watched table that a person's words could stand in, with its type."""
+    """Yield each column of a watched table that could hold a person's words, with its type."""
     with psycopg.connect(url) as connection:
         yield from connection.execute("""
             select tgrelid::regclass::text, attname::text, format_type(atttypid, null)
@@ -190,8 +190,8 @@ HARMLESS = {
 BY_NAME = {"status", "role", "type", "position"}
 
 
-def test_a_text_that_the_audit_log_shows_is_one_of_those_that_were_looked_at(database_url: str) -> None:
-    """Each column in turn gets the canary, checks switched off; where it then is in the log, it has to be harmless."""
+def test_the_audit_log_shows_only_texts_of_reviewed_columns(database_url: str) -> None:
+    """Each column in turn gets the canary, without checks; the log may show it only in a harmless column."""
     tenant_id = uuid4()
     shown: dict[str, set[str]] = {}
     tried = 0
@@ -224,14 +224,14 @@ def test_a_text_that_the_audit_log_shows_is_one_of_those_that_were_looked_at(dat
                 if CANARY in f"{logged} {logged_too}":
                     shown.setdefault(table, set()).add(column)
             except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
-                pass  # too short for it, or a trigger that knows better
+                pass  # the column is too short, or a trigger refuses
             finally:
                 connection.execute("rollback to savepoint before")
         connection.rollback()
     unlooked_at = {table: columns - BY_NAME - HARMLESS.get(table, set()) for table, columns in shown.items()}
     assert {table: columns for table, columns in unlooked_at.items() if columns} == {}
     assert tried > 100
-    assert any(HARMLESS.get(table, set()) & columns for table, columns in shown.items())  # it would be found
+    assert any(HARMLESS.get(table, set()) & columns for table, columns in shown.items())  # the search finds something
 
 
 REFUSED = (
@@ -254,11 +254,11 @@ def test_it_is_in_no_error(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     values = {"tenant": placed.tenant_id, "canary": CANARY}
-    asked = text(statement.replace("'{0}'", ":canary"))
+    query = text(statement.replace("'{0}'", ":canary"))
     with (
         pytest.raises(SchedulerError) as refused,
         database.unit_of_work(role=role, tenant_id=placed.tenant_id) as session,
     ):
-        session.execute(asked, values)
-    told = "".join(traceback.format_exception(refused.value))
-    assert CANARY not in f"{told} {refused.value!r} {vars(refused.value)} {caplog.text}"
+        session.execute(query, values)
+    report = "".join(traceback.format_exception(refused.value))
+    assert CANARY not in f"{report} {refused.value!r} {vars(refused.value)} {caplog.text}"

@@ -1,6 +1,6 @@
-"""What is stored about a person: exported whole, with nothing of anybody else; and erased.
+"""Data subject: an export has all rows about a person and no others; an erasure deletes them.
 
-The oracle knows nothing of references: it looks for the person's ids in every column of every table.
+The oracle knows no references: it looks for the person's ids in every column of every table.
 """
 
 import json
@@ -101,7 +101,7 @@ CANARY = "Zebrafinch-7391"
 
 
 class World(NamedTuple):
-    """A made-up tenant, and ways to look at it."""
+    """A sample tenant, and queries about it."""
 
     database: Database
     tenant_id: UUID
@@ -132,14 +132,14 @@ class World(NamedTuple):
         return self.ask(question, **values)[0][0]
 
     def rows_with(self, ids: Iterable[object]) -> set[tuple[str, str]]:
-        """Look for ids in every column of every table: table and key of the rows that have one anywhere."""
-        wanted, found = [str(one) for one in ids], set()
+        """Look for ids in every column of every table, and return table and key of the rows."""
+        wanted, keys_with_id = [str(id_) for id_ in ids], set()
         with self.unit() as session:
             for name in TABLES:
                 for row in session.connection().execute(text(f"select *, cast(t as text) as whole from {name} t")):
-                    if any(one in row.whole for one in wanted):
-                        found.add((name, written_key(name, row._mapping)))
-        return found
+                    if any(id_ in row.whole for id_ in wanted):
+                        keys_with_id.add((name, written_key(name, row._mapping)))
+        return keys_with_id
 
 
 def written_key(name: str, row: Any) -> str:
@@ -151,7 +151,7 @@ def told(exported: dict[str, list[ExportedRow]]) -> str:
 
 
 def keys(exported: dict[str, list[ExportedRow]]) -> set[tuple[str, str]]:
-    return {(name, written_key(name, row)) for name, found in exported.items() for row in found}
+    return {(name, written_key(name, row)) for name, rows in exported.items() for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -167,24 +167,22 @@ def children(world: World) -> list[UUID]:
 
 
 def test_every_table_is_about_people_or_not_for_a_reason() -> None:
-    """A new table is reached from a person, or written down here with why not."""
+    """The search reaches a new table, or the list here has the reason why not."""
     assert sorted(METADATA.tables) == sorted([*ABOUT_PEOPLE, *NOT_ABOUT_A_PERSON])
 
 
 def test_every_reference_to_a_table_about_people_is_decided_on() -> None:
-    """A new reference is followed, or written down here with why not."""
-    there = {str(one.name) for one in references() if one.referred_table.fullname in ABOUT_PEOPLE}
+    """The search follows a new reference, or the list here has the reason why not."""
+    there = {str(reference.name) for reference in references() if reference.referred_table.fullname in ABOUT_PEOPLE}
     assert sorted(there | {*SHARED}) == sorted([*SUBJECT_REFERENCES, *SHARED, *NOT_FOLLOWED])
 
 
 def own_ids(exported: dict[str, list[ExportedRow]]) -> set[JsonValue]:
     shared = {"identity.families", "identity.addresses"}
-    return {row["id"] for name, found in exported.items() if name not in shared for row in found if "id" in row}
+    return {row["id"] for name, rows in exported.items() if name not in shared for row in rows if "id" in row}
 
 
-def test_a_childs_export_has_every_row_that_names_the_child_or_a_row_of_the_child(
-    world: World, children: list[UUID]
-) -> None:
+def test_a_childs_export_has_every_row_that_refers_to_the_child(world: World, children: list[UUID]) -> None:
     for child in children:
         exported = world.export(Kind.USER, child)
         assert world.rows_with([child, *own_ids(exported)]) <= keys(exported)
@@ -197,7 +195,7 @@ def test_a_childs_export_has_no_row_that_names_another_child(world: World, child
 
 
 def test_the_names_of_other_children_are_nowhere_in_an_export(world: World, children: list[UUID]) -> None:
-    """Neither in a child's, nor in those of its practitioner and its guardian."""
+    """They are neither in a child's export, nor in those of its practitioner and its guardian."""
     child = children[0]
     practitioner = world.one("select primary_practitioner_id from wellbeing.children where id = :id", id=child)
     guardian = world.one("select min(cast(user_id as text)) from identity.family_members where role = 'parent'")
@@ -208,8 +206,10 @@ def test_the_names_of_other_children_are_nowhere_in_an_export(world: World, chil
             "update identity.users set name = :name where role = 'student' and id <> :id",
         ):
             session.connection().execute(text(change), {"name": CANARY, "id": child})
-        for one in (child, practitioner, UUID(guardian)):
-            assert CANARY not in told(export_person(session, world.person(Kind.USER, one), lambda: world.ring(session)))
+        for person_id in (child, practitioner, UUID(guardian)):
+            assert CANARY not in told(
+                export_person(session, world.person(Kind.USER, person_id), lambda: world.ring(session))
+            )
         session.rollback()
 
 
@@ -219,21 +219,21 @@ def test_a_doctors_export_has_the_hours_and_no_patient(world: World) -> None:
     assert not {"scheduling.patients", "scheduling.appointments", "scheduling.waitlist_entries"} & {*exported}
 
 
-def test_a_patients_export_has_the_appointments_with_their_steps_and_nobody_elses(world: World) -> None:
+def test_a_patients_export_has_their_appointments_with_steps_only(world: World) -> None:
     patient = world.one("select min(patient_id) from scheduling.waitlist_entries")
     exported = world.export(Kind.PATIENT, patient)
-    found = {name: len(some) for name, some in exported.items()}
+    counts = {name: len(some) for name, some in exported.items()}
     steps_there = world.one(
         "select count(*) from scheduling.appointment_steps s"
         " join scheduling.appointments a on a.id = s.appointment_id where a.patient_id = :id",
         id=patient,
     )
-    assert found["scheduling.appointment_steps"] == steps_there > 0
-    assert found["scheduling.patients"] == found["scheduling.waitlist_entries"] == 1
+    assert counts["scheduling.appointment_steps"] == steps_there > 0
+    assert counts["scheduling.patients"] == counts["scheduling.waitlist_entries"] == 1
     assert {row["patient_id"] for row in exported["scheduling.appointments"]} == {patient}
 
 
-def test_a_clients_export_opens_what_is_encrypted_and_is_logged(world: World) -> None:
+def test_a_clients_export_decrypts_values_and_is_recorded(world: World) -> None:
     client = world.one("select min(cast(id as text)) from placement.clients")
     exported = world.export(Kind.CLIENT, UUID(client))
     (placement,) = exported["placement.placement_info"]
@@ -247,7 +247,7 @@ def test_a_clients_export_opens_what_is_encrypted_and_is_logged(world: World) ->
     )
     assert reads == [("export",)]
     events = world.ask("select details from audit.system_audit_log where event = 'person.exported'")
-    assert next(one for (one,) in events if one["id"] == client)["rows"]["placement.medications"] == 2
+    assert next(event for (event,) in events if event["id"] == client)["rows"]["placement.medications"] == 2
 
 
 def test_one_who_is_known_as_two_is_exported_whole_by_either(world: World) -> None:
@@ -255,13 +255,13 @@ def test_one_who_is_known_as_two_is_exported_whole_by_either(world: World) -> No
     assert world.export(Kind.SPECIALIST, specialist) == world.export(Kind.USER, user)
 
 
-def test_a_specialist_who_does_not_sign_in_comes_with_the_schedule(world: World) -> None:
+def test_a_specialist_without_a_user_is_exported_with_the_schedule(world: World) -> None:
     specialist, doctor = world.ask("select id, doctor_id from placement.specialists order by id limit 1")[0]
     with world.unit() as session:
         for table in ("placement.specialists", "scheduling.doctors"):
             session.connection().execute(text(f"update {table} set user_id = null"))
-        found = rows_of_subject(session, world.person(Kind.SPECIALIST, specialist))
-        found_keys = {table.fullname: [key_of(row)[1] for row in some] for table, some in found.items()}
+        rows = rows_of_subject(session, world.person(Kind.SPECIALIST, specialist))
+        found_keys = {table.fullname: [key_of(row)[1] for row in some] for table, some in rows.items()}
         session.rollback()
     assert found_keys["scheduling.doctors"] == [doctor]
     assert "scheduling.availability_rules" in found_keys
@@ -275,7 +275,7 @@ def test_nobody_is_exported_of_another_tenant(world: World, tenant_id: UUID, chi
 def test_a_tenants_export_has_all_of_its_rows(world: World) -> None:
     with world.unit() as session:
         tables = export_tenant(session, world.tenant_id, lambda: world.ring(session))
-        counts = {name: sum(1 for _ in found) for name, found in tables if name in TABLES}
+        counts = {name: sum(1 for _ in rows) for name, rows in tables if name in TABLES}
     for name, count in counts.items():
         assert count == world.one(f"select count(*) from {name}"), name
     assert {*TABLES} - {*counts} == {"identity.data_keys"}
@@ -285,14 +285,14 @@ def test_of_an_erased_person_no_table_has_the_id(world: World) -> None:
     child = world.one("select max(cast(id as text)) from wellbeing.children")
     exported = world.export(Kind.USER, UUID(child))
     ids, rest = [child, *own_ids(exported)], world.rows_with([""])
-    gone = world.erase(Kind.USER, UUID(child))
-    assert gone["wellbeing.wellbeing_sessions"] == len(exported["wellbeing.wellbeing_sessions"])
+    deleted = world.erase(Kind.USER, UUID(child))
+    assert deleted["wellbeing.wellbeing_sessions"] == len(exported["wellbeing.wellbeing_sessions"])
     assert world.rows_with(ids) == set()
-    families = {one for one in keys(exported) if one[0] in {"identity.families", "identity.addresses"}}
+    families = {key for key in keys(exported) if key[0] in {"identity.families", "identity.addresses"}}
     assert world.rows_with([""]) == rest - keys(exported) | families
 
 
-def test_the_address_of_an_erased_client_goes_with_the_last_who_has_it(world: World) -> None:
+def test_an_erased_clients_address_is_deleted_with_its_last_user(world: World) -> None:
     first, second = world.ask("select id from placement.clients order by id desc limit 2")
     with world.unit() as session:
         address = rows.Address(tenant_id=world.tenant_id, id=uuid4(), line_1=CANARY, country="GB")
@@ -306,7 +306,7 @@ def test_the_address_of_an_erased_client_goes_with_the_last_who_has_it(world: Wo
 
 @pytest.mark.parametrize("row", ["scheduling.doctors where id", "scheduling.service_offerings where doctor_id"])
 def test_nobody_points_to_what_is_about_to_be_erased(world: World, row: str) -> None:
-    """Else what is written between the look and the deletion would go along."""
+    """Otherwise rows written between the search and the deletion would be deleted, too."""
     doctor = world.one("select min(id) from scheduling.doctors")
     with world.unit() as session:
         rows_of_subject(session, world.person(Kind.DOCTOR, doctor), lock=True)
@@ -320,7 +320,7 @@ def test_a_practitioner_of_children_is_not_erased(world: World) -> None:
         world.erase(Kind.USER, practitioner)
 
 
-def test_a_doctor_with_appointments_is_not_erased_and_no_appointment_goes(world: World) -> None:
+def test_a_doctor_with_appointments_is_not_erased(world: World) -> None:
     before = world.one("select count(*) from scheduling.appointments")
     doctor = world.one("select min(doctor_id) from scheduling.appointments")
     with pytest.raises(ErasureRefusedError) as refused:
@@ -331,9 +331,9 @@ def test_a_doctor_with_appointments_is_not_erased_and_no_appointment_goes(world:
 
 def test_an_erasure_is_an_event_with_counts_and_no_names(world: World) -> None:
     patient = world.one("select max(id) from scheduling.patients")
-    gone = world.erase(Kind.PATIENT, patient)
+    deleted = world.erase(Kind.PATIENT, patient)
     ((details,),) = world.ask(
         "select details from audit.system_audit_log where event = 'person.erased' and details ->> 'id' = :id",
         id=str(patient),
     )
-    assert details == {"kind": "patient", "id": str(patient), "rows": gone}
+    assert details == {"kind": "patient", "id": str(patient), "rows": deleted}

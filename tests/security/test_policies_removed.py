@@ -1,8 +1,9 @@
-"""Policies removed: each is dropped, made true for everybody, and for all of the tenant, and each time it is noticed.
+"""Policies removed: the tests notice each policy that is dropped or made wider.
 
-A suite that stays green without a policy does not test it. What is observed here is what `test_row_security` expects
-of the roles, `test_people` and `test_wellbeing_roles` of people: so each of these changes turns one of the three red.
-What is true for everybody as it stands (the job's list of tenants) is not made true once more.
+A suite that stays green without a policy does not test it. Each policy is dropped, made true for everybody, and made
+true for all of the tenant. The tests here observe the outcomes that `test_row_security` expects of roles, `test_people`
+and `test_wellbeing_roles` of people: so each of these changes turns one of the three red. A policy that is true for
+everybody already (the job's list of tenants) is not made true again.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.database
 
 TABLES = sorted(all_rows(uuid4()))
 OF_TENANT = "tenant_id = ( SELECT identity.current_tenant_id() AS current_tenant_id)"
-# Enough to feel any policy; the others are these in another way, or refused whatever the policies are.
+# These depend on every policy; the others are variants, or refused by any policies.
 OPERATIONS = (
     Operation.SELECT,
     Operation.INSERT,
@@ -67,7 +68,7 @@ def breakings(connection: psycopg.Connection, table: str) -> Iterator[Breaking]:
 
 
 def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[Breaking]:
-    """Break the row security of a table in each way, and return those after which all comes out as before."""
+    """Break the row security of a table in each way, and return the ways without a different outcome."""
     table = read_table(connection, name, world)
     cells = [
         (observer, who, operation)
@@ -81,13 +82,13 @@ def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[B
         return observe(connection, table, world, as_whom=observer, who=who, operation=operation)
 
     before = [outcome(cell) for cell in cells]
-    found = []
+    ways = []
     for breaking in list(breakings(connection, name)):
         with connection.transaction(force_rollback=True):
             connection.execute(breaking.statement.encode())
             if all(outcome(cell) == was for cell, was in zip(cells, before, strict=True)):
-                found.append(breaking)
-    return found
+                ways.append(breaking)
+    return ways
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -119,7 +120,7 @@ def test_a_table_that_does_not_bind_its_owner_is_noticed(world: World, name: str
 
 
 def test_a_partition_without_one_of_its_policies_is_noticed(world: World) -> None:
-    """By its rows, where it has some and could be reached; and by its policies, which are not its table's any more."""
+    """Its reachable rows show it, or its policies, which differ from its table's."""
     with psycopg.connect(world.url) as connection:
         join_a_colleague(connection, world)
         for name in partition_names(connection):

@@ -1,10 +1,10 @@
-"""Row security: a session sees and changes the rows of its tenant and no others, in every table and whatever it tries.
+"""Row security: a session sees and changes the rows of its tenant and no others, whatever it tries.
 
-The tables come from the catalogue and the rows from `support.rows`, so a table made later is tested without being named
-here. What should come of a try follows from two facts alone: may the role do this to the table at all (`GRANTS`), and
-is the row its tenant's. A tenant's tries on its own row have to succeed, or the refusals of the others would say
-nothing. On the tables of `BY_ROLE` the role of a person decides, too: there the system shows that the tries succeed,
-and a session for no person is shown nothing.
+The tables come from the catalogue and the rows from `support.rows`, so a later table is tested without being named
+here. Two facts alone decide the outcome of a try: whether the role may do this to the table at all (`GRANTS`), and
+whether the row is its tenant's. A tenant's tries on its own row have to succeed, or the refusals of the others would
+prove nothing. On the tables of `BY_ROLE` the role of a person decides, too: there the system shows that the tries
+succeed, and a session for no person sees nothing.
 """
 
 from uuid import uuid4
@@ -64,12 +64,12 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "wellbeing.wellbeing_responses": {APP: "ra"},
     "wellbeing.wellbeing_sessions": {APP: "raw"},
 }
-# Whose tenant does not matter: the job has to know for whom to work.
+# The tenant does not matter: the job has to list all tenants.
 SEES_ALL_TENANTS = {("identity.tenants", JOB)}
 BY_ROLE = ("wellbeing.",)
 
-# A view for one person: nobody else is shown anything.
-# A view that looks up who asks shows a superuser, who is nobody, nothing: the table of which it has a row for each.
+# A view for a single person, empty for everybody else.
+# A view that looks up the user is empty for a superuser; here is the table of which it has a row for each.
 A_ROW_FOR_EACH = {
     "wellbeing.child_progress_summary": "wellbeing.children",
     "wellbeing.organization_usage_stats": "wellbeing.organisations",
@@ -100,7 +100,7 @@ def grants(table: str, role: str) -> str:
 
 
 def by_tenant(table: Table, who: Who, operation: Operation, *, sees_all: bool) -> Outcome:
-    """Return what should come of a try by a role that may do such a thing to the table."""
+    """Return the outcome of a try by a role with the privilege on the table."""
     own, everything = {Who.OWN: (table.own, table.own), Who.OTHER: (0, table.others)}.get(who, (0, 0))
     if sees_all:
         own, everything = table.own, table.own + table.others
@@ -112,7 +112,7 @@ def by_tenant(table: Table, who: Who, operation: Operation, *, sees_all: bool) -
         case Operation.INSERT | Operation.UPSERT:
             return 1 if who is Who.OWN else REFUSED
         case Operation.INSERT_IF_MISSING:
-            return 0 if who is Who.OWN else REFUSED  # it is there
+            return 0 if who is Who.OWN else REFUSED  # the row exists
         case Operation.MOVE:
             return REFUSED if who is Who.OWN else 0
         case Operation.MOVE_EVERYTHING:
@@ -122,7 +122,7 @@ def by_tenant(table: Table, who: Who, operation: Operation, *, sees_all: bool) -
 
 
 def expected(table: Table, role: str, who: Who, operation: Operation) -> set[Outcome]:
-    """Return what may come of a try: one outcome, but where two are as good."""
+    """Return the possible outcomes of a try: one, or two that are equally good."""
     if not set(NEEDS.get(operation, "-")) <= set(grants(table.name, role)):
         return {REFUSED}  # nobody may truncate
     sees_all = (table.name, role) in SEES_ALL_TENANTS
@@ -158,9 +158,9 @@ def test_a_row_is_seen_and_changed_by_its_tenant_alone(world: World, name: str) 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_role_may_do_what_it_needs_to_a_table_and_no_more(world: World, name: str) -> None:
-    """No truncate above all: it ignores row security."""
+    """Above all there is no TRUNCATE, which ignores row security."""
     with psycopg.connect(world.url) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             """select grantee::regrole::text, array_agg(privilege_type) from (
                 select (aclexplode(relacl)).* from pg_class where oid = %(table)s::regclass
                 union all
@@ -168,13 +168,13 @@ def test_a_role_may_do_what_it_needs_to_a_table_and_no_more(world: World, name: 
             ) granted where grantee = any(%(roles)s::regrole[]) or grantee = 0 group by 1""",
             {"table": name, "roles": list(ROLES)},
         )
-        granted = {role: set(privileges) for role, privileges in found}
+        granted = {role: set(privileges) for role, privileges in rows}
     wanted = {role: {PRIVILEGES[letter] for letter in grants(name, role)} for role in ROLES}
     assert granted == {role: privileges for role, privileges in wanted.items() if privileges}
 
 
 def test_a_partition_cannot_be_named_directly(world: World) -> None:
-    """Its own row security would count then, and not that of the table that it is part of."""
+    """Otherwise its own row security would count, and not that of its table."""
     privileges = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
     with psycopg.connect(world.url) as connection:
         partitions = partition_names(connection)
@@ -188,7 +188,7 @@ def test_a_partition_cannot_be_named_directly(world: World) -> None:
     assert reachable == []
 
 
-def test_a_partition_that_is_granted_after_all_shows_the_rows_of_the_tenant_alone(world: World) -> None:
+def test_a_granted_partition_shows_the_rows_of_the_tenant_alone(world: World) -> None:
     reading = (Operation.SELECT, Operation.SELECT_EVERYTHING, Operation.COPY_TO)
     seen = 0
     with psycopg.connect(world.url) as connection:
@@ -207,7 +207,7 @@ def test_a_partition_that_is_granted_after_all_shows_the_rows_of_the_tenant_alon
 
 
 def test_a_view_shows_the_rows_of_the_tenant_alone(world: World) -> None:
-    """All rows are those of the two tenants, each of which sees its part, and who has no tenant sees none."""
+    """Each of the two tenants sees its part of all rows, and a session without a tenant sees none."""
 
     def count(view: str, role: str, who: Who) -> Outcome:
         shown = Table(view, "", (), (), "", "", 0, 0)

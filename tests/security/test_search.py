@@ -1,4 +1,4 @@
-"""Search: what people look for is found, and only by those who may see it."""
+"""Search: it finds matching rows, and only for people who may see them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,14 @@ from scheduler.models import Child, Organisation
 from scheduler.postgres.audit.log import record_read
 from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.errors import StoreError
-from scheduler.postgres.search import LONGEST, MOST, find_actions, find_children, find_clients, find_organisations
+from scheduler.postgres.search import (
+    MAX_CHARACTERS,
+    MAX_RESULTS,
+    find_actions,
+    find_children,
+    find_clients,
+    find_organisations,
+)
 from support.roles import become
 from support.rows import Row, insert
 from support.worlds.wellbeing import World, make, person
@@ -34,22 +41,22 @@ FUNCTIONS = ("placement.find_clients", "wellbeing.find_children", "wellbeing.fin
 def world(database_url: str) -> Iterator[World]:
     """Two schools whose children have names and classes, each with clients of its own."""
     with psycopg.connect(database_url) as connection:
-        made = make(connection)
-        for tenant, names in ((made.ours, CLIENTS), (made.theirs, THEIR_CLIENTS)):
+        new_world = make(connection)
+        for tenant, names in ((new_world.ours, CLIENTS), (new_world.theirs, THEIR_CLIENTS)):
             for name in names:
                 add_client(connection, tenant, name)
-        add_client(connection, made.ours, "Gone Johnson", deleted_at="2027-01-01 00:00Z")
-        for tenant in (made.ours, made.theirs):
+        add_client(connection, new_world.ours, "Gone Johnson", deleted_at="2027-01-01 00:00Z")
+        for tenant in (new_world.ours, new_world.theirs):
             for name, first_name, class_name in (("Child", "Robin", "Owls"), ("Friend", "Will", "Foxes")):
                 connection.execute(
                     "update wellbeing.children set first_name = %s, class_name = %s where id = %s",
                     (first_name, class_name, person(tenant, name)),
                 )
         connection.execute(
-            "update wellbeing.organisations set name = 'The Valley School' where id = %s", (made.theirs,)
+            "update wellbeing.organisations set name = 'The Valley School' where id = %s", (new_world.theirs,)
         )
         connection.commit()
-        yield made
+        yield new_world
 
 
 def add_client(connection: psycopg.Connection, tenant: UUID, name: str, **more: object) -> None:
@@ -68,20 +75,20 @@ def at_work(
 
 def clients(database: Database, tenant: UUID | None, wanted: str, most: int = 20) -> list[str]:
     with at_work(database, tenant) as session:
-        return [f"{one.first_name} {one.last_name}" for one in find_clients(session, wanted, most=most)]
+        return [f"{client.first_name} {client.last_name}" for client in find_clients(session, wanted, most=most)]
 
 
 def children(database: Database, world: World, wanted: str, who: str = "Practitioner") -> list[str]:
-    """Look for children as somebody of our school; `'` is somebody of theirs who comes to us."""
+    """Search children as a person of our school; `'` is a person of theirs who comes to us."""
     home = world.theirs if who.endswith("'") else world.ours
     user = None if who == NOBODY else person(home, who.rstrip("'"))
     with at_work(database, world.ours, user) as session:
-        return [one.first_name for one in find_children(session, wanted, most=20)]
+        return [child.first_name for child in find_children(session, wanted, most=20)]
 
 
 def organisations(database: Database, tenant: UUID, wanted: str, user: UUID | None, role: Role = Role.APP) -> list[str]:
     with at_work(database, tenant, user, role=role) as session:
-        return [one.name for one in find_organisations(session, wanted, most=20)]
+        return [organisation.name for organisation in find_organisations(session, wanted, most=20)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def organisations(database: Database, tenant: UUID, wanted: str, user: UUID | No
         ("nder_sco", "Under_score Sand"),
     ],
 )
-def test_a_client_is_found_by_a_part_of_the_name_and_in_spite_of_a_wrong_letter(
+def test_a_client_is_found_by_part_of_the_name_and_with_a_wrong_letter(
     world: World, database: Database, wanted: str, found: str
 ) -> None:
     assert clients(database, world.ours, wanted)[:1] == [found]
@@ -168,9 +175,9 @@ def test_what_is_alike_enough_is_not_for_the_caller_to_say(world: World, databas
     setting = "pg_trgm.word_similarity_threshold"
     with at_work(database, world.ours) as session:
         session.execute(text("select set_config(:setting, :value, true)"), {"setting": setting, "value": threshold})
-        found = [one.last_name for one in find_clients(session, "jonson", most=20)]
-        left = session.scalar(text("select current_setting(:setting)"), {"setting": setting})
-    assert (found, left) == (["Johnson"], threshold)
+        names = [client.last_name for client in find_clients(session, "jonson", most=20)]
+        value = session.scalar(text("select current_setting(:setting)"), {"setting": setting})
+    assert (names, value) == (["Johnson"], threshold)
 
 
 @pytest.mark.parametrize(
@@ -182,14 +189,12 @@ def test_a_child_is_found_by_words_of_name_and_class(world: World, database: Dat
 
 @pytest.mark.parametrize("wanted", ["", " ", "badgers", "robin foxes", "-robin robin", "!!&|(", "robin & ("])
 def test_words_that_no_child_has_find_none(world: World, database: Database, wanted: str) -> None:
-    expected = ["Robin"] if wanted == "robin & (" else []  # what is no word is left out
+    expected = ["Robin"] if wanted == "robin & (" else []  # anything but words is left out
     assert children(database, world, wanted) == expected
 
 
 @pytest.mark.parametrize("wanted", ["will", " Will "])
-def test_a_child_whose_name_is_left_out_of_english_texts_is_found(
-    world: World, database: Database, wanted: str
-) -> None:
+def test_a_child_whose_name_is_an_english_stop_word_is_found(world: World, database: Database, wanted: str) -> None:
     assert children(database, world, wanted) == ["Will"]
 
 
@@ -218,7 +223,7 @@ def test_who_finds_a_child(world: World, database: Database, who: str, found: li
 
 def test_the_system_finds_the_children_of_its_tenant(world: World, database: Database) -> None:
     with at_work(database, world.theirs, person(world.ours, "Child"), role=Role.SYSTEM) as session:
-        assert [one.tenant_id for one in find_children(session, "robin", most=20)] == [world.theirs]
+        assert [child.tenant_id for child in find_children(session, "robin", most=20)] == [world.theirs]
 
 
 def test_a_deleted_child_is_not_found(world: World, database: Database) -> None:
@@ -264,7 +269,7 @@ def test_a_deleted_organisation_is_not_found(world: World, database: Database) -
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize(
     ("wanted", "most"),
-    [("a\0b", 20), ("\ud800", 20), ("a" * (LONGEST + 1), 20), ("ann", 0), ("ann", -1), ("ann", MOST + 1)],
+    [("a\0b", 20), ("\ud800", 20), ("a" * (MAX_CHARACTERS + 1), 20), ("ann", 0), ("ann", -1), ("ann", MAX_RESULTS + 1)],
 )
 def test_what_cannot_be_searched_for_is_refused(
     world: World, database: Database, search: Callable[..., list[SQLModel]], wanted: str, most: int
@@ -278,50 +283,48 @@ def test_the_longest_and_the_most_can_be_searched_for(
     world: World, database: Database, search: Callable[..., list[SQLModel]]
 ) -> None:
     with at_work(database, world.ours, person(world.ours, "Practitioner")) as session:
-        assert search(session, "é" * LONGEST, most=MOST) == []
+        assert search(session, "é" * MAX_CHARACTERS, most=MAX_RESULTS) == []
 
 
 def keys_told(
     world: World, function: str, wanted: str, tenant: UUID | None, who: str, role: Role = Role.APP
 ) -> set[tuple[UUID, UUID]]:
-    """Return what a function says to somebody of ours (`'`: of theirs) who calls it without the library."""
+    """Return the keys that a function gives to a caller of ours (`'`: of theirs) without the library."""
     home = world.theirs if who.endswith("'") else world.ours
     become(world.connection, role, tenant, person(home, who.rstrip("'")))
-    found = world.connection.execute(f"select tenant_id, id from {function}(%s, 1000)".encode(), (wanted,))
-    return {(tenant_id, row_id) for tenant_id, row_id in found}
+    rows = world.connection.execute(f"select tenant_id, id from {function}(%s, 1000)".encode(), (wanted,))
+    return {(tenant_id, row_id) for tenant_id, row_id in rows}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_of_the_search_tells_keys_and_a_rank(world: World, function: str) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         "select pg_get_function_result(to_regprocedure(%s))", (f"{function}(text, integer)",)
     ).fetchone()
-    assert found == ("TABLE(tenant_id uuid, id uuid, rank real)",)
+    assert rows == ("TABLE(tenant_id uuid, id uuid, rank real)",)
 
 
 @pytest.mark.parametrize("who", ["Practitioner", "GroupContact", "Practitioner'", "GroupContact'", "Parent"])
 @pytest.mark.parametrize(
     ("function", "wanted"), [(FUNCTIONS[0], "johnson"), (FUNCTIONS[1], "robin or foxes"), (FUNCTIONS[2], "school")]
 )
-def test_a_function_of_the_search_tells_nothing_of_another_tenant(
-    world: World, function: str, wanted: str, who: str
-) -> None:
+def test_a_search_function_shows_nothing_of_another_tenant(world: World, function: str, wanted: str, who: str) -> None:
     for tenant in (world.ours, world.theirs, None):
         with world.connection.transaction(force_rollback=True):
-            told = keys_told(world, function, wanted, tenant, who)
-        assert {whose for whose, _ in told} <= {tenant}
+            keys = keys_told(world, function, wanted, tenant, who)
+        assert {whose for whose, _ in keys} <= {tenant}
 
 
 @pytest.mark.parametrize("who", ["Account", "Practitioner", "Child", "Parent"])
 @pytest.mark.parametrize(
     ("function", "wanted"), [(FUNCTIONS[0], "johnson"), (FUNCTIONS[1], "robin"), (FUNCTIONS[2], "school")]
 )
-def test_a_function_of_the_search_tells_the_system_of_its_tenant_whoever_the_user_is(
+def test_a_search_function_shows_the_system_its_tenant_for_any_user(
     world: World, function: str, wanted: str, who: str
 ) -> None:
     with world.connection.transaction(force_rollback=True):
-        told = keys_told(world, function, wanted, world.theirs, who, Role.SYSTEM)
-    assert {whose for whose, _ in told} == {world.theirs}
+        keys = keys_told(world, function, wanted, world.theirs, who, Role.SYSTEM)
+    assert {whose for whose, _ in keys} == {world.theirs}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -334,15 +337,15 @@ def test_the_job_may_not_search(world: World, function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("wanted", "most"), [("a" * 201, 20), ("ann", 0), ("ann", 1001), ("ann", None)])
-def test_a_function_of_the_search_refuses_what_the_library_does(
+def test_a_search_function_refuses_the_arguments_the_library_refuses(
     world: World, function: str, wanted: str, most: int | None
 ) -> None:
     with world.connection.transaction(force_rollback=True), pytest.raises(psycopg.errors.InvalidParameterValue):
         world.connection.execute(f"select * from {function}(%s, %s::integer)".encode(), (wanted, most))
 
 
-def test_a_function_that_told_too_much_would_still_show_nothing(world: World, database: Database) -> None:
-    """Row security decides once more about the rows of the keys."""
+def test_a_function_that_returns_too_much_still_shows_nothing(world: World, database: Database) -> None:
+    """Row security also applies to the rows of the returned keys."""
     with at_work(database, world.ours, role=Role.OWNER) as session:
         written = session.scalar(text("select pg_get_functiondef('placement.find_clients'::regproc)"))
         session.execute(
@@ -350,12 +353,12 @@ def test_a_function_that_told_too_much_would_still_show_nothing(world: World, da
             returns table (tenant_id uuid, id uuid, rank real) language sql security definer
             as 'select tenant_id, id, 1::real from placement.clients'""")
         )
-        told = session.scalar(text("select count(distinct tenant_id) from placement.find_clients('', 1)"))
+        count = session.scalar(text("select count(distinct tenant_id) from placement.find_clients('', 1)"))
         act_as(session, Role.APP)
-        shown = {one.tenant_id for one in find_clients(session, "johnson", most=20)}
+        shown = {client.tenant_id for client in find_clients(session, "johnson", most=20)}
         act_as(session, Role.OWNER)
         session.connection().exec_driver_sql(str(written).replace("%", "%%"))
-    assert (told, shown) == (2, {world.ours})
+    assert (count, shown) == (2, {world.ours})
 
 
 @pytest.mark.parametrize(
@@ -366,12 +369,12 @@ def test_a_function_that_told_too_much_would_still_show_nothing(world: World, da
     ],
 )
 def test_the_definer_may_look_at_what_is_searched_and_no_more(world: World, table: str, seen: set[str]) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
         " and has_column_privilege('scheduler_definer', attrelid, attnum, 'select')",
         (table,),
     )
-    assert {name for (name,) in found} == seen
+    assert {name for (name,) in rows} == seen
 
 
 def test_what_was_done_is_found_by_its_details_in_its_tenant(world: World, database: Database) -> None:
@@ -379,8 +382,8 @@ def test_what_was_done_is_found_by_its_details_in_its_tenant(world: World, datab
         with at_work(database, tenant, uuid4()) as session:
             record_read(session, "placement.clients", [str(tenant)], ["last_name"], reason=reason)
     with at_work(database, world.ours, role=Role.SYSTEM) as session:
-        found = find_actions(session, {"reason": "complaint"}, most=20)
-        assert [(one.tenant_id, one.action, one.details and one.details["reason"]) for one in found] == [
+        actions = find_actions(session, {"reason": "complaint"}, most=20)
+        assert [(entry.tenant_id, entry.action, entry.details and entry.details["reason"]) for entry in actions] == [
             (world.ours, "read", "complaint")
         ]
         assert find_actions(session, {"reason": "none"}, most=20) == []
@@ -392,8 +395,6 @@ def test_a_user_may_not_search_what_was_done(world: World, database: Database) -
 
 
 @pytest.mark.parametrize("details", [{}, {"a": "\0"}, {"a": "b" * 201}, {"a": object()}])
-def test_details_that_say_nothing_or_cannot_be_written_are_refused(
-    world: World, database: Database, details: dict[str, Any]
-) -> None:
+def test_empty_or_invalid_details_are_refused(world: World, database: Database, details: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError), at_work(database, world.ours, role=Role.SYSTEM) as session:
         find_actions(session, details, most=20)

@@ -1,4 +1,4 @@
-"""The settings of a transaction: who asks, for which tenant, user and request, ends with the unit of work.
+"""Settings of a transaction: role, tenant, user and request end with the unit of work.
 
 All units here run on one connection, as they would behind a pool of one; each shows its backend to prove it.
 """
@@ -25,7 +25,7 @@ NOTHING = ("",) * len(SETTINGS)
 
 
 class Seen(NamedTuple):
-    """What a unit of work finds when it begins."""
+    """The state of the connection when a unit of work begins."""
 
     backend: int
     settings: tuple[str | None, ...]
@@ -86,19 +86,19 @@ def test_the_user_of_a_unit_of_work_is_the_one_that_policies_ask_for(database: D
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_nothing_of_who_asked_is_left_for_the_next_unit_of_work(database: Database, world: World, how: str) -> None:
+def test_role_tenant_and_user_do_not_reach_the_next_unit_of_work(database: Database, world: World, how: str) -> None:
     backend = work_and_end(database, world, how)
     assert look(database) == Seen(backend, NOTHING, 0)
 
 
 @pytest.mark.parametrize("how", ENDS)
 def test_nothing_of_who_asked_is_left_on_the_connection(database: Database, world: World, how: str) -> None:
-    """Whoever gets it next from the pool, or from a pooler, may not open a unit of work."""
+    """The next user of the connection, from the pool or a pooler, may not open a unit of work."""
     backend = work_and_end(database, world, how)
-    asked = ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
+    columns = ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
     with database._engine.connect() as connection:
-        left = connection.execute(text(f"select pg_backend_pid(), current_user = session_user, {asked}")).one()
-    assert tuple(left) == (backend, True, *NOTHING)
+        state = connection.execute(text(f"select pg_backend_pid(), current_user = session_user, {columns}")).one()
+    assert tuple(state) == (backend, True, *NOTHING)
 
 
 def test_tenants_that_take_turns_on_one_connection_each_see_their_own(database: Database, world: World) -> None:
@@ -118,7 +118,7 @@ def test_a_rolled_back_savepoint_leaves_the_tenant_as_it_was(database: Database,
 
 
 def test_outside_of_a_unit_of_work_the_connection_is_nobodys(world: World) -> None:
-    """What a pooler may hand on between two transactions."""
+    """A pooler may hand the connection on between two transactions."""
     with psycopg.connect(world.url) as connection:
         with connection.transaction():
             connection.execute("select set_config('app.tenant_id', %s, true)", (str(world.ours),))
@@ -134,13 +134,15 @@ def test_a_login_that_may_not_act_as_a_role_is_told_which(world: World, role: Ro
     try:
         with (
             Database(url) as database,
-            pytest.raises(StatementError, match=f"may not act as {role.value} .*: grant {role.value} to it$") as told,
+            pytest.raises(
+                StatementError, match=f"may not act as {role.value} .*: grant {role.value} to it$"
+            ) as refused,
             database.unit_of_work(role=role, tenant_id=world.ours),
         ):
             pass
     finally:
         execute(world.url, f"drop role {login}")
-    assert told.value.sqlstate == "42501"
+    assert refused.value.sqlstate == "42501"
 
 
 def test_a_login_that_may_act_as_one_role_is_held_to_it(world: World) -> None:
@@ -156,7 +158,9 @@ def test_a_login_that_may_act_as_one_role_is_held_to_it(world: World) -> None:
             ):
                 pass
             with (
-                pytest.raises(StatementError, match=r"lacks a right .*: permission denied for (schema|table)"),
+                pytest.raises(
+                    StatementError, match=r"permission denied in .*: the role lacks a privilege on (schema|table)"
+                ),
                 database.unit_of_work(role=Role.OWNER, tenant_id=world.ours) as session,
             ):
                 session.execute(text("select count(*) from scheduling.facilities"))

@@ -1,4 +1,4 @@
-"""What people may not change although they see it: each is refused to who tries, and done by who may."""
+"""Wellbeing changes: people see rows that they may not change; people who may change them succeed."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -107,14 +107,14 @@ def test_the_system_takes_an_invitation_back(world: World) -> None:
 
 
 def invitation(world: World, **said: str) -> Row:
-    """Return one that a group contact may make, but for what is said; people are named."""
+    """Return an invitation that a group contact may make, with changes; people are named."""
     row: Row = {"tenant_id": world.ours, "org_id": world.ours, "email": "c@example.org", "role": "Practitioner"}
     row |= {"invited_by": "GroupContact", "invitation_token": uuid4().hex * 2} | said
     return {name: person(world.ours, str(value)) if name.endswith("_by") else value for name, value in row.items()}
 
 
 @pytest.mark.parametrize("said", OTHER_BEGINNINGS, ids=" ".join)
-def test_an_invitation_begins_open_and_of_who_makes_it_now_and_for_a_week(world: World, said: dict[str, str]) -> None:
+def test_an_invitation_begins_open_by_its_maker_and_for_a_week(world: World, said: dict[str, str]) -> None:
     with (
         acting(world, person(world.ours, "GroupContact"), world.ours) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
@@ -149,7 +149,7 @@ def signed_by_the_group_contact(world: World, connection: psycopg.Connection) ->
     ],
 )
 @pytest.mark.parametrize("who", ["GroupContact", "Practitioner", "system"])
-def test_a_signature_is_changed_by_who_signed_and_by_the_system_only(
+def test_only_the_signer_and_the_system_change_a_signature(
     world: World, who: str, change: str, who_may: set[str]
 ) -> None:
     user, role = (None, Role.SYSTEM) if who == "system" else (person(world.ours, who), Role.APP)

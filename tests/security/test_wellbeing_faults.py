@@ -37,12 +37,12 @@ def world(connection: psycopg.Connection) -> Iterator[World]:
 
 def test_fault_1_a_child_has_an_organisation_and_a_display_id(world: World) -> None:
     with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
-        found = connection.execute("select org_id, display_id from wellbeing.children order by display_id").fetchall()
-    assert found == [(world.ours, 1), (world.ours, 2)]
+        rows = connection.execute("select org_id, display_id from wellbeing.children order by display_id").fetchall()
+    assert rows == [(world.ours, 1), (world.ours, 2)]
 
 
 @pytest.mark.parametrize("index", ["organisations_name_words_idx", "organization_usage_stats"])
-def test_fault_2_the_view_and_the_search_of_organizations_are_of_organisations(world: World, index: str) -> None:
+def test_fault_2_view_and_search_of_organizations_read_organisations(world: World, index: str) -> None:
     below = world.connection.execute(
         """
         select indrelid::regclass::text from pg_index where indexrelid = to_regclass('wellbeing.' || %(name)s)
@@ -57,14 +57,14 @@ def test_fault_2_the_view_and_the_search_of_organizations_are_of_organisations(w
 
 def test_fault_2_a_group_contact_sees_what_the_organisation_uses(world: World) -> None:
     with acting(world, person(world.ours, "GroupContact"), world.ours) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select id, active_children, active_practitioners, total_sessions_this_month, average_mood_this_month"
             " from wellbeing.organization_usage_stats"
         ).fetchall()
-    assert found == [(world.ours, 2, 2, 2, 2)]
+    assert rows == [(world.ours, 2, 2, 2, 2)]
 
 
-def test_fault_3_a_child_with_three_sessions_and_four_stickers_has_three_and_four(world: World) -> None:
+def test_fault_3_three_sessions_and_four_stickers_count_three_and_four(world: World) -> None:
     child = person(world.ours, "Child")
     of_child: Row = {"tenant_id": world.ours, "child_id": child}
     sticker = {"sticker_type": "star", "sticker_name": "A star", "earned_for": "A session"}
@@ -76,26 +76,26 @@ def test_fault_3_a_child_with_three_sessions_and_four_stickers_has_three_and_fou
         insert(world.connection, "wellbeing.stickers_earned", of_child | sticker)
     insert(world.connection, "wellbeing.alerts", of_child | alert)
     with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select total_sessions, completed_sessions, average_mood, total_stickers, last_session_date, urgent_alerts"
             " from wellbeing.child_progress_summary where id = %s",
             (child,),
         ).fetchall()
-    assert found == [(3, 2, 3, 4, datetime(2027, 1, 4, 9, tzinfo=UTC), 2)]
+    assert rows == [(3, 2, 3, 4, datetime(2027, 1, 4, 9, tzinfo=UTC), 2)]
 
 
-def test_fault_3_a_child_without_anything_has_nothing_and_a_deleted_one_is_not_counted(world: World) -> None:
+def test_fault_3_a_child_without_rows_counts_zero_and_a_deleted_one_not(world: World) -> None:
     for table in ("alerts", "stickers_earned", "wellbeing_responses", "wellbeing_sessions"):
         world.connection.execute(f"delete from wellbeing.{table}".encode())
     world.connection.execute(
         "update wellbeing.children set deleted_at = now() where id = %s", (person(world.ours, "Friend"),)
     )
     with acting(world, person(world.ours, "GroupContact"), world.ours) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select id, total_sessions, total_stickers, urgent_alerts from wellbeing.child_progress_summary"
         ).fetchall()
         used = connection.execute("select active_children from wellbeing.organization_usage_stats").fetchone()
-    assert (found, used) == ([(person(world.ours, "Child"), 0, 0, 0)], (1,))
+    assert (rows, used) == ([(person(world.ours, "Child"), 0, 0, 0)], (1,))
 
 
 @pytest.mark.parametrize("name", PEOPLE)
@@ -154,10 +154,8 @@ def test_fault_6_the_system_awards_a_sticker(world: World) -> None:
         insert(connection, "wellbeing.stickers_earned", row)
 
 
-def test_fault_7_children_that_are_written_at_the_same_moment_get_numbers_of_their_own(
-    database: Database, tenant_id: UUID
-) -> None:
-    """Eight at a time, and one in three rolls back: the numbers are 1 to the last one, each once."""
+def test_fault_7_children_inserted_at_once_get_different_numbers(database: Database, tenant_id: UUID) -> None:
+    """Eight write at a time, and one in three rolls back: the numbers are 1 to the last, each once."""
     children = [uuid4() for _ in range(24)]
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
         session.add(Organisation(id=tenant_id, name="A school", type="school-primary"))
@@ -174,7 +172,7 @@ def test_fault_7_children_that_are_written_at_the_same_moment_get_numbers_of_the
     barrier = Barrier(8)
 
     class ThinksBetterOfItError(Exception):
-        """Rolls back."""
+        """Rolls the transaction back."""
 
     def enrol(number: int) -> int | None:
         child = Child(tenant_id=tenant_id, id=children[number], org_id=tenant_id, first_name="Ann")
@@ -196,12 +194,12 @@ def test_fault_7_children_that_are_written_at_the_same_moment_get_numbers_of_the
         given = [number for some in threads.map(enrol_some, range(8)) for number in some]
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
         stored = session.exec(select(Child.display_id).order_by(col(Child.display_id))).all()
-    assert sorted(one for one in given if one) == list(stored) == list(range(1, 17))
+    assert sorted(number for number in given if number) == list(stored) == list(range(1, 17))
 
 
 def test_fault_7_each_organisation_counts_for_itself(world: World) -> None:
-    found = world.connection.execute("select tenant_id from wellbeing.children where display_id = 1").fetchall()
-    assert {(world.ours,), (world.theirs,)} <= set(found)
+    rows = world.connection.execute("select tenant_id from wellbeing.children where display_id = 1").fetchall()
+    assert {(world.ours,), (world.theirs,)} <= set(rows)
 
 
 def test_fault_8_every_table_has_row_security_the_key_value_store_too(world: World) -> None:
@@ -215,22 +213,20 @@ def test_fault_8_every_table_has_row_security_the_key_value_store_too(world: Wor
 @pytest.mark.parametrize("name", PEOPLE)
 def test_fault_8_the_key_value_store_is_for_accounts(world: World, name: str) -> None:
     with acting(world, person(world.ours, name), world.ours) as connection:
-        found = connection.execute("select tenant_id from wellbeing.kv_store_a1855b25").fetchall()
-    assert found == ([(world.ours,)] if name == "Account" else [])
+        rows = connection.execute("select tenant_id from wellbeing.kv_store_a1855b25").fetchall()
+    assert rows == ([(world.ours,)] if name == "Account" else [])
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_fault_9_alerts_are_for_practitioners_and_group_contacts_and_never_for_the_child(
-    world: World, name: str
-) -> None:
+def test_fault_9_alerts_are_never_for_the_child(world: World, name: str) -> None:
     with acting(world, person(world.ours, name), world.ours) as connection:
         seen = connection.execute("select count(*) from wellbeing.alerts").fetchone()
         changed = connection.execute("update wellbeing.alerts set status = 'escalated'").rowcount
     assert (seen, changed) == (((2,), 2) if name in {"Practitioner", "GroupContact"} else ((0,), 0))
 
 
-def test_fault_10_the_token_of_an_invitation_stands_there_as_a_digest_only(world: World) -> None:
-    """That it is accepted once, in time and by the right person is tested with the service."""
+def test_fault_10_the_token_of_an_invitation_is_stored_as_a_digest(world: World) -> None:
+    """The tests of invitations try that the right person accepts it once and in time."""
     row: Row = {"tenant_id": world.ours, "org_id": world.ours, "email": "b@example.org", "role": "Practitioner"}
     row |= {"invited_by": person(world.ours, "GroupContact")}
     token = uuid4().hex + uuid4().hex[:11]
@@ -244,8 +240,8 @@ def test_fault_10_the_token_of_an_invitation_stands_there_as_a_digest_only(world
 
 
 def test_fault_10_an_invitation_is_open_for_seven_days(world: World) -> None:
-    found = world.connection.execute("select distinct expires_at - created_at = '7 days' from wellbeing.invitations")
-    assert found.fetchall() == [(True,)]
+    rows = world.connection.execute("select distinct expires_at - created_at = '7 days' from wellbeing.invitations")
+    assert rows.fetchall() == [(True,)]
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -266,11 +262,11 @@ def test_fault_11_a_view_has_the_rights_of_the_one_who_asks(world: World, view: 
 
 
 def test_fault_11_every_view_is_of_the_one_who_asks(world: World) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         "select relname, 'security_invoker=true' = any(reloptions) from pg_class"
         " where relnamespace = 'wellbeing'::regnamespace and relkind in ('v', 'm') order by 1"
     )
-    assert found.fetchall() == [(view, True) for view in VIEWS]
+    assert rows.fetchall() == [(view, True) for view in VIEWS]
 
 
 def test_fault_12_a_child_sees_its_row_without_the_notes_about_it(world: World) -> None:
@@ -284,25 +280,25 @@ def test_fault_12_a_child_sees_its_row_without_the_notes_about_it(world: World) 
 
 def test_fault_12_the_view_leaves_out_the_notes_and_nothing_else(world: World) -> None:
     def columns(table: str) -> set[str]:
-        found = world.connection.execute(
+        rows = world.connection.execute(
             "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0", (table,)
         )
-        return {name for (name,) in found}
+        return {name for (name,) in rows}
 
     left_out = columns("wellbeing.children") - columns("wellbeing.own_child_record")
     assert left_out == {"safeguarding_notes", "additional_notes"}
 
 
 def test_fault_12_no_mistake_in_the_view_could_show_the_notes(world: World) -> None:
-    """The role that reads for the child has no right to them."""
-    found = world.connection.execute(
+    """The role that reads for the child lacks the privilege on them."""
+    rows = world.connection.execute(
         "select has_column_privilege('scheduler_definer', 'wellbeing.children', attname, 'select')"
         " from pg_attribute where attrelid = 'wellbeing.children'::regclass and attname like '%\\_notes'"
     )
-    assert found.fetchall() == [(False,), (False,)]
+    assert rows.fetchall() == [(False,), (False,)]
 
 
-def test_fault_12_practitioners_see_the_notes_where_they_always_were(database: Database, tenant_id: UUID) -> None:
+def test_fault_12_practitioners_see_the_notes_in_their_columns(database: Database, tenant_id: UUID) -> None:
     practitioner, child = uuid4(), uuid4()
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
         session.add(Organisation(id=tenant_id, name="A school", type="school-primary"))
@@ -326,32 +322,32 @@ def test_fault_12_practitioners_see_the_notes_where_they_always_were(database: D
 
 
 def test_a_child_answers_in_its_own_session_only_and_for_itself_only(world: World) -> None:
-    asked = {"activity_type": "mood_wheel", "question_key": "now", "response_type": "scale", "response_value": "1"}
+    response = {"activity_type": "mood_wheel", "question_key": "now", "response_type": "scale", "response_value": "1"}
     child, friend = person(world.ours, "Child"), person(world.ours, "Friend")
     session, friends_session = (person(world.ours, f"session of {name}") for name in ("Child", "Friend"))
     with acting(world, child, world.ours) as connection:
         insert(
             connection,
             "wellbeing.wellbeing_responses",
-            {"tenant_id": world.ours, "session_id": session, "child_id": child, **asked},
+            {"tenant_id": world.ours, "session_id": session, "child_id": child, **response},
         )
         for about, within, refusal in (
             (friend, session, psycopg.errors.InsufficientPrivilege),
             (friend, friends_session, psycopg.errors.InsufficientPrivilege),
             (child, friends_session, psycopg.errors.ForeignKeyViolation),
         ):
-            row = {"tenant_id": world.ours, "session_id": within, "child_id": about, **asked}
+            row = {"tenant_id": world.ours, "session_id": within, "child_id": about, **response}
             with pytest.raises(refusal), connection.transaction():
                 insert(connection, "wellbeing.wellbeing_responses", row)
 
 
 @pytest.mark.parametrize("came_of", ["session", "response"])
 def test_an_alert_does_not_come_of_what_another_child_said(world: World, came_of: str) -> None:
-    """Not even if the system raises it: whoever works on it would see the wrong child's answer."""
+    """Not even the system may raise it: a reader of the alert would see the wrong child's answer."""
     alert = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
-    found = f"select id, child_id from wellbeing.wellbeing_{came_of}s"
+    query = f"select id, child_id from wellbeing.wellbeing_{came_of}s"
     with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
-        of = {child: key for key, child in connection.execute(found.encode())}
+        of = {child: key for key, child in connection.execute(query.encode())}
         child, friend = (person(world.ours, name) for name in ("Child", "Friend"))
         raised: Row = {"tenant_id": world.ours, "child_id": child, **alert}
         insert(connection, "wellbeing.alerts", raised | {f"{came_of}_id": of[child]})

@@ -1,4 +1,4 @@
-"""The figures of the wellbeing part: what an organisation uses, as its rows say, for those whom it concerns."""
+"""Wellbeing figures: an organisation's usage, equal to its rows, for the people whom it concerns."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -25,13 +25,13 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def world(connection: psycopg.Connection) -> Iterator[World]:
-    """Ours has one more session, of a better mood; theirs has none left. So no two figures are the same by chance."""
-    made = make(connection)
-    add_session(made, mood=5)
-    connection.execute("delete from wellbeing.alerts where tenant_id = %s", (made.theirs,))
-    connection.execute("delete from wellbeing.stickers_earned where tenant_id = %s", (made.theirs,))
-    connection.execute("delete from wellbeing.wellbeing_sessions where tenant_id = %s", (made.theirs,))
-    yield made
+    """Ours has one more session, of a better mood; theirs has none. So no two figures are equal by chance."""
+    new_world = make(connection)
+    add_session(new_world, mood=5)
+    connection.execute("delete from wellbeing.alerts where tenant_id = %s", (new_world.theirs,))
+    connection.execute("delete from wellbeing.stickers_earned where tenant_id = %s", (new_world.theirs,))
+    connection.execute("delete from wellbeing.wellbeing_sessions where tenant_id = %s", (new_world.theirs,))
+    yield new_world
     connection.rollback()
 
 
@@ -53,11 +53,13 @@ def in_rows(world: World, organisation: UUID) -> tuple[object, ...]:
         return world.connection.execute(f"{query} where tenant_id = %s".encode(), (organisation,)).fetchall()
 
     profiles = {
-        key: (role, status, gone)
-        for key, role, status, gone in rows("select id, role, status, deleted_at from wellbeing.profiles")
+        key: (role, status, deleted_at)
+        for key, role, status, deleted_at in rows("select id, role, status, deleted_at from wellbeing.profiles")
     }
-    active = {key for key, (_, status, gone) in profiles.items() if status == "active" and gone is None}
-    children = {key for key, gone in rows("select id, deleted_at from wellbeing.children") if gone is None} & active
+    active = {key for key, (_, status, deleted_at) in profiles.items() if status == "active" and deleted_at is None}
+    children = {
+        key for key, deleted_at in rows("select id, deleted_at from wellbeing.children") if deleted_at is None
+    } & active
     staff = [key for key in active if profiles[key][0] in {"Practitioner", "GroupContact"}]
     moods = [
         mood
@@ -73,8 +75,8 @@ def test_whoever_is_of_an_organisation_sees_what_its_rows_say(world: World, name
 
 
 def test_an_account_sees_what_the_rows_of_any_organisation_say(world: World) -> None:
-    found = usage(world, person(world.theirs, "Account"))
-    assert {each: found[each] for each in (world.ours, world.theirs)} == {
+    figures = usage(world, person(world.theirs, "Account"))
+    assert {each: figures[each] for each in (world.ours, world.theirs)} == {
         each: in_rows(world, each) for each in (world.ours, world.theirs)
     }
 
@@ -84,26 +86,26 @@ def test_the_system_sees_the_figures_of_its_tenant(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["GroupContact", "Practitioner"])
-def test_who_works_for_one_organisation_sees_the_figures_of_no_other(world: World, name: str) -> None:
+def test_staff_of_one_organisation_see_the_figures_of_no_other(world: World, name: str) -> None:
     assert set(usage(world, person(world.ours, name))) == {world.ours}
 
 
 @pytest.mark.parametrize("name", ["Child", "Friend", "Suspended", "Parent", None])
-def test_whom_the_figures_do_not_concern_has_no_row_rather_than_a_wrong_one(world: World, name: str | None) -> None:
+def test_figures_of_others_are_no_row_rather_than_a_wrong_row(world: World, name: str | None) -> None:
     assert usage(world, None if name is None else person(world.ours, name)) == {}
 
 
 @pytest.mark.parametrize("name", ["GroupContact", "Practitioner", "Child", "Parent", None])
-def test_who_asks_for_the_figures_by_the_key_of_another_organisation_gets_none(world: World, name: str | None) -> None:
+def test_the_key_of_another_organisation_gets_no_figures(world: World, name: str | None) -> None:
     with acting(world, None if name is None else person(world.ours, name), world.ours) as connection:
-        found = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
-    assert found == []
+        rows = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
+    assert rows == []
 
 
 def test_the_system_counts_for_no_other_tenant(world: World) -> None:
     with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
-        found = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
-    assert found == []
+        rows = connection.execute("select from wellbeing.usage_of_organisation(%s)", (world.theirs,)).fetchall()
+    assert rows == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_an_active_child_is_in_the_summary_of_all_who_may_see_it(world: World) -
     assert set(listed) == {(person(world.ours, name),) for name in CHILDREN}
 
 
-def test_whether_a_profile_is_active_is_not_told_of_another_tenant(world: World) -> None:
+def test_the_status_of_another_tenants_profile_is_hidden(world: World) -> None:
     theirs = person(world.theirs, "Practitioner")
     with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
         assert connection.execute("select wellbeing.has_active_profile(%s)", (theirs,)).fetchone() == (False,)

@@ -1,6 +1,6 @@
-"""Who may do what in the wellbeing part: one table of answers, and every cell of it asked of the database.
+"""Wellbeing roles: one table of answers, and each cell checked in the database.
 
-An answer says which rows somebody reaches, of two organisations with all their rows: `own` (those about themselves),
+An answer says which rows a person reaches, of two organisations with all their rows: `own` (those about themselves),
 `org` (all of the tenant they work for), `all` (both tenants'), `-` (none, in silence) or `x` (none, and an error that
 says so). It is exact: one row more or less is another answer. A name with a prime belongs to the other organisation,
 but works for this tenant. Nothing here knows the policies.
@@ -86,7 +86,7 @@ JSON = {"settings", "preferences", "response_value", "trigger_data", "value"}
 
 
 class Kept(NamedTuple):
-    """A row of the world: whose it is, where it is, and all that is in it."""
+    """A row of the world: its owner, its table, and its values."""
 
     tenant: UUID
     about: UUID | None
@@ -142,7 +142,7 @@ def delete(connection: psycopg.Connection, table: str, kept: Kept) -> bool:
 
 
 def insert_alike(connection: psycopg.Connection, table: str, kept: Kept) -> bool:
-    """Write a row like one that is there, with an id of its own where ids are drawn."""
+    """Write a copy of an existing row, with a new id where ids are drawn."""
     row = {name: Jsonb(value) if name in JSON and value is not None else value for name, value in kept.row.items()}
     if table in DRAWN_IDS:
         row["id"] = uuid4()
@@ -167,7 +167,7 @@ DO: dict[str, Callable[[psycopg.Connection, str, Kept], bool]] = {
 def reach(connection: psycopg.Connection, table: str, operation: str, kept: Kept) -> bool | None:
     """Try an operation on a row: whether it reached the row, or None if it was refused with an error.
 
-    A key or constraint that stands in the way is one that was asked after row security had let the row through.
+    A violated key or constraint counts as reached: it is checked after row security has let the row through.
     """
     try:
         with connection.transaction(force_rollback=True):
@@ -181,19 +181,19 @@ def reach(connection: psycopg.Connection, table: str, operation: str, kept: Kept
 def answer(
     world: World, table: str, operation: str, rows: list[Kept], *, user: UUID | None, role: Role = Role.APP
 ) -> str:
-    """Say which rows somebody who works for our tenant reaches."""
+    """Describe which rows a person at work for our tenant reaches."""
     with acting(world, user, world.ours, role=role) as connection:
-        reached = [reach(connection, table, operation, one) for one in rows]
-    touched = [one for one, was in zip(rows, reached, strict=True) if was]
+        reached = [reach(connection, table, operation, row) for row in rows]
+    touched = [row for row, was in zip(rows, reached, strict=True) if was]
     if not touched:
         return "x" if set(reached) == {None} else "-"
     if touched == rows:
         return "all"
-    if touched == [one for one in rows if one.tenant == world.ours]:
+    if touched == [row for row in rows if row.tenant == world.ours]:
         return "org"
-    if touched == [one for one in rows if one.about is not None and one.about == user]:
+    if touched == [row for row in rows if row.about is not None and row.about == user]:
         return "own"
-    return f"rows about {sorted(str(one.about) for one in touched)}"
+    return f"rows about {sorted(str(row.about) for row in touched)}"
 
 
 def observer_id(world: World, observer: str) -> UUID | None:
@@ -203,16 +203,16 @@ def observer_id(world: World, observer: str) -> UUID | None:
 
 
 def test_the_table_of_answers_has_every_table_and_operation(world: World) -> None:
-    found = world.connection.execute(
+    rows = world.connection.execute(
         "select relname from pg_class where relnamespace = 'wellbeing'::regnamespace and relkind in ('r', 'p')"
     )
-    asked = {(table, operation) for table, operation, *_ in LINES[1:]}
-    assert asked == {(t, o) for (t,) in found for o in OPERATIONS} | {("own_child_record", "select")}
+    answered = {(table, operation) for table, operation, *_ in LINES[1:]}
+    assert answered == {(t, o) for (t,) in rows for o in OPERATIONS} | {("own_child_record", "select")}
 
 
 def test_every_table_has_rows_of_both_organisations(world: World, kept: dict[str, list[Kept]]) -> None:
     tenants = {world.ours, world.theirs}
-    assert [table for table, rows in kept.items() if {one.tenant for one in rows} != tenants] == []
+    assert [table for table, rows in kept.items() if {row.tenant for row in rows} != tenants] == []
 
 
 @pytest.mark.parametrize(("table", "operation", "observer", "expected"), CELLS)
@@ -230,7 +230,7 @@ def test_without_a_tenant_nobody_reaches_anything(
 ) -> None:
     with acting(world, person(world.ours, name), None) as connection:
         for operation in OPERATIONS:
-            assert not any(reach(connection, table, operation, one) for one in kept[table]), operation
+            assert not any(reach(connection, table, operation, row) for row in kept[table]), operation
 
 
 @pytest.mark.parametrize("user", ["Account", "Child", "Nobody"])
@@ -239,8 +239,8 @@ def test_without_a_tenant_nobody_reaches_anything(
 def test_the_system_works_for_one_tenant_whoever_the_user_is(
     world: World, kept: dict[str, list[Kept]], table: str, operation: str, user: str
 ) -> None:
-    found = answer(world, table, operation, kept[table], user=observer_id(world, user), role=Role.SYSTEM)
-    assert found == "org"
+    reached = answer(world, table, operation, kept[table], user=observer_id(world, user), role=Role.SYSTEM)
+    assert reached == "org"
 
 
 EVERYBODY = {"Account", "GroupContact", "Practitioner", "Child", "Friend"}
@@ -263,7 +263,7 @@ DELETED = "deleted_at = '2027-01-01 00:00Z'"
         ("wellbeing.organisations", DELETED, {"Account"}),
     ],
 )
-def test_a_role_is_of_who_is_at_work_in_an_organisation_that_is(
+def test_only_active_people_of_an_active_organisation_have_a_role(
     world: World, table: str, change: str, who_keeps: set[str]
 ) -> None:
     with world.connection.transaction(force_rollback=True):
@@ -271,34 +271,34 @@ def test_a_role_is_of_who_is_at_work_in_an_organisation_that_is(
         kept = {}
         for name in PEOPLE:
             with acting(world, person(world.ours, name), world.ours) as connection:
-                found = connection.execute("select identity.current_role_name(), identity.current_organisation_id()")
-                kept[name] = found.fetchone()
+                row = connection.execute("select identity.current_role_name(), identity.current_organisation_id()")
+                kept[name] = row.fetchone()
     assert kept == {name: (ROLES.get(name, name), world.ours) if name in who_keeps else (None, None) for name in PEOPLE}
 
 
-def test_an_account_has_its_role_in_a_suspended_organisation_of_another_tenant_too(world: World) -> None:
+def test_an_account_has_its_role_in_another_suspended_organisation(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("update wellbeing.organisations set status = 'suspended'")
         with acting(world, person(world.theirs, "Account"), world.ours) as connection:
-            found = connection.execute("select identity.current_role_name()").fetchone()
-    assert found == ("Account",)
+            row = connection.execute("select identity.current_role_name()").fetchone()
+    assert row == ("Account",)
 
 
-def test_an_account_who_was_deleted_as_a_user_has_no_role_in_another_tenant(world: World) -> None:
+def test_an_account_whose_user_is_deleted_has_no_role_elsewhere(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("update identity.users set deleted_at = now() where tenant_id = %s", (world.theirs,))
         with acting(world, person(world.theirs, "Account"), world.ours) as connection:
-            found = connection.execute("select identity.current_role_name()").fetchone()
-    assert found == (None,)
+            row = connection.execute("select identity.current_role_name()").fetchone()
+    assert row == (None,)
 
 
-def test_who_left_an_organisation_has_no_role_in_it_when_it_is_suspended(world: World) -> None:
+def test_a_person_who_left_a_suspended_organisation_has_no_role_in_it(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("update wellbeing.profiles set org_id = null where role = 'GroupContact'")
         world.connection.execute("update wellbeing.organisations set status = 'suspended'")
         with acting(world, person(world.ours, "GroupContact"), world.ours) as connection:
-            found = connection.execute("select identity.current_role_name()").fetchone()
-    assert found == (None,)
+            row = connection.execute("select identity.current_role_name()").fetchone()
+    assert row == (None,)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -308,9 +308,9 @@ def test_who_is_of_no_organisation_reaches_none_of_its_rows(
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("update wellbeing.profiles set org_id = null where role <> 'Child'")
         for name in ("GroupContact", "Practitioner"):
-            rows = [one for one in kept[table] if one.about != person(world.ours, name)]
-            found = {answer(world, table, what, rows, user=person(world.ours, name)) for what in OPERATIONS}
-            assert found <= {"-", "x"}, name
+            rows = [row for row in kept[table] if row.about != person(world.ours, name)]
+            answers = {answer(world, table, operation, rows, user=person(world.ours, name)) for operation in OPERATIONS}
+            assert answers <= {"-", "x"}, name
 
 
 def test_policies_are_evaluated_once_a_statement(world: World) -> None:
@@ -324,45 +324,45 @@ def test_policies_are_evaluated_once_a_statement(world: World) -> None:
             assert "SubPlan" not in text, table
 
 
-def test_an_organisation_that_goes_leaves_its_people_although_nobody_changes_their_own_organisation(
+def test_a_deleted_organisation_leaves_its_people_without_one(
     world: World,
 ) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("delete from wellbeing.children where tenant_id = %s", (world.ours,))
         with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
             connection.execute("delete from wellbeing.organisations where id = %s", (world.ours,))
-            left = connection.execute(
+            remaining = connection.execute(
                 "select distinct org_id from wellbeing.profiles where tenant_id = %s", (world.ours,)
             )
-            assert left.fetchall() == [(None,)]
+            assert remaining.fetchall() == [(None,)]
 
 
 def test_a_child_that_goes_takes_all_of_it_along(world: World) -> None:
     with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
         connection.execute("delete from identity.users where id = %s", (person(world.ours, "Child"),))
         for table in ("wellbeing_sessions", "wellbeing_responses", "garden_items", "stickers_earned", "alerts"):
-            left = connection.execute(f"select child_id from wellbeing.{table}".encode()).fetchall()
-            assert left == [(person(world.ours, "Friend"),)], table
+            remaining = connection.execute(f"select child_id from wellbeing.{table}".encode()).fetchall()
+            assert remaining == [(person(world.ours, "Friend"),)], table
 
 
 @pytest.mark.parametrize("name", [*PEOPLE, None])
-def test_nobody_takes_a_child_and_its_alerts_away_by_deleting_a_user(world: World, name: str | None) -> None:
+def test_nobody_deletes_a_child_and_its_alerts_by_deleting_a_user(world: World, name: str | None) -> None:
     """A cascade runs with the rights of the tables' owner and asks no policy."""
     who = None if name is None else person(world.ours, name)
     with acting(world, who, world.ours) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("delete from identity.users where id = %s", (person(world.ours, "Child"),))
 
 
-def test_a_cascade_into_the_wellbeing_part_begins_where_its_own_roles_decide(world: World) -> None:
-    """What nobody may delete there cannot be deleted by way of a table on which roles do not decide."""
-    found = world.connection.execute(
+def test_a_cascade_into_wellbeing_starts_at_a_table_with_roles(world: World) -> None:
+    """A table without policies by role must not open a way to delete rows that nobody may delete."""
+    rows = world.connection.execute(
         """select conname from pg_constraint
         where contype = 'f' and confdeltype <> 'r' and confdeltype <> 'a'
             and connamespace = 'wellbeing'::regnamespace
             and (select relnamespace from pg_class where oid = confrelid) <> 'wellbeing'::regnamespace
             and has_table_privilege('scheduler_app', confrelid, 'delete')"""
     )
-    assert found.fetchall() == []
+    assert rows.fetchall() == []
 
 
 @pytest.mark.parametrize("change", ["supertokens_user_id = 'mine'", "role = 'admin'"])
@@ -396,7 +396,7 @@ def test_a_practitioner_does_not_make_another_child_of_one(world: World, column:
         connection.execute(f"update wellbeing.children set {column} = %s".encode(), (value,))
 
 
-def test_a_practitioner_works_on_an_alert_and_does_not_make_another_of_it(world: World) -> None:
+def test_a_practitioner_handles_an_alert_but_does_not_rewrite_it(world: World) -> None:
     me = person(world.ours, "Practitioner")
     with acting(world, me, world.ours) as connection:
         done = connection.execute(
@@ -419,16 +419,16 @@ def test_a_group_contact_does_not_move_the_organisation_to_another_tenant(world:
 
 def test_an_account_makes_an_organisation_of_any_tenant(world: World) -> None:
     with acting(world, person(world.ours, "Account"), world.ours) as connection:
-        made = connection.execute(
+        result = connection.execute(
             "insert into wellbeing.organisations (id, name, type) values (%s, 'A clinic', 'clinic-private')"
             " returning tenant_id",
             (world.bare,),
         )
-        assert made.fetchone() == (world.bare,)
+        assert result.fetchone() == (world.bare,)
 
 
-def test_an_owner_who_is_no_superuser_migrates_and_everybody_sees_what_is_theirs(server: str, template: str) -> None:
-    assert template  # the roles are there, whoever made them
+def test_an_owner_without_superuser_migrates_and_row_security_holds(server: str, template: str) -> None:
+    assert template  # the roles exist
     with database_of_an_owner(server) as (url, theirs):
         migrations.upgrade(theirs)
         owner = make_url(theirs).username

@@ -1,4 +1,4 @@
-"""The command line, run in the process of the test: what it says, and how it ends."""
+"""Command line, run in the test's process: its output, and its exit code."""
 
 import sys
 import zoneinfo
@@ -14,7 +14,7 @@ OWN_SETTINGS = ("SCHEDULER_TENANT", "SCHEDULER_MASTER_KEYS")
 
 
 class Said(NamedTuple):
-    """How a command ended, and what it wrote."""
+    """The exit code and the output of a command."""
 
     code: object
     out: str

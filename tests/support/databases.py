@@ -30,7 +30,7 @@ def driver_url(url: str, name: str | None = None) -> str:
 
 
 def execute(url: str, *statements: str) -> None:
-    """Run statements as whoever the URL signs in, each on its own."""
+    """Run each statement on its own, as the role of the URL."""
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
@@ -38,7 +38,7 @@ def execute(url: str, *statements: str) -> None:
 
 @contextmanager
 def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]:
-    """Make a database, yield its URL, drop it."""
+    """Create a database, yield its URL, drop it."""
     name = f"slotsmith_test_{uuid4().hex[:16]}"
     execute(server, f"create database {name} template {template}")
     try:
@@ -48,18 +48,18 @@ def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]
 
 
 def new_tenant(database: Database) -> UUID:
-    """Make a tenant that has nothing."""
-    made = uuid4()
-    with database.unit_of_work(role=Role.OWNER, tenant_id=made) as session:
-        session.add(Tenant(id=made, slug=str(made), name="A tenant of one test"))
-    return made
+    """Create a tenant without any rows."""
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        session.add(Tenant(id=tenant_id, slug=str(tenant_id), name="A tenant of one test"))
+    return tenant_id
 
 
 @contextmanager
 def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
-    """Make a database of somebody who may make roles and is no superuser; yield its URL as a superuser, and as them.
+    """Create a database whose owner may create roles only; yield the URLs of a superuser and the owner.
 
-    The roles of the library have to be there, whoever made them.
+    The roles of the library have to exist, whoever created them.
     """
     owner, password = f"slotsmith_owner_{uuid4().hex[:12]}", uuid4().hex
     with fresh_database(server) as url:
@@ -67,7 +67,7 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
             url,
             f"create role {owner} login createrole password '{password}'",
             f"grant scheduler_app, scheduler_job, scheduler_system to {owner} with admin option",
-            # From 16 on, who makes a role is its administrator and no more; before, who may make roles may grant any.
+            # From 16 on, the creator of a role is only its administrator; before, a role creator may grant any role.
             f"""do $$ begin if current_setting('server_version_num')::int >= 160000 then
                 execute 'grant scheduler_definer to {owner} with admin true, inherit false, set false';
             end if; end $$""",
@@ -80,15 +80,15 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
 
 
 def employ(url: str, tenant_id: UUID, user_id: UUID | None = None) -> UUID:
-    """Make somebody who works for a tenant, without the audit log's knowledge."""
-    made = user_id or uuid4()
+    """Create a user who works for a tenant, without an entry in the audit log."""
+    employee_id = user_id or uuid4()
     with psycopg.connect(url) as connection:
         connection.execute("set local session_replication_role = replica")
         connection.execute(
             "insert into identity.users (tenant_id, id, email, name, role) values (%s, %s, %s, 'A nurse', 'staff')",
-            (tenant_id, made, f"{made}@example.org"),
+            (tenant_id, employee_id, f"{employee_id}@example.org"),
         )
-    return made
+    return employee_id
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +113,7 @@ def template(server: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database_url(server: str) -> Iterator[str]:
-    """A database with nothing in it, for one test."""
+    """An empty database for one test."""
     with fresh_database(server) as url:
         yield url
 

@@ -1,6 +1,6 @@
-"""Guarding: which tables of a catalogue are not guarded as they have to be.
+"""Guards: tables of a catalogue without complete row security.
 
-Owns: what a guarded table is: row security enabled and forced, and a tenant's policy that no other policy goes round;
+Owns: the definition of a guarded table: row security is enabled and forced, and no other policy bypasses the tenant's;
 a partition has the policies of its table. Must not know: any table by name, or any exception (the tests list those).
 """
 
@@ -11,7 +11,7 @@ import psycopg
 from support.observation import ROLES
 from support.worlds.tenants import SCHEMAS, partition_names, table_names, tenant_column
 
-# Its policies do not decide what anybody sees by himself: nobody may act as it.
+# Its policies decide for no person: nobody may act as it.
 DEFINER: Final = "scheduler_definer"
 
 
@@ -27,41 +27,41 @@ class Policy(NamedTuple):
 
     @property
     def expressions(self) -> list[str]:
-        """What it says, once or twice."""
+        """The policy's expressions, one or two."""
         return [expression for expression in (self.using, self.check) if expression is not None]
 
 
 def policies(connection: psycopg.Connection, table: str) -> list[Policy]:
     """Return the policies of a table or partition, by name."""
-    found = connection.execute(
+    rows = connection.execute(
         """select polname, polpermissive, polcmd::text,
             array(select case when role = 0 then 'public' else role::regrole::text end from unnest(polroles) role),
             pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)
         from pg_policy where polrelid = %s::regclass order by 1""",
         (table,),
     )
-    return [Policy(name, permissive, command, tuple(roles), *both) for name, permissive, command, roles, *both in found]
+    return [Policy(name, permissive, command, tuple(roles), *both) for name, permissive, command, roles, *both in rows]
 
 
 def unguarded(connection: psycopg.Connection) -> set[str]:
-    """Return the tables and partitions whose row security is not enabled, not forced, or says nothing."""
-    found = connection.execute(
+    """Return the tables and partitions whose row security is not enabled, not forced, or has no policy."""
+    rows = connection.execute(
         "select oid::regclass::text from pg_class where relkind in ('r', 'p')"
         f" and relnamespace::regnamespace::text in {SCHEMAS}"
         " and not (relrowsecurity and relforcerowsecurity"
         "     and exists (select from pg_policy where polrelid = pg_class.oid))".encode()
     )
-    return {table for (table,) in found}
+    return {table for (table,) in rows}
 
 
 def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
-    """Return (table, policy) of what may show a row to another tenant.
+    """Return (table, policy) of each policy that may show a row to another tenant.
 
-    A restrictive policy that compares the tenant, for all who can reach the table, holds all permissive ones; then it
-    alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the tenant,
-    and may demand more.
+    A restrictive policy that compares the tenant, for all roles that can reach the table, limits all permissive ones;
+    then it alone counts, if it compares anything else besides. Without one, each permissive policy has to compare the
+    tenant, and may demand more.
     """
-    found = set()
+    crossings = set()
     for table in table_names(connection):
         column = tenant_column(connection, table)
         of_tenant = {
@@ -77,7 +77,7 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
             and all(any(each in expression for each in of_tenant) for expression in policy.expressions)
         ]
         decisive = holding[:1] or [policy for policy in there if policy.permissive]
-        found |= {
+        crossings |= {
             (table, policy.name)
             for policy in decisive
             if not all(
@@ -85,41 +85,41 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
                 for expression in policy.expressions
             )
         }
-    return found
+    return crossings
 
 
 def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
-    """Return (table, policy) of what opens all of a tenant without asking whether who is at work reaches it.
+    """Return (table, policy) of each policy that opens a tenant without checking the user's access to it.
 
     Where another policy is restrictive, the permissive ones decide by roles of people.
     """
-    found = set()
+    openings = set()
     for table in table_names(connection):
         there = policies(connection, table)
         if all(policy.permissive for policy in there):
-            found |= {
+            openings |= {
                 (table, policy.name)
                 for policy in there
                 if policy.command == "*"
                 and not all("identity.has_tenant_access()" in expression for expression in policy.expressions)
             }
-    return found
+    return openings
 
 
 def _reaching(connection: psycopg.Connection, table: str) -> set[str]:
-    """Return the roles that may do anything to a table."""
-    found = connection.execute(
+    """Return the roles with any privilege on a table."""
+    rows = connection.execute(
         """select role from unnest(%s::text[]) role
         where has_table_privilege(role, %s, 'select, insert, update, delete')""",
         (list(ROLES), table),
     )
-    return {role for (role,) in found}
+    return {role for (role,) in rows}
 
 
 def unlike_their_tables(connection: psycopg.Connection) -> set[str]:
-    """Return the partitions whose policies are not those of the table that they are part of.
+    """Return the partitions whose policies differ from those of their table.
 
-    The functions of the definer write to the table; so it needs none of its own on a partition.
+    The functions of the definer write to the table; so it needs no policies of its own on a partition.
     """
 
     def for_others(table: str) -> list[Policy]:

@@ -1,11 +1,11 @@
-"""Observing: do a thing to a row as somebody, really, and say what came of it; nothing stays.
+"""Observation: the real outcome of an operation on a row as a role or person; nothing is kept.
 
-Owns: who may be asking, and what they may try on any table. Must not know: what should come of it (the tests do), or
+Owns: the observers, and the operations that they try on any table. Must not know: the right outcome (the tests do), or
 any table by name but that of people's roles.
 
-What is tried is aimed at the row of `ours`; who asks is of that tenant, of the other, or of none. A setting that was
-made once in a session is '' after its transaction and never unset again: so what is asked without a tenant is observed
-before all else on a connection.
+Each try is aimed at the row of `ours`; the observer is of that tenant, of the other, or of none. A setting that was
+made once in a session is '' after its transaction and never unset again: so tries without a tenant come first on a
+connection.
 """
 
 import json
@@ -30,7 +30,7 @@ Outcome = int | str | None
 
 
 class Who(StrEnum):
-    """The tenant that a session says it works for; the order is that of observing."""
+    """The tenant of a session; the order is that of observing."""
 
     UNSET = "no tenant"
     EMPTY = "an empty tenant"
@@ -40,7 +40,7 @@ class Who(StrEnum):
 
 
 class Observer(NamedTuple):
-    """Who asks: a database role, and possibly a person who has a role among the people at that moment."""
+    """A database role, and possibly a person with a role among the people at that moment."""
 
     role: str
     user_id: UUID | None = None
@@ -51,7 +51,7 @@ class Observer(NamedTuple):
 
 
 class Operation(StrEnum):
-    """What is tried on the row of `ours`.
+    """An operation tried on the row of `ours`.
 
     With `everything` no condition narrows it down. An update of everything reads no column: then PostgreSQL asks the
     policies for UPDATE alone, which those for SELECT help otherwise.
@@ -77,9 +77,9 @@ Trial = Callable[[psycopg.Connection, Table, World], int]
 
 
 def observers(connection: psycopg.Connection, table: str, world: World) -> list[Observer]:
-    """Return who may ask: the roles, those whom policies of the table name, and our people in each of their roles.
+    """Return the observers: the roles, those that policies name, and our people in each of their roles.
 
-    Where it only matters whether they work here, a role of each kind is enough.
+    Where only working here matters, a role of each kind is enough.
     """
     named = connection.execute(
         """select distinct rolname::text from pg_policy join pg_roles on pg_roles.oid = any(polroles)
@@ -87,7 +87,7 @@ def observers(connection: psycopg.Connection, table: str, world: World) -> list[
         (table, list(ROLES)),
     )
     roles = [*ROLES, *(role for (role,) in named)]
-    asked = str(
+    expressions = str(
         value_of(
             connection,
             """select string_agg(concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)), ' ')
@@ -95,9 +95,9 @@ def observers(connection: psycopg.Connection, table: str, world: World) -> list[
             (table,),
         )
     )
-    if "has_tenant_access" in asked:
+    if "has_tenant_access" in expressions:
         kinds = [(role, of_person) for role in ROLES[:1] for of_person in AT_WORK_OR_NOT]
-    elif re.search(r"current_(?!tenant_id)", asked):
+    elif re.search(r"current_(?!tenant_id)", expressions):
         kinds = [(role, of_person) for role in roles if role != FOR_NO_USER for of_person in ROLES_OF_PEOPLE]
     else:
         kinds = []
@@ -108,15 +108,15 @@ def observers(connection: psycopg.Connection, table: str, world: World) -> list[
 
 
 def our_people(connection: psycopg.Connection, world: World) -> list[UUID]:
-    """Return the people of `ours` who have a role."""
+    """Return the people of `ours` with a role."""
     if value_of(connection, "select to_regclass(%s)::text", (PEOPLE,)) is None:
         return []
-    found = connection.execute(f"select id from {PEOPLE} where tenant_id = %s order by 1".encode(), (world.ours,))
-    return [person for (person,) in found]
+    rows = connection.execute(f"select id from {PEOPLE} where tenant_id = %s order by 1".encode(), (world.ours,))
+    return [person for (person,) in rows]
 
 
 def join_a_colleague(connection: psycopg.Connection, world: World) -> None:
-    """Add somebody to the people of `ours`, so that not every row is about who asks; stays with the transaction."""
+    """Add a person to `ours` for the transaction, so that not every row is about the observer."""
     for person in our_people(connection, world)[:1]:
         table = read_table(connection, PEOPLE, world)
         colleague = json.loads(table.row) | {"id": str(uuid5(person, "a colleague"))}
@@ -132,7 +132,7 @@ def join_a_colleague(connection: psycopg.Connection, world: World) -> None:
 def observe(
     connection: psycopg.Connection, table: Table, world: World, *, as_whom: Observer, who: Who, operation: Operation
 ) -> Outcome:
-    """Do a thing inside a savepoint that is rolled back, and return what came of it."""
+    """Try an operation inside a savepoint that is rolled back, and return the outcome."""
     try:
         with connection.transaction(force_rollback=True):
             if as_whom.role_of_person:
@@ -211,7 +211,7 @@ _TRIALS: Final[dict[Operation, Trial]] = {
     Operation.COPY_FROM: _copied_in,
     Operation.TRUNCATE: _changed("truncate {t.name}"),
 }
-# Foreign keys refuse these, too, and would hide what the policies let through.
+# Foreign keys refuse these, too, and would hide rows that the policies let through.
 _WITHOUT_TRIGGERS: Final = {
     Operation.DELETE,
     Operation.DELETE_EVERYTHING,

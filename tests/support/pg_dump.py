@@ -1,7 +1,7 @@
 """Schemas as `pg_dump` writes them, for comparing a database before and after.
 
 The program is that of the server's own release if there is one, else a newer one: an older one refuses, and a newer one
-writes what it does not know of the old. Looked for in the folder PG_BIN, in the embedded server's wheel, on the path.
+writes the same about an old server. It is looked for in the folder PG_BIN, in the embedded server's wheel, on the path.
 """
 
 import os
@@ -17,7 +17,7 @@ import psycopg
 
 
 def dump(url: str) -> str:
-    """Return the schema of a database without what is different each time."""
+    """Return the schema of a database without the parts that differ each time."""
     with psycopg.connect(url) as connection:
         release = connection.info.server_version // 10_000
     written = subprocess.run(
@@ -46,6 +46,6 @@ def programs() -> Iterator[str]:
 
 
 def release_of(program: str) -> int:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"\d+", said)
-    return int(found[0]) if found else 0
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"\d+", version)
+    return int(match[0]) if match else 0

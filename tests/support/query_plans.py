@@ -1,7 +1,7 @@
-"""What PostgreSQL means to do: the indexes that a query uses, and the tables that it reads from end to end.
+"""Query plans: the indexes that a query uses, and the tables that it scans.
 
-Asked as `scheduler_app` for a tenant: row security forbids some indexes (a condition that may leak what it sees is
-checked after the policy), so a plan of a superuser proves nothing.
+The plans are those of `scheduler_app` for a tenant: row security forbids some indexes (a condition that may leak values
+is checked after the policy), so a plan of a superuser proves nothing.
 """
 
 import json
@@ -13,20 +13,20 @@ import psycopg
 
 
 class Plan(NamedTuple):
-    """The indexes used, and the tables read from end to end."""
+    """The used indexes, and the scanned tables."""
 
     indexes: set[str]
     scanned: set[str]
 
 
 class IndexScan(NamedTuple):
-    """A look into an index, and the condition that it answers; none when it is read from end to end."""
+    """A scan of an index, and its condition, empty for a scan of the whole index."""
 
     name: str
     condition: str
 
 
-# Plans of statements as they are executed, also of those inside of functions, as notices.
+# Emits the plans of executed statements as notices, also of those within functions.
 _EXPLAINING: Final = """
     load 'auto_explain';
     set auto_explain.log_min_duration = 0;
@@ -37,7 +37,7 @@ _EXPLAINING: Final = """
 
 
 def plan_of(connection: psycopg.Connection, query: str, *values: object) -> Plan:
-    """Return the plan of a query as whoever the connection is now."""
+    """Return the plan of a query for the connection's current role."""
     explained = connection.execute(f"explain (format json) {query}".encode(), values).fetchone()
     assert explained is not None
     nodes = list(_nodes(explained[0][0]["Plan"]))
@@ -55,9 +55,9 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def index_scans(connection: psycopg.Connection) -> Iterator[list[IndexScan]]:
-    """Collect how indexes are looked into by what is executed inside, also within functions; for a superuser's login.
+    """Collect the index scans of all statements in the block, also within functions; for a superuser's login.
 
-    Call it before taking on another role: who is none may not ask for plans.
+    Call it before taking on another role: only a superuser may ask for plans.
     """
     found: list[IndexScan] = []
 

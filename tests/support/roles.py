@@ -1,7 +1,7 @@
-"""Acting: be a role, a tenant and a user on a connection of the driver, as a unit of work of the library is.
+"""Roles: acting as a role, a tenant and a user on a driver connection, like a unit of work.
 
-For what is tried beside the library. What a connection that has named nobody sees, and what a wrong name does, is
-tried in `support/observation.py`, which therefore says for itself who asks.
+It is for tests beside the library. `support/observation.py` sets the role itself, since it also observes connections
+without a tenant, or with a wrong one.
 """
 
 from uuid import UUID
@@ -12,7 +12,7 @@ from scheduler.postgres.database import Role
 
 
 def become(connection: psycopg.Connection, role: Role, tenant: UUID | None, user: UUID | None = None) -> None:
-    """Be somebody until the transaction ends, whoever the connection was before; the owner is who signed in."""
+    """Act as a role, tenant and user until the transaction ends; the owner is the role that signed in."""
     connection.execute(
         "select set_config('app.tenant_id', %s, true), set_config('app.user_id', %s, true),"
         " set_config('role', %s, true)",

@@ -1,4 +1,4 @@
-"""Encryption: a value decrypts where it was encrypted, unchanged, with the right keys; anything else is refused."""
+"""Encryption: a value decrypts unchanged at its location with the right keys; anything else is refused."""
 
 import pickle
 import traceback
@@ -47,7 +47,7 @@ CLEAR_KEYS = {KEY: bytes(range(32)), INDEX_KEY: bytes(range(32, 64)), NEW_KEY: b
 
 
 class OpenMasterKeys:
-    """A key service for tests: it wraps nothing, so that one key can be given to two tenants."""
+    """A key service for tests that wraps nothing, so that two tenants can have one key."""
 
     active_id = "open"
 
@@ -84,7 +84,7 @@ def test_what_is_encrypted_opens_again(text: str) -> None:
 
 
 def test_the_format_is_the_one_that_is_stored_in_databases() -> None:
-    """A known answer, worked out from the description apart from this code: every byte is the one of version 1."""
+    """A known answer, computed from the description without this code: every byte is that of version 1."""
     ring = ring_of(random_bytes=lambda size: bytes(range(100, 100 + size)))
     expected = (
         "01"  # version
@@ -95,7 +95,7 @@ def test_the_format_is_the_one_that_is_stored_in_databases() -> None:
     assert ring.encrypt("Grüße", HERE).hex() == expected
 
 
-def test_the_wrapping_of_a_key_is_the_one_that_is_stored_in_databases() -> None:
+def test_the_wrapping_format_of_a_key_is_the_stored_one() -> None:
     masters = HeldMasterKeys({"main": bytes(range(32))}, random_bytes=lambda size: bytes(range(100, 100 + size)))
     wrapped = masters.wrap(bytes(range(32, 64)), wrapping_context(TENANT, KEY, Purpose.ENCRYPTION))
     expected = (
@@ -106,7 +106,7 @@ def test_the_wrapping_of_a_key_is_the_one_that_is_stored_in_databases() -> None:
     assert wrapped.hex() == expected
 
 
-def test_the_blind_index_is_the_one_that_is_stored_in_databases() -> None:
+def test_the_blind_index_is_the_stored_one() -> None:
     index = RING.blind_index("AB-12", table="placement.test_notes", column="number")
     assert index.hex() == "f0e5ac05eec0a2bf3aa696223d02224ba566dba661e99ab097c7dbb0462b8aa3"
 
@@ -128,12 +128,12 @@ def test_equal_texts_are_encrypted_differently() -> None:
     ],
     ids=str,
 )
-def test_a_value_does_not_open_at_another_place(there: ValueLocation) -> None:
-    with pytest.raises(TamperedError, match="does not open"):
+def test_a_value_does_not_decrypt_at_another_location(there: ValueLocation) -> None:
+    with pytest.raises(TamperedError, match="does not decrypt"):
         RING.decrypt(RING.encrypt(HIDDEN, HERE), there)
 
 
-def test_a_value_does_not_open_for_another_tenant_even_with_the_same_key() -> None:
+def test_a_value_does_not_decrypt_for_another_tenant_with_the_same_key() -> None:
     with pytest.raises(TamperedError):
         ring_of(OTHER_TENANT).decrypt(RING.encrypt(HIDDEN, HERE), HERE)
 
@@ -197,8 +197,8 @@ def test_a_tenant_without_an_index_key_has_no_blind_index() -> None:
 
 
 @pytest.mark.parametrize("row", [(None,), (1.5,), (b"a",)])
-def test_a_row_without_a_proper_key_is_not_encrypted_for(row: tuple[KeyPart, ...]) -> None:
-    with pytest.raises(InvalidInputError, match="cannot be bound"):
+def test_a_row_with_an_invalid_key_is_not_encrypted_for(row: tuple[KeyPart, ...]) -> None:
+    with pytest.raises(InvalidInputError, match="has an invalid key"):
         RING.encrypt(HIDDEN, HERE._replace(row=row))
 
 
@@ -233,7 +233,7 @@ def test_without_the_master_key_nothing_opens() -> None:
 def test_with_another_master_key_of_that_name_nothing_opens() -> None:
     wrong = HeldMasterKeys({"main": bytes(range(32))}, random_bytes=counted_random_bytes())
     ring = ring_of(TENANT, wrapped_by(master_keys("main")), masters=wrong)
-    with pytest.raises(KeyUnavailableError, match="'main' is not the one that wrapped this key"):
+    with pytest.raises(KeyUnavailableError, match="'main' did not wrap this key"):
         ring.encrypt(HIDDEN, HERE)
 
 
@@ -303,8 +303,8 @@ def test_a_new_master_key_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("key_id", ["", "a:b", "a,b", "ä", "a" * 65])
-def test_a_master_key_with_a_name_that_cannot_be_written_is_not_made(key_id: str) -> None:
-    with pytest.raises(InvalidInputError, match="a master key is named by"):
+def test_a_master_key_with_an_invalid_id_is_not_created(key_id: str) -> None:
+    with pytest.raises(InvalidInputError, match="the id of a master key"):
         new_master_key(key_id, random_bytes=counted_random_bytes())
 
 
@@ -331,13 +331,13 @@ def test_texts_that_differ_in_case_space_or_width_have_one_blind_index(other: st
     ],
     ids=["text", "table", "column", "table and column run together", "tenant"],
 )
-def test_a_blind_index_is_another_for_another_text_column_table_or_tenant(other: bytes) -> None:
+def test_a_blind_index_differs_by_text_column_table_and_tenant(other: bytes) -> None:
     assert index("AB-12") != other
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\u3000", "\ud800"])
-def test_there_is_no_blind_index_of_nothing(blank: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"nothing to look for in t\.c"):
+def test_a_blank_text_has_no_blind_index(blank: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"the text to look up in t\.c is blank"):
         index(blank)
 
 
@@ -346,7 +346,7 @@ def test_what_is_normalised_stays_as_it_is(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
 
 
-# What is shown
+# Representations
 
 
 def shown(value: object) -> str:
@@ -375,8 +375,8 @@ def test_nothing_shows_a_key_or_a_text(value: object) -> None:
 @pytest.mark.parametrize(
     "value", [RING, master_keys("main"), Plaintext("t", (), {"a": HIDDEN})], ids=lambda value: type(value).__name__
 )
-def test_keys_and_clear_text_are_not_pickled(value: object) -> None:
-    with pytest.raises(TypeError, match="not pickled"):
+def test_keys_and_plaintexts_cannot_be_pickled(value: object) -> None:
+    with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(value)
 
 
@@ -437,11 +437,11 @@ def test_clear_text_is_refused_before_a_statement_is_sent() -> None:
 
 
 def test_encrypted_tables_are_found_in_the_models_with_their_keys() -> None:
-    found = {
-        one.name: ([column.name for column in one.key], [column.name for column in one.encrypted])
-        for one in encrypted_tables(METADATA)
+    tables = {
+        table.name: ([column.name for column in table.key], [column.name for column in table.encrypted])
+        for table in encrypted_tables(METADATA)
     }
-    assert found == {
+    assert tables == {
         "placement.test_notes": (["id"], ["diagnosis", "number"]),
         "placement.test_remarks": (["note_id", "position"], ["diagnosis"]),
     }

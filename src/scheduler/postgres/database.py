@@ -1,15 +1,15 @@
 """The database: one transaction at a time, as one role, for one tenant and one user.
 
-Owns: the connection to PostgreSQL, the unit of work, and the turning of driver errors into the `StoreError` tree.
+Owns: the connection to PostgreSQL, the unit of work, and the translation of driver errors into the `StoreError` tree.
 Holds: R4 (a unit of work is one transaction: all of it or nothing), T5 (the session's zone is UTC, not the server's).
 Must not know: which tables there are, what is done with their rows.
 
-Who is asking (role, tenant, user, request) is said inside the transaction and ends with it, and what would outlive it
-is discarded: nothing leaks to who next uses a pooled connection, also behind a pooler that hands out connections by
-transaction. Messages name the kind of
-fault and the constraint, never a value of a row.
+Role, tenant, user and request are set inside the transaction and end with it; cursors and temporary tables that would
+outlive it are discarded. So nothing leaks to the next user of a pooled connection, also behind a pooler that hands out
+connections by transaction. Messages name the kind of fault, the table and the constraint, never a value of a row.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -43,102 +43,105 @@ _BEGIN: Final = text("""
         set_config('idle_in_transaction_session_timeout', '5min', true)
 """)
 
-# What a transaction may leave to the next one on its connection, whoever that is for: cursors `with hold` and temporary
-# tables. In one message with the commit, so that it is no way more to the server; the driver finds nothing left to do.
+# A transaction could leave cursors `with hold` and temporary tables to the next one on its connection. Discarding them
+# in one message with the commit costs no round trip; the driver finds nothing left to commit.
 _COMMIT: Final = "close all; discard temp; commit"
 
 NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
-"""The SQLSTATE of what row security, a missing right or a guard of the schema refuses."""
+"""The SQLSTATE of a refusal by row security, by a missing privilege, or by a trigger or function of the schema."""
 
-# SQLSTATE classes and codes (PostgreSQL, appendix A) by what a caller does about them.
-_LOST: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
-_NOT_IN_ORDER: Final = "55000"  # the schema's own functions; they name tables, and no value
-_DANGLING: Final = ("23503", "23001")  # release 18 has the second for `on delete restrict`
-_BY_A_POLICY: Final = "ExecWithCheckOptions"  # where the server says so: its words are in the language of its locale
-_MISMATCHED: Final = ("3F000", "42P01", "42703", "42704", "42883")
+# SQLSTATE classes and codes (PostgreSQL, appendix A), grouped by the reaction of a caller.
+_CONNECTION_CODES: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
+_SCHEMA_CODES: Final = ("3F000", "42P01", "42703", "42704", "42883")
+_NOT_IN_STATE: Final = "55000"  # raised by the schema's own functions, whose messages name tables and no value
+_ROW_REFUSALS: Final = {
+    "23001": "a row of {table} would refer to a row that is not there",  # PostgreSQL 18: on delete restrict
+    "23502": "a row of {table} needs a value in {column}",
+    "23503": "a row of {table} would refer to a row that is not there",
+    "23505": "another row of {table} has the same value, which must be unique",
+    "23514": "a row of {table} has a value that is not allowed",
+    "23P01": "a row of {table} overlaps another row",
+}
+_POLICY_CHECK: Final = "ExecWithCheckOptions"  # the server's function: its message is in the language of its locale
+_POLICY_TABLE: Final = re.compile(r'for table "([^"]+)"')
 
 
 class Role(StrEnum):
-    """As whom a unit of work acts in the database."""
+    """The database role of a unit of work."""
 
     APP = "scheduler_app"
-    """Everything that is done for a user."""
+    """Work for a user."""
     JOB = "scheduler_job"
-    """The nightly job: reads what decides slots, writes slots."""
+    """The nightly job: reads schedules, writes slots."""
     SYSTEM = "scheduler_system"
-    """What the library does by itself for a tenant, but for no user: awards, alerts, admission, keys, seals."""
+    """Work of the library for a tenant, but for no user: awards, alerts, admission, keys, seals."""
     OWNER = "none"
-    """Whoever signed in: for migrations, and for making a tenant."""
+    """The role that signed in: for migrations, and for creating a tenant."""
 
 
 class Request(NamedTuple):
-    """Where a wish came from, for the audit log: an id, the client's address (IPv4 or IPv6), its user agent."""
+    """Origin of a request, recorded in the audit log: an id, the client's address (IPv4 or IPv6), its user agent."""
 
     id: str = ""
     client_address: str = ""
     user_agent: str = ""
 
 
-_NOT_SAID: Final = Request()
+_NO_REQUEST: Final = Request()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _of_the_caller(error: SQLAlchemyError | psycopg.Error) -> str:
-    """Say what was wrong with a value before the database saw it; the value is not repeated."""
+def _fault_before_sending(error: SQLAlchemyError | psycopg.Error) -> str:
+    """Describe a fault found before the database was asked, without repeating a value."""
     cause = getattr(error, "orig", None)
     if isinstance(cause, LookupError):
         return "a value is not one of those that its column knows"
     return str(cause) if isinstance(cause, NotEncryptedError) else type(cause or error).__name__
 
 
+def _refusal(fault: psycopg.Error, code: str | None) -> StatementError:
+    """Describe a refused statement by table, column and constraint; the server's own message may repeat a value."""
+    diag = fault.diag
+    reason = f"{type(fault).__name__} ({code or 'no SQLSTATE'})"
+    if code in _ROW_REFUSALS and diag.table_name:
+        reason = _ROW_REFUSALS[code].format(table=f"{diag.schema_name}.{diag.table_name}", column=diag.column_name)
+    by = f" by {diag.constraint_name}" if diag.constraint_name else ""
+    return StatementError(
+        f"the database refused a statement{by}: {reason}", sqlstate=code, constraint=diag.constraint_name
+    )
+
+
 def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
     fault = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(fault, psycopg.Error):
-        return StatementError(f"a statement could not be made: {_of_the_caller(error)}")
-    code = fault.sqlstate
+        return StatementError(f"a statement could not be made: {_fault_before_sending(error)}")
+    code, kind = fault.sqlstate, type(fault).__name__
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    if lost or (code is None and isinstance(fault, psycopg.OperationalError)) or (code or "").startswith(_LOST):
-        return DatabaseUnreachableError(f"no connection to the database {where}: {_first_line(fault)}")
-    kind = type(fault).__name__
-    if code in _MISMATCHED:
-        missing = fault.diag.message_primary or kind
-        return SchemaMismatchError(f"the database {where} is not as this code needs it ({missing}): {NOT_MIGRATED}")
-    if code == NOT_ALLOWED and fault.diag.source_function == _BY_A_POLICY:
-        return StatementError(
-            "row security refused a row: it is another tenant's, or not this user's to write", sqlstate=code
-        )
+    lost |= code is None and isinstance(fault, psycopg.OperationalError)
+    if lost or (code or "").startswith(_CONNECTION_CODES):
+        reason = (str(fault).strip().splitlines() or [kind])[0]
+        return DatabaseUnreachableError(f"no connection to the database {where}: {reason}")
+    # For the following codes the server's message names tables, columns and functions, and no value.
+    message = fault.diag.message_primary or kind
+    if code in _SCHEMA_CODES:
+        return SchemaMismatchError(f"the database {where} is not as this code needs it ({message}): {NOT_MIGRATED}")
+    if code == NOT_ALLOWED and fault.diag.source_function == _POLICY_CHECK:
+        row = f"a row of {table[1]}" if (table := _POLICY_TABLE.search(message)) else "a row"
+        refusal = f"row security refused {row}: it is another tenant's, or this user may not write it"
+        return StatementError(refusal, sqlstate=code)
     if code == NOT_ALLOWED:
-        # What the server and the schema's own guards say of it names tables, columns and functions, and no value.
-        said = fault.diag.message_primary or kind
-        return StatementError(f"the role at work lacks a right in {where}: {said}", sqlstate=code)
-    if code == _NOT_IN_ORDER:
-        said = fault.diag.message_primary or kind
-        return StatementError(f"something in the database {where} stands in the way: {said}", sqlstate=code)
+        reason = re.sub("^permission denied for ", "the role lacks a privilege on ", message)
+        return StatementError(f"permission denied in {where}: {reason}", sqlstate=code)
+    if code == _NOT_IN_STATE:
+        return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
     if code is None and isinstance(fault, psycopg.DataError):
-        # Such as a NUL in a text, or an instant beyond the calendar; the driver's words repeat the value.
+        # A NUL in a text, or an instant beyond the calendar; the driver's message repeats the value.
         return StatementError(f"a value cannot be written to the database, or read from it: {kind} of the driver")
-    constraint = fault.diag.constraint_name
-    if code in _DANGLING and constraint:
-        table = f"{fault.diag.schema_name}.{fault.diag.table_name}"
-        return StatementError(
-            f"the database refused a statement: a row of {table} would refer to a row that is not there ({constraint})",
-            sqlstate=code,
-            constraint=constraint,
-        )
-    because = f" by {constraint}" if constraint else ""
-    return StatementError(
-        f"the database refused a statement{because}: {kind} ({code or 'no SQLSTATE'})",
-        sqlstate=code,
-        constraint=constraint,
-    )
+    return _refusal(fault, code)
 
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Turn what SQLAlchemy or the driver raises inside into the `StoreError` tree; `where` names the database."""
+    """Translate errors of SQLAlchemy and the driver into the `StoreError` tree; `where` names the database."""
     try:
         yield
     except (SQLAlchemyError, psycopg.Error) as error:
@@ -146,11 +149,11 @@ def translated(where: str) -> Iterator[None]:
 
 
 def read_url(url: str) -> URL:
-    """Read the address of a PostgreSQL database, such as `postgresql://user:password@host:5432/name`.
+    """Read the URL of a PostgreSQL database, such as `postgresql://user:password@host:5432/name`.
 
     Raises:
-        InvalidInputError: it cannot be read, or names another kind of database. The address is not repeated, since
-            it may hold a password.
+        InvalidInputError: the URL cannot be read, or names another kind of database. The message does not repeat it,
+            since it may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -169,12 +172,18 @@ def name_of(url: URL) -> str:
 
 
 def act_as(session: Session, role: Role) -> None:
-    """Go on in the same unit of work as another role, which the one that signed in has to be a member of."""
+    """Continue the unit of work as another role, of which the role that signed in has to be a member."""
     session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
 
 
+def advisory_lock(session: Session, subject: str) -> None:
+    """Wait for the lock on a subject and hold it until the transaction ends. Migrations build their keys alike."""
+    lock = text("select pg_advisory_xact_lock(hashtext('scheduler'), hashtext(:subject))")
+    session.connection().execute(lock, {"subject": subject})
+
+
 class Database:
-    """A PostgreSQL database. Open it with a URL; close it, or use it in a `with` statement.
+    """A PostgreSQL database, opened with a URL. Close it, or use it in a `with` statement.
 
     Nothing is connected before the first unit of work. One `Database` serves one process (and its threads).
 
@@ -194,19 +203,19 @@ class Database:
 
     @contextmanager
     def unit_of_work(
-        self, *, role: Role, tenant_id: UUID | None, user_id: UUID | None = None, request: Request = _NOT_SAID
+        self, *, role: Role, tenant_id: UUID | None, user_id: UUID | None = None, request: Request = _NO_REQUEST
     ) -> Iterator[Session]:
-        """Do the work inside as one transaction, as this role, for this tenant and user: all of it or nothing.
+        """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
 
-        Leaving the block commits; an exception rolls back. `session.commit()` inside only writes out what is pending.
-        Without a tenant no row of a tenant is seen (but by a superuser, whom row security does not bind).
+        Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session.
+        Without a tenant no row of a tenant is visible (except to a superuser, whom row security does not bind).
 
         Raises:
             DatabaseUnreachableError: no connection, or it was lost; a commit under way may or may not have happened.
-            SchemaMismatchError: the tables are not there, or not as this code needs them.
-            StoreError: the database refused a statement; see `StatementError`.
+            SchemaMismatchError: the tables are missing, or not as this code needs them.
+            StatementError: the database refused a statement.
         """
-        who = {
+        settings = {
             "role": role.value,
             "tenant_id": "" if tenant_id is None else str(tenant_id),
             "user_id": "" if user_id is None else str(user_id),
@@ -216,17 +225,15 @@ class Database:
         }
         with translated(self.name), self._engine.connect() as connection, connection.begin() as transaction:
             try:
-                connection.execute(_BEGIN, who)
+                connection.execute(_BEGIN, settings)
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) == "22023":  # set role: there is no such role
-                    raise SchemaMismatchError(
-                        f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
-                    ) from None
-                if getattr(error.orig, "sqlstate", None) == NOT_ALLOWED:
-                    raise StatementError(
-                        f"this login may not act as {role.value} in {self.name}: grant {role.value} to it",
-                        sqlstate=NOT_ALLOWED,
-                    ) from None
+                code = getattr(error.orig, "sqlstate", None)
+                if code == "22023":  # the role does not exist
+                    missing = f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
+                    raise SchemaMismatchError(missing) from None
+                if code == NOT_ALLOWED:
+                    refusal = f"this login may not act as {role.value} in {self.name}: grant {role.value} to it"
+                    raise StatementError(refusal, sqlstate=code) from None
                 raise
             with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
                 yield session
@@ -235,7 +242,7 @@ class Database:
                     connection.exec_driver_sql(_COMMIT)
 
     def close(self) -> None:
-        """Close every connection that is not in use."""
+        """Close the idle connections."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:

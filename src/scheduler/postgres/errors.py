@@ -1,6 +1,6 @@
-"""Errors of the PostgreSQL half: their branch of the tree that `core.errors` draws.
+"""Errors of the PostgreSQL floor: their branch of the error tree in `core.errors`.
 
-Owns: one class for each fault of a database that a caller handles differently.
+Owns: one class for each database fault that a caller handles differently.
 Must not know: the driver's exceptions (`database` translates them), exit codes (the command line's).
 """
 
@@ -10,23 +10,23 @@ from scheduler.core.errors import SchedulerError
 
 
 class StoreError(SchedulerError):
-    """The database could not do what was asked; nothing was half-written."""
+    """A fault of the database. Nothing was half-written."""
 
 
 class DatabaseUnreachableError(StoreError):
-    """No connection to the database could be made, or it was lost."""
+    """The database cannot be connected to, or the connection was lost."""
 
 
 class SchemaMismatchError(StoreError):
-    """The database's schema is not the one that this code works with: not migrated, or newer than the code."""
+    """The schema does not fit this code: the database is not migrated, or is newer than the code."""
 
 
 class StatementError(StoreError):
-    """The database refused a statement or broke it off.
+    """A statement that the database refused or cancelled.
 
     Attributes:
-        sqlstate: PostgreSQL's code of the fault, such as `40001`; None when the driver refused before asking.
-        constraint: the name of the constraint that stood in the way, if one did.
+        sqlstate: PostgreSQL's code of the fault, such as `40001`; None if the driver refused before sending.
+        constraint: the name of the violated constraint, if any.
     """
 
     def __init__(self, message: str, *, sqlstate: str | None = None, constraint: str | None = None) -> None:
@@ -36,11 +36,11 @@ class StatementError(StoreError):
 
 
 class RestoreConflictError(StatementError):
-    """A row cannot be restored: a live one has by now what only one may have. `constraint` says which rule it is."""
+    """Restoring the row would violate the unique constraint `constraint`: a live row already uses its value."""
 
 
 class ErasureRefusedError(SchedulerError):
-    """A person cannot be erased: rows about others hang on what is stored. `rows` counts them by reference."""
+    """The person cannot be erased: rows about other people refer to it. `rows` counts them by foreign key."""
 
     def __init__(self, message: str, rows: Mapping[str, int]) -> None:
         super().__init__(message, rows)  # both, so that the error survives pickling

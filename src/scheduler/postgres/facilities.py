@@ -1,7 +1,7 @@
 """Facilities: a facility by its slug, the doctors with schedules there, its exceptions and closures.
 
 Owns: the queries about one facility.
-Must not know: how the rows are shown, slots.
+Must not know: how the rows are displayed, slots.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class DoctorAtFacility:
 
 @dataclass(frozen=True, slots=True)
 class FacilityView:
-    """A facility and the doctors who have schedules there."""
+    """A facility and the doctors with schedules there."""
 
     id: int
     slug: str
@@ -52,12 +52,12 @@ def facility_view(session: Session, slug: str) -> FacilityView:
     """Return the live facility with this slug.
 
     Raises:
-        NotFoundError: there is none; the message names a few that are like it.
+        NotFoundError: no live facility has it; the message names similar slugs.
     """
     facility = rows.Facility
     query = select(facility).where(facility.slug == slug, col(facility.deleted_at).is_(None))
-    found = session.exec(query).one_or_none()
-    if found is None or found.id is None:
+    row = session.exec(query).one_or_none()
+    if row is None or row.id is None:
         likely = session.exec(
             select(facility.slug)
             .where(col(facility.deleted_at).is_(None))
@@ -66,21 +66,16 @@ def facility_view(session: Session, slug: str) -> FacilityView:
         ).all()
         hint = f"; there are {', '.join(likely)} …" if likely else "; there are none yet"
         raise NotFoundError(f"no facility {slug!r}{hint}")
-    doctors = session.connection().execute(_DOCTORS, {"facility": found.id})
-    return FacilityView(
-        found.id,
-        found.slug,
-        found.name,
-        found.timezone,
-        tuple(DoctorAtFacility(ScheduleKey(doctor_id, found.id), name) for doctor_id, name in doctors),
-    )
+    pairs = session.connection().execute(_DOCTORS, {"facility": row.id})
+    doctors = tuple(DoctorAtFacility(ScheduleKey(doctor_id, row.id), name) for doctor_id, name in pairs)
+    return FacilityView(row.id, row.slug, row.name, row.timezone, doctors)
 
 
 def doctors_at(facility: FacilityView, doctor_id: int | None) -> tuple[DoctorAtFacility, ...]:
-    """Return the doctors with a schedule at a facility, or the one asked for.
+    """Return the doctors with a schedule at a facility, or only the given doctor.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: no doctor, or not this one, has a schedule there.
     """
     doctors = tuple(doctor for doctor in facility.doctors if doctor_id in {None, doctor.key.doctor_id})
     if not facility.doctors:
@@ -96,9 +91,8 @@ def exceptions_between(
 ) -> Sequence[rows.AvailabilityException]:
     """Return the exceptions at a facility that overlap `[begin, end)`, in order."""
     exception = rows.AvailabilityException
-    query = select(exception).where(
-        exception.facility_id == facility_id, exception.start_at < end, exception.end_at > begin
-    )
+    overlapping = exception.start_at < end, exception.end_at > begin
+    query = select(exception).where(exception.facility_id == facility_id, *overlapping)
     return session.exec(query.order_by(col(exception.start_at), col(exception.id))).all()
 
 

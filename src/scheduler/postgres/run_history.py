@@ -1,6 +1,6 @@
-"""The books of the nightly job: which runs there were and what each did.
+"""Run history: the runs of the nightly job, and the counts of each.
 
-Owns: the rows of `generation_runs`, and the one line about each run in the audit log. Their times are the database's.
+Owns: the rows of `generation_runs`, and the audit log's entry about each run. Their times are the database's.
 Must not know: schedules and slots.
 """
 
@@ -33,22 +33,22 @@ _FINISH: Final = text(
 
 
 def begin_run(session: Session, *, days: tuple[date, date], trigger: str, versions: tuple[str, str]) -> int:
-    """Write that a run has begun and return its id. `days` are half-open, `versions` are engine's and tzdata's."""
+    """Record the start of a run and return its id. `days` are half-open, `versions` are engine's and tzdata's."""
     values = {"from_day": days[0], "until_day": days[1], "trigger": trigger}
-    found = session.connection().execute(_BEGIN, values | {"engine": versions[0], "tzdata": versions[1]})
-    return int(found.scalar_one())
+    versioned = values | {"engine": versions[0], "tzdata": versions[1]}
+    return int(session.connection().execute(_BEGIN, versioned).scalar_one())
 
 
 def add_to_run(session: Session, run_id: int, counts: Mapping[str, int]) -> None:
-    """Add what one batch did; in the batch's own transaction, so that both are there or neither."""
+    """Add the counts of one batch, in the batch's own transaction."""
     session.connection().execute(_ADD, dict.fromkeys(RUN_COUNTS, 0) | dict(counts) | {"run_id": run_id})
 
 
 def finish_run(session: Session, run_id: int, *, failed: bool) -> None:
-    """Write that a run has ended, and how; in the audit log, too, which does not list its slots one by one."""
+    """Record the end of a run and its status, also in the audit log, which does not list its slots."""
     status = "failed" if failed else "succeeded"
-    done = session.connection().execute(_FINISH, {"status": status, "run_id": run_id}).mappings().one()
-    details = {name: value.isoformat() if isinstance(value, date) else value for name, value in done.items()}
+    run = session.connection().execute(_FINISH, {"status": status, "run_id": run_id}).mappings().one()
+    details = {name: value.isoformat() if isinstance(value, date) else value for name, value in run.items()}
     record_system(session, "generation.finished", details, severity="error" if failed else "info")
 
 

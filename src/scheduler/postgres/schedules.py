@@ -1,10 +1,10 @@
 """Schedules in PostgreSQL: rows of rules, exceptions and closures become the core's values.
 
-Owns: which schedules there are, their loading in batches, and how far each has been generated.
-Holds: A1 (what belongs to a schedule), R3 (the checkpoint: fingerprint and days).
+Owns: which schedules there are, loading them in batches, and the checkpoint of each.
+Holds: A1 (the parts of a schedule), R3 (the checkpoint: fingerprint and days).
 Must not know: expansion, reconciliation, slots.
 
-A row that the core refuses spoils its own schedule and no other: it comes back as the error that it raised.
+A row that the core refuses affects only its own schedule, which is then loaded as the error that the row raised.
 """
 
 from collections import defaultdict
@@ -22,14 +22,14 @@ from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Cl
 
 
 class ScheduleKey(NamedTuple):
-    """Which schedule: one doctor at one facility."""
+    """The key of a schedule: one doctor at one facility."""
 
     doctor_id: int
     facility_id: int
 
 
 class Checkpoint(NamedTuple):
-    """How far a schedule's slots are generated, and from what. `days` are local and half-open."""
+    """The days for which a schedule's slots are generated, local and half-open, and the fingerprint of their source."""
 
     fingerprint: str | None = None
     days: tuple[date, date] | None = None
@@ -51,11 +51,9 @@ insert into scheduling.schedule_states (tenant_id, doctor_id, facility_id)
 select tenant_id, doctor_id, facility_id from scheduling.availability_rules
 union
 select tenant_id, doctor_id, facility_id from scheduling.availability_exceptions
-order by tenant_id, doctor_id, facility_id  -- two runs that do this at once wait in one order, and so not in a ring
+order by tenant_id, doctor_id, facility_id  -- two runs insert in the same order, so they cannot deadlock
 on conflict do nothing
 """)
-
-
 _KEYS = text("""
 select doctor_id, facility_id from (
     select tenant_id, doctor_id, facility_id from scheduling.availability_rules
@@ -72,7 +70,7 @@ where cast(:slug as text) is null or exists (
 order by facility_id, doctor_id
 """)
 _ZONES = text("select id, timezone from scheduling.facilities where id = any(:ids)")
-_GONE = text("""
+_ENDED = text("""
 select schedule.doctor_id, schedule.facility_id
 from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
 where exists (select from scheduling.doctors where id = schedule.doctor_id and deleted_at is not null)
@@ -84,19 +82,30 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 """)
 
 
+_SAVE = text("""
+update scheduling.schedule_states
+set fingerprint = :fingerprint, generated_from = :from_day, generated_until = :until_day,
+    generated_at = now(), last_run_id = :run_id, last_error = null
+where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
+""")
+_FAIL = text("""
+update scheduling.schedule_states set last_error = :reason, last_run_id = :run_id
+where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
+""")
+
+
 def register_schedules(session: Session) -> None:
-    """Give every doctor with rules or exceptions at a facility a checkpoint, if it has none yet."""
+    """Insert a checkpoint for every doctor with rules or exceptions at a facility, unless it is there."""
     session.connection().execute(_REGISTER)
 
 
 def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list[ScheduleKey]:
-    """Return the schedules of the tenant by facility and doctor; of one live facility, if its slug is given."""
-    found = session.connection().execute(_KEYS, {"slug": facility_slug})
-    return [ScheduleKey(doctor_id, facility_id) for doctor_id, facility_id in found]
+    """Return the schedules of the tenant by facility and doctor; only those of one live facility, given its slug."""
+    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug})]
 
 
 def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool) -> list[LoadedSchedule]:
-    """Load schedules with their checkpoints. With `lock`, those that another run is at work on are left out.
+    """Load schedules with their checkpoints; with `lock`, lock them and skip those that another run has locked.
 
     A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
     """
@@ -108,7 +117,7 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
         keys = [key for key in keys if key in checkpoints]
     ids = sorted({key.facility_id for key in keys})
     zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
-    gone = _gone(session, keys)
+    ended = _ended(session, keys)
     rules = _by_schedule(session, rows.AvailabilityRule, keys)
     exceptions = _by_schedule(session, rows.AvailabilityException, keys)
     closures = _closures(session, zones)
@@ -116,15 +125,13 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
     for key in keys:
         schedule: Schedule | InvalidInputError
         try:
-            schedule = Schedule(*key, zones[key.facility_id])
-            if key not in gone:
-                schedule = Schedule(
-                    *key,
-                    zones[key.facility_id],
-                    [_rule(row) for row in rules[key]],
-                    [_exception(row) for row in exceptions[key]],
-                    closures[key.facility_id],
-                )
+            schedule = Schedule(
+                *key,
+                zones[key.facility_id],
+                [_rule(row) for row in rules[key] if key not in ended],
+                [_exception(row) for row in exceptions[key] if key not in ended],
+                closures[key.facility_id] if key not in ended else (),
+            )
         except InvalidInputError as error:
             schedule = error
         loaded.append(LoadedSchedule(key, checkpoints.get(key, Checkpoint()), schedule))
@@ -132,31 +139,19 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
 
 
 def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int) -> None:
-    """Write how far schedules are generated now, and by which run."""
-    statement = text("""
-        update scheduling.schedule_states
-        set fingerprint = :fingerprint, generated_from = :from_day, generated_until = :until_day,
-            generated_at = now(), last_run_id = :run_id, last_error = null
-        where tenant_id = (select identity.current_tenant_id())
-          and doctor_id = :doctor_id and facility_id = :facility_id
-    """)
+    """Write the checkpoints of generated schedules, and the run that generated them."""
     values = []
     for key, checkpoint in saved:
         first, last = checkpoint.days or (None, None)
         row = {"fingerprint": checkpoint.fingerprint, "from_day": first, "until_day": last, "run_id": run_id}
         values.append(key._asdict() | row)
     if values:
-        session.connection().execute(statement, values)
+        session.connection().execute(_SAVE, values)
 
 
 def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int) -> None:
-    """Write why a schedule could not be generated; its checkpoint stays where it was."""
-    statement = text("""
-        update scheduling.schedule_states set last_error = :reason, last_run_id = :run_id
-        where tenant_id = (select identity.current_tenant_id())
-          and doctor_id = :doctor_id and facility_id = :facility_id
-    """)
-    session.connection().execute(statement, key._asdict() | {"reason": reason, "run_id": run_id})
+    """Record why a schedule could not be generated; its checkpoint does not change."""
+    session.connection().execute(_FAIL, key._asdict() | {"reason": reason, "run_id": run_id})
 
 
 def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # noqa: ANN401  # any table with both keys
@@ -164,24 +159,24 @@ def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # n
 
 
 def _by_schedule(session: Session, table: type[_Part], keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[_Part]]:
-    found = defaultdict(list)
+    rows_of = defaultdict(list)
     for row in session.exec(select(table).where(_among(table, keys))):
-        found[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
-    return found
+        rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
+    return rows_of
 
 
 def _closures(session: Session, facility_ids: Iterable[int]) -> dict[int, list[Closure]]:
     closure = rows.FacilityClosure
-    found = defaultdict(list)
+    closures = defaultdict(list)
     for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids))):
-        found[row.facility_id].append(Closure(_known(row.id), row.day))
-    return found
+        closures[row.facility_id].append(Closure(_known(row.id), row.day))
+    return closures
 
 
-def _gone(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
+def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
     doctors, facilities = [key.doctor_id for key in keys], [key.facility_id for key in keys]
-    found = session.connection().execute(_GONE, {"doctors": doctors, "facilities": facilities})
-    return {ScheduleKey(doctor_id, facility_id) for doctor_id, facility_id in found}
+    pairs = session.connection().execute(_ENDED, {"doctors": doctors, "facilities": facilities})
+    return {ScheduleKey(*pair) for pair in pairs}
 
 
 def _known(id_: int | None) -> int:

@@ -1,11 +1,11 @@
-"""Live rows: those that are not deleted; to delete one softly, and to restore it.
+"""Soft deletion: live rows, deleting a row softly, and restoring it.
 
 Owns: which rows are live (`deleted_at` is null), and the change from live to deleted and back.
-Holds: deleting softly is no condition of row security: whoever may change a row may delete it and still sees it.
-Must not know: which tables there are, or what hangs on a row (a deleted family keeps its members).
+Holds: row security ignores soft deletion: a user who may change a row may delete it and still sees it.
+Must not know: which tables there are, or which rows refer to a row (a deleted family keeps its members).
 
-What is unique among live rows only, a name or an address, is given back by deleting, and may be somebody else's when
-the row is to be restored. Then it stays deleted, and the unit of work goes on.
+A name or an address that is unique among live rows is free once its row is deleted, and another row may use it when
+the first is to be restored. Then the first row stays deleted, and the unit of work continues.
 """
 
 from datetime import datetime
@@ -30,7 +30,7 @@ _WRITTEN: Final = (_COLUMN, "updated_at")
 
 
 def live(model: type[Row]) -> SelectOfScalar[Row]:
-    """Select the live rows of a model; narrow it down with `where`.
+    """Select the live rows of a model; add conditions with `where`.
 
     Raises:
         InvalidInputError: rows of this model are not deleted softly.
@@ -39,11 +39,11 @@ def live(model: type[Row]) -> SelectOfScalar[Row]:
 
 
 def soft_delete(session: Session, row: SQLModel, at: datetime) -> None:
-    """Delete a live row softly, as of an instant. What is pending in the session is written first.
+    """Delete a live row softly, as of an instant. The session is flushed first.
 
     Raises:
         InvalidInputError: rows of this model are not deleted softly, or the instant is naive.
-        NotFoundError: no such row is there, or seen by whom the unit of work is for, or it is deleted already.
+        NotFoundError: the row does not exist, row security hides it, or it is already deleted.
     """
     table = _table(type(row))
     at = utc(at, name="at")
@@ -53,12 +53,12 @@ def soft_delete(session: Session, row: SQLModel, at: datetime) -> None:
 
 
 def restore(session: Session, row: SQLModel) -> None:
-    """Make a deleted row live again. What is pending in the session is written first.
+    """Make a deleted row live again. The session is flushed first.
 
     Raises:
         InvalidInputError: rows of this model are not deleted softly.
-        NotFoundError: no such row is there, or seen by whom the unit of work is for, or it is live.
-        RestoreConflictError: another row has by now what only one may have; nothing changed, the unit of work goes on.
+        NotFoundError: the row does not exist, row security hides it, or it is live.
+        RestoreConflictError: a live row uses its unique value; nothing changed, the unit of work continues.
     """
     table = _table(type(row))
     session.flush()
@@ -70,12 +70,9 @@ def restore(session: Session, row: SQLModel) -> None:
         if not isinstance(fault, psycopg.errors.UniqueViolation):
             raise
         constraint = fault.diag.constraint_name
-        raise RestoreConflictError(
-            f"the row of {table.fullname} with the key {_key_of(row)} cannot be restored by {constraint}:"
-            " a live row has what it had",
-            sqlstate=fault.sqlstate,
-            constraint=constraint,
-        ) from None
+        attempt = f"restoring the row of {table.fullname} with the key {_key_of(row)} would violate {constraint}"
+        message = f"{attempt}: a live row already uses its value"
+        raise RestoreConflictError(message, sqlstate=fault.sqlstate, constraint=constraint) from None
     if not restored:
         raise NotFoundError(f"no deleted row of {table.fullname} has the key {_key_of(row)}")
 
@@ -92,18 +89,17 @@ def _key_of(row: SQLModel) -> str:
 
 
 def _set(session: Session, row: SQLModel, deleted_at: datetime | None) -> bool:
-    """Write `deleted_at` if the row is on the other side of it; tell whether it was."""
+    """Write `deleted_at` if that changes whether the row is live; return whether it did."""
     table = _table(type(row))
-    now = table.c[_COLUMN]
+    current = table.c[_COLUMN]
     written = session.connection().execute(
         table.update()
         .where(*(column == getattr(row, column.key) for column in table.primary_key))
-        .where(now.is_not(None) if deleted_at is None else now.is_(None))
+        .where(current.is_not(None) if deleted_at is None else current.is_(None))
         .values({_COLUMN: deleted_at})
         .returning(*(table.c[name] for name in _WRITTEN if name in table.c))
     )
-    for found in written.mappings():  # one, or none
-        for name, value in found.items():
-            set_committed_value(row, name, value)
-        return True
-    return False
+    values = written.mappings().one_or_none()
+    for name, value in (values or {}).items():
+        set_committed_value(row, name, value)
+    return values is not None

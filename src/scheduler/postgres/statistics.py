@@ -1,7 +1,7 @@
-"""Statistics: totals of a tenant, schedules that fail, and rows by table.
+"""Statistics: totals of a tenant, failing schedules, and row counts by table.
 
 Owns: the counting queries of `status` and `seed`.
-Must not know: how counts are shown.
+Must not know: how counts are displayed.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ limit :most
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a tenant has. Days are local and half-open; `failing` are schedules that could not be generated."""
+    """Totals of a tenant. Days are local and half-open; `failing` counts schedules that could not be generated."""
 
     facilities: int
     schedules: int
@@ -49,21 +49,18 @@ class Totals:
 
 
 def totals(session: Session) -> Totals:
-    """Count what the tenant has."""
+    """Count the tenant's facilities, schedules and slots."""
     return Totals(*session.connection().execute(_TOTALS).one())
 
 
 def failing_schedules(session: Session, *, most: int) -> list[tuple[str, int, str]]:
     """Return schedules that could not be generated: facility slug, doctor id, reason."""
-    found = session.connection().execute(_FAILING, {"most": most})
-    return [(slug, doctor_id, reason) for slug, doctor_id, reason in found]
+    rows = session.connection().execute(_FAILING, {"most": most})
+    return [(slug, doctor_id, reason) for slug, doctor_id, reason in rows]
 
 
 def row_counts(session: Session) -> dict[str, int]:
-    """Return how many rows the session sees in each table, by its name with its schema.
-
-    It counts row by row: for a tenant's tables of everyday size, not for a dashboard.
-    """
+    """Return how many rows the session sees in each table, by `schema.table`. Counting reads every row."""
     return {
         name: session.connection().execute(select(func.count()).select_from(table)).scalar_one()
         for name, table in sorted(METADATA.tables.items())

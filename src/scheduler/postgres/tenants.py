@@ -1,7 +1,6 @@
-"""Tenants: whose data it is.
+"""Tenants: finding a tenant by its slug, and creating one.
 
-Owns: finding a tenant by its slug, and making one.
-Must not know: what a tenant has.
+Must not know: the data of a tenant.
 """
 
 from textwrap import shorten
@@ -14,33 +13,34 @@ from sqlmodel import Session
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.postgres.database import Database, Role
 
-_LONGEST: Final = 255
+_MAX_SLUG_CHARACTERS: Final = 255
 _FIND = text("select id from identity.tenants where slug = :slug and deleted_at is null")
-_MAKE = text("insert into identity.tenants (id, slug, name) values (:id, :slug, :name)")
+_INSERT = text("insert into identity.tenants (id, slug, name) values (:id, :slug, :name)")
 
 
 def tenant_id_of(database: Database, slug: str) -> UUID:
     """Return the id of the tenant with this slug.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: no tenant has this slug.
     """
     with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
-        found: UUID | None = session.connection().execute(_FIND, {"slug": slug}).scalar_one_or_none()
-    if found is None:
+        tenant_id: UUID | None = session.connection().execute(_FIND, {"slug": slug}).scalar_one_or_none()
+    if tenant_id is None:
         raise NotFoundError(
-            f"no tenant {slug!r}: `scheduler import openings FILE --tenant {slug}` makes it,"
-            " `scheduler seed` makes some up"
+            f"no tenant {slug!r}: `scheduler import openings FILE --tenant {slug}` creates it,"
+            " `scheduler seed` creates sample tenants"
         )
-    return found
+    return tenant_id
 
 
 def make_tenant(session: Session, slug: str, tenant_id: UUID) -> None:
-    """Make a tenant with this slug and id; the slug is its name, too, until it is given a better one.
+    """Create a tenant with this slug and id. Its name is the slug, until it gets a better one.
 
     Raises:
         InvalidInputError: the slug is blank, longer than 255 characters, or has space around it.
     """
-    if slug != slug.strip() or not 1 <= len(slug) <= _LONGEST:
-        raise InvalidInputError(f"{shorten(slug, 60)!r} cannot name a tenant: 1 to {_LONGEST} characters can")
-    session.connection().execute(_MAKE, {"id": tenant_id, "slug": slug, "name": slug})
+    if slug != slug.strip() or not 1 <= len(slug) <= _MAX_SLUG_CHARACTERS:
+        wanted = f"1 to {_MAX_SLUG_CHARACTERS} characters without space around them are needed"
+        raise InvalidInputError(f"{shorten(slug, 60)!r} cannot be a tenant's slug: {wanted}")
+    session.connection().execute(_INSERT, {"id": tenant_id, "slug": slug, "name": slug})

@@ -1,8 +1,8 @@
-"""One right row of every table for a tenant, in the order in which they can be written, and rows that are wrong.
+"""Sample rows: a valid row of every table for a tenant, in the order of writing, and invalid rows.
 
-Each domain has its module: `rows(tenant)` returns table -> row, `WRONG` lists (table, what is wrong, constraint).
-Bigint ids are 1 in every tenant; a uuid id is `key(tenant, table)`. A table that is missing here fails the tests that
-go by the catalogue: constraints, isolation, policies.
+Each domain has its module: `rows(tenant)` returns table -> row, `WRONG` lists (table, wrong values, constraint). Bigint
+ids are 1 in every tenant; a uuid id is `key(tenant, table)`. A table that is missing here fails the tests that go by
+the catalogue: constraints, isolation, policies.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The rows of all domains together, in the order in which they can be written."""
+"""Rows of all domains together, in the order of writing."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ def all_rows(tenant: UUID) -> dict[str, Row]:
 
 
 def insert_all(connection: psycopg.Connection, tenant: UUID) -> None:
-    """Write one row of every table, as the owner, on whom row security is forced, too."""
+    """Write one row of every table as the owner, for whom row security is forced, too."""
     connection.execute(MONTHS)
     become(connection, Role.OWNER, tenant)
     for table, row in all_rows(tenant).items():
@@ -27,7 +27,7 @@ def insert_all(connection: psycopg.Connection, tenant: UUID) -> None:
 
 
 def insert_instead(connection: psycopg.Connection, table: str, row: Row) -> None:
-    """Write a row of a table in place of those that are there; what refers to these may dangle."""
+    """Replace the rows of a table by one row; references to the old rows may break."""
     connection.execute("set local session_replication_role = replica")
     connection.execute(f"delete from {table}".encode())
     connection.execute("set local session_replication_role = origin")

@@ -1,4 +1,4 @@
-"""Rows of the schema `wellbeing`. A tenant's only user is its child, and whoever else a key of these rows names."""
+"""Rows of the schema `wellbeing`. A tenant's only user is its child, and also every other person in these rows."""
 
 from uuid import UUID
 

@@ -1,7 +1,7 @@
-"""A world with encrypted tables: two tables made only for tests, and a tenant's keys.
+"""World with encrypted tables: two tables made only for tests, and a tenant's keys.
 
-The models have a registry of their own, so that they do not stand among the library's tables. `Note` has a uuid key
-and a blind index; `Remark` has a key of two parts.
+The models have a registry of their own, so that they are not among the library's tables. `Note` has a uuid key and a
+blind index; `Remark` has a key of two parts.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ TABLES = (
     """,
     "call identity.secure_table('placement.test_notes')",
     "call identity.secure_table('placement.test_remarks')",
-    # What the gateway tells the audit log, whatever the audit log makes of it.
+    # A record of the gateway's calls in place of the audit log.
     "drop function if exists audit.record_read(text, text[], text[], text)",
     "create table audit.test_reads (entity text, keys text[], columns text[], reason text)",
     "grant insert, select on audit.test_reads to scheduler_app",
@@ -94,18 +94,18 @@ TABLES = (
 
 
 def make_tables(url: str) -> None:
-    """Make the encrypted tables, and an audit log that can fail."""
+    """Create the encrypted tables, and an audit log that can fail."""
     execute(url, *TABLES)
 
 
 def counted_random_bytes(seed: str = "") -> Callable[[int], bytes]:
-    """Return a source that gives other bytes at each call, and the same ones in each run."""
+    """Return a source of bytes that differ at each call, and are the same in each run."""
     numbers = count()
     return lambda size: hashlib.shake_256(f"{seed} {next(numbers)}".encode()).digest(size)
 
 
 def written_master_key(name: str) -> str:
-    """Write a master key that depends on nothing but its name."""
+    """Write a master key that depends only on its name."""
     return f"{name}:{b64encode(hashlib.sha256(name.encode()).digest()).decode()}"
 
 
@@ -143,14 +143,14 @@ def write_note(database: Database, tenant_id: UUID, **clear: str | None) -> UUID
 
 
 def note(session: Session, tenant_id: UUID, note_id: UUID) -> Note:
-    """Return a note that is there."""
-    found = session.get(Note, (tenant_id, note_id))
-    assert found is not None
-    return found
+    """Return a stored note."""
+    row = session.get(Note, (tenant_id, note_id))
+    assert row is not None
+    return row
 
 
 def read_note(database: Database, tenant_id: UUID, note_id: UUID, column: str = "diagnosis") -> str | None:
-    """Open a column of a note."""
+    """Decrypt a column of a note."""
     with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
         keys = tenant_keys(tenant_id).load_ring(session)
         (clear,) = phi.read(session, keys, [note(session, tenant_id, note_id)], [column], reason="a test")
@@ -158,8 +158,8 @@ def read_note(database: Database, tenant_id: UUID, note_id: UUID, column: str = 
 
 
 def errors_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it carries along, however hidden."""
+    """Yield an error and all its causes and contexts."""
     yield error
-    for one in (error.__cause__, error.__context__):
-        if one is not None:
-            yield from errors_of(one)
+    for cause in (error.__cause__, error.__context__):
+        if cause is not None:
+            yield from errors_of(cause)

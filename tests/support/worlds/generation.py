@@ -1,7 +1,7 @@
-"""A tenant whose schedules are known twice: as rows, and as the core values that the rows were written from.
+"""World for generation: a tenant whose schedules are known as rows and as core values.
 
-Rows carry the ids of the values, so that stored slots can be compared with what the core says of the values. This is
-the way opposite to the store's own, which reads rows into values.
+Rows carry the ids of the values, so that stored slots can be compared with the core's slots. The product goes the
+opposite way and reads rows into values.
 """
 
 from collections.abc import Iterable
@@ -74,8 +74,8 @@ def days(zone: str, first: date, count: int) -> Span:
 
 
 def expected(schedules: Iterable[Schedule], first: date, count: int) -> set[Slot]:
-    """Return the slots that the core says these schedules have on local days."""
-    return {slot for one in schedules for slot in expand(one, days(one.zone.key, first, count))}
+    """Return the slots of these schedules on local days, computed by the core."""
+    return {slot for schedule in schedules for slot in expand(schedule, days(schedule.zone.key, first, count))}
 
 
 def _minutes(length: timedelta | None) -> int | None:
@@ -87,7 +87,7 @@ def _number(id_: Id | None) -> int | None:
 
 
 class World:
-    """One tenant: its rows can be written, generated, changed by hand and looked at."""
+    """One tenant, with methods to write, generate, change and read its rows."""
 
     def __init__(self, database: Database, tenant_id: UUID) -> None:
         self.database, self.tenant_id = database, tenant_id
@@ -107,16 +107,16 @@ class World:
         return generate(self.database, GenerationRequest(self.tenant_id, first, last, **given))
 
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Do something by hand, as whoever signed in; `:tenant_id` is this tenant."""
+        """Run a statement as the role that signed in; `:tenant_id` is this tenant."""
         with self.database.unit_of_work(role=Role.OWNER, tenant_id=self.tenant_id) as session:
-            found = session.connection().execute(text(statement), {"tenant_id": self.tenant_id} | values)
-            return [tuple(row) for row in found] if found.returns_rows else []
+            result = session.connection().execute(text(statement), {"tenant_id": self.tenant_id} | values)
+            return [tuple(row) for row in result] if result.returns_rows else []
 
     def slots(self) -> set[Slot]:
         """Return the stored slots."""
-        found = [Slot(*row) for row in self.sql(_SLOTS)]
-        assert len(found) == len({slot.identity for slot in found})
-        return set(found)
+        slots = [Slot(*row) for row in self.sql(_SLOTS)]
+        assert len(slots) == len({slot.identity for slot in slots})
+        return set(slots)
 
     def versions(self) -> dict[tuple[Any, ...], str]:
         """Return a mark of each stored slot that changes when its row is written."""
@@ -129,14 +129,14 @@ class World:
     def touch(self, start_at: datetime, doctor_id: int = 1, **columns: Any) -> None:
         """Book, hold or cancel the slot of a doctor that starts then."""
         assignments = ", ".join(f"{name} = :{name}" for name in columns)
-        found = self.sql(
+        rows = self.sql(
             f"update scheduling.availability_slots set {assignments}"
             " where tenant_id = :tenant_id and start_at = :start_at and doctor_id = :doctor_id returning 1",
             start_at=start_at,
             doctor_id=doctor_id,
             **columns,
         )
-        assert len(found) == 1
+        assert len(rows) == 1
 
     def state(self, doctor_id: int = 1) -> dict[str, Any]:
         """Return the checkpoint of a doctor at facility 1."""
@@ -183,8 +183,8 @@ class World:
                 recurrence=rule.recurrence,
                 active=rule.active,
             )
-        for one in schedule.exceptions:
-            yield self.exception(schedule, one)
+        for exception in schedule.exceptions:
+            yield self.exception(schedule, exception)
         for closure in schedule.closures:
             yield self.closure(schedule, closure)
 

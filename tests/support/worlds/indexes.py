@@ -1,7 +1,7 @@
-"""A database with 100,000 rows in every table that an index of the specifications is of.
+"""World for indexes: 100,000 rows in every table with an index of the specifications.
 
-The rows are of 120 tenants; the first has a fifth of them, the last a few hundred. They are written by a superuser
-without triggers and foreign keys, so each is right by itself, and what it points to need not be there.
+The rows are of 120 tenants; the first has a fifth of them, the last a few hundred. A superuser writes them without
+triggers and foreign keys, so each is right by itself, but may refer to a missing row.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ NOT_READY: Final = """
         select %(table)s::regclass union select inhrelid from pg_inherits where inhparent = %(table)s::regclass)
 """
 
-# In every expression n counts the rows, tenant is whose the row is, and a and b are a pair that the tenant has once.
+# In every expression n counts the rows, tenant owns the row, and the pair a and b is unique in the tenant.
 SCAFFOLD: Final = (
     "create schema loading",
     "create function loading.key(n bigint) returns uuid language sql immutable return lpad(to_hex(n), 32, '0')::uuid",
@@ -205,7 +205,7 @@ def load(url: str) -> None:
 
 
 def fill(url: str, table: str) -> None:
-    """Fill a table, and build its indexes afterwards: that takes a third of the time."""
+    """Fill a table, and build its indexes afterwards, which takes a third of the time."""
     of_tenant = {} if table in TENANTS_THEMSELVES else {"tenant_id": "tenant"}
     given = of_tenant | TABLES[table]
     with psycopg.connect(url, autocommit=True) as connection:
@@ -219,15 +219,15 @@ def fill(url: str, table: str) -> None:
 
 
 def is_there(connection: psycopg.Connection, table: str) -> bool:
-    """Tell whether a table is in the schema."""
+    """Tell whether a table exists."""
     return connection.execute("select to_regclass(%s)", (table,)).fetchone() != (None,)
 
 
 def type_of(connection: psycopg.Connection, table: str, column: str) -> str:
     """Return the type of a column."""
-    found = connection.execute(
+    row = connection.execute(
         "select atttypid::regtype::text from pg_attribute where attrelid = %s::regclass and attname = %s",
         (table, column),
     ).fetchone()
-    assert found is not None, f"{table}.{column}"
-    return str(found[0])
+    assert row is not None, f"{table}.{column}"
+    return str(row[0])

@@ -1,6 +1,6 @@
-"""People of one tenant: those who work there, those who are cared for, who left, and a row of all that is theirs.
+"""World of people of one tenant: staff, people in their care, people who left, and rows of each.
 
-Owns: who there is, and whose each row is. Must not know: what anybody reaches (the tests do), or any policy.
+Owns: the people, and the owner of each row. Must not know: anybody's reach (the tests do), or any policy.
 
 The rows of `support.rows` are there for both tenants; in ours they belong to Ann, an admin. With them a family has its
 home and two members, Parent and Student; Student and Patient are patients, and so is Parent. Parent is also a parent of
@@ -23,7 +23,7 @@ ROLES: Final = {
     "Parent": "parent",
     "Student": "student",
     "Patient": "patient",
-    "Child": "staff",  # what the profile says counts
+    "Child": "staff",  # the profile decides
     "Suspended": "staff",
     "Deleted": "staff",
 }
@@ -41,7 +41,7 @@ LONG_AGO: Final = "2027-01-01 00:00Z"
 
 
 class World(NamedTuple):
-    """A connection with all of it in a transaction, and whose each row of ours is: (table, key) -> names."""
+    """A connection with all rows in a transaction, and the owners of ours: (table, key) -> names."""
 
     connection: psycopg.Connection
     ours: UUID
@@ -50,13 +50,13 @@ class World(NamedTuple):
 
 
 def person(tenant: UUID, name: str) -> UUID:
-    """Return the id of somebody of a tenant."""
+    """Return the id of a person of a tenant."""
     return key(tenant, name)
 
 
 def make(connection: psycopg.Connection, ours: UUID, theirs: UUID) -> World:
-    """Write all that there is, as a superuser, and leave it uncommitted; the tenants have the same people."""
-    owners = {("identity.addresses", str(key(ours, "identity.addresses"))): EVERYBODY}  # that of the facility
+    """Write all rows as a superuser, and leave them uncommitted; the tenants have the same people."""
+    owners = {("identity.addresses", str(key(ours, "identity.addresses"))): EVERYBODY}  # the facility's address
     for tenant in (theirs, ours):
         insert_all(connection, tenant)
         with without_triggers(connection):
@@ -69,19 +69,19 @@ def make(connection: psycopg.Connection, ours: UUID, theirs: UUID) -> World:
 
 
 def key_of(row: Row) -> str:
-    """Return what tells a row from the others of its tenant and table."""
+    """Return the key of a row within its tenant and table."""
     return str(row["id"]) if "id" in row else f"{row.get('family_id')} {row.get('user_id')}"
 
 
 def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
-    """Yield a table, what is otherwise than in the row that is there, and whose the row is."""
+    """Yield a table, changes to the sample row of that table, and the owners of the row."""
     yield from _people(tenant)
     yield from _family(tenant, "Brown", {"Parent": "parent", "Student": "student"}, whose=FAMILY)
     yield from _family(tenant, "Gone", {"Parent": "parent", "Doctor": "student"}, whose=NOBODY, deleted_at=LONG_AGO)
     for number, (name, whose) in enumerate(PATIENTS.items(), start=2):
         own: Row = {"id": number}
         yield "scheduling.patients", own | {"user_id": person(tenant, name)}, whose
-        # cancelled, so that they may all be at one time
+        # cancelled, so that all may be at the same time
         visit: Row = {"patient_id": number, "status": "cancelled", "idempotency_key": None}
         yield "scheduling.appointments", own | visit, whose
         yield "scheduling.appointment_steps", own | {"appointment_id": number, "resource_id": None}, whose

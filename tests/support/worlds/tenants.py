@@ -1,7 +1,6 @@
-"""Worlds: a database with two tenants and a row of each in every table, and how a table is read out of it.
+"""World of two tenants with a row of each in every table, and reading a table out of it.
 
-Owns: what has to be known of a table so that anything can be tried on it, whichever table it is.
-Must not know: any table by name, or what is tried.
+Owns: the facts about a table that any try needs. Must not know: any table by name, or the tries.
 """
 
 from collections.abc import Iterator
@@ -48,11 +47,11 @@ class Table(NamedTuple):
 @pytest.fixture(scope="module")
 def world(database_url: str) -> World:
     """A database of the module's own, with all rows of two tenants."""
-    made = World(database_url, uuid4(), uuid4())
-    for tenant in (made.ours, made.theirs):
+    new_world = World(database_url, uuid4(), uuid4())
+    for tenant in (new_world.ours, new_world.theirs):
         with psycopg.connect(database_url) as connection:
             insert_all(connection, tenant)
-    return made
+    return new_world
 
 
 def table_names(connection: psycopg.Connection) -> list[str]:
@@ -72,11 +71,11 @@ def view_names(connection: psycopg.Connection) -> list[str]:
 
 
 def _names(connection: psycopg.Connection, condition: str) -> list[str]:
-    found = connection.execute(
+    rows = connection.execute(
         "select oid::regclass::text from pg_class"
         f" where relnamespace::regnamespace::text in {SCHEMAS} and {condition} order by 1".encode()
     )
-    return [name for (name,) in found]
+    return [name for (name,) in rows]
 
 
 def value_of(connection: psycopg.Connection, query: str, values: tuple[object, ...] = ()) -> object:
@@ -86,7 +85,7 @@ def value_of(connection: psycopg.Connection, query: str, values: tuple[object, .
 
 
 def tenant_column(connection: psycopg.Connection, table: str) -> str:
-    """Return the column that says whose a row is: `tenant_id`, or `id` where the row itself is the tenant."""
+    """Return the column with the owner of a row: `tenant_id`, or `id` where the row itself is the tenant."""
     written = """select 1 from pg_attribute
         where attrelid = %s::regclass and attname = 'tenant_id' and attgenerated = ''"""
     return "tenant_id" if value_of(connection, written, (table,)) else "id"
@@ -101,7 +100,7 @@ def a_row_of(connection: psycopg.Connection, table: str, tenant: UUID) -> str | 
 
 
 def read_table(connection: psycopg.Connection, name: str, world: World) -> Table:
-    """Read out of the catalogue, and of the rows that are there, what has to be known of a table."""
+    """Read the facts about a table from the catalogue and its rows."""
     columns = value_of(
         connection,
         """select array_agg(quote_ident(attname) order by attnum) from pg_attribute
@@ -130,17 +129,17 @@ def read_table(connection: psycopg.Connection, name: str, world: World) -> Table
 
 @contextmanager
 def without_triggers(connection: psycopg.Connection) -> Iterator[None]:
-    """Let neither triggers nor foreign keys see what the block does; for a superuser."""
+    """Hide the changes of the block from triggers and foreign keys; for a superuser."""
     connection.execute("set local session_replication_role = replica")
     yield
     connection.execute("set local session_replication_role = origin")
 
 
 def remove(connection: psycopg.Connection, table: str, key: tuple[str, ...], row: str) -> None:
-    """Take a row away, whatever hangs on it, so that it can be inserted again."""
+    """Delete a row in spite of references to it, so that it can be inserted again."""
     same = " and ".join(f"t.{column} = gone.{column}" for column in key)
     with without_triggers(connection):
-        gone = connection.execute(
+        deleted = connection.execute(
             f"delete from {table} t using jsonb_populate_record(null::{table}, %s) gone where {same}".encode(), (row,)
         )
-        assert gone.rowcount == 1, table
+        assert deleted.rowcount == 1, table

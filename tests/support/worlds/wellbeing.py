@@ -1,4 +1,4 @@
-"""Two organisations with everybody in them whom the wellbeing part knows, and a row of every kind for two children.
+"""World of two organisations with people of all roles, and a row of every kind for two children.
 
 Each has an Account, a GroupContact, two Practitioners of whom one is suspended, the children Child and Friend, and a
 Parent: a user without a profile. A third tenant is no organisation.
@@ -22,7 +22,7 @@ SAFEGUARDING = "Lives with her aunt."
 
 
 class World(NamedTuple):
-    """A database with two organisations in it, and a tenant that is none."""
+    """A database with two organisations, and a tenant that is no organisation."""
 
     connection: psycopg.Connection
     ours: UUID
@@ -31,12 +31,12 @@ class World(NamedTuple):
 
 
 def person(tenant: UUID, name: str) -> UUID:
-    """Return the id of somebody of a tenant."""
+    """Return the id of a person of a tenant."""
     return uuid5(tenant, name)
 
 
 def make(connection: psycopg.Connection) -> World:
-    """Write all that there is, as a superuser, and leave it uncommitted."""
+    """Write all rows as a superuser, and leave them uncommitted."""
     tenants = uuid4(), uuid4(), uuid4()
     for tenant in tenants:
         insert(connection, "identity.tenants", {"id": tenant, "slug": str(tenant), "name": "A tenant"})
@@ -80,19 +80,19 @@ def _child(tenant: UUID, name: str) -> Iterator[tuple[str, Row]]:
         },
     )
     yield "wellbeing_sessions", of_child | {"id": session, "session_type": "daily_checkin", "overall_mood": 2}
-    asked = {"activity_type": "mood_wheel", "question_key": "today", "response_type": "scale", "response_value": "2"}
-    yield "wellbeing_responses", of_session | asked
+    response = {"activity_type": "mood_wheel", "question_key": "today", "response_type": "scale", "response_value": "2"}
+    yield "wellbeing_responses", of_session | response
     yield "garden_items", of_child | {"item_type": "tree", "item_name": "An apple tree"}
     yield "stickers_earned", of_session | {"sticker_type": "star", "sticker_name": "A star", "earned_for": "A session"}
-    found = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
-    yield "alerts", of_session | found
+    alert = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
+    yield "alerts", of_session | alert
 
 
 @contextmanager
 def acting(
     world: World, user: UUID | None, tenant: UUID | None, *, role: Role = Role.APP
 ) -> Iterator[psycopg.Connection]:
-    """Be somebody at work for a tenant, as the library is; nothing that happens inside stays."""
+    """Act as a person at work for a tenant, as the library does; nothing inside is kept."""
     with world.connection.transaction(force_rollback=True):
         become(world.connection, role, tenant, user)
         yield world.connection

@@ -9,10 +9,8 @@ An import changes only the places that it names, and of these only rows that an 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
@@ -21,9 +19,8 @@ from scheduler.openings.importing.facilities import sync_facilities
 from scheduler.openings.importing.rules import sync_exceptions, sync_rules
 from scheduler.openings.importing.table_sync import RowCounts, TableSync
 from scheduler.openings.places import Place
+from scheduler.postgres.database import advisory_lock
 from scheduler.postgres.schedules import ScheduleKey
-
-_LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended('openings ' || :tenant_id, 0))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUI
     wanted = {place.slug: place for place in given}
     if len(wanted) < len(given):
         raise InvalidInputError("a place is given twice: each code may appear once")
-    session.execute(_LOCK, {"tenant_id": str(tenant_id)})
+    advisory_lock(session, f"openings {tenant_id}")
     sync = TableSync(session, tenant_id)
     facilities, closures, facility_ids = sync_facilities(sync, wanted)
     refuse_renaming(session, given)

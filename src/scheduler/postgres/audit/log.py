@@ -1,9 +1,9 @@
-"""The audit log: what the code itself writes to it, what is read from it, and what retires.
+"""Audit log: recording reads and events, listing entries, and retention.
 
-Owns: the record of reads and of events, the list of what was done, retention.
-Must not know: how changes of rows get there (triggers of the migrations), how rows are sealed (`chain`).
+Owns: the records of reads and of events, the list of entries, retention.
+Must not know: how changes of rows are recorded (triggers of the migrations), how rows are sealed (`chain`).
 
-A record is written in the caller's transaction: if the log fails, what it was to say fails with it.
+A record is written in the caller's transaction: if the log fails, the recorded action fails with it.
 """
 
 import json
@@ -19,7 +19,7 @@ from sqlmodel import Session
 from scheduler.core.errors import InvalidInputError
 
 YEARS_KEPT: Final = 6
-"""What HIPAA asks for documentation (45 CFR 164.316(b)(2)(i)), and what is usually read to hold for logs."""
+"""The retention period of HIPAA for documentation (45 CFR 164.316(b)(2)(i)), usually applied to logs, too."""
 MONTHS_AHEAD: Final = 3
 
 _READ: Final = text("select audit.record_read(:entity, :keys, :columns, :reason)")
@@ -48,8 +48,8 @@ order by occurred_at desc, id desc limit :most
 class Entry(NamedTuple):
     """One row of a log.
 
-    `user_id` is None where no user did it; `action` is an event's name there. An event of a user has the action
-    `event`, its name as `entity`, and no key.
+    In the system's log `user_id` is None and `action` is the event's name. An event of a user has the action `event`,
+    its name as `entity`, and no key.
     """
 
     occurred_at: datetime
@@ -72,10 +72,10 @@ class Retired(NamedTuple):
 
 
 def record_read(session: Session, entity: str, keys: Sequence[str], columns: Sequence[str], *, reason: str) -> None:
-    """Write that rows were read: an entry for each key. `entity` is `schema.table`; nothing may be personal in it.
+    """Record a read of rows, with an entry for each key. `entity` is `schema.table`; no argument may be personal.
 
     Raises:
-        InvalidInputError: no reason, or no column is named.
+        InvalidInputError: no reason, or no column is given.
         StoreError: the log could not be written; the transaction, and so the read, has failed.
     """
     if not reason.strip() or not columns:
@@ -85,31 +85,30 @@ def record_read(session: Session, entity: str, keys: Sequence[str], columns: Seq
 
 
 def record_system(session: Session, event: str, details: Mapping[str, JsonValue], *, severity: str = "info") -> None:
-    """Write that something happened in the tenant: `event` is words and dots (`generation.finished`).
+    """Record an event of the tenant. Its name is words and dots (`generation.finished`).
 
     Raises:
-        StoreError: the log could not be written, the event's name is none, or there is no tenant.
+        StoreError: the log could not be written, the name is invalid, or there is no tenant.
     """
     values = {"event": event, "details": json.dumps(dict(details), default=str), "severity": severity}
     session.connection().execute(_EVENT, values)
 
 
 def record_event(session: Session, name: str, details: Mapping[str, JsonValue]) -> None:
-    """Write that the user of the unit of work did something that is no change or read of a row.
+    """Record an action of the unit of work's user that neither changes nor reads a row.
 
-    `name` is words and dots, two at least, and no table (`session.started`). Values of `details` are numbers, true,
-    false, None, and words without a space; nothing may be personal in them. Who, for which request and from where is
-    the unit of work's.
+    `name` is two or more words with dots, and no table (`session.started`). Values of `details` are numbers, true,
+    false, None, and words without a space; none may be personal. User and request are those of the unit of work.
 
     Raises:
-        StoreError: the log could not be written, name or details are none of these, or there is no user or no tenant.
+        StoreError: the log could not be written, name or details are invalid, or there is no user or no tenant.
     """
     values = {"name": name, "details": json.dumps(dict(details), default=str)}
     session.connection().execute(_USER_EVENT, values)
 
 
 def ensure_log_months(session: Session, *, ahead: int = MONTHS_AHEAD) -> int:
-    """Make the months of the logs that are missing, this one and some ahead; return how many were."""
+    """Create the logs' missing partitions, of this month and some ahead; return how many."""
     return int(session.connection().execute(_MONTHS, {"ahead": ahead}).scalar_one())
 
 
@@ -128,16 +127,16 @@ def entries(
 
 
 def retire(session: Session, *, now: datetime, keep_years: int = YEARS_KEPT) -> list[Retired]:
-    """Drop the months of the logs, of all tenants, that are wholly older than so many years; as the owner.
+    """Drop the months of the logs, of all tenants, that are entirely older than so many years; as `Role.OWNER`.
 
-    What is dropped has to be sealed; that and when it was dropped is written down. A legal hold is not to call this.
+    Only sealed months are dropped, and each drop is recorded. Under a legal hold, do not call this.
 
     Raises:
-        InvalidInputError: fewer years than rows have to be kept.
-        StoreError: a month holds rows that are not sealed, or that were sealed and are missing: nothing was dropped.
+        InvalidInputError: rows have to be kept for more years.
+        StoreError: a month has rows without a seal, or lacks sealed rows: nothing was dropped.
     """
     if keep_years < YEARS_KEPT:
-        raise InvalidInputError(f"the audit log is kept for {YEARS_KEPT} years at least, not {keep_years}")
+        raise InvalidInputError(f"the audit log has to be kept for at least {YEARS_KEPT} years, not {keep_years}")
     this_month = now.astimezone(UTC)
     if keep_years >= this_month.year:
         raise InvalidInputError(f"{keep_years} years before {this_month.year} is before the calendar")

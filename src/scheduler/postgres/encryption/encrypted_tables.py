@@ -1,9 +1,9 @@
-"""Encrypted tables: which tables have encrypted columns, and what a row of them is called.
+"""Encrypted tables: their encrypted columns, and the key of a row.
 
 Owns: finding encrypted columns in the models, and the location of a value.
 Must not know: keys, or which tables there are.
 
-By convention an encrypted column `name` may have a blind index in a column `name_index` beside it.
+By convention an encrypted column `name` may have a blind index in a column `name_index`.
 """
 
 from typing import NamedTuple
@@ -30,11 +30,11 @@ class EncryptedTable(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Schema and table."""
+        """The table as `schema.table`."""
         return self.table.fullname
 
     def check(self, columns: set[str]) -> None:
-        """Refuse columns that are not encrypted ones of this table.
+        """Check that columns are encrypted columns of this table.
 
         Raises:
             InvalidInputError: some are not.
@@ -43,10 +43,10 @@ class EncryptedTable(NamedTuple):
             raise InvalidInputError(f"{self.name} has no encrypted column {', '.join(sorted(unknown))}")
 
     def row_key(self, row: SQLModel, tenant_id: UUID) -> tuple[KeyPart, ...]:
-        """Return the key of a row of this tenant, which has to be complete.
+        """Return the complete key of a row of this tenant.
 
         Raises:
-            InvalidInputError: it is not, or the row is another tenant's.
+            InvalidInputError: the key is incomplete, or the row is another tenant's.
         """
         if getattr(row, TENANT) != tenant_id:
             raise InvalidInputError(f"a row of {self.name} is of tenant {getattr(row, TENANT)}, not {tenant_id}")
@@ -56,7 +56,7 @@ class EncryptedTable(NamedTuple):
         return key
 
     def location(self, column: str, row: tuple[KeyPart, ...]) -> ValueLocation:
-        """Say where a value stands."""
+        """Return the location of a value."""
         return ValueLocation(self.name, column, row)
 
 
@@ -64,7 +64,7 @@ def encrypted_table(model: type[SQLModel]) -> EncryptedTable:
     """Describe the table of a model.
 
     Raises:
-        InvalidInputError: it has no encrypted column.
+        InvalidInputError: the table has no encrypted column.
     """
     described = described_table(table_of(model))
     if not described.encrypted:
@@ -74,13 +74,12 @@ def encrypted_table(model: type[SQLModel]) -> EncryptedTable:
 
 def encrypted_tables(metadata: MetaData) -> tuple[EncryptedTable, ...]:
     """Describe every table that has an encrypted column."""
-    described = (described_table(table) for table in metadata.sorted_tables)
-    return tuple(one for one in described if one.encrypted)
+    described = map(described_table, metadata.sorted_tables)
+    return tuple(table for table in described if table.encrypted)
 
 
 def described_table(table: Table) -> EncryptedTable:
-    """Describe a table, be anything in it encrypted or not."""
+    """Describe a table, with or without encrypted columns."""
     key = tuple(column for column in table.primary_key.columns if column.name != TENANT)
-    return EncryptedTable(
-        table, key, tuple(column for column in table.columns if isinstance(column.type, EncryptedColumn))
-    )
+    encrypted = tuple(column for column in table.columns if isinstance(column.type, EncryptedColumn))
+    return EncryptedTable(table, key, encrypted)

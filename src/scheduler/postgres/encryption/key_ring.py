@@ -1,13 +1,13 @@
-"""The key ring: encrypt and open the values of one tenant.
+"""Key ring: encryption, decryption and blind indexes of the values of one tenant.
 
-Owns: how a value is encrypted, what it is bound to, and how a blind index is made.
+Owns: how a value is encrypted and bound to its location, and how a blind index is made.
 Holds: T5 (random bytes are an argument).
 Must not know: where keys and values are stored, who may read them.
 
 A value is encrypted with AES-256-GCM under the tenant's current key and a random nonce of 96 bits (NIST SP 800-38D).
-Its associated data is the value's header and where it stands: tenant, table, column, row. So a value that is moved to
-another location does not open there. Every part of the location is written with its length, so that no two locations
-read alike. A key is unwrapped when it is first needed and held no longer than the ring. Everything fails closed.
+Its associated data is its header and its location: tenant, table, column, row. So a value that is moved to another
+location does not decrypt there. Each part of a location is written with its length, so that no two locations give the
+same bytes. A key is unwrapped at its first use and kept no longer than the ring. Everything fails closed.
 """
 
 import hmac
@@ -33,14 +33,14 @@ _INDEXED: Final = "slotsmith blind index"
 
 
 class Purpose(StrEnum):
-    """What a data key is for."""
+    """The purpose of a data key."""
 
     ENCRYPTION = "encryption"
     INDEX = "index"
 
 
 class WrappedKey(NamedTuple):
-    """A data key as it is stored; `is_current` says that new values are encrypted with it."""
+    """A stored data key; `is_current` says that new values are encrypted with it."""
 
     id: UUID
     purpose: Purpose
@@ -53,7 +53,7 @@ class WrappedKey(NamedTuple):
 
 
 class ValueLocation(NamedTuple):
-    """Where a value stands: `schema.table`, the column, and the row's primary key without its tenant."""
+    """The location of a value: `schema.table`, the column, and the row's primary key without its tenant."""
 
     table: str
     column: str
@@ -69,22 +69,22 @@ def row_name(row: tuple[KeyPart, ...]) -> str:
 
 
 def length_prefixed(*parts: str) -> bytes:
-    """Join texts so that no two lists of texts give the same bytes: each after its length."""
+    """Join texts, each after its length, so that no two lists of texts give the same bytes."""
     return b"".join([_prefixed(part.encode()) for part in parts])
 
 
 def wrapping_context(tenant_id: UUID, key_id: UUID, purpose: Purpose) -> bytes:
-    """Say what a wrapped key is bound to: it does not unwrap for another tenant, as another key, or for another use."""
+    """Return the context of a wrapped key, which unwraps only for this tenant, key id and purpose."""
     return length_prefixed(_WRAPPED, str(tenant_id), str(key_id), purpose)
 
 
 def normalised(text: str) -> str:
-    """Write a text as a blind index sees it: without compatibility forms, case, or space around it."""
+    """Normalise a text for a blind index: without compatibility forms, case, or space around it."""
     return normalize("NFKC", normalize("NFKC", text).casefold()).strip()
 
 
 class KeyRing:
-    """The keys of one tenant, current and older. It shows nothing of them and cannot be pickled."""
+    """The keys of one tenant, current and older. The ring never shows them and cannot be pickled."""
 
     __slots__ = (
         "_ciphers",
@@ -113,10 +113,10 @@ class KeyRing:
 
     @property
     def current_id(self) -> UUID:
-        """The id of the key that values are encrypted with.
+        """The id of the key that encrypts new values.
 
         Raises:
-            KeyUnavailableError: the tenant has none.
+            KeyUnavailableError: the tenant has no such key.
         """
         return self._current_of(Purpose.ENCRYPTION).id
 
@@ -126,53 +126,50 @@ class KeyRing:
         return key is not None and key.purpose is Purpose.ENCRYPTION
 
     def encrypt(self, text: str, location: ValueLocation) -> Encrypted:
-        """Encrypt a text for the location where it is going to stand.
+        """Encrypt a text for its location.
 
         Raises:
             InvalidInputError: the text cannot be written as UTF-8, or the row has no complete key yet.
-            KeyUnavailableError: the tenant's key is not there or cannot be unwrapped.
+            KeyUnavailableError: the tenant's key is missing or cannot be unwrapped.
         """
         clear = _encode(text)
         if clear is None:
-            raise InvalidInputError(
-                f"what is meant for {location} is no text: it has half a character (a lone surrogate)"
-            )
+            raise InvalidInputError(f"the text for {location} has half a character (a lone surrogate)")
         header, cipher = self._encryption or self._begin_encryption()
         nonce = self._random_bytes(NONCE)
         return Encrypted(header + nonce + cipher.encrypt(nonce, clear, header + self._binding(location)))
 
     def decrypt(self, encrypted: Encrypted, location: ValueLocation) -> str:
-        """Decrypt the value that stands at a location.
+        """Decrypt the value at a location.
 
         Raises:
             KeyUnavailableError: the key that the value names is not this tenant's, or cannot be unwrapped.
             TamperedError: the value was changed, or was not encrypted for this location.
         """
         if not encrypted.has_shape:
-            raise TamperedError(f"{location} does not open: it is not an encrypted value")
+            raise TamperedError(f"{location} does not decrypt: it is not an encrypted value")
         header, nonce, rest = encrypted[:HEADER], encrypted[HEADER : HEADER + NONCE], encrypted[HEADER + NONCE :]
         cipher = self._cipher(encrypted.key_id)
         try:
             return cipher.decrypt(nonce, rest, header + self._binding(location)).decode()
         except InvalidTag:
-            raise TamperedError(
-                f"{location} does not open: it was changed, or was encrypted for another location"
-            ) from None
+            fault = f"{location} does not decrypt: it was changed, or was encrypted for another location"
+            raise TamperedError(fault) from None
 
     def blind_index(self, text: str, *, table: str, column: str) -> bytes:
-        """Make 32 bytes that are the same for the same text in this column of this tenant, and say nothing else.
+        """Return 32 bytes that are equal for equal texts in this column of this tenant, and reveal nothing else.
 
-        Who sees two of them sees whether the texts are equal. So only what is nearly unique may be indexed (a member
-        number, not a diagnosis). Texts that differ in case, compatibility forms or space around them are the same.
+        Two indexes reveal whether their texts are equal. So index only nearly unique values (a member number, not a
+        diagnosis). Texts that differ in case, compatibility forms or space around them count as equal.
 
         Raises:
             InvalidInputError: the text is blank, or cannot be written as UTF-8.
-            KeyUnavailableError: the tenant's index key is not there or cannot be unwrapped.
+            KeyUnavailableError: the tenant's index key is missing or cannot be unwrapped.
         """
-        seen = _encode(normalised(text))
-        if not seen:
-            raise InvalidInputError(f"nothing to look for in {table}.{column}: the text is blank, or no text")
-        return hmac.digest(self._index_key(table, column), seen, "sha256")
+        indexed = _encode(normalised(text))
+        if not indexed:
+            raise InvalidInputError(f"the text to look up in {table}.{column} is blank, or has a lone surrogate")
+        return hmac.digest(self._index_key(table, column), indexed, "sha256")
 
     def _index_key(self, table: str, column: str) -> bytes:
         if (table, column) not in self._derived:
@@ -194,12 +191,11 @@ class KeyRing:
         return begin + b"".join([_part(part, location) for part in row])
 
     def _cipher(self, key_id: UUID) -> AESGCM:
-        cipher = self._ciphers.get(key_id)
-        if cipher is None:
+        if key_id not in self._ciphers:
             if not self.knows(key_id):
                 raise KeyUnavailableError(f"tenant {self.tenant_id} has no encryption key {key_id}")
-            cipher = self._ciphers[key_id] = AESGCM(self._unwrap(self._keys[key_id]))
-        return cipher
+            self._ciphers[key_id] = AESGCM(self._unwrap(self._keys[key_id]))
+        return self._ciphers[key_id]
 
     def _unwrap(self, key: WrappedKey) -> bytes:
         context = wrapping_context(self.tenant_id, key.id, key.purpose)
@@ -210,23 +206,25 @@ class KeyRing:
 
     def _current_of(self, purpose: Purpose) -> WrappedKey:
         if purpose not in self._current:
-            raise KeyUnavailableError(f"tenant {self.tenant_id} has no {purpose} key: `scheduler keys rotate` makes it")
+            raise KeyUnavailableError(
+                f"tenant {self.tenant_id} has no {purpose} key: create it with `scheduler keys rotate`"
+            )
         return self._keys[self._current[purpose]]
 
     def __repr__(self) -> str:
         return f"KeyRing(tenant {self.tenant_id}, {len(self._keys)} keys)"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a key ring is not pickled")
+        raise TypeError("a key ring cannot be pickled")
 
 
 def _part(part: KeyPart, location: ValueLocation) -> bytes:
-    """Write a part of a row's key with its kind, so that a number and its digits are two keys."""
+    """Encode a part of a row's key with its type, so that a number and its digits differ."""
     if isinstance(part, UUID):
         return _prefixed(b"u" + part.bytes)
     if isinstance(part, int | str):
         return _prefixed((f"i{part}" if isinstance(part, int) else f"s{part}").encode())
-    raise InvalidInputError(f"{location} cannot be bound: a row's key is of UUIDs, numbers and texts, all set")
+    raise InvalidInputError(f"{location} has an invalid key: its parts have to be UUIDs, numbers or texts, all set")
 
 
 def _prefixed(raw: bytes) -> bytes:

@@ -1,13 +1,13 @@
-"""Rekeying: encrypt every value of a tenant anew with a new key, while people go on reading and writing.
+"""Key rotation: re-encryption of a tenant's values with a new key, while others read and write.
 
 Owns: the rotation of a tenant's encryption key, and the count of values by key.
-Must not know: which tables there are (the models say it), what the values mean.
+Must not know: which tables there are (the models list them), the meaning of the values.
 
-A batch is one transaction: some rows in the order of their keys, those values of them that another key encrypted. What
-is left to do is seen from the values themselves, by the key id in their header: so a rotation that was broken off is
-gone on with by starting it again. A value is replaced only if it still is the one that was read; what somebody has
-written meanwhile is encrypted with the new key already (`identity.current_data_key`). A value that does not open is
-left as it is and reported; the key that it names is not retired, and neither is any other that a value still names.
+A batch is one transaction: some rows in the order of their primary keys, and their values that an older key encrypted.
+The key id in the header of a value shows whether it is done: so starting an interrupted rotation again continues it. A
+value is replaced only if it is still the value that was read; values written meanwhile are encrypted with the new key
+already (`identity.current_data_key`). A value that does not decrypt is left and reported; a key that a value still
+names is not retired.
 """
 
 from collections import Counter
@@ -29,25 +29,24 @@ from scheduler.postgres.encryption.errors import TamperedError
 from scheduler.postgres.encryption.key_ring import KeyRing, ValueLocation
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys, hold_current_key
 
-BATCH: Final = 200
-EVERY_MODEL: Final = METADATA
+ROWS_PER_BATCH: Final = 200
 
 UnitOfWork: TypeAlias = Callable[[], AbstractContextManager[Session]]
 Progress: TypeAlias = Callable[[int, int, int], None]
-"""Told after each batch: rows looked at, rows in all, values encrypted anew."""
+"""Called after each batch with the rows examined, the rows in total, and the values re-encrypted."""
 
 
 class Start(Enum):
-    """What to do about a rotation that is unfinished."""
+    """The treatment of an unfinished rotation."""
 
     CONTINUE = auto()
-    """Go on with it; begin one if there is none."""
+    """Continue it; start one if there is none."""
     ANEW = auto()
-    """Begin another: the current key is not to be trusted either, or a value that does not open holds up the rest."""
+    """Start another: the current key is compromised, too, or a value that does not decrypt keeps it unfinished."""
 
 
 class Rotation(NamedTuple):
-    """Result of a rotation: whether a new key is in place, rows examined, values encrypted anew, keys retired."""
+    """Result of a rotation: whether there is a new key, rows examined, values re-encrypted, keys retired."""
 
     new_key: bool
     rows: int
@@ -61,14 +60,14 @@ def rotate(
     keys: TenantKeys,
     *,
     start: Start = Start.CONTINUE,
-    metadata: MetaData = EVERY_MODEL,
-    batch: int = BATCH,
+    metadata: MetaData = METADATA,
+    batch: int = ROWS_PER_BATCH,
     progress: Progress = lambda _done, _of, _reencrypted: None,
 ) -> Rotation:
-    """Give a tenant a new encryption key and encrypt all its values with it; or go on with a rotation broken off.
+    """Give a tenant a new encryption key and re-encrypt all its values; or continue an interrupted rotation.
 
     Raises:
-        KeyUnavailableError: a key cannot be unwrapped; what was done so far stays.
+        KeyUnavailableError: a key cannot be unwrapped; finished batches stay.
     """
     system = partial(database.unit_of_work, role=Role.SYSTEM, tenant_id=keys.tenant_id)
     with system() as session:
@@ -88,26 +87,23 @@ def rotate(
             progress(done, total, reencrypted)
     with system() as session:
         used = values_by_key(session, keys.tenant_id, metadata)
-        idle = [
-            row.id
-            for row in data_keys(session, keys.tenant_id)
-            if row.id is not None and row.id not in used and row.superseded_at is not None and row.retired_at is None
-        ]
+        superseded = [row for row in data_keys(session, keys.tenant_id) if row.superseded_at and not row.retired_at]
+        idle = [row.id for row in superseded if row.id is not None and row.id not in used]
         keys.retire(session, idle)
     return Rotation(new_key, done, reencrypted, tuple(unopened), tuple(idle))
 
 
-def values_by_key(session: Session, tenant_id: UUID, metadata: MetaData = EVERY_MODEL) -> Mapping[UUID, int]:
+def values_by_key(session: Session, tenant_id: UUID, metadata: MetaData = METADATA) -> Mapping[UUID, int]:
     """Count the tenant's encrypted values by the key that they name."""
-    counted: Counter[UUID] = Counter()
+    counts: Counter[UUID] = Counter()
     for table in encrypted_tables(metadata):
         for column in table.encrypted:
             key = _key_id(column)
             whole = func.octet_length(column) >= SHORTEST
-            found = select(key, func.count()).where(_of(table, tenant_id), whole).group_by(key)
-            for raw, count in session.connection().execute(found):
-                counted[UUID(bytes=bytes(raw))] += count
-    return counted
+            query = select(key, func.count()).where(_of(table, tenant_id), whole).group_by(key)
+            for raw, count in session.connection().execute(query):
+                counts[UUID(bytes=bytes(raw))] += count
+    return counts
 
 
 def _table(
@@ -128,14 +124,14 @@ def _table(
 def _page(
     session: Session, table: EncryptedTable, ring: KeyRing, *, after: tuple[Any, ...] | None, size: int
 ) -> list[Row[Any]]:
-    """Read the next rows: their keys, and of the values those that another key than the current one encrypted."""
+    """Read the keys of the next rows, and those of their values that an older key encrypted."""
     current = ring.current_id.bytes
     values = [case((_key_id(column) != current, column)).label(column.name) for column in table.encrypted]
-    asked = select(*table.key, *values).where(_of(table, ring.tenant_id))
+    query = select(*table.key, *values).where(_of(table, ring.tenant_id))
     if after is not None:
         last = [literal(value, column.type) for column, value in zip(table.key, after, strict=True)]
-        asked = asked.where(tuple_(*table.key) > tuple_(*last))
-    return list(session.connection().execute(asked.order_by(*table.key).limit(size)))
+        query = query.where(tuple_(*table.key) > tuple_(*last))
+    return list(session.connection().execute(query.order_by(*table.key).limit(size)))
 
 
 def _reencrypt(
@@ -153,7 +149,7 @@ def _reencrypt(
             count += new is not None
             change |= {f"old_{column.name}": None if new is None else old, f"new_{column.name}": new}
         if any(value is not None for value in change.values()):
-            changes.append(change | {f"key_{one.name}": part for one, part in zip(table.key, key, strict=True)})
+            changes.append(change | {f"key_{column.name}": part for column, part in zip(table.key, key, strict=True)})
     if changes:
         session.connection().execute(_replacement(table, ring.tenant_id), changes)
     return count, failed
@@ -161,7 +157,7 @@ def _reencrypt(
 
 def _reencrypted(ring: KeyRing, old: Encrypted, location: ValueLocation) -> Encrypted | None:
     if not (old.has_shape and ring.knows(old.key_id)):
-        return None  # changed: no key of this tenant can ever open it
+        return None  # it was changed: no key of this tenant decrypts it
     try:
         return ring.encrypt(ring.decrypt(old, location), location)
     except TamperedError:
@@ -169,7 +165,7 @@ def _reencrypted(ring: KeyRing, old: Encrypted, location: ValueLocation) -> Encr
 
 
 def _replacement(table: EncryptedTable, tenant_id: UUID) -> Any:  # noqa: ANN401  # an UPDATE of any table
-    """Replace each value that is still the one that was read, and leave every other."""
+    """Return the UPDATE that replaces each value that is still the value that was read."""
     old = {column: bindparam(f"old_{column.name}", type_=column.type) for column in table.encrypted}
     new = {column: bindparam(f"new_{column.name}", type_=column.type) for column in table.encrypted}
     keys = [column == bindparam(f"key_{column.name}", type_=column.type) for column in table.key]

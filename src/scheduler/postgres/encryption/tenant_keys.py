@@ -1,10 +1,10 @@
-"""The keys of tenants: the rows of `identity.data_keys`.
+"""Tenant keys: the data keys of tenants in `identity.data_keys`, and loading a key ring.
 
-Owns: making, superseding, retiring and rewrapping data keys, and loading a tenant's key ring.
+Owns: creating, superseding, retiring and rewrapping data keys, and loading a tenant's key ring.
 Holds: T5 (random bytes are an argument; times are the database's).
-Must not know: what is encrypted with the keys.
+Must not know: the values that the keys encrypt.
 
-Making and changing keys needs `Role.SYSTEM`; loading a ring needs `Role.APP`. Every statement names the tenant, so
+Creating and changing keys needs `Role.SYSTEM`; loading a ring needs `Role.APP`. Every statement names the tenant, so
 that it does the same for a login that row security does not bind.
 """
 
@@ -17,12 +17,12 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler.models.identity import DataKey
+from scheduler.postgres.database import advisory_lock
 from scheduler.postgres.encryption.errors import KeyUnavailableError, StaleKeyRingError
 from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, WrappedKey, wrapping_context
 from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
 _CURRENT: Final = text("select identity.current_data_key(:tenant)")
-_LOCK: Final = text("select pg_advisory_xact_lock(hashtext('scheduler'), hashtext('data keys ' || :tenant))")
 _INSERT: Final = text("""
 insert into identity.data_keys (tenant_id, id, purpose, wrapped_key, master_key_id)
 values (:tenant, :id, :purpose, :wrapped, :master)
@@ -42,49 +42,46 @@ update identity.data_keys set wrapped_key = :wrapped, master_key_id = :master wh
 
 @dataclass(frozen=True, slots=True)
 class TenantKeys:
-    """The keys of a tenant, with the master keys that wrap them and the random source that new ones come from."""
+    """The keys of a tenant, with the master keys that wrap them and the random source of new keys."""
 
     tenant_id: UUID
     masters: MasterKeys
     random_bytes: RandomBytes
 
     def load_ring(self, session: Session) -> KeyRing:
-        """Load the keys; they are unwrapped when they are needed. Load a ring for each unit of work.
+        """Load the tenant's keys, which are unwrapped at their first use. Load a ring for each unit of work.
 
         Raises:
             KeyUnavailableError: the tenant has no keys.
         """
         keys = [_wrapped(row) for row in data_keys(session, self.tenant_id)]
         if not keys:
-            raise KeyUnavailableError(f"tenant {self.tenant_id} has no keys: `scheduler keys rotate` makes them")
+            raise KeyUnavailableError(f"tenant {self.tenant_id} has no keys: create them with `scheduler keys rotate`")
         return KeyRing(self.tenant_id, keys, masters=self.masters, random_bytes=self.random_bytes)
 
     def ensure(self, session: Session) -> int:
-        """Make the keys that the tenant has none of yet, and return how many were made."""
+        """Create the tenant's missing keys, and return how many."""
         self._lock(session)
-        there = {row.purpose for row in data_keys(session, self.tenant_id) if row.superseded_at is None}
-        missing = [purpose for purpose in Purpose if purpose not in there]
+        current = {row.purpose for row in data_keys(session, self.tenant_id) if row.superseded_at is None}
+        missing = [purpose for purpose in Purpose if purpose not in current]
         for purpose in missing:
             key_id = UUID(bytes=self.random_bytes(16), version=4)
             context = wrapping_context(self.tenant_id, key_id, purpose)
             values = {"tenant": self.tenant_id, "id": key_id, "purpose": purpose.value}
-            wrapped = {
-                "wrapped": self.masters.wrap(self.random_bytes(KEY_BYTES), context),
-                "master": self.masters.active_id,
-            }
-            session.connection().execute(_INSERT, values | wrapped)
+            wrapped = self.masters.wrap(self.random_bytes(KEY_BYTES), context)
+            session.connection().execute(_INSERT, values | {"wrapped": wrapped, "master": self.masters.active_id})
         return len(missing)
 
     def is_rotating(self, session: Session) -> bool:
-        """Whether a key was superseded and not retired yet, once nobody else is changing the tenant's keys."""
+        """Lock the tenant's keys, and tell whether a superseded key is not retired yet."""
         self._lock(session)
         keys = data_keys(session, self.tenant_id)
         return any(row.superseded_at is not None and row.retired_at is None for row in keys)
 
     def replace(self, session: Session) -> None:
-        """Put a new encryption key in place of the current one; make what the tenant has none of yet.
+        """Replace the current encryption key by a new one, and create missing keys.
 
-        It waits for those who are encrypting with the current key; whoever comes later encrypts with the new one.
+        The call waits for transactions that encrypt with the current key; later ones encrypt with the new key.
 
         Raises:
             KeyUnavailableError: a key that may still be in use cannot be unwrapped; then nothing is changed.
@@ -97,15 +94,15 @@ class TenantKeys:
         self.ensure(session)
 
     def retire(self, session: Session, key_ids: Iterable[UUID]) -> None:
-        """Write that no value uses these superseded keys any more."""
+        """Retire superseded keys that no value uses any more."""
         for key_id in key_ids:
             session.connection().execute(_RETIRE, {"tenant": self.tenant_id, "id": key_id})
 
     def rewrap(self, session: Session) -> int:
-        """Wrap all keys, old ones too, by the active master key, and return how many were not before.
+        """Wrap all keys, also superseded ones, by the active master key, and return how many changed.
 
         Raises:
-            KeyUnavailableError: a master key that wrapped one of them is not there; then none is changed.
+            KeyUnavailableError: the master key of a data key is missing; then none is changed.
         """
         self._lock(session)
         active_id = self.masters.active_id
@@ -121,21 +118,21 @@ class TenantKeys:
         return self.masters.unwrap(key.wrapped, context, master_key_id=key.master_key_id)
 
     def _lock(self, session: Session) -> None:
-        session.connection().execute(_LOCK, {"tenant": self.tenant_id})
+        advisory_lock(session, f"data keys {self.tenant_id}")  # shared by identity.current_data_key
 
 
 def data_keys(session: Session, tenant_id: UUID) -> list[DataKey]:
     """Return all keys of a tenant, oldest first."""
-    mine = select(DataKey).where(col(DataKey.tenant_id) == tenant_id)
-    ordered = mine.order_by(col(DataKey.created_at), col(DataKey.id))
-    return list(session.exec(ordered, execution_options={"populate_existing": True}))  # as they are now
+    query = select(DataKey).where(col(DataKey.tenant_id) == tenant_id)
+    ordered = query.order_by(col(DataKey.created_at), col(DataKey.id))
+    return list(session.exec(ordered, execution_options={"populate_existing": True}))  # not as the session knows them
 
 
 def hold_current_key(session: Session, ring: KeyRing) -> None:
-    """Make sure that the ring encrypts with the current key, and that it stays current in this transaction.
+    """Check that the ring encrypts with the current key, and keep it current in this transaction.
 
     Raises:
-        StaleKeyRingError: another key has taken its place since the ring was loaded.
+        StaleKeyRingError: the key was replaced since the ring was loaded.
     """
     current: UUID | None = session.connection().execute(_CURRENT, {"tenant": ring.tenant_id}).scalar_one()
     if current != ring.current_id:
@@ -143,6 +140,6 @@ def hold_current_key(session: Session, ring: KeyRing) -> None:
 
 
 def _wrapped(row: DataKey) -> WrappedKey:
-    if row.id is None:  # no row of the table is without
-        raise KeyUnavailableError("a key without an id")
+    if row.id is None:  # a stored row has one
+        raise KeyUnavailableError("a data key has no id")
     return WrappedKey(row.id, Purpose(row.purpose), row.wrapped_key, row.master_key_id, row.superseded_at is None)

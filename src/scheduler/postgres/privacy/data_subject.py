@@ -1,12 +1,12 @@
-"""Personal rows: which rows of which tables are about a person.
+"""Data subject: the rows of all tables that are about a person.
 
-Owns: where a search for a person begins, and which references lead from there to more about the same person.
-Must not know: what the rows are wanted for (`exporting`, `erasing`), or what stands in them.
+Owns: the first row of the search for a person, and the references that lead to more rows about the same person.
+Must not know: the use of the rows (`export`, `erasure`), or their contents.
 
-A reference that is not named here is not followed, however it is declared: an export that misses a row is found by a
-test (every reference to a table about people is decided on there, with a reason), one that tells a stranger's story is
-found by the stranger. So what only says who did something (`created_by`, `acknowledged_by`) ends the search, and so do
-the patients of a doctor, the children of a practitioner and the other members of a family.
+Only references that are listed here are followed. A test finds a missing one, since it asks for a decision, with a
+reason, about every reference to a table about people; no test would find an export that tells a stranger's story. So
+references to the author of something (`created_by`, `acknowledged_by`) end the search, and so do the patients of a
+doctor, the children of a practitioner and the other members of a family.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from sqlmodel import Session, SQLModel, select
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA, model_of, table_of
 
-CHUNK: Final = 500
+ROWS_PER_STATEMENT: Final = 500
 
 SUBJECT_REFERENCES: Final = (
     # a user, in the parts that a user may have
@@ -62,14 +62,14 @@ SUBJECT_REFERENCES: Final = (
     "availability_rules_doctor_id_fkey",
     "availability_exceptions_doctor_id_fkey",
 )
-"""Rows that point to a row about a person, and are about the same person."""
+"""References of rows to a row about a person that are about the same person."""
 
 SHARED: Final = ("family_members_family_id_fkey", "families_address_id_fkey", "clients_address_id_fkey")
-"""Rows that a row about a person points to, and that say something of the person and of others: a home, a family."""
+"""References of a row about a person to rows about the person and others: a home, a family."""
 
 
 class Kind(StrEnum):
-    """As what a person is known; the value is the table. Whoever signs in is a user, and all else besides."""
+    """The kind of a person; the value is the table. A person who signs in is a user besides other kinds."""
 
     USER = "identity.users"
     CLIENT = "placement.clients"
@@ -90,19 +90,19 @@ class Person(NamedTuple):
     id: UUID | int
 
     def described(self, rows: Mapping[str, int]) -> dict[str, JsonValue]:
-        """Say for the audit log whom an event is about, and how many rows of which tables."""
+        """Return the audit log's details of an event: the person, and the number of rows by table."""
         return {"kind": self.kind.name.lower(), "id": str(self.id), "rows": {**rows}}
 
     def __str__(self) -> str:
         return f"{self.kind.name.lower()} {self.id}"
 
 
-Found: TypeAlias = Mapping[Table, Sequence[SQLModel]]
-"""The rows about a person by table, in the order of their keys; a table comes after those that it points to."""
+Rows: TypeAlias = Mapping[Table, Sequence[SQLModel]]
+"""The rows about a person by table, in the order of their keys; a table comes after those that it refers to."""
 
 
 class _Step(NamedTuple):
-    """From rows of one table to rows of another whose `columns` have the same values."""
+    """A step from rows of one table to rows of another whose `columns` have the same values."""
 
     table: Table
     names: tuple[str, ...]
@@ -110,43 +110,43 @@ class _Step(NamedTuple):
     columns: tuple[Any, ...]
 
 
-def rows_of_subject(session: Session, person: Person, *, lock: bool = False) -> Found:
-    """Find all rows about a person, deleted ones too; with `lock` nobody changes or points to them meanwhile.
+def rows_of_subject(session: Session, person: Person, *, lock: bool = False) -> Rows:
+    """Find all rows about a person, also deleted ones; with `lock`, lock them against changes and new references.
 
     Raises:
-        NotFoundError: there is no such person in the tenant.
+        NotFoundError: the tenant has no such person.
     """
-    found: dict[Table, dict[Any, SQLModel]] = {table: {} for table in _tables()}
+    by_table: dict[Table, dict[Any, SQLModel]] = {table: {} for table in _tables()}
     fresh = [_start(session, person, lock=lock)]
     while fresh:
         for row in fresh:
-            found[table_of(type(row))][key_of(row)] = row
-        beside = [row for step in steps() for row in _beside(session, step, fresh, lock=lock)]
-        fresh = [row for row in beside if key_of(row) not in found[table_of(type(row))]]
-    return {table: [rows[key] for key in sorted(rows)] for table, rows in found.items() if rows}
+            by_table[table_of(type(row))][key_of(row)] = row
+        related = [row for step in steps() for row in _related(session, step, fresh, lock=lock)]
+        fresh = [row for row in related if key_of(row) not in by_table[table_of(type(row))]]
+    return {table: [rows[key] for key in sorted(rows)] for table, rows in by_table.items() if rows}
 
 
 def references() -> Iterator[ForeignKeyConstraint]:
-    """Yield every reference of every table."""
+    """Yield the foreign keys of all tables."""
     for table in _tables():
         yield from table.foreign_key_constraints
 
 
 @cache
 def steps() -> tuple[_Step, ...]:
-    """Return the steps that the search takes."""
-    named = {str(one.name): one for one in references()}
-    return (*(_towards(named[name]) for name in SUBJECT_REFERENCES), *(_along(named[name]) for name in SHARED))
+    """Return the steps of the search."""
+    named = {str(reference.name): reference for reference in references()}
+    return (*(_backward(named[name]) for name in SUBJECT_REFERENCES), *(_forward(named[name]) for name in SHARED))
 
 
 def key_of(row: SQLModel) -> tuple[Any, ...]:
-    """Return the key of a row, tenant and all."""
+    """Return the primary key of a row, with its tenant."""
     return tuple(getattr(row, column.name) for column in table_of(type(row)).primary_key)
 
 
-def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Cut into parts that a statement can take."""
-    return (values[first : first + CHUNK] for first in range(0, len(values), CHUNK))
+def batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Split values into batches for one statement each."""
+    return (values[first : first + ROWS_PER_STATEMENT] for first in range(0, len(values), ROWS_PER_STATEMENT))
 
 
 @cache
@@ -155,7 +155,7 @@ def _tables() -> tuple[Table, ...]:
 
 
 def _start(session: Session, person: Person, *, lock: bool) -> SQLModel:
-    """Return the row that all else about the person hangs on: that of the user, if there is one."""
+    """Return the row that the search starts from: that of the user, if the person is one."""
     row = session.get(_model(person.kind), (person.tenant_id, person.id), with_for_update=lock or None)
     if row is None:
         raise NotFoundError(f"no {person}")
@@ -169,18 +169,18 @@ def _model(kind: Kind) -> type[SQLModel]:
     return model_of(METADATA.tables[kind.value])
 
 
-def _towards(reference: ForeignKeyConstraint) -> _Step:
+def _backward(reference: ForeignKeyConstraint) -> _Step:
     names = tuple(element.column.name for element in reference.elements)
     return _Step(reference.referred_table, names, reference.table, tuple(reference.columns))
 
 
-def _along(reference: ForeignKeyConstraint) -> _Step:
+def _forward(reference: ForeignKeyConstraint) -> _Step:
     columns = tuple(element.column for element in reference.elements)
     return _Step(reference.table, tuple(reference.columns.keys()), reference.referred_table, columns)
 
 
-def _beside(session: Session, step: _Step, rows: Iterable[SQLModel], *, lock: bool) -> Iterator[SQLModel]:
-    here = (tuple(getattr(row, name) for name in step.names) for row in rows if table_of(type(row)) is step.table)
-    for some in chunks([values for values in here if None not in values]):
-        asked = select(model_of(step.to)).where(tuple_(*step.columns).in_(some))
-        yield from session.exec(asked.with_for_update() if lock else asked)
+def _related(session: Session, step: _Step, rows: Iterable[SQLModel], *, lock: bool) -> Iterator[SQLModel]:
+    keys = (tuple(getattr(row, name) for name in step.names) for row in rows if table_of(type(row)) is step.table)
+    for batch in batches([key for key in keys if None not in key]):
+        query = select(model_of(step.to)).where(tuple_(*step.columns).in_(batch))
+        yield from session.exec(query.with_for_update() if lock else query)

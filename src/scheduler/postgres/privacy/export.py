@@ -1,10 +1,10 @@
-"""Exporting: everything that is stored about a person, or for a tenant, as values that JSON knows.
+"""Export: all rows about a person, or of a tenant, as JSON values (GDPR, articles 15 and 20).
 
-Owns: how a row is written down for a person to take away (GDPR, articles 15 and 20), and that this is recorded.
-Must not know: which rows are about a person (`personal`), where what is exported goes.
+Owns: the JSON values of a row, and the record of every export in the audit log.
+Must not know: which rows are about a person (`data_subject`), the destination of an export.
 
-What is encrypted is opened, and the reading is recorded (`phi`). Left out are blind indexes and keys, which say nothing
-to anybody. Both exports belong to `Role.SYSTEM`: what a person may not see in the application is in them, too.
+Encrypted values are decrypted, and the read is recorded (`phi`). Blind indexes and keys are left out, since nobody can
+use them. Both exports need `Role.SYSTEM`: they include rows that the person may not see in the application.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,64 +27,65 @@ from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.postgres.privacy.data_subject import Person, rows_of_subject
 
 REASON: Final = "export"
-BATCH: Final = 1000
-KEPT_IN: Final = frozenset({"identity.data_keys"})
-"""What no export has: a key is of no use to whom it was wrapped for nobody else."""
+ROWS_PER_BATCH: Final = 1000
+LEFT_OUT: Final = frozenset({"identity.data_keys"})
+"""Tables left out of every export: a wrapped key is useless without the master key."""
 
 ExportedRow: TypeAlias = Mapping[str, JsonValue]
-"""A row: column -> value."""
+"""The values of a row by column."""
 Keys: TypeAlias = Callable[[], KeyRing]
-"""Loads the tenant's key ring; asked only if there is something encrypted."""
+"""Loads the tenant's key ring; called only for tables with encrypted columns."""
 
 
 def export_person(session: Session, person: Person, keys: Keys) -> dict[str, list[ExportedRow]]:
     """Return all rows about a person by table, and record that they were exported.
 
     Raises:
-        NotFoundError: there is no such person in the tenant.
-        EncryptionError: something encrypted does not open.
+        NotFoundError: the tenant has no such person.
+        EncryptionError: a value does not decrypt.
     """
-    found = rows_of_subject(session, person)
-    record_system(session, "person.exported", person.described({one.fullname: len(found[one]) for one in found}))
-    return {table.fullname: list(_written(session, table, rows, keys)) for table, rows in found.items()}
+    rows_by_table = rows_of_subject(session, person)
+    counts = {table.fullname: len(rows) for table, rows in rows_by_table.items()}
+    record_system(session, "person.exported", person.described(counts))
+    return {table.fullname: list(_exported(session, table, rows, keys)) for table, rows in rows_by_table.items()}
 
 
 def export_tenant(session: Session, tenant_id: UUID, keys: Keys) -> Iterator[tuple[str, Iterator[ExportedRow]]]:
     """Yield every table with all rows of the tenant, row by row, and record that they were exported.
 
-    The rows of a table have to be taken before the next table, and all of them within the unit of work.
+    The caller has to consume the rows of a table before the next table, and all of them within the unit of work.
 
     Raises:
         NotFoundError: the unit of work sees no such tenant.
-        EncryptionError: something encrypted does not open.
+        EncryptionError: a value does not decrypt.
     """
     if session.get(models.Tenant, tenant_id) is None:
         raise NotFoundError(f"no tenant {tenant_id}")
     record_system(session, "tenant.exported", {})
     for table in METADATA.sorted_tables:
-        if table.fullname not in KEPT_IN:
+        if table.fullname not in LEFT_OUT:
             yield table.fullname, _all_rows(session, table, tenant_id, keys)
 
 
 def _all_rows(session: Session, table: Table, tenant_id: UUID, keys: Keys) -> Iterator[ExportedRow]:
-    tenant = table.columns.get(TENANT, table.primary_key.columns[0])  # only a tenant itself has no tenant
-    asked = select(model_of(table)).where(tenant == tenant_id).order_by(*table.primary_key)
-    for some in session.exec(asked, execution_options={"yield_per": BATCH}).partitions():
-        yield from _written(session, table, some, keys)
+    tenant = table.columns.get(TENANT, table.primary_key.columns[0])  # the table of tenants has no tenant_id
+    query = select(model_of(table)).where(tenant == tenant_id).order_by(*table.primary_key)
+    for batch in session.exec(query, execution_options={"yield_per": ROWS_PER_BATCH}).partitions():
+        yield from _exported(session, table, batch, keys)
 
 
-def _written(session: Session, table: Table, rows: Sequence[SQLModel], keys: Keys) -> Iterator[ExportedRow]:
+def _exported(session: Session, table: Table, rows: Sequence[SQLModel], keys: Keys) -> Iterator[ExportedRow]:
     encrypted = [column.name for column in described_table(table).encrypted]
     left_out = {name + INDEX for name in encrypted}
     names = [column.name for column in table.columns if column.name not in left_out]
-    opened: Iterable[phi.Plaintext | None] = (
+    plaintexts: Iterable[phi.Plaintext | None] = (
         phi.read(session, keys(), rows, encrypted, reason=REASON) if encrypted else [None] * len(rows)
     )
-    for row, clear in zip(rows, opened, strict=True):
-        yield {name: clear[name] if clear and name in encrypted else _plain(getattr(row, name)) for name in names}
+    for row, clear in zip(rows, plaintexts, strict=True):
+        yield {name: clear[name] if clear and name in encrypted else _as_json(getattr(row, name)) for name in names}
 
 
-def _plain(value: object) -> JsonValue:
+def _as_json(value: object) -> JsonValue:
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, datetime | date | time):
