@@ -4,21 +4,8 @@ Imported as `models` from the folder `src`, this module hands out the same class
 `models.identity` is refused there, so that no table is declared twice.
 """
 
-from scheduler.models.audit import (
-    AuditRetirement,
-    AuditSeal,
-    SystemAuditLog,
-    UserActionAuditLog,
-)
-from scheduler.models.identity import (
-    Address,
-    DataKey,
-    Family,
-    FamilyMember,
-    Tenant,
-    User,
-    UserRole,
-)
+from scheduler.models.audit import AuditRetirement, AuditSeal, SystemAuditLog, UserActionAuditLog
+from scheduler.models.identity import Address, DataKey, Family, FamilyMember, Tenant, User, UserRole
 from scheduler.models.placement import (
     Client,
     Contributor,

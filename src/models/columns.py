@@ -1,12 +1,12 @@
-"""Columns: the few kinds of column that the tables are made of.
+"""Column and constraint declarations: the few kinds of columns, keys and indexes that the tables are made of.
 
 Owns: how a key, a reference, an instant, a day, a text, a number, a JSON object and an encrypted value are declared,
-and what is unique among live rows.
-Holds: T1 (every instant is `timestamptz`); every reference carries the tenant. One place says so, no table can forget.
+and uniqueness among live rows.
+Holds: T1 (every instant is `timestamptz`); every reference carries the tenant, by construction.
 Must not know: any table.
 
-Rows carry no behaviour and do not validate: what is valid is said by the core values and by the CHECKs of the
-migrations. A column with a server default is left out of an INSERT while its attribute is None.
+Rows do not validate: the core values and the CHECKs of the migrations decide what is valid. A column with a server
+default is left out of an INSERT while its attribute is None.
 """
 
 from typing import Any, Final
@@ -22,6 +22,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
+    UniqueConstraint,
     Uuid,
     text,
 )
@@ -33,30 +34,45 @@ from scheduler.models.encrypted_column import EncryptedColumn
 INSTANT: Final = DateTime(timezone=True)
 CASCADE: Final = "CASCADE"
 RESTRICT: Final = "RESTRICT"
+SET_NULL: Final = "SET NULL"
 
 
-def of_tenant(name: str) -> ForeignKeyConstraint:
-    """Declare that a row belongs to a tenant, which stays while the row does."""
-    return ForeignKeyConstraint(["tenant_id"], ["identity.tenants.id"], name=name, ondelete=RESTRICT)
+def of_tenant() -> ForeignKeyConstraint:
+    """Declare that a row belongs to a tenant; the tenant cannot be deleted before the row."""
+    return ForeignKeyConstraint(["tenant_id"], ["identity.tenants.id"], ondelete=RESTRICT)
 
 
-def key_to(table: str, column: str, *, name: str, ondelete: str | None = None) -> ForeignKeyConstraint:
-    """Declare that a column and the tenant are the key of a row of `table`, written with its schema.
+def key_to(
+    table: str, *columns: str, to: tuple[str, ...] = ("id",), ondelete: str | None = None
+) -> ForeignKeyConstraint:
+    """Declare that columns and the tenant refer to a row of `table`, written with its schema.
 
-    Without `ondelete` a row that is pointed to cannot be deleted, but may go in one statement with those that point.
+    Without `ondelete` a row that is referred to cannot be deleted alone, but in one statement with the rows that refer
+    to it. `SET_NULL` keeps the tenant: only `columns` become null.
     """
-    there = [f"{table}.tenant_id", f"{table}.id"]
-    return ForeignKeyConstraint(["tenant_id", column], there, name=name, ondelete=ondelete)
+    target = [f"{table}.{column}" for column in ("tenant_id", *to)]
+    action = f"{SET_NULL} ({', '.join(columns)})" if ondelete == SET_NULL else ondelete
+    return ForeignKeyConstraint(["tenant_id", *columns], target, ondelete=action)
 
 
-def set_null(column: str) -> str:
-    """Say that a reference is forgotten when its target goes, and only it: the tenant stays."""
-    return f"SET NULL ({column})"
+def index(*columns: str, where: str | None = None) -> Index:
+    """Declare a plain index of these columns within a tenant; its name is derived."""
+    return Index(None, "tenant_id", *columns, postgresql_where=None if where is None else text(where))
+
+
+def unique(name: str, *columns: str, **options: Any) -> UniqueConstraint:
+    """Declare that columns are unique within a tenant; `options` are those of the dialect."""
+    return UniqueConstraint("tenant_id", *columns, name=name, **options)
 
 
 def unique_among_live(name: str, *columns: str, also: str = "") -> Index:
-    """Declare that columns are unique within a tenant among the rows that are not deleted; `also` ends with `and `."""
-    return Index(name, "tenant_id", *columns, unique=True, postgresql_where=text(f"{also}deleted_at is null"))
+    """Declare that columns are unique within a tenant among live rows; `also` is a condition that ends with `and `."""
+    return unique_where(f"{also}deleted_at is null", name, *columns)
+
+
+def unique_where(condition: str, name: str, *columns: str, **options: Any) -> Index:
+    """Declare that columns are unique within a tenant among the rows that meet a condition."""
+    return Index(name, "tenant_id", *columns, unique=True, postgresql_where=text(condition), **options)
 
 
 def tenant_key() -> Any:
