@@ -1,7 +1,7 @@
-"""The tables of the schema `audit`: what was done, sealed so that a change is found.
+"""Tables of the schema `audit`: two logs of actions, sealed so that a change is detected.
 
-Owns: the rows of the two logs, their seals and what was retired.
-Must not know: who writes a log (triggers and functions of the migrations), how a seal is made (`scheduler.postgres`).
+Owns: the rows of the logs, their seals and their retirements.
+Must not know: triggers and functions that write a log (the migrations), sealing (`scheduler.postgres.audit`).
 
 Only the database writes the logs, and nobody changes them: these classes are for reading.
 """
@@ -35,19 +35,19 @@ from scheduler.models.namespaces import AUDIT
 _BY_MONTH: dict[str, str] = AUDIT | {"postgresql_partition_by": "range (occurred_at)"}
 
 
-def _of_details(name: str) -> Index:
+def _index_of_details() -> Index:
     ops, present = {"details": "jsonb_path_ops"}, text("details is not null")
-    return Index(name, "details", postgresql_using="gin", postgresql_ops=ops, postgresql_where=present)
+    return Index(None, "details", postgresql_using="gin", postgresql_ops=ops, postgresql_where=present)
 
 
 class UserActionAuditLog(BigintKeyed, table=True):
-    """What was done for a user: a change or a read of a row, or an event; values only where harmless."""
+    """An action on behalf of a user: a change or a read of a row, or an event; values only where harmless."""
 
     __tablename__ = "user_action_audit_log"
     __table_args__: ClassVar[Any] = (
         index("entity", "entity_key", "occurred_at"),
         index("user_id", "occurred_at"),
-        _of_details("user_action_audit_log_details_idx"),
+        _index_of_details(),
         _BY_MONTH,
     )
 
@@ -67,13 +67,13 @@ class UserActionAuditLog(BigintKeyed, table=True):
 
 
 class SystemAuditLog(BigintKeyed, table=True):
-    """What the library did for no user: changes of rows, and events."""
+    """An action of the library on behalf of no user: a change of a row, or an event."""
 
     __tablename__ = "system_audit_log"
     __table_args__: ClassVar[Any] = (
         index("event", "occurred_at"),
         index("entity", "entity_key", "occurred_at", where="entity is not null"),
-        _of_details("system_audit_log_details_idx"),
+        _index_of_details(),
         _BY_MONTH,
     )
 
@@ -91,7 +91,7 @@ class SystemAuditLog(BigintKeyed, table=True):
 
 
 class AuditSeal(TenantOwned, table=True):
-    """A place in the chain of a log: the digest of a row, and the digest of this place over the one before."""
+    """A link in the chain of a log: the digest of a row, and the digest of this link and the link before."""
 
     __tablename__ = "chain"
     __table_args__: ClassVar[Any] = (unique("a_row_is_sealed_once", "log", "row_occurred_at", "row_id"), AUDIT)
@@ -108,7 +108,7 @@ class AuditSeal(TenantOwned, table=True):
 
 
 class AuditRetirement(BigintKeyed, table=True):
-    """That the rows of a month were dropped after their time."""
+    """A removal of the rows of a month after their retention period."""
 
     __tablename__ = "retirements"
     __table_args__: ClassVar[Any] = (index("log", "retired_before"), AUDIT)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
+    TextClause,
     UniqueConstraint,
     Uuid,
     text,
@@ -38,7 +39,7 @@ SET_NULL: Final = "SET NULL"
 
 
 def of_tenant() -> ForeignKeyConstraint:
-    """Declare that a row belongs to a tenant; the tenant cannot be deleted before the row."""
+    """Declare that a row belongs to a tenant, which cannot be deleted before the row."""
     return ForeignKeyConstraint(["tenant_id"], ["identity.tenants.id"], ondelete=RESTRICT)
 
 
@@ -47,8 +48,8 @@ def key_to(
 ) -> ForeignKeyConstraint:
     """Declare that columns and the tenant refer to a row of `table`, written with its schema.
 
-    Without `ondelete` a row that is referred to cannot be deleted alone, but in one statement with the rows that refer
-    to it. `SET_NULL` keeps the tenant: only `columns` become null.
+    Without `ondelete` the other row can be deleted only in one statement with the rows that refer to it. `SET_NULL`
+    empties the columns and keeps the tenant.
     """
     target = [f"{table}.{column}" for column in ("tenant_id", *to)]
     action = f"{SET_NULL} ({', '.join(columns)})" if ondelete == SET_NULL else ondelete
@@ -56,23 +57,24 @@ def key_to(
 
 
 def index(*columns: str, where: str | None = None) -> Index:
-    """Declare a plain index of these columns within a tenant; its name is derived."""
+    """Declare a plain index of the tenant and these columns; its name is derived."""
     return Index(None, "tenant_id", *columns, postgresql_where=None if where is None else text(where))
 
 
-def unique(name: str, *columns: str, **options: Any) -> UniqueConstraint:
-    """Declare that columns are unique within a tenant; `options` are those of the dialect."""
-    return UniqueConstraint("tenant_id", *columns, name=name, **options)
+def unique(name: str, *columns: str, nulls_not_distinct: bool | None = None) -> UniqueConstraint:
+    """Declare that columns are unique within a tenant."""
+    return UniqueConstraint("tenant_id", *columns, name=name, postgresql_nulls_not_distinct=nulls_not_distinct)
+
+
+def unique_where(condition: str, name: str, *columns: str, nulls_not_distinct: bool | None = None) -> Index:
+    """Declare that columns are unique within a tenant among the rows that meet a condition."""
+    options = {"postgresql_where": text(condition), "postgresql_nulls_not_distinct": nulls_not_distinct}
+    return Index(name, "tenant_id", *columns, unique=True, **options)
 
 
 def unique_among_live(name: str, *columns: str, also: str = "") -> Index:
     """Declare that columns are unique within a tenant among live rows; `also` is a condition that ends with `and `."""
     return unique_where(f"{also}deleted_at is null", name, *columns)
-
-
-def unique_where(condition: str, name: str, *columns: str, **options: Any) -> Index:
-    """Declare that columns are unique within a tenant among the rows that meet a condition."""
-    return Index(name, "tenant_id", *columns, unique=True, postgresql_where=text(condition), **options)
 
 
 def tenant_key() -> Any:
@@ -86,18 +88,19 @@ def identity_key() -> Any:
 
 
 def uuid_key() -> Any:
-    """Declare a uuid key; None until the row is written, unless the writer draws it."""
-    drawn = {"server_default": text("gen_random_uuid()")}
-    return Field(default=None, primary_key=True, nullable=False, sa_type=Uuid, sa_column_kwargs=drawn)
+    """Declare a uuid key; None until the row is written, unless the writer draws the uuid."""
+    return Field(
+        default=None, primary_key=True, nullable=False, sa_type=Uuid, sa_column_kwargs=_filled("gen_random_uuid()")
+    )
 
 
 def uuid_part_of_key() -> Any:
-    """Declare a uuid that is part of the primary key and comes from elsewhere."""
+    """Declare a uuid of another row as part of the primary key."""
     return Field(primary_key=True, sa_type=Uuid)
 
 
 def part_of_key() -> Any:
-    """Declare a bigint that is part of the primary key and comes from elsewhere."""
+    """Declare a given bigint as part of the primary key."""
     return Field(primary_key=True, sa_type=BigInteger)
 
 
@@ -107,7 +110,7 @@ def reference() -> Any:
 
 
 def optional_reference() -> Any:
-    """Declare a reference that may be missing."""
+    """Declare an optional bigint reference."""
     return Field(default=None, nullable=True, sa_type=BigInteger)
 
 
@@ -117,139 +120,147 @@ def uuid_reference() -> Any:
 
 
 def optional_uuid_reference() -> Any:
-    """Declare a uuid reference that may be missing."""
+    """Declare an optional uuid reference."""
     return Field(default=None, nullable=True, sa_type=Uuid)
 
 
 def instant() -> Any:
-    """Declare an instant that has to be given."""
+    """Declare a required instant."""
     return Field(sa_type=INSTANT)
 
 
 def optional_instant() -> Any:
-    """Declare an instant that may be missing."""
+    """Declare an optional instant."""
     return Field(default=None, nullable=True, sa_type=INSTANT)
 
 
+def filled_instant(expression: str, *, key: bool = False, nullable: bool = False) -> Any:
+    """Declare an instant that the database fills in with the value of an SQL expression."""
+    filled = _filled(expression)
+    return Field(default=None, primary_key=key, nullable=nullable, sa_type=INSTANT, sa_column_kwargs=filled)
+
+
 def written_at() -> Any:
-    """Declare an instant that the database fills in: when the row was written."""
-    return Field(default=None, nullable=False, sa_type=INSTANT, sa_column_kwargs={"server_default": text("now()")})
+    """Declare an instant that the database fills in: the beginning of the transaction that writes the row."""
+    return filled_instant("now()")
 
 
 def happened_at(*, key: bool = False) -> Any:
     """Declare an instant that the database fills in: the moment itself, not the beginning of the transaction."""
-    moment = {"server_default": text("clock_timestamp()")}
-    return Field(default=None, primary_key=key, nullable=False, sa_type=INSTANT, sa_column_kwargs=moment)
+    return filled_instant("clock_timestamp()", key=key)
 
 
 def transaction_id() -> Any:
     """Declare the number of the transaction that writes the row; the database fills it in."""
-    here = {"server_default": text("(pg_current_xact_id()::text)::bigint")}
-    return Field(default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=here)
+    number_of_transaction = _filled("(pg_current_xact_id()::text)::bigint")
+    return Field(default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=number_of_transaction)
 
 
 def string(length: int = 255) -> Any:
-    """Declare a text of at most so many characters that has to be given."""
+    """Declare a required text of at most `length` characters."""
     return Field(sa_type=String(length))
 
 
 def optional_string(length: int = 255) -> Any:
-    """Declare a text of at most so many characters that may be missing."""
+    """Declare an optional text of at most `length` characters."""
     return Field(default=None, nullable=True, sa_type=String(length))
 
 
 def long_text() -> Any:
-    """Declare a text of any length that has to be given."""
+    """Declare a required text of any length."""
     return Field(sa_type=Text)
 
 
 def optional_text() -> Any:
-    """Declare a text of any length that may be missing."""
+    """Declare an optional text of any length."""
     return Field(default=None, nullable=True, sa_type=Text)
 
 
 def texts() -> Any:
     """Declare a list of texts that begins empty."""
-    return Field(default_factory=list, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
-
-
-def choice(default: str) -> Any:
-    """Declare a text that is one of those that a CHECK names, with a default."""
-    return Field(default=default, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
-
-
-def optional_choice(default: str) -> Any:
-    """Declare a text that may be missing in a row, and that the database fills in where none is given."""
-    return Field(default=None, nullable=True, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
+    return Field(default_factory=list, sa_type=ARRAY(Text), sa_column_kwargs=_filled("'{}'"))
 
 
 def optional_texts() -> Any:
-    """Declare an array of texts that may be missing in a row, and is empty where none is given."""
-    return Field(default=None, nullable=True, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
+    """Declare an optional list of texts, which the database fills in as empty."""
+    return Field(default=None, nullable=True, sa_type=ARRAY(Text), sa_column_kwargs=_filled("'{}'"))
+
+
+def choice(default: str) -> Any:
+    """Declare a text with a default; a CHECK lists the allowed words."""
+    return Field(default=default, sa_type=Text, sa_column_kwargs=_filled(f"'{default}'"))
+
+
+def optional_choice(default: str) -> Any:
+    """Declare an optional text, which the database fills in."""
+    return Field(default=None, nullable=True, sa_type=Text, sa_column_kwargs=_filled(f"'{default}'"))
 
 
 def day() -> Any:
-    """Declare a date that has to be given."""
+    """Declare a required date."""
     return Field(sa_type=Date)
 
 
 def optional_day() -> Any:
-    """Declare a date that may be missing."""
+    """Declare an optional date."""
     return Field(default=None, nullable=True, sa_type=Date)
 
 
 def optional_number() -> Any:
-    """Declare an integer that may be missing."""
+    """Declare an optional integer."""
     return Field(default=None, nullable=True, sa_type=Integer)
 
 
 def number(default: int) -> Any:
     """Declare an integer with a default."""
-    return Field(default=default, sa_type=Integer, sa_column_kwargs={"server_default": text(str(default))})
+    return Field(default=default, sa_type=Integer, sa_column_kwargs=_filled(str(default)))
 
 
 def optional_number_from(default: int) -> Any:
-    """Declare an integer that may be missing in a row, and that the database fills in where none is given."""
-    filled = {"server_default": text(str(default))}
-    return Field(default=None, nullable=True, sa_type=Integer, sa_column_kwargs=filled)
+    """Declare an optional integer, which the database fills in."""
+    return Field(default=None, nullable=True, sa_type=Integer, sa_column_kwargs=_filled(str(default)))
 
 
 def count() -> Any:
     """Declare a bigint that begins at 0."""
-    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs=_filled("0"))
 
 
 def switch(*, on: bool = True) -> Any:
     """Declare a boolean that begins as true, or as false."""
-    return Field(default=on, sa_column_kwargs={"server_default": text(str(on).lower())})
+    return Field(default=on, sa_column_kwargs=_filled(str(on).lower()))
 
 
 def optional_json_object() -> Any:
-    """Declare a `jsonb` object that may be missing; None is SQL's null, not JSON's."""
+    """Declare an optional `jsonb` object; None is SQL's null, not JSON's."""
     return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True))
 
 
 def empty_json_object() -> Any:
-    """Declare a `jsonb` object that may be missing in a row, and is empty where none is given."""
-    empty = {"server_default": text("'{}'")}
-    return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True), sa_column_kwargs=empty)
+    """Declare an optional `jsonb` object, which the database fills in as empty."""
+    return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True), sa_column_kwargs=_filled("'{}'"))
 
 
 def optional_address() -> Any:
-    """Declare an IPv4 or IPv6 address that may be missing."""
+    """Declare an optional IPv4 or IPv6 address."""
     return Field(default=None, nullable=True, sa_type=INET)
 
 
 def digest() -> Any:
-    """Declare a digest: bytes that have to be given, and are no encrypted value."""
+    """Declare a digest: required bytes that are no encrypted value."""
     return Field(sa_type=LargeBinary)
 
 
 def encrypted() -> Any:
-    """Declare an encrypted value that may be missing."""
+    """Declare an optional encrypted value."""
     return Field(default=None, nullable=True, sa_type=EncryptedColumn)
 
 
 def blind_index() -> Any:
-    """Declare the keyed hash by which an encrypted value is found; it may be missing."""
+    """Declare the optional keyed hash by which an encrypted value is found."""
     return Field(default=None, nullable=True, sa_type=LargeBinary)
+
+
+def _filled(expression: str) -> dict[str, TextClause]:
+    """Return the arguments of a column that the database fills in with the value of an SQL expression."""
+    return {"server_default": text(expression)}

@@ -1,7 +1,7 @@
-"""The tables of the schema `identity`: who owns what, who signs in, and who belongs together.
+"""Tables of the schema `identity`: tenants, users, addresses, families and data keys.
 
-Owns: the rows of tenants, users, addresses and families.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of these tables.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Enum, Index, LargeBinary, Uuid, text
+from sqlalchemy import Enum, Index, LargeBinary, text
 from sqlmodel import Field
 
 from scheduler.models.columns import (
@@ -29,6 +29,7 @@ from scheduler.models.columns import (
     texts,
     unique_among_live,
     unique_where,
+    uuid_key,
     uuid_part_of_key,
 )
 from scheduler.models.mixins import SoftDeletable, TenantOwned, Timestamped, UuidKeyed
@@ -36,7 +37,7 @@ from scheduler.models.namespaces import IDENTITY
 
 
 class UserRole(StrEnum):
-    """What a user is to a tenant."""
+    """Role of a user in a tenant."""
 
     ADMIN = "admin"
     STAFF = "staff"
@@ -63,20 +64,14 @@ class Tenant(SoftDeletable, Timestamped, table=True):
         IDENTITY,
     )
 
-    id: UUID | None = Field(
-        default=None,
-        primary_key=True,
-        nullable=False,
-        sa_type=Uuid,
-        sa_column_kwargs={"server_default": text("gen_random_uuid()")},
-    )
+    id: UUID | None = uuid_key()
     slug: str = string()
     name: str = string()
     status: str = choice("active")
 
 
 class User(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """A person: who signs in, and who is only spoken of; an e-mail address is in lower case."""
+    """A person, with or without a sign-in; an e-mail address is in lower case."""
 
     __tablename__ = "users"
     __table_args__: ClassVar[Any] = (
@@ -139,7 +134,7 @@ class Family(SoftDeletable, Timestamped, UuidKeyed, table=True):
 
 
 class FamilyMember(Timestamped, TenantOwned, table=True):
-    """That a user is a parent or a student of a family; the one place that says so, for both directions."""
+    """A membership of a user in a family as parent or student; the only record of both directions."""
 
     __tablename__ = "family_members"
     __table_args__: ClassVar[Any] = (
@@ -157,7 +152,7 @@ class FamilyMember(Timestamped, TenantOwned, table=True):
 
 
 class DataKey(Timestamped, UuidKeyed, table=True):
-    """A tenant's key for encrypted values or for blind indexes, wrapped by a master key; nowhere is it in clear."""
+    """A tenant's key for encrypted values or for blind indexes, wrapped by a master key, never stored in plaintext."""
 
     __tablename__ = "data_keys"
     __table_args__: ClassVar[Any] = (

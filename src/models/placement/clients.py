@@ -1,8 +1,8 @@
-"""Clients: the people cared for.
+"""Clients: the people in care.
 
 Owns: the rows of clients.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date
@@ -29,7 +29,7 @@ from scheduler.models.namespaces import PLACEMENT
 
 
 class Client(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """A person cared for; what is known about their health is in `PlacementInfo`."""
+    """A person in care; health information is in `PlacementInfo`."""
 
     __tablename__ = "clients"
     __table_args__: ClassVar[Any] = (

@@ -1,8 +1,8 @@
-"""Forms: the forms about a placement, who contributes to them, and which field each wrote.
+"""Forms of a placement: versions and states, contributors, and the fields that each contributor wrote.
 
-Owns: the rows of forms, contributors and contributions; never what a form says.
-Holds: a contribution is by a contributor of its own placement, by key; who a contributor is, is `Encrypted`.
-Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of forms, contributors and contributions; never the content of a form.
+Holds: a contribution is by a contributor of its own placement, by key; names of contributors are `Encrypted`.
+Must not know: keys, validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import datetime
@@ -36,7 +36,7 @@ from scheduler.models.namespaces import PLACEMENT
 
 
 class FormMetadata(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """A form about a placement: which one, in which version and state. Never what it says."""
+    """A form of a placement: its name, version and state, never its content."""
 
     __tablename__ = "metadata"
     __table_args__: ClassVar[Any] = (
@@ -56,7 +56,7 @@ class FormMetadata(SoftDeletable, Timestamped, UuidKeyed, table=True):
 
 
 class Contributor(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """Somebody who fills in the forms of a placement: a user, or a person from outside."""
+    """An author of the forms of a placement: a user, or a person from outside."""
 
     __tablename__ = "contributors"
     __table_args__: ClassVar[Any] = (
@@ -77,7 +77,7 @@ class Contributor(SoftDeletable, Timestamped, UuidKeyed, table=True):
 
 
 class FormFieldContribution(Timestamped, UuidKeyed, table=True):
-    """That a contributor wrote a field of a placement, and when."""
+    """A field of a placement that a contributor wrote, and when."""
 
     __tablename__ = "form_field_contributions"
     __table_args__: ClassVar[Any] = (

@@ -1,8 +1,8 @@
-"""Medications: what clients take.
+"""Medications of clients.
 
 Owns: the rows of medications.
-Holds: every reference carries the tenant; what is health information is `Encrypted`, and nothing else gets in.
-Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant; health information is `Encrypted`, and its columns take nothing else.
+Must not know: keys, validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date
@@ -16,7 +16,7 @@ from scheduler.models.namespaces import PLACEMENT
 
 
 class Medication(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """What a client takes; all but the days and the status is encrypted."""
+    """A medication of a client; all but the days and the status is encrypted."""
 
     __tablename__ = "medications"
     __table_args__: ClassVar[Any] = (

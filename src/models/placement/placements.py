@@ -1,8 +1,8 @@
-"""Placements: a client's stay in care, what is known for it, and the specialists who treat the client in it.
+"""Placements: a client's stay in care, its health information, and the specialists who treat the client.
 
-Owns: the rows of placements and treatments, and the key by which other rows belong to a placement.
-Holds: every reference carries the tenant; what is health information is `Encrypted`, and nothing else gets in.
-Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of placements and of their specialists.
+Holds: every reference carries the tenant; health information is `Encrypted`, and its columns take nothing else.
+Must not know: keys, validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date
@@ -30,7 +30,7 @@ from scheduler.models.namespaces import PLACEMENT
 
 
 class PlacementInfo(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """One stay of a client in care; all but the days and the status is encrypted.
+    """A stay of a client in care; all but the days and the status is encrypted.
 
     In JSON, which has no bytes, the blind index is base64, as encrypted values are.
     """
@@ -111,7 +111,7 @@ class PlacementInfo(SoftDeletable, Timestamped, UuidKeyed, table=True):
 
 
 class PlacementInfoSpecialist(Timestamped, TenantOwned, table=True):
-    """That a specialist treats the client of a placement."""
+    """A specialist's treatment of the client of a placement."""
 
     __tablename__ = "placement_info_specialists"
     __table_args__: ClassVar[Any] = (

@@ -1,8 +1,8 @@
-"""Staff: who works at a facility, and the specialists who treat clients.
+"""Staff of facilities, and the specialists who treat clients.
 
 Owns: the rows of assignments and specialists.
-Holds: every reference carries the tenant; who a specialist is, is `Encrypted`, and nothing else gets in.
-Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant; names and contacts of specialists are `Encrypted`.
+Must not know: keys, validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date
@@ -31,7 +31,7 @@ from scheduler.models.namespaces import PLACEMENT
 
 
 class FacilityStaff(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """That a user works at a facility, as what, from when until when."""
+    """A user's work at a facility: position, first and last day."""
 
     __tablename__ = "facility_staff"
     __table_args__: ClassVar[Any] = (
@@ -53,7 +53,7 @@ class FacilityStaff(SoftDeletable, Timestamped, UuidKeyed, table=True):
 
 
 class Specialist(SoftDeletable, Timestamped, UuidKeyed, table=True):
-    """Somebody who treats clients; who it is, is encrypted."""
+    """A person who treats clients; name and contact are encrypted."""
 
     __tablename__ = "specialists"
     __table_args__: ClassVar[Any] = (

@@ -1,8 +1,8 @@
-"""Appointments: visits, their steps, what the steps use, and who waits for a visit.
+"""Appointments: visits, their steps, the resources of the steps, and the waitlist.
 
 Owns: the rows of appointments, their steps, resources and waitlist entries.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date, datetime
@@ -36,9 +36,9 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class Appointment(Timestamped, BigintKeyed, table=True):
-    """A visit of a patient, on a slot or on none, and the time in which the doctor is not free (B1).
+    """A visit of a patient, on a slot or on none, and the time in which the doctor is occupied (B1).
 
-    `booked_slot_id` is kept by the database: the slot on which it sits, or sat before the slot was deleted.
+    The database keeps `booked_slot_id`: the slot of the visit, even after the slot was deleted.
     """
 
     __tablename__ = "appointments"
@@ -64,7 +64,7 @@ class Appointment(Timestamped, BigintKeyed, table=True):
             "a_request_of_an_actor_is_booked_once",
             "booked_by",
             "idempotency_key",
-            postgresql_nulls_not_distinct=True,
+            nulls_not_distinct=True,
         ),
         index("patient_id"),
         index("doctor_id", "start_at"),
@@ -145,7 +145,7 @@ class Resource(Timestamped, BigintKeyed, table=True):
 
 
 class WaitlistEntry(Timestamped, BigintKeyed, table=True):
-    """That a patient waits for a service, and what was offered; the oldest that fits comes first (B6)."""
+    """A patient's wait for a service, and the slot offered; the oldest fitting entry comes first (B6)."""
 
     __tablename__ = "waitlist_entries"
     __table_args__: ClassVar[Any] = (
@@ -167,7 +167,7 @@ class WaitlistEntry(Timestamped, BigintKeyed, table=True):
             "service_id",
             "facility_id",
             "doctor_id",
-            postgresql_nulls_not_distinct=True,
+            nulls_not_distinct=True,
         ),
         index("service_id", "status", "created_at"),
         index("patient_id"),

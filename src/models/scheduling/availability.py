@@ -1,8 +1,8 @@
-"""Availability: when doctors work.
+"""Availability of doctors: weekly rules, exceptions to them, and closures of facilities.
 
 Owns: the rows of rules, exceptions and closures.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date, datetime, time
@@ -66,7 +66,7 @@ class AvailabilityRule(Timestamped, BigintKeyed, table=True):
 
 
 class AvailabilityException(Timestamped, BigintKeyed, table=True):
-    """A stretch of time in which the rules do not hold (A3-A6)."""
+    """A span of time in which the rules do not apply (A3-A6)."""
 
     __tablename__ = "availability_exceptions"
     __table_args__: ClassVar[Any] = (

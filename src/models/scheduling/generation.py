@@ -1,8 +1,8 @@
-"""Generation: the nightly job's books.
+"""Generation records: the runs of the nightly job, and the progress of each schedule.
 
-Owns: the rows of runs and of how far each schedule is generated.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of runs and of schedule states.
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date, datetime
@@ -30,7 +30,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class GenerationRun(Timestamped, BigintKeyed, table=True):
-    """One run of the nightly job for one tenant: what it was asked, what it did. Days are local, half-open."""
+    """A run of the nightly job for one tenant: its request and its results. Days are local, half-open."""
 
     __tablename__ = "generation_runs"
     __table_args__: ClassVar[Any] = (of_tenant(), index("started_at"), SCHEDULING)
@@ -58,7 +58,7 @@ RUN_COUNTS: Final = tuple(name for name in GenerationRun.model_fields if name.st
 
 
 class ScheduleState(Timestamped, TenantOwned, table=True):
-    """How far one schedule's slots are generated, and from what (R3). Days are local, half-open."""
+    """The days for which a schedule has slots, and the fingerprint of its rules (R3). Days are local, half-open."""
 
     __tablename__ = "schedule_states"
     __table_args__: ClassVar[Any] = (

@@ -1,8 +1,8 @@
 """Insurance: providers, their plans, and the facilities that accept them.
 
 Owns: the rows of insurance providers, plans and acceptances.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date
@@ -29,7 +29,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class InsuranceProvider(Timestamped, BigintKeyed, table=True):
-    """Who insures patients."""
+    """A company that insures patients."""
 
     __tablename__ = "insurance_providers"
     __table_args__: ClassVar[Any] = (of_tenant(), SCHEDULING)
@@ -59,7 +59,7 @@ class InsurancePlan(Timestamped, BigintKeyed, table=True):
 
 
 class FacilityInsurancePlan(Timestamped, BigintKeyed, table=True):
-    """That a facility accepts an insurance plan, and since when (W1)."""
+    """An acceptance of an insurance plan by a facility, and its first day (W1)."""
 
     __tablename__ = "facility_insurance_plans"
     __table_args__: ClassVar[Any] = (

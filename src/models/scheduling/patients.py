@@ -1,8 +1,8 @@
-"""Patients: the people for whom appointments are made.
+"""Patients: the people who have appointments.
 
 Owns: the rows of patients.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date
@@ -28,7 +28,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class Patient(SoftDeletable, Timestamped, BigintKeyed, table=True):
-    """A person for whom appointments are made; the e-mail address is in lower case, and several may share it."""
+    """A person who has appointments; the e-mail address is in lower case, and several patients may share it."""
 
     __tablename__ = "patients"
     __table_args__: ClassVar[Any] = (

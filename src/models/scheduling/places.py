@@ -1,8 +1,8 @@
-"""Places and people: facilities, doctors, and who works where.
+"""Facilities, doctors, and the doctors of each facility.
 
-Owns: the rows of facilities, doctors and pairs of them.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of facilities, doctors, and doctors at facilities.
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from typing import Any, ClassVar
@@ -32,7 +32,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class Facility(SoftDeletable, Timestamped, BigintKeyed, table=True):
-    """A place with a wall clock of its own."""
+    """A place with its own time zone."""
 
     __tablename__ = "facilities"
     __table_args__: ClassVar[Any] = (
@@ -77,7 +77,7 @@ class Doctor(SoftDeletable, Timestamped, BigintKeyed, table=True):
 
 
 class FacilityDoctor(Timestamped, BigintKeyed, table=True):
-    """That a doctor works at a facility."""
+    """A doctor's work at a facility."""
 
     __tablename__ = "facility_doctors"
     __table_args__: ClassVar[Any] = (

@@ -1,8 +1,8 @@
-"""Services: what is done for patients, who offers it where, and in which steps.
+"""Services for patients: offerings by doctors at facilities, and workflows of steps.
 
 Owns: the rows of services, offerings, step templates, workflows and their steps.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from typing import Any, ClassVar
@@ -34,7 +34,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class Service(SoftDeletable, Timestamped, BigintKeyed, table=True):
-    """Something that is done for a patient, with its code in a catalogue."""
+    """A service for patients, with its code in a code system."""
 
     __tablename__ = "services"
     __table_args__: ClassVar[Any] = (of_tenant(), SCHEDULING)
@@ -88,7 +88,7 @@ class StepTemplate(Timestamped, BigintKeyed, table=True):
 
 
 class ServiceWorkflow(Timestamped, BigintKeyed, table=True):
-    """What an offering does for the patients of one insurance plan, or of any: one active workflow for each (W1)."""
+    """The steps of an offering for one insurance plan, or for any: one active workflow for each (W1)."""
 
     __tablename__ = "service_workflows"
     __table_args__: ClassVar[Any] = (
@@ -99,7 +99,7 @@ class ServiceWorkflow(Timestamped, BigintKeyed, table=True):
             "an_offering_has_one_active_workflow_for_a_plan",
             "service_offering_id",
             "insurance_plan_id",
-            postgresql_nulls_not_distinct=True,
+            nulls_not_distinct=True,
         ),
         index("service_offering_id"),
         index("insurance_plan_id"),
@@ -115,7 +115,7 @@ class ServiceWorkflow(Timestamped, BigintKeyed, table=True):
 
 
 class WorkflowStep(Timestamped, BigintKeyed, table=True):
-    """One step of a workflow; positions count from 1 (W2)."""
+    """A step of a workflow; positions count from 1 (W2)."""
 
     __tablename__ = "workflow_steps"
     __table_args__: ClassVar[Any] = (

@@ -1,8 +1,8 @@
-"""Slots: the one big table, and how other tables refer to it.
+"""Slots: bookable spans of time, in the one big table, partitioned by month.
 
-Owns: the rows of slots, and the key to one.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of slots.
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import datetime
@@ -30,7 +30,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class AvailabilitySlot(Timestamped, BigintKeyed, table=True):
-    """A stretch of one doctor's time at one facility that can be booked; partitioned by month of `start_at`."""
+    """A bookable span of a doctor's time at a facility; partitioned by month of `start_at`."""
 
     __tablename__ = "availability_slots"
     __table_args__: ClassVar[Any] = (
@@ -45,7 +45,7 @@ class AvailabilitySlot(Timestamped, BigintKeyed, table=True):
             "end_at",
             "facility_id",
             "service_offering_id",
-            postgresql_nulls_not_distinct=True,
+            nulls_not_distinct=True,
         ),
         index("facility_id", "start_at"),
         index("start_at"),

@@ -1,8 +1,8 @@
-"""What children do: sessions, responses, gardens and stickers, and the alerts that may come of it.
+"""Wellbeing activity of children: sessions, responses, gardens, stickers, and the alerts that follow from them.
 
-Owns: these rows, as columns, keys and indexes.
-Holds: what comes of a session is about the session's child, by key.
-Must not know: what is valid in a row (the CHECKs of the migrations), who may see it (their policies).
+Owns: the rows of sessions, responses, garden items, stickers and alerts.
+Holds: rows that refer to a session or a response are about its child, by key.
+Must not know: validity of a row (the CHECKs of the migrations), visibility of a row (their policies).
 """
 
 from datetime import datetime
@@ -17,8 +17,8 @@ from sqlmodel import Field
 
 from scheduler.models.columns import (
     CASCADE,
-    INSTANT,
     choice,
+    filled_instant,
     index,
     key_to,
     long_text,
@@ -60,7 +60,7 @@ class WellbeingSession(Timestamped, UuidKeyed, table=True):
 
 
 class WellbeingResponse(Timestamped, UuidKeyed, table=True):
-    """What a child answered in a session."""
+    """An answer of a child in a session."""
 
     __tablename__ = "wellbeing_responses"
     __table_args__: ClassVar[Any] = (
@@ -84,7 +84,7 @@ class WellbeingResponse(Timestamped, UuidKeyed, table=True):
 
 
 class GardenItem(Timestamped, UuidKeyed, table=True):
-    """What a child has in its garden."""
+    """An item in the garden of a child."""
 
     __tablename__ = "garden_items"
     __table_args__: ClassVar[Any] = (
@@ -109,9 +109,7 @@ class GardenItem(Timestamped, UuidKeyed, table=True):
     )
     unlock_condition: str | None = optional_text()
     earned_at: datetime | None = optional_instant()
-    placed_at: datetime | None = Field(
-        default=None, nullable=True, sa_type=INSTANT, sa_column_kwargs={"server_default": text("now()")}
-    )
+    placed_at: datetime | None = filled_instant("now()", nullable=True)
 
 
 class StickerEarned(Timestamped, UuidKeyed, table=True):
@@ -136,7 +134,7 @@ class StickerEarned(Timestamped, UuidKeyed, table=True):
 
 
 class Alert(Timestamped, UuidKeyed, table=True):
-    """That a child may need somebody; never shown to the child."""
+    """A warning that a child may need help; never shown to the child."""
 
     __tablename__ = "alerts"
     __table_args__: ClassVar[Any] = (

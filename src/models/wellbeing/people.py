@@ -1,8 +1,8 @@
-"""Organisations and their people: profiles, children, invitations, and what accounts store for an organisation.
+"""Wellbeing organisations and their people: profiles, children, invitations, settings.
 
-Owns: these rows, as columns, keys and indexes.
+Owns: the rows of organisations, profiles, children, display counters, invitations and settings.
 Holds: an organisation's id is its tenant's; every reference carries the tenant.
-Must not know: what is valid in a row (the CHECKs of the migrations), who may see it (their policies).
+Must not know: validity of a row (the CHECKs of the migrations), visibility of a row (their policies).
 """
 
 from datetime import date, datetime
@@ -16,11 +16,11 @@ from sqlmodel import Field
 
 from scheduler.models.columns import (
     CASCADE,
-    INSTANT,
     RESTRICT,
     SET_NULL,
     choice,
     empty_json_object,
+    filled_instant,
     index,
     key_to,
     long_text,
@@ -42,7 +42,7 @@ from scheduler.models.namespaces import WELLBEING
 
 
 class ProfileRole(StrEnum):
-    """What a person is in the wellbeing part."""
+    """Role of a person in the wellbeing part."""
 
     ACCOUNT = "Account"
     """Looks after the platform, across organisations."""
@@ -117,7 +117,7 @@ class ChildDisplayCounter(Timestamped, TenantOwned, table=True):
 
 
 class Child(SoftDeletable, Timestamped, TenantOwned, table=True):
-    """A child, with what who cares for it has to know; `id` is its profile's, the database counts `display_id`."""
+    """A child, with the facts that carers need; `id` is the profile's, the database counts `display_id`."""
 
     __tablename__ = "children"
     __table_args__: ClassVar[Any] = (
@@ -157,7 +157,7 @@ class Child(SoftDeletable, Timestamped, TenantOwned, table=True):
 
 
 class Invitation(Timestamped, UuidKeyed, table=True):
-    """That somebody may join an organisation; `invitation_token` is the SHA-256 of the token, in hexadecimal digits."""
+    """An invitation to join an organisation; `invitation_token` is the SHA-256 of the token, in hexadecimal digits."""
 
     __tablename__ = "invitations"
     __table_args__: ClassVar[Any] = (
@@ -178,12 +178,7 @@ class Invitation(Timestamped, UuidKeyed, table=True):
     invited_by: UUID = uuid_reference()
     invitation_token: str = long_text()
     status: str = choice("pending")
-    expires_at: datetime | None = Field(
-        default=None,
-        nullable=False,
-        sa_type=INSTANT,
-        sa_column_kwargs={"server_default": text("now() + interval '7 days'")},
-    )
+    expires_at: datetime | None = filled_instant("now() + interval '7 days'")
     accepted_at: datetime | None = optional_instant()
     accepted_by: UUID | None = optional_uuid_reference()
 
