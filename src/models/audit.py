@@ -41,7 +41,7 @@ def _index_of_details() -> Index:
 
 
 class UserActionAuditLog(BigintKeyed, table=True):
-    """An action on behalf of a user: a change or a read of a row, or an event; values only where harmless."""
+    """An action on behalf of a user: change or read of a row, or event; values only where harmless."""
 
     __tablename__ = "user_action_audit_log"
     __table_args__: ClassVar[Any] = (
@@ -91,7 +91,7 @@ class SystemAuditLog(BigintKeyed, table=True):
 
 
 class AuditSeal(TenantOwned, table=True):
-    """A link in the chain of a log: the digest of a row, and the digest of this link and the link before."""
+    """A link in the chain of a log: digest of a row, and digest over this and the previous link."""
 
     __tablename__ = "chain"
     __table_args__: ClassVar[Any] = (unique("a_row_is_sealed_once", "log", "row_occurred_at", "row_id"), AUDIT)

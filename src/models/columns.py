@@ -68,8 +68,14 @@ def unique(name: str, *columns: str, nulls_not_distinct: bool | None = None) -> 
 
 def unique_where(condition: str, name: str, *columns: str, nulls_not_distinct: bool | None = None) -> Index:
     """Declare that columns are unique within a tenant among the rows that meet a condition."""
-    options = {"postgresql_where": text(condition), "postgresql_nulls_not_distinct": nulls_not_distinct}
-    return Index(name, "tenant_id", *columns, unique=True, **options)
+    return Index(
+        name,
+        "tenant_id",
+        *columns,
+        unique=True,
+        postgresql_where=text(condition),
+        postgresql_nulls_not_distinct=nulls_not_distinct,
+    )
 
 
 def unique_among_live(name: str, *columns: str, also: str = "") -> Index:

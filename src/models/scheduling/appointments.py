@@ -36,7 +36,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class Appointment(Timestamped, BigintKeyed, table=True):
-    """A visit of a patient, on a slot or on none, and the time in which the doctor is occupied (B1).
+    """A visit of a patient, with or without a slot, and the occupied time of the doctor (B1).
 
     The database keeps `booked_slot_id`: the slot of the visit, even after the slot was deleted.
     """
@@ -129,7 +129,7 @@ class AppointmentStep(Timestamped, BigintKeyed, table=True):
 
 
 class Resource(Timestamped, BigintKeyed, table=True):
-    """A room, a nurse, a device or another thing of a facility that one step at a time can use (W7)."""
+    """A room, nurse, device or other resource of a facility, for one step at a time (W7)."""
 
     __tablename__ = "resources"
     __table_args__: ClassVar[Any] = (
