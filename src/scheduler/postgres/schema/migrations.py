@@ -25,7 +25,6 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.database import CONNECT_SECONDS, NOT_ALLOWED, NOT_MIGRATED, name_of, read_url, translated
 from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from scheduler.postgres.schema import snapshot
-from scheduler.postgres.schema.snapshot import SchemaSnapshot
 
 VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
@@ -76,7 +75,7 @@ def upgrade(url: str, target: str = "head", *, patience: timedelta = PATIENCE) -
     """Migrate a database up to a revision. Each revision is a transaction; a second migrator waits for the first.
 
     Raises:
-        SchemaMismatchError: the database is newer than this code, or an object in it has a name that a revision needs.
+        SchemaMismatchError: the database is newer than this code, or a revision finds another schema than it expects.
         InvalidInputError: there is no such revision.
         StoreError: no connection, another migrator works for longer than `patience`, or the database refused; the
             revisions before the failure stay.
@@ -87,11 +86,7 @@ def upgrade(url: str, target: str = "head", *, patience: timedelta = PATIENCE) -
 def downgrade(url: str, target: str, *, patience: timedelta = PATIENCE) -> None:
     """Migrate a database down to a revision, or to `base`. The rows of dropped tables are lost.
 
-    Raises:
-        SchemaMismatchError: the database is newer than this code, or differs from the schema that a revision left.
-        InvalidInputError: there is no such revision.
-        StoreError: no connection, another migrator works for longer than `patience`, or the database refused; the
-            revisions before the failure stay.
+    Errors are those of `upgrade`.
     """
     _migrate(url, target, alembic_command.downgrade, patience)
 
@@ -99,12 +94,7 @@ def downgrade(url: str, target: str, *, patience: timedelta = PATIENCE) -> None:
 def tables_at_risk(url: str, target: str) -> tuple[str, ...]:
     """Return the tables with present or past rows that a downgrade to a revision drops or deprives of a column.
 
-    The downgrade runs and is rolled back; until then it holds its locks.
-
-    Raises:
-        SchemaMismatchError: the database is newer than this code, or differs from the schema that a revision left.
-        InvalidInputError: there is no such revision.
-        StoreError: no connection, another migrator is at work, or the database refused.
+    The downgrade runs and is rolled back; until then it holds its locks. Errors are those of `upgrade`.
     """
     with _connected(url) as connection:
         _refuse_newer(connection)
@@ -153,7 +143,7 @@ def check_schema(connection: Connection) -> None:
             )
 
 
-def read_snapshot(url: str) -> SchemaSnapshot:
+def read_snapshot(url: str) -> snapshot.SchemaSnapshot:
     """Read the objects of a database at the last revision.
 
     Raises:
@@ -165,7 +155,7 @@ def read_snapshot(url: str) -> SchemaSnapshot:
         return snapshot.read(connection)
 
 
-def shipped_snapshot() -> SchemaSnapshot:
+def shipped_snapshot() -> snapshot.SchemaSnapshot:
     """Return the objects that a database at the last revision should have, from the file beside the migrations."""
     return snapshot.parse((location() / "schema.txt").read_text(encoding="utf-8"))
 
