@@ -1,72 +1,33 @@
-"""SQLModel tables, a module or package a domain: rows without behaviour, as the migrated schema (a test compares).
+"""SQLModel tables, one module or package a domain: rows without behaviour; a test compares them with the schema.
 
 Imported as `models` from the folder `src`, this module hands out the same classes; a deeper name such as
 `models.identity` is refused there, so that no table is declared twice.
 """
 
-from scheduler.models.audit import (
-    AuditRetirement,
-    AuditSeal,
-    SystemAuditLog,
-    UserActionAuditLog,
-)
-from scheduler.models.identity import (
-    Address,
-    DataKey,
-    Family,
-    FamilyMember,
-    Tenant,
-    User,
-    UserRole,
-)
-from scheduler.models.placement import (
-    Client,
-    Contributor,
-    FacilityStaff,
-    FormFieldContribution,
-    FormMetadata,
-    Medication,
-    PlacementInfo,
-    PlacementInfoSpecialist,
-    Specialist,
-)
-from scheduler.models.scheduling import (
-    Appointment,
-    AppointmentStep,
-    AvailabilityException,
-    AvailabilityRule,
-    AvailabilitySlot,
-    Doctor,
-    Facility,
-    FacilityClosure,
-    FacilityDoctor,
-    FacilityInsurancePlan,
-    GenerationRun,
-    InsurancePlan,
-    InsuranceProvider,
-    Patient,
-    Resource,
-    ScheduleState,
-    Service,
-    ServiceOffering,
-    ServiceWorkflow,
-    StepTemplate,
-    WaitlistEntry,
-    WorkflowStep,
-)
-from scheduler.models.wellbeing import (
-    Alert,
+from scheduler.models.audit import AuditRetirement, AuditSeal, SystemAuditLog, UserActionAuditLog
+from scheduler.models.identity import Address, DataKey, Family, FamilyMember, Tenant, User, UserRole
+from scheduler.models.placement.clients import Client
+from scheduler.models.placement.forms import Contributor, FormFieldContribution, FormMetadata
+from scheduler.models.placement.medications import Medication
+from scheduler.models.placement.placements import PlacementInfo, PlacementInfoSpecialist
+from scheduler.models.placement.staff import FacilityStaff, Specialist
+from scheduler.models.scheduling.appointments import Appointment, AppointmentStep, Resource, WaitlistEntry
+from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
+from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
+from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
+from scheduler.models.scheduling.patients import Patient
+from scheduler.models.scheduling.places import Doctor, Facility, FacilityDoctor
+from scheduler.models.scheduling.services import Service, ServiceOffering, ServiceWorkflow, StepTemplate, WorkflowStep
+from scheduler.models.scheduling.slots import AvailabilitySlot
+from scheduler.models.wellbeing.activity import Alert, GardenItem, StickerEarned, WellbeingResponse, WellbeingSession
+from scheduler.models.wellbeing.people import (
     Child,
     ChildDisplayCounter,
-    GardenItem,
     Invitation,
     KeyValue,
     Organisation,
     Profile,
     ProfileRole,
-    StickerEarned,
-    WellbeingResponse,
-    WellbeingSession,
 )
 
 __all__ = [

@@ -1,7 +1,7 @@
-"""The tables of the schema `audit`: what was done, sealed so that a change is found.
+"""Tables of the schema `audit`: two logs of actions, sealed so that a change is detected.
 
-Owns: the rows of the two logs, their seals and what was retired.
-Must not know: who writes a log (triggers and functions of the migrations), how a seal is made (`scheduler.postgres`).
+Owns: the rows of the logs, their seals and their retirements.
+Must not know: triggers and functions that write a log (the migrations), sealing (`scheduler.postgres.audit`).
 
 Only the database writes the logs, and nobody changes them: these classes are for reading.
 """
@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, Index, Text, Uuid, text
 from sqlmodel import Field
 
 from scheduler.models.columns import (
     choice,
     digest,
     happened_at,
-    identity_key,
+    index,
     instant,
     long_text,
     optional_address,
@@ -26,39 +26,31 @@ from scheduler.models.columns import (
     optional_text,
     part_of_key,
     reference,
-    tenant_key,
     transaction_id,
+    unique,
 )
-from scheduler.models.registry import Table
+from scheduler.models.mixins import BigintKeyed, TenantOwned
+from scheduler.models.namespaces import AUDIT
 
-_HERE: dict[str, str] = {"schema": "audit"}
-_BY_MONTH: dict[str, str] = _HERE | {"postgresql_partition_by": "range (occurred_at)"}
+_BY_MONTH: dict[str, str] = AUDIT | {"postgresql_partition_by": "range (occurred_at)"}
 
 
-def _of_details(name: str) -> Index:
+def _index_of_details() -> Index:
     ops, present = {"details": "jsonb_path_ops"}, text("details is not null")
-    return Index(name, "details", postgresql_using="gin", postgresql_ops=ops, postgresql_where=present)
+    return Index(None, "details", postgresql_using="gin", postgresql_ops=ops, postgresql_where=present)
 
 
-class UserActionAuditLog(Table, table=True):
-    """What was done for a user: a change or a read of a row, or an event; values only where harmless."""
+class UserActionAuditLog(BigintKeyed, table=True):
+    """An action on behalf of a user: change or read of a row, or event; values only where harmless."""
 
     __tablename__ = "user_action_audit_log"
     __table_args__: ClassVar[Any] = (
-        Index(
-            "user_action_audit_log_entity_entity_key_occurred_at_idx",
-            "tenant_id",
-            "entity",
-            "entity_key",
-            "occurred_at",
-        ),
-        Index("user_action_audit_log_user_id_occurred_at_idx", "tenant_id", "user_id", "occurred_at"),
-        _of_details("user_action_audit_log_details_idx"),
+        index("entity", "entity_key", "occurred_at"),
+        index("user_id", "occurred_at"),
+        _index_of_details(),
         _BY_MONTH,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: int | None = identity_key()
     occurred_at: datetime | None = happened_at(key=True)
     user_id: UUID = Field(sa_type=Uuid)
     db_role: str = long_text()
@@ -74,26 +66,17 @@ class UserActionAuditLog(Table, table=True):
     transaction_id: int | None = transaction_id()
 
 
-class SystemAuditLog(Table, table=True):
-    """What the library did for no user: changes of rows, and events."""
+class SystemAuditLog(BigintKeyed, table=True):
+    """An action of the library on behalf of no user: a change of a row, or an event."""
 
     __tablename__ = "system_audit_log"
     __table_args__: ClassVar[Any] = (
-        Index("system_audit_log_event_occurred_at_idx", "tenant_id", "event", "occurred_at"),
-        Index(
-            "system_audit_log_entity_entity_key_occurred_at_idx",
-            "tenant_id",
-            "entity",
-            "entity_key",
-            "occurred_at",
-            postgresql_where=text("entity is not null"),
-        ),
-        _of_details("system_audit_log_details_idx"),
+        index("event", "occurred_at"),
+        index("entity", "entity_key", "occurred_at", where="entity is not null"),
+        _index_of_details(),
         _BY_MONTH,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: int | None = identity_key()
     occurred_at: datetime | None = happened_at(key=True)
     db_role: str = long_text()
     event: str = long_text()
@@ -107,16 +90,12 @@ class SystemAuditLog(Table, table=True):
     transaction_id: int | None = transaction_id()
 
 
-class AuditSeal(Table, table=True):
-    """A place in the chain of a log: the digest of a row, and the digest of this place over the one before."""
+class AuditSeal(TenantOwned, table=True):
+    """A link in the chain of a log: digest of a row, and digest over this and the previous link."""
 
     __tablename__ = "chain"
-    __table_args__: ClassVar[Any] = (
-        UniqueConstraint("tenant_id", "log", "row_occurred_at", "row_id", name="a_row_is_sealed_once"),
-        _HERE,
-    )
+    __table_args__: ClassVar[Any] = (unique("a_row_is_sealed_once", "log", "row_occurred_at", "row_id"), AUDIT)
 
-    tenant_id: UUID = tenant_key()
     log: str = Field(primary_key=True, sa_type=Text)
     position: int = part_of_key()
     row_id: int = reference()
@@ -128,17 +107,12 @@ class AuditSeal(Table, table=True):
     digest: bytes = digest()
 
 
-class AuditRetirement(Table, table=True):
-    """That the rows of a month were dropped after their time."""
+class AuditRetirement(BigintKeyed, table=True):
+    """A removal of the rows of a month after their retention period."""
 
     __tablename__ = "retirements"
-    __table_args__: ClassVar[Any] = (
-        Index("retirements_log_retired_before_idx", "tenant_id", "log", "retired_before"),
-        _HERE,
-    )
+    __table_args__: ClassVar[Any] = (index("log", "retired_before"), AUDIT)
 
-    tenant_id: UUID = tenant_key()
-    id: int | None = identity_key()
     log: str = long_text()
     retired_before: datetime = instant()
     rows_retired: int = Field(sa_type=BigInteger)

@@ -1,12 +1,12 @@
-"""Columns: the few kinds of column that the tables are made of.
+"""Column and constraint declarations: the few kinds of columns, keys and indexes that the tables are made of.
 
 Owns: how a key, a reference, an instant, a day, a text, a number, a JSON object and an encrypted value are declared,
-and what is unique among live rows.
-Holds: T1 (every instant is `timestamptz`); every reference carries the tenant. One place says so, no table can forget.
+and uniqueness among live rows.
+Holds: T1 (every instant is `timestamptz`); every reference carries the tenant, by construction.
 Must not know: any table.
 
-Rows carry no behaviour and do not validate: what is valid is said by the core values and by the CHECKs of the
-migrations. A column with a server default is left out of an INSERT while its attribute is None.
+Rows do not validate: the core values and the CHECKs of the migrations decide what is valid. A column with a server
+default is left out of an INSERT while its attribute is None.
 """
 
 from typing import Any, Final
@@ -22,6 +22,8 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
+    TextClause,
+    UniqueConstraint,
     Uuid,
     text,
 )
@@ -33,30 +35,52 @@ from scheduler.models.encrypted_column import EncryptedColumn
 INSTANT: Final = DateTime(timezone=True)
 CASCADE: Final = "CASCADE"
 RESTRICT: Final = "RESTRICT"
+SET_NULL: Final = "SET NULL"
 
 
-def of_tenant(name: str) -> ForeignKeyConstraint:
-    """Declare that a row belongs to a tenant, which stays while the row does."""
-    return ForeignKeyConstraint(["tenant_id"], ["identity.tenants.id"], name=name, ondelete=RESTRICT)
+def of_tenant() -> ForeignKeyConstraint:
+    """Declare that a row belongs to a tenant, which cannot be deleted before the row."""
+    return ForeignKeyConstraint(["tenant_id"], ["identity.tenants.id"], ondelete=RESTRICT)
 
 
-def key_to(table: str, column: str, *, name: str, ondelete: str | None = None) -> ForeignKeyConstraint:
-    """Declare that a column and the tenant are the key of a row of `table`, written with its schema.
+def key_to(
+    table: str, *columns: str, to: tuple[str, ...] = ("id",), ondelete: str | None = None
+) -> ForeignKeyConstraint:
+    """Declare that columns and the tenant refer to a row of `table`, written with its schema.
 
-    Without `ondelete` a row that is pointed to cannot be deleted, but may go in one statement with those that point.
+    Without `ondelete` the other row can be deleted only in one statement with the rows that refer to it. `SET_NULL`
+    empties the columns and keeps the tenant.
     """
-    there = [f"{table}.tenant_id", f"{table}.id"]
-    return ForeignKeyConstraint(["tenant_id", column], there, name=name, ondelete=ondelete)
+    target = [f"{table}.{column}" for column in ("tenant_id", *to)]
+    action = f"{SET_NULL} ({', '.join(columns)})" if ondelete == SET_NULL else ondelete
+    return ForeignKeyConstraint(["tenant_id", *columns], target, ondelete=action)
 
 
-def set_null(column: str) -> str:
-    """Say that a reference is forgotten when its target goes, and only it: the tenant stays."""
-    return f"SET NULL ({column})"
+def index(*columns: str, where: str | None = None) -> Index:
+    """Declare a plain index of the tenant and these columns; its name is derived."""
+    return Index(None, "tenant_id", *columns, postgresql_where=None if where is None else text(where))
+
+
+def unique(name: str, *columns: str, nulls_not_distinct: bool | None = None) -> UniqueConstraint:
+    """Declare that columns are unique within a tenant."""
+    return UniqueConstraint("tenant_id", *columns, name=name, postgresql_nulls_not_distinct=nulls_not_distinct)
+
+
+def unique_where(condition: str, name: str, *columns: str, nulls_not_distinct: bool | None = None) -> Index:
+    """Declare that columns are unique within a tenant among the rows that meet a condition."""
+    return Index(
+        name,
+        "tenant_id",
+        *columns,
+        unique=True,
+        postgresql_where=text(condition),
+        postgresql_nulls_not_distinct=nulls_not_distinct,
+    )
 
 
 def unique_among_live(name: str, *columns: str, also: str = "") -> Index:
-    """Declare that columns are unique within a tenant among the rows that are not deleted; `also` ends with `and `."""
-    return Index(name, "tenant_id", *columns, unique=True, postgresql_where=text(f"{also}deleted_at is null"))
+    """Declare that columns are unique within a tenant among live rows; `also` is a condition that ends with `and `."""
+    return unique_where(f"{also}deleted_at is null", name, *columns)
 
 
 def tenant_key() -> Any:
@@ -70,18 +94,19 @@ def identity_key() -> Any:
 
 
 def uuid_key() -> Any:
-    """Declare a uuid key; None until the row is written, unless the writer draws it."""
-    drawn = {"server_default": text("gen_random_uuid()")}
-    return Field(default=None, primary_key=True, nullable=False, sa_type=Uuid, sa_column_kwargs=drawn)
+    """Declare a uuid key; None until the row is written, unless the writer draws the uuid."""
+    return Field(
+        default=None, primary_key=True, nullable=False, sa_type=Uuid, sa_column_kwargs=_filled("gen_random_uuid()")
+    )
 
 
 def uuid_part_of_key() -> Any:
-    """Declare a uuid that is part of the primary key and comes from elsewhere."""
+    """Declare a uuid of another row as part of the primary key."""
     return Field(primary_key=True, sa_type=Uuid)
 
 
 def part_of_key() -> Any:
-    """Declare a bigint that is part of the primary key and comes from elsewhere."""
+    """Declare a given bigint as part of the primary key."""
     return Field(primary_key=True, sa_type=BigInteger)
 
 
@@ -91,7 +116,7 @@ def reference() -> Any:
 
 
 def optional_reference() -> Any:
-    """Declare a reference that may be missing."""
+    """Declare an optional bigint reference."""
     return Field(default=None, nullable=True, sa_type=BigInteger)
 
 
@@ -101,139 +126,147 @@ def uuid_reference() -> Any:
 
 
 def optional_uuid_reference() -> Any:
-    """Declare a uuid reference that may be missing."""
+    """Declare an optional uuid reference."""
     return Field(default=None, nullable=True, sa_type=Uuid)
 
 
 def instant() -> Any:
-    """Declare an instant that has to be given."""
+    """Declare a required instant."""
     return Field(sa_type=INSTANT)
 
 
 def optional_instant() -> Any:
-    """Declare an instant that may be missing."""
+    """Declare an optional instant."""
     return Field(default=None, nullable=True, sa_type=INSTANT)
 
 
+def filled_instant(expression: str, *, key: bool = False, nullable: bool = False) -> Any:
+    """Declare an instant that the database fills in with the value of an SQL expression."""
+    filled = _filled(expression)
+    return Field(default=None, primary_key=key, nullable=nullable, sa_type=INSTANT, sa_column_kwargs=filled)
+
+
 def written_at() -> Any:
-    """Declare an instant that the database fills in: when the row was written."""
-    return Field(default=None, nullable=False, sa_type=INSTANT, sa_column_kwargs={"server_default": text("now()")})
+    """Declare an instant that the database fills in: the beginning of the transaction that writes the row."""
+    return filled_instant("now()")
 
 
 def happened_at(*, key: bool = False) -> Any:
     """Declare an instant that the database fills in: the moment itself, not the beginning of the transaction."""
-    moment = {"server_default": text("clock_timestamp()")}
-    return Field(default=None, primary_key=key, nullable=False, sa_type=INSTANT, sa_column_kwargs=moment)
+    return filled_instant("clock_timestamp()", key=key)
 
 
 def transaction_id() -> Any:
     """Declare the number of the transaction that writes the row; the database fills it in."""
-    here = {"server_default": text("(pg_current_xact_id()::text)::bigint")}
-    return Field(default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=here)
+    number_of_transaction = _filled("(pg_current_xact_id()::text)::bigint")
+    return Field(default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=number_of_transaction)
 
 
 def string(length: int = 255) -> Any:
-    """Declare a text of at most so many characters that has to be given."""
+    """Declare a required text of at most `length` characters."""
     return Field(sa_type=String(length))
 
 
 def optional_string(length: int = 255) -> Any:
-    """Declare a text of at most so many characters that may be missing."""
+    """Declare an optional text of at most `length` characters."""
     return Field(default=None, nullable=True, sa_type=String(length))
 
 
 def long_text() -> Any:
-    """Declare a text of any length that has to be given."""
+    """Declare a required text of any length."""
     return Field(sa_type=Text)
 
 
 def optional_text() -> Any:
-    """Declare a text of any length that may be missing."""
+    """Declare an optional text of any length."""
     return Field(default=None, nullable=True, sa_type=Text)
 
 
 def texts() -> Any:
     """Declare a list of texts that begins empty."""
-    return Field(default_factory=list, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
-
-
-def choice(default: str) -> Any:
-    """Declare a text that is one of those that a CHECK names, with a default."""
-    return Field(default=default, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
-
-
-def optional_choice(default: str) -> Any:
-    """Declare a text that may be missing in a row, and that the database fills in where none is given."""
-    return Field(default=None, nullable=True, sa_type=Text, sa_column_kwargs={"server_default": text(f"'{default}'")})
+    return Field(default_factory=list, sa_type=ARRAY(Text), sa_column_kwargs=_filled("'{}'"))
 
 
 def optional_texts() -> Any:
-    """Declare an array of texts that may be missing in a row, and is empty where none is given."""
-    return Field(default=None, nullable=True, sa_type=ARRAY(Text), sa_column_kwargs={"server_default": text("'{}'")})
+    """Declare an optional list of texts, which the database fills in as empty."""
+    return Field(default=None, nullable=True, sa_type=ARRAY(Text), sa_column_kwargs=_filled("'{}'"))
+
+
+def choice(default: str) -> Any:
+    """Declare a text with a default; a CHECK lists the allowed words."""
+    return Field(default=default, sa_type=Text, sa_column_kwargs=_filled(f"'{default}'"))
+
+
+def optional_choice(default: str) -> Any:
+    """Declare an optional text, which the database fills in."""
+    return Field(default=None, nullable=True, sa_type=Text, sa_column_kwargs=_filled(f"'{default}'"))
 
 
 def day() -> Any:
-    """Declare a date that has to be given."""
+    """Declare a required date."""
     return Field(sa_type=Date)
 
 
 def optional_day() -> Any:
-    """Declare a date that may be missing."""
+    """Declare an optional date."""
     return Field(default=None, nullable=True, sa_type=Date)
 
 
 def optional_number() -> Any:
-    """Declare an integer that may be missing."""
+    """Declare an optional integer."""
     return Field(default=None, nullable=True, sa_type=Integer)
 
 
 def number(default: int) -> Any:
     """Declare an integer with a default."""
-    return Field(default=default, sa_type=Integer, sa_column_kwargs={"server_default": text(str(default))})
+    return Field(default=default, sa_type=Integer, sa_column_kwargs=_filled(str(default)))
 
 
 def optional_number_from(default: int) -> Any:
-    """Declare an integer that may be missing in a row, and that the database fills in where none is given."""
-    filled = {"server_default": text(str(default))}
-    return Field(default=None, nullable=True, sa_type=Integer, sa_column_kwargs=filled)
+    """Declare an optional integer, which the database fills in."""
+    return Field(default=None, nullable=True, sa_type=Integer, sa_column_kwargs=_filled(str(default)))
 
 
 def count() -> Any:
     """Declare a bigint that begins at 0."""
-    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs=_filled("0"))
 
 
 def switch(*, on: bool = True) -> Any:
     """Declare a boolean that begins as true, or as false."""
-    return Field(default=on, sa_column_kwargs={"server_default": text(str(on).lower())})
+    return Field(default=on, sa_column_kwargs=_filled(str(on).lower()))
 
 
 def optional_json_object() -> Any:
-    """Declare a `jsonb` object that may be missing; None is SQL's null, not JSON's."""
+    """Declare an optional `jsonb` object; None is SQL's null, not JSON's."""
     return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True))
 
 
 def empty_json_object() -> Any:
-    """Declare a `jsonb` object that may be missing in a row, and is empty where none is given."""
-    empty = {"server_default": text("'{}'")}
-    return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True), sa_column_kwargs=empty)
+    """Declare an optional `jsonb` object, which the database fills in as empty."""
+    return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True), sa_column_kwargs=_filled("'{}'"))
 
 
 def optional_address() -> Any:
-    """Declare an IPv4 or IPv6 address that may be missing."""
+    """Declare an optional IPv4 or IPv6 address."""
     return Field(default=None, nullable=True, sa_type=INET)
 
 
 def digest() -> Any:
-    """Declare a digest: bytes that have to be given, and are no encrypted value."""
+    """Declare a digest: required bytes that are no encrypted value."""
     return Field(sa_type=LargeBinary)
 
 
 def encrypted() -> Any:
-    """Declare an encrypted value that may be missing."""
+    """Declare an optional encrypted value."""
     return Field(default=None, nullable=True, sa_type=EncryptedColumn)
 
 
 def blind_index() -> Any:
-    """Declare the keyed hash by which an encrypted value is found; it may be missing."""
+    """Declare the optional keyed hash by which an encrypted value is found."""
     return Field(default=None, nullable=True, sa_type=LargeBinary)
+
+
+def _filled(expression: str) -> dict[str, TextClause]:
+    """Return the arguments of a column that the database fills in with the value of an SQL expression."""
+    return {"server_default": text(expression)}

@@ -1,7 +1,7 @@
 """Encrypted values: the bytes in an encrypted column.
 
-Owns: the shape of an encrypted value, which the CHECKs of the tables know too (`identity.is_ciphertext`).
-Must not know: keys, how a value is encrypted and decrypted (`postgres.encryption`), SQLAlchemy.
+Owns: the shape of an encrypted value, which the CHECKs of the tables test, too (`identity.is_ciphertext`).
+Must not know: keys, encryption and decryption (`postgres.encryption`), SQLAlchemy.
 """
 
 from base64 import b64encode
@@ -13,10 +13,10 @@ from pydantic_core import CoreSchema, core_schema
 
 VERSION: Final = 1
 KEY_ID: Final = slice(1, 17)
-HEADER: Final = 17
-NONCE: Final = 12
-TAG: Final = 16
-SHORTEST: Final = HEADER + NONCE + TAG
+HEADER_BYTES: Final = 17
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+MIN_BYTES: Final = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
 
 
 class Encrypted(bytes):
@@ -26,19 +26,19 @@ class Encrypted(bytes):
 
     @property
     def has_shape(self) -> bool:
-        """Whether the value can be an encrypted one: of this version, and long enough for all parts."""
-        return len(self) >= SHORTEST and self[0] == VERSION
+        """Whether the value is of this version and long enough for all parts of an encrypted value."""
+        return len(self) >= MIN_BYTES and self[0] == VERSION
 
     @property
     def key_id(self) -> UUID:
-        """The id of the key that the value says it is encrypted with; the value has to have the shape."""
+        """The id of the key that the value names; the value must have the shape."""
         return UUID(bytes=self[KEY_ID])
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _of: GetCoreSchemaHandler) -> CoreSchema:
-        # A model takes nothing else either. JSON has no bytes: there it is base64, as FHIR's base64Binary.
-        written = core_schema.plain_serializer_function_ser_schema(_base64, when_used="json-unless-none")
-        return core_schema.is_instance_schema(cls, serialization=written)
+        # A model refuses other values, too. In JSON, which has no bytes, the value is base64, as FHIR's base64Binary.
+        base64 = core_schema.plain_serializer_function_ser_schema(_base64, when_used="json-unless-none")
+        return core_schema.is_instance_schema(cls, serialization=base64)
 
     def __repr__(self) -> str:
         return f"Encrypted({len(self)} bytes)"

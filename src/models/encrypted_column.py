@@ -1,11 +1,10 @@
 """Encrypted columns: a column type that takes encrypted values only.
 
-Owns: the refusal of a value that is not encrypted, before it reaches the server and its log.
-Must not know: keys, or how a value is encrypted and decrypted (`postgres.encryption`).
+Owns: the refusal of plaintext before it reaches the server and its log, where a CHECK would be too late.
+Must not know: keys, encryption and decryption (`postgres.encryption`).
 
-A column that took text as well would one day hold plaintext. Values to be written must have the shape of an encrypted
-value, or plaintext would reach the server and its log before a CHECK refuses it. Values read are taken as they are:
-decrypting a damaged one fails.
+A value to be written must have the shape of an encrypted value. A value read is taken as it is: decrypting a damaged
+value fails.
 """
 
 from typing import Any
@@ -17,25 +16,25 @@ from scheduler.models.encrypted import Encrypted
 
 
 class NotEncryptedError(TypeError):
-    """Something that is not encrypted was to be written to an encrypted column; the message names its type only."""
+    """A value that is not encrypted was to be written to an encrypted column; the message names only its type."""
 
 
 class EncryptedColumn(TypeDecorator[Encrypted]):
     """A `bytea` column of encrypted values.
 
     Raises:
-        NotEncryptedError: something that is not encrypted is to be written.
+        NotEncryptedError: a value to be written is not encrypted.
     """
 
     impl = LargeBinary
     cache_ok = True
 
     def process_bind_param(self, value: Encrypted | None, dialect: Any) -> bytes | None:  # noqa: ANN401, ARG002
-        """Take an encrypted value and nothing else."""
+        """Pass on an encrypted value, and refuse any other."""
         if value is None or (isinstance(value, Encrypted) and value.has_shape):
             return value
         raise NotEncryptedError(f"an encrypted column takes encrypted values only, not {type(value).__name__}")
 
     def process_result_value(self, value: bytes | None, dialect: Any) -> Encrypted | None:  # noqa: ANN401, ARG002
-        """Give back what was read as encrypted."""
+        """Return the value read as an encrypted value."""
         return None if value is None else Encrypted(value)

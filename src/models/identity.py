@@ -1,7 +1,7 @@
-"""The tables of the schema `identity`: who owns what, who signs in, and who belongs together.
+"""Tables of the schema `identity`: tenants, users, addresses, families and data keys.
 
-Owns: the rows of tenants, users, addresses and families.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of these tables.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import datetime
@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Enum, Index, LargeBinary, Uuid, text
+from sqlalchemy import Enum, Index, LargeBinary, text
 from sqlmodel import Field
 
 from scheduler.models.columns import (
     CASCADE,
+    SET_NULL,
     choice,
+    index,
     key_to,
     long_text,
     of_tenant,
@@ -22,23 +24,20 @@ from scheduler.models.columns import (
     optional_string,
     optional_text,
     optional_uuid_reference,
-    set_null,
     string,
     switch,
-    tenant_key,
     texts,
     unique_among_live,
+    unique_where,
     uuid_key,
     uuid_part_of_key,
-    written_at,
 )
-from scheduler.models.registry import Table
-
-_HERE: dict[str, str] = {"schema": "identity"}
+from scheduler.models.mixins import SoftDeletable, TenantOwned, Timestamped, UuidKeyed
+from scheduler.models.namespaces import IDENTITY
 
 
 class UserRole(StrEnum):
-    """What a user is to a tenant."""
+    """Role of a user in a tenant."""
 
     ADMIN = "admin"
     STAFF = "staff"
@@ -56,36 +55,27 @@ _USER_ROLE = Enum(
 )
 
 
-class Tenant(Table, table=True):
+class Tenant(SoftDeletable, Timestamped, table=True):
     """An organisation that owns its rows; no other tenant sees them."""
 
     __tablename__ = "tenants"
     __table_args__: ClassVar[Any] = (
         Index("live_tenants_have_their_own_slug", "slug", unique=True, postgresql_where=text("deleted_at is null")),
-        _HERE,
+        IDENTITY,
     )
 
-    id: UUID | None = Field(
-        default=None,
-        primary_key=True,
-        nullable=False,
-        sa_type=Uuid,
-        sa_column_kwargs={"server_default": text("gen_random_uuid()")},
-    )
+    id: UUID | None = uuid_key()
     slug: str = string()
     name: str = string()
     status: str = choice("active")
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
-    deleted_at: datetime | None = optional_instant()
 
 
-class User(Table, table=True):
-    """A person: who signs in, and who is only spoken of; an e-mail address is in lower case."""
+class User(SoftDeletable, Timestamped, UuidKeyed, table=True):
+    """A person, with or without a sign-in; an e-mail address is in lower case."""
 
     __tablename__ = "users"
     __table_args__: ClassVar[Any] = (
-        of_tenant("users_tenant_id_fkey"),
+        of_tenant(),
         Index(
             "live_users_have_their_own_sign_in",
             "supertokens_user_id",
@@ -93,114 +83,86 @@ class User(Table, table=True):
             postgresql_where=text("deleted_at is null"),
         ),
         unique_among_live("live_users_have_their_own_email", "email"),
-        Index("users_status_idx", "tenant_id", "status"),
-        _HERE,
+        index("status"),
+        IDENTITY,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     supertokens_user_id: str | None = optional_text()
     email: str | None = optional_text()
     name: str = long_text()
     phone: str | None = optional_string(50)
     role: UserRole = Field(sa_type=_USER_ROLE)
     status: str = choice("active")
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
-    deleted_at: datetime | None = optional_instant()
 
 
-class Address(Table, table=True):
+class Address(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A postal address; its owner holds its key."""
 
     __tablename__ = "addresses"
-    __table_args__: ClassVar[Any] = (of_tenant("addresses_tenant_id_fkey"), _HERE)
+    __table_args__: ClassVar[Any] = (of_tenant(), IDENTITY)
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     line_1: str = long_text()
     line_2: str | None = optional_text()
     city: str | None = optional_text()
     region: str | None = optional_text()
     postcode: str | None = optional_string(20)
     country: str | None = optional_string(2)
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
-    deleted_at: datetime | None = optional_instant()
 
 
-class Family(Table, table=True):
+class Family(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """People who belong together: parents and their students."""
 
     __tablename__ = "families"
     __table_args__: ClassVar[Any] = (
-        of_tenant("families_tenant_id_fkey"),
-        key_to("identity.addresses", "address_id", name="families_address_id_fkey", ondelete=set_null("address_id")),
-        key_to("identity.users", "created_by", name="families_created_by_fkey", ondelete=set_null("created_by")),
-        key_to("identity.users", "modified_by", name="families_modified_by_fkey", ondelete=set_null("modified_by")),
-        Index("families_status_idx", "tenant_id", "status"),
-        Index("families_address_id_idx", "tenant_id", "address_id"),
-        Index("families_created_by_idx", "tenant_id", "created_by"),
-        Index("families_modified_by_idx", "tenant_id", "modified_by"),
-        _HERE,
+        of_tenant(),
+        key_to("identity.addresses", "address_id", ondelete=SET_NULL),
+        key_to("identity.users", "created_by", ondelete=SET_NULL),
+        key_to("identity.users", "modified_by", ondelete=SET_NULL),
+        index("status"),
+        index("address_id"),
+        index("created_by"),
+        index("modified_by"),
+        IDENTITY,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     family_name: str = long_text()
     address_id: UUID | None = optional_uuid_reference()
     preferred_programs: list[str] = texts()
     status: str = choice("active")
     created_by: UUID | None = optional_uuid_reference()
     modified_by: UUID | None = optional_uuid_reference()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
-    deleted_at: datetime | None = optional_instant()
 
 
-class FamilyMember(Table, table=True):
-    """That a user is a parent or a student of a family; the one place that says so, for both directions."""
+class FamilyMember(Timestamped, TenantOwned, table=True):
+    """A membership of a user in a family as parent or student; the only record of both directions."""
 
     __tablename__ = "family_members"
     __table_args__: ClassVar[Any] = (
-        key_to("identity.families", "family_id", name="family_members_family_id_fkey", ondelete=CASCADE),
-        key_to("identity.users", "user_id", name="family_members_user_id_fkey", ondelete=CASCADE),
-        Index("family_members_user_id_idx", "tenant_id", "user_id"),
-        _HERE,
+        key_to("identity.families", "family_id", ondelete=CASCADE),
+        key_to("identity.users", "user_id", ondelete=CASCADE),
+        index("user_id"),
+        IDENTITY,
     )
 
-    tenant_id: UUID = tenant_key()
     family_id: UUID = uuid_part_of_key()
     user_id: UUID = uuid_part_of_key()
     role: str = long_text()
     is_primary_contact: bool = switch(on=False)
     is_emergency_contact: bool = switch(on=False)
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
 
 
-class DataKey(Table, table=True):
-    """A tenant's key for encrypted values or for blind indexes, wrapped by a master key; nowhere is it in clear."""
+class DataKey(Timestamped, UuidKeyed, table=True):
+    """A tenant's key for encrypted values or for blind indexes, wrapped by a master key, never stored in plaintext."""
 
     __tablename__ = "data_keys"
     __table_args__: ClassVar[Any] = (
-        of_tenant("data_keys_tenant_id_fkey"),
-        Index(
-            "a_tenant_has_one_current_key_for_a_purpose",
-            "tenant_id",
-            "purpose",
-            unique=True,
-            postgresql_where=text("superseded_at is null"),
-        ),
-        _HERE,
+        of_tenant(),
+        unique_where("superseded_at is null", "a_tenant_has_one_current_key_for_a_purpose", "purpose"),
+        IDENTITY,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     purpose: str = long_text()
     wrapped_key: bytes = Field(sa_type=LargeBinary, repr=False)
     master_key_id: str = long_text()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
     superseded_at: datetime | None = optional_instant()
     retired_at: datetime | None = optional_instant()

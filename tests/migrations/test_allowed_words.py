@@ -1,4 +1,4 @@
-"""Allowed words: where a column takes one of a few words, it takes each of them.
+"""Allowed words: a column with a list of allowed words takes each of them.
 
 The constraints come from `schema.txt`, which another test compares with the database. Which words a wrong row may not
 have is tested with the constraints.
@@ -12,20 +12,20 @@ import psycopg
 import pytest
 
 from scheduler.postgres.schema import snapshot
-from specification.page import LISTING
+from specification.page import SCHEMA_TEXT
 from support.rows import Row, key
 from support.rows.all_domains import all_rows, insert_all, insert_instead
-from support.rows.placement import SEALED
+from support.rows.placement import CIPHERTEXT
 
 TENANT = uuid4()
 AT = "2027-03-01 09:00Z"
 CHECK = re.compile(r"CHECK \(\(+(\w+) = ANY \(ARRAY\[(.*?)\]\)")
 
-# (table, word) -> what a row with this word says besides.
+# (table, word) -> other columns of a row with this word.
 BESIDES: dict[tuple[str, str], Row] = {
     ("audit.user_action_audit_log", "event"): {"entity": "list.exported", "entity_key": None},
     ("placement.clients", "discharged"): {"discharged_on": "2027-03-01"},
-    ("placement.contributors", "outside"): {"user_id": None, "name": SEALED},
+    ("placement.contributors", "outside"): {"user_id": None, "name": CIPHERTEXT},
     **{("placement.metadata", word): {"submitted_at": AT} for word in ("submitted", "approved", "returned")},
     ("placement.placement_info", "ended"): {"ended_on": "2027-03-01"},
     ("scheduling.availability_slots", "reserved"): {"reserved_until": AT, "held_by": "a token"},
@@ -41,12 +41,12 @@ BESIDES: dict[tuple[str, str], Row] = {
 
 
 def words_of_checks() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return constraint -> its column and words; those of partitions are their tables'."""
-    listing = snapshot.parse(LISTING.read_text(encoding="utf-8"))
+    """Return the column and the words of each constraint, except those of partitions."""
+    schema = snapshot.parse(SCHEMA_TEXT.read_text(encoding="utf-8"))
     return {
-        thing.removeprefix("constraint "): (found[1], tuple(re.findall(r"'(.*?)'::text", found[2])))
-        for thing, what in listing.items()
-        if (found := CHECK.match(what)) and "partition of" not in listing[f"table {table_of(thing)}"]
+        name.removeprefix("constraint "): (found[1], tuple(re.findall(r"'(.*?)'::text", found[2])))
+        for name, definition in schema.items()
+        if (found := CHECK.match(definition)) and "partition of" not in schema[f"table {table_of(name)}"]
     }
 
 

@@ -1,6 +1,6 @@
-"""Appointments: no doctor is booked twice (B1), no request is booked twice (B3), and what outlives what.
+"""Appointments: no double booking of a doctor (B1), no double request (B3), and the effects of deletions.
 
-Minutes count from 09:00. Slot 1 lasts from 0 to 20, slot 2 from 10 to 30. What the tables refuse row by row is in
+Minutes count from 09:00. Slot 1 lasts from 0 to 20, slot 2 from 10 to 30. The rows that the tables refuse are in
 `tests/support/rows/scheduling.py`.
 """
 
@@ -31,7 +31,7 @@ NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 OCCUPYING = {"scheduled", "checked_in", "in_progress", "completed"}
 EMPTY = {"scheduling.appointments", "scheduling.appointment_steps", "scheduling.waitlist_entries"}
 HOLDING_ON = {"placement.contributors", "placement.form_field_contributions", "wellbeing.invitations"}
-"""Tables that do not let a user go."""
+"""Tables whose rows keep a user from being deleted."""
 
 
 def at(minute: float) -> datetime:
@@ -47,7 +47,7 @@ def appointment(number: int, begin: float, end: float, *, tenant: UUID = OURS, s
 
 
 def clinic(connection: psycopg.Connection, tenant: UUID) -> None:
-    """Write a tenant with all that an appointment needs, and none."""
+    """Write a tenant with everything that an appointment needs, and no appointment."""
     for table, row in all_rows(tenant).items():
         if table not in EMPTY | HOLDING_ON:
             insert(connection, table, row)
@@ -73,7 +73,7 @@ def book(connection: psycopg.Connection, *rows: Row) -> None:
 
 
 def refuses(connection: psycopg.Connection, row: Row) -> str | None:
-    """Return the name of the constraint that refuses an appointment; None if none does. Nothing stays if one does."""
+    """Return the name of the constraint that refuses an appointment, or None; a refused row is rolled back."""
     try:
         with connection.transaction():
             book(connection, row)
@@ -83,7 +83,7 @@ def refuses(connection: psycopg.Connection, row: Row) -> str | None:
 
 
 def book_or_do_nothing(connection: psycopg.Connection, tenant: UUID, number: int, begin: float) -> int:
-    """Book twenty minutes like appointment 1, unless something stands in the way; return how many were booked."""
+    """Book twenty minutes like appointment 1 unless a constraint refuses; return the number booked."""
     return connection.execute(
         """
         insert into scheduling.appointments
@@ -99,8 +99,8 @@ def book_or_do_nothing(connection: psycopg.Connection, tenant: UUID, number: int
 
 
 def slots_of(connection: psycopg.Connection) -> list[tuple[object, ...]]:
-    asked = "select tenant_id, id, availability_slot_id, slot_start_at from scheduling.appointments order by 2"
-    return connection.execute(asked.encode()).fetchall()
+    query = "select tenant_id, id, availability_slot_id, slot_start_at from scheduling.appointments order by 2"
+    return connection.execute(query.encode()).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,16 @@ def slots_of(connection: psycopg.Connection) -> list[tuple[object, ...]]:
 def test_l1_the_statuses_of_a_table_are_those_of_its_life_cycle(
     connection: psycopg.Connection, table: str, statuses: type[StrEnum]
 ) -> None:
-    found = connection.execute(
+    checks = connection.execute(
         "select pg_get_constraintdef(oid) from pg_constraint where conrelid = %s::regclass and contype = 'c'"
         " and pg_get_constraintdef(oid) ~ '^CHECK ..status = ANY'",
         (f"scheduling.{table}",),
     ).fetchall()
-    assert [set(re.findall(r"'(\w+)'", check)) for (check,) in found] == [set(statuses)]
+    assert [set(re.findall(r"'(\w+)'", check)) for (check,) in checks] == [set(statuses)]
 
 
 @pytest.mark.parametrize(("first", "second"), [(None, None), (None, 2), (1, None), (1, 2)])
-def test_b1_two_appointments_that_overlap_are_refused_unless_they_share_a_slot(
+def test_b1_overlapping_appointments_are_refused_unless_they_share_a_slot(
     connection: psycopg.Connection, first: int | None, second: int | None
 ) -> None:
     book(connection, appointment(1, 0, 20, slot=first))
@@ -132,7 +132,7 @@ def test_b1_two_appointments_may_share_a_slot(connection: psycopg.Connection) ->
     assert refuses(connection, appointment(2, 0, 20, slot=1)) is None
 
 
-def test_b1_who_shares_a_slot_with_one_still_leaves_the_others_alone(connection: psycopg.Connection) -> None:
+def test_b1_an_appointment_on_a_shared_slot_may_not_overlap_a_third(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 20, 30))
     assert refuses(connection, appointment(3, 0, 25, slot=1)) == "a_doctor_has_one_appointment_at_a_time"
 
@@ -182,26 +182,24 @@ def test_b1_the_doctor_of_another_tenant_is_free(connection: psycopg.Connection)
 
 
 @pytest.mark.parametrize("end", [0, -10])
-def test_b1_what_is_empty_or_reversed_is_refused_before_it_can_overlap_nothing(
-    connection: psycopg.Connection, end: int
-) -> None:
+def test_b1_an_empty_or_reversed_time_is_refused(connection: psycopg.Connection, end: int) -> None:
     book(connection, appointment(1, -30, 20))
     assert refuses(connection, appointment(2, 0, end)) == "an_appointment_lies_in_the_time_that_it_occupies"
 
 
 @pytest.mark.parametrize("column", ["doctor_id", "occupied_from", "occupied_until"])
-def test_b1_nothing_that_it_goes_by_may_be_missing(connection: psycopg.Connection, column: str) -> None:
+def test_b1_doctor_and_occupied_time_are_required(connection: psycopg.Connection, column: str) -> None:
     with pytest.raises(psycopg.errors.NotNullViolation, match=column):
         book(connection, appointment(1, 0, 20) | {column: None})
 
 
-def test_b1_who_inserts_on_conflict_do_nothing_learns_it_from_the_count(connection: psycopg.Connection) -> None:
+def test_b1_on_conflict_do_nothing_reports_the_refusal_by_the_count(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20))
     assert [book_or_do_nothing(connection, OURS, 2, begin) for begin in (10, 20)] == [0, 1]
 
 
-def test_b1_of_eight_who_book_overlapping_time_at_once_one_has_it(database_url: str) -> None:
-    """On conflict do nothing: bare inserts would deadlock, all but one of them."""
+def test_b1_of_eight_concurrent_overlapping_bookings_one_succeeds(database_url: str) -> None:
+    """Use `on conflict do nothing`: all plain inserts but one would deadlock."""
     tenant, together = uuid4(), Barrier(8)
     with psycopg.connect(database_url) as opened:
         opened.execute(MONTHS)
@@ -224,14 +222,14 @@ def test_a_deleted_slot_leaves_its_appointment_in_its_tenant(connection: psycopg
     assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, 2, at(10))]
 
 
-def test_b1_a_deleted_slot_leaves_all_that_shared_it(connection: psycopg.Connection) -> None:
+def test_b1_a_deleted_slot_leaves_all_appointments_that_shared_it(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
     connection.execute("delete from scheduling.availability_slots where id = 1")
     assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, None, None)]
 
 
 @pytest.mark.parametrize("slot", [None, 2])
-def test_b1_time_is_taken_also_when_the_slot_is_deleted(connection: psycopg.Connection, slot: int | None) -> None:
+def test_b1_time_stays_occupied_when_the_slot_is_deleted(connection: psycopg.Connection, slot: int | None) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
     connection.execute("delete from scheduling.availability_slots where id = 1")
     assert refuses(connection, appointment(2, 10, 30, slot=slot)) == "a_doctor_has_one_appointment_at_a_time"
@@ -249,7 +247,7 @@ def test_b1_a_month_of_slots_can_be_detached_once_appointments_forget_them(conne
     assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, None, None)]
 
 
-def test_b1_who_shared_a_slot_that_is_gone_may_go_on(connection: psycopg.Connection) -> None:
+def test_b1_an_appointment_that_shared_a_deleted_slot_may_be_completed(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
     connection.execute("delete from scheduling.availability_slots where id = 1")
     shorter = "update scheduling.appointments set status = 'completed', end_at = %s, occupied_until = %s where id = 1"
@@ -257,9 +255,7 @@ def test_b1_who_shared_a_slot_that_is_gone_may_go_on(connection: psycopg.Connect
 
 
 @pytest.mark.parametrize("move", ["occupied_until = occupied_until + '1 minute'", "occupied_from = '2027-03-01Z'"])
-def test_b1_a_slot_that_is_gone_is_shared_only_in_the_time_that_it_was(
-    connection: psycopg.Connection, move: str
-) -> None:
+def test_b1_a_deleted_slot_is_shared_only_within_its_former_time(connection: psycopg.Connection, move: str) -> None:
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
     connection.execute("delete from scheduling.availability_slots where id = 1")
     with pytest.raises(psycopg.errors.ExclusionViolation):
@@ -270,7 +266,7 @@ ON_ANOTHERS = "an_appointment_is_with_the_doctor_of_its_slot"
 
 
 def another_doctor(connection: psycopg.Connection) -> None:
-    """Write doctor 2, and slot 3 of theirs at the time of slot 1."""
+    """Write doctor 2, with slot 3 at the time of slot 1."""
     insert(connection, "scheduling.doctors", all_rows(OURS)["scheduling.doctors"] | {"id": 2, "user_id": None})
     slot = all_rows(OURS)["scheduling.availability_slots"] | {"id": 3, "doctor_id": 2, "service_offering_id": None}
     insert(connection, "scheduling.availability_slots", slot)
@@ -311,7 +307,7 @@ def test_b1_an_appointment_that_is_moved_to_a_slot_shares_that_one(connection: p
     assert moved.rowcount == 1
 
 
-def test_b1_nobody_can_write_that_an_appointment_shares_a_slot(connection: psycopg.Connection) -> None:
+def test_b1_a_claim_to_share_a_slot_is_ignored(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
     with_claim = appointment(2, 0, 20) | {"booked_slot_id": 1}
     assert refuses(connection, with_claim) == "a_doctor_has_one_appointment_at_a_time"
@@ -328,16 +324,18 @@ def test_a_deleted_patient_takes_appointments_and_their_steps_along(connection: 
     insert(connection, "scheduling.appointment_steps", all_rows(OURS)["scheduling.appointment_steps"])
     connection.execute("set local role scheduler_system")
     connection.execute("delete from scheduling.patients")
-    left = connection.execute("select from scheduling.appointments union all select from scheduling.appointment_steps")
-    assert left.fetchall() == []
+    remaining = connection.execute(
+        "select from scheduling.appointments union all select from scheduling.appointment_steps"
+    )
+    assert remaining.fetchall() == []
 
 
-def test_a_deleted_user_leaves_what_was_booked_and_changed(connection: psycopg.Connection) -> None:
+def test_a_deleted_user_leaves_the_appointments_booked_and_changed(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20) | {"booked_by": key(OURS, "identity.users"), "idempotency_key": "k"})
-    become(connection, Role.SYSTEM, OURS)  # nobody else deletes a user for good
+    become(connection, Role.SYSTEM, OURS)  # no other role deletes a user for good
     connection.execute("delete from identity.users")
-    asked = "select tenant_id, booked_by, idempotency_key, updated_by from scheduling.appointments"
-    assert connection.execute(asked.encode()).fetchall() == [(OURS, None, None, None)]
+    query = "select tenant_id, booked_by, idempotency_key, updated_by from scheduling.appointments"
+    assert connection.execute(query.encode()).fetchall() == [(OURS, None, None, None)]
 
 
 @pytest.mark.parametrize("actor", [None, key(OURS, "identity.users")])
@@ -355,14 +353,14 @@ def test_b3_two_actors_may_choose_one_key_and_many_may_choose_none(connection: p
     assert len(slots_of(connection)) == 4
 
 
-def test_b3_a_deleted_user_leaves_no_key_to_be_taken_for_anothers(connection: psycopg.Connection) -> None:
+def test_b3_the_idempotency_keys_of_a_deleted_user_are_erased(connection: psycopg.Connection) -> None:
     user = key(OURS, "identity.users")
     book(connection, appointment(1, 0, 20) | {"booked_by": user, "idempotency_key": "k"})
     book(connection, appointment(2, 20, 40) | {"idempotency_key": "k"})
-    become(connection, Role.SYSTEM, OURS)  # nobody else deletes a user for good
+    become(connection, Role.SYSTEM, OURS)  # no other role deletes a user for good
     connection.execute("delete from identity.users")
-    asked = "select id, idempotency_key from scheduling.appointments order by id"
-    assert connection.execute(asked.encode()).fetchall() == [(1, None), (2, "k")]
+    query = "select id, idempotency_key from scheduling.appointments order by id"
+    assert connection.execute(query.encode()).fetchall() == [(1, None), (2, "k")]
 
 
 def test_b4_an_appointment_is_rescheduled_once(connection: psycopg.Connection) -> None:
@@ -371,7 +369,7 @@ def test_b4_an_appointment_is_rescheduled_once(connection: psycopg.Connection) -
 
 
 def retire_slot(database: Database, database_url: str, change: Row) -> tuple[int, list[tuple[object, ...]]]:
-    """Have the job retire slot 1, on which an appointment sits; return how many went, and where that sits now."""
+    """Have the job retire slot 1 of an appointment; return the number retired, and the slot of the appointment."""
     tenant = uuid4()
     row = appointment(1, 0, 20, tenant=tenant, slot=1) | change
     plan = Plan(retire=(StoredSlot(1, Slot(at(0), at(20), 1, 1, 1), SlotStatus.OPEN),))
@@ -383,15 +381,13 @@ def retire_slot(database: Database, database_url: str, change: Row) -> tuple[int
         connection.execute(booked, (int(not change), tenant))
         with database.unit_of_work(role=Role.JOB, tenant_id=tenant) as session:
             retired = apply_plan(session, plan, now=at(-60)).retired
-        left = "select tenant_id = %s, availability_slot_id from scheduling.appointments where tenant_id = %s"
-        return retired, connection.execute(left, (tenant, tenant)).fetchall()
+        query = "select tenant_id = %s, availability_slot_id from scheduling.appointments where tenant_id = %s"
+        return retired, connection.execute(query, (tenant, tenant)).fetchall()
 
 
-def test_the_job_retires_a_slot_that_an_appointment_names_although_it_may_touch_no_appointment(
-    database: Database, database_url: str
-) -> None:
+def test_the_job_retires_the_slot_of_a_cancelled_appointment(database: Database, database_url: str) -> None:
     assert retire_slot(database, database_url, {"status": "cancelled"}) == (1, [(True, None)])
 
 
-def test_r2_the_job_leaves_a_slot_on_which_an_appointment_sits(database: Database, database_url: str) -> None:
+def test_r2_the_job_keeps_a_slot_with_an_appointment(database: Database, database_url: str) -> None:
     assert retire_slot(database, database_url, {}) == (0, [(True, 1)])

@@ -1,6 +1,6 @@
-"""The clinic's tables beside appointments: one workflow to choose, one use of a resource at a time, one place in line.
+"""Clinic tables beside appointments: workflows, resources and the waitlist.
 
-What the tables refuse row by row is in `tests/support/rows/scheduling.py`.
+The rows that the tables refuse are in `tests/support/rows/scheduling.py`.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 def add(connection: psycopg.Connection, table: str, **change: object) -> str | None:
-    """Add a row like the one that is there, but for a change; return the name of the constraint that refuses it."""
+    """Add a changed copy of the present row; return the name of the constraint that refuses the copy."""
     row: Row = all_rows(TENANT)[table] | {"id": 2} | change
     try:
         with connection.transaction():
@@ -48,8 +48,8 @@ def test_patients_may_share_an_email(connection: psycopg.Connection) -> None:
 
 def test_a_deleted_insurance_plan_leaves_the_patient(connection: psycopg.Connection) -> None:
     connection.execute("delete from scheduling.insurance_providers")
-    found = connection.execute("select tenant_id, default_insurance_plan_id from scheduling.patients").fetchall()
-    assert found == [(TENANT, None)]
+    rows = connection.execute("select tenant_id, default_insurance_plan_id from scheduling.patients").fetchall()
+    assert rows == [(TENANT, None)]
 
 
 @pytest.mark.parametrize("plan", [None, 1])
@@ -62,7 +62,7 @@ def test_w1_an_offering_has_one_active_workflow_for_a_plan_or_for_none(
 
 
 @pytest.mark.parametrize("other", [{"active": False}, {"insurance_plan_id": None}])
-def test_w1_workflows_among_which_one_can_be_chosen_may_be_there(connection: psycopg.Connection, other: Row) -> None:
+def test_w1_workflows_that_leave_one_choice_are_allowed(connection: psycopg.Connection, other: Row) -> None:
     assert add(connection, "scheduling.service_workflows", **other) is None
 
 
@@ -108,15 +108,15 @@ def test_w7_one_room_number_in_two_tenants_is_two_rooms(database_url: str) -> No
     with psycopg.connect(database_url) as opened:
         for tenant in (TENANT, uuid4()):
             insert_all(opened, tenant)
-        found = opened.execute("select count(*) from scheduling.appointment_steps where resource_id = 1").fetchone()
+        rows = opened.execute("select count(*) from scheduling.appointment_steps where resource_id = 1").fetchone()
         opened.rollback()
-    assert found == (2,)
+    assert rows == (2,)
 
 
 def test_a_deleted_resource_leaves_the_step(connection: psycopg.Connection) -> None:
     connection.execute("delete from scheduling.resources")
-    found = connection.execute("select tenant_id, resource_id from scheduling.appointment_steps").fetchall()
-    assert found == [(TENANT, None)]
+    rows = connection.execute("select tenant_id, resource_id from scheduling.appointment_steps").fetchall()
+    assert rows == [(TENANT, None)]
 
 
 @pytest.mark.parametrize("wish", [{}, {"facility_id": None}, {"facility_id": None, "doctor_id": None}])
@@ -127,7 +127,7 @@ def test_b6_a_patient_waits_once_for_a_thing(connection: psycopg.Connection, wis
 
 
 @pytest.mark.parametrize("status", ["booked", "expired", "cancelled"])
-def test_b6_who_no_longer_waits_may_wait_again(connection: psycopg.Connection, status: str) -> None:
+def test_b6_a_patient_who_no_longer_waits_may_wait_again(connection: psycopg.Connection, status: str) -> None:
     no_offer = (
         "update scheduling.waitlist_entries set offered_slot_id = null, offered_slot_start_at = null, status = %s"
     )
@@ -135,8 +135,8 @@ def test_b6_who_no_longer_waits_may_wait_again(connection: psycopg.Connection, s
     assert add(connection, "scheduling.waitlist_entries") is None
 
 
-def test_a_deleted_slot_leaves_who_was_offered_it(connection: psycopg.Connection) -> None:
+def test_a_deleted_slot_leaves_the_waitlist_entry(connection: psycopg.Connection) -> None:
     connection.execute("delete from scheduling.availability_slots")
-    asked = "select tenant_id, status, offered_slot_id, offered_slot_start_at from scheduling.waitlist_entries"
-    found: list[tuple[UUID, str, None, None]] = connection.execute(asked.encode()).fetchall()
-    assert found == [(TENANT, "offered", None, None)]
+    query = "select tenant_id, status, offered_slot_id, offered_slot_start_at from scheduling.waitlist_entries"
+    rows: list[tuple[UUID, str, None, None]] = connection.execute(query.encode()).fetchall()
+    assert rows == [(TENANT, "offered", None, None)]

@@ -1,4 +1,4 @@
-"""What the tables refuse: each CHECK stops the mistake that it is there for, and the right thing passes."""
+"""Constraints of the tables: each CHECK stops its mistake, and valid rows pass."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ TIMES = """
         and atttypid in ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
         and relnamespace::regnamespace::text in ('identity', 'scheduling', 'placement', 'wellbeing')
 """
-# Column -> what keeps it in the calendar.
+# Column -> the rule that keeps it in the calendar.
 BY_ANOTHER = {
     ("scheduling.appointments", "start_at"): "lies in the time that is occupied",
     ("scheduling.appointments", "end_at"): "lies in the time that is occupied",
@@ -41,7 +41,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(scope="module")
 def filled(database_url: str) -> Iterator[psycopg.Connection]:
-    """A transaction that is rolled back, with a right row in every table. It stays open beside those of other tests."""
+    """A transaction that is rolled back, with a valid row in every table; it stays open during other tests."""
     execute(database_url, MONTHS)
     with psycopg.connect(database_url) as opened:
         insert_all(opened, ANOTHER)
@@ -50,7 +50,7 @@ def filled(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 def insert_up_to(connection: psycopg.Connection, table: str, change: Row) -> None:
-    """Write the rows that come before a table, and that table's row with a change."""
+    """Write the rows that precede a table, and the changed row of that table."""
     for name, row in all_rows(TENANT).items():
         if name == table:
             insert(connection, name, row | change)
@@ -66,23 +66,21 @@ def test_right_rows_pass(connection: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize(("table", "wrong", "name"), WRONG, ids=lambda value: value if isinstance(value, str) else "")
-def test_a_wrong_row_is_refused_by_the_check_that_is_there_for_it(
-    filled: psycopg.Connection, table: str, wrong: Row, name: str
-) -> None:
+def test_a_wrong_row_is_refused_by_its_check(filled: psycopg.Connection, table: str, wrong: Row, name: str) -> None:
     with filled.transaction(force_rollback=True), pytest.raises(psycopg.errors.IntegrityError) as refused:
         insert_instead(filled, table, all_rows(ANOTHER)[table] | wrong)
     assert refused.value.diag.constraint_name == name
 
 
 def test_every_check_has_a_row_that_it_refuses(connection: psycopg.Connection) -> None:
-    found = connection.execute(
+    checks = connection.execute(
         f"select distinct conname::text from pg_constraint where contype = 'c' and {OURS}".encode()
     )
-    assert {name for (name,) in found} - {name for _, _, name in WRONG} == set()
+    assert {name for (name,) in checks} - {name for _, _, name in WRONG} == set()
 
 
 def test_every_time_has_a_check_that_keeps_it_in_the_calendar(connection: psycopg.Connection) -> None:
-    """The driver cannot read `infinity` or the year 10000: one such row fails whoever comes across it."""
+    """The driver cannot read `infinity` or the year 10000: such a row fails every reader."""
     without = f"""{TIMES} and not exists (
         select from pg_constraint
         where contype = 'c' and conrelid = attrelid and attnum = any(conkey)
@@ -92,7 +90,7 @@ def test_every_time_has_a_check_that_keeps_it_in_the_calendar(connection: psycop
 
 
 @pytest.mark.parametrize("value", ["infinity", "-infinity", "10000-01-01"])
-def test_no_time_that_the_driver_cannot_read_is_taken(connection: psycopg.Connection, value: str) -> None:
+def test_a_time_that_the_driver_cannot_read_is_refused(connection: psycopg.Connection, value: str) -> None:
     insert_all(connection, TENANT)
     connection.execute("set local session_replication_role = replica")  # as if nothing kept the time of a change
     taken = set()
@@ -113,7 +111,7 @@ def test_t2_a_zone_is_checked_when_it_changes_too(connection: psycopg.Connection
 
 
 @pytest.mark.parametrize("offering", [None, 1])
-def test_s2_a_slot_is_there_once_with_an_offering_or_without(
+def test_s2_a_slot_exists_once_with_an_offering_or_without(
     connection: psycopg.Connection, offering: int | None
 ) -> None:
     insert_up_to(connection, "scheduling.availability_slots", {"service_offering_id": offering})
@@ -125,11 +123,11 @@ def test_s2_a_slot_is_there_once_with_an_offering_or_without(
 def test_a_slot_outlives_its_rule_and_keeps_its_tenant(connection: psycopg.Connection) -> None:
     insert_up_to(connection, "scheduling.availability_slots", {})
     connection.execute("delete from scheduling.availability_rules")
-    found = connection.execute("select tenant_id, created_from_rule_id from scheduling.availability_slots")
-    assert found.fetchall() == [(TENANT, None)]
+    slots = connection.execute("select tenant_id, created_from_rule_id from scheduling.availability_slots")
+    assert slots.fetchall() == [(TENANT, None)]
 
 
-def test_the_time_of_the_last_change_is_kept_whatever_an_update_says(connection: psycopg.Connection) -> None:
+def test_an_update_cannot_set_the_time_of_the_last_change(connection: psycopg.Connection) -> None:
     long_ago = datetime(2001, 1, 1, tzinfo=UTC)
     insert_up_to(connection, "scheduling.doctors", {})
     changed = connection.execute(
@@ -158,14 +156,14 @@ def test_two_places_may_have_one_slug_only_if_one_is_deleted(connection: psycopg
         insert(connection, "scheduling.facilities", row | {"id": 3})
 
 
-def test_a_doctor_or_place_that_belongs_together_is_not_deleted(connection: psycopg.Connection) -> None:
+def test_a_doctor_of_a_facility_is_not_deleted(connection: psycopg.Connection) -> None:
     insert_up_to(connection, "scheduling.facility_doctors", {})
     with pytest.raises((psycopg.errors.ForeignKeyViolation, psycopg.errors.RestrictViolation)):
         connection.execute("delete from scheduling.doctors")
 
 
 def test_every_reference_is_served_by_an_index_but_two_of_the_slots(connection: psycopg.Connection) -> None:
-    """Else deleting a row reads every table that could refer to it; for slots see the revision about these indexes."""
+    """Without an index, deleting a row reads every referring table; for slots see their revision."""
     without = connection.execute("""
         select conname from pg_constraint reference
         where contype = 'f' and conparentid = 0 and not exists (
@@ -181,7 +179,7 @@ def test_every_reference_is_served_by_an_index_but_two_of_the_slots(connection: 
 
 
 def test_no_reference_follows_a_key_that_changes(connection: psycopg.Connection) -> None:
-    """So a key that a row refers to cannot change, and no single update rewrites what hangs on it."""
+    """A key that a row refers to cannot change, so no single update rewrites many rows."""
     following = connection.execute("select conname from pg_constraint where contype = 'f' and confupdtype <> 'a'")
     assert following.fetchall() == []
 

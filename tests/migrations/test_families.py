@@ -1,6 +1,6 @@
-"""Families: both directions agree, no list multiplies another, and both are one look-up by an index.
+"""Families: both directions agree, no list multiplies another, and each is one look-up by an index.
 
-Also that code and tables agree about what an e-mail address is.
+Code and tables also agree on e-mail addresses.
 """
 
 from collections.abc import Iterator
@@ -42,19 +42,19 @@ class Town:
         )
 
     def user(self) -> UUID:
-        made = uuid4()
+        user = uuid4()
         self.connection.execute(
             "insert into identity.users (tenant_id, id, email, name, role) values (%s, %s, %s, 'Ann', 'parent')",
-            (self.tenant, made, f"{made}@example.org"),
+            (self.tenant, user, f"{user}@example.org"),
         )
-        return made
+        return user
 
     def family(self) -> UUID:
-        made = uuid4()
+        family = uuid4()
         self.connection.execute(
-            "insert into identity.families (tenant_id, id, family_name) values (%s, %s, 'Adams')", (self.tenant, made)
+            "insert into identity.families (tenant_id, id, family_name) values (%s, %s, 'Adams')", (self.tenant, family)
         )
-        return made
+        return family
 
     def join(
         self, family: UUID, user: UUID, role: str = "parent", *, primary: bool = False, emergency: bool = False
@@ -71,17 +71,17 @@ class Town:
         self.connection.execute(f"update identity.{table} set deleted_at = now() where id = %s".encode(), (row,))
 
     def lists_of(self, family: UUID) -> list[tuple[set[UUID], set[UUID]]]:
-        """Return the parents and the students of a family, once for each row that it has in the directory."""
-        found = self.connection.execute(
+        """Return the parents and the students of a family, once for each of its rows in the directory."""
+        rows = self.connection.execute(
             "select parent_ids, student_ids from identity.family_directory where family_id = %s", (family,)
         ).fetchall()
-        assert all(len({*parents, *students}) == len(parents) + len(students) for parents, students in found)
-        return [(set(parents), set(students)) for parents, students in found]
+        assert all(len({*parents, *students}) == len(parents) + len(students) for parents, students in rows)
+        return [(set(parents), set(students)) for parents, students in rows]
 
     def families_of(self, user: UUID) -> list[list[UUID]]:
-        """Return the families of a user, once for each row that they have in the directory."""
-        found = self.connection.execute("select family_ids from identity.user_directory where user_id = %s", (user,))
-        return [sorted(families) for (families,) in found]
+        """Return the families of a user, once for each row of the user in the directory."""
+        rows = self.connection.execute("select family_ids from identity.user_directory where user_id = %s", (user,))
+        return [sorted(families) for (families,) in rows]
 
     def contact(self, user: UUID) -> tuple[bool, bool] | None:
         return self.connection.execute(
@@ -120,11 +120,11 @@ def test_a_user_of_no_family_has_an_empty_list_and_is_no_contact(town: Town) -> 
     assert (town.families_of(user), town.contact(user)) == ([[]], (False, False))
 
 
-def test_a_user_may_be_a_parent_here_and_a_student_there(town: Town) -> None:
-    user, here, there = town.user(), town.family(), town.family()
-    town.join(here, user)
-    town.join(there, user, "student")
-    assert (town.lists_of(here), town.lists_of(there)) == ([({user}, set())], [(set(), {user})])
+def test_a_user_may_be_a_parent_in_one_family_and_a_student_in_another(town: Town) -> None:
+    user, first, second = town.user(), town.family(), town.family()
+    town.join(first, user)
+    town.join(second, user, "student")
+    assert (town.lists_of(first), town.lists_of(second)) == ([({user}, set())], [(set(), {user})])
 
 
 def test_a_list_is_in_the_order_in_which_its_members_joined(town: Town) -> None:
@@ -135,8 +135,8 @@ def test_a_list_is_in_the_order_in_which_its_members_joined(town: Town) -> None:
             "update identity.family_members set created_at = now() + make_interval(mins => %s) where user_id = %s",
             (place, user),
         )
-    found = town.connection.execute("select parent_ids from identity.family_directory").fetchone()
-    assert found == (users,)
+    rows = town.connection.execute("select parent_ids from identity.family_directory").fetchone()
+    assert rows == (users,)
 
 
 def test_both_directions_agree_whoever_is_deleted(town: Town) -> None:
@@ -199,42 +199,42 @@ def test_the_children_of_a_parent_are_found_through_both_views_each_once(town: T
     assert town.connection.execute(CHILDREN, {"parent": parent}).fetchall() == [(child,)]
 
 
-def test_who_is_a_parent_here_and_a_student_there_has_the_children_of_here(town: Town) -> None:
-    """Neither the brothers and sisters of there are their children, nor are they themselves."""
-    both, child, here, there = town.user(), town.user(), town.family(), town.family()
-    town.join(here, both)
-    town.join(here, child, "student")
-    town.join(there, town.user())
+def test_a_parent_who_is_a_student_elsewhere_has_only_own_children(town: Town) -> None:
+    """The students of the other family, the user among them, are not the user's children."""
+    both, child, own, other = town.user(), town.user(), town.family(), town.family()
+    town.join(own, both)
+    town.join(own, child, "student")
+    town.join(other, town.user())
     for student in (both, town.user()):
-        town.join(there, student, "student")
+        town.join(other, student, "student")
     assert town.connection.execute(CHILDREN, {"parent": both}).fetchall() == [(child,)]
 
 
 def test_a_family_may_have_two_primary_contacts(town: Town) -> None:
     family = town.family()
     contacts = [town.join(family, town.user(), primary=True) for _ in range(2)]
-    assert [town.contact(one) for one in contacts] == [(True, False)] * 2
+    assert [town.contact(contact) for contact in contacts] == [(True, False)] * 2
 
 
-@pytest.mark.parametrize("gone", ["families", "users"])
-def test_a_member_joins_what_is_not_deleted(town: Town, gone: str) -> None:
+@pytest.mark.parametrize("deleted", ["families", "users"])
+def test_a_member_cannot_join_if_family_or_user_is_deleted(town: Town, deleted: str) -> None:
     family, user = town.family(), town.user()
-    town.delete(gone, family if gone == "families" else user)
-    rule = "a_member_joins_a_live_family" if gone == "families" else "a_member_is_a_live_user"
+    town.delete(deleted, family if deleted == "families" else user)
+    rule = "a_member_joins_a_live_family" if deleted == "families" else "a_member_is_a_live_user"
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         town.join(family, user)
     assert refused.value.diag.constraint_name == rule
 
 
 def test_a_member_does_not_move_to_a_deleted_family(town: Town) -> None:
-    here, gone, user = town.family(), town.family(), town.user()
-    town.join(here, user)
-    town.delete("families", gone)
+    own, deleted, user = town.family(), town.family(), town.user()
+    town.join(own, user)
+    town.delete("families", deleted)
     with pytest.raises(psycopg.errors.CheckViolation, match="references a deleted row"):
-        town.connection.execute("update identity.family_members set family_id = %s", (gone,))
+        town.connection.execute("update identity.family_members set family_id = %s", (deleted,))
 
 
-def test_a_membership_of_what_is_deleted_may_still_be_changed_and_ended(town: Town) -> None:
+def test_a_membership_of_a_deleted_family_may_be_changed_and_ended(town: Town) -> None:
     family, user = town.family(), town.user()
     town.join(family, user)
     town.delete("families", family)
@@ -243,8 +243,8 @@ def test_a_membership_of_what_is_deleted_may_still_be_changed_and_ended(town: To
     assert town.connection.execute("delete from identity.family_members").rowcount == 1
 
 
-def test_who_joins_a_family_while_somebody_deletes_it_waits(database_url: str) -> None:
-    """Asked without holding the row, the family would be live for the one and empty for the other."""
+def test_a_member_who_joins_during_the_deletion_of_a_family_waits(database_url: str) -> None:
+    """Without a lock on the row, the family would be live for the joiner and empty for the deleter."""
     with psycopg.connect(database_url) as deleting, psycopg.connect(database_url) as joining:
         town = Town(deleting)
         family, user = town.family(), town.user()
@@ -294,22 +294,22 @@ def test_a_user_is_in_a_family_once(town: Town) -> None:
 
 
 @pytest.mark.parametrize("table", ["families", "users"])
-def test_who_or_what_is_deleted_for_good_takes_the_memberships_along(town: Town, table: str) -> None:
+def test_a_hard_delete_of_a_family_or_user_deletes_the_memberships(town: Town, table: str) -> None:
     town.join(town.family(), town.user())
     town.connection.execute(f"delete from identity.{table}".encode())
     assert town.connection.execute("select count(*) from identity.family_members").fetchone() == (0,)
 
 
-def test_a_family_outlives_who_made_and_changed_it_and_keeps_its_tenant(town: Town) -> None:
+def test_a_family_outlives_its_creator_and_keeps_its_tenant(town: Town) -> None:
     family, user = town.family(), town.user()
     town.connection.execute("update identity.families set created_by = %s, modified_by = %s", (user, user))
     town.connection.execute("delete from identity.users")
-    found = town.connection.execute("select tenant_id, id, created_by, modified_by from identity.families").fetchall()
-    assert found == [(town.tenant, family, None, None)]
+    rows = town.connection.execute("select tenant_id, id, created_by, modified_by from identity.families").fetchall()
+    assert rows == [(town.tenant, family, None, None)]
 
 
 @pytest.mark.parametrize("view", ["family_directory", "user_directory"])
-def test_a_view_shows_the_rows_of_the_tenant_of_whoever_asks(town: Town, view: str) -> None:
+def test_a_view_shows_only_rows_of_the_callers_tenant(town: Town, view: str) -> None:
     town.join(town.family(), town.user())
     counts = []
     for tenant in (town.tenant, uuid4()):
@@ -320,7 +320,7 @@ def test_a_view_shows_the_rows_of_the_tenant_of_whoever_asks(town: Town, view: s
 
 
 class Crowd(NamedTuple):
-    """Two tenants with many families, asked as the application of one of them; a family and a user of it."""
+    """Two tenants with many families, query as the application of one of them; a family and a user of it."""
 
     connection: psycopg.Connection
     family: UUID
@@ -386,27 +386,27 @@ def test_a_user_and_their_families_are_found_by_index(crowd: Crowd) -> None:
     ],
 )
 def test_each_look_up_of_the_specification_goes_by_an_index(crowd: Crowd, query: str, index: str) -> None:
-    asked = query.replace("%(family)s", f"'{crowd.family}'").replace("%(user)s", f"'{crowd.user}'")
-    plan = plan_of(crowd.connection, asked)
+    query = query.replace("%(family)s", f"'{crowd.family}'").replace("%(user)s", f"'{crowd.user}'")
+    plan = plan_of(crowd.connection, query)
     assert (plan.scanned, plan.indexes) == (set(), {index})
 
 
 def test_the_children_of_a_parent_are_found_by_index(crowd: Crowd) -> None:
-    """`= any(parent_ids)` alone would ask it of every family."""
+    """`= any(parent_ids)` alone would read every family."""
     plan = plan_of(crowd.connection, CHILDREN.replace("%(parent)s", "%s"), crowd.user, crowd.user)
     assert plan.scanned == set()
     assert {"families_pkey", "family_members_user_id_idx"} <= plan.indexes
 
 
 def test_whether_a_user_is_in_a_family_is_one_look_up(crowd: Crowd) -> None:
-    asked = "select 1 from identity.family_members where family_id = %s and user_id = %s"
-    plan = plan_of(crowd.connection, asked, crowd.family, crowd.user)
+    query = "select 1 from identity.family_members where family_id = %s and user_id = %s"
+    plan = plan_of(crowd.connection, query, crowd.family, crowd.user)
     assert (plan.scanned, len(plan.indexes)) == (set(), 1)
 
 
 @pytest.fixture(scope="module")
 def email_checks(database_url: str) -> Iterator[psycopg.Connection]:
-    """A connection with a temporary table of addresses for each CHECK on one, with that CHECK."""
+    """A connection with a temporary table of addresses for each CHECK of an address."""
     with psycopg.connect(database_url) as connection:
         rules = connection.execute(
             "select conname::text, pg_get_constraintdef(oid) from pg_constraint"
@@ -450,7 +450,7 @@ nearly_emails = st.builds(changed, emails, st.integers(0), letters | st.sampled_
 @example(text=f"a@{'b' * 64}")
 @example(text=f"a@{'b.' * 125}cc")
 @example(text=f"aa@{'b.' * 125}cc")
-def test_code_and_table_agree_about_what_an_address_is(email_checks: psycopg.Connection, table: str, text: str) -> None:
+def test_code_and_table_agree_on_email_addresses(email_checks: psycopg.Connection, table: str, text: str) -> None:
     try:
         EmailAddress(text)
         refused = False

@@ -1,9 +1,9 @@
-"""Indexes: each one that a specification lists serves its query, as those who ask it and with row security.
+"""Indexes: each index of a specification serves its query under the role of its users and with row security.
 
-Row security keeps an index from answering a condition that may leak what it sees, and may make another index better:
-a plan of the owner, or of a small table, proves nothing. Here every table has 100,000 rows of 120 tenants, of which
-the first, a fifth of all, is asked for. A B-tree has to be searched by a column of its own: the tenant, with which it
-begins, would do with any other one.
+Row security keeps an index from conditions that may leak values, and may make another index better: a plan of the
+owner, or of a small table, proves nothing. Here every table has 100,000 rows of 120 tenants; the queries are for the
+first tenant, a fifth of all rows. A B-tree must be searched by a column of its own, for every index begins with the
+tenant.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from scheduler.postgres.database import Role
-from scheduler.postgres.schema.migrations import shipped_listing
+from scheduler.postgres.schema.migrations import shipped_snapshot
 from specification import specifications
 from specification.checking import Objects
 from support.query_plans import IndexScan, index_scans
@@ -22,13 +22,13 @@ from support.worlds.indexes import TENANT, is_there, load
 
 pytestmark = pytest.mark.database
 
-KEY = "00000000-0000-0000-0000-0000000003e9"  # that of row 1001
+KEY = "00000000-0000-0000-0000-0000000003e9"  # the key of row 1001
 SEVEN = "00000000-0000-0000-0000-000000000007"
 HOUR = "start_at >= timestamptz '2027-03-20 09:00Z' and start_at < timestamptz '2027-03-20 10:00Z'"
 DAY = "start_at >= timestamptz '2027-03-20 00:00Z' and start_at < timestamptz '2027-03-21 00:00Z'"
 
-# Where an index is -> (a database role or somebody's role, what is asked).
-QUESTIONS = {
+# Whole name of an index -> (role of the database or of a person, query).
+QUERIES = {
     "identity.tenants.live_tenants_have_their_own_slug": (
         "scheduler_job",
         "select id from identity.tenants where slug = 'tenant-7' and deleted_at is null",
@@ -215,11 +215,11 @@ QUESTIONS = {
 
 
 def listed() -> set[str]:
-    """Return the indexes that a specification asks for by their whole names; a unique one is looked into, too."""
-    objects = Objects(shipped_listing())
+    """Return the whole names of the indexes of the specifications, unique constraints included."""
+    objects = Objects(shipped_snapshot())
     elements = [element for elements in specifications().values() for element in elements]
-    things = [objects.named(element) for element in elements if element.kind in {"index", "unique"}]
-    return {thing.partition(" ")[2] for thing in set().union(*things)}
+    names = [objects.named(element) for element in elements if element.kind in {"index", "unique"}]
+    return {name.partition(" ")[2] for name in set().union(*names)}
 
 
 @pytest.fixture(scope="module")
@@ -231,58 +231,59 @@ def loaded(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(scope="module")
 def people(loaded: psycopg.Connection) -> dict[str, UUID]:
-    """Somebody of the tenant for each role."""
-    found = loaded.execute(
+    """A person of the tenant for each role."""
+    rows = loaded.execute(
         "select role, min(id::text)::uuid from wellbeing.profiles where tenant_id = %s group by role", (TENANT,)
     )
-    return dict(found.fetchall())
+    return dict(rows.fetchall())
 
 
-def scans(connection: psycopg.Connection, who: str, question: str, people: dict[str, UUID]) -> list[IndexScan]:
-    """Return how indexes are looked into when somebody asks; a partition's index counts as that of its table."""
+def scans(connection: psycopg.Connection, who: str, query: str, people: dict[str, UUID]) -> list[IndexScan]:
+    """Return the index scans of a query by a role. An index of a partition counts as that of its table."""
     parents: dict[str, str] = dict(
         connection.execute(
             "select child.relname, parent.relname from pg_inherits join pg_class child on child.oid = inhrelid"
             " join pg_class parent on parent.oid = inhparent where parent.relkind = 'I'"
         ).fetchall()
     )
-    with connection.transaction(force_rollback=True), index_scans(connection) as found:
+    with connection.transaction(force_rollback=True), index_scans(connection) as used:
         user = people.get(who)
         become(connection, Role.APP if user else Role(who), UUID(TENANT), user)
-        connection.execute(question.encode())
+        connection.execute(query.encode())
         become(connection, Role.OWNER, UUID(TENANT))
-    return [IndexScan(parents.get(name, name), condition) for name, condition in found]
+    return [IndexScan(parents.get(name, name), condition) for name, condition in used]
 
 
 def own_column(connection: psycopg.Connection, where: str) -> str:
-    """Return the first column of an index that is not the tenant; of an expression, nothing."""
+    """Return the first column of an index after the tenant; empty for an expression."""
     schema, _, name = where.split(".")
-    found = connection.execute(
+    row = connection.execute(
         "select attname from pg_index join pg_attribute on attrelid = indrelid and attnum = any(indkey)"
         " where indexrelid = to_regclass(%s) and attname <> 'tenant_id' and indkey::text !~ '^0'"
         " order by array_position(indkey::int2[], attnum) limit 1",
         (f"{schema}.{name}",),
     ).fetchone()
-    return str(found[0]) if found else ""
+    return str(row[0]) if row else ""
 
 
-def test_every_index_of_the_specifications_has_a_question() -> None:
+def test_every_index_of_the_specifications_has_a_query() -> None:
     assert len(listed()) > 40
-    assert listed() ^ set(QUESTIONS) == set()
+    assert listed() ^ set(QUERIES) == set()
 
 
-@pytest.mark.parametrize("where", QUESTIONS)
-def test_an_index_serves_its_question(loaded: psycopg.Connection, people: dict[str, UUID], where: str) -> None:
+@pytest.mark.parametrize("where", QUERIES)
+def test_an_index_serves_its_query(loaded: psycopg.Connection, people: dict[str, UUID], where: str) -> None:
     schema, table, name = where.split(".")
     if not is_there(loaded, f"{schema}.{table}"):
         pytest.skip(f"there is no {schema}.{table}")
-    found = scans(loaded, *QUESTIONS[where], people)
-    served = [one for one in found if one.name == name and one.condition and own_column(loaded, where) in one.condition]
-    assert served != [], found
+    used = scans(loaded, *QUERIES[where], people)
+    column = own_column(loaded, where)
+    served = [scan for scan in used if scan.name == name and scan.condition and column in scan.condition]
+    assert served != [], used
 
 
 @pytest.mark.parametrize(
-    "question",
+    "query",
     [
         "select id from placement.clients where lower(first_name || ' ' || last_name) like '%cnieron%'",
         "select id from placement.clients where lower(first_name || ' ' || last_name) operator(public.%>) 'cnieron'",
@@ -291,19 +292,19 @@ def test_an_index_serves_its_question(loaded: psycopg.Connection, people: dict[s
         "select id from wellbeing.organisations where to_tsvector('english', name) @@ 'hilltop'::tsquery",
     ],
 )
-def test_row_security_keeps_a_gin_index_from_who_asks_without_a_function(
-    loaded: psycopg.Connection, people: dict[str, UUID], question: str
+def test_row_security_keeps_gin_indexes_from_queries_without_a_function(
+    loaded: psycopg.Connection, people: dict[str, UUID], query: str
 ) -> None:
-    """Were it otherwise, the functions of the search would not be needed."""
-    gin = {one.rpartition(".")[2] for one, (_, asked) in QUESTIONS.items() if ".find_" in asked}
-    found = scans(loaded, "Practitioner", question, people)
-    assert found != []
-    assert {one.name for one in found} & gin == set()
+    """If this fails, the search functions are no longer needed."""
+    gin = {index.rpartition(".")[2] for index, (_, searching) in QUERIES.items() if ".find_" in searching}
+    used = scans(loaded, "Practitioner", query, people)
+    assert used != []
+    assert {scan.name for scan in used} & gin == set()
 
 
 def test_a_childs_own_record_is_found_by_its_key(loaded: psycopg.Connection, people: dict[str, UUID]) -> None:
-    """By the tenant, too: the definer, who looks, is bound to none, and the key begins with it."""
-    found = scans(loaded, "Child", "select * from wellbeing.own_child_record", people)
-    conditions = [condition for name, condition in found if name == "children_pkey"]
+    """The scan is by the tenant, too. The definer is bound to no tenant, and the key begins with the tenant."""
+    used = scans(loaded, "Child", "select * from wellbeing.own_child_record", people)
+    conditions = [condition for name, condition in used if name == "children_pkey"]
     assert conditions != []
     assert ["tenant_id" in condition for condition in conditions] == [True] * len(conditions)

@@ -1,4 +1,4 @@
-"""Migrations: up from nothing, each one down and up again without a trace, and refusals that say what to do."""
+"""Migrations: upgrade from an empty database, each revision down and up again, and refusals with advice."""
 
 import subprocess
 import sys
@@ -55,35 +55,35 @@ def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
 
 
 def fill(url: str) -> dict[str, int]:
-    """Write the row of each table that is there and empty, as far as its columns go; return how many rows each has."""
+    """Fill each empty table with its row, as far as its columns exist; return the number of rows."""
     with psycopg.connect(url) as connection:
-        there = dict[str, list[str]](
+        columns = dict[str, list[str]](
             connection.execute(
                 "select attrelid::regclass::text, array_agg(attname::text) from pg_attribute"
                 " join pg_class on pg_class.oid = attrelid"
                 " where attnum > 0 and not attisdropped and relkind in ('r', 'p') group by attrelid"
             ).fetchall()
         )
-        rows = {table: row for table, row in all_rows(TENANT).items() if table in there}
+        rows = {table: row for table, row in all_rows(TENANT).items() if table in columns}
         become(connection, Role.OWNER, TENANT)
-        if "scheduling.availability_slots" in there:
+        if "scheduling.availability_slots" in columns:
             connection.execute(MONTHS)
         for table, row in rows.items():
             if not count(connection, table):
-                insert(connection, table, {name: value for name, value in row.items() if name in there[table]})
-        # The audit log grows by what is written elsewhere.
+                insert(connection, table, {name: value for name, value in row.items() if name in columns[table]})
+        # The audit log grows with every row written elsewhere.
         return {table: count(connection, table) for table in rows if not table.startswith("audit.")}
 
 
 def count(connection: psycopg.Connection, table: str) -> int:
-    found = connection.execute(f"select count(*) from {table}".encode()).fetchone()
-    assert found is not None
-    return int(found[0])
+    row = connection.execute(f"select count(*) from {table}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 @pytest.fixture(scope="module")
 def database_below(server: str) -> Iterator[Callable[[int], str]]:
-    """What names a database that is migrated to below a revision, to be copied; each is a copy of the one before."""
+    """Function that names a template database migrated to below a revision; each copies the one before."""
     with ExitStack() as kept:
         urls = [kept.enter_context(fresh_database(server))]
 
@@ -104,7 +104,7 @@ def name_in(url: str) -> str:
 def test_a_revision_taken_down_leaves_no_trace_and_comes_up_the_same(
     server: str, database_below: Callable[[int], str], position: int
 ) -> None:
-    """With rows in every table: in those below before the revision comes, and in its own before it goes."""
+    """Every table has rows: older tables before the upgrade, those of the revision before the downgrade."""
     revision, below = REVISIONS[position], REVISIONS[position - 1] if position else "base"
     with fresh_database(server, template=database_below(position)) as url:
         rows = fill(url)
@@ -134,7 +134,7 @@ def test_rows_and_partitions_do_not_stop_the_way_down(empty_database_url: str) -
     assert dump(empty_database_url) == without
 
 
-def test_a_schema_of_that_name_which_holds_something_else_is_left(empty_database_url: str) -> None:
+def test_a_schema_of_our_name_with_other_tables_is_kept(empty_database_url: str) -> None:
     execute(empty_database_url, "create schema identity", "create table identity.somebody_elses ()")
     migrations.upgrade(empty_database_url)
     migrations.downgrade(empty_database_url, "base")
@@ -143,8 +143,8 @@ def test_a_schema_of_that_name_which_holds_something_else_is_left(empty_database
 
 def test_a_migration_that_fails_leaves_the_one_before_it_whole(empty_database_url: str) -> None:
     execute(empty_database_url, "create schema scheduling", "create table scheduling.service_offerings ()")
-    said = r'not as the migration needs it \(relation "service_offerings" already exists\): it stays at 20261126000400$'
-    with pytest.raises(SchemaMismatchError, match=said):
+    clash = r'not as the migration expects \(relation "service_offerings" already exists\)'
+    with pytest.raises(SchemaMismatchError, match=rf"{clash}: the database stays at 20261126000400$"):
         migrations.upgrade(empty_database_url)
     assert migrations.current(empty_database_url) == "20261126000400"
     assert "CREATE TABLE scheduling.services " not in dump(empty_database_url)
@@ -185,16 +185,18 @@ def test_a_migrator_whose_patience_ends_says_that_another_one_is_running(empty_d
 
 
 @pytest.mark.deep
-def test_a_migration_gives_up_on_a_table_that_somebody_works_on(empty_database_url: str) -> None:
-    """It takes the five seconds after which readers behind the migration would have waited too long."""
+def test_a_migration_gives_up_on_a_table_in_use(empty_database_url: str) -> None:
+    """The test takes five seconds: the lock timeout, which limits the wait of readers behind the migration."""
     migrations.upgrade(empty_database_url, IDENTITY)
     with psycopg.connect(empty_database_url) as reader:
         reader.execute("select * from identity.tenants")
-        with pytest.raises(StoreError, match=rf"is in use, so the migration gave up: it stays at {IDENTITY};"):
+        with pytest.raises(
+            StoreError, match=rf"is in use, so the migration gave up: the database stays at {IDENTITY};"
+        ):
             migrations.downgrade(empty_database_url, "base")
 
 
-def test_what_a_downgrade_may_lose_is_every_table_that_has_rows(empty_database_url: str) -> None:
+def test_tables_at_risk_are_all_tables_with_rows(empty_database_url: str) -> None:
     migrations.upgrade(empty_database_url)
     assert migrations.tables_at_risk(empty_database_url, "base") == ()
     execute(
@@ -203,7 +205,7 @@ def test_what_a_downgrade_may_lose_is_every_table_that_has_rows(empty_database_u
         "select scheduling.ensure_slot_partitions('2027-03-01', '2027-03-02')",
     )
     with psycopg.connect(empty_database_url) as connection:
-        connection.execute("set session_replication_role = replica")  # its doctor and facility do not matter here
+        connection.execute("set session_replication_role = replica")  # so doctor and facility may be missing
         insert(connection, "scheduling.availability_slots", all_rows(TENANT)["scheduling.availability_slots"])
     assert {"identity.tenants", "scheduling.availability_slots"} <= set(
         migrations.tables_at_risk(empty_database_url, "base")
@@ -211,8 +213,8 @@ def test_what_a_downgrade_may_lose_is_every_table_that_has_rows(empty_database_u
     assert "scheduling.doctors" not in migrations.tables_at_risk(empty_database_url, "base")
 
 
-def test_what_a_downgrade_may_lose_is_what_lies_on_its_way(empty_database_url: str) -> None:
-    """A table that goes, if there are rows in it; the rest stays as it is."""
+def test_tables_at_risk_are_those_on_the_way_down(empty_database_url: str) -> None:
+    """A dropped table with rows is at risk; every other table stays unchanged."""
     migrations.upgrade(empty_database_url)
     fill(empty_database_url)
     before = dump(empty_database_url)
@@ -221,7 +223,7 @@ def test_what_a_downgrade_may_lose_is_what_lies_on_its_way(empty_database_url: s
     assert {"scheduling.appointment_steps", "scheduling.resources", "wellbeing.alerts"} <= set(lost)
     assert not {"identity.tenants", "scheduling.availability_slots", "audit.system_audit_log"} & set(lost)
     assert dump(empty_database_url) == before
-    migrations.downgrade(empty_database_url, REVISIONS[-2])  # nobody holds the migrators' lock
+    migrations.downgrade(empty_database_url, REVISIONS[-2])  # the lock of the migrators is free
 
 
 def test_a_database_that_is_not_migrated_says_what_to_do(empty_database_url: str) -> None:
@@ -255,12 +257,12 @@ def test_a_database_that_is_newer_than_the_code_is_not_touched(empty_database_ur
 
 
 @pytest.mark.parametrize("target", ["nonsense", "20991231000000", "head+1"])
-def test_a_revision_that_is_not_there_is_refused_in_one_line(empty_database_url: str, target: str) -> None:
+def test_a_missing_revision_is_refused_in_one_line(empty_database_url: str, target: str) -> None:
     with pytest.raises(InvalidInputError, match=r"^cannot migrate to [^\n]*$"):
         migrations.upgrade(empty_database_url, target)
 
 
-def test_an_unreachable_database_is_said_so() -> None:
+def test_an_unreachable_database_is_reported() -> None:
     with pytest.raises(DatabaseUnreachableError):
         migrations.upgrade("postgresql://me@127.0.0.1:1/x")
 
@@ -275,15 +277,15 @@ def test_a_wheel_carries_the_migrations_and_finds_them(tmp_path: Path) -> None:
     installed = tmp_path / "installed"
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(installed)
-    asked = (
+    program = (
         "from scheduler.postgres.schema import migrations;"
-        " print(migrations.location(), migrations.head(), len(migrations.shipped_listing()) > 300)"
+        " print(migrations.location(), migrations.head(), len(migrations.shipped_snapshot()) > 300)"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed)!r}); {asked}"],
+    words = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed)!r}); {program}"],
         cwd=tmp_path,
         check=True,
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert told == [str(installed / "scheduler" / "migrations"), REVISIONS[-1], "True"]
+    assert words == [str(installed / "scheduler" / "migrations"), REVISIONS[-1], "True"]

@@ -1,4 +1,4 @@
-"""The tables as SQLModel has them and as the migrations make them: the same."""
+"""Models and migrated schema: equal tables, equal names of keys and indexes."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def connection(database_url: str) -> Iterator[Connection]:
 
 def test_the_models_and_the_migrated_schema_are_the_same(connection: Connection) -> None:
     assert METADATA is not SQLModel.metadata
-    # A partition is no table of its own; which months there are depends on the day.
+    # A partition is no table of its own, and the set of months depends on the day.
     partitions = set(connection.scalars(text("select relname from pg_class where relispartition")))
     context = MigrationContext.configure(
         connection,
@@ -40,26 +40,27 @@ def test_the_models_and_the_migrated_schema_are_the_same(connection: Connection)
         },
     )
     differences = compare_metadata(context, METADATA)
-    # Comments explain the tables to those who meet them in the database; the models have docstrings.
+    # The comments explain the tables to readers of the database; the models have docstrings.
     assert [difference for difference in differences if difference[0] != "remove_table_comment"] == []
 
 
-def test_the_primary_keys_of_the_models_are_those_of_the_schema(connection: Connection, database_url: str) -> None:
-    with psycopg.connect(database_url) as driver:
-        there = {
-            name: set(columns)
-            for name, columns in driver.execute(
-                "select conrelid::regclass::text, array_agg(attname::text) from pg_constraint"
-                " join pg_attribute on attrelid = conrelid and attnum = any(conkey)"
-                " where contype = 'p' and conparentid = 0"
-                f" and connamespace::regnamespace::text in {SCHEMAS} group by 1"
-            )
-        }
-    assert connection.closed is False
-    assert there == {name: set(table.primary_key.columns.keys()) for name, table in METADATA.tables.items()}
+def test_keys_of_the_models_equal_those_of_the_schema_in_name_and_columns(database_url: str) -> None:
+    """The names are derived: Alembic's comparison ignores the names of primary and foreign keys."""
+    with psycopg.connect(database_url) as connection:
+        keys = connection.execute(
+            "select conrelid::regclass::text, conname::text, array_agg(attname::text) from pg_constraint"
+            " join pg_attribute on attrelid = conrelid and attnum = any(conkey)"
+            f" where contype in ('p', 'f') and conparentid = 0 and connamespace::regnamespace::text in {SCHEMAS}"
+            " group by 1, 2"
+        ).fetchall()
+    assert {(table, name): set(columns) for table, name, columns in keys} == {
+        (table.fullname, key.name): set(key.columns.keys())
+        for table in METADATA.tables.values()
+        for key in (table.primary_key, *table.foreign_key_constraints)
+    }
 
 
-def test_rules_are_named_by_sentences_and_keys_and_plain_indexes_by_their_columns(database_url: str) -> None:
+def test_rules_have_sentence_names_and_keys_and_indexes_derived_names(database_url: str) -> None:
     """Partitions, whose names PostgreSQL derives, are left out."""
     with psycopg.connect(database_url) as driver:
         names = driver.execute(f"""

@@ -1,6 +1,6 @@
-"""What the owner of the tables does who is no superuser: months of slots taken out, and keys that are added.
+"""Owner without superuser rights: detaching months of slots, and adding foreign keys.
 
-Row security is forced on the owner, so PostgreSQL's own questions, asked as the owner, find no row without a tenant.
+Row security is forced on the owner, so PostgreSQL's own checks, run as the owner, see no row without a tenant.
 """
 
 import re
@@ -46,7 +46,7 @@ KEY = re.compile(r"add constraint (\w+)\s+foreign key \(tenant_id, (\w+)\)")
 @pytest.fixture(scope="module")
 def owned(server: str, template: str) -> Iterator[tuple[str, str]]:
     """A database that its owner has migrated, with two tenants: its URL as a superuser, and the owner's name."""
-    assert template  # the roles are there, whoever made them
+    assert template  # the roles exist
     with database_of_an_owner(server) as (url, theirs):
         migrations.upgrade(theirs)
         with psycopg.connect(url) as connection:
@@ -78,7 +78,7 @@ def forget_slots(connection: psycopg.Connection, *tables: str, tenants: tuple[UU
 
 
 def dangle(connection: psycopg.Connection) -> None:
-    """Leave a row that refers to nothing, as a look-alike might; go on as the owner."""
+    """Write a row with a broken reference, as a look-alike might; continue as the owner."""
     owner = connection.execute("select current_user").fetchone()
     connection.execute("alter table scheduling.schedule_states drop constraint schedule_states_doctor_id_fkey")
     connection.execute("reset role")
@@ -88,21 +88,21 @@ def dangle(connection: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("table", FORGET)
-def test_a_month_of_slots_that_something_names_is_not_detached(connection: psycopg.Connection, table: str) -> None:
+def test_a_month_of_slots_that_rows_refer_to_is_not_detached(connection: psycopg.Connection, table: str) -> None:
     forget_slots(connection, *(set(FORGET) - {table}))
-    said = f"rows of {table.partition('.')[2]} still reference slots of {MONTH}"
-    with pytest.raises(psycopg.errors.ForeignKeyViolation, match=said):
+    message = f"rows of {table.partition('.')[2]} still reference slots of {MONTH}"
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match=message):
         connection.execute(DETACH)
 
 
-def test_a_month_that_only_another_tenant_names_is_not_detached(connection: psycopg.Connection) -> None:
+def test_a_month_that_only_another_tenant_refers_to_is_not_detached(connection: psycopg.Connection) -> None:
     forget_slots(connection, *FORGET, tenants=(OURS,))
     connection.execute("select set_config('app.tenant_id', %s, true)", (str(OURS),))
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         connection.execute(DETACH)
 
 
-def test_a_month_that_nothing_names_goes_and_its_appointments_stay(connection: psycopg.Connection) -> None:
+def test_a_month_without_references_goes_and_its_appointments_stay(connection: psycopg.Connection) -> None:
     forget_slots(connection, *FORGET)
     connection.execute(DETACH)
     connection.execute(f"drop table {MONTH}")
@@ -116,7 +116,7 @@ def test_row_security_is_forced_again_once_a_month_is_detached(connection: psyco
     assert connection.execute(UNFORCED).fetchall() == []
 
 
-def test_a_month_that_is_not_there_is_said_so(connection: psycopg.Connection) -> None:
+def test_detaching_a_missing_month_is_refused(connection: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="no month of slots for 2031-01"):
         connection.execute("call scheduling.detach_slot_month('2031-01-01')")
 
@@ -128,42 +128,42 @@ def test_only_the_owner_detaches_a_month(connection: psycopg.Connection, role: s
         connection.execute(DETACH)
 
 
-def test_the_way_of_the_guide_takes_a_month_out_for_all_tenants(connection: psycopg.Connection) -> None:
+def test_the_steps_of_the_guide_remove_a_month_for_all_tenants(connection: psycopg.Connection) -> None:
     (block,) = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     connection.execute(block.replace("begin;\n", "", 1).replace("commit;\n", "", 1).encode())
     assert connection.execute(f"select to_regclass('{MONTH}')").fetchone() == (None,)
 
 
-def test_a_key_that_the_owner_adds_is_checked_over_nothing_while_row_security_is_forced(
+def test_forced_row_security_hides_rows_from_the_check_of_an_added_key(
     connection: psycopg.Connection,
 ) -> None:
-    """The trap, as PostgreSQL has it: when this fails, the procedure and the rule for migrations can go."""
+    """PostgreSQL's trap: when this fails, the procedure and the rule for migrations are no longer needed."""
     dangle(connection)
     connection.execute(ADD_KEY)
     validated = "select convalidated from pg_constraint where conname = 'schedule_states_doctor_id_fkey'"
     assert connection.execute(validated).fetchone() == (True,)
 
 
-def test_a_key_that_the_owner_adds_with_the_force_taken_off_is_checked(connection: psycopg.Connection) -> None:
+def test_a_key_added_without_forced_row_security_is_checked(connection: psycopg.Connection) -> None:
     dangle(connection)
     connection.execute(WITHOUT_FORCE)
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         connection.execute(ADD_KEY)
 
 
-def test_a_key_that_the_owner_adds_over_right_rows_passes_the_check(connection: psycopg.Connection) -> None:
+def test_a_key_added_over_valid_rows_passes_the_check(connection: psycopg.Connection) -> None:
     connection.execute("alter table scheduling.schedule_states drop constraint schedule_states_doctor_id_fkey")
     connection.execute(WITHOUT_FORCE)
     connection.execute(ADD_KEY)
 
 
-def test_a_migration_that_adds_a_key_adds_its_column_too_or_takes_the_force_off() -> None:
-    """Else nothing has checked the rows that were there."""
+def test_a_migration_that_adds_a_key_adds_its_column_or_lifts_the_force() -> None:
+    """Otherwise no check has read the old rows."""
     script = re.sub(r"--.*", "", migrations.script())
     added = [
         (table, name, f"add column {column} " in body or f"alter table {table} no force" in script)
         for table, body in ALTERED.findall(script)
         for name, column in KEY.findall(body)
     ]
-    assert added  # an address of a facility, which may be there already
-    assert [each for each in added if not each[2]] == []
+    assert added  # the address of a facility, in a table that may exist already
+    assert [key for key in added if not key[2]] == []

@@ -1,7 +1,7 @@
-"""A database that holds something already: a part of our schema, something that looks like it, or somebody else's.
+"""Database that is not empty: a part of our schema, a look-alike of it, or objects of others.
 
-The tenant core specification expects some of its tables to be there. A right one is taken with its rows; what a
-look-alike lacks is named; whoever has a name that we need is left alone.
+The tenant core specification expects some of its tables to exist. A valid table is kept with its rows; the differences
+of a look-alike are named; an object of others with a name that we need is not touched.
 """
 
 import re
@@ -16,20 +16,20 @@ from support.pg_dump import dump
 
 pytestmark = pytest.mark.database
 
-# Tables of the specification, each made with `if not exists` as soon as there is a migration for it.
+# Tables of the specification, each made with `if not exists`.
 CORE = ("tenants", "users", "facilities", "clients", "user_action_audit_log", "facility_staff")
-THERE = re.compile(
+IF_MISSING = re.compile(
     r"create type [\w.]+ as enum\s*\([^;]*;"
     r"|create or replace function identity.is_email[^;]*;"
     r"|create table if not exists ([\w.]+) \((?:.*?)\n    \)[^;]*;",
     re.DOTALL,
 )
-STATEMENTS = list(THERE.finditer(migrations.script()))
+STATEMENTS = list(IF_MISSING.finditer(migrations.script()))
 SCHEMAS = [f"create schema {name}" for name in snapshot.SCHEMAS]
 COMPLETING = re.compile(
     r"alter table ([\w.]+)\n(?: +--.*\n)* +(?:add column if not|drop constraint if|alter column)[^;]*;"
 )
-# Table -> the differences of an older shape: a column or rule of today that it lacks, and one that it has instead.
+# Table -> the differences of an older shape: a column or rule of today, and its older counterpart.
 OLDER = {
     "users": [
         ("email text,", "email text not null,"),
@@ -60,29 +60,29 @@ ROLES, AUDIT = "20261126000100", "20261126000300"
 
 
 def made_as_the_migrations_do(table: str) -> list[str]:
-    """Return the statements of the migrations that make a table, and what they make before it."""
-    position = next(at for at, found in enumerate(STATEMENTS) if (found[1] or "").endswith(f".{table}"))
-    return [found[0] for found in STATEMENTS[: position + 1]]
+    """Return the statements of the migrations that make a table, and the statements before them."""
+    position = next(at for at, match in enumerate(STATEMENTS) if (match[1] or "").endswith(f".{table}"))
+    return [match[0] for match in STATEMENTS[: position + 1]]
 
 
 def tenants(old: str = "", new: str = "") -> list[str]:
     """Return the statements that make a look-alike of `identity.tenants`."""
-    (*before, made) = made_as_the_migrations_do("tenants")
-    assert old in made
-    return [*before, made.replace(old, new, 1)]
+    (*before, statement) = made_as_the_migrations_do("tenants")
+    assert old in statement
+    return [*before, statement.replace(old, new, 1)]
 
 
 def tables_that_the_script_makes_only_if_they_are_missing() -> list[str]:
-    return [found[1].partition(".")[2] for found in STATEMENTS if found[1]]
+    return [match[1].partition(".")[2] for match in STATEMENTS if match[1]]
 
 
 TABLES = [name for name in CORE if f".{name} (" in migrations.script()]
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_of_the_core_that_is_right_is_taken_as_it_is(empty_database_url: str, table: str) -> None:
-    made = dict.fromkeys([*made_as_the_migrations_do("tenants"), *made_as_the_migrations_do(table)])
-    execute(empty_database_url, *SCHEMAS, *made)
+def test_a_valid_core_table_is_kept_as_it_is(empty_database_url: str, table: str) -> None:
+    statements = dict.fromkeys([*made_as_the_migrations_do("tenants"), *made_as_the_migrations_do(table)])
+    execute(empty_database_url, *SCHEMAS, *statements)
     execute(empty_database_url, "insert into identity.tenants (slug, name) values ('here', 'Here before')")
     migrations.upgrade(empty_database_url)
     assert migrations.differences(empty_database_url) == ()
@@ -92,29 +92,29 @@ def test_a_table_of_the_core_that_is_right_is_taken_as_it_is(empty_database_url:
 
 @pytest.mark.parametrize("table", ["users", "user_action_audit_log"])
 def test_a_table_of_an_older_shape_is_completed_with_its_rows(empty_database_url: str, table: str) -> None:
-    (*before, made) = made_as_the_migrations_do(table)
+    (*before, statement) = made_as_the_migrations_do(table)
     for old, new in OLDER[table]:
-        assert old in made
-        made = made.replace(old, new, 1)
-    execute(empty_database_url, *SCHEMAS, *before, made, ROWS[table])
+        assert old in statement
+        statement = statement.replace(old, new, 1)
+    execute(empty_database_url, *SCHEMAS, *before, statement, ROWS[table])
     migrations.upgrade(empty_database_url)
     assert migrations.differences(empty_database_url) == ()
     assert table in str(migrations.tables_at_risk(empty_database_url, ROLES))
 
 
 def test_tables_that_are_complete_already_are_taken_as_they_are(empty_database_url: str) -> None:
-    made = made_as_the_migrations_do("facility_staff")
+    statements = made_as_the_migrations_do("facility_staff")
     completing = [
-        found[0] for found in COMPLETING.finditer(migrations.script()) if f"not exists {found[1]} " in str(made)
+        match[0] for match in COMPLETING.finditer(migrations.script()) if f"not exists {match[1]} " in str(statements)
     ]
     assert len(completing) > len(CORE)
-    execute(empty_database_url, *SCHEMAS, *made, *completing)
+    execute(empty_database_url, *SCHEMAS, *statements, *completing)
     migrations.upgrade(empty_database_url)
     assert migrations.differences(empty_database_url) == ()
 
 
 def test_a_schema_whose_triggers_and_policies_are_there_too_is_taken(empty_database_url: str) -> None:
-    """As after a first migration whose record was lost, but for the functions, which nobody may replace unseen."""
+    """The state follows a first migration whose record was lost; functions are missing, for none is replaced unseen."""
     execute(
         empty_database_url,
         *SCHEMAS,
@@ -132,7 +132,7 @@ def test_a_schema_whose_triggers_and_policies_are_there_too_is_taken(empty_datab
 
 
 @pytest.mark.parametrize(
-    ("statements", "said"),
+    ("statements", "message"),
     [
         (
             tenants("name varchar(255) not null", "name text not null"),
@@ -190,15 +190,15 @@ def test_a_schema_whose_triggers_and_policies_are_there_too_is_taken(empty_datab
     ids=lambda value: value[0].partition(": ")[0] if ": " in value[0] else "",
 )
 def test_what_differs_in_a_table_that_only_looks_alike_is_named(
-    empty_database_url: str, statements: list[str], said: list[str]
+    empty_database_url: str, statements: list[str], message: list[str]
 ) -> None:
     execute(empty_database_url, *SCHEMAS, *statements)
     migrations.upgrade(empty_database_url)
-    assert list(migrations.differences(empty_database_url)) == said
+    assert list(migrations.differences(empty_database_url)) == message
 
 
-def test_an_index_whose_building_failed_is_named(empty_database_url: str) -> None:
-    """`create index if not exists` finds the name taken and is content."""
+def test_an_invalid_index_is_named(empty_database_url: str) -> None:
+    """`create index if not exists` accepts any index of that name."""
     execute(
         empty_database_url,
         *SCHEMAS,
@@ -212,12 +212,12 @@ def test_an_index_whose_building_failed_is_named(empty_database_url: str) -> Non
             " where deleted_at is null",
         )
     migrations.upgrade(empty_database_url)
-    (said,) = migrations.differences(empty_database_url)
-    assert said.startswith("index identity.tenants.live_tenants_have_their_own_slug: is invalid")
+    (message,) = migrations.differences(empty_database_url)
+    assert message.startswith("index identity.tenants.live_tenants_have_their_own_slug: is invalid")
 
 
 @pytest.mark.parametrize(
-    ("below", "clash", "said"),
+    ("below", "clash", "message"),
     [
         (AUDIT, "create view identity.tenants as select 1 as id", '"tenants" is not a table'),
         (AUDIT, "create sequence identity.tenants", '"tenants" is not a table'),
@@ -226,25 +226,25 @@ def test_an_index_whose_building_failed_is_named(empty_database_url: str) -> Non
         (ROLES, "create function identity.current_tenant_id() returns text return 'me'", '_tenant_id" already exists'),
     ],
 )
-def test_somebody_elses_things_with_our_names_are_left_as_they_are(
-    empty_database_url: str, below: str, clash: str, said: str
+def test_objects_of_others_with_our_names_stay_unchanged(
+    empty_database_url: str, below: str, clash: str, message: str
 ) -> None:
     migrations.upgrade(empty_database_url, below)
     execute(empty_database_url, clash)
     before = dump(empty_database_url)
     with pytest.raises(
-        SchemaMismatchError, match=rf"is not as the migration needs it \(.*{said}.*\): it stays at {below}$"
+        SchemaMismatchError, match=rf"is not as the migration expects \(.*{message}.*\): the database stays at {below}$"
     ):
         migrations.upgrade(empty_database_url)
     assert dump(empty_database_url) == before
 
 
-def test_a_look_alike_that_nothing_can_refer_to_stops_the_next_migration(empty_database_url: str) -> None:
+def test_a_look_alike_without_a_usable_key_stops_the_next_migration(empty_database_url: str) -> None:
     execute(empty_database_url, *SCHEMAS, *tenants("constraint tenants_pkey primary key (id),", ""))
-    with pytest.raises(SchemaMismatchError, match=rf'"tenants"\): it stays at {AUDIT}$'):
+    with pytest.raises(SchemaMismatchError, match=rf'"tenants"\): the database stays at {AUDIT}$'):
         migrations.upgrade(empty_database_url)
 
 
-def test_every_table_of_the_core_is_made_only_if_it_is_missing() -> None:
+def test_every_core_table_is_made_only_if_it_is_missing() -> None:
     assert set(TABLES) - set(tables_that_the_script_makes_only_if_they_are_missing()) == set()
     assert {"tenants", "users", "facilities"} <= set(TABLES)

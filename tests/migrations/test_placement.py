@@ -1,4 +1,4 @@
-"""Clients and placements: nothing in clear, one placement at a time, a record of who wrote what, look-ups by index."""
+"""Clients and placements: encryption, one placement at a time, the record of contributions, look-ups by index."""
 
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from support.query_plans import plan_of
 from support.roles import become
 from support.rows import Row, insert, key
 from support.rows.all_domains import all_rows, insert_all
-from support.rows.placement import CLEAR, SEALED
+from support.rows.placement import CIPHERTEXT, PLAINTEXT
 
 pytestmark = pytest.mark.database
 
@@ -32,14 +32,14 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 def another(connection: psycopg.Connection, table: str, change: Row) -> UUID:
-    """Write another row like the one that is there, but for a change; return its id."""
+    """Write a changed copy of the present row; return its id."""
     row_id = uuid4()
     insert(connection, table, all_rows(TENANT)[table] | {"id": row_id} | change)
     return row_id
 
 
 def test_every_column_of_bytes_is_encrypted_or_a_blind_index(connection: psycopg.Connection) -> None:
-    found = connection.execute(
+    rows = connection.execute(
         "select attrelid::regclass::text, attname::text from pg_attribute join pg_class on pg_class.oid = attrelid"
         " where relkind = 'r' and relnamespace = 'placement'::regnamespace and atttypid = 'bytea'::regtype"
     )
@@ -49,36 +49,36 @@ def test_every_column_of_bytes_is_encrypted_or_a_blind_index(connection: psycopg
         for column in table.columns
         if isinstance(column.type, EncryptedColumn) and table.schema == "placement"
     }
-    assert {(table, name) for table, name in found if not name.endswith(BLIND)} == encrypted
+    assert {(table, name) for table, name in rows if not name.endswith(BLIND)} == encrypted
     assert len(encrypted) > 50
 
 
-def test_every_encrypted_column_refuses_clear_text_and_takes_what_is_encrypted(connection: psycopg.Connection) -> None:
+def test_every_encrypted_column_refuses_plaintext_and_takes_ciphertext(connection: psycopg.Connection) -> None:
     outside: Row = {"kind": "outside", "user_id": None}
     another(connection, "placement.contributors", outside)
     connection.execute("delete from placement.form_field_contributions")
     connection.execute("delete from placement.contributors where kind = 'user'")
     taken = set()
-    for table in (one for one in METADATA.tables.values() if one.schema == "placement"):
-        for column in (one.name for one in table.columns if isinstance(one.type, EncryptedColumn)):
+    for table in (table for table in METADATA.tables.values() if table.schema == "placement"):
+        for column in (column.name for column in table.columns if isinstance(column.type, EncryptedColumn)):
             write = f"update {table.fullname} set {column} = %s".encode()
-            assert connection.execute(write, (SEALED,)).rowcount == 1
+            assert connection.execute(write, (CIPHERTEXT,)).rowcount == 1
             connection.execute("savepoint before")
             try:
-                connection.execute(write, (CLEAR,))
+                connection.execute(write, (PLAINTEXT,))
                 taken.add(f"{table.fullname}.{column}")
             except psycopg.errors.CheckViolation:
                 connection.execute("rollback to savepoint before")
     assert taken == set()
 
 
-def test_what_is_known_about_a_client_can_be_erased(connection: psycopg.Connection) -> None:
-    """To erase health information is to set it to null, and the row stays."""
+def test_health_information_of_a_client_can_be_erased(connection: psycopg.Connection) -> None:
+    """Erasing health information sets it to null and keeps the row."""
     for table in ("specialists", "medications", "placement_info", "contributors"):
         columns = [
-            one.name
-            for one in METADATA.tables[f"placement.{table}"].columns
-            if isinstance(one.type, EncryptedColumn) or one.name.endswith(BLIND)
+            column.name
+            for column in METADATA.tables[f"placement.{table}"].columns
+            if isinstance(column.type, EncryptedColumn) or column.name.endswith(BLIND)
         ]
         erased = ", ".join(f"{name} = null" for name in columns)
         assert connection.execute(f"update placement.{table} set {erased}".encode()).rowcount == 1
@@ -100,7 +100,7 @@ def test_a_user_is_one_live_client(connection: psycopg.Connection) -> None:
         another(connection, "placement.clients", {})
 
 
-def test_clients_who_do_not_sign_in_are_as_many_as_there_are(connection: psycopg.Connection) -> None:
+def test_many_clients_may_have_no_user(connection: psycopg.Connection) -> None:
     for _ in range(2):
         another(connection, "placement.clients", {"user_id": None})
     assert connection.execute("select count(*) from placement.clients").fetchone() == (3,)
@@ -122,14 +122,14 @@ def test_a_user_has_one_primary_facility(connection: psycopg.Connection) -> None
         another(connection, "placement.facility_staff", {"facility_id": place(connection)})
 
 
-def test_who_left_the_primary_facility_may_have_another(connection: psycopg.Connection) -> None:
+def test_a_user_who_left_the_primary_facility_may_have_another(connection: psycopg.Connection) -> None:
     connection.execute("update placement.facility_staff set ended_on = '2027-04-01'")
     another(connection, "placement.facility_staff", {"facility_id": place(connection)})
     assert connection.execute("select count(*) from placement.facility_staff where is_primary").fetchone() == (2,)
 
 
 def user(connection: psycopg.Connection) -> UUID:
-    """Write another user, on whom nothing hangs yet."""
+    """Write another user, without references."""
     return another(connection, "identity.users", {"email": "bob@example.org", "supertokens_user_id": "bob"})
 
 
@@ -138,8 +138,8 @@ def test_a_client_outlives_place_user_and_address_and_keeps_the_tenant(connectio
     connection.execute("update placement.clients set (facility_id, user_id, address_id) = (%s, %s, %s)", lost)
     for table, row in zip(("scheduling.facilities", "identity.users", "identity.addresses"), lost, strict=True):
         connection.execute(f"delete from {table} where id = %s".encode(), (row,))
-    found = connection.execute("select tenant_id, facility_id, user_id, address_id from placement.clients").fetchall()
-    assert found == [(TENANT, None, None, None)]
+    rows = connection.execute("select tenant_id, facility_id, user_id, address_id from placement.clients").fetchall()
+    assert rows == [(TENANT, None, None, None)]
 
 
 @pytest.mark.parametrize("record", ["medications", "placement_info"])
@@ -156,7 +156,7 @@ def test_a_placement_goes_with_its_forms_contributors_and_contributions(connecti
         assert connection.execute(f"select count(*) from placement.{table}".encode()).fetchone() == (0,), table
 
 
-def test_who_wrote_something_is_not_taken_out_of_the_record(connection: psycopg.Connection) -> None:
+def test_a_contributor_with_a_contribution_is_not_deleted(connection: psycopg.Connection) -> None:
     with pytest.raises(
         psycopg.errors.ForeignKeyViolation, match="form_field_contributions_placement_info_id_contributor_id_fkey"
     ):
@@ -191,26 +191,26 @@ def test_a_contribution_is_by_a_contributor_of_its_placement(connection: psycopg
         "delete from placement.contributors",
     ],
 )
-def test_the_application_does_not_rewrite_who_wrote_what_when(connection: psycopg.Connection, statement: str) -> None:
+def test_the_application_cannot_rewrite_contributions(connection: psycopg.Connection, statement: str) -> None:
     become(connection, Role.APP, TENANT)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement.encode())
 
 
 @pytest.mark.parametrize("change", ["role = 'reviewer'", "deleted_at = now()"])
-def test_what_is_not_who_a_contributor_is_may_change(connection: psycopg.Connection, change: str) -> None:
+def test_role_and_deletion_of_a_contributor_may_change(connection: psycopg.Connection, change: str) -> None:
     become(connection, Role.APP, TENANT)
     assert connection.execute(f"update placement.contributors set {change}".encode()).rowcount == 1
 
 
-def test_the_application_adds_to_the_record_of_who_wrote_what(connection: psycopg.Connection) -> None:
+def test_the_application_adds_contributions(connection: psycopg.Connection) -> None:
     become(connection, Role.APP, TENANT)
     another(connection, "placement.form_field_contributions", {"field_name": "allergies"})
     assert connection.execute("select count(*) from placement.form_field_contributions").fetchone() == (2,)
 
 
-def test_the_system_erases_who_somebody_from_outside_was(connection: psycopg.Connection) -> None:
-    another(connection, "placement.contributors", {"kind": "outside", "user_id": None, "name": SEALED})
+def test_the_system_erases_the_name_of_an_outside_contributor(connection: psycopg.Connection) -> None:
+    another(connection, "placement.contributors", {"kind": "outside", "user_id": None, "name": CIPHERTEXT})
     connection.execute("select set_config('app.tenant_id', %s, true)", (str(TENANT),))
     connection.execute("set local role scheduler_system")
     erased = connection.execute("update placement.contributors set name = null where kind = 'outside'")
@@ -227,7 +227,7 @@ def test_the_system_erases_who_somebody_from_outside_was(connection: psycopg.Con
         ("form_field_contributions", "placement_info", "a_contribution_is_to_a_live_placement"),
     ],
 )
-def test_nothing_is_added_to_what_is_deleted(
+def test_no_row_is_added_to_a_deleted_client_or_placement(
     connection: psycopg.Connection, table: str, deleted: str, rule: str
 ) -> None:
     connection.execute(f"update placement.{deleted} set deleted_at = now()".encode())
@@ -237,7 +237,7 @@ def test_nothing_is_added_to_what_is_deleted(
     assert refused.value.diag.constraint_name == rule
 
 
-def test_who_treated_somebody_is_not_deleted(connection: psycopg.Connection) -> None:
+def test_a_specialist_who_treated_a_client_is_not_deleted(connection: psycopg.Connection) -> None:
     with pytest.raises(REFUSED, match="placement_info_specialists_specialist_id_fkey"):
         connection.execute("delete from placement.specialists")
 
@@ -259,7 +259,7 @@ def town(database_url: str) -> Iterator[psycopg.Connection]:
                 " (tenant_id, client_id, insurance_member_id, insurance_member_id_index)"
                 " select tenant_id, id, %s, sha256(id::text::bytea) from placement.clients"
                 " where tenant_id = %s and id <> %s",
-                (SEALED, tenant, key(tenant, "placement.clients")),
+                (CIPHERTEXT, tenant, key(tenant, "placement.clients")),
             )
         connection.execute("select gin_clean_pending_list('placement.clients_full_name_trgm_idx')")
         connection.execute("analyze placement.clients")
@@ -293,14 +293,14 @@ def test_a_look_up_for_a_tenant_goes_by_an_index(town: psycopg.Connection, query
 def test_the_name_list_of_a_tenant_is_not_sorted_anew(town: psycopg.Connection) -> None:
     with town.transaction(force_rollback=True):
         become(town, Role.APP, TENANT)
-        told = town.execute(
+        plan_lines = town.execute(
             "explain select 1 from placement.clients where deleted_at is null order by last_name, first_name limit 20"
         ).fetchall()
-    assert "Sort" not in str(told)
+    assert "Sort" not in str(plan_lines)
 
 
 def test_a_part_of_a_name_is_found_by_trigrams(town: psycopg.Connection) -> None:
-    """Whoever row security does not bind may use the index; the search function does, for one tenant."""
+    """The index serves roles without row security; the search function uses it for one tenant."""
     plan = plan_of(
         town, "select 1 from placement.clients where lower(first_name || ' ' || last_name) like %s", "%c4ca42%"
     )

@@ -1,4 +1,4 @@
-"""`scheduler schema check`: whatever is not as the last revision makes it is named, and nothing else is."""
+"""`scheduler schema check`: every difference from the last revision is named, and nothing else."""
 
 import os
 import pty
@@ -21,7 +21,7 @@ NAMES = {
     "u": "identity.users",
     "e": "scheduling.ensure_slot_partitions(timestamp with time zone, timestamp with time zone)",
 }
-# What takes more than a line to do.
+# Changes that take more than a line.
 LONGER = {
     "scheduling.doctors doctors_user_id_fkey: on delete cascade": """
         alter table scheduling.doctors drop constraint doctors_user_id_fkey, add constraint doctors_user_id_fkey
@@ -67,7 +67,7 @@ def test_a_migrated_database_differs_in_nothing(database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("alter table {d} alter column npi type varchar(9)", "column {d}.npi: is character varying(9), should be cha"),
         (
@@ -172,26 +172,26 @@ def test_a_migrated_database_differs_in_nothing(database_url: str) -> None:
         ),
     ],
 )
-def test_what_somebody_changed_by_hand_is_named(connection: Connection, statement: str, said: str) -> None:
-    """In a transaction that is rolled back, since roles belong to the server, on which other tests run."""
-    statement, said = statement.format_map(NAMES), said.format_map(NAMES)
+def test_a_manual_change_is_named(connection: Connection, statement: str, message: str) -> None:
+    """The transaction is rolled back, since roles belong to the server, on which other tests run."""
+    statement, message = statement.format_map(NAMES), message.format_map(NAMES)
     connection.exec_driver_sql(LONGER.get(statement, statement))
-    named = list(snapshot.differences(snapshot.read(connection), migrations.shipped_listing()))
-    assert [line for line in named if line.startswith(said)], named
+    named = list(snapshot.differences(snapshot.read(connection), migrations.shipped_snapshot()))
+    assert [line for line in named if line.startswith(message)], named
 
 
-def test_what_is_granted_on_functions_made_later_is_named_without_what_everybody_may_anyway(
+def test_a_default_grant_on_functions_is_named_without_the_usual_grants(
     connection: Connection,
 ) -> None:
     connection.exec_driver_sql("alter default privileges grant execute on functions to scheduler_job")
-    assert list(snapshot.differences(snapshot.read(connection), migrations.shipped_listing())) == [
+    assert list(snapshot.differences(snapshot.read(connection), migrations.shipped_snapshot())) == [
         "grant all functions made later to scheduler_job: is unexpected (execute)"
     ]
 
 
-def test_what_belongs_to_a_missing_table_is_not_named_on_its_own(connection: Connection) -> None:
+def test_parts_of_a_missing_table_are_not_named(connection: Connection) -> None:
     connection.exec_driver_sql("drop table scheduling.schedule_states")
-    assert list(snapshot.differences(snapshot.read(connection), migrations.shipped_listing())) == [
+    assert list(snapshot.differences(snapshot.read(connection), migrations.shipped_snapshot())) == [
         "table scheduling.schedule_states: is missing, should be row security forced"
     ]
 
@@ -235,16 +235,16 @@ def test_settings_of_the_login_change_nothing(migrated: str) -> None:
     assert migrations.differences(migrated) == ()
 
 
-def test_a_listing_is_read_back_as_it_was_written(database_url: str) -> None:
-    listing = migrations.listing(database_url)
-    assert snapshot.parse(snapshot.write(listing)) == listing
+def test_a_snapshot_is_read_back_as_it_was_written(database_url: str) -> None:
+    schema = migrations.read_snapshot(database_url)
+    assert snapshot.parse(snapshot.write(schema)) == schema
 
 
 def test_a_long_difference_is_shown_where_it_is() -> None:
-    (said,) = snapshot.differences({"view a.b": "x" * 500 + "left"}, {"view a.b": "x" * 500 + "right"})
-    assert len(said) < 300
-    assert "xleft, should be ... x" in said
-    assert said.endswith("xright")
+    (result,) = snapshot.differences({"view a.b": "x" * 500 + "left"}, {"view a.b": "x" * 500 + "right"})
+    assert len(result) < 300
+    assert "xleft, should be ... x" in result
+    assert result.endswith("xright")
 
 
 def test_an_older_database_is_not_compared(empty_database_url: str) -> None:
@@ -257,42 +257,42 @@ def test_an_older_database_is_not_compared(empty_database_url: str) -> None:
 
 
 def test_the_command_says_that_nothing_differs(migrated: str) -> None:
-    said = scheduler(migrated, "schema", "check")
-    assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout == f"the schema is that of revision {migrations.head()}, nothing differs\n"
+    result = scheduler(migrated, "schema", "check")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"the schema is that of revision {migrations.head()}, nothing differs\n"
 
 
 @pytest.mark.parametrize("command", [("schema", "check"), ("migrate",)])
 def test_each_difference_is_a_line_and_the_exit_code_is_6(migrated: str, command: tuple[str, ...]) -> None:
     execute(migrated, "alter table scheduling.doctors drop column npi, add column age int")
-    said = scheduler(migrated, *command)
-    assert said.returncode == 6
-    assert said.stdout.splitlines()[-2:] == [
+    result = scheduler(migrated, *command)
+    assert result.returncode == 6
+    assert result.stdout.splitlines()[-2:] == [
         "column scheduling.doctors.age: is unexpected (integer)",
         "column scheduling.doctors.npi: is missing, should be character varying(50)",
     ]
-    assert said.stderr.startswith("error: 2 things differ from the schema that this code works with (revision 2")
+    assert result.stderr.startswith("error: 2 things differ from the schema that this code works with (revision 2")
 
 
 def test_a_picture_is_drawn_of_one_namespace(migrated: str) -> None:
-    said = scheduler(migrated, "schema", "picture", "identity").stdout
-    assert said.startswith("erDiagram\n")
-    assert "        user_role_enum role\n" in said
-    assert '    identity_tenants ||--o{ identity_users : "tenant"\n' in said
-    assert "availability_slots" not in said
+    result = scheduler(migrated, "schema", "picture", "identity").stdout
+    assert result.startswith("erDiagram\n")
+    assert "        user_role_enum role\n" in result
+    assert '    identity_tenants ||--o{ identity_users : "tenant"\n' in result
+    assert "availability_slots" not in result
 
 
 def test_a_picture_of_a_namespace_that_is_not_ours_is_refused(migrated: str) -> None:
-    said = scheduler(migrated, "schema", "picture", "public")
-    assert (said.returncode, said.stderr.startswith("error: no namespace 'public'")) == (2, True)
+    result = scheduler(migrated, "schema", "picture", "public")
+    assert (result.returncode, result.stderr.startswith("error: no namespace 'public'")) == (2, True)
 
 
-def test_going_down_where_rows_are_is_refused_without_a_yes(migrated: str) -> None:
+def test_a_downgrade_that_loses_rows_is_refused_without_confirmation(migrated: str) -> None:
     execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
-    said = scheduler(migrated, "migrate", "--down", "base")
-    assert said.returncode == 2
-    assert said.stderr.startswith("error: going down may lose rows or columns of ")
-    assert "identity.tenants" in said.stderr
+    result = scheduler(migrated, "migrate", "--down", "base")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: going down may lose rows or columns of ")
+    assert "identity.tenants" in result.stderr
     assert migrations.current(migrated) == migrations.head()
 
 
@@ -303,14 +303,14 @@ def test_going_down_where_rows_are_is_done_with_a_yes(migrated: str) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])
-def test_at_a_terminal_going_down_asks(migrated: str, answer: str, code: int) -> None:
+def test_a_downgrade_asks_for_confirmation_at_a_terminal(migrated: str, answer: str, code: int) -> None:
     execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
     keyboard, terminal = pty.openpty()
     os.write(keyboard, answer.encode())
     try:
-        said = scheduler(migrated, "migrate", "--down", "base", stdin=terminal)
+        result = scheduler(migrated, "migrate", "--down", "base", stdin=terminal)
     finally:
         os.close(keyboard)
         os.close(terminal)
-    assert (said.returncode, "Go on?" in said.stderr) == (code, True)
+    assert (result.returncode, "Go on?" in result.stderr) == (code, True)
     assert (migrations.current(migrated) is None) is (code == 0)

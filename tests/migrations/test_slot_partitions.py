@@ -1,4 +1,4 @@
-"""The months of the slots' table: made when missing, once, guarded before they can be seen."""
+"""Monthly partitions of the slots: made when missing, once, and secured before they are visible."""
 
 import threading
 
@@ -15,11 +15,11 @@ ENSURE = "select scheduling.ensure_slot_partitions(%s, %s)"
 
 
 def partitions(connection: psycopg.Connection) -> dict[str, str]:
-    found = connection.execute(
+    rows = connection.execute(
         "select oid::regclass::text, pg_get_expr(relpartbound, oid) from pg_class"
         " where relispartition and relkind = 'r' and relnamespace = 'scheduling'::regnamespace"
     )
-    return {name.removeprefix("scheduling.availability_slots_"): bound for name, bound in found}
+    return {name.removeprefix("scheduling.availability_slots_"): bound for name, bound in rows}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_months_touch_and_begin_at_utc_midnight(database_url: str) -> None:
         connection.rollback()
 
 
-def test_months_that_are_there_are_left(database_url: str) -> None:
+def test_existing_months_are_kept(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
         assert connection.execute(ENSURE, ("2027-02-01", "2027-05-01")).fetchone() == (2,)
@@ -61,7 +61,7 @@ def test_months_that_are_there_are_left(database_url: str) -> None:
         connection.rollback()
 
 
-def test_a_month_has_the_keys_and_indexes_of_the_whole_attached_and_not_twice(database_url: str) -> None:
+def test_a_month_has_each_key_and_index_of_the_whole_table_once(database_url: str) -> None:
     count = "select count(*), count(*) filter (where indnullsnotdistinct) from pg_index where indrelid = %s::regclass"
     with psycopg.connect(database_url) as connection:
         connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
@@ -72,14 +72,14 @@ def test_a_month_has_the_keys_and_indexes_of_the_whole_attached_and_not_twice(da
 
 
 @pytest.mark.parametrize("until_at", ["2050-01-01", None])
-def test_a_span_that_cannot_be_meant_makes_no_month(database_url: str, until_at: str | None) -> None:
+def test_an_implausible_span_makes_no_month(database_url: str, until_at: str | None) -> None:
     with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.InvalidParameterValue):
         connection.execute(ENSURE, ("2027-01-01", until_at))
 
 
 @pytest.mark.deep
-def test_there_is_an_end_to_the_months(database_url: str) -> None:
-    """Whoever may make them could make one for each month of the calendar."""
+def test_the_number_of_months_is_limited(database_url: str) -> None:
+    """Without a limit, the job could make a month for every month of the calendar."""
     with psycopg.connect(database_url) as connection:
         for from_year in (2030, 2050):
             assert connection.execute(ENSURE, (f"{from_year}-01-01", f"{from_year + 20}-01-01")).fetchone() == (240,)
@@ -90,7 +90,7 @@ def test_there_is_an_end_to_the_months(database_url: str) -> None:
         connection.rollback()
 
 
-def test_a_slot_without_its_month_is_refused_and_not_put_elsewhere(database_url: str) -> None:
+def test_a_slot_without_its_month_is_refused(database_url: str) -> None:
     with (
         psycopg.connect(database_url) as connection,
         pytest.raises(psycopg.errors.CheckViolation, match="no partition"),
@@ -112,7 +112,7 @@ def test_a_slot_without_its_month_is_refused_and_not_put_elsewhere(database_url:
     ],
     ids=["detached", "detached by hand", "another thing"],
 )
-def test_what_has_the_name_of_a_month_and_is_none_is_named(database_url: str, in_the_way: str) -> None:
+def test_another_object_with_the_name_of_a_month_is_reported(database_url: str, in_the_way: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
         connection.execute(in_the_way.encode())
@@ -134,12 +134,12 @@ def test_the_job_may_make_months_and_the_app_may_not(database_url: str) -> None:
 
 
 def test_workers_that_need_the_same_months_at_once_make_each_once(database_url: str) -> None:
-    made, begin = list[object](), threading.Barrier(4)
+    counts, begin = list[object](), threading.Barrier(4)
 
     def ensure() -> None:
         with psycopg.connect(database_url) as connection:
             begin.wait()
-            made.append(connection.execute(ENSURE, ("2040-01-01", "2040-07-01")).fetchone())
+            counts.append(connection.execute(ENSURE, ("2040-01-01", "2040-07-01")).fetchone())
 
     threads = [threading.Thread(target=ensure) for _ in range(4)]
     for thread in threads:
@@ -148,6 +148,6 @@ def test_workers_that_need_the_same_months_at_once_make_each_once(database_url: 
         thread.join()
     for month in range(1, 7):
         part = f"scheduling.availability_slots_2040_{month:02}"
-        # Detached first: while it is attached, it is what the appointments' key to slots refers to.
+        # Detached first: the appointments' key to slots refers to every attached month.
         execute(database_url, f"call scheduling.detach_slot_month('2040-{month:02}-01')", f"drop table {part}")
-    assert sorted(made, key=str) == [(0,), (0,), (0,), (6,)]
+    assert sorted(counts, key=str) == [(0,), (0,), (0,), (6,)]

@@ -1,4 +1,4 @@
-"""Soft delete, in every table of the catalogue that has it: under row security, and with names that are given back.
+"""Soft delete in every table that has `deleted_at`: under row security, and with names released for reuse.
 
 The tables and their indexes come from the catalogue, the rows from `rows`: a table made later is tested without being
 named here.
@@ -43,15 +43,15 @@ KEY = """
     select array_agg(attname::text) from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any(conkey)
     where contype = 'p' and conrelid = %s::regclass
 """
-# (table, columns) -> why a deleted row does not give them back.
+# (table, columns) -> the reason why a deleted row keeps them.
 KEPT_BY_DELETED_ROWS = {
-    ("wellbeing.children", ("display_id", "org_id", "tenant_id")): "a number says one child, also in an old report",
-    ("wellbeing.profiles", ("id",)): "a profile is its user's: who comes back as one is given it again",
+    ("wellbeing.children", ("display_id", "org_id", "tenant_id")): "a number names one child, also in an old report",
+    ("wellbeing.profiles", ("id",)): "a profile is its user's: a returning user gets it back",
 }
 
 
 class Unique(NamedTuple):
-    """What is unique in a table: among live rows the names of the rules, among all the columns beside the key."""
+    """Unique constraints of a table: names of those among live rows, columns of those among all rows."""
 
     live: set[str]
     always: set[tuple[str, ...]]
@@ -74,13 +74,13 @@ def soft(connection: psycopg.Connection) -> list[str]:
 
 
 def tables_with_live_names(connection: psycopg.Connection, soft: list[str]) -> dict[str, Unique]:
-    found = {table: unique(connection, table) for table in soft}
-    return {table: what for table, what in found.items() if what.live}
+    names = {table: unique(connection, table) for table in soft}
+    return {table: names_of_table for table, names_of_table in names.items() if names_of_table.live}
 
 
 def unique(connection: psycopg.Connection, table: str) -> Unique:
     live, always = set(), set()
-    key = set(one(connection, KEY, (table,)))
+    key = set(scalar(connection, KEY, (table,)))
     for name, predicate, columns in connection.execute(INDEXES.encode(), (table,)):
         if "deleted_at IS NULL" in predicate:
             live.add(name.rpartition(".")[2])
@@ -90,18 +90,18 @@ def unique(connection: psycopg.Connection, table: str) -> Unique:
 
 
 def act(connection: psycopg.Connection, table: str) -> None:
-    """Be whoever works on a table for a tenant: the application, or where people's roles decide, the system."""
-    become(connection, Role(one(connection, WHO, {"table": table})), TENANT)
+    """Become the role that works on a table: the application, or the system where people's roles decide."""
+    become(connection, Role(scalar(connection, WHO, {"table": table})), TENANT)
 
 
-def one(connection: psycopg.Connection, query: str, values: Any) -> Any:
-    found = connection.execute(query.encode(), values).fetchone()
-    assert found is not None, query
-    return found[0]
+def scalar(connection: psycopg.Connection, query: str, values: Any) -> Any:
+    row = connection.execute(query.encode(), values).fetchone()
+    assert row is not None, query
+    return row[0]
 
 
 def insert_those_before(connection: psycopg.Connection, table: str) -> Row:
-    """Write the rows that come before a table; return that table's row."""
+    """Write the rows that precede a table; return the row of that table."""
     for name, row in all_rows(TENANT).items():
         if name == table:
             return row
@@ -111,13 +111,13 @@ def insert_those_before(connection: psycopg.Connection, table: str) -> Row:
 
 def where_own(connection: psycopg.Connection, table: str, row: Row) -> sql.Composed:
     """Name a row by its primary key."""
-    found = connection.execute(
+    columns = connection.execute(
         "select attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any(conkey)"
         " where contype = 'p' and conrelid = %s::regclass",
         (table,),
     ).fetchall()
     return sql.SQL(" and ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(row[name])) for (name,) in found if name in row
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(row[name])) for (name,) in columns if name in row
     )
 
 
@@ -130,7 +130,7 @@ def set_deleted(connection: psycopg.Connection, table: str, row: Row, deleted_at
 
 
 def twin(table: str) -> Row:
-    """Return a second row that has all of a table's row but its id."""
+    """Return a copy of a table's row with another id."""
     row = all_rows(TENANT)[table]
     return row | {"id": uuid4() if isinstance(row["id"], UUID) else 777}
 
@@ -142,19 +142,19 @@ def test_the_catalogue_has_tables_whose_rows_are_deleted_softly(soft: list[str])
 def test_a_row_is_deleted_softly_under_row_security_and_still_seen(
     connection: psycopg.Connection, soft: list[str]
 ) -> None:
-    """Were soft delete a condition of a policy, the row would be refused as one that its writer may not see."""
+    """If a policy hid deleted rows, PostgreSQL would refuse the update of `deleted_at`."""
     insert_all(connection, TENANT)
     outcomes = {}
     for table in soft:
         act(connection, table)
-        found = set_deleted(connection, table, all_rows(TENANT)[table], AT)
-        outcomes[table] = len(found) == 1 and found[0][0] is not None
+        rows = set_deleted(connection, table, all_rows(TENANT)[table], AT)
+        outcomes[table] = len(rows) == 1 and rows[0][0] is not None
         become(connection, Role.OWNER, TENANT)
     assert outcomes == dict.fromkeys(soft, True)
 
 
 @pytest.mark.parametrize("deleted_at", [None, AT])
-def test_a_row_that_is_written_is_given_back_be_it_live_or_deleted(
+def test_a_written_row_is_returned_be_it_live_or_deleted(
     connection: psycopg.Connection, soft: list[str], deleted_at: str | None
 ) -> None:
     outcomes = {}
@@ -177,25 +177,25 @@ def test_a_row_that_is_written_is_given_back_be_it_live_or_deleted(
 
 
 def test_live_names_are_those_of_the_catalogue(connection: psycopg.Connection, soft: list[str]) -> None:
-    found = tables_with_live_names(connection, soft)
-    assert {"identity.tenants", "identity.users", "placement.clients", "placement.placement_info"} <= found.keys()
+    tables = tables_with_live_names(connection, soft)
+    assert {"identity.tenants", "identity.users", "placement.clients", "placement.placement_info"} <= tables.keys()
 
 
-def test_nothing_but_its_key_is_held_by_a_row_that_is_deleted(connection: psycopg.Connection, soft: list[str]) -> None:
+def test_a_deleted_row_holds_nothing_but_its_key(connection: psycopg.Connection, soft: list[str]) -> None:
     held = {(table, columns) for table in soft for columns in unique(connection, table).always}
     assert held == set(KEPT_BY_DELETED_ROWS)
 
 
 def test_two_live_rows_do_not_have_one_name(connection: psycopg.Connection, soft: list[str]) -> None:
     """The control of the next test: with the first row live, the second is refused."""
-    for table, what in tables_with_live_names(connection, soft).items():
+    for table, names in tables_with_live_names(connection, soft).items():
         with connection.transaction(force_rollback=True):
             insert(connection, table, insert_those_before(connection, table))
             refused = refusal(connection, table, twin(table))
-            assert refused in what.live, table
+            assert refused in names.live, table
 
 
-def test_a_name_is_given_back_by_who_had_it(connection: psycopg.Connection, soft: list[str]) -> None:
+def test_a_deleted_row_releases_its_name(connection: psycopg.Connection, soft: list[str]) -> None:
     for table in tables_with_live_names(connection, soft):
         with connection.transaction(force_rollback=True):
             row = insert_those_before(connection, table)
@@ -205,7 +205,7 @@ def test_a_name_is_given_back_by_who_had_it(connection: psycopg.Connection, soft
 
 
 def test_a_row_whose_name_is_taken_is_not_restored(connection: psycopg.Connection, soft: list[str]) -> None:
-    for table, what in tables_with_live_names(connection, soft).items():
+    for table, names in tables_with_live_names(connection, soft).items():
         with connection.transaction(force_rollback=True):
             row = insert_those_before(connection, table)
             insert(connection, table, row)
@@ -213,11 +213,11 @@ def test_a_row_whose_name_is_taken_is_not_restored(connection: psycopg.Connectio
             insert(connection, table, twin(table))
             with pytest.raises(psycopg.errors.UniqueViolation) as refused, connection.transaction():
                 set_deleted(connection, table, row, None)
-            assert refused.value.diag.constraint_name in what.live, table
+            assert refused.value.diag.constraint_name in names.live, table
 
 
 def refusal(connection: psycopg.Connection, table: str, row: Row) -> str | None:
-    """Write a row; return the constraint that refuses it, if one does."""
+    """Write a row; return the constraint that refuses the row, or None."""
     try:
         with connection.transaction():
             insert(connection, table, row)

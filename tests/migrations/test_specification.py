@@ -1,4 +1,4 @@
-"""Every element of the specifications is in the migrated database, and the generated documents are up to date."""
+"""Specifications: every element is in the migrated database, and the generated documents are up to date."""
 
 import re
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from re import Match
 import pytest
 
 from scheduler.postgres.schema import migrations, snapshot
-from scheduler.postgres.schema.snapshot import Listing
+from scheduler.postgres.schema.snapshot import SchemaSnapshot
 from specification import Element, parse, specifications
 from specification.checking import Objects, fault
-from specification.page import LISTING, MAP, PAGE, comments, map_page, relations, schema_page
+from specification.page import MAP, PAGE, SCHEMA_TEXT, comments, map_page, relations, schema_page
 
 ELEMENTS = [element for elements in specifications().values() for element in elements]
 SMALL = {
@@ -88,7 +88,7 @@ columns: name text not null default 'x'
 rule: doctors count | scheduler.core.zonings
 rule: doctors count | clinic.count, tests/unit/test_schema_page.py::test_that_nobody_wrote
 rule: doctors count | tests/unit/test_schema_page.py
-rule: doctors count | tests/migrations/test_specification.py::listing
+rule: doctors count | tests/migrations/test_specification.py::schema
 rule: doctors count | docs/nowhere.md
 rule: doctors count | clinic.count and clinic.sum
 rule: doctors count | doctors and their deleted_at
@@ -96,7 +96,7 @@ rule: doctors count | doctors.deleted_at
 rule: doctors count | every table by its key
 rule: doctors are paid | outside the database
 """
-# Damage to each listed object of a kind, as its line in the listing has it: the pattern, and its replacement.
+# Damage to the snapshot line of each listed object of a kind: the pattern, and its replacement.
 DAMAGES = {
     "a table without row security": ("table ", ", row security forced|row security forced", ""),
     "a table that does not bind its owner": ("table ", "row security forced", "row security enabled"),
@@ -137,19 +137,19 @@ DAMAGES = {
 
 
 @pytest.fixture(scope="module")
-def listing(database_url: str) -> Listing:
-    return migrations.listing(database_url)
+def schema(database_url: str) -> SchemaSnapshot:
+    return migrations.read_snapshot(database_url)
 
 
 @pytest.fixture(scope="module")
-def objects(listing: Listing) -> Objects:
-    return Objects(listing)
+def objects(schema: SchemaSnapshot) -> Objects:
+    return Objects(schema)
 
 
 @pytest.fixture(scope="module")
 def named() -> dict[Element, set[str]]:
-    """Return the objects of the shipped listing that each element names."""
-    shipped = Objects(migrations.shipped_listing())
+    """Return the objects of the shipped snapshot that each element names."""
+    shipped = Objects(migrations.shipped_snapshot())
     return {element: shipped.named(element) for element in ELEMENTS if element.kind != "rule"}
 
 
@@ -168,7 +168,7 @@ def test_a_listed_element_is_in_the_migrated_database(element: Element, objects:
 def test_damage_to_a_listed_object_is_a_fault_of_its_element(
     named: dict[Element, set[str]], kind: str, pattern: str, replacement: str | Callable[[Match[str]], str] | None
 ) -> None:
-    shipped, listed = migrations.shipped_listing(), set().union(*named.values())
+    shipped, listed = migrations.shipped_snapshot(), set().union(*named.values())
     damaged = {thing for thing in listed if thing.startswith(kind) and re.search(pattern, shipped[thing])}
     objects = Objects(
         {
@@ -221,24 +221,24 @@ def test_a_malformed_line_is_refused_with_its_place(line: str) -> None:
 
 
 @pytest.mark.database
-def test_schema_txt_equals_a_freshly_migrated_database(listing: Listing) -> None:
-    """Run `make schema` when it differs and the migrations are right."""
-    assert list(snapshot.differences(listing, migrations.shipped_listing())) == []
-    assert snapshot.write(migrations.shipped_listing()) == LISTING.read_text(encoding="utf-8")
+def test_schema_txt_equals_a_freshly_migrated_database(schema: SchemaSnapshot) -> None:
+    """Run `make schema` if this fails and the migrations are right."""
+    assert list(snapshot.differences(schema, migrations.shipped_snapshot())) == []
+    assert snapshot.write(migrations.shipped_snapshot()) == SCHEMA_TEXT.read_text(encoding="utf-8")
 
 
 @pytest.mark.database
 def test_the_schema_page_is_up_to_date(database_url: str) -> None:
-    """Run `make schema` when it is not."""
+    """Run `make schema` if this fails."""
     page = PAGE.read_text(encoding="utf-8")
-    assert schema_page(page, migrations.shipped_listing(), comments(database_url)) == page
+    assert schema_page(page, migrations.shipped_snapshot(), comments(database_url)) == page
 
 
 @pytest.mark.database
-def test_every_table_and_view_has_a_comment(database_url: str, listing: Listing) -> None:
-    assert relations(listing).keys() - comments(database_url).keys() == set()
+def test_every_table_and_view_has_a_comment(database_url: str, schema: SchemaSnapshot) -> None:
+    assert relations(schema).keys() - comments(database_url).keys() == set()
 
 
 def test_the_map_of_the_specifications_is_up_to_date() -> None:
-    """Run `make schema` when it is not."""
+    """Run `make schema` if this fails."""
     assert map_page(specifications()) == MAP.read_text(encoding="utf-8")

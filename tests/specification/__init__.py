@@ -1,4 +1,4 @@
-"""Specification lists: the elements of the four specifications, and where each is in the database.
+"""Specification lists: the elements of the four specifications, and their places in the database.
 
 A file `<number>-<name>.txt` lists one specification and nothing else. A section is a table or a view, and its lines
 are the columns, keys, indexes, checks, policies and triggers that the specification asks of it, without their names:
@@ -34,8 +34,8 @@ KINDS = ("table", *PARTS, "enum", "extension", "function", "rule")
 class Element(NamedTuple):
     """An element of a specification.
 
-    `where` is its table or view, the keepers of a rule, or empty; `content` is what a table's section or a rule is
-    called, else what the database has to have there.
+    `where` is the table or view, the keepers of a rule, or empty; `content` is the title of a section or rule, else
+    the description that the database must have there.
     """
 
     listed: str

@@ -1,7 +1,7 @@
-"""Specification check: the elements of the lists against the objects of a schema listing, by content.
+"""Specification check: comparison of listed elements with the objects of a schema snapshot, by content.
 
-Every object is described as a list would write it, under its kind and its table, so that an element holds if one of the
-descriptions of its table is its content. Names of constraints, indexes, policies and triggers do not matter.
+Every object is described as a list would write it, under its kind and its table. An element holds if a description of
+its table equals its content. Names of constraints, indexes, policies and triggers do not matter.
 """
 
 import ast
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from scheduler.postgres.schema.snapshot import Listing
+from scheduler.postgres.schema.snapshot import SchemaSnapshot
 from specification import Element
 
 ROOT = Path(__file__).parents[2]
@@ -32,18 +32,18 @@ SHORTER = {
 
 
 class Objects:
-    """The objects of a schema listing, each described as a list writes it."""
+    """Objects of a schema snapshot, each described as a list writes it."""
 
-    def __init__(self, listing: Listing) -> None:
-        self.names = {re.split(r"\(| to ", thing.partition(" ")[2])[0] for thing in listing}
-        self.tables = [thing.removeprefix("table ") for thing in listing if thing.startswith("table ")]
+    def __init__(self, schema: SchemaSnapshot) -> None:
+        self.names = {re.split(r"\(| to ", thing.partition(" ")[2])[0] for thing in schema}
+        self.tables = [thing.removeprefix("table ") for thing in schema if thing.startswith("table ")]
         self._descriptions: dict[tuple[str, str], list[tuple[str, str]]] = {}
-        for thing, definition in listing.items():
+        for thing, definition in schema.items():
             for kind, table, description in descriptions(thing, definition):
                 self._descriptions.setdefault((kind, table), []).append((short(description), thing))
 
     def matches(self, element: Element) -> dict[str, list[str]]:
-        """Return, for each table of an element, the objects there that are as the element asks."""
+        """Return, for each table of an element, the objects that match the element."""
         content = SECURED if element.kind == "table" else short(element.content)
         return {
             table: [thing for text, thing in self._descriptions.get((element.kind, table), []) if text == content]
@@ -51,11 +51,11 @@ class Objects:
         }
 
     def named(self, element: Element) -> set[str]:
-        """Return all objects that are as the element asks, in whichever table."""
+        """Return the objects that match the element, in any table."""
         return {thing for things in self.matches(element).values() for thing in things}
 
     def tables_of(self, where: str) -> list[str]:
-        """Return the tables of a section: one, or all that its pattern means."""
+        """Return the tables of a section: one, or all that match its pattern."""
         pattern, _, exceptions = where.partition(" but ")
         if "*" not in pattern:
             return [where]
@@ -63,10 +63,10 @@ class Objects:
 
 
 def fault(element: Element, objects: Objects) -> str | None:
-    """Return what is wrong about an element; None when it is in the database as the list says."""
+    """Return the fault of an element; None if the database has the element."""
     if element.kind == "rule":
         keepers = [word for word in words(element.where) if is_a_reference(word)]
-        missing = [keeper for keeper in keepers if not is_there(keeper, objects)]
+        missing = [keeper for keeper in keepers if not keeper_exists(keeper, objects)]
         if not keepers and not (element.where == OUTSIDE and element.remark):
             return f"names no module, test, document or object, and is not {OUTSIDE!r} with a reason"
         return f"not there: {', '.join(missing)}" if missing else None
@@ -78,7 +78,7 @@ def fault(element: Element, objects: Objects) -> str | None:
 
 
 def descriptions(thing: str, definition: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the kind, the table and the description of an object: a unique constraint is an index, too."""
+    """Yield kind, table and description of an object; a unique constraint is an index, too."""
     kind, name = thing.split(" ", 1)
     table, _, own = name.rpartition(".")
     match kind:
@@ -106,7 +106,7 @@ def descriptions(thing: str, definition: str) -> Iterator[tuple[str, str, str]]:
 
 
 def constraint(definition: str) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the description of a constraint; nothing of one that no list has."""
+    """Yield kind and description of a constraint; nothing for a kind that no list has."""
     for kind, pattern in CONSTRAINTS.items():
         if not (found := pattern.fullmatch(definition)):
             continue
@@ -125,7 +125,7 @@ def constraint(definition: str) -> Iterator[tuple[str, str]]:
 
 
 def short(definition: str) -> str:
-    """Return a definition without casts, the schema public and what may be written in two ways, but case in texts."""
+    """Return a definition in one spelling: without casts and the schema public, in lower case outside texts."""
     parts = " ".join(definition.replace("public.", "").replace('"', "").split()).split("'")
     text = "'".join(part if number % 2 else part.casefold() for number, part in enumerate(parts))
     for long, name in SHORTER.items():
@@ -136,19 +136,19 @@ def short(definition: str) -> str:
 
 
 def words(where: str) -> list[str]:
-    """Return the words of a cell, without what sets them apart."""
+    """Return the words of a cell, without punctuation."""
     return [word.strip("`,;()") for word in where.split()]
 
 
 def is_a_reference(word: str) -> bool:
-    """Tell whether a word is meant to name something that exists, and is not one of a sentence."""
+    """Tell whether a word is a name of an object or a path, and not a word of a sentence."""
     return bool(re.search(r"\w[./_]\w", word)) or (bool(word) and (ROOT / word).exists())
 
 
-def is_there(keeper: str, objects: Objects) -> bool:
-    """Tell whether a keeper exists: a file, a test in a file, a module, or an object by its whole name.
+def keeper_exists(keeper: str, objects: Objects) -> bool:
+    """Tell whether a keeper exists: file, test in a file, module, or object by its whole name.
 
-    A file of tests alone says too little, as does a name without its table, which any table might have.
+    A file of tests without a test is too vague, as is the name of a column without its table.
     """
     path, _, name = keeper.partition("::")
     if name or re.fullmatch(r"tests/.*test_\w+\.py", path):

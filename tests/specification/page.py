@@ -1,7 +1,7 @@
-"""Generated documents: `make schema` runs this.
+"""Generated documents: `make schema` runs this module.
 
-Makes `migrations/schema.txt` (the objects of a database at the last revision), the part of `docs/schema.md` below its
-mark, and `docs/schema-map.md`, from a freshly migrated database and the lists beside this file.
+The documents are `migrations/schema.txt` (the objects of a database at the last revision), the part of `docs/schema.md`
+below its mark, and `docs/schema-map.md`; their sources are a freshly migrated database and the lists beside this file.
 """
 
 import re
@@ -13,12 +13,12 @@ import psycopg
 from scheduler.cli.mermaid import Detail, entity_diagram
 from scheduler.postgres.embedded import embedded_server
 from scheduler.postgres.schema import migrations, snapshot
-from scheduler.postgres.schema.snapshot import SCHEMAS, Listing
+from scheduler.postgres.schema.snapshot import SCHEMAS, SchemaSnapshot
 from specification import Element, specifications
 from specification.checking import is_a_reference
 
 ROOT = Path(__file__).parents[2]
-LISTING = ROOT / "migrations" / "schema.txt"
+SCHEMA_TEXT = ROOT / "migrations" / "schema.txt"
 PAGE = ROOT / "docs" / "schema.md"
 MAP = ROOT / "docs" / "schema-map.md"
 MARK = "<!-- From here on this page is made by `make schema`. -->\n"
@@ -44,18 +44,18 @@ def comments(url: str) -> dict[str, str]:
         )
 
 
-def relations(listing: Listing) -> dict[str, str]:
-    """Return the tables and views of a listing, partitions left out, each with its kind."""
-    things = [thing.split(" ", 1) for thing, definition in listing.items() if "partition of " not in definition]
+def relations(schema: SchemaSnapshot) -> dict[str, str]:
+    """Return the tables and views of a snapshot, partitions left out, each with its kind."""
+    things = [thing.split(" ", 1) for thing, definition in schema.items() if "partition of " not in definition]
     return {name: kind for kind, name in sorted(things) if kind in {"table", "view"}}
 
 
-def schema_page(page: str, listing: Listing, comments: dict[str, str]) -> str:
-    """Return the page about the schema: the part written by hand, then each namespace with its tables and picture."""
-    kinds = relations(listing)
+def schema_page(page: str, schema: SchemaSnapshot, comments: dict[str, str]) -> str:
+    """Return the page about the schema: the manual part, then tables and diagram of each namespace."""
+    kinds = relations(schema)
     drawn = {
         thing: definition
-        for thing, definition in listing.items()
+        for thing, definition in schema.items()
         if not thing.startswith("table ") or thing.removeprefix("table ") in kinds
     }
     parts = [page.partition(MARK)[0] + MARK]
@@ -73,7 +73,7 @@ def schema_page(page: str, listing: Listing, comments: dict[str, str]) -> str:
 
 
 def map_page(lists: dict[str, tuple[Element, ...]]) -> str:
-    """Return the page that says where each table and rule of the specifications is."""
+    """Return the page that locates each table and rule of the specifications."""
     parts = [TOP_OF_MAP]
     for name, elements in lists.items():
         parts.append(f"\n## {name.capitalize()}\n| in the specification | here | remark |\n|---|---|---|\n")
@@ -91,7 +91,7 @@ def cell(text: str) -> str:
 
 
 def place(element: Element) -> str:
-    """Return where an element is: a table as code, and in the sentence of a rule each name."""
+    """Return the location of an element, with names as code."""
     if element.kind == "table":
         return f"`{element.where}`"
     sentence = re.sub(
@@ -101,12 +101,12 @@ def place(element: Element) -> str:
 
 
 def main() -> None:
-    """Migrate a database that is thrown away, and write all documents that are made from it."""
+    """Migrate a temporary database, and write all documents that are made from it."""
     with TemporaryDirectory(prefix="slotsmith-") as folder, embedded_server(Path(folder) / "postgres") as url:
         migrations.upgrade(url)
-        listing, texts = migrations.listing(url), comments(url)
-    LISTING.write_text(snapshot.write(listing), encoding="utf-8")
-    PAGE.write_text(schema_page(PAGE.read_text(encoding="utf-8"), listing, texts), encoding="utf-8")
+        schema, texts = migrations.read_snapshot(url), comments(url)
+    SCHEMA_TEXT.write_text(snapshot.write(schema), encoding="utf-8")
+    PAGE.write_text(schema_page(PAGE.read_text(encoding="utf-8"), schema, texts), encoding="utf-8")
     MAP.write_text(map_page(specifications()), encoding="utf-8")
 
 

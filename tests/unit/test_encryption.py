@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, select, update
 from sqlalchemy.exc import StatementError
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.models.encrypted import SHORTEST, Encrypted
+from scheduler.models.encrypted import MIN_BYTES, Encrypted
 from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.postgres.encryption.encrypted_tables import encrypted_table, encrypted_tables
 from scheduler.postgres.encryption.errors import EncryptionError, KeyUnavailableError, TamperedError
@@ -149,7 +149,7 @@ def test_two_rows_are_never_bound_alike(one: list[KeyPart], other: list[KeyPart]
     assert (binding(one) == binding(other)) == (one == other)
 
 
-@pytest.mark.parametrize("position", range(SHORTEST + len(HIDDEN)))
+@pytest.mark.parametrize("position", range(MIN_BYTES + len(HIDDEN)))
 def test_no_byte_of_a_value_can_be_changed(position: int) -> None:
     changed = bytearray(RING.encrypt(HIDDEN, HERE))
     for bit in (0x01, 0x80):
@@ -160,7 +160,7 @@ def test_no_byte_of_a_value_can_be_changed(position: int) -> None:
     assert RING.decrypt(Encrypted(changed), HERE) == HIDDEN
 
 
-@pytest.mark.parametrize("length", range(SHORTEST + len(HIDDEN)))
+@pytest.mark.parametrize("length", range(MIN_BYTES + len(HIDDEN)))
 def test_a_value_that_is_cut_short_does_not_open(length: int) -> None:
     with pytest.raises(TamperedError):
         RING.decrypt(Encrypted(RING.encrypt(HIDDEN, HERE)[:length]), HERE)

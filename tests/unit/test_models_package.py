@@ -1,4 +1,4 @@
-"""The tables have one home, `scheduler.models`, also in a checkout whose folder `src` is on the path."""
+"""Models package: one home, `scheduler.models`, also in a checkout whose folder `src` is on the path."""
 
 import importlib
 

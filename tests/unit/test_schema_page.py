@@ -1,11 +1,11 @@
-"""The page about the schema and the shipped listing name the tables of the models, and no others."""
+"""Schema page and shipped snapshot: exactly the tables of the models."""
 
 import re
 
 from sqlmodel import SQLModel
 
 from scheduler.models.registry import METADATA
-from scheduler.postgres.schema.migrations import shipped_listing
+from scheduler.postgres.schema.migrations import shipped_snapshot
 from specification.page import PAGE, relations
 
 
@@ -15,6 +15,6 @@ def test_the_schema_page_lists_every_table_of_the_models() -> None:
     assert sorted(listed) == sorted(METADATA.tables)
 
 
-def test_the_shipped_listing_has_every_table_of_the_models() -> None:
-    tables = {name for name, kind in relations(shipped_listing()).items() if kind == "table"}
+def test_the_shipped_snapshot_has_every_table_of_the_models() -> None:
+    tables = {name for name, kind in relations(shipped_snapshot()).items() if kind == "table"}
     assert tables == set(METADATA.tables)

@@ -1,45 +1,30 @@
-"""Medications: what clients take.
+"""Medications of clients.
 
 Owns: the rows of medications.
-Holds: every reference carries the tenant; what is health information is `Encrypted`, and nothing else gets in.
-Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant; health information is `Encrypted`, and its columns take nothing else.
+Must not know: keys, validity of a row (the CHECKs of the migrations), the use cases.
 """
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Index
-
-from scheduler.models.columns import (
-    RESTRICT,
-    choice,
-    encrypted,
-    key_to,
-    optional_day,
-    optional_instant,
-    tenant_key,
-    uuid_key,
-    uuid_reference,
-    written_at,
-)
+from scheduler.models.columns import RESTRICT, choice, encrypted, index, key_to, optional_day, uuid_reference
 from scheduler.models.encrypted import Encrypted
-from scheduler.models.placement.namespace import HERE
-from scheduler.models.registry import Table
+from scheduler.models.mixins import SoftDeletable, Timestamped, UuidKeyed
+from scheduler.models.namespaces import PLACEMENT
 
 
-class Medication(Table, table=True):
-    """What a client takes; all but the days and the status is encrypted."""
+class Medication(SoftDeletable, Timestamped, UuidKeyed, table=True):
+    """A medication of a client; all but the days and the status is encrypted."""
 
     __tablename__ = "medications"
     __table_args__: ClassVar[Any] = (
-        key_to("placement.clients", "client_id", name="medications_client_id_fkey", ondelete=RESTRICT),
-        Index("medications_client_id_idx", "tenant_id", "client_id"),
-        HERE,
+        key_to("placement.clients", "client_id", ondelete=RESTRICT),
+        index("client_id"),
+        PLACEMENT,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     client_id: UUID = uuid_reference()
     name: Encrypted | None = encrypted()
     dosage: Encrypted | None = encrypted()
@@ -49,6 +34,3 @@ class Medication(Table, table=True):
     started_on: date | None = optional_day()
     ended_on: date | None = optional_day()
     status: str = choice("active")
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
-    deleted_at: datetime | None = optional_instant()

@@ -1,46 +1,36 @@
-"""Placements: a client's stay in care, what is known for it, and the specialists who treat the client in it.
+"""Placements: a client's stay in care, its health information, and the specialists who treat the client.
 
-Owns: the rows of placements and treatments, and the key by which other rows belong to a placement.
-Holds: every reference carries the tenant; what is health information is `Encrypted`, and nothing else gets in.
-Must not know: keys, what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of placements and of their specialists.
+Holds: every reference carries the tenant; health information is `Encrypted`, and its columns take nothing else.
+Must not know: keys, validity of a row (the CHECKs of the migrations), the use cases.
 """
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any, ClassVar
 from uuid import UUID
-
-from sqlalchemy import ForeignKeyConstraint, Index
 
 from scheduler.models.columns import (
     CASCADE,
     RESTRICT,
+    SET_NULL,
     blind_index,
     choice,
     encrypted,
+    index,
     key_to,
     optional_day,
-    optional_instant,
     optional_reference,
-    set_null,
-    tenant_key,
     unique_among_live,
-    uuid_key,
     uuid_part_of_key,
     uuid_reference,
-    written_at,
 )
 from scheduler.models.encrypted import Encrypted
-from scheduler.models.placement.namespace import HERE
-from scheduler.models.registry import Table
+from scheduler.models.mixins import SoftDeletable, TenantOwned, Timestamped, UuidKeyed
+from scheduler.models.namespaces import PLACEMENT
 
 
-def key_to_placement(name: str) -> ForeignKeyConstraint:
-    """Declare that a row belongs to a placement, and goes with it."""
-    return key_to("placement.placement_info", "placement_info_id", name=name, ondelete=CASCADE)
-
-
-class PlacementInfo(Table, table=True):
-    """One stay of a client in care; all but the days and the status is encrypted.
+class PlacementInfo(SoftDeletable, Timestamped, UuidKeyed, table=True):
+    """A stay of a client in care; all but the days and the status is encrypted.
 
     In JSON, which has no bytes, the blind index is base64, as encrypted values are.
     """
@@ -48,23 +38,16 @@ class PlacementInfo(Table, table=True):
     model_config: ClassVar[Any] = {"ser_json_bytes": "base64"}
     __tablename__ = "placement_info"
     __table_args__: ClassVar[Any] = (
-        key_to("placement.clients", "client_id", name="placement_info_client_id_fkey", ondelete=RESTRICT),
-        key_to(
-            "scheduling.facilities",
-            "facility_id",
-            name="placement_info_facility_id_fkey",
-            ondelete=set_null("facility_id"),
-        ),
+        key_to("placement.clients", "client_id", ondelete=RESTRICT),
+        key_to("scheduling.facilities", "facility_id", ondelete=SET_NULL),
         unique_among_live("a_client_has_one_live_placement", "client_id", also="ended_on is null and "),
-        Index("placement_info_client_id_idx", "tenant_id", "client_id"),
-        Index("placement_info_facility_id_idx", "tenant_id", "facility_id"),
-        Index("placement_info_status_idx", "tenant_id", "status"),
-        Index("placement_info_insurance_member_id_index_idx", "tenant_id", "insurance_member_id_index"),
-        HERE,
+        index("client_id"),
+        index("facility_id"),
+        index("status"),
+        index("insurance_member_id_index"),
+        PLACEMENT,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     client_id: UUID = uuid_reference()
     facility_id: int | None = optional_reference()
     status: str = choice("active")
@@ -125,29 +108,18 @@ class PlacementInfo(Table, table=True):
     discharge_plan: Encrypted | None = encrypted()
     notes: Encrypted | None = encrypted()
     insurance_member_id_index: bytes | None = blind_index()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
-    deleted_at: datetime | None = optional_instant()
 
 
-class PlacementInfoSpecialist(Table, table=True):
-    """That a specialist treats the client of a placement."""
+class PlacementInfoSpecialist(Timestamped, TenantOwned, table=True):
+    """A specialist's treatment of the client of a placement."""
 
     __tablename__ = "placement_info_specialists"
     __table_args__: ClassVar[Any] = (
-        key_to_placement("placement_info_specialists_placement_info_id_fkey"),
-        key_to(
-            "placement.specialists",
-            "specialist_id",
-            name="placement_info_specialists_specialist_id_fkey",
-            ondelete=RESTRICT,
-        ),
-        Index("placement_info_specialists_specialist_id_idx", "tenant_id", "specialist_id"),
-        HERE,
+        key_to("placement.placement_info", "placement_info_id", ondelete=CASCADE),
+        key_to("placement.specialists", "specialist_id", ondelete=RESTRICT),
+        index("specialist_id"),
+        PLACEMENT,
     )
 
-    tenant_id: UUID = tenant_key()
     placement_info_id: UUID = uuid_part_of_key()
     specialist_id: UUID = uuid_part_of_key()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()

@@ -1,23 +1,23 @@
-"""Availability: when doctors work.
+"""Availability of doctors: weekly rules, exceptions to them, and closures of facilities.
 
 Owns: the rows of rules, exceptions and closures.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date, datetime, time
 from typing import Any, ClassVar
-from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Index, Integer, SmallInteger, Time, UniqueConstraint
+from sqlalchemy import Integer, SmallInteger, Time
 from sqlmodel import Field
 
 from scheduler.models.columns import (
     CASCADE,
     day,
-    identity_key,
+    index,
     instant,
+    key_to,
     long_text,
     number,
     optional_day,
@@ -28,29 +28,26 @@ from scheduler.models.columns import (
     optional_text,
     reference,
     switch,
-    tenant_key,
-    written_at,
+    unique,
 )
-from scheduler.models.registry import Table
-from scheduler.models.scheduling.namespace import HERE, key
+from scheduler.models.mixins import BigintKeyed, Timestamped
+from scheduler.models.namespaces import SCHEDULING
 
 
-class AvailabilityRule(Table, table=True):
+class AvailabilityRule(Timestamped, BigintKeyed, table=True):
     """A weekly window of work in the facility's wall-clock time (A2); `day_of_week` counts from 0 = Sunday."""
 
     __tablename__ = "availability_rules"
     __table_args__: ClassVar[Any] = (
-        key("availability_rules_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
-        key("availability_rules_facility_id_fkey", "facility_id", "facilities", CASCADE),
-        key("availability_rules_service_offering_id_fkey", "service_offering_id", "service_offerings", CASCADE),
-        Index("availability_rules_doctor_id_facility_id_idx", "tenant_id", "doctor_id", "facility_id"),
-        Index("availability_rules_facility_id_idx", "tenant_id", "facility_id"),
-        Index("availability_rules_service_offering_id_idx", "tenant_id", "service_offering_id"),
-        HERE,
+        key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
+        key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
+        key_to("scheduling.service_offerings", "service_offering_id", ondelete=CASCADE),
+        index("doctor_id", "facility_id"),
+        index("facility_id"),
+        index("service_offering_id"),
+        SCHEDULING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: int | None = identity_key()
     doctor_id: int = reference()
     facility_id: int = reference()
     service_offering_id: int | None = optional_reference()
@@ -66,32 +63,22 @@ class AvailabilityRule(Table, table=True):
     recurrence: str | None = optional_string(300)
     active: bool = switch()
     meta: dict[str, JsonValue] | None = optional_json_object()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
 
 
-class AvailabilityException(Table, table=True):
-    """A stretch of time in which the rules do not hold (A3-A6)."""
+class AvailabilityException(Timestamped, BigintKeyed, table=True):
+    """A span of time in which the rules do not apply (A3-A6)."""
 
     __tablename__ = "availability_exceptions"
     __table_args__: ClassVar[Any] = (
-        key("availability_exceptions_availability_rule_id_fkey", "availability_rule_id", "availability_rules", CASCADE),
-        key("availability_exceptions_facility_id_fkey", "facility_id", "facilities", CASCADE),
-        key("availability_exceptions_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
-        Index(
-            "availability_exceptions_doctor_id_facility_id_start_at_idx",
-            "tenant_id",
-            "doctor_id",
-            "facility_id",
-            "start_at",
-        ),
-        Index("availability_exceptions_facility_id_idx", "tenant_id", "facility_id"),
-        Index("availability_exceptions_availability_rule_id_idx", "tenant_id", "availability_rule_id"),
-        HERE,
+        key_to("scheduling.availability_rules", "availability_rule_id", ondelete=CASCADE),
+        key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
+        key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
+        index("doctor_id", "facility_id", "start_at"),
+        index("facility_id"),
+        index("availability_rule_id"),
+        SCHEDULING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: int | None = identity_key()
     availability_rule_id: int | None = optional_reference()
     facility_id: int = reference()
     doctor_id: int = reference()
@@ -103,24 +90,18 @@ class AvailabilityException(Table, table=True):
     slot_interval_minutes: int | None = optional_number()
     capacity: int | None = optional_number()
     meta: dict[str, JsonValue] | None = optional_json_object()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
 
 
-class FacilityClosure(Table, table=True):
+class FacilityClosure(Timestamped, BigintKeyed, table=True):
     """A local date on which a facility is closed, such as a public holiday (A3)."""
 
     __tablename__ = "facility_closures"
     __table_args__: ClassVar[Any] = (
-        key("facility_closures_facility_id_fkey", "facility_id", "facilities", CASCADE),
-        UniqueConstraint("tenant_id", "facility_id", "day", name="a_facility_closes_once_a_day"),
-        HERE,
+        key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
+        unique("a_facility_closes_once_a_day", "facility_id", "day"),
+        SCHEDULING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: int | None = identity_key()
     facility_id: int = reference()
     day: date = day()
     reason: str | None = optional_text()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()

@@ -1,22 +1,21 @@
-"""Generation: the nightly job's books.
+"""Generation records: the runs of the nightly job, and the progress of each schedule.
 
-Owns: the rows of runs and of how far each schedule is generated.
-Holds: every reference carries the tenant, so that none can point into another.
-Must not know: what is valid in a row (the CHECKs of the migrations), what is done with one (store, services).
+Owns: the rows of runs and of schedule states.
+Holds: every reference carries the tenant, so that no row refers to another tenant.
+Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
 
 from datetime import date, datetime
 from typing import Any, ClassVar, Final
-from uuid import UUID
-
-from sqlalchemy import Index
 
 from scheduler.models.columns import (
     CASCADE,
+    SET_NULL,
     choice,
     count,
     day,
-    identity_key,
+    index,
+    key_to,
     long_text,
     of_tenant,
     optional_day,
@@ -24,26 +23,18 @@ from scheduler.models.columns import (
     optional_reference,
     optional_text,
     part_of_key,
-    set_null,
-    tenant_key,
     written_at,
 )
-from scheduler.models.registry import Table
-from scheduler.models.scheduling.namespace import HERE, key
+from scheduler.models.mixins import BigintKeyed, TenantOwned, Timestamped
+from scheduler.models.namespaces import SCHEDULING
 
 
-class GenerationRun(Table, table=True):
-    """One run of the nightly job for one tenant: what it was asked, what it did. Days are local, half-open."""
+class GenerationRun(Timestamped, BigintKeyed, table=True):
+    """A run of the nightly job for one tenant: its request and its results. Days are local, half-open."""
 
     __tablename__ = "generation_runs"
-    __table_args__: ClassVar[Any] = (
-        of_tenant("generation_runs_tenant_id_fkey"),
-        Index("generation_runs_started_at_idx", "tenant_id", "started_at"),
-        HERE,
-    )
+    __table_args__: ClassVar[Any] = (of_tenant(), index("started_at"), SCHEDULING)
 
-    tenant_id: UUID = tenant_key()
-    id: int | None = identity_key()
     started_at: datetime | None = written_at()
     finished_at: datetime | None = optional_instant()
     from_day: date = day()
@@ -60,28 +51,25 @@ class GenerationRun(Table, table=True):
     slots_kept: int = count()
     slots_conflicting: int = count()
     slots_displaced: int = count()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
 
 
 RUN_COUNTS: Final = tuple(name for name in GenerationRun.model_fields if name.startswith(("schedules", "slots_")))
 """Names of the counts of a run, in the order of the columns."""
 
 
-class ScheduleState(Table, table=True):
-    """How far one schedule's slots are generated, and from what (R3). Days are local, half-open."""
+class ScheduleState(Timestamped, TenantOwned, table=True):
+    """The days for which a schedule has slots, and the fingerprint of its rules (R3). Days are local, half-open."""
 
     __tablename__ = "schedule_states"
     __table_args__: ClassVar[Any] = (
-        key("schedule_states_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
-        key("schedule_states_facility_id_fkey", "facility_id", "facilities", CASCADE),
-        key("schedule_states_last_run_id_fkey", "last_run_id", "generation_runs", set_null("last_run_id")),
-        Index("schedule_states_facility_id_idx", "tenant_id", "facility_id"),
-        Index("schedule_states_last_run_id_idx", "tenant_id", "last_run_id"),
-        HERE,
+        key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
+        key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
+        key_to("scheduling.generation_runs", "last_run_id", ondelete=SET_NULL),
+        index("facility_id"),
+        index("last_run_id"),
+        SCHEDULING,
     )
 
-    tenant_id: UUID = tenant_key()
     doctor_id: int = part_of_key()
     facility_id: int = part_of_key()
     fingerprint: str | None = optional_text()
@@ -90,5 +78,3 @@ class ScheduleState(Table, table=True):
     generated_at: datetime | None = optional_instant()
     last_run_id: int | None = optional_reference()
     last_error: str | None = optional_text()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()

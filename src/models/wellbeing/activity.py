@@ -1,8 +1,8 @@
-"""What children do: sessions, responses, gardens and stickers, and the alerts that may come of it.
+"""Wellbeing activity of children: sessions, responses, gardens, stickers, and the alerts that follow from them.
 
-Owns: these rows, as columns, keys and indexes.
-Holds: what comes of a session is about the session's child, by key.
-Must not know: what is valid in a row (the CHECKs of the migrations), who may see it (their policies).
+Owns: the rows of sessions, responses, garden items, stickers and alerts.
+Holds: rows that refer to a session or a response are about its child, by key.
+Must not know: validity of a row (the CHECKs of the migrations), visibility of a row (their policies).
 """
 
 from datetime import datetime
@@ -11,14 +11,15 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Boolean, ForeignKeyConstraint, Index, Numeric, UniqueConstraint, text
+from sqlalchemy import Boolean, Index, Numeric, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from scheduler.models.columns import (
     CASCADE,
-    INSTANT,
     choice,
+    filled_instant,
+    index,
     key_to,
     long_text,
     optional_instant,
@@ -28,36 +29,25 @@ from scheduler.models.columns import (
     optional_text,
     optional_texts,
     optional_uuid_reference,
-    tenant_key,
-    uuid_key,
+    unique,
     uuid_reference,
     written_at,
 )
-from scheduler.models.registry import Table
-
-_HERE: dict[str, str] = {"schema": "wellbeing"}
-_CHILDREN = "wellbeing.children"
+from scheduler.models.mixins import Timestamped, UuidKeyed
+from scheduler.models.namespaces import WELLBEING
 
 
-def _of_the_child(what: str, name: str, *, ondelete: str | None = None) -> ForeignKeyConstraint:
-    """Return a key to a session or response that has to be of the child of the row."""
-    there = [f"wellbeing.wellbeing_{what}s.{column}" for column in ("tenant_id", "id", "child_id")]
-    return ForeignKeyConstraint(["tenant_id", f"{what}_id", "child_id"], there, name=name, ondelete=ondelete)
-
-
-class WellbeingSession(Table, table=True):
+class WellbeingSession(Timestamped, UuidKeyed, table=True):
     """A check-in of a child."""
 
     __tablename__ = "wellbeing_sessions"
     __table_args__: ClassVar[Any] = (
-        UniqueConstraint("tenant_id", "id", "child_id", name="a_session_is_of_one_child"),
-        key_to(_CHILDREN, "child_id", name="wellbeing_sessions_child_id_fkey", ondelete=CASCADE),
+        unique("a_session_is_of_one_child", "id", "child_id"),
+        key_to("wellbeing.children", "child_id", ondelete=CASCADE),
         Index("wellbeing_sessions_child_id_created_at_idx", "tenant_id", "child_id", text("created_at desc")),
-        _HERE,
+        WELLBEING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     child_id: UUID = uuid_reference()
     session_type: str = long_text()
     status: str = choice("in_progress")
@@ -67,25 +57,21 @@ class WellbeingSession(Table, table=True):
     activities_completed: list[str] | None = optional_texts()
     overall_mood: int | None = optional_number()
     notes: str | None = optional_text()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
 
 
-class WellbeingResponse(Table, table=True):
-    """What a child answered in a session."""
+class WellbeingResponse(Timestamped, UuidKeyed, table=True):
+    """An answer of a child in a session."""
 
     __tablename__ = "wellbeing_responses"
     __table_args__: ClassVar[Any] = (
-        UniqueConstraint("tenant_id", "id", "child_id", name="a_response_is_of_one_child"),
-        _of_the_child("session", "wellbeing_responses_session_id_child_id_fkey", ondelete=CASCADE),
-        key_to(_CHILDREN, "child_id", name="wellbeing_responses_child_id_fkey", ondelete=CASCADE),
-        Index("wellbeing_responses_session_id_child_id_idx", "tenant_id", "session_id", "child_id"),
-        Index("wellbeing_responses_child_id_idx", "tenant_id", "child_id"),
-        _HERE,
+        unique("a_response_is_of_one_child", "id", "child_id"),
+        key_to("wellbeing.wellbeing_sessions", "session_id", "child_id", to=("id", "child_id"), ondelete=CASCADE),
+        key_to("wellbeing.children", "child_id", ondelete=CASCADE),
+        index("session_id", "child_id"),
+        index("child_id"),
+        WELLBEING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     session_id: UUID = uuid_reference()
     child_id: UUID = uuid_reference()
     activity_type: str = long_text()
@@ -95,22 +81,18 @@ class WellbeingResponse(Table, table=True):
     response_value: JsonValue = Field(nullable=False, sa_type=JSONB)
     response_score: int | None = optional_number()
     flags: list[str] | None = optional_texts()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
 
 
-class GardenItem(Table, table=True):
-    """What a child has in its garden."""
+class GardenItem(Timestamped, UuidKeyed, table=True):
+    """An item in the garden of a child."""
 
     __tablename__ = "garden_items"
     __table_args__: ClassVar[Any] = (
-        key_to(_CHILDREN, "child_id", name="garden_items_child_id_fkey", ondelete=CASCADE),
-        Index("garden_items_child_id_idx", "tenant_id", "child_id"),
-        _HERE,
+        key_to("wellbeing.children", "child_id", ondelete=CASCADE),
+        index("child_id"),
+        WELLBEING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     child_id: UUID = uuid_reference()
     item_type: str = long_text()
     item_name: str = long_text()
@@ -127,27 +109,21 @@ class GardenItem(Table, table=True):
     )
     unlock_condition: str | None = optional_text()
     earned_at: datetime | None = optional_instant()
-    placed_at: datetime | None = Field(
-        default=None, nullable=True, sa_type=INSTANT, sa_column_kwargs={"server_default": text("now()")}
-    )
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
+    placed_at: datetime | None = filled_instant("now()", nullable=True)
 
 
-class StickerEarned(Table, table=True):
+class StickerEarned(Timestamped, UuidKeyed, table=True):
     """A sticker that a child earned."""
 
     __tablename__ = "stickers_earned"
     __table_args__: ClassVar[Any] = (
-        key_to(_CHILDREN, "child_id", name="stickers_earned_child_id_fkey", ondelete=CASCADE),
-        _of_the_child("session", "stickers_earned_session_id_child_id_fkey"),
-        Index("stickers_earned_child_id_idx", "tenant_id", "child_id"),
-        Index("stickers_earned_session_id_child_id_idx", "tenant_id", "session_id", "child_id"),
-        _HERE,
+        key_to("wellbeing.children", "child_id", ondelete=CASCADE),
+        key_to("wellbeing.wellbeing_sessions", "session_id", "child_id", to=("id", "child_id")),
+        index("child_id"),
+        index("session_id", "child_id"),
+        WELLBEING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     child_id: UUID = uuid_reference()
     sticker_type: str = long_text()
     sticker_name: str = long_text()
@@ -155,31 +131,27 @@ class StickerEarned(Table, table=True):
     earned_for: str = long_text()
     session_id: UUID | None = optional_uuid_reference()
     earned_at: datetime | None = written_at()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()
 
 
-class Alert(Table, table=True):
-    """That a child may need somebody; never shown to the child."""
+class Alert(Timestamped, UuidKeyed, table=True):
+    """A warning that a child may need help; never shown to the child."""
 
     __tablename__ = "alerts"
     __table_args__: ClassVar[Any] = (
-        key_to(_CHILDREN, "child_id", name="alerts_child_id_fkey", ondelete=CASCADE),
-        _of_the_child("session", "alerts_session_id_child_id_fkey"),
-        _of_the_child("response", "alerts_response_id_child_id_fkey"),
-        key_to("wellbeing.profiles", "acknowledged_by", name="alerts_acknowledged_by_fkey"),
-        key_to("wellbeing.profiles", "resolved_by", name="alerts_resolved_by_fkey"),
-        Index("alerts_child_id_status_idx", "tenant_id", "child_id", "status"),
+        key_to("wellbeing.children", "child_id", ondelete=CASCADE),
+        key_to("wellbeing.wellbeing_sessions", "session_id", "child_id", to=("id", "child_id")),
+        key_to("wellbeing.wellbeing_responses", "response_id", "child_id", to=("id", "child_id")),
+        key_to("wellbeing.profiles", "acknowledged_by"),
+        key_to("wellbeing.profiles", "resolved_by"),
+        index("child_id", "status"),
         Index("alerts_severity_created_at_idx", "tenant_id", "severity", text("created_at desc")),
-        Index("alerts_session_id_child_id_idx", "tenant_id", "session_id", "child_id"),
-        Index("alerts_response_id_child_id_idx", "tenant_id", "response_id", "child_id"),
-        Index("alerts_acknowledged_by_idx", "tenant_id", "acknowledged_by"),
-        Index("alerts_resolved_by_idx", "tenant_id", "resolved_by"),
-        _HERE,
+        index("session_id", "child_id"),
+        index("response_id", "child_id"),
+        index("acknowledged_by"),
+        index("resolved_by"),
+        WELLBEING,
     )
 
-    tenant_id: UUID = tenant_key()
-    id: UUID | None = uuid_key()
     child_id: UUID = uuid_reference()
     alert_type: str = long_text()
     severity: str = long_text()
@@ -194,5 +166,3 @@ class Alert(Table, table=True):
     resolved_by: UUID | None = optional_uuid_reference()
     resolved_at: datetime | None = optional_instant()
     resolution_notes: str | None = optional_text()
-    created_at: datetime | None = written_at()
-    updated_at: datetime | None = written_at()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from scheduler.postgres.schema.snapshot import Listing
+from scheduler.postgres.schema.snapshot import SchemaSnapshot
 
 _SHORTER: Final = {
     "character varying": "varchar",
@@ -40,13 +40,15 @@ class _Reference(NamedTuple):
 class _Table:
     """A table, as a listing has it."""
 
-    def __init__(self, name: str, listing: Listing) -> None:
+    def __init__(self, name: str, snapshot: SchemaSnapshot) -> None:
         self.name = name
         self.columns = {
-            thing.rpartition(".")[2]: what for thing, what in listing.items() if thing.startswith(f"column {name}.")
+            thing.rpartition(".")[2]: what for thing, what in snapshot.items() if thing.startswith(f"column {name}.")
         }
         constraints = {
-            thing.rpartition(".")[2]: what for thing, what in listing.items() if thing.startswith(f"constraint {name}.")
+            thing.rpartition(".")[2]: what
+            for thing, what in snapshot.items()
+            if thing.startswith(f"constraint {name}.")
         }
         keys = {
             (kind, frozenset(columns.split(", ")))
@@ -64,10 +66,10 @@ class _Table:
         self.foreign = {column for reference in self.references for column in reference.columns}
 
 
-def entity_diagram(listing: Listing, *, namespace: str | None = None, detail: Detail = Detail.COLUMNS) -> str:
+def entity_diagram(snapshot: SchemaSnapshot, *, namespace: str | None = None, detail: Detail = Detail.COLUMNS) -> str:
     """Return the diagram of one namespace (tables elsewhere that it refers to are boxes without columns), or of all."""
-    names = [thing.removeprefix("table ") for thing in listing if thing.startswith("table ")]
-    tables = [_Table(name, listing) for name in names if namespace in {None, name.partition(".")[0]}]
+    names = [thing.removeprefix("table ") for thing in snapshot if thing.startswith("table ")]
+    tables = [_Table(name, snapshot) for name in names if namespace in {None, name.partition(".")[0]}]
     references = [(table, reference) for table in tables for reference in _drawn(table)]
     drawn = {table.name for table in tables}
     outside = sorted({reference.to for _, reference in references} - drawn)

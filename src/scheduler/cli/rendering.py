@@ -20,7 +20,7 @@ from rich.text import Text
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.slots import Id
-from scheduler.models.scheduling import GenerationRun
+from scheduler.models import GenerationRun
 
 _STARTS_SHOWN: Final = 6
 _MEBIBYTE: Final = 1 << 20

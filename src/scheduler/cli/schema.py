@@ -51,5 +51,5 @@ def picture(
     if namespace is not None and namespace not in SCHEMAS:
         raise InvalidInputError(f"no namespace {namespace!r}: there are {', '.join(SCHEMAS)}")
     with database_url(url) as address:
-        listing = migrations.listing(address)
-    typer.echo(entity_diagram(listing, namespace=namespace, detail=Detail.KEYS if keys else Detail.COLUMNS))
+        snapshot = migrations.read_snapshot(address)
+    typer.echo(entity_diagram(snapshot, namespace=namespace, detail=Detail.KEYS if keys else Detail.COLUMNS))

@@ -15,8 +15,7 @@ from sqlmodel import Session, col, or_, select
 
 from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.invitations.errors import InvitationNotAllowedError
-from scheduler.models.identity import User
-from scheduler.models.wellbeing import Invitation, Organisation, Profile, ProfileRole
+from scheduler.models import Invitation, Organisation, Profile, ProfileRole, User
 from scheduler.postgres.database import NOT_ALLOWED, translated
 from scheduler.postgres.errors import StatementError
 

@@ -35,7 +35,7 @@ from scheduler.invitations.rows import (
     mark_accepted,
     mark_revoked,
 )
-from scheduler.models.wellbeing import Invitation, ProfileRole
+from scheduler.models import Invitation, ProfileRole
 from scheduler.postgres.database import Database, Request, Role
 
 LIFETIME: Final = timedelta(days=7)

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-import scheduler.models.scheduling as rows
+from scheduler import models as rows
 from scheduler.core.errors import NotFoundError
 from scheduler.postgres.schedules import ScheduleKey
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, text, tuple_
 from sqlmodel import Session, col, select
 
-import scheduler.models.scheduling as rows
+from scheduler import models as rows
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 

@@ -4,14 +4,14 @@ from uuid import UUID
 
 from support.rows import Row, Wrong, key
 
-SEALED = bytes([1]) + bytes(44)
-CLEAR = b"a text in clear, however long it is, is not encrypted"
+CIPHERTEXT = bytes([1]) + bytes(44)
+PLAINTEXT = b"a text in clear, however long it is, is not encrypted"
 FACILITY: Row = {"facility_id": 1}
 
 
 def in_clear(table: str, columns: tuple[str, ...], constraint: str, **other: object) -> Wrong:
     """List rows of which one encrypted column holds clear text."""
-    return [(table, {**other, column: CLEAR}, constraint) for column in columns]
+    return [(table, {**other, column: PLAINTEXT}, constraint) for column in columns]
 
 
 def rows(tenant: UUID) -> dict[str, Row]:
@@ -38,16 +38,16 @@ def rows(tenant: UUID) -> dict[str, Row]:
         | {"position": "Nurse", "is_primary": True, "started_on": "2027-03-01"},
         "placement.specialists": own("placement.specialists")
         | user
-        | {"doctor_id": 1, "specialty": "Speech", "name": SEALED, "license_number": SEALED},
+        | {"doctor_id": 1, "specialty": "Speech", "name": CIPHERTEXT, "license_number": CIPHERTEXT},
         "placement.medications": own("placement.medications")
-        | {"client_id": key(tenant, "placement.clients"), "name": SEALED, "started_on": "2027-03-01"},
+        | {"client_id": key(tenant, "placement.clients"), "name": CIPHERTEXT, "started_on": "2027-03-01"},
         "placement.placement_info": own("placement.placement_info")
         | FACILITY
         | {
             "client_id": key(tenant, "placement.clients"),
             "placed_on": "2027-03-01",
-            "diagnosis": SEALED,
-            "insurance_member_id": SEALED,
+            "diagnosis": CIPHERTEXT,
+            "insurance_member_id": CIPHERTEXT,
             "insurance_member_id_index": bytes(32),
         },
         "placement.placement_info_specialists": {"tenant_id": tenant}
@@ -104,8 +104,8 @@ WRONG: Wrong = [
     ("placement.medications", {"started_on": "-infinity"}, "a_medications_days_are_in_the_calendar"),
     ("placement.medications", {"ended_on": "infinity"}, "a_medications_days_are_in_the_calendar"),
     ("placement.medications", {"status": "asleep"}, "a_medication_is_active_paused_completed_or_stopped"),
-    ("placement.placement_info", {"diagnosis": CLEAR}, "placement_information_is_encrypted"),
-    ("placement.placement_info", {"diagnosis": SEALED[:44]}, "placement_information_is_encrypted"),
+    ("placement.placement_info", {"diagnosis": PLAINTEXT}, "placement_information_is_encrypted"),
+    ("placement.placement_info", {"diagnosis": CIPHERTEXT[:44]}, "placement_information_is_encrypted"),
     ("placement.placement_info", {"diagnosis": b""}, "placement_information_is_encrypted"),
     ("placement.placement_info", {"insurance_member_id_index": bytes(31)}, "a_blind_index_has_32_bytes"),
     ("placement.placement_info", {"insurance_member_id": None}, "a_blind_index_goes_with_its_value"),
@@ -136,8 +136,8 @@ WRONG: Wrong = [
     ("placement.contributors", {"kind": "ghost", "user_id": None}, "a_contributor_is_a_user_or_from_outside"),
     ("placement.contributors", {"kind": "outside"}, "a_contributor_is_a_user_or_from_outside"),
     ("placement.contributors", {"user_id": None}, "a_contributor_is_a_user_or_from_outside"),
-    ("placement.contributors", {"name": SEALED}, "the_name_of_a_user_is_the_users"),
-    ("placement.contributors", {"email": SEALED}, "the_name_of_a_user_is_the_users"),
+    ("placement.contributors", {"name": CIPHERTEXT}, "the_name_of_a_user_is_the_users"),
+    ("placement.contributors", {"email": CIPHERTEXT}, "the_name_of_a_user_is_the_users"),
     ("placement.contributors", {"role": "asleep"}, "a_contributor_is_an_author_reviewer_or_approver"),
     *in_clear(
         "placement.contributors",

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-import scheduler.models.scheduling as rows
+from scheduler import models as rows
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.slots import Id, Slot

@@ -38,7 +38,7 @@ SCAFFOLD: Final = (
     "analyze loading.numbers",
 )
 AT: Final = "timestamptz '2027-03-01 00:00Z' + n * interval '1 minute'"
-SEALED: Final = r"'\x01' || repeat('x', 44)::bytea"
+CIPHERTEXT: Final = r"'\x01' || repeat('x', 44)::bytea"
 TABLES: Final = {
     "identity.tenants": {"id": "loading.key(n)", "slug": "'tenant-' || n", "name": "'A tenant'"},
     "identity.users": {
@@ -117,7 +117,7 @@ TABLES: Final = {
         "placed_on": "'2027-03-01'",
         "ended_on": "case when n % 4 <> 0 then date '2027-03-02' end",
         "status": "case when n % 4 <> 0 then 'ended' else 'active' end",
-        "insurance_member_id": SEALED,
+        "insurance_member_id": CIPHERTEXT,
         "insurance_member_id_index": "sha256(n::text::bytea)",
     },
     "placement.form_field_contributions": {

@@ -11,8 +11,8 @@ from datetime import date
 
 from sqlmodel import col
 
+from scheduler import models as tables
 from scheduler.core.errors import InvalidInputError
-from scheduler.models import scheduling as tables
 from scheduler.openings.importing.provenance import SOURCE
 from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Place

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+from scheduler import models as tables
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
 from scheduler.core.slots import Id
-from scheduler.models import scheduling as tables
 from scheduler.openings.importing.provenance import SOURCE, imported_by_openings
 from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Doctor

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.models.encrypted import HEADER, NONCE, VERSION, Encrypted
+from scheduler.models.encrypted import HEADER_BYTES, NONCE_BYTES, VERSION, Encrypted
 from scheduler.postgres.encryption.errors import KeyUnavailableError, TamperedError
 from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
@@ -136,7 +136,7 @@ class KeyRing:
         if clear is None:
             raise InvalidInputError(f"the text for {location} has half a character (a lone surrogate)")
         header, cipher = self._encryption or self._begin_encryption()
-        nonce = self._random_bytes(NONCE)
+        nonce = self._random_bytes(NONCE_BYTES)
         return Encrypted(header + nonce + cipher.encrypt(nonce, clear, header + self._binding(location)))
 
     def decrypt(self, encrypted: Encrypted, location: ValueLocation) -> str:
@@ -148,7 +148,11 @@ class KeyRing:
         """
         if not encrypted.has_shape:
             raise TamperedError(f"{location} does not decrypt: it is not an encrypted value")
-        header, nonce, rest = encrypted[:HEADER], encrypted[HEADER : HEADER + NONCE], encrypted[HEADER + NONCE :]
+        header, nonce, rest = (
+            encrypted[:HEADER_BYTES],
+            encrypted[HEADER_BYTES : HEADER_BYTES + NONCE_BYTES],
+            encrypted[HEADER_BYTES + NONCE_BYTES :],
+        )
         cipher = self._cipher(encrypted.key_id)
         try:
             return cipher.decrypt(nonce, rest, header + self._binding(location)).decode()

@@ -21,7 +21,7 @@ from uuid import UUID
 from sqlalchemy import LargeBinary, MetaData, Row, bindparam, case, func, literal, or_, select, tuple_, update
 from sqlmodel import Session
 
-from scheduler.models.encrypted import KEY_ID, SHORTEST, Encrypted
+from scheduler.models.encrypted import KEY_ID, MIN_BYTES, Encrypted
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.encrypted_tables import TENANT, EncryptedTable, encrypted_tables
@@ -99,7 +99,7 @@ def values_by_key(session: Session, tenant_id: UUID, metadata: MetaData = METADA
     for table in encrypted_tables(metadata):
         for column in table.encrypted:
             key = _key_id(column)
-            whole = func.octet_length(column) >= SHORTEST
+            whole = func.octet_length(column) >= MIN_BYTES
             query = select(key, func.count()).where(_of(table, tenant_id), whole).group_by(key)
             for raw, count in session.connection().execute(query):
                 counts[UUID(bytes=bytes(raw))] += count

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.models.encrypted import NONCE
+from scheduler.models.encrypted import NONCE_BYTES
 from scheduler.postgres.encryption.errors import KeyUnavailableError
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
@@ -70,7 +70,7 @@ class HeldMasterKeys:
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """Wrap a key by the first master key."""
-        nonce = self._random_bytes(NONCE)
+        nonce = self._random_bytes(NONCE_BYTES)
         return nonce + self._ciphers[self._active_id].encrypt(nonce, key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes, *, master_key_id: str) -> bytes:
@@ -79,7 +79,7 @@ class HeldMasterKeys:
         if cipher is None:
             raise KeyUnavailableError(f"there is no master key {master_key_id!r}")
         try:
-            return cipher.decrypt(wrapped[:NONCE], wrapped[NONCE:], context)
+            return cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], context)
         except (InvalidTag, ValueError):
             fault = f"the master key {master_key_id!r} did not wrap this key, or the wrapped key was changed"
             raise KeyUnavailableError(fault) from None

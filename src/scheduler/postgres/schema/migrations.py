@@ -1,11 +1,11 @@
-"""Migrations: bring a database to the schema that this code works with, and tell whether it is there.
+"""Migrations: upgrade and downgrade of a database, and the checks that its schema is the one of this code.
 
-Owns: where the revisions are found, up, down, as a script, the check that a command begins with (is it the right
-revision?), and the thorough one (is everything there as the last revision makes it?).
-Must not know: what a revision does, or how it is run (the migrations' own `env.py`).
+Owns: the location of the revisions, upgrade, downgrade, the SQL script, the check of the revision before a command,
+and the comparison of every object with the last revision.
+Must not know: the content of a revision, the running of a revision (the migrations' own `env.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from io import StringIO
@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from alembic import command
+from alembic import command as alembic_command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
@@ -30,21 +30,21 @@ VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
-_NOT_AS_NEEDED: Final = "42"  # PostgreSQL, appendix A, class 42: names and types; its messages name objects, no values
+_NAMES_AND_TYPES: Final = "42"  # PostgreSQL, appendix A, class 42; its messages name objects, no values
 
-# Each column of a table, and whether there are rows, those of a partition being its table's. By size, since the owner
-# sees no rows either: row security is forced on it.
+# Each column of a table, and whether the table has rows, those of its partitions included. The size tells, since forced
+# row security hides the rows from the owner, too.
 _COLUMNS: Final = text("""
     select root, relnamespace::regnamespace || '.' || relname, attnum, atttypid, atttypmod, filled
     from (
         select coalesce(pg_partition_root(oid)::oid, oid) as root, max(pg_relation_size(oid)) > 0 as filled
         from pg_class where relnamespace::regnamespace::text = any(:schemas) and relkind = 'r' group by 1
-    ) as found join pg_class on pg_class.oid = root join pg_attribute on attrelid = root
+    ) as sized join pg_class on pg_class.oid = root join pg_attribute on attrelid = root
     where attnum > 0 and not attisdropped
 """)
 
-# Alembic keeps what it works on in a module, so threads take turns; processes do so by the lock of `env.py`.
-_one_in_this_process: Final = Lock()
+# Alembic keeps its state in a module, so threads take turns; processes take turns by the lock of `env.py`.
+_one_thread_at_a_time: Final = Lock()
 
 
 def location() -> Path:
@@ -57,7 +57,7 @@ def location() -> Path:
 def head() -> str:
     """Return the revision that this code works with."""
     revision = _scripts().get_current_head()
-    assert revision is not None  # noqa: S101  # the first revision is there since the first release
+    assert revision is not None  # noqa: S101  # the migrations always have a revision
     return revision
 
 
@@ -75,73 +75,58 @@ def upgrade(url: str, target: str = "head", *, patience: timedelta = PATIENCE) -
     """Migrate a database up to a revision. Each revision is a transaction; a second migrator waits for the first.
 
     Raises:
-        SchemaMismatchError: the database is newer than this code, or something in it has a name that a revision needs.
+        SchemaMismatchError: the database is newer than this code, or a revision finds another schema than it expects.
         InvalidInputError: there is no such revision.
-        StoreError: no connection, the other migrator outlasted the patience, or the database refused; what was done
-            up to there stays.
+        StoreError: no connection, another migrator works for longer than `patience`, or the database refused; the
+            revisions before the failure stay.
     """
-    with _connected(url) as connection:
-        _refuse_newer(connection)
-        with _going_to(target), _explained(connection):
-            command.upgrade(_config(connection, patience), target)
+    _migrate(url, target, alembic_command.upgrade, patience)
 
 
 def downgrade(url: str, target: str, *, patience: timedelta = PATIENCE) -> None:
     """Migrate a database down to a revision, or to `base`. The rows of dropped tables are lost.
 
-    Raises:
-        SchemaMismatchError: the database is newer than this code, or something in it is not as a revision left it.
-        InvalidInputError: there is no such revision.
-        StoreError: no connection, the other migrator outlasted the patience, or the database refused; what was done
-            up to there stays.
+    Errors are those of `upgrade`.
     """
-    with _connected(url) as connection:
-        _refuse_newer(connection)
-        with _going_to(target), _explained(connection):
-            command.downgrade(_config(connection, patience), target)
+    _migrate(url, target, alembic_command.downgrade, patience)
 
 
 def tables_at_risk(url: str, target: str) -> tuple[str, ...]:
-    """Return the tables that have or had rows, of which the way down to a revision drops some column or all.
+    """Return the tables with present or past rows that a downgrade to a revision drops or deprives of a column.
 
-    It goes down and is rolled back; until then it holds the locks that going down takes.
-
-    Raises:
-        SchemaMismatchError: the database is newer than this code, or something in it is not as a revision left it.
-        InvalidInputError: there is no such revision.
-        StoreError: no connection, another migrator is at work, or the database refused.
+    The downgrade runs and is rolled back; until then it holds its locks. Errors are those of `upgrade`.
     """
     with _connected(url) as connection:
         _refuse_newer(connection)
         before = _columns(connection)
-        with _going_to(target), _explained(connection):
-            command.downgrade(_config(connection, rehearsal=True), target)
+        with _migrating_to(target), _explained(connection):
+            alembic_command.downgrade(_config(connection, rehearsal=True), target)
         lost = before.keys() - _columns(connection).keys()
         connection.rollback()
     return tuple(sorted({name for column in lost if (name := before[column])}))
 
 
 def _columns(connection: Connection) -> dict[tuple[object, ...], str | None]:
-    """Return the columns that there are, each with its table's name if that has rows, and None if it has not."""
-    found = connection.execute(_COLUMNS, {"schemas": list(snapshot.SCHEMAS)})
-    return {(root, *column): name if filled else None for root, name, *column, filled in found}
+    """Return the columns of all tables, each with the name of its table; None for an empty table."""
+    columns = connection.execute(_COLUMNS, {"schemas": list(snapshot.SCHEMAS)})
+    return {(root, *column): name if filled else None for root, name, *column, filled in columns}
 
 
 def script(target: str = "head") -> str:
-    """Return the SQL that migrates an empty database up to a revision, for somebody else to run.
+    """Return the SQL that migrates an empty database up to a revision.
 
     Raises:
         InvalidInputError: there is no such revision.
     """
     config = _config()
     config.output_buffer = StringIO()
-    with _going_to(target):
-        command.upgrade(config, target, sql=True)
+    with _migrating_to(target):
+        alembic_command.upgrade(config, target, sql=True)
     return config.output_buffer.getvalue()
 
 
 def check_schema(connection: Connection) -> None:
-    """Refuse to work with a database whose schema is not the one that this code works with.
+    """Refuse a database at another revision than this code.
 
     Raises:
         SchemaMismatchError: not migrated, older or newer than this code.
@@ -158,8 +143,8 @@ def check_schema(connection: Connection) -> None:
             )
 
 
-def listing(url: str) -> snapshot.Listing:
-    """Return what a database at the last revision has, object by object.
+def read_snapshot(url: str) -> snapshot.SchemaSnapshot:
+    """Read the objects of a database at the last revision.
 
     Raises:
         SchemaMismatchError: not migrated, older or newer than this code.
@@ -170,22 +155,29 @@ def listing(url: str) -> snapshot.Listing:
         return snapshot.read(connection)
 
 
-def shipped_listing() -> snapshot.Listing:
-    """Return what a database at the last revision should have: the migrations bring it along."""
+def shipped_snapshot() -> snapshot.SchemaSnapshot:
+    """Return the objects that a database at the last revision should have, from the file beside the migrations."""
     return snapshot.parse((location() / "schema.txt").read_text(encoding="utf-8"))
 
 
 def differences(url: str) -> tuple[str, ...]:
-    """Compare a database at the last revision with what that revision makes: a line for each thing that differs.
+    """Compare a database at the last revision with the schema of that revision: one line a difference.
 
-    It is not enough that the revision is right: a table that was there before, a statement by hand or a failed
-    `create index concurrently` leave something that only looks alike.
+    The right revision is not enough: a table from before the migrations, a manual statement or a failed
+    `create index concurrently` leaves an object that only looks alike.
 
     Raises:
         SchemaMismatchError: not migrated, older or newer than this code.
         StoreError: no connection.
     """
-    return tuple(snapshot.differences(listing(url), shipped_listing()))
+    return tuple(snapshot.differences(read_snapshot(url), shipped_snapshot()))
+
+
+def _migrate(url: str, target: str, command: Callable[[Config, str], None], patience: timedelta) -> None:
+    with _connected(url) as connection:
+        _refuse_newer(connection)
+        with _migrating_to(target), _explained(connection):
+            command(_config(connection, patience), target)
 
 
 def _config(connection: Connection | None = None, patience: timedelta = PATIENCE, *, rehearsal: bool = False) -> Config:
@@ -229,11 +221,11 @@ def _connected(url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def _going_to(target: str) -> Iterator[None]:
+def _migrating_to(target: str) -> Iterator[None]:
     if target not in {"head", "base", *_known()}:
         raise InvalidInputError(f"cannot migrate to {target!r}: no such revision, the last one is {head()}")
     try:
-        with _one_in_this_process:
+        with _one_thread_at_a_time:
             yield
     except CommandError as error:
         raise InvalidInputError(f"cannot migrate to {target!r}: {str(error).splitlines()[0]}") from None
@@ -241,21 +233,21 @@ def _going_to(target: str) -> Iterator[None]:
 
 @contextmanager
 def _explained(connection: Connection) -> Iterator[None]:
-    """Say what stands in a migration's way: `run scheduler migrate` is no help to who is doing so."""
+    """Explain why a migration failed; the usual advice, `run scheduler migrate`, would not help here."""
     try:
         yield
     except DBAPIError as error:
         code, diagnosis = getattr(error.orig, "sqlstate", None) or "", getattr(error.orig, "diag", None)
-        where, said = name_of(connection.engine.url), diagnosis.message_primary if diagnosis else None
-        if code == NOT_ALLOWED or not (code == _LOCK_NOT_AVAILABLE or code.startswith(_NOT_AS_NEEDED)):
+        if code == NOT_ALLOWED or not (code == _LOCK_NOT_AVAILABLE or code.startswith(_NAMES_AND_TYPES)):
             raise
         connection.rollback()
-        stays = f"it stays at {_revision(connection) or 'no revision'}"
+        database, message = name_of(connection.engine.url), diagnosis.message_primary if diagnosis else None
+        state = f"the database stays at {_revision(connection) or 'no revision'}"
         if code == _LOCK_NOT_AVAILABLE:
             raise StatementError(
-                f"a table of {where} is in use, so the migration gave up: {stays}; try again when less is going on",
+                f"a table of {database} is in use, so the migration gave up: {state}; try again at a quieter time",
                 sqlstate=code,
             ) from None
         raise SchemaMismatchError(
-            f"something in the database {where} is not as the migration needs it ({said}): {stays}"
+            f"the schema of {database} is not as the migration expects ({message}): {state}"
         ) from None
