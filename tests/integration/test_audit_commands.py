@@ -126,7 +126,7 @@ def test_retire_drops_what_is_old_by_the_clock(office: Office, monkeypatch: pyte
 
 def test_retire_is_done_with_a_yes_where_nobody_can_be_asked(office: Office) -> None:
     said = office.run("retire", tenant=False)
-    assert (said.code, "--yes says to go on" in said.err) == (2, True)
+    assert (said.code, "confirm with --yes" in said.err) == (2, True)
 
 
 def test_retire_of_what_has_to_be_kept_is_refused(office: Office) -> None:

@@ -82,7 +82,7 @@ def test_a_file_that_is_there_is_left_as_it_is(office: Office, child: str, tmp_p
     said = office.run("export", "person", "--user", child, "--out", str(out))
     assert (said.code, said.lines, out.read_text()) == (
         2,
-        [f"error: {out} is there already: choose another file"],
+        [f"error: {out} exists already: choose another file"],
         "mine",
     )
 
@@ -139,7 +139,7 @@ def test_a_tenant_is_written_whole(office: Office, tmp_path: Path) -> None:
 
 def test_to_erase_is_done_with_a_yes_where_nobody_can_be_asked(office: Office, child: str) -> None:
     said = office.run("erase", "--user", child)
-    assert (said.code, "--yes says to go on" in said.err) == (2, True)
+    assert (said.code, "confirm with --yes" in said.err) == (2, True)
 
 
 def test_to_erase_says_what_went(office: Office) -> None:

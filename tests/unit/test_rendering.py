@@ -114,7 +114,7 @@ def test_a_closed_day_is_dotted_and_named() -> None:
 def test_exceptions_of_the_week_are_listed_with_reasons_and_names() -> None:
     pipe = WeekException(ExceptionType.EMERGENCY, at(23, 22, 40), at(25, 2), "Burst pipe")
     april = WeekException(ExceptionType.BLOCKED, at(5, 9, month=4), at(5, 10, month=4), "April")
-    lines = week(exceptions=(pipe._replace(who="Dr B"), pipe._replace(who="Dr A"), april))
+    lines = week(exceptions=(pipe._replace(doctor="Dr B"), pipe._replace(doctor="Dr A"), april))
     listed = [line.strip() for line in lines if "Burst" in line or "April" in line]
     assert listed == ["▓  Tue 23 Mar 22:40 - Thu 25 Mar 02:00  Dr A, Dr B: Burst pipe"]
 
@@ -234,8 +234,8 @@ def test_an_explanation_says_what_people_wrote_about_a_cause_and_only_about_that
         for code in (ReasonCode.EMERGENCY, ReasonCode.CLOSURE)
     )
     explanation = Explanation(at(29, 0), at(29, 9), (taken, closed), (), None)
-    written: dict[tuple[ReasonCode, Id | None], str] = {(ReasonCode.EMERGENCY, 7): "Burst pipe\x1b[2J"}
-    lines = drawn(explanation_table(explanation, zone=LONDON, written=written))
+    comments: dict[tuple[ReasonCode, Id | None], str] = {(ReasonCode.EMERGENCY, 7): "Burst pipe\x1b[2J"}
+    lines = drawn(explanation_table(explanation, zone=LONDON, comments=comments))
     assert [line.strip().split("   ")[-1].strip() for line in lines if " 7" in line] == [
         "emergency 7: Burst pipe?[2J",
         "closure 7",

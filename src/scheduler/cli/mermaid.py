@@ -1,17 +1,15 @@
-"""Entity diagrams: the tables of a listing and what they refer to, in the language of Mermaid.
+"""Entity diagrams in the language of Mermaid: the tables of a schema and their references.
 
 Owns: how a table, a column and a foreign key are drawn.
 Must not know: where the listing comes from.
 
-A tenant is part of every key; its arrow is drawn only where a table belongs to nothing else.
+A tenant is part of every key; its arrow is drawn only if a table refers to nothing else.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Final, NamedTuple
-
-from scheduler.postgres.schema.snapshot import Listing
 
 _SHORTER: Final = {
     "character varying": "varchar",
@@ -25,10 +23,10 @@ _END_OF_TYPE: Final = re.compile(r" (?:collate|not null|default|generated)\b.*")
 
 
 class Detail(Enum):
-    """Which columns of a table are drawn."""
+    """The columns of a table that are drawn."""
 
     COLUMNS = "all"
-    KEYS = "only those of primary and foreign keys"
+    KEYS = "those of primary and foreign keys"
 
 
 class _Reference(NamedTuple):
@@ -38,67 +36,69 @@ class _Reference(NamedTuple):
 
 
 class _Table:
-    """A table, as a listing has it."""
+    """A table of a listing."""
 
-    def __init__(self, name: str, listing: Listing) -> None:
+    def __init__(self, name: str, listing: Mapping[str, str]) -> None:
         self.name = name
-        self.columns = {
-            thing.rpartition(".")[2]: what for thing, what in listing.items() if thing.startswith(f"column {name}.")
-        }
-        constraints = {
-            thing.rpartition(".")[2]: what for thing, what in listing.items() if thing.startswith(f"constraint {name}.")
-        }
+        self.columns = _definitions(listing, f"column {name}.")
+        constraints = _definitions(listing, f"constraint {name}.")
         keys = {
             (kind, frozenset(columns.split(", ")))
-            for what in constraints.values()
-            for kind, columns in _KEY.findall(what)
-            if what.startswith(kind)
+            for definition in constraints.values()
+            for kind, columns in _KEY.findall(definition)
+            if definition.startswith(kind)
         }
         self.primary = frozenset(column for kind, columns in keys if kind == "PRIMARY KEY" for column in columns)
         self.unique = [columns for _, columns in keys]
         self.references = [
-            _Reference(constraint, tuple(found[1].split(", ")), found[2])
-            for constraint, what in constraints.items()
-            if (found := _REFERENCE.match(what))
+            _Reference(constraint, tuple(match[1].split(", ")), match[2])
+            for constraint, definition in constraints.items()
+            if (match := _REFERENCE.match(definition))
         ]
         self.foreign = {column for reference in self.references for column in reference.columns}
 
 
-def entity_diagram(listing: Listing, *, namespace: str | None = None, detail: Detail = Detail.COLUMNS) -> str:
-    """Return the diagram of one namespace (tables elsewhere that it refers to are boxes without columns), or of all."""
-    names = [thing.removeprefix("table ") for thing in listing if thing.startswith("table ")]
+def entity_diagram(listing: Mapping[str, str], *, namespace: str | None = None, detail: Detail = Detail.COLUMNS) -> str:
+    """Return the diagram of one namespace, or of all.
+
+    A table of another namespace to which a foreign key refers is a box without columns.
+    """
+    names = [key.removeprefix("table ") for key in listing if key.startswith("table ")]
     tables = [_Table(name, listing) for name in names if namespace in {None, name.partition(".")[0]}]
-    references = [(table, reference) for table in tables for reference in _drawn(table)]
-    drawn = {table.name for table in tables}
-    outside = sorted({reference.to for _, reference in references} - drawn)
+    references = [(table, reference) for table in tables for reference in _drawn_references(table)]
+    outside = sorted({reference.to for _, reference in references} - {table.name for table in tables})
     lines = [line for table in tables for line in _box(table, namespace, detail)]
     lines += [f'    {_identifier(name)}["{name}"]' for name in outside]
     lines += [_arrow(table, reference) for table, reference in references]
     return "\n".join(["erDiagram", *lines])
 
 
-def _drawn(table: _Table) -> list[_Reference]:
+def _definitions(listing: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {key.rpartition(".")[2]: definition for key, definition in listing.items() if key.startswith(prefix)}
+
+
+def _drawn_references(table: _Table) -> list[_Reference]:
     others = [reference for reference in table.references if reference.columns != ("tenant_id",)]
     return others or table.references
 
 
 def _box(table: _Table, namespace: str | None, detail: Detail) -> Iterator[str]:
-    shown = table.name if namespace is None else table.name.partition(".")[2]
-    yield f'    {_identifier(table.name)}["{shown}"] {{'
+    title = table.name if namespace is None else table.name.partition(".")[2]
+    yield f'    {_identifier(table.name)}["{title}"] {{'
     keys = table.primary | table.foreign
     for column in sorted(table.columns, key=lambda name: (name not in table.primary, name not in keys, name)):
         if detail is Detail.COLUMNS or column in keys:
-            marks = [mark for mark, those in (("PK", table.primary), ("FK", table.foreign)) if column in those]
+            marks = [mark for mark, columns in (("PK", table.primary), ("FK", table.foreign)) if column in columns]
             yield f"        {_type(table.columns[column])} {column} {', '.join(marks)}".rstrip()
     yield "    }"
 
 
 def _arrow(table: _Table, reference: _Reference) -> str:
-    always = all(" not null" in table.columns[column] for column in reference.columns)
-    once = any(columns <= set(reference.columns) for columns in table.unique)
-    ends = f"{'||' if always else '|o'}--{'o|' if once else 'o{'}"
-    words = reference.name.replace("_", " ")
-    return f'    {_identifier(reference.to)} {ends} {_identifier(table.name)} : "{words}"'
+    is_required = all(" not null" in table.columns[column] for column in reference.columns)
+    is_unique = any(columns <= set(reference.columns) for columns in table.unique)
+    ends = f"{'||' if is_required else '|o'}--{'o|' if is_unique else 'o{'}"
+    label = reference.name.replace("_", " ")
+    return f'    {_identifier(reference.to)} {ends} {_identifier(table.name)} : "{label}"'
 
 
 def _identifier(name: str) -> str:
@@ -106,7 +106,7 @@ def _identifier(name: str) -> str:
 
 
 def _type(definition: str) -> str:
-    """Return a column's type as one word: Mermaid takes letters, digits, underscores and brackets."""
+    """Return a column's type as one word of letters, digits, underscores and brackets, as Mermaid needs."""
     kind = _END_OF_TYPE.sub("", definition)
     for long, short in _SHORTER.items():
         kind = kind.replace(long, short)
