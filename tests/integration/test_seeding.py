@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from scheduler.cli.seed import counts_table, make_if_missing
 from scheduler.cli.settings import random_bytes
-from scheduler.core.errors import InvalidInputError
+from scheduler.core.errors import MissingExtraError
 from scheduler.generation.job import generate
 from scheduler.generation.request import GenerationRequest
 from scheduler.models.encrypted_column import EncryptedColumn
@@ -94,7 +94,7 @@ def test_without_the_extra_it_is_said_what_to_install(
 ) -> None:
     monkeypatch.delitem(sys.modules, "scheduler.sample_data.worlds", raising=False)
     monkeypatch.setitem(sys.modules, "faker", None)
-    with pytest.raises(InvalidInputError, match=r"pip install 'slotsmith\[seed\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'slotsmith\[seed\]'"):
         make_if_missing(database, Seed(3, 1, Scale.SMALL, BEGIN), masters, QUIET)
 
 

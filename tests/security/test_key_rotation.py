@@ -513,7 +513,7 @@ def test_the_status_of_a_tenant_without_keys_says_what_to_do(
     command: Callable[..., Said], database_url: str, ours: UUID
 ) -> None:
     execute(database_url, f"delete from identity.data_keys where tenant_id = '{ours}'")
-    assert command("status").out == "no keys yet: `scheduler keys rotate --tenant clinic` makes them\n"
+    assert command("status").out == "no keys yet: `scheduler keys rotate --tenant clinic` creates them\n"
 
 
 def test_the_command_wraps_keys_anew(command: Callable[..., Said]) -> None:
@@ -534,7 +534,7 @@ def test_without_master_keys_the_command_says_which_variable_is_missing(
     said = command(*arguments, masters=None)
     assert (said.code, said.err) == (
         7,
-        "error: no master key: SCHEDULER_MASTER_KEYS is not set (`scheduler keys new-master` makes one)\n",
+        "error: no master key: SCHEDULER_MASTER_KEYS is not set (`scheduler keys new-master` creates one)\n",
     )
 
 

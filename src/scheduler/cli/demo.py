@@ -16,7 +16,7 @@ from scheduler.cli.explain import Explained, explained
 from scheduler.cli.generate import run
 from scheduler.cli.import_openings import import_places, import_summary, read_places
 from scheduler.cli.rendering import printable, summary_table
-from scheduler.cli.seed import make_if_missing, require_faker
+from scheduler.cli.seed import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
 from scheduler.cli.show import week_of
 from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
@@ -108,7 +108,6 @@ def _show_sample_tenant(database: Database, url: str | None, console: Console) -
     """Create the sample tenant and show parts of it; without Faker or a master key, print why it is skipped."""
     seed = Seed(1, 1, Scale.SMALL, REGION_FROM)
     try:
-        require_faker()
         masters = master_keys(url)
         make_if_missing(database, seed, masters, console)
     except (InvalidInputError, KeyUnavailableError, MissingExtraError) as error:

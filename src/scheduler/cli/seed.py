@@ -37,7 +37,7 @@ def seed(
     Their slugs are seed-SEED-1, seed-SEED-2, ...; a tenant that exists already is left as it is. Everybody in them is
     invented.
     """
-    require_faker()
+    _require_faker()
     begin = read_day(first, default=BEGIN)
     masters = master_keys(url)
     console = Console()
@@ -51,18 +51,18 @@ def seed(
     typer.echo(f"look around: scheduler generate --tenant seed-{number}-1 --from {begin}")
 
 
-def require_faker() -> None:
-    """Import Faker, which comes with the extra `seed`.
-
-    Raises:
-        MissingExtraError: the extra is not installed.
-    """
+def _require_faker() -> None:
     with extra_needed("sample data", "seed"):
         import_module("faker")
 
 
 def make_if_missing(database: Database, sample: Seed, masters: MasterKeys, console: Console) -> bool:
-    """Create a sample tenant in one transaction, and return True; return False if it exists."""
+    """Create a sample tenant in one transaction, and return True; return False if it exists.
+
+    Raises:
+        MissingExtraError: Faker, which comes with the extra `seed`, is not installed.
+    """
+    _require_faker()
     from scheduler.sample_data.worlds import make_world  # noqa: PLC0415  # imports Faker, which --help does not need
 
     try:
