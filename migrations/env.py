@@ -6,6 +6,9 @@ Must not know: where the database is, what a revision does.
 Two migrators at once would both see the old revision. So the second waits for an advisory lock before it reads which
 revision is there, and finds the work done; when its patience ends first, it says so. A migration that cannot have its
 table lock within seconds gives up: behind a waiting `alter table` every reader would wait too.
+
+The revision is kept in a table of the library's own schema, `scheduler`. Both are made before Alembic looks for them,
+and are dropped with the last revision; a `scheduler` that holds other objects stays.
 """
 
 from datetime import timedelta
@@ -16,9 +19,25 @@ from sqlalchemy.exc import OperationalError
 
 from scheduler.postgres.errors import StoreError
 
-VERSION_TABLE = "scheduler_revision"
-VERSION_SCHEMA = "public"
-ONE_MIGRATOR = "select pg_advisory_lock(hashtext('slotsmith'), hashtext('migrations'))"
+VERSION_TABLE = "revision"
+VERSION_SCHEMA = "scheduler"
+ONE_MIGRATOR = "select pg_advisory_lock(hashtext('scheduler'), hashtext('migrations'))"
+# Not `create schema if not exists`, which needs the right to make one although it is there.
+MAKE_SCHEMA = """
+do $$ begin
+    if pg_catalog.to_regnamespace('scheduler') is null then
+        create schema scheduler;
+    end if;
+end $$
+"""
+DROP_SCHEMA = """
+drop table if exists scheduler.revision;
+do $$ begin
+    drop schema scheduler;
+exception when dependent_objects_still_exist then
+    null;  -- somebody else's objects live there, too
+end $$
+"""
 PATIENCE_WITH_READERS = "set lock_timeout = '5s'"
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -37,6 +56,7 @@ def run(connection: Connection, patience: timedelta, *, rehearsal: bool) -> None
     """Run the revisions; for a rehearsal in the one transaction that is open then, which its caller rolls back."""
     take_turn(connection, patience)
     connection.execute(text(PATIENCE_WITH_READERS))
+    connection.execute(text(MAKE_SCHEMA))
     if not rehearsal:
         connection.commit()
     context.configure(
@@ -47,6 +67,10 @@ def run(connection: Connection, patience: timedelta, *, rehearsal: bool) -> None
     )
     with context.begin_transaction():
         context.run_migrations()
+    if not context.get_context().get_current_heads():
+        connection.execute(text(DROP_SCHEMA))
+        if not rehearsal:
+            connection.commit()
 
 
 def write() -> None:
@@ -59,6 +83,7 @@ def write() -> None:
         transaction_per_migration=True,
     )
     context.execute(PATIENCE_WITH_READERS)
+    context.execute(MAKE_SCHEMA)
     with context.begin_transaction():
         context.run_migrations()
 

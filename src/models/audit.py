@@ -45,9 +45,15 @@ class UserActionAuditLog(Table, table=True):
 
     __tablename__ = "user_action_audit_log"
     __table_args__: ClassVar[Any] = (
-        Index("user_actions_are_found_by_entity", "tenant_id", "entity", "entity_key", "occurred_at"),
-        Index("user_actions_are_found_by_user", "tenant_id", "user_id", "occurred_at"),
-        _of_details("user_actions_are_found_by_details"),
+        Index(
+            "user_action_audit_log_entity_entity_key_occurred_at_idx",
+            "tenant_id",
+            "entity",
+            "entity_key",
+            "occurred_at",
+        ),
+        Index("user_action_audit_log_user_id_occurred_at_idx", "tenant_id", "user_id", "occurred_at"),
+        _of_details("user_action_audit_log_details_idx"),
         _BY_MONTH,
     )
 
@@ -73,16 +79,16 @@ class SystemAuditLog(Table, table=True):
 
     __tablename__ = "system_audit_log"
     __table_args__: ClassVar[Any] = (
-        Index("system_events_are_found_by_event", "tenant_id", "event", "occurred_at"),
+        Index("system_audit_log_event_occurred_at_idx", "tenant_id", "event", "occurred_at"),
         Index(
-            "system_events_are_found_by_entity",
+            "system_audit_log_entity_entity_key_occurred_at_idx",
             "tenant_id",
             "entity",
             "entity_key",
             "occurred_at",
             postgresql_where=text("entity is not null"),
         ),
-        _of_details("system_events_are_found_by_details"),
+        _of_details("system_audit_log_details_idx"),
         _BY_MONTH,
     )
 
@@ -127,7 +133,7 @@ class AuditRetirement(Table, table=True):
 
     __tablename__ = "retirements"
     __table_args__: ClassVar[Any] = (
-        Index("retirements_are_found_by_log", "tenant_id", "log", "retired_before"),
+        Index("retirements_log_retired_before_idx", "tenant_id", "log", "retired_before"),
         _HERE,
     )
 

@@ -1,6 +1,6 @@
 """Encrypted values: the bytes in an encrypted column.
 
-Owns: the shape of an encrypted value, which the CHECKs of the tables know too (`identity.is_sealed`).
+Owns: the shape of an encrypted value, which the CHECKs of the tables know too (`identity.is_ciphertext`).
 Must not know: keys, how a value is encrypted and decrypted (`postgres.encryption`), SQLAlchemy.
 """
 

@@ -85,7 +85,7 @@ class User(Table, table=True):
 
     __tablename__ = "users"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_user_belongs_to_a_tenant"),
+        of_tenant("users_tenant_id_fkey"),
         Index(
             "live_users_have_their_own_sign_in",
             "supertokens_user_id",
@@ -93,7 +93,7 @@ class User(Table, table=True):
             postgresql_where=text("deleted_at is null"),
         ),
         unique_among_live("live_users_have_their_own_email", "email"),
-        Index("users_are_found_by_status", "tenant_id", "status"),
+        Index("users_status_idx", "tenant_id", "status"),
         _HERE,
     )
 
@@ -114,7 +114,7 @@ class Address(Table, table=True):
     """A postal address; its owner holds its key."""
 
     __tablename__ = "addresses"
-    __table_args__: ClassVar[Any] = (of_tenant("an_address_belongs_to_a_tenant"), _HERE)
+    __table_args__: ClassVar[Any] = (of_tenant("addresses_tenant_id_fkey"), _HERE)
 
     tenant_id: UUID = tenant_key()
     id: UUID | None = uuid_key()
@@ -134,18 +134,14 @@ class Family(Table, table=True):
 
     __tablename__ = "families"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_family_belongs_to_a_tenant"),
-        key_to(
-            "identity.addresses", "address_id", name="a_family_may_have_an_address", ondelete=set_null("address_id")
-        ),
-        key_to("identity.users", "created_by", name="a_family_may_be_made_by_a_user", ondelete=set_null("created_by")),
-        key_to(
-            "identity.users", "modified_by", name="a_family_may_be_changed_by_a_user", ondelete=set_null("modified_by")
-        ),
-        Index("families_are_found_by_status", "tenant_id", "status"),
-        Index("families_are_found_by_address", "tenant_id", "address_id"),
-        Index("families_are_found_by_who_made_them", "tenant_id", "created_by"),
-        Index("families_are_found_by_who_changed_them", "tenant_id", "modified_by"),
+        of_tenant("families_tenant_id_fkey"),
+        key_to("identity.addresses", "address_id", name="families_address_id_fkey", ondelete=set_null("address_id")),
+        key_to("identity.users", "created_by", name="families_created_by_fkey", ondelete=set_null("created_by")),
+        key_to("identity.users", "modified_by", name="families_modified_by_fkey", ondelete=set_null("modified_by")),
+        Index("families_status_idx", "tenant_id", "status"),
+        Index("families_address_id_idx", "tenant_id", "address_id"),
+        Index("families_created_by_idx", "tenant_id", "created_by"),
+        Index("families_modified_by_idx", "tenant_id", "modified_by"),
         _HERE,
     )
 
@@ -167,9 +163,9 @@ class FamilyMember(Table, table=True):
 
     __tablename__ = "family_members"
     __table_args__: ClassVar[Any] = (
-        key_to("identity.families", "family_id", name="a_member_is_of_a_family", ondelete=CASCADE),
-        key_to("identity.users", "user_id", name="a_member_is_a_user", ondelete=CASCADE),
-        Index("families_are_found_by_user", "tenant_id", "user_id"),
+        key_to("identity.families", "family_id", name="family_members_family_id_fkey", ondelete=CASCADE),
+        key_to("identity.users", "user_id", name="family_members_user_id_fkey", ondelete=CASCADE),
+        Index("family_members_user_id_idx", "tenant_id", "user_id"),
         _HERE,
     )
 
@@ -188,7 +184,7 @@ class DataKey(Table, table=True):
 
     __tablename__ = "data_keys"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_data_key_belongs_to_a_tenant"),
+        of_tenant("data_keys_tenant_id_fkey"),
         Index(
             "a_tenant_has_one_current_key_for_a_purpose",
             "tenant_id",

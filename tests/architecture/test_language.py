@@ -32,8 +32,8 @@ RETIRED_MODULES = words("""
     walking
 """)
 RETIRED_FUNCTIONS_OF_SQL = words("""
-    give_to_definer guard is_known_here is_sealed leave_to_the_system make_part note_changes own_charges
-    reaches_its_tenant remember_slot sign_for_oneself works_here
+    set_definer_owner guard is_active_user is_sealed system_only_columns create_partition record_changes own_dependants
+    has_tenant_access keep_booked_slot sign_as_self is_staff_member
 """)
 ROOMS_OF_THE_SEALS = (
     "src/models/__init__.py",

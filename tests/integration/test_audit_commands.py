@@ -116,7 +116,7 @@ def test_retire_drops_what_is_old_by_the_clock(office: Office, monkeypatch: pyte
     monkeypatch.setattr("scheduler.cli.audit.now", lambda: datetime(2030, 1, 1, tzinfo=UTC))
     execute(
         office.url,
-        "call audit.make_part('system_audit_log', 'system_audit_log_2019_05')",
+        "call audit.create_partition('system_audit_log', 'system_audit_log_2019_05')",
         "alter table audit.system_audit_log attach partition audit.system_audit_log_2019_05"
         " for values from ('2019-05-01Z') to ('2019-06-01Z')",
     )

@@ -51,7 +51,7 @@ def plan(tenant_id: UUID) -> list[SQLModel]:
         (lambda ours: [user(ours, status="asleep")], "a_user_is_active_inactive_pending_or_suspended"),
         (plan, "an_insurance_plan_begins_before_it_ends"),
         (lambda _: [user(uuid4())], "row security refused a row: it is another tenant's"),
-        (lambda ours: [Family(tenant_id=ours, family_name="A", created_by=uuid4())], "a_family_may_be_made_by_a_user"),
+        (lambda ours: [Family(tenant_id=ours, family_name="A", created_by=uuid4())], "families_created_by_fkey"),
         (
             lambda ours: [medication(ours, "aspirin")],
             "an encrypted column takes encrypted values only, not str",

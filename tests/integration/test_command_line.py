@@ -375,7 +375,7 @@ def test_a_database_that_is_not_migrated_is_one_line_that_says_what_to_do(
     "arguments", ["status", "generate", "migrate", "migrate --down base", f"import openings {REGION}"]
 )
 def test_a_database_that_is_newer_than_the_code_is_left_alone(migrated: str, arguments: str) -> None:
-    execute(migrated, "update public.scheduler_revision set version_num = '99991231235959'")
+    execute(migrated, "update scheduler.revision set version_num = '99991231235959'")
     said = run(migrated, *arguments.split())
     assert (said.code, len(said.lines)) == (6, 1)
     assert "newer than this code" in said.err

@@ -167,6 +167,25 @@ def test_a_refusal_says_which_constraint_and_code(database: Database, tenant_id:
     assert (caught.value.sqlstate, caught.value.constraint) == ("23505", "live_facilities_have_their_own_slug")
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update scheduling.facilities set address_id = gen_random_uuid()",
+        "delete from identity.tenants",
+    ],
+)
+def test_a_broken_reference_names_the_table_whose_row_would_point_nowhere(
+    database: Database, tenant_id: UUID, statement: str
+) -> None:
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        session.add(facility(tenant_id, "here"))
+    with (
+        pytest.raises(StatementError, match=r"a row of scheduling\.facilities would refer to a row that is not there"),
+        database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session,
+    ):
+        session.execute(text(statement))
+
+
 @pytest.mark.parametrize("wrong", [{"timezone": CANARY}, {"country": "gb"}, {"locale": CANARY * 3}, {"phone": "\0"}])
 def test_no_value_of_a_row_is_in_the_message_or_traceback(
     database: Database, tenant_id: UUID, wrong: dict[str, str]

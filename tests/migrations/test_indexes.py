@@ -41,15 +41,15 @@ QUESTIONS = {
         "scheduler_app",
         "select id from identity.users where email = '1001@example.org' and deleted_at is null",
     ),
-    "identity.users.users_are_found_by_status": (
+    "identity.users.users_status_idx": (
         "scheduler_app",
         "select * from identity.users where status = 'suspended'",
     ),
-    "identity.families.families_are_found_by_status": (
+    "identity.families.families_status_idx": (
         "scheduler_app",
         "select * from identity.families where status = 'inactive'",
     ),
-    "identity.family_members.families_are_found_by_user": (
+    "identity.family_members.family_members_user_id_idx": (
         "scheduler_app",
         f"select family_id from identity.family_members where user_id = '{KEY}'",
     ),
@@ -73,7 +73,7 @@ QUESTIONS = {
         "scheduler_app",
         "select * from scheduling.service_offerings where service_id = 3 and doctor_id = 7",
     ),
-    "scheduling.service_offerings.offerings_are_found_by_facility_and_doctor": (
+    "scheduling.service_offerings.service_offerings_facility_id_doctor_id_idx": (
         "scheduler_app",
         "select * from scheduling.service_offerings where facility_id = 7 and doctor_id = 7",
     ),
@@ -81,11 +81,11 @@ QUESTIONS = {
         "scheduler_app",
         'select * from scheduling.workflow_steps where service_workflow_id = 7 order by "position"',
     ),
-    "scheduling.availability_rules.rules_are_found_by_doctor_and_facility": (
+    "scheduling.availability_rules.availability_rules_doctor_id_facility_id_idx": (
         "scheduler_job",
         "select * from scheduling.availability_rules where doctor_id = 7 and facility_id = 7",
     ),
-    "scheduling.availability_slots.slots_are_found_by_start": (
+    "scheduling.availability_slots.availability_slots_start_at_idx": (
         "scheduler_app",
         f"select * from scheduling.availability_slots where {HOUR}",
     ),
@@ -93,23 +93,23 @@ QUESTIONS = {
         "scheduler_app",
         f"select * from scheduling.availability_slots where doctor_id = 7 and {DAY}",
     ),
-    "scheduling.availability_slots.slots_are_found_by_facility_and_start": (
+    "scheduling.availability_slots.availability_slots_facility_id_start_at_idx": (
         "scheduler_app",
         f"select * from scheduling.availability_slots where facility_id = 7 and {DAY}",
     ),
-    "scheduling.patients.patients_are_found_by_email": (
+    "scheduling.patients.patients_email_idx": (
         "scheduler_app",
         "select * from scheduling.patients where email = '1001@example.org'",
     ),
-    "scheduling.appointments.appointments_are_found_by_patient": (
+    "scheduling.appointments.appointments_patient_id_idx": (
         "scheduler_app",
         "select * from scheduling.appointments where patient_id = 1001",
     ),
-    "scheduling.appointments.appointments_are_found_by_doctor_and_start": (
+    "scheduling.appointments.appointments_doctor_id_start_at_idx": (
         "scheduler_app",
         f"select * from scheduling.appointments where doctor_id = 7 and {DAY}",
     ),
-    "scheduling.appointments.appointments_are_found_by_facility_and_start": (
+    "scheduling.appointments.appointments_facility_id_start_at_idx": (
         "scheduler_app",
         f"select * from scheduling.appointments where facility_id = 7 and {DAY}",
     ),
@@ -117,20 +117,20 @@ QUESTIONS = {
         "scheduler_app",
         'select * from scheduling.appointment_steps where appointment_id = 7 order by "position"',
     ),
-    "placement.clients.clients_are_found_by_facility": (
+    "placement.clients.clients_facility_id_idx": (
         "scheduler_app",
         "select * from placement.clients where facility_id = 7",
     ),
-    "placement.clients.clients_are_found_by_status": (
+    "placement.clients.clients_status_idx": (
         "scheduler_app",
         "select * from placement.clients where status = 'waiting'",
     ),
-    "placement.clients.live_clients_are_found_by_name": (
+    "placement.clients.clients_last_name_first_name_idx": (
         "scheduler_app",
         """select * from placement.clients where deleted_at is null and (last_name, first_name) > ('Smith', 'Ann')
         order by last_name, first_name limit 20""",
     ),
-    "placement.clients.clients_are_found_by_a_part_of_their_name": (
+    "placement.clients.clients_full_name_trgm_idx": (
         "scheduler_app",
         "select * from placement.find_clients('Clara Cnieron', 20)",
     ),
@@ -142,7 +142,7 @@ QUESTIONS = {
         "scheduler_app",
         f"select * from placement.facility_staff where facility_id = 7 and user_id = '{SEVEN}' and deleted_at is null",
     ),
-    "placement.facility_staff.facilities_are_found_by_staff": (
+    "placement.facility_staff.facility_staff_user_id_idx": (
         "scheduler_app",
         f"select * from placement.facility_staff where user_id = '{SEVEN}'",
     ),
@@ -150,24 +150,24 @@ QUESTIONS = {
         "scheduler_app",
         f"select * from placement.placement_info where client_id = '{KEY}' and ended_on is null and deleted_at is null",
     ),
-    "placement.placement_info.placements_are_found_by_insurance_member": (
+    "placement.placement_info.placement_info_insurance_member_id_index_idx": (
         "scheduler_app",
         "select * from placement.placement_info where insurance_member_id_index = sha256('1001')",
     ),
-    "placement.form_field_contributions.contributions_are_found_by_field": (
+    "placement.form_field_contributions.form_field_contributions_field_name_contributed_at_idx": (
         "scheduler_app",
         f"""select * from placement.form_field_contributions
         where placement_info_id = '{SEVEN}' and field_name = 'field 7' order by contributed_at""",
     ),
-    "wellbeing.organisations.organisations_are_found_by_words_of_their_name": (
+    "wellbeing.organisations.organisations_name_words_idx": (
         "Account",
         "select * from wellbeing.find_organisations('hilltop', 20)",
     ),
-    "wellbeing.profiles.profiles_are_found_by_organisation": (
+    "wellbeing.profiles.profiles_org_id_idx": (
         "GroupContact",
         f"select * from wellbeing.profiles where tenant_id = '{TENANT}' and org_id = '{TENANT}'",
     ),
-    "wellbeing.profiles.profiles_are_found_by_role": (
+    "wellbeing.profiles.profiles_role_idx": (
         "GroupContact",
         f"select * from wellbeing.profiles where tenant_id = '{TENANT}' and role = 'GroupContact'",
     ),
@@ -175,27 +175,27 @@ QUESTIONS = {
         "Practitioner",
         f"select * from wellbeing.children where org_id = '{TENANT}' order by display_id limit 20",
     ),
-    "wellbeing.children.children_are_found_by_practitioner": (
+    "wellbeing.children.children_primary_practitioner_id_idx": (
         "Practitioner",
         f"select * from wellbeing.children where primary_practitioner_id = '{SEVEN}'",
     ),
-    "wellbeing.children.children_are_found_by_words_of_name_and_class": (
+    "wellbeing.children.children_first_name_class_name_words_idx": (
         "Practitioner",
         "select * from wellbeing.find_children('zebedee', 20)",
     ),
-    "wellbeing.wellbeing_sessions.sessions_of_a_child_are_found_by_date": (
+    "wellbeing.wellbeing_sessions.wellbeing_sessions_child_id_created_at_idx": (
         "Practitioner",
         f"select * from wellbeing.wellbeing_sessions where child_id = '{KEY}' order by created_at desc limit 5",
     ),
-    "wellbeing.wellbeing_responses.responses_are_found_by_session": (
+    "wellbeing.wellbeing_responses.wellbeing_responses_session_id_child_id_idx": (
         "Practitioner",
         f"select * from wellbeing.wellbeing_responses where session_id = '{KEY}'",
     ),
-    "wellbeing.alerts.alerts_of_a_child_are_found_by_status": (
+    "wellbeing.alerts.alerts_child_id_status_idx": (
         "Practitioner",
         f"select * from wellbeing.alerts where child_id = '{SEVEN}' and status = 'unread'",
     ),
-    "wellbeing.alerts.alerts_are_found_by_severity_and_date": (
+    "wellbeing.alerts.alerts_severity_created_at_idx": (
         "Practitioner",
         "select * from wellbeing.alerts where severity = 'urgent' order by created_at desc limit 20",
     ),
@@ -203,11 +203,11 @@ QUESTIONS = {
         "scheduler_system",
         "select * from wellbeing.invitations where invitation_token = md5('1001') || md5('1001')",
     ),
-    "wellbeing.invitations.invitations_are_found_by_email_and_status": (
+    "wellbeing.invitations.invitations_email_status_idx": (
         "scheduler_system",
         "select * from wellbeing.invitations where email = '7@example.org' and status = 'pending'",
     ),
-    "audit.user_action_audit_log.user_actions_are_found_by_details": (
+    "audit.user_action_audit_log.user_action_audit_log_details_idx": (
         "scheduler_system",
         """select * from audit.find_actions('{"reason": "reason 7"}', 20)""",
     ),
@@ -304,6 +304,6 @@ def test_row_security_keeps_a_gin_index_from_who_asks_without_a_function(
 def test_a_childs_own_record_is_found_by_its_key(loaded: psycopg.Connection, people: dict[str, UUID]) -> None:
     """By the tenant, too: the definer, who looks, is bound to none, and the key begins with it."""
     found = scans(loaded, "Child", "select * from wellbeing.own_child_record", people)
-    conditions = [condition for name, condition in found if name == "a_child_has_one_key_in_its_tenant"]
+    conditions = [condition for name, condition in found if name == "children_pkey"]
     assert conditions != []
     assert ["tenant_id" in condition for condition in conditions] == [True] * len(conditions)

@@ -36,7 +36,7 @@ def test_the_models_and_the_migrated_schema_are_the_same(connection: Connection)
             "compare_type": True,
             "compare_server_default": True,
             "include_schemas": True,
-            "include_name": lambda name, kind, _: kind != "table" or name not in {"scheduler_revision", *partitions},
+            "include_name": lambda name, kind, _: kind != "table" or name not in {"revision", *partitions},
         },
     )
     differences = compare_metadata(context, METADATA)
@@ -59,17 +59,23 @@ def test_the_primary_keys_of_the_models_are_those_of_the_schema(connection: Conn
     assert there == {name: set(table.primary_key.columns.keys()) for name, table in METADATA.tables.items()}
 
 
-def test_every_name_of_a_constraint_or_index_reads_as_a_sentence(database_url: str) -> None:
-    """One that PostgreSQL makes up begins with the table's name; so do all those of partitions, which are left out."""
+def test_rules_are_named_by_sentences_and_keys_and_plain_indexes_by_their_columns(database_url: str) -> None:
+    """Partitions, whose names PostgreSQL derives, are left out."""
     with psycopg.connect(database_url) as driver:
         names = driver.execute(f"""
-            select relname::text, conname::text from pg_constraint join pg_class on pg_class.oid = conrelid
+            select relname::text, conname::text, contype in ('f', 'p') from pg_constraint
+            join pg_class on pg_class.oid = conrelid
             where contype <> 'n' and not relispartition and connamespace::regnamespace::text in {SCHEMAS}
             union
-            select held.relname::text, made.relname::text from pg_index
+            select held.relname::text, made.relname::text, not indisunique from pg_index
             join pg_class held on held.oid = indrelid join pg_class made on made.oid = indexrelid
             where not held.relispartition and held.relnamespace::regnamespace::text in {SCHEMAS}
+                and not exists (select from pg_constraint where conindid = indexrelid)
         """).fetchall()
     assert len(names) > 300
-    made_up = ("_key", "_pkey", "_fkey", "_check", "_idx", "_excl")
-    assert [name for table, name in names if name.startswith(f"{table}_") and name.endswith(made_up)] == []
+    suffixes = ("_key", "_pkey", "_fkey", "_check", "_idx", "_excl")
+    assert [
+        name
+        for table, name, derived in names
+        if (name.startswith(f"{table}_") and name.endswith(suffixes)) is not derived
+    ] == []

@@ -32,7 +32,7 @@ UNFORCED = """
     where relkind in ('r', 'p') and relnamespace = 'scheduling'::regnamespace and not relforcerowsecurity
 """
 ADD_KEY = """
-    alter table scheduling.schedule_states add constraint a_state_is_of_a_doctor
+    alter table scheduling.schedule_states add constraint schedule_states_doctor_id_fkey
         foreign key (tenant_id, doctor_id) references scheduling.doctors (tenant_id, id) on delete cascade
 """
 WITHOUT_FORCE = """
@@ -40,7 +40,7 @@ WITHOUT_FORCE = """
     alter table scheduling.doctors no force row level security;
 """
 ALTERED = re.compile(r"alter table ([\w.]+)\s([^;]*)")
-KEY = re.compile(r"add constraint (\w+) foreign key \(tenant_id, (\w+)\)")
+KEY = re.compile(r"add constraint (\w+)\s+foreign key \(tenant_id, (\w+)\)")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def forget_slots(connection: psycopg.Connection, *tables: str, tenants: tuple[UU
 def dangle(connection: psycopg.Connection) -> None:
     """Leave a row that refers to nothing, as a look-alike might; go on as the owner."""
     owner = connection.execute("select current_user").fetchone()
-    connection.execute("alter table scheduling.schedule_states drop constraint a_state_is_of_a_doctor")
+    connection.execute("alter table scheduling.schedule_states drop constraint schedule_states_doctor_id_fkey")
     connection.execute("reset role")
     state: Row = {"tenant_id": OURS, "doctor_id": 77, "facility_id": 1}
     insert(connection, "scheduling.schedule_states", state)
@@ -140,7 +140,7 @@ def test_a_key_that_the_owner_adds_is_checked_over_nothing_while_row_security_is
     """The trap, as PostgreSQL has it: when this fails, the procedure and the rule for migrations can go."""
     dangle(connection)
     connection.execute(ADD_KEY)
-    validated = "select convalidated from pg_constraint where conname = 'a_state_is_of_a_doctor'"
+    validated = "select convalidated from pg_constraint where conname = 'schedule_states_doctor_id_fkey'"
     assert connection.execute(validated).fetchone() == (True,)
 
 
@@ -152,7 +152,7 @@ def test_a_key_that_the_owner_adds_with_the_force_taken_off_is_checked(connectio
 
 
 def test_a_key_that_the_owner_adds_over_right_rows_passes_the_check(connection: psycopg.Connection) -> None:
-    connection.execute("alter table scheduling.schedule_states drop constraint a_state_is_of_a_doctor")
+    connection.execute("alter table scheduling.schedule_states drop constraint schedule_states_doctor_id_fkey")
     connection.execute(WITHOUT_FORCE)
     connection.execute(ADD_KEY)
 
@@ -165,5 +165,5 @@ def test_a_migration_that_adds_a_key_adds_its_column_too_or_takes_the_force_off(
         for table, body in ALTERED.findall(script)
         for name, column in KEY.findall(body)
     ]
-    assert len(added) >= 3  # a user of a doctor, an address of a facility, a resource of a step
+    assert added  # an address of a facility, which may be there already
     assert [each for each in added if not each[2]] == []

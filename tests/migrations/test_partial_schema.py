@@ -26,7 +26,37 @@ THERE = re.compile(
 )
 STATEMENTS = list(THERE.finditer(migrations.script()))
 SCHEMAS = [f"create schema {name}" for name in snapshot.SCHEMAS]
-ROLES = "20261121080000"
+COMPLETING = re.compile(
+    r"alter table ([\w.]+)\n(?: +--.*\n)* +(?:add column if not|drop constraint if|alter column)[^;]*;"
+)
+# Table -> the differences of an older shape: a column or rule of today that it lacks, and one that it has instead.
+OLDER = {
+    "users": [
+        ("email text,", "email text not null,"),
+        ("constraint an_email_", "constraint a_sign_in_is_one_user unique (supertokens_user_id), constraint an_email_"),
+    ],
+    "user_action_audit_log": [
+        ("entity_key text,", "entity_key text not null,"),
+        (
+            "constraint user_action",
+            "constraint a_user_action_is_a_change_or_a_read check (action <> 'event'), constraint user_action",
+        ),
+    ],
+}
+ROWS = {
+    "users": """
+        insert into identity.tenants (id, slug, name) values (gen_random_uuid(), 'here', 'Here before');
+        insert into identity.users (tenant_id, email, name, role)
+            select id, 'ann@example.org', 'Ann', 'staff' from identity.tenants;
+    """,
+    "user_action_audit_log": """
+        create table audit.user_action_audit_log_2020_01 partition of audit.user_action_audit_log
+            for values from ('2020-01-01') to ('2120-01-01');
+        insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key)
+            values (gen_random_uuid(), gen_random_uuid(), 'x', 'read', 'identity.users', '1');
+    """,
+}
+ROLES, AUDIT = "20261126000100", "20261126000300"
 
 
 def made_as_the_migrations_do(table: str) -> list[str]:
@@ -51,7 +81,8 @@ TABLES = [name for name in CORE if f".{name} (" in migrations.script()]
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_of_the_core_that_is_right_is_taken_as_it_is(empty_database_url: str, table: str) -> None:
-    execute(empty_database_url, *SCHEMAS, *made_as_the_migrations_do(table))
+    made = dict.fromkeys([*made_as_the_migrations_do("tenants"), *made_as_the_migrations_do(table)])
+    execute(empty_database_url, *SCHEMAS, *made)
     execute(empty_database_url, "insert into identity.tenants (slug, name) values ('here', 'Here before')")
     migrations.upgrade(empty_database_url)
     assert migrations.differences(empty_database_url) == ()
@@ -59,22 +90,42 @@ def test_a_table_of_the_core_that_is_right_is_taken_as_it_is(empty_database_url:
         assert connection.execute("select name from identity.tenants").fetchall() == [("Here before",)]
 
 
+@pytest.mark.parametrize("table", ["users", "user_action_audit_log"])
+def test_a_table_of_an_older_shape_is_completed_with_its_rows(empty_database_url: str, table: str) -> None:
+    (*before, made) = made_as_the_migrations_do(table)
+    for old, new in OLDER[table]:
+        assert old in made
+        made = made.replace(old, new, 1)
+    execute(empty_database_url, *SCHEMAS, *before, made, ROWS[table])
+    migrations.upgrade(empty_database_url)
+    assert migrations.differences(empty_database_url) == ()
+    assert table in str(migrations.tables_at_risk(empty_database_url, ROLES))
+
+
+def test_tables_that_are_complete_already_are_taken_as_they_are(empty_database_url: str) -> None:
+    made = made_as_the_migrations_do("facility_staff")
+    completing = [
+        found[0] for found in COMPLETING.finditer(migrations.script()) if f"not exists {found[1]} " in str(made)
+    ]
+    assert len(completing) > len(CORE)
+    execute(empty_database_url, *SCHEMAS, *made, *completing)
+    migrations.upgrade(empty_database_url)
+    assert migrations.differences(empty_database_url) == ()
+
+
 def test_a_schema_whose_triggers_and_policies_are_there_too_is_taken(empty_database_url: str) -> None:
     """As after a first migration whose record was lost, but for the functions, which nobody may replace unseen."""
-    migrations.upgrade(empty_database_url, "20261121080200")
     execute(
         empty_database_url,
-        "drop table scheduling.facility_doctors, scheduling.doctors",
-        "drop trigger updated_at_is_kept on identity.tenants",
-        "drop trigger updated_at_is_kept on scheduling.facilities",
-        "drop function scheduling.refuse_unknown_time_zones() cascade",
-        "drop policy a_tenant_sees_itself on identity.tenants",
-        "drop policy a_tenant_sees_its_own_rows on scheduling.facilities",
-        "drop function identity.keep_updated_at()",
-        "drop function identity.current_tenant_id()",
+        *SCHEMAS,
+        *made_as_the_migrations_do("facilities"),
+        "create function public.nothing() returns trigger language plpgsql as 'begin return new; end'",
+        "create trigger updated_at_is_kept before update on identity.tenants"
+        " for each row execute function public.nothing()",
+        "create trigger updated_at_is_kept before update on scheduling.facilities"
+        " for each row execute function public.nothing()",
         "create policy a_tenant_sees_itself on identity.tenants using (true)",
         "create policy a_tenant_sees_its_own_rows on scheduling.facilities using (true)",
-        "drop table public.scheduler_revision",
     )
     migrations.upgrade(empty_database_url)
     assert migrations.differences(empty_database_url) == ()
@@ -166,31 +217,31 @@ def test_an_index_whose_building_failed_is_named(empty_database_url: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("clash", "said"),
+    ("below", "clash", "said"),
     [
-        ("create view identity.tenants as select 1 as id", '"tenants" is not a table'),
-        ("create sequence identity.tenants", '"tenants" is not a table'),
-        ("create type identity.tenants as (id int)", '"tenants" is'),
-        ("create table identity.tenants (id uuid primary key)", 'column "deleted_at" does not exist'),
-        ("create function identity.current_tenant_id() returns text return 'me'", '"current_tenant_id" already exists'),
+        (AUDIT, "create view identity.tenants as select 1 as id", '"tenants" is not a table'),
+        (AUDIT, "create sequence identity.tenants", '"tenants" is not a table'),
+        (AUDIT, "create type identity.tenants as (id int)", '"tenants" is'),
+        (AUDIT, "create table identity.tenants (id uuid primary key)", 'column "deleted_at" does not exist'),
+        (ROLES, "create function identity.current_tenant_id() returns text return 'me'", '_tenant_id" already exists'),
     ],
 )
 def test_somebody_elses_things_with_our_names_are_left_as_they_are(
-    empty_database_url: str, clash: str, said: str
+    empty_database_url: str, below: str, clash: str, said: str
 ) -> None:
-    migrations.upgrade(empty_database_url, ROLES)
+    migrations.upgrade(empty_database_url, below)
     execute(empty_database_url, clash)
     before = dump(empty_database_url)
     with pytest.raises(
-        SchemaMismatchError, match=rf"is not as the migration needs it \(.*{said}.*\): it stays at {ROLES}$"
+        SchemaMismatchError, match=rf"is not as the migration needs it \(.*{said}.*\): it stays at {below}$"
     ):
         migrations.upgrade(empty_database_url)
     assert dump(empty_database_url) == before
 
 
 def test_a_look_alike_that_nothing_can_refer_to_stops_the_next_migration(empty_database_url: str) -> None:
-    execute(empty_database_url, *SCHEMAS, *tenants("constraint a_tenant_has_one_id primary key (id),", ""))
-    with pytest.raises(SchemaMismatchError, match=r'"tenants"\): it stays at 20261121080100$'):
+    execute(empty_database_url, *SCHEMAS, *tenants("constraint tenants_pkey primary key (id),", ""))
+    with pytest.raises(SchemaMismatchError, match=rf'"tenants"\): it stays at {AUDIT}$'):
         migrations.upgrade(empty_database_url)
 
 

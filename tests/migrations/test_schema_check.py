@@ -23,16 +23,16 @@ NAMES = {
 }
 # What takes more than a line to do.
 LONGER = {
-    "scheduling.doctors a_doctor_may_sign_in: on delete cascade": """
-        alter table scheduling.doctors drop constraint a_doctor_may_sign_in, add constraint a_doctor_may_sign_in
+    "scheduling.doctors doctors_user_id_fkey: on delete cascade": """
+        alter table scheduling.doctors drop constraint doctors_user_id_fkey, add constraint doctors_user_id_fkey
             foreign key (tenant_id, user_id) references identity.users (tenant_id, id) on delete cascade
     """,
     "identity.users an_email_is_an_address_in_lower_case: weaker": """
         alter table identity.users drop constraint an_email_is_an_address_in_lower_case,
             add constraint an_email_is_an_address_in_lower_case check (email = lower(email)) not valid
     """,
-    "identity.users users_are_found_by_status: invalid": """
-        update pg_index set indisvalid = false where indexrelid = 'identity.users_are_found_by_status'::regclass
+    "identity.users users_status_idx: invalid": """
+        update pg_index set indisvalid = false where indexrelid = 'identity.users_status_idx'::regclass
     """,
     "identity.current_tenant_id: another body": """
         create or replace function identity.current_tenant_id() returns uuid language sql stable parallel safe
@@ -86,17 +86,17 @@ def test_a_migrated_database_differs_in_nothing(database_url: str) -> None:
         ("alter table {d} drop column npi", "column {d}.npi: is missing, should be character varying(50)"),
         ("alter table {d} add column age int", "column {d}.age: is unexpected (integer)"),
         (
-            "alter table {d} drop constraint a_doctor_may_sign_in",
-            "constraint {d}.a_doctor_may_sign_in: is missing, should",
+            "alter table {d} drop constraint doctors_user_id_fkey",
+            "constraint {d}.doctors_user_id_fkey: is missing, should",
         ),
-        ("{d} a_doctor_may_sign_in: on delete cascade", "constraint {d}.a_doctor_may_sign_in: is FOREIGN KEY"),
+        ("{d} doctors_user_id_fkey: on delete cascade", "constraint {d}.doctors_user_id_fkey: is FOREIGN KEY"),
         (
             "{u} an_email_is_an_address_in_lower_case: weaker",
             "constraint {u}.an_email_is_an_address_in_lower_case: is C",
         ),
-        ("drop index identity.users_are_found_by_status", "index {u}.users_are_found_by_status: is missing"),
+        ("drop index identity.users_status_idx", "index {u}.users_status_idx: is missing"),
         ("create index by_hand on {d} (npi)", "index {d}.by_hand: is unexpected (btree (npi))"),
-        ("{u} users_are_found_by_status: invalid", "index {u}.users_are_found_by_status: is invalid"),
+        ("{u} users_status_idx: invalid", "index {u}.users_status_idx: is invalid"),
         ("alter table {d} disable trigger updated_at_is_kept", "trigger {d}.updated_at_is_kept: is BEFORE UPDATE"),
         ("drop trigger updated_at_is_kept on {d}", "trigger {d}.updated_at_is_kept: is missing"),
         ("create rule never as on delete to {d} do instead nothing", "rule {d}.never: is unexpected"),
@@ -248,7 +248,7 @@ def test_a_long_difference_is_shown_where_it_is() -> None:
 
 
 def test_an_older_database_is_not_compared(empty_database_url: str) -> None:
-    migrations.upgrade(empty_database_url, "20261121080100")
+    migrations.upgrade(empty_database_url, "20261126000100")
     with pytest.raises(SchemaMismatchError, match="run `scheduler migrate`"):
         migrations.differences(empty_database_url)
 
@@ -278,7 +278,7 @@ def test_a_picture_is_drawn_of_one_namespace(migrated: str) -> None:
     said = scheduler(migrated, "schema", "picture", "identity").stdout
     assert said.startswith("erDiagram\n")
     assert "        user_role_enum role\n" in said
-    assert '    identity_tenants ||--o{ identity_users : "a user belongs to a tenant"\n' in said
+    assert '    identity_tenants ||--o{ identity_users : "tenant"\n' in said
     assert "availability_slots" not in said
 
 

@@ -6,9 +6,7 @@ import psycopg
 import pytest
 
 from scheduler.postgres.database import Role
-from scheduler.postgres.schema import migrations
 from support.databases import execute
-from support.guards import policies, unlike_their_tables
 from support.roles import become
 
 pytestmark = pytest.mark.database
@@ -121,17 +119,6 @@ def test_what_has_the_name_of_a_month_and_is_none_is_named(database_url: str, in
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=r"\.availability_slots_2027_03 is there"):
             connection.execute(ENSURE, ("2027-03-01", "2027-04-01"))
         connection.rollback()
-
-
-def test_months_that_were_made_before_their_policies_changed_have_those_of_the_whole(empty_database_url: str) -> None:
-    migrations.upgrade(empty_database_url, "20261121101800")
-    execute(empty_database_url, "select scheduling.ensure_slot_partitions('2027-03-01', '2027-04-01')")
-    migrations.upgrade(empty_database_url)
-    execute(empty_database_url, "select scheduling.ensure_slot_partitions('2027-03-01', '2027-05-01')")
-    with psycopg.connect(empty_database_url) as connection:
-        assert len(policies(connection, "scheduling.availability_slots")) == 2
-        assert set(partitions(connection)) == {"2027_03", "2027_04"}
-        assert unlike_their_tables(connection) == set()
 
 
 def test_the_job_may_make_months_and_the_app_may_not(database_url: str) -> None:

@@ -348,7 +348,7 @@ def test_every_table_is_watched_but_for_those_that_say_why_not(catalogue: psycop
     found = catalogue.execute("""
         select oid::regclass::text, (
             select count(*) from pg_trigger
-            where tgrelid = pg_class.oid and tgfoid = 'audit.note_changes'::regproc and tgenabled = 'O'
+            where tgrelid = pg_class.oid and tgfoid = 'audit.record_changes'::regproc and tgenabled = 'O'
         ) from pg_class
         where relkind in ('r', 'p') and not relispartition
             and relnamespace::regnamespace::text in ('identity', 'scheduling', 'placement', 'wellbeing')
@@ -602,9 +602,11 @@ def test_nobody_writes_to_a_log_but_through_its_functions(clinic: Clinic, table:
     assert refused(lambda: clinic.act(forged, role=role)) == "42501"
 
 
-@pytest.mark.parametrize("function", ["note_changes()", "retire(now())", "make_part('a', 'b')", "ensure_months(1)"])
+@pytest.mark.parametrize(
+    "function", ["record_changes()", "retire(now())", "create_partition('a', 'b')", "ensure_months(1)"]
+)
 def test_the_logs_own_functions_are_not_for_everyone(clinic: Clinic, function: str) -> None:
-    verb = "call" if function.startswith("make") else "select"
+    verb = "call" if function.startswith("create_partition") else "select"
     assert refused(lambda: clinic.act(f"{verb} audit.{function}")) == "42501"
 
 
@@ -616,7 +618,7 @@ def test_functions_with_their_owners_rights_pin_their_search_path_and_bypass_not
         from pg_proc join pg_roles on pg_roles.oid = proowner
         where prosecdef and pronamespace = 'audit'::regnamespace and rolname = 'scheduler_definer' order by 1
     """).fetchall()
-    names = ("find_actions", "note_changes", "record_event", "record_read", "record_system", "seal")
+    names = ("find_actions", "record_changes", "record_event", "record_read", "record_system", "seal")
     assert found == [(name, True, "scheduler_definer") for name in names]
     assert catalogue.execute(
         "select rolbypassrls, rolsuper, rolcanlogin, has_schema_privilege(oid, 'audit', 'create')"
@@ -631,7 +633,7 @@ def months(connection: psycopg.Connection) -> list[str]:
     found = connection.execute("""
         select replace(part::text, 'audit.user_action_audit_log_', '')
             || ' ' || to_char(ends_at at time zone 'UTC', 'YYYY_MM')
-        from audit.parts('user_action_audit_log')
+        from audit.partitions('user_action_audit_log')
     """)
     return [name for (name,) in found]
 
@@ -648,7 +650,7 @@ def test_a_log_without_a_month_still_writes_and_the_month_is_mended(catalogue: p
     """Nobody sealed for months: rows go to the rest; then they go to their months, as they are."""
     whole = months(catalogue)
     catalogue.execute("set timezone = 'UTC'")
-    for (part,) in catalogue.execute("select part::text from audit.parts('user_action_audit_log')").fetchall():
+    for (part,) in catalogue.execute("select part::text from audit.partitions('user_action_audit_log')").fetchall():
         catalogue.execute(f"drop table {part}".encode())
     tenant = uuid4()
     become(catalogue, Role.OWNER, None, USER)
@@ -670,13 +672,13 @@ def test_rows_of_a_clock_that_ran_behind_do_not_stop_the_months(catalogue: psyco
     catalogue.execute("set timezone = 'UTC'")
     catalogue.execute(
         f"insert into {log} (tenant_id, db_role, event, occurred_at)"
-        " select %s, 'somebody', 'clock.wrong', at from audit.parts('system_audit_log'),"
+        " select %s, 'somebody', 'clock.wrong', at from audit.partitions('system_audit_log'),"
         " unnest(array['1970-01-01', ends_at]) as at order by ends_at desc limit 2".encode(),
         (tenant,),
     )
     where = f"select one.*, tableoid::regclass::text from {log} one where tenant_id = %s order by occurred_at".encode()
     before = catalogue.execute(where, (tenant,)).fetchall()
-    ahead = "(select count(*)::int from audit.parts('system_audit_log'))"
+    ahead = "(select count(*)::int from audit.partitions('system_audit_log'))"
     assert catalogue.execute(f"select audit.ensure_months({ahead})".encode()).fetchone() == (2,)
     after = catalogue.execute(where, (tenant,)).fetchall()
     assert [row[:-1] for row in after] == [row[:-1] for row in before]
@@ -690,12 +692,12 @@ def test_rows_of_a_clock_that_ran_ahead_do_not_stop_the_months(catalogue: psycop
     catalogue.execute(
         "insert into audit.system_audit_log (tenant_id, db_role, event, occurred_at)"
         " select %s, 'somebody', 'clock.ahead', max(ends_at) + one * interval '1 month'"
-        " from audit.parts('system_audit_log'), generate_series(0, 1) as one group by one",
+        " from audit.partitions('system_audit_log'), generate_series(0, 1) as one group by one",
         (tenant,),
     )
     where = "select tableoid::regclass::text from audit.system_audit_log where tenant_id = %s"
     assert set(catalogue.execute(where, (tenant,))) == {("audit.system_audit_log_rest",)}
-    ahead = "select count(*)::int + 3 from audit.parts('system_audit_log')"
+    ahead = "select count(*)::int + 3 from audit.partitions('system_audit_log')"
     catalogue.execute(f"select audit.ensure_months(({ahead}))".encode())
     assert ("audit.system_audit_log_rest",) not in set(catalogue.execute(where, (tenant,)))
     forced = "select count(*) from pg_class where relname ^@ 'system_audit_log' and relkind = 'r' and not {}"

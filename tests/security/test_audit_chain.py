@@ -486,7 +486,7 @@ def old_month(clinic: Chained) -> None:
     execute(
         clinic.url,
         "drop table if exists audit.user_action_audit_log_2019_05",
-        "call audit.make_part('user_action_audit_log', 'user_action_audit_log_2019_05')",
+        "call audit.create_partition('user_action_audit_log', 'user_action_audit_log_2019_05')",
         f"alter table {USERS} attach partition audit.user_action_audit_log_2019_05"
         " for values from ('2019-05-01Z') to ('2019-06-01Z')",
         f"insert into {USERS} (tenant_id, occurred_at, user_id, db_role, action, entity, entity_key)"

@@ -156,7 +156,7 @@ def watched_columns(url: str) -> Iterator[tuple[str, str, str]]:
         yield from connection.execute("""
             select tgrelid::regclass::text, attname::text, format_type(atttypid, null)
             from pg_trigger join pg_attribute on attrelid = tgrelid
-            where tgfoid = 'audit.note_changes()'::regprocedure and tgtype & 16 = 16
+            where tgfoid = 'audit.record_changes()'::regprocedure and tgtype & 16 = 16
                 and attnum > 0 and not attisdropped and attgenerated = ''
                 and atttypid in ('text'::regtype, 'varchar'::regtype, 'jsonb'::regtype, 'text[]'::regtype)
             order by 1, attnum

@@ -35,7 +35,7 @@ OPEN_TO_ANYBODY: dict[tuple[str, str], str] = {
 }
 # Index -> why it does not begin with the tenant.
 WITHOUT_TENANT: dict[str, str] = {
-    "identity.a_tenant_has_one_id": "the id is the tenant",
+    "identity.tenants_pkey": "the id is the tenant",
     "identity.live_tenants_have_their_own_slug": "a slug is looked up before the tenant is known",
     "identity.live_users_have_their_own_sign_in": "a sign-in is looked up before the tenant is known",
     "wellbeing.a_person_has_one_profile": "a person has one role, whatever the tenant",

@@ -198,7 +198,7 @@ def test_who_is_cared_for_does_not(world: World, role: str) -> None:
 
 
 def test_a_role_is_either_of_those_who_work_here_or_of_those_who_are_cared_for(world: World) -> None:
-    """A role that is added belongs into one of the two tests above, and into `identity.works_here` or not."""
+    """A role that is added belongs into one of the two tests above, and into `identity.is_staff_member` or not."""
     found = value_of(world.connection, "select array_length(enum_range(null::identity.user_role_enum), 1)")
     assert found == 5 + 4
 
@@ -250,13 +250,13 @@ TELLING: Final = {
     "audit.record_system": "nothing",
     "identity.current_organisation_id": "the organisation in their own profile",
     "identity.current_role_name": "the role in their own profile",
-    "identity.is_known_here": "whether they are active",
+    "identity.is_active_user": "whether they are active",
     "identity.own_families": "which families are theirs",
-    "identity.works_here": "that they do not work here",
+    "identity.is_staff_member": "that they do not work here",
     "placement.find_clients": "nothing: it is asked above",
     "wellbeing.find_children": "nothing: it answers practitioners and group contacts (tests/security/test_search.py)",
     "wellbeing.find_organisations": "their own organisation, by their profile (tests/security/test_search.py)",
-    "wellbeing.has_an_active_profile": "whether an id that they know has a profile here that is active",
+    "wellbeing.has_active_profile": "whether an id that they know has a profile here that is active",
     "wellbeing.own_child_record": "their own row",
     "wellbeing.usage_of_organisation": "nothing: it answers who works there (tests/security/test_wellbeing_figures.py)",
 }
@@ -276,7 +276,7 @@ def test_a_table_that_is_guarded_later_is_closed_to_those_who_are_cared_for(worl
         world.connection.execute(
             "create table scheduling.later (tenant_id uuid, id bigint, primary key (tenant_id, id))"
         )
-        world.connection.execute("call identity.guard('scheduling.later')")
+        world.connection.execute("call identity.secure_table('scheduling.later')")
         world.connection.execute("insert into scheduling.later values (%s, 1)", (world.ours,))
         found = {observer: answer(world, "scheduling.later", observer) for observer in OBSERVERS}
     at_work = dict.fromkeys(("Nobody", "Admin", "Doctor"), "all+iud")

@@ -324,7 +324,7 @@ def test_a_changed_byte_is_noticed(database: Database, ours: UUID, database_url:
         database_url,
         f"delete from placement.test_notes where id = '{note_id}'",
         "alter table placement.test_notes add constraint test_notes_diagnosis_check"
-        " check (identity.is_sealed(diagnosis))",
+        " check (identity.is_ciphertext(diagnosis))",
     )
 
 

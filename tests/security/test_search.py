@@ -346,7 +346,7 @@ def test_a_function_that_told_too_much_would_still_show_nothing(world: World, da
     with at_work(database, world.ours, role=Role.OWNER) as session:
         written = session.scalar(text("select pg_get_functiondef('placement.find_clients'::regproc)"))
         session.execute(
-            text("""create or replace function placement.find_clients(wanted text, most integer)
+            text("""create or replace function placement.find_clients(search_text text, max_results integer)
             returns table (tenant_id uuid, id uuid, rank real) language sql security definer
             as 'select tenant_id, id, 1::real from placement.clients'""")
         )

@@ -143,4 +143,4 @@ def test_an_active_child_is_in_the_summary_of_all_who_may_see_it(world: World) -
 def test_whether_a_profile_is_active_is_not_told_of_another_tenant(world: World) -> None:
     theirs = person(world.theirs, "Practitioner")
     with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
-        assert connection.execute("select wellbeing.has_an_active_profile(%s)", (theirs,)).fetchone() == (False,)
+        assert connection.execute("select wellbeing.has_active_profile(%s)", (theirs,)).fetchone() == (False,)

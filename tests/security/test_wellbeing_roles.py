@@ -436,4 +436,4 @@ def test_an_owner_who_is_no_superuser_migrates_and_everybody_sees_what_is_theirs
                 rows = list(rows_of(world, "profiles"))
                 assert answer(world, "profiles", "select", rows, user=person(world.ours, observer)) == expected
             connection.rollback()
-        migrations.downgrade(theirs, "20261121101100")
+        migrations.downgrade(theirs, "20261126001100")

@@ -101,7 +101,7 @@ def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
                 (table, policy.name)
                 for policy in there
                 if policy.command == "*"
-                and not all("identity.reaches_its_tenant()" in expression for expression in policy.expressions)
+                and not all("identity.has_tenant_access()" in expression for expression in policy.expressions)
             }
     return found
 

@@ -95,7 +95,7 @@ def observers(connection: psycopg.Connection, table: str, world: World) -> list[
             (table,),
         )
     )
-    if "reaches_its_tenant" in asked:
+    if "has_tenant_access" in asked:
         kinds = [(role, of_person) for role in ROLES[:1] for of_person in AT_WORK_OR_NOT]
     elif re.search(r"current_(?!tenant_id)", asked):
         kinds = [(role, of_person) for role in roles if role != FOR_NO_USER for of_person in ROLES_OF_PEOPLE]

@@ -21,7 +21,7 @@ def dump(url: str) -> str:
     with psycopg.connect(url) as connection:
         release = connection.info.server_version // 10_000
     written = subprocess.run(
-        [program_for(release), "--schema-only", "--exclude-table=public.scheduler_revision", url],
+        [program_for(release), "--schema-only", "--exclude-table=scheduler.revision", url],
         capture_output=True,
         text=True,
         check=True,

@@ -11,11 +11,11 @@ LISTING = {
     "column b.tenants.id": "uuid not null default gen_random_uuid()",
     "column b.users.id": "uuid not null",
     "column b.users.tenant_id": "uuid not null",
-    "constraint a.doctors.a_doctor_belongs_to_a_tenant": "FOREIGN KEY (tenant_id) REFERENCES b.tenants(id)",
-    "constraint a.doctors.a_doctor_may_sign_in": "FOREIGN KEY (tenant_id, user_id) REFERENCES b.users(tenant_id, id)",
+    "constraint a.doctors.doctors_tenant_id_fkey": "FOREIGN KEY (tenant_id) REFERENCES b.tenants(id)",
+    "constraint a.doctors.doctors_user_id_fkey": "FOREIGN KEY (tenant_id, user_id) REFERENCES b.users(tenant_id, id)",
     "constraint a.doctors.a_user_is_one_doctor": "UNIQUE (tenant_id, user_id)",
     "constraint a.doctors.key": "PRIMARY KEY (tenant_id, id)",
-    "constraint b.users.a_user_belongs_to_a_tenant": "FOREIGN KEY (tenant_id) REFERENCES b.tenants(id)",
+    "constraint b.users.users_tenant_id_fkey": "FOREIGN KEY (tenant_id) REFERENCES b.tenants(id)",
     "constraint b.users.key": "PRIMARY KEY (tenant_id, id)",
     "table a.doctors": "row security forced",
     "table b.tenants": "row security forced",
@@ -34,7 +34,7 @@ def test_a_namespace_is_drawn_with_what_it_refers_to_elsewhere() -> None:
         "        timestamptz seen_at",
         "    }",
         '    b_users["b.users"]',
-        '    b_users |o--o| a_doctors : "a doctor may sign in"',
+        '    b_users |o--o| a_doctors : "user"',
     ]
 
 
@@ -47,6 +47,6 @@ def test_only_the_columns_of_keys_are_drawn_when_that_is_asked() -> None:
 def test_the_tenant_is_drawn_where_there_is_nothing_else_to_belong_to() -> None:
     drawn = entity_diagram(LISTING).splitlines()
     assert [line.strip() for line in drawn if "--" in line] == [
-        'b_users |o--o| a_doctors : "a doctor may sign in"',
-        'b_tenants ||--o{ b_users : "a user belongs to a tenant"',
+        'b_users |o--o| a_doctors : "user"',
+        'b_tenants ||--o{ b_users : "tenant"',
     ]

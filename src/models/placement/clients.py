@@ -36,30 +36,28 @@ class Client(Table, table=True):
 
     __tablename__ = "clients"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_client_belongs_to_a_tenant"),
+        of_tenant("clients_tenant_id_fkey"),
         key_to(
             "scheduling.facilities",
             "facility_id",
-            name="a_client_may_be_at_a_facility",
+            name="clients_facility_id_fkey",
             ondelete=set_null("facility_id"),
         ),
-        key_to("identity.users", "user_id", name="a_client_may_sign_in", ondelete=set_null("user_id")),
-        key_to(
-            "identity.addresses", "address_id", name="a_client_may_have_an_address", ondelete=set_null("address_id")
-        ),
-        Index("clients_are_found_by_facility", "tenant_id", "facility_id"),
+        key_to("identity.users", "user_id", name="clients_user_id_fkey", ondelete=set_null("user_id")),
+        key_to("identity.addresses", "address_id", name="clients_address_id_fkey", ondelete=set_null("address_id")),
+        Index("clients_facility_id_idx", "tenant_id", "facility_id"),
         Index(
-            "live_clients_are_found_by_name",
+            "clients_last_name_first_name_idx",
             "tenant_id",
             "last_name",
             "first_name",
             postgresql_where=text("deleted_at is null"),
         ),
-        Index("clients_are_found_by_status", "tenant_id", "status"),
-        Index("clients_are_found_by_address", "tenant_id", "address_id"),
-        Index("clients_are_found_by_user", "tenant_id", "user_id"),
+        Index("clients_status_idx", "tenant_id", "status"),
+        Index("clients_address_id_idx", "tenant_id", "address_id"),
+        Index("clients_user_id_idx", "tenant_id", "user_id"),
         Index(
-            "clients_are_found_by_a_part_of_their_name",
+            "clients_full_name_trgm_idx",
             literal_column("lower((first_name || ' ') || last_name)").label("full_name"),  # as PostgreSQL writes it
             postgresql_using="gin",
             postgresql_ops={"full_name": "gin_trgm_ops"},

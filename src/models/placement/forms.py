@@ -40,10 +40,10 @@ class FormMetadata(Table, table=True):
 
     __tablename__ = "metadata"
     __table_args__: ClassVar[Any] = (
-        key_to_placement("a_form_is_about_a_placement"),
+        key_to_placement("metadata_placement_info_id_fkey"),
         unique_among_live("live_forms_have_their_own_version", "placement_info_id", "form_name", "version"),
-        Index("forms_are_found_by_placement", "tenant_id", "placement_info_id"),
-        Index("forms_are_found_by_status", "tenant_id", "status"),
+        Index("metadata_placement_info_id_idx", "tenant_id", "placement_info_id"),
+        Index("metadata_status_idx", "tenant_id", "status"),
         HERE,
     )
 
@@ -65,11 +65,11 @@ class Contributor(Table, table=True):
 
     __tablename__ = "contributors"
     __table_args__: ClassVar[Any] = (
-        key_to_placement("a_contributor_adds_to_a_placement"),
-        key_to("identity.users", "user_id", name="a_contributor_may_be_a_user", ondelete=RESTRICT),
+        key_to_placement("contributors_placement_info_id_fkey"),
+        key_to("identity.users", "user_id", name="contributors_user_id_fkey", ondelete=RESTRICT),
         UniqueConstraint("tenant_id", "placement_info_id", "id", name="a_contributor_is_known_within_a_placement"),
         unique_among_live("a_user_contributes_to_a_placement_as_one", "placement_info_id", "user_id"),
-        Index("contributors_are_found_by_user", "tenant_id", "user_id"),
+        Index("contributors_user_id_idx", "tenant_id", "user_id"),
         HERE,
     )
 
@@ -91,15 +91,26 @@ class FormFieldContribution(Table, table=True):
 
     __tablename__ = "form_field_contributions"
     __table_args__: ClassVar[Any] = (
-        key_to_placement("a_contribution_is_to_a_placement"),
+        key_to_placement("form_field_contributions_placement_info_id_fkey"),
         ForeignKeyConstraint(
             ["tenant_id", "placement_info_id", "contributor_id"],
             [f"placement.contributors.{column}" for column in ("tenant_id", "placement_info_id", "id")],
-            name="a_contribution_is_by_a_contributor_of_its_placement",
+            name="form_field_contributions_placement_info_id_contributor_id_fkey",
             ondelete="NO ACTION",
         ),
-        Index("contributions_are_found_by_field", "tenant_id", "placement_info_id", "field_name", "contributed_at"),
-        Index("contributions_are_found_by_contributor", "tenant_id", "placement_info_id", "contributor_id"),
+        Index(
+            "form_field_contributions_field_name_contributed_at_idx",
+            "tenant_id",
+            "placement_info_id",
+            "field_name",
+            "contributed_at",
+        ),
+        Index(
+            "form_field_contributions_placement_info_id_contributor_id_idx",
+            "tenant_id",
+            "placement_info_id",
+            "contributor_id",
+        ),
         HERE,
     )
 

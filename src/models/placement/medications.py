@@ -33,8 +33,8 @@ class Medication(Table, table=True):
 
     __tablename__ = "medications"
     __table_args__: ClassVar[Any] = (
-        key_to("placement.clients", "client_id", name="a_medication_is_of_a_client", ondelete=RESTRICT),
-        Index("medications_are_found_by_client", "tenant_id", "client_id"),
+        key_to("placement.clients", "client_id", name="medications_client_id_fkey", ondelete=RESTRICT),
+        Index("medications_client_id_idx", "tenant_id", "client_id"),
         HERE,
     )
 

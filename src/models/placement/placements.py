@@ -48,18 +48,18 @@ class PlacementInfo(Table, table=True):
     model_config: ClassVar[Any] = {"ser_json_bytes": "base64"}
     __tablename__ = "placement_info"
     __table_args__: ClassVar[Any] = (
-        key_to("placement.clients", "client_id", name="a_placement_is_of_a_client", ondelete=RESTRICT),
+        key_to("placement.clients", "client_id", name="placement_info_client_id_fkey", ondelete=RESTRICT),
         key_to(
             "scheduling.facilities",
             "facility_id",
-            name="a_placement_may_be_at_a_facility",
+            name="placement_info_facility_id_fkey",
             ondelete=set_null("facility_id"),
         ),
         unique_among_live("a_client_has_one_live_placement", "client_id", also="ended_on is null and "),
-        Index("placements_are_found_by_client", "tenant_id", "client_id"),
-        Index("placements_are_found_by_facility", "tenant_id", "facility_id"),
-        Index("placements_are_found_by_status", "tenant_id", "status"),
-        Index("placements_are_found_by_insurance_member", "tenant_id", "insurance_member_id_index"),
+        Index("placement_info_client_id_idx", "tenant_id", "client_id"),
+        Index("placement_info_facility_id_idx", "tenant_id", "facility_id"),
+        Index("placement_info_status_idx", "tenant_id", "status"),
+        Index("placement_info_insurance_member_id_index_idx", "tenant_id", "insurance_member_id_index"),
         HERE,
     )
 
@@ -135,9 +135,14 @@ class PlacementInfoSpecialist(Table, table=True):
 
     __tablename__ = "placement_info_specialists"
     __table_args__: ClassVar[Any] = (
-        key_to_placement("a_treatment_is_in_a_placement"),
-        key_to("placement.specialists", "specialist_id", name="a_treatment_is_by_a_specialist", ondelete=RESTRICT),
-        Index("placements_are_found_by_specialist", "tenant_id", "specialist_id"),
+        key_to_placement("placement_info_specialists_placement_info_id_fkey"),
+        key_to(
+            "placement.specialists",
+            "specialist_id",
+            name="placement_info_specialists_specialist_id_fkey",
+            ondelete=RESTRICT,
+        ),
+        Index("placement_info_specialists_specialist_id_idx", "tenant_id", "specialist_id"),
         HERE,
     )
 

@@ -40,12 +40,12 @@ class FacilityStaff(Table, table=True):
 
     __tablename__ = "facility_staff"
     __table_args__: ClassVar[Any] = (
-        key_to("scheduling.facilities", "facility_id", name="an_assignment_is_at_a_facility", ondelete=CASCADE),
-        key_to("identity.users", "user_id", name="an_assignment_is_of_a_user", ondelete=CASCADE),
+        key_to("scheduling.facilities", "facility_id", name="facility_staff_facility_id_fkey", ondelete=CASCADE),
+        key_to("identity.users", "user_id", name="facility_staff_user_id_fkey", ondelete=CASCADE),
         unique_among_live("a_user_works_at_a_facility_once", "facility_id", "user_id"),
         unique_among_live("a_user_has_one_primary_facility", "user_id", also="is_primary and ended_on is null and "),
-        Index("staff_are_found_by_facility", "tenant_id", "facility_id"),
-        Index("facilities_are_found_by_staff", "tenant_id", "user_id"),
+        Index("facility_staff_facility_id_idx", "tenant_id", "facility_id"),
+        Index("facility_staff_user_id_idx", "tenant_id", "user_id"),
         HERE,
     )
 
@@ -67,13 +67,11 @@ class Specialist(Table, table=True):
 
     __tablename__ = "specialists"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_specialist_belongs_to_a_tenant"),
-        key_to("identity.users", "user_id", name="a_specialist_may_sign_in", ondelete=set_null("user_id")),
-        key_to(
-            "scheduling.doctors", "doctor_id", name="a_specialist_may_have_a_schedule", ondelete=set_null("doctor_id")
-        ),
-        Index("specialists_are_found_by_user", "tenant_id", "user_id"),
-        Index("specialists_are_found_by_doctor", "tenant_id", "doctor_id"),
+        of_tenant("specialists_tenant_id_fkey"),
+        key_to("identity.users", "user_id", name="specialists_user_id_fkey", ondelete=set_null("user_id")),
+        key_to("scheduling.doctors", "doctor_id", name="specialists_doctor_id_fkey", ondelete=set_null("doctor_id")),
+        Index("specialists_user_id_idx", "tenant_id", "user_id"),
+        Index("specialists_doctor_id_idx", "tenant_id", "doctor_id"),
         HERE,
     )
 

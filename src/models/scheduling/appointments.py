@@ -44,25 +44,23 @@ class Appointment(Table, table=True):
 
     __tablename__ = "appointments"
     __table_args__: ClassVar[Any] = (
-        key("an_appointment_is_of_a_patient", "patient_id", "patients", CASCADE),
-        key("an_appointment_is_at_a_facility", "facility_id", "facilities", CASCADE),
-        key("an_appointment_is_with_a_doctor", "doctor_id", "doctors", CASCADE),
-        key("an_appointment_is_for_an_offering", "service_offering_id", "service_offerings", CASCADE),
-        key("an_appointment_follows_a_workflow", "service_workflow_id", "service_workflows", CASCADE),
-        key_to_slot("an_appointment_outlives_its_slot", "availability_slot_id", "slot_start_at"),
+        key("appointments_patient_id_fkey", "patient_id", "patients", CASCADE),
+        key("appointments_facility_id_fkey", "facility_id", "facilities", CASCADE),
+        key("appointments_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
+        key("appointments_service_offering_id_fkey", "service_offering_id", "service_offerings", CASCADE),
+        key("appointments_service_workflow_id_fkey", "service_workflow_id", "service_workflows", CASCADE),
+        key_to_slot("appointments_availability_slot_id_slot_start_at_fkey", "availability_slot_id", "slot_start_at"),
         key(
-            "an_appointment_outlives_what_it_was_rescheduled_from",
+            "appointments_rescheduled_from_fkey",
             "rescheduled_from",
             "appointments",
             set_null("rescheduled_from"),
         ),
-        key_to(
-            "identity.users", "booked_by", name="an_appointment_outlives_who_booked_it", ondelete=set_null("booked_by")
-        ),
+        key_to("identity.users", "booked_by", name="appointments_booked_by_fkey", ondelete=set_null("booked_by")),
         key_to(
             "identity.users",
             "updated_by",
-            name="an_appointment_outlives_who_changed_it",
+            name="appointments_updated_by_fkey",
             ondelete=set_null("updated_by"),
         ),
         UniqueConstraint("tenant_id", "rescheduled_from", name="an_appointment_is_rescheduled_once"),
@@ -75,14 +73,16 @@ class Appointment(Table, table=True):
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("idempotency_key is not null"),
         ),
-        Index("appointments_are_found_by_patient", "tenant_id", "patient_id"),
-        Index("appointments_are_found_by_doctor_and_start", "tenant_id", "doctor_id", "start_at"),
-        Index("appointments_are_found_by_facility_and_start", "tenant_id", "facility_id", "start_at"),
-        Index("appointments_are_found_by_offering", "tenant_id", "service_offering_id"),
-        Index("appointments_are_found_by_workflow", "tenant_id", "service_workflow_id"),
-        Index("appointments_are_found_by_slot", "tenant_id", "availability_slot_id", "slot_start_at"),
-        Index("appointments_are_found_by_who_booked_them", "tenant_id", "booked_by"),
-        Index("appointments_are_found_by_who_changed_them", "tenant_id", "updated_by"),
+        Index("appointments_patient_id_idx", "tenant_id", "patient_id"),
+        Index("appointments_doctor_id_start_at_idx", "tenant_id", "doctor_id", "start_at"),
+        Index("appointments_facility_id_start_at_idx", "tenant_id", "facility_id", "start_at"),
+        Index("appointments_service_offering_id_idx", "tenant_id", "service_offering_id"),
+        Index("appointments_service_workflow_id_idx", "tenant_id", "service_workflow_id"),
+        Index(
+            "appointments_availability_slot_id_slot_start_at_idx", "tenant_id", "availability_slot_id", "slot_start_at"
+        ),
+        Index("appointments_booked_by_idx", "tenant_id", "booked_by"),
+        Index("appointments_updated_by_idx", "tenant_id", "updated_by"),
         HERE,
     )
 
@@ -118,14 +118,14 @@ class AppointmentStep(Table, table=True):
 
     __tablename__ = "appointment_steps"
     __table_args__: ClassVar[Any] = (
-        key("an_appointment_step_is_of_an_appointment", "appointment_id", "appointments", CASCADE),
-        key("an_appointment_step_is_of_a_workflow_step", "workflow_step_id", "workflow_steps", CASCADE),
-        key("an_appointment_step_is_of_a_kind", "step_template_id", "step_templates", CASCADE),
-        key("an_appointment_step_may_use_a_resource", "resource_id", "resources", set_null("resource_id")),
+        key("appointment_steps_appointment_id_fkey", "appointment_id", "appointments", CASCADE),
+        key("appointment_steps_workflow_step_id_fkey", "workflow_step_id", "workflow_steps", CASCADE),
+        key("appointment_steps_step_template_id_fkey", "step_template_id", "step_templates", CASCADE),
+        key("appointment_steps_resource_id_fkey", "resource_id", "resources", set_null("resource_id")),
         Index("an_appointment_has_one_step_at_a_position", "tenant_id", "appointment_id", "position", unique=True),
-        Index("appointment_steps_are_found_by_workflow_step", "tenant_id", "workflow_step_id"),
-        Index("appointment_steps_are_found_by_template", "tenant_id", "step_template_id"),
-        Index("appointment_steps_are_found_by_resource_and_start", "tenant_id", "resource_id", "scheduled_start_at"),
+        Index("appointment_steps_workflow_step_id_idx", "tenant_id", "workflow_step_id"),
+        Index("appointment_steps_step_template_id_idx", "tenant_id", "step_template_id"),
+        Index("appointment_steps_resource_id_scheduled_start_at_idx", "tenant_id", "resource_id", "scheduled_start_at"),
         HERE,
     )
 
@@ -150,7 +150,7 @@ class Resource(Table, table=True):
 
     __tablename__ = "resources"
     __table_args__: ClassVar[Any] = (
-        key("a_resource_is_at_a_facility", "facility_id", "facilities", CASCADE),
+        key("resources_facility_id_fkey", "facility_id", "facilities", CASCADE),
         UniqueConstraint(
             "tenant_id", "facility_id", "kind", "name", name="a_resource_has_its_own_name_at_its_facility"
         ),
@@ -172,11 +172,13 @@ class WaitlistEntry(Table, table=True):
 
     __tablename__ = "waitlist_entries"
     __table_args__: ClassVar[Any] = (
-        key("a_waitlist_entry_is_of_a_patient", "patient_id", "patients", CASCADE),
-        key("a_waitlist_entry_is_for_a_service", "service_id", "services", CASCADE),
-        key("a_waitlist_entry_may_be_for_a_facility", "facility_id", "facilities", CASCADE),
-        key("a_waitlist_entry_may_be_for_a_doctor", "doctor_id", "doctors", CASCADE),
-        key_to_slot("a_waitlist_entry_outlives_what_it_was_offered", "offered_slot_id", "offered_slot_start_at"),
+        key("waitlist_entries_patient_id_fkey", "patient_id", "patients", CASCADE),
+        key("waitlist_entries_service_id_fkey", "service_id", "services", CASCADE),
+        key("waitlist_entries_facility_id_fkey", "facility_id", "facilities", CASCADE),
+        key("waitlist_entries_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
+        key_to_slot(
+            "waitlist_entries_offered_slot_id_offered_slot_start_at_fkey", "offered_slot_id", "offered_slot_start_at"
+        ),
         Index(
             "a_patient_waits_for_a_thing_once",
             "tenant_id",
@@ -188,11 +190,16 @@ class WaitlistEntry(Table, table=True):
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("status in ('waiting', 'offered')"),
         ),
-        Index("waitlist_entries_are_found_in_order", "tenant_id", "service_id", "status", "created_at"),
-        Index("waitlist_entries_are_found_by_patient", "tenant_id", "patient_id"),
-        Index("waitlist_entries_are_found_by_facility", "tenant_id", "facility_id"),
-        Index("waitlist_entries_are_found_by_doctor", "tenant_id", "doctor_id"),
-        Index("waitlist_entries_are_found_by_slot", "tenant_id", "offered_slot_id", "offered_slot_start_at"),
+        Index("waitlist_entries_service_id_status_created_at_idx", "tenant_id", "service_id", "status", "created_at"),
+        Index("waitlist_entries_patient_id_idx", "tenant_id", "patient_id"),
+        Index("waitlist_entries_facility_id_idx", "tenant_id", "facility_id"),
+        Index("waitlist_entries_doctor_id_idx", "tenant_id", "doctor_id"),
+        Index(
+            "waitlist_entries_offered_slot_id_offered_slot_start_at_idx",
+            "tenant_id",
+            "offered_slot_id",
+            "offered_slot_start_at",
+        ),
         HERE,
     )
 

@@ -40,12 +40,12 @@ class AvailabilityRule(Table, table=True):
 
     __tablename__ = "availability_rules"
     __table_args__: ClassVar[Any] = (
-        key("a_rule_is_of_a_doctor", "doctor_id", "doctors", CASCADE),
-        key("a_rule_is_at_a_facility", "facility_id", "facilities", CASCADE),
-        key("a_rule_may_be_for_an_offering", "service_offering_id", "service_offerings", CASCADE),
-        Index("rules_are_found_by_doctor_and_facility", "tenant_id", "doctor_id", "facility_id"),
-        Index("rules_are_found_by_facility", "tenant_id", "facility_id"),
-        Index("rules_are_found_by_offering", "tenant_id", "service_offering_id"),
+        key("availability_rules_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
+        key("availability_rules_facility_id_fkey", "facility_id", "facilities", CASCADE),
+        key("availability_rules_service_offering_id_fkey", "service_offering_id", "service_offerings", CASCADE),
+        Index("availability_rules_doctor_id_facility_id_idx", "tenant_id", "doctor_id", "facility_id"),
+        Index("availability_rules_facility_id_idx", "tenant_id", "facility_id"),
+        Index("availability_rules_service_offering_id_idx", "tenant_id", "service_offering_id"),
         HERE,
     )
 
@@ -75,12 +75,18 @@ class AvailabilityException(Table, table=True):
 
     __tablename__ = "availability_exceptions"
     __table_args__: ClassVar[Any] = (
-        key("an_exception_may_be_for_a_rule", "availability_rule_id", "availability_rules", CASCADE),
-        key("an_exception_is_at_a_facility", "facility_id", "facilities", CASCADE),
-        key("an_exception_is_of_a_doctor", "doctor_id", "doctors", CASCADE),
-        Index("exceptions_are_found_by_doctor_and_facility", "tenant_id", "doctor_id", "facility_id", "start_at"),
-        Index("exceptions_are_found_by_facility", "tenant_id", "facility_id"),
-        Index("exceptions_are_found_by_rule", "tenant_id", "availability_rule_id"),
+        key("availability_exceptions_availability_rule_id_fkey", "availability_rule_id", "availability_rules", CASCADE),
+        key("availability_exceptions_facility_id_fkey", "facility_id", "facilities", CASCADE),
+        key("availability_exceptions_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
+        Index(
+            "availability_exceptions_doctor_id_facility_id_start_at_idx",
+            "tenant_id",
+            "doctor_id",
+            "facility_id",
+            "start_at",
+        ),
+        Index("availability_exceptions_facility_id_idx", "tenant_id", "facility_id"),
+        Index("availability_exceptions_availability_rule_id_idx", "tenant_id", "availability_rule_id"),
         HERE,
     )
 
@@ -106,7 +112,7 @@ class FacilityClosure(Table, table=True):
 
     __tablename__ = "facility_closures"
     __table_args__: ClassVar[Any] = (
-        key("a_closure_is_of_a_facility", "facility_id", "facilities", CASCADE),
+        key("facility_closures_facility_id_fkey", "facility_id", "facilities", CASCADE),
         UniqueConstraint("tenant_id", "facility_id", "day", name="a_facility_closes_once_a_day"),
         HERE,
     )

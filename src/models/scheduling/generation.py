@@ -37,8 +37,8 @@ class GenerationRun(Table, table=True):
 
     __tablename__ = "generation_runs"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_run_belongs_to_a_tenant"),
-        Index("runs_are_found_by_start", "tenant_id", "started_at"),
+        of_tenant("generation_runs_tenant_id_fkey"),
+        Index("generation_runs_started_at_idx", "tenant_id", "started_at"),
         HERE,
     )
 
@@ -73,11 +73,11 @@ class ScheduleState(Table, table=True):
 
     __tablename__ = "schedule_states"
     __table_args__: ClassVar[Any] = (
-        key("a_state_is_of_a_doctor", "doctor_id", "doctors", CASCADE),
-        key("a_state_is_at_a_facility", "facility_id", "facilities", CASCADE),
-        key("a_state_outlives_its_run", "last_run_id", "generation_runs", set_null("last_run_id")),
-        Index("states_are_found_by_facility", "tenant_id", "facility_id"),
-        Index("states_are_found_by_run", "tenant_id", "last_run_id"),
+        key("schedule_states_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
+        key("schedule_states_facility_id_fkey", "facility_id", "facilities", CASCADE),
+        key("schedule_states_last_run_id_fkey", "last_run_id", "generation_runs", set_null("last_run_id")),
+        Index("schedule_states_facility_id_idx", "tenant_id", "facility_id"),
+        Index("schedule_states_last_run_id_idx", "tenant_id", "last_run_id"),
         HERE,
     )
 

@@ -34,7 +34,7 @@ class InsuranceProvider(Table, table=True):
     """Who insures patients."""
 
     __tablename__ = "insurance_providers"
-    __table_args__: ClassVar[Any] = (of_tenant("an_insurance_provider_belongs_to_a_tenant"), HERE)
+    __table_args__: ClassVar[Any] = (of_tenant("insurance_providers_tenant_id_fkey"), HERE)
 
     tenant_id: UUID = tenant_key()
     id: int | None = identity_key()
@@ -51,7 +51,7 @@ class InsurancePlan(Table, table=True):
 
     __tablename__ = "insurance_plans"
     __table_args__: ClassVar[Any] = (
-        key("an_insurance_plan_is_of_a_provider", "insurance_provider_id", "insurance_providers", CASCADE),
+        key("insurance_plans_insurance_provider_id_fkey", "insurance_provider_id", "insurance_providers", CASCADE),
         UniqueConstraint("tenant_id", "insurance_provider_id", "plan_code", name="a_provider_uses_a_plan_code_once"),
         HERE,
     )
@@ -73,10 +73,10 @@ class FacilityInsurancePlan(Table, table=True):
 
     __tablename__ = "facility_insurance_plans"
     __table_args__: ClassVar[Any] = (
-        key("an_acceptance_is_by_a_facility", "facility_id", "facilities", CASCADE),
-        key("an_acceptance_is_of_an_insurance_plan", "insurance_plan_id", "insurance_plans", CASCADE),
+        key("facility_insurance_plans_facility_id_fkey", "facility_id", "facilities", CASCADE),
+        key("facility_insurance_plans_insurance_plan_id_fkey", "insurance_plan_id", "insurance_plans", CASCADE),
         UniqueConstraint("tenant_id", "facility_id", "insurance_plan_id", name="a_facility_accepts_a_plan_once"),
-        Index("acceptances_are_found_by_insurance_plan", "tenant_id", "insurance_plan_id"),
+        Index("facility_insurance_plans_insurance_plan_id_idx", "tenant_id", "insurance_plan_id"),
         HERE,
     )
 

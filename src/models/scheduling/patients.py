@@ -36,17 +36,17 @@ class Patient(Table, table=True):
 
     __tablename__ = "patients"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_patient_belongs_to_a_tenant"),
-        key_to("identity.users", "user_id", name="a_patient_may_sign_in", ondelete=set_null("user_id")),
+        of_tenant("patients_tenant_id_fkey"),
+        key_to("identity.users", "user_id", name="patients_user_id_fkey", ondelete=set_null("user_id")),
         key(
-            "a_patient_may_be_insured",
+            "patients_default_insurance_plan_id_fkey",
             "default_insurance_plan_id",
             "insurance_plans",
             set_null("default_insurance_plan_id"),
         ),
-        Index("patients_are_found_by_email", "tenant_id", "email"),
-        Index("patients_are_found_by_user", "tenant_id", "user_id"),
-        Index("patients_are_found_by_insurance_plan", "tenant_id", "default_insurance_plan_id"),
+        Index("patients_email_idx", "tenant_id", "email"),
+        Index("patients_user_id_idx", "tenant_id", "user_id"),
+        Index("patients_default_insurance_plan_id_idx", "tenant_id", "default_insurance_plan_id"),
         HERE,
     )
 

@@ -40,11 +40,9 @@ class Facility(Table, table=True):
 
     __tablename__ = "facilities"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_facility_belongs_to_a_tenant"),
-        key_to(
-            "identity.addresses", "address_id", name="a_facility_may_have_an_address", ondelete=set_null("address_id")
-        ),
-        Index("facilities_are_found_by_address", "tenant_id", "address_id"),
+        of_tenant("facilities_tenant_id_fkey"),
+        key_to("identity.addresses", "address_id", name="facilities_address_id_fkey", ondelete=set_null("address_id")),
+        Index("facilities_address_id_idx", "tenant_id", "address_id"),
         unique_among_live("live_facilities_have_their_own_slug", "slug"),
         HERE,
     )
@@ -70,10 +68,10 @@ class Doctor(Table, table=True):
 
     __tablename__ = "doctors"
     __table_args__: ClassVar[Any] = (
-        of_tenant("a_doctor_belongs_to_a_tenant"),
-        key_to("identity.users", "user_id", name="a_doctor_may_sign_in", ondelete=set_null("user_id")),
+        of_tenant("doctors_tenant_id_fkey"),
+        key_to("identity.users", "user_id", name="doctors_user_id_fkey", ondelete=set_null("user_id")),
         unique_among_live("live_doctors_have_their_own_user", "user_id"),
-        Index("doctors_are_found_by_user", "tenant_id", "user_id"),
+        Index("doctors_user_id_idx", "tenant_id", "user_id"),
         HERE,
     )
 
@@ -97,10 +95,10 @@ class FacilityDoctor(Table, table=True):
 
     __tablename__ = "facility_doctors"
     __table_args__: ClassVar[Any] = (
-        key("the_facility_of_a_pair_stays", "facility_id", "facilities", RESTRICT),
-        key("the_doctor_of_a_pair_stays", "doctor_id", "doctors", RESTRICT),
+        key("facility_doctors_facility_id_fkey", "facility_id", "facilities", RESTRICT),
+        key("facility_doctors_doctor_id_fkey", "doctor_id", "doctors", RESTRICT),
         UniqueConstraint("tenant_id", "facility_id", "doctor_id", name="a_doctor_joins_a_facility_once"),
-        Index("facilities_are_found_by_doctor", "tenant_id", "doctor_id"),
+        Index("facility_doctors_doctor_id_idx", "tenant_id", "doctor_id"),
         HERE,
     )
 

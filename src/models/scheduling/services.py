@@ -39,7 +39,7 @@ class Service(Table, table=True):
     """Something that is done for a patient, with its code in a catalogue."""
 
     __tablename__ = "services"
-    __table_args__: ClassVar[Any] = (of_tenant("a_service_belongs_to_a_tenant"), HERE)
+    __table_args__: ClassVar[Any] = (of_tenant("services_tenant_id_fkey"), HERE)
 
     tenant_id: UUID = tenant_key()
     id: int | None = identity_key()
@@ -61,9 +61,9 @@ class ServiceOffering(Table, table=True):
 
     __tablename__ = "service_offerings"
     __table_args__: ClassVar[Any] = (
-        key("an_offering_is_of_a_service", "service_id", "services", CASCADE),
-        key("an_offering_is_by_a_doctor", "doctor_id", "doctors", CASCADE),
-        key("an_offering_is_at_a_facility", "facility_id", "facilities", CASCADE),
+        key("service_offerings_service_id_fkey", "service_id", "services", CASCADE),
+        key("service_offerings_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
+        key("service_offerings_facility_id_fkey", "facility_id", "facilities", CASCADE),
         UniqueConstraint(
             "tenant_id",
             "service_id",
@@ -71,8 +71,8 @@ class ServiceOffering(Table, table=True):
             "facility_id",
             name="a_doctor_offers_a_service_once_at_a_facility",
         ),
-        Index("offerings_are_found_by_facility_and_doctor", "tenant_id", "facility_id", "doctor_id"),
-        Index("offerings_are_found_by_doctor", "tenant_id", "doctor_id"),
+        Index("service_offerings_facility_id_doctor_id_idx", "tenant_id", "facility_id", "doctor_id"),
+        Index("service_offerings_doctor_id_idx", "tenant_id", "doctor_id"),
         HERE,
     )
 
@@ -95,7 +95,7 @@ class StepTemplate(Table, table=True):
     """A kind of step that workflows share."""
 
     __tablename__ = "step_templates"
-    __table_args__: ClassVar[Any] = (of_tenant("a_step_template_belongs_to_a_tenant"), HERE)
+    __table_args__: ClassVar[Any] = (of_tenant("step_templates_tenant_id_fkey"), HERE)
 
     tenant_id: UUID = tenant_key()
     id: int | None = identity_key()
@@ -113,8 +113,8 @@ class ServiceWorkflow(Table, table=True):
 
     __tablename__ = "service_workflows"
     __table_args__: ClassVar[Any] = (
-        key("a_workflow_is_of_an_offering", "service_offering_id", "service_offerings", CASCADE),
-        key("a_workflow_may_be_for_an_insurance_plan", "insurance_plan_id", "insurance_plans", CASCADE),
+        key("service_workflows_service_offering_id_fkey", "service_offering_id", "service_offerings", CASCADE),
+        key("service_workflows_insurance_plan_id_fkey", "insurance_plan_id", "insurance_plans", CASCADE),
         Index(
             "an_offering_has_one_active_workflow_for_a_plan",
             "tenant_id",
@@ -124,8 +124,8 @@ class ServiceWorkflow(Table, table=True):
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("active"),
         ),
-        Index("workflows_are_found_by_offering", "tenant_id", "service_offering_id"),
-        Index("workflows_are_found_by_insurance_plan", "tenant_id", "insurance_plan_id"),
+        Index("service_workflows_service_offering_id_idx", "tenant_id", "service_offering_id"),
+        Index("service_workflows_insurance_plan_id_idx", "tenant_id", "insurance_plan_id"),
         HERE,
     )
 
@@ -146,10 +146,10 @@ class WorkflowStep(Table, table=True):
 
     __tablename__ = "workflow_steps"
     __table_args__: ClassVar[Any] = (
-        key("a_workflow_step_is_of_a_workflow", "service_workflow_id", "service_workflows", CASCADE),
-        key("a_workflow_step_is_of_a_kind", "step_template_id", "step_templates", CASCADE),
+        key("workflow_steps_service_workflow_id_fkey", "service_workflow_id", "service_workflows", CASCADE),
+        key("workflow_steps_step_template_id_fkey", "step_template_id", "step_templates", CASCADE),
         UniqueConstraint("tenant_id", "service_workflow_id", "position", name="a_workflow_has_one_step_at_a_position"),
-        Index("workflow_steps_are_found_by_template", "tenant_id", "step_template_id"),
+        Index("workflow_steps_step_template_id_idx", "tenant_id", "step_template_id"),
         HERE,
     )
 

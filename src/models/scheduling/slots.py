@@ -36,11 +36,11 @@ class AvailabilitySlot(Table, table=True):
 
     __tablename__ = "availability_slots"
     __table_args__: ClassVar[Any] = (
-        key("a_slot_is_at_a_facility", "facility_id", "facilities", CASCADE),
-        key("a_slot_is_of_a_doctor", "doctor_id", "doctors", CASCADE),
-        key("a_slot_may_be_for_an_offering", "service_offering_id", "service_offerings", CASCADE),
+        key("availability_slots_facility_id_fkey", "facility_id", "facilities", CASCADE),
+        key("availability_slots_doctor_id_fkey", "doctor_id", "doctors", CASCADE),
+        key("availability_slots_service_offering_id_fkey", "service_offering_id", "service_offerings", CASCADE),
         key(
-            "a_slot_outlives_its_rule",
+            "availability_slots_created_from_rule_id_fkey",
             "created_from_rule_id",
             "availability_rules",
             set_null("created_from_rule_id"),
@@ -55,8 +55,8 @@ class AvailabilitySlot(Table, table=True):
             name="a_slot_is_there_once",
             postgresql_nulls_not_distinct=True,
         ),
-        Index("slots_are_found_by_facility_and_start", "tenant_id", "facility_id", "start_at"),
-        Index("slots_are_found_by_start", "tenant_id", "start_at"),
+        Index("availability_slots_facility_id_start_at_idx", "tenant_id", "facility_id", "start_at"),
+        Index("availability_slots_start_at_idx", "tenant_id", "start_at"),
         HERE | {"postgresql_partition_by": "RANGE (start_at)"},
     )
 

@@ -51,8 +51,8 @@ class WellbeingSession(Table, table=True):
     __tablename__ = "wellbeing_sessions"
     __table_args__: ClassVar[Any] = (
         UniqueConstraint("tenant_id", "id", "child_id", name="a_session_is_of_one_child"),
-        key_to(_CHILDREN, "child_id", name="a_session_is_of_a_child", ondelete=CASCADE),
-        Index("sessions_of_a_child_are_found_by_date", "tenant_id", "child_id", text("created_at desc")),
+        key_to(_CHILDREN, "child_id", name="wellbeing_sessions_child_id_fkey", ondelete=CASCADE),
+        Index("wellbeing_sessions_child_id_created_at_idx", "tenant_id", "child_id", text("created_at desc")),
         _HERE,
     )
 
@@ -77,10 +77,10 @@ class WellbeingResponse(Table, table=True):
     __tablename__ = "wellbeing_responses"
     __table_args__: ClassVar[Any] = (
         UniqueConstraint("tenant_id", "id", "child_id", name="a_response_is_of_one_child"),
-        _of_the_child("session", "a_response_is_of_a_session_of_its_child", ondelete=CASCADE),
-        key_to(_CHILDREN, "child_id", name="a_response_is_of_a_child", ondelete=CASCADE),
-        Index("responses_are_found_by_session", "tenant_id", "session_id", "child_id"),
-        Index("responses_are_found_by_child", "tenant_id", "child_id"),
+        _of_the_child("session", "wellbeing_responses_session_id_child_id_fkey", ondelete=CASCADE),
+        key_to(_CHILDREN, "child_id", name="wellbeing_responses_child_id_fkey", ondelete=CASCADE),
+        Index("wellbeing_responses_session_id_child_id_idx", "tenant_id", "session_id", "child_id"),
+        Index("wellbeing_responses_child_id_idx", "tenant_id", "child_id"),
         _HERE,
     )
 
@@ -104,8 +104,8 @@ class GardenItem(Table, table=True):
 
     __tablename__ = "garden_items"
     __table_args__: ClassVar[Any] = (
-        key_to(_CHILDREN, "child_id", name="a_garden_item_is_of_a_child", ondelete=CASCADE),
-        Index("garden_items_are_found_by_child", "tenant_id", "child_id"),
+        key_to(_CHILDREN, "child_id", name="garden_items_child_id_fkey", ondelete=CASCADE),
+        Index("garden_items_child_id_idx", "tenant_id", "child_id"),
         _HERE,
     )
 
@@ -139,10 +139,10 @@ class StickerEarned(Table, table=True):
 
     __tablename__ = "stickers_earned"
     __table_args__: ClassVar[Any] = (
-        key_to(_CHILDREN, "child_id", name="a_sticker_is_of_a_child", ondelete=CASCADE),
-        _of_the_child("session", "a_sticker_may_be_for_a_session_of_its_child"),
-        Index("stickers_are_found_by_child", "tenant_id", "child_id"),
-        Index("stickers_are_found_by_session", "tenant_id", "session_id", "child_id"),
+        key_to(_CHILDREN, "child_id", name="stickers_earned_child_id_fkey", ondelete=CASCADE),
+        _of_the_child("session", "stickers_earned_session_id_child_id_fkey"),
+        Index("stickers_earned_child_id_idx", "tenant_id", "child_id"),
+        Index("stickers_earned_session_id_child_id_idx", "tenant_id", "session_id", "child_id"),
         _HERE,
     )
 
@@ -164,17 +164,17 @@ class Alert(Table, table=True):
 
     __tablename__ = "alerts"
     __table_args__: ClassVar[Any] = (
-        key_to(_CHILDREN, "child_id", name="an_alert_is_about_a_child", ondelete=CASCADE),
-        _of_the_child("session", "an_alert_may_come_of_a_session_of_its_child"),
-        _of_the_child("response", "an_alert_may_come_of_a_response_of_its_child"),
-        key_to("wellbeing.profiles", "acknowledged_by", name="an_alert_may_be_acknowledged_by_somebody"),
-        key_to("wellbeing.profiles", "resolved_by", name="an_alert_may_be_resolved_by_somebody"),
-        Index("alerts_of_a_child_are_found_by_status", "tenant_id", "child_id", "status"),
-        Index("alerts_are_found_by_severity_and_date", "tenant_id", "severity", text("created_at desc")),
-        Index("alerts_are_found_by_session", "tenant_id", "session_id", "child_id"),
-        Index("alerts_are_found_by_response", "tenant_id", "response_id", "child_id"),
-        Index("alerts_are_found_by_who_acknowledged_them", "tenant_id", "acknowledged_by"),
-        Index("alerts_are_found_by_who_resolved_them", "tenant_id", "resolved_by"),
+        key_to(_CHILDREN, "child_id", name="alerts_child_id_fkey", ondelete=CASCADE),
+        _of_the_child("session", "alerts_session_id_child_id_fkey"),
+        _of_the_child("response", "alerts_response_id_child_id_fkey"),
+        key_to("wellbeing.profiles", "acknowledged_by", name="alerts_acknowledged_by_fkey"),
+        key_to("wellbeing.profiles", "resolved_by", name="alerts_resolved_by_fkey"),
+        Index("alerts_child_id_status_idx", "tenant_id", "child_id", "status"),
+        Index("alerts_severity_created_at_idx", "tenant_id", "severity", text("created_at desc")),
+        Index("alerts_session_id_child_id_idx", "tenant_id", "session_id", "child_id"),
+        Index("alerts_response_id_child_id_idx", "tenant_id", "response_id", "child_id"),
+        Index("alerts_acknowledged_by_idx", "tenant_id", "acknowledged_by"),
+        Index("alerts_resolved_by_idx", "tenant_id", "resolved_by"),
         _HERE,
     )
 

@@ -60,9 +60,9 @@ class Organisation(Table, table=True):
 
     __tablename__ = "organisations"
     __table_args__: ClassVar[Any] = (
-        of_tenant("an_organisation_is_a_tenant"),
+        of_tenant("organisations_tenant_id_fkey"),
         Index(
-            "organisations_are_found_by_words_of_their_name",
+            "organisations_name_words_idx",
             text("to_tsvector('english', name)"),
             postgresql_using="gin",
         ),
@@ -99,15 +99,15 @@ class Profile(Table, table=True):
     __tablename__ = "profiles"
     __table_args__: ClassVar[Any] = (
         UniqueConstraint("id", name="a_person_has_one_profile"),
-        key_to("identity.users", "id", name="a_profile_is_of_a_user", ondelete=CASCADE),
+        key_to("identity.users", "id", name="profiles_id_fkey", ondelete=CASCADE),
         key_to(
             "wellbeing.organisations",
             "org_id",
-            name="a_profile_may_be_of_an_organisation",
+            name="profiles_org_id_fkey",
             ondelete=set_null("org_id"),
         ),
-        Index("profiles_are_found_by_organisation", "tenant_id", "org_id"),
-        Index("profiles_are_found_by_role", "tenant_id", "role"),
+        Index("profiles_org_id_idx", "tenant_id", "org_id"),
+        Index("profiles_role_idx", "tenant_id", "role"),
         _HERE,
     )
 
@@ -129,7 +129,7 @@ class ChildDisplayCounter(Table, table=True):
 
     __tablename__ = "child_display_counters"
     __table_args__: ClassVar[Any] = (
-        key_to("wellbeing.organisations", "org_id", name="a_counter_is_of_an_organisation", ondelete=CASCADE),
+        key_to("wellbeing.organisations", "org_id", name="child_display_counters_org_id_fkey", ondelete=CASCADE),
         _HERE,
     )
 
@@ -145,13 +145,13 @@ class Child(Table, table=True):
 
     __tablename__ = "children"
     __table_args__: ClassVar[Any] = (
-        key_to("wellbeing.profiles", "id", name="a_child_is_a_profile", ondelete=CASCADE),
-        key_to("wellbeing.organisations", "org_id", name="a_child_is_of_an_organisation", ondelete=RESTRICT),
-        key_to("wellbeing.profiles", "primary_practitioner_id", name="a_child_may_have_a_practitioner"),
+        key_to("wellbeing.profiles", "id", name="children_id_fkey", ondelete=CASCADE),
+        key_to("wellbeing.organisations", "org_id", name="children_org_id_fkey", ondelete=RESTRICT),
+        key_to("wellbeing.profiles", "primary_practitioner_id", name="children_primary_practitioner_id_fkey"),
         UniqueConstraint("tenant_id", "org_id", "display_id", name="a_display_id_is_one_child_of_its_organisation"),
-        Index("children_are_found_by_practitioner", "tenant_id", "primary_practitioner_id"),
+        Index("children_primary_practitioner_id_idx", "tenant_id", "primary_practitioner_id"),
         Index(
-            "children_are_found_by_words_of_name_and_class",
+            "children_first_name_class_name_words_idx",
             text("to_tsvector('english', (first_name || ' ') || coalesce(class_name, ''))"),
             postgresql_using="gin",
         ),
@@ -189,14 +189,14 @@ class Invitation(Table, table=True):
 
     __tablename__ = "invitations"
     __table_args__: ClassVar[Any] = (
-        key_to("wellbeing.organisations", "org_id", name="an_invitation_is_to_an_organisation", ondelete=CASCADE),
-        key_to("wellbeing.profiles", "invited_by", name="an_invitation_is_by_somebody"),
-        key_to("wellbeing.profiles", "accepted_by", name="an_invitation_may_be_accepted_by_somebody"),
+        key_to("wellbeing.organisations", "org_id", name="invitations_org_id_fkey", ondelete=CASCADE),
+        key_to("wellbeing.profiles", "invited_by", name="invitations_invited_by_fkey"),
+        key_to("wellbeing.profiles", "accepted_by", name="invitations_accepted_by_fkey"),
         UniqueConstraint("invitation_token", name="a_token_is_one_invitation"),
-        Index("invitations_are_found_by_organisation", "tenant_id", "org_id"),
-        Index("invitations_are_found_by_email_and_status", "tenant_id", "email", "status"),
-        Index("invitations_are_found_by_who_invited", "tenant_id", "invited_by"),
-        Index("invitations_are_found_by_who_accepted", "tenant_id", "accepted_by"),
+        Index("invitations_org_id_idx", "tenant_id", "org_id"),
+        Index("invitations_email_status_idx", "tenant_id", "email", "status"),
+        Index("invitations_invited_by_idx", "tenant_id", "invited_by"),
+        Index("invitations_accepted_by_idx", "tenant_id", "accepted_by"),
         _HERE,
     )
 
@@ -224,7 +224,7 @@ class KeyValue(Table, table=True):
     """A setting, flag or cached figure of a tenant, for accounts."""
 
     __tablename__ = "kv_store_a1855b25"
-    __table_args__: ClassVar[Any] = (of_tenant("a_value_belongs_to_a_tenant"), _HERE)
+    __table_args__: ClassVar[Any] = (of_tenant("kv_store_a1855b25_tenant_id_fkey"), _HERE)
 
     tenant_id: UUID = tenant_key()
     key: str = Field(primary_key=True, sa_type=Text)

@@ -30,7 +30,6 @@ class Detail(Enum):
 
 
 class _Reference(NamedTuple):
-    name: str
     columns: tuple[str, ...]
     to: str
 
@@ -41,18 +40,18 @@ class _Table:
     def __init__(self, name: str, listing: Mapping[str, str]) -> None:
         self.name = name
         self.columns = _definitions(listing, f"column {name}.")
-        constraints = _definitions(listing, f"constraint {name}.")
+        constraints = _definitions(listing, f"constraint {name}.").values()
         keys = {
             (kind, frozenset(columns.split(", ")))
-            for definition in constraints.values()
+            for definition in constraints
             for kind, columns in _KEY.findall(definition)
             if definition.startswith(kind)
         }
         self.primary = frozenset(column for kind, columns in keys if kind == "PRIMARY KEY" for column in columns)
         self.unique = [columns for _, columns in keys]
         self.references = [
-            _Reference(constraint, tuple(match[1].split(", ")), match[2])
-            for constraint, definition in constraints.items()
+            _Reference(tuple(match[1].split(", ")), match[2])
+            for definition in constraints
             if (match := _REFERENCE.match(definition))
         ]
         self.foreign = {column for reference in self.references for column in reference.columns}
@@ -97,7 +96,8 @@ def _arrow(table: _Table, reference: _Reference) -> str:
     is_required = all(" not null" in table.columns[column] for column in reference.columns)
     is_unique = any(columns <= set(reference.columns) for columns in table.unique)
     ends = f"{'||' if is_required else '|o'}--{'o|' if is_unique else 'o{'}"
-    label = reference.name.replace("_", " ")
+    names = [column.removesuffix("_id").replace("_", " ") for column in reference.columns if column != "tenant_id"]
+    label = ", ".join(names) or "tenant"
     return f'    {_identifier(reference.to)} {ends} {_identifier(table.name)} : "{label}"'
 
 

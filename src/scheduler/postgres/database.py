@@ -53,6 +53,7 @@ NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 # SQLSTATE classes and codes (PostgreSQL, appendix A) by what a caller does about them.
 _LOST: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
 _NOT_IN_ORDER: Final = "55000"  # the schema's own functions; they name tables, and no value
+_DANGLING: Final = ("23503", "23001")  # release 18 has the second for `on delete restrict`
 _BY_A_POLICY: Final = "ExecWithCheckOptions"  # where the server says so: its words are in the language of its locale
 _MISMATCHED: Final = ("3F000", "42P01", "42703", "42704", "42883")
 
@@ -120,6 +121,13 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         # Such as a NUL in a text, or an instant beyond the calendar; the driver's words repeat the value.
         return StatementError(f"a value cannot be written to the database, or read from it: {kind} of the driver")
     constraint = fault.diag.constraint_name
+    if code in _DANGLING and constraint:
+        table = f"{fault.diag.schema_name}.{fault.diag.table_name}"
+        return StatementError(
+            f"the database refused a statement: a row of {table} would refer to a row that is not there ({constraint})",
+            sqlstate=code,
+            constraint=constraint,
+        )
     because = f" by {constraint}" if constraint else ""
     return StatementError(
         f"the database refused a statement{because}: {kind} ({code or 'no SQLSTATE'})",

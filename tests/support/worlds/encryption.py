@@ -59,8 +59,8 @@ TABLES = (
     create table placement.test_notes (
         tenant_id uuid not null references identity.tenants (id),
         id uuid not null default gen_random_uuid(),
-        diagnosis bytea check (identity.is_sealed(diagnosis)),
-        number bytea check (identity.is_sealed(number)),
+        diagnosis bytea check (identity.is_ciphertext(diagnosis)),
+        number bytea check (identity.is_ciphertext(number)),
         number_index bytea check (octet_length(number_index) = 32),
         primary key (tenant_id, id)
     )
@@ -70,13 +70,13 @@ TABLES = (
         tenant_id uuid not null,
         note_id uuid not null,
         position bigint not null,
-        diagnosis bytea check (identity.is_sealed(diagnosis)),
+        diagnosis bytea check (identity.is_ciphertext(diagnosis)),
         primary key (tenant_id, note_id, position),
         foreign key (tenant_id, note_id) references placement.test_notes (tenant_id, id)
     )
     """,
-    "call identity.guard('placement.test_notes')",
-    "call identity.guard('placement.test_remarks')",
+    "call identity.secure_table('placement.test_notes')",
+    "call identity.secure_table('placement.test_remarks')",
     # What the gateway tells the audit log, whatever the audit log makes of it.
     "drop function if exists audit.record_read(text, text[], text[], text)",
     "create table audit.test_reads (entity text, keys text[], columns text[], reason text)",

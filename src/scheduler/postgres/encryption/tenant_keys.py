@@ -22,7 +22,7 @@ from scheduler.postgres.encryption.key_ring import KeyRing, Purpose, WrappedKey,
 from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
 _CURRENT: Final = text("select identity.current_data_key(:tenant)")
-_LOCK: Final = text("select pg_advisory_xact_lock(identity.lock_of_data_keys(:tenant))")
+_LOCK: Final = text("select pg_advisory_xact_lock(hashtext('scheduler'), hashtext('data keys ' || :tenant))")
 _INSERT: Final = text("""
 insert into identity.data_keys (tenant_id, id, purpose, wrapped_key, master_key_id)
 values (:tenant, :id, :purpose, :wrapped, :master)

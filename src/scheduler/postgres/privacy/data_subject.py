@@ -26,45 +26,45 @@ CHUNK: Final = 500
 
 SUBJECT_REFERENCES: Final = (
     # a user, in the parts that a user may have
-    "a_profile_is_of_a_user",
-    "a_member_is_a_user",
-    "a_doctor_may_sign_in",
-    "a_patient_may_sign_in",
-    "a_client_may_sign_in",
-    "a_specialist_may_sign_in",
-    "an_assignment_is_of_a_user",
-    "a_contributor_may_be_a_user",
+    "profiles_id_fkey",
+    "family_members_user_id_fkey",
+    "doctors_user_id_fkey",
+    "patients_user_id_fkey",
+    "clients_user_id_fkey",
+    "specialists_user_id_fkey",
+    "facility_staff_user_id_fkey",
+    "contributors_user_id_fkey",
     # a profile
-    "a_child_is_a_profile",
-    "an_invitation_may_be_accepted_by_somebody",
+    "children_id_fkey",
+    "invitations_accepted_by_fkey",
     # a child
-    "a_session_is_of_a_child",
-    "a_response_is_of_a_child",
-    "a_garden_item_is_of_a_child",
-    "a_sticker_is_of_a_child",
-    "an_alert_is_about_a_child",
+    "wellbeing_sessions_child_id_fkey",
+    "wellbeing_responses_child_id_fkey",
+    "garden_items_child_id_fkey",
+    "stickers_earned_child_id_fkey",
+    "alerts_child_id_fkey",
     # a patient
-    "an_appointment_is_of_a_patient",
-    "an_appointment_step_is_of_an_appointment",
-    "a_waitlist_entry_is_of_a_patient",
+    "appointments_patient_id_fkey",
+    "appointment_steps_appointment_id_fkey",
+    "waitlist_entries_patient_id_fkey",
     # a client
-    "a_medication_is_of_a_client",
-    "a_placement_is_of_a_client",
-    "a_treatment_is_in_a_placement",
-    "a_form_is_about_a_placement",
-    "a_contribution_is_to_a_placement",
+    "medications_client_id_fkey",
+    "placement_info_client_id_fkey",
+    "placement_info_specialists_placement_info_id_fkey",
+    "metadata_placement_info_id_fkey",
+    "form_field_contributions_placement_info_id_fkey",
     # who contributes to a placement
-    "a_contribution_is_by_a_contributor_of_its_placement",
+    "form_field_contributions_placement_info_id_contributor_id_fkey",
     # a doctor: where and when one works
-    "a_specialist_may_have_a_schedule",
-    "the_doctor_of_a_pair_stays",
-    "an_offering_is_by_a_doctor",
-    "a_rule_is_of_a_doctor",
-    "an_exception_is_of_a_doctor",
+    "specialists_doctor_id_fkey",
+    "facility_doctors_doctor_id_fkey",
+    "service_offerings_doctor_id_fkey",
+    "availability_rules_doctor_id_fkey",
+    "availability_exceptions_doctor_id_fkey",
 )
 """Rows that point to a row about a person, and are about the same person."""
 
-SHARED: Final = ("a_member_is_of_a_family", "a_family_may_have_an_address", "a_client_may_have_an_address")
+SHARED: Final = ("family_members_family_id_fkey", "families_address_id_fkey", "clients_address_id_fkey")
 """Rows that a row about a person points to, and that say something of the person and of others: a home, a family."""
 
 

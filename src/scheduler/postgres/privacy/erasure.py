@@ -21,7 +21,7 @@ from scheduler.postgres.audit.log import record_system
 from scheduler.postgres.errors import ErasureRefusedError
 from scheduler.postgres.privacy.data_subject import SHARED, Found, Person, chunks, key_of, references, rows_of_subject
 
-GOES_ALONG: Final = frozenset({"a_contributor_adds_to_a_placement", "a_state_is_of_a_doctor"})
+GOES_ALONG: Final = frozenset({"contributors_placement_info_id_fkey", "schedule_states_doctor_id_fkey"})
 """Rows that are not about the person, and mean nothing without a row that is: with it they go by cascade."""
 
 

@@ -26,7 +26,7 @@ from scheduler.postgres.database import CONNECT_SECONDS, NOT_ALLOWED, NOT_MIGRAT
 from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from scheduler.postgres.schema import snapshot
 
-VERSION_TABLE: Final = "public.scheduler_revision"
+VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"

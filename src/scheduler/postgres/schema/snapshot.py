@@ -1,9 +1,10 @@
-"""The catalogue: what a database really has, one line for each object, and how it differs from what it should have.
+"""Catalogue: a listing of the objects that a database really has, and its differences from the one that it should have.
 
 Owns: the listing of our schemas (read from a database by `catalogue.sql`, written to a file, read back) and the
 comparison of two.
 Must not know: which objects there should be (`migrations/schema.txt` says so), how they get there.
 
+An object is one line; the body of a function follows in indented lines, so that a diff of two listings shows changes.
 A listing is the same text on every PostgreSQL from 15 on. So a NOT NULL is part of its column, although release 18 has
 constraints for it, and what a view selects is written without the table before the column, which release 16 leaves
 out where it may. Left out is what comes and goes at work (the months of slots and of the audit log), what is only
@@ -12,13 +13,14 @@ said (comments, the order of columns), and what the operator decides (owners, st
 
 import re
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, text
 
 Listing = Mapping[str, str]
-"""From an object (`column identity.tenants.slug`) to what it is (`character varying(255) not null`)."""
+"""From an object (`column identity.tenants.slug`) to its definition (`character varying(255) not null`)."""
 
 SCHEMAS: Final = ("identity", "audit", "scheduling", "placement", "wellbeing")
 INVALID: Final = "(invalid)"
@@ -27,6 +29,7 @@ INVALID: Final = "(invalid)"
 _OTHERS_MAY_HAVE_MORE: Final = ("extension ", "role ")
 _PARTS_OF_A_RELATION: Final = re.compile(r"\w+ (\w+\.\w+)[. ]")
 _SHOWN: Final = 160
+_INDENT: Final = "    "
 
 # Names are qualified when nothing is on the path; instants in a CHECK are written in the session's zone.
 _ALIKE: Final = text("""
@@ -45,27 +48,34 @@ def read(connection: Connection) -> Listing:
     """List what the database has in our schemas. Settings of the transaction change; roll it back afterwards."""
     connection.execute(_ALIKE)
     found: dict[str, str] = {}
-    for thing, what in connection.execute(_LISTING, {"schemas": list(SCHEMAS)}):
-        line = " ".join(what.split())
-        found[thing] = _QUALIFIER.sub("", line) if thing.startswith("view ") else line
+    for thing, definition in connection.execute(_LISTING, {"schemas": list(SCHEMAS)}):
+        if thing.startswith("function "):
+            head, _, body = definition.partition("\n")
+            found[thing] = "\n".join([head, *(line.rstrip() for line in cleandoc(body).splitlines() if line.strip())])
+        else:
+            line = _on_one_line(definition)
+            found[thing] = _QUALIFIER.sub("", line) if thing.startswith("view ") else line
     return dict(sorted(found.items()))
 
 
 def write(listing: Listing) -> str:
     """Write a listing as the text of a file: `column identity.tenants.slug: character varying(255) not null`."""
-    return "".join(f"{thing}: {what}\n" for thing, what in sorted(listing.items()))
+    lines = (f"{thing}: {definition}".replace("\n", f"\n{_INDENT}") for thing, definition in sorted(listing.items()))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parse(written: str) -> Listing:
-    """Read back what `write` wrote."""
-    return dict(line.split(": ", 1) for line in written.splitlines())
+    """Read back the text of `write`."""
+    lines = written.replace(f"\n{_INDENT}", "\0").splitlines()
+    return dict(line.replace("\0", "\n").split(": ", 1) for line in lines)
 
 
 def differences(there: Listing, wanted: Listing) -> Iterator[str]:
     """Yield a line for each object that is missing, unexpected, invalid or otherwise; none when all is as wanted.
 
-    What belongs to a table or view that is itself missing or unexpected is not named on its own.
+    Parts of a table or view that is itself missing or unexpected are not named on their own. White space is ignored.
     """
+    there, wanted = ({thing: _on_one_line(what) for thing, what in each.items()} for each in (there, wanted))
     relations = (thing for thing in there.keys() ^ wanted.keys() if thing.startswith(("table ", "view ")))
     one_sided = {thing.partition(" ")[2] for thing in relations}
     for thing in sorted(there.keys() | wanted.keys()):
@@ -81,6 +91,10 @@ def differences(there: Listing, wanted: Listing) -> Iterator[str]:
             yield f"{thing}: is invalid, its building failed: drop it, remove what it refuses, create it again"
         else:
             yield "{}: is {}, should be {}".format(thing, *_around_the_difference(there[thing], wanted[thing]))
+
+
+def _on_one_line(definition: str) -> str:
+    return " ".join(definition.split())
 
 
 def _shortened(what: str) -> str:

@@ -129,8 +129,7 @@ select 'function ' || name, concat_ws(', ',
     case when proleakproof then 'leakproof' end,
     case when prosecdef then 'security definer' end,
     case when proowner::regrole::text = 'scheduler_definer' then 'owned by scheduler_definer' end,
-    'set ' || array_to_string(proconfig, ', set '),
-    'body ' || md5(trim(regexp_replace(coalesce(pg_get_function_sqlbody(routine.oid), prosrc), '\s+', ' ', 'g'))))
+    'set ' || array_to_string(proconfig, ', set ')) || E'\n' || coalesce(pg_get_function_sqlbody(routine.oid), prosrc)
 from routine join pg_language on pg_language.oid = prolang
 union all
 -- Who may do what: the roles of the library, and everybody.

@@ -1,25 +1,25 @@
-"""When doctors work: rules, exceptions to them, and the days on which a facility is closed.
+"""Availability: the rules by which doctors work, exceptions to them, and the days on which a facility is closed.
 
 A rule speaks in wall-clock time of its facility (A2, T2): a weekday (0 = Sunday) and two clock times, the second of
 which lies on the next day when it is not later than the first. So `end_time <= start_time` is a night clinic and not
 a mistake, and midnight is written 00:00: PostgreSQL would take 24:00 too, which no Python time can hold.
 
-Exceptions are instants (A3-A6). An override replaces a day's windows and may carry slots of its own; it spans at most
-one day on the wall, which the code checks since it knows the zone, and at most 26 hours, which the table checks (the
-longest day that any clock change has made).
+Exceptions are instants (A3-A6). An override replaces the windows of a day and may carry slots of its own; it spans at
+most one day on the wall, which the code checks since it knows the zone, and at most 26 hours, which the table checks
+(the longest day that any clock change has made).
 
-Instants and days stay within the calendar of Python, and not in 'infinity': a row that no session could read back
-would stop the nightly job for the whole schedule.
+Instants and days stay within the calendar of Python, here and in every table. PostgreSQL knows `infinity` and years up
+to 294276, and the driver raises an error at such a value: for the reader of the row, not for its writer. One such
+exception would make the nightly job fail at that doctor every night. The ends are a few days inside those of Python,
+since an instant is also read in other zones than UTC.
 """
 
 from alembic import op
 
-revision = "20261121080400"
-down_revision = "20261121080300"
+revision = "20261126000600"
+down_revision = "20261126000500"
 branch_labels = None
 depends_on = None
-
-TABLES = ("availability_rules", "availability_exceptions", "facility_closures")
 
 
 def upgrade() -> None:
@@ -44,13 +44,13 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_rule_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint availability_rules_pkey primary key (tenant_id, id),
         -- these three stop a rule of someone, somewhere or for something that is not there or not the tenant's
-        constraint a_rule_is_of_a_doctor foreign key (tenant_id, doctor_id)
+        constraint availability_rules_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
-        constraint a_rule_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint availability_rules_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint a_rule_may_be_for_an_offering foreign key (tenant_id, service_offering_id)
+        constraint availability_rules_service_offering_id_fkey foreign key (tenant_id, service_offering_id)
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
         -- stops an eighth day, and Sunday written as 7
         constraint a_weekday_counts_from_sunday check (day_of_week between 0 and 6),
@@ -68,14 +68,22 @@ def upgrade() -> None:
         constraint a_rules_days_are_in_the_calendar check (
             effective_from between '0001-01-01' and '9999-12-31'
             and effective_until between '0001-01-01' and '9999-12-31'
+        ),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )
     );
 
     comment on table scheduling.availability_rules is
         'A weekly window of work in the wall-clock time of the facility; day_of_week counts from 0 = Sunday.';
 
-    create index rules_are_found_by_doctor_and_facility
+    create index availability_rules_doctor_id_facility_id_idx
         on scheduling.availability_rules (tenant_id, doctor_id, facility_id);
+    create index availability_rules_facility_id_idx on scheduling.availability_rules (tenant_id, facility_id);
+    create index availability_rules_service_offering_id_idx
+        on scheduling.availability_rules (tenant_id, service_offering_id);
 
     create table scheduling.availability_exceptions (
         tenant_id uuid not null,
@@ -93,13 +101,13 @@ def upgrade() -> None:
         meta jsonb,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint an_exception_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint availability_exceptions_pkey primary key (tenant_id, id),
         -- these three stop an exception to something, somewhere or of someone that is not there or not the tenant's
-        constraint an_exception_may_be_for_a_rule foreign key (tenant_id, availability_rule_id)
+        constraint availability_exceptions_availability_rule_id_fkey foreign key (tenant_id, availability_rule_id)
             references scheduling.availability_rules (tenant_id, id) on delete cascade,
-        constraint an_exception_is_at_a_facility foreign key (tenant_id, facility_id)
+        constraint availability_exceptions_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        constraint an_exception_is_of_a_doctor foreign key (tenant_id, doctor_id)
+        constraint availability_exceptions_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
         -- stops a type that no precedence knows
         constraint an_exception_blocks_overrides_or_is_an_emergency
@@ -116,14 +124,22 @@ def upgrade() -> None:
             check (type = 'override' or num_nonnulls(slot_duration_minutes, slot_interval_minutes, capacity) = 0),
         -- stops slots without length, slots that never advance, and slots that nobody fits into
         constraint an_overrides_slots_take_time_and_advance
-            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0)
+            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table scheduling.availability_exceptions is
         'A stretch of time in which the rules do not hold: one rule, or all of the doctor at the facility.';
 
-    create index exceptions_are_found_by_doctor_and_facility
+    create index availability_exceptions_doctor_id_facility_id_start_at_idx
         on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, start_at);
+    create index availability_exceptions_facility_id_idx on scheduling.availability_exceptions (tenant_id, facility_id);
+    create index availability_exceptions_availability_rule_id_idx
+        on scheduling.availability_exceptions (tenant_id, availability_rule_id);
 
     create table scheduling.facility_closures (
         tenant_id uuid not null,
@@ -133,35 +149,40 @@ def upgrade() -> None:
         reason text,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
-        constraint a_closure_has_one_key_in_its_tenant primary key (tenant_id, id),
+        constraint facility_closures_pkey primary key (tenant_id, id),
         -- stops a closure of a place that is not there or not the tenant's
-        constraint a_closure_is_of_a_facility foreign key (tenant_id, facility_id)
+        constraint facility_closures_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
         -- stops a day that is closed twice, of which one closure is taken back
         constraint a_facility_closes_once_a_day unique (tenant_id, facility_id, day),
         -- stops 'infinity' and the year 10000
-        constraint a_closure_is_in_the_calendar check (day between '0001-01-01' and '9999-12-31')
+        constraint a_closure_is_in_the_calendar check (day between '0001-01-01' and '9999-12-31'),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table scheduling.facility_closures is
         'A local date on which a facility is closed, such as a public holiday.';
+
+    call identity.secure_table('scheduling.availability_rules', array[
+        'day_of_week', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
+        'slot_alignment_minutes', 'effective_from', 'effective_until', 'recurrence', 'capacity']);
+    call identity.secure_table('scheduling.availability_exceptions',
+        array['slot_duration_minutes', 'slot_interval_minutes', 'capacity']);
+    call identity.secure_table('scheduling.facility_closures', array['day']);
+    grant select on scheduling.availability_rules, scheduling.availability_exceptions, scheduling.facility_closures
+        to scheduler_job;
+
+    create policy a_person_sees_their_own on scheduling.facility_closures for select to scheduler_app
+        using (tenant_id = (select identity.current_tenant_id())
+            and (select identity.is_active_user()));
     """)
-    for table in TABLES:
-        op.execute(f"""
-        create trigger updated_at_is_kept before update on scheduling.{table}
-            for each row execute function identity.keep_updated_at();
-
-        alter table scheduling.{table} enable row level security;
-        alter table scheduling.{table} force row level security;
-        create policy a_tenant_sees_its_own_rows on scheduling.{table}
-            using (tenant_id = (select identity.current_tenant_id()))
-            with check (tenant_id = (select identity.current_tenant_id()));
-
-        grant select, insert, update, delete on scheduling.{table} to scheduler_app;
-        grant select on scheduling.{table} to scheduler_job;
-        """)
 
 
 def downgrade() -> None:
-    for table in reversed(TABLES):
-        op.execute(f"drop table scheduling.{table}")
+    op.execute("""
+    drop table scheduling.facility_closures, scheduling.availability_exceptions, scheduling.availability_rules;
+    """)

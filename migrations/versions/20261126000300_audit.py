@@ -1,0 +1,731 @@
+"""The audit log: which session did what to which row, and when; written by the database itself, and only ever added to.
+
+There are two logs. Work for a user (`app.user_id` is set) goes to `user_action_audit_log`; work that the library does
+by itself (the nightly job, awards, a migration) goes to `system_audit_log`, together with events that change no row.
+Each row names the tenant of the row that was changed, not that of the session, so that also the work of the owner is
+found where it belongs. An event that concerns all tenants is written once for each of them.
+
+**Writing.** `audit.watch` gives a table three triggers, one for each kind of change. They run once a statement
+(transition tables), in the transaction of the change: no change without its log row, no log row without its change.
+The function behind them belongs to `scheduler_definer`, the only role that may insert; no role that people and jobs
+act as may write, change or remove a row. Reads leave no trace in triggers: `audit.record_read` is for the code that
+opens health information, in the same transaction, so that a log that fails fails the read. `audit.record_event` is for
+an act of a user that neither changes nor opens a row (signing in, exporting a list), `audit.record_system` for an event
+of the library. Tenant, user, request and address are those of the transaction and no argument of any of them.
+
+**Contents.** The key of the row is written always; values only of columns whose name and type say that they are
+harmless (id and ..._id as uuid or number, ..._at as an instant, status, active, role, type, position) and of those that
+the revision of the table shows; of every other column only that it was set or changed. A column that is added later is
+therefore veiled until somebody decides otherwise, and encrypted columns (`bytea`) are always veiled. A key of words is
+veiled, too: a digest over the tenant and the word stands in its place, so that rows about one key are still found
+together. An update that changed nothing (or only `updated_at`) writes nothing. An update that changes a key writes two
+rows: one under the old key and one under the new one.
+
+**Names of events.** The log itself uses `insert`, `update`, `delete`, `read` and `audit...`. `record_system` refuses
+them to its callers, who could otherwise make up a change that never was, or a retirement that explains missing rows;
+the owner alone, who retires months, may write those of `audit.`. An event of a user is named by two words at least, the
+first of which is no schema, and has no key. Its details are numbers, true, false, null and words without a space:
+enough for an id, a count or a format, too little for a sentence about a person.
+
+**Months.** Both logs are partitioned by the UTC month of `occurred_at`, so that retention drops months and deletes no
+rows. A log that refused to write would stop the clinic, so there is a partition for the rest, too.
+`audit.ensure_months`, called by each seal, keeps some months ahead. Rows that went to the rest meanwhile are moved: the
+rest is set aside, the months are made, and the rows are written again as they are, with id, instant and transaction, so
+that their seals hold.
+A month made by the writer instead would take a lock in the middle of a patient's transaction.
+
+**Append-only.** No role has the grants, and triggers refuse update, delete and truncate on the logs and on each
+partition, to the owner as well. The owner can switch a trigger off: so rows are sealed into `audit.chain`, where each
+seal is a hash over the one before. `audit.seal` is the only way into the chain. It takes the rows that have no seal
+yet, in the order of their ids, and decides itself on time, server and transaction; its caller names a log and can do no
+more than seal too often. Verification stays outside of the database, with its own statement for the digest of a row: an
+owner who replaces this function finds that its seals do not verify. Bulk work pays nothing for the chain.
+
+The logs have no foreign keys: they outlive the rows that they speak of, the tenant included. They have no `created_at`
+(`occurred_at` is that) and no `updated_at`. `scheduler_system` reads them, its own tenant only; a page for the
+compliance officer of a tenant acts as the system. The last revision adds the search by details.
+"""
+
+from alembic import op
+
+revision = "20261126000300"
+down_revision = "20261126000200"
+branch_labels = None
+depends_on = None
+
+LOGS = ("user_action_audit_log", "system_audit_log")
+BOOKS = ("chain", "retirements")
+MONTHS_AHEAD = 3
+# `offset 0` keeps the planner from turning a row into jsonb again wherever it is looked at. `row_position` tells apart
+# the changes of a row that one statement changes twice, as when a user goes who made a family and changed it:
+# PostgreSQL writes down the row before and the row after in step.
+CHANGES_OF_UPDATE = """
+    select coalesce(o.tenant, n.tenant)::uuid as tenant_id, coalesce(o.key, n.key) as key,
+        case when o.whole is not null then difference.before end as before,
+        case when n.whole is not null then difference.after end as after
+    from (
+        select whole, row_position, whole ->> tenant_column as tenant, {key} as key
+        from (
+            select to_jsonb(old_rows) as whole, row_number() over () as row_position from old_rows offset 0
+        ) as old_rows
+    ) as o
+    full join (
+        select whole, row_position, whole ->> tenant_column as tenant, {key} as key
+        from (
+            select to_jsonb(changed_rows) as whole, row_number() over () as row_position from changed_rows offset 0
+        ) as changed_rows
+    ) as n using (tenant, key, row_position)
+    cross join lateral (
+        select
+            jsonb_object_agg(
+                name,
+                case when name = any (visible_columns) or o.whole -> name = 'null' then o.whole -> name else veil end
+            ) as before,
+            jsonb_object_agg(
+                name,
+                case when name = any (visible_columns) or n.whole -> name = 'null' then n.whole -> name else veil end
+            ) as after
+        from jsonb_each(coalesce(n.whole, o.whole)) as field (name, value)
+        where o.whole -> name is distinct from n.whole -> name and name not in ('tenant_id', 'updated_at')
+    ) as difference
+    where difference.before is not null
+"""
+CHANGES_OF_INSERT_AND_DELETE = """
+    select (whole ->> tenant_column)::uuid as tenant_id, {key} as key,
+        case when tg_op = 'DELETE' then visible_values end as before,
+        case when tg_op = 'INSERT' then visible_values end as after
+    from (
+        select whole, (
+            select jsonb_object_agg(name, case when name = any (visible_columns) then value else veil end)
+            from jsonb_each(whole) as field (name, value)
+            where value <> 'null' and name not in ('tenant_id', 'updated_at')
+        ) as visible_values
+        from (select to_jsonb(changed_rows) as whole from changed_rows offset 0) as changed_rows
+        offset 0
+    ) as changed_rows
+"""
+# The key of a row. A key of words may be the name of a person, so a digest stands in its place.
+KEY = """case when cardinality(text_keys) > 0 then array_to_string(array(
+                select case when part = any (text_keys) then 'sha256:' || encode(sha256(convert_to(
+                    (whole ->> tenant_column) || ' ' || (whole ->> part), 'UTF8')), 'hex') else whole ->> part end
+                from unnest(keys) as part), ',')
+            when cardinality(keys) = 1 then whole ->> keys[1]
+            else array_to_string(array(select whole ->> part from unnest(keys) as part), ',') end"""
+
+# What goes into the digest of a row after its key and its instant; `scheduler.store.sealing` has the same list.
+USER_ACTION = (
+    "user_id, db_role, action, entity, entity_key, before, after, details, request_id, client_address,"
+    " user_agent, transaction_id"
+)
+SYSTEM = "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id"
+# All columns of the log but tenant_id, id, occurred_at and details, which the search grants.
+SEALED_COLUMNS = (
+    "user_id, db_role, action, entity, entity_key, before, after, request_id, client_address, user_agent,"
+    " transaction_id"
+)
+
+
+def note(changes: str) -> str:
+    """Return the statements that write changes to the log that they belong in."""
+    changes = changes.format(key=KEY)
+    return f"""
+            if actor is not null then
+                insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key,
+                    before, after, request_id, client_address, user_agent)
+                select tenant_id, actor, acting_as, lower(tg_op), entity, key, before, after, request, address, agent
+                from ({changes}) as changes;
+            else
+                insert into audit.system_audit_log (tenant_id, db_role, event, entity, entity_key,
+                    before, after, request_id)
+                select tenant_id, acting_as, lower(tg_op), entity, key, before, after, request
+                from ({changes}) as changes;
+            end if;
+    """
+
+
+def upgrade() -> None:
+    op.execute("""
+    create table if not exists audit.user_action_audit_log (
+        tenant_id uuid not null,
+        id bigint not null generated by default as identity,
+        occurred_at timestamptz not null default clock_timestamp(),
+        user_id uuid not null,
+        db_role text not null,
+        action text not null,
+        entity text not null,
+        entity_key text,
+        before jsonb,
+        after jsonb,
+        details jsonb,
+        request_id text,
+        client_address inet,
+        user_agent text,
+        transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
+        -- by time first: sealing, retention and every question are about some span of time
+        constraint user_action_audit_log_pkey primary key (tenant_id, occurred_at, id)
+    ) partition by range (occurred_at);
+
+    comment on table audit.user_action_audit_log is
+        'What was done for a user: a change or a read of a row, or an event; when and from where. Only added to.';
+
+    create index if not exists user_action_audit_log_entity_entity_key_occurred_at_idx
+        on audit.user_action_audit_log (tenant_id, entity, entity_key, occurred_at);
+    create index if not exists user_action_audit_log_user_id_occurred_at_idx
+        on audit.user_action_audit_log (tenant_id, user_id, occurred_at);
+    -- serves those whom row security does not bind: for all others @> is no index condition (it is not leakproof)
+    create index if not exists user_action_audit_log_details_idx
+        on audit.user_action_audit_log using gin (details jsonb_path_ops) where details is not null;
+
+    -- A log of an older shape is completed here.
+    alter table audit.user_action_audit_log
+        alter column entity_key drop not null,
+        drop constraint if exists a_user_action_is_a_change_or_a_read,
+        -- stops an action that no reader of the log looks for
+        drop constraint if exists a_user_action_is_a_change_a_read_or_an_event,
+        add constraint a_user_action_is_a_change_a_read_or_an_event
+            check (action in ('insert', 'update', 'delete', 'read', 'event')),
+        -- stops a change or a read of nobody knows which row, and an event that pretends to be one
+        drop constraint if exists only_an_event_is_of_no_row,
+        add constraint only_an_event_is_of_no_row check ((action = 'event') = (entity_key is null)),
+        -- stops an event that nobody could search for, and one that looks like a table
+        drop constraint if exists an_event_of_a_user_is_named_by_words_and_dots,
+        add constraint an_event_of_a_user_is_named_by_words_and_dots check (
+            action <> 'event'
+            or entity ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)+$'
+                and entity !~ '^(identity|audit|scheduling|placement|wellbeing)[.]'
+        );
+
+    create table if not exists audit.system_audit_log (
+        tenant_id uuid not null,
+        id bigint not null generated by default as identity,
+        occurred_at timestamptz not null default clock_timestamp(),
+        db_role text not null,
+        event text not null,
+        severity text not null default 'info',
+        entity text,
+        entity_key text,
+        before jsonb,
+        after jsonb,
+        details jsonb,
+        request_id text,
+        transaction_id bigint not null default (pg_current_xact_id()::text)::bigint,
+        constraint system_audit_log_pkey primary key (tenant_id, occurred_at, id),
+        -- stops an event that nobody could search for: a sentence, a name, nothing
+        constraint an_event_is_named_by_words_and_dots check (event ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)*$'),
+        -- stops a severity that no code knows
+        constraint a_severity_is_a_known_one check (severity in ('info', 'warning', 'error', 'critical')),
+        -- stops half of a row's name
+        constraint a_changed_row_has_entity_and_key check (num_nonnulls(entity, entity_key) in (0, 2))
+    ) partition by range (occurred_at);
+
+    comment on table audit.system_audit_log is
+        'What the library did for no user: changes of rows, and events. Never changed, never deleted.';
+
+    create index if not exists system_audit_log_event_occurred_at_idx
+        on audit.system_audit_log (tenant_id, event, occurred_at);
+    create index if not exists system_audit_log_entity_entity_key_occurred_at_idx
+        on audit.system_audit_log (tenant_id, entity, entity_key, occurred_at) where entity is not null;
+    create index if not exists system_audit_log_details_idx
+        on audit.system_audit_log using gin (details jsonb_path_ops) where details is not null;
+
+    create table audit.chain (
+        tenant_id uuid not null,
+        log text not null,
+        position bigint not null,
+        row_id bigint not null,
+        row_occurred_at timestamptz not null,
+        row_digest bytea not null,
+        sealed_at timestamptz not null,
+        sealed_below bigint not null,
+        server text not null,
+        digest bytea not null,
+        constraint chain_pkey primary key (tenant_id, log, position),
+        -- stops sealing one row twice
+        constraint a_row_is_sealed_once unique (tenant_id, log, row_occurred_at, row_id),
+        -- stops a seal of a log that there is not
+        constraint a_seal_is_of_a_known_log check (log in ('user_action', 'system')),
+        -- stops a chain that begins before its beginning
+        constraint a_chain_counts_from_one check (position >= 1),
+        -- stops a digest cut short, or one of another kind
+        constraint a_seals_digests_are_sha256 check (octet_length(row_digest) = 32 and octet_length(digest) = 32)
+    );
+
+    comment on table audit.chain is
+        'The seals of the logs: each a hash over a row and the seal before. A row''s seal stays when the row retires.';
+
+    create table audit.retirements (
+        tenant_id uuid not null,
+        id bigint not null generated by default as identity,
+        log text not null,
+        retired_before timestamptz not null,
+        rows_retired bigint not null,
+        retired_at timestamptz not null default clock_timestamp(),
+        constraint retirements_pkey primary key (tenant_id, id),
+        -- stops a retirement from a log that there is not
+        constraint a_retirement_is_of_a_known_log check (log in ('user_action', 'system')),
+        -- stops the record of a retirement that retired nothing
+        constraint a_retirement_takes_rows check (rows_retired > 0)
+    );
+
+    comment on table audit.retirements is
+        'That rows of a log older than an instant were dropped after their time: their seals stand without them.';
+
+    create index retirements_log_retired_before_idx on audit.retirements (tenant_id, log, retired_before);
+
+    create function audit.refuse_change() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        raise exception '% is refused: %.% is only ever added to', lower(tg_op), tg_table_schema, tg_table_name
+            using errcode = 'insufficient_privilege';
+    end $$;
+
+    comment on function audit.refuse_change() is 'Stops whoever would change what is in a log, its owner included.';
+    revoke all on function audit.refuse_change() from public;
+    """)
+    for table in (*LOGS, *BOOKS):
+        op.execute(f"""
+        create trigger what_is_written_stays before update or delete or truncate on audit.{table}
+            for each statement execute function audit.refuse_change();
+
+        alter table audit.{table} enable row level security;
+        alter table audit.{table} force row level security;
+        create policy a_tenant_sees_its_own_rows on audit.{table}
+            using (tenant_id = (select identity.current_tenant_id()))
+            with check (tenant_id = (select identity.current_tenant_id()));
+        grant select on audit.{table} to scheduler_system;
+        """)
+    for log in LOGS:
+        op.execute(f"""
+        -- a row is written for the tenant whose row was changed, whichever the session works for
+        create policy the_log_is_written_by_its_functions on audit.{log} for insert to scheduler_definer
+            with check (true);
+        grant insert on audit.{log} to scheduler_definer;
+        """)
+    make_months()
+    make_writers()
+    make_seals()
+    op.execute("""
+    create procedure audit.watch(target regclass, visible_columns text[] default '{}')
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        primary_key constant text[] := array(
+            select attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any (conkey)
+            where conrelid = target and contype = 'p' order by array_position(conkey, attnum)
+        );
+        tenant_column constant text := case when exists (
+            select from pg_attribute where attrelid = target and attname = 'tenant_id' and not attisdropped
+        ) then 'tenant_id' else 'id' end;
+        keys text[] := array_remove(primary_key, 'tenant_id');
+        kind text;
+    begin
+        if cardinality(primary_key) = 0 then
+            raise exception '% has no primary key: its rows could not be told apart in the log', target;
+        end if;
+        if cardinality(keys) = 0 then
+            keys := primary_key;
+        end if;
+        foreach kind in array array['insert', 'update', 'delete'] loop
+            execute format(
+                'create or replace trigger %I after %s on %s referencing %s'
+                ' for each statement execute function audit.record_changes(%L, %L, %L)',
+                kind || 's_are_logged', kind, target,
+                case kind when 'insert' then 'new table as changed_rows'
+                    when 'delete' then 'old table as changed_rows'
+                    else 'old table as old_rows new table as changed_rows' end,
+                tenant_column, keys, visible_columns);
+        end loop;
+    end $$;
+
+    comment on procedure audit.watch(regclass, text[]) is
+        'Has each change of a table written to the audit log; shown are the columns whose values it may show.';
+
+    revoke all on procedure audit.watch(regclass, text[]) from public;
+    """)
+
+
+def make_months() -> None:
+    """Make the partitions: the functions that make, list and drop them, and the first of them."""
+    op.execute("""
+    create procedure audit.create_partition(log text, partition_name text)
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        execute format('create table audit.%I (like audit.%I including all excluding identity)', partition_name, log);
+        execute format('alter table audit.%I enable row level security', partition_name);
+        execute format('alter table audit.%I force row level security', partition_name);
+        execute format('create policy a_tenant_sees_its_own_rows on audit.%I'
+            ' using (tenant_id = (select identity.current_tenant_id()))'
+            ' with check (tenant_id = (select identity.current_tenant_id()))', partition_name);
+        execute format('create trigger what_is_written_stays before update or delete or truncate on audit.%I'
+            ' for each statement execute function audit.refuse_change()', partition_name);
+    end $$;
+
+    comment on procedure audit.create_partition(text, text) is
+        'Makes a table that can become a partition of a log: guarded before anybody can see it.';
+
+    revoke all on procedure audit.create_partition(text, text) from public;
+    """)
+    for log in LOGS:
+        op.execute(f"""
+        call audit.create_partition('{log}', '{log}_rest');
+        alter table audit.{log} attach partition audit.{log}_rest default;
+        comment on table audit.{log}_rest is 'What has no month: empty while months are made ahead.';
+        """)
+    op.execute(r"""
+    create function audit.partitions(log text)
+    returns table (part regclass, begins_at timestamptz, ends_at timestamptz)
+    language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    begin atomic
+        select oid::regclass,
+            (regexp_match(pg_get_expr(relpartbound, oid), 'FROM \(''([^'']+)''\)'))[1]::timestamptz,
+            (regexp_match(pg_get_expr(relpartbound, oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz
+        from pg_class join pg_inherits on inhrelid = oid
+        where inhparent = format('audit.%I', log)::regclass and pg_get_expr(relpartbound, oid) <> 'DEFAULT'
+        order by 2;
+    end;
+
+    comment on function audit.partitions(text) is 'The months of a log, without the partition for the rest.';
+
+    revoke all on function audit.partitions(text) from public;
+
+    create function audit.ensure_months(ahead integer) returns integer
+    language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    as $$
+    declare
+        made integer := 0;
+        this_month constant timestamptz := date_trunc('month', clock_timestamp());
+        next_at timestamptz;
+        rest_is_set_aside boolean;
+        log text;
+    begin
+        if ahead is null or ahead not between 0 and 120 then
+            raise exception 'months are made for ten years ahead at most, not for %', ahead
+                using errcode = 'invalid_parameter_value';
+        end if;
+        perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('audit months'));
+        foreach log in array array['user_action_audit_log', 'system_audit_log'] loop
+            select coalesce(max(ends_at), this_month) into next_at from audit.partitions(log);
+            rest_is_set_aside := false;
+            while next_at <= this_month + make_interval(months => ahead) loop
+                begin
+                    call audit.create_partition(log, log || '_' || to_char(next_at, 'YYYY_MM'));
+                    execute format('alter table audit.%I attach partition audit.%I for values from (%L) to (%L)',
+                        log, log || '_' || to_char(next_at, 'YYYY_MM'), next_at, next_at + interval '1 month');
+                    next_at := next_at + interval '1 month';
+                    made := made + 1;
+                exception when check_violation then
+                    -- Rows of that month went to the rest. It is set aside, and the month is tried again.
+                    execute format('alter table audit.%I detach partition audit.%I', log, log || '_rest');
+                    execute format('alter table audit.%I rename to %I', log || '_rest', log || '_aside');
+                    call audit.create_partition(log, log || '_rest');
+                    execute format('alter table audit.%I attach partition audit.%I default', log, log || '_rest');
+                    execute format('comment on table audit.%I is %L', log || '_rest',
+                        'What has no month: empty while months are made ahead.');
+                    rest_is_set_aside := true;
+                end;
+            end loop;
+            if rest_is_set_aside then
+                -- The owner, too, is bound by forced row security, and would see no row and write none.
+                execute format('alter table audit.%I no force row level security', log || '_aside');
+                execute format('alter table audit.%I no force row level security', log);
+                execute format('insert into audit.%I select * from audit.%I', log, log || '_aside');
+                execute format('alter table audit.%I force row level security', log);
+                execute format('drop table audit.%I', log || '_aside');
+            end if;
+        end loop;
+        return made;
+    end $$;
+
+    comment on function audit.ensure_months(integer) is
+        'Makes the months of the logs from the last one there is up to so many ahead; returns how many were missing.';
+
+    revoke all on function audit.ensure_months(integer) from public;
+    grant execute on function audit.ensure_months(integer) to scheduler_system;
+
+    create function audit.retire(before timestamptz) returns table (part text, rows_retired bigint)
+    language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    as $$
+    declare
+        tenant_before constant text := current_setting('app.tenant_id', true);
+        log text;
+        kind text;
+        month record;
+        of_tenant record;
+        sealed bigint;
+    begin
+        foreach log in array array['user_action_audit_log', 'system_audit_log'] loop
+            kind := replace(log, '_audit_log', '');
+            for month in select * from audit.partitions(log) where ends_at <= before loop
+                part := month.part;
+                rows_retired := 0;
+                execute format('lock table %s in access exclusive mode', month.part);
+                -- the owner, too, is bound by forced row security; this table is gone when the transaction ends
+                execute format('alter table %s no force row level security', month.part);
+                for of_tenant in execute format(
+                    'select tenant_id, count(*) as rows from %s group by tenant_id order by tenant_id', month.part)
+                loop
+                    perform set_config('app.tenant_id', of_tenant.tenant_id::text, true);
+                    select count(*) into sealed from audit.chain c
+                    where c.tenant_id = of_tenant.tenant_id and c.log = kind
+                        and c.row_occurred_at >= month.begins_at and c.row_occurred_at < month.ends_at;
+                    if sealed <> of_tenant.rows then
+                        raise exception '% holds % rows of tenant %, of which % are sealed: seal and verify first',
+                            month.part, of_tenant.rows, of_tenant.tenant_id, sealed
+                            using errcode = 'object_not_in_prerequisite_state';
+                    end if;
+                    insert into audit.retirements (tenant_id, log, retired_before, rows_retired)
+                    values (of_tenant.tenant_id, kind, month.ends_at, of_tenant.rows);
+                    perform audit.record_system('audit.retired',
+                        jsonb_build_object('part', part, 'retired_before', month.ends_at, 'rows', of_tenant.rows));
+                    rows_retired := rows_retired + of_tenant.rows;
+                end loop;
+                execute format('drop table %s', month.part);
+                return next;
+            end loop;
+        end loop;
+        perform set_config('app.tenant_id', coalesce(tenant_before, ''), true);
+    end $$;
+
+    comment on function audit.retire(timestamptz) is
+        'Drops the months of the logs that ended before an instant and writes that down; for the owner only.';
+
+    revoke all on function audit.retire(timestamptz) from public;
+    """)
+    op.execute(f"select audit.ensure_months({MONTHS_AHEAD})")
+
+
+def make_writers() -> None:
+    """Make the functions that write to the logs."""
+    op.execute("""
+    create function audit.parse_address(value text) returns inet
+    language plpgsql immutable set search_path = pg_catalog, pg_temp
+    as $$ begin
+        return nullif(value, '')::inet;
+    exception when invalid_text_representation then
+        return null;  -- a proxy wrote nonsense: no reason to refuse a patient's appointment
+    end $$;
+
+    comment on function audit.parse_address(text) is 'An address as it was written down, null if it is none.';
+    """)
+    op.execute(f"""
+    create function audit.record_changes() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant_column constant text := tg_argv[0];
+        keys constant text[] := tg_argv[1];
+        -- what the log may show of the columns that there are now: harmless by name, or listed, and never encrypted
+        visible_columns constant text[] := array(
+            select attname::text from pg_attribute
+            where attrelid = tg_relid and attnum > 0 and not attisdropped and atttypid <> 'bytea'::regtype
+                and (attname::text = any (tg_argv[2]::text[])
+                    or attname in ('status', 'active', 'role', 'type', 'position')
+                    -- a text that is named ..._id may be the number of an insurance card
+                    or attname ~ '(^|_)id$' and atttypid in ('uuid'::regtype, 'bigint'::regtype, 'integer'::regtype)
+                    or attname ~ '_at$' and atttypid = 'timestamptz'::regtype)
+        );
+        -- a key of words may be somebody's name; a number, an instant and the like is not
+        text_keys constant text[] := array(
+            select attname::text from pg_attribute join pg_type on pg_type.oid = atttypid
+            where attrelid = tg_relid and attname = any (tg_argv[1]::text[]) and not attname = any (tg_argv[2]::text[])
+                and typcategory = 'S'
+        );
+        veil constant jsonb := case tg_op when 'UPDATE' then '"(changed)"' else '"(set)"' end;
+        entity constant text := tg_table_schema || '.' || tg_table_name;
+        actor constant uuid := identity.current_user_id();
+        acting_as constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+        request constant text := left(nullif(current_setting('app.request_id', true), ''), 200);
+        address constant inet := audit.parse_address(current_setting('app.client_address', true));
+        agent constant text := left(nullif(current_setting('app.user_agent', true), ''), 500);
+    begin
+        if tg_op = 'UPDATE' then
+            {note(CHANGES_OF_UPDATE)}
+        else
+            {note(CHANGES_OF_INSERT_AND_DELETE)}
+        end if;
+        return null;
+    end $$;
+
+    comment on function audit.record_changes() is
+        'Writes what a statement changed to the audit log, a row for each row.';
+    """)
+    op.execute("""
+    create function audit.record_system(event text, details jsonb, severity text default 'info') returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if identity.current_tenant_id() is null then
+            raise exception 'an event belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
+        end if;
+        if record_system.event in ('insert', 'update', 'delete', 'read')
+            or record_system.event ^@ 'audit.' and not pg_has_role(
+                coalesce(nullif(current_setting('role'), 'none'), session_user),
+                (select relowner from pg_class where oid = 'audit.system_audit_log'::regclass), 'usage')
+        then
+            raise exception 'insert, update, delete, read and audit... are events that the log writes itself'
+                using errcode = 'insufficient_privilege';
+        end if;
+        insert into audit.system_audit_log (tenant_id, db_role, event, severity, details, request_id)
+        values (identity.current_tenant_id(), coalesce(nullif(current_setting('role'), 'none'), session_user),
+            record_system.event, record_system.severity, record_system.details,
+            left(nullif(current_setting('app.request_id', true), ''), 200));
+    end $$;
+
+    comment on function audit.record_system(text, jsonb, text) is 'Writes that something happened in a tenant.';
+
+    create function audit.record_read(entity text, keys text[], columns text[], reason text) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+        actor constant uuid := identity.current_user_id();
+        acting_as constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+        request constant text := left(nullif(current_setting('app.request_id', true), ''), 200);
+        read_details constant jsonb := jsonb_build_object('columns', columns, 'reason', reason);
+    begin
+        if tenant is null then
+            raise exception 'a read belongs to a tenant: none is set' using errcode = 'invalid_parameter_value';
+        end if;
+        if actor is not null then
+            insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key, details,
+                request_id, client_address, user_agent)
+            select tenant, actor, acting_as, 'read', record_read.entity, row_key, read_details, request,
+                audit.parse_address(current_setting('app.client_address', true)),
+                left(nullif(current_setting('app.user_agent', true), ''), 500)
+            from unnest(keys) as row_key;
+        else
+            insert into audit.system_audit_log (tenant_id, db_role, event, entity, entity_key, details, request_id)
+            select tenant, acting_as, 'read', record_read.entity, row_key, read_details, request
+            from unnest(keys) as row_key;
+        end if;
+    end $$;
+
+    comment on function audit.record_read(text, text[], text[], text) is
+        'Writes that rows of an entity were read: which, which columns, and why.';
+
+    create function audit.record_event(name text, details jsonb) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+        actor constant uuid := identity.current_user_id();
+    begin
+        if tenant is null or actor is null then
+            raise exception 'an event belongs to a user of a tenant: % is set',
+                case when tenant is null then 'no tenant' else 'no user' end
+                using errcode = 'invalid_parameter_value';
+        end if;
+        if exists (
+            select from jsonb_each(details)
+            where jsonb_typeof(value) not in ('number', 'boolean', 'null')
+                and value #>> '{}' !~ '^[A-Za-z0-9_.:+-]{0,100}$'
+        ) then
+            raise exception 'the details of an event are numbers, words without a space, true, false and null'
+                using errcode = 'invalid_parameter_value';
+        end if;
+        insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, details,
+            request_id, client_address, user_agent)
+        values (tenant, actor, coalesce(nullif(current_setting('role'), 'none'), session_user), 'event',
+            record_event.name, record_event.details,
+            left(nullif(current_setting('app.request_id', true), ''), 200),
+            audit.parse_address(current_setting('app.client_address', true)),
+            left(nullif(current_setting('app.user_agent', true), ''), 500));
+    end $$;
+
+    comment on function audit.record_event(text, jsonb) is
+        'Writes that the user of this transaction did something that is no change or read of a row.';
+
+    call identity.set_definer_owner('audit.record_changes()');
+    call identity.set_definer_owner('audit.record_system(text, jsonb, text)',
+        'scheduler_app, scheduler_system, scheduler_job');
+    call identity.set_definer_owner('audit.record_read(text, text[], text[], text)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('audit.record_event(text, jsonb)', 'scheduler_app, scheduler_system');
+    """)
+
+
+def make_seals() -> None:
+    """Make the function that seals the rows of a log."""
+    op.execute(f"""
+    grant select, insert on audit.chain to scheduler_definer;
+    grant select on audit.system_audit_log to scheduler_definer;
+    grant select ({SEALED_COLUMNS}) on audit.user_action_audit_log to scheduler_definer;
+
+    create function audit.seal(kind text) returns bigint
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+        this_server constant text := (select system_identifier from pg_control_system());
+        seal_position bigint;
+        head bytea;
+        since timestamptz;
+        committed_below bigint;
+        sealed bigint := 0;
+        now_at timestamptz;
+        ended_below bigint;
+        entry record;
+    begin
+        if tenant is null or kind is null or kind not in ('user_action', 'system') then
+            raise exception 'a chain is of a tenant, and of the log user_action or system'
+                using errcode = 'invalid_parameter_value';
+        end if;
+        -- A second sealer waits. What the first one wrote, and what is settled, is asked for after that.
+        perform pg_advisory_xact_lock(hashtext('scheduler'), hashtext('seal ' || kind || tenant));
+        now_at := clock_timestamp();
+        ended_below := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+        -- Since when, and from which transaction on, a row may still be without a seal. On another server, as after a
+        -- dump was restored, the numbers of transactions begin anew.
+        select c.position, c.digest, c.sealed_at, case when c.server = this_server then c.sealed_below else 0 end
+        into seal_position, head, since, committed_below
+        from audit.chain c where c.tenant_id = tenant and c.log = kind order by c.position desc limit 1;
+        if not found then  -- a chain begins after a place that is not there
+            seal_position := 0;
+            head := decode(repeat('00', 32), 'hex');
+            committed_below := 0;
+        end if;
+        for entry in execute format(
+            'select id, occurred_at, sha256(convert_to(jsonb_build_array('
+            '        tenant_id, id, trunc(extract(epoch from occurred_at) * 1000000), %s)::text, ''UTF8'')) as digest'
+            ' from audit.%I as entry where tenant_id = $1 and transaction_id >= $2'
+            ' and ($3 is null or occurred_at >= $3 - interval ''1 day'') and not exists ('
+            '    select from audit.chain c where c.tenant_id = $1 and c.log = $4'
+            '        and c.row_occurred_at = entry.occurred_at and c.row_id = entry.id)'
+            ' order by id',
+            case kind when 'user_action' then '{USER_ACTION}' else '{SYSTEM}' end,
+            kind || '_audit_log') using tenant, committed_below, since, kind
+        loop
+            seal_position := seal_position + 1;
+            sealed := sealed + 1;
+            head := sha256(head || entry.digest || convert_to(concat_ws('|', tenant, kind, seal_position, entry.id,
+                (extract(epoch from entry.occurred_at) * 1000000)::bigint,
+                (extract(epoch from now_at) * 1000000)::bigint, ended_below, this_server), 'UTF8'));
+            insert into audit.chain (tenant_id, log, position, row_id, row_occurred_at, row_digest, sealed_at,
+                sealed_below, server, digest)
+            values (tenant, kind, seal_position, entry.id, entry.occurred_at, entry.digest, now_at,
+                ended_below, this_server, head);
+        end loop;
+        return sealed;
+    end $$;
+
+    comment on function audit.seal(text) is
+        'Seals the rows of a log of the tenant that have no seal yet; returns how many. The only way into the chain.';
+
+    call identity.set_definer_owner('audit.seal(text)', 'scheduler_system');
+    """)
+
+
+def downgrade() -> None:
+    op.execute("""
+    drop procedure audit.watch(regclass, text[]);
+    drop function audit.seal(text);
+    drop function audit.record_event(text, jsonb);
+    drop function audit.record_read(text, text[], text[], text);
+    drop function audit.record_system(text, jsonb, text);
+    drop function audit.record_changes();
+    drop function audit.parse_address(text);
+    drop function audit.retire(timestamptz);
+    drop function audit.ensure_months(integer);
+    drop function audit.partitions(text);
+    drop procedure audit.create_partition(text, text);
+    drop table audit.retirements, audit.chain, audit.system_audit_log, audit.user_action_audit_log;
+    drop function audit.refuse_change();
+    """)

@@ -1,0 +1,448 @@
+"""Identity: tenants, users, addresses, families, and the keys that open encrypted columns.
+
+**Tenants.** A tenant is an organisation that owns its rows. A tenant sees itself, and the nightly job sees the list of
+tenants, since it has to know for whom to work. Nothing deletes a tenant that still has rows. Every other key is
+`(tenant_id, id)`, and every reference to another table carries the tenant: a plain foreign key finds the row of another
+tenant although its writer cannot see it, and a cascade then deletes across tenants.
+
+The tenant core specification expects databases that hold a part of its tables already. Such a table is taken as it is
+(`if not exists`) with its rows, and the statements after it complete an older shape. A look-alike may still lack a
+constraint or have a column of another type: `scheduler migrate` ends with a comparison that names every difference.
+
+**Users.** SuperTokens knows who a person is towards the outside; its id is kept here and is one live user, across
+tenants, since it is looked up before the tenant is known. An e-mail address is written in lower case: then equal
+addresses are equal texts, and an index may answer under row security, which it may not for `lower(email)`. The address
+is unique among the live users of a tenant. A child at school has none; a user who signs in has one. `user_role_enum`
+is the role of a user in the tenant; the wellbeing part has roles of its own. A user who leaves is deleted softly, and
+may come back as a new row. The system alone deletes a user for good, or changes the sign-in and role of one: with the
+user go the profile, the child and all that was found about it, and a cascade asks no policy.
+
+An address belongs to the row that holds its key: a family, a facility, a client.
+
+**Families.** The families specification keeps a list of families at each user and two lists of users at each family. A
+membership is one row here, so the two directions cannot disagree. A user is a parent or a student of a family once. The
+membership says whether the user is a primary or an emergency contact: two parents may both be called first. Deleting a
+family or a user for good takes the memberships along; a soft delete keeps them, and restoring brings them back. A
+family outlives the user who made or changed it. A parent reads the rows of the students of the family: the membership
+says who is a parent, not the role of the user.
+
+**Data keys.** The application encrypts health information before it gets here. Each tenant has a *data key* that
+encrypts its values, and one from which the keys of its blind indexes are derived. Both are random and stored *wrapped*:
+encrypted by a *master key* from outside this database. New values are encrypted with the *current* data key, which
+nothing has superseded. A *superseded* key still decrypts its values. A *retired* key decrypts no value any more, and
+stays, because a backup may hold values that only it opens.
+
+No value may be encrypted with a superseded key while people write. The writer therefore asks
+`identity.current_data_key`, which holds a shared advisory lock until the transaction ends, and the rotation takes the
+same lock alone: it waits for the writers, and later writers get the new key. A lock on the row would need the right to
+change it. The application reads the wrapped keys of its tenant, the system makes and supersedes them, and no role
+deletes one.
+"""
+
+from alembic import op
+
+revision = "20261126000400"
+down_revision = "20261126000300"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+    create table if not exists identity.tenants (
+        id uuid not null default gen_random_uuid(),
+        slug varchar(255) not null,
+        name varchar(255) not null,
+        status text not null default 'active',
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        deleted_at timestamptz,
+        constraint tenants_pkey primary key (id),
+        -- stops a status that no code knows
+        constraint a_tenant_is_active_suspended_or_closed check (status in ('active', 'suspended', 'closed'))
+    );
+
+    comment on table identity.tenants is 'An organisation that owns its rows; no other tenant sees them.';
+
+    -- stops two live tenants from answering to one name; a deleted one gives its name back
+    create unique index if not exists live_tenants_have_their_own_slug on identity.tenants (slug)
+        where deleted_at is null;
+
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table identity.tenants
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+
+    create or replace trigger updated_at_is_kept before update on identity.tenants
+        for each row execute function identity.keep_updated_at();
+
+    -- By hand, since the guard goes by tenant_id.
+    alter table identity.tenants enable row level security;
+    alter table identity.tenants force row level security;
+    drop policy if exists a_tenant_sees_itself on identity.tenants;
+    create policy a_tenant_sees_itself on identity.tenants
+        using (id = (select identity.current_tenant_id()))
+        with check (id = (select identity.current_tenant_id()));
+    drop policy if exists the_job_sees_for_whom_to_work on identity.tenants;
+    create policy the_job_sees_for_whom_to_work on identity.tenants
+        for select to scheduler_job using (true);
+
+    grant select on identity.tenants to scheduler_app, scheduler_job;
+    grant select, update on identity.tenants to scheduler_system;
+    """)
+    op.execute(r"""
+    do $$ begin
+        create type identity.user_role_enum as enum
+            ('admin', 'staff', 'doctor', 'specialist', 'practitioner', 'parent', 'student', 'patient', 'child');
+    exception when duplicate_object then
+        null;  -- a partial schema may have it
+    end $$;
+
+    -- HTML's definition of an address, in lower case. ASCII only: beyond it, servers disagree on small letters.
+    create or replace function identity.is_email(value text) returns boolean
+    language sql immutable parallel safe strict
+    return length(value) <= 254
+        and value ~ ('^[a-z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}'
+            '@[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$');
+
+    comment on function identity.is_email(text) is 'Whether a text is an e-mail address in lower case.';
+
+    create table if not exists identity.users (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        supertokens_user_id text,
+        email text,
+        name text not null,
+        phone varchar(50),
+        role identity.user_role_enum not null,
+        status text not null default 'active',
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        deleted_at timestamptz,
+        constraint users_pkey primary key (tenant_id, id),
+        -- stops a user of nobody, and deleting a tenant that still has one
+        constraint users_tenant_id_fkey foreign key (tenant_id)
+            references identity.tenants (id) on delete restrict,
+        -- stops 'nobody', 'a@b@c', two spellings of one address, and letters that look like others
+        constraint an_email_is_an_address_in_lower_case check (identity.is_email(email)),
+        -- stops a status that no code knows
+        constraint a_user_is_active_inactive_pending_or_suspended
+            check (status in ('active', 'inactive', 'pending', 'suspended'))
+    );
+
+    comment on table identity.users is 'A person: who signs in, and who is only spoken of, such as a child at school.';
+
+    -- stops two live users from having one address; a deleted one gives it back
+    create unique index if not exists live_users_have_their_own_email
+        on identity.users (tenant_id, email) where deleted_at is null;
+    create index if not exists users_status_idx on identity.users (tenant_id, status);
+
+    -- stops one sign-in from being two live people, also across tenants; a deleted user gives it back
+    create unique index if not exists live_users_have_their_own_sign_in
+        on identity.users (supertokens_user_id) where deleted_at is null;
+
+    alter table identity.users
+        alter column email drop not null,
+        drop constraint if exists a_sign_in_is_one_user,
+        -- stops a sign-in that nobody can be reached by
+        drop constraint if exists who_signs_in_has_an_email,
+        add constraint who_signs_in_has_an_email check (supertokens_user_id is null or email is not null),
+        -- stops an empty field of a form, and one of spaces
+        drop constraint if exists a_user_has_a_name,
+        add constraint a_user_has_a_name check (name ~ '\S'),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+
+    create table if not exists identity.addresses (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        line_1 text not null,
+        line_2 text,
+        city text,
+        region text,
+        postcode varchar(20),
+        country varchar(2),
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        deleted_at timestamptz,
+        constraint addresses_pkey primary key (tenant_id, id),
+        -- stops an address of nobody, and deleting a tenant that still has one
+        constraint addresses_tenant_id_fkey foreign key (tenant_id)
+            references identity.tenants (id) on delete restrict,
+        -- stops 'England' and 'gb'
+        constraint the_country_of_an_address_is_two_capital_letters check (country ~ '^[A-Z]{2}$')
+    );
+
+    comment on table identity.addresses is 'A postal address; its owner holds its key.';
+
+    -- stops 'infinity' and the year 10000, which the driver cannot read
+    alter table identity.addresses
+        drop constraint if exists its_times_are_in_the_calendar,
+        add constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        );
+
+    call audit.watch('identity.tenants', array['slug']);
+    call identity.secure_table('identity.users');
+    call identity.secure_table('identity.addresses', array['country']);
+    -- stops a child from taking its alerts away by way of its user: a cascade asks no policy
+    revoke delete on identity.users, identity.addresses from scheduler_app;
+
+    -- stops people from signing in as somebody else, whose role decides what they see, and from becoming an admin
+    create trigger nobody_changes_a_sign_in_or_its_role before update on identity.users
+        for each row execute function
+        wellbeing.system_only_columns('tenant_id', 'id', 'supertokens_user_id', 'role');
+    """)
+    op.execute(r"""
+    create table identity.families (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        family_name text not null,
+        address_id uuid,
+        preferred_programs text[] not null default '{}',
+        status text not null default 'active',
+        created_by uuid,
+        modified_by uuid,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        deleted_at timestamptz,
+        constraint families_pkey primary key (tenant_id, id),
+        -- stops a family of nobody, and deleting a tenant that still has one
+        constraint families_tenant_id_fkey foreign key (tenant_id)
+            references identity.tenants (id) on delete restrict,
+        -- stops a family at an address of another tenant
+        constraint families_address_id_fkey foreign key (tenant_id, address_id)
+            references identity.addresses (tenant_id, id) on delete set null (address_id),
+        -- these two stop a family made or changed by a user of another tenant; the family outlives the user
+        constraint families_created_by_fkey foreign key (tenant_id, created_by)
+            references identity.users (tenant_id, id) on delete set null (created_by),
+        constraint families_modified_by_fkey foreign key (tenant_id, modified_by)
+            references identity.users (tenant_id, id) on delete set null (modified_by),
+        -- stops a programme that is null or empty within the list
+        constraint a_preferred_program_has_a_name check (
+            array_position(preferred_programs, null) is null and array_position(preferred_programs, '') is null
+        ),
+        -- stops a status that no code knows
+        constraint a_family_is_active_or_inactive check (status in ('active', 'inactive')),
+        -- stops an empty field of a form, and one of spaces
+        constraint a_family_has_a_name check (family_name ~ '\S'),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
+    );
+
+    comment on table identity.families is 'People who belong together: parents and their students.';
+
+    create index families_status_idx on identity.families (tenant_id, status);
+    create index families_address_id_idx on identity.families (tenant_id, address_id);
+    create index families_created_by_idx on identity.families (tenant_id, created_by);
+    create index families_modified_by_idx on identity.families (tenant_id, modified_by);
+
+    create table identity.family_members (
+        tenant_id uuid not null,
+        family_id uuid not null,
+        user_id uuid not null,
+        role text not null,
+        is_primary_contact boolean not null default false,
+        is_emergency_contact boolean not null default false,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        -- stops one user from being in one family twice, or a parent and a student of it
+        constraint family_members_pkey primary key (tenant_id, family_id, user_id),
+        -- these two stop a membership in a family, or of a user, that is not there or not the tenant's
+        constraint family_members_family_id_fkey foreign key (tenant_id, family_id)
+            references identity.families (tenant_id, id) on delete cascade,
+        constraint family_members_user_id_fkey foreign key (tenant_id, user_id)
+            references identity.users (tenant_id, id) on delete cascade,
+        -- stops a role that neither list of the family has
+        constraint a_member_is_a_parent_or_a_student check (role in ('parent', 'student')),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
+    );
+
+    comment on table identity.family_members is
+        'That a user is a parent or a student of a family; the one place that says so, for both directions.';
+
+    create index family_members_user_id_idx on identity.family_members (tenant_id, user_id);
+
+    call identity.secure_table('identity.families');
+    call identity.secure_table('identity.family_members', array['is_primary_contact', 'is_emergency_contact']);
+    revoke delete on identity.families from scheduler_app;
+
+    -- these two stop a membership in a family that no view shows, and of a user who is gone
+    create trigger a_member_joins_a_live_family before insert or update of family_id on identity.family_members
+        for each row execute function identity.refuse_additions_to_deleted('family_id', 'identity.families');
+    create trigger a_member_is_a_live_user before insert or update of user_id on identity.family_members
+        for each row execute function identity.refuse_additions_to_deleted('user_id', 'identity.users');
+    """)
+    op.execute("""
+    create table identity.data_keys (
+        tenant_id uuid not null,
+        id uuid not null default gen_random_uuid(),
+        purpose text not null,
+        wrapped_key bytea not null,
+        master_key_id text not null,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        superseded_at timestamptz,
+        retired_at timestamptz,
+        constraint data_keys_pkey primary key (tenant_id, id),
+        -- stops a key of nobody, and deleting a tenant that still has one
+        constraint data_keys_tenant_id_fkey foreign key (tenant_id)
+            references identity.tenants (id) on delete restrict,
+        -- stops a key of which no code knows what it is for
+        constraint a_data_key_encrypts_or_indexes check (purpose in ('encryption', 'index')),
+        -- stops a key in clear: it has 32 bytes, and 48 at least when it is wrapped
+        constraint a_data_key_is_wrapped check (octet_length(wrapped_key) between 48 and 4096),
+        -- stops a key of which nobody knows what unwraps it
+        constraint the_master_key_of_a_data_key_has_a_name check (master_key_id ~ '^[!-~]{1,255}$'),
+        -- stops retiring the key that new values are sealed with
+        constraint only_a_superseded_data_key_is_retired check (
+            retired_at is null or (superseded_at is not null and superseded_at <= retired_at)
+        ),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            superseded_at >= '0001-01-03 00:00+00' and superseded_at < '9999-12-29 00:00+00'
+            and retired_at >= '0001-01-03 00:00+00' and retired_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
+    );
+
+    comment on table identity.data_keys is
+        'A key of a tenant, wrapped by a master key: for encrypted values, or for blind indexes.';
+
+    -- stops two keys from both being the one that new values are sealed with
+    create unique index a_tenant_has_one_current_key_for_a_purpose
+        on identity.data_keys (tenant_id, purpose) where superseded_at is null;
+
+    call identity.secure_table('identity.data_keys', array['purpose']);
+    revoke insert, update, delete on identity.data_keys from scheduler_app;
+    revoke delete on identity.data_keys from scheduler_system;
+
+    -- volatile, so that its query sees what was committed while it waited for the lock
+    create function identity.current_data_key(of_tenant uuid) returns uuid
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+    as $$ begin
+        perform pg_advisory_xact_lock_shared(hashtext('scheduler'), hashtext('data keys ' || of_tenant));
+        return (
+            select id from identity.data_keys
+            where tenant_id = of_tenant and purpose = 'encryption' and superseded_at is null
+        );
+    end $$;
+
+    comment on function identity.current_data_key(uuid) is
+        'The key to seal with; it stays the one until this transaction ends. Null when the tenant has none.';
+    """)
+    let_people_see_their_own()
+
+
+def let_people_see_their_own() -> None:
+    """Let the definer look up the user at work, and let people read their own rows."""
+    op.execute("""
+    -- A policy that asks itself does not end: so the policy of the tenant does not bind the definer.
+    alter policy a_tenant_sees_its_own_rows on identity.users
+        to scheduler_app, scheduler_job, scheduler_system;
+    grant select (tenant_id, id, role, status, deleted_at) on identity.users to scheduler_definer;
+    create policy the_definer_sees_who_asks on identity.users
+        for select to scheduler_definer using (id = (select identity.current_user_id()));
+    alter policy a_tenant_sees_its_own_rows on identity.family_members
+        to scheduler_app, scheduler_job, scheduler_system;
+    grant select (tenant_id, family_id, user_id) on identity.family_members to scheduler_definer;
+    create policy the_definer_sees_who_asks on identity.family_members
+        for select to scheduler_definer using (user_id = (select identity.current_user_id()));
+    alter policy a_tenant_sees_its_own_rows on identity.families
+        to scheduler_app, scheduler_job, scheduler_system;
+    grant select (tenant_id, id, deleted_at) on identity.families to scheduler_definer;
+    create policy the_definer_sees_who_asks on identity.families
+        for select to scheduler_definer using (tenant_id = (select identity.current_tenant_id()));
+
+    create function identity.own_families() returns uuid[]
+    language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+    as $$ begin
+        return array(
+            select family.id
+            from identity.family_members as member
+            join identity.families as family on family.tenant_id = member.tenant_id and family.id = member.family_id
+            where member.tenant_id = identity.current_tenant_id() and member.user_id = identity.current_user_id()
+                and family.deleted_at is null and identity.is_active_user()
+        );
+    end $$;
+
+    comment on function identity.own_families() is
+        'The families, but for deleted ones, of the user for whom this transaction works.';
+
+    call identity.set_definer_owner('identity.own_families()', 'scheduler_app, scheduler_job, scheduler_system');
+
+    create function identity.own_household() returns uuid[]
+    language sql stable parallel safe
+    return array(
+        select identity.current_user_id() where identity.is_active_user()
+        union
+        select user_id from identity.family_members
+        where tenant_id = identity.current_tenant_id() and family_id = any ((select identity.own_families())::uuid[])
+    );
+
+    comment on function identity.own_household() is
+        'The user for whom this transaction works, and the members of their families.';
+
+    create function identity.own_dependants() returns uuid[]
+    language sql stable parallel safe
+    return array(
+        select identity.current_user_id() where identity.is_active_user()
+        union
+        select student.user_id
+        from identity.family_members as parent
+        join identity.family_members as student
+            on student.tenant_id = parent.tenant_id and student.family_id = parent.family_id
+        where parent.tenant_id = identity.current_tenant_id() and parent.user_id = identity.current_user_id()
+            and parent.family_id = any ((select identity.own_families())::uuid[])
+            and parent.role = 'parent' and student.role = 'student'
+    );
+
+    comment on function identity.own_dependants() is
+        'The user for whom this transaction works, and the students of the families in which they are a parent.';
+
+    create policy a_person_sees_their_own on identity.users for select to scheduler_app
+        using (tenant_id = (select identity.current_tenant_id())
+            and id = any ((select identity.own_household())::uuid[]));
+    create policy a_person_sees_their_own on identity.families for select to scheduler_app
+        using (tenant_id = (select identity.current_tenant_id())
+            and id = any ((select identity.own_families())::uuid[]));
+    create policy a_person_sees_their_own on identity.family_members for select to scheduler_app
+        using (tenant_id = (select identity.current_tenant_id())
+            and family_id = any ((select identity.own_families())::uuid[]));
+    """)
+
+
+def downgrade() -> None:
+    op.execute("""
+    drop policy a_person_sees_their_own on identity.family_members;
+    drop policy a_person_sees_their_own on identity.families;
+    drop policy a_person_sees_their_own on identity.users;
+    drop function identity.own_dependants();
+    drop function identity.own_household();
+    drop function identity.own_families();
+    drop function identity.current_data_key(uuid);
+    drop table identity.data_keys, identity.family_members, identity.families, identity.addresses, identity.users;
+    drop function identity.is_email(text);
+    drop type identity.user_role_enum;
+    drop table identity.tenants;
+    """)
