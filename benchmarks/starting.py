@@ -1,4 +1,4 @@
-"""The time to start: an import and short commands, each in a process of its own, against a Python that does nothing."""
+"""The time to start: an import and short commands, each in its own process, against `python -c pass`."""
 
 import subprocess
 import sys

@@ -89,7 +89,7 @@ def test_a_tenant_that_is_there_is_left_as_it_is(database: Database, world: Seed
     assert contents(database, world.tenant_id) == before
 
 
-def test_without_the_extra_it_is_said_what_to_install(
+def test_seeding_without_faker_names_the_extra(
     database: Database, masters: MasterKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "scheduler.sample_data.worlds", raising=False)

@@ -20,7 +20,7 @@ PRINT_MODULES = "import atexit, sys; atexit.register(lambda: print(*{name.partit
 
 
 def python(code: str, *arguments: str, without: str = "") -> "subprocess.CompletedProcess[str]":
-    """Run code in a process of its own in which a package cannot be imported, as if it were not installed."""
+    """Run code in a process of its own, as if one package were not installed."""
     hide = f"import sys; sys.modules[{without!r}] = None; " if without else ""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{hide}{code}", *arguments],
@@ -41,7 +41,7 @@ def lazy_modules() -> dict[str, str]:
     (table,) = [
         node.value
         for node in ast.walk(TREE)
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets) == "_MODULES"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODULES"
     ]
     modules: dict[str, str] = ast.literal_eval(table)
     return modules

@@ -8,7 +8,7 @@ from scheduler.core.errors import InvalidInputError
 
 
 def confirm_loss(loss: str) -> None:
-    """Ask at the terminal whether to go on in spite of a loss; stop the command if the answer is no.
+    """Ask at the terminal whether to go on in spite of a loss; abort if not.
 
     Raises:
         InvalidInputError: standard input is no terminal.

@@ -126,7 +126,7 @@ def _keys(session: Session, url: str | None, tenant_id: UUID) -> Keys:
 
 @contextmanager
 def _target(out: Path | None) -> Iterator[TextIO]:
-    """Yield a text file; publish its contents only if the block succeeds, and so after the entry in the audit log."""
+    """Yield a text file that is published only if the block, and with it the audit log, succeeds."""
     if out is None:
         buffer = StringIO()
         yield buffer

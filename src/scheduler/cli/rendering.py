@@ -151,7 +151,7 @@ def _why(reason: Reason, zone: ZoneInfo, comment: str | None) -> Text:
 
 
 def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
-    """Format a span on the zone's wall clock: `Mon 22 Mar 09:00-09:20`, with the date of the end if it differs."""
+    """Format a span on the zone's wall clock: `Mon 22 Mar 09:00-09:20`; the end has a date if it differs."""
     start, end = start_at.astimezone(zone), end_at.astimezone(zone)
     if start == end:
         return f"{start:%a %d %b %H:%M}"

@@ -81,7 +81,7 @@ class Week:
 
 
 class _Row(NamedTuple):
-    """A row of the calendar: minutes since local midnight, and 1 for the second pass of a repeated hour, else 0."""
+    """A row of the calendar: minutes since local midnight; `fold` is 1 in the second pass of a repeated hour."""
 
     minute: int
     fold: int
