@@ -56,47 +56,19 @@ from scheduler.core.extras import extra_needed
 
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times, slots, and the reasons for times without one
-    "AvailabilityException",
-    "AvailabilityRule",
-    "BookingContext",
-    "Closure",
-    "ExceptionType",
-    "Schedule",
-    "Slot",
-    "Slots",
-    "Span",
-    "expand",
-    "explain",
+    "AvailabilityException", "AvailabilityRule", "BookingContext", "Closure", "ExceptionType", "Schedule", "Slot",
+    "Slots", "Span", "expand", "explain",
     # Stored slots
-    "SlotStatus",
-    "StoredSlot",
-    "reconcile",
+    "SlotStatus", "StoredSlot", "reconcile",
     # Visits in steps
-    "StepTemplate",
-    "Workflow",
-    "WorkflowStep",
-    "walk",
-    "walk_back",
+    "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
-    "MissingExtraError",
-    "SchedulerError",
-    "StoreError",
+    "MissingExtraError", "SchedulerError", "StoreError",
     # PostgreSQL: migrations, units of work, the slot-generation job
-    "Database",
-    "GenerationRequest",
-    "Mode",
-    "Request",
-    "Role",
-    "Scope",
-    "generate",
-    "tenant_id_of",
-    "upgrade",
+    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
     # PostgreSQL: health information and the audit log
-    "TenantKeys",
-    "phi",
-    "read_master_keys",
-    "record_event",
-]
+    "TenantKeys", "phi", "read_master_keys", "record_event",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from scheduler.generation.job import generate
