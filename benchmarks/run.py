@@ -15,13 +15,14 @@ import expansion
 import generation
 import migrating
 import row_security
+import starting
 from scheduler.cli.settings import use_pinned_time_zones
 
 
 def main() -> None:
     """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ("all", "expansion", "generation", "encryption", "row-security", "migrating")
+    parts = ("all", "expansion", "generation", "encryption", "row-security", "migrating", "starting")
     parser.add_argument("part", nargs="?", choices=parts, default="all")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
     parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
@@ -42,6 +43,8 @@ def main() -> None:
         console.print(encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)))
     if wanted.part in {"all", "migrating"}:
         console.print(migrating.against_a_copy(rounds=max(1, wanted.rounds // 3)))
+    if wanted.part in {"all", "starting"}:
+        console.print(starting.against_nothing(rounds=wanted.rounds))
     if wanted.part in {"all", "row-security"}:
         console.print(row_security.against_none(calls=wanted.rounds * 100))
 

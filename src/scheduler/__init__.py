@@ -1,106 +1,118 @@
-"""Appointment scheduling and slot generation: the public names of the pure core.
+"""Appointment scheduling: opening times become slots, in memory or in PostgreSQL. These are the names most hosts need.
+
+**In memory.** A schedule has the opening times of one doctor at one facility; `expand` returns its slots.
 
 >>> from datetime import UTC, datetime, time, timedelta
->>> from scheduler import AvailabilityRule, Schedule, Span, expand
+>>> from scheduler import AvailabilityRule, Schedule, Span, StoredSlot, expand, explain, reconcile
 >>> mondays = AvailabilityRule(1, 1, time(9), time(12), slot_duration=timedelta(minutes=30))
 >>> clinic = Schedule(doctor_id=1, facility_id=1, zone="Europe/London", rules=[mondays])
 >>> march = Span(datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 4, 1, tzinfo=UTC))
->>> len(expand(clinic, march))
+>>> slots = expand(clinic, march)
+>>> len(slots)
 30
+
+`explain` names the reasons for a time without a slot; `reconcile` compares the slots with stored ones.
+
+>>> explain(clinic, datetime(2027, 3, 1, 8, tzinfo=UTC)).codes
+(<ReasonCode.OUTSIDE_RULES: 'outside_rules'>,)
+>>> plan = reconcile(slots, [StoredSlot(id=1, slot=slots[0])])
+>>> len(plan.keep), len(plan.create)
+(1, 29)
+
+**In PostgreSQL**, with the extra `postgres`: `upgrade` migrates a database, `Database.unit_of_work` opens a transaction
+for a tenant, `generate` keeps the slots of its schedules up to date, `phi` encrypts and decrypts health information.
+These names load their modules when first used: until then the library imports the standard library and dateutil only.
+
+`scheduler.core` has all names of the core, `scheduler.models` the tables, and the package of each subject the rest.
 """
 
-from scheduler.core.bookings import BookingContext
-from scheduler.core.errors import (
-    InvalidInputError,
-    InvalidRecurrenceError,
-    InvalidScheduleError,
-    InvalidSpanError,
-    InvalidWorkflowError,
-    NotFoundError,
-    SchedulerError,
-    TransitionRefusedError,
-    WallClockError,
-    WorkflowNotFoundError,
-)
-from scheduler.core.expansion import expand
-from scheduler.core.explanation import Explanation, explain
-from scheduler.core.fingerprints import ENGINE_VERSION, fingerprint
-from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
-from scheduler.core.lifecycle import (
-    AppointmentState,
-    AppointmentStatus,
-    SlotStatus,
-    StepState,
-    StepStatus,
-    Transition,
-    TransitionResult,
-    transition,
-)
-from scheduler.core.reasons import Reason, ReasonCode
-from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
-from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
-from scheduler.core.spans import Span, difference, intersection, union
-from scheduler.core.visits import retime, walk, walk_back
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
-from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StoreError
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ENGINE_VERSION",
-    "AppointmentState",
-    "AppointmentStatus",
-    "AvailabilityException",
-    "AvailabilityRule",
-    "BookingContext",
-    "Closure",
-    "DatabaseUnreachableError",
-    "ExceptionType",
-    "Explanation",
-    "InsurancePlan",
-    "InvalidInputError",
-    "InvalidRecurrenceError",
-    "InvalidScheduleError",
-    "InvalidSpanError",
-    "InvalidWorkflowError",
-    "NotFoundError",
-    "Plan",
-    "PlanAcceptance",
-    "Reason",
-    "ReasonCode",
-    "Schedule",
-    "SchedulerError",
-    "SchemaMismatchError",
-    "Slot",
-    "SlotColumns",
-    "SlotIdentity",
-    "SlotKind",
-    "SlotStatus",
-    "SlotUpdate",
-    "Slots",
-    "Span",
-    "StepState",
-    "StepStatus",
-    "StepTemplate",
-    "StoreError",
-    "StoredSlot",
-    "TimedStep",
-    "Transition",
-    "TransitionRefusedError",
-    "TransitionResult",
-    "WallClockError",
-    "Workflow",
-    "WorkflowNotFoundError",
-    "WorkflowStep",
-    "difference",
-    "expand",
-    "explain",
-    "fingerprint",
-    "intersection",
-    "reconcile",
-    "retime",
-    "select_workflow",
-    "transition",
-    "union",
-    "walk",
-    "walk_back",
-]
+from scheduler.core import (
+    AvailabilityException,
+    AvailabilityRule,
+    BookingContext,
+    Closure,
+    ExceptionType,
+    MissingExtraError,
+    Schedule,
+    SchedulerError,
+    Slot,
+    Slots,
+    SlotStatus,
+    Span,
+    StepTemplate,
+    StoredSlot,
+    Workflow,
+    WorkflowStep,
+    expand,
+    explain,
+    reconcile,
+    walk,
+    walk_back,
+)
+from scheduler.core.extras import extra_needed
+
+__all__ = [  # noqa: RUF022  # in groups
+    # Opening times, slots, and the reasons for times without one
+    "AvailabilityException", "AvailabilityRule", "BookingContext", "Closure", "ExceptionType", "Schedule", "Slot",
+    "Slots", "Span", "expand", "explain",
+    # Stored slots
+    "SlotStatus", "StoredSlot", "reconcile",
+    # Visits in steps
+    "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
+    # Errors
+    "MissingExtraError", "SchedulerError", "StoreError",
+    # PostgreSQL: migrations, units of work, the slot-generation job
+    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
+    # PostgreSQL: health information and the audit log
+    "TenantKeys", "phi", "read_master_keys", "record_event",
+]  # fmt: skip
+
+if TYPE_CHECKING:
+    from scheduler.generation.job import generate
+    from scheduler.generation.request import GenerationRequest, Mode, Scope
+    from scheduler.postgres.audit.log import record_event
+    from scheduler.postgres.database import Database, Request, Role
+    from scheduler.postgres.encryption import phi
+    from scheduler.postgres.encryption.master_keys import read_master_keys
+    from scheduler.postgres.encryption.tenant_keys import TenantKeys
+    from scheduler.postgres.errors import StoreError
+    from scheduler.postgres.schema.migrations import upgrade
+    from scheduler.postgres.tenants import tenant_id_of
+
+    __version__: str
+else:
+    _MODULES = {
+        "Database": "scheduler.postgres.database",
+        "GenerationRequest": "scheduler.generation.request",
+        "Mode": "scheduler.generation.request",
+        "Request": "scheduler.postgres.database",
+        "Role": "scheduler.postgres.database",
+        "Scope": "scheduler.generation.request",
+        "StoreError": "scheduler.postgres.errors",
+        "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
+        "generate": "scheduler.generation.job",
+        "phi": "scheduler.postgres.encryption.phi",
+        "read_master_keys": "scheduler.postgres.encryption.master_keys",
+        "record_event": "scheduler.postgres.audit.log",
+        "tenant_id_of": "scheduler.postgres.tenants",
+        "upgrade": "scheduler.postgres.schema.migrations",
+    }
+
+    def __getattr__(name: str) -> object:
+        """Load a name of the PostgreSQL half, or the version, when it is first used."""
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("slotsmith")
+        elif name in _MODULES:
+            with extra_needed(f"scheduler.{name}", "postgres"):
+                module = import_module(_MODULES[name])
+            value = module if _MODULES[name].endswith(f".{name}") else getattr(module, name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, "__version__"})

@@ -1,4 +1,4 @@
-"""`scheduler audit`: what its commands say, and how they end."""
+"""`scheduler audit`: output and exit codes of its commands."""
 
 import json
 from datetime import UTC, datetime
@@ -47,50 +47,53 @@ class Office(NamedTuple):
 
 @pytest.fixture
 def office(database: Database, database_url: str, tenant_id: UUID) -> Office:
-    made = Office(database, database_url, tenant_id)
+    office = Office(database, database_url, tenant_id)
     employ(database_url, tenant_id, USER)
-    made.admit("Ann")
-    made.admit("Bob")
-    return made
+    office.admit("Ann")
+    office.admit("Bob")
+    return office
 
 
-def heads(said: Said) -> list[str]:
-    return [line.removeprefix("head ") for line in said.out.splitlines() if line.startswith("head ")]
+def heads(result: Said) -> list[str]:
+    return [line.removeprefix("head ") for line in result.out.splitlines() if line.startswith("head ")]
 
 
 def test_seal_prints_how_many_rows_and_the_heads(office: Office) -> None:
-    said = office.run("seal")
-    assert (said.code, said.out.splitlines()[0]) == (0, "user_action: 2 rows sealed")
-    assert [head.split(":")[:2] for head in heads(said)] == [["user_action", "2"], ["system", "1"]]
+    result = office.run("seal")
+    assert (result.code, result.out.splitlines()[0]) == (0, "user_action: 2 rows sealed")
+    assert [head.split(":")[:2] for head in heads(result)] == [["user_action", "2"], ["system", "1"]]
 
 
-def test_seal_as_json_says_the_same(office: Office) -> None:
-    said = json.loads(office.run("seal", "--json").out)
-    assert said["user_action"]["sealed"] == 2
-    assert said["user_action"]["head"] in heads(office.run("seal"))
+def test_seal_as_json_has_the_same_heads(office: Office) -> None:
+    result = json.loads(office.run("seal", "--json").out)
+    assert result["user_action"]["sealed"] == 2
+    assert result["user_action"]["head"] in heads(office.run("seal"))
 
 
-def test_verify_of_an_untouched_log_ends_well(office: Office) -> None:
+def test_verify_of_an_untouched_log_exits_with_0(office: Office) -> None:
     printed = heads(office.run("seal"))
-    said = office.run("verify", *(word for head in printed for word in ("--head", head)))
-    assert (said.code, said.out) == (0, "user_action: 2 rows as they were sealed\nsystem: 1 rows as they were sealed\n")
+    result = office.run("verify", *(word for head in printed for word in ("--head", head)))
+    assert (result.code, result.out) == (
+        0,
+        "user_action: 2 rows as they were sealed\nsystem: 1 rows as they were sealed\n",
+    )
 
 
-def test_verify_of_a_changed_log_names_the_row_and_ends_with_code_8(office: Office) -> None:
+def test_verify_of_a_changed_log_names_the_row_and_exits_with_8(office: Office) -> None:
     office.run("seal")
     office.tamper("update audit.user_action_audit_log set after = null")
-    said = office.run("verify")
-    assert said.code == 8
-    assert "position 1, row " in said.out
-    assert "was changed after it was sealed" in said.out
-    assert "system: 1 rows as they were sealed" in said.out
+    result = office.run("verify")
+    assert result.code == 8
+    assert "position 1, row " in result.out
+    assert "was changed after it was sealed" in result.out
+    assert "system: 1 rows as they were sealed" in result.out
 
 
-def test_verify_as_json_names_it_too(office: Office) -> None:
+def test_verify_as_json_names_the_row(office: Office) -> None:
     office.run("seal")
     office.tamper("delete from audit.user_action_audit_log")
-    said = office.run("verify", "--json")
-    assert (said.code, "is missing" in json.loads(said.out)[0]["broken"]) == (8, True)
+    result = office.run("verify", "--json")
+    assert (result.code, "is missing" in json.loads(result.out)[0]["broken"]) == (8, True)
 
 
 def test_verify_with_a_head_finds_a_cut_tail(office: Office) -> None:
@@ -102,17 +105,17 @@ def test_verify_with_a_head_finds_a_cut_tail(office: Office) -> None:
 
 
 @pytest.mark.parametrize("head", ["12", "diary:1:00", "user_action:1:zz", f"user_action:x:{'0' * 64}", ""])
-def test_a_head_that_is_none_is_refused_in_one_line(office: Office, head: str) -> None:
-    said = office.run("verify", "--head", head)
-    assert (said.code, said.err.count("\n")) == (2, 1)
+def test_malformed_head_is_refused_in_one_line(office: Office, head: str) -> None:
+    result = office.run("verify", "--head", head)
+    assert (result.code, result.err.count("\n")) == (2, 1)
 
 
 def test_retire_without_old_months_drops_nothing(office: Office) -> None:
-    said = office.run("retire", "--yes", tenant=False)
-    assert (said.code, said.out) == (0, "0 months dropped\n")
+    result = office.run("retire", "--yes", tenant=False)
+    assert (result.code, result.out) == (0, "0 months dropped\n")
 
 
-def test_retire_drops_what_is_old_by_the_clock(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retire_drops_months_that_are_old_by_the_clock(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.cli.audit.now", lambda: datetime(2030, 1, 1, tzinfo=UTC))
     execute(
         office.url,
@@ -120,25 +123,25 @@ def test_retire_drops_what_is_old_by_the_clock(office: Office, monkeypatch: pyte
         "alter table audit.system_audit_log attach partition audit.system_audit_log_2019_05"
         " for values from ('2019-05-01Z') to ('2019-06-01Z')",
     )
-    said = office.run("retire", "--yes", "--keep-years", "10", tenant=False)
-    assert said.out == "dropped audit.system_audit_log_2019_05: 0 rows\n1 months dropped\n"
+    result = office.run("retire", "--yes", "--keep-years", "10", tenant=False)
+    assert result.out == "dropped audit.system_audit_log_2019_05: 0 rows\n1 months dropped\n"
 
 
-def test_retire_is_done_with_a_yes_where_nobody_can_be_asked(office: Office) -> None:
-    said = office.run("retire", tenant=False)
-    assert (said.code, "--yes says to go on" in said.err) == (2, True)
+def test_retire_without_a_terminal_needs_yes(office: Office) -> None:
+    result = office.run("retire", tenant=False)
+    assert (result.code, "confirm with --yes" in result.err) == (2, True)
 
 
-def test_retire_of_what_has_to_be_kept_is_refused(office: Office) -> None:
+def test_retire_within_the_retention_period_is_refused(office: Office) -> None:
     assert office.run("retire", "--yes", "--keep-years", "5", tenant=False).code == 2
 
 
 def test_show_lists_the_latest_first_with_harmless_values_only(office: Office) -> None:
-    said = office.run("show", "--entity", "scheduling.doctors", "--json")
-    shown = [json.loads(line) for line in said.out.splitlines()]
-    assert [one["after"]["first_name"] for one in shown] == ["(set)", "(set)"]
+    result = office.run("show", "--entity", "scheduling.doctors", "--json")
+    shown = [json.loads(line) for line in result.out.splitlines()]
+    assert [entry["after"]["first_name"] for entry in shown] == ["(set)", "(set)"]
     assert shown[0]["occurred_at"] > shown[1]["occurred_at"]
-    assert "Ann" not in said.out
+    assert "Ann" not in result.out
 
 
 def test_show_narrows_by_row_user_and_day(office: Office) -> None:
@@ -151,30 +154,30 @@ def test_show_narrows_by_row_user_and_day(office: Office) -> None:
     assert len(office.run("show", "--json", "--most", "1").out.splitlines()) == 1
 
 
-def test_show_says_who_did_what_and_below_it_the_change(office: Office) -> None:
-    said = office.run("show", "--user", str(USER), "--most", "1")
-    what, *change = said.out.splitlines()
-    assert f"{USER}: insert" in what
+def test_show_prints_actor_action_and_change(office: Office) -> None:
+    result = office.run("show", "--user", str(USER), "--most", "1")
+    action, *change = result.out.splitlines()
+    assert f"{USER}: insert" in action
     assert "specialty: surgery" in " ".join(line.strip() for line in change)
 
 
-def test_show_of_nothing_says_so(office: Office) -> None:
+def test_show_without_entries_prints_a_line(office: Office) -> None:
     assert office.run("show", "--user", str(UUID(int=8))).out == "no such entries\n"
 
 
-def test_show_by_somebody_who_is_no_id_is_refused(office: Office) -> None:
+def test_show_with_a_malformed_user_id_is_refused(office: Office) -> None:
     assert office.run("show", "--user", "ann").code == 2
 
 
-def test_a_run_of_the_nightly_job_is_one_event_with_its_counts(database: Database, tenant_id: UUID) -> None:
+def test_generation_run_is_one_event_with_its_counts(database: Database, tenant_id: UUID) -> None:
     world = World(database, tenant_id)
     world.write(weekly(1))
     report = world.run(count=7)
-    found = world.sql(
+    rows = world.sql(
         "select db_role, severity, details from audit.system_audit_log"
         " where tenant_id = :tenant_id and event = 'generation.finished'"
     )
-    ((role, severity, details),) = found
+    ((role, severity, details),) = rows
     assert (role, severity, details["run_id"]) == ("scheduler_job", "info", report.run_id)
     assert (details["status"], details["slots_created"]) == ("succeeded", report.result.slots_created)
     slots = world.sql(

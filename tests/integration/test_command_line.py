@@ -1,4 +1,4 @@
-"""The command line as people use it: what each command says, and that every mistake is one line and an exit code."""
+"""The command line as people use it: output of each command, one line and an exit code for each mistake."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 import pytest
-import typer
 
-from scheduler.cli.app import app
+from scheduler.cli.app import COMMANDS as TABLE
+from scheduler.cli.app import load
 from scheduler.core.zones import _load
 from support.cli import Said, run
 from support.databases import execute
@@ -91,50 +91,56 @@ def place(code: str, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-# What is asked for with --help
+# Help
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_says_how_to_use_a_command(command: str) -> None:
-    said = run(CLOSED_PORT, *command.split(), "--help")
-    assert (said.code, said.err) == (0, "")
-    assert f"Usage: scheduler {command}".strip() in said.out
+def test_help_of_a_command_shows_its_usage(command: str) -> None:
+    result = run(CLOSED_PORT, *command.split(), "--help")
+    assert (result.code, result.err) == (0, "")
+    assert f"Usage: scheduler {command}".strip() in result.out
 
 
-def test_help_shows_a_default_that_only_its_text_names() -> None:
+def test_help_shows_the_default_written_in_a_text() -> None:
     assert "[default: today]" in run(CLOSED_PORT, "generate", "--help").out
 
 
-def commands(group: Any, name: str = "scheduler") -> Iterator[tuple[str, Any]]:
-    yield name, group
-    for one, command in getattr(group, "commands", {}).items():
-        yield from commands(command, f"{name} {one}")
+def commands() -> Iterator[tuple[str, Any]]:
+    """Yield every command and group but the root, each with its words."""
+    for name in TABLE:
+        command = load(name)
+        yield name, command
+        yield from ((f"{name} {part}", inner) for part, inner in getattr(command, "commands", {}).items())
 
 
-def test_every_command_and_every_option_says_what_it_is_for() -> None:
+def test_every_command_and_option_has_help() -> None:
     silent = [
         f"{name} {getattr(part, 'name', '')}"
-        for name, command in commands(typer.main.get_command(app))
+        for name, command in commands()
         for part in (command, *command.params)
         if not part.help
     ]
     assert silent == []
 
 
-def test_the_help_tests_know_every_command() -> None:
-    names = [name.removeprefix("scheduler").strip() for name, _ in commands(typer.main.get_command(app))]
-    assert sorted(names) == sorted(COMMANDS)
+def test_help_tests_know_every_command() -> None:
+    assert sorted(["", *(name for name, _ in commands())]) == sorted(COMMANDS)
 
 
-def test_the_version_is_printed() -> None:
+@pytest.mark.parametrize("name", TABLE)
+def test_placeholder_of_a_command_has_its_help(name: str) -> None:
+    assert TABLE[name].help == load(name).help.partition("\n\n")[0]
+
+
+def test_version_is_printed() -> None:
     assert run(CLOSED_PORT, "--version").out.startswith("slotsmith ")
 
 
 @pytest.mark.parametrize("arguments", ["nonsense", "generate --nonsense", "generate extra", "import", "show", ""])
-def test_what_is_no_command_is_explained_with_exit_code_2(arguments: str) -> None:
-    said = run(CLOSED_PORT, *arguments.split())
-    assert said.code == 2
-    assert "Usage:" in said.out + said.err
+def test_unknown_command_shows_usage_and_exits_with_2(arguments: str) -> None:
+    result = run(CLOSED_PORT, *arguments.split())
+    assert result.code == 2
+    assert "Usage:" in result.out + result.err
 
 
 # Bad input
@@ -172,20 +178,20 @@ def test_what_is_no_command_is_explained_with_exit_code_2(arguments: str) -> Non
         ("migrate --down base --sql", "give one of them"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line_and_exit_code_2(region: str, arguments: str, why: str) -> None:
-    said = run(region, *arguments.split())
-    assert (said.code, len(said.lines), said.out) == (2, 1, "")
-    assert said.lines[0].startswith("error: ")
-    assert why in said.lines[0]
+def test_invalid_argument_is_one_line_and_exit_code_2(region: str, arguments: str, why: str) -> None:
+    result = run(region, *arguments.split())
+    assert (result.code, len(result.lines), result.out) == (2, 1, "")
+    assert result.lines[0].startswith("error: ")
+    assert why in result.lines[0]
 
 
 @pytest.mark.parametrize(
     "arguments", ["generate --days 0", "generate --days -3", "generate --days many", "demo --days 0"]
 )
-def test_a_number_of_days_from_one_is_needed(region: str, arguments: str) -> None:
-    said = run(region, *arguments.split())
-    assert said.code == 2
-    assert "--days" in said.err
+def test_number_of_days_below_one_is_refused(region: str, arguments: str) -> None:
+    result = run(region, *arguments.split())
+    assert result.code == 2
+    assert "--days" in result.err
 
 
 @pytest.mark.parametrize(
@@ -202,20 +208,20 @@ def test_a_number_of_days_from_one_is_needed(region: str, arguments: str) -> Non
         ("demo /nowhere.jsonl", "no file '/nowhere.jsonl'"),
     ],
 )
-def test_what_is_not_there_is_one_line_and_exit_code_3(region: str, arguments: str, why: str) -> None:
-    said = run(region, *arguments.split())
-    assert (said.code, len(said.lines)) == (3, 1)
-    assert why in said.lines[0]
+def test_unknown_name_is_one_line_and_exit_code_3(region: str, arguments: str, why: str) -> None:
+    result = run(region, *arguments.split())
+    assert (result.code, len(result.lines)) == (3, 1)
+    assert why in result.lines[0]
 
 
-def test_a_facility_that_is_not_there_has_neighbours_in_the_alphabet(region: str) -> None:
+def test_unknown_facility_error_names_similar_slugs(region: str) -> None:
     assert "gb-larkspur" in run(region, "show", "gb-lark").err
 
 
-def test_a_facility_at_which_nobody_works_has_nothing_to_show(migrated: str, tmp_path: Path) -> None:
+def test_show_of_a_facility_without_doctors_exits_with_3(migrated: str, tmp_path: Path) -> None:
     run(migrated, "import", "openings", str(written(tmp_path, place("p1", weekly={}))))
-    said = run(migrated, "show", "p1")
-    assert (said.code, said.lines) == (3, ["error: nobody has a schedule at 'p1'"])
+    result = run(migrated, "show", "p1")
+    assert (result.code, result.lines) == (3, ["error: nobody has a schedule at 'p1'"])
 
 
 BAD_LINES = (
@@ -235,73 +241,73 @@ def slugs(url: str) -> list[str]:
         return [slug for (slug,) in connection.execute("select slug from scheduling.facilities order by slug")]
 
 
-def assert_faults(said: Said, path: Path) -> None:
-    for line, (number, reason) in zip(said.lines, FAULTS, strict=False):
+def assert_faults(result: Said, path: Path) -> None:
+    for line, (number, reason) in zip(result.lines, FAULTS, strict=False):
         assert line.startswith(f"{path}:{number}: ")
         assert reason in line
 
 
 def test_broken_lines_are_named_and_nothing_is_imported(migrated: str, tmp_path: Path) -> None:
     path = written(tmp_path, *BAD_LINES)
-    said = run(migrated, "import", "openings", str(path))
-    assert (said.code, said.out, slugs(migrated)) == (2, "", [])
-    assert_faults(said, path)
-    assert said.lines[len(FAULTS) :] == [
-        f"error: 5 lines are broken, first line 2: {said.lines[0].partition(':2: ')[2]}"
+    result = run(migrated, "import", "openings", str(path))
+    assert (result.code, result.out, slugs(migrated)) == (2, "", [])
+    assert_faults(result, path)
+    assert result.lines[len(FAULTS) :] == [
+        f"error: 5 lines are broken, first line 2: {result.lines[0].partition(':2: ')[2]}"
     ]
     assert run(migrated, "status").code == 3  # not even the tenant is there
 
 
-def test_broken_lines_are_skipped_where_somebody_says_so(migrated: str, tmp_path: Path) -> None:
+def test_skip_bad_imports_the_good_lines(migrated: str, tmp_path: Path) -> None:
     path = written(tmp_path, *BAD_LINES)
-    said = run(migrated, "import", "openings", str(path), "--skip-bad")
-    assert (said.code, len(said.lines), slugs(migrated)) == (0, len(FAULTS), ["fine", "good"])
-    assert_faults(said, path)
+    result = run(migrated, "import", "openings", str(path), "--skip-bad")
+    assert (result.code, len(result.lines), slugs(migrated)) == (0, len(FAULTS), ["fine", "good"])
+    assert_faults(result, path)
 
 
-def test_of_many_broken_lines_the_first_are_named_and_the_rest_counted(migrated: str, tmp_path: Path) -> None:
-    said = run(migrated, "import", "openings", str(written(tmp_path, *["{"] * 30)))
-    assert len(said.lines) == 22
-    assert said.lines[20].endswith("and 10 more broken lines")
+def test_many_broken_lines_are_named_up_to_20_then_counted(migrated: str, tmp_path: Path) -> None:
+    result = run(migrated, "import", "openings", str(written(tmp_path, *["{"] * 30)))
+    assert len(result.lines) == 22
+    assert result.lines[20].endswith("and 10 more broken lines")
 
 
-def test_a_file_in_no_encoding_of_text_is_broken(migrated: str, tmp_path: Path) -> None:
+def test_file_that_is_not_utf_8_is_broken(migrated: str, tmp_path: Path) -> None:
     path = tmp_path / "openings.jsonl"
     path.write_bytes(b"\xff\xfe\x00\n")
-    said = run(migrated, "import", "openings", str(path))
-    assert (said.code, said.lines[0]) == (2, f"{path}:1: byte 1 is not UTF-8")
+    result = run(migrated, "import", "openings", str(path))
+    assert (result.code, result.lines[0]) == (2, f"{path}:1: byte 1 is not UTF-8")
 
 
 @pytest.mark.parametrize("command", ["import openings", "demo"])
-def test_what_is_no_file_cannot_be_read(region: str, tmp_path: Path, command: str) -> None:
-    said = run(region, *command.split(), str(tmp_path))
-    assert said.code == 2
-    assert "cannot be read" in said.err
+def test_folder_instead_of_a_file_cannot_be_read(region: str, tmp_path: Path, command: str) -> None:
+    result = run(region, *command.split(), str(tmp_path))
+    assert result.code == 2
+    assert "cannot be read" in result.err
 
 
-def test_a_demo_without_a_master_key_shows_the_rest(migrated: str) -> None:
-    said = run(migrated, "demo", "--days", "1", "--database-url", migrated)
-    assert (said.code, said.lines) == (0, [])
-    assert "no tenant with everything else was made up: no master key" in said.out
+def test_demo_without_a_master_key_skips_the_sample_tenant(migrated: str) -> None:
+    result = run(migrated, "demo", "--days", "1", "--database-url", migrated)
+    assert (result.code, result.lines) == (0, [])
+    assert "skipped the sample tenant: no master key" in result.out
 
 
-def test_a_demo_of_an_empty_file_has_nothing_to_show(region: str, tmp_path: Path) -> None:
-    said = run(region, "demo", str(written(tmp_path)))
-    assert (said.code, said.lines) == (2, ["error: there is no place in 'openings.jsonl': nothing to show"])
+def test_demo_of_an_empty_file_exits_with_2(region: str, tmp_path: Path) -> None:
+    result = run(region, "demo", str(written(tmp_path)))
+    assert (result.code, result.lines) == (2, ["error: there is no place in 'openings.jsonl': nothing to show"])
 
 
 @pytest.mark.parametrize("slug", ["", " ", "x" * 256, " praxis"])
-def test_a_tenant_needs_a_name(migrated: str, tmp_path: Path, slug: str) -> None:
-    said = run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
-    assert (said.code, len(said.lines)) == (2, 1)
+def test_blank_or_long_tenant_slug_is_refused(migrated: str, tmp_path: Path, slug: str) -> None:
+    result = run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
+    assert (result.code, len(result.lines)) == (2, 1)
 
 
-def test_a_zone_that_is_no_place_is_a_fault_of_its_line(migrated: str, tmp_path: Path) -> None:
-    said = run(
+def test_zone_without_a_place_is_a_fault_of_its_line(migrated: str, tmp_path: Path) -> None:
+    result = run(
         migrated, "import", "openings", str(written(tmp_path, place("p1", timezone="Factory"))), "--tenant", "no"
     )
-    assert said.code == 2
-    assert "unknown time zone 'Factory'" in said.err
+    assert result.code == 2
+    assert "unknown time zone 'Factory'" in result.err
 
 
 def test_r4_an_import_that_fails_leaves_no_tenant(
@@ -310,25 +316,25 @@ def test_r4_an_import_that_fails_leaves_no_tenant(
     """A zone that this PostgreSQL does not know, as an older one may not know a new zone."""
     monkeypatch.setattr("scheduler.core.zones._NOT_PLACES", frozenset())
     _load.cache_clear()
-    said = run(
+    result = run(
         migrated, "import", "openings", str(written(tmp_path, place("p1", timezone="Factory"))), "--tenant", "half"
     )
     _load.cache_clear()
-    assert (said.code, said.lines) == (
+    assert (result.code, result.lines) == (
         2,
         ["error: this PostgreSQL does not know one of the file's time zones: Factory"],
     )
     assert run(migrated, "status", "--tenant", "half").code == 3
 
 
-def test_a_doctors_code_does_not_become_somebody_else(migrated: str, tmp_path: Path) -> None:
+def test_doctor_code_of_another_person_is_refused(migrated: str, tmp_path: Path) -> None:
     def at(code: str, name: str) -> dict[str, Any]:
         doctor = {"code": "x", "first_name": name, "last_name": "One", "weekly": {"monday": [["09:00", "12:00"]]}}
         return {"code": code, "name": "A place", "timezone": "Europe/London", "doctors": [doctor]}
 
     for code, name, expected in (("p1", "Ann", 0), ("p2", "Bob", 2), ("p1", "Anne", 0)):
-        said = run(migrated, "import", "openings", str(written(tmp_path, at(code, name))), "--tenant", "names")
-        assert said.code == expected, said.err
+        result = run(migrated, "import", "openings", str(written(tmp_path, at(code, name))), "--tenant", "names")
+        assert result.code == expected, result.err
 
 
 # The database
@@ -338,58 +344,56 @@ def test_a_doctors_code_does_not_become_somebody_else(migrated: str, tmp_path: P
     "arguments",
     ["status", "generate", "migrate", "show x", "explain x 2027-03-26", f"demo --database-url {CLOSED_PORT}"],
 )
-def test_a_database_that_cannot_be_reached_is_one_line_without_the_password(arguments: str) -> None:
-    said = run(CLOSED_PORT, *arguments.split())
-    assert (said.code, len(said.lines)) == (5, 1)
-    assert "127.0.0.1:1/clinic" in said.err
-    assert "hunter2" not in said.err + said.out
+def test_unreachable_database_is_one_line_without_the_password(arguments: str) -> None:
+    result = run(CLOSED_PORT, *arguments.split())
+    assert (result.code, len(result.lines)) == (5, 1)
+    assert "127.0.0.1:1/clinic" in result.err
+    assert "hunter2" not in result.err + result.out
 
 
 @pytest.mark.parametrize(
     "url", ["hunter2", "mysql://me:hunter2@host/x", "postgresql://me:hunter2@host:port/x", "\udcff"]
 )
-def test_an_address_that_cannot_be_meant_is_one_line_without_the_password(url: str) -> None:
-    said = run(CLOSED_PORT, "status", "--database-url", url)
-    assert (said.code, len(said.lines)) == (2, 1)
-    assert "hunter2" not in said.err
+def test_invalid_url_is_one_line_without_the_password(url: str) -> None:
+    result = run(CLOSED_PORT, "status", "--database-url", url)
+    assert (result.code, len(result.lines)) == (2, 1)
+    assert "hunter2" not in result.err
 
 
 @pytest.mark.parametrize(
     "arguments", ["status", "generate", f"import openings {REGION}", "show x", "explain x 2027-03-26"]
 )
-def test_a_database_that_is_not_migrated_is_one_line_that_says_what_to_do(
-    empty_database_url: str, arguments: str
-) -> None:
-    said = run(empty_database_url, *arguments.split())
-    assert (said.code, len(said.lines)) == (6, 1)
-    assert "run `scheduler migrate`" in said.err
+def test_unmigrated_database_error_names_the_command_to_run(empty_database_url: str, arguments: str) -> None:
+    result = run(empty_database_url, *arguments.split())
+    assert (result.code, len(result.lines)) == (6, 1)
+    assert "run `scheduler migrate`" in result.err
 
 
 @pytest.mark.parametrize(
     "arguments", ["status", "generate", "migrate", "migrate --down base", f"import openings {REGION}"]
 )
-def test_a_database_that_is_newer_than_the_code_is_left_alone(migrated: str, arguments: str) -> None:
+def test_newer_database_is_left_alone(migrated: str, arguments: str) -> None:
     execute(migrated, "update scheduler.revision set version_num = '99991231235959'")
-    said = run(migrated, *arguments.split())
-    assert (said.code, len(said.lines)) == (6, 1)
-    assert "newer than this code" in said.err
+    result = run(migrated, *arguments.split())
+    assert (result.code, len(result.lines)) == (6, 1)
+    assert "newer than this code" in result.err
 
 
-def test_migrate_goes_up_stays_there_goes_down_and_up_again(empty_database_url: str) -> None:
+def test_migrate_goes_up_stays_goes_down_and_up_again(empty_database_url: str) -> None:
     steps = ((), (), ("--down", "base"), ())
-    said = [run(empty_database_url, "migrate", *step) for step in steps]
-    assert [one.code for one in said] == [0, 0, 0, 0]
-    up = said[0].out
+    results = [run(empty_database_url, "migrate", *step) for step in steps]
+    assert [run.code for run in results] == [0, 0, 0, 0]
+    up = results[0].out
     assert up.startswith("migrated from nothing to 2")
     head = up.split()[-1]
-    assert [one.out.strip() for one in said[1:]] == [
+    assert [run.out.strip() for run in results[1:]] == [
         f"already at {head}",
         f"migrated from {head} to nothing",
         up.strip(),
     ]
 
 
-def test_the_sql_of_migrate_is_the_migration(empty_database_url: str) -> None:
+def test_sql_of_migrate_equals_the_migration(empty_database_url: str) -> None:
     script = run(CLOSED_PORT, "migrate", "--sql").out
     execute(empty_database_url, script)
     assert run(empty_database_url, "migrate").out.startswith("already at ")
@@ -398,37 +402,37 @@ def test_the_sql_of_migrate_is_the_migration(empty_database_url: str) -> None:
 # Looking at the shipped region
 
 
-def test_status_says_what_is_there(region: str) -> None:
-    said = run(region, "status")
-    assert said.code == 0
-    words = said.out.split()
+def test_status_shows_totals_days_and_runs(region: str) -> None:
+    result = run(region, "status")
+    assert result.code == 0
+    words = result.out.split()
     assert words[words.index("facilities") + 1] == "41"
-    assert "2027-02-01 to before 2027-05-02" in said.out
-    assert "succeeded" in said.out
+    assert "2027-02-01 to before 2027-05-02" in result.out
+    assert "succeeded" in result.out
 
 
 def test_status_as_json(region: str) -> None:
-    found = json.loads(run(region, "status", "--json").out)
-    assert (found["facilities"], found["failing"], found["from_day"]) == (41, 0, "2027-02-01")
-    assert found["slots"] == sum(one["slots_created"] for one in found["runs"])
+    figures = json.loads(run(region, "status", "--json").out)
+    assert (figures["facilities"], figures["failing"], figures["from_day"]) == (41, 0, "2027-02-01")
+    assert figures["slots"] == sum(run["slots_created"] for run in figures["runs"])
 
 
-def test_a_week_is_shown_with_its_closed_day_and_its_change_of_the_clock(region: str) -> None:
-    said = run(region, "show", "gb-larkspur", "--week", "2027-03-26")
-    assert said.code == 0
+def test_show_has_the_closed_day_and_the_clock_change(region: str) -> None:
+    result = run(region, "show", "gb-larkspur", "--week", "2027-03-26")
+    assert result.code == 0
     for part in ("Larkspur Lane Surgery", "Good Friday", "22 Mar", "goes forward"):
-        assert part in said.out
+        assert part in result.out
 
 
-def test_one_doctor_of_a_week(region: str) -> None:
+def test_show_of_one_doctor_is_shorter(region: str) -> None:
     with psycopg.connect(region) as connection:
-        found = connection.execute("select id from scheduling.doctors where display_name = 'Tobias Marlowe'").fetchone()
-    assert found is not None
-    everybody, one = (
-        run(region, "show", "gb-larkspur", "--week", "2027-03-01", *more) for more in ((), ("--doctor", str(found[0])))
+        row = connection.execute("select id from scheduling.doctors where display_name = 'Tobias Marlowe'").fetchone()
+    assert row is not None
+    whole, part = (
+        run(region, "show", "gb-larkspur", "--week", "2027-03-01", *more) for more in ((), ("--doctor", str(row[0])))
     )
-    assert one.code == 0
-    assert len(one.out) < len(everybody.out)
+    assert part.code == 0
+    assert len(part.out) < len(whole.out)
 
 
 @pytest.mark.parametrize(
@@ -446,20 +450,20 @@ def test_one_doctor_of_a_week(region: str) -> None:
     ],
 )
 def test_a_day_or_a_time_is_explained(region: str, when: str, parts: Iterable[str]) -> None:
-    said = run(region, "explain", "gb-larkspur", when)
-    assert (said.code, said.err) == (0, "")
-    assert [part for part in parts if part not in said.out] == []
+    result = run(region, "explain", "gb-larkspur", when)
+    assert (result.code, result.err) == (0, "")
+    assert [part for part in parts if part not in result.out] == []
 
 
 def test_generate_as_json_with_a_log_of_batches(region: str) -> None:
-    said = run(region, "generate", "--from", "2027-02-01", "--days", "90", "--dry-run", "--json")
-    found = json.loads(said.out)
+    result = run(region, "generate", "--from", "2027-02-01", "--days", "90", "--dry-run", "--json")
+    figures = json.loads(result.out)
     assert (
-        said.code,
-        found["slots_created"],
-        found["facilities"],
-        found["schedules"],
-        found["schedules_unchanged"],
+        result.code,
+        figures["slots_created"],
+        figures["facilities"],
+        figures["schedules"],
+        figures["schedules_unchanged"],
     ) == (
         0,
         0,
@@ -467,21 +471,21 @@ def test_generate_as_json_with_a_log_of_batches(region: str) -> None:
         62,
         62,
     )
-    assert (found["dry"], found["run_id"], found["failures"]) == (True, None, [])
-    assert found["peak_memory"] > 10_000_000
-    log = [json.loads(line) for line in said.err.splitlines()]
+    assert (figures["dry"], figures["run_id"], figures["failures"]) == (True, None, [])
+    assert figures["peak_memory"] > 10_000_000
+    log = [json.loads(line) for line in result.err.splitlines()]
     assert [line["schedules_done"] for line in log] == [24, 48, 62]
 
 
-def test_a_last_day_belongs_to_what_is_generated(region: str) -> None:
-    asked = ("generate", "--from", "2027-05-03", "--dry-run", "--json", "--facility", "gb-larkspur")
+def test_until_is_the_last_generated_day(region: str) -> None:
+    command = ("generate", "--from", "2027-05-03", "--dry-run", "--json", "--facility", "gb-larkspur")
     by_number, by_day = (
-        json.loads(run(region, *asked, *more).out) for more in (("--days", "2"), ("--until", "2027-05-04"))
+        json.loads(run(region, *command, *more).out) for more in (("--days", "2"), ("--until", "2027-05-04"))
     )
     assert by_number["slots_created"] == by_day["slots_created"] > 0
 
 
-def test_a_tenant_may_stand_in_the_environment(region: str) -> None:
+def test_tenant_is_read_from_the_environment(region: str) -> None:
     assert "no tenant 'elsewhere'" in run(region, "status", SCHEDULER_TENANT="elsewhere").err
 
 
@@ -494,66 +498,66 @@ def failing(url: str, folder: Path) -> None:
     )
 
 
-def test_a_failed_schedule_is_named_and_exit_code_1_while_the_others_are_done(migrated: str, tmp_path: Path) -> None:
+def test_failed_schedule_exits_with_1_and_the_others_are_done(migrated: str, tmp_path: Path) -> None:
     failing(migrated, tmp_path)
-    said = run(migrated, "generate", "--from", "2027-03-01", "--days", "7")
-    assert said.code == 1
-    assert said.lines[-1] == "error: 1 of 2 schedules failed"
-    assert "FREQ=NONSENSE" in said.lines[0]
+    result = run(migrated, "generate", "--from", "2027-03-01", "--days", "7")
+    assert result.code == 1
+    assert result.lines[-1] == "error: 1 of 2 schedules failed"
+    assert "FREQ=NONSENSE" in result.lines[0]
     status = run(migrated, "status")
     assert "2, 1 failing" in status.out
     assert "at p1: recurrence 'FREQ=NONSENSE'" in status.out
     assert json.loads(run(migrated, "status", "--json").out)["slots"] == 9
 
 
-def test_a_failed_schedule_stands_in_the_json(migrated: str, tmp_path: Path) -> None:
+def test_failed_schedule_is_in_the_json(migrated: str, tmp_path: Path) -> None:
     failing(migrated, tmp_path)
-    said = run(migrated, "generate", "--from", "2027-03-01", "--days", "7", "--json")
-    (failure,) = json.loads(said.out)["failures"]
-    assert (said.code, set(failure)) == (1, {"doctor_id", "facility_id", "reason"})
+    result = run(migrated, "generate", "--from", "2027-03-01", "--days", "7", "--json")
+    (failure,) = json.loads(result.out)["failures"]
+    assert (result.code, set(failure)) == (1, {"doctor_id", "facility_id", "reason"})
 
 
-def test_a_booking_that_lost_its_schedule_is_named(migrated: str, tmp_path: Path) -> None:
+def test_booking_without_a_schedule_is_named(migrated: str, tmp_path: Path) -> None:
     run(migrated, "import", "openings", str(written(tmp_path, place("p1"))))
-    asked = ("generate", "--from", "2027-03-01", "--days", "7")
-    run(migrated, *asked)
+    command = ("generate", "--from", "2027-03-01", "--days", "7")
+    run(migrated, *command)
     execute(
         migrated,
         "update scheduling.availability_slots set status = 'booked', booked_count = 1",
         "delete from scheduling.availability_rules",
     )
-    said = run(migrated, *asked)
-    assert said.code == 0
-    assert said.out.count("booked or held, but no longer in the schedule: slot ") == 9
-    assert "2027-03-01 09:00 UTC" in said.out
-    assert len(json.loads(run(migrated, *asked, "--json").out)["conflicts"]) == 9
+    result = run(migrated, *command)
+    assert result.code == 0
+    assert result.out.count("booked or held, but no longer in the schedule: slot ") == 9
+    assert "2027-03-01 09:00 UTC" in result.out
+    assert len(json.loads(run(migrated, *command, "--json").out)["conflicts"]) == 9
 
 
 # As a process of its own
 
 
-def test_a_demo_needs_nothing_and_a_second_one_creates_nothing() -> None:
+def test_demo_needs_nothing_and_a_second_one_creates_nothing() -> None:
     with TemporaryDirectory(prefix="slotsmith-") as home:
         first, second = (process("demo", "--days", "30", HOME=home) for _ in range(2))
         status = process("status", "--tenant", "demo", "--json", HOME=home)
     assert (first.returncode, first.stderr.count("Traceback")) == (0, 0)
     assert "Nothing was created" not in first.stdout
     assert (second.returncode, "Nothing was created" in second.stdout) == (0, True)
-    created = [one["slots_created"] for one in json.loads(status.stdout)["runs"]]
+    created = [run["slots_created"] for run in json.loads(status.stdout)["runs"]]
     assert created[0] == 0
     assert created[1] == json.loads(status.stdout)["slots"] > 0
 
 
-def test_a_terminal_that_lacks_signs_gets_others(region: str) -> None:
+def test_terminal_without_unicode_gets_question_marks(region: str) -> None:
     week = ("show", "gb-larkspur", "--week", "2027-03-22")
-    said = process(*week, SCHEDULER_DATABASE_URL=region, PYTHONIOENCODING="ascii")
-    assert (said.returncode, said.stderr) == (0, "")
+    result = process(*week, SCHEDULER_DATABASE_URL=region, PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("arguments", ["status", "migrate --sql"])
-def test_a_reader_that_went_away_is_no_reason_for_a_traceback(region: str, arguments: str) -> None:
+def test_closed_pipe_is_no_traceback(region: str, arguments: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    said = process(*arguments.split(), stdout=writer, SCHEDULER_DATABASE_URL=region)
+    result = process(*arguments.split(), stdout=writer, SCHEDULER_DATABASE_URL=region)
     os.close(writer)
-    assert (said.returncode, said.stderr) == (1, "")
+    assert (result.returncode, result.stderr) == (1, "")

@@ -1,4 +1,4 @@
-"""`scheduler export` and `scheduler erase`: what they say, what they write, and how they end."""
+"""`scheduler export` and `scheduler erase`: output, files and exit codes."""
 
 import json
 import stat
@@ -30,14 +30,14 @@ class Office(NamedTuple):
     def run(self, *arguments: str, keys: str = written_master_key("main")) -> Said:
         return run(self.url, *arguments, "--tenant", self.slug, SCHEDULER_MASTER_KEYS=keys)
 
-    def one(self, question: str) -> str:
+    def scalar(self, question: str) -> str:
         with psycopg.connect(self.url) as connection:
-            found = connection.execute(question.encode()).fetchone()
-        assert found is not None
-        return str(found[0])
+            row = connection.execute(question.encode()).fetchone()
+        assert row is not None
+        return str(row[0])
 
     def exports(self) -> int:
-        return int(self.one("select count(*) from audit.system_audit_log where event = 'person.exported'"))
+        return int(self.scalar("select count(*) from audit.system_audit_log where event = 'person.exported'"))
 
 
 @pytest.fixture(scope="module")
@@ -49,52 +49,52 @@ def office(database: Database, database_url: str) -> Office:
 
 @pytest.fixture(scope="module")
 def child(office: Office) -> str:
-    return office.one("select min(cast(id as text)) from wellbeing.children")
+    return office.scalar("select min(cast(id as text)) from wellbeing.children")
 
 
 @pytest.fixture(scope="module")
 def client(office: Office) -> str:
-    return office.one("select min(cast(id as text)) from placement.clients")
+    return office.scalar("select min(cast(id as text)) from placement.clients")
 
 
 def test_a_person_is_written_as_json_to_standard_output(office: Office, child: str) -> None:
-    said = office.run("export", "person", "--user", child)
-    written = json.loads(said.out)
-    assert (said.code, said.err) == (0, "")
+    result = office.run("export", "person", "--user", child)
+    written = json.loads(result.out)
+    assert (result.code, result.err) == (0, "")
     assert [row["id"] for row in written["wellbeing.children"]] == [child]
     assert len(written["wellbeing.wellbeing_sessions"]) == 3
 
 
-def test_nothing_encrypted_needs_no_master_key(office: Office, child: str) -> None:
+def test_export_without_encrypted_values_needs_no_master_key(office: Office, child: str) -> None:
     assert office.run("export", "person", "--user", child, keys="").code == 0
 
 
-def test_a_file_is_new_and_for_its_owner_only(office: Office, client: str, tmp_path: Path) -> None:
+def test_export_file_is_new_and_for_its_owner_only(office: Office, client: str, tmp_path: Path) -> None:
     out = tmp_path / "client.json"
-    said = office.run("export", "person", "--known-as", f"client:{client}", "--out", str(out))
-    assert (said.code, said.out, stat.S_IMODE(out.stat().st_mode)) == (0, "", 0o600)
+    result = office.run("export", "person", "--known-as", f"client:{client}", "--out", str(out))
+    assert (result.code, result.out, stat.S_IMODE(out.stat().st_mode)) == (0, "", 0o600)
     assert json.loads(out.read_text())["placement.placement_info"][0]["diagnosis"]
 
 
-def test_a_file_that_is_there_is_left_as_it_is(office: Office, child: str, tmp_path: Path) -> None:
+def test_existing_file_is_left_as_it_is(office: Office, child: str, tmp_path: Path) -> None:
     out = tmp_path / "there.json"
     out.write_text("mine")
-    said = office.run("export", "person", "--user", child, "--out", str(out))
-    assert (said.code, said.lines, out.read_text()) == (
+    result = office.run("export", "person", "--user", child, "--out", str(out))
+    assert (result.code, result.lines, out.read_text()) == (
         2,
-        [f"error: {out} is there already: choose another file"],
+        [f"error: {out} exists already: choose another file"],
         "mine",
     )
 
 
-def test_what_fails_leaves_no_file_and_no_event(office: Office, client: str, tmp_path: Path) -> None:
+def test_failed_export_leaves_no_file_and_no_event(office: Office, client: str, tmp_path: Path) -> None:
     out, before = tmp_path / "client.json", office.exports()
-    asked = ("export", "person", "--known-as", f"client:{client}", "--out", str(out))
-    assert office.run(*asked, keys=written_master_key("another")).code == 7
+    command = ("export", "person", "--known-as", f"client:{client}", "--out", str(out))
+    assert office.run(*command, keys=written_master_key("another")).code == 7
     assert (out.exists(), office.exports()) == (False, before)
 
 
-def test_what_the_audit_log_does_not_know_is_not_handed_out(
+def test_export_missing_from_the_audit_log_is_not_handed_out(
     office: Office, child: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The words come after the commit."""
@@ -118,15 +118,15 @@ def test_what_the_audit_log_does_not_know_is_not_handed_out(
         ("--user", NOBODY, "--out", "/nowhere/at/all.json"),
     ],
 )
-def test_who_is_not_said_or_no_id_is_refused_in_one_line(office: Office, who: tuple[str, ...]) -> None:
-    said = office.run("export", "person", *who)
-    assert (said.code, said.out, len(said.lines)) == (2, "", 1)
+def test_missing_or_malformed_person_is_refused_in_one_line(office: Office, who: tuple[str, ...]) -> None:
+    result = office.run("export", "person", *who)
+    assert (result.code, result.out, len(result.lines)) == (2, "", 1)
 
 
 @pytest.mark.parametrize("command", [("export", "person"), ("erase", "--yes")])
-def test_somebody_who_is_not_there_is_code_3(office: Office, command: tuple[str, ...]) -> None:
-    said = office.run(*command, "--user", NOBODY)
-    assert (said.code, said.lines) == (3, [f"error: no user {NOBODY}"])
+def test_unknown_person_exits_with_3(office: Office, command: tuple[str, ...]) -> None:
+    result = office.run(*command, "--user", NOBODY)
+    assert (result.code, result.lines) == (3, [f"error: no user {NOBODY}"])
 
 
 def test_a_tenant_is_written_whole(office: Office, tmp_path: Path) -> None:
@@ -137,19 +137,19 @@ def test_a_tenant_is_written_whole(office: Office, tmp_path: Path) -> None:
     assert len(written["scheduling.patients"]) == 12
 
 
-def test_to_erase_is_done_with_a_yes_where_nobody_can_be_asked(office: Office, child: str) -> None:
-    said = office.run("erase", "--user", child)
-    assert (said.code, "--yes says to go on" in said.err) == (2, True)
+def test_erase_without_a_terminal_needs_yes(office: Office, child: str) -> None:
+    result = office.run("erase", "--user", child)
+    assert (result.code, "confirm with --yes" in result.err) == (2, True)
 
 
-def test_to_erase_says_what_went(office: Office) -> None:
-    patient = office.one("select max(id) from scheduling.patients")
-    said = office.run("erase", "--known-as", f"patient:{patient}", "--yes")
-    assert (said.code, "scheduling.patients: 1 rows deleted" in said.out.splitlines()) == (0, True)
+def test_erase_prints_the_deleted_rows(office: Office) -> None:
+    patient = office.scalar("select max(id) from scheduling.patients")
+    result = office.run("erase", "--known-as", f"patient:{patient}", "--yes")
+    assert (result.code, "scheduling.patients: 1 rows deleted" in result.out.splitlines()) == (0, True)
     assert office.run("export", "person", "--known-as", f"patient:{patient}").code == 3
 
 
-def test_one_whom_others_need_is_not_erased_and_why_is_one_line(office: Office) -> None:
-    doctor = office.one("select min(doctor_id) from scheduling.appointments")
-    said = office.run("erase", "--known-as", f"doctor:{doctor}", "--yes")
-    assert (said.code, len(said.lines), "appointments_doctor_id_fkey" in said.err) == (4, 1, True)
+def test_person_needed_by_others_is_not_erased(office: Office) -> None:
+    doctor = office.scalar("select min(doctor_id) from scheduling.appointments")
+    result = office.run("erase", "--known-as", f"doctor:{doctor}", "--yes")
+    assert (result.code, len(result.lines), "appointments_doctor_id_fkey" in result.err) == (4, 1, True)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from scheduler.cli.seed import counts_table, make_if_missing
 from scheduler.cli.settings import random_bytes
-from scheduler.core.errors import InvalidInputError
+from scheduler.core.errors import MissingExtraError
 from scheduler.generation.job import generate
 from scheduler.generation.request import GenerationRequest
 from scheduler.models.encrypted_column import EncryptedColumn
@@ -89,12 +89,12 @@ def test_an_existing_tenant_is_not_changed(database: Database, world: Seed, mast
     assert contents(database, world.tenant_id) == before
 
 
-def test_without_the_extra_the_error_names_the_package_to_install(
+def test_seeding_without_faker_names_the_extra(
     database: Database, masters: MasterKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "scheduler.sample_data.worlds", raising=False)
     monkeypatch.setitem(sys.modules, "faker", None)
-    with pytest.raises(InvalidInputError, match=r"pip install 'slotsmith\[seed\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'slotsmith\[seed\]'"):
         make_if_missing(database, Seed(3, 1, Scale.SMALL, BEGIN), masters, QUIET)
 
 

@@ -454,7 +454,7 @@ def test_the_command_rotates_and_tells_how_it_goes(
 ) -> None:
     result = command("rotate")
     assert result.code == 0
-    assert result.out == f"a new key: {3 * NOTES} values of {2 * NOTES} rows encrypted anew, 1 retired\n"
+    assert result.out == f"a new key: {3 * NOTES} values of {2 * NOTES} rows re-encrypted, 1 retired\n"
     assert json.loads(result.err.splitlines()[-1]) == {
         "event": "batch",
         "rows_done": 2 * NOTES,
@@ -477,14 +477,14 @@ def test_the_command_says_its_result_as_json(command: Callable[..., Said], notes
 def test_the_command_names_what_does_not_open(command: Callable[..., Said], broken: UUID) -> None:
     result = command("rotate")
     assert result.code == 7
-    assert f"does not open: placement.test_notes.diagnosis of row {broken}" in result.err.splitlines()
-    assert result.err.splitlines()[-1] == "error: 1 values do not open and were left as they are"
+    assert f"does not decrypt: placement.test_notes.diagnosis of row {broken}" in result.err.splitlines()
+    assert result.err.splitlines()[-1] == "error: 1 values do not decrypt and were left as they are"
 
 
 @pytest.mark.usefixtures("broken")
 def test_the_command_begins_anew_when_told_to(command: Callable[..., Said]) -> None:
     assert command("rotate").code == 7
-    assert command("rotate").out.startswith("went on with the new key: 0 values")
+    assert command("rotate").out.startswith("continued with the new key: 0 values")
     assert command("rotate", "--anew").out.startswith("a new key: ")
 
 
@@ -511,11 +511,11 @@ def test_the_status_of_a_tenant_without_keys_says_what_to_do(
     command: Callable[..., Said], database_url: str, ours: UUID
 ) -> None:
     execute(database_url, f"delete from identity.data_keys where tenant_id = '{ours}'")
-    assert command("status").out == "no keys yet: `scheduler keys rotate --tenant clinic` makes them\n"
+    assert command("status").out == "no keys yet: `scheduler keys rotate --tenant clinic` creates them\n"
 
 
 def test_the_command_wraps_keys_anew(command: Callable[..., Said]) -> None:
-    assert command("rewrap", masters="new,main").out == "2 keys wrapped anew by the master key new\n"
+    assert command("rewrap", masters="new,main").out == "2 keys wrapped with the master key new\n"
     assert command("rotate", masters="new").code == 0
 
 
@@ -532,7 +532,7 @@ def test_without_master_keys_the_command_says_which_variable_is_missing(
     result = command(*arguments, masters=None)
     assert (result.code, result.err) == (
         7,
-        "error: no master key: SCHEDULER_MASTER_KEYS is not set (`scheduler keys new-master` makes one)\n",
+        "error: no master key: SCHEDULER_MASTER_KEYS is not set (`scheduler keys new-master` creates one)\n",
     )
 
 

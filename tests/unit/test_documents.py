@@ -85,10 +85,9 @@ def parsed(words: list[str]) -> tuple[Any, list[str]]:
     command: Any = get_command(app)
     context = command.make_context("scheduler", [], resilient_parsing=True)
     rest = list(words)
-    while hasattr(command, "get_command") and rest:
-        name = rest.pop(0)
-        command = command.get_command(context, name)
-        assert command is not None, f"there is no command {name!r} in {' '.join(words)!r}"
+    while hasattr(command, "resolve_command") and rest:
+        _, command, rest = command.resolve_command(context, rest)
+        assert command is not None, f"there is no command for {' '.join(words)!r}"
     return command, rest
 
 

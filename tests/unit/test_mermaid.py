@@ -23,7 +23,7 @@ LISTING = {
 }
 
 
-def test_a_namespace_is_drawn_with_what_it_refers_to_elsewhere() -> None:
+def test_namespace_is_drawn_with_the_tables_it_refers_to() -> None:
     assert entity_diagram(LISTING, namespace="a").splitlines() == [
         "erDiagram",
         '    a_doctors["doctors"] {',
@@ -38,13 +38,13 @@ def test_a_namespace_is_drawn_with_what_it_refers_to_elsewhere() -> None:
     ]
 
 
-def test_only_the_columns_of_keys_are_drawn_when_that_is_asked() -> None:
+def test_detail_keys_draws_the_columns_of_keys_only() -> None:
     drawn = entity_diagram(LISTING, namespace="a", detail=Detail.KEYS)
     assert "user_id FK" in drawn
     assert "price" not in drawn
 
 
-def test_the_tenant_is_drawn_where_there_is_nothing_else_to_belong_to() -> None:
+def test_tenant_is_drawn_for_a_table_without_other_references() -> None:
     drawn = entity_diagram(LISTING).splitlines()
     assert [line.strip() for line in drawn if "--" in line] == [
         'b_users |o--o| a_doctors : "user"',

@@ -43,9 +43,9 @@ def slots(start_at: datetime, count: int, *, minutes: int = 20, status: str = "o
     return [WeekSlot(start_at + k * length, start_at + (k + 1) * length, status) for k in range(count)]
 
 
-def week(*found: WeekSlot, **parts: Any) -> list[str]:
+def week(*week_slots: WeekSlot, **parts: Any) -> list[str]:
     given: dict[str, Any] = {"title": "Larkspur", "zone": LONDON, "first_day": MONDAY} | parts
-    return drawn(week_calendar(Week(slots=found, **given)))
+    return drawn(week_calendar(Week(slots=week_slots, **given)))
 
 
 def cell(lines: list[str], day: str, row: str) -> str:
@@ -61,11 +61,11 @@ def test_a_cell_counts_the_slots_that_start_in_it() -> None:
     assert cell(lines, "Mon 22", "09:00") == ""
 
 
-def test_a_cell_tells_open_held_booked_and_cancelled_apart() -> None:
-    found = [slots(at(22, 9, 5 * k), 1, minutes=5, status=s)[0] for k, s in enumerate(("open", "reserved", "booked"))]
-    assert cell(week(*found), "Mon 22", "09:00") == "○1 ◐1 ●1"
-    found += slots(at(22, 9, 20), 1, status="cancelled")
-    assert cell(week(*found), "Mon 22", "09:00") == "○1◐1●1✕1"
+def test_a_cell_distinguishes_the_four_statuses() -> None:
+    begun = [slots(at(22, 9, 5 * k), 1, minutes=5, status=s)[0] for k, s in enumerate(("open", "reserved", "booked"))]
+    assert cell(week(*begun), "Mon 22", "09:00") == "○1 ◐1 ●1"
+    begun += slots(at(22, 9, 20), 1, status="cancelled")
+    assert cell(week(*begun), "Mon 22", "09:00") == "○1◐1●1✕1"
 
 
 def test_a_long_slot_goes_on_in_the_rows_below() -> None:
@@ -88,7 +88,7 @@ def test_an_empty_week_shows_office_hours() -> None:
 def test_a3_the_strongest_exception_gives_a_cell_its_sign() -> None:
     types = [ExceptionType.EMERGENCY, ExceptionType.BLOCKED, ExceptionType.OVERRIDE]
     for kind, sign in zip(types, ("▓▓▓▓▓▓▓▓▓", "░░░░░░░░░", "≈"), strict=True):
-        over = tuple(WeekException(one, at(22, 9), at(22, 10)) for one in types[types.index(kind) :])
+        over = tuple(WeekException(each, at(22, 9), at(22, 10)) for each in types[types.index(kind) :])
         assert cell(week(*slots(at(22, 8), 3), exceptions=over), "Mon 22", "09:00") == sign
 
 
@@ -114,7 +114,7 @@ def test_a_closed_day_is_dotted_and_named() -> None:
 def test_exceptions_of_the_week_are_listed_with_reasons_and_names() -> None:
     pipe = WeekException(ExceptionType.EMERGENCY, at(23, 22, 40), at(25, 2), "Burst pipe")
     april = WeekException(ExceptionType.BLOCKED, at(5, 9, month=4), at(5, 10, month=4), "April")
-    lines = week(exceptions=(pipe._replace(who="Dr B"), pipe._replace(who="Dr A"), april))
+    lines = week(exceptions=(pipe._replace(doctor="Dr B"), pipe._replace(doctor="Dr A"), april))
     listed = [line.strip() for line in lines if "Burst" in line or "April" in line]
     assert listed == ["▓  Tue 23 Mar 22:40 - Thu 25 Mar 02:00  Dr A, Dr B: Burst pipe"]
 
@@ -142,8 +142,8 @@ def test_t3_an_hour_that_the_clock_repeats_shows_twice() -> None:
 
 def test_t3_half_an_hour_repeats_on_lord_howe() -> None:
     zone = ZoneInfo("Australia/Lord_Howe")
-    found = slots(datetime(2027, 4, 3, 14, 30, tzinfo=UTC), 4, minutes=30)
-    lines = week(*found, zone=zone, first_day=date(2027, 3, 29))
+    begun = slots(datetime(2027, 4, 3, 14, 30, tzinfo=UTC), 4, minutes=30)
+    lines = week(*begun, zone=zone, first_day=date(2027, 3, 29))
     assert [cell(lines, "Sun 04", row) for row in ("01:30", "01:30↻", "02:00")] == ["○1", "○1", "○1"]
     assert not any("01:00↻" in line for line in lines)
 
@@ -164,7 +164,7 @@ def test_a_reason_can_neither_steer_the_terminal_nor_be_markup() -> None:
     assert any("?[2J?[bold]x[/bold]" in line for line in week(exceptions=(evil,)))
 
 
-def test_a_summary_says_what_was_done() -> None:
+def test_summary_has_the_figures_of_the_run() -> None:
     lines = drawn(summary_table(SUMMARY))
     assert lines[0].strip() == "Slots are generated"
     rows = [line.split() for line in lines if line.strip()]
@@ -175,7 +175,7 @@ def test_a_summary_says_what_was_done() -> None:
 
 
 @pytest.mark.parametrize("count", ["slots_conflicting", "slots_displaced", "schedules_failed"])
-def test_a_count_to_look_at_has_a_sign(count: str) -> None:
+def test_count_that_needs_attention_has_a_sign(count: str) -> None:
     lines = drawn(summary_table(replace(SUMMARY, counts=COUNTS | {count: 3})))
     assert sum("! 3" in line for line in lines) == 1
 
@@ -227,15 +227,15 @@ def test_an_explanation_shows_its_reasons_in_order_and_in_wall_clock_time() -> N
     assert lines[first + 2] == "2   Mon 29 Mar 12:00-24:00   outside rules   no rule opens this time"
 
 
-def test_an_explanation_says_what_people_wrote_about_a_cause_and_only_about_that_one() -> None:
+def test_explanation_has_the_comment_on_its_own_cause_only() -> None:
     """An exception, a closure and a slot may have the same number."""
     taken, closed = (
         Reason(code, at(29, 9), at(29, 12), f"{code} 7", cause_id=7)
         for code in (ReasonCode.EMERGENCY, ReasonCode.CLOSURE)
     )
     explanation = Explanation(at(29, 0), at(29, 9), (taken, closed), (), None)
-    written: dict[tuple[ReasonCode, Id | None], str] = {(ReasonCode.EMERGENCY, 7): "Burst pipe\x1b[2J"}
-    lines = drawn(explanation_table(explanation, zone=LONDON, written=written))
+    comments: dict[tuple[ReasonCode, Id | None], str] = {(ReasonCode.EMERGENCY, 7): "Burst pipe\x1b[2J"}
+    lines = drawn(explanation_table(explanation, zone=LONDON, comments=comments))
     assert [line.strip().split("   ")[-1].strip() for line in lines if " 7" in line] == [
         "emergency 7: Burst pipe?[2J",
         "closure 7",
@@ -254,7 +254,7 @@ def test_an_explanation_says_what_is_offered() -> None:
     assert explained(offered=day[:1])[-1] == "offered: 1 slot starts Tue 30 Mar 09:00"
 
 
-def test_a_stretch_of_time_is_said_in_the_fewest_words() -> None:
+def test_a_span_is_formatted_in_the_fewest_words() -> None:
     assert between(at(22, 9), at(22, 9), zone=LONDON) == "Mon 22 Mar 09:00"
     assert between(at(22, 9), at(22, 10), zone=LONDON) == "Mon 22 Mar 09:00-10:00"
     assert between(at(22, 0), at(23, 0), zone=LONDON) == "Mon 22 Mar 00:00-24:00"

@@ -38,7 +38,7 @@ def test_a_day_is_read(text: str, day: date) -> None:
     assert settings.read_day(text, default=date(2000, 1, 1)) == day
 
 
-def test_no_day_is_the_default() -> None:
+def test_missing_day_is_the_default() -> None:
     assert settings.read_day(None, default=date(2000, 1, 1)) == date(2000, 1, 1)
 
 
@@ -67,7 +67,7 @@ def test_no_day_is_the_default() -> None:
 @example("\udcff")
 @example("2027-03-28\0")
 @example("TODAY")
-def test_what_is_no_day_is_refused_with_its_text(text: str) -> None:
+def test_text_that_is_no_day_is_refused_with_the_text(text: str) -> None:
     try:
         day = settings.read_day(text, default=TODAY)
     except InvalidInputError as error:
@@ -77,7 +77,7 @@ def test_what_is_no_day_is_refused_with_its_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "now", "2027", "2027-W13", "2027-02-30", "2027-03-28T10:00", "-1", "\udcff"])
-def test_these_are_no_days(text: str) -> None:
+def test_partial_and_relative_days_are_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="is not a day"):
         settings.read_day(text, default=TODAY)
 
@@ -86,7 +86,7 @@ def days(first: str | None = None, count: int | None = None, until: str | None =
     return settings.read_days(first, count, until, default_days=90)
 
 
-def test_days_are_ninety_from_today_where_nobody_says_otherwise() -> None:
+def test_default_days_are_ninety_from_today() -> None:
     assert days() == (TODAY, TODAY + timedelta(days=90))
 
 
@@ -112,7 +112,7 @@ def test_a_number_of_days() -> None:
         (None, None, "0001-01-01", "no day"),
     ],
 )
-def test_days_that_cannot_be_meant_are_refused(
+def test_impossible_ranges_of_days_are_refused(
     first: str | None, count: int | None, until: str | None, why: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=why):
@@ -125,12 +125,12 @@ def test_text_is_readable(text: str | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["\udcff", "a\0b", "a\nb", "\x1b[31m", "\u202e"])
-def test_what_is_no_line_of_text_is_refused(text: str) -> None:
+def test_control_characters_are_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="not a line of text"):
         settings.readable(text)
 
 
-def test_t5_zones_come_from_the_pinned_package_and_not_from_the_machine() -> None:
+def test_t5_zones_come_from_the_package_not_from_the_machine() -> None:
     try:
         release = settings.use_pinned_time_zones()
         assert zoneinfo.TZPATH == ()

@@ -1,36 +1,24 @@
-"""The application: its commands, and what it says when something goes wrong.
+"""Application: the table of commands, exit codes and one-line errors of `scheduler`.
 
-Owns: the command `scheduler`, exit codes, one-line errors.
+Owns: the table from which a command is imported when it is called; exit codes; errors in one line.
 Must not know: what the commands do.
 
-Exit codes: 0 done; 1 some schedules failed, or another error; 2 bad input; 3 something named is not there; 4 a move
-that the life cycle does not have, or a person whom others' rows need; 5 the database; 6 the database's schema; 7 what
-is encrypted: a key is missing, or a value does not open; 8 the audit log was tampered with; 130 interrupted.
+Exit codes: 0 done; 1 some schedules failed, or another error; 2 invalid input; 3 something named does not exist; 4 a
+transition that the life cycle lacks, or a person on whom rows of others depend; 5 the database; 6 the database's
+schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 130 interrupted.
 """
 
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from io import TextIOWrapper
-from typing import Annotated, Final
+from pkgutil import resolve_name
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from scheduler.cli import (
-    audit,
-    demo,
-    explain,
-    generate,
-    import_openings,
-    keys,
-    migrate,
-    privacy,
-    schema,
-    seed,
-    show,
-    status,
-)
-from scheduler.cli.settings import use_pinned_time_zones
+import scheduler
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
 from scheduler.postgres.encryption.errors import EncryptionError
@@ -50,36 +38,76 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     EncryptionError: 7,
 }
 
+
+class _Entry(NamedTuple):
+    """A command or group in the table: the place of its code, and the first paragraph of its help."""
+
+    place: str
+    help: str
+
+
+COMMANDS: Final[Mapping[str, _Entry]] = {
+    "demo": _Entry(
+        "demo:demo", "Do everything once: a database, opening times, the nightly job, a week, an explanation."
+    ),
+    "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
+    "import": _Entry("import_openings:app", "Import data from files."),
+    "schema": _Entry("schema:app", "Compare and draw the schema of the database."),
+    "seed": _Entry("seed:seed", "Create sample tenants: places, doctors, visits, families, children, placements."),
+    "generate": _Entry("generate:generate_slots", "Generate slots: make the stored slots those of the schedules."),
+    "status": _Entry("status:status", "Show totals, the latest runs and the failing schedules."),
+    "show": _Entry("show:show", "Show a facility's week as a calendar, with its slots, exceptions and closed days."),
+    "explain": _Entry("explain:explain_time", "Explain why a day or a time is not offered, and name the slot that is."),
+    "keys": _Entry("keys:app", "Manage the encryption keys of a tenant, and the master keys that wrap them."),
+    "audit": _Entry("audit:app", "Seal, verify and read the audit log."),
+    "export": _Entry("privacy:app", "Export everything that is stored about a person, or for a tenant."),
+    "erase": _Entry(
+        "privacy:erase", "Delete all rows about a person for good: those that `scheduler export person` writes."
+    ),
+}
+
+
+class _CommandsOnDemand(TyperGroup):
+    """A group whose commands are placeholders with a line of help until one is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401  # private
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load(str(name)), rest
+
+
 app = typer.Typer(
     name="scheduler",
+    cls=_CommandsOnDemand,
     help="Turn opening times into appointment slots in PostgreSQL, every night, and explain each of them.",
     epilog="New here? `scheduler demo` does everything once, on a made-up region and a PostgreSQL of its own.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode="markdown",  # as rich markup, "[default: today]" would be a tag, and not shown
 )
-openings = typer.Typer(help="Bring data in from files.", no_args_is_help=True)
 
-app.command("demo")(demo.demo)
-app.command("migrate")(migrate.migrate)
-app.add_typer(openings, name="import")
-openings.command("openings")(import_openings.openings)
-app.add_typer(schema.app, name="schema")
-app.command("seed")(seed.seed)
-app.command("generate")(generate.generate_slots)
-app.command("status")(status.status)
-app.command("show")(show.show)
-app.command("explain")(explain.explain_time)
-app.add_typer(keys.app, name="keys")
-app.add_typer(audit.app, name="audit")
-app.add_typer(privacy.app, name="export")
-app.command("erase")(privacy.erase)
+
+def load(name: str) -> Any:  # noqa: ANN401  # the class of a command is private to Typer
+    """Import a command or group of the table, and return it."""
+    code = resolve_name(f"scheduler.cli.{COMMANDS[name].place}")
+    parent = typer.Typer(rich_markup_mode="markdown")
+    if isinstance(code, typer.Typer):
+        parent.add_typer(code, name=name)
+    else:
+        parent.command(name)(code)
+    return get_group(parent).commands[name]
+
+
+def _placeholder() -> None:
+    """Stand for a command that is not imported yet."""
+
+
+for _name, _entry in COMMANDS.items():
+    app.command(_name, help=_entry.help)(_placeholder)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"slotsmith {version('slotsmith')}")
+        typer.echo(f"slotsmith {scheduler.__version__}")
         raise typer.Exit
 
 
@@ -89,6 +117,8 @@ def _scheduler(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
+    from scheduler.cli.settings import use_pinned_time_zones  # noqa: PLC0415  # `--version` needs no settings
+
     use_pinned_time_zones()
 
 
@@ -97,16 +127,16 @@ def exit_code(error: SchedulerError) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
-def main() -> None:
-    """Run the command line; exit with the code that says how it went."""
+def run() -> None:
+    """Run the command of the process's arguments, and exit with its exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign shows a question mark
+        sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks becomes a question mark
     try:
-        app(prog_name="scheduler")  # always exits: 0, 2 for what cannot be read as a command, 130 when interrupted
+        app(prog_name="scheduler")  # always exits: 0, 2 after a usage error, 130 when interrupted
     except SchedulerError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(exit_code(error))
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
+    except SystemExit as exit_:
+        if exit_.code == INTERRUPTED:
             typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)
         raise

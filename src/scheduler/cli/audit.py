@@ -1,4 +1,4 @@
-"""`scheduler audit`: seal the audit log, verify it, retire what is old, look into it."""
+"""`scheduler audit`: seal, verify, retire and show the audit log."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from scheduler.cli.confirm import ask_consent
+from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.rendering import printable
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
@@ -30,18 +30,18 @@ from scheduler.postgres.audit.chain import Head, Log, seal_both, verify
 from scheduler.postgres.audit.log import YEARS_KEPT, Entry, entries, retire
 from scheduler.postgres.database import Role
 
-BROKEN = 8
+TAMPERED_EXIT_CODE = 8
 _HEAD = re.compile(r"(user_action|system):([0-9]{1,18}):([0-9a-f]{64})")
 _UTC = ZoneInfo("UTC")
 
-app = typer.Typer(help="The audit log: who did what, and whether that was tampered with.", no_args_is_help=True)
+app = typer.Typer(help="Seal, verify and read the audit log.", no_args_is_help=True)
 
 
 @app.command("seal")
 def seal_logs(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
-    """Seal what was written since the last seal, and print the heads of both chains.
+    """Seal the rows written since the last seal, and print the heads of both chains.
 
-    Run it every night, and keep what it prints where the database's owner cannot write: `audit verify --head` compares.
+    Run it every night. Keep the output where the database's owner cannot write, for `audit verify --head`.
     """
     with opened_for(url, tenant) as (session, _):
         sealed = seal_both(session)
@@ -65,29 +65,29 @@ def verify_logs(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Walk along both chains and name the first row of each that was changed, removed or put in.
+    """Verify both chains, and name the first row of each that was changed, removed or inserted.
 
-    Exit code 8 if any was. Without --head a log whose end was cut off, or that was written anew as a whole, cannot be
-    told from a right one.
+    Exit code 8 if there is one. Only --head detects that the end of a log was cut off, or the whole log rewritten.
     """
-    heads = [_read_head(one) for one in head or ()]
+    known_heads = [_read_head(text) for text in head or ()]
     with opened_for(url, tenant) as (session, _):
         verdicts = []
         for log in Log:
-            known: list[Head | None] = [one for one in heads if one.log is log]
-            verdicts += [verify(session, log, known=one) for one in known or [None]]
+            known: list[Head | None] = [each for each in known_heads if each.log is log]
+            verdicts += [verify(session, log, known=each) for each in known or [None]]
     if as_json:
-        listed = [
-            {"head": str(one.head), "retired": one.retired, "broken": one.broken and str(one.broken)}
-            for one in verdicts
+        verdicts_as_json = [
+            {"head": str(verdict.head), "retired": verdict.retired, "broken": verdict.broken and str(verdict.broken)}
+            for verdict in verdicts
         ]
-        typer.echo(json.dumps(listed))
+        typer.echo(json.dumps(verdicts_as_json))
     else:
-        for one in verdicts:
-            said = f"{one.broken}" if one.broken else f"{one.head.position} rows as they were sealed"
-            typer.echo(f"{one.head.log}: {said}" + (f", {one.retired} of them retired" if one.retired else ""))
-    if any(one.broken for one in verdicts):
-        raise typer.Exit(BROKEN)
+        for verdict in verdicts:
+            result = f"{verdict.broken}" if verdict.broken else f"{verdict.head.position} rows as they were sealed"
+            retired = f", {verdict.retired} of them retired" if verdict.retired else ""
+            typer.echo(f"{verdict.head.log}: {result}{retired}")
+    if any(verdict.broken for verdict in verdicts):
+        raise typer.Exit(TAMPERED_EXIT_CODE)
 
 
 @app.command("retire")
@@ -96,15 +96,16 @@ def retire_months(
     keep_years: Annotated[
         int, typer.Option("--keep-years", help=f"Keep so many years; {YEARS_KEPT} at least.")
     ] = YEARS_KEPT,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether they may go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop without confirmation.")] = False,
 ) -> None:
-    """Drop the months of the logs that are older than they have to be kept, for all tenants.
+    """Drop the months of the logs that are older than the retention period, for all tenants.
 
-    Nothing does this by itself; as long as anything is under a legal hold, do not. The seals stay, so that
-    `audit verify` still links what is left.
+    Nothing does this by itself; do not do it during a legal hold. The seals stay, so that `audit verify` still works.
     """
     if not yes:
-        ask_consent(f"the months of the audit logs that are older than {keep_years} years go for good, for all tenants")
+        confirm_loss(
+            f"the months of the audit logs that are older than {keep_years} years go for good, for all tenants"
+        )
     with opened(url) as database, database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
         retired = retire(session, now=now(), keep_years=keep_years)
     for month in retired:
@@ -127,27 +128,27 @@ def show_log(
     most: Annotated[int, typer.Option("--most", min=1, max=100_000, help="How many.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
-    """Show the latest entries of both logs, newest first. Values are there only where they are harmless."""
+    """Show the latest entries of both logs, newest first. Only harmless values are in them."""
     begin = None if since is None else datetime.combine(read_day(since, default=now().date()), time(0), _UTC)
     user_id = None if user is None else _read_user(user)
     with opened_for(url, tenant) as (session, _):
-        found = entries(session, entity=entity, key=key, user_id=user_id, since=begin, most=most)
+        latest = entries(session, entity=entity, key=key, user_id=user_id, since=begin, most=most)
     if as_json:
-        for one in found:
-            typer.echo(json.dumps(one._asdict(), default=str))
+        for entry in latest:
+            typer.echo(json.dumps(entry._asdict(), default=str))
         return
     console = Console()
-    for one in found:
-        row = "".join(f" {part}" for part in (one.entity, one.key) if part is not None)
-        who = one.user_id or one.db_role
-        console.print(Text(printable(f"{one.occurred_at:%Y-%m-%d %H:%M:%S}Z {who}: {one.action}{row}")))
-        if change := _change(one):
-            console.print(Padding(Text(printable(change)), (0, 0, 0, 2)))
-    if not found:
+    for entry in latest:
+        row = "".join(f" {part}" for part in (entry.entity, entry.key) if part is not None)
+        actor = entry.user_id or entry.db_role
+        console.print(Text(printable(f"{entry.occurred_at:%Y-%m-%d %H:%M:%S}Z {actor}: {entry.action}{row}")))
+        if changes := _changes(entry):
+            console.print(Padding(Text(printable(changes)), (0, 0, 0, 2)))
+    if not latest:
         console.print("no such entries")
 
 
-def _change(entry: Entry) -> str:
+def _changes(entry: Entry) -> str:
     before, after = dict(entry.before or {}), dict(entry.after or {})
     changes = [
         f"{name}: {'' if name not in before else f'{before[name]} -> '}{after.get(name, 'gone')}"
@@ -156,15 +157,15 @@ def _change(entry: Entry) -> str:
     return "; ".join([*changes, *([json.dumps(entry.details)] if entry.details else [])])
 
 
-def _read_head(written: str) -> Head:
-    read = _HEAD.fullmatch(written)
-    if read is None:
-        raise InvalidInputError(f"{written[:100]!r} is no head: `scheduler audit seal` prints LOG:POSITION:DIGEST")
-    return Head(Log(read[1]), int(read[2]), bytes.fromhex(read[3]))
+def _read_head(text: str) -> Head:
+    match = _HEAD.fullmatch(text)
+    if match is None:
+        raise InvalidInputError(f"{text[:100]!r} is no head: `scheduler audit seal` prints LOG:POSITION:DIGEST")
+    return Head(Log(match[1]), int(match[2]), bytes.fromhex(match[3]))
 
 
-def _read_user(written: str) -> UUID:
+def _read_user(text: str) -> UUID:
     try:
-        return UUID(written)
+        return UUID(text)
     except ValueError:
-        raise InvalidInputError(f"{written!r} is not the id of a user") from None
+        raise InvalidInputError(f"{text!r} is not the id of a user") from None

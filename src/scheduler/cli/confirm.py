@@ -1,4 +1,4 @@
-"""Consent: what loses something is done only if somebody says so."""
+"""Confirmation prompt for commands that delete data."""
 
 import sys
 
@@ -7,12 +7,12 @@ import typer
 from scheduler.core.errors import InvalidInputError
 
 
-def ask_consent(lost: str) -> None:
-    """Ask at a terminal whether to go on although something is `lost`, and stop the command if not.
+def confirm_loss(loss: str) -> None:
+    """Ask at the terminal whether to go on in spite of a loss; abort if not.
 
     Raises:
-        InvalidInputError: there is nobody to ask.
+        InvalidInputError: standard input is no terminal.
     """
     if not sys.stdin.isatty():
-        raise InvalidInputError(f"{lost}: nobody can be asked here, --yes says to go on")
-    typer.confirm(f"{lost}. Go on?", abort=True, err=True)
+        raise InvalidInputError(f"{loss}: confirm with --yes, since standard input is no terminal")
+    typer.confirm(f"{loss}. Go on?", abort=True, err=True)

@@ -1,4 +1,4 @@
-"""`scheduler demo`: everything once, from an empty database to a week to look at."""
+"""`scheduler demo`: everything once, from an empty database to the calendar of a week."""
 
 import sys
 from collections import Counter
@@ -14,12 +14,12 @@ from rich.console import Console
 from scheduler.cli.demo_world import world_pictures
 from scheduler.cli.explain import Explained, explained
 from scheduler.cli.generate import run
-from scheduler.cli.import_openings import import_places, read_places, said
+from scheduler.cli.import_openings import import_places, import_summary, read_places
 from scheduler.cli.rendering import printable, summary_table
 from scheduler.cli.seed import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
 from scheduler.cli.show import week_of
-from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.generation.request import GenerationRequest
@@ -32,14 +32,14 @@ from scheduler.postgres.tenants import tenant_id_of
 from scheduler.sample_data.scales import Scale, Seed
 
 SLOT = timedelta(minutes=20)
-REGION_FROM = date(2027, 2, 1)  # the made-up region has its holidays, leave and clock changes in the 90 days from here
+REGION_FROM = date(2027, 2, 1)  # holidays, leave and clock changes of the made-up region follow within 90 days
 
 
 def region() -> Path:
-    """Return the made-up region: inside the installed package, or among the examples of a checkout.
+    """Return the file of the made-up region: in the installed package, or in the examples of a checkout.
 
     Raises:
-        NotFoundError: it is in neither place.
+        NotFoundError: the file is in neither place.
     """
     package = Path(__file__).parents[1]
     for path in (package / "region.jsonl", package.parents[1] / "examples" / "region.jsonl"):
@@ -51,7 +51,8 @@ def region() -> Path:
 def demo(
     file: Annotated[Path | None, typer.Argument(help="Opening times of your own. [default: a made-up region]")] = None,
     url: Annotated[
-        str | None, typer.Option("--database-url", metavar="URL", help="Not a PostgreSQL of its own, but this one.")
+        str | None,
+        typer.Option("--database-url", metavar="URL", help="Use this PostgreSQL instead of an embedded one."),
     ] = None,
     first: Annotated[
         str | None,
@@ -61,7 +62,7 @@ def demo(
 ) -> None:
     """Do everything once: a database, opening times, the nightly job, a week, an explanation.
 
-    Uses a PostgreSQL of its own unless --database-url is given, and leaves it there to look at.
+    Without --database-url it uses an embedded PostgreSQL. The database stays for you to look at.
     """
     console = Console()
     path = file or region()
@@ -77,7 +78,7 @@ def demo(
             typer.echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             with console.status(f"importing {path.name}"):
                 counts = import_places(database, places, tenant=tenant)
-            typer.echo(f"{printable(path.name)}: {len(places)} places\n{said(counts)}")
+            typer.echo(f"{printable(path.name)}: {len(places)} places\n{import_summary(counts)}")
             tenant_id = tenant_id_of(database, tenant)
             request = GenerationRequest(
                 tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo"
@@ -86,12 +87,12 @@ def demo(
             _, summary = run(database, request)
             console.print(summary_table(summary))
             if not any(summary.counts[f"slots_{change}"] for change in ("created", "updated", "retired")):
-                console.print("Nothing was created: every slot is already there, as it should be.\n")
-            place, day = _worth_a_look(places, begin, end)
+                console.print("Nothing was created: every slot exists already, as it should be.\n")
+            place, day = _most_eventful_week(places, begin, end)
             console.print(week_of(database, place.slug, day, tenant=tenant))
-            console.print(_closed_day(database, place.slug, day, tenant=tenant).picture())
+            console.print(_day_without_slots(database, place.slug, day, tenant=tenant).picture())
             if file is None:
-                _show_a_world(database, url, console)
+                _show_sample_tenant(database, url, console)
     program = "scheduler" if which("scheduler") == which(sys.argv[0]) else quote(sys.argv[0])
     option = f"--tenant {quote(tenant)}"
     typer.echo(
@@ -103,55 +104,58 @@ def demo(
     )
 
 
-def _show_a_world(database: Database, url: str | None, console: Console) -> None:
-    """Make up a tenant with all that a tenant has, and show some of it; say so if this installation cannot."""
+def _show_sample_tenant(database: Database, url: str | None, console: Console) -> None:
+    """Create the sample tenant and show parts of it; without Faker or a master key, print why it is skipped."""
     seed = Seed(1, 1, Scale.SMALL, REGION_FROM)
     try:
         masters = master_keys(url)
         make_if_missing(database, seed, masters, console)
-    except (InvalidInputError, KeyUnavailableError) as lacking:
-        typer.echo(f"\nno tenant with everything else was made up: {lacking}")
+    except (InvalidInputError, KeyUnavailableError, MissingExtraError) as error:
+        typer.echo(f"\nskipped the sample tenant: {error}")
         return
-    typer.echo(f"\nand a tenant with everything else, made up: {seed.slug}\n")
+    typer.echo(f"\nthe sample tenant {seed.slug}, with everything else that a tenant has\n")
     for picture in world_pictures(database, seed, masters):
         console.print(picture, "")
 
 
-def _closed_day(database: Database, slug: str, day: date, *, tenant: str) -> Explained:
-    """Explain the first day of a day's week on which a doctor who works has nothing to offer, else the day itself."""
+def _day_without_slots(database: Database, slug: str, day: date, *, tenant: str) -> Explained:
+    """Explain the first day of the week on which a doctor with working hours offers nothing, else the given day."""
     monday = day - timedelta(days=day.weekday())
     for number in range(7):
-        for one in explained(database, slug, str(monday + timedelta(days=number)), tenant=tenant):
-            if not one.explanation.offered and set(one.explanation.codes) - {ReasonCode.OUTSIDE_RULES}:
-                return one
+        for answer in explained(database, slug, str(monday + timedelta(days=number)), tenant=tenant):
+            if not answer.explanation.offered and set(answer.explanation.codes) - {ReasonCode.OUTSIDE_RULES}:
+                return answer
     return explained(database, slug, str(day), tenant=tenant)[0]
 
 
 def _busiest_month(places: tuple[Place, ...]) -> date | None:
-    """Return the first day of the month in which the file has the most exceptions and closed days."""
-    months = Counter(day.replace(day=1) for place in places for _, day in _oddities(place))
+    """Return the first day of the month with the most exceptions and closed days."""
+    months = Counter(day.replace(day=1) for place in places for _, day in _events(place))
     most = max(months.values(), default=0)
     return min((month for month, count in months.items() if count == most), default=None)
 
 
-def _oddities(place: Place) -> list[tuple[str, date]]:
-    exceptions = [one for doctor in place.doctors for one in doctor.schedule.exceptions]
-    odd = [(one.type.value, one.start_at.astimezone(place.zone).date()) for one in exceptions]
-    return odd + [("closure", one.day) for one in place.closures]
+def _events(place: Place) -> list[tuple[str, date]]:
+    events = [
+        (exception.type.value, exception.start_at.astimezone(place.zone).date())
+        for doctor in place.doctors
+        for exception in doctor.schedule.exceptions
+    ]
+    return events + [("closure", closure.day) for closure in place.closures]
 
 
-def _worth_a_look(places: tuple[Place, ...], begin: date, end: date) -> tuple[Place, date]:
-    """Return a place and a day of the week there that has an emergency, else most that is out of the ordinary."""
+def _most_eventful_week(places: tuple[Place, ...], begin: date, end: date) -> tuple[Place, date]:
+    """Return a place and a day of its week with an emergency, else with the most kinds of exceptions."""
     best = places[0], begin
     most = False, 0, 0
     for place in places:
         weeks: dict[date, list[tuple[str, date]]] = {}
-        for kind, day in _oddities(place):
+        for kind, day in _events(place):
             if begin <= day < end:
                 weeks.setdefault(day - timedelta(days=day.weekday()), []).append((kind, day))
-        for found in weeks.values():
-            kinds = {kind for kind, _ in found}
-            rank = ExceptionType.EMERGENCY.value in kinds, len(kinds), len(found)
+        for events in weeks.values():
+            kinds = {kind for kind, _ in events}
+            rank = ExceptionType.EMERGENCY.value in kinds, len(kinds), len(events)
             if rank > most:
-                best, most = (place, min(day for _, day in found)), rank
+                best, most = (place, min(day for _, day in events)), rank
     return best

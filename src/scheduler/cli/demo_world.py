@@ -1,4 +1,4 @@
-"""Pictures of a made-up world: its families, children, a visit with its steps, and what is encrypted in it."""
+"""Tables about a sample tenant: families, children, a visit with its steps, encrypted values."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +16,11 @@ from scheduler.postgres.encryption.tenant_keys import TenantKeys
 from scheduler.sample_data.scales import Seed
 from scheduler.sample_data.showcase import families, longest_visit, progress_of_children
 
-_SHOWN = 3
+_MAX_MEDICATIONS = 3
 
 
 def world_pictures(database: Database, seed: Seed, masters: MasterKeys) -> Iterator[RenderableType]:
-    """Yield pictures of a tenant that was made up; to open what is encrypted is written to its audit log."""
+    """Yield tables about a sample tenant; its audit log records the decryption."""
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=seed.tenant_id) as session:
         yield _table("Families", ("family", "parents", "students"), families(session))
         columns = ("child", "check-ins", "mood", "stickers", "urgent alerts")
@@ -33,11 +33,11 @@ def world_pictures(database: Database, seed: Seed, masters: MasterKeys) -> Itera
 
 
 def _encrypted(session: Session, keys: TenantKeys) -> Table:
-    rows = session.exec(select(Medication).order_by(col(Medication.id)).limit(_SHOWN)).all()
-    opened = phi.read(session, keys.load_ring(session), rows, ["name", "dosage"], reason="the demo shows it")
+    rows = session.exec(select(Medication).order_by(col(Medication.id)).limit(_MAX_MEDICATIONS)).all()
+    plaintexts = phi.read(session, keys.load_ring(session), rows, ["name", "dosage"], reason="the demo shows it")
     lines = [
-        (f"...{bytes(row.name or b'').hex()[-32:]}", f"{clear['name']} {clear['dosage']}")
-        for row, clear in zip(rows, opened, strict=True)
+        (f"...{bytes(row.name or b'').hex()[-32:]}", f"{plaintext['name']} {plaintext['dosage']}")
+        for row, plaintext in zip(rows, plaintexts, strict=True)
     ]
     return _table("Medications", ("as the database has them", "as those with the key read them"), lines)
 

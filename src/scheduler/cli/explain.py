@@ -1,4 +1,4 @@
-"""`scheduler explain`: why a day or a time is not offered, and what is."""
+"""`scheduler explain`: reasons for a day or a time that is not offered, and the nearest slot."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
@@ -35,7 +35,7 @@ from scheduler.postgres.slots import slots_of_doctor
 from scheduler.postgres.tenants import tenant_id_of
 
 SEARCH = timedelta(days=35)
-_REACH = SEARCH + timedelta(days=2)  # what overlaps a slot may start a long day off
+_REACH = SEARCH + timedelta(days=2)  # an exception that overlaps a slot may start a long day before it
 _OF_EXCEPTIONS = (
     ReasonCode.EMERGENCY,
     ReasonCode.BLOCKED,
@@ -51,7 +51,7 @@ def explain_time(
     tenant: Tenant = DEFAULT_TENANT,
     doctor: DoctorId = None,
 ) -> None:
-    """Explain why a day or a time is not offered, and say which slot is."""
+    """Explain why a day or a time is not offered, and name the slot that is."""
     with opened(url) as database:
         answers = explained(database, slug, when, tenant=tenant, doctor_id=doctor)
     for answer in answers:
@@ -59,18 +59,18 @@ def explain_time(
 
 
 class Explained(NamedTuple):
-    """What was asked about one doctor at a facility, and the answer."""
+    """A question about one doctor at a facility, with its answer."""
 
     facility: FacilityView
     doctor: DoctorAtFacility
     when: str
     explanation: Explanation
-    written: Mapping[tuple[ReasonCode, Id | None], str]
+    comments: Mapping[tuple[ReasonCode, Id | None], str]
 
     def picture(self) -> RenderableType:
         """Draw the answer under its heading."""
         heading = f" at {printable(self.facility.name)}, {self.when} ({self.facility.zone})"
-        table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), written=self.written)
+        table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), comments=self.comments)
         return Group(Text.assemble((printable(self.doctor.name), "bold"), heading), table)
 
 
@@ -87,12 +87,12 @@ def explained(
         else:
             first, last = instant_at(zone, at), instant_at(zone, at + timedelta(days=1))
         known = max(first, EARLIEST + _REACH) - _REACH, min(last, LATEST - _REACH) + _REACH
-        # What is over is explained as of then: that it is over is no reason that anybody asks for.
+        # A past time is explained as of then: nobody asks for the reason that it is over.
         current = now()
         as_of = first if last <= current else current
-        found = _explained(session, doctors_at(facility, doctor_id), at, known, as_of)
-        written = _written(session, facility.id, *known)
-        return [Explained(facility, doctor, when, explanation, written) for doctor, explanation in found]
+        answers = _explained(session, doctors_at(facility, doctor_id), at, known, as_of)
+        comments = _comments(session, facility.id, *known)
+        return [Explained(facility, doctor, when, explanation, comments) for doctor, explanation in answers]
 
 
 def _explained(
@@ -110,15 +110,15 @@ def _explained(
         yield by_key[loaded.key], explain(loaded.schedule, at, bookings=bookings, search=SEARCH)
 
 
-def _written(
+def _comments(
     session: Session, facility_id: int, begin: datetime, end: datetime
 ) -> dict[tuple[ReasonCode, Id | None], str]:
-    """Return what people wrote about exceptions and closed days, by the codes of reasons that name these."""
+    """Return the texts that people wrote about exceptions and closed days, by code and id of the cause."""
     exceptions = exceptions_between(session, facility_id, begin, end)
-    written = {(code, one.id): one.reason for one in exceptions for code in _OF_EXCEPTIONS}
-    for one in closures_between(session, facility_id, begin.date(), end.date()):
-        written[ReasonCode.CLOSURE, one.id] = one.reason
-    return {cause: reason for cause, reason in written.items() if reason}
+    comments = {(code, exception.id): exception.reason for exception in exceptions for code in _OF_EXCEPTIONS}
+    for closure in closures_between(session, facility_id, begin.date(), end.date()):
+        comments[ReasonCode.CLOSURE, closure.id] = closure.reason
+    return {cause: text for cause, text in comments.items() if text}
 
 
 def _read_time(text: str, zone: ZoneInfo) -> date | datetime:

@@ -1,4 +1,4 @@
-"""`scheduler generate`: the nightly job."""
+"""`scheduler generate`: the slot-generation job."""
 
 import json
 import resource
@@ -31,7 +31,7 @@ from scheduler.postgres.database import Database
 from scheduler.postgres.tenants import tenant_id_of
 
 DEFAULT_DAYS = 90
-SHOWN = 10
+MAX_SLOTS_SHOWN = 10
 
 
 class SchedulesFailedError(SchedulerError):
@@ -51,17 +51,17 @@ def generate_slots(
     facility: Annotated[
         str | None, typer.Option("--facility", callback=readable, metavar="SLUG", help="Only this facility.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report without writing.")] = False,
     look_at_all: Annotated[
         bool,
-        typer.Option("--all", help="Also look into schedules that have not changed, and mend what was edited by hand."),
+        typer.Option("--all", help="Repeat unchanged schedules too, and so restore slots that were edited by hand."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Generate slots: make what is stored what the schedules say.
+    """Generate slots: make the stored slots those of the schedules.
 
-    Run it every night. It writes only what has changed, never touches a slot that somebody booked, held or cancelled,
-    and may be stopped at any moment: the next run does the rest. Exit code 1 if a schedule failed; the others are done.
+    Run it every night. It writes changes only, never touches a booked, held or cancelled slot, and may be stopped at
+    any moment: the next run does the rest. Exit code 1 if a schedule failed; the others are done.
     """
     begin, end = read_days(first, days, until, default_days=DEFAULT_DAYS)
     with opened(url) as database:
@@ -80,7 +80,7 @@ def generate_slots(
         typer.echo(json.dumps(summary.as_json() | _details(report), default=str))
     else:
         Console().print(summary_table(summary))
-        _say_what_to_look_at(report)
+        _print_details(report)
     if report.result.schedules_failed:
         raise SchedulesFailedError(
             f"{len(report.result.schedules_failed)} of {report.result.schedules} schedules failed"
@@ -88,10 +88,10 @@ def generate_slots(
 
 
 def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSummary]:
-    """Run the job with its progress on standard error, and sum it up."""
+    """Run the job, show its progress on standard error, and return its report with the figures of the run."""
     begun = perf_counter()
-    with shown_progress("generating", steps="schedules", made="slots", logged="slots_created") as told:
-        report = generate(database, request, progress=told)
+    with shown_progress("generating", steps="schedules", made="slots", logged="slots_created") as progress:
+        report = generate(database, request, progress=progress)
     seconds = perf_counter() - begun
     return report, RunSummary(
         facilities=report.facilities,
@@ -104,40 +104,39 @@ def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSumm
 
 
 def peak_memory() -> int:
-    """Return the most memory that this process has held, in bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    """Return the peak memory of this process in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _say_what_to_look_at(report: Report) -> None:
-    for title, found in (
+def _print_details(report: Report) -> None:
+    for title, slots in (
         ("booked or held, but no longer in the schedule", report.result.slots_conflicting),
         ("booked, but displaced by an emergency", report.result.slots_displaced),
     ):
-        for one in found[:SHOWN]:
-            typer.echo(f"  {title}: {_named(one)}")
-        if len(found) > SHOWN:
-            typer.echo(f"  … and {len(found) - SHOWN} more {title}")
+        for stored in slots[:MAX_SLOTS_SHOWN]:
+            typer.echo(f"  {title}: {_described(stored)}")
+        if len(slots) > MAX_SLOTS_SHOWN:
+            typer.echo(f"  … and {len(slots) - MAX_SLOTS_SHOWN} more {title}")
     if report.result.schedules_locked:
-        typer.echo(
-            f"  {len(report.result.schedules_locked)} schedules were left to another run that is at work on them"
-        )
+        typer.echo(f"  {len(report.result.schedules_locked)} schedules were left to another run that has locked them")
     for failure in report.result.schedules_failed:
         typer.echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
         )
 
 
-def _named(one: StoredSlot) -> str:
-    slot = one.slot
-    return f"slot {one.id}, doctor {slot.doctor_id} at facility {slot.facility_id}, {slot.start_at:%Y-%m-%d %H:%M} UTC"
+def _described(stored: StoredSlot) -> str:
+    slot = stored.slot
+    place = f"doctor {slot.doctor_id} at facility {slot.facility_id}"
+    return f"slot {stored.id}, {place}, {slot.start_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _details(report: Report) -> dict[str, object]:
     return {
         "run_id": report.run_id,
-        "conflicts": [_named(one) for one in report.result.slots_conflicting],
-        "displacements": [_named(one) for one in report.result.slots_displaced],
+        "conflicts": [_described(stored) for stored in report.result.slots_conflicting],
+        "displacements": [_described(stored) for stored in report.result.slots_displaced],
         "left_to_another_run": [key._asdict() for key in report.result.schedules_locked],
         "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.schedules_failed],
     }

@@ -1,4 +1,4 @@
-"""`scheduler import openings`: opening times from a file."""
+"""`scheduler import openings`: import opening times from a file."""
 
 from dataclasses import fields
 from datetime import timedelta
@@ -16,10 +16,13 @@ from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.errors import StatementError
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 
-SHOWN_FAULTS = 20
+MAX_FAULTS_SHOWN = 20
 ZONE_CHECK = "a_facility_has_a_known_time_zone"
 
+app = typer.Typer(help="Import data from files.", no_args_is_help=True)
 
+
+@app.command("openings")
 def openings(
     file: Annotated[Path, typer.Argument(help="Opening times, one JSON object a line (docs/openings.md).")],
     url: DatabaseUrl = None,
@@ -27,31 +30,33 @@ def openings(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Import the good lines of a file with bad ones.")
     ] = False,
-    slot_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Length of a slot where the file says none.")] = 20,
+    slot_minutes: Annotated[
+        int, typer.Option(min=1, max=1440, help="Length of a slot if the file gives none, in minutes.")
+    ] = 20,
 ) -> None:
     """Import opening times: facilities, doctors, rules, exceptions and closed days.
 
-    Importing a file again changes only what changed in it. With a broken line nothing is imported, unless --skip-bad.
+    A second import of a file changes only the rows whose lines changed. A bad line stops the import, unless --skip-bad.
     """
     bad_lines = BadLines.SKIP if skip_bad else BadLines.REFUSE
     places = read_places(file, slot_duration=timedelta(minutes=slot_minutes), bad_lines=bad_lines)
     with opened(url) as database:
         counts = import_places(database, places, tenant=tenant)
-    typer.echo(said(counts))
+    typer.echo(import_summary(counts))
 
 
 def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) -> tuple[Place, ...]:
-    """Read the places of a file; its faults are named on standard error."""
+    """Read the places of a file, and print its faults on standard error."""
     read = read_openings(file, slot_duration=slot_duration)
-    for fault in read.faults[:SHOWN_FAULTS]:
+    for fault in read.faults[:MAX_FAULTS_SHOWN]:
         typer.echo(f"{file}:{fault.line}: {fault.reason}", err=True)
-    if len(read.faults) > SHOWN_FAULTS:
-        typer.echo(f"{file}: and {len(read.faults) - SHOWN_FAULTS} more broken lines", err=True)
+    if len(read.faults) > MAX_FAULTS_SHOWN:
+        typer.echo(f"{file}: and {len(read.faults) - MAX_FAULTS_SHOWN} more broken lines", err=True)
     return places_to_import(read, bad_lines=bad_lines)
 
 
 def import_places(database: Database, places: tuple[Place, ...], *, tenant: str) -> ImportCounts:
-    """Import places for a tenant, who is made if not there."""
+    """Import places for a tenant; create the tenant if it does not exist."""
     try:
         tenant_id, role = tenant_id_of(database, tenant), Role.APP
     except NotFoundError:
@@ -69,13 +74,13 @@ def import_places(database: Database, places: tuple[Place, ...], *, tenant: str)
         raise
 
 
-def said(counts: ImportCounts) -> str:
-    """Say what an import did, in one line."""
+def import_summary(counts: ImportCounts) -> str:
+    """Return the counts of an import as one line."""
     parts = []
-    for one in fields(counts):
-        tally = getattr(counts, one.name)
+    for field in fields(counts):
+        rows = getattr(counts, field.name)
         changes = [
-            f"{getattr(tally, what)} {what}" for what in ("created", "updated", "removed") if getattr(tally, what)
+            f"{count} {change}" for change in ("created", "updated", "removed") if (count := getattr(rows, change))
         ]
-        parts.append(f"{one.name}: {', '.join(changes) or 'unchanged'}")
+        parts.append(f"{field.name}: {', '.join(changes) or 'unchanged'}")
     return "imported: " + "; ".join(parts)

@@ -1,4 +1,4 @@
-"""`scheduler keys`: make master keys, replace a tenant's key, look at what is encrypted with what."""
+"""`scheduler keys`: create master keys, rotate and rewrap the keys of a tenant, count the values of each key."""
 
 import json
 from typing import Annotated
@@ -27,10 +27,11 @@ from scheduler.postgres.encryption.master_keys import new_master_key
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys
 from scheduler.postgres.tenants import tenant_id_of
 
-SHOWN = 10
+MAX_VALUES_SHOWN = 10
 
 app = typer.Typer(
-    help=f"Keep the keys of what is encrypted. {MASTER_KEYS} has the master keys; the embedded server has its own.",
+    help="Manage the encryption keys of a tenant, and the master keys that wrap them.\n\n"
+    f"The master keys are in {MASTER_KEYS}; the embedded server has a master key of its own.",
     no_args_is_help=True,
 )
 
@@ -42,15 +43,14 @@ def new_master(
         typer.Option("--id", callback=readable, metavar="ID", help="Name of the key. [default: a random one]"),
     ] = None,
 ) -> None:
-    """Make a master key and print it.
+    """Create a master key and print it.
 
-    Keep it where secrets are kept, and a copy elsewhere: without it nothing that is encrypted opens, not in backups
-    either.
+    Keep it with your secrets, and a copy elsewhere: without it nothing decrypts, not in a backup either.
     """
     typer.echo(new_master_key(key_id or f"m{random_bytes(4).hex()}", random_bytes=random_bytes))
     typer.echo(
         f"the first key of {MASTER_KEYS} (ID:KEY,ID:KEY) wraps, the others only unwrap: add a new one at the end "
-        "wherever the application runs, then put it first, then `scheduler keys rewrap`",
+        "wherever the application runs, then put it first, then run `scheduler keys rewrap`",
         err=True,
     )
 
@@ -59,60 +59,58 @@ def new_master(
 def rotate_key(
     url: DatabaseUrl = None,
     tenant: Tenant = DEFAULT_TENANT,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Begin with another new key even if a rotation is unfinished.")
-    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Start another rotation even if one is unfinished.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give a tenant a new key and encrypt all its values with it; the first time, make its keys.
+    """Create a new key for a tenant and encrypt all its values with it; the first time, create its keys.
 
-    People may go on working. It may be stopped at any moment: the next run goes on. Exit code 7 if a value does not
-    open.
+    Users may continue to work. The command may be stopped at any moment: the next run continues. Exit code 7 if a value
+    does not decrypt.
     """
     masters = master_keys(url)
     with (
         opened(url) as database,
-        shown_progress("encrypting", steps="rows", made="values", logged="reencrypted") as told,
+        shown_progress("encrypting", steps="rows", made="values", logged="reencrypted") as progress,
     ):
-        done = key_rotation.rotate(
+        result = key_rotation.rotate(
             database,
             TenantKeys(tenant_id_of(database, tenant), masters, random_bytes),
             start=key_rotation.Start.ANEW if anew else key_rotation.Start.CONTINUE,
-            progress=told,
+            progress=progress,
         )
     if as_json:
-        unopened = [str(place) for place in done.unopened]
-        typer.echo(json.dumps(done._asdict() | {"unopened": unopened}, default=str))
+        unopened = [str(location) for location in result.unopened]
+        typer.echo(json.dumps(result._asdict() | {"unopened": unopened}, default=str))
     else:
-        began = "a new key" if done.new_key else "went on with the new key"
+        key = "a new key" if result.new_key else "continued with the new key"
         typer.echo(
-            f"{began}: {done.reencrypted:,} values of {done.rows:,} rows encrypted anew, {len(done.retired)} retired"
+            f"{key}: {result.reencrypted:,} values of {result.rows:,} rows re-encrypted, {len(result.retired)} retired"
         )
-    if done.unopened:
-        for place in done.unopened[:SHOWN]:
-            typer.echo(f"does not open: {place}", err=True)
-        raise TamperedError(f"{len(done.unopened)} values do not open and were left as they are")
+    if result.unopened:
+        for location in result.unopened[:MAX_VALUES_SHOWN]:
+            typer.echo(f"does not decrypt: {location}", err=True)
+        raise TamperedError(f"{len(result.unopened)} values do not decrypt and were left as they are")
 
 
 @app.command("rewrap")
 def rewrap_keys(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT) -> None:
-    """Wrap a tenant's keys by the first master key; what they encrypt stays as it is."""
+    """Wrap a tenant's keys with the first master key; encrypted values stay as they are."""
     masters = master_keys(url)
     with opened_for(url, tenant) as (session, tenant_id):
         count = TenantKeys(tenant_id, masters, random_bytes).rewrap(session)
-    typer.echo(f"{count} keys wrapped anew by the master key {masters.active_id}")
+    typer.echo(f"{count} keys wrapped with the master key {masters.active_id}")
 
 
 @app.command("status")
 def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
-    """Show a tenant's keys, and how many values each has encrypted. It needs no master key.
+    """Show a tenant's keys, and how many values each has encrypted. No master key is needed.
 
-    The table shows the first 8 characters of a key's id, --json all of it.
+    The table shows the first 8 characters of a key's id, --json the whole id.
     """
     with opened_for(url, tenant) as (session, tenant_id):
         keys = data_keys(session, tenant_id)
         counts = dict(key_rotation.values_by_key(session, tenant_id))
-    lines = [
+    rows = [
         {
             "key": str(key.id),
             "purpose": key.purpose,
@@ -125,13 +123,13 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
     ]
     unknown = {str(key_id): count for key_id, count in counts.items()}
     if as_json:
-        typer.echo(json.dumps({"keys": lines, "values_of_unknown_keys": unknown}))
-    elif not lines:
-        typer.echo(f"no keys yet: `scheduler keys rotate --tenant {tenant}` makes them")
+        typer.echo(json.dumps({"keys": rows, "values_of_unknown_keys": unknown}))
+    elif not rows:
+        typer.echo(f"no keys yet: `scheduler keys rotate --tenant {tenant}` creates them")
     else:
-        Console().print(_table(lines))
+        Console().print(_table(rows))
     for key_id, count in unknown.items():
-        typer.echo(f"{count:,} values name a key that is not there: {key_id}", err=True)
+        typer.echo(f"{count:,} values name a key that does not exist: {key_id}", err=True)
 
 
 def _state(key: DataKey) -> str:
@@ -140,10 +138,10 @@ def _state(key: DataKey) -> str:
     return "current" if key.superseded_at is None else "superseded"
 
 
-def _table(lines: list[dict[str, object]]) -> Table:
+def _table(rows: list[dict[str, object]]) -> Table:
     table = Table("key", "purpose", "state", "master key", "created (UTC)", box=None, pad_edge=False)
     table.add_column("values", justify="right")
-    for line in lines:
-        key, purpose, state, master_key, created_at, values = line.values()
+    for row in rows:
+        key, purpose, state, master_key, created_at, values = row.values()
         table.add_row(str(key)[:8], str(purpose), str(state), str(master_key), str(created_at)[:16], f"{values:,}")
     return table

@@ -1,10 +1,10 @@
-"""`scheduler migrate`: bring a database to the schema that this code works with, or back."""
+"""`scheduler migrate`: migrate a database to the schema of this release, or back."""
 
 from typing import Annotated
 
 import typer
 
-from scheduler.cli.confirm import ask_consent
+from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.schema import refuse_differences
 from scheduler.cli.settings import DatabaseUrl, database_url
 from scheduler.core.errors import InvalidInputError
@@ -15,14 +15,16 @@ def migrate(
     url: DatabaseUrl = None,
     down: Annotated[
         str | None,
-        typer.Option("--down", metavar="REVISION|base", help="Go back to a revision. Drops what came later!"),
+        typer.Option("--down", metavar="REVISION|base", help="Go back to a revision. Drops all that came later!"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Go back without being asked, although rows may be lost.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Go back without confirmation, although rows may be lost.")
+    ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL for an empty database instead.")] = False,
 ) -> None:
-    """Bring the database to the schema that this code works with, and check that it is that schema.
+    """Migrate the database to the schema of this release, and check the result.
 
-    Safe to run again, and at the same time: a second migration waits for the first.
+    It is safe to run again, and at the same time: a second migration waits for the first.
     """
     if sql and down is not None:
         raise InvalidInputError("--sql is for an empty database, which cannot go down: give one of them")
@@ -38,7 +40,7 @@ def migrate(
         else:
             tables = () if yes else migrations.tables_at_risk(address, down)
             if tables:
-                ask_consent(f"going down may lose rows or columns of {', '.join(tables)}")
+                confirm_loss(f"going down may lose rows or columns of {', '.join(tables)}")
             migrations.downgrade(address, down)
         after = migrations.current(address)
         typer.echo(

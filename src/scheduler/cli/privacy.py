@@ -1,4 +1,4 @@
-"""`scheduler export`, `scheduler erase`: what is stored about a person, for that person, and its end."""
+"""`scheduler export` and `scheduler erase`: requests of data subjects, and the export of a tenant."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from uuid import UUID
 import typer
 from sqlmodel import Session
 
-from scheduler.cli.confirm import ask_consent
+from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, master_keys, opened_for, random_bytes, readable
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.encryption.key_ring import KeyRing
@@ -24,13 +24,13 @@ from scheduler.postgres.privacy.export import ExportedRow, Keys, export_person, 
 
 _KINDS = {kind.name.lower(): kind for kind in Kind}
 _NUMBERED = {Kind.PATIENT, Kind.DOCTOR}
-_LARGEST = 2**63 - 1
+_MAX_ID = 2**63 - 1
 
-app = typer.Typer(help="Write out everything that is stored about a person, or for a tenant.", no_args_is_help=True)
+app = typer.Typer(help="Export everything that is stored about a person, or for a tenant.", no_args_is_help=True)
 
 User = Annotated[
     str | None,
-    typer.Option("--user", callback=readable, metavar="ID", help="Somebody who signs in, with all that this is."),
+    typer.Option("--user", callback=readable, metavar="ID", help="A person who signs in, with all records of theirs."),
 ]
 KnownAs = Annotated[
     str | None,
@@ -38,7 +38,7 @@ KnownAs = Annotated[
         "--known-as",
         callback=readable,
         metavar="KIND:ID",
-        help=f"Somebody who may not sign in: {', '.join(name for name in _KINDS if name != 'user')}, and the id.",
+        help=f"A person who may not sign in: {', '.join(name for name in _KINDS if name != 'user')}, and the id.",
     ),
 ]
 Out = Annotated[
@@ -55,24 +55,24 @@ def one_person(
     known_as: KnownAs = None,
     out: Out = None,
 ) -> None:
-    """Write all rows about a person as JSON: table -> rows. What is encrypted is opened, which the audit log says.
+    """Write all rows about a person as JSON: table -> rows. Encrypted values are decrypted, and the audit log says so.
 
-    With --user comes all that the user is besides: a child, a patient, a client, a doctor. Rows about others are not in
-    it. But notes may speak of others, and some (safeguarding notes, alerts) may have to be withheld from the person:
-    read it before you hand it out. What the person did is told by `scheduler audit show --user ID`.
+    --user includes each record of the user: a child, a patient, a client, a doctor. Rows about others are left out. But
+    notes may speak of others, and some (safeguarding notes, alerts) may have to be withheld from the person: read the
+    export before you hand it out. `scheduler audit show --user ID` lists the person's own actions.
     """
-    kind, number = _who(user, known_as)
+    kind, number = _read_person(user, known_as)
     with _target(out) as file, opened_for(url, tenant) as (session, tenant_id):
-        about = export_person(session, Person(tenant_id, kind, number), _keys(session, url, tenant_id))
-        _write(file, about.items())
+        tables = export_person(session, Person(tenant_id, kind, number), _keys(session, url, tenant_id))
+        _write(file, tables.items())
 
 
 @app.command("tenant")
 def whole_tenant(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, out: Out = None) -> None:
-    """Write all rows of a tenant as JSON: table -> rows. What is encrypted is opened, which the audit log says.
+    """Write all rows of a tenant as JSON: table -> rows. Encrypted values are decrypted, and the audit log says so.
 
-    Only its encryption keys are left out. Take --out for more than a small tenant: what goes to standard output is held
-    in memory until the audit log has it.
+    Only its encryption keys are left out. Use --out for more than a small tenant: output for standard output is held in
+    memory until the audit log has the entry.
     """
     with _target(out) as file, opened_for(url, tenant) as (session, tenant_id):
         _write(file, export_tenant(session, tenant_id, _keys(session, url, tenant_id)))
@@ -83,36 +83,36 @@ def erase(
     tenant: Tenant = DEFAULT_TENANT,
     user: User = None,
     known_as: KnownAs = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the rows may go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without confirmation.")] = False,
 ) -> None:
     """Delete all rows about a person for good: those that `scheduler export person` writes.
 
-    Whether they may go is for you to know: records of a treatment have to be kept for years. A family or an address
-    goes with the last one who has it. Who is needed by records of others, such as a doctor with appointments, is not
-    erased (exit code 4). The audit log stays, which has ids but no names and no notes; so do backups.
+    You decide whether they may go: records of a treatment have to be kept for years. A family or an address goes with
+    its last member. A person whom records of others need, such as a doctor with appointments, is not erased (exit code
+    4). The audit log stays, which has ids but no names and no notes; so do backups.
     """
-    kind, number = _who(user, known_as)
+    kind, number = _read_person(user, known_as)
     if not yes:
-        ask_consent(f"everything about {kind.name.lower()} {number} goes for good")
+        confirm_loss(f"everything about {kind.name.lower()} {number} goes for good")
     with opened_for(url, tenant) as (session, tenant_id):
-        gone = erase_person(session, Person(tenant_id, kind, number))
-    for name, count in gone.items():
+        counts = erase_person(session, Person(tenant_id, kind, number))
+    for name, count in counts.items():
         typer.echo(f"{name}: {count} rows deleted")
 
 
-def _who(user: str | None, known_as: str | None) -> tuple[Kind, UUID | int]:
+def _read_person(user: str | None, known_as: str | None) -> tuple[Kind, UUID | int]:
     if (user is None) == (known_as is None):
-        raise InvalidInputError("say who: --user ID, or --known-as KIND:ID")
-    name, _, written = (known_as or f"user:{user}").partition(":")
+        raise InvalidInputError("name one person: --user ID, or --known-as KIND:ID")
+    name, _, text = (known_as or f"user:{user}").partition(":")
     if name not in _KINDS:
         raise InvalidInputError(f"{name!r} is not one of {', '.join(_KINDS)}")
     kind = _KINDS[name]
     try:
-        number = int(written) if kind in _NUMBERED else UUID(written)
+        number = int(text) if kind in _NUMBERED else UUID(text)
     except ValueError:
-        raise InvalidInputError(f"{written!r} is not the id of a {name}") from None
-    if isinstance(number, int) and not 0 < number <= _LARGEST:
-        raise InvalidInputError(f"{written!r} is not the id of a {name}")
+        raise InvalidInputError(f"{text!r} is not the id of a {name}") from None
+    if isinstance(number, int) and not 0 < number <= _MAX_ID:
+        raise InvalidInputError(f"{text!r} is not the id of a {name}")
     return kind, number
 
 
@@ -126,16 +126,16 @@ def _keys(session: Session, url: str | None, tenant_id: UUID) -> Keys:
 
 @contextmanager
 def _target(out: Path | None) -> Iterator[TextIO]:
-    """Yield what to write to. It is handed over when the block has ended well, and so when the audit log knows."""
+    """Yield a text file that is published only if the block, and with it the audit log, succeeds."""
     if out is None:
-        held = StringIO()
-        yield held
-        typer.echo(held.getvalue(), nl=False)
+        buffer = StringIO()
+        yield buffer
+        typer.echo(buffer.getvalue(), nl=False)
         return
     try:
         file = open(out, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
     except FileExistsError:
-        raise InvalidInputError(f"{out} is there already: choose another file") from None
+        raise InvalidInputError(f"{out} exists already: choose another file") from None
     except (OSError, ValueError) as error:
         raise InvalidInputError(f"{out} cannot be written: {error}") from None
     try:
@@ -151,13 +151,13 @@ def _target(out: Path | None) -> Iterator[TextIO]:
 
 def _write(file: TextIO, tables: Iterable[tuple[str, Iterable[ExportedRow]]]) -> None:
     """Write tables as one JSON object, a line for each row; nothing is held longer than its line."""
-    after = "{"
+    before_table = "{"
     for name, rows in tables:
-        file.write(f"{after}\n{json.dumps(name)}: [")
-        between = ""
+        file.write(f"{before_table}\n{json.dumps(name)}: [")
+        before_row = ""
         for row in rows:
-            file.write(f"{between}\n{json.dumps(row, ensure_ascii=False)}")
-            between = ","
+            file.write(f"{before_row}\n{json.dumps(row, ensure_ascii=False)}")
+            before_row = ","
         file.write("\n]")
-        after = ","
+        before_table = ","
     file.write("\n}\n")

@@ -1,4 +1,4 @@
-"""Progress: how far long work is, for people and for logs."""
+"""Progress of long work: a bar on a terminal, lines of JSON in a log."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def shown_progress(doing: str, *, steps: str, made: str, logged: str) -> Iterator[Callable[[int, int, int], None]]:
-    """Show a bar on a terminal; elsewhere write one line of JSON a batch, for whoever keeps the log.
+    """Show a bar on a terminal; elsewhere write one line of JSON a batch.
 
-    What is yielded is told after each batch how many `steps` are done, of how many, and how much was `made`, which the
-    log calls `logged`.
+    The block calls the yielded function after each batch with the number of `steps` done, the number of all steps, and
+    the number of things `made`, which the JSON calls `logged`.
     """
     console = Console(stderr=True)
     if not console.is_terminal:

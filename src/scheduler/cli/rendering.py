@@ -1,9 +1,9 @@
-"""Pictures: what a run did, and why a time is not offered, as tables for the terminal.
+"""Tables for the terminal: the summary of a generation run, the list of runs, an explanation.
 
-Owns: the summary of a generation run, the list of runs and the table of an explanation. (A week has its own module.)
+Owns: these tables. (The calendar of a week has its own module.)
 Must not know: where the figures come from; the clock and the database.
 
-Every picture says in signs and words what it also says in colour, and fits into 80 columns.
+Every table is complete without colour, and fits into 80 columns.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,8 +22,8 @@ from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.slots import Id
 from scheduler.models import GenerationRun
 
-_STARTS_SHOWN: Final = 6
-_MEBIBYTE: Final = 1 << 20
+_MAX_STARTS_SHOWN: Final = 6
+_BYTES_PER_MEBIBYTE: Final = 1 << 20
 _STYLES: Final = {
     ReasonCode.EMERGENCY: "bold red",
     ReasonCode.BLOCKED: "red",
@@ -59,7 +59,7 @@ class RunSummary:
 
 
 def summary_table(summary: RunSummary) -> Table:
-    """Draw what a run did; a count that somebody should look at stands out, with a sign as well as in colour."""
+    """Draw the figures of a run; a sign and a colour mark the counts that need attention."""
     title = "Dry run: nothing was written" if summary.dry else "Slots are generated"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="dim")
@@ -82,17 +82,17 @@ def summary_table(summary: RunSummary) -> Table:
         ("displaced", counts["slots_displaced"], "booked, under an emergency", "bold red"),
         ("schedules failed", counts["schedules_failed"], "left as they were", "bold red"),
     ):
-        wanting = bool(note) and count > 0
-        shown = Text(f"! {count:,}" if wanting else f"{count:,}", style=style if count else "dim")
-        table.add_row(name, shown, note if wanting else "")
+        is_marked = bool(note) and count > 0
+        figure = Text(f"! {count:,}" if is_marked else f"{count:,}", style=style if count else "dim")
+        table.add_row(name, figure, note if is_marked else "")
     table.add_section()
     table.add_row("time", f"{summary.seconds:,.2f} s", f"{summary.slots_a_second:,.0f} slots a second")
-    table.add_row("peak memory", f"{summary.peak_memory / _MEBIBYTE:,.0f} MiB", "")
+    table.add_row("peak memory", f"{summary.peak_memory / _BYTES_PER_MEBIBYTE:,.0f} MiB", "")
     return table
 
 
 def runs_table(runs: Iterable[GenerationRun]) -> Table:
-    """Draw earlier runs, a line each, in the order given; times are in UTC."""
+    """Draw runs, a line each, in the given order; times are in UTC."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("run", "began (UTC)", "days", "status"):
         table.add_column(name, no_wrap=True)
@@ -108,12 +108,12 @@ def runs_table(runs: Iterable[GenerationRun]) -> Table:
 
 
 def explanation_table(
-    explanation: Explanation, *, zone: ZoneInfo, written: Mapping[tuple[ReasonCode, Id | None], str] | None = None
+    explanation: Explanation, *, zone: ZoneInfo, comments: Mapping[tuple[ReasonCode, Id | None], str] | None = None
 ) -> RenderableType:
-    """Draw the reasons of an explanation in order, in the wall-clock time of the zone, and what is offered instead.
+    """Draw the reasons of an explanation in order, in the wall-clock time of the zone, and the slots offered instead.
 
-    `written` is what people wrote about the causes of reasons, by code and cause: a cause of another kind may have the
-    same id.
+    `comments` has the texts that people wrote about the causes of reasons, by code and id: ids of different kinds of
+    causes may be equal.
     """
     parts: list[RenderableType] = []
     if explanation.reasons:
@@ -124,7 +124,7 @@ def explanation_table(
         table.add_column("why")
         for number, reason in enumerate(explanation.reasons, start=1):
             code = Text(reason.code.replace("_", " "), style=_STYLES.get(reason.code, ""))
-            why = _why(reason, zone, (written or {}).get((reason.code, reason.cause_id)))
+            why = _why(reason, zone, (comments or {}).get((reason.code, reason.cause_id)))
             table.add_row(str(number), between(reason.start_at, reason.end_at, zone=zone), code, why)
         parts.append(table)
     else:
@@ -141,17 +141,17 @@ def explanation_table(
     return Group(*parts)
 
 
-def _why(reason: Reason, zone: ZoneInfo, written: str | None) -> Text:
-    text = Text(printable(f"{reason.text}: {written}" if written else reason.text))
+def _why(reason: Reason, zone: ZoneInfo, comment: str | None) -> Text:
+    text = Text(printable(f"{reason.text}: {comment}" if comment else reason.text))
     if len(reason.starts) > 1:
-        shown = ", ".join(f"{start.astimezone(zone):%H:%M}" for start in reason.starts[:_STARTS_SHOWN])
-        more = f" and {len(reason.starts) - _STARTS_SHOWN} more" if len(reason.starts) > _STARTS_SHOWN else ""
-        text.append(f"\n{shown}{more}", style="dim")
+        starts = ", ".join(f"{start.astimezone(zone):%H:%M}" for start in reason.starts[:_MAX_STARTS_SHOWN])
+        hidden = len(reason.starts) - _MAX_STARTS_SHOWN
+        text.append(f"\n{starts}{f' and {hidden} more' if hidden > 0 else ''}", style="dim")
     return text
 
 
 def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
-    """Say a stretch of time on the zone's wall clock: `Mon 22 Mar 09:00-09:20`, the end's date where it differs."""
+    """Format a span on the zone's wall clock: `Mon 22 Mar 09:00-09:20`; the end has a date if it differs."""
     start, end = start_at.astimezone(zone), end_at.astimezone(zone)
     if start == end:
         return f"{start:%a %d %b %H:%M}"
@@ -163,5 +163,5 @@ def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that cannot steer the terminal: each control character becomes a question mark."""
+    """Replace each control character by a question mark, so that a text cannot control the terminal."""
     return "".join(char if char.isprintable() else "?" for char in text)

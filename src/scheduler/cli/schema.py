@@ -1,4 +1,4 @@
-"""`scheduler schema check` and `scheduler schema picture`: compare the database's schema with ours, and draw it."""
+"""`scheduler schema check` and `scheduler schema picture`: compare and draw the schema of a database."""
 
 from typing import Annotated
 
@@ -17,24 +17,24 @@ Namespace = Annotated[str | None, typer.Argument(metavar="[NAMESPACE]", help=f"O
 
 
 def refuse_differences(address: str) -> None:
-    """Print what in a database is not as the last revision makes it.
+    """Print each difference between the schema of a database and that of the last revision.
 
     Raises:
-        SchemaMismatchError: something is not; also when the database is not at the last revision.
+        SchemaMismatchError: there is a difference, or the database is not at the last revision.
     """
     differences = migrations.differences(address)
     for difference in differences:
         typer.echo(difference)
     if differences:
-        many = f"{len(differences)} things differ" if len(differences) > 1 else "one thing differs"
-        raise SchemaMismatchError(f"{many} from the schema that this code works with (revision {migrations.head()})")
+        count = f"{len(differences)} things differ" if len(differences) > 1 else "one thing differs"
+        raise SchemaMismatchError(f"{count} from the schema that this code works with (revision {migrations.head()})")
 
 
 @app.command("check")
 def check(url: DatabaseUrl = None) -> None:
-    """Compare the database's schema, object by object, with the one that this code works with.
+    """Compare the schema of the database, object by object, with the schema of this release.
 
-    Each difference is a line. Exit code 6 when there is one.
+    Each difference is a line. Exit code 6 if there is one.
     """
     with database_url(url) as address:
         refuse_differences(address)
@@ -47,7 +47,7 @@ def picture(
     url: DatabaseUrl = None,
     keys: Annotated[bool, typer.Option("--keys", help="Draw the columns of keys only.")] = False,
 ) -> None:
-    """Print the tables and what they refer to, as an entity diagram for Mermaid."""
+    """Print the tables and their references as an entity diagram for Mermaid."""
     if namespace is not None and namespace not in SCHEMAS:
         raise InvalidInputError(f"no namespace {namespace!r}: there are {', '.join(SCHEMAS)}")
     with database_url(url) as address:

@@ -1,4 +1,4 @@
-"""Settings: where the database is, whose data is meant, what time it is.
+"""Settings: database, tenant, master keys, clock, random source and time zones of a command.
 
 Owns: the options that commands share, and the only readings of environment, clock, random source and tz database.
 Must not know: what commands do.
@@ -30,10 +30,10 @@ from scheduler.postgres.tenants import tenant_id_of
 
 
 def readable(text: str | None) -> str | None:
-    """Refuse a word of the command line that is no text: bytes that are not UTF-8, control characters.
+    """Return a word of the command line if it is text without control characters.
 
     Raises:
-        InvalidInputError: it is such a word.
+        InvalidInputError: the word has control characters, or bytes that are not UTF-8.
     """
     if text is not None and not text.isprintable():
         raise InvalidInputError(f"{text!r} is not a line of text")
@@ -48,7 +48,7 @@ DatabaseUrl = Annotated[
         envvar="SCHEDULER_DATABASE_URL",
         show_envvar=True,
         metavar="URL",
-        help="PostgreSQL to work on, such as postgresql://user@host/name. Without it: an embedded server of your own.",
+        help="PostgreSQL to work on, such as postgresql://user@host/name. Without it: your own embedded server.",
     ),
 ]
 Tenant = Annotated[
@@ -59,7 +59,7 @@ Tenant = Annotated[
         envvar="SCHEDULER_TENANT",
         show_envvar=True,
         metavar="SLUG",
-        help="Whose data it is.",
+        help="Tenant to work for.",
     ),
 ]
 FacilitySlug = Annotated[str, Argument(metavar="FACILITY", callback=readable, help="The facility's slug.")]
@@ -71,41 +71,41 @@ MASTER_KEYS = "SCHEDULER_MASTER_KEYS"
 
 
 def use_pinned_time_zones() -> str:
-    """Take time zones from the installed tzdata package, on every machine the same; return its release (`2026f`)."""
+    """Take time zones from the installed tzdata package only, and return its release (`2026f`)."""
     zoneinfo.reset_tzpath(to=())
     return str(tzdata.IANA_VERSION)
 
 
 def now() -> datetime:
-    """Read the clock: the current instant in UTC."""
+    """Return the current instant in UTC."""
     return datetime.now(UTC)
 
 
 def new_id() -> UUID:
-    """Draw a new id."""
+    """Return a new random id."""
     return uuid4()
 
 
 def random_bytes(count: int) -> bytes:
-    """Draw so many random bytes, fit for keys."""
+    """Return so many random bytes, fit for keys."""
     return os.urandom(count)
 
 
 def master_keys(url: str | None) -> HeldMasterKeys:
     """Read the master keys from the environment: an option would show them in the list of processes.
 
-    The embedded server of one's own has a key of its own, in a file beside it that only its user can read.
+    The embedded server has a master key of its own, in a file beside it that only its user can read.
 
     Raises:
-        KeyUnavailableError: there are none.
-        InvalidInputError: they cannot be read.
+        KeyUnavailableError: there is no master key.
+        InvalidInputError: the value of the variable is malformed.
     """
-    written = os.environ.get(MASTER_KEYS, "").strip()
-    if not written and url is None:
-        written = _embedded_master_key()
-    if not written:
-        raise KeyUnavailableError(f"no master key: {MASTER_KEYS} is not set (`scheduler keys new-master` makes one)")
-    return read_master_keys(written, random_bytes=random_bytes)
+    keys = os.environ.get(MASTER_KEYS, "").strip()
+    if not keys and url is None:
+        keys = _embedded_master_key()
+    if not keys:
+        raise KeyUnavailableError(f"no master key: {MASTER_KEYS} is not set (`scheduler keys new-master` creates one)")
+    return read_master_keys(keys, random_bytes=random_bytes)
 
 
 def _embedded_master_key() -> str:
@@ -120,13 +120,13 @@ def _embedded_master_key() -> str:
 
 
 def embedded_directory() -> Path:
-    """Return where the embedded server keeps its files: in the user's data directory."""
+    """Return the folder of the embedded server in the user's data directory."""
     return user_data_path("slotsmith") / "postgresql"
 
 
 @contextmanager
 def database_url(url: str | None) -> Iterator[str]:
-    """Yield the URL that was given, or that of the embedded server, which runs while the block lasts."""
+    """Yield the given URL, or that of the embedded server, which runs while the block lasts."""
     if url is not None:
         yield url
     else:
@@ -136,7 +136,7 @@ def database_url(url: str | None) -> Iterator[str]:
 
 @contextmanager
 def opened(url: str | None) -> Iterator[Database]:
-    """Open the database and refuse one whose schema is not the one that this code works with."""
+    """Open the database, and check that its schema is that of this release."""
     with database_url(url) as address, Database(address) as database:
         with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
             check_schema(session.connection())
@@ -145,7 +145,7 @@ def opened(url: str | None) -> Iterator[Database]:
 
 @contextmanager
 def opened_for(url: str | None, tenant: str, *, role: Role = Role.SYSTEM) -> Iterator[tuple[Session, UUID]]:
-    """Open the database for one unit of work for a tenant, whose id is yielded too."""
+    """Open the database and a unit of work for a tenant; yield its session and the tenant's id."""
     with opened(url) as database:
         tenant_id = tenant_id_of(database, tenant)
         with database.unit_of_work(role=role, tenant_id=tenant_id) as session:
@@ -153,10 +153,10 @@ def opened_for(url: str | None, tenant: str, *, role: Role = Role.SYSTEM) -> Ite
 
 
 def read_day(text: str | None, *, default: date) -> date:
-    """Read a local date as people write it on a command line: `2027-03-28`, `today`, `tomorrow`, `+7`.
+    """Read a local date: `2027-03-28`, `today`, `tomorrow`, `yesterday` or `+7`.
 
     Raises:
-        InvalidInputError: it is none of these.
+        InvalidInputError: the text is no such date.
     """
     if text is None:
         return default
@@ -177,10 +177,10 @@ def read_day(text: str | None, *, default: date) -> date:
 
 
 def read_days(first: str | None, days: int | None, until: str | None, *, default_days: int) -> tuple[date, date]:
-    """Read `--from`, `--days` and `--until` as half-open local days; `--until` is the last day and belongs to them.
+    """Read `--from`, `--days` and `--until` (the last day) as a half-open range of local days.
 
     Raises:
-        InvalidInputError: both a number of days and a last day are given, or no day is left.
+        InvalidInputError: both --days and --until are given, or the range is empty or outside the calendar.
     """
     begin = read_day(first, default=now().date())
     if days is not None and until is not None:

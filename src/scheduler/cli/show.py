@@ -1,4 +1,4 @@
-"""`scheduler show`: a week of a facility."""
+"""`scheduler show`: the week of a facility as a calendar."""
 
 from datetime import date, timedelta
 from typing import Annotated
@@ -30,19 +30,19 @@ def show(
     """Show a facility's week as a calendar, with its slots, exceptions and closed days."""
     day = read_day(week, default=now().date())
     with opened(url) as database:
-        picture = week_of(database, slug, day, tenant=tenant, doctor_id=doctor)
-    Console().print(picture)
+        calendar = week_of(database, slug, day, tenant=tenant, doctor_id=doctor)
+    Console().print(calendar)
 
 
 def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id: int | None = None) -> RenderableType:
-    """Return the picture of the week (Monday to Sunday) that a day is in."""
+    """Draw the week, Monday to Sunday, of a day."""
     monday = day - timedelta(days=day.weekday())
     with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
         facility = facility_view(session, slug)
         doctors = doctors_at(facility, doctor_id)
         zone = zone_of(facility.zone)
         begin, end = (instant_at(zone, first) for first in (monday, min(monday, date.max - WEEK) + WEEK))
-        found = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
+        slots_by_key = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
         names = {doctor.key.doctor_id: doctor.name for doctor in doctors}
         exceptions = exceptions_between(session, facility.id, begin, end)
         closures = closures_between(session, facility.id, monday, monday + WEEK)
@@ -52,9 +52,11 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
             zone=zone,
             first_day=monday,
             slots=tuple(
-                WeekSlot(one.slot.start_at, one.slot.end_at, "booked" if one.is_booked else one.status.value)
-                for of_post in found.values()
-                for one in of_post
+                WeekSlot(
+                    stored.slot.start_at, stored.slot.end_at, "booked" if stored.is_booked else stored.status.value
+                )
+                for slots in slots_by_key.values()
+                for stored in slots
             ),
             exceptions=tuple(
                 WeekException(ExceptionType(row.type), row.start_at, row.end_at, row.reason, names[row.doctor_id])

@@ -1,4 +1,4 @@
-"""`scheduler status`: what is there, and what failed."""
+"""`scheduler status`: totals, the latest runs and the failing schedules of a tenant."""
 
 import json
 from dataclasses import asdict
@@ -13,40 +13,40 @@ from scheduler.postgres.database import Role
 from scheduler.postgres.run_history import latest_runs
 from scheduler.postgres.statistics import Totals, failing_schedules, totals
 
-RUNS = 5
-FAILING = 20
+MAX_RUNS = 5
+MAX_FAILING = 20
 
 
 def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
-    """Say what is there: facilities, schedules, slots, the latest runs, and what failed."""
+    """Show totals, the latest runs and the failing schedules."""
     with opened_for(url, tenant, role=Role.JOB) as (session, _):
-        found, runs, failing = (
+        counts, runs, failing = (
             totals(session),
-            latest_runs(session, most=RUNS),
-            failing_schedules(session, most=FAILING),
+            latest_runs(session, most=MAX_RUNS),
+            failing_schedules(session, most=MAX_FAILING),
         )
     if as_json:
-        listed = [run.model_dump(mode="json") for run in runs]
-        typer.echo(json.dumps(asdict(found) | {"runs": listed, "failing_schedules": failing}, default=str))
+        runs_as_json = [run.model_dump(mode="json") for run in runs]
+        typer.echo(json.dumps(asdict(counts) | {"runs": runs_as_json, "failing_schedules": failing}, default=str))
         return
     console = Console()
-    console.print(_totals_table(found))
+    console.print(_totals_table(counts))
     console.print(runs_table(runs))
     for slug, doctor_id, reason in failing:
         typer.echo(f"failing: doctor {doctor_id} at {slug}: {reason}")
 
 
-def _totals_table(found: Totals) -> Table:
+def _totals_table(counts: Totals) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
-    days = "none yet" if found.from_day is None else f"{found.from_day} to before {found.until_day}"
-    for name, shown in (
-        ("facilities", f"{found.facilities:,}"),
-        ("schedules", f"{found.schedules:,}" + (f", {found.failing:,} failing" if found.failing else "")),
+    days = "none yet" if counts.from_day is None else f"{counts.from_day} to before {counts.until_day}"
+    for name, figure in (
+        ("facilities", f"{counts.facilities:,}"),
+        ("schedules", f"{counts.schedules:,}" + (f", {counts.failing:,} failing" if counts.failing else "")),
         ("days generated", days),
-        ("slots", f"{found.slots:,}"),
-        ("booked, held, cancelled", f"{found.booked:,}, {found.held:,}, {found.cancelled:,}"),
+        ("slots", f"{counts.slots:,}"),
+        ("booked, held, cancelled", f"{counts.booked:,}, {counts.held:,}, {counts.cancelled:,}"),
     ):
-        table.add_row(name, shown)
+        table.add_row(name, figure)
     return table

@@ -1,7 +1,7 @@
-"""A week of one facility as a calendar for the terminal.
+"""Calendar of one facility's week for the terminal.
 
-Owns: the picture: seven local days side by side, half hours or hours of the wall clock below each other, and the
-exceptions, closed days and clock changes of that week beneath.
+Owns: the calendar: seven local days side by side, half hours or hours of the wall clock below each other, and the
+exceptions, closed days and clock changes of the week beneath.
 Holds: T2 (days and hours are those of the wall clock), T3 (a skipped hour is marked, a repeated one shows twice).
 Must not know: where slots come from; the clock and the database.
 """
@@ -23,10 +23,11 @@ from scheduler.cli.rendering import between, printable
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.zones import instant_at
 
-_WIDTH: Final = 9
+_DAY_COLUMNS: Final = 9
 _TICK: Final = timedelta(minutes=5)
-_HALF_HOUR, _HOUR = 30, 60
-_MOST_HALF_HOURS: Final = 26
+_LONG_EXCEPTION: Final = timedelta(hours=20)  # adds no rows to the calendar
+_HALF_HOUR, _HOUR = 30, 60  # minutes
+_MAX_HALF_HOUR_ROWS: Final = 26
 _OFFICE_HOURS: Final = range(8 * 60, 18 * 60)
 _STATUSES: Final = {
     "open": ("○", "green"),
@@ -41,11 +42,11 @@ _MARKS: Final = {
 }
 _CLOSED: Final = ("·", "red")
 _SKIPPED: Final = ("»", "cyan")
-_GOES_ON: Final = "┆"
+_CONTINUED: Final = "┆"
 
 
 class WeekSlot(NamedTuple):
-    """A slot to be drawn; `status` is open, reserved, booked or cancelled. Instants are aware."""
+    """A slot of the calendar; `status` is open, reserved, booked or cancelled. Instants are aware."""
 
     start_at: datetime
     end_at: datetime
@@ -53,18 +54,18 @@ class WeekSlot(NamedTuple):
 
 
 class WeekException(NamedTuple):
-    """An exception to be drawn; `who` names the doctor where a facility has several. Instants are aware."""
+    """An exception of the calendar; `doctor` names the doctor if a facility has several. Instants are aware."""
 
     type: ExceptionType
     start_at: datetime
     end_at: datetime
     reason: str | None = None
-    who: str | None = None
+    doctor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Week:
-    """Seven local days of one facility, beginning with `first_day`; `closures` are days and why they are closed."""
+    """Seven local days of one facility from `first_day`; `closures` are closed days with their reasons."""
 
     title: str
     zone: ZoneInfo
@@ -80,47 +81,48 @@ class Week:
 
 
 class _Row(NamedTuple):
-    """A row of the calendar: minutes since local midnight, and whether it is the second time the clock shows them."""
+    """A row of the calendar: minutes since local midnight; `fold` is 1 in the second pass of a repeated hour."""
 
     minute: int
-    again: int
+    fold: int
 
 
 class _Cell(NamedTuple):
-    """The real time that one row has on one day."""
+    """The span of real time of one row on one day."""
 
     start_at: datetime
     end_at: datetime
 
-    def meets(self, start_at: datetime, end_at: datetime) -> bool:
+    def overlaps(self, start_at: datetime, end_at: datetime) -> bool:
         return start_at < self.end_at and self.start_at < end_at
 
 
 def week_calendar(week: Week) -> RenderableType:
-    """Draw a week; it fits into 80 columns and can be read without colour."""
+    """Draw a week in 80 columns, complete without colour."""
     size = _HALF_HOUR
     rows, cells = _shown_rows(week, size)
-    if len(rows) > _MOST_HALF_HOURS:
+    if len(rows) > _MAX_HALF_HOUR_ROWS:
         size = _HOUR
         rows, cells = _shown_rows(week, size)
-    begun = Counter((*_place(slot.start_at, week.zone, size), slot.status) for slot in week.slots)
+    starts = Counter((*_position(slot.start_at, week.zone, size), slot.status) for slot in week.slots)
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, title_justify="left", title_style="bold")
     table.title = Text(f"{printable(week.title)}, {week.first_day:%d %b} to {week.days[-1]:%d %b %Y}, {week.zone.key}")
     table.add_column("", no_wrap=True, style="dim", width=6)
     for day in week.days:
-        table.add_column(f"{day:%a %d}", no_wrap=True, width=_WIDTH)
+        table.add_column(f"{day:%a %d}", no_wrap=True, width=_DAY_COLUMNS)
     for row in rows:
-        label = f"{row.minute // 60:02}:{row.minute % 60:02}{'↻' if row.again else ''}"
-        table.add_row(label, *(_drawn(week, day, row, cells, begun) for day in week.days))
+        label = f"{row.minute // 60:02}:{row.minute % 60:02}{'↻' if row.fold else ''}"
+        table.add_row(label, *(_cell_text(week, day, row, cells, starts) for day in week.days))
     return Group(table, _legend(week), _notes(week))
 
 
 def _shown_rows(week: Week, size: int) -> tuple[list[_Row], dict[tuple[date, _Row], _Cell]]:
-    """Return the rows from the first to the last in which something happens, and all cells of the week."""
+    """Return the rows from the first to the last with a slot or exception, and all cells of the week."""
     cells = _cells(week, size)
     busy = [(slot.start_at, slot.end_at) for slot in week.slots]
-    busy += [(one.start_at, one.end_at) for one in week.exceptions if one.end_at - one.start_at < timedelta(hours=20)]
-    minutes = [row.minute for (_, row), cell in cells.items() if any(cell.meets(*span) for span in busy)]
+    exceptions = [(exception.start_at, exception.end_at) for exception in week.exceptions]
+    busy += [(start_at, end_at) for start_at, end_at in exceptions if end_at - start_at < _LONG_EXCEPTION]
+    minutes = [row.minute for (_, row), cell in cells.items() if any(cell.overlaps(*span) for span in busy)]
     first, last = (min(minutes), max(minutes)) if minutes else (_OFFICE_HOURS.start, _OFFICE_HOURS.stop - 1)
     rows = {row for _, row in cells} | {_Row(minute, 0) for minute in range(0, 24 * 60, size)}
     return sorted(row for row in rows if first <= row.minute <= last), cells
@@ -129,9 +131,9 @@ def _shown_rows(week: Week, size: int) -> tuple[list[_Row], dict[tuple[date, _Ro
 def _cells(week: Week, size: int) -> dict[tuple[date, _Row], _Cell]:
     cells: dict[tuple[date, _Row], _Cell] = {}
     for tick in _ticks(week):
-        place = _place(tick, week.zone, size)
-        cell = cells.get(place)
-        cells[place] = _Cell(cell.start_at if cell else tick, tick + _TICK)
+        position = _position(tick, week.zone, size)
+        cell = cells.get(position)
+        cells[position] = _Cell(cell.start_at if cell else tick, tick + _TICK)
     return cells
 
 
@@ -142,46 +144,48 @@ def _ticks(week: Week) -> Iterator[datetime]:
         tick += _TICK
 
 
-def _place(at: datetime, zone: ZoneInfo, size: int) -> tuple[date, _Row]:
+def _position(at: datetime, zone: ZoneInfo, size: int) -> tuple[date, _Row]:
     local = at.astimezone(zone)
     minute = local.hour * 60 + local.minute
     return local.date(), _Row(minute - minute % size, local.fold)
 
 
-def _drawn(
+def _cell_text(
     week: Week,
     day: date,
     row: _Row,
     cells: dict[tuple[date, _Row], _Cell],
-    begun: Counter[tuple[date, _Row, str]],
+    starts: Counter[tuple[date, _Row, str]],
 ) -> Text:
     cell = cells.get((day, row))
-    if cell is None:  # the other days have no second 01:00; a day without its first one skipped it
-        return Text("" if row.again else _SKIPPED[0] * _WIDTH, style=_SKIPPED[1])
+    if cell is None:  # a day without the second pass of an hour is normal; a day without its first pass skipped it
+        return Text("" if row.fold else _SKIPPED[0] * _DAY_COLUMNS, style=_SKIPPED[1])
     counts = [
-        Text(f"{sign}{begun[day, row, status]}", style=style)
+        Text(f"{sign}{starts[day, row, status]}", style=style)
         for status, (sign, style) in _STATUSES.items()
-        if begun[day, row, status]
+        if starts[day, row, status]
     ]
-    if not counts and any(cell.meets(slot.start_at, slot.end_at) for slot in week.slots if slot.status != "cancelled"):
-        counts = [Text(_GOES_ON, style="dim")]
-    drawn = Text(" ").join(counts)
-    if len(drawn) > _WIDTH:
-        drawn = Text("").join(counts)
+    if not counts and any(
+        cell.overlaps(slot.start_at, slot.end_at) for slot in week.slots if slot.status != "cancelled"
+    ):
+        counts = [Text(_CONTINUED, style="dim")]
+    text = Text(" ").join(counts)
+    if len(text) > _DAY_COLUMNS:
+        text = Text("").join(counts)
     sign, style = _mark(week, day, cell)
-    room = _WIDTH - len(drawn)
+    room = _DAY_COLUMNS - len(text)
     if sign and room > 0:
         gap = " " if counts and room > 1 else ""
-        drawn.append(gap + sign * (1 if sign == "≈" else room - len(gap)), style=style)
-    return drawn
+        text.append(gap + sign * (1 if sign == "≈" else room - len(gap)), style=style)
+    return text
 
 
 def _mark(week: Week, day: date, cell: _Cell) -> tuple[str, str]:
-    """Return the sign of the strongest thing that lies over a cell (A3)."""
-    met = {one.type for one in week.exceptions if cell.meets(one.start_at, one.end_at)}
-    for strong in (ExceptionType.EMERGENCY, ExceptionType.BLOCKED, ExceptionType.OVERRIDE):
-        if strong in met:
-            return _MARKS[strong]
+    """Return the sign and style of the strongest exception or closure over a cell (A3)."""
+    types = {exception.type for exception in week.exceptions if cell.overlaps(exception.start_at, exception.end_at)}
+    for strongest in (ExceptionType.EMERGENCY, ExceptionType.BLOCKED, ExceptionType.OVERRIDE):
+        if strongest in types:
+            return _MARKS[strongest]
     return _CLOSED if day in dict(week.closures) else ("", "")
 
 
@@ -191,26 +195,26 @@ def _legend(week: Week) -> Text:
     legend = Text()
     for status, (sign, style) in _STATUSES.items():
         legend.append(sign, style=style).append(f" {counts[status]} {status}  ")
-    legend.append(f"{_GOES_ON} goes on\n")
+    legend.append(f"{_CONTINUED} goes on\n")
     for name, (sign, style) in {**{str(kind): mark for kind, mark in _MARKS.items()}, "closed": _CLOSED}.items():
         legend.append(sign, style=style).append(f" {name}  ")
     return legend.append(_SKIPPED[0], style=_SKIPPED[1]).append(" skipped hour  ").append("↻ repeated hour")
 
 
 def _notes(week: Week) -> Table:
-    """List what lies beneath the signs: exceptions, closed days and clock changes of the week, in order."""
+    """List the exceptions, closed days and clock changes of the week, in order."""
     begin, end = week.days[0], week.days[-1] + timedelta(days=1)
     whole = _Cell(*(instant_at(week.zone, day) for day in (begin, end)))
     lines: list[tuple[datetime, tuple[str, str], str, str]] = []
-    whos: dict[WeekException, list[str]] = {}
-    for one in week.exceptions:
-        if whole.meets(one.start_at, one.end_at):
-            whos.setdefault(one._replace(who=None), []).extend([one.who] if one.who else [])
-    for one, names in whos.items():
-        said = ": ".join(part for part in (", ".join(sorted(set(names))), one.reason) if part)
-        lines.append(
-            (one.start_at, _MARKS[one.type], between(one.start_at, one.end_at, zone=week.zone), said or one.type)
-        )
+    doctors: dict[WeekException, list[str]] = {}
+    for exception in week.exceptions:
+        if whole.overlaps(exception.start_at, exception.end_at):
+            names = doctors.setdefault(exception._replace(doctor=None), [])
+            names += [exception.doctor] if exception.doctor else []
+    for exception, names in doctors.items():
+        note = ": ".join(part for part in (", ".join(sorted(set(names))), exception.reason) if part)
+        when = between(exception.start_at, exception.end_at, zone=week.zone)
+        lines.append((exception.start_at, _MARKS[exception.type], when, note or exception.type))
     for day, reason in week.closures:
         if begin <= day < end:
             at = instant_at(week.zone, day)
@@ -232,8 +236,8 @@ def _clock_changes(week: Week) -> Iterable[tuple[datetime, tuple[str, str], str,
         )
         if shift:
             local = after.astimezone(week.zone)
-            shown = (local - shift).replace(fold=0)
+            before_change = (local - shift).replace(fold=0)
             sign = _SKIPPED if shift > timedelta(0) else ("↻", "cyan")
             word = "forward" if shift > timedelta(0) else "back"
-            to = f"{local:%H:%M}" if local.date() == shown.date() else f"{local:%a %d %b %H:%M}"
-            yield after, sign, f"{shown:%a %d %b %H:%M}", f"the clock goes {word} to {to}"
+            to = f"{local:%H:%M}" if local.date() == before_change.date() else f"{local:%a %d %b %H:%M}"
+            yield after, sign, f"{before_change:%a %d %b %H:%M}", f"the clock goes {word} to {to}"

@@ -1,1 +1,58 @@
-"""The pure core: standard library and dateutil only; no I/O, no clock, no database."""
+"""The pure core: standard library and dateutil only; no I/O, no clock, no database. `__all__` groups its names."""
+
+from scheduler.core.bookings import BookingContext
+from scheduler.core.errors import (
+    InvalidInputError,
+    InvalidRecurrenceError,
+    InvalidScheduleError,
+    InvalidSpanError,
+    InvalidWorkflowError,
+    MissingExtraError,
+    NotFoundError,
+    SchedulerError,
+    TransitionRefusedError,
+    WallClockError,
+    WorkflowNotFoundError,
+)
+from scheduler.core.expansion import expand
+from scheduler.core.explanation import Explanation, explain
+from scheduler.core.fingerprints import ENGINE_VERSION, fingerprint
+from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
+from scheduler.core.lifecycle import (
+    AppointmentState,
+    AppointmentStatus,
+    SlotStatus,
+    StepState,
+    StepStatus,
+    Transition,
+    TransitionResult,
+    transition,
+)
+from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
+from scheduler.core.spans import Span, difference, intersection, union
+from scheduler.core.visits import retime, walk, walk_back
+from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+
+__all__ = [  # noqa: RUF022  # in groups
+    # Opening times of a doctor at a facility
+    "AvailabilityException", "AvailabilityRule", "Closure", "ExceptionType", "Schedule", "Span", "difference",
+    "intersection", "union",
+    # Slots, and the reasons for times without one
+    "BookingContext", "Explanation", "Reason", "ReasonCode", "Slot", "SlotColumns", "SlotIdentity", "SlotKind",
+    "Slots", "expand", "explain",
+    # Stored slots
+    "ENGINE_VERSION", "Plan", "SlotUpdate", "StoredSlot", "fingerprint", "reconcile",
+    # Visits in steps
+    "InsurancePlan", "PlanAcceptance", "StepTemplate", "TimedStep", "Workflow", "WorkflowStep", "retime",
+    "select_workflow", "walk", "walk_back",
+    # Life cycles of slots, appointments and steps
+    "AppointmentState", "AppointmentStatus", "SlotStatus", "StepState", "StepStatus", "Transition",
+    "TransitionResult", "transition",
+    # Errors
+    "InvalidInputError", "InvalidRecurrenceError", "InvalidScheduleError", "InvalidSpanError",
+    "InvalidWorkflowError", "MissingExtraError", "NotFoundError", "SchedulerError", "TransitionRefusedError",
+    "WallClockError", "WorkflowNotFoundError",
+]  # fmt: skip

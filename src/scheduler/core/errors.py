@@ -8,6 +8,7 @@ the facts; the message states them in one line. Each floor above defines its own
                                     InvalidWorkflowError, InvalidOpeningsError (openings.format.file)
       NotFoundError                 WorkflowNotFoundError
       TransitionRefusedError
+      MissingExtraError
       StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError (RestoreConflictError)
       ErasureRefusedError           both branches in postgres.errors
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
@@ -54,6 +55,10 @@ class NotFoundError(SchedulerError):
 
 class WorkflowNotFoundError(NotFoundError):
     """No workflow serves this booking; the message names the missing workflow, plan or acceptance."""
+
+
+class MissingExtraError(SchedulerError, ImportError):
+    """A package of an optional extra is not installed; the message names the extra."""
 
 
 class TransitionRefusedError(SchedulerError):

@@ -1,0 +1,173 @@
+"""The front door: what an import costs, which names it has, and how a missing extra is reported."""
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import scheduler
+import scheduler.core
+from scheduler.core.errors import MissingExtraError
+
+TREE = ast.parse(inspect.getsource(scheduler))
+THIRD_PARTY = "alembic cryptography faker pendulum platformdirs psycopg pydantic rich sqlalchemy sqlmodel"
+COMMAND = "import sys; from scheduler.cli import main; sys.argv[0] = 'scheduler'; main()"
+PRINT_MODULES = "import atexit, sys; atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
+
+
+def python(code: str, *arguments: str, without: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run code in a process of its own, as if one package were not installed."""
+    hide = f"import sys; sys.modules[{without!r}] = None; " if without else ""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{hide}{code}", *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    done = python(PRINT_MODULES + code, *arguments)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def lazy_modules() -> dict[str, str]:
+    (table,) = [
+        node.value
+        for node in ast.walk(TREE)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODULES"
+    ]
+    modules: dict[str, str] = ast.literal_eval(table)
+    return modules
+
+
+def imported_names() -> dict[str, str]:
+    """Return the imports of the front door below `if TYPE_CHECKING`: for each name its module."""
+    (block,) = [node for node in TREE.body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
+
+
+def test_import_loads_the_standard_library_and_dateutil_only() -> None:
+    loaded = loaded_by("import scheduler") - loaded_by("pass") - sys.stdlib_module_names
+    assert {name for name in loaded if not name.startswith("_sysconfigdata")} == {"scheduler", "dateutil", "six"}
+
+
+@pytest.mark.parametrize(("option", "packages"), [("--version", set[str]()), ("--help", {"rich"})])
+def test_command_line_loads_no_package_that_only_commands_need(option: str, packages: set[str]) -> None:
+    assert loaded_by(COMMAND, option) & set(THIRD_PARTY.split()) == packages
+
+
+def test_a_command_loads_its_module_alone() -> None:
+    done = python(f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {COMMAND}", "show", "--help")
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert {name for name in modules if name.startswith("scheduler.cli.")} == {
+        f"scheduler.cli.{name}" for name in ("app", "show", "settings", "rendering", "week")
+    }
+    assert {name for name in modules if name.startswith("scheduler.sample_data")} == set()
+
+
+def test_public_names_are_there() -> None:
+    assert [name for name in scheduler.__all__ if not hasattr(scheduler, name)] == []
+    assert set(scheduler.__all__) <= set(dir(scheduler))
+    assert [name for name in scheduler.core.__all__ if not hasattr(scheduler.core, name)] == []
+
+
+def test_lazy_names_are_the_same_for_type_checkers() -> None:
+    checked = {
+        name: f"{module}.{name}" if lazy_modules().get(name, "").endswith(f".{name}") else module
+        for name, module in imported_names().items()
+    }
+    assert checked == lazy_modules()
+
+
+def test_public_names_are_those_of_the_core_and_the_lazy_ones() -> None:
+    public = set(scheduler.__all__)
+    assert len(public) == len(scheduler.__all__)
+    assert set(lazy_modules()) <= public
+    assert public - set(lazy_modules()) <= set(scheduler.core.__all__)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'scheduler' has no attribute 'Databse'"):
+        _ = scheduler.Databse  # type: ignore[attr-defined]
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    done = python(f"import scheduler; print('slotsmith', scheduler.__version__); {COMMAND}", "--version")
+    version, printed = done.stdout.splitlines()
+    assert version == printed
+
+
+def test_module_runs_the_command_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scheduler", "--version"],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "slotsmith", "")
+
+
+@pytest.mark.parametrize("name", ["Database", "generate", "phi", "upgrade"])
+def test_missing_extra_of_a_name_is_one_line(name: str) -> None:
+    done = python(f"from scheduler import {name}", without="sqlalchemy")
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert line.startswith(f"scheduler.core.errors.MissingExtraError: scheduler.{name} needs the extra `postgres` (")
+    assert line.endswith(": pip install 'slotsmith[postgres]'")
+
+
+def test_missing_extra_is_an_import_error() -> None:
+    assert issubclass(MissingExtraError, ImportError)
+    assert issubclass(MissingExtraError, scheduler.SchedulerError)
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "extra"),
+    [
+        ("typer", ["--version"], "cli"),
+        ("sqlalchemy", ["status"], "cli"),
+        ("faker", ["seed"], "seed"),
+    ],
+)
+def test_missing_extra_of_a_command_is_one_line(missing: str, command: list[str], extra: str) -> None:
+    done = python(COMMAND, *command, without=missing)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert line.startswith("error: ")
+    assert line.endswith(f": pip install 'slotsmith[{extra}]'")
+
+
+def test_missing_module_of_the_library_is_no_missing_extra() -> None:
+    done = python("import scheduler; scheduler.Database", without="scheduler.postgres.database")
+    assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("scheduler ", "demo migrate import schema seed generate status show explain keys audit export erase"),
+        ("scheduler s", "schema seed status show"),
+        ("scheduler keys re", "rewrap"),
+    ],
+)
+def test_shell_completion_names_commands_and_options(words: str, completions: str) -> None:
+    number = len(words.split()) - (not words.endswith(" "))
+    variables = {"_SCHEDULER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}
+    assert python(f"import os; os.environ |= {variables}; {COMMAND}").stdout.split() == completions.split()
+
+
+def test_benchmark_of_starting_compares_every_way() -> None:
+    program = Path(__file__).parents[2] / "benchmarks" / "run.py"
+    done = subprocess.run(
+        [sys.executable, str(program), "starting", "--rounds", "1"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.count(" times ")) == (0, 5), done.stderr
