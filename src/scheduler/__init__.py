@@ -27,6 +27,7 @@ These names load their modules when first used: until then the library imports t
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from scheduler.core import (
@@ -115,4 +116,8 @@ else:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, "__version__"})
+        return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})
+
+    # `help(scheduler)` and a star import ask for every name of the list: without the extra they have the pure half.
+    if find_spec("sqlmodel") is None:
+        __all__ = [name for name in __all__ if name not in _MODULES]

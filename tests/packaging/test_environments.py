@@ -73,3 +73,10 @@ def test_seed_without_its_extra_is_one_line(environment_of: MakeEnvironment) -> 
     assert (done.returncode != 0, done.stdout) == (True, "")
     (line,) = done.stderr.splitlines()
     assert "slotsmith[seed]" in line
+
+
+def test_core_has_help_and_a_star_import_without_the_postgresql_half(environment_of: MakeEnvironment) -> None:
+    """Both ask for every published name, so the list leaves out the names whose packages are missing."""
+    core = environment_of("core")
+    assert core.python("import pydoc, scheduler; print('expand' in pydoc.render_doc(scheduler))") == "True\n"
+    assert core.python("from scheduler import *; print(expand.__name__, 'Database' in globals())") == "expand False\n"

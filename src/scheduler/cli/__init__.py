@@ -11,10 +11,9 @@ def main() -> None:
     try:
         with extra_needed("the command line", "cli"):
             from scheduler.cli.app import run  # noqa: PLC0415  # Typer comes with the extra
-
-            run()
     except MissingExtraError as error:
         sys.exit(f"error: {error}")
+    run()
 
 
 __all__ = ["main"]

@@ -20,6 +20,7 @@ from typer.main import get_group
 
 import scheduler
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
+from scheduler.core.extras import extra_needed
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
 from scheduler.postgres.encryption.errors import EncryptionError
 from scheduler.postgres.errors import ErasureRefusedError, SchemaMismatchError, StoreError
@@ -88,7 +89,8 @@ app = typer.Typer(
 
 def load(name: str) -> Any:  # noqa: ANN401  # the class of a command is private to Typer
     """Import a command or group of the table, and return it."""
-    code = resolve_name(f"scheduler.cli.{COMMANDS[name].place}")
+    with extra_needed(f"`scheduler {name}`", "cli"):
+        code = resolve_name(f"scheduler.cli.{COMMANDS[name].place}")
     parent = typer.Typer(rich_markup_mode="markdown")
     if isinstance(code, typer.Typer):
         parent.add_typer(code, name=name)

@@ -104,7 +104,7 @@ def retire_months(
     """
     if not yes:
         confirm_loss(
-            f"the months of the audit logs that are older than {keep_years} years go for good, for all tenants"
+            f"the months of the audit logs older than {keep_years} years are deleted permanently, for all tenants"
         )
     with opened(url) as database, database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
         retired = retire(session, now=now(), keep_years=keep_years)

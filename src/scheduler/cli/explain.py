@@ -20,7 +20,7 @@ from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Id
-from scheduler.core.zones import EARLIEST, LATEST, in_calendar, instant_at, zone_of
+from scheduler.core.zones import EARLIEST, LATEST, in_calendar, instant_at, local_days, zone_of
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import (
     DoctorAtFacility,
@@ -85,7 +85,7 @@ def explained(
         if isinstance(at, datetime):
             first = last = at
         else:
-            first, last = instant_at(zone, at), instant_at(zone, at + timedelta(days=1))
+            first, last = local_days(zone, at)
         known = max(first, EARLIEST + _REACH) - _REACH, min(last, LATEST - _REACH) + _REACH
         # A past time is explained as of then: nobody asks for the reason that it is over.
         current = now()
@@ -129,7 +129,7 @@ def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
         read = None
     if isinstance(read, datetime) and text != "now":
         if read.tzinfo is not None:
-            return in_calendar(datetime.combine(read.date(), read.time(), read.tzinfo))
+            return in_calendar(datetime.combine(read.date(), read.time(), read.tzinfo), text)
         midnight, wall = (datetime.combine(read.date(), clock) for clock in (time(), read.time()))
         return instant_at(zone, read.date(), wall - midnight)
     if isinstance(read, date) and read.isoformat() == text:

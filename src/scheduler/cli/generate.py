@@ -90,7 +90,7 @@ def generate_slots(
 def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSummary]:
     """Run the job, show its progress on standard error, and return its report with the figures of the run."""
     begun = perf_counter()
-    with shown_progress("generating", steps="schedules", made="slots", logged="slots_created") as progress:
+    with shown_progress("generating", steps="schedules", unit="slots", json_name="slots_created") as progress:
         report = generate(database, request, progress=progress)
     seconds = perf_counter() - begun
     return report, RunSummary(

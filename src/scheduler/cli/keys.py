@@ -70,7 +70,7 @@ def rotate_key(
     masters = master_keys(url)
     with (
         opened(url) as database,
-        shown_progress("encrypting", steps="rows", made="values", logged="reencrypted") as progress,
+        shown_progress("encrypting", steps="rows", unit="values", json_name="reencrypted") as progress,
     ):
         result = key_rotation.rotate(
             database,

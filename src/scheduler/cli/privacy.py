@@ -93,7 +93,7 @@ def erase(
     """
     kind, number = _read_person(user, known_as)
     if not yes:
-        confirm_loss(f"everything about {kind.name.lower()} {number} goes for good")
+        confirm_loss(f"everything about {kind.name.lower()} {number} is deleted permanently")
     with opened_for(url, tenant) as (session, tenant_id):
         counts = erase_person(session, Person(tenant_id, kind, number))
     for name, count in counts.items():

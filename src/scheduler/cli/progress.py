@@ -10,28 +10,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def shown_progress(doing: str, *, steps: str, made: str, logged: str) -> Iterator[Callable[[int, int, int], None]]:
+def shown_progress(
+    activity: str, *, steps: str, unit: str, json_name: str
+) -> Iterator[Callable[[int, int, int], None]]:
     """Show a bar on a terminal; elsewhere write one line of JSON a batch.
 
     The block calls the yielded function after each batch with the number of `steps` done, the number of all steps, and
-    the number of things `made`, which the JSON calls `logged`.
+    the number of results in `unit`, which the JSON calls `json_name`.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
 
         def log(done: int, of: int, count: int) -> None:
-            typer.echo(json.dumps({"event": "batch", f"{steps}_done": done, steps: of, logged: count}), err=True)
+            typer.echo(json.dumps({"event": "batch", f"{steps}_done": done, steps: of, json_name: count}), err=True)
 
         yield log
         return
     columns = (
-        TextColumn(doing),
+        TextColumn(activity),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(f"{steps}, {{task.fields[made]:,}} {made}"),
+        TextColumn(f"{steps}, {{task.fields[count]:,}} {unit}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(doing, total=None, made=0)
-        yield lambda done, of, count: bar.update(task, completed=done, total=of, made=count)
+        task = bar.add_task(activity, total=None, count=0)
+        yield lambda done, of, count: bar.update(task, completed=done, total=of, count=count)

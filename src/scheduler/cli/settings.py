@@ -184,7 +184,7 @@ def read_days(first: str | None, days: int | None, until: str | None, *, default
     """
     begin = read_day(first, default=now().date())
     if days is not None and until is not None:
-        raise InvalidInputError("--days and --until say the same thing: give one of them")
+        raise InvalidInputError("--days and --until exclude each other: give one of them")
     try:
         end = begin + timedelta(days=default_days if days is None else days)
         if until is not None:

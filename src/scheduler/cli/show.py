@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened, read_day
 from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
 from scheduler.core.schedules import ExceptionType
-from scheduler.core.zones import instant_at, zone_of
+from scheduler.core.zones import local_days, zone_of
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import closures_between, doctors_at, exceptions_between, facility_view
 from scheduler.postgres.slots import stored_slots
@@ -41,7 +41,8 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
         facility = facility_view(session, slug)
         doctors = doctors_at(facility, doctor_id)
         zone = zone_of(facility.zone)
-        begin, end = (instant_at(zone, first) for first in (monday, min(monday, date.max - WEEK) + WEEK))
+        local_days(zone, day)  # an error names the day that was asked for
+        begin, end = local_days(zone, monday, min(monday, date.max - WEEK) + WEEK)  # no date follows the last one
         slots_by_key = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
         names = {doctor.key.doctor_id: doctor.name for doctor in doctors}
         exceptions = exceptions_between(session, facility.id, begin, end)

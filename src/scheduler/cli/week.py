@@ -21,7 +21,7 @@ from rich.text import Text
 
 from scheduler.cli.rendering import between, printable
 from scheduler.core.schedules import ExceptionType
-from scheduler.core.zones import instant_at
+from scheduler.core.zones import instant_at, local_days
 
 _DAY_COLUMNS: Final = 9
 _TICK: Final = timedelta(minutes=5)
@@ -138,7 +138,7 @@ def _cells(week: Week, size: int) -> dict[tuple[date, _Row], _Cell]:
 
 
 def _ticks(week: Week) -> Iterator[datetime]:
-    tick, end = (instant_at(week.zone, day) for day in (week.first_day, week.days[-1] + timedelta(days=1)))
+    tick, end = local_days(week.zone, week.first_day, week.days[-1] + timedelta(days=1))
     while tick < end:
         yield tick
         tick += _TICK
@@ -204,7 +204,7 @@ def _legend(week: Week) -> Text:
 def _notes(week: Week) -> Table:
     """List the exceptions, closed days and clock changes of the week, in order."""
     begin, end = week.days[0], week.days[-1] + timedelta(days=1)
-    whole = _Cell(*(instant_at(week.zone, day) for day in (begin, end)))
+    whole = _Cell(*local_days(week.zone, begin, end))
     lines: list[tuple[datetime, tuple[str, str], str, str]] = []
     doctors: dict[WeekException, list[str]] = {}
     for exception in week.exceptions:

@@ -15,6 +15,8 @@ the facts; the message states them in one line. Each floor above defines its own
       InvitationError               see invitations.errors
       SchedulesFailedError          cli.generate
 
+`NotEncryptedError` (models.encrypted_column) is a TypeError apart: it is a programming error, raised inside SQLAlchemy.
+
 Must not know: where an error is shown, exit codes (the command line's), or any driver's exceptions.
 """
 

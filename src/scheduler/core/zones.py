@@ -77,13 +77,15 @@ def check_inside(at: int, shown: object) -> None:
         raise WallClockError(f"{shown} leaves the calendar, which goes from 0001-01-03 to 9999-12-29")
 
 
-def in_calendar(at: datetime) -> datetime:
+def in_calendar(at: datetime, shown: object = None) -> datetime:
     """Return an aware instant in UTC if every zone has a wall-clock time for it.
+
+    An error shows `shown` if it is given, else the instant.
 
     Raises:
         WallClockError: the instant lies before 0001-01-03 or after 9999-12-29.
     """
-    check_inside(micros(at), at)
+    check_inside(micros(at), at if shown is None else shown)
     return utc(at)
 
 
@@ -170,13 +172,24 @@ def instant_at(zone: ZoneInfo, day: date, clock: timedelta = timedelta(0)) -> da
     return instant(instant_of(zone, number, number * DAY + clock // MICROSECOND))
 
 
-def local_day(zone: ZoneInfo, day: date, until: date | None = None) -> Span | None:
-    """Return the local day, or the local days `[day, until)`, as a span; None if the zone skipped them.
+def local_days(zone: ZoneInfo, day: date, until: date | None = None) -> tuple[datetime, datetime]:
+    """Return the instants at which the local days `[day, until)`, or `day` alone, begin and end.
+
+    The two are equal where the zone skipped all of these days.
 
     Raises:
         WallClockError: a day lies in the first or last days of the calendar.
     """
-    begin, end = instant_at(zone, day), instant_at(zone, day + timedelta(days=1) if until is None else until)
+    return instant_at(zone, day), instant_at(zone, day + timedelta(days=1) if until is None else until)
+
+
+def local_day(zone: ZoneInfo, day: date, until: date | None = None) -> Span | None:
+    """Return a local day, or the local days `[day, until)`, as a span; None if the zone skipped all of it.
+
+    Raises:
+        WallClockError: a day lies in the first or last days of the calendar.
+    """
+    begin, end = local_days(zone, day, until)
     return Span(begin, end) if begin < end else None
 
 

@@ -97,7 +97,7 @@ def find_invitee(session: Session, user_id: UUID, *, tenant_id: UUID) -> Invitee
 
 
 def is_still_valid(session: Session, invitation: Invitation) -> bool:
-    """Whether the organisation still exists, and the inviter may still invite into it."""
+    """Tell whether the organisation still exists, and the inviter may still invite into it."""
     query = (
         select(Profile.id)
         .join(Organisation, (col(Organisation.id) == col(Profile.org_id)) | (col(Profile.role) == ProfileRole.ACCOUNT))

@@ -64,7 +64,7 @@ def facility_view(session: Session, slug: str) -> FacilityView:
             .order_by(col(facility.slug).startswith(slug[:3]).desc(), col(facility.slug))
             .limit(5)
         ).all()
-        hint = f"; there are {', '.join(likely)} …" if likely else "; there are none yet"
+        hint = f"; there are {', '.join(likely)} …" if likely else "; the tenant has no facility yet"
         raise NotFoundError(f"no facility {slug!r}{hint}")
     pairs = session.connection().execute(_DOCTORS, {"facility": row.id})
     doctors = tuple(DoctorAtFacility(ScheduleKey(doctor_id, row.id), name) for doctor_id, name in pairs)

@@ -21,7 +21,7 @@ values ((select identity.current_tenant_id()), :from_day, :until_day, :trigger, 
 returning id
 """)
 _ADD: Final = text(
-    "update scheduling.generation_runs set "  # noqa: S608  # the names are the constants above
+    "update scheduling.generation_runs set "  # noqa: S608  # the names are columns of the model
     + ", ".join(f"{name} = {name} + :{name}" for name in RUN_COUNTS)
     + " where tenant_id = (select identity.current_tenant_id()) and id = :run_id"
 )

@@ -73,6 +73,7 @@ from unnest(
 ) as planned (id, start_at, capacity, rule_id)
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.id = planned.id and slot.start_at = planned.start_at
+  and slot.start_at between :first and :last  -- reads these months only
   and slot.booked_count <= planned.capacity and slot.status <> 'cancelled'
 """)
 _RETIRE: Final = text("""
@@ -80,6 +81,7 @@ delete from scheduling.availability_slots slot
 using unnest(cast(:ids as bigint[]), cast(:starts as timestamptz[])) as retired (id, start_at)
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.id = retired.id and slot.start_at = retired.start_at
+  and slot.start_at between :first and :last
   and slot.booked_count = 0 and (slot.status = 'open' or slot.status = 'reserved' and slot.reserved_until <= :now)
 """)
 
@@ -88,7 +90,7 @@ def ensure_months(session: Session, begin: datetime, end: datetime) -> None:
     """Create the missing monthly partitions of a span of slots.
 
     Raises:
-        InvalidInputError: the span is too long.
+        InvalidInputError: the span is too long, or needs too many months.
     """
     ensure = text("select scheduling.ensure_slot_partitions(:begin, :end)")
     try:
@@ -177,7 +179,8 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
 
 
 def _keys(slots: Sequence[StoredSlot | SlotUpdate]) -> dict[str, Any]:
-    return {"ids": [stored.id for stored in slots], "starts": [stored.slot.start_at for stored in slots]}
+    starts = [stored.slot.start_at for stored in slots]
+    return {"ids": [stored.id for stored in slots], "starts": starts, "first": min(starts), "last": max(starts)}
 
 
 def _insert_values(session: Session, created: Sequence[Slot]) -> int:

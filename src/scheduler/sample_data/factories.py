@@ -10,6 +10,7 @@ table needs no factory of its own. All values come from one seeded `Faker`: the 
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -142,11 +143,13 @@ class Factory:
         python_type = column.type.python_type
         if python_type in _BY_TYPE:
             return _BY_TYPE[python_type](self.fake)
-        return next(iter(python_type.__members__.values()))  # an enumeration
+        if issubclass(python_type, Enum):
+            return next(iter(python_type))
+        raise InvalidInputError(f"no sample value for {table.name}.{column.name}: give one, or add it to the factory")
 
 
 def is_one_a_tenant(table: Table) -> bool:
-    """Whether a tenant can have at most one row of this table, since its key is the tenant's id."""
+    """Tell whether a tenant can have at most one row of this table, since its key is the tenant's id."""
     own = {column.name for column in table.primary_key} - {"tenant_id"}
     return _column_of_tenant(table) != "tenant_id" or any(
         own <= {element.parent.name for element in key.elements} and is_one_a_tenant(key.referred_table)
@@ -168,7 +171,7 @@ def _unique_keys(table: Table) -> list[set[str]]:
 
 
 def _is_needed(column: Column[Any]) -> bool:
-    """Whether a column needs a value. A uuid key does, so that it follows from the seed."""
+    """Tell whether a column needs a value. A uuid key does, so that it follows from the seed."""
     if column.nullable or column.identity is not None or column.computed is not None:
         return False
     return column.server_default is None or (column.primary_key and column.type.python_type is UUID)

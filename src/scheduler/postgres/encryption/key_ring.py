@@ -121,7 +121,7 @@ class KeyRing:
         return self._current_of(Purpose.ENCRYPTION).id
 
     def knows(self, key_id: UUID) -> bool:
-        """Whether an encryption key of this tenant has this id."""
+        """Tell whether an encryption key of this tenant has this id."""
         key = self._keys.get(key_id)
         return key is not None and key.purpose is Purpose.ENCRYPTION
 
@@ -132,12 +132,12 @@ class KeyRing:
             InvalidInputError: the text cannot be written as UTF-8, or the row has no complete key yet.
             KeyUnavailableError: the tenant's key is missing or cannot be unwrapped.
         """
-        clear = _encode(text)
-        if clear is None:
+        plaintext = _encode(text)
+        if plaintext is None:
             raise InvalidInputError(f"the text for {location} has half a character (a lone surrogate)")
         header, cipher = self._encryption or self._begin_encryption()
         nonce = self._random_bytes(NONCE_BYTES)
-        return Encrypted(header + nonce + cipher.encrypt(nonce, clear, header + self._binding(location)))
+        return Encrypted(header + nonce + cipher.encrypt(nonce, plaintext, header + self._binding(location)))
 
     def decrypt(self, encrypted: Encrypted, location: ValueLocation) -> str:
         """Decrypt the value at a location.

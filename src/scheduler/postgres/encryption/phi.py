@@ -48,7 +48,7 @@ class Plaintext:
         raise TypeError("a plaintext cannot be pickled")
 
 
-def write(session: Session, keys: KeyRing, row: SQLModel, clear: Mapping[str, str | None]) -> None:
+def write(session: Session, keys: KeyRing, row: SQLModel, plaintexts: Mapping[str, str | None]) -> None:
     """Encrypt texts into encrypted columns of a row, and set their blind indexes.
 
     The row is added to the session; None clears a column. Values are bound to the row's primary key, so the row needs
@@ -61,11 +61,11 @@ def write(session: Session, keys: KeyRing, row: SQLModel, clear: Mapping[str, st
         StaleKeyRingError: the ring's key was replaced: load the ring again.
     """
     table = encrypted_table(type(row))
-    table.check(set(clear))
+    table.check(set(plaintexts))
     key = table.row_key(row, keys.tenant_id)
     hold_current_key(session, keys)
     values: dict[str, bytes | None] = {}
-    for column, text in clear.items():
+    for column, text in plaintexts.items():
         values[column] = None if text is None else keys.encrypt(text, table.location(column, key))
         if column + INDEX in table.table.columns:
             indexed = text is not None and normalised(text)

@@ -81,8 +81,10 @@ def _exported(session: Session, table: Table, rows: Sequence[SQLModel], keys: Ke
     plaintexts: Iterable[phi.Plaintext | None] = (
         phi.read(session, keys(), rows, encrypted, reason=REASON) if encrypted else [None] * len(rows)
     )
-    for row, clear in zip(rows, plaintexts, strict=True):
-        yield {name: clear[name] if clear and name in encrypted else _as_json(getattr(row, name)) for name in names}
+    for row, plaintext in zip(rows, plaintexts, strict=True):
+        yield {
+            name: plaintext[name] if plaintext and name in encrypted else _as_json(getattr(row, name)) for name in names
+        }
 
 
 def _as_json(value: object) -> JsonValue:
