@@ -184,7 +184,7 @@ def local_days(zone: ZoneInfo, day: date, until: date | None = None) -> tuple[da
 
 
 def local_day(zone: ZoneInfo, day: date, until: date | None = None) -> Span | None:
-    """Return a local day, or the local days `[day, until)`, as a span; None if the zone skipped all of it.
+    """Return the local days `[day, until)`, or `day` alone, as a span; None if the zone skipped them.
 
     Raises:
         WallClockError: a day lies in the first or last days of the calendar.
