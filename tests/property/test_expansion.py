@@ -1,5 +1,6 @@
 """Expansion property by property (T2-T4, A1-A6, S1-S4) and against a minute-by-minute oracle (S5)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -217,7 +218,18 @@ def test_a4_an_override_with_neither_rule_nor_duration_yields_no_slot(case: tupl
     assert list(expand(Schedule(7, 5, schedule.zone, inactive, without_duration), span)) == []
 
 
-@given(cases(types=OVERRIDES), st.data())
+def block_over(data: st.DataObject, slots: Sequence[Slot]) -> list[AvailabilityException]:
+    """Draw a block that reaches into one of the slots, so that an example nearly always removes something."""
+    if not slots:
+        return []
+    slot = data.draw(st.sampled_from(slots))
+    before, after = (data.draw(st.sampled_from((-30, -1, 0, 1, 30))) * MINUTE for _ in range(2))
+    start, end = slot.start_at + before, slot.end_at + after
+    kind, rule_id = data.draw(st.sampled_from(REMOVING)), data.draw(st.sampled_from((None, slot.rule_id)))
+    return [AvailabilityException(60, kind, start, end, rule_id)] if start < end else []
+
+
+@given(cases(), st.data())
 def test_a5_a_block_removes_exactly_the_slots_that_it_overlaps(
     case: tuple[Schedule, Span], data: st.DataObject
 ) -> None:
@@ -227,14 +239,17 @@ def test_a5_a_block_removes_exactly_the_slots_that_it_overlaps(
     near = span.start.date() + ONE_DAY
     blocks = [data.draw(exceptions(near, schedule.zone, exception_id=number, types=REMOVING)) for number in (50, 51)]
     before = expand(Schedule(7, 5, schedule.zone, rule, schedule.exceptions, schedule.closures), span)
+    blocks += block_over(data, before)
     after = expand(Schedule(7, 5, schedule.zone, rule, [*schedule.exceptions, *blocks], schedule.closures), span)
     assert list(after) == [slot for slot in before if not removed(tuple(blocks), slot)]
 
 
-@given(cases())
-def test_a5_no_slot_overlaps_a_block(case: tuple[Schedule, Span]) -> None:
+@given(cases(), st.data())
+def test_a5_no_slot_overlaps_a_block(case: tuple[Schedule, Span], data: st.DataObject) -> None:
     schedule, span = case
-    assert not [slot for slot in expand(schedule, span) if removed(tuple(schedule.exceptions), slot)]
+    blocks = [*schedule.exceptions, *block_over(data, expand(schedule, span))]
+    blocked = Schedule(7, 5, schedule.zone, schedule.rules, blocks, schedule.closures)
+    assert not [slot for slot in expand(blocked, span) if removed(tuple(blocks), slot)]
 
 
 @given(cases())
