@@ -156,5 +156,5 @@ def test_no_retired_name_is_left_in_documents_and_sql() -> None:
         ("Return `a.b`, e.g. this.\n\n>>> What. That.\n1\n", ["Return `a.b`, e.g. this."]),
     ],
 )
-def test_sentences_of_a_docstring_are_told_apart(docstring: str, found: list[str]) -> None:
+def test_a_docstring_is_split_into_sentences(docstring: str, found: list[str]) -> None:
     assert sentences(docstring) == found

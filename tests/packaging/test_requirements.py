@@ -117,7 +117,7 @@ def test_environment_holds_the_pinned_versions() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ASKED if name != "dev"])
-def test_lists_for_operators_pin_the_versions_and_hashes_of_the_list_for_development(name: str) -> None:
+def test_operator_lists_pin_what_the_development_list_pins(name: str) -> None:
     tested = set(re.split(r"\n(?=\S)", text_of("dev").rstrip()))
     assert set(re.split(r"\n(?=\S)", text_of(name).rstrip())) - tested == set()
 

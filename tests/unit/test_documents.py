@@ -23,7 +23,7 @@ TARGET = re.compile(r"(?:`|\$ )make ([a-z][a-z0-9-]*)")
 
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=name_of)
-def test_program_of_a_page_prints_what_it_promises(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_program_of_a_page_prints_its_promised_output(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(page)
     printed = iter(capsys.readouterr().out.splitlines())
     assert [line for line in promised(page) if line not in printed] == []
