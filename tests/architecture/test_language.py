@@ -29,8 +29,8 @@ RETIRED = words("""
 """)
 RETIRED_MODULES = words("""
     auditing catalogue checks consent desk emails entities explaining generating keeping_keys listing live marks
-    migrating nightly orders overview personal pictures rekeying runs sealed sealed_tables sealing seeding settling showing store
-    walking
+    migrating nightly orders overview personal pictures rekeying runs sealed sealed_tables sealing seeding settling
+    showing store walking
 """)
 RETIRED_FUNCTIONS_OF_SQL = words("""
     give_to_definer guard is_known_here is_sealed leave_to_the_system make_part note_changes own_charges

@@ -1,4 +1,4 @@
-"""The command line as people use it: output of each command, one line and an exit code for each mistake."""
+"""Command line: output of each command, and one line and an exit code for each mistake."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The programs of the documents that need a database run on one, and print what they promise."""
+"""Programs of the documents that need a database: their output equals the page."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The nightly job on a real database: stored slots match the schedules, and nothing else is written (R1-R4)."""
+"""Generation job on a real database: stored slots match the schedules, and nothing else is written (R1-R4)."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The import of openings: a file reaches the tables once, and only imported rows are ever changed."""
+"""Import of openings: each file is stored once, and only imported rows are changed."""
 
 import copy
 import json

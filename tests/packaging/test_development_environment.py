@@ -1,4 +1,4 @@
-"""The environment for development: the command that `make demo` and `make test` begin with builds it from nothing."""
+"""Development environment: built from nothing by the first step of `make demo` and `make test`."""
 
 from pathlib import Path
 

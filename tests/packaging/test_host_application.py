@@ -1,4 +1,4 @@
-"""A host application beside the library: its own `models` package with its own Patient and User, in one environment."""
+"""Host application beside the library, with its own package `models` and its own Patient and User."""
 
 import zipfile
 from pathlib import Path

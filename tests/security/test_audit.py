@@ -345,7 +345,7 @@ def test_a_table_without_a_primary_key_is_not_watched(connection: psycopg.Connec
 
 
 def test_every_table_is_watched_or_has_a_reason_not_to_be(connection: psycopg.Connection) -> None:
-    found = connection.execute("""
+    rows = connection.execute("""
         select oid::regclass::text, (
             select count(*) from pg_trigger
             where tgrelid = pg_class.oid and tgfoid = 'audit.record_changes'::regproc and tgenabled = 'O'
@@ -353,8 +353,8 @@ def test_every_table_is_watched_or_has_a_reason_not_to_be(connection: psycopg.Co
         where relkind in ('r', 'p') and not relispartition
             and relnamespace::regnamespace::text in ('identity', 'scheduling', 'placement', 'wellbeing')
     """).fetchall()
-    assert {table for table, triggers in found if triggers != 3} == set(UNWATCHED)
-    assert set(WATCHED) <= {table for table, _ in found}
+    assert {table for table, triggers in rows if triggers != 3} == set(UNWATCHED)
+    assert set(WATCHED) <= {table for table, _ in rows}
 
 
 # Slots
@@ -558,15 +558,15 @@ def test_the_system_reads_the_log_of_its_tenant_only(clinic: Clinic, table: str)
 
 
 def test_every_partition_is_guarded_like_its_parent(connection: psycopg.Connection) -> None:
-    found = connection.execute("""
+    rows = connection.execute("""
         select oid::regclass::text, relrowsecurity and relforcerowsecurity,
             (select count(*) from pg_policy where polrelid = pg_class.oid and polcmd = '*'),
             (select count(*) from pg_trigger where tgrelid = pg_class.oid and tgname = 'what_is_written_stays'),
             (select count(*) from aclexplode(relacl) as acl where acl.grantee <> relowner)
         from pg_class where relispartition and relkind = 'r' and relnamespace = 'audit'::regnamespace
     """).fetchall()
-    assert len(found) == 2 * 5
-    assert {tuple(guards) for _, *guards in found} == {(True, 1, 1, 0)}
+    assert len(rows) == 2 * 5
+    assert {tuple(guards) for _, *guards in rows} == {(True, 1, 1, 0)}
 
 
 # Append-only
@@ -615,13 +615,13 @@ def test_the_logs_own_functions_are_not_for_everyone(clinic: Clinic, function: s
 def test_definer_functions_pin_their_search_path_and_bypass_nothing(
     connection: psycopg.Connection,
 ) -> None:
-    found = connection.execute("""
+    rows = connection.execute("""
         select proname::text, array_to_string(proconfig, ' ') ~ 'search_path=pg_catalog, pg_temp', rolname::text
         from pg_proc join pg_roles on pg_roles.oid = proowner
         where prosecdef and pronamespace = 'audit'::regnamespace and rolname = 'scheduler_definer' order by 1
     """).fetchall()
     names = ("find_actions", "record_changes", "record_event", "record_read", "record_system", "seal")
-    assert found == [(name, True, "scheduler_definer") for name in names]
+    assert rows == [(name, True, "scheduler_definer") for name in names]
     assert connection.execute(
         "select rolbypassrls, rolsuper, rolcanlogin, has_schema_privilege(oid, 'audit', 'create')"
         " from pg_roles where rolname = 'scheduler_definer'"
@@ -632,12 +632,12 @@ def test_definer_functions_pin_their_search_path_and_bypass_nothing(
 
 
 def months(connection: psycopg.Connection) -> list[str]:
-    found = connection.execute("""
+    rows = connection.execute("""
         select replace(part::text, 'audit.user_action_audit_log_', '')
             || ' ' || to_char(ends_at at time zone 'UTC', 'YYYY_MM')
         from audit.partitions('user_action_audit_log')
     """)
-    return [name for (name,) in found]
+    return [name for (name,) in rows]
 
 
 def test_months_for_now_and_ahead_are_created_once(database: Database) -> None:

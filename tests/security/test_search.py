@@ -1,4 +1,4 @@
-"""Search: it finds matching rows, and only for people who may see them."""
+"""Search: matching rows, found only by people who may see them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

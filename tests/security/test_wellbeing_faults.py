@@ -1,4 +1,4 @@
-"""The faults of the wellbeing specification, one test each: it fails when the fault comes back."""
+"""Faults of the wellbeing specification: one test for each, which fails when the fault returns."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The documents tell the truth: their programs run, their commands parse, their links lead somewhere."""
+"""Documents: programs that run, commands that parse, and links with an existing target."""
 
 import doctest
 import re

@@ -1,4 +1,4 @@
-"""The fingerprint changes with everything that decides a schedule's slots, and with nothing else (R3)."""
+"""Fingerprints: changed by everything that decides a schedule's slots, and by nothing else (R3)."""
 
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone

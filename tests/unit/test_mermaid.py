@@ -1,4 +1,4 @@
-"""Entity diagrams: a box for each table, an arrow for each thing that it refers to."""
+"""Entity diagrams: a box for each table, an arrow for each foreign key."""
 
 from scheduler.cli.mermaid import Detail, entity_diagram
 

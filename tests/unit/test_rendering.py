@@ -1,4 +1,4 @@
-"""The terminal pictures: read as plain text of 80 columns, as a person without colours sees them."""
+"""Pictures in the terminal, read as plain text of 80 columns without colours."""
 
 import io
 from dataclasses import replace
