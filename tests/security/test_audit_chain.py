@@ -378,8 +378,8 @@ def test_a_tenant_seals_its_own_rows_only(sealed: Chained, database: Database, d
     assert sealed.verify().head.position == 5
 
 
-@pytest.mark.parametrize(("server", "faults"), [("another", 0), ("this one", 1)])
-def test_a_restored_dump_counts_transactions_anew(clinic: Chained, server: str, faults: int) -> None:
+@pytest.mark.parametrize(("server_id", "faults"), [("another", 0), ("this one", 1)])
+def test_a_restored_dump_counts_transactions_anew(clinic: Chained, server_id: str, faults: int) -> None:
     """Transaction numbers below the last seal's are a fault on the same server, but not on another."""
     clinic.write("1")
     clinic.seal()
@@ -388,7 +388,7 @@ def test_a_restored_dump_counts_transactions_anew(clinic: Chained, server: str, 
         place = connection.execute(f"select * from {chain}".encode(), (clinic.tenant,)).fetchone()
         assert place is not None
         forged = _Seal(**{name: place[name] for name in _Seal.__slots__} | {"sealed_below": 9_000_000_000})
-        forged = replace(forged, server=forged.server if faults else server)
+        forged = replace(forged, server=forged.server if faults else server_id)
         digest = forged.digest(Head(Log.USER_ACTION, 0, bytes(32)), place["row_digest"], clinic.tenant)
         connection.execute("set session_replication_role = replica")
         connection.execute(
