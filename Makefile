@@ -78,7 +78,7 @@ test-pythons:  ## the tests on every Python from 3.11 to 3.14 that this machine 
 # What depends most on PostgreSQL's release. DEEP=1: all tests of the database.
 ON_15 := $(addprefix tests/migrations/test_,appointments.py clinic.py models.py owner.py slot_partitions.py soft_delete.py \
   specification.py) $(addprefix tests/security/test_,guards.py row_security.py) \
-  $(addprefix tests/integration/test_,database.py slot_store.py) \
+  $(addprefix tests/integration/test_,database.py slots_in_postgres.py) \
   tests/migrations/test_migrations.py::test_rows_and_partitions_do_not_stop_the_way_down
 
 .PHONY: test-15

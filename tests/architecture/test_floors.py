@@ -4,13 +4,14 @@ The import contract in `pyproject.toml` holds the floors. The syntax trees show 
 """
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.invariants import INVARIANTS, PAGE, cited_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "src"
@@ -42,7 +43,6 @@ FORBIDDEN = (
     "uuid.uuid1",
     "uuid.uuid4",
 )
-BUILT = re.compile(r"T[1-5]|A[1-6]|S[1-5]|R[1-4]|W[1-7]|L[1-3]|Q3")
 
 
 def modules(folder: Path) -> list[Path]:
@@ -126,7 +126,7 @@ def test_the_core_imports_the_standard_library_dateutil_and_itself(module: Path)
         ("from scheduler import expand", "scheduler"),
         ("from models import Slot", "models"),
         ("from . import spans", "."),
-        ("from ..store import slots", "..store"),
+        ("from ..postgres import slots", "..postgres"),
     ],
 )
 def test_a_foreign_import_is_found(source: str, name: str) -> None:
@@ -193,18 +193,6 @@ def test_the_import_contract_is_kept() -> None:
     assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
-def rules_of_semantics() -> list[str]:
-    text = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
-    return re.findall(r"^- \*\*([A-Z]\d)\*\*(?! \*\(later\))", text, flags=re.MULTILINE)
-
-
-def rows() -> dict[str, tuple[str, str, str]]:
-    """Return the table of `docs/invariants.md`: the meaning, modules and tests of each rule."""
-    text = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
-    cells = [re.split(r"\s*\|\s*", line.strip("| ")) for line in text.splitlines() if re.match(r"\| [A-Z]\d ", line)]
-    return {rule: (meaning, owners, tests) for rule, meaning, owners, tests in cells}
-
-
 def defined(module: Path) -> set[str]:
     """Return the names that a module defines at its top level."""
     body = ast.parse(module.read_text(encoding="utf-8")).body
@@ -213,26 +201,21 @@ def defined(module: Path) -> set[str]:
     return definitions | {target.id for target in assigned if isinstance(target, ast.Name)}
 
 
-def test_every_rule_that_is_built_has_a_row() -> None:
-    assert list(rows()) == [rule for rule in rules_of_semantics() if BUILT.fullmatch(rule)] == rules_of_semantics()
-
-
-@pytest.mark.parametrize("rule", rows())
+@pytest.mark.parametrize("rule", INVARIANTS)
 def test_the_tests_of_a_rule_exist(rule: str) -> None:
-    tests = re.findall(r"`([\w/]+\.py)::(\w+)`", rows()[rule][2])
-    assert tests, f"{rule} has no test"
-    for file, name in tests:
+    cited = INVARIANTS[rule].tests
+    assert cited, f"{rule} has no test"
+    for file, name in cited:
         assert name in defined(ROOT / "tests" / file), f"tests/{file} has no {name}"
 
 
 def test_every_test_that_the_page_of_invariants_names_exists() -> None:
-    page = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
-    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    named = cited_tests(PAGE.read_text(encoding="utf-8"))
     assert [(file, name) for file, name in named if name not in defined(ROOT / "tests" / file)] == []
 
 
-@pytest.mark.parametrize("rule", rows())
+@pytest.mark.parametrize("rule", INVARIANTS)
 def test_the_modules_of_a_rule_exist(rule: str) -> None:
-    owners = re.findall(r"`([\w/]+)`", rows()[rule][1])
+    owners = INVARIANTS[rule].modules
     assert owners, f"{rule} has no module"
     assert {owner for owner in owners if not any((CORE / f"{up}{owner}.py").is_file() for up in ("", "../"))} == set()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.postgres.database import Database, Role
-from support.cli import Said, run
+from support.cli import CommandResult, run
 from support.databases import employ, execute
 from support.worlds.generation import World, weekly
 
@@ -25,7 +25,7 @@ class Office(NamedTuple):
     url: str
     tenant: UUID
 
-    def run(self, *arguments: str, tenant: bool = True) -> Said:
+    def run(self, *arguments: str, tenant: bool = True) -> CommandResult:
         whose = ["--tenant", str(self.tenant)] if tenant else []
         return run(self.url, "audit", *arguments, *whose, COLUMNS="200")
 
@@ -54,7 +54,7 @@ def office(database: Database, database_url: str, tenant_id: UUID) -> Office:
     return office
 
 
-def heads(result: Said) -> list[str]:
+def heads(result: CommandResult) -> list[str]:
     return [line.removeprefix("head ") for line in result.out.splitlines() if line.startswith("head ")]
 
 

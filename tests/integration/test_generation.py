@@ -1,4 +1,4 @@
-"""The nightly job on a real database: stored slots match the schedules, and nothing else is written (R1-R4)."""
+"""Generation job on a real database: stored slots match the schedules, and nothing else is written (R1-R4)."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -129,7 +129,7 @@ def no_rule_left(world: World, old: Schedule) -> Schedule:
 
 def day_off(world: World, old: Schedule) -> Schedule:
     added = AvailabilityException(1, BLOCKED, NINE, NINE + DAY)
-    world.add(world.exception(old, added))
+    world.add(world.exception_row(old, added))
     return replaced(old, exceptions=[added])
 
 
@@ -315,7 +315,7 @@ def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
     world.write(weekly(1))
     world.run()
     world.touch(NINE, status="booked", booked_count=1)
-    world.add(world.exception(weekly(1), AvailabilityException(1, kind, NINE, NINE + HOUR)))
+    world.add(world.exception_row(weekly(1), AvailabilityException(1, kind, NINE, NINE + HOUR)))
     report = world.run()
     assert [stored.slot.start_at for stored in getattr(report.result, field)] == [NINE]
     assert report.result.slots_retired == 1
@@ -415,8 +415,8 @@ def messy(world: World) -> None:
     world.touch(NINE + DAY, **HOLD)
     world.touch(NINE + 2 * DAY, status="cancelled")
     more_places(world, weekly(1))
-    world.add(world.exception(weekly(1), AvailabilityException(1, EMERGENCY, NINE, NINE + HOUR)))
-    world.add(world.exception(weekly(1), AvailabilityException(2, BLOCKED, NINE + DAY, NINE + DAY + HOUR)))
+    world.add(world.exception_row(weekly(1), AvailabilityException(1, EMERGENCY, NINE, NINE + HOUR)))
+    world.add(world.exception_row(weekly(1), AvailabilityException(2, BLOCKED, NINE + DAY, NINE + DAY + HOUR)))
     world.add(world.closure(weekly(2, 2), Closure(2, MONDAY)))
 
 
@@ -448,7 +448,7 @@ def test_r5_a_dry_run_before_the_first_run_predicts_its_result(world: World) -> 
     assert (world.slots(), world.run().result) == (set(), foretold.result)
 
 
-def test_the_counts_balance_with_what_is_stored(world: World) -> None:
+def test_the_counts_balance_with_the_stored_slots(world: World) -> None:
     messy(world)
     result = world.run().result
     in_use = len(result.slots_conflicting) + len(result.slots_displaced)

@@ -1,4 +1,4 @@
-"""The import of openings: a file reaches the tables once, and only imported rows are ever changed."""
+"""Import of openings: each file is stored once, and only imported rows are changed."""
 
 import copy
 import json
@@ -195,7 +195,7 @@ def test_a_doctor_who_left_is_switched_off_and_comes_back(office: Office) -> Non
     assert office.ask(posts) == [("Ann Able", True), ("Bob Best", True)]
 
 
-def test_one_doctor_at_two_places_is_one_person_with_two_posts(office: Office) -> None:
+def test_a_doctor_at_two_places_is_stored_as_one_doctor(office: Office) -> None:
     counts = office.import_lines(LINE, changed(code="b", doctors=[BOB]))
     assert (counts.doctors, counts.posts) == (RowCounts(2), RowCounts(3))
 

@@ -72,9 +72,9 @@ class School:
         role = ProfileRole.PRACTITIONER
         return invite(self.database, self.contact, email=email, role=role, token=token, now=NOW)
 
-    def profile(self, who: Caller) -> Profile | None:
+    def profile(self, caller: Caller) -> Profile | None:
         with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant_id) as session:
-            return session.exec(select(Profile).where(col(Profile.id) == who.user_id)).one_or_none()
+            return session.exec(select(Profile).where(col(Profile.id) == caller.user_id)).one_or_none()
 
     def invitation(self) -> Invitation:
         with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant_id) as session:
@@ -275,7 +275,7 @@ def test_only_a_group_contact_invites(school: School, token: str, role: ProfileR
 
 
 @pytest.mark.parametrize("role", [ProfileRole.CHILD, ProfileRole.ACCOUNT])
-def test_nobody_is_invited_to_be_a_child_or_an_account(school: School, token: str, role: ProfileRole) -> None:
+def test_an_invitation_as_a_child_or_an_account_is_refused(school: School, token: str, role: ProfileRole) -> None:
     with pytest.raises(InvalidInputError, match="only practitioners and group contacts"):
         invite(school.database, school.contact, email="b@example.org", role=role, token=token, now=NOW)
 

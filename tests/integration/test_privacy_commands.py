@@ -13,7 +13,7 @@ from rich.console import Console
 from scheduler.cli.seed import make_if_missing
 from scheduler.postgres.database import Database
 from scheduler.sample_data.scales import Scale, Seed
-from support.cli import Said, run
+from support.cli import CommandResult, run
 from support.worlds.encryption import master_keys, written_master_key
 
 pytestmark = pytest.mark.database
@@ -27,7 +27,7 @@ class Office(NamedTuple):
     url: str
     slug: str
 
-    def run(self, *arguments: str, keys: str = written_master_key("main")) -> Said:
+    def run(self, *arguments: str, keys: str = written_master_key("main")) -> CommandResult:
         return run(self.url, *arguments, "--tenant", self.slug, SCHEDULER_MASTER_KEYS=keys)
 
     def scalar(self, question: str) -> str:
@@ -105,7 +105,7 @@ def test_export_missing_from_the_audit_log_is_not_handed_out(
 
 
 @pytest.mark.parametrize(
-    "who",
+    "options",
     [
         (),
         ("--user", NOBODY, "--known-as", f"user:{NOBODY}"),
@@ -118,8 +118,8 @@ def test_export_missing_from_the_audit_log_is_not_handed_out(
         ("--user", NOBODY, "--out", "/nowhere/at/all.json"),
     ],
 )
-def test_missing_or_malformed_person_is_refused_in_one_line(office: Office, who: tuple[str, ...]) -> None:
-    result = office.run("export", "person", *who)
+def test_missing_or_malformed_person_is_refused_in_one_line(office: Office, options: tuple[str, ...]) -> None:
+    result = office.run("export", "person", *options)
     assert (result.code, result.out, len(result.lines)) == (2, "", 1)
 
 

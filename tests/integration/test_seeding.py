@@ -1,4 +1,4 @@
-"""Sample tenants: coherent, equal for equal seeds, and usable by the nightly job."""
+"""Sample tenants: coherent, equal for equal seeds, and usable by the generation job."""
 
 import sys
 from datetime import UTC, date, datetime

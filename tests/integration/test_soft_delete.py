@@ -82,7 +82,7 @@ def test_a_row_is_deleted_once(database: Database, family: Family) -> None:
             soft_delete(session, family, AT)
 
 
-def test_a_row_of_another_tenant_is_not_there(database: Database, family: Family) -> None:
+def test_a_row_of_another_tenant_is_not_found(database: Database, family: Family) -> None:
     with (
         pytest.raises(NotFoundError, match=r"no live row of identity\.families"),
         database.unit_of_work(role=Role.APP, tenant_id=uuid4()) as session,
@@ -91,7 +91,7 @@ def test_a_row_of_another_tenant_is_not_there(database: Database, family: Family
     assert live_families(database, family.tenant_id) == ["Adams"]
 
 
-def test_a_row_that_was_never_written_is_not_there(database: Database, tenant_id: UUID) -> None:
+def test_a_row_that_was_never_written_is_not_found(database: Database, tenant_id: UUID) -> None:
     with (
         pytest.raises(NotFoundError, match=r"no live row of identity\.families"),
         database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,

@@ -44,9 +44,9 @@ def words_of_checks() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return the column and the words of each constraint, except those of partitions."""
     schema = snapshot.parse(SCHEMA_TEXT.read_text(encoding="utf-8"))
     return {
-        name.removeprefix("constraint "): (found[1], tuple(re.findall(r"'(.*?)'::text", found[2])))
+        name.removeprefix("constraint "): (match[1], tuple(re.findall(r"'(.*?)'::text", match[2])))
         for name, definition in schema.items()
-        if (found := CHECK.match(definition)) and "partition of" not in schema[f"table {table_of(name)}"]
+        if (match := CHECK.match(definition)) and "partition of" not in schema[f"table {table_of(name)}"]
     }
 
 

@@ -238,7 +238,7 @@ def people(loaded: psycopg.Connection) -> dict[str, UUID]:
     return dict(rows.fetchall())
 
 
-def scans(connection: psycopg.Connection, who: str, query: str, people: dict[str, UUID]) -> list[IndexScan]:
+def scans(connection: psycopg.Connection, name: str, query: str, people: dict[str, UUID]) -> list[IndexScan]:
     """Return the index scans of a query by a role. An index of a partition counts as that of its table."""
     parents: dict[str, str] = dict(
         connection.execute(
@@ -247,8 +247,8 @@ def scans(connection: psycopg.Connection, who: str, query: str, people: dict[str
         ).fetchall()
     )
     with connection.transaction(force_rollback=True), index_scans(connection) as used:
-        user = people.get(who)
-        become(connection, Role.APP if user else Role(who), UUID(TENANT), user)
+        user = people.get(name)
+        become(connection, Role.APP if user else Role(name), UUID(TENANT), user)
         connection.execute(query.encode())
         become(connection, Role.OWNER, UUID(TENANT))
     return [IndexScan(parents.get(name, name), condition) for name, condition in used]

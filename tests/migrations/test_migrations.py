@@ -226,12 +226,12 @@ def test_tables_at_risk_are_those_on_the_way_down(empty_database_url: str) -> No
     migrations.downgrade(empty_database_url, REVISIONS[-2])  # the lock of the migrators is free
 
 
-def test_a_database_that_is_not_migrated_says_what_to_do(empty_database_url: str) -> None:
+def test_an_unmigrated_database_is_refused_with_advice(empty_database_url: str) -> None:
     with pytest.raises(SchemaMismatchError, match=r"is not migrated: run `scheduler migrate`$"):
         check(empty_database_url)
 
 
-def test_a_database_that_is_older_says_what_to_do(empty_database_url: str) -> None:
+def test_an_older_database_is_refused_with_advice(empty_database_url: str) -> None:
     migrations.upgrade(empty_database_url, REVISIONS[1])
     with pytest.raises(SchemaMismatchError, match=rf"at revision {REVISIONS[1]}, .*: run `scheduler migrate`$"):
         check(empty_database_url)

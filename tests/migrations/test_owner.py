@@ -39,8 +39,15 @@ WITHOUT_FORCE = """
     alter table scheduling.schedule_states no force row level security;
     alter table scheduling.doctors no force row level security;
 """
-ALTERED = re.compile(r"alter table ([\w.]+)\s([^;]*)")
-KEY = re.compile(r"add constraint (\w+)\s+foreign key \(tenant_id, (\w+)\)")
+FORCE = re.compile(r"alter table ([\w.]+) (no )?force row level security")
+ALTERED = re.compile(r"alter table ([\w.]+)\s[^;]*")
+KEY = re.compile(r"add constraint (\w+)\s+foreign key \(([\w, ]+)\)\s+references ([\w.]+)")
+ROOMS_KEY = """
+    alter table a.rooms add constraint rooms_house_id_fkey
+        foreign key (tenant_id, house_id) references a.houses (tenant_id, id);
+"""
+LIFT_ROOMS = "alter table a.rooms no force row level security;"
+LIFT_HOUSES = "alter table a.houses no force row level security;"
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +141,7 @@ def test_the_steps_of_the_guide_remove_a_month_for_all_tenants(connection: psyco
     assert connection.execute(f"select to_regclass('{MONTH}')").fetchone() == (None,)
 
 
-def test_forced_row_security_hides_rows_from_the_check_of_an_added_key(
-    connection: psycopg.Connection,
-) -> None:
+def test_forced_row_security_hides_rows_from_the_check_of_an_added_key(connection: psycopg.Connection) -> None:
     """PostgreSQL's trap: when this fails, the procedure and the rule for migrations are no longer needed."""
     dangle(connection)
     connection.execute(ADD_KEY)
@@ -157,13 +162,42 @@ def test_a_key_added_over_valid_rows_passes_the_check(connection: psycopg.Connec
     connection.execute(ADD_KEY)
 
 
+def added_keys(script: str) -> dict[str, set[str]]:
+    """Return the keys that a script adds, each with the tables whose old rows its check does not see."""
+    unforced: set[str] = set()
+    keys = {}
+    for statement in ALTERED.finditer(re.sub(r"--.*", "", script)):
+        if force := FORCE.match(statement[0]):
+            unforced = unforced | {force[1]} if force[2] else unforced - {force[1]}
+        for name, columns, target in KEY.findall(statement[0]):
+            is_new = any(f"add column {column} " in statement[0] for column in columns.split(", "))
+            keys[name] = set() if is_new else {statement[1], target} - unforced
+    return keys
+
+
 def test_a_migration_that_adds_a_key_adds_its_column_or_lifts_the_force() -> None:
     """Otherwise no check has read the old rows."""
-    script = re.sub(r"--.*", "", migrations.script())
-    added = [
-        (table, name, f"add column {column} " in body or f"alter table {table} no force" in script)
-        for table, body in ALTERED.findall(script)
-        for name, column in KEY.findall(body)
-    ]
-    assert added  # the address of a facility, in a table that may exist already
-    assert [key for key in added if not key[2]] == []
+    keys = added_keys(migrations.script())
+    assert "facilities_address_id_fkey" in keys  # of a table that may exist already
+    assert {name: tables for name, tables in keys.items() if tables} == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "hidden"),
+    [
+        ("", {"a.rooms", "a.houses"}),
+        (f"-- {LIFT_ROOMS}", {"a.rooms", "a.houses"}),
+        (LIFT_ROOMS, {"a.houses"}),
+        (LIFT_HOUSES, {"a.rooms"}),
+        (f"{LIFT_ROOMS} {LIFT_HOUSES} {LIFT_ROOMS.replace('no ', '')}", {"a.rooms"}),
+        (f"{LIFT_ROOMS} {LIFT_HOUSES}", set()),
+    ],
+)
+def test_a_key_added_while_a_table_is_forced_is_found(before: str, hidden: set[str]) -> None:
+    script = f"{before}\n{ROOMS_KEY}\n{LIFT_ROOMS} {LIFT_HOUSES}"
+    assert added_keys(script) == {"rooms_house_id_fkey": hidden}
+
+
+def test_a_key_added_with_its_column_needs_no_lifted_force() -> None:
+    script = ROOMS_KEY.replace("add constraint", "add column house_id uuid, add constraint")
+    assert added_keys(script) == {"rooms_house_id_fkey": set()}

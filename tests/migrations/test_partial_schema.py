@@ -189,7 +189,7 @@ def test_a_schema_whose_triggers_and_policies_are_there_too_is_taken(empty_datab
     ],
     ids=lambda value: value[0].partition(": ")[0] if ": " in value[0] else "",
 )
-def test_what_differs_in_a_table_that_only_looks_alike_is_named(
+def test_the_differences_of_a_look_alike_table_are_named(
     empty_database_url: str, statements: list[str], message: list[str]
 ) -> None:
     execute(empty_database_url, *SCHEMAS, *statements)

@@ -196,7 +196,7 @@ def test_parts_of_a_missing_table_are_not_named(connection: Connection) -> None:
     ]
 
 
-def test_what_the_operator_decides_is_no_difference(migrated: str) -> None:
+def test_settings_of_the_operator_are_no_difference(migrated: str) -> None:
     name = f"slotsmith_test_{os.getpid()}"
     execute(
         migrated,
@@ -274,7 +274,7 @@ def test_each_difference_is_a_line_and_the_exit_code_is_6(migrated: str, command
     assert result.stderr.startswith("error: 2 things differ from the schema that this code works with (revision 2")
 
 
-def test_a_picture_is_drawn_of_one_namespace(migrated: str) -> None:
+def test_a_diagram_shows_one_namespace(migrated: str) -> None:
     result = scheduler(migrated, "schema", "picture", "identity").stdout
     assert result.startswith("erDiagram\n")
     assert "        user_role_enum role\n" in result
@@ -282,7 +282,7 @@ def test_a_picture_is_drawn_of_one_namespace(migrated: str) -> None:
     assert "availability_slots" not in result
 
 
-def test_a_picture_of_a_namespace_that_is_not_ours_is_refused(migrated: str) -> None:
+def test_a_diagram_of_a_foreign_namespace_is_refused(migrated: str) -> None:
     result = scheduler(migrated, "schema", "picture", "public")
     assert (result.returncode, result.stderr.startswith("error: no namespace 'public'")) == (2, True)
 

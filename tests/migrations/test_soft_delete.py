@@ -135,7 +135,7 @@ def twin(table: str) -> Row:
     return row | {"id": uuid4() if isinstance(row["id"], UUID) else 777}
 
 
-def test_the_catalogue_has_tables_whose_rows_are_deleted_softly(soft: list[str]) -> None:
+def test_the_database_has_soft_deletable_tables(soft: list[str]) -> None:
     assert {"identity.users", "identity.families", "scheduling.facilities", "placement.clients"} <= set(soft)
 
 

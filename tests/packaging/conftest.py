@@ -24,14 +24,14 @@ def wheel(session_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def environment_of(wheel: Path, session_folder: Path) -> MakeEnvironment:
     """A function that makes, once, the environment of a list below `requirements/`, with the wheel in it."""
-    made: dict[str, Environment] = {}
+    environments: dict[str, Environment] = {}
 
     def make(name: str) -> Environment:
-        if name not in made:
-            made[name] = empty_environment(session_folder / name)
-            made[name].install("--require-hashes", "--requirement", str(ROOT / "requirements" / f"{name}.txt"))
-            made[name].install(str(wheel))
-            made[name].check()
-        return made[name]
+        if name not in environments:
+            environments[name] = empty_environment(session_folder / name)
+            environments[name].install("--require-hashes", "--requirement", str(ROOT / "requirements" / f"{name}.txt"))
+            environments[name].install(str(wheel))
+            environments[name].check()
+        return environments[name]
 
     return make

@@ -1,4 +1,4 @@
-"""The environment for development: the command that `make demo` and `make test` begin with builds it from nothing."""
+"""Development environment: built from nothing by the first step of `make demo` and `make test`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.packaging
 
 
 def test_make_builds_the_environment_for_development(tmp_path: Path) -> None:
-    made = run(["make", "venv", f"VENV={tmp_path / 'dev'}"], cwd=ROOT)
-    assert made.returncode == 0, made.stdout + made.stderr
-    done = Environment(tmp_path / "dev").run("scheduler", "--version")
-    assert done.stdout.startswith("slotsmith "), done.stderr
+    built = run(["make", "venv", f"VENV={tmp_path / 'dev'}"], cwd=ROOT)
+    assert built.returncode == 0, built.stdout + built.stderr
+    printed = Environment(tmp_path / "dev").run("scheduler", "--version")
+    assert printed.stdout.startswith("slotsmith "), printed.stderr

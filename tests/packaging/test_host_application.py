@@ -1,4 +1,4 @@
-"""A host application beside the library: its own `models` package with its own Patient and User, in one environment."""
+"""Host application beside the library, with its own package `models` and its own Patient and User."""
 
 import zipfile
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_every_module_imports_beside_the_host(host: Environment) -> None:
     host.import_rooms(["postgres", "cli", "embedded", "seed"])
 
 
-def test_command_line_says_its_version(host: Environment, wheel: Path) -> None:
+def test_command_line_prints_its_version(host: Environment, wheel: Path) -> None:
     assert host.run("scheduler", "--version").stdout == f"slotsmith {wheel.name.split('-')[1]}\n"
 
 

@@ -26,7 +26,7 @@ OF_DEVELOPMENT = [
     *PYPROJECT["dependency-groups"]["dev"],
     *PYPROJECT["build-system"]["requires"],  # the editable installation builds without isolation
 ]
-ASKED = {
+REQUIREMENTS = {
     "dev": OF_DEVELOPMENT,
     "core": PROJECT["dependencies"],
     **{extra: [*PROJECT["dependencies"], f"slotsmith[{extra}]"] for extra in EXTRAS},
@@ -65,9 +65,9 @@ def requirements_of(name: str, extra: str) -> tuple[Requirement, ...]:
     return tuple(each for each in requirements if each.marker is None or each.marker.evaluate({"extra": extra}))
 
 
-def resolve(asked: Iterable[str], pins: Mapping[str, str]) -> Resolution:
+def resolve(requirements: Iterable[str], pins: Mapping[str, str]) -> Resolution:
     """Follow the requirements from package to package through the pins."""
-    waiting = [Requirement(line) for line in asked]
+    waiting = [Requirement(line) for line in requirements]
     followed: set[tuple[str, str]] = set()
     reached: set[str] = set()
     unsatisfied: list[str] = []
@@ -88,15 +88,15 @@ def resolve(asked: Iterable[str], pins: Mapping[str, str]) -> Resolution:
     return Resolution(frozenset(reached), tuple(unsatisfied))
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_list_holds_every_requirement_in_a_satisfying_version(name: str) -> None:
-    assert resolve(ASKED[name], pins_of(text_of(name))).unsatisfied == ()
+    assert resolve(REQUIREMENTS[name], pins_of(text_of(name))).unsatisfied == ()
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_list_holds_nothing_that_is_not_required(name: str) -> None:
     pins = pins_of(text_of(name))
-    assert set(pins) - resolve(ASKED[name], pins).reached == set()
+    assert set(pins) - resolve(REQUIREMENTS[name], pins).reached == set()
 
 
 @pytest.mark.parametrize("missing", pins_of(text_of("dev")))
@@ -116,8 +116,8 @@ def test_environment_holds_the_pinned_versions() -> None:
     assert {name: version(name) for name in pins} == pins
 
 
-@pytest.mark.parametrize("name", [name for name in ASKED if name != "dev"])
-def test_lists_for_operators_pin_the_versions_and_hashes_of_the_list_for_development(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in REQUIREMENTS if name != "dev"])
+def test_operator_lists_pin_what_the_development_list_pins(name: str) -> None:
     tested = set(re.split(r"\n(?=\S)", text_of("dev").rstrip()))
     assert set(re.split(r"\n(?=\S)", text_of(name).rstrip())) - tested == set()
 
@@ -132,4 +132,4 @@ def test_every_package_of_a_list_has_hashes_and_no_address(path: Path) -> None:
 
 def test_every_extra_and_the_core_have_a_list() -> None:
     files = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
-    assert files == {*ASKED, "dateutil-4"}
+    assert files == {*REQUIREMENTS, "dateutil-4"}

@@ -89,7 +89,7 @@ def test_w2_w3_walk_agrees_with_a_visit_painted_minute_by_minute(
 
 
 @given(st.data(), workflows())
-def test_w3_walk_refuses_exactly_what_the_workflow_does_not_allow(data: st.DataObject, workflow: Workflow) -> None:
+def test_w3_walk_refuses_exactly_the_skips_that_are_not_allowed(data: st.DataObject, workflow: Workflow) -> None:
     """Positions and waits are arbitrary: the slow walker decides which requests are refused."""
     positions = st.sampled_from([*(step.position for step in workflow.steps), 7])
     skip = data.draw(st.sets(positions, max_size=2))

@@ -76,7 +76,7 @@ def clinic(database: Database, database_url: str, tenant_id: UUID) -> Clinic:
 
 
 @pytest.fixture
-def catalogue(database_url: str) -> Iterator[psycopg.Connection]:
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database_url) as connection:
         yield connection
         connection.rollback()
@@ -130,7 +130,7 @@ def test_l3_a_transition_is_in_the_log_with_user_time_and_values(
     assert moved["occurred_at"].tzinfo is not None
 
 
-def test_a_delete_is_one_row_with_what_was_there(clinic: Clinic) -> None:
+def test_a_delete_has_one_entry_with_the_values_before(clinic: Clinic) -> None:
     clinic.act(DOCTOR, "update scheduling.doctors set specialty = 'surgery'")
     clinic.act("delete from scheduling.doctors", role=Role.SYSTEM)
     deleted = clinic.log()[-1]
@@ -162,7 +162,7 @@ def test_a_row_whose_key_changes_is_written_under_both_keys(clinic: Clinic) -> N
     }
 
 
-def test_what_is_rolled_back_is_not_written(clinic: Clinic) -> None:
+def test_a_change_that_is_rolled_back_has_no_entry(clinic: Clinic) -> None:
     with pytest.raises(StatementError):
         clinic.act(DOCTOR, "select 1 / 0")
     assert clinic.log() == []
@@ -178,7 +178,7 @@ def test_a_conflict_that_becomes_an_update_is_written_as_one(clinic: Clinic) -> 
     assert [row["action"] for row in clinic.log()] == ["insert", "update"]
 
 
-def test_what_a_cascade_deletes_is_written_too(clinic: Clinic) -> None:
+def test_each_row_deleted_by_a_cascade_has_an_entry(clinic: Clinic) -> None:
     clinic.act(
         PLACE,
         "insert into scheduling.facility_closures (tenant_id, facility_id, day)"
@@ -196,17 +196,17 @@ def test_a_row_that_one_statement_changes_twice_has_two_true_entries(clinic: Cli
     user_id = uuid4()
     clinic.act(
         "insert into identity.users (tenant_id, id, email, name, role)"
-        " values (:tenant, :gone, 'gone@example.org', 'Gone', 'staff')",
+        " values (:tenant, :user_id, 'gone@example.org', 'Gone', 'staff')",
         "insert into identity.families (tenant_id, family_name, created_by, modified_by)"
-        " values (:tenant, 'F', :gone, :gone)",
-        gone=user_id,
+        " values (:tenant, 'F', :user_id, :user_id)",
+        user_id=user_id,
     )
-    clinic.act("delete from identity.users where id = :gone", role=Role.SYSTEM, gone=user_id)
+    clinic.act("delete from identity.users where id = :user_id", role=Role.SYSTEM, user_id=user_id)
     changes = [row["after"] for row in clinic.log() if row["entity"] == "identity.families" and row["before"]]
     assert changes == [{"created_by": None}, {"modified_by": None}]
 
 
-def test_who_did_it_and_from_where_is_written(clinic: Clinic) -> None:
+def test_an_entry_names_the_user_and_the_request(clinic: Clinic) -> None:
     request = Request(id="r-17", client_address="2001:db8::7", user_agent="Browser/1")
     with clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER, request=request) as session:
         session.execute(text(DOCTOR), {"tenant": clinic.tenant})
@@ -220,7 +220,7 @@ def test_who_did_it_and_from_where_is_written(clinic: Clinic) -> None:
     )
 
 
-def test_an_address_that_is_none_stops_no_work(clinic: Clinic) -> None:
+def test_an_invalid_client_address_is_left_out(clinic: Clinic) -> None:
     request = Request(client_address="unknown, 10.0.0.1", user_agent="x" * 10_000)
     with clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER, request=request) as session:
         session.execute(text(DOCTOR), {"tenant": clinic.tenant})
@@ -237,7 +237,7 @@ def test_actions_without_a_user_are_in_the_systems_log_with_the_role(clinic: Cli
     assert clinic.log() == []
 
 
-def test_a_row_is_written_for_its_own_tenant_whoever_changes_it(clinic: Clinic, database_url: str) -> None:
+def test_an_entry_belongs_to_the_tenant_of_the_changed_row(clinic: Clinic, database_url: str) -> None:
     execute(database_url, DOCTOR.replace(":tenant", f"'{clinic.tenant}'"))
     assert [row["tenant_id"] for row in clinic.log(LOGS[1])] == [clinic.tenant]
 
@@ -248,7 +248,7 @@ def test_making_a_tenant_is_written_in_that_tenant(clinic: Clinic) -> None:
     assert [(entry.action, entry.key) for entry in logged] == [("insert", str(clinic.tenant))]
 
 
-def test_two_tenants_rows_of_one_number_are_told_apart(database: Database, database_url: str) -> None:
+def test_rows_of_two_tenants_with_one_number_have_separate_entries(database: Database, database_url: str) -> None:
     clinics = [Clinic(database, uuid4()) for _ in range(2)]
     for clinic in clinics:
         execute(
@@ -286,19 +286,19 @@ def test_no_value_of_a_private_column_gets_into_the_log(clinic: Clinic) -> None:
 
 
 def test_a_new_column_is_veiled_and_an_encrypted_one_always(
-    catalogue: psycopg.Connection,
+    connection: psycopg.Connection,
 ) -> None:
     tenant = uuid4()
-    catalogue.execute(
+    connection.execute(
         "create table public.notes (tenant_id uuid, id bigint, secret bytea, primary key (tenant_id, id))"
     )
-    catalogue.execute("call audit.watch('public.notes', array['secret', 'spoken'])")
-    catalogue.execute("alter table public.notes add later text, add spoken text, add card_id text, add seen_at text")
-    catalogue.execute(
+    connection.execute("call audit.watch('public.notes', array['secret', 'spoken'])")
+    connection.execute("alter table public.notes add later text, add spoken text, add card_id text, add seen_at text")
+    connection.execute(
         "insert into public.notes values (%s, 1, %s, %s, 'aloud', %s, %s)",
         (tenant, CANARY.encode(), CANARY, CANARY, CANARY),
     )
-    row = catalogue.execute("select after from audit.system_audit_log where tenant_id = %s", (tenant,)).fetchone()
+    row = connection.execute("select after from audit.system_audit_log where tenant_id = %s", (tenant,)).fetchone()
     veiled = dict.fromkeys(("secret", "later", "card_id", "seen_at"), "(set)")
     assert row == ({"id": 1, "spoken": "aloud"} | veiled,)
 
@@ -312,40 +312,40 @@ def test_a_new_column_is_veiled_and_an_encrypted_one_always(
         ("tenant_id uuid primary key", r"[0-9a-f-]{36}"),
     ],
 )
-def test_a_key_of_any_kind_names_the_row(catalogue: psycopg.Connection, columns: str, key: str) -> None:
-    catalogue.execute(f"create table public.notes ({columns})".encode())
-    catalogue.execute("call audit.watch('public.notes')")
-    catalogue.execute("insert into public.notes (tenant_id) values (%s)", (uuid4(),))
-    rows = catalogue.execute(
+def test_a_key_of_any_kind_names_the_row(connection: psycopg.Connection, columns: str, key: str) -> None:
+    connection.execute(f"create table public.notes ({columns})".encode())
+    connection.execute("call audit.watch('public.notes')")
+    connection.execute("insert into public.notes (tenant_id) values (%s)", (uuid4(),))
+    rows = connection.execute(
         "select entity_key ~ %s from audit.system_audit_log where entity = 'public.notes'", (f"^{key}$",)
     )
     assert rows.fetchall() == [(True,)]
 
 
 @pytest.mark.parametrize("shown", [False, True])
-def test_a_key_of_words_is_recorded_as_a_digest_unless_shown(catalogue: psycopg.Connection, shown: bool) -> None:
+def test_a_key_of_words_is_recorded_as_a_digest_unless_shown(connection: psycopg.Connection, shown: bool) -> None:
     """A person who knows the word finds its rows; a reader of the log does not see the word."""
     tenant = uuid4()
-    catalogue.execute(
+    connection.execute(
         "create table public.notes (tenant_id uuid, word varchar(99), n int, primary key (tenant_id, word))"
     )
-    catalogue.execute("call audit.watch('public.notes', %s::text[])", (["word"] * shown,))
-    catalogue.execute("insert into public.notes values (%s, %s, 1)", (tenant, CANARY))
-    catalogue.execute("update public.notes set n = 2")
-    catalogue.execute("delete from public.notes")
-    rows = catalogue.execute("select event, entity_key from audit.system_audit_log where entity = 'public.notes'")
+    connection.execute("call audit.watch('public.notes', %s::text[])", (["word"] * shown,))
+    connection.execute("insert into public.notes values (%s, %s, 1)", (tenant, CANARY))
+    connection.execute("update public.notes set n = 2")
+    connection.execute("delete from public.notes")
+    rows = connection.execute("select event, entity_key from audit.system_audit_log where entity = 'public.notes'")
     key = CANARY if shown else f"sha256:{sha256(f'{tenant} {CANARY}'.encode()).hexdigest()}"
     assert rows.fetchall() == [("insert", key), ("update", key), ("delete", key)]
 
 
-def test_a_table_without_a_primary_key_is_not_watched(catalogue: psycopg.Connection) -> None:
-    catalogue.execute("create table public.notes (tenant_id uuid)")
+def test_a_table_without_a_primary_key_is_not_watched(connection: psycopg.Connection) -> None:
+    connection.execute("create table public.notes (tenant_id uuid)")
     with pytest.raises(psycopg.errors.RaiseException, match="no primary key"):
-        catalogue.execute("call audit.watch('public.notes')")
+        connection.execute("call audit.watch('public.notes')")
 
 
-def test_every_table_is_watched_but_for_those_that_say_why_not(catalogue: psycopg.Connection) -> None:
-    found = catalogue.execute("""
+def test_every_table_is_watched_or_has_a_reason_not_to_be(connection: psycopg.Connection) -> None:
+    rows = connection.execute("""
         select oid::regclass::text, (
             select count(*) from pg_trigger
             where tgrelid = pg_class.oid and tgfoid = 'audit.record_changes'::regproc and tgenabled = 'O'
@@ -353,8 +353,8 @@ def test_every_table_is_watched_but_for_those_that_say_why_not(catalogue: psycop
         where relkind in ('r', 'p') and not relispartition
             and relnamespace::regnamespace::text in ('identity', 'scheduling', 'placement', 'wellbeing')
     """).fetchall()
-    assert {table for table, triggers in found if triggers != 3} == set(UNWATCHED)
-    assert set(WATCHED) <= {table for table, _ in found}
+    assert {table for table, triggers in rows if triggers != 3} == set(UNWATCHED)
+    assert set(WATCHED) <= {table for table, _ in rows}
 
 
 # Slots
@@ -379,7 +379,7 @@ def of_slots(clinic: Clinic, name: str = LOGS[0]) -> list[dict[str, Any]]:
     return [row for row in clinic.log(name) if row["entity"] == "scheduling.availability_slots"]
 
 
-def test_what_a_user_does_to_a_slot_is_written(open_clinic: Clinic) -> None:
+def test_a_change_of_a_slot_by_a_user_has_an_entry(open_clinic: Clinic) -> None:
     open_clinic.act("update scheduling.availability_slots set status = 'cancelled', held_by = null")
     (row,) = of_slots(open_clinic)
     assert (row["user_id"], row["action"], row["entity_key"]) == (USER, "update", "1")
@@ -395,7 +395,7 @@ def test_a_slot_that_goes_with_its_doctor_is_written_too(open_clinic: Clinic) ->
     ]
 
 
-def test_what_the_owner_does_to_a_slot_by_hand_is_written(open_clinic: Clinic) -> None:
+def test_a_change_of_a_slot_by_the_owner_has_an_entry(open_clinic: Clinic) -> None:
     open_clinic.act("delete from scheduling.availability_slots", role=Role.OWNER, user=None)
     assert [row["event"] for row in of_slots(open_clinic, LOGS[1])] == ["delete"]
 
@@ -463,7 +463,7 @@ def test_an_event_is_written_with_its_details(clinic: Clinic, role: Role) -> Non
 
 @pytest.mark.parametrize("event", ["insert", "update", "delete", "read", "audit.retired", "audit.anything"])
 @pytest.mark.parametrize("role", [Role.APP, Role.JOB, Role.SYSTEM])
-def test_nobody_writes_an_event_that_is_the_logs_own(clinic: Clinic, event: str, role: Role) -> None:
+def test_an_event_reserved_for_the_log_is_refused(clinic: Clinic, event: str, role: Role) -> None:
     """Otherwise a user could invent a change, or a reason for missing rows."""
     assert refused(lambda: clinic.act(f"select audit.record_system('{event}', '{{}}')", role=role)) == "42501"
     assert clinic.log(LOGS[1]) == []
@@ -496,7 +496,7 @@ def test_an_event_of_a_user_is_found_by_its_name(clinic: Clinic) -> None:
     assert [(entry.user_id, entry.action, entry.key) for entry in logged] == [(USER, "event", None)]
 
 
-def test_an_event_of_nobody_is_refused(clinic: Clinic) -> None:
+def test_an_event_without_a_user_is_refused(clinic: Clinic) -> None:
     assert refused(lambda: clinic.act("select audit.record_event('a.b', '{}')", user=None)) == "22023"
 
 
@@ -529,13 +529,13 @@ def test_the_details_of_an_event_of_a_user_are_words_and_numbers(clinic: Clinic,
         "audit.record_event('a.b', '{}')",
     ],
 )
-def test_what_belongs_to_no_tenant_is_refused(clinic: Clinic, statement: str) -> None:
+def test_an_entry_without_a_tenant_is_refused(clinic: Clinic, statement: str) -> None:
     none = Clinic(clinic.database, None)  # type: ignore[arg-type]
     assert refused(lambda: none.act(f"select {statement}")) == "22023"
 
 
 @pytest.mark.parametrize("function", ["record_read('a', '{1}', '{b}', 'c')", "record_event('a.b', '{}')"])
-def test_the_job_records_neither_reads_nor_what_users_do(clinic: Clinic, function: str) -> None:
+def test_the_job_may_record_neither_reads_nor_events_of_users(clinic: Clinic, function: str) -> None:
     statement = f"select audit.{function}"
     assert refused(lambda: clinic.act(statement, role=Role.JOB)) == "42501"
 
@@ -545,7 +545,7 @@ def test_the_job_records_neither_reads_nor_what_users_do(clinic: Clinic, functio
 
 @pytest.mark.parametrize("table", [*LOGS, *BOOKS])
 @pytest.mark.parametrize("role", [Role.APP, Role.JOB])
-def test_those_who_work_do_not_read_the_log(clinic: Clinic, table: str, role: Role) -> None:
+def test_application_and_job_cannot_read_the_logs(clinic: Clinic, table: str, role: Role) -> None:
     assert refused(lambda: clinic.act(f"select 1 from {table}", role=role)) == "42501"
 
 
@@ -557,16 +557,16 @@ def test_the_system_reads_the_log_of_its_tenant_only(clinic: Clinic, table: str)
     assert Clinic(clinic.database, None).log(table) == []  # type: ignore[arg-type]
 
 
-def test_every_partition_is_guarded_like_its_parent(catalogue: psycopg.Connection) -> None:
-    found = catalogue.execute("""
+def test_every_partition_is_guarded_like_its_parent(connection: psycopg.Connection) -> None:
+    rows = connection.execute("""
         select oid::regclass::text, relrowsecurity and relforcerowsecurity,
             (select count(*) from pg_policy where polrelid = pg_class.oid and polcmd = '*'),
             (select count(*) from pg_trigger where tgrelid = pg_class.oid and tgname = 'what_is_written_stays'),
             (select count(*) from aclexplode(relacl) as acl where acl.grantee <> relowner)
         from pg_class where relispartition and relkind = 'r' and relnamespace = 'audit'::regnamespace
     """).fetchall()
-    assert len(found) == 2 * 5
-    assert {tuple(guards) for _, *guards in found} == {(True, 1, 1, 0)}
+    assert len(rows) == 2 * 5
+    assert {tuple(guards) for _, *guards in rows} == {(True, 1, 1, 0)}
 
 
 # Append-only
@@ -577,25 +577,27 @@ ATTEMPTS = ("update {} set tenant_id = tenant_id", "delete from {}", "truncate {
 @pytest.mark.parametrize("table", [*LOGS, *BOOKS])
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 @pytest.mark.parametrize("role", [Role.APP, Role.JOB, Role.SYSTEM, Role.OWNER])
-def test_nobody_changes_what_is_written(clinic: Clinic, table: str, attempt: str, role: Role) -> None:
+def test_entries_cannot_be_changed_or_deleted(clinic: Clinic, table: str, attempt: str, role: Role) -> None:
     assert refused(lambda: clinic.act(attempt.format(table), role=role)) == "42501"
 
 
 @pytest.mark.parametrize("table", LOGS)
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-def test_nor_does_the_owner_in_a_partition(catalogue: psycopg.Connection, table: str, attempt: str) -> None:
-    parts = catalogue.execute(
+def test_entries_of_a_partition_cannot_be_changed_by_the_owner(
+    connection: psycopg.Connection, table: str, attempt: str
+) -> None:
+    parts = connection.execute(
         "select inhrelid::regclass::text from pg_inherits where inhparent = %s::regclass", (table,)
     )
     for (part,) in parts.fetchall():
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="the audit log is append-only"):
-            catalogue.execute(attempt.format(part).encode())
-        catalogue.rollback()
+            connection.execute(attempt.format(part).encode())
+        connection.rollback()
 
 
 @pytest.mark.parametrize("table", LOGS)
 @pytest.mark.parametrize("role", [Role.APP, Role.JOB, Role.SYSTEM])
-def test_nobody_writes_to_a_log_but_through_its_functions(clinic: Clinic, table: str, role: Role) -> None:
+def test_a_log_is_written_through_its_functions_only(clinic: Clinic, table: str, role: Role) -> None:
     named = "event" if table == LOGS[1] else "action, user_id, entity_key, entity"
     values = "'a'" if table == LOGS[1] else "'read', gen_random_uuid(), '1', 'a'"
     forged = f"insert into {table} (tenant_id, db_role, {named}) values (:tenant, 'me', {values})"
@@ -611,16 +613,16 @@ def test_the_logs_own_functions_are_not_for_everyone(clinic: Clinic, function: s
 
 
 def test_definer_functions_pin_their_search_path_and_bypass_nothing(
-    catalogue: psycopg.Connection,
+    connection: psycopg.Connection,
 ) -> None:
-    found = catalogue.execute("""
+    rows = connection.execute("""
         select proname::text, array_to_string(proconfig, ' ') ~ 'search_path=pg_catalog, pg_temp', rolname::text
         from pg_proc join pg_roles on pg_roles.oid = proowner
         where prosecdef and pronamespace = 'audit'::regnamespace and rolname = 'scheduler_definer' order by 1
     """).fetchall()
     names = ("find_actions", "record_changes", "record_event", "record_read", "record_system", "seal")
-    assert found == [(name, True, "scheduler_definer") for name in names]
-    assert catalogue.execute(
+    assert rows == [(name, True, "scheduler_definer") for name in names]
+    assert connection.execute(
         "select rolbypassrls, rolsuper, rolcanlogin, has_schema_privilege(oid, 'audit', 'create')"
         " from pg_roles where rolname = 'scheduler_definer'"
     ).fetchone() == (False, False, False, False)
@@ -630,12 +632,12 @@ def test_definer_functions_pin_their_search_path_and_bypass_nothing(
 
 
 def months(connection: psycopg.Connection) -> list[str]:
-    found = connection.execute("""
+    rows = connection.execute("""
         select replace(part::text, 'audit.user_action_audit_log_', '')
             || ' ' || to_char(ends_at at time zone 'UTC', 'YYYY_MM')
         from audit.partitions('user_action_audit_log')
     """)
-    return [name for (name,) in found]
+    return [name for (name,) in rows]
 
 
 def test_months_for_now_and_ahead_are_created_once(database: Database) -> None:
@@ -646,68 +648,68 @@ def test_months_for_now_and_ahead_are_created_once(database: Database) -> None:
         session.rollback()
 
 
-def test_a_log_without_a_month_still_writes_and_is_repaired(catalogue: psycopg.Connection) -> None:
+def test_a_log_without_a_month_still_writes_and_is_repaired(connection: psycopg.Connection) -> None:
     """Without seals for months, rows go to the default partition, and later unchanged to their months."""
-    whole = months(catalogue)
-    catalogue.execute("set timezone = 'UTC'")
-    for (part,) in catalogue.execute("select part::text from audit.partitions('user_action_audit_log')").fetchall():
-        catalogue.execute(f"drop table {part}".encode())
+    whole = months(connection)
+    connection.execute("set timezone = 'UTC'")
+    for (part,) in connection.execute("select part::text from audit.partitions('user_action_audit_log')").fetchall():
+        connection.execute(f"drop table {part}".encode())
     tenant = uuid4()
-    become(catalogue, Role.OWNER, None, USER)
-    catalogue.execute("insert into identity.tenants (id, slug, name) values (%s, %s, 'T')", (tenant, str(tenant)))
-    where = "select tableoid::regclass::text, one.* from audit.user_action_audit_log one where tenant_id = %s"
-    ((rest, *row),) = catalogue.execute(where, (tenant,)).fetchall()
+    become(connection, Role.OWNER, None, USER)
+    connection.execute("insert into identity.tenants (id, slug, name) values (%s, %s, 'T')", (tenant, str(tenant)))
+    where = "select tableoid::regclass::text, entry.* from audit.user_action_audit_log entry where tenant_id = %s"
+    ((rest, *row),) = connection.execute(where, (tenant,)).fetchall()
     assert rest == "audit.user_action_audit_log_rest"
-    assert catalogue.execute("select audit.ensure_months(3)").fetchone() == (4,)
-    ((month, *same),) = catalogue.execute(where, (tenant,)).fetchall()
+    assert connection.execute("select audit.ensure_months(3)").fetchone() == (4,)
+    ((month, *same),) = connection.execute(where, (tenant,)).fetchall()
     assert (month.removeprefix("audit.user_action_audit_log_"), same) == (whole[0].split()[0], row)
-    assert months(catalogue) == whole
+    assert months(connection) == whole
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        catalogue.execute("truncate audit.user_action_audit_log_rest")
+        connection.execute("truncate audit.user_action_audit_log_rest")
 
 
-def test_rows_of_a_clock_that_ran_behind_do_not_stop_the_months(catalogue: psycopg.Connection) -> None:
+def test_rows_of_a_clock_that_ran_behind_do_not_stop_the_months(connection: psycopg.Connection) -> None:
     """A row of the missing month is beside them: no single partition could hold both."""
     tenant, log = uuid4(), "audit.system_audit_log"
-    catalogue.execute("set timezone = 'UTC'")
-    catalogue.execute(
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(
         f"insert into {log} (tenant_id, db_role, event, occurred_at)"
         " select %s, 'somebody', 'clock.wrong', at from audit.partitions('system_audit_log'),"
         " unnest(array['1970-01-01', ends_at]) as at order by ends_at desc limit 2".encode(),
         (tenant,),
     )
-    where = f"select one.*, tableoid::regclass::text from {log} one where tenant_id = %s order by occurred_at".encode()
-    before = catalogue.execute(where, (tenant,)).fetchall()
+    where = f"select e.*, tableoid::regclass::text from {log} e where tenant_id = %s order by occurred_at".encode()
+    before = connection.execute(where, (tenant,)).fetchall()
     ahead = "(select count(*)::int from audit.partitions('system_audit_log'))"
-    assert catalogue.execute(f"select audit.ensure_months({ahead})".encode()).fetchone() == (2,)
-    after = catalogue.execute(where, (tenant,)).fetchall()
+    assert connection.execute(f"select audit.ensure_months({ahead})".encode()).fetchone() == (2,)
+    after = connection.execute(where, (tenant,)).fetchall()
     assert [row[:-1] for row in after] == [row[:-1] for row in before]
     assert [row[-1] == f"{log}_rest" for row in before + after] == [True, True, True, False]
 
 
-def test_rows_of_a_clock_that_ran_ahead_do_not_stop_the_months(catalogue: psycopg.Connection) -> None:
+def test_rows_of_a_clock_that_ran_ahead_do_not_stop_the_months(connection: psycopg.Connection) -> None:
     """Each seal creates months: a refusal here would keep every tenant's log unsealed for good."""
     tenant = uuid4()
-    catalogue.execute("set timezone = 'UTC'")
-    catalogue.execute(
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(
         "insert into audit.system_audit_log (tenant_id, db_role, event, occurred_at)"
-        " select %s, 'somebody', 'clock.ahead', max(ends_at) + one * interval '1 month'"
-        " from audit.partitions('system_audit_log'), generate_series(0, 1) as one group by one",
+        " select %s, 'somebody', 'clock.ahead', max(ends_at) + months * interval '1 month'"
+        " from audit.partitions('system_audit_log'), generate_series(0, 1) as months group by months",
         (tenant,),
     )
     where = "select tableoid::regclass::text from audit.system_audit_log where tenant_id = %s"
-    assert set(catalogue.execute(where, (tenant,))) == {("audit.system_audit_log_rest",)}
+    assert set(connection.execute(where, (tenant,))) == {("audit.system_audit_log_rest",)}
     ahead = "select count(*)::int + 3 from audit.partitions('system_audit_log')"
-    catalogue.execute(f"select audit.ensure_months(({ahead}))".encode())
-    assert ("audit.system_audit_log_rest",) not in set(catalogue.execute(where, (tenant,)))
+    connection.execute(f"select audit.ensure_months(({ahead}))".encode())
+    assert ("audit.system_audit_log_rest",) not in set(connection.execute(where, (tenant,)))
     forced = "select count(*) from pg_class where relname ^@ 'system_audit_log' and relkind = 'r' and not {}"
-    assert catalogue.execute(forced.format("relforcerowsecurity").encode()).fetchone() == (0,)
+    assert connection.execute(forced.format("relforcerowsecurity").encode()).fetchone() == (0,)
 
 
 @pytest.mark.parametrize("ahead", ["-1", "121", "null"])
-def test_months_that_cannot_be_meant_are_not_made(catalogue: psycopg.Connection, ahead: str) -> None:
+def test_months_too_far_ahead_are_refused(connection: psycopg.Connection, ahead: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue):
-        catalogue.execute(f"select audit.ensure_months({ahead})".encode())
+        connection.execute(f"select audit.ensure_months({ahead})".encode())
 
 
 def test_an_entry_is_found_by_its_row_under_row_security(clinic: Clinic, database_url: str) -> None:

@@ -98,7 +98,7 @@ def sealed(clinic: Chained) -> Chained:
     return clinic
 
 
-def found(broken: Broken | None) -> tuple[ChainFault, int | None, int | None]:
+def position_of(broken: Broken | None) -> tuple[ChainFault, int | None, int | None]:
     assert broken is not None
     return broken.fault, broken.position, broken.row_id
 
@@ -160,7 +160,7 @@ def test_a_changed_value_is_found_in_whichever_column(sealed: Chained, column: s
     third = sealed.ids()[2]
     sealed.tamper(f"update {USERS} set {column} = {CHANGES[column]} where {{ours}} and id = {third}")
     fault = ChainFault.MISSING if column in {"id", "occurred_at"} else ChainFault.CHANGED
-    assert found(sealed.broken()) == (fault, 3, third)
+    assert position_of(sealed.broken()) == (fault, 3, third)
 
 
 def test_every_column_of_a_log_is_in_the_digest(database_url: str) -> None:
@@ -175,19 +175,19 @@ def test_every_column_of_a_log_is_in_the_digest(database_url: str) -> None:
 def test_a_changed_event_is_found(clinic: Chained, change: str) -> None:
     clinic.seal(Log.SYSTEM)
     clinic.tamper(f"update {SYSTEMS} set {change} where {{ours}}")
-    assert found(clinic.verify(Log.SYSTEM).broken)[:2] == (ChainFault.CHANGED, 1)
+    assert position_of(clinic.verify(Log.SYSTEM).broken)[:2] == (ChainFault.CHANGED, 1)
 
 
 def test_a_deleted_row_is_found(sealed: Chained) -> None:
     second = sealed.ids()[1]
     sealed.tamper(f"delete from {USERS} where {{ours}} and id = {second}")
-    assert found(sealed.broken()) == (ChainFault.MISSING, 2, second)
+    assert position_of(sealed.broken()) == (ChainFault.MISSING, 2, second)
 
 
 def test_the_first_of_several_faults_is_named(sealed: Chained) -> None:
     ids = sealed.ids()
     sealed.tamper(f"delete from {USERS} where {{ours}} and id in ({ids[4]}, {ids[3]}, {ids[1]})")
-    assert found(sealed.broken()) == (ChainFault.MISSING, 2, ids[1])
+    assert position_of(sealed.broken()) == (ChainFault.MISSING, 2, ids[1])
 
 
 COPY = (
@@ -207,19 +207,19 @@ COPY = (
 )
 def test_a_row_put_in_after_its_time_is_found_and_never_sealed(sealed: Chained, at: str, xid: str) -> None:
     sealed.tamper(COPY.format(at=at, xid=xid).replace("{{", "{").replace("}}", "}"))
-    assert found(sealed.broken()) == (ChainFault.INSERTED, None, 900000)
+    assert position_of(sealed.broken()) == (ChainFault.INSERTED, None, 900000)
     assert sealed.seal()[0] == 0
-    assert found(sealed.broken()) == (ChainFault.INSERTED, None, 900000)
+    assert position_of(sealed.broken()) == (ChainFault.INSERTED, None, 900000)
 
 
 def test_two_rows_that_change_places_are_found(sealed: Chained) -> None:
     first, second = sealed.ids()[:2]
     sealed.tamper(
         f"create temp table other on commit drop as select id, entity_key from {USERS} where {{ours}}",
-        f"update {USERS} one set entity_key = other.entity_key from other"
-        f" where {{ours}} and one.id in ({first}, {second}) and other.id = {first} + {second} - one.id",
+        f"update {USERS} e set entity_key = other.entity_key from other"
+        f" where {{ours}} and e.id in ({first}, {second}) and other.id = {first} + {second} - e.id",
     )
-    assert found(sealed.broken()) == (ChainFault.CHANGED, 1, first)
+    assert position_of(sealed.broken()) == (ChainFault.CHANGED, 1, first)
 
 
 def test_two_seals_that_change_places_are_found(sealed: Chained) -> None:
@@ -228,7 +228,7 @@ def test_two_seals_that_change_places_are_found(sealed: Chained) -> None:
         "update audit.chain set position = 2 where {ours} and position = 3",
         "update audit.chain set position = 3 where {ours} and position = 100",
     )
-    assert found(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, 2)
+    assert position_of(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, 2)
 
 
 @pytest.mark.parametrize(
@@ -245,17 +245,17 @@ def test_two_seals_that_change_places_are_found(sealed: Chained) -> None:
 )
 def test_a_changed_seal_is_found_in_whichever_column(sealed: Chained, column: str, value: str) -> None:
     sealed.tamper(f"update audit.chain set {column} = {value} where {{ours}} and position = 3")
-    assert found(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, 3)
+    assert position_of(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, 3)
 
 
-@pytest.mark.parametrize(("gone", "named"), [(1, 2), (3, 4)])
-def test_a_seal_that_is_gone_is_found(sealed: Chained, gone: int, named: int) -> None:
-    sealed.tamper(f"delete from audit.chain where {{ours}} and position = {gone}")
-    assert found(sealed.broken())[:2] == (ChainFault.SEAL_MISSING, named)
+@pytest.mark.parametrize(("removed", "named"), [(1, 2), (3, 4)])
+def test_a_missing_seal_is_found(sealed: Chained, removed: int, named: int) -> None:
+    sealed.tamper(f"delete from audit.chain where {{ours}} and position = {removed}")
+    assert position_of(sealed.broken())[:2] == (ChainFault.SEAL_MISSING, named)
 
 
 def forge(clinic: Chained, position: int, last: int) -> None:
-    """Change the row at a position, and recompute its seal and the following seals up to the last given one."""
+    """Change the row at a position, and recompute its seal and the following seals up to the last given entry."""
     with psycopg.connect(clinic.url, row_factory=dict_row) as connection:
         connection.execute("set session_replication_role = replica")
         chain = connection.execute(
@@ -284,22 +284,22 @@ def forge(clinic: Chained, position: int, last: int) -> None:
 
 @pytest.mark.parametrize("last", [2, 3, 4])
 def test_a_row_forged_with_its_seals_is_found_at_the_next_true_seal(sealed: Chained, last: int) -> None:
-    """Each forged seal is right by itself; the next seal was made over the original one."""
+    """Each forged seal is right by itself; the next seal was made over the original entry."""
     forge(sealed, 2, last)
-    assert found(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, last + 1)
+    assert position_of(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, last + 1)
 
 
 def test_a_chain_forged_to_its_end_is_found_only_by_the_head(sealed: Chained) -> None:
     head = sealed.verify().head
     forge(sealed, 2, 5)
     assert sealed.broken() is None
-    assert found(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
+    assert position_of(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
 
 
 def cut(clinic: Chained, position: int) -> None:
     clinic.tamper(
-        f"delete from {USERS} one using audit.chain c where one.tenant_id = '{clinic.tenant}'"
-        f" and c.tenant_id = one.tenant_id and c.log = 'user_action' and c.row_id = one.id and c.position > {position}",
+        f"delete from {USERS} e using audit.chain c where e.tenant_id = '{clinic.tenant}'"
+        f" and c.tenant_id = e.tenant_id and c.log = 'user_action' and c.row_id = e.id and c.position > {position}",
         f"delete from audit.chain where {{ours}} and log = 'user_action' and position > {position}",
     )
 
@@ -308,7 +308,7 @@ def test_a_cut_off_tail_is_found_only_by_the_head(sealed: Chained) -> None:
     head = sealed.verify().head
     cut(sealed, 3)
     assert sealed.broken() is None
-    assert found(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
+    assert position_of(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
 
 
 def test_a_tail_that_was_cut_off_and_regrew_is_found_by_the_head(sealed: Chained) -> None:
@@ -317,10 +317,10 @@ def test_a_tail_that_was_cut_off_and_regrew_is_found_by_the_head(sealed: Chained
     sealed.write("6", "7", "8")
     sealed.seal()
     assert sealed.broken() is None
-    assert found(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
+    assert position_of(sealed.broken(known=head)) == (ChainFault.TAIL_CUT, 5, None)
 
 
-def test_a_head_of_long_ago_is_one_that_the_chain_goes_through(clinic: Chained) -> None:
+def test_an_old_head_is_accepted_when_the_chain_contains_it(clinic: Chained) -> None:
     clinic.write("1", "2")
     early = clinic.seal()[1]
     clinic.write("3")
@@ -328,7 +328,7 @@ def test_a_head_of_long_ago_is_one_that_the_chain_goes_through(clinic: Chained) 
     assert clinic.broken(known=early) is None
 
 
-def test_a_seal_that_does_not_come_to_its_end_leaves_nothing(clinic: Chained) -> None:
+def test_an_interrupted_sealing_leaves_nothing(clinic: Chained) -> None:
     clinic.write("1", "2")
 
     def crash() -> None:
@@ -378,8 +378,8 @@ def test_a_tenant_seals_its_own_rows_only(sealed: Chained, database: Database, d
     assert sealed.verify().head.position == 5
 
 
-@pytest.mark.parametrize(("there", "faults"), [("another", 0), ("this one", 1)])
-def test_a_restored_dump_counts_transactions_anew(clinic: Chained, there: str, faults: int) -> None:
+@pytest.mark.parametrize(("server_id", "faults"), [("another", 0), ("this one", 1)])
+def test_a_restored_dump_counts_transactions_anew(clinic: Chained, server_id: str, faults: int) -> None:
     """Transaction numbers below the last seal's are a fault on the same server, but not on another."""
     clinic.write("1")
     clinic.seal()
@@ -388,7 +388,7 @@ def test_a_restored_dump_counts_transactions_anew(clinic: Chained, there: str, f
         place = connection.execute(f"select * from {chain}".encode(), (clinic.tenant,)).fetchone()
         assert place is not None
         forged = _Seal(**{name: place[name] for name in _Seal.__slots__} | {"sealed_below": 9_000_000_000})
-        forged = replace(forged, server=forged.server if faults else there)
+        forged = replace(forged, server=forged.server if faults else server_id)
         digest = forged.digest(Head(Log.USER_ACTION, 0, bytes(32)), place["row_digest"], clinic.tenant)
         connection.execute("set session_replication_role = replica")
         connection.execute(
@@ -408,7 +408,7 @@ FORGED = """
 
 
 @pytest.mark.parametrize("role", [Role.APP, Role.JOB, Role.SYSTEM])
-def test_nobody_writes_a_seal_but_by_sealing(sealed: Chained, role: Role) -> None:
+def test_a_seal_cannot_be_inserted_by_hand(sealed: Chained, role: Role) -> None:
     """A wrong or future seal would be reported as tampering, or stop sealing, for good."""
     with (
         pytest.raises(StatementError, match=r"permission denied in .*: the role lacks a privilege on table chain"),
@@ -418,7 +418,7 @@ def test_nobody_writes_a_seal_but_by_sealing(sealed: Chained, role: Role) -> Non
 
 
 @pytest.mark.parametrize("role", [Role.APP, Role.JOB])
-def test_nobody_seals_but_the_system(clinic: Chained, role: Role) -> None:
+def test_only_the_system_seals(clinic: Chained, role: Role) -> None:
     with (
         pytest.raises(StatementError, match=r"permission denied in .*: the role lacks a privilege on function seal"),
         clinic.database.unit_of_work(role=role, tenant_id=clinic.tenant) as session,
@@ -427,7 +427,7 @@ def test_nobody_seals_but_the_system(clinic: Chained, role: Role) -> None:
 
 
 @pytest.mark.parametrize("log", ["diary", None])
-def test_a_log_that_there_is_not_is_not_sealed(clinic: Chained, log: str | None) -> None:
+def test_sealing_an_unknown_log_is_refused(clinic: Chained, log: str | None) -> None:
     with (
         pytest.raises(StatementError, match=r"\(22023\)$"),
         clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session,
@@ -515,7 +515,7 @@ def test_a_month_that_was_dropped_without_a_word_is_found(clinic: Chained) -> No
     clinic.seal()
     execute(clinic.url, "drop table audit.user_action_audit_log_2019_05")
     broken = clinic.broken()
-    assert found(broken)[:2] == (ChainFault.MISSING, 1)
+    assert position_of(broken)[:2] == (ChainFault.MISSING, 1)
 
 
 @pytest.mark.parametrize("sealed_before", [True, False])
@@ -531,12 +531,12 @@ def test_a_month_that_is_unsealed_or_incomplete_is_not_retired(clinic: Chained, 
 
 
 @pytest.mark.parametrize("keep_years", [5, 0, -1, 3000])
-def test_what_has_to_be_kept_is_kept(clinic: Chained, keep_years: int) -> None:
+def test_a_month_within_the_retention_period_is_not_retired(clinic: Chained, keep_years: int) -> None:
     with pytest.raises(InvalidInputError):
         retired(clinic, now=datetime(2030, 1, 1, tzinfo=UTC), keep_years=keep_years)
 
 
-def test_nobody_but_the_owner_retires(clinic: Chained) -> None:
+def test_only_the_owner_retires_months(clinic: Chained) -> None:
     for role in (Role.APP, Role.JOB, Role.SYSTEM):
         with (
             pytest.raises(StoreError, match="lacks a privilege on function retire"),

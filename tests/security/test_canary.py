@@ -34,7 +34,7 @@ pytestmark = pytest.mark.database
 
 CANARY = "Zebrafinch-7391"
 SPELLINGS = (CANARY.encode(), CANARY.encode().hex().encode(), b64encode(CANARY.encode()).rstrip(b"="))
-SEALED = (Specialist, Medication, PlacementInfo, Contributor)
+ENCRYPTED_MODELS = (Specialist, Medication, PlacementInfo, Contributor)
 
 
 class Placed(NamedTuple):
@@ -93,7 +93,7 @@ def read_all(session: Session, placed: Placed) -> list[phi.Plaintext]:
     ring = tenant_keys(placed.tenant_id).load_ring(session)
     return [
         clear
-        for model in SEALED
+        for model in ENCRYPTED_MODELS
         for clear in phi.read(
             session,
             ring,
@@ -104,7 +104,7 @@ def read_all(session: Session, placed: Placed) -> list[phi.Plaintext]:
     ]
 
 
-def test_it_can_be_read_where_it_was_put(database: Database, placed: Placed) -> None:
+def test_the_canary_is_read_back_where_it_was_written(database: Database, placed: Placed) -> None:
     """Otherwise the tests below would find nothing because nothing is stored."""
     with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id) as session:
         opened = read_all(session, placed)
@@ -112,7 +112,7 @@ def test_it_can_be_read_where_it_was_put(database: Database, placed: Placed) -> 
     assert sum(len(clear.columns) for clear in opened) > 50
 
 
-def test_it_is_in_no_dump_whether_written_read_changed_or_sealed(
+def test_the_canary_is_in_no_dump_after_any_operation(
     database: Database, database_url: str, placed: Placed, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -132,8 +132,8 @@ def test_it_is_in_no_dump_whether_written_read_changed_or_sealed(
     assert CANARY not in caplog.text
 
 
-@pytest.mark.parametrize("model", SEALED, ids=lambda model: model.__name__)
-def test_it_is_in_no_picture_of_a_row_or_of_what_was_read(
+@pytest.mark.parametrize("model", ENCRYPTED_MODELS, ids=lambda model: model.__name__)
+def test_the_canary_is_in_no_representation_of_rows_and_reads(
     database: Database, placed: Placed, model: type[SQLModel]
 ) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id) as session:
@@ -249,7 +249,7 @@ REFUSED = (
 
 @pytest.mark.parametrize("statement", REFUSED)
 @pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM])
-def test_it_is_in_no_error(
+def test_the_canary_is_in_no_error_message(
     database: Database, placed: Placed, statement: str, role: Role, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -128,7 +128,7 @@ class World(NamedTuple):
         with self.unit() as session:
             return [tuple(row) for row in session.connection().execute(text(question), values)]
 
-    def one(self, question: str, **values: object) -> Any:
+    def scalar(self, question: str, **values: object) -> Any:
         return self.ask(question, **values)[0][0]
 
     def rows_with(self, ids: Iterable[object]) -> set[tuple[str, str]]:
@@ -146,7 +146,7 @@ def written_key(name: str, row: Any) -> str:
     return ",".join(str(row[column.name]) for column in TABLES[name].primary_key)
 
 
-def told(exported: dict[str, list[ExportedRow]]) -> str:
+def as_text(exported: dict[str, list[ExportedRow]]) -> str:
     return json.dumps(exported)
 
 
@@ -173,8 +173,8 @@ def test_every_table_is_about_people_or_not_for_a_reason() -> None:
 
 def test_every_reference_to_a_table_about_people_is_decided_on() -> None:
     """The search follows a new reference, or the list here has the reason why not."""
-    there = {str(reference.name) for reference in references() if reference.referred_table.fullname in ABOUT_PEOPLE}
-    assert sorted(there | {*SHARED}) == sorted([*SUBJECT_REFERENCES, *SHARED, *NOT_FOLLOWED])
+    names = {str(reference.name) for reference in references() if reference.referred_table.fullname in ABOUT_PEOPLE}
+    assert sorted(names | {*SHARED}) == sorted([*SUBJECT_REFERENCES, *SHARED, *NOT_FOLLOWED])
 
 
 def own_ids(exported: dict[str, list[ExportedRow]]) -> set[JsonValue]:
@@ -197,8 +197,8 @@ def test_a_childs_export_has_no_row_that_names_another_child(world: World, child
 def test_the_names_of_other_children_are_nowhere_in_an_export(world: World, children: list[UUID]) -> None:
     """They are neither in a child's export, nor in those of its practitioner and its guardian."""
     child = children[0]
-    practitioner = world.one("select primary_practitioner_id from wellbeing.children where id = :id", id=child)
-    guardian = world.one("select min(cast(user_id as text)) from identity.family_members where role = 'parent'")
+    practitioner = world.scalar("select primary_practitioner_id from wellbeing.children where id = :id", id=child)
+    guardian = world.scalar("select min(cast(user_id as text)) from identity.family_members where role = 'parent'")
     with world.unit() as session:
         for change in (
             "update wellbeing.children set first_name = :name, safeguarding_notes = :name where id <> :id",
@@ -207,23 +207,23 @@ def test_the_names_of_other_children_are_nowhere_in_an_export(world: World, chil
         ):
             session.connection().execute(text(change), {"name": CANARY, "id": child})
         for person_id in (child, practitioner, UUID(guardian)):
-            assert CANARY not in told(
+            assert CANARY not in as_text(
                 export_person(session, world.person(Kind.USER, person_id), lambda: world.ring(session))
             )
         session.rollback()
 
 
 def test_a_doctors_export_has_the_hours_and_no_patient(world: World) -> None:
-    exported = world.export(Kind.DOCTOR, world.one("select min(id) from scheduling.doctors"))
+    exported = world.export(Kind.DOCTOR, world.scalar("select min(id) from scheduling.doctors"))
     assert {"scheduling.availability_rules", "placement.specialists", "identity.users"} <= {*exported}
     assert not {"scheduling.patients", "scheduling.appointments", "scheduling.waitlist_entries"} & {*exported}
 
 
 def test_a_patients_export_has_their_appointments_with_steps_only(world: World) -> None:
-    patient = world.one("select min(patient_id) from scheduling.waitlist_entries")
+    patient = world.scalar("select min(patient_id) from scheduling.waitlist_entries")
     exported = world.export(Kind.PATIENT, patient)
     counts = {name: len(some) for name, some in exported.items()}
-    steps_there = world.one(
+    steps_there = world.scalar(
         "select count(*) from scheduling.appointment_steps s"
         " join scheduling.appointments a on a.id = s.appointment_id where a.patient_id = :id",
         id=patient,
@@ -234,7 +234,7 @@ def test_a_patients_export_has_their_appointments_with_steps_only(world: World) 
 
 
 def test_a_clients_export_decrypts_values_and_is_recorded(world: World) -> None:
-    client = world.one("select min(cast(id as text)) from placement.clients")
+    client = world.scalar("select min(cast(id as text)) from placement.clients")
     exported = world.export(Kind.CLIENT, UUID(client))
     (placement,) = exported["placement.placement_info"]
     assert placement["legal_status"] == "in care by agreement"
@@ -250,7 +250,7 @@ def test_a_clients_export_decrypts_values_and_is_recorded(world: World) -> None:
     assert next(event for (event,) in events if event["id"] == client)["rows"]["placement.medications"] == 2
 
 
-def test_one_who_is_known_as_two_is_exported_whole_by_either(world: World) -> None:
+def test_a_person_with_two_records_is_exported_whole_from_either(world: World) -> None:
     specialist, user = world.ask("select id, user_id from placement.specialists order by id limit 1")[0]
     assert world.export(Kind.SPECIALIST, specialist) == world.export(Kind.USER, user)
 
@@ -267,7 +267,9 @@ def test_a_specialist_without_a_user_is_exported_with_the_schedule(world: World)
     assert "scheduling.availability_rules" in found_keys
 
 
-def test_nobody_is_exported_of_another_tenant(world: World, tenant_id: UUID, children: list[UUID]) -> None:
+def test_the_export_of_a_person_of_another_tenant_is_refused(
+    world: World, tenant_id: UUID, children: list[UUID]
+) -> None:
     with pytest.raises(NotFoundError, match=f"no user {children[0]}"):
         World(world.database, tenant_id).export(Kind.USER, children[0])
 
@@ -277,12 +279,12 @@ def test_a_tenants_export_has_all_of_its_rows(world: World) -> None:
         tables = export_tenant(session, world.tenant_id, lambda: world.ring(session))
         counts = {name: sum(1 for _ in rows) for name, rows in tables if name in TABLES}
     for name, count in counts.items():
-        assert count == world.one(f"select count(*) from {name}"), name
+        assert count == world.scalar(f"select count(*) from {name}"), name
     assert {*TABLES} - {*counts} == {"identity.data_keys"}
 
 
 def test_of_an_erased_person_no_table_has_the_id(world: World) -> None:
-    child = world.one("select max(cast(id as text)) from wellbeing.children")
+    child = world.scalar("select max(cast(id as text)) from wellbeing.children")
     exported = world.export(Kind.USER, UUID(child))
     ids, rest = [child, *own_ids(exported)], world.rows_with([""])
     deleted = world.erase(Kind.USER, UUID(child))
@@ -305,9 +307,9 @@ def test_an_erased_clients_address_is_deleted_with_its_last_user(world: World) -
 
 
 @pytest.mark.parametrize("row", ["scheduling.doctors where id", "scheduling.service_offerings where doctor_id"])
-def test_nobody_points_to_what_is_about_to_be_erased(world: World, row: str) -> None:
+def test_a_new_reference_to_a_row_being_erased_is_refused(world: World, row: str) -> None:
     """Otherwise rows written between the search and the deletion would be deleted, too."""
-    doctor = world.one("select min(id) from scheduling.doctors")
+    doctor = world.scalar("select min(id) from scheduling.doctors")
     with world.unit() as session:
         rows_of_subject(session, world.person(Kind.DOCTOR, doctor), lock=True)
         with pytest.raises(StatementError, match="LockNotAvailable"):
@@ -315,22 +317,22 @@ def test_nobody_points_to_what_is_about_to_be_erased(world: World, row: str) -> 
 
 
 def test_a_practitioner_of_children_is_not_erased(world: World) -> None:
-    practitioner = world.one("select primary_practitioner_id from wellbeing.children limit 1")
+    practitioner = world.scalar("select primary_practitioner_id from wellbeing.children limit 1")
     with pytest.raises(ErasureRefusedError, match="children_primary_practitioner_id_fkey"):
         world.erase(Kind.USER, practitioner)
 
 
 def test_a_doctor_with_appointments_is_not_erased(world: World) -> None:
-    before = world.one("select count(*) from scheduling.appointments")
-    doctor = world.one("select min(doctor_id) from scheduling.appointments")
+    before = world.scalar("select count(*) from scheduling.appointments")
+    doctor = world.scalar("select min(doctor_id) from scheduling.appointments")
     with pytest.raises(ErasureRefusedError) as refused:
         world.erase(Kind.DOCTOR, doctor)
     assert refused.value.rows["appointments_doctor_id_fkey"] > 0
-    assert world.one("select count(*) from scheduling.appointments") == before
+    assert world.scalar("select count(*) from scheduling.appointments") == before
 
 
 def test_an_erasure_is_an_event_with_counts_and_no_names(world: World) -> None:
-    patient = world.one("select max(id) from scheduling.patients")
+    patient = world.scalar("select max(id) from scheduling.patients")
     deleted = world.erase(Kind.PATIENT, patient)
     ((details,),) = world.ask(
         "select details from audit.system_audit_log where event = 'person.erased' and details ->> 'id' = :id",

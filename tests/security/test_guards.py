@@ -53,41 +53,41 @@ CALL = re.compile(r"\b(?:identity|audit|scheduling|placement|wellbeing)\.\w+\(|\
 
 
 @pytest.fixture(scope="module")
-def catalogue(world: World) -> Iterator[psycopg.Connection]:
+def connection(world: World) -> Iterator[psycopg.Connection]:
     with psycopg.connect(world.url, autocommit=True) as connection:
         yield connection
 
 
-def names(catalogue: psycopg.Connection, query: str) -> set[str]:
-    return {name for (name,) in catalogue.execute(query.encode())}
+def names(connection: psycopg.Connection, query: str) -> set[str]:
+    return {name for (name,) in connection.execute(query.encode())}
 
 
 def test_every_table_and_partition_has_forced_row_security_and_a_policy(
-    catalogue: psycopg.Connection,
+    connection: psycopg.Connection,
 ) -> None:
-    assert unguarded(catalogue) == set()
+    assert unguarded(connection) == set()
 
 
-def test_no_policy_shows_a_row_to_another_tenant(catalogue: psycopg.Connection) -> None:
+def test_no_policy_shows_a_row_to_another_tenant(connection: psycopg.Connection) -> None:
     """The tenant's policy is the only permissive one, or is restrictive: permissive policies add up."""
-    assert crossing(catalogue) - set(CROSSING) == set()
+    assert crossing(connection) - set(CROSSING) == set()
 
 
-def test_no_policy_opens_a_tenant_to_those_who_do_not_work_for_it(catalogue: psycopg.Connection) -> None:
-    assert open_to_anybody(catalogue) == set(OPEN_TO_ANYBODY)
+def test_no_policy_opens_a_tenant_to_people_who_are_not_staff(connection: psycopg.Connection) -> None:
+    assert open_to_anybody(connection) == set(OPEN_TO_ANYBODY)
 
 
-def test_a_partition_has_the_policies_of_its_table(catalogue: psycopg.Connection) -> None:
-    assert partition_names(catalogue) != []
-    assert unlike_their_tables(catalogue) == set()
+def test_a_partition_has_the_policies_of_its_table(connection: psycopg.Connection) -> None:
+    assert partition_names(connection) != []
+    assert unlike_their_tables(connection) == set()
 
 
-def test_what_a_policy_calls_is_called_once_a_statement(catalogue: psycopg.Connection) -> None:
+def test_a_policy_calls_its_functions_once_a_statement(connection: psycopg.Connection) -> None:
     """`(select f())` is called once; `f()` may be called for each row, a hundred times slower on a big table."""
     expressions = [
         (table, policy.name, expression)
-        for table in table_names(catalogue)
-        for policy in policies(catalogue, table)
+        for table in table_names(connection)
+        for policy in policies(connection, table)
         for expression in policy.expressions
         if CALL.search(expression)
     ]
@@ -95,56 +95,56 @@ def test_what_a_policy_calls_is_called_once_a_statement(catalogue: psycopg.Conne
     assert [each for each in expressions if CALL.search(ONCE_A_STATEMENT.sub("", each[2]))] == []
 
 
-def test_a_policy_is_evaluated_before_a_row_is_looked_at(catalogue: psycopg.Connection) -> None:
-    with catalogue.transaction():
-        become(catalogue, Role.APP, None)
-        plan = "\n".join(line for (line,) in catalogue.execute("explain select * from scheduling.facilities"))
+def test_a_policy_is_evaluated_before_a_row_is_looked_at(connection: psycopg.Connection) -> None:
+    with connection.transaction():
+        become(connection, Role.APP, None)
+        plan = "\n".join(line for (line,) in connection.execute("explain select * from scheduling.facilities"))
     assert "InitPlan" in plan
 
 
-def test_every_key_to_another_table_carries_the_tenant(catalogue: psycopg.Connection) -> None:
+def test_every_key_to_another_table_carries_the_tenant(connection: psycopg.Connection) -> None:
     """A plain key finds the row of another tenant although its writer cannot see it, and a cascade deletes there."""
-    rows = catalogue.execute(
+    rows = connection.execute(
         f"""select conrelid::regclass::text, confrelid::regclass::text, conname,
             (select jsonb_agg(jsonb_build_array(h.attname, t.attname))
-            from unnest(conkey, confkey) as pair (here, there)
-            join pg_attribute h on h.attrelid = conrelid and h.attnum = here and h.attnotnull
-            join pg_attribute t on t.attrelid = confrelid and t.attnum = there)
+            from unnest(conkey, confkey) as pair (referring, referred)
+            join pg_attribute h on h.attrelid = conrelid and h.attnum = referring and h.attnotnull
+            join pg_attribute t on t.attrelid = confrelid and t.attnum = referred)
         from pg_constraint where contype = 'f' and connamespace{OURS}""".encode()
     ).fetchall()
     without = [
         (table, name)
         for table, target, name, pairs in rows
         if not any(
-            here in {"tenant_id", tenant_column(catalogue, table)}
-            and there in {"tenant_id", tenant_column(catalogue, target)}
-            for here, there in pairs or ()
+            referring in {"tenant_id", tenant_column(connection, table)}
+            and referred in {"tenant_id", tenant_column(connection, target)}
+            for referring, referred in pairs or ()
         )
     ]
     assert rows != []
     assert without == []
 
 
-def test_no_way_to_a_tenant_lets_its_rows_go_with_it(catalogue: psycopg.Connection) -> None:
+def test_every_key_to_a_tenant_restricts_its_deletion(connection: psycopg.Connection) -> None:
     cascading = (
         "select conname from pg_constraint where confrelid = 'identity.tenants'::regclass and confdeltype <> 'r'"
     )
-    assert names(catalogue, cascading) == set()
+    assert names(connection, cascading) == set()
 
 
-def test_the_application_cannot_delete_soft_deletable_rows_for_good(catalogue: psycopg.Connection) -> None:
+def test_the_application_cannot_delete_soft_deletable_rows_for_good(connection: psycopg.Connection) -> None:
     """Otherwise soft deletion would not preserve rows. Only the system erases."""
     soft = f"""select attrelid::regclass::text from pg_attribute join pg_class on pg_class.oid = attrelid
         where attname = 'deleted_at' and not attisdropped and relkind in ('r', 'p') and relnamespace{OURS}"""
-    assert len(names(catalogue, soft)) > 15
+    assert len(names(connection, soft)) > 15
     for role in ("scheduler_app", "scheduler_job"):
-        assert names(catalogue, f"{soft} and has_table_privilege('{role}', attrelid, 'delete')") == set(), role
+        assert names(connection, f"{soft} and has_table_privilege('{role}', attrelid, 'delete')") == set(), role
 
 
-def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection) -> None:
+def test_every_index_begins_with_the_tenant(connection: psycopg.Connection) -> None:
     """So row security is part of the search and not a filter after it; GIN and GiST search otherwise."""
     indexes = names(
-        catalogue,
+        connection,
         f"""select i.oid::regclass::text from pg_index
         join pg_class i on i.oid = indexrelid join pg_am on pg_am.oid = i.relam
         join pg_class t on t.oid = indrelid left join pg_attribute on attrelid = indrelid and attnum = indkey[0]
@@ -154,67 +154,67 @@ def test_every_index_begins_with_the_tenant(catalogue: psycopg.Connection) -> No
     assert indexes - set(WITHOUT_TENANT) == set()
 
 
-def test_a_view_is_read_with_the_rights_of_who_asks(catalogue: psycopg.Connection) -> None:
+def test_every_view_is_a_security_invoker(connection: psycopg.Connection) -> None:
     otherwise = names(
-        catalogue,
+        connection,
         f"""select oid::regclass::text from pg_class where relkind = 'v' and relnamespace{OURS}
         and not coalesce(reloptions && array['security_invoker=true', 'security_invoker=on'], false)""",
     )
     assert otherwise == set(WITH_RIGHTS_OF_ITS_OWNER)
 
 
-def test_there_is_no_materialized_view_and_no_foreign_table(catalogue: psycopg.Connection) -> None:
+def test_there_is_no_materialized_view_and_no_foreign_table(connection: psycopg.Connection) -> None:
     """Neither kind has row security."""
     kept = f"select oid::regclass::text from pg_class where relkind in ('m', 'f') and relnamespace{OURS}"
-    assert names(catalogue, kept) == set()
+    assert names(connection, kept) == set()
 
 
-def definer_functions(catalogue: psycopg.Connection, condition: str) -> set[str]:
+def definer_functions(connection: psycopg.Connection, condition: str) -> set[str]:
     """Return the functions and procedures with their owner's rights that meet a condition."""
     return names(
-        catalogue,
+        connection,
         "select pronamespace::regnamespace::text || '.' || proname from pg_proc"
         f" where prosecdef and pronamespace{OURS} and {condition}",
     )
 
 
-def test_a_definer_function_pins_its_search_path(catalogue: psycopg.Connection) -> None:
+def test_a_definer_function_pins_its_search_path(connection: psycopg.Connection) -> None:
     """Otherwise it would call functions that its caller created in a temporary schema."""
     pinned = "proconfig && array['search_path=pg_catalog, pg_temp', 'search_path=\"\"', 'search_path=']"
-    assert definer_functions(catalogue, "true") != set()
-    assert definer_functions(catalogue, f"not coalesce({pinned}, false)") == set()
+    assert definer_functions(connection, "true") != set()
+    assert definer_functions(connection, f"not coalesce({pinned}, false)") == set()
 
 
-def test_a_definer_function_is_not_for_everybody(catalogue: psycopg.Connection) -> None:
+def test_a_definer_function_is_not_for_everybody(connection: psycopg.Connection) -> None:
     for_all = "(proacl is null or exists (select from aclexplode(proacl) where grantee = 0))"
-    assert definer_functions(catalogue, for_all) == set()
+    assert definer_functions(connection, for_all) == set()
 
 
-def test_a_definer_function_is_owned_by_the_definer_role(catalogue: psycopg.Connection) -> None:
+def test_a_definer_function_is_owned_by_the_definer_role(connection: psycopg.Connection) -> None:
     """Policies for that role decide what it sees; the policies for users would bind the owner."""
-    assert definer_functions(catalogue, f"proowner <> '{DEFINER}'::regrole") - set(OF_THE_OWNER) == set()
+    assert definer_functions(connection, f"proowner <> '{DEFINER}'::regrole") - set(OF_THE_OWNER) == set()
 
 
-def test_no_role_goes_round_row_security(catalogue: psycopg.Connection) -> None:
+def test_no_role_bypasses_row_security(connection: psycopg.Connection) -> None:
     strong = "rolbypassrls or rolsuper or rolcanlogin or rolcreaterole or rolcreatedb or rolreplication"
-    assert names(catalogue, f"select rolname from pg_roles where rolname ^@ 'scheduler_' and ({strong})") == set()
+    assert names(connection, f"select rolname from pg_roles where rolname ^@ 'scheduler_' and ({strong})") == set()
 
 
-def test_no_role_may_become_another(catalogue: psycopg.Connection) -> None:
+def test_no_role_may_become_another(connection: psycopg.Connection) -> None:
     members = "select member::regrole::text from pg_auth_members where member::regrole::text ^@ 'scheduler_'"
-    assert names(catalogue, members) == set()
+    assert names(connection, members) == set()
 
 
-def test_no_role_owns_a_table_or_view(catalogue: psycopg.Connection) -> None:
+def test_no_role_owns_a_table_or_view(connection: psycopg.Connection) -> None:
     """An owner may switch off forced row security of its table."""
     owned = f"relkind <> 'i' and relowner::regrole::text ^@ 'scheduler_' and relnamespace{OURS}"
-    assert names(catalogue, f"select oid::regclass::text from pg_class where {owned}") <= set(WITH_RIGHTS_OF_ITS_OWNER)
+    assert names(connection, f"select oid::regclass::text from pg_class where {owned}") <= set(WITH_RIGHTS_OF_ITS_OWNER)
 
 
-def test_only_the_owner_may_do_more_than_read_and_write_rows(catalogue: psycopg.Connection) -> None:
+def test_only_the_owner_may_do_more_than_read_and_write_rows(connection: psycopg.Connection) -> None:
     """TRUNCATE ignores row security, a foreign key (REFERENCES) and a trigger see every row."""
     more = names(
-        catalogue,
+        connection,
         f"""select oid::regclass::text || ': ' || privilege_type || ' to ' || grantee::regrole::text
         from pg_class, aclexplode(relacl) where relkind in ('r', 'p', 'v') and relnamespace{OURS}
         and grantee <> relowner and (grantee = 0 or privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))""",
@@ -222,9 +222,9 @@ def test_only_the_owner_may_do_more_than_read_and_write_rows(catalogue: psycopg.
     assert more == set()
 
 
-def test_only_the_roles_of_the_library_are_granted_anything(catalogue: psycopg.Connection) -> None:
+def test_only_the_roles_of_the_library_are_granted_anything(connection: psycopg.Connection) -> None:
     granted = names(
-        catalogue,
+        connection,
         f"""select grantee::regrole::text from pg_class, aclexplode(relacl)
         where relnamespace{OURS} and grantee <> relowner
         union select grantee::regrole::text from pg_namespace, aclexplode(nspacl)
@@ -233,9 +233,9 @@ def test_only_the_roles_of_the_library_are_granted_anything(catalogue: psycopg.C
     assert granted - {*ROLES, DEFINER} == set()
 
 
-def test_no_role_may_make_anything_where_the_tables_are(catalogue: psycopg.Connection) -> None:
+def test_no_role_may_make_anything_where_the_tables_are(connection: psycopg.Connection) -> None:
     makers = names(
-        catalogue,
+        connection,
         f"""select nspname || ': ' || rolname from pg_namespace, pg_roles
         where pg_namespace.oid{OURS} and rolname ^@ 'scheduler_'
             and has_schema_privilege(pg_roles.oid, nspname, 'create')""",

@@ -19,7 +19,7 @@ from scheduler.postgres.encryption.errors import KeyUnavailableError
 from scheduler.postgres.encryption.key_ring import Purpose
 from scheduler.postgres.encryption.key_rotation import Rotation, Start, values_by_key
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys
-from support.cli import Said, run
+from support.cli import CommandResult, run
 from support.databases import execute, new_tenant
 from support.worlds.encryption import (
     CANARY,
@@ -139,7 +139,7 @@ def test_a_key_that_no_value_uses_is_retired(database: Database, ours: UUID, not
     assert (len(notes), states(database, ours)) == (NOTES, [(True, True), (False, False)])
 
 
-def test_what_a_backup_holds_under_a_retired_key_still_opens(
+def test_a_backup_under_a_retired_key_still_decrypts(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
     backup = values(database_url, ours)
@@ -171,13 +171,13 @@ def test_a_blind_index_stays_the_same(database: Database, ours: UUID) -> None:
         assert note(session, ours, note_id).number_index == before
 
 
-def test_progress_is_told_by_rows_and_ends_at_all(database: Database, ours: UUID, notes: dict[UUID, str]) -> None:
-    told: list[tuple[int, int, int]] = []
-    rotate(database, ours, batch=3, progress=lambda *numbers: told.append(numbers))
+def test_progress_counts_rows_up_to_the_total(database: Database, ours: UUID, notes: dict[UUID, str]) -> None:
+    reports: list[tuple[int, int, int]] = []
+    rotate(database, ours, batch=3, progress=lambda *numbers: reports.append(numbers))
     total = 2 * len(notes)
-    assert [done for done, _, _ in told] == [3, 6, 7, 10, 13, 14]
-    assert {of for _, of, _ in told} == {total}
-    assert told[-1] == (total, total, 3 * len(notes))
+    assert [done for done, _, _ in reports] == [3, 6, 7, 10, 13, 14]
+    assert {of for _, of, _ in reports} == {total}
+    assert reports[-1] == (total, total, 3 * len(notes))
 
 
 def test_values_are_counted_by_their_key(database: Database, ours: UUID, notes: dict[UUID, str]) -> None:
@@ -212,7 +212,7 @@ def test_an_interrupted_rotation_loses_nothing_and_continues(
     assert (texts(database, ours, notes), states(database, ours)) == (notes, [(True, True), (False, False)])
 
 
-def test_what_was_done_before_the_stop_stays_done(
+def test_values_encrypted_before_the_stop_stay_encrypted(
     database: Database, ours: UUID, notes: dict[UUID, str], database_url: str
 ) -> None:
     def stop(done: int, _of: int, _reencrypted: int) -> None:
@@ -270,9 +270,7 @@ def test_values_written_during_a_rotation_are_not_overwritten(
     assert len(done.retired) == 1
 
 
-def test_what_somebody_empties_during_a_rotation_stays_empty(
-    database: Database, ours: UUID, notes: dict[UUID, str]
-) -> None:
+def test_a_value_emptied_during_a_rotation_stays_empty(database: Database, ours: UUID, notes: dict[UUID, str]) -> None:
     def empty() -> None:
         with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
             phi.write(session, load(database, ours), note(session, ours, first(notes)), {"diagnosis": None})
@@ -427,14 +425,16 @@ def test_without_the_old_master_key_no_key_is_wrapped_anew(database: Database, o
 
 
 @pytest.fixture
-def command(database: Database, ours: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+def command(
+    database: Database, ours: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., CommandResult]:
     """Run `scheduler keys` for a tenant over the tables of the tests."""
     monkeypatch.setattr(key_rotation, "rotate", partial(key_rotation.rotate, metadata=METADATA))
     monkeypatch.setattr(key_rotation, "values_by_key", lambda session, of, _=None: values_by_key(session, of, METADATA))
     with database.unit_of_work(role=Role.OWNER, tenant_id=ours) as session:
         session.execute(text("update identity.tenants set slug = 'clinic' where slug = :slug"), {"slug": str(ours)})
 
-    def run_keys(*arguments: str, masters: str | None = "main") -> Said:
+    def run_keys(*arguments: str, masters: str | None = "main") -> CommandResult:
         written = [written_master_key(name) if name.isalpha() else name for name in (masters or "").split(",") if name]
         settings = {"SCHEDULER_MASTER_KEYS": ",".join(written)} if written else {}
         return run(database_url, "keys", *arguments, SCHEDULER_TENANT="clinic", COLUMNS="160", **settings)
@@ -450,7 +450,7 @@ def slug_is_given_back(database: Database) -> Iterator[None]:
 
 
 def test_the_command_rotates_and_tells_how_it_goes(
-    command: Callable[..., Said], database: Database, ours: UUID, notes: dict[UUID, str]
+    command: Callable[..., CommandResult], database: Database, ours: UUID, notes: dict[UUID, str]
 ) -> None:
     result = command("rotate")
     assert result.code == 0
@@ -464,7 +464,7 @@ def test_the_command_rotates_and_tells_how_it_goes(
     assert texts(database, ours, notes) == notes
 
 
-def test_the_command_says_its_result_as_json(command: Callable[..., Said], notes: dict[UUID, str]) -> None:
+def test_the_command_prints_its_result_as_json(command: Callable[..., CommandResult], notes: dict[UUID, str]) -> None:
     report = json.loads(command("rotate", "--json").out)
     assert (report["new_key"], report["reencrypted"], report["unopened"], len(report["retired"])) == (
         True,
@@ -474,7 +474,7 @@ def test_the_command_says_its_result_as_json(command: Callable[..., Said], notes
     )
 
 
-def test_the_command_names_what_does_not_open(command: Callable[..., Said], broken: UUID) -> None:
+def test_the_command_names_values_that_do_not_decrypt(command: Callable[..., CommandResult], broken: UUID) -> None:
     result = command("rotate")
     assert result.code == 7
     assert f"does not decrypt: placement.test_notes.diagnosis of row {broken}" in result.err.splitlines()
@@ -482,14 +482,14 @@ def test_the_command_names_what_does_not_open(command: Callable[..., Said], brok
 
 
 @pytest.mark.usefixtures("broken")
-def test_the_command_begins_anew_when_told_to(command: Callable[..., Said]) -> None:
+def test_the_command_restarts_a_rotation_on_request(command: Callable[..., CommandResult]) -> None:
     assert command("rotate").code == 7
     assert command("rotate").out.startswith("continued with the new key: 0 values")
     assert command("rotate", "--anew").out.startswith("a new key: ")
 
 
-def test_the_status_shows_each_key_and_what_it_has_encrypted(
-    command: Callable[..., Said], database: Database, ours: UUID, notes: dict[UUID, str]
+def test_the_status_shows_each_key_with_its_number_of_values(
+    command: Callable[..., CommandResult], database: Database, ours: UUID, notes: dict[UUID, str]
 ) -> None:
     old = current(database, ours)
     command("rotate")
@@ -502,24 +502,24 @@ def test_the_status_shows_each_key_and_what_it_has_encrypted(
 
 
 @pytest.mark.usefixtures("notes")
-def test_the_status_needs_no_more_than_80_columns(command: Callable[..., Said]) -> None:
+def test_the_status_needs_no_more_than_80_columns(command: Callable[..., CommandResult]) -> None:
     command("rotate")
     assert max(map(len, command("status", masters=None).out.splitlines())) <= 80
 
 
-def test_the_status_of_a_tenant_without_keys_says_what_to_do(
-    command: Callable[..., Said], database_url: str, ours: UUID
+def test_the_status_of_a_tenant_without_keys_gives_advice(
+    command: Callable[..., CommandResult], database_url: str, ours: UUID
 ) -> None:
     execute(database_url, f"delete from identity.data_keys where tenant_id = '{ours}'")
     assert command("status").out == "no keys yet: `scheduler keys rotate --tenant clinic` creates them\n"
 
 
-def test_the_command_wraps_keys_anew(command: Callable[..., Said]) -> None:
+def test_the_command_wraps_keys_anew(command: Callable[..., CommandResult]) -> None:
     assert command("rewrap", masters="new,main").out == "2 keys wrapped with the master key new\n"
     assert command("rotate", masters="new").code == 0
 
 
-def test_a_new_master_key_goes_to_the_output_and_can_be_used(command: Callable[..., Said]) -> None:
+def test_a_new_master_key_goes_to_the_output_and_can_be_used(command: Callable[..., CommandResult]) -> None:
     result = command("new-master", "--id", "m2027", masters=None)
     assert (result.code, result.out.count("\n"), result.out.startswith("m2027:")) == (0, 1, True)
     assert command("rewrap", masters=f"{result.out.strip()},main").code == 0
@@ -527,7 +527,7 @@ def test_a_new_master_key_goes_to_the_output_and_can_be_used(command: Callable[.
 
 @pytest.mark.parametrize("arguments", [("rotate",), ("rewrap",)])
 def test_without_master_keys_the_command_says_which_variable_is_missing(
-    command: Callable[..., Said], arguments: tuple[str, ...]
+    command: Callable[..., CommandResult], arguments: tuple[str, ...]
 ) -> None:
     result = command(*arguments, masters=None)
     assert (result.code, result.err) == (
@@ -536,6 +536,6 @@ def test_without_master_keys_the_command_says_which_variable_is_missing(
     )
 
 
-def test_master_keys_that_cannot_be_read_are_not_repeated(command: Callable[..., Said]) -> None:
+def test_master_keys_that_cannot_be_read_are_not_repeated(command: Callable[..., CommandResult]) -> None:
     result = command("rotate", masters="main,k2:Zm9v")
     assert (result.code, result.err) == (2, "error: part 2 of the master keys has a key of 3 bytes: 32 are needed\n")

@@ -25,14 +25,14 @@ Row = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """A foreign key, without the tenant: `here` are the referring columns, `there` the referred ones."""
+    """A foreign key, without the tenant: `columns` refer to `referred` of the target."""
 
     name: str
     target: str
-    here: tuple[str, ...]
-    there: tuple[str, ...]
+    columns: tuple[str, ...]
+    referred: tuple[str, ...]
     optional: tuple[str, ...]
-    """Those of `here` that may be null."""
+    """Columns of the key that may be null."""
 
 
 def keys(connection: psycopg.Connection, table: str) -> list[Key]:
@@ -96,15 +96,15 @@ def only_theirs(connection: psycopg.Connection, key: Key, world: World) -> Row:
     """Return values for the columns of a key that refer to a row of `theirs` alone."""
     target = read_table(connection, key.target, world)
     ours, theirs = json.loads(target.row), row_of(connection, key.target, world.theirs)
-    if all(ours[column] == theirs[column] for column in key.there):
-        moved = "id" if "id" in key.there else next(c for c in key.there if isinstance(theirs[c], int))
+    if all(ours[column] == theirs[column] for column in key.referred):
+        moved = "id" if "id" in key.referred else next(c for c in key.referred if isinstance(theirs[c], int))
         with without_triggers(connection):
             connection.execute(
                 f"update {key.target} set {moved} = %s where {target.tenant} = %s and {moved} = %s".encode(),
                 (ELSEWHERE, world.theirs, theirs[moved]),
             )
         theirs[moved] = ELSEWHERE
-    return dict(zip(key.here, (theirs[column] for column in key.there), strict=True))
+    return dict(zip(key.columns, (theirs[column] for column in key.referred), strict=True))
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -129,7 +129,7 @@ def test_a_key_of_several_columns_is_not_half_missing(world: World, name: str) -
                 table = read_table(connection, name, world)
                 ours = row_of(connection, name, world.ours)
                 target = row_of(connection, key.target, world.ours)
-                whole = dict(zip(key.here, (target[column] for column in key.there), strict=True))
+                whole = dict(zip(key.columns, (target[column] for column in key.referred), strict=True))
                 for column in key.optional:
                     outcome, _ = inserted(connection, table, ours, whole | {column: None})
                     assert outcome == VIOLATES_CHECK, f"{key} without {column}"
@@ -139,12 +139,12 @@ def test_a_key_of_several_columns_is_not_half_missing(world: World, name: str) -
 def test_every_key_of_the_catalogue_is_tried(world: World) -> None:
     with psycopg.connect(world.url) as connection:
         tried = sum(len(keys(connection, name)) for name in TABLES)
-        there = value_of(
+        existing = value_of(
             connection,
             "select count(*) from pg_constraint where contype = 'f' and conparentid = 0"
             f" and confrelid <> 'identity.tenants'::regclass and connamespace::regnamespace::text in {SCHEMAS}",
         )
-    assert tried == there
+    assert tried == existing
     assert tried > 0
 
 

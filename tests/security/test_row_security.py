@@ -157,7 +157,7 @@ def test_a_row_is_seen_and_changed_by_its_tenant_alone(world: World, name: str) 
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_role_may_do_what_it_needs_to_a_table_and_no_more(world: World, name: str) -> None:
+def test_a_role_has_the_least_privileges_on_a_table(world: World, name: str) -> None:
     """Above all there is no TRUNCATE, which ignores row security."""
     with psycopg.connect(world.url) as connection:
         rows = connection.execute(

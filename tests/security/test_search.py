@@ -1,4 +1,4 @@
-"""Search: it finds matching rows, and only for people who may see them."""
+"""Search: matching rows, found only by people who may see them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,10 +78,10 @@ def clients(database: Database, tenant: UUID | None, wanted: str, most: int = 20
         return [f"{client.first_name} {client.last_name}" for client in find_clients(session, wanted, most=most)]
 
 
-def children(database: Database, world: World, wanted: str, who: str = "Practitioner") -> list[str]:
+def children(database: Database, world: World, wanted: str, name: str = "Practitioner") -> list[str]:
     """Search children as a person of our school; `'` is a person of theirs who comes to us."""
-    home = world.theirs if who.endswith("'") else world.ours
-    user = None if who == NOBODY else person(home, who.rstrip("'"))
+    home = world.theirs if name.endswith("'") else world.ours
+    user = None if name == NOBODY else person(home, name.rstrip("'"))
     with at_work(database, world.ours, user) as session:
         return [child.first_name for child in find_children(session, wanted, most=20)]
 
@@ -92,7 +92,7 @@ def organisations(database: Database, tenant: UUID, wanted: str, user: UUID | No
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("wanted", "expected"),
     [
         ("johnson", "Ben Johnson"),
         ("  BEN johnson ", "Ben Johnson"),
@@ -109,9 +109,9 @@ def organisations(database: Database, tenant: UUID, wanted: str, user: UUID | No
     ],
 )
 def test_a_client_is_found_by_part_of_the_name_and_with_a_wrong_letter(
-    world: World, database: Database, wanted: str, found: str
+    world: World, database: Database, wanted: str, expected: str
 ) -> None:
-    assert clients(database, world.ours, wanted)[:1] == [found]
+    assert clients(database, world.ours, wanted)[:1] == [expected]
 
 
 def test_the_client_whose_name_is_most_alike_comes_first(world: World, database: Database) -> None:
@@ -122,14 +122,14 @@ def test_no_more_clients_are_found_than_asked_for(world: World, database: Databa
     assert clients(database, world.ours, "anna", most=1) == ["Anna Li"]
 
 
-def test_one_or_two_letters_find_a_word_that_begins_so(world: World, database: Database) -> None:
+def test_one_or_two_letters_find_words_that_begin_with_them(world: World, database: Database) -> None:
     assert clients(database, world.ours, "li") == ["Anna Li", "Linda Bow"]
     beginning_so = ["Back\\slash Fifty%Off", "Ben Johnson", "Hannah O'Brien", "Linda Bow"]
     assert sorted(clients(database, world.ours, "b")) == beginning_so
 
 
 @pytest.mark.parametrize("wanted", ["", "   ", "\t\n", "%", "_", "%%%", "___", "\\", "'", "--", "*"])
-def test_what_has_no_letter_finds_no_client(world: World, database: Database, wanted: str) -> None:
+def test_a_search_without_letters_finds_no_client(world: World, database: Database, wanted: str) -> None:
     assert clients(database, world.ours, wanted) == []
 
 
@@ -150,7 +150,7 @@ def test_a_wildcard_is_text(world: World, database: Database, wanted: str) -> No
         ":x",
     ],
 )
-def test_what_would_be_a_statement_is_text(world: World, database: Database, wanted: str) -> None:
+def test_sql_in_a_search_is_searched_as_text(world: World, database: Database, wanted: str) -> None:
     assert clients(database, world.ours, wanted) == []
     assert children(database, world, wanted) == []
     assert organisations(database, world.ours, wanted, person(world.ours, "Account")) == []
@@ -171,7 +171,7 @@ def test_a_deleted_client_is_not_found(world: World, database: Database) -> None
 
 
 @pytest.mark.parametrize("threshold", ["0", "1"])
-def test_what_is_alike_enough_is_not_for_the_caller_to_say(world: World, database: Database, threshold: str) -> None:
+def test_the_callers_similarity_threshold_changes_nothing(world: World, database: Database, threshold: str) -> None:
     setting = "pg_trgm.word_similarity_threshold"
     with at_work(database, world.ours) as session:
         session.execute(text("select set_config(:setting, :value, true)"), {"setting": setting, "value": threshold})
@@ -199,7 +199,7 @@ def test_a_child_whose_name_is_an_english_stop_word_is_found(world: World, datab
 
 
 @pytest.mark.parametrize(
-    ("who", "found"),
+    ("name", "expected"),
     [
         ("Practitioner", ["Robin"]),
         ("GroupContact", ["Robin"]),
@@ -214,11 +214,13 @@ def test_a_child_whose_name_is_an_english_stop_word_is_found(world: World, datab
         ("Account'", []),
     ],
 )
-def test_who_finds_a_child(world: World, database: Database, who: str, found: list[str]) -> None:
-    assert children(database, world, "robin", who) == found
+def test_a_search_finds_a_child_for_permitted_people_only(
+    world: World, database: Database, name: str, expected: list[str]
+) -> None:
+    assert children(database, world, "robin", name) == expected
     with world.connection.transaction(force_rollback=True):
-        keys = keys_told(world, "wellbeing.find_children", "robin", world.ours, who)
-    assert keys == ({(world.ours, person(world.ours, "Child"))} if found else set())
+        keys = keys_told(world, "wellbeing.find_children", "robin", world.ours, name)
+    assert keys == ({(world.ours, person(world.ours, "Child"))} if expected else set())
 
 
 def test_the_system_finds_the_children_of_its_tenant(world: World, database: Database) -> None:
@@ -241,15 +243,15 @@ def test_an_account_finds_the_organisations_of_all_tenants(world: World, databas
     assert organisations(database, world.ours, "valley", account) == ["The Valley School"]
 
 
-@pytest.mark.parametrize("who", ["GroupContact", "Practitioner", "Child"])
-def test_others_find_their_own_organisation_only(world: World, database: Database, who: str) -> None:
-    assert organisations(database, world.ours, "school", person(world.ours, who)) == ["The Hill School"]
-    assert organisations(database, world.ours, "valley", person(world.ours, who)) == []
+@pytest.mark.parametrize("name", ["GroupContact", "Practitioner", "Child"])
+def test_people_find_their_own_organisation_only(world: World, database: Database, name: str) -> None:
+    assert organisations(database, world.ours, "school", person(world.ours, name)) == ["The Hill School"]
+    assert organisations(database, world.ours, "valley", person(world.ours, name)) == []
 
 
-@pytest.mark.parametrize("who", ["Suspended", "Parent", NOBODY])
-def test_who_has_no_role_finds_no_organisation(world: World, database: Database, who: str) -> None:
-    assert organisations(database, world.ours, "school", person(world.ours, who)) == []
+@pytest.mark.parametrize("name", ["Suspended", "Parent", NOBODY])
+def test_people_without_a_role_find_no_organisation(world: World, database: Database, name: str) -> None:
+    assert organisations(database, world.ours, "school", person(world.ours, name)) == []
 
 
 def test_the_system_finds_its_organisation_only_even_for_an_account(world: World, database: Database) -> None:
@@ -271,7 +273,7 @@ def test_a_deleted_organisation_is_not_found(world: World, database: Database) -
     ("wanted", "most"),
     [("a\0b", 20), ("\ud800", 20), ("a" * (MAX_CHARACTERS + 1), 20), ("ann", 0), ("ann", -1), ("ann", MAX_RESULTS + 1)],
 )
-def test_what_cannot_be_searched_for_is_refused(
+def test_an_invalid_search_is_refused(
     world: World, database: Database, search: Callable[..., list[SQLModel]], wanted: str, most: int
 ) -> None:
     with at_work(database, world.ours) as session, pytest.raises(InvalidInputError, match=r"^a search "):
@@ -287,11 +289,11 @@ def test_the_longest_and_the_most_can_be_searched_for(
 
 
 def keys_told(
-    world: World, function: str, wanted: str, tenant: UUID | None, who: str, role: Role = Role.APP
+    world: World, function: str, wanted: str, tenant: UUID | None, name: str, role: Role = Role.APP
 ) -> set[tuple[UUID, UUID]]:
     """Return the keys that a function gives to a caller of ours (`'`: of theirs) without the library."""
-    home = world.theirs if who.endswith("'") else world.ours
-    become(world.connection, role, tenant, person(home, who.rstrip("'")))
+    home = world.theirs if name.endswith("'") else world.ours
+    become(world.connection, role, tenant, person(home, name.rstrip("'")))
     rows = world.connection.execute(f"select tenant_id, id from {function}(%s, 1000)".encode(), (wanted,))
     return {(tenant_id, row_id) for tenant_id, row_id in rows}
 
@@ -304,26 +306,26 @@ def test_a_function_of_the_search_tells_keys_and_a_rank(world: World, function: 
     assert rows == ("TABLE(tenant_id uuid, id uuid, rank real)",)
 
 
-@pytest.mark.parametrize("who", ["Practitioner", "GroupContact", "Practitioner'", "GroupContact'", "Parent"])
+@pytest.mark.parametrize("name", ["Practitioner", "GroupContact", "Practitioner'", "GroupContact'", "Parent"])
 @pytest.mark.parametrize(
     ("function", "wanted"), [(FUNCTIONS[0], "johnson"), (FUNCTIONS[1], "robin or foxes"), (FUNCTIONS[2], "school")]
 )
-def test_a_search_function_shows_nothing_of_another_tenant(world: World, function: str, wanted: str, who: str) -> None:
+def test_a_search_function_shows_nothing_of_another_tenant(world: World, function: str, wanted: str, name: str) -> None:
     for tenant in (world.ours, world.theirs, None):
         with world.connection.transaction(force_rollback=True):
-            keys = keys_told(world, function, wanted, tenant, who)
+            keys = keys_told(world, function, wanted, tenant, name)
         assert {whose for whose, _ in keys} <= {tenant}
 
 
-@pytest.mark.parametrize("who", ["Account", "Practitioner", "Child", "Parent"])
+@pytest.mark.parametrize("name", ["Account", "Practitioner", "Child", "Parent"])
 @pytest.mark.parametrize(
     ("function", "wanted"), [(FUNCTIONS[0], "johnson"), (FUNCTIONS[1], "robin"), (FUNCTIONS[2], "school")]
 )
 def test_a_search_function_shows_the_system_its_tenant_for_any_user(
-    world: World, function: str, wanted: str, who: str
+    world: World, function: str, wanted: str, name: str
 ) -> None:
     with world.connection.transaction(force_rollback=True):
-        keys = keys_told(world, function, wanted, world.theirs, who, Role.SYSTEM)
+        keys = keys_told(world, function, wanted, world.theirs, name, Role.SYSTEM)
     assert {whose for whose, _ in keys} == {world.theirs}
 
 
@@ -368,7 +370,7 @@ def test_a_function_that_returns_too_much_still_shows_nothing(world: World, data
         ("wellbeing.organisations", {"tenant_id", "id", "name", "status", "deleted_at"}),
     ],
 )
-def test_the_definer_may_look_at_what_is_searched_and_no_more(world: World, table: str, seen: set[str]) -> None:
+def test_the_definer_reads_the_searched_columns_only(world: World, table: str, seen: set[str]) -> None:
     rows = world.connection.execute(
         "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
         " and has_column_privilege('scheduler_definer', attrelid, attnum, 'select')",
@@ -377,7 +379,7 @@ def test_the_definer_may_look_at_what_is_searched_and_no_more(world: World, tabl
     assert {name for (name,) in rows} == seen
 
 
-def test_what_was_done_is_found_by_its_details_in_its_tenant(world: World, database: Database) -> None:
+def test_an_event_is_found_by_its_details_in_its_tenant(world: World, database: Database) -> None:
     for tenant, reason in ((world.ours, "referral"), (world.ours, "complaint"), (world.theirs, "complaint")):
         with at_work(database, tenant, uuid4()) as session:
             record_read(session, "placement.clients", [str(tenant)], ["last_name"], reason=reason)
@@ -389,7 +391,7 @@ def test_what_was_done_is_found_by_its_details_in_its_tenant(world: World, datab
         assert find_actions(session, {"reason": "none"}, most=20) == []
 
 
-def test_a_user_may_not_search_what_was_done(world: World, database: Database) -> None:
+def test_a_user_may_not_search_the_events(world: World, database: Database) -> None:
     with pytest.raises(StoreError), at_work(database, world.ours, uuid4()) as session:
         find_actions(session, {"reason": "complaint"}, most=20)
 

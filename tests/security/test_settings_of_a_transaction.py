@@ -59,8 +59,8 @@ def work_and_end(database: Database, world: World, how: str) -> int:
     """End a unit of work of `ours` in one of three ways, and return its backend."""
     backend = 0
     try:
-        who = employ(world.url, world.ours)
-        with database.unit_of_work(role=Role.APP, tenant_id=world.ours, user_id=who, request=REQUEST) as session:
+        user_id = employ(world.url, world.ours)
+        with database.unit_of_work(role=Role.APP, tenant_id=world.ours, user_id=user_id, request=REQUEST) as session:
             backend = session.scalar(text("select pg_backend_pid()")) or 0
             session.execute(text("update scheduling.facilities set phone = '1'"))
             if how == "an exception":
@@ -72,7 +72,7 @@ def work_and_end(database: Database, world: World, how: str) -> int:
     return backend
 
 
-def test_a_unit_of_work_knows_who_asks(database: Database, world: World) -> None:
+def test_a_unit_of_work_has_tenant_user_and_request(database: Database, world: World) -> None:
     user_id = employ(world.url, world.ours)
     seen = look(database, world.ours, user_id=user_id, request=REQUEST)
     assert seen.settings == (str(world.ours), str(user_id), *REQUEST)
@@ -92,7 +92,7 @@ def test_role_tenant_and_user_do_not_reach_the_next_unit_of_work(database: Datab
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_nothing_of_who_asked_is_left_on_the_connection(database: Database, world: World, how: str) -> None:
+def test_a_returned_connection_has_no_tenant_user_or_request(database: Database, world: World, how: str) -> None:
     """The next user of the connection, from the pool or a pooler, may not open a unit of work."""
     backend = work_and_end(database, world, how)
     columns = ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
@@ -127,7 +127,7 @@ def test_outside_of_a_unit_of_work_the_connection_is_nobodys(world: World) -> No
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.OWNER])
-def test_a_login_that_may_not_act_as_a_role_is_told_which(world: World, role: Role) -> None:
+def test_a_login_without_the_role_is_refused_with_advice(world: World, role: Role) -> None:
     login = f"slotsmith_test_{uuid4().hex[:8]}"
     execute(world.url, f"create role {login} login password '{login}'")
     url = make_url(world.url).set(username=login, password=login).render_as_string(hide_password=False)

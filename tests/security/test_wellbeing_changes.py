@@ -66,24 +66,24 @@ def world(database_url: str) -> Iterator[World]:
         connection.rollback()
 
 
-def said(world: World, statement: str) -> bytes:
+def statement_for(world: World, statement: str) -> bytes:
     people = {name: f"'{person(world.ours, name)}'" for name in ("Account", "GroupContact", "Practitioner", "Child")}
     return statement.format(Friend=f"'{person(world.ours, 'Friend')}'", **people).encode()
 
 
-@pytest.mark.parametrize(("who", "statement"), REFUSED)
-def test_it_is_refused(world: World, who: str, statement: str) -> None:
+@pytest.mark.parametrize(("name", "statement"), REFUSED)
+def test_a_forbidden_change_is_refused(world: World, name: str, statement: str) -> None:
     with (
-        acting(world, person(world.ours, who), world.ours) as connection,
+        acting(world, person(world.ours, name), world.ours) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
-        connection.execute(said(world, statement))
+        connection.execute(statement_for(world, statement))
 
 
-@pytest.mark.parametrize(("who", "statement"), DONE)
-def test_it_is_done(world: World, who: str, statement: str) -> None:
-    with acting(world, person(world.ours, who), world.ours) as connection:
-        assert connection.execute(said(world, statement)).rowcount > 0
+@pytest.mark.parametrize(("name", "statement"), DONE)
+def test_an_allowed_change_succeeds(world: World, name: str, statement: str) -> None:
+    with acting(world, person(world.ours, name), world.ours) as connection:
+        assert connection.execute(statement_for(world, statement)).rowcount > 0
 
 
 @pytest.mark.parametrize("closed", ["revoked", "accepted", "expired"])
@@ -106,38 +106,38 @@ def test_the_system_takes_an_invitation_back(world: World) -> None:
         assert connection.execute("delete from wellbeing.invitations").rowcount == 2
 
 
-def invitation(world: World, **said: str) -> Row:
+def invitation(world: World, **changes: str) -> Row:
     """Return an invitation that a group contact may make, with changes; people are named."""
     row: Row = {"tenant_id": world.ours, "org_id": world.ours, "email": "c@example.org", "role": "Practitioner"}
-    row |= {"invited_by": "GroupContact", "invitation_token": uuid4().hex * 2} | said
+    row |= {"invited_by": "GroupContact", "invitation_token": uuid4().hex * 2} | changes
     return {name: person(world.ours, str(value)) if name.endswith("_by") else value for name, value in row.items()}
 
 
-@pytest.mark.parametrize("said", OTHER_BEGINNINGS, ids=" ".join)
-def test_an_invitation_begins_open_by_its_maker_and_for_a_week(world: World, said: dict[str, str]) -> None:
+@pytest.mark.parametrize("changes", OTHER_BEGINNINGS, ids=" ".join)
+def test_an_invitation_begins_open_by_its_maker_and_for_a_week(world: World, changes: dict[str, str]) -> None:
     with (
         acting(world, person(world.ours, "GroupContact"), world.ours) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
-        insert(connection, "wellbeing.invitations", invitation(world, **said))
+        insert(connection, "wellbeing.invitations", invitation(world, **changes))
 
 
-@pytest.mark.parametrize("said", OTHER_BEGINNINGS, ids=" ".join)
-def test_the_system_writes_an_invitation_as_it_was(world: World, said: dict[str, str]) -> None:
+@pytest.mark.parametrize("changes", OTHER_BEGINNINGS, ids=" ".join)
+def test_the_system_writes_an_invitation_as_it_was(world: World, changes: dict[str, str]) -> None:
     with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
-        insert(connection, "wellbeing.invitations", invitation(world, **said))
+        insert(connection, "wellbeing.invitations", invitation(world, **changes))
 
 
 def signed_by_the_group_contact(world: World, connection: psycopg.Connection) -> None:
     connection.execute(
-        "update wellbeing.alerts set status = 'resolved', resolved_by = %(who)s, resolved_at = '2027-01-04 09:00Z',"
-        " acknowledged_by = %(who)s, acknowledged_at = '2027-01-04 08:00Z' where tenant_id = %(tenant)s",
-        {"who": person(world.ours, "GroupContact"), "tenant": world.ours},
+        "update wellbeing.alerts set status = 'resolved', resolved_by = %(signer)s, resolved_at = '2027-01-04 09:00Z',"
+        " acknowledged_by = %(signer)s, acknowledged_at = '2027-01-04 08:00Z' where tenant_id = %(tenant)s",
+        {"signer": person(world.ours, "GroupContact"), "tenant": world.ours},
     )
 
 
 @pytest.mark.parametrize(
-    ("change", "who_may"),
+    ("change", "allowed"),
     [
         ("acknowledged_by = null, acknowledged_at = null", {"GroupContact", "system"}),
         ("acknowledged_by = {Practitioner}", {"system"}),
@@ -148,15 +148,15 @@ def signed_by_the_group_contact(world: World, connection: psycopg.Connection) ->
         ("resolution_notes = 'Her aunt came.'", {"GroupContact", "Practitioner", "system"}),
     ],
 )
-@pytest.mark.parametrize("who", ["GroupContact", "Practitioner", "system"])
+@pytest.mark.parametrize("name", ["GroupContact", "Practitioner", "system"])
 def test_only_the_signer_and_the_system_change_a_signature(
-    world: World, who: str, change: str, who_may: set[str]
+    world: World, name: str, change: str, allowed: set[str]
 ) -> None:
-    user, role = (None, Role.SYSTEM) if who == "system" else (person(world.ours, who), Role.APP)
+    user, role = (None, Role.SYSTEM) if name == "system" else (person(world.ours, name), Role.APP)
     refusal = (
-        nullcontext() if who in who_may else pytest.raises(psycopg.errors.InsufficientPrivilege, match="own signature")
+        nullcontext() if name in allowed else pytest.raises(psycopg.errors.InsufficientPrivilege, match="own signature")
     )
     with world.connection.transaction(force_rollback=True):
         signed_by_the_group_contact(world, world.connection)
         with acting(world, user, world.ours, role=role) as connection, refusal:
-            connection.execute(said(world, f"update wellbeing.alerts set {change}"))
+            connection.execute(statement_for(world, f"update wellbeing.alerts set {change}"))

@@ -1,4 +1,4 @@
-"""The faults of the wellbeing specification, one test each: it fails when the fault comes back."""
+"""Faults of the wellbeing specification: one test for each, which fails when the fault returns."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +55,7 @@ def test_fault_2_view_and_search_of_organizations_read_organisations(world: Worl
     assert ("wellbeing.organisations",) in below.fetchall()
 
 
-def test_fault_2_a_group_contact_sees_what_the_organisation_uses(world: World) -> None:
+def test_fault_2_a_group_contact_sees_the_usage_of_the_organisation(world: World) -> None:
     with acting(world, person(world.ours, "GroupContact"), world.ours) as connection:
         rows = connection.execute(
             "select id, active_children, active_practitioners, total_sessions_this_month, average_mood_this_month"
@@ -130,7 +130,7 @@ def test_fault_5_nobody_changes_their_own_rights(world: World, name: str, column
 
 
 @pytest.mark.parametrize("column", ["name", "email", "avatar_url"])
-def test_fault_5_the_rest_of_the_own_profile_is_ones_own(world: World, column: str) -> None:
+def test_fault_5_people_may_change_the_rest_of_their_own_profile(world: World, column: str) -> None:
     with acting(world, person(world.ours, "Child"), world.ours) as connection:
         changed = connection.execute(f"update wellbeing.profiles set {column} = 'me@example.org'".encode())
     assert changed.rowcount == 1
@@ -160,15 +160,15 @@ def test_fault_7_children_inserted_at_once_get_different_numbers(database: Datab
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
         session.add(Organisation(id=tenant_id, name="A school", type="school-primary"))
         for number, child in enumerate(children):
-            who: dict[str, Any] = {
+            columns: dict[str, Any] = {
                 "tenant_id": tenant_id,
                 "id": child,
                 "email": f"c{number}@example.org",
                 "name": "A child",
             }
-            session.add(User(**who, role=UserRole.CHILD))
+            session.add(User(**columns, role=UserRole.CHILD))
             session.flush()
-            session.add(Profile(**who, role="Child", org_id=tenant_id))
+            session.add(Profile(**columns, role="Child", org_id=tenant_id))
     barrier = Barrier(8)
 
     class ThinksBetterOfItError(Exception):
@@ -245,12 +245,12 @@ def test_fault_10_an_invitation_is_open_for_seven_days(world: World) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_fault_11_a_view_has_the_rights_of_the_one_who_asks(world: World, view: str) -> None:
+def test_fault_11_a_view_has_the_rights_of_its_reader(world: World, view: str) -> None:
     seen = {}
     for name in ("Practitioner", "Child", "Parent"):
         with acting(world, person(world.ours, name), world.ours) as connection:
             seen[name] = connection.execute(f"select distinct tenant_id from wellbeing.{view}".encode()).fetchall()
-    ours, who = (
+    ours, readers = (
         [(world.ours,)],
         {
             "child_progress_summary": {"Practitioner"},
@@ -258,10 +258,10 @@ def test_fault_11_a_view_has_the_rights_of_the_one_who_asks(world: World, view: 
             "own_child_record": {"Child"},
         },
     )
-    assert seen == {name: ours if name in who[view] else [] for name in seen}
+    assert seen == {name: ours if name in readers[view] else [] for name in seen}
 
 
-def test_fault_11_every_view_is_of_the_one_who_asks(world: World) -> None:
+def test_fault_11_every_view_is_a_security_invoker(world: World) -> None:
     rows = world.connection.execute(
         "select relname, 'security_invoker=true' = any(reloptions) from pg_class"
         " where relnamespace = 'wellbeing'::regnamespace and relkind in ('v', 'm') order by 1"
@@ -303,15 +303,15 @@ def test_fault_12_practitioners_see_the_notes_in_their_columns(database: Databas
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
         session.add(Organisation(id=tenant_id, name="A school", type="school-primary"))
         for user, role in ((practitioner, "Practitioner"), (child, "Child")):
-            who: dict[str, Any] = {
+            columns: dict[str, Any] = {
                 "tenant_id": tenant_id,
                 "id": user,
                 "email": f"{role.lower()}@example.org",
                 "name": role,
             }
-            session.add(User(**who, role=UserRole.STAFF))
+            session.add(User(**columns, role=UserRole.STAFF))
             session.flush()
-            session.add(Profile(**who, role=role, org_id=tenant_id))
+            session.add(Profile(**columns, role=role, org_id=tenant_id))
         session.flush()
         session.add(
             Child(tenant_id=tenant_id, id=child, org_id=tenant_id, first_name="Ann", safeguarding_notes=SAFEGUARDING)
@@ -342,7 +342,7 @@ def test_a_child_answers_in_its_own_session_only_and_for_itself_only(world: Worl
 
 
 @pytest.mark.parametrize("came_of", ["session", "response"])
-def test_an_alert_does_not_come_of_what_another_child_said(world: World, came_of: str) -> None:
+def test_an_alert_refers_to_sources_of_its_own_child_only(world: World, came_of: str) -> None:
     """Not even the system may raise it: a reader of the alert would see the wrong child's answer."""
     alert = {"alert_type": "safeguarding", "severity": "urgent", "title": "A worry", "description": "Said so."}
     query = f"select id, child_id from wellbeing.wellbeing_{came_of}s"

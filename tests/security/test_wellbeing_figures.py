@@ -70,11 +70,11 @@ def in_rows(world: World, organisation: UUID) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("name", ["Account", "GroupContact", "Practitioner"])
-def test_whoever_is_of_an_organisation_sees_what_its_rows_say(world: World, name: str) -> None:
+def test_people_see_the_figures_of_their_own_organisation(world: World, name: str) -> None:
     assert usage(world, person(world.ours, name))[world.ours] == in_rows(world, world.ours) == (2, 2, 3, 3)
 
 
-def test_an_account_sees_what_the_rows_of_any_organisation_say(world: World) -> None:
+def test_an_account_sees_the_figures_of_any_organisation(world: World) -> None:
     figures = usage(world, person(world.theirs, "Account"))
     assert {each: figures[each] for each in (world.ours, world.theirs)} == {
         each: in_rows(world, each) for each in (world.ours, world.theirs)
@@ -136,7 +136,7 @@ def test_a_child_whose_profile_is_not_active_is_in_no_figure(world: World, chang
     assert (listed, used) == ([(person(world.ours, "Child"),)], (1, 2, 2, 3.5))
 
 
-def test_an_active_child_is_in_the_summary_of_all_who_may_see_it(world: World) -> None:
+def test_an_active_child_is_in_the_summary_of_its_permitted_readers(world: World) -> None:
     with acting(world, person(world.ours, "Practitioner"), world.ours) as connection:
         listed = connection.execute("select id from wellbeing.child_progress_summary").fetchall()
     assert set(listed) == {(person(world.ours, name),) for name in CHILDREN}

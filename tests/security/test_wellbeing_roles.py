@@ -216,7 +216,7 @@ def test_every_table_has_rows_of_both_organisations(world: World, kept: dict[str
 
 
 @pytest.mark.parametrize(("table", "operation", "observer", "expected"), CELLS)
-def test_what_somebody_reaches(
+def test_a_person_reaches_exactly_the_listed_rows(
     world: World, kept: dict[str, list[Kept]], table: str, operation: str, observer: str, expected: str
 ) -> None:
     rows = kept["children" if table == "own_child_record" else table]
@@ -236,7 +236,7 @@ def test_without_a_tenant_nobody_reaches_anything(
 @pytest.mark.parametrize("user", ["Account", "Child", "Nobody"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("table", TABLES)
-def test_the_system_works_for_one_tenant_whoever_the_user_is(
+def test_the_system_works_for_one_tenant_with_any_user(
     world: World, kept: dict[str, list[Kept]], table: str, operation: str, user: str
 ) -> None:
     reached = answer(world, table, operation, kept[table], user=observer_id(world, user), role=Role.SYSTEM)
@@ -302,7 +302,7 @@ def test_a_person_who_left_a_suspended_organisation_has_no_role_in_it(world: Wor
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_who_is_of_no_organisation_reaches_none_of_its_rows(
+def test_people_without_an_organisation_reach_no_rows_of_one(
     world: World, kept: dict[str, list[Kept]], table: str
 ) -> None:
     with world.connection.transaction(force_rollback=True):
@@ -337,7 +337,7 @@ def test_a_deleted_organisation_leaves_its_people_without_one(
             assert remaining.fetchall() == [(None,)]
 
 
-def test_a_child_that_goes_takes_all_of_it_along(world: World) -> None:
+def test_deleting_a_child_deletes_all_its_rows(world: World) -> None:
     with acting(world, None, world.ours, role=Role.SYSTEM) as connection:
         connection.execute("delete from identity.users where id = %s", (person(world.ours, "Child"),))
         for table in ("wellbeing_sessions", "wellbeing_responses", "garden_items", "stickers_earned", "alerts"):
@@ -346,10 +346,10 @@ def test_a_child_that_goes_takes_all_of_it_along(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", [*PEOPLE, None])
-def test_nobody_deletes_a_child_and_its_alerts_by_deleting_a_user(world: World, name: str | None) -> None:
+def test_deleting_a_user_cannot_delete_a_child_and_its_alerts(world: World, name: str | None) -> None:
     """A cascade runs with the rights of the tables' owner and asks no policy."""
-    who = None if name is None else person(world.ours, name)
-    with acting(world, who, world.ours) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    user = None if name is None else person(world.ours, name)
+    with acting(world, user, world.ours) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("delete from identity.users where id = %s", (person(world.ours, "Child"),))
 
 
@@ -367,7 +367,7 @@ def test_a_cascade_into_wellbeing_starts_at_a_table_with_roles(world: World) -> 
 
 @pytest.mark.parametrize("change", ["supertokens_user_id = 'mine'", "role = 'admin'"])
 @pytest.mark.parametrize("whose", ["Child", "Practitioner"])
-def test_nobody_signs_in_as_somebody_else_or_becomes_an_admin(world: World, whose: str, change: str) -> None:
+def test_login_and_role_of_a_user_are_changed_by_the_system_only(world: World, whose: str, change: str) -> None:
     with (
         acting(world, person(world.ours, "Practitioner"), world.ours) as connection,
         pytest.raises(
@@ -387,7 +387,7 @@ def test_the_system_says_by_which_sign_in_a_user_is_known(world: World) -> None:
 
 
 @pytest.mark.parametrize("column", ["id", "org_id", "display_id", "tenant_id"])
-def test_a_practitioner_does_not_make_another_child_of_one(world: World, column: str) -> None:
+def test_a_practitioner_cannot_turn_a_child_into_another(world: World, column: str) -> None:
     value: object = 77 if column == "display_id" else uuid4()
     with (
         acting(world, person(world.ours, "Practitioner"), world.ours) as connection,

@@ -90,8 +90,8 @@ def descriptions(thing: str, definition: str) -> Iterator[tuple[str, str, str]]:
             yield "columns", table, f"{own} {definition}"
         case "constraint":
             yield from ((kind, table, description) for kind, description in constraint(definition))
-        case "index" if found := INDEX.fullmatch(definition):
-            unique, columns, other, nulls, condition = found.groups("")
+        case "index" if match := INDEX.fullmatch(definition):
+            unique, columns, other, nulls, condition = match.groups("")
             yield "index", table, f"{unique}{columns or other}{nulls}{condition}"
             if unique:
                 yield "unique", table, f"{columns}{nulls}{condition}"
@@ -108,20 +108,20 @@ def descriptions(thing: str, definition: str) -> Iterator[tuple[str, str, str]]:
 def constraint(definition: str) -> Iterator[tuple[str, str]]:
     """Yield kind and description of a constraint; nothing for a kind that no list has."""
     for kind, pattern in CONSTRAINTS.items():
-        if not (found := pattern.fullmatch(definition)):
+        if not (match := pattern.fullmatch(definition)):
             continue
         match kind:
             case "unique":
-                yield kind, f"{found[2]}{found[1] or ''}"
-                yield "index", f"unique {found[2]}{found[1] or ''}"
+                yield kind, f"{match[2]}{match[1] or ''}"
+                yield "index", f"unique {match[2]}{match[1] or ''}"
             case "foreign key":
-                columns, target, keys, rest = found.groups()
+                columns, target, keys, rest = match.groups()
                 if keys == "tenant_id, id" and columns.count(",") == 1:
                     columns = columns.removeprefix("tenant_id, ")
                     keys, rest = "", rest.replace(f" SET NULL ({columns})", " SET NULL")
                 yield kind, f"{columns} -> {target}{f' ({keys})' * bool(keys)}{rest}"
             case _:
-                yield kind, found[1]
+                yield kind, match[1]
 
 
 def short(definition: str) -> str:

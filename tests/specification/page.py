@@ -1,4 +1,4 @@
-"""Generated documents: `make schema` runs this module.
+"""Generator of the schema documents, run by `make schema`.
 
 The documents are `migrations/schema.txt` (the objects of a database at the last revision), the part of `docs/schema.md`
 below its mark, and `docs/schema-map.md`; their sources are a freshly migrated database and the lists beside this file.

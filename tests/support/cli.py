@@ -13,7 +13,7 @@ from scheduler.cli import main
 OWN_SETTINGS = ("SCHEDULER_TENANT", "SCHEDULER_MASTER_KEYS")
 
 
-class Said(NamedTuple):
+class CommandResult(NamedTuple):
     """The exit code and the output of a command."""
 
     code: object
@@ -26,7 +26,7 @@ class Said(NamedTuple):
         return [line for line in self.err.splitlines() if not line.startswith("{")]
 
 
-def run(url: str, *arguments: str, **environment: str) -> Said:
+def run(url: str, *arguments: str, **environment: str) -> CommandResult:
     """Run a command on a database; anything but an exit is a failure of the test."""
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
@@ -39,4 +39,4 @@ def run(url: str, *arguments: str, **environment: str) -> Said:
             main()
     zoneinfo.reset_tzpath()
     assert "Traceback" not in err.getvalue()
-    return Said(end.value.code or 0, out.getvalue(), err.getvalue())
+    return CommandResult(end.value.code or 0, out.getvalue(), err.getvalue())

@@ -67,16 +67,16 @@ def crossing(connection: psycopg.Connection) -> set[tuple[str, str]]:
         of_tenant = {
             f"({each} = ( SELECT identity.current_tenant_id() AS current_tenant_id))" for each in (column, "tenant_id")
         }
-        there = [policy for policy in policies(connection, table) if policy.roles != (DEFINER,)]
+        checked = [policy for policy in policies(connection, table) if policy.roles != (DEFINER,)]
         holding = [
             policy
-            for policy in there
+            for policy in checked
             if not policy.permissive
             and policy.command == "*"
             and (policy.roles == ("public",) or set(policy.roles) >= _reaching(connection, table))
             and all(any(each in expression for each in of_tenant) for expression in policy.expressions)
         ]
-        decisive = holding[:1] or [policy for policy in there if policy.permissive]
+        decisive = holding[:1] or [policy for policy in checked if policy.permissive]
         crossings |= {
             (table, policy.name)
             for policy in decisive
@@ -95,11 +95,11 @@ def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
     """
     openings = set()
     for table in table_names(connection):
-        there = policies(connection, table)
-        if all(policy.permissive for policy in there):
+        present = policies(connection, table)
+        if all(policy.permissive for policy in present):
             openings |= {
                 (table, policy.name)
-                for policy in there
+                for policy in present
                 if policy.command == "*"
                 and not all("identity.has_tenant_access()" in expression for expression in policy.expressions)
             }

@@ -32,7 +32,9 @@ def dump(url: str) -> str:
 @cache
 def program_for(release: int) -> str:
     """Return the `pg_dump` of the oldest release that is not older than this one."""
-    fit = sorted((found, program) for program in programs() if (found := release_of(program)) >= release)
+    fit = sorted(
+        (found_release, program) for program in programs() if (found_release := release_of(program)) >= release
+    )
     assert fit, f"no pg_dump for PostgreSQL {release}"
     return fit[0][1]
 

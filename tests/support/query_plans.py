@@ -59,19 +59,19 @@ def index_scans(connection: psycopg.Connection) -> Iterator[list[IndexScan]]:
 
     Call it before taking on another role: only a superuser may ask for plans.
     """
-    found: list[IndexScan] = []
+    scans: list[IndexScan] = []
 
     def note(diagnosis: psycopg.errors.Diagnostic) -> None:
         _, _, plan = (diagnosis.message_primary or "").partition("plan:\n")
         if plan:
             nodes = _nodes(json.loads(plan)["Plan"])
-            found.extend(
+            scans.extend(
                 IndexScan(node["Index Name"], node.get("Index Cond", "")) for node in nodes if "Index Name" in node
             )
 
     connection.execute(_EXPLAINING.encode())
     connection.add_notice_handler(note)
     try:
-        yield found
+        yield scans
     finally:
         connection.remove_notice_handler(note)

@@ -1,4 +1,4 @@
-"""The documents tell the truth: their programs run, their commands parse, their links lead somewhere."""
+"""Documents: programs that run, commands that parse, and links with an existing target."""
 
 import doctest
 import re
@@ -23,7 +23,7 @@ TARGET = re.compile(r"(?:`|\$ )make ([a-z][a-z0-9-]*)")
 
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=name_of)
-def test_program_of_a_page_prints_what_it_promises(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_program_of_a_page_prints_its_promised_output(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(page)
     printed = iter(capsys.readouterr().out.splitlines())
     assert [line for line in promised(page) if line not in printed] == []

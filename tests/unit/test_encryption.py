@@ -79,7 +79,7 @@ DIALECT = create_engine("postgresql+psycopg://").dialect
 
 
 @given(st.text())
-def test_what_is_encrypted_opens_again(text: str) -> None:
+def test_an_encrypted_text_decrypts_to_itself(text: str) -> None:
     assert RING.decrypt(RING.encrypt(text, HERE), HERE) == text
 
 
@@ -116,7 +116,7 @@ def test_equal_texts_are_encrypted_differently() -> None:
 
 
 @pytest.mark.parametrize(
-    "there",
+    "location",
     [
         HERE._replace(row=(UUID(int=22),)),
         HERE._replace(row=(ROW, 1)),
@@ -128,9 +128,9 @@ def test_equal_texts_are_encrypted_differently() -> None:
     ],
     ids=str,
 )
-def test_a_value_does_not_decrypt_at_another_location(there: ValueLocation) -> None:
+def test_a_value_does_not_decrypt_at_another_location(location: ValueLocation) -> None:
     with pytest.raises(TamperedError, match="does not decrypt"):
-        RING.decrypt(RING.encrypt(HIDDEN, HERE), there)
+        RING.decrypt(RING.encrypt(HIDDEN, HERE), location)
 
 
 def test_a_value_does_not_decrypt_for_another_tenant_with_the_same_key() -> None:
@@ -142,11 +142,11 @@ def test_a_value_does_not_decrypt_for_another_tenant_with_the_same_key() -> None
     st.lists(st.one_of(st.text(max_size=3), st.integers(0, 9)), max_size=3),
     st.lists(st.one_of(st.text(max_size=3), st.integers(0, 9)), max_size=3),
 )
-def test_two_rows_are_never_bound_alike(one: list[KeyPart], other: list[KeyPart]) -> None:
+def test_two_rows_are_never_bound_alike(first: list[KeyPart], second: list[KeyPart]) -> None:
     def binding(row: list[KeyPart]) -> bytes:
         return RING._binding(HERE._replace(row=tuple(row)))
 
-    assert (binding(one) == binding(other)) == (one == other)
+    assert (binding(first) == binding(second)) == (first == second)
 
 
 @pytest.mark.parametrize("position", range(MIN_BYTES + len(HIDDEN)))
@@ -342,7 +342,7 @@ def test_a_blank_text_has_no_blind_index(blank: str) -> None:
 
 
 @given(st.text())
-def test_what_is_normalised_stays_as_it_is(text: str) -> None:
+def test_normalising_a_normalised_text_changes_nothing(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
 
 
@@ -366,7 +366,7 @@ def shown(value: object) -> str:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_nothing_shows_a_key_or_a_text(value: object) -> None:
+def test_representations_show_no_key_and_no_text(value: object) -> None:
     RING.encrypt(HIDDEN, HERE)
     written = shown(value)
     assert [part for part in (HIDDEN, "\\x", "b'", "AESGCM") if part in written] == []

@@ -1,4 +1,4 @@
-"""A package that is missing is reported as an extra that is not installed, in one line."""
+"""Missing extras: one line that names the extra to install."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""The fingerprint changes with everything that decides a schedule's slots, and with nothing else (R3)."""
+"""Fingerprints: changed by everything that decides a schedule's slots, and by nothing else (R3)."""
 
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -125,9 +125,9 @@ def test_r3_the_order_of_the_parts_changes_nothing() -> None:
 
 
 def test_t1_the_zone_in_which_an_instant_was_written_changes_nothing() -> None:
-    there = timezone(timedelta(hours=5, minutes=45))
+    nepal = timezone(timedelta(hours=5, minutes=45))
     elsewhere = replace(
-        EXCEPTION, start_at=EXCEPTION.start_at.astimezone(there), end_at=EXCEPTION.end_at.astimezone(there)
+        EXCEPTION, start_at=EXCEPTION.start_at.astimezone(nepal), end_at=EXCEPTION.end_at.astimezone(nepal)
     )
     assert digest(with_part(elsewhere)) == digest(SCHEDULE)
 

@@ -1,4 +1,4 @@
-"""The front door: what an import costs, which names it has, and how a missing extra is reported."""
+"""Public package `scheduler`: cost of its import, its public names, and reports of missing extras."""
 
 import ast
 import inspect

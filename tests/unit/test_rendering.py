@@ -1,4 +1,4 @@
-"""The terminal pictures: read as plain text of 80 columns, as a person without colours sees them."""
+"""Pictures in the terminal, read as plain text of 80 columns without colours."""
 
 import io
 from dataclasses import replace
@@ -248,7 +248,7 @@ def test_an_explanation_names_the_nearest_slot_or_says_that_there_is_none() -> N
     assert explained()[-1] == "nearest offered: none"
 
 
-def test_an_explanation_says_what_is_offered() -> None:
+def test_an_explanation_summarizes_the_offered_slots() -> None:
     day = tuple(Slot(at(30, hour), at(30, hour, 20), 1, 1) for hour in (9, 10, 11))
     assert explained(offered=day)[-1] == "offered: 3 slots start Tue 30 Mar 09:00-11:00"
     assert explained(offered=day[:1])[-1] == "offered: 1 slot starts Tue 30 Mar 09:00"

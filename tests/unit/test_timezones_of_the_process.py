@@ -1,4 +1,4 @@
-"""The local zone and the hash seed of the process change no slot (T5)."""
+"""Local zone and hash seed of the process: neither changes a slot (T5)."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Rows of the schema `wellbeing`. A tenant's only user is its child, and also every other person in these rows."""
+"""Rows of the schema `wellbeing`: a tenant's only user is its child and every other person in them."""
 
 from uuid import UUID
 

@@ -184,24 +184,24 @@ class World:
                 active=rule.active,
             )
         for exception in schedule.exceptions:
-            yield self.exception(schedule, exception)
+            yield self.exception_row(schedule, exception)
         for closure in schedule.closures:
             yield self.closure(schedule, closure)
 
-    def exception(self, schedule: Schedule, one: AvailabilityException) -> SQLModel:
+    def exception_row(self, schedule: Schedule, exception: AvailabilityException) -> SQLModel:
         """Return an exception as a row."""
         return rows.AvailabilityException(
             tenant_id=self.tenant_id,
             doctor_id=int(schedule.doctor_id),
             facility_id=int(schedule.facility_id),
-            id=_number(one.id),
-            availability_rule_id=_number(one.rule_id),
-            type=ExceptionType(one.type).value,
-            start_at=one.start_at,
-            end_at=one.end_at,
-            slot_duration_minutes=_minutes(one.slot_duration),
-            slot_interval_minutes=_minutes(one.slot_interval),
-            capacity=one.capacity,
+            id=_number(exception.id),
+            availability_rule_id=_number(exception.rule_id),
+            type=ExceptionType(exception.type).value,
+            start_at=exception.start_at,
+            end_at=exception.end_at,
+            slot_duration_minutes=_minutes(exception.slot_duration),
+            slot_interval_minutes=_minutes(exception.slot_interval),
+            capacity=exception.capacity,
         )
 
     def closure(self, schedule: Schedule, closure: Closure) -> SQLModel:

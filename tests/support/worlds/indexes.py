@@ -199,9 +199,9 @@ def load(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in (*SCAFFOLD, MONTHS):
             connection.execute(statement.encode())
-        there = [table for table in TABLES if is_there(connection, table)]
+        tables = [table for table in TABLES if is_there(connection, table)]
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda table: fill(url, table), there))
+        list(threads.map(lambda table: fill(url, table), tables))
 
 
 def fill(url: str, table: str) -> None:

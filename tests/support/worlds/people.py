@@ -93,14 +93,14 @@ def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
 
 
 def _people(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
-    left: dict[str, Row] = {"Suspended": {"status": "suspended"}, "Deleted": {"deleted_at": LONG_AGO}}
+    inactive: dict[str, Row] = {"Suspended": {"status": "suspended"}, "Deleted": {"deleted_at": LONG_AGO}}
     for name, role in ROLES.items():
-        who: Row = {"id": person(tenant, name), "name": name, "email": f"{name.lower()}@example.org"}
+        columns: Row = {"id": person(tenant, name), "name": name, "email": f"{name.lower()}@example.org"}
         signs_in: Row = {"role": role, "supertokens_user_id": None}
         whose = FAMILY if name in FAMILY else frozenset({name})
-        yield "identity.users", who | signs_in | left.get(name, {}), whose
+        yield "identity.users", columns | signs_in | inactive.get(name, {}), whose
         if name == "Child":
-            yield "wellbeing.profiles", who, NOBODY
+            yield "wellbeing.profiles", columns, NOBODY
 
 
 def _family(

@@ -49,11 +49,16 @@ def make(connection: psycopg.Connection) -> World:
 def _organisation(tenant: UUID) -> Iterator[tuple[str, Row]]:
     yield "organisations", {"id": tenant, "name": "The Hill School", "type": "school-primary"}
     for name in PEOPLE:
-        who = {"tenant_id": tenant, "id": person(tenant, name), "email": f"{name.lower()}@example.org", "name": name}
-        yield "users", {**who, "role": "parent" if name == "Parent" else "staff"}
+        columns = {
+            "tenant_id": tenant,
+            "id": person(tenant, name),
+            "email": f"{name.lower()}@example.org",
+            "name": name,
+        }
+        yield "users", {**columns, "role": "parent" if name == "Parent" else "staff"}
         if name != "Parent":
             status = "suspended" if name == "Suspended" else "active"
-            yield "profiles", {**who, "role": ROLES.get(name, name), "org_id": tenant, "status": status}
+            yield "profiles", {**columns, "role": ROLES.get(name, name), "org_id": tenant, "status": status}
     for name in CHILDREN:
         yield from _child(tenant, name)
     for name in ("ada", "bob"):
