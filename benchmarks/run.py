@@ -1,6 +1,6 @@
-"""Measure what the README claims: `make bench`. With OPENINGS=FILE the nightly job runs on that file.
+"""Benchmarks of docs/benchmarks.md: `make bench`. `make bench ARGS="--openings FILE"` runs the nightly job on a file.
 
-Every figure is a ratio to something else that was measured in the same run, and each result is checked first.
+Each figure is a ratio to another measurement of the same run. A comparison checks first that the results are equal.
 """
 
 import argparse

@@ -1,15 +1,12 @@
 """${message}.
 
-Why it is there, what it promises, what it leaves out.
-
-Revision: ${up_revision}
-Revises: ${down_revision}
+The purpose, the rules that the tables and functions hold, and the reasons for what the revision leaves out.
 """
 
 from alembic import op
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 
 
 def upgrade() -> None:

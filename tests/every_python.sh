@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The tests on every Python from 3.11 to 3.14 that this machine has, but for the one of .venv, where `make test` runs.
-# Each gets a virtual environment of its own (.venv-3.12, ...), which stays for the next time. One line a version;
-# the exit code is 1 if any of them failed. Arguments go to pytest.
+# Run the tests on each installed Python from 3.11 to 3.14, except the version of .venv, which `make test` uses.
+# Each version has its own virtual environment (.venv-3.12, ...), which later runs reuse. The script passes its arguments
+# to pytest, prints one line for each version, and exits with 1 if a version failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 version_of() { "$1" -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 
-python_for() {  # the first Python of this version that runs and can make virtual environments
+python_for() {  # print the first Python of a version that can create virtual environments
   local candidate
   for candidate in $(type -aP "python$1") "$HOME"/.pyenv/versions/*/bin/"python$1"; do
     if [ "$(version_of "$candidate")" = "$1" ]; then echo "$candidate"; return; fi
@@ -18,7 +18,7 @@ usual=$(version_of .venv/bin/python)
 failed=0
 missing=()
 for version in 3.11 3.12 3.13 3.14; do
-  if [ "$version" = "$usual" ]; then echo "$version: skipped, it is that of .venv"; continue; fi
+  if [ "$version" = "$usual" ]; then echo "$version: skipped, .venv has this version"; continue; fi
   python=$(python_for "$version")
   if [ -z "$python" ]; then missing+=("$version"); continue; fi
   log=$(mktemp)

@@ -92,7 +92,7 @@ USER_ACTION = (
     " user_agent, transaction_id"
 )
 SYSTEM = "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id"
-# All columns of the log but tenant_id, id, occurred_at and details, which the last revision grants.
+# All columns of the log but tenant_id, id, occurred_at and details, which revision 001400 grants.
 SEALED_COLUMNS = (
     "user_id, db_role, action, entity, entity_key, before, after, request_id, client_address, user_agent,"
     " transaction_id"
