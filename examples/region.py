@@ -1,4 +1,4 @@
-"""Example region: write `region.jsonl`, forty-one clinics in six time zones, from 2027-02-01 to 2027-05-02.
+"""Example region: write `region.jsonl`, forty-one places in six time zones, from 2027-02-01 to 2027-05-02.
 
     python examples/region.py
 

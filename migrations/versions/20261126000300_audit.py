@@ -6,9 +6,9 @@ they name. `scheduler_system` reads them, within its tenant.
 
 **Writing.** `audit.watch` gives a table three statement triggers, which write in the transaction of the change. Their
 function belongs to `scheduler_definer`, the only role that may insert. Triggers cannot see reads, so the code that
-decrypts health information calls `audit.record_read` in its own transaction. `audit.record_event` records an act of a
-user that changes and opens no row (signing in, an export), `audit.record_system` an event of the library. Tenant, user,
-request and address come from the transaction, never from an argument.
+decrypts health information calls `audit.record_read` in the transaction that reads. `audit.record_event` records an act
+of a user that changes and opens no row (signing in, an export), `audit.record_system` an event of the library. Tenant,
+user, request and address come from the transaction, never from an argument.
 
 **Contents.** The key is always written. A value is written only if its column is harmless by name and type or listed by
 the revision of its table; other columns appear as set or changed only. An update that changes nothing but `updated_at`

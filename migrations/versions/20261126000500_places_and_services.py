@@ -2,12 +2,13 @@
 
 A facility has an IANA time zone (T2). PostgreSQL lists the zones in a view over files, which takes tens of milliseconds
 to read, so a statement trigger checks all new zones at once. A CHECK would read the files for each row, and refuse an
-old dump on a server with newer zones. A partial schema may already have facilities (tenant core specification).
+old dump on a server with other zones. A database that was made from the tenant core specification has the table
+`facilities` already: the revision keeps it and adds the missing parts.
 
-A doctor may sign in as one user, and a user is one live doctor. Doctors and facilities that work together cannot be
-deleted for good (restrict), since slots and past appointments depend on them. A service is an entry of a catalogue
-(CPT, HCPCS, ICD or the tenant's own). An offering is that service by one doctor at one facility, with length and
-buffers.
+A doctor who signs in has a user, and each user belongs to at most one doctor that is not deleted. Doctors and
+facilities that work together cannot be deleted for good (restrict), since slots and past appointments depend on them. A
+service is an entry of a catalogue (CPT, HCPCS, ICD or the tenant's own). An offering is that service by one doctor at
+one facility, with length and buffers.
 
 Enumerations are text with a CHECK: a value can be removed from a CHECK, and under row security an index serves equality
 of text but not of an enum. Each foreign key has an index, here and in later revisions: without it, deleting a doctor
@@ -62,7 +63,7 @@ def upgrade() -> None:
         add column if not exists address_id uuid;
 
     do $$ begin
-        -- The owner checks existing rows, and would see none under forced row security.
+        -- Adding a foreign key checks the existing rows as the owner, from whom forced row security would hide them.
         alter table identity.addresses no force row level security;
         alter table scheduling.facilities no force row level security;
         -- stops a facility at an address of another tenant

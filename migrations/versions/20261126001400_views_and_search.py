@@ -5,9 +5,10 @@ arrays, without deleted families and users.
 
 **Figures.** `child_progress_summary` counts each table before the join, so that counts do not multiply.
 `organization_usage_stats` (spelled as in the specification) shows the use of an organisation in this month (UTC). Both
-views have the rights of their reader, but a figure must not depend on the rows that the reader sees. So
-`wellbeing.usage_of_organisation` counts as `scheduler_definer`, for an Account, for staff of the organisation and for
-the system in its tenant; for others the view has no row.
+views read with the rights of the user who queries them. The figures of an organisation must be the same for all users,
+whichever rows row security shows to each. So the function `wellbeing.usage_of_organisation` counts as
+`scheduler_definer`, for an Account, for staff of the organisation and for the system in its tenant; for others the view
+has no row.
 
 **Search.** Under row security an index serves only leakproof operators: `=` and `<`, but not `%>`, `like`, `@@` or
 `@>`. So four functions search as `scheduler_definer`, to whom a policy shows all rows. Each is safe because it

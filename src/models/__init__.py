@@ -1,7 +1,7 @@
 """SQLModel tables, one module or package a domain: rows without behaviour; a test compares them with the schema.
 
-Imported as `models` from the folder `src`, this module hands out the same classes; a deeper name such as
-`models.identity` is refused there, so that no table is declared twice.
+Import it as `scheduler.models`. With the folder `src` on the path, `import models` gives the same classes, and
+`import models.identity` is refused, since it would declare the tables a second time.
 """
 
 from scheduler.models.audit import AuditRetirement, AuditSeal, SystemAuditLog, UserActionAuditLog

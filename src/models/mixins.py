@@ -3,8 +3,9 @@
 Owns: the columns that most tables share, each declared once.
 Must not know: any table.
 
-A model lists its mixins from the last to the first, for their columns come in the reverse order, before its own:
-`class Doctor(SoftDeletable, Timestamped, BigintKeyed, table=True)` begins with `tenant_id` and `id`.
+The columns of the last mixin come first, and those of the model last. The table of
+`class Doctor(SoftDeletable, Timestamped, BigintKeyed, table=True)` has the columns `tenant_id`, `id`, `created_at`,
+`updated_at`, `deleted_at`, then those that `Doctor` declares.
 """
 
 from datetime import datetime

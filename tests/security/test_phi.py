@@ -115,7 +115,7 @@ def test_a_refused_write_leaves_the_row_unchanged(
 def test_a_row_without_an_id_is_not_encrypted_for(database: Database, ours: UUID) -> None:
     with (
         database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
-        pytest.raises(InvalidInputError, match="has no key yet"),
+        pytest.raises(InvalidInputError, match="has no primary key yet: set its id"),
     ):
         phi.write(session, load(database, ours), Note(tenant_id=ours), {"diagnosis": CANARY})
 

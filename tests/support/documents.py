@@ -35,8 +35,8 @@ def program(page: Path) -> str:
 
 
 def needs_database(page: Path) -> bool:
-    """Tell whether the program of a page opens a unit of work."""
-    return ".unit_of_work(" in program(page)
+    """Tell whether the program of a page opens a database."""
+    return ".unit_of_work(" in program(page) or "Database(" in program(page)
 
 
 def promised(page: Path) -> list[str]:

@@ -452,5 +452,5 @@ def test_the_key_of_a_row_is_that_of_its_tenant_and_complete() -> None:
     assert encrypted_table(Remark).row_key(remark, TENANT) == (ROW, 3)
     with pytest.raises(InvalidInputError, match="is of tenant"):
         encrypted_table(Remark).row_key(remark, OTHER_TENANT)
-    with pytest.raises(InvalidInputError, match="has no key yet"):
+    with pytest.raises(InvalidInputError, match="has no primary key yet: set its id"):
         encrypted_table(Note).row_key(Note(tenant_id=TENANT), TENANT)

@@ -1,7 +1,8 @@
 """Booking context: bookings, holds, notice and horizon that make a scheduled slot unavailable.
 
-Owns: bookings, holds and cancelled slots as stored, minimum notice, booking horizon, and the reasons that they give.
-Holds: S3 (booking a slot closes those that overlap it), B2 (a hold ends by itself), Q2 (notice, horizon), Q3.
+Owns: bookings, holds (which end by themselves) and cancelled slots as stored, minimum notice, booking horizon, and the
+reasons that they give.
+Holds: S3 (booking a slot closes those that overlap it), Q3.
 Must not know: rules, exceptions, rooms.
 """
 
@@ -64,9 +65,9 @@ class BookingContext:
                     yield _held_reason(stored, slot)
 
     def _candidates(self, slot: Slot) -> Sequence[StoredSlot]:
-        """Return the stored slots that start before the slot's end, without those too early to overlap it."""
+        """Return the stored slots that may overlap a slot: they start before its end, and not too early."""
 
-        def ahead(stored: StoredSlot) -> timedelta:  # a difference: an instant less the longest may have no date
+        def ahead(stored: StoredSlot) -> timedelta:  # a difference, since `start_at - longest` may be before year 1
             return stored.slot.start_at - slot.start_at
 
         first = bisect_right(self.stored, -self._longest, key=ahead)

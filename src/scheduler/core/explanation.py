@@ -47,10 +47,10 @@ _REMOVAL_CODES = {ExceptionType.EMERGENCY: ReasonCode.EMERGENCY, ExceptionType.B
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Sequence[Reason]):
-    """A sequence of the reasons why starts in `[start_at, end_at)` are not offered, by time, then from strong to weak.
+    """The reasons why times in `[start_at, end_at)` are not offered: by time, then the strongest first.
 
-    `offered` are the available slots; `nearest` is the closest available slot, there or elsewhere. Instants are in
-    UTC; for one instant, `start_at` is `end_at`.
+    `offered` are the available slots of that time; `nearest` is the available slot closest to it, inside or outside.
+    Instants are in UTC. An explanation of one instant has `start_at == end_at`.
     """
 
     start_at: datetime

@@ -38,8 +38,8 @@ class ReasonCode(StrEnum):
 class Reason:
     """A reason why time in `[start_at, end_at)` (UTC) is not offered; `text` is one line for people.
 
-    `starts` are the starts that the reason is against, empty if the whole time has none. `cause_id` names the
-    exception, closure or stored slot.
+    `starts` are the slot starts that the reason rules out; empty if no slot would start then. `cause_id` names the
+    exception, closure or stored slot that is the cause.
     """
 
     code: ReasonCode

@@ -70,7 +70,7 @@ class Plan:
     """The changes that make stored slots equal to desired slots, and the slots that people have to look at.
 
     `create`, `update` and `retire` are changes; `keep` needs none. `conflict` is booked or held but no longer
-    desired; `displaced` is booked under an emergency and goes to the re-booking list. Both stay stored (R2).
+    desired; `displaced` is booked under an emergency, so the booking has to move. Both stay stored (R2).
     """
 
     create: tuple[Slot, ...] = ()

@@ -32,7 +32,7 @@ class SlotIdentity(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A run of one doctor's time at one facility that can be booked (FHIR R4 Slot). Instants are in UTC."""
+    """A span of one doctor's time at one facility that can be booked (FHIR R4 Slot). Instants are in UTC."""
 
     start_at: datetime
     end_at: datetime

@@ -159,7 +159,7 @@ class Timetable:
         zone, ordinary, special, by_weekday = self.zone, self._ordinary, self._special, self._by_weekday
         for day in days:
             weekday = (day + _WEEKDAY_OF_DAY_0) % 7
-            # A window too short for a slot may have one on the longer day.
+            # Skip only days without a rule: a window too short for a slot has room for one when the clock goes back.
             if not by_weekday[weekday] and day not in special:
                 continue
             runs = ordinary[weekday]

@@ -2,7 +2,7 @@
 
 Owns: the request and its limits.
 Holds: T5 (the instant and the release of the tz database are given, not read).
-Must not know: how a request is carried out, or its origin.
+Must not know: how a request is carried out.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ class Scope(StrEnum):
 class GenerationRequest:
     """A request for the slots of a tenant on local days `[from_day, until_day)` of each facility.
 
-    Holds that end by `now` (aware) have ended; `tzdata_version` is the release of the tz database in use.
+    A hold that ends by `now` (aware) has ended; `tzdata_version` is the release of the tz database in use; `trigger` is
+    a word for the origin of the run, which its row in `generation_runs` keeps.
 
     Raises:
         InvalidInputError: no day, more than `MAX_DAYS` days, or days outside the calendar.

@@ -95,7 +95,7 @@ where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_
 
 
 def register_schedules(session: Session) -> None:
-    """Insert a checkpoint for every doctor with rules or exceptions at a facility, unless it is there."""
+    """Insert the missing checkpoints: one for each doctor and facility with rules or exceptions."""
     session.connection().execute(_REGISTER)
 
 

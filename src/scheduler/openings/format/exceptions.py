@@ -33,7 +33,10 @@ _LOCAL_TIME: Final = re.compile(r"([0-9-]{10})[T ]([0-9:]{5,8})")
 
 
 class ParsedException(NamedTuple):
-    """An exception of a line, not yet of a doctor. `day` and `clock` (seconds since midnight) are its local start."""
+    """An exception as the file states it; `exceptions_of` gives it to a doctor.
+
+    `day` and `clock` (seconds since midnight) are its local start.
+    """
 
     type: ExceptionType
     day: date
@@ -56,7 +59,7 @@ def altered_days(alterations: Json, zone: ZoneInfo) -> Iterator[ParsedException]
     for name, pairs in object_from(alterations, where="alterations").items():
         day = day_from(name, where="alterations")
         if pairs is None:
-            continue  # unknown, as in the weekly hours
+            continue  # `null` counts as missing: the weekly hours hold on that day
         overrides = [
             ParsedException(ExceptionType.OVERRIDE, day, opens, start_at, end_at)
             for opens, closes in pairs_from(pairs, where=f"alterations: {name}")
@@ -106,9 +109,9 @@ def listed_exceptions(listed: Json, zone: ZoneInfo, rules: Iterable[Availability
 def exceptions_of(
     parsed_exceptions: Iterable[ParsedException], rules: Iterable[AvailabilityRule]
 ) -> tuple[tuple[AvailabilityException, ...], tuple[tuple[Id, str], ...]]:
-    """Build one doctor's exceptions, named by type and local start, and their reasons by that name.
+    """Build the exceptions of one doctor, and pairs of an exception's id and its reason.
 
-    Exceptions for a clinic of another doctor are left out.
+    An id consists of type and local start. Exceptions for a clinic of another doctor are left out.
 
     Raises:
         InvalidInputError: an exception contradicts itself.

@@ -52,7 +52,8 @@ class EncryptedTable(NamedTuple):
             raise InvalidInputError(f"a row of {self.name} is of tenant {getattr(row, TENANT)}, not {tenant_id}")
         key = tuple(getattr(row, column.name) for column in self.key)
         if None in key:
-            raise InvalidInputError(f"a row of {self.name} has no key yet: give it one before its values are encrypted")
+            message = f"a row of {self.name} has no primary key yet: set its id before its values are encrypted"
+            raise InvalidInputError(message)
         return key
 
     def location(self, column: str, row: tuple[KeyPart, ...]) -> ValueLocation:

@@ -42,7 +42,7 @@ class Start(Enum):
     CONTINUE = auto()
     """Continue it; start one if there is none."""
     ANEW = auto()
-    """Start another: the current key is compromised, too, or a value that does not decrypt keeps it unfinished."""
+    """Start another: the current key leaked too, or a value that does not decrypt keeps the rotation unfinished."""
 
 
 class Rotation(NamedTuple):

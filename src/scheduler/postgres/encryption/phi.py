@@ -3,8 +3,9 @@
 Owns: encryption on writing, decryption on reading, and a record of every read.
 Must not know: which tables there are, how values are encrypted, the contents of the audit log.
 
-A read is recorded in its own transaction: if the record cannot be written, nothing is read. Plaintext is never set on a
-row, where a cache, a log or an error page could pick it up; it is returned in a `Plaintext`.
+A read is recorded in the transaction that reads: if the record cannot be written, nothing is read. (A key rotation
+decrypts in memory without such a record; the log records each row that it changes.) Plaintext is never set on a row,
+where a cache, a log or an error page could pick it up; it is returned in a `Plaintext`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -52,10 +53,10 @@ def write(session: Session, keys: KeyRing, row: SQLModel, plaintexts: Mapping[st
     """Encrypt texts into encrypted columns of a row, and set their blind indexes.
 
     The row is added to the session; None clears a column. Values are bound to the row's primary key, so the row needs
-    its key before the call.
+    its id before the call.
 
     Raises:
-        InvalidInputError: a column is not encrypted, a text has a lone surrogate, the row has no key yet or is another
+        InvalidInputError: a column is not encrypted, a text has a lone surrogate, the row has no id yet or is another
             tenant's. Then nothing of the row is changed.
         KeyUnavailableError: the tenant's key is missing or cannot be unwrapped.
         StaleKeyRingError: the ring's key was replaced: load the ring again.

@@ -2,8 +2,8 @@
 
 Owns: the order of deletion, and the refusal if rows about other people depend on the person.
 Holds: R4 (all of it or nothing, in the caller's transaction).
-Must not know: which rows are about a person (`data_subject`), whether the person may be erased: a caller that has to
-keep rows, such as the records of a treatment, does not call this.
+Must not know: the rows about a person (`data_subject` finds them), or legal duties to keep rows. A caller that must
+keep rows about the person, such as the records of a treatment, must not erase the person.
 
 A person whom the records of others refer to (a doctor with appointments, a practitioner with children) is not erased: a
 cascade would delete those, too. A column that only names the person as the author of something is set to null. A family
@@ -22,7 +22,7 @@ from scheduler.postgres.errors import ErasureRefusedError
 from scheduler.postgres.privacy.data_subject import SHARED, Person, Rows, batches, key_of, references, rows_of_subject
 
 GOES_ALONG: Final = frozenset({"contributors_placement_info_id_fkey", "schedule_states_doctor_id_fkey"})
-"""References of rows that are not about the person, but meaningless without a row that is: a cascade deletes them."""
+"""Foreign keys of rows that are not about the person but useless without a row that is: a cascade deletes them."""
 
 
 def erase_person(session: Session, person: Person) -> dict[str, int]:
