@@ -8,9 +8,10 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from oracles.minute_sets import minutes_of, spans_of
 from oracles.minutes import ONE_DAY, effective, expand_by_minutes, works
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import (
@@ -31,6 +32,7 @@ from support.strategies import (
     exceptions,
     lengths,
     moments,
+    recurrences,
     rules,
     spans_near,
     zones,
@@ -83,37 +85,42 @@ def test_s5_expansion_agrees_with_the_minutes_in_any_zone(case: tuple[Schedule, 
 def test_t2_a_night_window_equals_its_evening_plus_its_morning(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span],
 ) -> None:
-    rule, zone, _, span = where
+    rule, zone, day, span = where
     night = replace(rule, slot_duration=MINUTE, slot_interval=None, end_time=min(rule.start_time, rule.end_time))
     evening = replace(night, end_time=time(0))
     morning = replace(night, id=2, day_of_week=(rule.day_of_week + 1) % 7, start_time=time(0))
     parts = [evening, morning] if night.end_time > time(0) else [evening]
+    noon = datetime.combine(day, time(12), zone)
+    assume(noon.astimezone(UTC).astimezone(zone).date() == day)  # a zone that skipped the day has no window on it
     whole = expand(Schedule(7, 5, zone, [night]), span)
-    assume(whole)  # a zone that skipped the day has no window on it
     assert [slot.start_at for slot in whole] == [slot.start_at for slot in expand(Schedule(7, 5, zone, parts), span)]
 
 
-@given(zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone))), st.lists(clock_times, min_size=3, max_size=3))
+@given(zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone))), st.lists(clock_times, min_size=4, max_size=4))
+@example((ZoneInfo("Europe/London"), date(2027, 3, 28)), [time(0, 30), time(0, 59), time(1, 30), time(3)])  # skipped
 def test_t3_windows_that_do_not_overlap_on_the_wall_do_not_overlap_in_utc(
     where: tuple[ZoneInfo, date], clocks: list[time]
 ) -> None:
     zone, day = where
-    first, middle, last = sorted(clocks)
-    assume(first < middle < last)
+    first, end, begin, last = sorted(clocks)
+    assume(first < end and begin < last)
     weekday = day.isoweekday() % 7
-    early = AvailabilityRule(1, weekday, first, middle, MINUTE)
-    late = AvailabilityRule(2, weekday, middle, last, MINUTE)
+    early = AvailabilityRule(1, weekday, first, end, MINUTE)
+    late = AvailabilityRule(2, weekday, begin, last, MINUTE)
     noon = datetime.combine(day, time(12), UTC)
     slots = list(expand(Schedule(7, 5, zone, [early, late]), Span(noon - 2 * ONE_DAY, noon + 2 * ONE_DAY)))
     assert all(before.end_at <= after.start_at for before, after in pairwise(slots))
     assert [slot.rule_id for slot in slots] == sorted(slot.rule_id or 0 for slot in slots)
 
 
-@given(cases(types=REMOVING))
-def test_t4_a_slot_lasts_its_real_minutes_on_every_day(case: tuple[Schedule, Span]) -> None:
+@given(cases(types=REMOVING), lengths)
+def test_t4_a_slot_lasts_its_real_minutes_on_every_day(case: tuple[Schedule, Span], length: timedelta) -> None:
     schedule, span = case
-    durations = {rule.id: rule.slot_duration for rule in schedule.rules}
-    for slot in expand(schedule, span):
+    # A night for each weekday, so that a change of the clock nearly always lies in a window.
+    nights = [AvailabilityRule(90 + number, number, time(22), time(8), length) for number in range(7)]
+    rules_ = [*schedule.rules, *nights]
+    durations = {rule.id: rule.slot_duration for rule in rules_}
+    for slot in expand(Schedule(7, 5, schedule.zone, rules_, schedule.exceptions, schedule.closures), span):
         assert slot.rule_id is not None
         assert slot.duration == durations[slot.rule_id]
 
@@ -132,17 +139,13 @@ def test_a2_dates_and_recurrence_narrow_a_rule(
 ) -> None:
     rule, zone, day, span = where
     wide = list(expand(Schedule(7, 5, zone, [rule]), span))
-    narrow = replace(
-        data.draw(rules(day)),
-        day_of_week=rule.day_of_week,
-        start_time=rule.start_time,
-        end_time=rule.end_time,
-        slot_duration=rule.slot_duration,
-        slot_interval=rule.slot_interval,
-        slot_alignment=None,
-        capacity=rule.capacity,
-        service_offering_id=rule.service_offering_id,
+    before, after = day - ONE_DAY, day + ONE_DAY
+    first, last = data.draw(
+        st.sampled_from(((None, None), (day, None), (after, None), (None, day), (None, before), (before, after)))
     )
+    text = data.draw(st.one_of(st.none(), recurrences(anchored=first is not None)))
+    active = data.draw(st.sampled_from((True, True, True, False)))
+    narrow = replace(rule, effective_from=first, effective_until=last, recurrence=text, active=active)
     expected = wide if works(narrow, day) else []
     assert list(expand(Schedule(7, 5, zone, [narrow]), span)) == expected
 
@@ -206,8 +209,19 @@ def test_a4_the_slots_of_an_override_have_its_own_parameters(case: tuple[Schedul
         for exception in schedule.exceptions
     ]
     shut = [Closure(number, span.start.date() + number * ONE_DAY) for number in range(-3, 6)]
-    for slot in expand(Schedule(7, 5, schedule.zone, schedule.rules, everywhere, shut), span):
-        assert (slot.duration, slot.capacity) == (length, 4)
+    opened: dict[date, set[int]] = {}
+    for override in everywhere:
+        day = override.start_at.astimezone(schedule.zone).date()
+        opened.setdefault(day, set()).update(minutes_of([Span(override.start_at, override.end_at)]))
+    starts = {
+        window.start + number * step
+        for minutes in opened.values()
+        for window in spans_of(minutes)
+        for number in range((window.duration - length) // step + 1)
+    }
+    slots = expand(Schedule(7, 5, schedule.zone, schedule.rules, everywhere, shut), span)
+    assert {slot.start_at for slot in slots} == {start for start in starts if start in span}
+    assert all((slot.duration, slot.capacity) == (length, 4) for slot in slots)
 
 
 @given(cases(types=OVERRIDES))
@@ -265,13 +279,17 @@ def test_a5_blocked_and_emergency_remove_the_same_slots(case: tuple[Schedule, Sp
     assert expand(other, span) == expand(schedule, span)
 
 
-@given(cases())
-def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(case: tuple[Schedule, Span]) -> None:
+@given(cases(), st.data())
+def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(
+    case: tuple[Schedule, Span], data: st.DataObject
+) -> None:
     schedule, span = case
-    # Each rule has its own offering, so that no two slots share an identity (S2).
+    # Each rule has its own offering, so that no two slots share an identity (S2); the first rule has a twin.
     apart = [replace(rule, service_offering_id=rule.id) for rule in schedule.rules]
+    apart += [replace(rule, id=20, service_offering_id=20) for rule in apart[:1]]
     named = [replace(exception, rule_id=1) for exception in schedule.exceptions]
     without = expand(Schedule(7, 5, schedule.zone, apart, (), schedule.closures), span)
+    named += [replace(block, rule_id=1) for block in block_over(data, without)]
     with_named = expand(Schedule(7, 5, schedule.zone, apart, named, schedule.closures), span)
     others = [slot for slot in with_named if slot.rule_id not in {1, None}]
     assert others == [slot for slot in without if slot.rule_id != 1]
