@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from oracles.minute_sets import minutes_of, spans_of
+from oracles.minute_sets import instant_of, minute_of, minutes_of, spans_of
 from oracles.minutes import ONE_DAY, effective, expand_by_minutes, works
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import (
@@ -21,8 +21,9 @@ from scheduler.core.schedules import (
     ExceptionType,
     Schedule,
 )
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Slot, SlotIdentity
 from scheduler.core.spans import Span
+from scheduler.core.zones import instant_at
 from support.strategies import (
     MINUTE,
     ODD_ZONES,
@@ -55,6 +56,11 @@ def lone_rules(draw: st.DrawFn) -> tuple[AvailabilityRule, ZoneInfo, date, Span]
 def starts_on(slots: list[Slot], zone: ZoneInfo) -> set[date]:
     """Return the local dates on which slots start."""
     return {slot.start_at.astimezone(zone).date() for slot in slots}
+
+
+def has_day(zone: ZoneInfo, day: date) -> bool:
+    """Tell whether a zone has a day: one that it skipped has no window (T3)."""
+    return datetime.combine(day, time(12), zone).astimezone(UTC).astimezone(zone).date() == day
 
 
 def removed(exceptions_: tuple[AvailabilityException, ...], slot: Slot) -> bool:
@@ -90,8 +96,7 @@ def test_t2_a_night_window_equals_its_evening_plus_its_morning(
     evening = replace(night, end_time=time(0))
     morning = replace(night, id=2, day_of_week=(rule.day_of_week + 1) % 7, start_time=time(0))
     parts = [evening, morning] if night.end_time > time(0) else [evening]
-    noon = datetime.combine(day, time(12), zone)
-    assume(noon.astimezone(UTC).astimezone(zone).date() == day)  # a zone that skipped the day has no window on it
+    assume(has_day(zone, day))
     whole = expand(Schedule(7, 5, zone, [night]), span)
     assert [slot.start_at for slot in whole] == [slot.start_at for slot in expand(Schedule(7, 5, zone, parts), span)]
 
@@ -106,7 +111,8 @@ def test_t3_windows_that_do_not_overlap_on_the_wall_do_not_overlap_in_utc(
     assume(first < end and begin < last)
     weekday = day.isoweekday() % 7
     early = AvailabilityRule(1, weekday, first, end, MINUTE)
-    late = AvailabilityRule(2, weekday, begin, last, MINUTE)
+    # Another offering, so that an overlap hides no slot (S2).
+    late = AvailabilityRule(2, weekday, begin, last, MINUTE, service_offering_id=2)
     noon = datetime.combine(day, time(12), UTC)
     slots = list(expand(Schedule(7, 5, zone, [early, late]), Span(noon - 2 * ONE_DAY, noon + 2 * ONE_DAY)))
     assert all(before.end_at <= after.start_at for before, after in pairwise(slots))
@@ -295,14 +301,37 @@ def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(
     assert others == [slot for slot in without if slot.rule_id != 1]
 
 
+@given(cases(), st.data())
+def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
+    case: tuple[Schedule, Span], data: st.DataObject
+) -> None:
+    schedule, span = case
+    # An override without a rule id asks for the dates of its base rules; one with a rule id does not (A4).
+    rules_ = [
+        replace(
+            rule, effective_from=None, effective_until=None, recurrence=None, active=True, service_offering_id=rule.id
+        )
+        for rule in schedule.rules
+    ]
+    alone = rules_[:1]
+    whole = expand(Schedule(7, 5, schedule.zone, alone, (), schedule.closures), span)
+    named = [replace(exception, rule_id=1) for exception in [*schedule.exceptions, *block_over(data, whole)]]
+    for_all = [replace(exception, rule_id=None) for exception in named]
+    slots = expand(Schedule(7, 5, schedule.zone, rules_, named, schedule.closures), span)
+    expected = expand(Schedule(7, 5, schedule.zone, alone, for_all if alone else (), schedule.closures), span)
+    assert [slot for slot in slots if slot.rule_id == 1] == list(expected)
+
+
 @given(lone_rules(), st.one_of(st.none(), lengths))
 def test_s1_slots_start_in_steps_from_the_first_and_fill_the_window(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span], alignment: timedelta | None
 ) -> None:
-    rule, zone, _, span = where
+    rule, zone, day, span = where
+    assume(has_day(zone, day))
     step = rule.slot_interval or rule.slot_duration
-    every_minute = replace(rule, slot_duration=MINUTE, slot_interval=MINUTE)
-    open_minutes = [slot.start_at for slot in expand(Schedule(7, 5, zone, [every_minute]), span)]
+    opens, closes = (timedelta(hours=clock.hour, minutes=clock.minute) for clock in (rule.start_time, rule.end_time))
+    end = instant_at(zone, day, closes if opens < closes else closes + ONE_DAY)
+    open_minutes = [instant_of(minute) for minute in range(minute_of(instant_at(zone, day, opens)), minute_of(end))]
     firsts = [
         minute
         for minute in open_minutes
@@ -312,7 +341,6 @@ def test_s1_slots_start_in_steps_from_the_first_and_fill_the_window(
     starts = [slot.start_at for slot in expand(Schedule(7, 5, zone, [replace(rule, slot_alignment=alignment)]), span)]
     expected = []
     if firsts:
-        end = open_minutes[-1] + MINUTE
         steps = range((end - firsts[0]) // step + 1)
         expected = [firsts[0] + k * step for k in steps if firsts[0] + k * step + rule.slot_duration <= end]
     assert starts == expected
@@ -323,6 +351,23 @@ def test_s2_an_identity_yields_one_slot(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
     identities = [slot.identity for slot in expand(schedule, span)]
     assert len(identities) == len(set(identities))
+
+
+@given(cases(types=REMOVING), lengths)
+def test_s2_each_identity_of_a_single_rule_stays(case: tuple[Schedule, Span], length: timedelta) -> None:
+    schedule, span = case
+    # The first rule has a twin with other ends and a twin with another offering.
+    twins = [
+        [replace(rule, id=20, slot_duration=length), replace(rule, id=21, service_offering_id=9)]
+        for rule in schedule.rules[:1]
+    ]
+    several = [*schedule.rules, *(twin for pair in twins for twin in pair)]
+
+    def identities(*rules_: AvailabilityRule) -> set[SlotIdentity]:
+        parts = Schedule(7, 5, schedule.zone, rules_, schedule.exceptions, schedule.closures)
+        return {slot.identity for slot in expand(parts, span)}
+
+    assert identities(*several) == {identity for rule in several for identity in identities(rule)}
 
 
 @given(lone_rules(), st.integers(-3, 3))
