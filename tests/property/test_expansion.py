@@ -249,6 +249,14 @@ def block_over(data: st.DataObject, slots: Sequence[Slot]) -> list[AvailabilityE
     return [AvailabilityException(60, kind, start, end, rule_id)] if start < end else []
 
 
+def override_at(data: st.DataObject, slots: Sequence[Slot]) -> list[AvailabilityException]:
+    """Draw an override over one of the slots, so that it nearly always replaces a window."""
+    if not slots:
+        return []
+    slot = data.draw(st.sampled_from(slots))
+    return [AvailabilityException(61, ExceptionType.OVERRIDE, slot.start_at, slot.end_at)]
+
+
 @given(cases(), st.data())
 def test_a5_a_block_removes_exactly_the_slots_that_it_overlaps(
     case: tuple[Schedule, Span], data: st.DataObject
@@ -295,7 +303,10 @@ def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(
     apart += [replace(rule, id=20, service_offering_id=20) for rule in apart[:1]]
     named = [replace(exception, rule_id=1) for exception in schedule.exceptions]
     without = expand(Schedule(7, 5, schedule.zone, apart, (), schedule.closures), span)
-    named += [replace(block, rule_id=1) for block in block_over(data, without)]
+    of_first = [slot for slot in without if slot.rule_id == 1]
+    named += [
+        replace(exception, rule_id=1) for exception in (*block_over(data, of_first), *override_at(data, of_first))
+    ]
     with_named = expand(Schedule(7, 5, schedule.zone, apart, named, schedule.closures), span)
     others = [slot for slot in with_named if slot.rule_id not in {1, None}]
     assert others == [slot for slot in without if slot.rule_id != 1]
@@ -315,7 +326,8 @@ def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
     ]
     alone = rules_[:1]
     whole = expand(Schedule(7, 5, schedule.zone, alone, (), schedule.closures), span)
-    named = [replace(exception, rule_id=1) for exception in [*schedule.exceptions, *block_over(data, whole)]]
+    changes = [*schedule.exceptions, *block_over(data, whole), *override_at(data, whole)]
+    named = [replace(exception, rule_id=1) for exception in changes]
     for_all = [replace(exception, rule_id=None) for exception in named]
     slots = expand(Schedule(7, 5, schedule.zone, rules_, named, schedule.closures), span)
     expected = expand(Schedule(7, 5, schedule.zone, alone, for_all if alone else (), schedule.closures), span)
@@ -403,12 +415,15 @@ def test_s4_expansion_is_local(case: tuple[Schedule, Span], data: st.DataObject)
     assert [slot for half in halves for slot in expand(schedule, half)] == whole
 
 
-@given(cases())
-def test_s4_slots_are_in_order_and_start_in_the_span(case: tuple[Schedule, Span]) -> None:
+@given(cases(), st.data())
+def test_s4_slots_are_in_order_and_start_in_the_span(case: tuple[Schedule, Span], data: st.DataObject) -> None:
     schedule, span = case
     slots = list(expand(schedule, span))
     assert slots == sorted(slots, key=lambda slot: (slot.start_at, slot.end_at, slot.service_offering_id or 0))
     assert all(slot.start_at in span for slot in slots)
+    ends = [slot.start_at for slot in slots if slot.start_at > span.start]
+    part = Span(span.start, data.draw(st.sampled_from(ends or [span.end])))
+    assert list(expand(schedule, part)) == [slot for slot in slots if slot.start_at < part.end]
 
 
 @given(cases(), st.data())
