@@ -1,6 +1,6 @@
 """Expansion property by property (T2-T4, A1-A6, S1-S4) and against a minute-by-minute oracle (S5)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -312,9 +312,12 @@ def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(
     assert others == [slot for slot in without if slot.rule_id != 1]
 
 
+@pytest.mark.parametrize("change", [block_over, override_at])
 @given(cases(), st.data())
 def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
-    case: tuple[Schedule, Span], data: st.DataObject
+    change: Callable[[st.DataObject, Sequence[Slot]], list[AvailabilityException]],
+    case: tuple[Schedule, Span],
+    data: st.DataObject,
 ) -> None:
     schedule, span = case
     # An override without a rule id asks for the dates of its base rules; one with a rule id does not (A4).
@@ -326,7 +329,7 @@ def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
     ]
     alone = rules_[:1]
     whole = expand(Schedule(7, 5, schedule.zone, alone, (), schedule.closures), span)
-    changes = [*schedule.exceptions, *block_over(data, whole), *override_at(data, whole)]
+    changes = [*schedule.exceptions, *change(data, whole)]
     named = [replace(exception, rule_id=1) for exception in changes]
     for_all = [replace(exception, rule_id=None) for exception in named]
     slots = expand(Schedule(7, 5, schedule.zone, rules_, named, schedule.closures), span)
