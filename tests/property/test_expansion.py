@@ -1,6 +1,6 @@
 """Expansion property by property (T2-T4, A1-A6, S1-S4) and against a minute-by-minute oracle (S5)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -8,9 +8,10 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from oracles.minute_sets import instant_of, minute_of, minutes_of, spans_of
 from oracles.minutes import ONE_DAY, effective, expand_by_minutes, works
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import (
@@ -20,8 +21,9 @@ from scheduler.core.schedules import (
     ExceptionType,
     Schedule,
 )
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Slot, SlotIdentity
 from scheduler.core.spans import Span
+from scheduler.core.zones import instant_at
 from support.strategies import (
     MINUTE,
     ODD_ZONES,
@@ -31,6 +33,7 @@ from support.strategies import (
     exceptions,
     lengths,
     moments,
+    recurrences,
     rules,
     spans_near,
     zones,
@@ -53,6 +56,11 @@ def lone_rules(draw: st.DrawFn) -> tuple[AvailabilityRule, ZoneInfo, date, Span]
 def starts_on(slots: list[Slot], zone: ZoneInfo) -> set[date]:
     """Return the local dates on which slots start."""
     return {slot.start_at.astimezone(zone).date() for slot in slots}
+
+
+def has_day(zone: ZoneInfo, day: date) -> bool:
+    """Tell whether a zone has a day: one that it skipped has no window (T3)."""
+    return datetime.combine(day, time(12), zone).astimezone(UTC).astimezone(zone).date() == day
 
 
 def removed(exceptions_: tuple[AvailabilityException, ...], slot: Slot) -> bool:
@@ -83,37 +91,42 @@ def test_s5_expansion_agrees_with_the_minutes_in_any_zone(case: tuple[Schedule, 
 def test_t2_a_night_window_equals_its_evening_plus_its_morning(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span],
 ) -> None:
-    rule, zone, _, span = where
+    rule, zone, day, span = where
     night = replace(rule, slot_duration=MINUTE, slot_interval=None, end_time=min(rule.start_time, rule.end_time))
     evening = replace(night, end_time=time(0))
     morning = replace(night, id=2, day_of_week=(rule.day_of_week + 1) % 7, start_time=time(0))
     parts = [evening, morning] if night.end_time > time(0) else [evening]
+    assume(has_day(zone, day))
     whole = expand(Schedule(7, 5, zone, [night]), span)
-    assume(whole)  # a zone that skipped the day has no window on it
     assert [slot.start_at for slot in whole] == [slot.start_at for slot in expand(Schedule(7, 5, zone, parts), span)]
 
 
-@given(zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone))), st.lists(clock_times, min_size=3, max_size=3))
+@given(zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone))), st.lists(clock_times, min_size=4, max_size=4))
+@example((ZoneInfo("Europe/London"), date(2027, 3, 28)), [time(0, 30), time(0, 59), time(1, 30), time(3)])  # skipped
 def test_t3_windows_that_do_not_overlap_on_the_wall_do_not_overlap_in_utc(
     where: tuple[ZoneInfo, date], clocks: list[time]
 ) -> None:
     zone, day = where
-    first, middle, last = sorted(clocks)
-    assume(first < middle < last)
+    first, end, begin, last = sorted(clocks)
+    assume(first < end and begin < last)
     weekday = day.isoweekday() % 7
-    early = AvailabilityRule(1, weekday, first, middle, MINUTE)
-    late = AvailabilityRule(2, weekday, middle, last, MINUTE)
+    early = AvailabilityRule(1, weekday, first, end, MINUTE)
+    # Another offering, so that an overlap hides no slot (S2).
+    late = AvailabilityRule(2, weekday, begin, last, MINUTE, service_offering_id=2)
     noon = datetime.combine(day, time(12), UTC)
     slots = list(expand(Schedule(7, 5, zone, [early, late]), Span(noon - 2 * ONE_DAY, noon + 2 * ONE_DAY)))
     assert all(before.end_at <= after.start_at for before, after in pairwise(slots))
     assert [slot.rule_id for slot in slots] == sorted(slot.rule_id or 0 for slot in slots)
 
 
-@given(cases(types=REMOVING))
-def test_t4_a_slot_lasts_its_real_minutes_on_every_day(case: tuple[Schedule, Span]) -> None:
+@given(cases(types=REMOVING), lengths)
+def test_t4_a_slot_lasts_its_real_minutes_on_every_day(case: tuple[Schedule, Span], length: timedelta) -> None:
     schedule, span = case
-    durations = {rule.id: rule.slot_duration for rule in schedule.rules}
-    for slot in expand(schedule, span):
+    # A night for each weekday, so that a change of the clock nearly always lies in a window.
+    nights = [AvailabilityRule(90 + number, number, time(22), time(8), length) for number in range(7)]
+    rules_ = [*schedule.rules, *nights]
+    durations = {rule.id: rule.slot_duration for rule in rules_}
+    for slot in expand(Schedule(7, 5, schedule.zone, rules_, schedule.exceptions, schedule.closures), span):
         assert slot.rule_id is not None
         assert slot.duration == durations[slot.rule_id]
 
@@ -132,17 +145,13 @@ def test_a2_dates_and_recurrence_narrow_a_rule(
 ) -> None:
     rule, zone, day, span = where
     wide = list(expand(Schedule(7, 5, zone, [rule]), span))
-    narrow = replace(
-        data.draw(rules(day)),
-        day_of_week=rule.day_of_week,
-        start_time=rule.start_time,
-        end_time=rule.end_time,
-        slot_duration=rule.slot_duration,
-        slot_interval=rule.slot_interval,
-        slot_alignment=None,
-        capacity=rule.capacity,
-        service_offering_id=rule.service_offering_id,
+    before, after = day - ONE_DAY, day + ONE_DAY
+    first, last = data.draw(
+        st.sampled_from(((None, None), (day, None), (after, None), (None, day), (None, before), (before, after)))
     )
+    text = data.draw(st.one_of(st.none(), recurrences(anchored=first is not None)))
+    active = data.draw(st.sampled_from((True, True, True, False)))
+    narrow = replace(rule, effective_from=first, effective_until=last, recurrence=text, active=active)
     expected = wide if works(narrow, day) else []
     assert list(expand(Schedule(7, 5, zone, [narrow]), span)) == expected
 
@@ -206,8 +215,19 @@ def test_a4_the_slots_of_an_override_have_its_own_parameters(case: tuple[Schedul
         for exception in schedule.exceptions
     ]
     shut = [Closure(number, span.start.date() + number * ONE_DAY) for number in range(-3, 6)]
-    for slot in expand(Schedule(7, 5, schedule.zone, schedule.rules, everywhere, shut), span):
-        assert (slot.duration, slot.capacity) == (length, 4)
+    opened: dict[date, set[int]] = {}
+    for override in everywhere:
+        day = override.start_at.astimezone(schedule.zone).date()
+        opened.setdefault(day, set()).update(minutes_of([Span(override.start_at, override.end_at)]))
+    starts = {
+        window.start + number * step
+        for minutes in opened.values()
+        for window in spans_of(minutes)
+        for number in range((window.duration - length) // step + 1)
+    }
+    slots = expand(Schedule(7, 5, schedule.zone, schedule.rules, everywhere, shut), span)
+    assert {slot.start_at for slot in slots} == {start for start in starts if start in span}
+    assert all((slot.duration, slot.capacity) == (length, 4) for slot in slots)
 
 
 @given(cases(types=OVERRIDES))
@@ -227,6 +247,14 @@ def block_over(data: st.DataObject, slots: Sequence[Slot]) -> list[AvailabilityE
     start, end = slot.start_at + before, slot.end_at + after
     kind, rule_id = data.draw(st.sampled_from(REMOVING)), data.draw(st.sampled_from((None, slot.rule_id)))
     return [AvailabilityException(60, kind, start, end, rule_id)] if start < end else []
+
+
+def override_at(data: st.DataObject, slots: Sequence[Slot]) -> list[AvailabilityException]:
+    """Draw an override over one of the slots, so that it nearly always replaces a window."""
+    if not slots:
+        return []
+    slot = data.draw(st.sampled_from(slots))
+    return [AvailabilityException(61, ExceptionType.OVERRIDE, slot.start_at, slot.end_at)]
 
 
 @given(cases(), st.data())
@@ -265,26 +293,60 @@ def test_a5_blocked_and_emergency_remove_the_same_slots(case: tuple[Schedule, Sp
     assert expand(other, span) == expand(schedule, span)
 
 
-@given(cases())
-def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(case: tuple[Schedule, Span]) -> None:
+@given(cases(), st.data())
+def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(
+    case: tuple[Schedule, Span], data: st.DataObject
+) -> None:
     schedule, span = case
-    # Each rule has its own offering, so that no two slots share an identity (S2).
+    # Each rule has its own offering, so that no two slots share an identity (S2); the first rule has a twin.
     apart = [replace(rule, service_offering_id=rule.id) for rule in schedule.rules]
+    apart += [replace(rule, id=20, service_offering_id=20) for rule in apart[:1]]
     named = [replace(exception, rule_id=1) for exception in schedule.exceptions]
     without = expand(Schedule(7, 5, schedule.zone, apart, (), schedule.closures), span)
+    of_first = [slot for slot in without if slot.rule_id == 1]
+    named += [
+        replace(exception, rule_id=1) for exception in (*block_over(data, of_first), *override_at(data, of_first))
+    ]
     with_named = expand(Schedule(7, 5, schedule.zone, apart, named, schedule.closures), span)
     others = [slot for slot in with_named if slot.rule_id not in {1, None}]
     assert others == [slot for slot in without if slot.rule_id != 1]
+
+
+@pytest.mark.parametrize("change", [block_over, override_at])
+@given(cases(), st.data())
+def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
+    change: Callable[[st.DataObject, Sequence[Slot]], list[AvailabilityException]],
+    case: tuple[Schedule, Span],
+    data: st.DataObject,
+) -> None:
+    schedule, span = case
+    # An override without a rule id asks for the dates of its base rules; one with a rule id does not (A4).
+    rules_ = [
+        replace(
+            rule, effective_from=None, effective_until=None, recurrence=None, active=True, service_offering_id=rule.id
+        )
+        for rule in schedule.rules
+    ]
+    alone = rules_[:1]
+    whole = expand(Schedule(7, 5, schedule.zone, alone, (), schedule.closures), span)
+    changes = [*schedule.exceptions, *change(data, whole)]
+    named = [replace(exception, rule_id=1) for exception in changes]
+    for_all = [replace(exception, rule_id=None) for exception in named]
+    slots = expand(Schedule(7, 5, schedule.zone, rules_, named, schedule.closures), span)
+    expected = expand(Schedule(7, 5, schedule.zone, alone, for_all if alone else (), schedule.closures), span)
+    assert [slot for slot in slots if slot.rule_id == 1] == list(expected)
 
 
 @given(lone_rules(), st.one_of(st.none(), lengths))
 def test_s1_slots_start_in_steps_from_the_first_and_fill_the_window(
     where: tuple[AvailabilityRule, ZoneInfo, date, Span], alignment: timedelta | None
 ) -> None:
-    rule, zone, _, span = where
+    rule, zone, day, span = where
+    assume(has_day(zone, day))
     step = rule.slot_interval or rule.slot_duration
-    every_minute = replace(rule, slot_duration=MINUTE, slot_interval=MINUTE)
-    open_minutes = [slot.start_at for slot in expand(Schedule(7, 5, zone, [every_minute]), span)]
+    opens, closes = (timedelta(hours=clock.hour, minutes=clock.minute) for clock in (rule.start_time, rule.end_time))
+    end = instant_at(zone, day, closes if opens < closes else closes + ONE_DAY)
+    open_minutes = [instant_of(minute) for minute in range(minute_of(instant_at(zone, day, opens)), minute_of(end))]
     firsts = [
         minute
         for minute in open_minutes
@@ -294,7 +356,6 @@ def test_s1_slots_start_in_steps_from_the_first_and_fill_the_window(
     starts = [slot.start_at for slot in expand(Schedule(7, 5, zone, [replace(rule, slot_alignment=alignment)]), span)]
     expected = []
     if firsts:
-        end = open_minutes[-1] + MINUTE
         steps = range((end - firsts[0]) // step + 1)
         expected = [firsts[0] + k * step for k in steps if firsts[0] + k * step + rule.slot_duration <= end]
     assert starts == expected
@@ -305,6 +366,23 @@ def test_s2_an_identity_yields_one_slot(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
     identities = [slot.identity for slot in expand(schedule, span)]
     assert len(identities) == len(set(identities))
+
+
+@given(cases(types=REMOVING), lengths)
+def test_s2_each_identity_of_a_single_rule_stays(case: tuple[Schedule, Span], length: timedelta) -> None:
+    schedule, span = case
+    # The first rule has a twin with other ends and a twin with another offering.
+    twins = [
+        [replace(rule, id=20, slot_duration=length), replace(rule, id=21, service_offering_id=9)]
+        for rule in schedule.rules[:1]
+    ]
+    several = [*schedule.rules, *(twin for pair in twins for twin in pair)]
+
+    def identities(*rules_: AvailabilityRule) -> set[SlotIdentity]:
+        parts = Schedule(7, 5, schedule.zone, rules_, schedule.exceptions, schedule.closures)
+        return {slot.identity for slot in expand(parts, span)}
+
+    assert identities(*several) == {identity for rule in several for identity in identities(rule)}
 
 
 @given(lone_rules(), st.integers(-3, 3))
@@ -340,12 +418,15 @@ def test_s4_expansion_is_local(case: tuple[Schedule, Span], data: st.DataObject)
     assert [slot for half in halves for slot in expand(schedule, half)] == whole
 
 
-@given(cases())
-def test_s4_slots_are_in_order_and_start_in_the_span(case: tuple[Schedule, Span]) -> None:
+@given(cases(), st.data())
+def test_s4_slots_are_in_order_and_start_in_the_span(case: tuple[Schedule, Span], data: st.DataObject) -> None:
     schedule, span = case
     slots = list(expand(schedule, span))
     assert slots == sorted(slots, key=lambda slot: (slot.start_at, slot.end_at, slot.service_offering_id or 0))
     assert all(slot.start_at in span for slot in slots)
+    ends = [slot.start_at for slot in slots if slot.start_at > span.start]
+    part = Span(span.start, data.draw(st.sampled_from(ends or [span.end])))
+    assert list(expand(schedule, part)) == [slot for slot in slots if slot.start_at < part.end]
 
 
 @given(cases(), st.data())

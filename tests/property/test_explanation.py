@@ -223,7 +223,10 @@ def test_a3_the_order_of_the_schedules_parts_changes_no_explanation(question: Qu
     )
     forth, backward = explain(schedule, question.day), explain(back, question.day)
     reasons = [
-        {(reason.code, reason.start_at, reason.end_at, reason.starts, reason.rule_id) for reason in explanation}
+        {
+            (reason.code, reason.start_at, reason.end_at, reason.starts, reason.rule_id, reason.cause_id)
+            for reason in explanation
+        }
         for explanation in (forth, backward)
     ]
     assert reasons[0] == reasons[1]

@@ -91,9 +91,9 @@ def states(draw: st.DrawFn, slot: Slot, number: int) -> StoredSlot:
     return StoredSlot(
         number,
         slot,
-        draw(st.sampled_from(SlotStatus)),
+        draw(st.sampled_from((*SlotStatus, SlotStatus.RESERVED))),
         draw(st.sampled_from((0, 0, *range(slot.capacity + 1)))),
-        draw(st.sampled_from((None, NOW - TEN, NOW, NOW + TEN))),
+        draw(st.sampled_from((None, NOW - TEN, NOW, NOW + TEN, NOW + TEN))),
     )
 
 

@@ -40,6 +40,7 @@ def engine_days(text: str, *, anchor: date | None, weekday: int, first: date, la
 
 @given(recurrences(anchored=True), ANCHORS, st.integers(0, 6), st.integers(-400, 9_000), st.integers(0, 400))
 @example("FREQ=WEEKLY;BYDAY=SU,MO;BYSETPOS=1", date(2000, 1, 1), 0, 8, 0)  # a fixed bug: the first week was cut
+@example("FREQ=YEARLY;INTERVAL=2", date(2000, 3, 5), 0, 400, 400)
 def test_a2_a_recurrence_counts_from_its_anchor(text: str, anchor: date, weekday: int, away: int, length: int) -> None:
     first = anchor + timedelta(days=away)
     last = first + timedelta(days=length)

@@ -14,7 +14,13 @@ from support.strategies import spans, zones
 
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-some_spans = st.lists(spans(longest=300), max_size=8)
+tens_of_minutes = st.builds(
+    lambda start, length: Span(NINE + start * HOUR / 6, NINE + (start + length) * HOUR / 6),
+    st.integers(0, 30),
+    st.integers(1, 6),
+)
+# Every other span is in whole tens of minutes, so that two of them often touch.
+some_spans = st.lists(st.one_of(spans(longest=300), tens_of_minutes), max_size=8)
 
 
 def test_the_oracle_joins_neighbouring_minutes_only() -> None:

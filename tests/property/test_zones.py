@@ -35,6 +35,7 @@ from scheduler.core.zones import (
 from support.strategies import ALL_ZONES, days, zones
 
 ONE_DAY = timedelta(days=1)
+LONDON = ZoneInfo("Europe/London")
 NAIVE_EPOCH = datetime(2000, 1, 1)
 zones_and_days = zones.flatmap(lambda zone: st.tuples(st.just(zone), days(zone)))
 
@@ -53,6 +54,9 @@ def at(zone: ZoneInfo, day: date, clock: time = time()) -> datetime:
 
 
 @given(zones_and_days, st.integers(0, 2 * 1440))
+@example((LONDON, date(2027, 10, 31)), 90)  # shown twice
+@example((LONDON, date(2027, 3, 28)), 90)  # skipped
+@example((ZoneInfo("Pacific/Apia"), date(2011, 12, 30)), 720)
 def test_t3_an_instant_is_the_first_minute_at_or_after_the_wall_time(where: tuple[ZoneInfo, date], minute: int) -> None:
     zone, day = where
     seen = walk(zone, minute_of(midnight_utc(day - 2 * ONE_DAY)), minute_of(midnight_utc(day + 4 * ONE_DAY)))
@@ -75,6 +79,8 @@ def test_t3_the_wall_shows_less_before_an_instant_and_no_less_at_it(
 
 
 @given(zones_and_days, st.integers(0, 2 * DAY), st.integers(0, 2 * DAY))
+@example((LONDON, date(2027, 3, 28)), DAY // 1440 * 59, DAY // 1440 * 61)  # the second is skipped
+@example((LONDON, date(2027, 10, 31)), DAY // 1440 * 119, DAY // 1440 * 120)  # the first is shown twice
 def test_t3_the_map_is_monotone(where: tuple[ZoneInfo, date], first: int, second: int) -> None:
     zone, day = where
     early, late = sorted((first, second))

@@ -81,7 +81,9 @@ def test_s3_a_booking_closes_overlapping_slots_at_every_facility(field: str, val
 @pytest.mark.parametrize("away", [-TWENTY, TWENTY], ids=["before", "after"])
 def test_t1_a_booking_that_only_touches_closes_nothing(away: timedelta) -> None:
     neighbour = SLOT._replace(start_at=SLOT.start_at + away, end_at=SLOT.end_at + away)
-    assert codes(BookingContext([stored(neighbour, SlotStatus.BOOKED)])) == []
+    # A longer open slot, so that the search for bookings reaches back beyond the neighbour.
+    longer = stored(SLOT._replace(end_at=SLOT.end_at + TWENTY))
+    assert codes(BookingContext([stored(neighbour, SlotStatus.BOOKED), longer])) == []
 
 
 @pytest.mark.parametrize("away", [MICROSECOND - TWENTY, TWENTY - MICROSECOND], ids=["before", "after"])
