@@ -3,7 +3,7 @@
 Owns: removing blocked slots from the runs of the windows, and sorting slots.
 Holds: S1 (a block moves no slot), S2 (one slot per identity), S3 (slots may overlap), S4 (local, sorted), S5 (agrees
 with the oracle), A3, A5, A6 (blocked and emergency exceptions remove slots).
-Must not know: which windows exist and how they are cut into slots (`timetable`), stored slots.
+Must not know: which windows a rule has and how they are cut into slots (`timetable`), stored slots.
 
 The cost is linear in windows + exceptions + slots: blocked spans are merged once, found by bisection, and remove whole
 ranges of a window's slots by arithmetic.

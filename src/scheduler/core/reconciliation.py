@@ -2,7 +2,7 @@
 
 Owns: the stored slot as a value, and the plan.
 Holds: R1 (a pure plan; applied, nothing is left to do), R2 (a booked or held slot is never deleted or moved), A5
-(`blocked` leaves bookings standing, `emergency` displaces them).
+(`blocked` leaves bookings standing, `emergency` displaces them), A6 (an emergency of one rule displaces its bookings).
 Must not know: how slots are stored or how a plan is written.
 """
 

@@ -25,7 +25,7 @@ def apply(
 ) -> tuple[RunResult, set[ScheduleKey]]:
     """Compare desired with stored slots, and write the difference unless the run is dry.
 
-    Returns also the pending schedules: some of their slots are booked or held and cannot be changed yet.
+    Returns also the pending schedules: some of their slots are booked, held, displaced or changed meanwhile.
     """
     result = RunResult(schedules=len(tasks), schedules_unchanged=sum(not task.spans for task in tasks))
     pending: set[ScheduleKey] = set()
