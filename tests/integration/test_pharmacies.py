@@ -19,7 +19,7 @@ import pytest
 from oracles.minutes import expand_by_minutes
 from oracles.openings import slots_of_line
 from scheduler.core.spans import Span
-from scheduler.core.zones import day_bounds, day_number, instant
+from scheduler.core.zones import local_days
 from scheduler.openings.format.file import read_openings
 
 FIRST = date(2016, 12, 19)  # the weeks with most alterations in the file
@@ -129,9 +129,7 @@ def test_s5_a_sample_agrees_with_the_oracle_of_minutes(
     assert generated
     christmas, days = date(2016, 12, 22), 14
     for place in read_openings(openings).places[::160]:
-        begin, end = (
-            instant(day_bounds(place.zone, day_number(day))[0]) for day in (christmas, christmas + timedelta(days))
-        )
+        begin, end = local_days(place.zone, christmas, christmas + timedelta(days))
         by_oracle = [
             (slot.start_at, slot.end_at)
             for doctor in place.doctors

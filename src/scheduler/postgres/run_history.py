@@ -40,8 +40,8 @@ def begin_run(session: Session, *, days: tuple[date, date], trigger: str, versio
 
 
 def add_to_run(session: Session, run_id: int, counts: Mapping[str, int]) -> None:
-    """Add the counts of one batch, in the batch's own transaction."""
-    session.connection().execute(_ADD, dict.fromkeys(RUN_COUNTS, 0) | dict(counts) | {"run_id": run_id})
+    """Add the counts of one batch, all of `RUN_COUNTS`, in the batch's own transaction."""
+    session.connection().execute(_ADD, {**counts, "run_id": run_id})
 
 
 def finish_run(session: Session, run_id: int, *, failed: bool) -> None:

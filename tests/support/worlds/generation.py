@@ -18,7 +18,7 @@ from scheduler.core.expansion import expand
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
-from scheduler.core.zones import day_bounds, day_number, instant
+from scheduler.core.zones import local_days, zone_of
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import GenerationRequest
@@ -68,9 +68,7 @@ def weekly(
 
 def days(zone: str, first: date, count: int) -> Span:
     """Return local days of a zone as a span."""
-    known = weekly(1, zone=zone).zone
-    begin, end = (day_bounds(known, day_number(first + timedelta(days=more)))[0] for more in (0, count))
-    return Span(instant(begin), instant(end))
+    return Span(*local_days(zone_of(zone), first, first + timedelta(days=count)))
 
 
 def expected(schedules: Iterable[Schedule], first: date, count: int) -> set[Slot]:
