@@ -18,7 +18,6 @@ from scheduler.models.columns import (
     choice,
     digest,
     happened_at,
-    index,
     instant,
     long_text,
     optional_address,
@@ -27,8 +26,8 @@ from scheduler.models.columns import (
     part_of_key,
     reference,
     transaction_id,
-    unique,
 )
+from scheduler.models.constraints import index, unique
 from scheduler.models.mixins import BigintKeyed, TenantOwned
 from scheduler.models.namespaces import AUDIT
 

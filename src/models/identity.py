@@ -13,13 +13,8 @@ from sqlalchemy import Enum, Index, LargeBinary, text
 from sqlmodel import Field
 
 from scheduler.models.columns import (
-    CASCADE,
-    SET_NULL,
     choice,
-    index,
-    key_to,
     long_text,
-    of_tenant,
     optional_instant,
     optional_string,
     optional_text,
@@ -27,11 +22,10 @@ from scheduler.models.columns import (
     string,
     switch,
     texts,
-    unique_among_live,
-    unique_where,
     uuid_key,
     uuid_part_of_key,
 )
+from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, of_tenant, unique_among_live, unique_where
 from scheduler.models.mixins import SoftDeletable, TenantOwned, Timestamped, UuidKeyed
 from scheduler.models.namespaces import IDENTITY
 

@@ -12,18 +12,14 @@ from uuid import UUID
 from sqlalchemy import Index, literal_column
 
 from scheduler.models.columns import (
-    SET_NULL,
     choice,
-    index,
-    key_to,
     long_text,
-    of_tenant,
     optional_day,
     optional_reference,
     optional_text,
     optional_uuid_reference,
-    unique_among_live,
 )
+from scheduler.models.constraints import SET_NULL, index, key_to, of_tenant, unique_among_live
 from scheduler.models.mixins import SoftDeletable, Timestamped, UuidKeyed
 from scheduler.models.namespaces import PLACEMENT
 

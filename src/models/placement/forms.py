@@ -13,23 +13,18 @@ from pydantic import JsonValue
 from sqlalchemy import Index
 
 from scheduler.models.columns import (
-    CASCADE,
-    RESTRICT,
     choice,
     encrypted,
-    index,
-    key_to,
     long_text,
     number,
     optional_instant,
     optional_json_object,
     optional_uuid_reference,
     string,
-    unique,
-    unique_among_live,
     uuid_reference,
     written_at,
 )
+from scheduler.models.constraints import CASCADE, RESTRICT, index, key_to, unique, unique_among_live
 from scheduler.models.encrypted import Encrypted
 from scheduler.models.mixins import SoftDeletable, Timestamped, UuidKeyed
 from scheduler.models.namespaces import PLACEMENT

@@ -9,7 +9,8 @@ from datetime import date
 from typing import Any, ClassVar
 from uuid import UUID
 
-from scheduler.models.columns import RESTRICT, choice, encrypted, index, key_to, optional_day, uuid_reference
+from scheduler.models.columns import choice, encrypted, optional_day, uuid_reference
+from scheduler.models.constraints import RESTRICT, index, key_to
 from scheduler.models.encrypted import Encrypted
 from scheduler.models.mixins import SoftDeletable, Timestamped, UuidKeyed
 from scheduler.models.namespaces import PLACEMENT

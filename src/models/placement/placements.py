@@ -10,20 +10,15 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from scheduler.models.columns import (
-    CASCADE,
-    RESTRICT,
-    SET_NULL,
     blind_index,
     choice,
     encrypted,
-    index,
-    key_to,
     optional_day,
     optional_reference,
-    unique_among_live,
     uuid_part_of_key,
     uuid_reference,
 )
+from scheduler.models.constraints import CASCADE, RESTRICT, SET_NULL, index, key_to, unique_among_live
 from scheduler.models.encrypted import Encrypted
 from scheduler.models.mixins import SoftDeletable, TenantOwned, Timestamped, UuidKeyed
 from scheduler.models.namespaces import PLACEMENT

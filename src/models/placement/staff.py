@@ -10,21 +10,16 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from scheduler.models.columns import (
-    CASCADE,
-    SET_NULL,
     encrypted,
-    index,
-    key_to,
-    of_tenant,
     optional_day,
     optional_reference,
     optional_string,
     optional_uuid_reference,
     reference,
     switch,
-    unique_among_live,
     uuid_reference,
 )
+from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, of_tenant, unique_among_live
 from scheduler.models.encrypted import Encrypted
 from scheduler.models.mixins import SoftDeletable, Timestamped, UuidKeyed
 from scheduler.models.namespaces import PLACEMENT

@@ -13,12 +13,8 @@ from sqlalchemy import Index, Integer
 from sqlmodel import Field
 
 from scheduler.models.columns import (
-    CASCADE,
-    SET_NULL,
     choice,
-    index,
     instant,
-    key_to,
     optional_day,
     optional_instant,
     optional_reference,
@@ -28,9 +24,8 @@ from scheduler.models.columns import (
     reference,
     string,
     switch,
-    unique,
-    unique_where,
 )
+from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, unique, unique_where
 from scheduler.models.mixins import BigintKeyed, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

@@ -13,11 +13,8 @@ from sqlalchemy import Integer, SmallInteger, Time
 from sqlmodel import Field
 
 from scheduler.models.columns import (
-    CASCADE,
     day,
-    index,
     instant,
-    key_to,
     long_text,
     number,
     optional_day,
@@ -28,8 +25,8 @@ from scheduler.models.columns import (
     optional_text,
     reference,
     switch,
-    unique,
 )
+from scheduler.models.constraints import CASCADE, index, key_to, unique
 from scheduler.models.mixins import BigintKeyed, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

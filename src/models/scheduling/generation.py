@@ -9,15 +9,10 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Final
 
 from scheduler.models.columns import (
-    CASCADE,
-    SET_NULL,
     choice,
     count,
     day,
-    index,
-    key_to,
     long_text,
-    of_tenant,
     optional_day,
     optional_instant,
     optional_reference,
@@ -25,6 +20,7 @@ from scheduler.models.columns import (
     part_of_key,
     written_at,
 )
+from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, of_tenant
 from scheduler.models.mixins import BigintKeyed, TenantOwned, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

@@ -11,10 +11,6 @@ from typing import Any, ClassVar
 from pydantic import JsonValue
 
 from scheduler.models.columns import (
-    CASCADE,
-    index,
-    key_to,
-    of_tenant,
     optional_day,
     optional_json_object,
     optional_string,
@@ -22,8 +18,8 @@ from scheduler.models.columns import (
     reference,
     string,
     switch,
-    unique,
 )
+from scheduler.models.constraints import CASCADE, index, key_to, of_tenant, unique
 from scheduler.models.mixins import BigintKeyed, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

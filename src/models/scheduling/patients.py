@@ -12,10 +12,6 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from scheduler.models.columns import (
-    SET_NULL,
-    index,
-    key_to,
-    of_tenant,
     optional_day,
     optional_json_object,
     optional_reference,
@@ -23,6 +19,7 @@ from scheduler.models.columns import (
     optional_uuid_reference,
     string,
 )
+from scheduler.models.constraints import SET_NULL, index, key_to, of_tenant
 from scheduler.models.mixins import BigintKeyed, SoftDeletable, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

@@ -11,12 +11,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from scheduler.models.columns import (
-    RESTRICT,
-    SET_NULL,
-    index,
-    key_to,
     long_text,
-    of_tenant,
     optional_json_object,
     optional_string,
     optional_text,
@@ -24,9 +19,8 @@ from scheduler.models.columns import (
     reference,
     string,
     switch,
-    unique,
-    unique_among_live,
 )
+from scheduler.models.constraints import RESTRICT, SET_NULL, index, key_to, of_tenant, unique, unique_among_live
 from scheduler.models.mixins import BigintKeyed, SoftDeletable, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

@@ -12,12 +12,8 @@ from sqlalchemy import Integer
 from sqlmodel import Field
 
 from scheduler.models.columns import (
-    CASCADE,
     choice,
-    index,
-    key_to,
     number,
-    of_tenant,
     optional_json_object,
     optional_number,
     optional_reference,
@@ -26,9 +22,8 @@ from scheduler.models.columns import (
     reference,
     string,
     switch,
-    unique,
-    unique_where,
 )
+from scheduler.models.constraints import CASCADE, index, key_to, of_tenant, unique, unique_where
 from scheduler.models.mixins import BigintKeyed, SoftDeletable, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

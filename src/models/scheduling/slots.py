@@ -11,20 +11,16 @@ from typing import Any, ClassVar
 from sqlmodel import Field
 
 from scheduler.models.columns import (
-    CASCADE,
     INSTANT,
-    SET_NULL,
     choice,
-    index,
     instant,
-    key_to,
     number,
     optional_instant,
     optional_reference,
     optional_text,
     reference,
-    unique,
 )
+from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, unique
 from scheduler.models.mixins import BigintKeyed, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 

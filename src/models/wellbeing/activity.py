@@ -16,11 +16,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from scheduler.models.columns import (
-    CASCADE,
     choice,
     filled_instant,
-    index,
-    key_to,
     long_text,
     optional_instant,
     optional_json_object,
@@ -29,10 +26,10 @@ from scheduler.models.columns import (
     optional_text,
     optional_texts,
     optional_uuid_reference,
-    unique,
     uuid_reference,
     written_at,
 )
+from scheduler.models.constraints import CASCADE, index, key_to, unique
 from scheduler.models.mixins import Timestamped, UuidKeyed
 from scheduler.models.namespaces import WELLBEING
 

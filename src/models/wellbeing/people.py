@@ -15,16 +15,10 @@ from sqlalchemy import Computed, FetchedValue, Index, Integer, Text, UniqueConst
 from sqlmodel import Field
 
 from scheduler.models.columns import (
-    CASCADE,
-    RESTRICT,
-    SET_NULL,
     choice,
     empty_json_object,
     filled_instant,
-    index,
-    key_to,
     long_text,
-    of_tenant,
     optional_choice,
     optional_day,
     optional_instant,
@@ -33,10 +27,10 @@ from scheduler.models.columns import (
     optional_text,
     optional_uuid_reference,
     switch,
-    unique,
     uuid_part_of_key,
     uuid_reference,
 )
+from scheduler.models.constraints import CASCADE, RESTRICT, SET_NULL, index, key_to, of_tenant, unique
 from scheduler.models.mixins import SoftDeletable, TenantOwned, Timestamped, UuidKeyed
 from scheduler.models.namespaces import WELLBEING
 
