@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from dateutil.rrule import rrulestr
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -87,6 +88,13 @@ def expected_days(case: tuple[str, date | None, int | None], first: date, last: 
     return [day for day in named if started_in_time(text, datetime.combine(day, time()), LONDON)]
 
 
+def dateutil_follows_the_rfc(text: str) -> bool:
+    """Say whether dateutil follows RFC 5545 here: it departs in positions, numbered weeks and mixed numbers."""
+    listed_weekdays = text.partition("BYDAY=")[2].partition(";")[0].split(",")
+    is_numbered = {len(weekday) > len("MO") for weekday in listed_weekdays}
+    return not ({"BYSETPOS", "BYWEEKNO"} & set(text.replace("=", ";").split(";"))) and len(is_numbered) == 1
+
+
 def engine_days(case: tuple[str, date | None, int | None], first: date, last: date) -> list[date]:
     """Return the days from the engine."""
     text, anchor, weekday = case
@@ -103,6 +111,23 @@ def test_a2_a_recurrence_has_the_days_of_rfc_5545(
     first = (case[1] or date(2020, 1, 1)) + timedelta(days=away)
     last = first + timedelta(days=length)
     assert engine_days(case, first, last) == expected_days(case, first, last)
+
+
+@given(recurring(), st.integers(0, 4_000), st.integers(0, 1_500))
+def test_a2_dateutil_agrees_where_it_follows_rfc_5545(
+    case: tuple[str, date | None, int | None], away: int, length: int
+) -> None:
+    text, anchor, _ = case
+    assume(anchor is not None and dateutil_follows_the_rfc(text))
+    assert anchor is not None
+    midnight = time()
+    first = anchor + timedelta(days=away)
+    last = first + timedelta(days=length)
+    named = rrulestr(text, dtstart=datetime.combine(anchor, midnight)).between(
+        datetime.combine(first, midnight), datetime.combine(last, midnight), inc=True
+    )
+    days = engine_days((text, anchor, None), first, last)
+    assert days == [moment.date() for moment in named]
 
 
 @given(recurring(), st.integers(0, 12_000), st.integers(0, 60))
