@@ -39,6 +39,10 @@ class RestoreConflictError(StatementError):
     """Restoring the row would violate the unique constraint `constraint`: a live row already uses its value."""
 
 
+class TenantSuspendedError(StoreError):
+    """The tenant is suspended or closed: only the system works for it."""
+
+
 class ErasureRefusedError(SchedulerError):
     """The person cannot be erased: rows about other people refer to it. `rows` counts them by foreign key."""
 
