@@ -11,7 +11,7 @@ one tenant could insert a user under the id of another tenant's user, and act fo
 SuperTokens id is one live user across tenants, too, since a sign-in is looked up before its tenant is known. An e-mail
 address is stored in lower case, because under row security an index serves equality but not `lower(email)`. The system
 alone changes the sign-in and role of a user, and deletes a user for good: a cascade asks no policy. Only an admin or
-the system adds staff, suspends, deletes softly and readmits.
+the system adds staff and sign-ins, suspends, deletes softly and readmits.
 
 A tenant is open while it is active and not deleted. `scheduler_app` and `scheduler_job` reach nothing else of another
 tenant than its place in the job's list; the system still exports, erases and verifies.
@@ -177,9 +177,10 @@ def upgrade() -> None:
     create trigger nobody_changes_a_sign_in_or_its_role before update on identity.users
         for each row execute function wellbeing.system_only_columns('tenant_id', 'id', 'supertokens_user_id', 'role');
 
-    -- stops staff from adding an admin or a colleague
-    create policy only_an_admin_adds_staff on identity.users as restrictive for insert to scheduler_app
-        with check (role in ('parent', 'student', 'patient', 'child') or (select identity.may_administer()));
+    -- stops staff from adding an admin or a colleague, and from taking the sign-in of somebody who has no user yet
+    create policy only_an_admin_adds_staff_and_sign_ins on identity.users as restrictive for insert to scheduler_app
+        with check (role in ('parent', 'student', 'patient', 'child') and supertokens_user_id is null
+            or (select identity.may_administer()));
 
     create function identity.refuse_unless_admin() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp

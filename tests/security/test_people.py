@@ -304,11 +304,18 @@ def test_only_an_admin_and_the_system_suspend_and_readmit(
 
 @pytest.mark.parametrize("of_new", ["admin", "staff", "doctor", "specialist", "practitioner", "parent", "patient"])
 @pytest.mark.parametrize(("observer", "role"), ADMINISTERS)
-def test_only_an_admin_and_the_system_add_staff(world: World, observer: str, role: Role, of_new: str) -> None:
+def test_only_an_admin_and_the_system_add_staff_and_sign_ins(
+    world: World, observer: str, role: Role, of_new: str
+) -> None:
     add = "insert into identity.users (tenant_id, name, role) values (%s, 'New', %s)"
     with world.connection.transaction(force_rollback=True):
         becomes(world, observer, role)
         added = reached(world.connection, add, world.ours, of_new) == 1
+    with world.connection.transaction(force_rollback=True):
+        becomes(world, observer, role)
+        add_with_sign_in = add.replace("role)", "role, supertokens_user_id)").replace("%s)", "%s, 'of another')")
+        signed_in = reached(world.connection, add_with_sign_in, world.ours, of_new) == 1
+    assert signed_in == ADMINISTERS[observer, role]
     assert added == (ADMINISTERS[observer, role] or (of_new in {"parent", "patient"} and observer != "Suspended"))
 
 
