@@ -9,9 +9,9 @@ the facts; the message states them in one line. Each floor above defines its own
       NotFoundError                 WorkflowNotFoundError
       TransitionRefusedError
       MissingExtraError
-      StoreError                    DatabaseUnreachableError, SchemaMismatchError, TenantSuspendedError, StatementError
-                                    (RestoreConflictError)
-      ErasureRefusedError           (`StoreError` and `ErasureRefusedError`: postgres.errors)
+      StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError (RestoreConflictError)
+      ErasureRefusedError
+      TenantSuspendedError          (this one and the two above: postgres.errors)
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       InvitationError               see invitations.errors
       SchedulesFailedError          cli.generate
