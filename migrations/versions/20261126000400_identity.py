@@ -13,8 +13,8 @@ address is stored in lower case, because under row security an index serves equa
 alone changes the sign-in and role of a user, and deletes a user for good: a cascade asks no policy. Only an admin or
 the system adds staff and sign-ins, suspends, deletes softly and readmits.
 
-A tenant is open while it is active and not deleted. `scheduler_app` and `scheduler_job` reach nothing else of another
-tenant than its place in the job's list; the system still exports, erases and verifies.
+A tenant is open while it is active and not deleted. In another tenant `scheduler_app` reaches nothing, and
+`scheduler_job` only the list of tenants; the system still exports, erases and verifies.
 
 **Families.** A membership is one row, so that the lists of both sides cannot disagree. The membership, not the role of
 the user, says who is a parent; a parent reads the rows of the students of the family. Deleting a family or user for
