@@ -23,7 +23,7 @@ from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerErr
 from scheduler.core.extras import extra_needed
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
 from scheduler.postgres.encryption.errors import EncryptionError
-from scheduler.postgres.errors import ErasureRefusedError, SchemaMismatchError, StoreError
+from scheduler.postgres.errors import ErasureRefusedError, SchemaMismatchError, StoreError, TenantSuspendedError
 
 INTERRUPTED = 130
 EXIT_CODES: Final[Mapping[type, int]] = {
@@ -34,6 +34,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     InvitationError: 4,
     UnknownInvitationError: 3,
     ErasureRefusedError: 4,
+    TenantSuspendedError: 4,
     StoreError: 5,
     SchemaMismatchError: 6,
     EncryptionError: 7,
