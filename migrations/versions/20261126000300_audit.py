@@ -6,7 +6,8 @@ they name. `scheduler_system` reads them, within its tenant.
 
 **Writing.** `audit.watch` gives a table three statement triggers, which write in the transaction of the change. Their
 function belongs to `scheduler_definer`, the only role that may insert. Triggers cannot see reads, so the code that
-decrypts health information calls `audit.record_read` in the transaction that reads. `audit.record_event` records an act
+decrypts health information calls `audit.record_read` first, in a transaction of its own, which a rollback of the
+reader's leaves as it is. `audit.record_event` records an act
 of a user that changes and opens no row (signing in, an export), `audit.record_system` an event of the library. Tenant,
 user, request and address come from the transaction, never from an argument.
 
@@ -545,7 +546,8 @@ def make_writers() -> None:
 
     comment on function audit.record_system(text, jsonb, text) is 'Records an event of the library in a tenant.';
 
-    create function audit.record_read(entity text, keys text[], columns text[], reason text) returns void
+    create function audit.record_read(entity text, keys text[], columns text[], reason text,
+        outcome text default null) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
     declare
@@ -553,7 +555,8 @@ def make_writers() -> None:
         actor constant uuid := identity.current_user_id();
         acting_as constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
         request constant text := left(nullif(current_setting('app.request_id', true), ''), 200);
-        read_details constant jsonb := jsonb_build_object('columns', columns, 'reason', reason);
+        read_details constant jsonb := jsonb_strip_nulls(
+            jsonb_build_object('columns', columns, 'reason', reason, 'outcome', outcome));
     begin
         if tenant is null then
             raise exception 'cannot record a read: set app.tenant_id first' using errcode = 'invalid_parameter_value';
@@ -572,8 +575,8 @@ def make_writers() -> None:
         end if;
     end $$;
 
-    comment on function audit.record_read(text, text[], text[], text) is
-        'Records which rows and columns of an entity were read, and why.';
+    comment on function audit.record_read(text, text[], text[], text, text) is
+        'Records which rows and columns of an entity were read, why, and the outcome if nothing was shown.';
 
     create function audit.record_event(name text, details jsonb) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -610,7 +613,8 @@ def make_writers() -> None:
     call identity.set_definer_owner('audit.record_changes()');
     call identity.set_definer_owner('audit.record_system(text, jsonb, text)',
         'scheduler_app, scheduler_system, scheduler_job');
-    call identity.set_definer_owner('audit.record_read(text, text[], text[], text)', 'scheduler_app, scheduler_system');
+    call identity.set_definer_owner('audit.record_read(text, text[], text[], text, text)',
+        'scheduler_app, scheduler_system');
     call identity.set_definer_owner('audit.record_event(text, jsonb)', 'scheduler_app, scheduler_system');
     """)
 
@@ -691,7 +695,7 @@ def downgrade() -> None:
     drop procedure audit.watch(regclass, text[]);
     drop function audit.seal(text);
     drop function audit.record_event(text, jsonb);
-    drop function audit.record_read(text, text[], text[], text);
+    drop function audit.record_read(text, text[], text[], text, text);
     drop function audit.record_system(text, jsonb, text);
     drop function audit.record_changes();
     drop function audit.parse_address(text);

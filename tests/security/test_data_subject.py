@@ -107,7 +107,7 @@ class World(NamedTuple):
     tenant_id: UUID
 
     def unit(self) -> Any:
-        return self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant_id)
+        return self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant_id, phi=True)
 
     def ring(self, session: Session) -> KeyRing:
         return tenant_keys(self.tenant_id).load_ring(session)

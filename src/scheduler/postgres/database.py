@@ -10,21 +10,23 @@ connections by transaction. Messages name the kind of fault, the table and the c
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted_column import NotEncryptedError
+from scheduler.postgres.audit.reads import ReadLog, attached
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 
 DRIVER: Final = "postgresql+psycopg"
@@ -41,6 +43,12 @@ _BEGIN: Final = text("""
         set_config('timezone', 'UTC', true),
         set_config('lock_timeout', '10s', true),
         set_config('idle_in_transaction_session_timeout', '5min', true)
+""")
+
+# A login may have asynchronous commits, which a crash of the server undoes.
+_DURABLY: Final = text("""
+    select pg_catalog.set_config('synchronous_commit', 'on', true)
+    where pg_catalog.current_setting('synchronous_commit') = 'off'
 """)
 
 # A transaction could leave cursors `with hold` and temporary tables to the next one on its connection. Discarding them
@@ -194,21 +202,31 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = read_url(url)
         self.name = name_of(parsed)
-        self._engine = create_engine(
-            parsed.update_query_dict({"application_name": "slotsmith", **parsed.query}),
-            connect_args={} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS},
-            hide_parameters=True,
-            pool_pre_ping=True,
+        self._engine, self._read_engine = (
+            create_engine(
+                parsed.update_query_dict({"application_name": "slotsmith", **parsed.query}),
+                connect_args={} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS},
+                hide_parameters=True,
+                pool_pre_ping=True,
+            )
+            for _ in range(2)
         )
 
     @contextmanager
     def unit_of_work(
-        self, *, role: Role, tenant_id: UUID | None, user_id: UUID | None = None, request: Request = _NO_REQUEST
+        self,
+        *,
+        role: Role,
+        tenant_id: UUID | None,
+        user_id: UUID | None = None,
+        request: Request = _NO_REQUEST,
+        phi: bool = False,
     ) -> Iterator[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
 
         Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session.
         Without a tenant no row of a tenant is visible (except to a superuser, whom row security does not bind).
+        With `phi` the block may read encrypted values: it holds a second connection, which records each read for good.
 
         Raises:
             DatabaseUnreachableError: no connection, or it was lost; a commit under way may or may not have happened.
@@ -223,27 +241,54 @@ class Database:
             "client_address": request.client_address,
             "user_agent": request.user_agent,
         }
-        with translated(self.name), self._engine.connect() as connection, connection.begin() as transaction:
-            try:
-                connection.execute(_BEGIN, settings)
-            except DBAPIError as error:
-                code = getattr(error.orig, "sqlstate", None)
-                if code == "22023":  # the role does not exist
-                    missing = f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
-                    raise SchemaMismatchError(missing) from None
-                if code == NOT_ALLOWED:
-                    refusal = f"this login may not act as {role.value} in {self.name}: grant {role.value} to it"
-                    raise StatementError(refusal, sqlstate=code) from None
-                raise
-            with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
+        with (
+            translated(self.name),
+            self._read_log(tenant_id, settings) if phi else nullcontext() as read_log,
+            self._engine.connect() as connection,
+            connection.begin() as transaction,
+        ):
+            self._assume(connection, settings)
+            with (
+                Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
+                attached(session, read_log),
+            ):
                 yield session
                 session.flush()
                 if transaction.is_active:
                     connection.exec_driver_sql(_COMMIT)
 
+    def _assume(self, connection: Connection, settings: Mapping[str, str]) -> None:
+        """Give a transaction the settings of its unit of work."""
+        try:
+            connection.execute(_BEGIN, settings)
+        except DBAPIError as error:
+            code, role = getattr(error.orig, "sqlstate", None), settings["role"]
+            if code == "22023":  # the role does not exist
+                missing = f"the database {self.name} has no role {role}: {NOT_MIGRATED}"
+                raise SchemaMismatchError(missing) from None
+            if code == NOT_ALLOWED:
+                refusal = f"this login may not act as {role} in {self.name}: grant {role} to it"
+                raise StatementError(refusal, sqlstate=code) from None
+            raise
+
+    @contextmanager
+    def _read_log(self, tenant_id: UUID | None, settings: Mapping[str, str]) -> Iterator[ReadLog]:
+        """Yield a read log on a connection of its own, which is held while the block lasts."""
+        with self._read_engine.connect() as connection:
+            yield ReadLog(tenant_id, partial(self._durable, connection, settings))
+
+    @contextmanager
+    def _durable(self, connection: Connection, settings: Mapping[str, str]) -> Iterator[Connection]:
+        """Run the block as one transaction that is on disk when it ends."""
+        with translated(self.name), connection.begin():
+            self._assume(connection, settings)
+            connection.execute(_DURABLY)
+            yield connection
+
     def close(self) -> None:
         """Close the idle connections."""
         self._engine.dispose()
+        self._read_engine.dispose()
 
     def __enter__(self) -> Self:
         return self

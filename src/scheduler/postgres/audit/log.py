@@ -1,7 +1,8 @@
 """Audit log: recording reads and events, listing entries, and retention.
 
 Owns: the records of reads and of events, the list of entries, retention.
-Must not know: how changes of rows are recorded (triggers of the migrations), how rows are sealed (`chain`).
+Must not know: how changes of rows are recorded (triggers of the migrations), how rows are sealed (`chain`), the reads
+of encrypted values (`reads`).
 
 A record is written in the caller's transaction: if the log fails, the recorded action fails with it.
 """
@@ -17,12 +18,12 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.audit.reads import write_read
 
 YEARS_KEPT: Final = 6
 """The retention period of HIPAA for documentation (45 CFR 164.316(b)(2)(i)), usually applied to logs, too."""
 MONTHS_AHEAD: Final = 3
 
-_READ: Final = text("select audit.record_read(:entity, :keys, :columns, :reason)")
 _EVENT: Final = text("select audit.record_system(:event, cast(:details as jsonb), :severity)")
 _USER_EVENT: Final = text("select audit.record_event(:name, cast(:details as jsonb))")
 _MONTHS: Final = text("select audit.ensure_months(:ahead)")
@@ -74,14 +75,15 @@ class Retired(NamedTuple):
 def record_read(session: Session, entity: str, keys: Sequence[str], columns: Sequence[str], *, reason: str) -> None:
     """Record a read of rows, with an entry for each key. `entity` is `schema.table`; no argument may be personal.
 
+    A rollback of the session's transaction undoes the record: `phi.read` keeps its own records elsewhere (`reads`).
+
     Raises:
         InvalidInputError: no reason, or no column is given.
         StoreError: the log could not be written; the transaction, and so the read, has failed.
     """
     if not reason.strip() or not columns:
         raise InvalidInputError(f"a read of {entity} needs a reason and the columns that are read")
-    values = {"entity": entity, "keys": list(keys), "columns": list(columns), "reason": reason}
-    session.connection().execute(_READ, values)
+    write_read(session.connection(), entity, keys, columns, reason=reason)
 
 
 def record_system(session: Session, event: str, details: Mapping[str, JsonValue], *, severity: str = "info") -> None:
