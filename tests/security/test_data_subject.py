@@ -44,7 +44,6 @@ ABOUT_PEOPLE = {kind.value for kind in Kind} | {step.to.fullname for step in ste
 
 NOT_ABOUT_A_PERSON = {
     "audit.chain": "seals of other rows",
-    "audit.retirements": "counts of months",
     "audit.system_audit_log": "what nobody did",
     "audit.user_action_audit_log": "ids of rows about others; `scheduler audit show --user` tells what somebody did",
     "identity.data_keys": "keys of the tenant",

@@ -39,7 +39,6 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "server": "1",
             "digest": bytes(32),
         },
-        "audit.retirements": own | {"id": 1, "log": "system", "retired_before": NINE, "rows_retired": 1},
     }
 
 
@@ -57,8 +56,6 @@ WRONG: Wrong = [
     ("audit.chain", {"position": 0}, "a_chain_counts_from_one"),
     ("audit.chain", {"digest": bytes(31)}, "a_seals_digests_are_sha256"),
     ("audit.chain", {"row_digest": b""}, "a_seals_digests_are_sha256"),
-    ("audit.retirements", {"log": "diary"}, "a_retirement_is_of_a_known_log"),
-    ("audit.retirements", {"rows_retired": 0}, "a_retirement_takes_rows"),
 ]
 WRONG += [
     (

@@ -9,7 +9,7 @@ A record is written in the caller's transaction: if the log fails, the recorded 
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -19,9 +19,8 @@ from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.reads import write_read
+from scheduler.postgres.audit.retirement import YEARS_KEPT, kept_since
 
-YEARS_KEPT: Final = 6
-"""The retention period of HIPAA for documentation (45 CFR 164.316(b)(2)(i)), usually applied to logs, too."""
 MONTHS_AHEAD: Final = 3
 
 _EVENT: Final = text("select audit.record_system(:event, cast(:details as jsonb), :severity)")
@@ -131,16 +130,11 @@ def entries(
 def retire(session: Session, *, now: datetime, keep_years: int = YEARS_KEPT) -> list[Retired]:
     """Drop the months of the logs, of all tenants, that are entirely older than so many years; as `Role.OWNER`.
 
-    Only sealed months are dropped, and each drop is recorded. Under a legal hold, do not call this.
+    Only sealed months are dropped, and a sealed event records each drop. Under a legal hold, do not call this.
 
     Raises:
         InvalidInputError: rows have to be kept for more years.
         StoreError: a month has rows without a seal, or lacks sealed rows: nothing was dropped.
     """
-    if keep_years < YEARS_KEPT:
-        raise InvalidInputError(f"the audit log has to be kept for at least {YEARS_KEPT} years, not {keep_years}")
-    this_month = now.astimezone(UTC)
-    if keep_years >= this_month.year:
-        raise InvalidInputError(f"{keep_years} years before {this_month.year} is before the calendar")
-    before = datetime(this_month.year - keep_years, this_month.month, 1, tzinfo=UTC)
+    before = kept_since(now, keep_years)
     return [Retired(*row) for row in session.connection().execute(_RETIRE, {"before": before})]
