@@ -89,7 +89,7 @@ KEY = """case when cardinality(text_keys) > 0 then array_to_string(array(
             when cardinality(keys) = 1 then whole ->> keys[1]
             else array_to_string(array(select whole ->> part from unnest(keys) as part), ',') end"""
 
-# The columns in the digest of a row after its key and instant; `scheduler.postgres.audit.chain` has the same list.
+# The columns in the digest of a row after its key and instant; `scheduler.postgres.audit.row_digest` has the same list.
 USER_ACTION = (
     "user_id, db_role, action, entity, entity_key, before, after, details, request_id, client_address,"
     " user_agent, transaction_id"

@@ -20,15 +20,14 @@ from scheduler.postgres.audit.chain import (
     Broken,
     ChainFault,
     Head,
-    Log,
     Verdict,
-    _digest_of_row,
     _Seal,
     seal,
     seal_both,
     verify,
 )
 from scheduler.postgres.audit.log import entries, retire
+from scheduler.postgres.audit.row_digest import Log, digest_of_row
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError, StoreError
 from support.databases import execute
@@ -268,7 +267,7 @@ def forge(clinic: Chained, position: int, last: int) -> None:
         head = Head(Log.USER_ACTION, position - 1, chain[position - 2]["digest"])
         for place in chain[position - 1 : last]:
             now = connection.execute(
-                f"select {_digest_of_row(Log.USER_ACTION)} as digest from {USERS} as entry"
+                f"select {digest_of_row(Log.USER_ACTION)} as digest from {USERS} as entry"
                 " where tenant_id = %s and id = %s".encode(),
                 (clinic.tenant, place["row_id"]),
             ).fetchone()
@@ -510,7 +509,7 @@ def test_the_digest_of_a_row_is_the_same_on_every_server(clinic: Chained) -> Non
     with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
         session.execute(text("set local timezone = 'Asia/Kathmandu'"))
         session.execute(text("set local datestyle = 'German'"))
-        expression = _digest_of_row(Log.USER_ACTION).replace("entry.tenant_id", f"'{UUID(int=1)}'::uuid")
+        expression = digest_of_row(Log.USER_ACTION).replace("entry.tenant_id", f"'{UUID(int=1)}'::uuid")
         rows = session.execute(text(f"select encode({expression}, 'hex') from {USERS} as entry where id = 12")).all()
     assert [tuple(row) for row in rows] == [("4af1a0f71b75524b7205bcf43f1866c174f8d5eda9a8f3a19639ea311bce53ff",)]
 

@@ -185,7 +185,7 @@ def test_a_definer_function_pins_its_search_path(connection: psycopg.Connection)
 
 
 def test_every_function_finds_its_names_without_the_callers_path(connection: psycopg.Connection) -> None:
-    """A body that is parsed at creation holds what it found then; any other body is parsed under a pinned path."""
+    """A body parsed at creation keeps the names it found; any other body has a pinned path."""
     loose = f"""select oid::regprocedure::text from pg_proc
         where pronamespace{OURS} and prosqlbody is null
             and not coalesce(proconfig && array['search_path=pg_catalog, pg_temp'], false)"""

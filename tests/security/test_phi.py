@@ -332,6 +332,15 @@ def test_a_read_of_another_tenants_row_is_refused_and_recorded(database: Databas
     assert (reads(database, ours, note_id), reads(database, theirs, note_id)) == ([refusal] * 2, [])
 
 
+def test_a_read_without_a_tenant_is_refused(database: Database, ours: UUID) -> None:
+    row = Note(tenant_id=ours, id=write_note(database, ours, diagnosis=CANARY))
+    with (
+        pytest.raises(InvalidInputError, match="the unit of work is for tenant None"),
+        database.unit_of_work(role=Role.OWNER, tenant_id=None, phi=True) as session,
+    ):
+        phi.read(session, load(database, ours), [row], ["diagnosis"], reason=WHY)
+
+
 def test_a_read_returns_the_requested_columns_only(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
     with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:

@@ -26,9 +26,10 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.audit.chain import Head, Log, seal_both, verify
+from scheduler.postgres.audit.chain import Head, seal_both, verify
 from scheduler.postgres.audit.log import Entry, entries, retire
 from scheduler.postgres.audit.retirement import YEARS_KEPT
+from scheduler.postgres.audit.row_digest import Log
 from scheduler.postgres.database import Role
 
 TAMPERED_EXIT_CODE = 8

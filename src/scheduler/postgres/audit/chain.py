@@ -1,15 +1,13 @@
 """Audit chain: a hash chain over the audit log, and its verification, which names the first broken row.
 
-Owns: the digest of a row, the digest of a seal, verification; sealing, and the check of each new seal.
-Must not know: the writers and readers of the logs; where the head of a chain is kept (off this database).
+Owns: the digest of a seal, verification; sealing, and the check of each new seal.
+Must not know: the digest of a row (`row_digest`), which rows may be missing (`retirement`); the writers and readers of
+the logs; where the head of a chain is kept (off this database).
 
 `audit.seal` of the migrations makes the seals, since a role that may insert one could spoil the chain. Verification is
 here and not in a function of the database, which a forger of rows could replace. It finds functions in `pg_catalog`
 only, and refuses a view in place of a table. It cannot check the time and server that a seal states: `seal` compares
 them at once.
-
-The digest of a row is SHA-256 over its values as one JSON array, written by PostgreSQL from `jsonb`: keys in a fixed
-order, numbers as stored, the instant as microseconds. So it does not depend on server version, zone or locale.
 
 Each tenant and log has one chain. `seal` seals all committed rows without a seal, in the order of ids, and stores the
 transaction number below which all transactions had ended. A row that appears later from a transaction below that number
@@ -18,6 +16,7 @@ inserted after its time: it is never sealed, and `verify` names it. Only the hea
 and recomputes the whole chain: keep it elsewhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -29,20 +28,14 @@ from sqlalchemy import Connection, RowMapping, TextClause, text
 from sqlmodel import Session
 
 from scheduler.postgres.audit.log import ensure_log_months
-from scheduler.postgres.audit.retirement import YEARS_KEPT, kept_since, retired_spans
+from scheduler.postgres.audit.retirement import YEARS_KEPT, Span, kept_since, retired_spans
+from scheduler.postgres.audit.row_digest import Log, digest_of_row
 from scheduler.postgres.errors import StoreError
 
 _SEALS_PER_FETCH: Final = 5000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ADVANCING: Final = ("sealed_at", "sealed_below")
-
-
-class Log(StrEnum):
-    """The two audit logs."""
-
-    USER_ACTION = "user_action"
-    SYSTEM = "system"
 
 
 class ChainFault(StrEnum):
@@ -109,22 +102,9 @@ class _Seal:
         return sha256(before.digest + row_digest + "|".join(map(str, place)).encode()).digest()
 
 
-_COLUMNS: Final = {
-    Log.USER_ACTION: "user_id, db_role, action, entity, entity_key, before, after, details, request_id, client_address,"
-    " user_agent, transaction_id",
-    Log.SYSTEM: "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id",
-}
-
-
-def _digest_of_row(log: Log) -> str:
-    columns = [f"entry.{name}" for name in _COLUMNS[log].split(", ")]
-    key = "entry.tenant_id, entry.id, trunc(extract(epoch from entry.occurred_at) * 1000000)"
-    return f"sha256(convert_to(jsonb_build_array({key}, {', '.join(columns)})::text, 'UTF8'))"
-
-
 def _for_log(statement: str) -> dict[Log, TextClause]:
     return {
-        log: text(statement.format(log=log, table=f"audit.{log}_audit_log", digest=_digest_of_row(log))) for log in Log
+        log: text(statement.format(log=log, table=f"audit.{log}_audit_log", digest=digest_of_row(log))) for log in Log
     }
 
 
@@ -210,13 +190,11 @@ def verify(
     tenant = {"tenant": server["tenant_id"]}
     if not connection.execute(_TABLES).scalar_one():
         return Verdict(_head(log, None), broken=Broken(ChainFault.REPLACED))
-    digest = _digest_of_row(Log.SYSTEM)
-    months = retired_spans(connection, server["tenant_id"], log, digest=digest, now=now, keep_years=keep_years)
+    months = retired_spans(connection, server["tenant_id"], log, now=now, keep_years=keep_years)
     head, last, retired = _head(log, None), None, 0
     with connection.execute(_WALK[log], tenant, execution_options={"yield_per": _SEALS_PER_FETCH}) as chain:
         for place in chain.mappings():
-            may_be_retired = any(month.begins_at <= place["row_occurred_at"] < month.ends_at for month in months)
-            fault = _fault(place, head, may_be_retired=may_be_retired)
+            fault = _fault(place, head, months)
             if fault is not None:
                 row = place["row_id"], place["row_occurred_at"]
                 return Verdict(head, retired, Broken(fault, place["position"], *row))
@@ -254,12 +232,13 @@ def _bounds(last: RowMapping | None, server: str) -> dict[str, Any]:
     return {"since": last["sealed_at"], "floor": last["sealed_below"] if last["server"] == server else 0}
 
 
-def _fault(place: RowMapping, before: Head, *, may_be_retired: bool) -> ChainFault | None:
+def _fault(place: RowMapping, before: Head, retired: Sequence[Span]) -> ChainFault | None:
     if place["position"] != before.position + 1:
         return ChainFault.SEAL_MISSING
     seal = _Seal(**{name: place[name] for name in _Seal.__slots__})
     if place["digest"] != seal.digest(before, place["row_digest"], place["tenant_id"]):
         return ChainFault.SEAL_CHANGED
     if place["current_digest"] is None:
-        return None if may_be_retired else ChainFault.MISSING
+        excused = any(month.begins_at <= place["row_occurred_at"] < month.ends_at for month in retired)
+        return None if excused else ChainFault.MISSING
     return None if place["current_digest"] == place["row_digest"] else ChainFault.CHANGED

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, text
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.audit.row_digest import Log, digest_of_row
 
 YEARS_KEPT: Final = 6
 """The retention period of HIPAA for documentation (45 CFR 164.316(b)(2)(i)), usually applied to logs, too."""
@@ -63,13 +64,11 @@ def kept_since(now: datetime, keep_years: int) -> datetime:
 
 
 def retired_spans(
-    connection: Connection, tenant_id: UUID | None, log: str, *, digest: str, now: datetime, keep_years: int
+    connection: Connection, tenant_id: UUID | None, log: Log, *, now: datetime, keep_years: int
 ) -> list[Span]:
-    """Return the spans of a log whose missing rows a sealed event of a retirement explains.
-
-    `digest` is the expression of the digest of a row `entry` of the system's log.
-    """
-    events = connection.execute(text(_EVENTS.format(digest=digest)), {"tenant": tenant_id, "log": log})
+    """Return the spans of a log whose missing rows a sealed event of a retirement explains."""
+    query = text(_EVENTS.format(digest=digest_of_row(Log.SYSTEM)))
+    events = connection.execute(query, {"tenant": tenant_id, "log": log})
     return [
         span
         for event in events.mappings().all()
@@ -87,8 +86,8 @@ def _span(event: RowMapping) -> Span | None:
     return span if span.begins_at.tzinfo is not None and span.ends_at.tzinfo is not None else None
 
 
-def _explains(connection: Connection, tenant_id: UUID | None, log: str, span: Span, event: RowMapping) -> bool:
-    name = "event" if log == "system" else "action"
+def _explains(connection: Connection, tenant_id: UUID | None, log: Log, span: Span, event: RowMapping) -> bool:
+    name = "event" if log is Log.SYSTEM else "action"
     values = {"tenant": tenant_id, "log": log, **span._asdict()}
     missing = connection.execute(text(_MISSING.format(log=log, name=name)), values).mappings().one()
     return not missing["left_over"] and all(missing[name] == event[name] for name in ("rows", "digest"))
