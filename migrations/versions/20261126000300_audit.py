@@ -259,13 +259,12 @@ def upgrade() -> None:
             with check (true);
         grant insert on audit.{log} to scheduler_definer;
 
-        alter table audit.{log}
-            drop constraint if exists its_json_is_readable,
-            -- stops an event or a shown value that no reader in Python can read
-            add constraint its_json_is_readable check (
-                identity.is_readable_json(before) and identity.is_readable_json(after)
-                and identity.is_readable_json(details)
-            );
+        alter table audit.{log} drop constraint if exists its_json_is_readable;
+        -- stops an event or a shown value that no reader in Python can read
+        alter table audit.{log} add constraint its_json_is_readable check (
+            identity.is_readable_json(before) and identity.is_readable_json(after)
+            and identity.is_readable_json(details)
+        );
         """)
     make_months()
     make_writers()
