@@ -70,6 +70,7 @@ OF_THE_SERVER = {
     "extra_float_digits": "-10",
     "standard_conforming_strings": "off",
     "search_path": "audit, pg_catalog",
+    "quote_all_identifiers": "on",
     "row_security": "off",
     "client_encoding": "LATIN1",
     "default_transaction_isolation": "serializable",
@@ -89,7 +90,7 @@ def test_t5_a_session_has_its_own_settings_and_not_the_servers(empty_database_ur
             for key, value in OF_THE_SERVER.items()
         ),
     )
-    names = list(OF_THE_SERVER) + ["transaction_isolation"]
+    names = [*OF_THE_SERVER, "transaction_isolation"]
     with Database(empty_database_url) as other, other.unit_of_work(role=Role.JOB, tenant_id=None) as session:
         read = {key: session.scalar(text("select current_setting(:name)"), {"name": key}) for key in names}
     assert read == {
@@ -103,6 +104,7 @@ def test_t5_a_session_has_its_own_settings_and_not_the_servers(empty_database_ur
         "extra_float_digits": "1",
         "standard_conforming_strings": "on",
         "search_path": "pg_catalog, pg_temp",
+        "quote_all_identifiers": "off",
         "row_security": "on",
         "client_encoding": "UTF8",
         "default_transaction_isolation": "serializable",
@@ -322,6 +324,20 @@ def test_r4_a_lost_connection_leaves_nothing_and_the_next_unit_works(
         session.flush()
         execute(database_url, f"select pg_terminate_backend({session.scalar(text('select pg_backend_pid()'))})")
         session.execute(text("select 1"))
+    assert slugs(database, tenant_id) == set()
+
+
+def test_r4_a_connection_that_cannot_roll_back_is_closed(database: Database, tenant_id: UUID) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(LookupError),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        driver = session.connection().connection.driver_connection
+        assert driver is not None
+        driver.pgconn.exec_(b"copy scheduling.facilities (slug) from stdin")
+        raise LookupError
     assert slugs(database, tenant_id) == set()
 
 

@@ -14,6 +14,7 @@ transaction: no statement is prepared, and the message that ends a transaction a
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -35,6 +36,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "bytea_output": "hex",  # of bytes in the JSON of the audit log
     "extra_float_digits": "1",  # fewer would round a number
     "standard_conforming_strings": "on",  # a backslash in a literal is a backslash
+    "quote_all_identifiers": "off",  # of names that become text
     "row_security": "on",  # off makes an error of each statement that a policy restricts
     "idle_in_transaction_session_timeout": "5min",
 }
@@ -42,10 +44,11 @@ SETTINGS: Final[Mapping[str, str]] = {
 
 _DISCARDED: Final = (
     "reset session authorization; reset role; reset all; deallocate all; unlisten *;"
-    " select pg_catalog.pg_advisory_unlock_all(); discard sequences"
+    " select pg_catalog.pg_advisory_unlock_all(); discard sequences; set client_encoding = 'UTF8'"
 )
 # Cursors `with hold` and temporary tables end before the commit, which would keep them; settings end after it, since
 # the triggers of a commit need them. `discard all` would refuse to share a message. One message costs no round trip.
+# Behind a pooler, the encoding that `reset all` brings back is not the one that this client asked for.
 COMMIT: Final = f"close all; discard temp; commit; {_DISCARDED}"
 """The message that commits a transaction and discards the state of its session; the driver finds nothing left to do."""
 _ROLLBACK: Final = f"rollback; close all; discard temp; {_DISCARDED}"
@@ -62,12 +65,16 @@ def roll_back(connection: Connection) -> None:
         return
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101  # of the one driver in use
-    try:
+    with suppress(psycopg.Error):  # lost, or in the middle of a COPY
         driver.execute(_ROLLBACK)
-    except psycopg.Error:
-        pass  # lost, or in the middle of a COPY
     if driver.info.transaction_status is not TransactionStatus.IDLE:
         connection.invalidate()
+
+
+def application_of(url: URL) -> str:
+    """Return the name under which the server lists the connections."""
+    name = url.query.get("application_name", "slotsmith")
+    return name if isinstance(name, str) else name[-1]
 
 
 def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options of SQLAlchemy
@@ -76,13 +83,11 @@ def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options 
     It prepares no statement: behind a pooler, the server's next connection has not prepared it, or another one under
     the same name. It asks for no option at the start of a connection that PgBouncer would refuse.
     """
-    connect: dict[str, object] = {"prepare_threshold": None}
-    if "client_encoding" not in url.query:
-        connect["client_encoding"] = "UTF8"
+    connect: dict[str, object] = {"prepare_threshold": None, "client_encoding": "UTF8"}
     if "connect_timeout" not in url.query:
         connect["connect_timeout"] = CONNECT_SECONDS
     return create_engine(
-        url.update_query_dict({"application_name": "slotsmith", **url.query}),
+        url.update_query_dict({"application_name": application_of(url)}),
         connect_args=connect,
         hide_parameters=True,
         isolation_level="READ COMMITTED",  # a lock would otherwise not show what its last holder wrote

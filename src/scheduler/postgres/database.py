@@ -23,7 +23,16 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
 from scheduler.models.encrypted_column import NotEncryptedError
-from scheduler.postgres.connections import COMMIT, SETTINGS, assignments, name_of, open_engine, read_url, roll_back
+from scheduler.postgres.connections import (
+    COMMIT,
+    SETTINGS,
+    application_of,
+    assignments,
+    name_of,
+    open_engine,
+    read_url,
+    roll_back,
+)
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 
 NOT_MIGRATED: Final = "run `scheduler migrate`"
@@ -35,9 +44,10 @@ _BEGIN: Final = text(f"""
         pg_catalog.set_config('app.request_id', :request_id, true),
         pg_catalog.set_config('app.client_address', :client_address, true),
         pg_catalog.set_config('app.user_agent', :user_agent, true),
+        pg_catalog.set_config('application_name', :application, true),
         pg_catalog.set_config('lock_timeout', '10s', true),
-        pg_catalog.set_config('statement_timeout', case :role when 'scheduler_app'
-            then pg_catalog.current_setting('statement_timeout') else '0' end, true),
+        pg_catalog.set_config('statement_timeout',
+            coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
         {assignments(SETTINGS)}
 """)
 
@@ -165,6 +175,7 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = read_url(url)
         self.name = name_of(parsed)
+        self._application = application_of(parsed)
         self._engine = open_engine(parsed, pool_pre_ping=True)
 
     @contextmanager
@@ -188,6 +199,9 @@ class Database:
             "request_id": request.id,
             "client_address": request.client_address,
             "user_agent": request.user_agent,
+            "application": self._application,  # a pooler forgets the one of the connection
+            # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
+            "statement_timeout": None if role is Role.APP else "0",
         }
         with translated(self.name), self._engine.connect() as connection, connection.begin() as transaction:
             try:

@@ -200,7 +200,7 @@ def _known() -> set[str]:
 
 
 def _revision(connection: Connection) -> str | None:
-    if connection.scalar(text(f"select to_regclass('{VERSION_TABLE}')")) is None:
+    if connection.scalar(text(f"select pg_catalog.to_regclass('{VERSION_TABLE}')")) is None:
         return None
     revision: str | None = connection.scalar(text(f"select version_num from {VERSION_TABLE}"))  # noqa: S608
     return revision

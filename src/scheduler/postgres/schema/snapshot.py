@@ -34,7 +34,7 @@ _MAX_SHOWN_CHARACTERS: Final = 160
 _INDENT: Final = "    "
 
 # PostgreSQL qualifies names that are not on the path, and writes instants of a CHECK in the zone of the session.
-_UNIFORM_SETTINGS: Final = text(f"select {assignments({**SETTINGS, 'quote_all_identifiers': 'off'})}")
+_UNIFORM_SETTINGS: Final = text(f"select {assignments(SETTINGS)}")
 
 _OBJECTS: Final = text(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
 
