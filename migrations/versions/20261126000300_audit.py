@@ -342,8 +342,8 @@ def make_months() -> None:
     language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC'
     begin atomic
         select oid::regclass,
-            (regexp_match(pg_get_expr(relpartbound, oid), 'FROM \(''([^'']+)''\)'))[1]::timestamptz,
-            (regexp_match(pg_get_expr(relpartbound, oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz
+            (regexp_match(pg_get_expr(relpartbound, oid), E'FROM \\(''([^'']+)''\\)'))[1]::timestamptz,
+            (regexp_match(pg_get_expr(relpartbound, oid), E'TO \\(''([^'']+)''\\)'))[1]::timestamptz
         from pg_class join pg_inherits on inhrelid = oid
         where inhparent = format('audit.%I', log)::regclass and pg_get_expr(relpartbound, oid) <> 'DEFAULT'
         order by 2;

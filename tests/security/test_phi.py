@@ -10,14 +10,15 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import DataKey, Tenant
 from scheduler.models.encrypted import Encrypted
 from scheduler.postgres.audit.log import entries
-from scheduler.postgres.database import Database, Request, Role, read_url
+from scheduler.postgres.connections import open_engine, read_url
+from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.errors import EncryptionError, KeyUnavailableError, StaleKeyRingError, TamperedError
 from scheduler.postgres.errors import StatementError, StoreError
@@ -270,7 +271,7 @@ def test_a_read_that_was_not_announced_is_refused(database: Database, ours: UUID
             phi.read(unannounced, ring, [row], ["diagnosis"], reason=WHY)
     with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as ended:
         pass
-    engine = create_engine(read_url(database_url))
+    engine = open_engine(read_url(database_url))
     with Session(engine) as foreign:
         for session in (ended, foreign):
             with pytest.raises(InvalidInputError, match="phi=True"):

@@ -18,31 +18,39 @@ from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import URL, Connection, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted_column import NotEncryptedError
 from scheduler.postgres.audit.reads import ReadLog, attached
+from scheduler.postgres.connections import (
+    COMMIT,
+    SETTINGS,
+    application_of,
+    assignments,
+    name_of,
+    open_engine,
+    read_url,
+    roll_back,
+)
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 
-DRIVER: Final = "postgresql+psycopg"
-CONNECT_SECONDS: Final = 10
 NOT_MIGRATED: Final = "run `scheduler migrate`"
 
-_BEGIN: Final = text("""
-    select set_config('role', :role, true),
-        set_config('app.tenant_id', :tenant_id, true),
-        set_config('app.user_id', :user_id, true),
-        set_config('app.request_id', :request_id, true),
-        set_config('app.client_address', :client_address, true),
-        set_config('app.user_agent', :user_agent, true),
-        set_config('timezone', 'UTC', true),
-        set_config('lock_timeout', '10s', true),
-        set_config('idle_in_transaction_session_timeout', '5min', true)
+_BEGIN: Final = text(f"""
+    select pg_catalog.set_config('role', :role, true),
+        pg_catalog.set_config('app.tenant_id', :tenant_id, true),
+        pg_catalog.set_config('app.user_id', :user_id, true),
+        pg_catalog.set_config('app.request_id', :request_id, true),
+        pg_catalog.set_config('app.client_address', :client_address, true),
+        pg_catalog.set_config('app.user_agent', :user_agent, true),
+        pg_catalog.set_config('application_name', :application, true),
+        pg_catalog.set_config('lock_timeout', '10s', true),
+        pg_catalog.set_config('statement_timeout',
+            coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
+        {assignments(SETTINGS)}
 """)
 
 # A login may have asynchronous commits, which a crash of the server undoes.
@@ -50,10 +58,6 @@ _DURABLY: Final = text("""
     select pg_catalog.set_config('synchronous_commit', 'on', true)
     where pg_catalog.current_setting('synchronous_commit') = 'off'
 """)
-
-# A transaction could leave cursors `with hold` and temporary tables to the next one on its connection. Discarding them
-# in one message with the commit costs no round trip; the driver finds nothing left to commit.
-_COMMIT: Final = "close all; discard temp; commit"
 
 NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 """The SQLSTATE of a refusal by row security, by a missing privilege, or by a trigger or function of the schema."""
@@ -156,29 +160,6 @@ def translated(where: str) -> Iterator[None]:
         raise _translation(error, where) from None
 
 
-def read_url(url: str) -> URL:
-    """Read the URL of a PostgreSQL database, such as `postgresql://user:password@host:5432/name`.
-
-    Raises:
-        InvalidInputError: the URL cannot be read, or names another kind of database. The message does not repeat it,
-            since it may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-        make_conninfo(**dict.fromkeys(parsed.query, ""))  # refuses an option that the driver does not know
-    except (ArgumentError, ValueError, TypeError, AttributeError, psycopg.ProgrammingError):
-        raise InvalidInputError("the database URL cannot be read: postgresql://host/name is needed") from None
-    if parsed.drivername not in {"postgresql", "postgres", DRIVER}:
-        raise InvalidInputError(f"the database URL must begin with postgresql://, not {parsed.drivername}://")
-    return parsed.set(drivername=DRIVER)
-
-
-def name_of(url: URL) -> str:
-    """Name a database in a message: host, port and name, without user, password or options."""
-    host = url.host or str(url.query.get("host", "localhost"))
-    return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
-
-
 def act_as(session: Session, role: Role) -> None:
     """Continue the unit of work as another role, of which the role that signed in has to be a member."""
     session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
@@ -202,15 +183,8 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = read_url(url)
         self.name = name_of(parsed)
-        self._engine, self._read_engine = (
-            create_engine(
-                parsed.update_query_dict({"application_name": "slotsmith", **parsed.query}),
-                connect_args={} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS},
-                hide_parameters=True,
-                pool_pre_ping=True,
-            )
-            for _ in range(2)
-        )
+        self._application = application_of(parsed)
+        self._engine, self._read_engine = (open_engine(parsed, pool_pre_ping=True) for _ in range(2))
 
     @contextmanager
     def unit_of_work(
@@ -240,6 +214,9 @@ class Database:
             "request_id": request.id,
             "client_address": request.client_address,
             "user_agent": request.user_agent,
+            "application": self._application,  # a pooler forgets the one of the connection
+            # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
+            "statement_timeout": None if role is Role.APP else "0",
         }
         with (
             translated(self.name),
@@ -252,12 +229,18 @@ class Database:
                 Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
                 attached(session, read_log),
             ):
-                yield session
-                session.flush()
-                if transaction.is_active:
-                    connection.exec_driver_sql(_COMMIT)
+                committed = False
+                try:
+                    yield session
+                    session.flush()
+                    if transaction.is_active:
+                        connection.exec_driver_sql(COMMIT)
+                        committed = True
+                finally:
+                    if not committed:
+                        roll_back(connection)
 
-    def _assume(self, connection: Connection, settings: Mapping[str, str]) -> None:
+    def _assume(self, connection: Connection, settings: Mapping[str, str | None]) -> None:
         """Give a transaction the settings of its unit of work."""
         try:
             connection.execute(_BEGIN, settings)
@@ -272,13 +255,13 @@ class Database:
             raise
 
     @contextmanager
-    def _read_log(self, tenant_id: UUID | None, settings: Mapping[str, str]) -> Iterator[ReadLog]:
+    def _read_log(self, tenant_id: UUID | None, settings: Mapping[str, str | None]) -> Iterator[ReadLog]:
         """Yield a read log on a connection of its own, which is held while the block lasts."""
         with self._read_engine.connect() as connection:
             yield ReadLog(tenant_id, partial(self._durable, connection, settings))
 
     @contextmanager
-    def _durable(self, connection: Connection, settings: Mapping[str, str]) -> Iterator[Connection]:
+    def _durable(self, connection: Connection, settings: Mapping[str, str | None]) -> Iterator[Connection]:
         """Run the block as one transaction that is on disk when it ends."""
         with translated(self.name), connection.begin():
             self._assume(connection, settings)
