@@ -12,8 +12,10 @@ policies then say which role sees which rows.
 `identity.has_tenant_access` decides whether a session sees all rows of a tenant. It is true for work without a user (an
 import), for the roles of the job and the system, and for an active user who works for the tenant and is no child of the
 wellbeing part. All other users read only their own rows, by a second policy, so a table that nobody thought of is
-closed to the people who are cared for. These functions read `identity.users` and `wellbeing.profiles`, which come
-later: the body of a PL/pgSQL function is resolved when it runs.
+closed to the people who are cared for. In a tenant that is suspended, closed or deleted nobody but the system has
+access, and a user whose profile is suspended, inactive or deleted is not active. A user id names a person only together
+with the tenant, so every function compares both. These functions read `identity.tenants`, `identity.users` and
+`wellbeing.profiles`, which come later: the body of a PL/pgSQL function is resolved when it runs.
 
 `identity.refuse_additions_to_deleted` refuses a row that references a soft-deleted row, which a foreign key accepts. It
 checks when a row is written and when its reference changes, so that restoring the referenced row brings back all rows
@@ -100,48 +102,96 @@ def upgrade() -> None:
     revoke all on procedure identity.set_definer_owner(regprocedure, text) from public;
     """)
     op.execute("""
-    create function identity.is_staff_member() returns boolean
+    create function identity.is_open_tenant() returns boolean
     language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
     as $$ begin
         return exists (
-            select from identity.users
-            where tenant_id = identity.current_tenant_id() and id = identity.current_user_id()
-                and status = 'active' and deleted_at is null
-                and role in ('admin', 'staff', 'doctor', 'specialist', 'practitioner')
-        ) and not exists (select from wellbeing.profiles where id = identity.current_user_id() and role = 'Child');
+            select from identity.tenants
+            where id = identity.current_tenant_id() and status = 'active' and deleted_at is null
+        );
     end $$;
 
-    comment on function identity.is_staff_member() is
-        'Whether the user of this transaction is active and works for the tenant.';
+    comment on function identity.is_open_tenant() is
+        'Whether the tenant of this transaction is neither suspended nor closed nor deleted.';
 
+    -- Three look-ups by key are faster than one join: each statement of a user asks these functions.
     create function identity.is_active_user() returns boolean
     language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
-    as $$ begin
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+        person constant uuid := identity.current_user_id();
+    begin
         return exists (
             select from identity.users
-            where tenant_id = identity.current_tenant_id() and id = identity.current_user_id()
-                and status = 'active' and deleted_at is null
+            where tenant_id = tenant and id = person and status = 'active' and deleted_at is null
+        ) and exists (
+            select from identity.tenants where id = tenant and status = 'active' and deleted_at is null
+        ) and not exists (
+            select from wellbeing.profiles
+            where tenant_id = tenant and id = person
+                and (status not in ('active', 'pending') or deleted_at is not null)
         );
     end $$;
 
     comment on function identity.is_active_user() is
-        'Whether the user of this transaction is active in the tenant, in any role.';
+        'Whether the user of this transaction is active in the open tenant, in any role.';
 
-    call identity.set_definer_owner('identity.is_staff_member()', 'scheduler_app, scheduler_job, scheduler_system');
-    call identity.set_definer_owner('identity.is_active_user()', 'scheduler_app, scheduler_job, scheduler_system');
+    create function identity.is_staff_member() returns boolean
+    language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+        person constant uuid := identity.current_user_id();
+    begin
+        return exists (
+            select from identity.users
+            where tenant_id = tenant and id = person and status = 'active' and deleted_at is null
+                and role in ('admin', 'staff', 'doctor', 'specialist', 'practitioner')
+        ) and exists (
+            select from identity.tenants where id = tenant and status = 'active' and deleted_at is null
+        ) and not exists (
+            select from wellbeing.profiles
+            where tenant_id = tenant and id = person
+                and (role = 'Child' or status not in ('active', 'pending') or deleted_at is not null)
+        );
+    end $$;
+
+    comment on function identity.is_staff_member() is
+        'Whether the user of this transaction is active and works for the open tenant.';
 
     -- The setting names the role of the session, also inside a security definer function.
+    create function identity.may_administer() returns boolean
+    language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+    as $$ begin
+        return pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user), 'scheduler_system', 'usage')
+            or identity.is_staff_member() and exists (
+                select from identity.users
+                where tenant_id = identity.current_tenant_id() and id = identity.current_user_id() and role = 'admin'
+            );
+    end $$;
+
+    comment on function identity.may_administer() is
+        'Whether the session may add staff, suspend and readmit users: as system, or for an active admin.';
+
+    call identity.set_definer_owner('identity.is_open_tenant()', 'scheduler_app, scheduler_job, scheduler_system');
+    call identity.set_definer_owner('identity.is_active_user()', 'scheduler_app, scheduler_job, scheduler_system');
+    call identity.set_definer_owner('identity.is_staff_member()', 'scheduler_app, scheduler_job, scheduler_system');
+    call identity.set_definer_owner('identity.may_administer()', 'scheduler_app, scheduler_system');
+
     create function identity.has_tenant_access() returns boolean
     language sql stable parallel safe
-    return identity.current_user_id() is null
-        or pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
-            'scheduler_system', 'usage')
-        or pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
-            'scheduler_job', 'usage')
-        or identity.is_staff_member();
+    return case
+        when pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
+            'scheduler_system', 'usage') then true
+        when identity.current_user_id() is null
+            or pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
+                'scheduler_job', 'usage') then identity.is_open_tenant()
+        else identity.is_staff_member()
+    end;
 
     comment on function identity.has_tenant_access() is
-        'Whether the session sees all rows of the tenant: without a user, as system or job, or for staff.';
+        'Whether the session sees all rows of its tenant: as system; if it is open, without a user, as job, for staff.';
     """)
     op.execute("""
     create procedure identity.secure_table(
@@ -240,8 +290,10 @@ def downgrade() -> None:
     drop function identity.refuse_additions_to_deleted();
     drop procedure identity.secure_table(regclass, text[], boolean);
     drop function identity.has_tenant_access();
-    drop function identity.is_active_user();
+    drop function identity.may_administer();
     drop function identity.is_staff_member();
+    drop function identity.is_active_user();
+    drop function identity.is_open_tenant();
     drop procedure identity.set_definer_owner(regprocedure, text);
     drop function identity.is_readable_json(jsonb);
     drop function identity.is_ciphertext(bytea);

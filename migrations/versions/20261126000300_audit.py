@@ -551,6 +551,12 @@ def make_writers() -> None:
             raise exception 'the log itself writes insert, update, delete, read and audit.*: name the event otherwise'
                 using errcode = 'insufficient_privilege';
         end if;
+        if not record_system.event ^@ 'generation.' and not pg_has_role(
+            coalesce(nullif(current_setting('role'), 'none'), session_user), 'scheduler_system', 'usage')
+        then
+            raise exception 'scheduler_job records events generation.*: scheduler_system records all others'
+                using errcode = 'insufficient_privilege';
+        end if;
         insert into audit.system_audit_log (tenant_id, db_role, event, severity, details, request_id)
         values (identity.current_tenant_id(), coalesce(nullif(current_setting('role'), 'none'), session_user),
             record_system.event, record_system.severity, record_system.details,
@@ -624,8 +630,8 @@ def make_writers() -> None:
         'Records an act of the user of this transaction that neither changes nor reads a row.';
 
     call identity.set_definer_owner('audit.record_changes()');
-    call identity.set_definer_owner('audit.record_system(text, jsonb, text)',
-        'scheduler_app, scheduler_system, scheduler_job');
+    -- not to scheduler_app: a user could invent an event of the library, such as person.erased
+    call identity.set_definer_owner('audit.record_system(text, jsonb, text)', 'scheduler_system, scheduler_job');
     call identity.set_definer_owner('audit.record_read(text, text[], text[], text, text)',
         'scheduler_app, scheduler_system');
     call identity.set_definer_owner('audit.record_event(text, jsonb)', 'scheduler_app, scheduler_system');

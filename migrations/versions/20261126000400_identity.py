@@ -6,9 +6,15 @@ its writer cannot see them, and a cascade would delete across tenants. The tenan
 that hold some of its tables. Such a table is kept (`if not exists`) and completed by the statements after it;
 `scheduler migrate` ends with a comparison that names the remaining differences.
 
-**Users.** A SuperTokens id is one live user across tenants, since a sign-in is looked up before its tenant is known. An
-e-mail address is stored in lower case, because under row security an index serves equality but not `lower(email)`. The
-system alone changes the sign-in and role of a user, and deletes a user for good: a cascade asks no policy.
+**Users.** The id of a user is one person across tenants: a person who works with two tenants has two users. Otherwise
+one tenant could insert a user under the id of another tenant's user, and act for that person or lock them out. A
+SuperTokens id is one live user across tenants, too, since a sign-in is looked up before its tenant is known. An e-mail
+address is stored in lower case, because under row security an index serves equality but not `lower(email)`. The system
+alone changes the sign-in and role of a user, and deletes a user for good: a cascade asks no policy. Only an admin or
+the system adds staff and sign-ins, suspends, deletes softly and readmits.
+
+A tenant is open while it is active and not deleted. `scheduler_app` and `scheduler_job` reach nothing else of another
+tenant than its place in the job's list; the system still exports, erases and verifies.
 
 **Families.** A membership is one row, so that the lists of both sides cannot disagree. The membership, not the role of
 the user, says who is a parent; a parent reads the rows of the students of the family. Deleting a family or user for
@@ -65,13 +71,20 @@ def upgrade() -> None:
     alter table identity.tenants enable row level security;
     alter table identity.tenants force row level security;
     drop policy if exists a_tenant_sees_itself on identity.tenants;
-    create policy a_tenant_sees_itself on identity.tenants
+    create policy a_tenant_sees_itself on identity.tenants for select to scheduler_app
+        using (id = (select identity.current_tenant_id()) and (select identity.is_open_tenant()));
+    drop policy if exists the_system_works_for_its_tenant on identity.tenants;
+    create policy the_system_works_for_its_tenant on identity.tenants to scheduler_system
         using (id = (select identity.current_tenant_id()))
         with check (id = (select identity.current_tenant_id()));
     drop policy if exists the_job_sees_for_whom_to_work on identity.tenants;
     create policy the_job_sees_for_whom_to_work on identity.tenants for select to scheduler_job using (true);
+    drop policy if exists the_definer_sees_its_tenant on identity.tenants;
+    create policy the_definer_sees_its_tenant on identity.tenants for select to scheduler_definer
+        using (id = (select identity.current_tenant_id()));
 
     grant select on identity.tenants to scheduler_app, scheduler_job;
+    grant select (id, status, deleted_at) on identity.tenants to scheduler_definer;
     grant select, update on identity.tenants to scheduler_system;
     """)
     op.execute(r"""
@@ -125,6 +138,9 @@ def upgrade() -> None:
     alter table identity.users
         alter column email drop not null,
         drop constraint if exists a_sign_in_is_one_user,
+        -- stops a user under the id of another tenant's user: a person who works with two tenants has two users
+        drop constraint if exists a_person_of_two_tenants_has_two_users,
+        add constraint a_person_of_two_tenants_has_two_users unique (id),
         -- stops a user who signs in but cannot be reached
         drop constraint if exists who_signs_in_has_an_email,
         add constraint who_signs_in_has_an_email check (supertokens_user_id is null or email is not null),
@@ -160,6 +176,29 @@ def upgrade() -> None:
     -- stops people from taking over a sign-in, and from making themselves an admin
     create trigger nobody_changes_a_sign_in_or_its_role before update on identity.users
         for each row execute function wellbeing.system_only_columns('tenant_id', 'id', 'supertokens_user_id', 'role');
+
+    -- stops staff from adding an admin or a colleague, and from taking the sign-in of somebody who has no user yet
+    create policy only_an_admin_adds_staff_and_sign_ins on identity.users as restrictive for insert to scheduler_app
+        with check (role in ('parent', 'student', 'patient', 'child') and supertokens_user_id is null
+            or (select identity.may_administer()));
+
+    create function identity.refuse_unless_admin() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if identity.may_administer() then
+            return new;
+        end if;
+        raise exception 'cannot change the status of a user: only an admin of the tenant suspends, deletes or readmits'
+            using errcode = 'insufficient_privilege', schema = tg_table_schema, table = tg_table_name;
+    end $$;
+
+    comment on function identity.refuse_unless_admin() is
+        'Lets only an admin of the tenant and the system make the change for which the trigger fires.';
+
+    -- stops staff from lifting a suspension, and from locking an admin out
+    create trigger only_an_admin_suspends_and_readmits before update on identity.users
+        for each row when ((old.status, old.deleted_at) is distinct from (new.status, new.deleted_at))
+        execute function identity.refuse_unless_admin();
     """)
     op.execute(r"""
     create table identity.families (
@@ -306,12 +345,14 @@ def let_people_see_their_own() -> None:
         to scheduler_app, scheduler_job, scheduler_system;
     grant select (tenant_id, id, role, status, deleted_at) on identity.users to scheduler_definer;
     create policy the_definer_sees_who_asks on identity.users
-        for select to scheduler_definer using (id = (select identity.current_user_id()));
+        for select to scheduler_definer
+        using (tenant_id = (select identity.current_tenant_id()) and id = (select identity.current_user_id()));
     alter policy a_tenant_sees_its_own_rows on identity.family_members
         to scheduler_app, scheduler_job, scheduler_system;
     grant select (tenant_id, family_id, user_id) on identity.family_members to scheduler_definer;
     create policy the_definer_sees_who_asks on identity.family_members
-        for select to scheduler_definer using (user_id = (select identity.current_user_id()));
+        for select to scheduler_definer
+        using (tenant_id = (select identity.current_tenant_id()) and user_id = (select identity.current_user_id()));
     alter policy a_tenant_sees_its_own_rows on identity.families
         to scheduler_app, scheduler_job, scheduler_system;
     grant select (tenant_id, id, deleted_at) on identity.families to scheduler_definer;
@@ -384,6 +425,7 @@ def downgrade() -> None:
     drop function identity.own_families();
     drop function identity.current_data_key(uuid);
     drop table identity.data_keys, identity.family_members, identity.families, identity.addresses, identity.users;
+    drop function identity.refuse_unless_admin();
     drop function identity.is_email(text);
     drop type identity.user_role_enum;
     drop table identity.tenants;

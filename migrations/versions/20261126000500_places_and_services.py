@@ -239,6 +239,8 @@ def upgrade() -> None:
     call identity.secure_table('scheduling.service_offerings',
         array['default_duration_minutes', 'buffer_before_minutes', 'buffer_after_minutes', 'visibility']);
     revoke delete on scheduling.facilities, scheduling.doctors, scheduling.services from scheduler_app;
+    -- stops deleting visits with their offering: a cascade asks no policy, and an offering ends by `active`
+    revoke delete on scheduling.service_offerings from scheduler_app;
     grant select on scheduling.facilities, scheduling.doctors, scheduling.facility_doctors,
         scheduling.service_offerings to scheduler_job;
 

@@ -10,6 +10,9 @@ offering for the patients of one plan, or of any. Its steps have positions from 
 of their template (W2). A booking uses the active workflow for the patient's plan, else the active one without a plan. A
 partial unique index allows one of each (nulls not distinct); inactive workflows stay for past appointments. The unique
 constraint on positions also serves the index that the specification lists beside it.
+
+Deleting a provider, plan, template, workflow or step deletes the appointments below it, as the specification says, and
+a cascade asks no policy. So the application ends or deactivates these rows, and the system alone deletes them.
 """
 
 from alembic import op
@@ -189,6 +192,11 @@ def upgrade() -> None:
     call identity.secure_table('scheduling.service_workflows', array['total_estimated_minutes']);
     call identity.secure_table('scheduling.workflow_steps',
         array['duration_minutes', 'location_type', 'requires_preparation', 'can_be_skipped']);
+    """)
+    op.execute("""
+    -- stops deleting visits with an insurer, a workflow or a kind of step
+    revoke delete on scheduling.insurance_providers, scheduling.insurance_plans, scheduling.step_templates,
+        scheduling.service_workflows, scheduling.workflow_steps from scheduler_app;
     """)
     for table in TABLES:
         op.execute(f"""

@@ -5,11 +5,12 @@
 
 **Profiles.** A profile is a user with one role: an Account administers the platform, a GroupContact an organisation, a
 Practitioner cares for children, and a Child is one. Policies ask `identity.current_role_name()` and
-`identity.current_organisation_id()`. A user has a role while user, profile, the record of a child and the organisation
-are live and active; an Account needs no organisation, since it administers suspended ones. Both functions run as
-`scheduler_definer`, whose policies show all rows: a policy that selects from its own table would recurse. Rows stay
-within their tenant, but an Account sees the profiles and manages the organisations of all tenants. Triggers keep people
-from changing their own rights, since a policy sees the old or the new row, never both.
+`identity.current_organisation_id()`. A user has a role in the own tenant only, while the tenant, user, profile, the
+record of a child and the organisation are live and active; an Account needs no organisation, since it administers
+suspended ones. Both functions run as `scheduler_definer`, whose policies show all rows: a policy that selects from its
+own table would recurse. Rows stay within their tenant, but an Account, at work in its own, sees the profiles and
+manages the organisations and stored values of all tenants. Triggers keep people from changing their own rights, since a
+policy sees the old or the new row, never both.
 
 **Children.** `org_id` and `display_id` are used but not declared by the specification. A display id counts from 1 in
 each organisation, in a counter row, since `max(display_id) + 1` gives two concurrent inserts one number. Practitioners
@@ -230,8 +231,8 @@ def upgrade() -> None:
     alter policy the_system_works_for_its_tenant on wellbeing.profiles
         using (tenant_id = (select identity.current_tenant_id()));
 
-    create policy people_see_their_own_profile on wellbeing.profiles
-        for select to scheduler_app using (id = (select identity.current_user_id()));
+    create policy people_see_their_own_profile on wellbeing.profiles for select to scheduler_app
+        using (id = (select identity.current_user_id()) and (select identity.current_role_name()) is not null);
     create policy people_change_their_own_profile on wellbeing.profiles for update to scheduler_app
         using (id = (select identity.current_user_id()) and (select identity.current_role_name()) is not null);
     create policy group_contacts_see_the_profiles_of_their_organisation on wellbeing.profiles
@@ -290,18 +291,18 @@ def make_roles() -> None:
             select profile.{column}
             from wellbeing.profiles as profile
             join identity.users as person on person.tenant_id = profile.tenant_id and person.id = profile.id
+            join identity.tenants as tenant on tenant.id = profile.tenant_id
             left join wellbeing.children as child
                 on child.tenant_id = profile.tenant_id and child.id = profile.id and profile.role = 'Child'
             left join wellbeing.organisations as organisation
                 on organisation.tenant_id = profile.tenant_id and organisation.id = profile.tenant_id
-            where profile.id = identity.current_user_id() and profile.status = 'active' and profile.deleted_at is null
+            where profile.tenant_id = identity.current_tenant_id() and profile.id = identity.current_user_id()
+                and profile.status = 'active' and profile.deleted_at is null
                 and person.status = 'active' and person.deleted_at is null
+                and tenant.status = 'active' and tenant.deleted_at is null
                 and child.deleted_at is null
-                and case
-                    when profile.role = 'Account' then identity.current_tenant_id() is not null
-                    else profile.tenant_id = identity.current_tenant_id() and organisation.deleted_at is null
-                        and coalesce(organisation.status in ('active', 'trial'), true)
-                end
+                and (profile.role = 'Account' or organisation.deleted_at is null
+                    and coalesce(organisation.status in ('active', 'trial'), true))
         $$;
 
         comment on function identity.{function}() is
@@ -333,8 +334,10 @@ def make_children() -> None:
     alter policy a_tenant_sees_its_own_rows on wellbeing.children to scheduler_app, scheduler_job, scheduler_system;
 
     -- stops replacing one child by another, and taking a display id that the counter will assign
+    -- and readmitting a child whose record was deleted
     create trigger nobody_makes_another_child_of_one before update on wellbeing.children
-        for each row execute function wellbeing.system_only_columns('tenant_id', 'id', 'org_id', 'display_id');
+        for each row execute function wellbeing.system_only_columns(
+            'tenant_id', 'id', 'org_id', 'display_id', 'deleted_at');
 
     create policy practitioners_see_the_children_of_their_organisation on wellbeing.children
         for select to scheduler_app
@@ -471,6 +474,14 @@ def make_invitations() -> None:
 
     call identity.secure_table('wellbeing.kv_store_a1855b25', by_role => true);
 
+    alter policy a_tenant_sees_its_own_rows on wellbeing.kv_store_a1855b25
+        using (tenant_id = (select identity.current_tenant_id())
+            or (select identity.current_role_name()) = 'Account')
+        with check (tenant_id = (select identity.current_tenant_id())
+            or (select identity.current_role_name()) = 'Account');
+    alter policy the_system_works_for_its_tenant on wellbeing.kv_store_a1855b25
+        using (tenant_id = (select identity.current_tenant_id()))
+        with check (tenant_id = (select identity.current_tenant_id()));
     create policy accounts_manage_what_is_stored on wellbeing.kv_store_a1855b25
         to scheduler_app using ((select identity.current_role_name()) = 'Account');
     """)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Enum, Index, LargeBinary, text
+from sqlalchemy import Enum, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field
 
 from scheduler.models.columns import (
@@ -76,6 +76,7 @@ class User(SoftDeletable, Timestamped, UuidKeyed, table=True):
             unique=True,
             postgresql_where=text("deleted_at is null"),
         ),
+        UniqueConstraint("id", name="a_person_of_two_tenants_has_two_users"),
         unique_among_live("live_users_have_their_own_email", "email"),
         index("status"),
         IDENTITY,

@@ -171,7 +171,11 @@ def test_a_revoked_invitation_is_refused(school: School, token: str) -> None:
         "update wellbeing.profiles set deleted_at = now() where id = :inviter",
         "update wellbeing.profiles set role = 'Practitioner' where id = :inviter",
         "update wellbeing.profiles set org_id = null where id = :inviter",
+        "update identity.users set status = 'suspended' where id = :inviter",
         "update wellbeing.organisations set deleted_at = now()",
+        "update wellbeing.organisations set status = 'suspended'",
+        "update identity.tenants set status = 'suspended'",
+        "update identity.tenants set deleted_at = now()",
     ],
 )
 def test_invitations_of_a_removed_group_contact_are_refused(school: School, token: str, change: str) -> None:

@@ -65,6 +65,28 @@ def test_a_person_is_written_as_json_to_standard_output(office: Office, child: s
     assert len(written["wellbeing.wellbeing_sessions"]) == 3
 
 
+def test_export_of_a_guardian_names_the_patients_that_it_leaves_out(office: Office) -> None:
+    of_tenant = f"from identity.tenants where slug = '{office.slug}' returning"
+    user = office.scalar(
+        f"insert into identity.users (tenant_id, name, role) select id, 'Ann', 'parent' {of_tenant} users.id"
+    )
+    patient = office.scalar(
+        "insert into scheduling.patients (tenant_id, user_id, first_name, last_name, email)"
+        f" select id, '{user}', 'Bo', 'Adams', 'bo@example.org' {of_tenant} patients.id"
+    )
+    result = office.run("export", "person", "--user", user)
+    assert result.lines == [
+        f"left out: patient {patient}, for whom this person signs in (--known-as patient:{patient} exports it)"
+    ]
+    assert set(json.loads(result.out)) == {"identity.users"}
+    erased = office.run("erase", "--user", user, "--yes")
+    assert (erased.code, f"it signs in for others (patient {patient})" in erased.err) == (4, True)
+    assert (
+        office.run("erase", "--known-as", f"patient:{patient}", "--yes").out == "scheduling.patients: 1 rows deleted\n"
+    )
+    assert office.run("erase", "--user", user, "--yes").out == "identity.users: 1 rows deleted\n"
+
+
 def test_export_without_encrypted_values_needs_no_master_key(office: Office, child: str) -> None:
     assert office.run("export", "person", "--user", child, keys="").code == 0
 

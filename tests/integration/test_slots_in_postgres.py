@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.expansion import expand
@@ -13,7 +14,7 @@ from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slots
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.errors import StatementError
+from scheduler.postgres.errors import StatementError, TenantSuspendedError
 from scheduler.postgres.schedules import ScheduleKey
 from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
@@ -212,3 +213,15 @@ def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
     assert tenant_id_of(database, "praxis") == tenant_id
     with pytest.raises(NotFoundError, match="no tenant 'Praxis'"):
         tenant_id_of(database, "Praxis")
+
+
+@pytest.mark.parametrize("status", ["suspended", "closed"])
+def test_a_suspended_tenant_is_named_instead_of_shown_empty(database: Database, status: str) -> None:
+    tenant_id = uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        make_tenant(session, f"{status} praxis", tenant_id)
+        change = text("update identity.tenants set status = :status where id = :id")
+        session.connection().execute(change, {"status": status, "id": tenant_id})
+    with pytest.raises(TenantSuspendedError, match=f"'{status} praxis' is {status}: only scheduler_system"):
+        tenant_id_of(database, f"{status} praxis", role=Role.JOB)
+    assert tenant_id_of(database, f"{status} praxis", role=Role.SYSTEM) == tenant_id

@@ -139,7 +139,7 @@ def test_a_live_row_is_not_restored(database: Database, family: Family) -> None:
 
 
 def test_a_row_whose_name_is_taken_stays_deleted_and_the_work_continues(database: Database, ann: User) -> None:
-    with database.unit_of_work(role=Role.APP, tenant_id=ann.tenant_id) as session:
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=ann.tenant_id) as session:
         session.add(User(tenant_id=ann.tenant_id, email=ann.email, name="Another", role=UserRole.STAFF))
         with pytest.raises(RestoreConflictError) as refused:
             restore(session, ann)
@@ -151,7 +151,7 @@ def test_a_row_whose_name_is_taken_stays_deleted_and_the_work_continues(database
 def test_the_refusal_names_the_rule_and_no_value(database: Database, ann: User) -> None:
     with (  # noqa: PT012  # another takes the name within the same unit of work
         pytest.raises(StoreError, match="would violate live_users_have_their_own_email: a live row") as refused,
-        database.unit_of_work(role=Role.APP, tenant_id=ann.tenant_id) as session,
+        database.unit_of_work(role=Role.SYSTEM, tenant_id=ann.tenant_id) as session,
     ):
         session.add(User(tenant_id=ann.tenant_id, email=ann.email, name="Another", role=UserRole.STAFF))
         restore(session, ann)

@@ -315,6 +315,7 @@ def test_b1_a_claim_to_share_a_slot_is_ignored(connection: psycopg.Connection) -
 
 def test_a_deleted_offering_takes_its_slots_and_appointments_along(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
+    connection.execute("set local role scheduler_system")
     connection.execute("delete from scheduling.service_offerings")
     assert slots_of(connection) == []
 

@@ -47,6 +47,7 @@ def test_patients_may_share_an_email(connection: psycopg.Connection) -> None:
 
 
 def test_a_deleted_insurance_plan_leaves_the_patient(connection: psycopg.Connection) -> None:
+    become(connection, Role.SYSTEM, TENANT)
     connection.execute("delete from scheduling.insurance_providers")
     rows = connection.execute("select tenant_id, default_insurance_plan_id from scheduling.patients").fetchall()
     assert rows == [(TENANT, None)]

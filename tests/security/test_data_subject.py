@@ -4,7 +4,8 @@ The oracle knows no references: it looks for the person's ids in every column of
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -27,7 +28,9 @@ from scheduler.postgres.privacy.data_subject import (
     SUBJECT_REFERENCES,
     Kind,
     Person,
+    Rows,
     key_of,
+    others_under,
     references,
     rows_of_subject,
     steps,
@@ -252,6 +255,88 @@ def test_a_clients_export_decrypts_values_and_is_recorded(world: World) -> None:
 def test_a_person_with_two_records_is_exported_whole_from_either(world: World) -> None:
     specialist, user = world.ask("select id, user_id from placement.specialists order by id limit 1")[0]
     assert world.export(Kind.SPECIALIST, specialist) == world.export(Kind.USER, user)
+
+
+OTHERS = (
+    # records that name one user, the role of that user, and whether they are about the user
+    ((Kind.PATIENT,), rows.UserRole.PATIENT, True),
+    ((Kind.PATIENT,), rows.UserRole.PARENT, False),
+    ((Kind.CLIENT,), rows.UserRole.STAFF, True),
+    ((Kind.CLIENT,), rows.UserRole.PARENT, False),
+    ((Kind.PATIENT, Kind.PATIENT), rows.UserRole.PATIENT, False),
+    ((Kind.CLIENT, Kind.PATIENT), rows.UserRole.PATIENT, False),
+    ((Kind.SPECIALIST,), rows.UserRole.PARENT, True),
+    ((Kind.SPECIALIST, Kind.SPECIALIST), rows.UserRole.SPECIALIST, False),
+)
+
+
+@contextmanager
+def signing_in(
+    world: World, kinds: Iterable[Kind], role: rows.UserRole
+) -> Iterator[tuple[Session, Person, list[Person]]]:
+    """Make a user, and records that name the user, and undo everything after the block."""
+    user_id, of_tenant = uuid4(), {"tenant_id": world.tenant_id}
+    named: dict[str, Any] = {"first_name": CANARY, "last_name": CANARY, "email": "z@example.org", "user_id": user_id}
+    make = {
+        Kind.PATIENT: lambda: rows.Patient(**of_tenant, **named),
+        Kind.CLIENT: lambda: rows.Client(**of_tenant, id=uuid4(), **named),
+        Kind.SPECIALIST: lambda: rows.Specialist(**of_tenant, id=uuid4(), user_id=user_id, specialty=CANARY),
+    }
+    with world.unit() as session:
+        session.add(rows.User(**of_tenant, id=user_id, email="z@example.org", name="Z", role=role))
+        records: list[Any] = [make[kind]() for kind in kinds]
+        session.add_all(records)
+        session.flush()
+        people = [world.person(kind, record.id) for kind, record in zip(kinds, records, strict=True)]
+        yield session, world.person(Kind.USER, user_id), people
+        session.rollback()
+
+
+def people_in(found: Rows) -> set[str]:
+    return {f"{table.fullname} {row.id}" for table, of_table in found.items() for row in of_table if hasattr(row, "id")}
+
+
+@pytest.mark.parametrize(("kinds", "role", "is_user"), OTHERS)
+def test_a_record_is_its_user_unless_the_user_signs_in_for_others(
+    world: World, kinds: tuple[Kind, ...], role: rows.UserRole, *, is_user: bool
+) -> None:
+    """A guardian signs in for siblings: the export of one has neither the others nor the guardian."""
+    with signing_in(world, kinds, role) as (session, user, records):
+        names = [f"{person.kind.value} {person.id}" for person in (user, *records)]
+        whole = {*names} if is_user else None
+        assert people_in(rows_of_subject(session, user)) & {*names} == (whole or {names[0]})
+        for record, name in zip(records, names[1:], strict=True):
+            assert people_in(rows_of_subject(session, record)) & {*names} == (whole or {name})
+
+
+@pytest.mark.parametrize(("kinds", "role", "is_user"), OTHERS)
+def test_a_user_who_signs_in_for_others_is_erased_after_each_of_them(
+    world: World, kinds: tuple[Kind, ...], role: rows.UserRole, *, is_user: bool
+) -> None:
+    with signing_in(world, kinds, role) as (session, user, records):
+        if not is_user:
+            with pytest.raises(ErasureRefusedError, match="signs in for others") as refused:
+                erase_person(session, user)
+            assert all(str(record) in str(refused.value) for record in records)
+            assert sum(refused.value.rows.values()) == len(records)
+            deleted = [erase_person(session, record) for record in records[:-1]]
+            assert not any("identity.users" in counts for counts in deleted)
+            detach = f"update {records[-1].kind.value} set user_id = null where user_id = :user"
+            session.connection().execute(text(detach), {"user": user.id})
+            session.expire_all()
+        deleted_with_user = erase_person(session, user)
+        assert (deleted_with_user["identity.users"], kinds[-1].value in deleted_with_user) == (1, is_user)
+
+
+def test_a_parent_by_membership_is_not_the_patient_who_signs_in_so(world: World) -> None:
+    with signing_in(world, (Kind.PATIENT,), rows.UserRole.PATIENT) as (session, user, (patient,)):
+        assert isinstance(user.id, UUID)
+        family = rows.Family(tenant_id=world.tenant_id, id=uuid4(), family_name=CANARY)
+        session.add(family)
+        session.flush()
+        session.add(rows.FamilyMember(tenant_id=world.tenant_id, family_id=family.id, user_id=user.id, role="parent"))
+        session.flush()
+        assert others_under(session, rows_of_subject(session, user)) == [patient]
 
 
 def test_a_specialist_without_a_user_is_exported_with_the_schedule(world: World) -> None:

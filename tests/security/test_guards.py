@@ -5,6 +5,7 @@ Each list of exceptions has the reason of each. `test_row_security` tries the sa
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 import psycopg
 import pytest
@@ -24,19 +25,21 @@ CROSSING: dict[tuple[str, str], str] = {
     ("wellbeing.organisations", "a_tenant_sees_its_own_rows"): "an Account manages those of all tenants",
     ("wellbeing.profiles", "a_tenant_sees_its_own_rows"): "an Account sees those of all tenants",
     ("wellbeing.invitations", "a_tenant_sees_its_own_rows"): "an Account sees those of all tenants",
+    ("wellbeing.kv_store_a1855b25", "a_tenant_sees_its_own_rows"): "an Account manages those of all tenants",
 }
 # (table, policy) -> why it does not ask whether who is at work reaches all of the tenant.
 OPEN_TO_ANYBODY: dict[tuple[str, str], str] = {
     ("audit.chain", "a_tenant_sees_its_own_rows"): "only the system may read it",
     ("audit.system_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
-    ("identity.tenants", "a_tenant_sees_itself"): "nothing about a tenant is private to those who belong to it",
+    ("identity.tenants", "the_system_works_for_its_tenant"): "only the system is shown rows by it",
 }
 # Index -> reason not to begin with the tenant.
 WITHOUT_TENANT: dict[str, str] = {
     "identity.tenants_pkey": "the id is the tenant",
     "identity.live_tenants_have_their_own_slug": "a slug is looked up before the tenant is known",
     "identity.live_users_have_their_own_sign_in": "a sign-in is looked up before the tenant is known",
+    "identity.a_person_of_two_tenants_has_two_users": "an id is one person, whatever the tenant",
     "wellbeing.a_person_has_one_profile": "a person has one role, whatever the tenant",
     "wellbeing.a_token_is_one_invitation": "a token is looked up before the tenant is known",
 }
@@ -46,6 +49,62 @@ WITH_RIGHTS_OF_ITS_OWNER: dict[str, str] = {}
 OF_THE_OWNER: dict[str, str] = {
     "audit.ensure_months": "only the owner of a table may make its partitions",
     "scheduling.ensure_slot_partitions": "only the owner of a table may make its partitions",
+}
+# Function -> the roles that may call it; `public` is everybody.
+CALLED_BY_ANYBODY: Final = {
+    "audit.parse_address",
+    "identity.current_data_key",
+    "identity.current_tenant_id",
+    "identity.current_user_id",
+    "identity.has_tenant_access",
+    "identity.is_ciphertext",
+    "identity.is_email",
+    "identity.own_addresses",
+    "identity.own_dependants",
+    "identity.own_household",
+    "scheduling.own_appointments",
+    "scheduling.own_patients",
+}
+CALLERS: Final[dict[str, str]] = {
+    **dict.fromkeys(CALLED_BY_ANYBODY, "public"),
+    "audit.ensure_months": "system",
+    "audit.find_actions": "system",
+    "audit.record_event": "app, system",
+    "audit.record_read": "app, system",
+    "audit.record_system": "job, system",
+    "audit.seal": "system",
+    "identity.current_organisation_id": "app, system",
+    "identity.current_role_name": "app, system",
+    "identity.is_active_user": "app, job, system",
+    "identity.is_open_tenant": "app, job, system",
+    "identity.is_staff_member": "app, job, system",
+    "identity.may_administer": "app, system",
+    "identity.own_families": "app, job, system",
+    "placement.find_clients": "app, system",
+    "scheduling.ensure_slot_partitions": "job",
+    "wellbeing.find_children": "app, system",
+    "wellbeing.find_organisations": "app, system",
+    "wellbeing.has_active_profile": "app, system",
+    "wellbeing.own_child_record": "app",
+    "wellbeing.usage_of_organisation": "app, system",
+}
+# Records of the care of a person: they go with the person, by an erasure, and with nothing else.
+RECORDS_OF_CARE: Final = {
+    "placement.clients",
+    "placement.contributors",
+    "placement.form_field_contributions",
+    "placement.medications",
+    "placement.metadata",
+    "placement.placement_info",
+    "scheduling.appointment_steps",
+    "scheduling.appointments",
+    "scheduling.patients",
+    "scheduling.waitlist_entries",
+    "wellbeing.alerts",
+    "wellbeing.children",
+    "wellbeing.stickers_earned",
+    "wellbeing.wellbeing_responses",
+    "wellbeing.wellbeing_sessions",
 }
 ONCE_A_STATEMENT = re.compile(r"\( SELECT (identity|audit|scheduling|placement|wellbeing)\.\w+\(\) AS \w+\)")
 CALL = re.compile(r"\b(?:identity|audit|scheduling|placement|wellbeing)\.\w+\(|\bcurrent_setting\(")
@@ -140,6 +199,29 @@ def test_the_application_cannot_delete_soft_deletable_rows_for_good(connection: 
         assert names(connection, f"{soft} and has_table_privilege('{role}', attrelid, 'delete')") == set(), role
 
 
+@pytest.mark.parametrize("role", ["scheduler_app", "scheduler_job"])
+def test_no_cascade_deletes_a_record_of_care_or_more_than_its_role_may(
+    connection: psycopg.Connection, role: str
+) -> None:
+    """A cascade asks neither policies nor privileges: an insurer would take the visits of its patients along."""
+    chains = connection.execute(
+        f"""with recursive cascade as (
+            select confrelid as first, conrelid as last from pg_constraint
+            where contype = 'f' and confdeltype = 'c' and connamespace{OURS}
+            union
+            select first, conrelid from pg_constraint join cascade on confrelid = last
+            where contype = 'f' and confdeltype = 'c'
+        ) select first::regclass::text, last::regclass::text, has_table_privilege(%(role)s, last, 'delete')
+        from cascade where has_table_privilege(%(role)s, first, 'delete')""".encode(),
+        {"role": role},
+    ).fetchall()
+    assert RECORDS_OF_CARE - {*table_names(connection)} == set()
+    assert [chain for *chain, may_delete in chains if not may_delete] == []
+    assert [
+        (first, last) for first, last, _ in chains if last in RECORDS_OF_CARE and first not in RECORDS_OF_CARE
+    ] == []
+
+
 def test_every_index_begins_with_the_tenant(connection: psycopg.Connection) -> None:
     """So row security is part of the search and not a filter after it; GIN and GiST search otherwise."""
     indexes = names(
@@ -201,6 +283,22 @@ def test_a_definer_function_is_not_for_everybody(connection: psycopg.Connection)
 def test_a_definer_function_is_owned_by_the_definer_role(connection: psycopg.Connection) -> None:
     """Policies for that role decide what it sees; the policies for users would bind the owner."""
     assert definer_functions(connection, f"proowner <> '{DEFINER}'::regrole") - set(OF_THE_OWNER) == set()
+
+
+def test_a_function_is_called_by_the_listed_roles_only(connection: psycopg.Connection) -> None:
+    """A new grant asks for a decision here: may a user of that role invent such an event, or ask such a question?"""
+    rows = connection.execute(
+        f"""select pronamespace::regnamespace::text || '.' || proname, string_agg(
+            case grantee when 0 then 'public' else replace(grantee::regrole::text, 'scheduler_', '') end, ', '
+            order by grantee::regrole::text)
+        from pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
+        where pronamespace{OURS} and prorettype <> 'trigger'::regtype and grantee <> proowner group by 1""".encode()
+    )
+    assert dict(rows.fetchall()) == CALLERS
+
+
+def test_a_function_for_anybody_has_the_rights_of_its_caller(connection: psycopg.Connection) -> None:
+    assert definer_functions(connection, "true") & CALLED_BY_ANYBODY == set()
 
 
 def test_no_role_bypasses_row_security(connection: psycopg.Connection) -> None:

@@ -36,11 +36,14 @@ NOT_FELT: dict[tuple[str, str], str] = {
     ("audit.chain", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("audit.system_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
+    ("identity.users", "a_tenant_sees_its_own_rows"): "the row is an admin's, whom only an admin adds: see test_people",
     ("identity.data_keys", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("scheduling.generation_runs", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("scheduling.schedule_states", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("wellbeing.invitations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
+    ("wellbeing.kv_store_a1855b25", "a_tenant_sees_its_own_rows"): "the system's policy asks for it, too",
     ("wellbeing.organisations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
+    ("wellbeing.profiles", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
 }
 
 

@@ -75,7 +75,7 @@ def test_people_see_the_figures_of_their_own_organisation(world: World, name: st
 
 
 def test_an_account_sees_the_figures_of_any_organisation(world: World) -> None:
-    figures = usage(world, person(world.theirs, "Account"))
+    figures = usage(world, person(world.ours, "Account"))
     assert {each: figures[each] for each in (world.ours, world.theirs)} == {
         each: in_rows(world, each) for each in (world.ours, world.theirs)
     }

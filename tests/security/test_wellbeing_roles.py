@@ -20,18 +20,20 @@ from sqlalchemy import make_url
 from scheduler.postgres.database import Role
 from scheduler.postgres.schema import migrations
 from support.databases import database_of_an_owner
+from support.guards import without_constraints
 from support.rows import Row, insert
+from support.worlds.tenants import tenant_column
 from support.worlds.wellbeing import PEOPLE, ROLES, World, acting, make, person
 
 pytestmark = pytest.mark.database
 
 EXPECTED = """
                               Account GroupContact Practitioner Child Parent Suspended Nobody Account' GroupContact' Practitioner' Child'
-organisations          select all     org          org          org   -      -         -      all      -             -             -
-organisations          insert all     x            x            x     x      x         x      all      x             x             x
-organisations          update all     org          -            -     -      -         -      all      -             -             -
+organisations          select all     org          org          org   -      -         -      -        -             -             -
+organisations          insert all     x            x            x     x      x         x      x        x             x             x
+organisations          update all     org          -            -     -      -         -      -        -             -             -
 organisations          delete x       x            x            x     x      x         x      x        x             x             x
-profiles               select all     org          own          own   -      own       -      all      -             -             -
+profiles               select all     org          own          own   -      -         -      -        -             -             -
 profiles               insert x       x            x            x     x      x         x      x        x             x             x
 profiles               update own     own          own          own   -      -         -      -        -             -             -
 profiles               delete x       x            x            x     x      x         x      x        x             x             x
@@ -64,14 +66,14 @@ alerts                 select -       org          org          -     -      -  
 alerts                 insert x       x            x            x     x      x         x      x        x             x             x
 alerts                 update -       org          org          -     -      -         -      -        -             -             -
 alerts                 delete x       x            x            x     x      x         x      x        x             x             x
-invitations            select all     org          -            -     -      -         -      all      -             -             -
+invitations            select all     org          -            -     -      -         -      -        -             -             -
 invitations            insert x       org          x            x     x      x         x      x        x             x             x
 invitations            update -       org          -            -     -      -         -      -        -             -             -
 invitations            delete x       x            x            x     x      x         x      x        x             x             x
-kv_store_a1855b25      select org     -            -            -     -      -         -      org      -             -             -
-kv_store_a1855b25      insert org     x            x            x     x      x         x      org      x             x             x
-kv_store_a1855b25      update org     -            -            -     -      -         -      org      -             -             -
-kv_store_a1855b25      delete org     -            -            -     -      -         -      org      -             -             -
+kv_store_a1855b25      select all     -            -            -     -      -         -      -        -             -             -
+kv_store_a1855b25      insert all     x            x            x     x      x         x      x        x             x             x
+kv_store_a1855b25      update all     -            -            -     -      -         -      -        -             -             -
+kv_store_a1855b25      delete all     -            -            -     -      -         -      -        -             -             -
 """  # noqa: E501  # a table is read by its columns
 LINES = [line.split() for line in EXPECTED.strip().splitlines()]
 CELLS = [
@@ -261,13 +263,17 @@ DELETED = "deleted_at = '2027-01-01 00:00Z'"
         ("wellbeing.organisations", "status = 'inactive'", {"Account"}),
         ("wellbeing.organisations", "status = 'trial'", EVERYBODY),
         ("wellbeing.organisations", DELETED, {"Account"}),
+        ("identity.tenants", "status = 'suspended'", set[str]()),
+        ("identity.tenants", "status = 'closed'", set[str]()),
+        ("identity.tenants", DELETED, set[str]()),
     ],
 )
 def test_only_active_people_of_an_active_organisation_have_a_role(
     world: World, table: str, change: str, who_keeps: set[str]
 ) -> None:
     with world.connection.transaction(force_rollback=True):
-        world.connection.execute(f"update {table} set {change} where tenant_id = %s".encode(), (world.ours,))
+        tenant = tenant_column(world.connection, table)
+        world.connection.execute(f"update {table} set {change} where {tenant} = %s".encode(), (world.ours,))
         kept = {}
         for name in PEOPLE:
             with acting(world, person(world.ours, name), world.ours) as connection:
@@ -276,20 +282,52 @@ def test_only_active_people_of_an_active_organisation_have_a_role(
     assert kept == {name: (ROLES.get(name, name), world.ours) if name in who_keeps else (None, None) for name in PEOPLE}
 
 
-def test_an_account_has_its_role_in_another_suspended_organisation(world: World) -> None:
+def test_an_account_manages_suspended_organisations_of_all_tenants(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute("update wellbeing.organisations set status = 'suspended'")
-        with acting(world, person(world.theirs, "Account"), world.ours) as connection:
-            row = connection.execute("select identity.current_role_name()").fetchone()
-    assert row == ("Account",)
+        world.connection.execute("update identity.tenants set status = 'suspended' where id = %s", (world.theirs,))
+        with acting(world, person(world.ours, "Account"), world.ours) as connection:
+            changed = connection.execute("update wellbeing.organisations set status = 'active' returning id").fetchall()
+    assert {(world.ours,), (world.theirs,)} <= {*changed}
 
 
-def test_an_account_whose_user_is_deleted_has_no_role_elsewhere(world: World) -> None:
+@pytest.mark.parametrize("name", PEOPLE)
+def test_nobody_has_a_role_in_another_tenant(world: World, name: str) -> None:
+    with acting(world, person(world.theirs, name), world.ours) as connection:
+        row = connection.execute("select identity.current_role_name(), identity.current_organisation_id()").fetchone()
+    assert row == (None, None)
+
+
+@pytest.mark.parametrize("observer", [name for name in LINES[0] if name not in {"Nobody", "Parent"}])
+def test_a_user_with_the_same_id_in_another_tenant_changes_nothing(
+    world: World, kept: dict[str, list[Kept]], observer: str
+) -> None:
+    """An id names a person only together with the tenant, even if two people could have one id."""
+    user, name = observer_id(world, observer), observer.rstrip("'")
+    with without_constraints(world.connection):
+        other: Row = {"id": user, "email": "twin@example.org", "name": "Twin"}
+        for tenant, role in ((world.ours, "GroupContact"), (world.theirs, "Account"), (world.bare, "Account")):
+            if tenant != (world.theirs if name != observer else world.ours):
+                insert(world.connection, "identity.users", other | {"tenant_id": tenant, "role": "staff"})
+                if tenant != world.ours:
+                    insert(world.connection, "wellbeing.profiles", other | {"tenant_id": tenant, "role": role})
+        answers = {table: answer(world, table, "select", kept[table], user=user) for table in TABLES}
+    expected = {
+        table: cell for table, operation, observer_, cell in CELLS if (operation, observer_) == ("select", observer)
+    }
+    assert answers == {table: expected[table] for table in TABLES}
+
+
+@pytest.mark.parametrize("name", ["Account", "GroupContact", "Child"])
+def test_people_of_a_suspended_tenant_reach_no_table(world: World, kept: dict[str, list[Kept]], name: str) -> None:
     with world.connection.transaction(force_rollback=True):
-        world.connection.execute("update identity.users set deleted_at = now() where tenant_id = %s", (world.theirs,))
-        with acting(world, person(world.theirs, "Account"), world.ours) as connection:
-            row = connection.execute("select identity.current_role_name()").fetchone()
-    assert row == (None,)
+        world.connection.execute("update identity.tenants set status = 'suspended' where id = %s", (world.ours,))
+        reached = {
+            answer(world, table, operation, kept[table], user=person(world.ours, name))
+            for table in TABLES
+            for operation in OPERATIONS
+        }
+    assert reached <= {"-", "x"}
 
 
 def test_a_person_who_left_a_suspended_organisation_has_no_role_in_it(world: World) -> None:

@@ -80,10 +80,14 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
 
 
 def employ(url: str, tenant_id: UUID, user_id: UUID | None = None) -> UUID:
-    """Create a user who works for a tenant, without an entry in the audit log."""
+    """Create a user who works for a tenant, without an entry in the audit log.
+
+    A given id leaves the tenant of the test before, since an id is one person in one tenant.
+    """
     employee_id = user_id or uuid4()
     with psycopg.connect(url) as connection:
         connection.execute("set local session_replication_role = replica")
+        connection.execute("delete from identity.users where id = %s", (employee_id,))
         connection.execute(
             "insert into identity.users (tenant_id, id, email, name, role) values (%s, %s, %s, 'A nurse', 'staff')",
             (tenant_id, employee_id, f"{employee_id}@example.org"),

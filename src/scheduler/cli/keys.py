@@ -21,6 +21,7 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.models import DataKey
+from scheduler.postgres.database import Role
 from scheduler.postgres.encryption import key_rotation
 from scheduler.postgres.encryption.errors import TamperedError
 from scheduler.postgres.encryption.master_keys import new_master_key
@@ -74,7 +75,7 @@ def rotate_key(
     ):
         result = key_rotation.rotate(
             database,
-            TenantKeys(tenant_id_of(database, tenant), masters, random_bytes),
+            TenantKeys(tenant_id_of(database, tenant, role=Role.SYSTEM), masters, random_bytes),
             start=key_rotation.Start.ANEW if anew else key_rotation.Start.CONTINUE,
             progress=progress,
         )

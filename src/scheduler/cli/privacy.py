@@ -18,7 +18,7 @@ from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, master_k
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
-from scheduler.postgres.privacy.data_subject import Kind, Person
+from scheduler.postgres.privacy.data_subject import Kind, Person, others_under, rows_of_subject
 from scheduler.postgres.privacy.erasure import erase_person
 from scheduler.postgres.privacy.export import ExportedRow, Keys, export_person, export_tenant
 
@@ -57,14 +57,19 @@ def one_person(
 ) -> None:
     """Write all rows about a person as JSON: table -> rows. Encrypted values are decrypted, and the audit log says so.
 
-    --user includes each record of the user: a child, a patient, a client, a doctor. Rows about others are left out. But
-    notes may speak of others, and some (safeguarding notes, alerts) may have to be withheld from the person: read the
-    export before you hand it out. `scheduler audit show --user ID` lists the person's own actions.
+    --user includes each record of the user: a child, a patient, a client, a doctor. Rows about others are left out,
+    also if they sign in with the same user, such as the patients of a guardian; standard error names them. But notes
+    may speak of others, and some (safeguarding notes, alerts) may have to be withheld from the person: read the export
+    before you hand it out. `scheduler audit show --user ID` lists the person's own actions.
     """
     kind, number = _read_person(user, known_as)
     with _target(out) as file, opened_for(url, tenant, phi=True) as (session, tenant_id):
-        tables = export_person(session, Person(tenant_id, kind, number), _keys(session, url, tenant_id))
-        _write(file, tables.items())
+        person = Person(tenant_id, kind, number)
+        others = others_under(session, rows_of_subject(session, person))
+        _write(file, export_person(session, person, _keys(session, url, tenant_id)).items())
+    for other in others:
+        name = f"{other.kind.name.lower()}:{other.id}"
+        typer.echo(f"left out: {other}, for whom this person signs in (--known-as {name} exports it)", err=True)
 
 
 @app.command("tenant")
@@ -88,8 +93,9 @@ def erase(
     """Delete all rows about a person for good: those that `scheduler export person` writes.
 
     You decide whether they may go: records of a treatment have to be kept for years. A family or an address goes with
-    its last member. A person whom records of others need, such as a doctor with appointments, is not erased (exit code
-    4). The audit log stays, which has ids but no names and no notes; so do backups.
+    its last member. A person whom records of others need, such as a doctor with appointments, is not erased, nor is a
+    user who signs in for others, before each of them is (exit code 4). The audit log stays, which has ids but no names
+    and no notes; so do backups.
     """
     kind, number = _read_person(user, known_as)
     if not yes:

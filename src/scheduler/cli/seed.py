@@ -66,7 +66,7 @@ def make_if_missing(database: Database, sample: Seed, masters: MasterKeys, conso
     from scheduler.sample_data.worlds import make_world  # noqa: PLC0415  # imports Faker, which --help does not need
 
     try:
-        tenant_id_of(database, sample.slug)
+        tenant_id_of(database, sample.slug, role=Role.SYSTEM)
     except NotFoundError:
         pass
     else:

@@ -149,7 +149,7 @@ def opened_for(
 ) -> Iterator[tuple[Session, UUID]]:
     """Open the database and a unit of work for a tenant; yield its session and the tenant's id."""
     with opened(url) as database:
-        tenant_id = tenant_id_of(database, tenant)
+        tenant_id = tenant_id_of(database, tenant, role=role)
         with database.unit_of_work(role=role, tenant_id=tenant_id, phi=phi) as session:
             yield session, tenant_id
 

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, or_, select
 
 from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.invitations.errors import InvitationNotAllowedError
-from scheduler.models import Invitation, Organisation, Profile, ProfileRole, User
+from scheduler.models import Invitation, Organisation, Profile, ProfileRole, Tenant, User
 from scheduler.postgres.database import NOT_ALLOWED, translated
 from scheduler.postgres.errors import StatementError
 
@@ -97,12 +97,21 @@ def find_invitee(session: Session, user_id: UUID, *, tenant_id: UUID) -> Invitee
 
 
 def is_still_valid(session: Session, invitation: Invitation) -> bool:
-    """Tell whether the organisation still exists, and the inviter may still invite into it."""
+    """Tell whether tenant and organisation are still active, and the inviter may still invite into it."""
     query = (
         select(Profile.id)
         .join(Organisation, (col(Organisation.id) == col(Profile.org_id)) | (col(Profile.role) == ProfileRole.ACCOUNT))
+        .join(User, (col(User.tenant_id) == col(Profile.tenant_id)) & (col(User.id) == col(Profile.id)))
+        .join(Tenant, col(Tenant.id) == col(Profile.tenant_id))
         .where(
+            col(Tenant.status) == "active",
+            col(Tenant.deleted_at).is_(None),
+            col(User.status) == "active",
+            col(User.deleted_at).is_(None),
+            col(Profile.tenant_id) == invitation.tenant_id,
+            col(Organisation.tenant_id) == invitation.tenant_id,
             col(Organisation.id) == invitation.org_id,
+            col(Organisation.status).in_(("active", "trial")),
             col(Organisation.deleted_at).is_(None),
             col(Profile.id) == invitation.invited_by,
             col(Profile.role).in_((ProfileRole.GROUP_CONTACT, ProfileRole.ACCOUNT)),

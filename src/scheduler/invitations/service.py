@@ -93,7 +93,8 @@ def accept(database: Database, caller: Caller, *, token: str, now: datetime) -> 
     Raises:
         UnknownInvitationError: no invitation of this tenant has the token.
         InvitationUsedError: the invitation was accepted before.
-        InvitationRevokedError: it was revoked, the inviter may no longer invite, or the organisation was deleted.
+        InvitationRevokedError: it was revoked, the inviter may no longer invite, or the tenant or organisation is
+            suspended or deleted.
         InvitationExpiredError: the invitation has expired.
         InvitationForAnotherError: it was sent to another address than the caller's.
         ProfileTakenError: the caller has a role already.
@@ -108,7 +109,7 @@ def accept(database: Database, caller: Caller, *, token: str, now: datetime) -> 
         if invitation.status == "expired" or invitation.expires_at is None or invitation.expires_at <= now:
             raise InvitationExpiredError(f"the invitation expired at {invitation.expires_at:%Y-%m-%d %H:%M} UTC")
         if not is_still_valid(session, invitation):
-            raise InvitationRevokedError("the inviter may no longer invite into this organisation")
+            raise InvitationRevokedError("the organisation is not active, or the inviter may no longer invite into it")
         invitee = find_invitee(session, caller.user_id, tenant_id=caller.tenant_id)
         if invitee is None:
             raise NotFoundError(f"there is no active user {caller.user_id}")

@@ -138,7 +138,8 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         return SchemaMismatchError(f"the database {where} is not as this code needs it ({message}): {NOT_MIGRATED}")
     if code == NOT_ALLOWED and fault.diag.source_function == _POLICY_CHECK:
         row = f"a row of {table[1]}" if (table := _POLICY_TABLE.search(message)) else "a row"
-        refusal = f"row security refused {row}: it is another tenant's, or this user may not write it"
+        reason = "it is another tenant's, this user may not write it, or the tenant is suspended"
+        refusal = f"row security refused {row}: {reason}"
         return StatementError(refusal, sqlstate=code)
     if code == NOT_ALLOWED:
         reason = re.sub("^permission denied for ", "the role lacks a privilege on ", message)

@@ -39,8 +39,16 @@ class RestoreConflictError(StatementError):
     """Restoring the row would violate the unique constraint `constraint`: a live row already uses its value."""
 
 
+class TenantSuspendedError(StoreError):
+    """The tenant is suspended or closed: only the system works for it."""
+
+
 class ErasureRefusedError(SchedulerError):
-    """The person cannot be erased: rows about other people refer to it. `rows` counts them by foreign key."""
+    """The person cannot be erased: rows about other people refer to it.
+
+    Attributes:
+        rows: how many rows, by foreign key; of people for whom the person signs in, by table.
+    """
 
     def __init__(self, message: str, rows: Mapping[str, int]) -> None:
         super().__init__(message, rows)  # both, so that the error survives pickling

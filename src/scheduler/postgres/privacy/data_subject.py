@@ -7,6 +7,10 @@ Only references that are listed here are followed. A test finds a missing one, s
 reason, about every reference to a table about people; no test would find an export that tells a stranger's story. So
 references to the author of something (`created_by`, `acknowledged_by`) end the search, and so do the patients of a
 doctor, the children of a practitioner and the other members of a family.
+
+A record that names a user is usually about that user. But a guardian signs in for several patients, and a practice for
+several specialists: these records are about other people (`others_under`), so the search goes neither from the user to
+them nor back.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,9 +21,10 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import ForeignKeyConstraint, Table, tuple_
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import Session, SQLModel, col, select
 
 from scheduler.core.errors import NotFoundError
+from scheduler.models import FamilyMember, User, UserRole
 from scheduler.models.registry import METADATA, model_of, table_of
 
 ROWS_PER_STATEMENT: Final = 500
@@ -66,6 +71,12 @@ SUBJECT_REFERENCES: Final = (
 
 SHARED: Final = ("family_members_family_id_fkey", "families_address_id_fkey", "clients_address_id_fkey")
 """References of a row about a person to rows about the person and others: a home, a family."""
+
+
+IN_CARE: Final = ("patients_user_id_fkey", "clients_user_id_fkey")
+SPECIALISTS: Final = ("specialists_user_id_fkey",)
+"""References to a user who may sign in for others: of several records none is the user, and of a guardian's none in
+care. A doctor has a user of their own, by a constraint, and a child is its user, by its key."""
 
 
 class Kind(StrEnum):
@@ -118,12 +129,22 @@ def rows_of_subject(session: Session, person: Person, *, lock: bool = False) -> 
     """
     by_table: dict[Table, dict[Any, SQLModel]] = {table: {} for table in _tables()}
     fresh = [_start(session, person, lock=lock)]
+    others: set[Person] = set()
     while fresh:
         for row in fresh:
             by_table[table_of(type(row))][key_of(row)] = row
+            others.update(_others_under(session, row))
         related = [row for step in steps() for row in _related(session, step, fresh, lock=lock)]
-        fresh = [row for row in related if key_of(row) not in by_table[table_of(type(row))]]
+        fresh = [
+            row for row in related if key_of(row) not in by_table[table_of(type(row))] and _person_of(row) not in others
+        ]
     return {table: [rows[key] for key in sorted(rows)] for table, rows in by_table.items() if rows}
+
+
+def others_under(session: Session, rows: Rows) -> list[Person]:
+    """Return the people for whom a person with these rows signs in or stands, in the order of kind and id."""
+    others = {other for of_table in rows.values() for row in of_table for other in _others_under(session, row)}
+    return sorted(others, key=lambda other: (other.kind.value, str(other.id)))
 
 
 def references() -> Iterator[ForeignKeyConstraint]:
@@ -161,8 +182,37 @@ def _start(session: Session, person: Person, *, lock: bool) -> SQLModel:
         raise NotFoundError(f"no {person}")
     for column, kind in _IS_ALSO:
         if (known_as := getattr(row, column, None)) is not None:
-            return _start(session, Person(person.tenant_id, kind, known_as), lock=lock)
+            start = _start(session, Person(person.tenant_id, kind, known_as), lock=lock)
+            named = session.get_one(_model(kind), (person.tenant_id, known_as))
+            return row if person in _others_under(session, named) else start
     return row
+
+
+def _person_of(row: SQLModel) -> Person | None:
+    """Return the person that a row is, if its table is of a kind of people."""
+    tenant_id, *key = key_of(row)
+    name = table_of(type(row)).fullname
+    return Person(tenant_id, Kind(name), key[0]) if name in {*Kind} else None
+
+
+def _others_under(session: Session, row: SQLModel) -> Iterator[Person]:
+    """Yield the other people whose records name this row, if it is a user."""
+    if isinstance(row, User):
+        for names in (IN_CARE, SPECIALISTS):
+            to_records = [step for name, step in zip(SUBJECT_REFERENCES, steps(), strict=False) if name in names]
+            records = [record for step in to_records for record in _related(session, step, [row], lock=False)]
+            if len(records) > 1 or (names is IN_CARE and records and _is_guardian(session, row)):
+                yield from filter(None, map(_person_of, records))
+
+
+def _is_guardian(session: Session, user: User) -> bool:
+    """Tell whether a user is a parent: by role, or as a member of any family."""
+    query = select(FamilyMember).where(
+        col(FamilyMember.tenant_id) == user.tenant_id,
+        col(FamilyMember.user_id) == user.id,
+        col(FamilyMember.role) == "parent",
+    )
+    return user.role == UserRole.PARENT or session.exec(query).first() is not None
 
 
 def _model(kind: Kind) -> type[SQLModel]:

@@ -5,11 +5,14 @@ Holds: R4 (all of it or nothing, in the caller's transaction).
 Must not know: the rows about a person (`data_subject` finds them), or legal duties to keep rows. A caller that must
 keep rows about the person, such as the records of a treatment, must not erase the person.
 
-A person whom the records of others refer to (a doctor with appointments, a practitioner with children) is not erased: a
-cascade would delete those, too. A column that only names the person as the author of something is set to null. A family
-or an address is deleted with its last person. The audit log stays: it has ids, but no names and no notes.
+A user who signs in for others, such as a guardian of two patients, is not erased before each of them is erased or has
+another user: their records would lose their guardian. A person whom the records of others refer to (a doctor with
+appointments, a practitioner with children) is not erased: a cascade would delete those, too. A column that only names
+the person as the author of something is set to null. A family or an address is deleted with its last person. The audit
+log stays: it has ids, but no names and no notes.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
@@ -19,7 +22,16 @@ from sqlmodel import Session, SQLModel
 
 from scheduler.postgres.audit.log import record_system
 from scheduler.postgres.errors import ErasureRefusedError
-from scheduler.postgres.privacy.data_subject import SHARED, Person, Rows, batches, key_of, references, rows_of_subject
+from scheduler.postgres.privacy.data_subject import (
+    SHARED,
+    Person,
+    Rows,
+    batches,
+    key_of,
+    others_under,
+    references,
+    rows_of_subject,
+)
 
 GOES_ALONG: Final = frozenset({"contributors_placement_info_id_fkey", "schedule_states_doctor_id_fkey"})
 """Foreign keys of rows that are not about the person but useless without a row that is: a cascade deletes them."""
@@ -30,9 +42,17 @@ def erase_person(session: Session, person: Person) -> dict[str, int]:
 
     Raises:
         NotFoundError: the tenant has no such person.
-        ErasureRefusedError: rows about other people depend on rows about the person; nothing is deleted.
+        ErasureRefusedError: the person signs in for others, or rows about other people depend on rows about the person;
+            nothing is deleted.
     """
     rows = rows_of_subject(session, person, lock=True)
+    if others := others_under(session, rows):
+        names = ", ".join(map(str, others))
+        counts_of_others = Counter(other.kind.value for other in others)
+        remedy = "erase each of them first, or give the record another user or none"
+        raise ErasureRefusedError(
+            f"{person} cannot be erased, it signs in for others ({names}): {remedy}", counts_of_others
+        )
     dependants = {str(key.name): count for key in references() if (count := _dependants(session, key, rows))}
     if dependants:
         counts = ", ".join(f"{name} ({count})" for name, count in dependants.items())
