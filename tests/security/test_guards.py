@@ -58,6 +58,7 @@ CALLED_BY_ANYBODY: Final = {
     "identity.current_user_id",
     "identity.has_tenant_access",
     "identity.is_ciphertext",
+    "identity.is_readable_json",
     "identity.is_email",
     "identity.own_addresses",
     "identity.own_dependants",
