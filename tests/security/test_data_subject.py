@@ -4,7 +4,7 @@ The oracle knows no references: it looks for the person's ids in every column of
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any, NamedTuple
@@ -275,16 +275,16 @@ def signing_in(
     world: World, kinds: Iterable[Kind], role: rows.UserRole
 ) -> Iterator[tuple[Session, Person, list[Person]]]:
     """Make a user, and records that name the user, and undo everything after the block."""
-    user_id, of_tenant = uuid4(), {"tenant_id": world.tenant_id}
+    user_id, tenant_id = uuid4(), world.tenant_id
     named: dict[str, Any] = {"first_name": CANARY, "last_name": CANARY, "email": "z@example.org", "user_id": user_id}
-    make = {
-        Kind.PATIENT: lambda: rows.Patient(**of_tenant, **named),
-        Kind.CLIENT: lambda: rows.Client(**of_tenant, id=uuid4(), **named),
-        Kind.SPECIALIST: lambda: rows.Specialist(**of_tenant, id=uuid4(), user_id=user_id, specialty=CANARY),
+    make: dict[Kind, Callable[[], Any]] = {
+        Kind.PATIENT: lambda: rows.Patient(tenant_id=tenant_id, **named),
+        Kind.CLIENT: lambda: rows.Client(tenant_id=tenant_id, id=uuid4(), **named),
+        Kind.SPECIALIST: lambda: rows.Specialist(tenant_id=tenant_id, id=uuid4(), user_id=user_id, specialty=CANARY),
     }
     with world.unit() as session:
-        session.add(rows.User(**of_tenant, id=user_id, email="z@example.org", name="Z", role=role))
-        records: list[Any] = [make[kind]() for kind in kinds]
+        session.add(rows.User(tenant_id=tenant_id, id=user_id, email="z@example.org", name="Z", role=role))
+        records = [make[kind]() for kind in kinds]
         session.add_all(records)
         session.flush()
         people = [world.person(kind, record.id) for kind, record in zip(kinds, records, strict=True)]
@@ -331,10 +331,10 @@ def test_a_user_who_signs_in_for_others_is_erased_after_each_of_them(
 def test_a_parent_by_membership_is_not_the_patient_who_signs_in_so(world: World) -> None:
     with signing_in(world, (Kind.PATIENT,), rows.UserRole.PATIENT) as (session, user, (patient,)):
         assert isinstance(user.id, UUID)
-        family = rows.Family(tenant_id=world.tenant_id, id=uuid4(), family_name=CANARY)
-        session.add(family)
+        family_id = uuid4()
+        session.add(rows.Family(tenant_id=world.tenant_id, id=family_id, family_name=CANARY))
         session.flush()
-        session.add(rows.FamilyMember(tenant_id=world.tenant_id, family_id=family.id, user_id=user.id, role="parent"))
+        session.add(rows.FamilyMember(tenant_id=world.tenant_id, family_id=family_id, user_id=user.id, role="parent"))
         session.flush()
         assert others_under(session, rows_of_subject(session, user)) == [patient]
 

@@ -287,7 +287,7 @@ def test_a_definer_function_is_owned_by_the_definer_role(connection: psycopg.Con
 
 
 def test_a_function_is_called_by_the_listed_roles_only(connection: psycopg.Connection) -> None:
-    """A new grant asks for a decision here: may a user of that role invent such an event, or ask such a question?"""
+    """A new grant asks for a decision: which events may a user invent, and which questions ask?"""
     rows = connection.execute(
         f"""select pronamespace::regnamespace::text || '.' || proname, string_agg(
             case grantee when 0 then 'public' else replace(grantee::regrole::text, 'scheduler_', '') end, ', '

@@ -142,7 +142,7 @@ def rows_of_subject(session: Session, person: Person, *, lock: bool = False) -> 
 
 
 def others_under(session: Session, rows: Rows) -> list[Person]:
-    """Return the people for whom a person with these rows signs in or stands, in the order of kind and id."""
+    """Return the other people for whom a person with these rows signs in, by kind and id."""
     others = {other for of_table in rows.values() for row in of_table for other in _others_under(session, row)}
     return sorted(others, key=lambda other: (other.kind.value, str(other.id)))
 
