@@ -1,4 +1,4 @@
-"""Dump and restore: the commands of the guide bring back the same schema and all rows, also on a newer release."""
+"""Dump and restore: the commands of the guide bring back schema and rows, also on a newer release."""
 
 import os
 import re
@@ -37,10 +37,7 @@ def release(url: str) -> int:
 def rows(url: str) -> dict[str, int]:
     with psycopg.connect(url) as connection:
         tables = [name for (name,) in connection.execute(TABLES)]
-        return {
-            table: len(connection.execute(f"select from {table}".encode()).fetchall())
-            for table in tables
-        }
+        return {table: len(connection.execute(f"select from {table}".encode()).fetchall()) for table in tables}
 
 
 def follow_guide(folder: Path, old: str, new: str, *, leave_out: str = "nothing") -> None:

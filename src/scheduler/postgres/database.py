@@ -1,16 +1,15 @@
 """The database: one transaction at a time, as one role, for one tenant and one user.
 
-Owns: the connection to PostgreSQL, the unit of work, and the translation of driver errors into the `StoreError` tree.
-Holds: R4 (a unit of work is one transaction: all of it or nothing), T5 (the session's zone is UTC, not the server's).
+Owns: the unit of work, and the translation of driver errors into the `StoreError` tree.
+Holds: R4 (a unit of work is one transaction: all of it or nothing).
 Must not know: which tables there are, what is done with their rows.
 
-Role, tenant, user and request are set inside the transaction and end with it; cursors and temporary tables that would
-outlive it are discarded. So nothing leaks to the next user of a pooled connection, also behind a pooler that hands out
-connections by transaction. Messages name the kind of fault, the table and the constraint, never a value of a row.
+Role, tenant, user and request are set inside the transaction and end with it, as all state of its session does
+(`connections`). Messages name the kind of fault, the table and the constraint, never a value of a row.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final, NamedTuple, Self
@@ -18,7 +17,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
@@ -37,8 +36,10 @@ from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchEr
 
 NOT_MIGRATED: Final = "run `scheduler migrate`"
 
+# One number, since twenty columns would cost more than the settings.
 _BEGIN: Final = text(f"""
-    select pg_catalog.set_config('role', :role, true),
+    select pg_catalog.num_nulls(
+        pg_catalog.set_config('role', :role, true),
         pg_catalog.set_config('app.tenant_id', :tenant_id, true),
         pg_catalog.set_config('app.user_id', :user_id, true),
         pg_catalog.set_config('app.request_id', :request_id, true),
@@ -48,7 +49,7 @@ _BEGIN: Final = text(f"""
         pg_catalog.set_config('lock_timeout', '10s', true),
         pg_catalog.set_config('statement_timeout',
             coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
-        {assignments(SETTINGS)}
+        {assignments(SETTINGS)})
 """)
 
 NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
@@ -176,7 +177,7 @@ class Database:
         parsed = read_url(url)
         self.name = name_of(parsed)
         self._application = application_of(parsed)
-        self._engine = open_engine(parsed, pool_pre_ping=True)
+        self._engine = open_engine(parsed)
 
     @contextmanager
     def unit_of_work(
@@ -203,29 +204,42 @@ class Database:
             # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
             "statement_timeout": None if role is Role.APP else "0",
         }
-        with translated(self.name), self._engine.connect() as connection, connection.begin() as transaction:
-            try:
-                connection.execute(_BEGIN, settings)
-            except DBAPIError as error:
-                code = getattr(error.orig, "sqlstate", None)
-                if code == "22023":  # the role does not exist
-                    missing = f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
-                    raise SchemaMismatchError(missing) from None
-                if code == NOT_ALLOWED:
-                    refusal = f"this login may not act as {role.value} in {self.name}: grant {role.value} to it"
-                    raise StatementError(refusal, sqlstate=code) from None
-                raise
+        with translated(self.name), self._begin(settings) as connection:
+            transaction = connection.get_transaction()
             with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
                 committed = False
                 try:
                     yield session
                     session.flush()
-                    if transaction.is_active:
+                    if transaction is not None and transaction.is_active:
                         connection.exec_driver_sql(COMMIT)
                         committed = True
                 finally:
                     if not committed:
                         roll_back(connection)
+
+    def _begin(self, settings: Mapping[str, str | None], *, attempts: int = 2) -> Connection:
+        """Return a connection in a transaction with these settings.
+
+        Its first statement also shows whether the connection has died in the pool, which is then left for a new one.
+        """
+        connection = self._engine.connect()
+        try:
+            connection.execute(_BEGIN, settings)
+        except DBAPIError as error:
+            connection.close()
+            code = getattr(error.orig, "sqlstate", None)
+            if code == "22023":  # the role does not exist
+                missing = f"the database {self.name} has no role {settings['role']}: {NOT_MIGRATED}"
+                raise SchemaMismatchError(missing) from None
+            if code == NOT_ALLOWED:
+                role = settings["role"]
+                refusal = f"this login may not act as {role} in {self.name}: grant {role} to it"
+                raise StatementError(refusal, sqlstate=code) from None
+            if error.connection_invalidated and attempts > 1:
+                return self._begin(settings, attempts=attempts - 1)
+            raise
+        return connection
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -39,6 +39,10 @@ class RestoreConflictError(StatementError):
     """Restoring the row would violate the unique constraint `constraint`: a live row already uses its value."""
 
 
+class UnfitLoginError(SchedulerError):
+    """A login has other rights than its purpose needs."""
+
+
 class ErasureRefusedError(SchedulerError):
     """The person cannot be erased: rows about other people refer to it. `rows` counts them by foreign key."""
 
