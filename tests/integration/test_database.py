@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import Facility, Tenant
-from scheduler.postgres.database import Database, Role, name_of, read_url
+from scheduler.postgres.connections import name_of, read_url
+from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 from support.databases import driver_url, execute
 
@@ -325,6 +326,14 @@ def test_r4_a_lost_connection_leaves_nothing_and_the_next_unit_works(
         execute(database_url, f"select pg_terminate_backend({session.scalar(text('select pg_backend_pid()'))})")
         session.execute(text("select 1"))
     assert slugs(database, tenant_id) == set()
+
+
+def test_a_connection_that_died_in_the_pool_is_replaced(database: Database, database_url: str) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        backend = session.scalar(text("select pg_backend_pid()"))
+    execute(database_url, f"select pg_terminate_backend({backend}, 10000)")
+    with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        assert session.scalar(text("select pg_backend_pid()")) != backend
 
 
 def test_r4_a_connection_that_cannot_roll_back_is_closed(database: Database, tenant_id: UUID) -> None:

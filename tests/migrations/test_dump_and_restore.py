@@ -1,4 +1,4 @@
-"""Dump and restore: the commands of the guide bring back the same schema and all rows, also on a newer release."""
+"""Dump and restore: the commands of the guide bring back schema and rows, also on a newer release."""
 
 import os
 import re

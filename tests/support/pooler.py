@@ -23,7 +23,7 @@ START_SECONDS: Final = 10
 
 @contextmanager
 def transaction_pooler(url: str, *, connections: int) -> Iterator[str]:
-    """Run a PgBouncer with so many connections to a database of the server, and yield the URL of the database there."""
+    """Run a PgBouncer with so many connections to a database, and yield the URL of the database there."""
     assert PROGRAM, NEEDED
     parsed = make_url(url)
     with TemporaryDirectory(prefix="slotsmith-pooler-") as name:

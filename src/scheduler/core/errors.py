@@ -11,7 +11,7 @@ the facts; the message states them in one line. Each floor above defines its own
       MissingExtraError
       StoreError                    DatabaseUnreachableError, SchemaMismatchError, TenantSuspendedError, StatementError
                                     (RestoreConflictError)
-      ErasureRefusedError           (`StoreError` and `ErasureRefusedError`: postgres.errors)
+      ErasureRefusedError, UnfitLoginError           (these two and `StoreError`: postgres.errors)
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       InvitationError               see invitations.errors
       SchedulesFailedError          cli.generate

@@ -1,12 +1,11 @@
 """The database: one transaction at a time, as one role, for one tenant and one user.
 
-Owns: the connection to PostgreSQL, the unit of work, and the translation of driver errors into the `StoreError` tree.
-Holds: R4 (a unit of work is one transaction: all of it or nothing), T5 (the session's zone is UTC, not the server's).
+Owns: the unit of work, and the translation of driver errors into the `StoreError` tree.
+Holds: R4 (a unit of work is one transaction: all of it or nothing).
 Must not know: which tables there are, what is done with their rows.
 
-Role, tenant, user and request are set inside the transaction and end with it; cursors and temporary tables that would
-outlive it are discarded. So nothing leaks to the next user of a pooled connection, also behind a pooler that hands out
-connections by transaction. Messages name the kind of fault, the table and the constraint, never a value of a row.
+Role, tenant, user and request are set inside the transaction and end with it, as all state of its session does
+(`connections`). Messages name the kind of fault, the table and the constraint, never a value of a row.
 """
 
 import re
@@ -39,8 +38,10 @@ from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchEr
 
 NOT_MIGRATED: Final = "run `scheduler migrate`"
 
+# One number, since twenty columns would cost more than the settings.
 _BEGIN: Final = text(f"""
-    select pg_catalog.set_config('role', :role, true),
+    select pg_catalog.num_nulls(
+        pg_catalog.set_config('role', :role, true),
         pg_catalog.set_config('app.tenant_id', :tenant_id, true),
         pg_catalog.set_config('app.user_id', :user_id, true),
         pg_catalog.set_config('app.request_id', :request_id, true),
@@ -50,7 +51,7 @@ _BEGIN: Final = text(f"""
         pg_catalog.set_config('lock_timeout', '10s', true),
         pg_catalog.set_config('statement_timeout',
             coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
-        {assignments(SETTINGS)}
+        {assignments(SETTINGS)})
 """)
 
 # A login may have asynchronous commits, which a crash of the server undoes.
@@ -185,7 +186,8 @@ class Database:
         parsed = read_url(url)
         self.name = name_of(parsed)
         self._application = application_of(parsed)
-        self._engine, self._read_engine = (open_engine(parsed, pool_pre_ping=True) for _ in range(2))
+        self._engine = open_engine(parsed)
+        self._read_engine = open_engine(parsed, pool_pre_ping=True)
 
     @contextmanager
     def unit_of_work(
@@ -222,10 +224,9 @@ class Database:
         with (
             translated(self.name),
             self._read_log(tenant_id, settings) if phi else nullcontext() as read_log,
-            self._engine.connect() as connection,
-            connection.begin() as transaction,
+            self._begin(settings) as connection,
         ):
-            self._assume(connection, settings)
+            transaction = connection.get_transaction()
             with (
                 Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
                 attached(session, read_log),
@@ -234,12 +235,30 @@ class Database:
                 try:
                     yield session
                     session.flush()
-                    if transaction.is_active:
+                    if transaction is not None and transaction.is_active:
                         connection.exec_driver_sql(COMMIT)
                         committed = True
                 finally:
                     if not committed:
                         roll_back(connection)
+
+    def _begin(self, settings: Mapping[str, str | None], *, attempts: int = 2) -> Connection:
+        """Return a connection in a transaction with these settings.
+
+        Its first statement also shows whether the connection has died in the pool, which is then left for a new one.
+        """
+        connection = self._engine.connect()
+        try:
+            self._assume(connection, settings)
+        except StoreError:
+            connection.close()
+            raise
+        except DBAPIError as error:
+            connection.close()
+            if error.connection_invalidated and attempts > 1:
+                return self._begin(settings, attempts=attempts - 1)
+            raise
+        return connection
 
     def _assume(self, connection: Connection, settings: Mapping[str, str | None]) -> None:
         """Give a transaction the settings of its unit of work."""
