@@ -72,7 +72,8 @@ def upgrade() -> None:
     alter table identity.tenants force row level security;
     drop policy if exists a_tenant_sees_itself on identity.tenants;
     create policy a_tenant_sees_itself on identity.tenants for select to scheduler_app
-        using (id = (select identity.current_tenant_id()) and (select identity.is_open_tenant()));
+        using (id = (select identity.current_tenant_id())
+            and ((select identity.has_tenant_access()) or (select identity.is_active_user())));
     drop policy if exists the_system_works_for_its_tenant on identity.tenants;
     create policy the_system_works_for_its_tenant on identity.tenants to scheduler_system
         using (id = (select identity.current_tenant_id()))

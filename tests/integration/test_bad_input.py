@@ -21,7 +21,7 @@ pytestmark = pytest.mark.database
 
 
 def user(tenant_id: UUID, **changes: Any) -> User:
-    defaults: dict[str, Any] = {"email": "ann@example.org", "name": "Ann", "role": UserRole.STAFF}
+    defaults: dict[str, Any] = {"email": "ann@example.org", "name": "Ann", "role": UserRole.PATIENT}
     return User(tenant_id=tenant_id, **defaults | changes)
 
 

@@ -87,6 +87,17 @@ def test_export_of_a_guardian_names_the_patients_that_it_leaves_out(office: Offi
     assert office.run("erase", "--user", user, "--yes").out == "identity.users: 1 rows deleted\n"
 
 
+def test_a_suspended_tenant_is_exported_but_gets_no_slots(office: Office, child: str) -> None:
+    change = f"where slug = '{office.slug}' returning status"
+    office.scalar(f"update identity.tenants set status = 'suspended' {change}")
+    try:
+        refused, exported = office.run("generate"), office.run("export", "person", "--user", child)
+    finally:
+        office.scalar(f"update identity.tenants set status = 'active' {change}")
+    assert (refused.code, exported.code) == (4, 0)
+    assert refused.err.startswith(f"error: the tenant '{office.slug}' is suspended: only scheduler_system works for it")
+
+
 def test_export_without_encrypted_values_needs_no_master_key(office: Office, child: str) -> None:
     assert office.run("export", "person", "--user", child, keys="").code == 0
 

@@ -235,7 +235,7 @@ def test_the_audit_log_shows_only_texts_of_reviewed_columns(database_url: str) -
 
 
 REFUSED = (
-    "insert into identity.users (tenant_id, email, name, role) values (:tenant, '{0}', '{0}', 'admin')",
+    "insert into identity.users (tenant_id, email, name, role) values (:tenant, '{0}', '{0}', 'patient')",
     "insert into identity.users (tenant_id, email, name, role) values (:tenant, 'a@example.org', 'A', '{0}')",
     "insert into placement.clients (tenant_id, first_name, last_name, status) values (:tenant, '{0}', '{0}', '{0}')",
     "insert into placement.clients (tenant_id, first_name, last_name, date_of_birth) values (:tenant, '', '', '{0}')",

@@ -31,7 +31,7 @@ identity.addresses                   all+iu  all+iu  all+iu  own    own     own 
 identity.data_keys                   all     all     all     -      -       -       -     -         -       -       -
 identity.families                    all+iu  all+iu  all+iu  own    own     -       -     -         -       -       -
 identity.family_members              all+iud all+iud all+iud own    own     -       -     -         -       -       -
-identity.tenants                     all     all     all     all    all     all     all   all       all     all     all
+identity.tenants                     all     all     all     all    all     all     all   -         -       -       -
 identity.users                       all+Iu  all+iu  all+Iu  own    own     own     own   -         -       -       -
 placement.clients                    all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
 placement.contributors               all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -

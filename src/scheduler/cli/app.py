@@ -24,7 +24,13 @@ from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerErr
 from scheduler.core.extras import extra_needed
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
 from scheduler.postgres.encryption.errors import EncryptionError
-from scheduler.postgres.errors import ErasureRefusedError, SchemaMismatchError, StoreError, UnfitLoginError
+from scheduler.postgres.errors import (
+    ErasureRefusedError,
+    SchemaMismatchError,
+    StoreError,
+    TenantSuspendedError,
+    UnfitLoginError,
+)
 
 INTERRUPTED = 130
 EXIT_CODES: Final[Mapping[type, int]] = {
@@ -35,6 +41,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     InvitationError: 4,
     UnknownInvitationError: 3,
     ErasureRefusedError: 4,
+    TenantSuspendedError: 4,
     StoreError: 5,
     SchemaMismatchError: 6,
     EncryptionError: 7,

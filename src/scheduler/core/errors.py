@@ -9,9 +9,8 @@ the facts; the message states them in one line. Each floor above defines its own
       NotFoundError                 WorkflowNotFoundError
       TransitionRefusedError
       MissingExtraError
-      StoreError                    DatabaseUnreachableError, SchemaMismatchError, TenantSuspendedError, StatementError
-                                    (RestoreConflictError)
-      ErasureRefusedError, UnfitLoginError           (these two and `StoreError`: postgres.errors)
+      StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError (RestoreConflictError)
+      ErasureRefusedError, TenantSuspendedError, UnfitLoginError     (these and `StoreError`: postgres.errors)
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       InvitationError               see invitations.errors
       SchedulesFailedError          cli.generate

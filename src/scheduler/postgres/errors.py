@@ -39,7 +39,7 @@ class RestoreConflictError(StatementError):
     """Restoring the row would violate the unique constraint `constraint`: a live row already uses its value."""
 
 
-class TenantSuspendedError(StoreError):
+class TenantSuspendedError(SchedulerError):
     """The tenant is suspended or closed: only the system works for it."""
 
 
