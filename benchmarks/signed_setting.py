@@ -1,4 +1,4 @@
-"""Cost of a signed setting: a unit of work whose tenant, user and time limit carry a MAC that the database verifies.
+"""Cost of a signed setting: tenant, user and time limit carry a MAC that the database verifies.
 
 Nobody could then set another tenant without the key, which the application and the database share. Two databases have
 the same rows; in the second, `identity.current_tenant_id()` calls a definer function that verifies the MAC. The MAC
@@ -72,7 +72,7 @@ def signature(question: Question, key: bytes = KEY) -> str:
 
 
 def ask(database: Database, question: Question, key: bytes | None = None) -> Sequence[object]:
-    """Ask for a slot by its key in a new unit of work, whose tenant and user are signed if there is a key."""
+    """Ask for a slot by its key in a new unit of work, signed if there is a key."""
     request = Request(id=signature(question, key) if key else "")
     with database.unit_of_work(
         role=Role.APP, tenant_id=question.tenant, user_id=question.tenant, request=request
