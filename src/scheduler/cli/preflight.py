@@ -16,9 +16,9 @@ def preflight(
     url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that the login of the database URL has the rights of its purpose, and no others.
+    """Check that a login has the rights of its purpose, and no others.
 
-    Each fault is a line. Exit code 9 if there is one.
+    The login is that of the database URL. Each fault is a line. Exit code 9 if there is one.
     """
     with (
         database_url(url) as address,
