@@ -416,7 +416,7 @@ def make_months() -> None:
         kind text;
         month record;
         of_tenant uuid;
-        found record;
+        counts record;
         sealed bigint;
         kept audit.system_audit_log[];
         event audit.system_audit_log;
@@ -445,19 +445,19 @@ def make_months() -> None:
                         '    and c.row_occurred_at = entry.occurred_at and c.row_id = entry.id'
                         ' where entry.tenant_id = $1',
                         case kind when 'system' then 'event' else 'action' end, month.part)
-                        into found using of_tenant, kind;
-                    if sealed <> found.all_rows or found.sealed <> found.all_rows then
+                        into counts using of_tenant, kind;
+                    if sealed <> counts.all_rows or counts.sealed <> counts.all_rows then
                         raise exception 'cannot retire %: % of % rows of tenant % are sealed; seal and verify first',
-                            month.part, least(sealed, found.sealed), found.all_rows, of_tenant
+                            month.part, least(sealed, counts.sealed), counts.all_rows, of_tenant
                             using errcode = 'object_not_in_prerequisite_state';
                     end if;
-                    if found.rows > 0 then
+                    if counts.rows > 0 then
                         perform audit.record_system('audit.retired', jsonb_build_object(
                             'log', kind, 'part', part, 'retired_from', month.begins_at,
-                            'retired_before', month.ends_at, 'rows', found.rows, 'digest', found.digest));
+                            'retired_before', month.ends_at, 'rows', counts.rows, 'digest', counts.digest));
                         perform audit.seal('system');
                     end if;
-                    rows_retired := rows_retired + found.rows;
+                    rows_retired := rows_retired + counts.rows;
                 end loop;
                 if kind = 'system' then
                     execute format('select array_agg(entry::audit.system_audit_log) from %s as entry'
