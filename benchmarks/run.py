@@ -15,6 +15,7 @@ import expansion
 import generation
 import migrating
 import row_security
+import signed_setting
 import starting
 from scheduler.cli.settings import use_pinned_time_zones
 
@@ -22,7 +23,7 @@ from scheduler.cli.settings import use_pinned_time_zones
 def main() -> None:
     """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ("all", "expansion", "generation", "encryption", "row-security", "migrating", "starting")
+    parts = ("all", "expansion", "generation", "encryption", "row-security", "signed-setting", "migrating", "starting")
     parser.add_argument("part", nargs="?", choices=parts, default="all")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
     parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
@@ -47,6 +48,8 @@ def main() -> None:
         console.print(starting.against_nothing(rounds=wanted.rounds))
     if wanted.part in {"all", "row-security"}:
         console.print(row_security.against_none(calls=wanted.rounds * 100))
+    if wanted.part in {"all", "signed-setting"}:
+        console.print(signed_setting.against_none(calls=wanted.rounds * 100, tenants=20))
 
 
 if __name__ == "__main__":

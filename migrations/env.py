@@ -1,11 +1,13 @@
-"""Environment of every migration: one transaction per revision, one migrator at a time, and short waits for locks.
+"""Environment of every migration: one transaction, one migrator at a time, and short waits for locks.
 
-Owns: how Alembic runs the revisions, on a connection that the library passes, or as a script.
+Owns: how Alembic runs the revisions, in the open transaction of a connection that the library passes, or as a script.
 Must not know: where the database is, what a revision does.
 
-Two concurrent migrators would both read the old revision. So the second waits for an advisory lock before it reads the
-revision, and finds the work done or gives up after its patience. A migration that does not get a table lock within
-seconds fails: every reader would queue behind a waiting `alter table`.
+All revisions of a migration are one transaction, so a database never stays half-way. Two concurrent migrators would
+both read the old revision. So the second waits for an advisory lock before it reads the revision, and finds the work
+done or gives up after its patience. A migration that does not get a table lock within seconds fails: every reader would
+queue behind a waiting `alter table`. Lock and settings end with the transaction, so a pooler that hands out connections
+by transaction passes on neither.
 
 Alembic keeps the revision in the schema `scheduler`, which is created before it looks there, and dropped with the last
 revision unless it holds other objects.
@@ -21,7 +23,15 @@ from scheduler.postgres.errors import StoreError
 
 VERSION_TABLE = "revision"
 VERSION_SCHEMA = "scheduler"
-ONE_MIGRATOR = "select pg_advisory_lock(hashtext('scheduler'), hashtext('migrations'))"
+ONE_MIGRATOR = "select pg_advisory_xact_lock(hashtext('scheduler'), hashtext('migrations'))"
+NEED_UTF8 = """
+do $$ begin
+    if current_setting('server_encoding') <> 'UTF8' then
+        raise exception 'its encoding is %, and names need UTF8: create it with "encoding ''UTF8'' template template0"',
+            current_setting('server_encoding') using errcode = 'object_not_in_prerequisite_state';
+    end if;
+end $$
+"""
 # `create schema if not exists` would need the right to create a schema even if it exists.
 MAKE_SCHEMA = """
 do $$ begin
@@ -38,12 +48,12 @@ exception when dependent_objects_still_exist then
     null;  -- the schema holds other objects
 end $$
 """
-PATIENCE_WITH_READERS = "set lock_timeout = '5s'"
+PATIENCE_WITH_READERS = "set local lock_timeout = '5s'"
 LOCK_NOT_AVAILABLE = "55P03"
 
 
 def take_turn(connection: Connection, patience: timedelta) -> None:
-    connection.execute(text(f"set lock_timeout = {max(1, patience // timedelta(milliseconds=1))}"))
+    connection.execute(text(f"set local lock_timeout = {max(1, patience // timedelta(milliseconds=1))}"))
     try:
         connection.execute(text(ONE_MIGRATOR))
     except OperationalError as error:
@@ -54,44 +64,35 @@ def take_turn(connection: Connection, patience: timedelta) -> None:
         ) from None
 
 
-def run(connection: Connection, patience: timedelta, *, rehearsal: bool) -> None:
-    """Run the revisions. A rehearsal stays in the open transaction, which its caller rolls back."""
+def run(connection: Connection, patience: timedelta) -> None:
+    """Run the revisions in the open transaction, which the caller ends."""
+    connection.execute(text(NEED_UTF8))
     take_turn(connection, patience)
     connection.execute(text(PATIENCE_WITH_READERS))
     connection.execute(text(MAKE_SCHEMA))
-    if not rehearsal:
-        connection.commit()
-    context.configure(
-        connection=connection,
-        version_table=VERSION_TABLE,
-        version_table_schema=VERSION_SCHEMA,
-        transaction_per_migration=True,
-    )
+    context.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=VERSION_SCHEMA)
     with context.begin_transaction():
         context.run_migrations()
     if not context.get_context().get_current_heads():
         connection.execute(text(DROP_SCHEMA))
-        if not rehearsal:
-            connection.commit()
 
 
-def write() -> None:
+def write(settings: str) -> None:
     context.configure(
         dialect_name="postgresql",
         dialect_opts={"paramstyle": "named"},  # the style of the driver would double each %
         literal_binds=True,
         version_table=VERSION_TABLE,
         version_table_schema=VERSION_SCHEMA,
-        transaction_per_migration=True,
     )
-    context.execute(PATIENCE_WITH_READERS)
-    context.execute(MAKE_SCHEMA)
     with context.begin_transaction():
+        for statement in (settings, NEED_UTF8, ONE_MIGRATOR, PATIENCE_WITH_READERS, MAKE_SCHEMA):
+            context.execute(statement)
         context.run_migrations()
 
 
+given = context.config.attributes
 if context.is_offline_mode():
-    write()
+    write(given["settings"])
 else:
-    given = context.config.attributes
-    run(given["connection"], given["patience"], rehearsal=given["rehearsal"])
+    run(given["connection"], given["patience"])

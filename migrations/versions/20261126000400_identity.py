@@ -147,7 +147,7 @@ def upgrade() -> None:
         add constraint who_signs_in_has_an_email check (supertokens_user_id is null or email is not null),
         -- stops an empty or blank name
         drop constraint if exists a_user_has_a_name,
-        add constraint a_user_has_a_name check (name ~ '\S');
+        add constraint a_user_has_a_name check (name ~ E'\\S');
 
     create table if not exists identity.addresses (
         tenant_id uuid not null references identity.tenants (id) on delete restrict,
@@ -230,7 +230,7 @@ def upgrade() -> None:
         -- stops an unknown status
         constraint a_family_is_active_or_inactive check (status in ('active', 'inactive')),
         -- stops an empty or blank name
-        constraint a_family_has_a_name check (family_name ~ '\S')
+        constraint a_family_has_a_name check (family_name ~ E'\\S')
     );
 
     comment on table identity.families is 'People who belong together: parents and their students.';

@@ -63,8 +63,8 @@ def upgrade() -> None:
         constraint a_rule_begins_before_it_ends check (effective_from <= effective_until),
         -- stops 'infinity' and the year 10000
         constraint a_rules_days_are_in_the_calendar check (
-            effective_from between '0001-01-01' and '9999-12-31'
-            and effective_until between '0001-01-01' and '9999-12-31'
+            effective_from >= '0001-01-01' and effective_from <= '9999-12-31'
+            and effective_until >= '0001-01-01' and effective_until <= '9999-12-31'
         )
     );
 

@@ -67,8 +67,8 @@ def upgrade() -> None:
         constraint an_insurance_plan_begins_before_it_ends check (effective_from <= effective_to),
         -- stops 'infinity' and the year 10000
         constraint an_insurance_plans_days_are_in_the_calendar check (
-            effective_from between '0001-01-01' and '9999-12-31'
-            and effective_to between '0001-01-01' and '9999-12-31'
+            effective_from >= '0001-01-01' and effective_from <= '9999-12-31'
+            and effective_to >= '0001-01-01' and effective_to <= '9999-12-31'
         )
     );
 

@@ -393,7 +393,8 @@ def upgrade() -> None:
         constraint the_days_of_a_waitlist_entry_are_in_order check (earliest_day <= latest_day),
         -- stops 'infinity' and the year 10000
         constraint the_days_of_a_waitlist_entry_are_in_the_calendar check (
-            earliest_day between '0001-01-01' and '9999-12-31' and latest_day between '0001-01-01' and '9999-12-31'
+            earliest_day >= '0001-01-01' and earliest_day <= '9999-12-31'
+            and latest_day >= '0001-01-01' and latest_day <= '9999-12-31'
         ),
         -- stops an unknown status
         constraint a_waitlist_entry_has_a_known_status

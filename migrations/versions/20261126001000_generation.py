@@ -54,8 +54,8 @@ def upgrade() -> None:
         constraint its_times_are_in_the_calendar check (
             started_at >= '0001-01-03 00:00+00' and started_at < '9999-12-29 00:00+00'
             and finished_at >= '0001-01-03 00:00+00' and finished_at < '9999-12-29 00:00+00'
-            and from_day between '0001-01-01' and '9999-12-31'
-            and until_day between '0001-01-01' and '9999-12-31'
+            and from_day >= '0001-01-01' and from_day <= '9999-12-31'
+            and until_day >= '0001-01-01' and until_day <= '9999-12-31'
             and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
             and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )
@@ -92,8 +92,8 @@ def upgrade() -> None:
         ),
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
-            generated_from between '0001-01-01' and '9999-12-31'
-            and generated_until between '0001-01-01' and '9999-12-31'
+            generated_from >= '0001-01-01' and generated_from <= '9999-12-31'
+            and generated_until >= '0001-01-01' and generated_until <= '9999-12-31'
             and generated_at >= '0001-01-03 00:00+00' and generated_at < '9999-12-29 00:00+00'
             and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
             and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'

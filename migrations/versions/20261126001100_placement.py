@@ -111,9 +111,9 @@ def upgrade() -> None:
         constraint a_discharged_client_says_since_when check (status <> 'discharged' or discharged_on is not null),
         -- stops 'infinity' and the year 10000
         constraint a_clients_days_are_in_the_calendar check (
-            date_of_birth between '0001-01-01' and '9999-12-31'
-            and admitted_on between '0001-01-01' and '9999-12-31'
-            and discharged_on between '0001-01-01' and '9999-12-31'
+            date_of_birth >= '0001-01-01' and date_of_birth <= '9999-12-31'
+            and admitted_on >= '0001-01-01' and admitted_on <= '9999-12-31'
+            and discharged_on >= '0001-01-01' and discharged_on <= '9999-12-31'
         )
     );
 
@@ -134,7 +134,7 @@ def upgrade() -> None:
     alter table placement.clients
         -- stops an empty or blank name
         drop constraint if exists a_client_has_a_first_and_a_last_name,
-        add constraint a_client_has_a_first_and_a_last_name check (first_name ~ '\S' and last_name ~ '\S');
+        add constraint a_client_has_a_first_and_a_last_name check (first_name ~ E'\\S' and last_name ~ E'\\S');
 
     create table if not exists placement.facility_staff (
         tenant_id uuid not null,
@@ -158,7 +158,8 @@ def upgrade() -> None:
         constraint an_assignment_starts_before_it_ends check (started_on <= ended_on),
         -- stops 'infinity' and the year 10000
         constraint an_assignments_days_are_in_the_calendar check (
-            started_on between '0001-01-01' and '9999-12-31' and ended_on between '0001-01-01' and '9999-12-31'
+            started_on >= '0001-01-01' and started_on <= '9999-12-31'
+            and ended_on >= '0001-01-01' and ended_on <= '9999-12-31'
         )
     );
 
@@ -227,7 +228,8 @@ def upgrade() -> None:
         constraint a_medication_starts_before_it_ends check (started_on <= ended_on),
         -- stops 'infinity' and the year 10000
         constraint a_medications_days_are_in_the_calendar check (
-            started_on between '0001-01-01' and '9999-12-31' and ended_on between '0001-01-01' and '9999-12-31'
+            started_on >= '0001-01-01' and started_on <= '9999-12-31'
+            and ended_on >= '0001-01-01' and ended_on <= '9999-12-31'
         ),
         -- stops an unknown status
         constraint a_medication_is_active_paused_completed_or_stopped
@@ -277,9 +279,9 @@ def upgrade() -> None:
         constraint a_placement_begins_before_it_ends check (placed_on <= expected_end_on and placed_on <= ended_on),
         -- stops 'infinity' and the year 10000
         constraint a_placements_days_are_in_the_calendar check (
-            placed_on between '0001-01-01' and '9999-12-31'
-            and expected_end_on between '0001-01-01' and '9999-12-31'
-            and ended_on between '0001-01-01' and '9999-12-31'
+            placed_on >= '0001-01-01' and placed_on <= '9999-12-31'
+            and expected_end_on >= '0001-01-01' and expected_end_on <= '9999-12-31'
+            and ended_on >= '0001-01-01' and ended_on <= '9999-12-31'
         )
     );
 

@@ -181,7 +181,7 @@ def upgrade() -> None:
         constraint a_consent_that_is_given_is_of_a_kind check (not consent_given or consent_type is not null),
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
-            date_of_birth between '0001-01-01' and '9999-12-31'
+            date_of_birth >= '0001-01-01' and date_of_birth <= '9999-12-31'
             and consent_date >= '0001-01-03 00:00+00' and consent_date < '9999-12-29 00:00+00'
             and deleted_at >= '0001-01-03 00:00+00' and deleted_at < '9999-12-29 00:00+00'
             and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'

@@ -205,7 +205,7 @@ def make_searches() -> None:
         tenant constant uuid := case when identity.has_tenant_access() then identity.current_tenant_id() end;
         lower_text constant text := lower(search_text);
         like_pattern constant text := case when lower_text ~ '[[:alnum:]]{3}'
-            then '%' || regexp_replace(lower_text, '([\\%_])', '\\\1', 'g') || '%' end;
+            then '%' || regexp_replace(lower_text, E'([\\\\%_])', E'\\\\\\1', 'g') || '%' end;
         previous_threshold constant text := current_setting('pg_trgm.word_similarity_threshold', true);
     begin
         if length(search_text) > 200 or max_results is null or max_results not between 1 and 1000 then

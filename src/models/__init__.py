@@ -4,7 +4,7 @@ Import it as `scheduler.models`. With the folder `src` on the path, `import mode
 `import models.identity` is refused, since it would declare the tables a second time.
 """
 
-from scheduler.models.audit import AuditRetirement, AuditSeal, SystemAuditLog, UserActionAuditLog
+from scheduler.models.audit import AuditSeal, SystemAuditLog, UserActionAuditLog
 from scheduler.models.identity import Address, DataKey, Family, FamilyMember, Tenant, User, UserRole
 from scheduler.models.placement.clients import Client
 from scheduler.models.placement.forms import Contributor, FormFieldContribution, FormMetadata
@@ -35,7 +35,6 @@ __all__ = [
     "Alert",
     "Appointment",
     "AppointmentStep",
-    "AuditRetirement",
     "AuditSeal",
     "AvailabilityException",
     "AvailabilityRule",

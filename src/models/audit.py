@@ -1,6 +1,6 @@
 """Tables of the schema `audit`: two logs of actions, sealed so that a change is detected.
 
-Owns: the rows of the logs, their seals and their retirements.
+Owns: the rows of the logs and their seals.
 Must not know: triggers and functions that write a log (the migrations), sealing (`scheduler.postgres.audit`).
 
 Only the database writes the logs, and nobody changes them: these classes are for reading.
@@ -104,15 +104,3 @@ class AuditSeal(TenantOwned, table=True):
     sealed_below: int = Field(sa_type=BigInteger)
     server: str = long_text()
     digest: bytes = digest()
-
-
-class AuditRetirement(BigintKeyed, table=True):
-    """A removal of the rows of a month after their retention period."""
-
-    __tablename__ = "retirements"
-    __table_args__: ClassVar[Any] = (index("log", "retired_before"), AUDIT)
-
-    log: str = long_text()
-    retired_before: datetime = instant()
-    rows_retired: int = Field(sa_type=BigInteger)
-    retired_at: datetime | None = happened_at()

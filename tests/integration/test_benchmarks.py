@@ -14,6 +14,7 @@ import generation
 import migrating
 import peers
 import row_security
+import signed_setting
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
 
@@ -30,7 +31,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    for module in (encryption, expansion, generation, migrating, row_security):
+    for module in (encryption, expansion, generation, migrating, row_security, signed_setting):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
     return checked
@@ -39,7 +40,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, empty_database_url: str) -> None:
     """Let the benchmarks use an empty database of the tests' server."""
-    for module in (generation, row_security):
+    for module in (generation, row_security, signed_setting):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(empty_database_url))
 
 
@@ -70,6 +71,13 @@ def test_generation(checks: list[str]) -> None:
 def test_row_security(checks: list[str]) -> None:
     assert row_security.against_none(calls=10, tenants=2).row_count == 4
     assert checks == ["row_security"] * 2
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_signed_setting(checks: list[str]) -> None:
+    assert signed_setting.against_none(calls=10, tenants=2).row_count == 2
+    assert checks == ["signed_setting"]
 
 
 @pytest.mark.database

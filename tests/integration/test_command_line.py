@@ -27,6 +27,7 @@ COMMANDS = (
     "demo",
     "seed",
     "migrate",
+    "preflight",
     "schema",
     "schema check",
     "schema picture",

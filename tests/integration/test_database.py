@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import Facility, Tenant
-from scheduler.postgres.database import Database, Role, name_of, read_url
+from scheduler.postgres.connections import name_of, read_url
+from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 from support.databases import driver_url, execute
 
@@ -59,24 +60,76 @@ def test_the_next_unit_of_work_on_the_same_connection_has_no_tenant(database: Da
         assert session.execute(query).one() == (before[0], None)
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [("timezone", "UTC"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "5min")],
-)
-def test_t5_a_session_has_its_own_settings_and_not_the_servers(
-    empty_database_url: str, database: Database, setting: str, value: str
-) -> None:
+OF_THE_SERVER = {
+    "timezone": "Asia/Kathmandu",
+    "lock_timeout": "1min",
+    "statement_timeout": "1h",
+    "idle_in_transaction_session_timeout": "1min",
+    "datestyle": "German",
+    "intervalstyle": "sql_standard",
+    "bytea_output": "escape",
+    "extra_float_digits": "-10",
+    "standard_conforming_strings": "off",
+    "search_path": "audit, pg_catalog",
+    "quote_all_identifiers": "on",
+    "row_security": "off",
+    "client_encoding": "LATIN1",
+    "default_transaction_isolation": "serializable",
+}
+
+
+def test_t5_a_session_has_its_own_settings_and_not_the_servers(empty_database_url: str, database: Database) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=None):
         pass  # any migrated database creates the roles of the server
     name = make_url(empty_database_url).database
     execute(
         empty_database_url,
-        f"alter database {name} set timezone = 'Asia/Kathmandu'",
-        f"alter database {name} set lock_timeout = '1min'",
-        f"alter database {name} set idle_in_transaction_session_timeout = '1min'",
+        *(
+            f"alter database {name} set {key} = {value}"
+            if key == "search_path"
+            else f"alter database {name} set {key} = '{value}'"
+            for key, value in OF_THE_SERVER.items()
+        ),
     )
+    names = [*OF_THE_SERVER, "transaction_isolation"]
     with Database(empty_database_url) as other, other.unit_of_work(role=Role.JOB, tenant_id=None) as session:
-        assert session.scalar(text("select current_setting(:name)"), {"name": setting}) == value
+        read = {key: session.scalar(text("select current_setting(:name)"), {"name": key}) for key in names}
+    assert read == {
+        "timezone": "UTC",
+        "lock_timeout": "10s",
+        "statement_timeout": "0",
+        "idle_in_transaction_session_timeout": "5min",
+        "datestyle": "ISO, YMD",
+        "intervalstyle": "postgres",
+        "bytea_output": "hex",
+        "extra_float_digits": "1",
+        "standard_conforming_strings": "on",
+        "search_path": "pg_catalog, pg_temp",
+        "quote_all_identifiers": "off",
+        "row_security": "on",
+        "client_encoding": "UTF8",
+        "default_transaction_isolation": "serializable",
+        "transaction_isolation": "read committed",
+    }
+
+
+def test_a_user_waits_no_longer_than_the_login_allows(empty_database_url: str, database: Database) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=None):
+        pass  # any migrated database creates the roles of the server
+    execute(empty_database_url, f"alter database {make_url(empty_database_url).database} set statement_timeout = '7s'")
+    with Database(empty_database_url) as other, other.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        assert session.scalar(text("select current_setting('statement_timeout')")) == "7s"
+
+
+def test_values_are_read_alike_under_any_settings_of_the_server(empty_database_url: str, database: Database) -> None:
+    values = text("select timestamptz '2027-03-28 10:00+02', date '2027-03-28', interval '1 day 02:00', '\\x41'::bytea")
+    with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        expected = session.execute(values).one()
+    name = make_url(empty_database_url).database
+    for key in ("datestyle", "intervalstyle", "bytea_output", "standard_conforming_strings"):
+        execute(empty_database_url, f"alter database {name} set {key} = '{OF_THE_SERVER[key]}'")
+    with Database(empty_database_url) as other, other.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        assert session.execute(values).one() == expected
 
 
 def test_a_session_names_its_application(database: Database) -> None:
@@ -133,16 +186,12 @@ def test_temporary_objects_end_with_their_unit_of_work(database: Database, state
         assert tuple(session.execute(left).one()) == (backend, 0)
 
 
-def test_prepared_statements_survive_a_unit_of_work(database: Database) -> None:
-    query = text('select pg_backend_pid(), (select count(*) from pg_prepared_statements) as "how many"')
-    for _ in range(8):
-        with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
-            session.execute(query)
+def test_no_statement_is_prepared_unasked(database: Database) -> None:
+    """Behind a pooler in transaction mode another connection of the server would not know it."""
     with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
-        (own,) = session.execute(
-            text("select count(*) from pg_prepared_statements where statement ^@ 'select pg_backend_pid(), (select'")
-        ).one()
-    assert own == 1
+        for _ in range(8):
+            (prepared,) = session.execute(text("select count(*) from pg_prepared_statements")).one()
+    assert prepared == 0
 
 
 def test_r4_a_unit_of_work_that_swallowed_a_refusal_fails_at_its_end(database: Database, tenant_id: UUID) -> None:
@@ -276,6 +325,28 @@ def test_r4_a_lost_connection_leaves_nothing_and_the_next_unit_works(
         session.flush()
         execute(database_url, f"select pg_terminate_backend({session.scalar(text('select pg_backend_pid()'))})")
         session.execute(text("select 1"))
+    assert slugs(database, tenant_id) == set()
+
+
+def test_a_connection_that_died_in_the_pool_is_replaced(database: Database, database_url: str) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        backend = session.scalar(text("select pg_backend_pid()"))
+    execute(database_url, f"select pg_terminate_backend({backend}, 10000)")
+    with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        assert session.scalar(text("select pg_backend_pid()")) != backend
+
+
+def test_r4_a_connection_that_cannot_roll_back_is_closed(database: Database, tenant_id: UUID) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(LookupError),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        driver = session.connection().connection.driver_connection
+        assert driver is not None
+        driver.pgconn.exec_(b"copy scheduling.facilities (slug) from stdin")
+        raise LookupError
     assert slugs(database, tenant_id) == set()
 
 

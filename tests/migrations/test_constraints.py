@@ -1,5 +1,6 @@
 """Constraints of the tables: each CHECK stops its mistake, and valid rows pass."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -22,6 +23,9 @@ TIMES = """
         and atttypid in ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
         and relnamespace::regnamespace::text in ('identity', 'scheduling', 'placement', 'wellbeing')
 """
+JSON = TIMES.replace(
+    "('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)", "('json'::regtype, 'jsonb'::regtype)"
+).replace("'wellbeing'", "'wellbeing', 'audit'")
 # Column -> the rule that keeps it in the calendar.
 BY_ANOTHER = {
     ("scheduling.appointments", "start_at"): "lies in the time that is occupied",
@@ -102,6 +106,44 @@ def test_a_time_that_the_driver_cannot_read_is_refused(connection: psycopg.Conne
         except psycopg.errors.CheckViolation:
             pass
     assert taken == set()
+
+
+def test_every_json_has_a_check_that_keeps_it_readable(connection: psycopg.Connection) -> None:
+    without = f"""{JSON} and not exists (
+        select from pg_constraint
+        where contype = 'c' and conrelid = attrelid
+            and strpos(pg_get_constraintdef(oid), format('identity.is_readable_json(%I)', attname)) > 0
+    )"""
+    assert connection.execute(without.encode()).fetchall() == []
+    assert len(connection.execute(JSON.encode()).fetchall()) > 20
+
+
+UNREADABLE = ("1e5000", '{"a": [1, -1e308]}', "[" * 3000 + "]" * 3000, '{"a":' * 100 + "1" + "}" * 100)
+READABLE = ("9e307", '{"a": [-9.5e307, 1e-5000, "1e5000", true, null]}', "[" * 99 + "]" * 99)
+
+
+@pytest.mark.parametrize("value", UNREADABLE, ids=["number", "number inside", "arrays", "objects"])
+def test_json_that_python_cannot_read_is_refused(connection: psycopg.Connection, value: str) -> None:
+    """Such a row fails the export, the erasure and the list of the audit log for good."""
+    insert_all(connection, TENANT)
+    connection.execute("set local session_replication_role = replica")  # the audit log refuses changes
+    taken = set()
+    for table, column in connection.execute(JSON.encode()).fetchall():
+        try:
+            with connection.transaction():
+                connection.execute(f"update {table} set {column} = %s".encode(), (value,))
+                taken.add((table, column))
+        except psycopg.errors.CheckViolation:
+            pass
+    assert taken == set()
+
+
+@pytest.mark.parametrize("value", READABLE, ids=["number", "number inside", "arrays"])
+def test_json_up_to_the_limits_is_stored_and_read_by_python(connection: psycopg.Connection, value: str) -> None:
+    insert_up_to(connection, "scheduling.facilities", {"meta": value})
+    stored = connection.execute("select meta from scheduling.facilities").fetchone()
+    assert stored is not None
+    assert json.loads(json.dumps(stored[0], allow_nan=False)) == stored[0]
 
 
 def test_t2_a_zone_is_checked_when_it_changes_too(connection: psycopg.Connection) -> None:

@@ -1,5 +1,6 @@
 """Migrations: upgrade from an empty database, each revision down and up again, and refusals with advice."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,13 +13,15 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.database import Role, read_url
+from scheduler.postgres.connections import open_engine, read_url
+from scheduler.postgres.database import Role
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StoreError
 from scheduler.postgres.schema import migrations
 from support.databases import execute, fresh_database
+from support.hostile import make_hostile
 from support.pg_dump import dump
 from support.roles import become
 from support.rows import insert
@@ -33,7 +36,7 @@ REVISIONS = sorted(path.name.split("_", 1)[0] for path in (CHECKOUT / "migration
 
 
 def check(url: str) -> None:
-    engine = create_engine(read_url(url))
+    engine = open_engine(read_url(url))
     try:
         with engine.connect() as connection:
             migrations.check_schema(connection)
@@ -141,20 +144,56 @@ def test_a_schema_of_our_name_with_other_tables_is_kept(empty_database_url: str)
     assert "CREATE TABLE identity.somebody_elses" in dump(empty_database_url)
 
 
-def test_a_migration_that_fails_leaves_the_one_before_it_whole(empty_database_url: str) -> None:
-    execute(empty_database_url, "create schema scheduling", "create table scheduling.service_offerings ()")
+def test_r4_a_migration_that_fails_leaves_the_database_as_it_was(empty_database_url: str) -> None:
+    migrations.upgrade(empty_database_url, REVISIONS[1])
+    execute(empty_database_url, "create table scheduling.service_offerings ()")
+    before = dump(empty_database_url)
     clash = r'not as the migration expects \(relation "service_offerings" already exists\)'
-    with pytest.raises(SchemaMismatchError, match=rf"{clash}: the database stays at 20261126000400$"):
+    with pytest.raises(SchemaMismatchError, match=rf"{clash}: the database stays at {REVISIONS[1]}$"):
         migrations.upgrade(empty_database_url)
-    assert migrations.current(empty_database_url) == "20261126000400"
-    assert "CREATE TABLE scheduling.services " not in dump(empty_database_url)
+    assert migrations.current(empty_database_url) == REVISIONS[1]
+    assert dump(empty_database_url) == before
 
 
-def test_the_script_makes_the_same_schema(empty_database_url: str, database_url: str) -> None:
+@pytest.mark.parametrize("target", ["base", IDENTITY])
+def test_r4_a_downgrade_under_anothers_view_names_the_view(empty_database_url: str, target: str) -> None:
+    migrations.upgrade(empty_database_url)
+    execute(empty_database_url, "create view report as select id, npi from scheduling.doctors")
+    before = dump(empty_database_url)
+    for act in (migrations.tables_at_risk, migrations.downgrade):
+        with pytest.raises(
+            StoreError, match=rf"view public.report depends on .*doctors.*stays at {REVISIONS[-1]}; drop"
+        ):
+            act(empty_database_url, target)
+    assert dump(empty_database_url) == before
+
+
+def test_a_database_that_is_not_utf8_is_refused(server: str) -> None:
+    with fresh_database(server, template="template0 encoding 'LATIN1' locale 'C'") as url:
+        with pytest.raises(StoreError, match=r"its encoding is LATIN1, .*encoding 'UTF8'"):
+            migrations.upgrade(url)
+        assert migrations.current(url) is None
+
+
+def test_settings_of_the_login_change_no_migration(empty_database_url: str) -> None:
+    make_hostile(empty_database_url)
+    migrations.upgrade(empty_database_url)
+    assert migrations.differences(empty_database_url) == ()
+
+
+def test_the_script_makes_the_same_schema_under_any_settings(empty_database_url: str) -> None:
+    make_hostile(empty_database_url)
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(migrations.script().encode())
-    assert dump(empty_database_url) == dump(database_url)
+    assert migrations.differences(empty_database_url) == ()
     check(empty_database_url)
+
+
+def test_every_literal_of_the_script_reads_alike_under_any_setting() -> None:
+    """A backslash stands for itself in a plain literal, unless `standard_conforming_strings` is off."""
+    literals = re.findall(r"(?<![\w'])'(?:[^']|'')*'", re.sub(r"--.*", "", migrations.script()))
+    assert len(literals) > 1000
+    assert [literal for literal in literals if "\\" in literal] == []
 
 
 def test_two_processes_that_migrate_at_once_both_end_well(empty_database_url: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlmodel import SQLModel
 
 from scheduler.models.registry import METADATA
-from scheduler.postgres.database import read_url
+from scheduler.postgres.connections import read_url
 from scheduler.postgres.schema import snapshot
 
 pytestmark = pytest.mark.database

@@ -1,4 +1,4 @@
-"""Owner without superuser rights: detaching months of slots, and adding foreign keys.
+"""Owner without superuser rights: detaching months of slots, retiring months of a log, and adding foreign keys.
 
 Row security is forced on the owner, so PostgreSQL's own checks, run as the owner, see no row without a tenant.
 """
@@ -139,6 +139,34 @@ def test_the_steps_of_the_guide_remove_a_month_for_all_tenants(connection: psyco
     (block,) = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     connection.execute(block.replace("begin;\n", "", 1).replace("commit;\n", "", 1).encode())
     assert connection.execute(f"select to_regclass('{MONTH}')").fetchone() == (None,)
+
+
+def test_the_owner_retires_a_month_of_the_log_for_all_tenants(connection: psycopg.Connection) -> None:
+    """The events of the retirement are sealed, and an older one of the month stays."""
+    connection.execute("call audit.create_partition('system_audit_log', 'system_audit_log_2019_05')")
+    connection.execute(
+        "alter table audit.system_audit_log attach partition audit.system_audit_log_2019_05"
+        " for values from ('2019-05-01Z') to ('2019-06-01Z')"
+    )
+    for tenant in (OURS, THEIRS):
+        connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
+        for event in ("generation.finished", "audit.retired"):
+            connection.execute(
+                "insert into audit.system_audit_log (tenant_id, occurred_at, db_role, event)"
+                " values (%s, '2019-05-02Z', 'x', %s)",
+                (tenant, event),
+            )
+        connection.execute("select audit.seal('system')")
+    retired = connection.execute("select part, rows_retired from audit.retire('2019-06-01Z')").fetchall()
+    assert retired == [("audit.system_audit_log_2019_05", 2)]
+    for tenant in (OURS, THEIRS):
+        connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
+        events = connection.execute(
+            "select occurred_at < '2020-01-01', c.position is not null from audit.system_audit_log e"
+            " left join audit.chain c on (c.tenant_id, c.log, c.row_occurred_at, c.row_id)"
+            " = (e.tenant_id, 'system', e.occurred_at, e.id) where event = 'audit.retired' order by occurred_at"
+        ).fetchall()
+        assert events == [(True, True), (False, True)]
 
 
 def test_forced_row_security_hides_rows_from_the_check_of_an_added_key(connection: psycopg.Connection) -> None:

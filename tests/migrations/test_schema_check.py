@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 
-from scheduler.postgres.database import read_url
+from scheduler.postgres.connections import read_url
 from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations, snapshot
 from support.databases import execute

@@ -20,15 +20,14 @@ from scheduler.postgres.audit.chain import (
     Broken,
     ChainFault,
     Head,
-    Log,
     Verdict,
-    _digest_of_row,
     _Seal,
     seal,
     seal_both,
     verify,
 )
 from scheduler.postgres.audit.log import entries, retire
+from scheduler.postgres.audit.row_digest import Log, digest_of_row
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError, StoreError
 from support.databases import execute
@@ -57,9 +56,9 @@ class Chained(NamedTuple):
         with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant) as session:
             return seal(session, log)
 
-    def verify(self, log: Log = Log.USER_ACTION, known: Head | None = None) -> Verdict:
+    def verify(self, log: Log = Log.USER_ACTION, known: Head | None = None, keep_years: int = 6) -> Verdict:
         with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant) as session:
-            return verify(session, log, known=known)
+            return verify(session, log, now=datetime.now(UTC), keep_years=keep_years, known=known)
 
     def tamper(self, *statements: str, **values: Any) -> None:
         """Bypass the triggers as a superuser; `{ours}` is a condition for this tenant's rows."""
@@ -268,7 +267,7 @@ def forge(clinic: Chained, position: int, last: int) -> None:
         head = Head(Log.USER_ACTION, position - 1, chain[position - 2]["digest"])
         for place in chain[position - 1 : last]:
             now = connection.execute(
-                f"select {_digest_of_row(Log.USER_ACTION)} as digest from {USERS}"
+                f"select {digest_of_row(Log.USER_ACTION)} as digest from {USERS} as entry"
                 " where tenant_id = %s and id = %s".encode(),
                 (clinic.tenant, place["row_id"]),
             ).fetchone()
@@ -287,6 +286,45 @@ def test_a_row_forged_with_its_seals_is_found_at_the_next_true_seal(sealed: Chai
     """Each forged seal is right by itself; the next seal was made over the original entry."""
     forge(sealed, 2, last)
     assert position_of(sealed.broken())[:2] == (ChainFault.SEAL_CHANGED, last + 1)
+
+
+def test_a_function_of_the_search_path_does_not_verify_the_log(sealed: Chained) -> None:
+    """The owner of a database chooses its path, and so functions in place of PostgreSQL's own."""
+    first = sealed.ids()[0]
+    sealed.tamper(
+        "create schema elsewhere",
+        "grant usage on schema elsewhere to scheduler_system",
+        f"create table elsewhere.digests as select row_digest from audit.chain where {{ours}} and row_id = {first}",
+        "grant select on elsewhere.digests to scheduler_system",
+        "create function elsewhere.sha256(bytea) returns bytea language sql return"
+        " (select case when strpos(convert_from($1, 'UTF8'), 'forged') = 0 then pg_catalog.sha256($1)"
+        " else row_digest end from elsewhere.digests)",
+        f"update {USERS} set entity_key = 'forged' where {{ours}} and id = {first}",
+    )
+    try:
+        with sealed.database.unit_of_work(role=Role.SYSTEM, tenant_id=sealed.tenant) as session:
+            session.execute(text("set local search_path = elsewhere, pg_catalog"))
+            verdict = verify(session, Log.USER_ACTION, now=datetime.now(UTC))
+    finally:
+        execute(sealed.url, "drop schema elsewhere cascade")
+    assert position_of(verdict.broken) == (ChainFault.CHANGED, 1, first)
+
+
+@pytest.mark.parametrize("table", ["audit.chain", USERS])
+def test_a_view_in_place_of_a_table_is_found(sealed: Chained, table: str) -> None:
+    execute(
+        sealed.url,
+        f"alter table {table} rename to elsewhere",
+        f"create view {table} as select * from audit.elsewhere",
+        f"grant select on {table}, audit.elsewhere to scheduler_system",
+    )
+    try:
+        broken = sealed.broken()
+    finally:
+        execute(sealed.url, f"drop view {table}", f"alter table audit.elsewhere rename to {table.split('.')[1]}")
+    assert position_of(broken) == (ChainFault.REPLACED, None, None)
+    assert str(broken).startswith("the log cannot be verified")
+    assert sealed.broken() is None
 
 
 def test_a_chain_forged_to_its_end_is_found_only_by_the_head(sealed: Chained) -> None:
@@ -471,8 +509,8 @@ def test_the_digest_of_a_row_is_the_same_on_every_server(clinic: Chained) -> Non
     with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
         session.execute(text("set local timezone = 'Asia/Kathmandu'"))
         session.execute(text("set local datestyle = 'German'"))
-        expression = _digest_of_row(Log.USER_ACTION).replace("tenant_id", f"'{UUID(int=1)}'::uuid")
-        rows = session.execute(text(f"select encode({expression}, 'hex') from {USERS} where id = 12")).all()
+        expression = digest_of_row(Log.USER_ACTION).replace("entry.tenant_id", f"'{UUID(int=1)}'::uuid")
+        rows = session.execute(text(f"select encode({expression}, 'hex') from {USERS} as entry where id = 12")).all()
     assert [tuple(row) for row in rows] == [("4af1a0f71b75524b7205bcf43f1866c174f8d5eda9a8f3a19639ea311bce53ff",)]
 
 
@@ -506,8 +544,125 @@ def test_a_month_is_retired_when_all_of_it_is_old_and_the_chain_holds(clinic: Ch
     assert retired(clinic, now=datetime(2025, 5, 31, tzinfo=UTC)) == []
     assert retired(clinic, now=datetime(2025, 6, 1, tzinfo=UTC)) == [("audit.user_action_audit_log_2019_05", 2)]
     assert clinic.verify(known=head) == Verdict(head, retired=2)
+    assert clinic.verify(Log.SYSTEM).broken is None
     with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
         assert "audit.retired" in [entry.action for entry in entries(session, most=5)]
+
+
+def test_a_month_is_excused_only_behind_the_years_that_are_kept(clinic: Chained) -> None:
+    old_month(clinic)
+    clinic.seal()
+    retired(clinic, now=datetime.now(UTC))
+    assert clinic.verify(keep_years=6).broken is None
+    assert position_of(clinic.verify(keep_years=60).broken)[:2] == (ChainFault.MISSING, 1)
+    with pytest.raises(InvalidInputError, match="at least 6 years"):
+        clinic.verify(keep_years=5)
+
+
+MAY_2019 = """
+    select jsonb_build_object('log', 'user_action', 'part', 'audit.user_action_audit_log_2019_05',
+        'retired_from', '2019-05-01T00:00:00+00:00', 'retired_before', '2019-06-01T00:00:00+00:00',
+        'rows', count(*), 'digest', encode(sha256(string_agg(digest, '' order by position)), 'hex'))
+    from audit.chain where {ours} and log = 'user_action' and row_occurred_at < '2020-01-01'
+"""
+
+
+def retire_by_hand(clinic: Chained, change: str, *, details: str, seal: bool) -> None:
+    """Change the log as its owner can: past the triggers, with an event of a retirement that looks right."""
+    event = (
+        "insert into audit.system_audit_log (tenant_id, db_role, event, details)"
+        f" select '{clinic.tenant}', 'postgres', 'audit.retired', ({MAY_2019} and {{kept}}) || '{details}'"
+    )
+    clinic.tamper(
+        event.replace(
+            "{kept}",
+            "row_id in (select min(id) from audit.user_action_audit_log where {ours})"
+            if "min(id)" in change
+            else "true",
+        ),
+        change,
+    )
+    if seal:
+        clinic.seal(Log.SYSTEM)
+
+
+FIRST = f"delete from {USERS} where {{ours}} and id = (select min(id) from {USERS} where {{ours}})"
+BOTH = f"delete from {USERS} where {{ours}}"
+
+
+@pytest.mark.parametrize(
+    ("change", "details", "seal", "excused"),
+    [
+        (BOTH, "{}", True, True),
+        (BOTH, "{}", False, False),
+        (FIRST, "{}", True, False),
+        (BOTH, '{"rows": 1}', True, False),
+        (BOTH, '{"digest": "00"}', True, False),
+        (BOTH, '{"digest": null}', True, False),
+        (BOTH, '{"retired_from": "2019-05-02T12:00:00+00:00"}', True, False),
+        (BOTH, '{"retired_before": "2090-06-01T00:00:00+00:00"}', True, False),
+        (BOTH, '{"retired_before": "some day"}', True, False),
+        (BOTH, '{"retired_before": "2019-06-01T00:00:00"}', True, False),
+        (BOTH, '{"log": "system"}', True, False),
+    ],
+    ids=[
+        "as it should be",
+        "not sealed",
+        "a part of the month",
+        "another number",
+        "another digest",
+        "no digest",
+        "another span",
+        "within the years that are kept",
+        "no time",
+        "a time without its zone",
+        "another log",
+    ],
+)
+def test_an_invented_retirement_hides_no_deletion(
+    clinic: Chained, change: str, details: str, seal: bool, excused: bool
+) -> None:
+    old_month(clinic)
+    clinic.seal()
+    retire_by_hand(clinic, change, details=details, seal=seal)
+    assert clinic.verify(Log.SYSTEM).broken is None
+    fault = clinic.broken()
+    assert fault is None if excused else position_of(fault)[:2] == (ChainFault.MISSING, 1)
+
+
+def test_a_retirement_that_was_rewritten_after_its_seal_excuses_nothing(clinic: Chained) -> None:
+    """The event once told of another month; its seal tells that it was changed."""
+    old_month(clinic)
+    clinic.seal()
+    retire_by_hand(clinic, BOTH, details='{"log": "system"}', seal=True)
+    assert position_of(clinic.broken())[:2] == (ChainFault.MISSING, 1)
+    clinic.tamper(
+        f'update {SYSTEMS} set details = details || \'{{"log": "user_action"}}\' where {{ours}}'
+        " and event = 'audit.retired'"
+    )
+    assert position_of(clinic.broken())[:2] == (ChainFault.MISSING, 1)
+    assert position_of(clinic.verify(Log.SYSTEM).broken)[0] is ChainFault.CHANGED
+
+
+def test_the_event_of_a_retirement_outlives_its_own_month(clinic: Chained) -> None:
+    """Otherwise the months that it explains would be reported as deleted, six years after they were retired."""
+    execute(
+        clinic.url,
+        "drop table if exists audit.user_action_audit_log_2019_05",
+        "call audit.create_partition('system_audit_log', 'system_audit_log_2019_05')",
+        f"alter table {SYSTEMS} attach partition audit.system_audit_log_2019_05"
+        " for values from ('2019-05-01Z') to ('2019-06-01Z')",
+        f"insert into {SYSTEMS} (tenant_id, occurred_at, db_role, event, details) values"
+        f" ('{clinic.tenant}', '2019-05-02Z', 'postgres', 'generation.finished', '{{}}'),"
+        f" ('{clinic.tenant}', '2019-05-03Z', 'postgres', 'audit.retired', '{{\"rows\": 7}}')",
+    )
+    clinic.seal(Log.SYSTEM)
+    assert retired(clinic, now=datetime.now(UTC)) == [("audit.system_audit_log_2019_05", 1)]
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+        kept = [entry.details for entry in entries(session, most=9) if entry.action == "audit.retired"]
+    assert [details and details["rows"] for details in kept] == [1, 7]
+    verdict = clinic.verify(Log.SYSTEM)
+    assert (verdict.broken, verdict.retired) == (None, 1)
 
 
 def test_a_month_that_was_dropped_without_a_word_is_found(clinic: Chained) -> None:

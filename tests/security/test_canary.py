@@ -106,7 +106,7 @@ def read_all(session: Session, placed: Placed) -> list[phi.Plaintext]:
 
 def test_the_canary_is_read_back_where_it_was_written(database: Database, placed: Placed) -> None:
     """Otherwise the tests below would find nothing because nothing is stored."""
-    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id, phi=True) as session:
         opened = read_all(session, placed)
     assert {clear[column] for clear in opened for column in clear.columns} == {CANARY}
     assert sum(len(clear.columns) for clear in opened) > 50
@@ -118,7 +118,7 @@ def test_the_canary_is_in_no_dump_after_any_operation(
     caplog.set_level(logging.DEBUG)
     request = Request("a request", "192.0.2.7", "a browser")
     with database.unit_of_work(
-        role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id, request=request
+        role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id, request=request, phi=True
     ) as session:
         read_all(session, placed)
         ring = tenant_keys(placed.tenant_id).load_ring(session)
@@ -136,7 +136,7 @@ def test_the_canary_is_in_no_dump_after_any_operation(
 def test_the_canary_is_in_no_representation_of_rows_and_reads(
     database: Database, placed: Placed, model: type[SQLModel]
 ) -> None:
-    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=placed.tenant_id, user_id=placed.user_id, phi=True) as session:
         rows: list[Any] = list(session.exec(select(model)).all())
         opened = phi.read(
             session,

@@ -47,7 +47,6 @@ ABOUT_PEOPLE = {kind.value for kind in Kind} | {step.to.fullname for step in ste
 
 NOT_ABOUT_A_PERSON = {
     "audit.chain": "seals of other rows",
-    "audit.retirements": "counts of months",
     "audit.system_audit_log": "what nobody did",
     "audit.user_action_audit_log": "ids of rows about others; `scheduler audit show --user` tells what somebody did",
     "identity.data_keys": "keys of the tenant",
@@ -110,7 +109,7 @@ class World(NamedTuple):
     tenant_id: UUID
 
     def unit(self) -> Any:
-        return self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant_id)
+        return self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant_id, phi=True)
 
     def ring(self, session: Session) -> KeyRing:
         return tenant_keys(self.tenant_id).load_ring(session)

@@ -30,7 +30,6 @@ CROSSING: dict[tuple[str, str], str] = {
 # (table, policy) -> why it does not ask whether who is at work reaches all of the tenant.
 OPEN_TO_ANYBODY: dict[tuple[str, str], str] = {
     ("audit.chain", "a_tenant_sees_its_own_rows"): "only the system may read it",
-    ("audit.retirements", "a_tenant_sees_its_own_rows"): "only the system may read it",
     ("audit.system_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "only the system may read it",
     ("identity.tenants", "the_system_works_for_its_tenant"): "only the system is shown rows by it",
@@ -59,6 +58,7 @@ CALLED_BY_ANYBODY: Final = {
     "identity.current_user_id",
     "identity.has_tenant_access",
     "identity.is_ciphertext",
+    "identity.is_readable_json",
     "identity.is_email",
     "identity.own_addresses",
     "identity.own_dependants",
@@ -265,6 +265,15 @@ def test_a_definer_function_pins_its_search_path(connection: psycopg.Connection)
     pinned = "proconfig && array['search_path=pg_catalog, pg_temp', 'search_path=\"\"', 'search_path=']"
     assert definer_functions(connection, "true") != set()
     assert definer_functions(connection, f"not coalesce({pinned}, false)") == set()
+
+
+def test_every_function_finds_its_names_without_the_callers_path(connection: psycopg.Connection) -> None:
+    """A body parsed at creation keeps the names it found; any other body has a pinned path."""
+    loose = f"""select oid::regprocedure::text from pg_proc
+        where pronamespace{OURS} and prosqlbody is null
+            and not coalesce(proconfig && array['search_path=pg_catalog, pg_temp'], false)"""
+    assert names(connection, loose) == set()
+    assert len(names(connection, loose.replace("not coalesce", "coalesce"))) > 20
 
 
 def test_a_definer_function_is_not_for_everybody(connection: psycopg.Connection) -> None:

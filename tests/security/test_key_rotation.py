@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.models.encrypted import Encrypted
+from scheduler.postgres.audit.log import entries
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import key_rotation, phi
 from scheduler.postgres.encryption.errors import KeyUnavailableError
@@ -363,6 +364,11 @@ def test_a_value_that_does_not_decrypt_is_reported_and_keeps_its_key(
     assert {place for place, value in after.items() if value.key_id == old} == {("notes", "diagnosis", broken)}
     assert after["notes", "diagnosis", broken] == before["notes", "diagnosis", broken]
     assert (done.retired, states(database, ours)) == ((), [(True, False), (False, False)])
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=ours) as session:
+        recorded = [entry for entry in entries(session, key=str(broken), most=9) if entry.action == "read"]
+    assert [entry.details for entry in recorded] == [
+        {"columns": ["diagnosis"], "reason": "key rotation", "outcome": "tampered"}
+    ]
 
 
 def test_a_value_with_an_unknown_key_does_not_stop_the_rest(
@@ -399,7 +405,7 @@ def test_rewrapped_keys_unwrap_with_the_new_master_key_alone(database: Database,
     rotated = values(database_url, ours)
     assert [rewrap(database, ours, "new", "main") for _ in range(2)] == [3, 0]
     assert (values(database_url, ours), rotated == before) == (rotated, False)
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         ring = tenant_keys(ours, "new").load_ring(session)
         (clear,) = phi.read(session, ring, [note(session, ours, note_id)], ["diagnosis"], reason="a test")
         assert clear["diagnosis"] == CANARY

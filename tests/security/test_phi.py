@@ -1,29 +1,35 @@
 """Gateway to health information: values are stored encrypted, bound to their row; every read is recorded."""
 
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Barrier, Thread
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import DataKey, Tenant
 from scheduler.models.encrypted import Encrypted
-from scheduler.postgres.database import Database, Role
+from scheduler.postgres.audit.log import entries
+from scheduler.postgres.connections import open_engine, read_url
+from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.errors import EncryptionError, KeyUnavailableError, StaleKeyRingError, TamperedError
 from scheduler.postgres.errors import StatementError, StoreError
-from support.databases import execute, new_tenant
+from support.databases import employ, execute, new_tenant
 from support.worlds.encryption import CANARY, Note, Remark, load, make_keys, note, read_note, tenant_keys, write_note
 
 pytestmark = [pytest.mark.database, pytest.mark.usefixtures("phi_tables")]
 
 WHY = "a consultation"
+POOL = 15
+"""The most connections of a pool of SQLAlchemy, as `Database` opens it."""
 
 
 @pytest.fixture
@@ -42,11 +48,16 @@ def stored(url: str, note_id: UUID, column: str = "diagnosis") -> bytes:
     return bytes(row[0])
 
 
-def reads(session: Session, entity_key: str) -> list[tuple[str, list[str], list[str], str]]:
-    rows = session.execute(
-        text("select entity, keys, columns, reason from audit.test_reads where :key = any(keys)"), {"key": entity_key}
-    )
-    return [(entity, keys, columns, reason) for entity, keys, columns, reason in rows]
+def reads(database: Database, tenant_id: UUID, entity_key: object) -> list[tuple[str, list[str], str, str | None]]:
+    """Return entity, columns, reason and outcome of each recorded read of a row, oldest first."""
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+        latest = entries(session, key=str(entity_key), most=100)
+    recorded = [(entry.entity, entry.details) for entry in reversed(latest) if entry.action == "read"]
+    return [
+        (str(entity), details["columns"], details["reason"], details.get("outcome"))  # type: ignore[misc]
+        for entity, details in recorded
+        if details is not None
+    ]
 
 
 # Writing
@@ -84,7 +95,7 @@ def test_a_column_is_emptied_by_none_together_with_its_index(database: Database,
 
 
 def test_clear_text_stays_off_the_row(database: Database, ours: UUID) -> None:
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         row = Note(tenant_id=ours, id=uuid4())
         phi.write(session, load(database, ours), row, {"diagnosis": CANARY})
         session.flush()
@@ -170,43 +181,170 @@ def test_clear_text_on_a_row_does_not_get_into_a_statement(database: Database, o
 
 def test_a_reading_is_recorded_with_rows_columns_and_reason(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         rows = [note(session, ours, note_id)]
         phi.read(session, load(database, ours), rows, ["diagnosis", "number", "number"], reason=WHY)
-        assert reads(session, str(note_id)) == [("placement.test_notes", [str(note_id)], ["diagnosis", "number"], WHY)]
+    assert reads(database, ours, note_id) == [("placement.test_notes", ["diagnosis", "number"], WHY, None)]
 
 
-def test_a_reading_that_is_rolled_back_is_not_recorded(database: Database, ours: UUID) -> None:
-    note_id = write_note(database, ours, diagnosis=CANARY)
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+def test_a_record_names_the_user_and_the_request_of_the_unit_of_work(
+    database: Database, database_url: str, ours: UUID
+) -> None:
+    note_id, user_id = write_note(database, ours, diagnosis=CANARY), employ(database_url, ours)
+    request = Request(id="r-17", client_address="2001:db8::7", user_agent="Browser/1")
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, user_id=user_id, request=request, phi=True) as session:
         phi.read(session, load(database, ours), [note(session, ours, note_id)], ["diagnosis"], reason=WHY)
-        session.rollback()
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
-        assert reads(session, str(note_id)) == []
+    with psycopg.connect(database_url) as connection:
+        recorded = connection.execute(
+            "select user_id, db_role, request_id, host(client_address), user_agent from audit.user_action_audit_log"
+            " where entity_key = %s and action = 'read'",
+            (str(note_id),),
+        ).fetchall()
+    assert recorded == [(user_id, "scheduler_app", "r-17", "2001:db8::7", "Browser/1")]
+
+
+def fail(session: Session) -> None:
+    session.execute(text("select 1 / 0"))
+
+
+def raise_an_error(_session: Session) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("end", [Session.rollback, fail, raise_an_error], ids=["rollback", "a failure", "an exception"])
+def test_a_read_stays_recorded_after_a_rollback(
+    database: Database, ours: UUID, end: Callable[[Session], object]
+) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    with (
+        suppress(ZeroDivisionError, StoreError),
+        database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session,
+    ):
+        (plaintext,) = phi.read(
+            session, load(database, ours), [note(session, ours, note_id)], ["diagnosis"], reason=WHY
+        )
+        assert plaintext["diagnosis"] == CANARY
+        end(session)
+    assert reads(database, ours, note_id) == [("placement.test_notes", ["diagnosis"], WHY, None)]
+
+
+def test_a_read_stays_recorded_when_its_savepoint_is_rolled_back(database: Database, ours: UUID) -> None:
+    """The row is only in that savepoint: the record outlives the row that it names."""
+    row = Note(tenant_id=ours, id=uuid4())
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
+        ring = load(database, ours)
+        with session.begin_nested() as savepoint:
+            phi.write(session, ring, row, {"diagnosis": CANARY})
+            session.flush()
+            phi.read(session, ring, [row], ["diagnosis"], reason=WHY)
+            row_id = row.id
+            savepoint.rollback()
+    assert reads(database, ours, row_id) == [("placement.test_notes", ["diagnosis"], WHY, None)]
+
+
+def test_a_read_is_on_disk_before_its_value_is_decrypted(database: Database, ours: UUID) -> None:
+    """The server of the tests commits asynchronously, which the log refuses for this reason."""
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
+        session.execute(text("set local synchronous_commit = off"))
+        phi.read(session, load(database, ours), [note(session, ours, note_id)], ["diagnosis"], reason="to stay")
+    assert len(reads(database, ours, note_id)) == 1
 
 
 def test_a_read_that_cannot_be_recorded_is_refused(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY)
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         row = note(session, ours, note_id)
-        with pytest.raises(DBAPIError, match="the log is full"):
+        with pytest.raises(StoreError, match="the database refused a statement"):
             phi.read(session, load(database, ours), [row], ["diagnosis"], reason="the log is full")
-        session.rollback()
+        assert session.scalar(text("select 1")) == 1  # the unit of work may go on
+    assert reads(database, ours, note_id) == []
 
 
-@pytest.mark.parametrize("reason", ["", "  \n"])
-def test_a_read_without_a_reason_is_refused(database: Database, ours: UUID, reason: str) -> None:
+def test_a_read_that_was_not_announced_is_refused(database: Database, ours: UUID, database_url: str) -> None:
+    """A session without a read log: not announced, already ended, or made by others on a connection of their own."""
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    ring = load(database, ours)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours) as unannounced:
+        row = note(unannounced, ours, note_id)
+        with pytest.raises(InvalidInputError, match=r"use the session of `database\.unit_of_work\(\.\.\., phi=True\)`"):
+            phi.read(unannounced, ring, [row], ["diagnosis"], reason=WHY)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as ended:
+        pass
+    engine = open_engine(read_url(database_url))
+    with Session(engine) as foreign:
+        for session in (ended, foreign):
+            with pytest.raises(InvalidInputError, match="phi=True"):
+                phi.read(session, ring, [row], ["diagnosis"], reason=WHY)
+    engine.dispose()
+
+
+def test_readers_beyond_the_pool_do_not_wait_for_each_other_for_ever(database_url: str, ours: UUID) -> None:
+    """Each holds two connections: with both of one pool, all would hold one and wait for the other."""
+    with Database(database_url) as database:
+        note_id = write_note(database, ours, diagnosis=CANARY)
+        readers = 3 * POOL
+        begin, texts = Barrier(readers), list[str | None]()
+
+        def work() -> None:
+            begin.wait()
+            texts.append(read_note(database, ours, note_id))
+
+        threads = [Thread(target=work) for _ in range(readers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert texts == [CANARY] * readers
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason", "message", "recorded"),
+    [
+        (["diagnosis"], "", "needs a reason", (["diagnosis"], "")),
+        (["diagnosis"], "  \n", "needs a reason", (["diagnosis"], "  \n")),
+        ([], WHY, "the columns that are read", ([], WHY)),
+        (["diagnosis", "tenant_id", CANARY], WHY, "has no encrypted column", (["diagnosis", "tenant_id"], WHY)),
+    ],
+)
+def test_a_read_that_is_refused_is_recorded_with_its_outcome(
+    database: Database, ours: UUID, columns: list[str], reason: str, message: str, recorded: tuple[list[str], str]
+) -> None:
+    """A text that is no column may be anything, so it is left out."""
     note_id = write_note(database, ours, diagnosis=CANARY)
     with (
-        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
-        pytest.raises(InvalidInputError, match="needs a reason"),
+        pytest.raises(InvalidInputError, match=message),
+        database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session,
     ):
-        phi.read(session, load(database, ours), [note(session, ours, note_id)], ["diagnosis"], reason=reason)
+        phi.read(session, load(database, ours), [note(session, ours, note_id)], columns, reason=reason)
+    assert reads(database, ours, note_id) == [("placement.test_notes", *recorded, "refused")]
+
+
+def test_a_read_of_another_tenants_row_is_refused_and_recorded(database: Database, ours: UUID, theirs: UUID) -> None:
+    note_id = write_note(database, theirs, diagnosis=CANARY)
+    row = Note(tenant_id=theirs, id=note_id)
+    for keys, message in ((ours, "is of tenant"), (theirs, "the unit of work is for tenant")):
+        with (
+            pytest.raises(InvalidInputError, match=message),
+            database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session,
+        ):
+            phi.read(session, load(database, keys), [row], ["diagnosis"], reason=WHY)
+    refusal = ("placement.test_notes", ["diagnosis"], WHY, "refused")
+    assert (reads(database, ours, note_id), reads(database, theirs, note_id)) == ([refusal] * 2, [])
+
+
+def test_a_read_without_a_tenant_is_refused(database: Database, ours: UUID) -> None:
+    row = Note(tenant_id=ours, id=write_note(database, ours, diagnosis=CANARY))
+    with (
+        pytest.raises(InvalidInputError, match="the unit of work is for tenant None"),
+        database.unit_of_work(role=Role.OWNER, tenant_id=None, phi=True) as session,
+    ):
+        phi.read(session, load(database, ours), [row], ["diagnosis"], reason=WHY)
 
 
 def test_a_read_returns_the_requested_columns_only(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY, number="AB-12")
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         row = note(session, ours, note_id)
         (clear,) = phi.read(session, load(database, ours), [row], ["number"], reason=WHY)
     assert (clear.columns, clear["number"]) == (("number",), "AB-12")
@@ -214,38 +352,44 @@ def test_a_read_returns_the_requested_columns_only(database: Database, ours: UUI
         clear["diagnosis"]
 
 
-def test_many_rows_are_read_in_their_order_with_one_record(database: Database, ours: UUID) -> None:
+def test_many_rows_are_read_in_their_order_with_a_record_each(database: Database, ours: UUID) -> None:
     ids = [write_note(database, ours, diagnosis=word) for word in ("a", "b")] + [write_note(database, ours)]
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         rows = [note(session, ours, note_id) for note_id in reversed(ids)]
         read = phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
         assert [clear["diagnosis"] for clear in read] == [None, "b", "a"]
-        assert [keys for _, keys, _, _ in reads(session, str(ids[0]))] == [[str(note_id) for note_id in reversed(ids)]]
+    assert [len(reads(database, ours, note_id)) for note_id in ids] == [1, 1, 1]
 
 
 def test_no_row_is_no_reading(database: Database, ours: UUID) -> None:
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         assert phi.read(session, load(database, ours), [], ["diagnosis"], reason=WHY) == ()
 
 
 def test_rows_of_two_tables_are_not_read_together(database: Database, ours: UUID) -> None:
-    rows = [Note(tenant_id=ours, id=uuid4()), Remark(tenant_id=ours, note_id=uuid4(), position=1)]
+    note_id, other_id = uuid4(), uuid4()
+    rows = [Note(tenant_id=ours, id=note_id), Remark(tenant_id=ours, note_id=other_id, position=1)]
     with (
-        database.unit_of_work(role=Role.APP, tenant_id=ours) as session,
+        database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session,
         pytest.raises(InvalidInputError, match="several tables"),
     ):
         phi.read(session, load(database, ours), rows, ["diagnosis"], reason=WHY)
+    recorded = [*reads(database, ours, note_id), *reads(database, ours, f"{other_id},1")]
+    assert [(entity, outcome) for entity, _, _, outcome in recorded] == [
+        ("placement.test_notes", "refused"),
+        ("placement.test_remarks", "refused"),
+    ]
 
 
 def test_a_row_with_a_composite_key_is_written_read_and_recorded(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours)
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         ring = load(database, ours)
         row = Remark(tenant_id=ours, note_id=note_id, position=3)
         phi.write(session, ring, row, {"diagnosis": CANARY})
         (clear,) = phi.read(session, ring, [row], ["diagnosis"], reason=WHY)
         assert clear["diagnosis"] == CANARY
-        assert [entity for entity, *_ in reads(session, f"{note_id},3")] == ["placement.test_remarks"]
+    assert [entity for entity, *_ in reads(database, ours, f"{note_id},3")] == ["placement.test_remarks"]
 
 
 # Stored values moved or changed with write access to the tables
@@ -257,6 +401,7 @@ def test_a_value_moved_to_another_row_does_not_decrypt(database: Database, ours:
     execute(database_url, f"{move.format(first)} where id = '{second}'")
     with pytest.raises(TamperedError, match=rf"placement\.test_notes\.diagnosis of row {second} does not decrypt"):
         read_note(database, ours, second)
+    assert [outcome for *_, outcome in reads(database, ours, second)] == [None, "tampered"]
 
 
 def test_a_value_moved_to_another_column_does_not_open(database: Database, ours: UUID, database_url: str) -> None:
@@ -273,7 +418,7 @@ def test_a_value_moved_to_another_table_does_not_open(database: Database, ours: 
         "insert into placement.test_remarks select tenant_id, id, 1, diagnosis from placement.test_notes"
         f" where id = '{note_id}'",
     )
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         row = session.exec(select(Remark).where(col(Remark.note_id) == note_id)).one()
         with pytest.raises(TamperedError):
             phi.read(session, load(database, ours), [row], ["diagnosis"], reason=WHY)
@@ -290,6 +435,7 @@ def test_a_value_moved_to_another_tenant_does_not_open(
     )
     with pytest.raises(KeyUnavailableError, match=f"tenant {theirs} has no encryption key"):
         read_note(database, theirs, note_id)
+    assert [outcome for *_, outcome in reads(database, theirs, note_id)] == [None, "key_unavailable"]
 
 
 def test_a_value_moved_to_another_tenant_with_its_key_does_not_decrypt(
@@ -372,7 +518,7 @@ def test_a_tenant_gets_each_key_once(database: Database, tenant_id: UUID) -> Non
 
 def test_without_the_master_key_nothing_is_read_or_written(database: Database, ours: UUID) -> None:
     note_id = write_note(database, ours, diagnosis=CANARY)
-    with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
         ring = tenant_keys(ours, "another").load_ring(session)
         row = note(session, ours, note_id)
         with pytest.raises(KeyUnavailableError, match="there is no master key 'main'"):

@@ -34,7 +34,6 @@ OPERATIONS = (
 # (table, policy) whose breaking nobody may feel, with the reason; `test_guards` notices it all the same.
 NOT_FELT: dict[tuple[str, str], str] = {
     ("audit.chain", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
-    ("audit.retirements", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("audit.system_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("identity.users", "a_tenant_sees_its_own_rows"): "the row is an admin's, whom only an admin adds: see test_people",

@@ -26,7 +26,6 @@ ALL, READ, NONE = "rawd", "r", ""
 GRANTS = {APP: ALL, SYSTEM: ALL, JOB: NONE}
 OTHER_GRANTS: dict[str, dict[str, str]] = {
     "audit.chain": {APP: NONE, SYSTEM: READ},
-    "audit.retirements": {APP: NONE, SYSTEM: READ},
     "audit.system_audit_log": {APP: NONE, SYSTEM: READ},
     "audit.user_action_audit_log": {APP: NONE, SYSTEM: READ},
     "identity.addresses": {APP: "raw"},

@@ -3,13 +3,15 @@
 All units here run on one connection, as they would behind a pool of one; each shows its backend to prove it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
 from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.errors import StatementError
@@ -20,7 +22,26 @@ pytestmark = pytest.mark.database
 
 SETTINGS = ("app.tenant_id", "app.user_id", "app.request_id", "app.client_address", "app.user_agent")
 REQUEST = Request(id="request-1", client_address="192.0.2.7", user_agent="a browser")
-ENDS = ("a commit", "an exception", "a refused statement")
+ENDS = ("a commit", "an exception", "a refused statement", "a rollback inside")
+LEFT_OVER = (
+    "select nextval('scheduling.doctors_id_seq')",
+    "set app.note = 'of another tenant'",
+    "set work_mem = '1MB'",
+    "select pg_advisory_lock(77)",
+    "listen left_over",
+    "prepare left_over as select 1",
+    "declare left_over cursor with hold for select 1",
+    "create temporary table left_over (id int)",
+    "set role scheduler_job",
+    "set session authorization scheduler_job",
+)
+STATE = text("""
+    select pg_backend_pid(), coalesce(current_setting('app.note', true), ''), current_setting('work_mem') <> '1MB',
+        (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
+        (select count(*) from pg_listening_channels()), (select count(*) from pg_prepared_statements),
+        (select count(*) from pg_cursors where name = 'left_over'), to_regclass('pg_temp.left_over'),
+        current_user = session_user, session_user = :login, current_setting('role')
+""")
 NOTHING = ("",) * len(SETTINGS)
 
 
@@ -55,18 +76,28 @@ def look(
     return Seen(backend, settings, facilities)
 
 
-def work_and_end(database: Database, world: World, how: str) -> int:
-    """End a unit of work of `ours` in one of three ways, and return its backend."""
+def work_and_end(
+    database: Database,
+    world: World,
+    how: str,
+    *,
+    role: Role = Role.APP,
+    last: Callable[[Session], object] = lambda _: None,
+) -> int:
+    """End a unit of work of `ours` in one of these ways, and return its backend."""
     backend = 0
     try:
         user_id = employ(world.url, world.ours)
-        with database.unit_of_work(role=Role.APP, tenant_id=world.ours, user_id=user_id, request=REQUEST) as session:
+        with database.unit_of_work(role=role, tenant_id=world.ours, user_id=user_id, request=REQUEST) as session:
             backend = session.scalar(text("select pg_backend_pid()")) or 0
             session.execute(text("update scheduling.facilities set phone = '1'"))
+            last(session)
             if how == "an exception":
                 raise LookupError  # noqa: TRY301  # as the work inside may
             if how == "a refused statement":
                 session.execute(text("select 1 / 0"))
+            if how == "a rollback inside":
+                session.rollback()
     except (LookupError, StatementError):
         pass
     return backend
@@ -99,6 +130,21 @@ def test_a_returned_connection_has_no_tenant_user_or_request(database: Database,
     with database._engine.connect() as connection:
         state = connection.execute(text(f"select pg_backend_pid(), current_user = session_user, {columns}")).one()
     assert tuple(state) == (backend, True, *NOTHING)
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_no_state_of_the_session_outlives_a_unit_of_work(database: Database, world: World, how: str) -> None:
+    def leave(session: Session) -> None:
+        for statement in LEFT_OVER:
+            session.execute(text(statement))
+
+    backend = work_and_end(database, world, how, role=Role.OWNER, last=leave)
+    with database._engine.connect() as connection:
+        login = {"login": make_url(world.url).username}
+        state = tuple(connection.execute(STATE, login).one())
+        with pytest.raises(DBAPIError, match="lastval is not yet defined"):
+            connection.execute(text("select lastval()"))
+    assert state == (backend, "", True, 0, 0, 0, 0, None, True, True, "none")
 
 
 def test_tenants_that_take_turns_on_one_connection_each_see_their_own(database: Database, world: World) -> None:

@@ -154,7 +154,10 @@ def test_missing_module_of_the_library_is_no_missing_extra() -> None:
 @pytest.mark.parametrize(
     ("words", "completions"),
     [
-        ("scheduler ", "demo migrate import schema seed generate status show explain keys audit export erase"),
+        (
+            "scheduler ",
+            "demo migrate preflight import schema seed generate status show explain keys audit export erase",
+        ),
         ("scheduler s", "schema seed status show"),
         ("scheduler keys re", "rewrap"),
     ],

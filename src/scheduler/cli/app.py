@@ -5,7 +5,8 @@ Must not know: what the commands do.
 
 Exit codes: 0 done; 1 some schedules failed, or another error; 2 invalid input; 3 something named does not exist; 4 a
 transition that the life cycle lacks, or a person on whom rows of others depend; 5 the database; 6 the database's
-schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 130 interrupted.
+schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 9 a login with
+other rights than it needs; 130 interrupted.
 """
 
 import sys
@@ -23,7 +24,13 @@ from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerErr
 from scheduler.core.extras import extra_needed
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
 from scheduler.postgres.encryption.errors import EncryptionError
-from scheduler.postgres.errors import ErasureRefusedError, SchemaMismatchError, StoreError, TenantSuspendedError
+from scheduler.postgres.errors import (
+    ErasureRefusedError,
+    SchemaMismatchError,
+    StoreError,
+    TenantSuspendedError,
+    UnfitLoginError,
+)
 
 INTERRUPTED = 130
 EXIT_CODES: Final[Mapping[type, int]] = {
@@ -38,6 +45,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     StoreError: 5,
     SchemaMismatchError: 6,
     EncryptionError: 7,
+    UnfitLoginError: 9,
 }
 
 
@@ -53,6 +61,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
         "demo:demo", "Do everything once: a database, opening times, the nightly job, a week, an explanation."
     ),
     "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
+    "preflight": _Entry("preflight:preflight", "Check that a login has the rights of its purpose, and no others."),
     "import": _Entry("import_openings:app", "Import data from files."),
     "schema": _Entry("schema:app", "Compare and draw the schema of the database."),
     "seed": _Entry("seed:seed", "Create sample tenants: places, doctors, visits, families, children, placements."),

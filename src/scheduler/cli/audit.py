@@ -26,13 +26,17 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.audit.chain import Head, Log, seal_both, verify
-from scheduler.postgres.audit.log import YEARS_KEPT, Entry, entries, retire
+from scheduler.postgres.audit.chain import Head, seal_both, verify
+from scheduler.postgres.audit.log import Entry, entries, retire
+from scheduler.postgres.audit.retirement import YEARS_KEPT
+from scheduler.postgres.audit.row_digest import Log
 from scheduler.postgres.database import Role
 
 TAMPERED_EXIT_CODE = 8
 _HEAD = re.compile(r"(user_action|system):([0-9]{1,18}):([0-9a-f]{64})")
 _UTC = ZoneInfo("UTC")
+
+KeepYears = Annotated[int, typer.Option("--keep-years", help=f"Years that are kept; {YEARS_KEPT} at least.")]
 
 app = typer.Typer(help="Seal, verify and read the audit log.", no_args_is_help=True)
 
@@ -63,18 +67,20 @@ def verify_logs(
             "--head", metavar="LOG:POSITION:DIGEST", help="A head that `audit seal` printed; may be repeated."
         ),
     ] = None,
+    keep_years: KeepYears = YEARS_KEPT,
     as_json: AsJson = False,
 ) -> None:
     """Verify both chains, and name the first row of each that was changed, removed or inserted.
 
     Exit code 8 if there is one. Only --head detects that the end of a log was cut off, or the whole log rewritten.
+    Months that `audit retire` dropped before --keep-years are no fault.
     """
     known_heads = [_read_head(text) for text in head or ()]
     with opened_for(url, tenant) as (session, _):
         verdicts = []
         for log in Log:
             known: list[Head | None] = [each for each in known_heads if each.log is log]
-            verdicts += [verify(session, log, known=each) for each in known or [None]]
+            verdicts += [verify(session, log, now=now(), keep_years=keep_years, known=each) for each in known or [None]]
     if as_json:
         verdicts_as_json = [
             {"head": str(verdict.head), "retired": verdict.retired, "broken": verdict.broken and str(verdict.broken)}
@@ -93,9 +99,7 @@ def verify_logs(
 @app.command("retire")
 def retire_months(
     url: DatabaseUrl = None,
-    keep_years: Annotated[
-        int, typer.Option("--keep-years", help=f"Keep so many years; {YEARS_KEPT} at least.")
-    ] = YEARS_KEPT,
+    keep_years: KeepYears = YEARS_KEPT,
     yes: Annotated[bool, typer.Option("--yes", help="Drop without confirmation.")] = False,
 ) -> None:
     """Drop the months of the logs that are older than the retention period, for all tenants.

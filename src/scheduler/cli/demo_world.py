@@ -21,7 +21,7 @@ _MAX_MEDICATIONS = 3
 
 def world_pictures(database: Database, seed: Seed, masters: MasterKeys) -> Iterator[RenderableType]:
     """Yield tables about a sample tenant; its audit log records the decryption."""
-    with database.unit_of_work(role=Role.SYSTEM, tenant_id=seed.tenant_id) as session:
+    with database.unit_of_work(role=Role.SYSTEM, tenant_id=seed.tenant_id, phi=True) as session:
         yield _table("Families", ("family", "parents", "students"), families(session))
         columns = ("child", "check-ins", "mood", "stickers", "urgent alerts")
         yield _table("Children who check in", columns, progress_of_children(session))

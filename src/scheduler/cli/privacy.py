@@ -63,7 +63,7 @@ def one_person(
     before you hand it out. `scheduler audit show --user ID` lists the person's own actions.
     """
     kind, number = _read_person(user, known_as)
-    with _target(out) as file, opened_for(url, tenant) as (session, tenant_id):
+    with _target(out) as file, opened_for(url, tenant, phi=True) as (session, tenant_id):
         person = Person(tenant_id, kind, number)
         others = others_under(session, rows_of_subject(session, person))
         _write(file, export_person(session, person, _keys(session, url, tenant_id)).items())
@@ -79,7 +79,7 @@ def whole_tenant(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, out: 
     Only its encryption keys are left out. Use --out for more than a small tenant: output for standard output is held in
     memory until the audit log has the entry.
     """
-    with _target(out) as file, opened_for(url, tenant) as (session, tenant_id):
+    with _target(out) as file, opened_for(url, tenant, phi=True) as (session, tenant_id):
         _write(file, export_tenant(session, tenant_id, _keys(session, url, tenant_id)))
 
 

@@ -144,11 +144,13 @@ def opened(url: str | None) -> Iterator[Database]:
 
 
 @contextmanager
-def opened_for(url: str | None, tenant: str, *, role: Role = Role.SYSTEM) -> Iterator[tuple[Session, UUID]]:
+def opened_for(
+    url: str | None, tenant: str, *, role: Role = Role.SYSTEM, phi: bool = False
+) -> Iterator[tuple[Session, UUID]]:
     """Open the database and a unit of work for a tenant; yield its session and the tenant's id."""
     with opened(url) as database:
         tenant_id = tenant_id_of(database, tenant, role=role)
-        with database.unit_of_work(role=role, tenant_id=tenant_id) as session:
+        with database.unit_of_work(role=role, tenant_id=tenant_id, phi=phi) as session:
             yield session, tenant_id
 
 

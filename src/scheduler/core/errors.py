@@ -10,8 +10,7 @@ the facts; the message states them in one line. Each floor above defines its own
       TransitionRefusedError
       MissingExtraError
       StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError (RestoreConflictError)
-      ErasureRefusedError
-      TenantSuspendedError          (this one and the two above: postgres.errors)
+      ErasureRefusedError, TenantSuspendedError, UnfitLoginError     (these and `StoreError`: postgres.errors)
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       InvitationError               see invitations.errors
       SchedulesFailedError          cli.generate

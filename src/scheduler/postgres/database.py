@@ -1,51 +1,64 @@
 """The database: one transaction at a time, as one role, for one tenant and one user.
 
-Owns: the connection to PostgreSQL, the unit of work, and the translation of driver errors into the `StoreError` tree.
-Holds: R4 (a unit of work is one transaction: all of it or nothing), T5 (the session's zone is UTC, not the server's).
+Owns: the unit of work, and the translation of driver errors into the `StoreError` tree.
+Holds: R4 (a unit of work is one transaction: all of it or nothing).
 Must not know: which tables there are, what is done with their rows.
 
-Role, tenant, user and request are set inside the transaction and end with it; cursors and temporary tables that would
-outlive it are discarded. So nothing leaks to the next user of a pooled connection, also behind a pooler that hands out
-connections by transaction. Messages name the kind of fault, the table and the constraint, never a value of a row.
+Role, tenant, user and request are set inside the transaction and end with it, as all state of its session does
+(`connections`). Messages name the kind of fault, the table and the constraint, never a value of a row.
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import URL, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted_column import NotEncryptedError
+from scheduler.postgres.audit.reads import ReadLog, attached
+from scheduler.postgres.connections import (
+    COMMIT,
+    SETTINGS,
+    application_of,
+    assignments,
+    name_of,
+    open_engine,
+    read_url,
+    roll_back,
+)
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 
-DRIVER: Final = "postgresql+psycopg"
-CONNECT_SECONDS: Final = 10
 NOT_MIGRATED: Final = "run `scheduler migrate`"
 
-_BEGIN: Final = text("""
-    select set_config('role', :role, true),
-        set_config('app.tenant_id', :tenant_id, true),
-        set_config('app.user_id', :user_id, true),
-        set_config('app.request_id', :request_id, true),
-        set_config('app.client_address', :client_address, true),
-        set_config('app.user_agent', :user_agent, true),
-        set_config('timezone', 'UTC', true),
-        set_config('lock_timeout', '10s', true),
-        set_config('idle_in_transaction_session_timeout', '5min', true)
+# One number, since twenty columns would cost more than the settings.
+_BEGIN: Final = text(f"""
+    select pg_catalog.num_nulls(
+        pg_catalog.set_config('role', :role, true),
+        pg_catalog.set_config('app.tenant_id', :tenant_id, true),
+        pg_catalog.set_config('app.user_id', :user_id, true),
+        pg_catalog.set_config('app.request_id', :request_id, true),
+        pg_catalog.set_config('app.client_address', :client_address, true),
+        pg_catalog.set_config('app.user_agent', :user_agent, true),
+        pg_catalog.set_config('application_name', :application, true),
+        pg_catalog.set_config('lock_timeout', '10s', true),
+        pg_catalog.set_config('statement_timeout',
+            coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
+        {assignments(SETTINGS)})
 """)
 
-# A transaction could leave cursors `with hold` and temporary tables to the next one on its connection. Discarding them
-# in one message with the commit costs no round trip; the driver finds nothing left to commit.
-_COMMIT: Final = "close all; discard temp; commit"
+# A login may have asynchronous commits, which a crash of the server undoes.
+_DURABLY: Final = text("""
+    select pg_catalog.set_config('synchronous_commit', 'on', true)
+    where pg_catalog.current_setting('synchronous_commit') = 'off'
+""")
 
 NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 """The SQLSTATE of a refusal by row security, by a missing privilege, or by a trigger or function of the schema."""
@@ -149,29 +162,6 @@ def translated(where: str) -> Iterator[None]:
         raise _translation(error, where) from None
 
 
-def read_url(url: str) -> URL:
-    """Read the URL of a PostgreSQL database, such as `postgresql://user:password@host:5432/name`.
-
-    Raises:
-        InvalidInputError: the URL cannot be read, or names another kind of database. The message does not repeat it,
-            since it may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-        make_conninfo(**dict.fromkeys(parsed.query, ""))  # refuses an option that the driver does not know
-    except (ArgumentError, ValueError, TypeError, AttributeError, psycopg.ProgrammingError):
-        raise InvalidInputError("the database URL cannot be read: postgresql://host/name is needed") from None
-    if parsed.drivername not in {"postgresql", "postgres", DRIVER}:
-        raise InvalidInputError(f"the database URL must begin with postgresql://, not {parsed.drivername}://")
-    return parsed.set(drivername=DRIVER)
-
-
-def name_of(url: URL) -> str:
-    """Name a database in a message: host, port and name, without user, password or options."""
-    host = url.host or str(url.query.get("host", "localhost"))
-    return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
-
-
 def act_as(session: Session, role: Role) -> None:
     """Continue the unit of work as another role, of which the role that signed in has to be a member."""
     session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
@@ -195,21 +185,25 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = read_url(url)
         self.name = name_of(parsed)
-        self._engine = create_engine(
-            parsed.update_query_dict({"application_name": "slotsmith", **parsed.query}),
-            connect_args={} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS},
-            hide_parameters=True,
-            pool_pre_ping=True,
-        )
+        self._application = application_of(parsed)
+        self._engine = open_engine(parsed)
+        self._read_engine = open_engine(parsed, pool_pre_ping=True)
 
     @contextmanager
     def unit_of_work(
-        self, *, role: Role, tenant_id: UUID | None, user_id: UUID | None = None, request: Request = _NO_REQUEST
+        self,
+        *,
+        role: Role,
+        tenant_id: UUID | None,
+        user_id: UUID | None = None,
+        request: Request = _NO_REQUEST,
+        phi: bool = False,
     ) -> Iterator[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
 
         Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session.
         Without a tenant no row of a tenant is visible (except to a superuser, whom row security does not bind).
+        With `phi` the block may read encrypted values: it holds a second connection, which records each read for good.
 
         Raises:
             DatabaseUnreachableError: no connection, or it was lost; a commit under way may or may not have happened.
@@ -223,28 +217,81 @@ class Database:
             "request_id": request.id,
             "client_address": request.client_address,
             "user_agent": request.user_agent,
+            "application": self._application,  # a pooler forgets the one of the connection
+            # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
+            "statement_timeout": None if role is Role.APP else "0",
         }
-        with translated(self.name), self._engine.connect() as connection, connection.begin() as transaction:
-            try:
-                connection.execute(_BEGIN, settings)
-            except DBAPIError as error:
-                code = getattr(error.orig, "sqlstate", None)
-                if code == "22023":  # the role does not exist
-                    missing = f"the database {self.name} has no role {role.value}: {NOT_MIGRATED}"
-                    raise SchemaMismatchError(missing) from None
-                if code == NOT_ALLOWED:
-                    refusal = f"this login may not act as {role.value} in {self.name}: grant {role.value} to it"
-                    raise StatementError(refusal, sqlstate=code) from None
-                raise
-            with Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
-                yield session
-                session.flush()
-                if transaction.is_active:
-                    connection.exec_driver_sql(_COMMIT)
+        with (
+            translated(self.name),
+            self._read_log(tenant_id, settings) if phi else nullcontext() as read_log,
+            self._begin(settings) as connection,
+        ):
+            transaction = connection.get_transaction()
+            with (
+                Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
+                attached(session, read_log),
+            ):
+                committed = False
+                try:
+                    yield session
+                    session.flush()
+                    if transaction is not None and transaction.is_active:
+                        connection.exec_driver_sql(COMMIT)
+                        committed = True
+                finally:
+                    if not committed:
+                        roll_back(connection)
+
+    def _begin(self, settings: Mapping[str, str | None], *, attempts: int = 2) -> Connection:
+        """Return a connection in a transaction with these settings.
+
+        Its first statement also shows whether the connection has died in the pool, which is then left for a new one.
+        """
+        connection = self._engine.connect()
+        try:
+            self._assume(connection, settings)
+        except StoreError:
+            connection.close()
+            raise
+        except DBAPIError as error:
+            connection.close()
+            if error.connection_invalidated and attempts > 1:
+                return self._begin(settings, attempts=attempts - 1)
+            raise
+        return connection
+
+    def _assume(self, connection: Connection, settings: Mapping[str, str | None]) -> None:
+        """Give a transaction the settings of its unit of work."""
+        try:
+            connection.execute(_BEGIN, settings)
+        except DBAPIError as error:
+            code, role = getattr(error.orig, "sqlstate", None), settings["role"]
+            if code == "22023":  # the role does not exist
+                missing = f"the database {self.name} has no role {role}: {NOT_MIGRATED}"
+                raise SchemaMismatchError(missing) from None
+            if code == NOT_ALLOWED:
+                refusal = f"this login may not act as {role} in {self.name}: grant {role} to it"
+                raise StatementError(refusal, sqlstate=code) from None
+            raise
+
+    @contextmanager
+    def _read_log(self, tenant_id: UUID | None, settings: Mapping[str, str | None]) -> Iterator[ReadLog]:
+        """Yield a read log on a connection of its own, which is held while the block lasts."""
+        with self._read_engine.connect() as connection:
+            yield ReadLog(tenant_id, partial(self._durable, connection, settings))
+
+    @contextmanager
+    def _durable(self, connection: Connection, settings: Mapping[str, str | None]) -> Iterator[Connection]:
+        """Run the block as one transaction that is on disk when it ends."""
+        with translated(self.name), connection.begin():
+            self._assume(connection, settings)
+            connection.execute(_DURABLY)
+            yield connection
 
     def close(self) -> None:
         """Close the idle connections."""
         self._engine.dispose()
+        self._read_engine.dispose()
 
     def __enter__(self) -> Self:
         return self

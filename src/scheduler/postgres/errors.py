@@ -43,6 +43,10 @@ class TenantSuspendedError(SchedulerError):
     """The tenant is suspended or closed: only the system works for it."""
 
 
+class UnfitLoginError(SchedulerError):
+    """A login has other rights than its purpose needs."""
+
+
 class ErasureRefusedError(SchedulerError):
     """The person cannot be erased: rows about other people refer to it.
 

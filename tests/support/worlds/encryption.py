@@ -77,18 +77,20 @@ TABLES = (
     """,
     "call identity.secure_table('placement.test_notes')",
     "call identity.secure_table('placement.test_remarks')",
-    # A record of the gateway's calls in place of the audit log.
-    "drop function if exists audit.record_read(text, text[], text[], text)",
-    "create table audit.test_reads (entity text, keys text[], columns text[], reason text)",
-    "grant insert, select on audit.test_reads to scheduler_app",
+    # A log that fails for one reason, and for another one if a crash of the server could undo the record.
     """
-    create function audit.record_read(entity text, keys text[], columns text[], reason text) returns void
-    language plpgsql as $$ begin
-        if reason = 'the log is full' then
+    create function audit.fail_a_read() returns trigger language plpgsql as $$ begin
+        if new.details ->> 'reason' = 'the log is full' then
             raise exception 'the log is full';
+        elsif new.details ->> 'reason' = 'to stay' and current_setting('synchronous_commit') = 'off' then
+            raise exception 'a crash could undo this record';
         end if;
-        insert into audit.test_reads values (entity, keys, columns, reason);
+        return new;
     end $$
+    """,
+    """
+    create trigger a_read_may_fail before insert on audit.system_audit_log
+        for each row when (new.event = 'read') execute function audit.fail_a_read()
     """,
 )
 
@@ -151,7 +153,7 @@ def note(session: Session, tenant_id: UUID, note_id: UUID) -> Note:
 
 def read_note(database: Database, tenant_id: UUID, note_id: UUID, column: str = "diagnosis") -> str | None:
     """Decrypt a column of a note."""
-    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id, phi=True) as session:
         keys = tenant_keys(tenant_id).load_ring(session)
         (clear,) = phi.read(session, keys, [note(session, tenant_id, note_id)], [column], reason="a test")
     return clear[column]

@@ -1,14 +1,13 @@
 """Audit chain: a hash chain over the audit log, and its verification, which names the first broken row.
 
-Owns: the digest of a row, the digest of a seal, verification; sealing, and the check of each new seal.
-Must not know: the writers and readers of the logs; where the head of a chain is kept (off this database).
+Owns: the digest of a seal, verification; sealing, and the check of each new seal.
+Must not know: the digest of a row (`row_digest`), which rows may be missing (`retirement`); the writers and readers of
+the logs; where the head of a chain is kept (off this database).
 
 `audit.seal` of the migrations makes the seals, since a role that may insert one could spoil the chain. Verification is
-here and not in a function of the database, which a forger of rows could replace. It cannot check the time and server
-that a seal states: `seal` compares them at once.
-
-The digest of a row is SHA-256 over its values as one JSON array, written by PostgreSQL from `jsonb`: keys in a fixed
-order, numbers as stored, the instant as microseconds. So it does not depend on server version, zone or locale.
+here and not in a function of the database, which a forger of rows could replace. It finds functions in `pg_catalog`
+only, and refuses a view in place of a table. It cannot check the time and server that a seal states: `seal` compares
+them at once.
 
 Each tenant and log has one chain. `seal` seals all committed rows without a seal, in the order of ids, and stores the
 transaction number below which all transactions had ended. A row that appears later from a transaction below that number
@@ -17,6 +16,7 @@ inserted after its time: it is never sealed, and `verify` names it. Only the hea
 and recomputes the whole chain: keep it elsewhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -24,23 +24,18 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import RowMapping, TextClause, text
+from sqlalchemy import Connection, RowMapping, TextClause, text
 from sqlmodel import Session
 
 from scheduler.postgres.audit.log import ensure_log_months
+from scheduler.postgres.audit.retirement import YEARS_KEPT, Span, kept_since, retired_spans
+from scheduler.postgres.audit.row_digest import Log, digest_of_row
 from scheduler.postgres.errors import StoreError
 
 _SEALS_PER_FETCH: Final = 5000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ADVANCING: Final = ("sealed_at", "sealed_below")
-
-
-class Log(StrEnum):
-    """The two audit logs."""
-
-    USER_ACTION = "user_action"
-    SYSTEM = "system"
 
 
 class ChainFault(StrEnum):
@@ -51,6 +46,7 @@ class ChainFault(StrEnum):
     INSERTED = "was inserted after its time: it is older than the last seal and has no seal"
     SEAL_CHANGED = "has a seal that does not follow from the previous seal: it was changed or moved"
     SEAL_MISSING = "has a seal, but the previous seal is missing"
+    REPLACED = "cannot be verified: the log or its chain is a view or a foreign table, not a table"
     TAIL_CUT = "does not have the digest of the known head: the end of the chain was cut, or the chain was rewritten"
 
 
@@ -76,7 +72,7 @@ class Broken(NamedTuple):
     def __str__(self) -> str:
         row = None if self.row_id is None else f"row {self.row_id} of {self.occurred_at:%Y-%m-%d %H:%M:%S.%f}"
         place = None if self.position is None else f"position {self.position}"
-        return f"{', '.join(part for part in (place, row) if part)} {self.fault}"
+        return f"{', '.join(part for part in (place, row) if part) or 'the log'} {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,39 +102,29 @@ class _Seal:
         return sha256(before.digest + row_digest + "|".join(map(str, place)).encode()).digest()
 
 
-_COLUMNS: Final = {
-    Log.USER_ACTION: "user_id, db_role, action, entity, entity_key, before, after, details, request_id, client_address,"
-    " user_agent, transaction_id",
-    Log.SYSTEM: "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id",
-}
-
-
-def _digest_of_row(log: Log) -> str:
-    columns = f"tenant_id, id, trunc(extract(epoch from occurred_at) * 1000000), {_COLUMNS[log]}"
-    return f"sha256(convert_to(jsonb_build_array({columns})::text, 'UTF8'))"
-
-
 def _for_log(statement: str) -> dict[Log, TextClause]:
     return {
-        log: text(statement.format(log=log, table=f"audit.{log}_audit_log", digest=_digest_of_row(log))) for log in Log
+        log: text(statement.format(log=log, table=f"audit.{log}_audit_log", digest=digest_of_row(log))) for log in Log
     }
 
 
+_PIN: Final = "set local search_path = pg_catalog, pg_temp"
 _SEAL: Final = text("select audit.seal(:log)")
+# The tenant is that of the setting: a function of the database could return another one.
 _NOW: Final = text("""
-select identity.current_tenant_id() as tenant_id, clock_timestamp() as sealed_at,
+select nullif(current_setting('app.tenant_id', true), '')::uuid as tenant_id, clock_timestamp() as sealed_at,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as sealed_below,
     (select system_identifier::text from pg_control_system()) as server
 """)
 _LAST_SEAL: Final = text("""
 select position, digest, sealed_at, sealed_below, server from audit.chain
-where tenant_id = (select identity.current_tenant_id()) and log = :log
+where tenant_id = :tenant and log = :log
 order by position desc limit 1
 """)
 # No transaction lasts longer than a day.
 _TOO_LATE: Final = _for_log("""
 select id, occurred_at from {table} as entry
-where tenant_id = (select identity.current_tenant_id())
+where tenant_id = :tenant
     and (occurred_at < cast(:since as timestamptz) - interval '1 day' or transaction_id < :floor)
     and not exists (
         select from audit.chain
@@ -153,12 +139,19 @@ select chain.*, (
     where entry.tenant_id = chain.tenant_id and entry.occurred_at = chain.row_occurred_at and entry.id = chain.row_id
 ) as current_digest
 from audit.chain
-where chain.tenant_id = (select identity.current_tenant_id()) and chain.log = '{log}'
+where chain.tenant_id = :tenant and chain.log = '{log}'
 order by chain.position
 """)
-_RETIRED_BEFORE: Final = text("""
-select max(retired_before) from audit.retirements
-where tenant_id = (select identity.current_tenant_id()) and log = :log
+_TABLES: Final = text("""
+with logs as (
+    select oid, relkind from pg_class
+    where relnamespace = (select oid from pg_namespace where nspname = 'audit')
+        and relname in ('user_action_audit_log', 'system_audit_log', 'chain')
+)
+select (select string_agg(relkind::text, '' order by relkind) from logs) = 'ppr' and not exists (
+    select from pg_inherits join logs on inhparent = logs.oid join pg_class as part on part.oid = inhrelid
+    where part.relkind <> 'r' or logs.relkind <> 'p'
+)
 """)
 
 
@@ -170,10 +163,9 @@ def seal(session: Session, log: Log) -> tuple[int, Head]:
     Raises:
         StoreError: a new seal states an earlier time, or another server.
     """
-    connection = session.connection()
-    now = connection.execute(_NOW).mappings().one()
+    connection, now = _begin(session)
     count = int(connection.execute(_SEAL, {"log": log}).scalar_one())
-    last = connection.execute(_LAST_SEAL, {"log": log}).mappings().one_or_none()
+    last = connection.execute(_LAST_SEAL, {"tenant": now["tenant_id"], "log": log}).mappings().one_or_none()
     if count and (
         last is None or last["server"] != now["server"] or any(last[name] < now[name] for name in _ADVANCING)
     ):
@@ -182,19 +174,27 @@ def seal(session: Session, log: Log) -> tuple[int, Head]:
     return count, _head(log, last)
 
 
-def verify(session: Session, log: Log, *, known: Head | None = None) -> Verdict:
+def verify(
+    session: Session, log: Log, *, now: datetime, keep_years: int = YEARS_KEPT, known: Head | None = None
+) -> Verdict:
     """Verify the chain of a log as `Role.SYSTEM` and return its first fault, if any.
 
-    `known` is a head that was kept elsewhere: the chain has to contain it.
+    Rows may be missing from months that were retired before `keep_years`. The events that say so are in the system's
+    log: verify both logs. `known` is a head that was kept elsewhere: the chain has to contain it.
+
+    Raises:
+        InvalidInputError: rows have to be kept for more years.
     """
-    connection = session.connection()
-    now = connection.execute(_NOW).mappings().one()
-    retired_before = connection.execute(_RETIRED_BEFORE, {"log": log}).scalar_one()
+    kept_since(now, keep_years)
+    connection, server = _begin(session)
+    tenant = {"tenant": server["tenant_id"]}
+    if not connection.execute(_TABLES).scalar_one():
+        return Verdict(_head(log, None), broken=Broken(ChainFault.REPLACED))
+    months = retired_spans(connection, server["tenant_id"], log, now=now, keep_years=keep_years)
     head, last, retired = _head(log, None), None, 0
-    with connection.execute(_WALK[log], execution_options={"yield_per": _SEALS_PER_FETCH}) as chain:
+    with connection.execute(_WALK[log], tenant, execution_options={"yield_per": _SEALS_PER_FETCH}) as chain:
         for place in chain.mappings():
-            may_be_retired = retired_before is not None and place["row_occurred_at"] < retired_before
-            fault = _fault(place, head, may_be_retired=may_be_retired)
+            fault = _fault(place, head, months)
             if fault is not None:
                 row = place["row_id"], place["row_occurred_at"]
                 return Verdict(head, retired, Broken(fault, place["position"], *row))
@@ -204,7 +204,7 @@ def verify(session: Session, log: Log, *, known: Head | None = None) -> Verdict:
                 return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
     if known is not None and known.position > head.position:
         return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
-    late = connection.execute(_TOO_LATE[log], _bounds(last, now["server"])).one_or_none()
+    late = connection.execute(_TOO_LATE[log], tenant | _bounds(last, server["server"])).one_or_none()
     return Verdict(head, retired, None if late is None else Broken(ChainFault.INSERTED, None, *late))
 
 
@@ -212,6 +212,13 @@ def seal_both(session: Session) -> dict[Log, tuple[int, Head]]:
     """Seal both logs in one transaction, and create the logs' partitions of the next months."""
     ensure_log_months(session)
     return {log: seal(session, log) for log in Log}
+
+
+def _begin(session: Session) -> tuple[Connection, RowMapping]:
+    """Pin the names of the transaction to PostgreSQL's own, and return the server's state."""
+    connection = session.connection()
+    connection.exec_driver_sql(_PIN)
+    return connection, connection.execute(_NOW).mappings().one()
 
 
 def _head(log: Log, place: RowMapping | None) -> Head:
@@ -225,12 +232,13 @@ def _bounds(last: RowMapping | None, server: str) -> dict[str, Any]:
     return {"since": last["sealed_at"], "floor": last["sealed_below"] if last["server"] == server else 0}
 
 
-def _fault(place: RowMapping, before: Head, *, may_be_retired: bool) -> ChainFault | None:
+def _fault(place: RowMapping, before: Head, retired: Sequence[Span]) -> ChainFault | None:
     if place["position"] != before.position + 1:
         return ChainFault.SEAL_MISSING
     seal = _Seal(**{name: place[name] for name in _Seal.__slots__})
     if place["digest"] != seal.digest(before, place["row_digest"], place["tenant_id"]):
         return ChainFault.SEAL_CHANGED
     if place["current_digest"] is None:
-        return None if may_be_retired else ChainFault.MISSING
+        excused = any(month.begins_at <= place["row_occurred_at"] < month.ends_at for month in retired)
+        return None if excused else ChainFault.MISSING
     return None if place["current_digest"] == place["row_digest"] else ChainFault.CHANGED

@@ -1,14 +1,15 @@
 """Audit log: recording reads and events, listing entries, and retention.
 
 Owns: the records of reads and of events, the list of entries, retention.
-Must not know: how changes of rows are recorded (triggers of the migrations), how rows are sealed (`chain`).
+Must not know: how changes of rows are recorded (triggers of the migrations), how rows are sealed (`chain`), the reads
+of encrypted values (`reads`).
 
 A record is written in the caller's transaction: if the log fails, the recorded action fails with it.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -17,12 +18,11 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.audit.reads import write_read
+from scheduler.postgres.audit.retirement import YEARS_KEPT, kept_since
 
-YEARS_KEPT: Final = 6
-"""The retention period of HIPAA for documentation (45 CFR 164.316(b)(2)(i)), usually applied to logs, too."""
 MONTHS_AHEAD: Final = 3
 
-_READ: Final = text("select audit.record_read(:entity, :keys, :columns, :reason)")
 _EVENT: Final = text("select audit.record_system(:event, cast(:details as jsonb), :severity)")
 _USER_EVENT: Final = text("select audit.record_event(:name, cast(:details as jsonb))")
 _MONTHS: Final = text("select audit.ensure_months(:ahead)")
@@ -74,14 +74,15 @@ class Retired(NamedTuple):
 def record_read(session: Session, entity: str, keys: Sequence[str], columns: Sequence[str], *, reason: str) -> None:
     """Record a read of rows, with an entry for each key. `entity` is `schema.table`; no argument may be personal.
 
+    A rollback of the session's transaction undoes the record: `phi.read` keeps its own records elsewhere (`reads`).
+
     Raises:
         InvalidInputError: no reason, or no column is given.
         StoreError: the log could not be written; the transaction, and so the read, has failed.
     """
     if not reason.strip() or not columns:
         raise InvalidInputError(f"a read of {entity} needs a reason and the columns that are read")
-    values = {"entity": entity, "keys": list(keys), "columns": list(columns), "reason": reason}
-    session.connection().execute(_READ, values)
+    write_read(session.connection(), entity, keys, columns, reason=reason)
 
 
 def record_system(session: Session, event: str, details: Mapping[str, JsonValue], *, severity: str = "info") -> None:
@@ -129,16 +130,11 @@ def entries(
 def retire(session: Session, *, now: datetime, keep_years: int = YEARS_KEPT) -> list[Retired]:
     """Drop the months of the logs, of all tenants, that are entirely older than so many years; as `Role.OWNER`.
 
-    Only sealed months are dropped, and each drop is recorded. Under a legal hold, do not call this.
+    Only sealed months are dropped, and a sealed event records each drop. Under a legal hold, do not call this.
 
     Raises:
         InvalidInputError: rows have to be kept for more years.
         StoreError: a month has rows without a seal, or lacks sealed rows: nothing was dropped.
     """
-    if keep_years < YEARS_KEPT:
-        raise InvalidInputError(f"the audit log has to be kept for at least {YEARS_KEPT} years, not {keep_years}")
-    this_month = now.astimezone(UTC)
-    if keep_years >= this_month.year:
-        raise InvalidInputError(f"{keep_years} years before {this_month.year} is before the calendar")
-    before = datetime(this_month.year - keep_years, this_month.month, 1, tzinfo=UTC)
+    before = kept_since(now, keep_years)
     return [Retired(*row) for row in session.connection().execute(_RETIRE, {"before": before})]

@@ -6,8 +6,8 @@ Must not know: which tables there are (the models list them), the meaning of the
 A batch is one transaction: some rows in the order of their primary keys, and their values that an older key encrypted.
 The key id in the header of a value shows whether it is done: so starting an interrupted rotation again continues it. A
 value is replaced only if it is still the value that was read; values written meanwhile are encrypted with the new key
-already (`identity.current_data_key`). A value that does not decrypt is left and reported; a key that a value still
-names is not retired.
+already (`identity.current_data_key`). A value that does not decrypt is left, reported, and recorded in the audit log; a
+key that a value still names is not retired.
 """
 
 from collections import Counter
@@ -23,13 +23,15 @@ from sqlmodel import Session
 
 from scheduler.models.encrypted import KEY_ID, MIN_BYTES, Encrypted
 from scheduler.models.registry import METADATA
+from scheduler.postgres.audit.reads import Outcome, write_read
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.encrypted_tables import TENANT, EncryptedTable, encrypted_tables
 from scheduler.postgres.encryption.errors import TamperedError
-from scheduler.postgres.encryption.key_ring import KeyRing, ValueLocation
+from scheduler.postgres.encryption.key_ring import KeyRing, ValueLocation, row_name
 from scheduler.postgres.encryption.tenant_keys import TenantKeys, data_keys, hold_current_key
 
 ROWS_PER_BATCH: Final = 200
+REASON: Final = "key rotation"
 
 UnitOfWork: TypeAlias = Callable[[], AbstractContextManager[Session]]
 Progress: TypeAlias = Callable[[int, int, int], None]
@@ -117,6 +119,9 @@ def _table(
             if not page:
                 return
             encrypted, failed = _reencrypt(session, table, ring, page)
+            for location in failed:
+                key, column = row_name(location.row), location.column
+                write_read(session.connection(), table.name, [key], [column], reason=REASON, outcome=Outcome.TAMPERED)
         after = tuple(page[-1][: len(table.key)])
         yield len(page), encrypted, failed
 

@@ -3,12 +3,13 @@
 Owns: encryption on writing, decryption on reading, and a record of every read.
 Must not know: which tables there are, how values are encrypted, the contents of the audit log.
 
-A read is recorded in the transaction that reads: if the record cannot be written, nothing is read. (A key rotation
-decrypts in memory without such a record; the log records each row that it changes.) Plaintext is never set on a row,
-where a cache, a log or an error page could pick it up; it is returned in a `Plaintext`.
+A read is recorded, durably and on another connection, before a value is decrypted (`audit.reads`): if the record cannot
+be written, nothing is read. (A key rotation decrypts in memory without such a record; the log records each row that it
+changes.) Plaintext is never set on a row, where a cache, a log or an error page could pick it up; it is returned in a
+`Plaintext`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sqlalchemy import ColumnElement
@@ -16,9 +17,11 @@ from sqlmodel import Session, SQLModel
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted import Encrypted
-from scheduler.postgres.audit.log import record_read
-from scheduler.postgres.encryption.encrypted_tables import INDEX, EncryptedTable, encrypted_table
-from scheduler.postgres.encryption.key_ring import KeyPart, KeyRing, normalised, row_name
+from scheduler.models.registry import table_of
+from scheduler.postgres.audit.reads import Outcome, ReadLog, read_log_of
+from scheduler.postgres.encryption.encrypted_tables import INDEX, EncryptedTable, described_table, encrypted_table
+from scheduler.postgres.encryption.errors import EncryptionError, TamperedError
+from scheduler.postgres.encryption.key_ring import KeyPart, KeyRing, ValueLocation, normalised, row_name
 from scheduler.postgres.encryption.tenant_keys import hold_current_key
 
 
@@ -79,27 +82,35 @@ def write(session: Session, keys: KeyRing, row: SQLModel, plaintexts: Mapping[st
 def read(
     session: Session, keys: KeyRing, rows: Iterable[SQLModel], columns: Iterable[str], *, reason: str
 ) -> tuple[Plaintext, ...]:
-    """Decrypt columns of rows of one table, and record user, rows, columns and reason in the same transaction.
+    """Decrypt columns of rows of one table, after user, rows, columns and reason are recorded for good.
+
+    The session is that of a unit of work with `phi=True`. Its rollback leaves the record as it is. A read that is
+    refused, and a value that does not decrypt, are recorded with their outcome.
 
     Raises:
-        InvalidInputError: no reason, a column is not encrypted, rows of several tables or of another tenant.
+        InvalidInputError: another session, no reason, no column or an unknown one, rows of several tables or of another
+            tenant.
         KeyUnavailableError: a key is missing or cannot be unwrapped.
         TamperedError: a value was changed or moved.
         StoreError: the read could not be recorded.
     """
-    if not reason.strip():
-        raise InvalidInputError("reading health information needs a reason")
+    log = read_log_of(session)
     chosen, wanted = list(rows), list(dict.fromkeys(columns))
     if not chosen:
         return ()
-    if len({type(row) for row in chosen}) > 1:
-        raise InvalidInputError("the rows are of several tables: read those of one table at a time")
-    table = encrypted_table(type(chosen[0]))
-    table.check(set(wanted))
-    by_key = [(table.row_key(row, keys.tenant_id), row) for row in chosen]
-    record_read(session, table.name, [row_name(key) for key, _ in by_key], wanted, reason=reason)
+    try:
+        table = _readable_table(log, keys, chosen, wanted, reason)
+        by_key = [(table.row_key(row, keys.tenant_id), row) for row in chosen]
+    except InvalidInputError:
+        _record_refusal(log, chosen, wanted, reason)
+        raise
+    log.record(table.name, [row_name(key) for key, _ in by_key], wanted, reason=reason)
     return tuple(
-        Plaintext(table.name, key, {name: _decrypted(keys, table, key, name, getattr(row, name)) for name in wanted})
+        Plaintext(
+            table.name,
+            key,
+            {name: _decrypted(log, keys, table.location(name, key), getattr(row, name), reason) for name in wanted},
+        )
         for key, row in by_key
     )
 
@@ -119,7 +130,46 @@ def equals(keys: KeyRing, model: type[SQLModel], column: str, text: str) -> Colu
     return condition
 
 
+def _readable_table(
+    log: ReadLog, keys: KeyRing, rows: Sequence[SQLModel], columns: Sequence[str], reason: str
+) -> EncryptedTable:
+    """Return the table of the rows.
+
+    Raises:
+        InvalidInputError: the read is not allowed.
+    """
+    if not reason.strip() or not columns:
+        raise InvalidInputError("reading health information needs a reason and the columns that are read")
+    if log.tenant_id != keys.tenant_id:
+        raise InvalidInputError(f"the unit of work is for tenant {log.tenant_id}, the keys are of {keys.tenant_id}")
+    if len({type(row) for row in rows}) > 1:
+        raise InvalidInputError("the rows are of several tables: read those of one table at a time")
+    table = encrypted_table(type(rows[0]))
+    table.check(set(columns))
+    return table
+
+
+def _record_refusal(log: ReadLog, rows: Sequence[SQLModel], columns: Sequence[str], reason: str) -> None:
+    """Record that a read of rows was refused, with the columns that their tables have; no tenant has no log."""
+    if log.tenant_id is None:
+        return
+    for model in dict.fromkeys(type(row) for row in rows):
+        table = described_table(table_of(model))
+        names = [
+            row_name(tuple(getattr(row, column.name) for column in table.key)) for row in rows if type(row) is model
+        ]
+        known = [column for column in columns if column in table.table.columns]
+        log.record(table.name, names, known, reason=reason, outcome=Outcome.REFUSED)
+
+
 def _decrypted(
-    keys: KeyRing, table: EncryptedTable, row: tuple[KeyPart, ...], column: str, value: Encrypted | None
+    log: ReadLog, keys: KeyRing, location: ValueLocation, value: Encrypted | None, reason: str
 ) -> str | None:
-    return None if value is None else keys.decrypt(value, table.location(column, row))
+    if value is None:
+        return None
+    try:
+        return keys.decrypt(value, location)
+    except EncryptionError as error:
+        outcome = Outcome.TAMPERED if isinstance(error, TamperedError) else Outcome.KEY_UNAVAILABLE
+        log.record(location.table, [row_name(location.row)], [location.column], reason=reason, outcome=outcome)
+        raise

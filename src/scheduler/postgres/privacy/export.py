@@ -4,7 +4,8 @@ Owns: the JSON values of a row, and the record of every export in the audit log.
 Must not know: which rows are about a person (`data_subject`), the destination of an export.
 
 Encrypted values are decrypted, and the read is recorded (`phi`). Blind indexes and keys are left out, since nobody can
-use them. Both exports need `Role.SYSTEM`: they include rows that the person may not see in the application.
+use them. Both exports need a unit of work with `phi=True`, and `Role.SYSTEM`, since they include rows that the person
+may not see in the application.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -17,19 +17,23 @@ from alembic import command as alembic_command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.database import CONNECT_SECONDS, NOT_ALLOWED, NOT_MIGRATED, name_of, read_url, translated
+from scheduler.postgres.connections import SETTINGS, assignments, name_of, open_engine, read_url
+from scheduler.postgres.database import NOT_ALLOWED, NOT_MIGRATED, translated
 from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from scheduler.postgres.schema import snapshot
 
 VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
 
+_SETTINGS: Final = f"select {assignments({**SETTINGS, 'statement_timeout': '0'})}"
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+_OTHERS_DEPEND_ON_IT: Final = "2BP01"
+_MAX_NAMED_DEPENDENTS: Final = 5
 _NAMES_AND_TYPES: Final = "42"  # PostgreSQL, appendix A, class 42; its messages name objects, no values
 
 # Each column of a table, and whether the table has rows, those of its partitions included. The size tells, since forced
@@ -72,13 +76,12 @@ def current(url: str) -> str | None:
 
 
 def upgrade(url: str, target: str = "head", *, patience: timedelta = PATIENCE) -> None:
-    """Migrate a database up to a revision. Each revision is a transaction; a second migrator waits for the first.
+    """Migrate a database up to a revision, in one transaction; a second migrator waits for the first.
 
     Raises:
         SchemaMismatchError: the database is newer than this code, or a revision finds another schema than it expects.
         InvalidInputError: there is no such revision.
-        StoreError: no connection, another migrator works for longer than `patience`, or the database refused; the
-            revisions before the failure stay.
+        StoreError: no connection, another migrator works for longer than `patience`, or the database refused.
     """
     _migrate(url, target, alembic_command.upgrade, patience)
 
@@ -100,7 +103,7 @@ def tables_at_risk(url: str, target: str) -> tuple[str, ...]:
         _refuse_newer(connection)
         before = _columns(connection)
         with _migrating_to(target), _explained(connection):
-            alembic_command.downgrade(_config(connection, rehearsal=True), target)
+            alembic_command.downgrade(_config(connection), target)
         lost = before.keys() - _columns(connection).keys()
         connection.rollback()
     return tuple(sorted({name for column in lost if (name := before[column])}))
@@ -178,12 +181,13 @@ def _migrate(url: str, target: str, command: Callable[[Config, str], None], pati
         _refuse_newer(connection)
         with _migrating_to(target), _explained(connection):
             command(_config(connection, patience), target)
+            connection.commit()
 
 
-def _config(connection: Connection | None = None, patience: timedelta = PATIENCE, *, rehearsal: bool = False) -> Config:
+def _config(connection: Connection | None = None, patience: timedelta = PATIENCE) -> Config:
     config = Config()
     config.set_main_option("script_location", str(location()).replace("%", "%%"))
-    config.attributes.update(connection=connection, patience=patience, rehearsal=rehearsal)
+    config.attributes.update(connection=connection, patience=patience, settings=_SETTINGS)
     return config
 
 
@@ -196,7 +200,7 @@ def _known() -> set[str]:
 
 
 def _revision(connection: Connection) -> str | None:
-    if connection.scalar(text(f"select to_regclass('{VERSION_TABLE}')")) is None:
+    if connection.scalar(text(f"select pg_catalog.to_regclass('{VERSION_TABLE}')")) is None:
         return None
     revision: str | None = connection.scalar(text(f"select version_num from {VERSION_TABLE}"))  # noqa: S608
     return revision
@@ -214,8 +218,8 @@ def _refuse_newer(connection: Connection) -> None:
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
     parsed = read_url(url)
-    connect = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
-    engine = create_engine(parsed, connect_args=connect, poolclass=NullPool, hide_parameters=True)
+    engine = open_engine(parsed, poolclass=NullPool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_SETTINGS))
     with translated(name_of(parsed)), engine.connect() as connection:
         yield connection
 
@@ -238,14 +242,22 @@ def _explained(connection: Connection) -> Iterator[None]:
         yield
     except DBAPIError as error:
         code, diagnosis = getattr(error.orig, "sqlstate", None) or "", getattr(error.orig, "diag", None)
-        if code == NOT_ALLOWED or not (code == _LOCK_NOT_AVAILABLE or code.startswith(_NAMES_AND_TYPES)):
+        explained = code in {_LOCK_NOT_AVAILABLE, _OTHERS_DEPEND_ON_IT} or code.startswith(_NAMES_AND_TYPES)
+        if code == NOT_ALLOWED or diagnosis is None or not explained:
             raise
         connection.rollback()
-        database, message = name_of(connection.engine.url), diagnosis.message_primary if diagnosis else None
+        database, message = name_of(connection.engine.url), diagnosis.message_primary
         state = f"the database stays at {_revision(connection) or 'no revision'}"
         if code == _LOCK_NOT_AVAILABLE:
             raise StatementError(
                 f"a table of {database} is in use, so the migration gave up: {state}; try again at a quieter time",
+                sqlstate=code,
+            ) from None
+        if code == _OTHERS_DEPEND_ON_IT:
+            dependents = "; ".join((diagnosis.message_detail or "").splitlines()[:_MAX_NAMED_DEPENDENTS])
+            raise StatementError(
+                f"objects that are not the library's depend on the schema of {database} ({message}: {dependents}), so "
+                f"the migration gave up: {state}; drop these objects, and create them again afterwards",
                 sqlstate=code,
             ) from None
         raise SchemaMismatchError(

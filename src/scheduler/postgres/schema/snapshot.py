@@ -19,6 +19,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from scheduler.postgres.connections import SETTINGS, assignments
+
 SchemaSnapshot = Mapping[str, str]
 """Definitions by object: `column identity.tenants.slug` maps to `character varying(255) not null`."""
 
@@ -32,11 +34,7 @@ _MAX_SHOWN_CHARACTERS: Final = 160
 _INDENT: Final = "    "
 
 # PostgreSQL qualifies names that are not on the path, and writes instants of a CHECK in the zone of the session.
-_UNIFORM_SETTINGS: Final = text("""
-    select set_config('search_path', 'pg_catalog', true), set_config('timezone', 'UTC', true),
-        set_config('datestyle', 'ISO, YMD', true), set_config('intervalstyle', 'postgres', true),
-        set_config('quote_all_identifiers', 'off', true)
-""")
+_UNIFORM_SETTINGS: Final = text(f"select {assignments(SETTINGS)}")
 
 _OBJECTS: Final = text(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
 
