@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Date,
     DateTime,
+    FetchedValue,
     Identity,
     Integer,
     LargeBinary,
@@ -29,6 +30,8 @@ from sqlmodel import Field
 from scheduler.models.encrypted_column import EncryptedColumn
 
 INSTANT: Final = DateTime(timezone=True)
+WALL_TIME: Final = DateTime(timezone=False)
+_FILLED_BY_A_TRIGGER: Final = {"server_default": FetchedValue()}
 
 
 def tenant_key() -> Any:
@@ -92,6 +95,21 @@ def filled_instant(expression: str, *, key: bool = False, nullable: bool = False
     """Declare an instant that the database fills in with the value of an SQL expression."""
     filled = _filled(expression)
     return Field(default=None, primary_key=key, nullable=nullable, sa_type=INSTANT, sa_column_kwargs=filled)
+
+
+def filled_wall_time() -> Any:
+    """Declare a required wall-clock time (naive) that a trigger fills in."""
+    return Field(default=None, nullable=False, sa_type=WALL_TIME, sa_column_kwargs=_FILLED_BY_A_TRIGGER)
+
+
+def optional_wall_time() -> Any:
+    """Declare an optional wall-clock time (naive)."""
+    return Field(default=None, nullable=True, sa_type=WALL_TIME)
+
+
+def filled_text() -> Any:
+    """Declare a required text that a trigger fills in."""
+    return Field(default=None, nullable=False, sa_type=Text, sa_column_kwargs=_FILLED_BY_A_TRIGGER)
 
 
 def written_at() -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -221,7 +222,7 @@ def test_unknown_facility_error_names_similar_slugs(region: str) -> None:
 def test_show_of_a_facility_without_doctors_exits_with_3(migrated: str, tmp_path: Path) -> None:
     run(migrated, "import", "openings", str(written(tmp_path, place("p1", weekly={}))))
     result = run(migrated, "show", "p1")
-    assert (result.code, result.lines) == (3, ["error: nobody has a schedule at 'p1'"])
+    assert (result.code, result.lines) == (3, ["error: nobody has a schedule at 'p1', or a slot at this time"])
 
 
 BAD_LINES = (
@@ -506,8 +507,18 @@ def test_failed_schedule_exits_with_1_and_the_others_are_done(migrated: str, tmp
     assert "FREQ=NONSENSE" in result.lines[0]
     status = run(migrated, "status")
     assert "2, 1 failing" in status.out
-    assert "at p1: recurrence 'FREQ=NONSENSE'" in status.out
-    assert json.loads(run(migrated, "status", "--json").out)["slots"] == 9
+    assert re.search(r"failing: Dr Ann Bell \(doctor \d+\) at p1: rule \d+: recurrence 'FREQ=NONSENSE'", status.out)
+    figures = json.loads(run(migrated, "status", "--json").out)
+    (schedule,) = figures["failing_schedules"]
+    assert (figures["slots"], schedule["facility"], schedule["doctor"]) == (9, "p1", "Dr Ann Bell")
+
+
+def test_c1_explain_of_a_failing_schedule_exits_with_1(migrated: str, tmp_path: Path) -> None:
+    failing(migrated, tmp_path)
+    result = run(migrated, "explain", "p1", "2027-03-01")
+    assert result.code == 1
+    assert "is invalid: rule" in result.out
+    assert result.lines == ["error: 1 of 1 schedules at 'p1' cannot be explained"]
 
 
 def test_failed_schedule_is_in_the_json(migrated: str, tmp_path: Path) -> None:

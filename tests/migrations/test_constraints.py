@@ -26,6 +26,7 @@ TIMES = """
 BY_ANOTHER = {
     ("scheduling.appointments", "start_at"): "lies in the time that is occupied",
     ("scheduling.appointments", "end_at"): "lies in the time that is occupied",
+    ("scheduling.appointments", "local_start"): "is within a day of the start of the appointment",
     ("scheduling.appointments", "slot_start_at"): "is the start of the appointment",
 }
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scheduler.core.bookings import BookingContext
@@ -120,6 +120,16 @@ def test_q3_every_start_of_a_rule_that_is_not_offered_has_a_reason(question: Que
     offered = {slot.start_at for slot in scheduled_on(schedule, day)}
     starts = {slot.start_at for slot in scheduled_on(bare(schedule), day)} - offered
     assert starts <= {start for reason in explain(schedule, day) for start in reason.starts}
+
+
+@given(questions())
+def test_q3_every_booking_without_a_scheduled_slot_is_a_reason(question: Question) -> None:
+    """A doctor who left keeps the visits that are booked: they stay stored (R2)."""
+    slots = scheduled_on(question.schedule, question.day)
+    assume(slots)
+    stored = [StoredSlot(number, slot, SlotStatus.BOOKED, slot.capacity) for number, slot in enumerate(slots)]
+    left = explain(Schedule(7, 5, question.schedule.zone), question.day, bookings=BookingContext(stored))
+    assert [reason.cause_id for reason in left if reason.code is ReasonCode.BOOKED] == [slot.id for slot in stored]
 
 
 @given(questions_with_bookings())

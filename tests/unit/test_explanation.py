@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from scheduler.core.bookings import BookingContext
-from scheduler.core.errors import InvalidInputError, InvalidSpanError, WallClockError
+from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidSpanError, WallClockError
 from scheduler.core.expansion import expand
 from scheduler.core.explanation import explain
 from scheduler.core.lifecycle import SlotStatus
@@ -321,3 +321,27 @@ def test_q3_between_two_starts_of_a_blocked_hour_blocked_is_first() -> None:
     """A fixed bug: the explanation named an open time for a doctor on leave."""
     leave = exception(ExceptionType.BLOCKED)
     assert explain(clinic(leave), NINE + timedelta(minutes=5)).codes == (ReasonCode.BLOCKED, ReasonCode.OFF_GRID)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(SlotStatus.BOOKED, ReasonCode.BOOKED), (SlotStatus.RESERVED, ReasonCode.HELD)]
+)
+@pytest.mark.parametrize("at", [MONDAY, NINE, NINE + timedelta(minutes=5)])
+def test_q3_a_booking_on_a_closed_day_is_named_with_the_closure(
+    at: date | datetime, status: SlotStatus, code: ReasonCode
+) -> None:
+    closed = replace(CLINIC, closures=[Closure(6, MONDAY)])
+    explanation = explain(closed, at, bookings=bookings(status, int(status is SlotStatus.BOOKED)))
+    assert explanation.codes[:2] == (code, ReasonCode.CLOSURE)
+    assert [reason.cause_id for reason in explanation if reason.code is code] == [4]
+
+
+def test_q3_a_booking_elsewhere_is_no_reason_where_no_slot_is() -> None:
+    elsewhere = BookingContext([StoredSlot(4, FIRST._replace(facility_id=6), SlotStatus.BOOKED, 1)])
+    for context in (elsewhere, bookings(SlotStatus.OPEN), bookings(SlotStatus.CANCELLED)):
+        assert explain(replace(CLINIC, rules=[]), MONDAY, bookings=context).codes == (ReasonCode.OUTSIDE_RULES,)
+
+
+def test_c1_an_invalid_recurrence_is_named_with_its_rule() -> None:
+    with pytest.raises(InvalidRecurrenceError, match=r"rule 1: recurrence 'FREQ=NONSENSE'"):
+        clinic(recurrence="FREQ=NONSENSE")

@@ -20,6 +20,7 @@ from scheduler.cli.seed import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
 from scheduler.cli.show import week_of
 from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
+from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.generation.request import GenerationRequest
@@ -123,7 +124,10 @@ def _day_without_slots(database: Database, slug: str, day: date, *, tenant: str)
     monday = day - timedelta(days=day.weekday())
     for number in range(7):
         for answer in explained(database, slug, str(monday + timedelta(days=number)), tenant=tenant):
-            if not answer.explanation.offered and set(answer.explanation.codes) - {ReasonCode.OUTSIDE_RULES}:
+            explanation = answer.explanation
+            if not isinstance(explanation, Explanation) or explanation.offered:
+                continue
+            if set(explanation.codes) - {ReasonCode.OUTSIDE_RULES}:
                 return answer
     return explained(database, slug, str(day), tenant=tenant)[0]
 

@@ -15,7 +15,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import utc
 
 
@@ -63,6 +63,17 @@ class BookingContext:
                     yield _reason(slot, ReasonCode.BOOKED, text, stored)
                 elif stored.is_held(self.now):
                     yield _held_reason(stored, slot)
+
+    def bookings_between(self, begin: datetime, end: datetime, *, facility_id: Id) -> Iterator[tuple[Slot, Reason]]:
+        """Yield each booked or held slot of a facility that shares time with `[begin, end)`, as a reason of its own."""
+        for stored in self.stored:
+            slot = stored.slot
+            if slot.facility_id != facility_id or slot.start_at >= end or slot.end_at <= begin:
+                continue
+            if stored.is_booked:
+                yield slot, _reason(slot, ReasonCode.BOOKED, f"slot {stored.id} is booked", stored)
+            elif stored.is_held(self.now):
+                yield slot, _held_reason(stored, slot)
 
     def _candidates(self, slot: Slot) -> Sequence[StoredSlot]:
         """Return the stored slots that may overlap a slot: they start before its end, and not too early."""

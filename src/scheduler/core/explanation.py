@@ -141,6 +141,7 @@ class _Inquiry:
             for slot in self._grid_slots(item.window):
                 if slot.identity not in reasons_by_slot:
                     reasons_against.append(self._suppression_reason(item, slot.start_at, slot.end_at, (slot.start_at,)))
+        self.unscheduled = tuple(self._reasons_of_unscheduled_slots(bookings))
         # A start with an offered slot needs no reasons against its alternatives (S3).
         starts = {slot.start_at for slot in self.offered}
         self.reasons_against = [reason for reason in dict.fromkeys(reasons_against) if reason.start_at not in starts]
@@ -148,6 +149,7 @@ class _Inquiry:
     def reasons_of_day(self) -> list[Reason]:
         """Return the reasons against each start of the day and against the time without starts."""
         reasons = list(_merge_neighbours(self.reasons_against))
+        reasons += self.unscheduled
         reasons += self._reasons_of_windows_without_slots()
         if self.begin < self.end:
             day = [Span(instant(self.begin), instant(self.end))]
@@ -165,7 +167,7 @@ class _Inquiry:
     def reasons_at(self, at: datetime) -> list[Reason]:
         """Return the reasons why no slot is offered at an instant, none if a slot is."""
         if self.offered or self.reasons_against:
-            return sorted(self.reasons_against, key=lambda reason: _RANK[reason.code])
+            return sorted([*self.reasons_against, *self.unscheduled], key=lambda reason: _RANK[reason.code])
         reasons = [
             reason for reason in self._reasons_of_windows_without_slots() if reason.start_at <= at < reason.end_at
         ]
@@ -182,7 +184,16 @@ class _Inquiry:
             reasons.append(Reason(ReasonCode.OFF_GRID, at, at, text))
         elif not reasons:
             reasons.append(Reason(ReasonCode.OUTSIDE_RULES, at, at, "no rule opens this time"))
+        reasons += self.unscheduled
         return sorted(reasons, key=lambda reason: _RANK[reason.code])
+
+    def _reasons_of_unscheduled_slots(self, bookings: BookingContext) -> Iterator[Reason]:
+        """Yield the bookings and holds of this time whose slots the schedule no longer has: they stay stored (R2)."""
+        begin, end, facility_id = instant(self.begin), instant(self.end), self.schedule.facility_id
+        for slot, reason in bookings.bookings_between(begin, end, facility_id=facility_id):
+            scheduled = expand(self.schedule, Span(slot.start_at, slot.start_at + MICROSECOND))
+            if slot.identity not in {same_start.identity for same_start in scheduled}:
+                yield reason
 
     def _reaches(self, window: Window) -> bool:
         return window.start < self.end and self.begin < window.end

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from scheduler.core.errors import InvalidScheduleError, InvalidSpanError
+from scheduler.core.errors import InvalidRecurrenceError, InvalidScheduleError, InvalidSpanError
 from scheduler.core.recurrence import recurrence
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
@@ -42,7 +42,7 @@ class AvailabilityRule:
 
     Raises:
         InvalidScheduleError: a field is invalid; the message names the rule and the field.
-        InvalidRecurrenceError: the recurrence is invalid or never occurs.
+        InvalidRecurrenceError: the recurrence is invalid or never occurs; the message names the rule.
     """
 
     id: Id
@@ -77,7 +77,10 @@ class AvailabilityRule:
         effective = ("effective_from", "effective_until")
         _CHECK.days_in_order(name, self.effective_from, self.effective_until, names=effective)
         if self.recurrence is not None:
-            recurrence(self.recurrence, weekday=self.day_of_week, anchor=self.effective_from)
+            try:
+                recurrence(self.recurrence, weekday=self.day_of_week, anchor=self.effective_from)
+            except InvalidRecurrenceError as error:
+                raise InvalidRecurrenceError(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

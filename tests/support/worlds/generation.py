@@ -208,6 +208,32 @@ class World:
             tenant_id=self.tenant_id, facility_id=int(schedule.facility_id), id=_number(closure.id), day=closure.day
         )
 
+    def visit(self, start_at: datetime, *, number: int = 1, facility_id: int = 1, **columns: Any) -> SQLModel:
+        """Write a visit of 30 minutes without a slot, and the rows that it needs; `number` is its id."""
+        key: dict[str, Any] = {"tenant_id": self.tenant_id, "id": number}
+        pair = {"doctor_id": 1, "facility_id": facility_id}
+        end_at = start_at + timedelta(minutes=30)
+        visit = rows.Appointment(
+            **key,
+            **pair,
+            patient_id=number,
+            service_offering_id=number,
+            service_workflow_id=number,
+            start_at=start_at,
+            end_at=end_at,
+            occupied_from=start_at,
+            occupied_until=end_at,
+            **columns,
+        )
+        self.add(
+            rows.Service(**key, name="A check-up"),
+            rows.ServiceOffering(**key, **pair, service_id=number),
+            rows.ServiceWorkflow(**key, service_offering_id=number, name="A visit", total_estimated_minutes=30),
+            rows.Patient(**key, first_name="Bo", last_name="C", email="bo@example.org"),
+            visit,
+        )
+        return visit
+
     def add(self, *added: SQLModel) -> None:
         """Write single rows, parents first."""
         with self.database.unit_of_work(role=Role.OWNER, tenant_id=self.tenant_id) as session:
