@@ -6,6 +6,9 @@ accepts 24:00, which Python's `time` cannot hold.
 
 An exception is a span of instants (A3-A6). An override replaces the windows of one local day and may define its own
 slots. The code checks that it is one day, since it knows the zone; the table allows 26 hours, the longest day so far.
+An exception that was entered as wall-clock times keeps them in `local_start` and `local_end` and follows the zone (T6).
+They decide then; `start_at` and `end_at` are the instants at entry. A writer that changes only these instants, to others
+than the clock of the facility shows, clears the wall-clock times, so that the instants decide.
 
 Instants and days stay within Python's calendar, here and in every table: the driver fails at `infinity` and at years
 above 9999, for every reader of the row. The limits are days inside Python's, since instants are read in all zones.
@@ -85,6 +88,8 @@ def upgrade() -> None:
         doctor_id bigint not null,
         start_at timestamptz not null,
         end_at timestamptz not null,
+        local_start timestamp,
+        local_end timestamp,
         type text not null,
         reason text,
         slot_duration_minutes integer,
@@ -106,6 +111,16 @@ def upgrade() -> None:
             check (type in ('blocked', 'override', 'emergency')),
         -- stops an exception that is empty or reversed
         constraint an_exception_starts_before_it_ends check (start_at < end_at),
+        -- stops one wall-clock time without the other, and a reversed pair
+        constraint an_exceptions_wall_times_are_a_pair_in_order
+            check (num_nonnulls(local_start, local_end) in (0, 2) and local_start < local_end),
+        -- stops wall-clock times of another day than the instants, and 'infinity'
+        constraint an_exceptions_wall_times_are_readings_of_its_instants check (
+            local_start >= (start_at at time zone 'UTC') - interval '24 hours'
+            and local_start <= (start_at at time zone 'UTC') + interval '24 hours'
+            and local_end >= (end_at at time zone 'UTC') - interval '24 hours'
+            and local_end <= (end_at at time zone 'UTC') + interval '24 hours'
+        ),
         -- stops 'infinity' and the year 10000
         constraint an_exception_is_in_the_calendar
             check (start_at >= '0001-01-03 00:00+00' and end_at < '9999-12-29 00:00+00'),
@@ -127,6 +142,32 @@ def upgrade() -> None:
     create index availability_exceptions_facility_id_idx on scheduling.availability_exceptions (tenant_id, facility_id);
     create index availability_exceptions_availability_rule_id_idx
         on scheduling.availability_exceptions (tenant_id, availability_rule_id);
+
+    create function scheduling.drop_wall_times() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        zone constant text := (
+            select timezone from scheduling.facilities where tenant_id = new.tenant_id and id = new.facility_id
+        );
+    begin
+        if (new.start_at at time zone zone, new.end_at at time zone zone)
+            is distinct from (new.local_start, new.local_end)
+        then
+            new.local_start := null;
+            new.local_end := null;
+        end if;
+        return new;
+    end $$;
+
+    comment on function scheduling.drop_wall_times() is
+        'Clears the wall-clock times of an exception whose instants were changed without them.';
+
+    create trigger an_exceptions_wall_times_go_with_its_instants
+        before update of start_at, end_at on scheduling.availability_exceptions
+        for each row when ((new.start_at, new.end_at) is distinct from (old.start_at, old.end_at)
+            and (new.local_start, new.local_end) is not distinct from (old.local_start, old.local_end))
+        execute function scheduling.drop_wall_times();
 
     create table scheduling.facility_closures (
         tenant_id uuid not null,
@@ -153,7 +194,7 @@ def upgrade() -> None:
         'day_of_week', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
         'slot_alignment_minutes', 'effective_from', 'effective_until', 'recurrence', 'capacity']);
     call identity.secure_table('scheduling.availability_exceptions',
-        array['slot_duration_minutes', 'slot_interval_minutes', 'capacity']);
+        array['local_start', 'local_end', 'slot_duration_minutes', 'slot_interval_minutes', 'capacity']);
     call identity.secure_table('scheduling.facility_closures', array['day']);
     grant select on scheduling.availability_rules, scheduling.availability_exceptions, scheduling.facility_closures
         to scheduler_job;
@@ -173,3 +214,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in reversed(TABLES):
         op.execute(f"drop table scheduling.{table}")
+    op.execute("drop function scheduling.drop_wall_times()")

@@ -178,6 +178,15 @@ def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(office: Office)
     assert counts.exceptions == RowCounts(updated=5)
 
 
+def test_t6_exceptions_keep_the_wall_clock_times_of_the_file(office: Office) -> None:
+    office.import_lines(LINE)
+    times = "select local_start, local_end from scheduling.availability_exceptions where reason = 'Away'"
+    away = [(datetime(2027, 2, 9, 17), datetime(2027, 2, 9, 19))]
+    assert office.ask(times) == away
+    office.import_lines(changed(timezone="America/New_York"))
+    assert office.ask(times) == away
+
+
 def test_a_doctor_who_left_is_switched_off_and_comes_back(office: Office) -> None:
     office.import_lines(LINE)
     removed = office.import_lines(changed(doctors=[ANN]))

@@ -23,6 +23,7 @@ from scheduler.models.columns import (
     optional_reference,
     optional_string,
     optional_text,
+    optional_wall_time,
     reference,
     switch,
 )
@@ -63,7 +64,10 @@ class AvailabilityRule(Timestamped, BigintKeyed, table=True):
 
 
 class AvailabilityException(Timestamped, BigintKeyed, table=True):
-    """A span of time in which the rules do not apply (A3-A6)."""
+    """A span of time in which the rules do not apply (A3-A6).
+
+    If `local_start` and `local_end` are given (naive), they decide, on the clock of the facility (T6).
+    """
 
     __tablename__ = "availability_exceptions"
     __table_args__: ClassVar[Any] = (
@@ -81,6 +85,8 @@ class AvailabilityException(Timestamped, BigintKeyed, table=True):
     doctor_id: int = reference()
     start_at: datetime = instant()
     end_at: datetime = instant()
+    local_start: datetime | None = optional_wall_time()
+    local_end: datetime | None = optional_wall_time()
     type: str = long_text()
     reason: str | None = optional_text()
     slot_duration_minutes: int | None = optional_number()

@@ -1,7 +1,7 @@
 """`scheduler explain`: reasons for a day or a time that is not offered, and the nearest slot."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.slots import Id
-from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, in_calendar, instant_at, local_days, zone_of
+from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, in_calendar, instant_on_clock, local_days, zone_of
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import (
     DoctorAtFacility,
@@ -104,7 +104,7 @@ def explained(
         around = max(first, EARLIEST + MAX_SLOT) - MAX_SLOT, max(last, first + MICROSECOND)
         doctors = doctors_at(with_doctors_of_slots(session, facility, *around), doctor_id)
         answers = _explained(session, doctors, at, known, as_of)
-        comments = _comments(session, facility.id, *known)
+        comments = _comments(session, facility, *known)
         return [Explained(facility, doctor, when, explanation, comments) for doctor, explanation in answers]
 
 
@@ -125,12 +125,12 @@ def _explained(
 
 
 def _comments(
-    session: Session, facility_id: int, begin: datetime, end: datetime
+    session: Session, facility: FacilityView, begin: datetime, end: datetime
 ) -> dict[tuple[ReasonCode, Id | None], str]:
     """Return the texts that people wrote about exceptions and closed days, by code and id of the cause."""
-    exceptions = exceptions_between(session, facility_id, begin, end)
-    comments = {(code, exception.id): exception.reason for exception in exceptions for code in _OF_EXCEPTIONS}
-    for closure in closures_between(session, facility_id, begin.date(), end.date()):
+    exceptions = exceptions_between(session, facility, begin, end)
+    comments = {(code, row.id): row.reason for _, _, row in exceptions for code in _OF_EXCEPTIONS}
+    for closure in closures_between(session, facility.id, begin.date(), end.date()):
         comments[ReasonCode.CLOSURE, closure.id] = closure.reason
     return {cause: text for cause, text in comments.items() if text}
 
@@ -144,8 +144,7 @@ def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
     if isinstance(read, datetime) and text != "now":
         if read.tzinfo is not None:
             return in_calendar(datetime.combine(read.date(), read.time(), read.tzinfo), text)
-        midnight, wall = (datetime.combine(read.date(), clock) for clock in (time(), read.time()))
-        return instant_at(zone, read.date(), wall - midnight)
+        return instant_on_clock(zone, datetime.combine(read.date(), read.time()))
     if isinstance(read, date) and read.isoformat() == text:
         return date(read.year, read.month, read.day)
     raise InvalidInputError(f"{text!r} is neither a day (2027-03-26) nor a time (2027-03-26T10:20)")

@@ -53,7 +53,7 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
         slots_by_key = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
         visits = visits_without_slot(session, facility.id, begin, end)
         names = {doctor.key.doctor_id: doctor.name for doctor in doctors}
-        exceptions = exceptions_between(session, facility.id, begin, end)
+        exceptions = exceptions_between(session, facility, begin, end)
         closures = closures_between(session, facility.id, monday, monday + WEEK)
     return week_calendar(
         Week(
@@ -69,8 +69,8 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
             )
             + tuple(WeekSlot(start_at, end_at, "booked") for doctor, start_at, end_at in visits if doctor in names),
             exceptions=tuple(
-                WeekException(ExceptionType(row.type), row.start_at, row.end_at, row.reason, names[row.doctor_id])
-                for row in exceptions
+                WeekException(ExceptionType(row.type), start_at, end_at, row.reason, names[row.doctor_id])
+                for start_at, end_at, row in exceptions
                 if row.doctor_id in names
             ),
             closures=tuple((row.day, row.reason) for row in closures),

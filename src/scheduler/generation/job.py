@@ -23,6 +23,7 @@ from scheduler.generation.report import Failure, Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import DatabaseUnreachableError
+from scheduler.postgres.promised_times import BrokenPromise, broken_promises
 from scheduler.postgres.run_history import add_to_run, begin_run, finish_run
 from scheduler.postgres.schedules import (
     ScheduleKey,
@@ -55,7 +56,7 @@ def generate(database: Database, request: GenerationRequest, *, progress: Progre
     """
     run = _Run(database, request)
     keys = run.begin()
-    result = RunResult()
+    result = RunResult(broken_promises=run.broken_promises())
     for start in range(0, len(keys), SCHEDULES_PER_BATCH):
         result += run.batch(keys[start : start + SCHEDULES_PER_BATCH])
         progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.slots_created)
@@ -89,6 +90,10 @@ class _Run:
                 days, versions = (request.from_day, request.until_day), (ENGINE_VERSION, request.tzdata_version)
                 self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
         return keys
+
+    def broken_promises(self) -> tuple[BrokenPromise, ...]:
+        with self._unit_of_work() as session:
+            return broken_promises(session, now=self.request.now, facility_slug=self.request.facility_slug)
 
     def batch(self, keys: Sequence[ScheduleKey]) -> RunResult:
         """Generate a batch in one transaction; if that fails, each schedule in its own transaction."""

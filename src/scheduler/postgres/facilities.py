@@ -6,14 +6,16 @@ Must not know: how the rows are displayed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler import models as rows
 from scheduler.core.errors import NotFoundError
-from scheduler.postgres.schedules import ScheduleKey
+from scheduler.core.zones import zone_of
+from scheduler.postgres.schedules import ScheduleKey, span_of_exception
 
 _DOCTORS = text("""
 select doctor.id, doctor.display_name
@@ -49,6 +51,10 @@ where tenant_id = (select identity.current_tenant_id())
   and availability_slot_id is null and status in ('scheduled', 'checked_in', 'in_progress', 'completed')
 order by start_at, doctor_id
 """)
+
+
+_FARTHEST_MOVE: Final = timedelta(days=2)
+"""An exception in wall-clock time moves with its zone; every zone's offset is less than a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +134,24 @@ def visits_without_slot(
     return [(doctor_id, start_at, end_at) for doctor_id, start_at, end_at in visits]
 
 
+class ExceptionAtFacility(NamedTuple):
+    """An exception with its start and end in the facility's zone of today."""
+
+    start_at: datetime
+    end_at: datetime
+    row: rows.AvailabilityException
+
+
 def exceptions_between(
-    session: Session, facility_id: int, begin: datetime, end: datetime
-) -> Sequence[rows.AvailabilityException]:
+    session: Session, facility: FacilityView, begin: datetime, end: datetime
+) -> list[ExceptionAtFacility]:
     """Return the exceptions at a facility that overlap `[begin, end)`, in order."""
-    exception = rows.AvailabilityException
-    overlapping = exception.start_at < end, exception.end_at > begin
-    query = select(exception).where(exception.facility_id == facility_id, *overlapping)
-    return session.exec(query.order_by(col(exception.start_at), col(exception.id))).all()
+    exception, zone = rows.AvailabilityException, zone_of(facility.zone)
+    near = exception.start_at < end + _FARTHEST_MOVE, exception.end_at > begin - _FARTHEST_MOVE
+    found = session.exec(select(exception).where(exception.facility_id == facility.id, *near))
+    exceptions = (ExceptionAtFacility(*span_of_exception(row, zone), row) for row in found)
+    overlapping = [moved for moved in exceptions if moved.start_at < end and begin < moved.end_at]
+    return sorted(overlapping, key=lambda moved: (moved.start_at, moved.row.id))
 
 
 def closures_between(session: Session, facility_id: int, first: date, last: date) -> Sequence[rows.FacilityClosure]:

@@ -8,10 +8,11 @@ A row that the core refuses affects only its own schedule, which is then loaded 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, text, tuple_
 from sqlmodel import Session, col, select
@@ -19,6 +20,7 @@ from sqlmodel import Session, col, select
 from scheduler import models as rows
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.zones import instant_on_clock, zone_of
 
 
 class ScheduleKey(NamedTuple):
@@ -129,7 +131,7 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
                 *key,
                 zones[key.facility_id],
                 [_rule(row) for row in rules[key] if key not in ended],
-                [_exception(row) for row in exceptions[key] if key not in ended],
+                list(_exceptions(exceptions[key], zone_of(zones[key.facility_id]))) if key not in ended else (),
                 closures[key.facility_id] if key not in ended else (),
             )
         except InvalidInputError as error:
@@ -212,14 +214,24 @@ def _rule(row: rows.AvailabilityRule) -> AvailabilityRule:
     )
 
 
-def _exception(row: rows.AvailabilityException) -> AvailabilityException:
-    return AvailabilityException(
-        id=_known(row.id),
-        type=ExceptionType(row.type),
-        start_at=row.start_at,
-        end_at=row.end_at,
-        rule_id=row.availability_rule_id,
-        slot_duration=_minutes(row.slot_duration_minutes),
-        slot_interval=_minutes(row.slot_interval_minutes),
-        capacity=row.capacity,
-    )
+def _exceptions(exceptions: Iterable[rows.AvailabilityException], zone: ZoneInfo) -> Iterator[AvailabilityException]:
+    for row in exceptions:
+        start_at, end_at = span_of_exception(row, zone)
+        if start_at < end_at:  # else the clock now skips all of it (T3)
+            yield AvailabilityException(
+                id=_known(row.id),
+                type=ExceptionType(row.type),
+                start_at=start_at,
+                end_at=end_at,
+                rule_id=row.availability_rule_id,
+                slot_duration=_minutes(row.slot_duration_minutes),
+                slot_interval=_minutes(row.slot_interval_minutes),
+                capacity=row.capacity,
+            )
+
+
+def span_of_exception(row: rows.AvailabilityException, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return start and end of an exception: those of its wall-clock times in this zone, if it has them (T6)."""
+    if row.local_start is None or row.local_end is None:
+        return row.start_at, row.end_at
+    return instant_on_clock(zone, row.local_start), instant_on_clock(zone, row.local_end)

@@ -36,6 +36,8 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "availability_rule_id": 1,
             "start_at": "2027-03-01 09:00Z",
             "end_at": "2027-03-02 11:00Z",
+            "local_start": "2027-03-01 05:30",
+            "local_end": "2027-03-02 07:30",
             "type": "override",
         },
         "scheduling.facility_closures": own | {"facility_id": 1, "day": "2027-03-26"},
@@ -163,6 +165,26 @@ WRONG: Wrong = [
         "scheduling.availability_exceptions",
         {"start_at": "-infinity", "type": "blocked"},
         "an_exception_is_in_the_calendar",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"local_end": None},
+        "an_exceptions_wall_times_are_a_pair_in_order",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"local_end": "2027-03-01 05:30", "end_at": "2027-03-01 09:01Z"},
+        "an_exceptions_wall_times_are_a_pair_in_order",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"local_start": "2027-02-28 08:59"},
+        "an_exceptions_wall_times_are_readings_of_its_instants",
+    ),
+    (
+        "scheduling.availability_exceptions",
+        {"local_end": "infinity"},
+        "an_exceptions_wall_times_are_readings_of_its_instants",
     ),
     (
         "scheduling.availability_exceptions",

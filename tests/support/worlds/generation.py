@@ -186,8 +186,8 @@ class World:
         for closure in schedule.closures:
             yield self.closure(schedule, closure)
 
-    def exception_row(self, schedule: Schedule, exception: AvailabilityException) -> SQLModel:
-        """Return an exception as a row."""
+    def exception_row(self, schedule: Schedule, exception: AvailabilityException, **columns: Any) -> SQLModel:
+        """Return an exception as a row, with further columns."""
         return rows.AvailabilityException(
             tenant_id=self.tenant_id,
             doctor_id=int(schedule.doctor_id),
@@ -200,6 +200,7 @@ class World:
             slot_duration_minutes=_minutes(exception.slot_duration),
             slot_interval_minutes=_minutes(exception.slot_interval),
             capacity=exception.capacity,
+            **columns,
         )
 
     def closure(self, schedule: Schedule, closure: Closure) -> SQLModel:
@@ -211,7 +212,7 @@ class World:
     def visit(self, start_at: datetime, *, number: int = 1, facility_id: int = 1, **columns: Any) -> SQLModel:
         """Write a visit of 30 minutes without a slot, and the rows that it needs; `number` is its id."""
         key: dict[str, Any] = {"tenant_id": self.tenant_id, "id": number}
-        pair = {"doctor_id": 1, "facility_id": facility_id}
+        pair: dict[str, Any] = {"doctor_id": 1, "facility_id": facility_id}
         end_at = start_at + timedelta(minutes=30)
         visit = rows.Appointment(
             **key,

@@ -10,6 +10,7 @@ An import never switches a rule on or off: people set `active` by hand.
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
 
 from scheduler import models as tables
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
@@ -67,9 +68,10 @@ def sync_exceptions(
             rule_id = None if exception.rule_id is None else rule_ids[*key, exception.rule_id]
             references = {"availability_rule_id": rule_id, "reason": reasons.get(exception.id)}
             row = _key_columns(key, exception.id) | _columns_of(exception, _EXCEPTION_FIELDS) | references
+            row |= _wall_times(exception, doctor.schedule.zone)
             wanted[*key, exception.id] = row
     table = tables.AvailabilityException
-    columns = ["availability_rule_id", "reason", *map(_column, _EXCEPTION_FIELDS)]
+    columns = ["availability_rule_id", "reason", "local_start", "local_end", *map(_column, _EXCEPTION_FIELDS)]
     counts, _ = sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
     return counts
 
@@ -81,6 +83,12 @@ def _key_columns(key: ScheduleKey, name: Id) -> Row:
 def _columns_of(part: AvailabilityRule | AvailabilityException, fields: Iterable[str]) -> Row:
     values = ((field, getattr(part, field)) for field in fields)
     return {_column(field): _minutes(value) if field in _IN_MINUTES else value for field, value in values}
+
+
+def _wall_times(exception: AvailabilityException, zone: ZoneInfo) -> Row:
+    """Return the times of an exception on the clock, as the file states them: they follow the zone (T6)."""
+    start, end = (at.astimezone(zone).replace(tzinfo=None) for at in (exception.start_at, exception.end_at))
+    return {"local_start": start, "local_end": end}
 
 
 def _column(field: str) -> str:
