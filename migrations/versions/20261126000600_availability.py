@@ -6,9 +6,9 @@ accepts 24:00, which Python's `time` cannot hold.
 
 An exception is a span of instants (A3-A6). An override replaces the windows of one local day and may define its own
 slots. The code checks that it is one day, since it knows the zone; the table allows 26 hours, the longest day so far.
-An exception that was entered as wall-clock times keeps them in `local_start` and `local_end` and follows the zone (T6).
-They decide then; `start_at` and `end_at` are the instants at entry. A writer that changes only these instants, to others
-than the clock of the facility shows, clears the wall-clock times, so that the instants decide.
+An exception that was entered as wall-clock times keeps them in `local_start` and `local_end` and follows the zone
+(T6). They decide then; `start_at` and `end_at` are the instants at entry. A writer that changes only these instants, to
+others than the clock of the facility shows, clears the wall-clock times, so that the instants decide.
 
 Instants and days stay within Python's calendar, here and in every table: the driver fails at `infinity` and at years
 above 9999, for every reader of the row. The limits are days inside Python's, since instants are read in all zones.
