@@ -10,7 +10,7 @@ at least five days apart. So a shorter time whose two ends have the same offset 
 """
 
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -107,6 +107,15 @@ def day_number(day: date) -> int:
 def day_of(number: int) -> date:
     """Return the calendar day of a count of days."""
     return date.fromordinal(number + EPOCH_DAY)
+
+
+def clock_span(start_time: time, end_time: time) -> tuple[int, int]:
+    """Return start and end of a wall-clock window, counted from midnight; the end may be on the next day (T2)."""
+    start, end = (
+        ((clock.hour * 60 + clock.minute) * 60 + clock.second) * SECOND + clock.microsecond
+        for clock in (start_time, end_time)
+    )
+    return start, end if end > start else end + DAY
 
 
 def offset_at(zone: ZoneInfo, at: int) -> int:
