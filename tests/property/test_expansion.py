@@ -29,6 +29,7 @@ from support.strategies import (
     ODD_ZONES,
     cases,
     clock_times,
+    closures,
     days,
     exceptions,
     lengths,
@@ -159,11 +160,11 @@ def test_a2_dates_and_recurrence_narrow_a_rule(
 @given(cases(), st.randoms(use_true_random=False))
 def test_a3_the_order_of_entry_changes_nothing(case: tuple[Schedule, Span], random: Random) -> None:
     schedule, span = case
-    rules_, exceptions_, closures = list(schedule.rules), list(schedule.exceptions), list(schedule.closures)
+    rules_, exceptions_, closures_ = list(schedule.rules), list(schedule.exceptions), list(schedule.closures)
     random.shuffle(rules_)
     random.shuffle(exceptions_)
-    random.shuffle(closures)
-    mixed = Schedule(schedule.doctor_id, schedule.facility_id, schedule.zone, rules_, exceptions_, closures)
+    random.shuffle(closures_)
+    mixed = Schedule(schedule.doctor_id, schedule.facility_id, schedule.zone, rules_, exceptions_, closures_)
     assert expand(mixed, span) == expand(schedule, span)
 
 
@@ -177,6 +178,38 @@ def test_a3_a_closure_removes_only_windows_that_start_on_its_day(
     assert list(expand(Schedule(7, 5, zone, daily, (), [Closure(1, day)]), span)) == remaining
 
 
+@given(cases(), st.data())
+def test_a3_a_closed_time_removes_the_slots_that_overlap_it(case: tuple[Schedule, Span], data: st.DataObject) -> None:
+    schedule, span = case
+    # A single rule with an offering, so that no slot shares its identity with another (S2).
+    rule = [replace(rule, service_offering_id=1) for rule in schedule.rules[:1]]
+    changes = [exception for exception in schedule.exceptions if exception.type in REMOVING]
+    before = expand(Schedule(7, 5, schedule.zone, rule, changes), span)
+    closure = data.draw(closures(span.start.date() + ONE_DAY, partial=True))
+    if before:  # from a slot's start on, so that an example nearly always removes a slot
+        wall = data.draw(st.sampled_from(before)).start_at.astimezone(schedule.zone)
+        closure = Closure(1, wall.date(), wall.time(), data.draw(clock_times))
+    assert closure.start_time is not None
+    assert closure.end_time is not None
+    start, end = (timedelta(hours=at.hour, minutes=at.minute) for at in (closure.start_time, closure.end_time))
+    opens = instant_at(schedule.zone, closure.day, start)
+    closes = instant_at(schedule.zone, closure.day, end if end > start else end + ONE_DAY)
+    after = expand(Schedule(7, 5, schedule.zone, rule, changes, [closure]), span)
+    assert list(after) == [slot for slot in before if max(slot.start_at, opens) >= min(slot.end_at, closes)]
+
+
+@given(lone_rules())
+def test_a3_a_day_closed_from_midnight_to_midnight_has_no_slots(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span],
+) -> None:
+    rule, zone, day, span = where
+    daily = [replace(rule, id=number, day_of_week=number) for number in range(7)]
+    closed = expand(Schedule(7, 5, zone, daily, (), [Closure(1, day, time(0), time(0))]), span)
+    begin, end = instant_at(zone, day), instant_at(zone, day + ONE_DAY)
+    whole = expand(Schedule(7, 5, zone, daily), span)
+    assert list(closed) == [slot for slot in whole if max(slot.start_at, begin) >= min(slot.end_at, end)]
+
+
 @given(cases(types=OVERRIDES))
 def test_a3_an_override_opens_on_a_closed_day_as_on_any_other(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
@@ -184,6 +217,18 @@ def test_a3_an_override_opens_on_a_closed_day_as_on_any_other(case: tuple[Schedu
     everywhere = [replace(exception, rule_id=None) for exception in schedule.exceptions]
     opened = Schedule(7, 5, schedule.zone, schedule.rules, everywhere)
     closed = Schedule(7, 5, schedule.zone, schedule.rules, everywhere, map(Closure, range(9), override_days))
+    assert expand(closed, span) == expand(opened, span)
+
+
+@given(cases(types=OVERRIDES), st.data())
+def test_a3_an_override_opens_at_a_closed_time_as_at_any_other(
+    case: tuple[Schedule, Span], data: st.DataObject
+) -> None:
+    schedule, span = case
+    everywhere = [replace(exception, slot_duration=MINUTE) for exception in schedule.exceptions]
+    opened = Schedule(7, 5, schedule.zone, (), everywhere)
+    near = span.start.date() + ONE_DAY
+    closed = replace(opened, closures=[data.draw(closures(near, closure_id=number, partial=True)) for number in (1, 2)])
     assert expand(closed, span) == expand(opened, span)
 
 

@@ -206,6 +206,15 @@ def on_the_wall(start: datetime, end: datetime, zone: ZoneInfo) -> timedelta:
 
 
 @st.composite
+def closures(draw: st.DrawFn, near: date, *, closure_id: int = 1, partial: bool | None = None) -> Closure:
+    """Draw a closure near a day; `partial` decides whether it has times, None draws either."""
+    day = near + draw(NEXT_DAYS) * DAY
+    if draw(HALVES) if partial is None else not partial:
+        return Closure(closure_id, day)
+    return Closure(closure_id, day, draw(clock_times), draw(clock_times))
+
+
+@st.composite
 def schedules(
     draw: st.DrawFn, near: date, zone: ZoneInfo, *, types: tuple[ExceptionType, ...] = tuple(ExceptionType)
 ) -> Schedule:
@@ -220,8 +229,8 @@ def schedules(
         draw(exceptions(near, zone, exception_id=number, types=types))
         for number in range(draw(st.sampled_from((0, 1, 2, 3))))
     ]
-    closed_day = draw(st.sampled_from((None, None, None, near - DAY, near, near + DAY)))
-    return Schedule(7, 5, zone, drawn, changes, [] if closed_day is None else [Closure(1, closed_day)])
+    closed = [draw(closures(near, closure_id=number)) for number in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2))))]
+    return Schedule(7, 5, zone, drawn, changes, closed)
 
 
 @st.composite

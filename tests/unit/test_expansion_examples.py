@@ -185,6 +185,34 @@ def test_a3_an_override_opens_on_a_closed_day() -> None:
     assert walls(slots_of([NINE_TO_TWELVE], [override], [Closure(1, MONDAY)])) == ["14:00", "15:00"]
 
 
+def test_a3_a_closed_time_removes_the_slots_that_overlap_it() -> None:
+    closed = Closure(1, MONDAY, time(10, 30), time(11))
+    assert walls(slots_of([NINE_TO_TWELVE], closures=[closed])) == ["09:00", "11:00"]
+
+
+def test_a3_a_day_closed_from_midnight_ends_the_night_before() -> None:
+    night = daily("22:00", "02:00", MONDAY)
+    closed = Closure(1, MONDAY + DAY, time(0), time(0))
+    assert walls(slots_of([night], closures=[closed])) == ["22:00", "23:00"]
+
+
+def test_a3_a_time_closed_past_midnight_delays_the_next_morning() -> None:
+    tuesdays = replace(NINE_TO_TWELVE, day_of_week=2)
+    closed = Closure(1, MONDAY, time(18), time(10))
+    assert walls(slots_of([tuesdays], closures=[closed])) == ["10:00", "11:00"]
+
+
+def test_a3_closed_times_that_overlap_close_their_union() -> None:
+    closed = [Closure(1, MONDAY, time(9), time(10)), Closure(2, MONDAY, time(9, 30), time(10, 30))]
+    assert walls(slots_of([NINE_TO_TWELVE], closures=closed)) == ["11:00"]
+
+
+def test_a3_an_override_opens_at_a_closed_time() -> None:
+    override = AvailabilityException(1, OVERRIDE, london(14), london(16))
+    closed = Closure(1, MONDAY, time(13), time(0))
+    assert walls(slots_of([NINE_TO_TWELVE], [override], [closed])) == ["14:00", "15:00"]
+
+
 def test_a3_a_block_removes_slots_of_an_override() -> None:
     override = AvailabilityException(1, OVERRIDE, london(14), london(17))
     block = AvailabilityException(2, BLOCKED, london(15, 30), london(15, 45))

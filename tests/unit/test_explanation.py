@@ -19,6 +19,7 @@ from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 
 TWENTY = timedelta(minutes=20)
+DAY = timedelta(days=1)
 MONDAY = date(2027, 3, 1)
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 TEN = datetime(2027, 3, 1, 10, tzinfo=UTC)
@@ -130,6 +131,21 @@ def test_q3_a_day_has_the_reason_too(code: ReasonCode) -> None:
     example = EXAMPLES[code]
     day = example.at.astimezone(example.schedule.zone).date()
     assert code in explain(example.schedule, day, bookings=example.bookings).codes
+
+
+@pytest.mark.parametrize("at", [NINE + TWENTY, NINE + 2 * TWENTY])
+def test_q3_a_start_at_a_closed_time_names_the_closure(at: datetime) -> None:
+    closed = replace(CLINIC, closures=[Closure(6, MONDAY, time(9, 30), time(9, 50)), Closure(7, MONDAY + DAY)])
+    (reason,) = explain(closed, at)
+    assert (reason.code, reason.cause_id, reason.rule_id) == (ReasonCode.CLOSURE, 6, 1)
+    assert reason.text == "the facility is closed at this time (closure 6)"
+    assert explain(closed, MONDAY).offered == explain(closed, NINE).offered == (FIRST,)
+
+
+def test_q3_an_instant_off_the_grid_at_a_closed_time_names_the_closure() -> None:
+    closed = replace(CLINIC, closures=[Closure(6, MONDAY, time(9, 30), time(9, 50))])
+    assert explain(closed, NINE + timedelta(minutes=35)).codes == (ReasonCode.CLOSURE, ReasonCode.OFF_GRID)
+    assert explain(closed, NINE + timedelta(minutes=50)).codes == (ReasonCode.OFF_GRID,)
 
 
 def test_q3_a_day_lists_the_starts_of_each_reason_once() -> None:

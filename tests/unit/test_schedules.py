@@ -138,6 +138,20 @@ def test_a3_a_closure_without_an_id_or_a_day_is_refused(closure_id: Any, day: An
 
 
 @pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ((time(13), None), "closure 1: start_time and end_time must both be given or both be left out"),
+        ((None, time(13)), "closure 1: start_time and end_time must both be given or both be left out"),
+        (("13:00", time(0)), "closure 1: start_time must be a wall-clock time, not '13:00'"),
+        ((time(13), time(14, tzinfo=UTC)), "closure 1: end_time must be a wall-clock time"),
+    ],
+)
+def test_a3_a_closure_with_one_or_invalid_times_is_refused(times: tuple[Any, Any], message: str) -> None:
+    with pytest.raises(InvalidScheduleError, match=message):
+        Closure(1, date(2027, 3, 1), *times)
+
+
+@pytest.mark.parametrize(
     ("parts", "message"),
     [
         ({"doctor_id": None}, "doctor_id must be an int, a str or a UUID, not None"),

@@ -17,7 +17,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import days_reaching, expand
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Id, Slot, Slots
+from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span, difference, utc
 from scheduler.core.timetable import SuppressedWindow, Timetable, Window
 from scheduler.core.zones import (
@@ -42,6 +42,7 @@ _TEXTS = {
     ReasonCode.OVERRIDE_WITHOUT_SLOTS: "override {cause} has neither a rule in force nor a slot duration of its own",
     ReasonCode.CLOSURE: "the facility is closed on this day (closure {cause})",
 }
+_CLOSED_TIME = "the facility is closed at this time (closure {cause})"
 _REMOVAL_CODES = {ExceptionType.EMERGENCY: ReasonCode.EMERGENCY, ExceptionType.BLOCKED: ReasonCode.BLOCKED}
 
 
@@ -136,7 +137,7 @@ class _Inquiry:
         for window in self.windows:
             for slot in self._grid_slots(window):
                 if slot.identity not in reasons_by_slot:
-                    reasons_against += self._removal_reasons(slot.rule_id, slot.start_at, slot.end_at, (slot.start_at,))
+                    reasons_against += self._removal_reasons(window, slot.start_at, slot.end_at, (slot.start_at,))
         for item in self.suppressed:
             for slot in self._grid_slots(item.window):
                 if slot.identity not in reasons_by_slot:
@@ -178,7 +179,7 @@ class _Inquiry:
         )
         covering = [window for window in self.windows if window.slots.size and window.start <= self.begin < window.end]
         for window in covering:
-            reasons += self._removal_reasons(window.slots.kind.rule_id, at, at + MICROSECOND)
+            reasons += self._removal_reasons(window, at, at + MICROSECOND)
         if covering:
             text = "it lies in an open time, but no slot starts then"
             reasons.append(Reason(ReasonCode.OFF_GRID, at, at, text))
@@ -204,14 +205,19 @@ class _Inquiry:
         return (slot for slot in grid if self.begin <= micros(slot.start_at) < self.end)
 
     def _removal_reasons(
-        self, rule_id: Id | None, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()
+        self, window: Window, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()
     ) -> Iterator[Reason]:
-        """Yield the blocks and emergencies that remove a time of a rule."""
+        """Yield the blocks, emergencies and closures that remove a time of a window."""
+        rule_id = window.slots.kind.rule_id
         for exception in self.schedule.exceptions:
             code = _REMOVAL_CODES.get(exception.type)
             if code is not None and exception.concerns(rule_id) and exception.overlaps(start_at, end_at):
                 text = f"{exception.type} exception {exception.id} takes this time"
                 yield Reason(code, start_at, end_at, text, starts, rule_id, exception.id)
+        for closed in window.closed:
+            if closed.start < micros(end_at) and micros(start_at) < closed.end:
+                text = _CLOSED_TIME.format(cause=closed.closure_id)
+                yield Reason(ReasonCode.CLOSURE, start_at, end_at, text, starts, rule_id, closed.closure_id)
 
     def _suppression_reason(
         self, suppressed: SuppressedWindow, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()

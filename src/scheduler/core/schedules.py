@@ -67,8 +67,7 @@ class AvailabilityRule:
         if type(self.day_of_week) is not int or self.day_of_week not in range(len(DAYS_OF_WEEK)):
             raise InvalidScheduleError(f"{name}: day_of_week must be 0 (Sunday) to 6, not {self.day_of_week!r}")
         for field, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
-            if not isinstance(clock, time) or clock.tzinfo is not None:
-                raise InvalidScheduleError(f"{name}: {field} must be a wall-clock time, not {clock!r}")
+            _CHECK.clock(f"{name}: {field}", clock)
         _CHECK.length(f"{name}: slot_duration", self.slot_duration)
         for field, length in (("slot_interval", self.slot_interval), ("slot_alignment", self.slot_alignment)):
             if length is not None:
@@ -139,14 +138,29 @@ class AvailabilityException:
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """A local date on which the facility is closed, such as a public holiday."""
+    """A local date, or a part of it, on which the facility is closed, such as a public holiday.
+
+    With times, the facility is closed from `start_time` to `end_time` in wall-clock time; `end_time <= start_time` ends
+    the closed time on the next day, so that 00:00-00:00 is the whole day (T2).
+
+    Raises:
+        InvalidScheduleError: a field is invalid, or only one of the two times is given.
+    """
 
     id: Id
     day: date
+    start_time: time | None = None
+    end_time: time | None = None
 
     def __post_init__(self) -> None:
         _CHECK.id("closure id", self.id)
-        _CHECK.day(f"closure {self.id}: day", self.day)
+        name = f"closure {self.id}"
+        _CHECK.day(f"{name}: day", self.day)
+        if (self.start_time is None) is not (self.end_time is None):
+            raise InvalidScheduleError(f"{name}: start_time and end_time must both be given or both be left out")
+        for field, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
+            if clock is not None:
+                _CHECK.clock(f"{name}: {field}", clock)
 
 
 def _check_ids(kind: str, ids: Iterable[Id]) -> None:

@@ -5,7 +5,7 @@ Must not know: the values that have these fields; each module states the field's
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
 from scheduler.core.errors import InvalidInputError
@@ -43,6 +43,11 @@ class Validator:
         """Raise unless the value is a calendar date; a datetime is not a day."""
         if not isinstance(value, date) or isinstance(value, datetime):
             raise self.error(f"{field} must be a date, not {value!r}")
+
+    def clock(self, field: str, value: object) -> None:
+        """Raise unless the value is a wall-clock time: a `time` without a zone."""
+        if not isinstance(value, time) or value.tzinfo is not None:
+            raise self.error(f"{field} must be a wall-clock time, not {value!r}")
 
     def capacity(self, field: str, value: object) -> None:
         """Raise unless the value is a whole number from 1."""

@@ -109,6 +109,15 @@ def day_of(number: int) -> date:
     return date.fromordinal(number + EPOCH_DAY)
 
 
+def clock_span(start_time: time, end_time: time) -> tuple[int, int]:
+    """Return start and end of a wall-clock window, counted from midnight; the end may be on the next day (T2)."""
+    start, end = (
+        ((clock.hour * 60 + clock.minute) * 60 + clock.second) * SECOND + clock.microsecond
+        for clock in (start_time, end_time)
+    )
+    return start, end if end > start else end + DAY
+
+
 def offset_at(zone: ZoneInfo, at: int) -> int:
     """Return the zone's offset from UTC at an instant (both in microseconds)."""
     inside = min(max(at, FIRST_INSTANT), LAST_INSTANT)
