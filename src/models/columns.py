@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Text,
     TextClause,
+    Time,
     Uuid,
     text,
 )
@@ -176,6 +177,11 @@ def day() -> Any:
 def optional_day() -> Any:
     """Declare an optional date."""
     return Field(default=None, nullable=True, sa_type=Date)
+
+
+def optional_clock() -> Any:
+    """Declare an optional time of day."""
+    return Field(default=None, nullable=True, sa_type=Time)
 
 
 def optional_number() -> Any:

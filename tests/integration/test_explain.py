@@ -190,6 +190,15 @@ def test_c7_a_booking_without_a_schedule_is_shown_and_explained(world: World, le
         assert "● 1 booked" in week(world, MONDAY, doctor_id=doctor_id)
 
 
+def test_a3_a_closed_time_is_shown_and_explained(world: World) -> None:
+    world.add(world.closure(weekly(1), Closure(1, MONDAY, time(10), time(0))))
+    world.sql("update scheduling.facility_closures set reason = 'Fair' where tenant_id = :tenant_id")
+    world.run(MONDAY, 1)
+    assert "○ 2 open" in week(world, MONDAY)
+    assert "Mon 01 Mar 10:00-24:00  closed: Fair" in week(world, MONDAY)
+    assert ": Fair" in picture(*answers(world, NINE + 2 * HALF_HOUR))
+
+
 def test_c7_a_visit_without_a_slot_is_shown_until_it_is_cancelled(world: World) -> None:
     world.visit(NINE, status="scheduled")
     assert "● 1 booked" in week(world, MONDAY)

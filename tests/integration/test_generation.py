@@ -65,7 +65,7 @@ class Region:
             23, OVERRIDE, NINE + 2 * DAY, NINE + 2 * DAY + 4 * HOUR, slot_duration=HOUR, slot_interval=HOUR, capacity=3
         ),
     )
-    closures = (Closure(31, date(2027, 3, 29)),)
+    closures = (Closure(31, date(2027, 3, 29)), Closure(32, date(2027, 4, 6), time(17), time(0)))
     schedules = (
         Schedule(1, 1, "Europe/London", [night, fortnight, group, checks, switched_off], exceptions, closures),
         weekly(2, 2, "Australia/Lord_Howe"),

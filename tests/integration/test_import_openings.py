@@ -252,6 +252,21 @@ def test_a_closure_entered_by_hand_stays(office: Office) -> None:
     assert office.ask(reasons) == [("by hand",)]
 
 
+def test_a_closed_time_is_stored_beside_closures_entered_by_hand(office: Office) -> None:
+    closed = {"2027-04-01": {"from": "13:00", "until": "24:00", "reason": "Fair"}}
+    office.import_lines(changed(closures={}))
+    office.ask(BY_HAND)
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(created=1)
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(unchanged=1)
+    rows = "select start_time, end_time, reason from scheduling.facility_closures where day = '2027-04-01' order by 1"
+    assert office.ask(rows) == [(time(13), time(0), "Fair"), (None, None, "by hand")]
+    closed["2027-04-01"]["reason"] = "Spring fair"
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(updated=1)
+    closed["2027-04-01"]["from"] = "12:00"
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(created=1, removed=1)
+    assert office.ask(rows) == [(time(12), time(0), "Spring fair"), (None, None, "by hand")]
+
+
 def test_a_rule_that_a_person_switched_off_stays_off(office: Office) -> None:
     office.import_lines(LINE)
     office.ask("update scheduling.availability_rules set active = false where start_time = '13:00'")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.errors import InvalidInputError, InvalidScheduleError, NotFoundError
-from scheduler.core.schedules import ExceptionType, Schedule
+from scheduler.core.schedules import Closure, ExceptionType, Schedule
 from scheduler.openings.format.file import (
     BadLines,
     InvalidOpeningsError,
@@ -19,7 +19,7 @@ from scheduler.openings.format.file import (
     places_to_import,
     read_openings,
 )
-from scheduler.openings.places import Doctor, Place
+from scheduler.openings.places import ClosedDay, Doctor, Place
 
 PLAIN: dict[str, Any] = {
     "code": "FYY76",
@@ -271,10 +271,27 @@ def test_a6_a_places_exception_for_a_clinic_concerns_only_its_doctor(tmp_path: P
 
 def test_closures_reach_every_schedule(tmp_path: Path) -> None:
     place = read_one(tmp_path, FULL)
-    assert place.closures == ((date(2027, 2, 15), "Presidents' Day"), (date(2027, 3, 1), None))
+    assert place.closures == (ClosedDay(date(2027, 2, 15), "Presidents' Day"), ClosedDay(date(2027, 3, 1)))
     assert [[closure.day for closure in doctor.schedule.closures] for doctor in place.doctors] == [
         [date(2027, 2, 15), date(2027, 3, 1)]
     ] * 2
+
+
+def test_a3_a_closed_time_has_its_times_and_its_reason(tmp_path: Path) -> None:
+    afternoon = {"from": "13:00", "until": "24:00", "reason": " Christmas Eve "}
+    place = read_one(
+        tmp_path, FULL | {"closures": {"2027-12-24": afternoon, "2027-12-31": {"from": "22:00:30", "until": "06:00"}}}
+    )
+    christmas_eve, new_year = date(2027, 12, 24), date(2027, 12, 31)
+    assert place.closures == (
+        ClosedDay(christmas_eve, "Christmas Eve", time(13), time(0)),
+        ClosedDay(new_year, None, time(22, 0, 30), time(6)),
+    )
+    for doctor in place.doctors:
+        assert doctor.schedule.closures == (
+            Closure("2027-12-24", christmas_eve, time(13), time(0)),
+            Closure("2027-12-31", new_year, time(22, 0, 30), time(6)),
+        )
 
 
 def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
@@ -338,6 +355,13 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"alterations": "never"}, "alterations must be an object, not 'never'"),
     ({"closures": {"2027-02-01": 4}}, "closures: 2027-02-01 must be text, not 4"),
     ({"closures": ["2027-02-01"]}, "closures must be an object, not a list"),
+    ({"closures": {"2027-02-01": {"until": "24:00"}}}, "closures: 2027-02-01: from: None is not a time of day"),
+    ({"closures": {"2027-02-01": {"from": "24:00"}}}, "closures: 2027-02-01: from: '24:00' is not a time of day"),
+    ({"closures": {"2027-02-01": {"from": "13:00"}}}, "closures: 2027-02-01: until: None is not a time of day"),
+    (
+        {"closures": {"2027-02-01": {"from": "13:00", "until": "24:00", "why": "?"}}},
+        "closures: 2027-02-01: unknown field 'why'",
+    ),
     ({"slot_minutes": 0}, "slot_minutes must be a whole number from 1 to 1440, not 0"),
     ({"slot_minutes": -20}, "not -20"),
     ({"slot_minutes": 1441}, "not 1441"),

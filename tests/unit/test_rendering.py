@@ -14,7 +14,7 @@ from scheduler.cli.generate import MAX_SLOTS_SHOWN
 from scheduler.cli.generate import _details as details
 from scheduler.cli.generate import _print_details as print_details
 from scheduler.cli.rendering import RunSummary, between, explanation_table, runs_table, summary_table
-from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
+from scheduler.cli.week import Week, WeekClosure, WeekException, WeekSlot, week_calendar
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType
@@ -110,10 +110,25 @@ def test_an_exception_that_only_touches_a_cell_does_not_mark_it() -> None:
 
 
 def test_a_closed_day_is_dotted_and_named() -> None:
-    lines = week(*slots(at(22, 9), 3), closures=((date(2027, 3, 26), "Good Friday"), (date(2027, 4, 26), "later")))
+    lines = week(
+        *slots(at(22, 9), 3),
+        closures=(WeekClosure(date(2027, 3, 26), "Good Friday"), WeekClosure(date(2027, 4, 26), "later")),
+    )
     assert cell(lines, "Fri 26", "09:00") == "·········"
     assert [line.split() for line in lines if "closed:" in line] == [
         ["·", "Fri", "26", "Mar", "closed:", "Good", "Friday"]
+    ]
+
+
+def test_a_closed_time_is_dotted_and_named_with_its_times() -> None:
+    half = WeekClosure(date(2027, 3, 22), "Fair", at(22, 10), at(23, 0))
+    evening = WeekClosure(date(2027, 3, 21), None, at(21, 22), at(22, 9, 30))
+    lines = week(*slots(at(22, 9), 6), closures=(evening, half))
+    shown = {row: cell(lines, "Mon 22", row) for row in ("09:00", "09:30", "10:00")}
+    assert shown == {"09:00": "○2 ······", "09:30": "○1", "10:00": "○2 ······"}
+    assert [line.strip() for line in lines if "closed" in line][1:] == [
+        "·  Sun 21 Mar 22:00 - Mon 22 Mar 09:30  closed",
+        "·  Mon 22 Mar 10:00-24:00               closed: Fair",
     ]
 
 

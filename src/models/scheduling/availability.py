@@ -17,6 +17,7 @@ from scheduler.models.columns import (
     instant,
     long_text,
     number,
+    optional_clock,
     optional_day,
     optional_json_object,
     optional_number,
@@ -96,15 +97,24 @@ class AvailabilityException(Timestamped, BigintKeyed, table=True):
 
 
 class FacilityClosure(Timestamped, BigintKeyed, table=True):
-    """A local date on which a facility is closed, such as a public holiday (A3)."""
+    """A local date, or the part from `start_time` to `end_time`, on which a facility is closed (A3)."""
 
     __tablename__ = "facility_closures"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
-        unique("a_facility_closes_once_a_day", "facility_id", "day"),
+        unique(
+            "a_facility_closes_at_a_time_once",
+            "facility_id",
+            "day",
+            "start_time",
+            "end_time",
+            nulls_not_distinct=True,
+        ),
         SCHEDULING,
     )
 
     facility_id: int = reference()
     day: date = day()
+    start_time: time | None = optional_clock()
+    end_time: time | None = optional_clock()
     reason: str | None = optional_text()

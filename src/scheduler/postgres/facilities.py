@@ -155,7 +155,7 @@ def exceptions_between(
 
 
 def closures_between(session: Session, facility_id: int, first: date, last: date) -> Sequence[rows.FacilityClosure]:
-    """Return the closed days of a facility from `first` to before `last`, in order."""
+    """Return the closures of a facility on days from `first` to before `last`, in order."""
     closure = rows.FacilityClosure
     query = select(closure).where(closure.facility_id == facility_id, closure.day >= first, closure.day < last)
-    return session.exec(query.order_by(col(closure.day))).all()
+    return session.exec(query.order_by(col(closure.day), col(closure.id))).all()

@@ -171,7 +171,7 @@ def _closures(session: Session, facility_ids: Iterable[int]) -> dict[int, list[C
     closure = rows.FacilityClosure
     closures = defaultdict(list)
     for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids))):
-        closures[row.facility_id].append(Closure(_known(row.id), row.day))
+        closures[row.facility_id].append(closure_of(row))
     return closures
 
 
@@ -184,6 +184,11 @@ def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
 def _known(id_: int | None) -> int:
     assert id_ is not None  # noqa: S101  # a stored row has its key
     return id_
+
+
+def closure_of(row: rows.FacilityClosure) -> Closure:
+    """Return a stored closure as the core's value."""
+    return Closure(_known(row.id), row.day, row.start_time, row.end_time)
 
 
 def _checkpoint(row: rows.ScheduleState) -> Checkpoint:

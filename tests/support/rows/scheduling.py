@@ -40,7 +40,8 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "local_end": "2027-03-02 07:30",
             "type": "override",
         },
-        "scheduling.facility_closures": own | {"facility_id": 1, "day": "2027-03-26"},
+        "scheduling.facility_closures": own
+        | {"facility_id": 1, "day": "2027-03-26", "start_time": "13:00", "end_time": "00:00"},
         "scheduling.availability_slots": own
         | pair
         | {
@@ -208,6 +209,9 @@ WRONG: Wrong = [
     ),
     ("scheduling.availability_exceptions", {"capacity": 0}, "an_overrides_slots_take_time_and_advance"),
     ("scheduling.facility_closures", {"day": "infinity"}, "a_closure_is_in_the_calendar"),
+    ("scheduling.facility_closures", {"end_time": None}, "a_closed_time_has_a_start_and_an_end"),
+    ("scheduling.facility_closures", {"start_time": None}, "a_closed_time_has_a_start_and_an_end"),
+    ("scheduling.facility_closures", {"end_time": "24:00"}, "midnight_is_written_as_zero"),
     ("scheduling.availability_slots", {"end_at": "2027-03-01 09:00Z"}, "a_slot_starts_before_it_ends"),
     ("scheduling.availability_slots", {"end_at": "infinity"}, "a_slot_starts_before_it_ends"),
     ("scheduling.availability_slots", {"status": "free"}, "a_slot_is_open_reserved_booked_or_cancelled"),

@@ -206,7 +206,12 @@ class World:
     def closure(self, schedule: Schedule, closure: Closure) -> SQLModel:
         """Return a closed day as a row."""
         return rows.FacilityClosure(
-            tenant_id=self.tenant_id, facility_id=int(schedule.facility_id), id=_number(closure.id), day=closure.day
+            tenant_id=self.tenant_id,
+            facility_id=int(schedule.facility_id),
+            id=_number(closure.id),
+            day=closure.day,
+            start_time=closure.start_time,
+            end_time=closure.end_time,
         )
 
     def visit(self, start_at: datetime, *, number: int = 1, facility_id: int = 1, **columns: Any) -> SQLModel:

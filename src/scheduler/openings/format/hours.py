@@ -103,7 +103,8 @@ def capacity_of(fields: Fields) -> int | None:
     return fields.whole("capacity", maximum=_MAX_CAPACITY)
 
 
-def _time(clock: int) -> time:
+def time_of(clock: int) -> time:
+    """Return seconds since midnight as a time; 24:00 is 00:00 of the next day."""
     return time(clock % SECONDS_PER_DAY // 3600, clock // 60 % 60, clock % 60)
 
 
@@ -130,8 +131,8 @@ def _rule(window: ParsedHours, used_names: Counter[str]) -> AvailabilityRule:
     return AvailabilityRule(
         id=name,
         day_of_week=window.day_of_week,
-        start_time=_time(window.opens),
-        end_time=_time(window.closes),
+        start_time=time_of(window.opens),
+        end_time=time_of(window.closes),
         **window.offer._asdict(),
         effective_from=window.effective_from,
         effective_until=window.effective_until,

@@ -14,7 +14,7 @@ from scheduler.core.errors import SchedulerError
 from scheduler.core.schedules import AvailabilityRule, Closure, Schedule
 from scheduler.core.zones import zone_of
 from scheduler.openings.format.exceptions import altered_days, exceptions_of, listed_exceptions
-from scheduler.openings.format.hours import MAX_TEXT_LENGTH, Offer, offer_of, rules_of
+from scheduler.openings.format.hours import MAX_TEXT_LENGTH, Offer, clock_from, offer_of, rules_of, time_of
 from scheduler.openings.format.json_fields import Fields, Json, day_from, object_from, shown
 from scheduler.openings.places import ClosedDay, Doctor, Place
 
@@ -92,7 +92,7 @@ def _doctors(
         *altered_days(fields.take("alterations"), zone),
         *listed_exceptions(fields.take("exceptions"), zone, all_rules),
     )
-    closed = [Closure(day.isoformat(), day) for day, _ in closures]
+    closed = [Closure(day.isoformat(), day, start_time, end_time) for day, _, start_time, end_time in closures]
     doctors = []
     for parsed in parsed_doctors:
         own = listed_exceptions(parsed.exceptions, zone, parsed.rules)
@@ -127,9 +127,24 @@ def _listed_doctor(fields: Fields, weekly: Json, clinics: Json, inherited: Offer
 
 
 def _closures(value: Json) -> tuple[ClosedDay, ...]:
-    reasons = object_from(value, where="closures")
-    fields = Fields(reasons, where="closures")
+    by_day = object_from(value, where="closures")
+    reasons = Fields(by_day, where="closures")
     return tuple(
-        ClosedDay(day_from(day, where="closures"), fields.text(day, max_length=MAX_TEXT_LENGTH))
-        for day in sorted(reasons)
+        _closed_time(day, by_day[day])
+        if isinstance(by_day[day], dict)
+        else ClosedDay(day_from(day, where="closures"), reasons.text(day, max_length=MAX_TEXT_LENGTH))
+        for day in sorted(by_day)
     )
+
+
+def _closed_time(day: str, value: Json) -> ClosedDay:
+    where = f"closures: {day}"
+    fields = Fields(value, where=where)
+    closed = ClosedDay(
+        day_from(day, where="closures"),
+        fields.text("reason", max_length=MAX_TEXT_LENGTH),
+        time_of(clock_from(fields.take("from"), where=f"{where}: from")),
+        time_of(clock_from(fields.take("until"), where=f"{where}: until", closing=True)),
+    )
+    fields.end()
+    return closed
