@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import accumulate
-from re import sub
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrulestr
-
 from oracles.minute_sets import MINUTE, instant_of, minute_of, minutes_of, runs
+from oracles.recurrences import recurring_days, started_in_time
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
@@ -26,8 +24,6 @@ from scheduler.core.spans import Span
 ONE_DAY = timedelta(days=1)
 # A window begins at most two local days before its last minute, and local days are at most a day off UTC's.
 MARGIN = timedelta(days=3)
-LONG_AGO = date(1970, 1, 1)
-CODES = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
 
 
 class Walk(NamedTuple):
@@ -63,15 +59,13 @@ def walk(zone: ZoneInfo, first: int, last: int) -> Walk:
     return Walk(shown, dict(zip(shown, accumulate(shown.values(), max), strict=True)))
 
 
-@lru_cache(maxsize=4096)
-def recurs(text: str, weekday: int, anchor: date | None, day: date) -> bool:
-    """Tell whether a recurrence, counted from its anchor, has a day."""
-    text = sub(r"(UNTIL=\d{8})T\d{6}Z?", r"\1", text)  # a recurrence chooses local days, not times
-    if "FREQ=WEEKLY" in text and "BYDAY" not in text:
-        text += f";BYDAY={CODES[weekday]}"
-    midnight = datetime.combine(day, time.min)
-    rule = rrulestr(text, dtstart=datetime.combine(anchor or LONG_AGO, time.min))
-    return bool(rule.between(midnight, midnight, inc=True))
+def recurs(rule: AvailabilityRule, zone: ZoneInfo, day: date) -> bool:
+    """Tell whether a rule has no recurrence, or its recurrence names a day."""
+    if rule.recurrence is None:
+        return True
+    month = day.replace(day=1)
+    named = recurring_days(rule.recurrence, rule.effective_from, rule.day_of_week, month, month + 31 * ONE_DAY)
+    return day in named and started_in_time(rule.recurrence, datetime.combine(day, rule.start_time), zone)
 
 
 def effective(rule: AvailabilityRule, day: date) -> bool:
@@ -81,12 +75,14 @@ def effective(rule: AvailabilityRule, day: date) -> bool:
     return rule.active and begun and not over
 
 
-def works(rule: AvailabilityRule, day: date) -> bool:
+def of_date(rule: AvailabilityRule, zone: ZoneInfo, day: date) -> bool:
+    """Tell whether a date is one of a rule's: by its weekday, or without one by its recurrence."""
+    return recurs(rule, zone, day) if rule.day_of_week is None else rule.day_of_week == day.isoweekday() % 7
+
+
+def works(rule: AvailabilityRule, zone: ZoneInfo, day: date) -> bool:
     """Tell whether a rule has a window on a local date, without exceptions and closures (A2)."""
-    if not effective(rule, day) or rule.day_of_week != day.isoweekday() % 7:
-        return False
-    text = rule.recurrence
-    return text is None or recurs(text, rule.day_of_week, rule.effective_from, day)
+    return effective(rule, day) and of_date(rule, zone, day) and recurs(rule, zone, day)
 
 
 def overrides_on(schedule: Schedule, day: date) -> list[AvailabilityException]:
@@ -126,7 +122,7 @@ def rule_windows(schedule: Schedule, seen: Walk, day: date, closed: frozenset[in
         return
     overrides = overrides_on(schedule, day)
     for rule in schedule.rules:
-        if not works(rule, day) or is_replaced(rule, overrides):
+        if not works(rule, schedule.zone, day) or is_replaced(rule, overrides):
             continue
         minutes = between(seen, day, rule.start_time, rule.end_time)
         step = rule.slot_alignment
@@ -147,7 +143,7 @@ def bases(schedule: Schedule, override: AvailabilityException, day: date) -> lis
     if override.rule_id is not None:
         return [rule for rule in schedule.rules if rule.active and rule.id == override.rule_id]
     in_force = [rule for rule in schedule.rules if effective(rule, day)]
-    return [rule for rule in in_force if rule.day_of_week == day.isoweekday() % 7] or in_force
+    return [rule for rule in in_force if of_date(rule, schedule.zone, day)] or in_force
 
 
 def kinds(schedule: Schedule, override: AvailabilityException, day: date) -> Iterator[Kind]:

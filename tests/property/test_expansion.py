@@ -34,9 +34,10 @@ from support.strategies import (
     exceptions,
     lengths,
     moments,
-    recurrences,
     rules,
     spans_near,
+    unlimited,
+    weekdays_and_recurrences,
     zones,
 )
 
@@ -95,7 +96,7 @@ def test_t2_a_night_window_equals_its_evening_plus_its_morning(
     rule, zone, day, span = where
     night = replace(rule, slot_duration=MINUTE, slot_interval=None, end_time=min(rule.start_time, rule.end_time))
     evening = replace(night, end_time=time(0))
-    morning = replace(night, id=2, day_of_week=(rule.day_of_week + 1) % 7, start_time=time(0))
+    morning = replace(night, id=2, day_of_week=(day.isoweekday() + 1) % 7, start_time=time(0))
     parts = [evening, morning] if night.end_time > time(0) else [evening]
     assume(has_day(zone, day))
     whole = expand(Schedule(7, 5, zone, [night]), span)
@@ -150,11 +151,16 @@ def test_a2_dates_and_recurrence_narrow_a_rule(
     first, last = data.draw(
         st.sampled_from(((None, None), (day, None), (after, None), (None, day), (None, before), (before, after)))
     )
-    text = data.draw(st.one_of(st.none(), recurrences(anchored=first is not None)))
+    own_days = st.one_of(st.just((rule.day_of_week, None)), weekdays_and_recurrences(day, first))
+    weekday, text = data.draw(own_days)
     active = data.draw(st.sampled_from((True, True, True, False)))
-    narrow = replace(rule, effective_from=first, effective_until=last, recurrence=text, active=active)
-    expected = wide if works(narrow, day) else []
-    assert list(expand(Schedule(7, 5, zone, [narrow]), span)) == expected
+    narrow = replace(
+        rule, day_of_week=weekday, effective_from=first, effective_until=last, recurrence=text, active=active
+    )
+    # A rule without a weekday may have windows on the days beside, too.
+    beside = [Closure(number, day + number * ONE_DAY) for number in range(-5, 6) if number]
+    expected = wide if works(narrow, zone, day) else []
+    assert list(expand(Schedule(7, 5, zone, [narrow], (), beside), span)) == expected
 
 
 @given(cases(), st.randoms(use_true_random=False))
@@ -174,7 +180,7 @@ def test_a3_a_closure_removes_only_windows_that_start_on_its_day(
 ) -> None:
     rule, zone, day, span = where
     daily = [replace(rule, id=number, day_of_week=number, service_offering_id=number) for number in range(7)]
-    remaining = [slot for slot in expand(Schedule(7, 5, zone, daily), span) if slot.rule_id != rule.day_of_week]
+    remaining = [slot for slot in expand(Schedule(7, 5, zone, daily), span) if slot.rule_id != day.isoweekday() % 7]
     assert list(expand(Schedule(7, 5, zone, daily, (), [Closure(1, day)]), span)) == remaining
 
 
@@ -366,12 +372,7 @@ def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
 ) -> None:
     schedule, span = case
     # An override without a rule id asks for the dates of its base rules; one with a rule id does not (A4).
-    rules_ = [
-        replace(
-            rule, effective_from=None, effective_until=None, recurrence=None, active=True, service_offering_id=rule.id
-        )
-        for rule in schedule.rules
-    ]
+    rules_ = [replace(unlimited(rule), active=True, service_offering_id=rule.id) for rule in schedule.rules]
     alone = rules_[:1]
     whole = expand(Schedule(7, 5, schedule.zone, alone, (), schedule.closures), span)
     changes = [*schedule.exceptions, *change(data, whole)]

@@ -55,11 +55,7 @@ def scheduled_on(schedule: Schedule, day: date) -> list[Slot]:
 
 def bare(schedule: Schedule) -> Schedule:
     """Return the schedule with unlimited rules, without exceptions and closures."""
-    rules = [
-        replace(rule, effective_from=None, effective_until=None, recurrence=None)
-        for rule in schedule.rules
-        if rule.active
-    ]
+    rules = [strategies.unlimited(rule) for rule in schedule.rules if rule.active]
     return replace(schedule, rules=rules, exceptions=(), closures=())
 
 

@@ -6,6 +6,7 @@ All times are whole minutes from 1973 on, as the minute oracle needs (older offs
 Must not know: the behaviour of the engine.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -15,6 +16,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from scheduler.core.errors import InvalidRecurrenceError
+from scheduler.core.recurrence import recurrence
 from scheduler.core.schedules import (
     AvailabilityException,
     AvailabilityRule,
@@ -120,35 +123,51 @@ def spans(draw: st.DrawFn, *, longest: int = 3 * 24 * 60) -> Span:
 
 
 @st.composite
-def recurrences(draw: st.DrawFn, *, anchored: bool) -> str:
-    """Draw an RFC 5545 recurrence that counts from an anchor only if `anchored`."""
+def recurrences(draw: st.DrawFn, *, anchored: bool, near: date | None = None) -> str:
+    """Draw an RFC 5545 recurrence that counts from an anchor only if `anchored`; UNTIL may be a time near a day."""
     text: str = draw(RECURRENCES)
     if anchored:
         text = draw(st.sampled_from((text, text, "FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY")))
         text += draw(st.sampled_from(("", "", ";INTERVAL=2", ";INTERVAL=3")))
     text += draw(st.sampled_from(("", "", ";WKST=SU", ";WKST=WE")))
     ends = ["", "", f";UNTIL={draw(UNTIL_DAYS):%Y%m%d}"]
+    if near is not None:
+        until = datetime.combine(near + draw(NEXT_DAYS) * DAY, draw(clock_times))
+        ends += [f";UNTIL={until:%Y%m%dT%H%M%S}", f";UNTIL={until:%Y%m%dT%H%M%SZ}"]
     if anchored:
         ends.append(f";COUNT={draw(COUNTS)}")
     return text + draw(st.sampled_from(ends))
 
 
 @st.composite
+def weekdays_and_recurrences(draw: st.DrawFn, near: date, anchor: date | None) -> tuple[int | None, str | None]:
+    """Draw a recurrence for the weekday of a day, or for none; the weekday alone if the recurrence opens no rule."""
+    own = near.isoweekday() % 7
+    text = draw(recurrences(anchored=anchor is not None, near=near))
+    for weekday in draw(st.sampled_from(((own, None), (None,)))):
+        with suppress(InvalidRecurrenceError):
+            recurrence(text, weekday=weekday, anchor=anchor)
+            return weekday, text
+    return own, None
+
+
+@st.composite
 def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False) -> AvailabilityRule:
     """Draw a rule that often has a window near a day; a plain rule has no dates, recurrence or alignment."""
     day = near + draw(st.sampled_from((0, 0, -1, 1, 2))) * DAY
+    weekday: int | None = day.isoweekday() % 7
     effective_from = effective_until = text = alignment = None
     if not plain:
         effective_from = draw(st.sampled_from((None, None, None, *(day - ago * DAY for ago in (-1, 0, 1, 9, 400)))))
         effective_until = draw(st.sampled_from((None, None, None, *(day + ahead * DAY for ahead in (0, 1, 8)))))
         alignment = draw(perhaps_lengths)
         if draw(st.integers(0, 3)) == 3:
-            text = draw(recurrences(anchored=effective_from is not None))
+            weekday, text = draw(weekdays_and_recurrences(day, effective_from))
     if effective_from is not None and effective_until is not None:
         effective_until = max(effective_from, effective_until)
     return AvailabilityRule(
         id=rule_id,
-        day_of_week=day.isoweekday() % 7,
+        day_of_week=weekday,
         start_time=draw(clock_times),
         end_time=draw(clock_times),
         slot_duration=draw(lengths),
@@ -161,6 +180,12 @@ def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False)
         recurrence=text,
         active=plain or draw(st.integers(0, 7)) < 7,
     )
+
+
+def unlimited(rule: AvailabilityRule) -> AvailabilityRule:
+    """Return the rule without its dates, and on every day of its weekday or of the week."""
+    every_day = "FREQ=DAILY" if rule.day_of_week is None else None
+    return replace(rule, effective_from=None, effective_until=None, recurrence=every_day)
 
 
 @st.composite

@@ -157,8 +157,59 @@ def test_a2_a_fortnightly_rule_counts_from_its_first_effective_day(anchor: date,
 
 
 def test_a2_a_recurrence_narrows_the_weekday_and_never_widens_it() -> None:
-    rule = replace(NINE_TO_TWELVE, recurrence="FREQ=WEEKLY;BYDAY=TU,WE")
-    assert slots_of([rule]) == []
+    rule = replace(NINE_TO_TWELVE, recurrence="FREQ=WEEKLY;BYDAY=MO,TU,WE")
+    assert slots_of([rule]) == slots_of([NINE_TO_TWELVE])
+
+
+@pytest.mark.parametrize(
+    ("zone", "opens", "until", "expected"),
+    [
+        ("America/New_York", "09:00", "19971224T000000Z", "22 23"),
+        ("America/New_York", "19:00", "19971224T000000Z", "22 23"),  # 23 December, 19:00 in New York, is this instant
+        ("America/New_York", "19:01", "19971224T000000Z", "22"),
+        ("America/New_York", "18:00", "19971224T225959Z", "22 23"),
+        ("America/New_York", "18:00", "19971224T230000Z", "22 23 24"),
+        ("Pacific/Kiritimati", "09:00", "19971223T190000Z", "22 23 24"),  # the next day has begun
+        ("Pacific/Kiritimati", "09:01", "19971223T190000Z", "22 23"),
+        ("America/New_York", "23:59", "19971223", "22 23"),
+        ("Pacific/Kiritimati", "00:00", "19971223", "22 23"),
+        ("America/New_York", "09:00", "19971223T090000", "22 23"),
+        ("America/New_York", "09:01", "19971223T090000", "22"),
+        ("America/New_York", "09:00:59", "19971223T090060", "22 23"),  # a leap second is the second before it
+    ],
+)
+def test_a2_until_admits_windows_that_start_by_then(zone: str, opens: str, until: str, expected: str) -> None:
+    """Issue 9, A2: a time in UTC was cut to its date."""
+    clock, first = time.fromisoformat(opens), date(1997, 12, 22)
+    text = f"FREQ=DAILY;UNTIL={until}"
+    rule = AvailabilityRule(1, None, clock, clock, 13 * HOUR, effective_from=first, recurrence=text)
+    month = Span(datetime(1997, 12, 1, tzinfo=UTC), datetime(1998, 1, 1, tzinfo=UTC))
+    starts = [slot.start_at.astimezone(ZoneInfo(zone)) for slot in expand(Schedule(7, 5, zone, [rule]), month)]
+    assert " ".join(f"{start:%d}" for start in starts) == expected
+
+
+def every(days: int, since: date, **parts: Any) -> AvailabilityRule:
+    """Return a rule without a weekday: nine to twelve, once in so many days."""
+    text = f"FREQ=DAILY;INTERVAL={days}"
+    return replace(NINE_TO_TWELVE, day_of_week=None, effective_from=since, recurrence=text, **parts)
+
+
+def test_a2_a_rule_without_weekday_has_the_days_of_its_recurrence() -> None:
+    at_eleven = {"start_time": time(11)}
+    assert walls(slots_of([every(2, MONDAY - DAY, **at_eleven)])) == ["28T11:00", "02T11:00"]
+    four_on_four_off = [every(8, MONDAY - number * DAY, id=number, **at_eleven) for number in range(2, 6)]
+    assert walls(slots_of(four_on_four_off)) == []
+    on_days = slots_of(four_on_four_off, around=MONDAY + 4 * DAY)
+    assert walls(on_days) == ["04T11:00", "05T11:00", "06T11:00", "07T11:00"]
+
+
+@pytest.mark.parametrize(("day", "durations"), [(MONDAY - DAY, {30}), (MONDAY, {60}), (MONDAY + 2 * DAY, {30, 60})])
+def test_a4_an_override_uses_a_rule_without_weekday_on_its_days(day: date, durations: set[int]) -> None:
+    """On another day, such a rule counts only if no rule is one of that day."""
+    rules = [NINE_TO_TWELVE, every(2, MONDAY - DAY, id=2, slot_duration=30 * MINUTE)]
+    override = AvailabilityException(1, OVERRIDE, london(14, day=day), london(15, day=day))
+    slots = [slot for slot in slots_of(rules, [override], around=day) if slot.start_at.date() == day]
+    assert {slot.duration // MINUTE for slot in slots} == durations
 
 
 def test_a2_an_inactive_rule_yields_nothing() -> None:

@@ -144,4 +144,4 @@ def test_r3_a_lone_surrogate_in_an_id_has_a_fingerprint() -> None:
 
 def test_r3_a_fingerprint_kept_from_another_run_still_holds() -> None:
     """A fingerprint is stored, so that process, machine and Python version must not change it."""
-    assert digest(SCHEDULE) == "93683a175c67c82a877fa70462edfaa545ffd8570e85438c2f6697c70713d0a3"
+    assert digest(SCHEDULE) == ""

@@ -31,6 +31,7 @@ OVERRIDE = AvailabilityException(1, ExceptionType.OVERRIDE, NINE, NINE + HOUR)
         ({"day_of_week": True}, "rule 1: day_of_week must be 0 (Sunday) to 6, not True"),
         ({"day_of_week": 1.0}, "rule 1: day_of_week must be 0 (Sunday) to 6, not 1.0"),
         ({"day_of_week": "MO"}, "rule 1: day_of_week must be 0 (Sunday) to 6, not 'MO'"),
+        ({"day_of_week": None}, "rule 1: without a day_of_week, the rule needs a recurrence"),
         ({"start_time": "09:00"}, "rule 1: start_time must be a wall-clock time, not '09:00'"),
         ({"end_time": time(9, tzinfo=UTC)}, "rule 1: end_time must be a wall-clock time"),
         ({"slot_duration": None}, "rule 1: slot_duration must be a timedelta longer than zero, not None"),
@@ -58,6 +59,8 @@ def test_a2_a_rule_with_an_invalid_field_is_refused(part: dict[str, Any], messag
 def test_a2_a_rule_validates_its_recurrence() -> None:
     with pytest.raises(InvalidRecurrenceError, match="BYHOUR"):
         replace(RULE, recurrence="FREQ=DAILY;BYHOUR=9")
+    with pytest.raises(InvalidRecurrenceError, match="never occurs on a Monday, the weekday of its rule"):
+        replace(RULE, day_of_week=1, recurrence="FREQ=MONTHLY;BYDAY=2TU")
 
 
 def test_a2_a_rule_may_be_in_force_for_a_single_day() -> None:

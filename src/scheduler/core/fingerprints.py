@@ -11,7 +11,7 @@ from typing import Final
 
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, Schedule
 
-ENGINE_VERSION: Final = "1"
+ENGINE_VERSION: Final = "2"
 """Increased whenever the same schedule would expand to other slots than before."""
 
 

@@ -1,169 +1,231 @@
 """Recurrence: the local days of an RFC 5545 rule.
 
-Owns: parsing a recurrence, refusing unsupported or contradictory ones, and its days within a range (by dateutil).
-Holds: A2 (a recurrence, anchored at `effective_from`, narrows a rule's weekday).
-Must not know: clock times, zones, slots.
+Owns: the days of a recurrence within a range, and refusing one that lacks an anchor or can never open its rule.
+Holds: A2 (a recurrence, anchored at `effective_from`, narrows a rule's weekday, or names the days of a rule without).
+Must not know: the text of a recurrence (`recurrence_parts`), clock times, zones, slots.
 
-The cost depends on the range, not on the years since the anchor: a rule without COUNT repeats with its interval, so
-that it may start at the last whole period before the range.
+Each part of a recurrence is a set of days of a period (a week, month or year), and the parts intersect. The cost
+depends on the range, not on the years since the anchor: periods have numbers, and COUNT is turned into a last day once.
 """
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, time
+from calendar import isleap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
-from dateutil.rrule import rrule, rrulestr
-
 from scheduler.core.errors import InvalidRecurrenceError
-from scheduler.core.zones import day_number, day_of
+from scheduler.core.recurrence_parts import DAILY, WEEKLY, YEARLY, Parts, read_parts
+from scheduler.core.zones import DAY, EPOCH_DAY, day_number, day_of
 
-_PARTS: Final = frozenset(
-    {"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY"}
-    | {"BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYSETPOS"}
-)
-# The longest interval of each frequency, about four years. It also bounds the search for a first day.
-_MAX_INTERVALS: Final = {"DAILY": 1461, "WEEKLY": 208, "MONTHLY": 48, "YEARLY": 4}
-_WEEKDAY_CODES: Final = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
-_MAX_TEXT_LENGTH: Final = 300
-_MAX_COUNT: Final = 10_000
-# A recurrence without a day in the calendar's last forty years has no day: they hold every leap pattern that an
-# interval of up to four years can meet. The search there ends soon, since dateutil stops at the year 9999.
-_LAST_FORTY_YEARS_BEGIN: Final = day_number(date(9959, 1, 1))
+_WEEKDAY_NAMES: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+_WEEKDAY_OF_DAY_0: Final = 6  # 2000-01-01 was a Saturday
+_FIRST_DAY: Final = day_number(date.min)
+_LAST_DAY: Final = day_number(date.max)
+_MONTHS: Final = range(1, 13)
+_COMMON_YEAR: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_LEAP_YEAR: Final = (31, 29, *_COMMON_YEAR[2:])
+_CYCLE: Final = 146_097  # the days after which the calendar repeats: 400 years, a whole number of weeks
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """A parsed recurrence, constructed by `recurrence`."""
+    """A recurrence of a rule, constructed by `recurrence`.
 
-    text: str
-    frequency: str
-    interval: int
-    anchor: date | None
-    until: int | None
-    counted: bool
+    `last_day` is the last day by COUNT, or the last that UNTIL may admit: UNTIL bounds the starts of windows.
+    """
+
+    parts: Parts
+    anchor: int | None
+    last_day: int = _LAST_DAY
 
     def days(self, first: int, last: int) -> frozenset[int]:
         """Return the day numbers of the recurrence from `first` to `last`, both inclusive."""
-        if self.until is not None:
-            last = min(last, self.until)
+        return frozenset(self.walk(first, last))
+
+    def walk(self, first: int, last: int) -> Iterator[int]:
+        """Yield the day numbers of the recurrence from `first` to `last`, both inclusive, in order."""
+        parts = self.parts
+        first = max(first, _FIRST_DAY if self.anchor is None else self.anchor)
+        last = min(last, self.last_day)
         if first > last:
-            return frozenset()
-        begin = self._begin(first)
-        rule = rrulestr(self.text, dtstart=datetime.combine(begin, time.min))
-        return frozenset(day_number(day) for day in rule.between(_midnight(first), _midnight(last), inc=True))
+            return
+        # A daily recurrence has months as its periods, and its interval counts days.
+        is_daily = parts.frequency == DAILY
+        step = 1 if is_daily else parts.interval
+        anchor = first if self.anchor is None else self.anchor
+        begin = self._period(first)
+        begin += (self._period(anchor) - begin) % step
+        for period in range(begin, self._period(last) + 1, step):
+            for day in self._days_of(period):
+                if first <= day <= last and not (is_daily and (day - anchor) % parts.interval):
+                    yield day
 
-    def _begin(self, first: int) -> date:
-        """Return the last day up to `first` from which the rule has the same days as from its anchor."""
-        day = day_of(first)
-        if self.anchor is None:
-            whole = day.replace(day=1, month=1 if self.frequency == "YEARLY" else day.month)
-            return date.fromordinal(max(1, whole.toordinal() - 7))
-        if self.counted or day <= self.anchor:
-            return self.anchor
-        match self.frequency:
-            case "DAILY" | "WEEKLY":
-                step = self.interval * (7 if self.frequency == "WEEKLY" else 1)
-                # One step more, since dateutil counts the rest of its first week as a whole week.
-                back = (day - self.anchor).days % step + step
-                return date.fromordinal(max(self.anchor.toordinal(), day.toordinal() - back))
-            case "MONTHLY":
-                months = (day.year - self.anchor.year) * 12 + day.month - self.anchor.month
-                months -= months % self.interval
-                years, month = divmod(self.anchor.month - 1 + months, 12)
-                return self.anchor if months == 0 else date(self.anchor.year + years, month + 1, 1)
-            case _:
-                years = (day.year - self.anchor.year) // self.interval * self.interval
-                return self.anchor if years == 0 else date(self.anchor.year + years, 1, 1)
+    def _period(self, day: int) -> int:
+        """Return the number of the week, month or year that has the day."""
+        parts = self.parts
+        if parts.frequency == WEEKLY:
+            return (day + _WEEKDAY_OF_DAY_0 - parts.week_start) // 7
+        calendar_day = day_of(day)
+        if parts.frequency != YEARLY:
+            return calendar_day.year * 12 + calendar_day.month - 1
+        if not parts.weeks:
+            return calendar_day.year
+        # Numbered weeks belong to the year that has most of their days.
+        return max(
+            year
+            for year in range(calendar_day.year - 1, calendar_day.year + 2)
+            if _first_week(year, parts.week_start) <= day
+        )
+
+    def _days_of(self, period: int) -> list[int]:
+        """Return the days of a period in order, which may lie before the anchor: BYSETPOS counts them, too."""
+        parts = self.parts
+        if parts.frequency == WEEKLY:
+            days = self._days_of_week(period)
+        elif parts.frequency != YEARLY:
+            year, month = divmod(period, 12)
+            days = self._days_of_months(year, [month + 1] if month + 1 in (parts.months or _MONTHS) else [])
+        elif parts.weeks:
+            days = self._days_of_numbered_weeks(period)
+        else:
+            days = self._days_of_months(period, parts.months or _MONTHS)
+        ordered = sorted(days)
+        if not parts.positions:
+            return ordered
+        if parts.frequency == DAILY:  # each day is a set of its own
+            return ordered if {1, -1} & set(parts.positions) else []
+        return sorted({ordered[index] for index in _indexes(parts.positions, len(ordered))})
+
+    def _days_of_week(self, week: int) -> set[int]:
+        parts = self.parts
+        first = 7 * week - _WEEKDAY_OF_DAY_0 + parts.week_start
+        days = {first + (weekday - parts.week_start) % 7 for _, weekday in parts.weekdays}
+        if parts.months:
+            days = {day for day in days if _FIRST_DAY <= day <= _LAST_DAY and day_of(day).month in parts.months}
+        return days
+
+    def _days_of_numbered_weeks(self, year: int) -> set[int]:
+        week_start = self.parts.week_start
+        weeks = range(_first_week(year, week_start), _first_week(year + 1, week_start), 7)
+        days = {weeks[index] + day for index in _indexes(self.parts.weeks, len(weeks)) for day in range(7)}
+        # The first and the last week may have days of the years beside.
+        near = (
+            self._days_of_months(near_year, self.parts.months or _MONTHS) for near_year in range(year - 1, year + 2)
+        )
+        return days.intersection(set().union(*near))
+
+    def _days_of_months(self, year: int, months: Iterable[int]) -> set[int]:
+        parts = self.parts
+        month_spans = [_month_span(year, month) for month in months]
+        if parts.month_days:
+            days = {first + index for first, length in month_spans for index in _indexes(parts.month_days, length)}
+        else:
+            days = {day for first, length in month_spans for day in range(first, first + length)}
+        whole_year = _first_of_year(year), sum(_LEAP_YEAR if isleap(year) else _COMMON_YEAR)
+        if parts.year_days:
+            days &= {whole_year[0] + index for index in _indexes(parts.year_days, whole_year[1])}
+        if parts.weekdays:
+            # A numbered weekday counts in the year only if nothing says months.
+            spans = [whole_year] if parts.frequency == YEARLY and not parts.months else month_spans
+            days &= {day for first, length in spans for day in _days_of_weekdays(parts.weekdays, first, length)}
+        return days
 
 
-def _midnight(day: int) -> datetime:
-    return datetime.combine(day_of(day), time.min)
+def _indexes(numbers: Iterable[int], length: int) -> list[int]:
+    """Return the indexes in a row of things that numbers from 1, or from -1 for the last, choose."""
+    return [number - 1 if number > 0 else length + number for number in numbers if abs(number) <= length]
 
 
-def _split(text: str) -> dict[str, str]:
-    if not isinstance(text, str) or not text or len(text) > _MAX_TEXT_LENGTH or not text.isascii():
-        raise InvalidRecurrenceError(f"recurrence {str(text)[:60]!r} is not an RFC 5545 rule")
-    parts: dict[str, str] = {}
-    for part in text.upper().removeprefix("RRULE:").rstrip(";").split(";"):
-        name, equals, value = part.partition("=")
-        if name not in _PARTS or not equals or not value:
-            raise InvalidRecurrenceError(
-                f"recurrence {text!r}: {part!r} is not one of the parts that choose days ({', '.join(sorted(_PARTS))})"
-            )
-        if name in parts:
-            raise InvalidRecurrenceError(f"recurrence {text!r} has {name} twice")
-        parts[name] = value
-    return parts
+def _days_of_weekdays(weekdays: Iterable[tuple[int, int]], first: int, length: int) -> Iterator[int]:
+    for number, weekday in weekdays:
+        days = range(first + (weekday - first - _WEEKDAY_OF_DAY_0) % 7, first + length, 7)
+        yield from days if number == 0 else (days[index] for index in _indexes([number], len(days)))
 
 
-def _number(text: str, parts: Mapping[str, str], name: str, maximum: int) -> int:
-    value = parts.get(name, "1")
-    if not value.isdecimal() or not 1 <= int(value) <= maximum:
-        raise InvalidRecurrenceError(f"recurrence {text!r}: {name} must be 1 to {maximum}, not {value!r}")
-    return int(value)
+def _first_of_year(year: int) -> int:
+    """Return the first day of a year, also of the years beside the calendar's first and last."""
+    before = year - 1
+    return 365 * before + before // 4 - before // 100 + before // 400 + 1 - EPOCH_DAY
 
 
-def _until(text: str, value: str) -> int:
-    match = re.fullmatch(r"(\d{8})(T\d{6}Z?)?", value)
-    try:
-        return day_number(date.fromisoformat(match[1] if match else ""))
-    except ValueError:
-        raise InvalidRecurrenceError(
-            f"recurrence {text!r}: UNTIL must be a date such as 20271231, not {value!r}"
-        ) from None
+def _month_span(year: int, month: int) -> tuple[int, int]:
+    """Return the first day and the length of a month."""
+    lengths = _LEAP_YEAR if isleap(year) else _COMMON_YEAR
+    return _first_of_year(year) + sum(lengths[: month - 1]), lengths[month - 1]
 
 
-@lru_cache(maxsize=4096)
-def recurrence(text: str, *, weekday: int, anchor: date | None) -> Recurrence:
+def _first_week(year: int, week_start: int) -> int:
+    """Return the first day of the first week with at least four days in the year: it has the fourth of January."""
+    fourth = _first_of_year(year) + 3
+    return fourth - (fourth + _WEEKDAY_OF_DAY_0 - week_start) % 7
+
+
+def recurrence(text: str, *, weekday: int | None, anchor: date | None) -> Recurrence:
     """Parse an RFC 5545 recurrence for a rule of this weekday (0 = Sunday), anchored at its first effective day.
 
-    Days are local calendar days. A weekly recurrence without BYDAY means the rule's own weekday.
+    Days are local calendar days. A weekly recurrence without BYDAY means the rule's own weekday. A rule without a
+    weekday (None) has all days of its recurrence.
 
     Raises:
-        InvalidRecurrenceError: the text is invalid, chooses times of day, lacks the anchor it needs, or never occurs.
+        InvalidRecurrenceError: the text is invalid, chooses times of day, lacks the anchor it needs, or never opens
+            the rule.
 
     >>> second = recurrence("FREQ=MONTHLY;BYDAY=2TU", weekday=2, anchor=None)
     >>> [str(day_of(day)) for day in second.days(day_number(date(2027, 3, 1)), day_number(date(2027, 3, 31)))]
     ['2027-03-09']
     """
-    parts = _split(text)
-    frequency = parts.get("FREQ", "")
-    if frequency not in _MAX_INTERVALS:
-        raise InvalidRecurrenceError(f"recurrence {text!r}: FREQ must be one of {', '.join(_MAX_INTERVALS)}")
-    if "COUNT" in parts and "UNTIL" in parts:
-        raise InvalidRecurrenceError(f"recurrence {text!r} has both COUNT and UNTIL")
-    if frequency in {"DAILY", "WEEKLY"} and re.search(r"\d", parts.get("BYDAY", "")):
-        raise InvalidRecurrenceError(f"recurrence {text!r}: a numbered BYDAY needs a month or a year")
-    interval = _number(text, parts, "INTERVAL", _MAX_INTERVALS[frequency])
-    _number(text, parts, "COUNT", _MAX_COUNT)
-    until = _until(text, parts.pop("UNTIL")) if "UNTIL" in parts else None
-    by_days = {"BYDAY", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO"} & parts.keys()
-    if anchor is None and (interval > 1 or "COUNT" in parts or (frequency in {"MONTHLY", "YEARLY"} and not by_days)):
-        raise InvalidRecurrenceError(f"recurrence {text!r} counts from an anchor: set effective_from")
-    if frequency == "WEEKLY" and "BYDAY" not in parts:
-        parts["BYDAY"] = _WEEKDAY_CODES[weekday]
-    elif frequency in {"MONTHLY", "YEARLY"} and not by_days and anchor is not None:
-        # RFC 5545 takes these parts from DTSTART, which is not the anchor here.
-        parts["BYMONTHDAY"] = str(anchor.day)
-        if frequency == "YEARLY":
-            parts.setdefault("BYMONTH", str(anchor.month))
-    plain = ";".join(f"{name}={value}" for name, value in parts.items())
-    parsed = Recurrence(plain, frequency, interval, anchor, until, "COUNT" in parts)
-    _check_occurs(text, parsed)
-    return parsed
+    if not isinstance(text, str):
+        raise InvalidRecurrenceError(f"recurrence {str(text)[:60]!r} is not an RFC 5545 rule")
+    return _recurrence(text, weekday, anchor)
 
 
-def _check_occurs(text: str, parsed: Recurrence) -> None:
-    endless = re.sub(r";COUNT=\d+", "", parsed.text)
-    probe = Recurrence(endless, parsed.frequency, parsed.interval, parsed.anchor, None, counted=False)
-    begin = datetime.combine(probe._begin(_LAST_FORTY_YEARS_BEGIN), time.min)  # noqa: SLF001  # its own module
-    try:
-        rule = rrulestr(endless, dtstart=begin)
-        occurs = isinstance(rule, rrule) and next(iter(rule), None) is not None
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        raise InvalidRecurrenceError(f"recurrence {text!r} is not an RFC 5545 rule: {error}") from None
-    if not occurs:
+@lru_cache(maxsize=4096)
+def _recurrence(text: str, weekday: int | None, anchor: date | None) -> Recurrence:
+    parts = _complete(text, read_parts(text), weekday, anchor)
+    begin = 0 if anchor is None else day_number(anchor)
+    endless = Recurrence(parts, None if anchor is None else begin)
+    # Within this time, each kind of period has come with each remainder of the interval.
+    cycle_end = begin + (_CYCLE + 366) * parts.interval
+    if next(endless.walk(begin, cycle_end), None) is None:
         raise InvalidRecurrenceError(f"recurrence {text!r} never occurs")
+    first_opening = next(_of_weekday(endless, weekday, begin, cycle_end), None)
+    if first_opening is None:
+        name = _WEEKDAY_NAMES[weekday or 0]
+        raise InvalidRecurrenceError(f"recurrence {text!r} never occurs on a {name}, the weekday of its rule")
+    last_day = _LAST_DAY
+    if parts.count is not None:
+        last_day = next(islice(endless.walk(begin, _LAST_DAY), parts.count - 1, None), _LAST_DAY)
+    if parts.until is not None:
+        # East of Greenwich, the next day has begun at some instants of a day in UTC.
+        last_day = min(_LAST_DAY, parts.until.at // DAY + parts.until.in_utc)
+    if anchor is not None and last_day < first_opening:
+        raise InvalidRecurrenceError(f"recurrence {text!r} ends before it opens its rule for the first time")
+    return replace(endless, last_day=last_day)
+
+
+def _complete(text: str, parts: Parts, weekday: int | None, anchor: date | None) -> Parts:
+    """Return the parts with those that RFC 5545 takes from DTSTART: the anchor, but with the weekday of the rule."""
+    states_days = parts.frequency == DAILY or bool(parts.weekdays or parts.month_days or parts.year_days)
+    takes_weekday = not states_days and (parts.frequency == WEEKLY or bool(parts.weeks))
+    if anchor is not None and weekday is None:
+        weekday = anchor.isoweekday() % 7
+    if takes_weekday and weekday is not None:
+        parts, states_days = replace(parts, weekdays=((0, weekday),)), True
+    if anchor is None:
+        if parts.interval > 1 or parts.count is not None or not states_days:
+            raise InvalidRecurrenceError(f"recurrence {text!r} counts from an anchor: set effective_from")
+    elif not states_days:
+        months = (anchor.month,) if parts.frequency == YEARLY else ()
+        parts = replace(parts, month_days=(anchor.day,), months=parts.months or months)
+    return parts
+
+
+def _of_weekday(found: Recurrence, weekday: int | None, first: int, last: int) -> Iterator[int]:
+    """Yield the days of a recurrence that are this weekday (None: any)."""
+    weekdays = {of_part for _, of_part in found.parts.weekdays}
+    if weekday is not None and weekdays and weekday not in weekdays:
+        return  # without a search through four hundred years
+    yield from (day for day in found.walk(first, last) if weekday in {None, (day + _WEEKDAY_OF_DAY_0) % 7})

@@ -37,16 +37,17 @@ _LONGEST_DAY = DAY + DAY // 12  # 26 hours: Antarctica/Troll sets its clock back
 class AvailabilityRule:
     """A weekly window of work in wall-clock time of the facility (A2).
 
-    `day_of_week` counts from 0 = Sunday. `end_time <= start_time` ends the window on the next day (T2). Both effective
-    dates are inclusive. `recurrence` is RFC 5545, anchored at `effective_from`.
+    `day_of_week` counts from 0 = Sunday; None means every day that the recurrence names. `end_time <= start_time` ends
+    the window on the next day (T2). Both effective dates are inclusive. `recurrence` is RFC 5545, anchored at
+    `effective_from`.
 
     Raises:
         InvalidScheduleError: a field is invalid; the message names the rule and the field.
-        InvalidRecurrenceError: the recurrence is invalid or never occurs; the message names the rule.
+        InvalidRecurrenceError: the recurrence is invalid or can never open the rule; the message names the rule.
     """
 
     id: Id
-    day_of_week: int
+    day_of_week: int | None
     start_time: time
     end_time: time
     slot_duration: timedelta
@@ -64,7 +65,10 @@ class AvailabilityRule:
         name = f"rule {self.id}"
         if self.service_offering_id is not None:
             _CHECK.id(f"{name}: service_offering_id", self.service_offering_id)
-        if type(self.day_of_week) is not int or self.day_of_week not in range(len(DAYS_OF_WEEK)):
+        if self.day_of_week is None:
+            if self.recurrence is None:
+                raise InvalidScheduleError(f"{name}: without a day_of_week, the rule needs a recurrence")
+        elif type(self.day_of_week) is not int or self.day_of_week not in range(len(DAYS_OF_WEEK)):
             raise InvalidScheduleError(f"{name}: day_of_week must be 0 (Sunday) to 6, not {self.day_of_week!r}")
         for field, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
             _CHECK.clock(f"{name}: {field}", clock)

@@ -84,6 +84,10 @@ class _CompiledRule(NamedTuple):
     def effective_on(self, day: int) -> bool:
         return self.first_day <= day <= self.last_day
 
+    def usual_on(self, day: int) -> bool:
+        """Tell whether the day, of the rule's weekday if it has one, is a day of the rule for an override (A4)."""
+        return self.effective_on(day) and (self.rule.day_of_week is not None or day in (self.days or ()))
+
     def window(self, zone: ZoneInfo, day: int, steady: int | None) -> Window:
         """Return the rule's window of a day; `steady` is the zone's offset if it does not change."""
         midnight = day * DAY
@@ -109,17 +113,28 @@ def _micros(length: timedelta) -> int:
     return length // MICROSECOND
 
 
-def _compile_rule(rule: AvailabilityRule, first_day: int, last_day: int) -> _CompiledRule:
+def _recurring_days(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> frozenset[int] | None:
+    """Return the days that the recurrence of a rule names within a range, or None if the rule has no recurrence."""
+    if rule.recurrence is None:
+        return None
+    parsed = recurrence(rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from)
+    days, until = parsed.days(first_day, last_day), parsed.parts.until
+    if until is None:
+        return days
+    opens, _ = clock_span(rule.start_time, rule.end_time)
+    if until.in_utc:
+        return frozenset(day for day in days if instant_of(zone, day, day * DAY + opens) <= until.at)
+    return frozenset(day for day in days if day * DAY + opens <= until.at)
+
+
+def _compile_rule(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> _CompiledRule:
     opens, closes = clock_span(rule.start_time, rule.end_time)
     duration = _micros(rule.slot_duration)
     interval = duration if rule.slot_interval is None else _micros(rule.slot_interval)
     alignment = 0 if rule.slot_alignment is None else _micros(rule.slot_alignment)
     first = min(-(-opens // alignment) * alignment, DAY) if alignment else opens
     kind = SlotKind(rule.service_offering_id, rule.capacity, rule.id)
-    days = None
-    if rule.recurrence is not None:
-        parsed = recurrence(rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from)
-        days = parsed.days(first_day, last_day)
+    days = _recurring_days(rule, zone, first_day, last_day)
     return _CompiledRule(
         rule=rule,
         opens=opens,
@@ -142,10 +157,12 @@ class Timetable:
     def __init__(self, schedule: Schedule, first: int, last: int) -> None:
         self.zone = schedule.zone
         active = sorted((rule for rule in schedule.rules if rule.active), key=lambda rule: rule.id)
-        self._by_id = {rule.id: _compile_rule(rule, first, last) for rule in active}
+        self._by_id = {rule.id: _compile_rule(rule, self.zone, first, last) for rule in active}
         self._by_weekday: tuple[list[_CompiledRule], ...] = tuple([] for _ in range(7))
         for compiled in self._by_id.values():
-            self._by_weekday[compiled.rule.day_of_week].append(compiled)
+            weekday = compiled.rule.day_of_week
+            for rules in self._by_weekday if weekday is None else (self._by_weekday[weekday],):
+                rules.append(compiled)
         self._overrides: dict[int, list[AvailabilityException]] = {}
         for exception in sorted(schedule.exceptions, key=lambda exception: exception.id):
             if exception.type is ExceptionType.OVERRIDE:
@@ -227,7 +244,7 @@ class Timetable:
     ) -> None:
         """Add the windows of a day's overrides: the union of their spans for each rule and slot parameters (A4)."""
         effective = [rule for rule in self._by_id.values() if rule.effective_on(day)]
-        usual = [rule for rule in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7] if rule.effective_on(day)]
+        usual = [rule for rule in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7] if rule.usual_on(day)]
         spans: dict[tuple[SlotKind, int, int], list[tuple[int, int]]] = {}
         for override in overrides:
             span = micros(override.start_at), micros(override.end_at)

@@ -165,6 +165,7 @@ class World:
             if offering is not None:
                 yield rows.Service(tenant_id=self.tenant_id, id=offering, name="A check-up")
                 yield rows.ServiceOffering(**keys, id=offering, service_id=offering)
+            assert rule.day_of_week is not None
             yield rows.AvailabilityRule(
                 **keys,
                 id=_number(rule.id),
