@@ -2,7 +2,8 @@
 
 A rule is in the wall-clock time of its facility (A2, T2): a weekday (0 = Sunday) and two times. An end that is not
 later than the start lies on the next day, so `end_time <= start_time` is a night clinic. Midnight is 00:00; PostgreSQL
-accepts 24:00, which Python's `time` cannot hold.
+accepts 24:00, which Python's `time` cannot hold. With `any_weekday` the recurrence alone says the days ("every second
+day"); `day_of_week` is then that of `effective_from`.
 
 An exception is a span of instants (A3-A6). An override replaces the windows of one local day and may define its own
 slots. The code checks that it is one day, since it knows the zone; the table allows 26 hours, the longest day so far.
@@ -34,6 +35,7 @@ def upgrade() -> None:
         facility_id bigint not null,
         service_offering_id bigint,
         day_of_week smallint not null,
+        any_weekday boolean not null default false,
         start_time time not null,
         end_time time not null,
         slot_duration_minutes integer not null,
@@ -57,10 +59,16 @@ def upgrade() -> None:
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
         -- stops an eighth day, and Sunday written as 7
         constraint a_weekday_counts_from_sunday check (day_of_week between 0 and 6),
+        -- stops a rule of every day by mistake: a recurrence has to name the days, counted from the first one
+        constraint a_rule_of_any_weekday_has_a_recurrence_and_a_first_day
+            check (not any_weekday or (recurrence is not null and effective_from is not null)),
+        -- stops a weekday that would mislead a reader who knows of weekdays only
+        constraint a_rule_of_any_weekday_stores_that_of_its_first_day
+            check (not any_weekday or day_of_week = extract(dow from effective_from)),
         -- stops 24:00, which is written 00:00 here
         constraint midnight_is_written_as_zero check (start_time < '24:00' and end_time < '24:00'),
-        -- stops slots without length
-        constraint a_rules_slots_take_time check (slot_duration_minutes > 0),
+        -- stops slots without length, and those longer than a day
+        constraint a_rules_slots_take_time check (slot_duration_minutes > 0 and slot_duration_minutes <= 1440),
         -- stops slots that never advance
         constraint a_rules_slots_advance check (slot_interval_minutes > 0 and slot_alignment_minutes > 0),
         -- stops slots without a seat
@@ -75,7 +83,7 @@ def upgrade() -> None:
     );
 
     comment on table scheduling.availability_rules is
-        'A weekly window of work in the wall-clock time of the facility; day_of_week counts from 0 = Sunday.';
+        'A window of work in wall-clock time of the facility, on a weekday (0 = Sunday) or as its recurrence says.';
 
     create index availability_rules_doctor_id_facility_id_idx
         on scheduling.availability_rules (tenant_id, doctor_id, facility_id);
@@ -132,9 +140,10 @@ def upgrade() -> None:
         -- stops slots in blocked time
         constraint only_an_override_has_slots_of_its_own
             check (type = 'override' or num_nonnulls(slot_duration_minutes, slot_interval_minutes, capacity) = 0),
-        -- stops slots without length, slots that never advance, and slots without a seat
-        constraint an_overrides_slots_take_time_and_advance
-            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0)
+        -- stops slots without length or longer than a day, slots that never advance, and slots without a seat
+        constraint an_overrides_slots_take_time_and_advance check (
+            slot_duration_minutes > 0 and slot_duration_minutes <= 1440 and slot_interval_minutes > 0 and capacity > 0
+        )
     );
 
     comment on table scheduling.availability_exceptions is
@@ -201,7 +210,7 @@ def upgrade() -> None:
         'A local date, or a part of it, on which a facility is closed, such as a public holiday.';
 
     call identity.secure_table('scheduling.availability_rules', array[
-        'day_of_week', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
+        'day_of_week', 'any_weekday', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
         'slot_alignment_minutes', 'effective_from', 'effective_until', 'recurrence', 'capacity']);
     call identity.secure_table('scheduling.availability_exceptions',
         array['local_start', 'local_end', 'slot_duration_minutes', 'slot_interval_minutes', 'capacity']);

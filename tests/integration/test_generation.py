@@ -14,6 +14,7 @@ from sqlalchemy import text
 from oracles.minutes import expand_by_minutes
 from scheduler.core.errors import InvalidInputError, NotFoundError, WallClockError
 from scheduler.core.expansion import expand
+from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.reconciliation import Plan
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.spans import Span
@@ -58,6 +59,9 @@ class Region:
     group = AvailabilityRule(13, 2, time(16, 10), time(19), HOUR, slot_alignment=HOUR / 2, capacity=8)
     checks = AvailabilityRule(14, 2, time(16), time(19), TWENTY, service_offering_id=5)
     switched_off = AvailabilityRule(15, 3, time(9), time(12), TWENTY, active=False)
+    shift = AvailabilityRule(
+        16, None, time(6), time(8), TWENTY, effective_from=date(2027, 3, 1), recurrence="FREQ=DAILY;INTERVAL=2"
+    )
     exceptions = (
         AvailabilityException(21, BLOCKED, NINE + HOUR, NINE + 2 * HOUR),
         AvailabilityException(22, EMERGENCY, NINE + DAY + 8 * HOUR, NINE + DAY + 9 * HOUR, rule_id=13),
@@ -67,7 +71,7 @@ class Region:
     )
     closures = (Closure(31, date(2027, 3, 29)), Closure(32, date(2027, 4, 6), time(17), time(0)))
     schedules = (
-        Schedule(1, 1, "Europe/London", [night, fortnight, group, checks, switched_off], exceptions, closures),
+        Schedule(1, 1, "Europe/London", [night, fortnight, group, checks, switched_off, shift], exceptions, closures),
         weekly(2, 2, "Australia/Lord_Howe"),
         weekly(3, 3, "America/St_Johns"),
     )
@@ -541,7 +545,7 @@ def test_every_run_is_recorded(world: World) -> None:
     day_off(world, weekly(1))
     world.sql(NONSENSE)
     world.run()
-    parameters = (MONDAY, MONDAY + 14 * DAY, "1", "2026a", True)
+    parameters = (MONDAY, MONDAY + 14 * DAY, ENGINE_VERSION, "2026a", True)
     assert recorded_runs(world) == [
         ("succeeded", "nightly", *parameters, 2, 0, 120, 0, 0, 0, 0, 0),
         ("failed", "manual", *parameters, 2, 1, 0, 0, 5, 54, 1, 0),
@@ -843,15 +847,17 @@ def test_t6_a_time_that_the_clock_repeats_keeps_its_promise(world: World) -> Non
 
 def test_t6_an_exception_in_wall_clock_time_follows_the_zone(world: World) -> None:
     """A second one lies in the hour that the new zone skips on Sunday: nothing of it is left (T3)."""
-    world.write(replace(weekly(1), zone="America/New_York"))
+    new_york = ZoneInfo("America/New_York")
+    world.write(replace(weekly(1), zone=new_york))
     for number, start, end in (
         (1, wall(9), wall(10)),
         (2, wall(1, 10, day=MONDAY + 6 * DAY), wall(1, 50, day=MONDAY + 6 * DAY)),
     ):
-        at = [shown.replace(tzinfo=ZoneInfo("America/New_York")) for shown in (start, end)]
-        entered = AvailabilityException(number, BLOCKED, *at)
+        start_at, end_at = start.replace(tzinfo=new_york), end.replace(tzinfo=new_york)
+        entered = AvailabilityException(number, BLOCKED, start_at, end_at)
         world.add(world.exception_row(weekly(1), entered, local_start=start, local_end=end))
-    assert {slot.start_at.hour for slot in world.run(count=1) and world.slots()} == {14, 15}
+    world.run(count=1)
+    assert {slot.start_at.hour for slot in world.slots()} == {14, 15}
     world.sql("update scheduling.facilities set timezone = 'Europe/London' where tenant_id = :tenant_id")
     world.run(count=7)
     moved = AvailabilityException(1, BLOCKED, NINE, NINE + HOUR)

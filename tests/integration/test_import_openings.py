@@ -267,6 +267,20 @@ def test_a_closed_time_is_stored_beside_closures_entered_by_hand(office: Office)
     assert office.ask(rows) == [(time(12), time(0), "Spring fair"), (None, None, "by hand")]
 
 
+def test_a2_a_rule_without_a_weekday_is_stored_with_that_of_its_first_day(office: Office) -> None:
+    clinic = {
+        "opens": "09:00",
+        "closes": "12:00",
+        "effective_from": "2027-03-07",
+        "recurrence": "FREQ=DAILY;INTERVAL=2",
+    }
+    line = changed(doctors=[BOB | {"clinics": [clinic]}])
+    office.import_lines(line)
+    assert office.import_lines(line).rules == RowCounts(unchanged=2)
+    rows = "select day_of_week, any_weekday from scheduling.availability_rules order by any_weekday"
+    assert office.ask(rows) == [(5, False), (0, True)]
+
+
 def test_a_rule_that_a_person_switched_off_stays_off(office: Office) -> None:
     office.import_lines(LINE)
     office.ask("update scheduling.availability_rules set active = false where start_time = '13:00'")

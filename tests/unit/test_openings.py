@@ -277,6 +277,13 @@ def test_closures_reach_every_schedule(tmp_path: Path) -> None:
     ] * 2
 
 
+def test_a2_a_clinic_without_a_day_is_open_when_its_recurrence_says(tmp_path: Path) -> None:
+    every_second_day = {"opens": "09:00", "closes": "12:00", "recurrence": "FREQ=DAILY;INTERVAL=2"}
+    first_day = {"effective_from": "2027-03-02"}
+    (rule,) = schedule_of(tmp_path, weekly=None, alterations=None, clinics=[every_second_day | first_day]).rules
+    assert (rule.id, rule.day_of_week, rule.effective_from) == ("any day 09:00", None, date(2027, 3, 2))
+
+
 def test_a3_a_closed_time_has_its_times_and_its_reason(tmp_path: Path) -> None:
     afternoon = {"from": "13:00", "until": "24:00", "reason": " Christmas Eve "}
     place = read_one(
@@ -361,6 +368,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     (
         {"closures": {"2027-02-01": {"from": "13:00", "until": "24:00", "why": "?"}}},
         "closures: 2027-02-01: unknown field 'why'",
+    ),
+    (
+        {"clinics": [{"opens": "09:00", "closes": "12:00", "recurrence": "FREQ=DAILY"}]},
+        "clinics: number 1: a clinic whose recurrence says the days needs effective_from",
     ),
     ({"slot_minutes": 0}, "slot_minutes must be a whole number from 1 to 1440, not 0"),
     ({"slot_minutes": -20}, "not -20"),

@@ -34,7 +34,10 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class AvailabilityRule(Timestamped, BigintKeyed, table=True):
-    """A weekly window of work in the facility's wall-clock time (A2); `day_of_week` counts from 0 = Sunday."""
+    """A window of work in the facility's wall-clock time (A2); `day_of_week` counts from 0 = Sunday.
+
+    With `any_weekday`, the recurrence alone says the days, and `day_of_week` is that of `effective_from`.
+    """
 
     __tablename__ = "availability_rules"
     __table_args__: ClassVar[Any] = (
@@ -51,6 +54,7 @@ class AvailabilityRule(Timestamped, BigintKeyed, table=True):
     facility_id: int = reference()
     service_offering_id: int | None = optional_reference()
     day_of_week: int = Field(sa_type=SmallInteger)
+    any_weekday: bool = switch(on=False)
     start_time: time = Field(sa_type=Time)
     end_time: time = Field(sa_type=Time)
     slot_duration_minutes: int = Field(sa_type=Integer)

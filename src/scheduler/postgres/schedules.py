@@ -204,7 +204,7 @@ def _minutes(count: int | None) -> timedelta | None:
 def _rule(row: rows.AvailabilityRule) -> AvailabilityRule:
     return AvailabilityRule(
         id=_known(row.id),
-        day_of_week=row.day_of_week,
+        day_of_week=None if row.any_weekday else row.day_of_week,
         start_time=row.start_time,
         end_time=row.end_time,
         slot_duration=timedelta(minutes=row.slot_duration_minutes),

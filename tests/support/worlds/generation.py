@@ -165,12 +165,16 @@ class World:
             if offering is not None:
                 yield rows.Service(tenant_id=self.tenant_id, id=offering, name="A check-up")
                 yield rows.ServiceOffering(**keys, id=offering, service_id=offering)
-            assert rule.day_of_week is not None
+            weekday = rule.day_of_week
+            if weekday is None:
+                assert rule.effective_from is not None
+                weekday = rule.effective_from.isoweekday() % 7
             yield rows.AvailabilityRule(
                 **keys,
                 id=_number(rule.id),
                 service_offering_id=offering,
-                day_of_week=rule.day_of_week,
+                day_of_week=weekday,
+                any_weekday=rule.day_of_week is None,
                 start_time=rule.start_time,
                 end_time=rule.end_time,
                 slot_duration_minutes=rule.slot_duration // MINUTE,
