@@ -65,7 +65,7 @@ class BookingContext:
                     yield _held_reason(stored, slot)
 
     def bookings_between(self, begin: datetime, end: datetime, *, facility_id: Id) -> Iterator[tuple[Slot, Reason]]:
-        """Yield each booked or held slot of a facility that shares time with `[begin, end)`, as a reason of its own."""
+        """Yield each booked or held slot of a facility that overlaps `[begin, end)`, with its reason."""
         for stored in self.stored:
             slot = stored.slot
             if slot.facility_id != facility_id or slot.start_at >= end or slot.end_at <= begin:

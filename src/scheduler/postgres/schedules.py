@@ -1,7 +1,8 @@
 """Schedules in PostgreSQL: rows of rules, exceptions and closures become the core's values.
 
 Owns: which schedules there are, loading them in batches, and the checkpoint of each.
-Holds: A1 (the parts of a schedule), R3 (the checkpoint: fingerprint and days).
+Holds: A1 (the parts of a schedule), T6 (an exception in wall-clock time follows its zone), R3 (the checkpoint:
+fingerprint and days).
 Must not know: expansion, reconciliation, slots.
 
 A row that the core refuses affects only its own schedule, which is then loaded as the error that the row raised.

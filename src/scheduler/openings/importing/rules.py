@@ -1,7 +1,8 @@
 """Imported rules and exceptions: when a doctor works at a facility, and when not.
 
 Owns: how rules and exceptions are written as rows, and their names in the file (`meta ->> 'key'`).
-Holds: a rule that stays in the file keeps its row, and so its id and the fingerprint of its schedule (R3).
+Holds: a rule that stays in the file keeps its row, and so its id and the fingerprint of its schedule (R3); an exception
+keeps the wall-clock times of the file (T6).
 Must not know: the file format, slots.
 
 An import never switches a rule on or off: people set `active` by hand.
