@@ -1,6 +1,6 @@
 """Expansion property by property (T2-T4, A1-A6, S1-S4) and against a minute-by-minute oracle (S5)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -74,6 +74,12 @@ def removed(exceptions_: tuple[AvailabilityException, ...], slot: Slot) -> bool:
         and slot.start_at < exception.end_at
         for exception in exceptions_
     )
+
+
+def concerning(rules_: Iterable[AvailabilityRule], schedule: Schedule) -> list[AvailabilityException]:
+    """Return the exceptions of a schedule that concern all rules or one of these."""
+    rule_ids = {None, *(rule.id for rule in rules_)}
+    return [exception for exception in schedule.exceptions if exception.rule_id in rule_ids]
 
 
 @pytest.mark.parametrize("key", ODD_ZONES)
@@ -189,7 +195,7 @@ def test_a3_a_closed_time_removes_the_slots_that_overlap_it(case: tuple[Schedule
     schedule, span = case
     # A single rule with an offering, so that no slot shares its identity with another (S2).
     rule = [replace(rule, service_offering_id=1) for rule in schedule.rules[:1]]
-    changes = [exception for exception in schedule.exceptions if exception.type in REMOVING]
+    changes = [exception for exception in concerning(rule, schedule) if exception.type in REMOVING]
     before = expand(Schedule(7, 5, schedule.zone, rule, changes), span)
     closure = data.draw(closures(span.start.date() + ONE_DAY, partial=True))
     if before:  # from a slot's start on, so that an example nearly always removes a slot
@@ -231,7 +237,7 @@ def test_a3_an_override_opens_at_a_closed_time_as_at_any_other(
     case: tuple[Schedule, Span], data: st.DataObject
 ) -> None:
     schedule, span = case
-    everywhere = [replace(exception, slot_duration=MINUTE) for exception in schedule.exceptions]
+    everywhere = [replace(exception, rule_id=None, slot_duration=MINUTE) for exception in schedule.exceptions]
     opened = Schedule(7, 5, schedule.zone, (), everywhere)
     near = span.start.date() + ONE_DAY
     closed = replace(opened, closures=[data.draw(closures(near, closure_id=number, partial=True)) for number in (1, 2)])
@@ -316,10 +322,15 @@ def test_a5_a_block_removes_exactly_the_slots_that_it_overlaps(
     # A single rule with an offering, so that no slot shares its identity with another (S2).
     rule = [replace(rule, service_offering_id=1) for rule in schedule.rules[:1]]
     near = span.start.date() + ONE_DAY
-    blocks = [data.draw(exceptions(near, schedule.zone, exception_id=number, types=REMOVING)) for number in (50, 51)]
-    before = expand(Schedule(7, 5, schedule.zone, rule, schedule.exceptions, schedule.closures), span)
+    rule_ids = [rule.id for rule in rule]
+    blocks = [
+        data.draw(exceptions(near, schedule.zone, exception_id=number, types=REMOVING, rule_ids=rule_ids))
+        for number in (50, 51)
+    ]
+    changes = concerning(rule, schedule)
+    before = expand(Schedule(7, 5, schedule.zone, rule, changes, schedule.closures), span)
     blocks += block_over(data, before)
-    after = expand(Schedule(7, 5, schedule.zone, rule, [*schedule.exceptions, *blocks], schedule.closures), span)
+    after = expand(Schedule(7, 5, schedule.zone, rule, [*changes, *blocks], schedule.closures), span)
     assert list(after) == [slot for slot in before if not removed(tuple(blocks), slot)]
 
 
@@ -352,7 +363,7 @@ def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(
     # Each rule has its own offering, so that no two slots share an identity (S2); the first rule has a twin.
     apart = [replace(rule, service_offering_id=rule.id) for rule in schedule.rules]
     apart += [replace(rule, id=20, service_offering_id=20) for rule in apart[:1]]
-    named = [replace(exception, rule_id=1) for exception in schedule.exceptions]
+    named = [replace(exception, rule_id=1) for exception in schedule.exceptions if apart]
     without = expand(Schedule(7, 5, schedule.zone, apart, (), schedule.closures), span)
     of_first = [slot for slot in without if slot.rule_id == 1]
     named += [
@@ -376,7 +387,7 @@ def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
     alone = rules_[:1]
     whole = expand(Schedule(7, 5, schedule.zone, alone, (), schedule.closures), span)
     changes = [*schedule.exceptions, *change(data, whole)]
-    named = [replace(exception, rule_id=1) for exception in changes]
+    named = [replace(exception, rule_id=1) for exception in changes if alone]
     for_all = [replace(exception, rule_id=None) for exception in named]
     slots = expand(Schedule(7, 5, schedule.zone, rules_, named, schedule.closures), span)
     expected = expand(Schedule(7, 5, schedule.zone, alone, for_all if alone else (), schedule.closures), span)
@@ -423,9 +434,10 @@ def test_s2_each_identity_of_a_single_rule_stays(case: tuple[Schedule, Span], le
         for rule in schedule.rules[:1]
     ]
     several = [*schedule.rules, *(twin for pair in twins for twin in pair)]
+    for_all = concerning((), schedule)
 
     def identities(*rules_: AvailabilityRule) -> set[SlotIdentity]:
-        parts = Schedule(7, 5, schedule.zone, rules_, schedule.exceptions, schedule.closures)
+        parts = Schedule(7, 5, schedule.zone, rules_, for_all, schedule.closures)
         return {slot.identity for slot in expand(parts, span)}
 
     assert identities(*several) == {identity for rule in several for identity in identities(rule)}

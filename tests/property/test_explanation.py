@@ -106,7 +106,7 @@ def questions_with_bookings(draw: st.DrawFn) -> Question:
         until = draw(st.one_of(st.none(), st.integers(-60, 60).map(lambda count: (now or begin) + count * MINUTE)))
         stored.append(StoredSlot(number, slot, status, booked_count, until))
     notice = draw(st.integers(0, 1440)) * MINUTE
-    horizon = draw(st.one_of(st.none(), st.integers(0, 2880).map(lambda count: count * MINUTE)))
+    horizon = draw(st.one_of(st.none(), st.integers(0, 2880).map(lambda count: notice + count * MINUTE)))
     return replace(question, bookings=BookingContext(stored, now, notice, horizon))
 
 

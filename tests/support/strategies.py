@@ -6,6 +6,7 @@ All times are whole minutes from 1973 on, as the minute oracle needs (older offs
 Must not know: the behaviour of the engine.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -25,6 +26,7 @@ from scheduler.core.schedules import (
     ExceptionType,
     Schedule,
 )
+from scheduler.core.slots import Id
 from scheduler.core.spans import Span
 
 ODD_ZONES = (
@@ -203,12 +205,13 @@ def exceptions(
     *,
     exception_id: int = 1,
     types: tuple[ExceptionType, ...] = tuple(ExceptionType),
+    rule_ids: Sequence[Id] = (),
 ) -> AvailabilityException:
-    """Draw an exception near a day; an override lasts at most a day on the wall clock."""
+    """Draw an exception of any or all rules near a day; an override lasts at most a day on the wall clock."""
     kind = draw(st.sampled_from(types))
     start = draw(moments(near, zone))
     length = draw(spells)
-    rule_id = draw(st.sampled_from((None, None, 1, 2, 9)))
+    rule_id = draw(st.sampled_from((None, *rule_ids)))
     if kind is not ExceptionType.OVERRIDE:
         return AvailabilityException(exception_id, kind, start, start + length, rule_id)
     while on_the_wall(start, start + length, zone) > DAY:  # the clock goes forward in between
@@ -251,7 +254,7 @@ def schedules(
         twin = draw(st.sampled_from(drawn))
         drawn.append(replace(twin, id=draw(st.sampled_from((0, 8))), capacity=twin.capacity + 1))
     changes = [
-        draw(exceptions(near, zone, exception_id=number, types=types))
+        draw(exceptions(near, zone, exception_id=number, types=types, rule_ids=[rule.id for rule in drawn]))
         for number in range(draw(st.sampled_from((0, 1, 2, 3))))
     ]
     closed = [draw(closures(near, closure_id=number)) for number in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2))))]

@@ -24,7 +24,7 @@ OTHER_VALUES: dict[type, dict[str, Any]] = {
         "day_of_week": 2,
         "start_time": time(9, 0, 0, 1),
         "end_time": time(12, 0, 0, 1),
-        "slot_duration": TWENTY + timedelta.resolution,
+        "slot_duration": TWENTY + timedelta(seconds=1),
         "slot_interval": TWENTY,
         "slot_alignment": TWENTY,
         "capacity": 2,

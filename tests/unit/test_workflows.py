@@ -441,7 +441,7 @@ def test_a_status_read_as_text_becomes_the_status() -> None:
         (ACCEPTED, {"accepted_since": 2027}, "accepted_since must be a date"),
         (walk(VISIT, clock("09:00"))[1], {"end_at": clock("09:05")}, "step 2: span .* is empty"),
         (walk(VISIT, clock("09:00"))[1], {"start_at": datetime(2027, 3, 1)}, "step 2: start .* is naive"),
-        (walk(VISIT, clock("09:00"))[1], {"status": "skipped"}, "step 2: 'skipped' is not a valid StepStatus"),
+        (walk(VISIT, clock("09:00"))[1], {"status": "skipped"}, "step 2: status: 'skipped' is not a step status"),
     ],
 )
 def test_an_invalid_field_is_refused(value: Any, change: dict[str, object], message: str) -> None:

@@ -11,6 +11,7 @@ The cost is linear in windows + exceptions + slots (see `blocks`).
 from array import array
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Final
 
 from scheduler.core.blocks import blocks_of, free_ranges, part_of
 from scheduler.core.errors import InvalidInputError
@@ -18,7 +19,10 @@ from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.slots import Id, InterleavedSlots, SlotKind, SlotRun, Slots
 from scheduler.core.spans import Span
 from scheduler.core.timetable import Timetable
+from scheduler.core.validation import Validator
 from scheduler.core.zones import DAY, FIRST_INSTANT, check_inside, micros, wall_of
+
+_CHECK: Final = Validator(InvalidInputError)
 
 
 def expand(schedule: Schedule, span: Span) -> Slots:
@@ -37,10 +41,8 @@ def expand(schedule: Schedule, span: Span) -> Slots:
     >>> [str(slot.start_at) for slot in expand(Schedule(1, 1, "Europe/London", [monday]), week)]
     ['2027-03-29 08:00:00+00:00', '2027-03-29 08:20:00+00:00', '2027-03-29 08:40:00+00:00']
     """
-    if not isinstance(schedule, Schedule):
-        raise InvalidInputError(f"schedule must be a Schedule, not {type(schedule).__name__}")
-    if not isinstance(span, Span):
-        raise InvalidInputError(f"span must be a Span, not {type(span).__name__}")
+    _CHECK.instance("schedule", schedule, Schedule)
+    _CHECK.instance("span", span, Span)
     days = days_reaching(schedule, span)
     timetable = Timetable(schedule, days.start, days.stop - 1)
     blocked = BlockedTime(schedule)

@@ -20,6 +20,7 @@ from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span, difference, utc
 from scheduler.core.timetable import SuppressedWindow, Timetable, Window
+from scheduler.core.validation import Validator
 from scheduler.core.zones import (
     DAY,
     FIRST_INSTANT,
@@ -33,6 +34,7 @@ from scheduler.core.zones import (
     wall_of,
 )
 
+_CHECK = Validator(InvalidInputError)
 _RANK = {code: rank for rank, code in enumerate(ReasonCode)}
 _TEXTS = {
     ReasonCode.MISSING_DAY: "the clocks of {zone} skipped this day",
@@ -89,19 +91,19 @@ def explain(
     of the nearest offered slot from `at` or the beginning of the day; of two equally near slots the later one wins.
 
     Raises:
-        InvalidInputError: `search` is negative, `at` is neither a date nor a datetime, or the schedule is not one.
+        InvalidInputError: `search` is negative, `bookings` are of another doctor, or an argument is of another kind.
         InvalidSpanError: the instant is naive.
         WallClockError: the time lies in the first or last days of the calendar.
     """
-    if not isinstance(schedule, Schedule):
-        raise InvalidInputError(f"schedule must be a Schedule, not {type(schedule).__name__}")
+    _CHECK.instance("schedule", schedule, Schedule)
     if not isinstance(at, date):  # every datetime is a date
         raise InvalidInputError(f"at must be a date or a datetime, not {type(at).__name__}")
-    if search < timedelta(0):
-        raise InvalidInputError(f"search must not be negative, not {search}")
+    _CHECK.non_negative("search", search)
     context = BookingContext() if bookings is None else bookings
+    _CHECK.instance("bookings", context, BookingContext)
+    context.check_doctor(schedule.doctor_id)
     if isinstance(at, datetime):
-        moment = utc(at)
+        moment = utc(at, name="at")
         begin = end = micros(moment)
         check_inside(begin, moment)
         day = wall_of(schedule.zone, begin) // DAY

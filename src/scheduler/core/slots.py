@@ -7,18 +7,24 @@ Must not know: rules, exceptions, wall clocks, how slots are computed.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate, chain, repeat
 from sys import byteorder
-from typing import Final, NamedTuple, TypeAlias, overload
+from typing import Any, Final, NamedTuple, Self, TypeAlias, overload
 from uuid import UUID
 
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.spans import Span, utc
+from scheduler.core.validation import Validator
 from scheduler.core.zones import MICROSECOND, instant
 
 Id: TypeAlias = int | str | UUID
 """An id of a doctor, a facility, a rule …: a bigint in PostgreSQL, any of these in the core."""
+
+_CHECK: Final = Validator(InvalidInputError)
+_new_tuple: Final[Callable[..., Any]] = tuple.__new__
 
 
 class SlotIdentity(NamedTuple):
@@ -31,16 +37,63 @@ class SlotIdentity(NamedTuple):
     service_offering_id: Id | None
 
 
-class Slot(NamedTuple):
-    """A span of one doctor's time at one facility that can be booked (FHIR R4 Slot). Instants are in UTC."""
-
+class _SlotFields(NamedTuple):
     start_at: datetime
     end_at: datetime
     doctor_id: Id
     facility_id: Id
-    service_offering_id: Id | None = None
-    capacity: int = 1
-    rule_id: Id | None = None
+    service_offering_id: Id | None
+    capacity: int
+    rule_id: Id | None
+
+
+class Slot(_SlotFields):
+    """A span of one doctor's time at one facility that can be booked (FHIR R4 Slot).
+
+    Aware instants of any zone are accepted and converted to UTC.
+
+    Raises:
+        InvalidSpanError: an instant is naive, or the span is empty or reversed.
+        InvalidInputError: an id or the capacity is invalid.
+    """
+
+    __slots__ = ()
+
+    def __new__(  # noqa: PLR0913, PLR0917  # the fields of the value
+        cls,
+        start_at: datetime,
+        end_at: datetime,
+        doctor_id: Id,
+        facility_id: Id,
+        service_offering_id: Id | None = None,
+        capacity: int = 1,
+        rule_id: Id | None = None,
+    ) -> Self:
+        """Validate the fields; those of a stored row need one expression only, since rows come by the million."""
+        if not (
+            type(start_at) is type(end_at) is datetime
+            and start_at.tzinfo is end_at.tzinfo is UTC
+            and start_at < end_at
+            and type(doctor_id) is type(facility_id) is type(capacity) is int
+            and capacity > 0
+            and (service_offering_id is None or type(service_offering_id) is int)
+            and (rule_id is None or type(rule_id) is int)
+        ):
+            start_at, end_at = utc(start_at, name="start_at"), utc(end_at, name="end_at")
+            Span(start_at, end_at)
+            _CHECK.id("doctor_id", doctor_id)
+            _CHECK.id("facility_id", facility_id)
+            _CHECK.optional_id("service_offering_id", service_offering_id)
+            _CHECK.whole("capacity", capacity)
+            _CHECK.optional_id("rule_id", rule_id)
+        fields = (start_at, end_at, doctor_id, facility_id, service_offering_id, capacity, rule_id)
+        slot: Self = _new_tuple(cls, fields)
+        return slot
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> Self:  # type: ignore[override]  # typeshed's is the same, in other words
+        """Construct a slot from its fields and validate them, as `_replace` then does, too."""
+        return cls(*iterable)
 
     @property
     def identity(self) -> SlotIdentity:
@@ -177,7 +230,9 @@ class Slots(Sequence[Slot]):
             start = piece.first + (position - ends[number] + piece.size) * piece.interval
             end, kind = start + piece.duration, piece.kind
         offering_id, capacity, rule_id = kind
-        return Slot(instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
+        fields = (instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
+        slot: Slot = _new_tuple(Slot, fields)  # valid by construction
+        return slot
 
     def __iter__(self) -> Iterator[Slot]:
         return chain.from_iterable(map(self._slots_of, self._pieces))
