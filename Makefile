@@ -45,15 +45,8 @@ test: venv  ## run the tests (DEEP=1: larger budgets); those without a database 
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(if $(DEEP),--deep) $(ARGS) \
 	  tests/integration tests/migrations tests/security
 
-.PHONY: test-dateutil
-test-dateutil: venv  ## run the tests without a database on python-dateutil 4 (.venv has 2.9 for the benchmarks)
-	@overlay=$$(mktemp -d) && trap 'rm -rf "$$overlay"' EXIT && export PYTHONPATH="$$overlay" \
-	  && $(PIP) install --quiet --no-deps --require-hashes --target "$$overlay" -r requirements/dateutil-4.txt \
-	  && $(BIN)/python -c 'import dateutil.rrule; assert dateutil.rrule.__file__.startswith("'"$$overlay"'")' \
-	  && $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS) tests/unit tests/property
-
 .PHONY: test-packaging
-test-packaging: test-dateutil  ## test the wheel in a host application, and an environment from each requirements list
+test-packaging: venv  ## test the wheel in a host application, and an environment from each requirements list
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m packaging $(ARGS) tests/packaging
 
 .PHONY: lint
@@ -106,7 +99,6 @@ lock:  ## regenerate requirements/*.txt with hashes (needs uv; UPGRADE=1: newest
 	@$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/core.txt
 	@for extra in $(EXTRAS); do $(COMPILE) pyproject.toml --extra $$extra --constraints requirements/dev.txt \
 	  --output-file requirements/$$extra.txt || exit 1; done
-	@echo 'python-dateutil>=4' | $(COMPILE) - --no-deps --output-file requirements/dateutil-4.txt
 
 .PHONY: clean
 clean:  ## delete the virtual environments, caches and build results

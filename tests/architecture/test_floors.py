@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "src"
 CORE = SOURCES / "scheduler" / "core"
 COMMAND_LINE = SOURCES / "scheduler" / "cli"
-ALLOWED_IN_CORE = {*sys.stdlib_module_names, "dateutil"}
+ALLOWED_IN_CORE = sys.stdlib_module_names
 
 # The clock, the environment, the local zone and random sources (T5) by full name; a module stands for its content.
 FORBIDDEN = (
@@ -97,7 +97,7 @@ def is_forbidden(name: str) -> bool:
 
 
 def foreign(source: str) -> Iterator[str]:
-    """Yield the imports of a core module other than the standard library, dateutil and the core."""
+    """Yield the imports of a core module other than the standard library and the core."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             sources = [alias.name for alias in node.names]
@@ -112,7 +112,7 @@ def foreign(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("module", modules(CORE), ids=lambda path: path.stem)
-def test_the_core_imports_the_standard_library_dateutil_and_itself(module: Path) -> None:
+def test_the_core_imports_the_standard_library_and_itself(module: Path) -> None:
     assert list(foreign(module.read_text(encoding="utf-8"))) == []
 
 

@@ -132,4 +132,4 @@ def test_every_package_of_a_list_has_hashes_and_no_address(path: Path) -> None:
 
 def test_every_extra_and_the_core_have_a_list() -> None:
     files = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
-    assert files == {*REQUIREMENTS, "dateutil-4"}
+    assert files == set(REQUIREMENTS)

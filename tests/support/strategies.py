@@ -126,7 +126,7 @@ def spans(draw: st.DrawFn, *, longest: int = 3 * 24 * 60) -> Span:
 
 @st.composite
 def recurrences(draw: st.DrawFn, *, anchored: bool, near: date | None = None) -> str:
-    """Draw an RFC 5545 recurrence that counts from an anchor only if `anchored`; UNTIL may be a time near a day."""
+    """Draw an RFC 5545 recurrence that counts from an anchor only if `anchored`; it may end near a day."""
     text: str = draw(RECURRENCES)
     if anchored:
         text = draw(st.sampled_from((text, text, "FREQ=DAILY", "FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY")))
@@ -143,7 +143,7 @@ def recurrences(draw: st.DrawFn, *, anchored: bool, near: date | None = None) ->
 
 @st.composite
 def weekdays_and_recurrences(draw: st.DrawFn, near: date, anchor: date | None) -> tuple[int | None, str | None]:
-    """Draw a recurrence for the weekday of a day, or for none; the weekday alone if the recurrence opens no rule."""
+    """Draw the weekday of a day, or None, with a recurrence; or the weekday alone if the recurrence cannot open."""
     own = near.isoweekday() % 7
     text = draw(recurrences(anchored=anchor is not None, near=near))
     for weekday in draw(st.sampled_from(((own, None), (None,)))):

@@ -54,9 +54,9 @@ def imported_names() -> dict[str, str]:
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
-def test_import_loads_the_standard_library_and_dateutil_only() -> None:
-    loaded = loaded_by("import scheduler") - loaded_by("pass") - sys.stdlib_module_names - {"six"}  # dateutil 2 has it
-    assert {name for name in loaded if not name.startswith("_sysconfigdata")} == {"scheduler", "dateutil"}
+def test_import_loads_the_standard_library_only() -> None:
+    loaded = loaded_by("import scheduler") - loaded_by("pass") - sys.stdlib_module_names
+    assert {name for name in loaded if not name.startswith("_sysconfigdata")} == {"scheduler"}
 
 
 @pytest.mark.parametrize(("option", "packages"), [("--version", set[str]()), ("--help", {"rich"})])

@@ -219,7 +219,7 @@ def test_a2_a_recurrence_reaches_both_ends_of_the_calendar(text: str) -> None:
         assert parsed.days(last - 400, last)
 
 
-def test_a2_a_recurrence_begins_at_an_anchor_in_the_last_week_of_the_calendar() -> None:
+def test_a2_an_anchor_may_lie_in_the_last_week_of_the_calendar() -> None:
     end = date(9999, 12, 27)
     last_days = [f"9999-12-{day}" for day in range(27, 32)]
     assert days("FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA;BYMONTH=12", end, date.max, anchor=end) == last_days

@@ -1,4 +1,4 @@
-"""The pure core: standard library and dateutil only; no I/O, no clock, no database. `__all__` groups its names."""
+"""The pure core: standard library only; no I/O, no clock, no database. `__all__` groups its names."""
 
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import (

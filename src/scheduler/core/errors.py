@@ -44,7 +44,7 @@ class InvalidScheduleError(InvalidInputError):
 
 
 class InvalidRecurrenceError(InvalidInputError):
-    """A recurrence that is not RFC 5545, is not supported, or never occurs."""
+    """A recurrence that is not RFC 5545, is not supported, or never opens its rule."""
 
 
 class InvalidWorkflowError(InvalidInputError):

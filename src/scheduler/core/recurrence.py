@@ -158,7 +158,7 @@ def _month_span(year: int, month: int) -> tuple[int, int]:
 
 
 def _first_week(year: int, week_start: int) -> int:
-    """Return the first day of the first week with at least four days in the year: it has the fourth of January."""
+    """Return the first day of the first week of a year: the week that has the fourth of January."""
     fourth = _first_of_year(year) + 3
     return fourth - (fourth + _WEEKDAY_OF_DAY_0 - week_start) % 7
 

@@ -85,7 +85,7 @@ class _CompiledRule(NamedTuple):
         return self.first_day <= day <= self.last_day
 
     def usual_on(self, day: int) -> bool:
-        """Tell whether the day, of the rule's weekday if it has one, is a day of the rule for an override (A4)."""
+        """Tell whether an override of this day, if it is of the rule's weekday, uses the rule (A4)."""
         return self.effective_on(day) and (self.rule.day_of_week is not None or day in (self.days or ()))
 
     def window(self, zone: ZoneInfo, day: int, steady: int | None) -> Window:
@@ -114,7 +114,7 @@ def _micros(length: timedelta) -> int:
 
 
 def _recurring_days(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> frozenset[int] | None:
-    """Return the days that the recurrence of a rule names within a range, or None if the rule has no recurrence."""
+    """Return the days within a range that the recurrence of a rule names, or None without a recurrence."""
     if rule.recurrence is None:
         return None
     parsed = recurrence(rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from)
