@@ -67,10 +67,13 @@ def upgrade() -> None:
             check (not any_weekday or day_of_week = extract(dow from effective_from)),
         -- stops 24:00, which is written 00:00 here
         constraint midnight_is_written_as_zero check (start_time < '24:00' and end_time < '24:00'),
-        -- stops slots without length, and those longer than a day
-        constraint a_rules_slots_take_time check (slot_duration_minutes > 0 and slot_duration_minutes <= 1440),
-        -- stops slots that never advance
-        constraint a_rules_slots_advance check (slot_interval_minutes > 0 and slot_alignment_minutes > 0),
+        -- stops slots without length, and slots of several days
+        constraint a_rules_slots_take_a_day_at_most check (slot_duration_minutes > 0 and slot_duration_minutes <= 1440),
+        -- stops slots that never advance, or by more than a day
+        constraint a_rules_slots_advance_by_a_day_at_most check (
+            slot_interval_minutes > 0 and slot_interval_minutes <= 1440
+            and slot_alignment_minutes > 0 and slot_alignment_minutes <= 1440
+        ),
         -- stops slots without a seat
         constraint a_rules_slots_hold_somebody check (capacity > 0),
         -- stops a rule that ends before it begins
@@ -140,9 +143,10 @@ def upgrade() -> None:
         -- stops slots in blocked time
         constraint only_an_override_has_slots_of_its_own
             check (type = 'override' or num_nonnulls(slot_duration_minutes, slot_interval_minutes, capacity) = 0),
-        -- stops slots without length or longer than a day, slots that never advance, and slots without a seat
+        -- stops slots without length, slots that never advance, slots of several days, and slots without a seat
         constraint an_overrides_slots_take_time_and_advance check (
-            slot_duration_minutes > 0 and slot_duration_minutes <= 1440 and slot_interval_minutes > 0 and capacity > 0
+            slot_duration_minutes > 0 and slot_duration_minutes <= 1440
+            and slot_interval_minutes > 0 and slot_interval_minutes <= 1440 and capacity > 0
         )
     );
 

@@ -64,10 +64,11 @@ def upgrade() -> None:
         -- stops a second run or rule from offering the same time again
         constraint a_slot_is_there_once unique nulls not distinct
             (tenant_id, doctor_id, start_at, end_at, facility_id, service_offering_id),
-        -- stops a slot that is empty or reversed, one of moments or of days, and one that never ends
-        constraint a_slot_lasts_from_a_minute_to_a_day check (
-            start_at < end_at and end_at < '9999-12-29 00:00+00'
-            and end_at - start_at >= interval '1 minute' and end_at - start_at <= interval '24 hours'
+        -- stops a slot that is empty or reversed, and one that never ends
+        constraint a_slot_starts_before_it_ends check (start_at < end_at and end_at < '9999-12-29 00:00+00'),
+        -- stops a slot of seconds, and one of several days
+        constraint a_slots_length_is_a_minute_to_a_day check (
+            end_at - start_at >= interval '1 minute' and end_at - start_at <= interval '24 hours'
         ),
         -- stops an unknown status
         constraint a_slot_is_open_reserved_booked_or_cancelled

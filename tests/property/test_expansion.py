@@ -60,6 +60,11 @@ def starts_on(slots: list[Slot], zone: ZoneInfo) -> set[date]:
     return {slot.start_at.astimezone(zone).date() for slot in slots}
 
 
+def starts_on_one_day(zone: ZoneInfo, *instants: datetime) -> bool:
+    """Tell whether instants are on one local date."""
+    return len({at.astimezone(zone).date() for at in instants}) == 1
+
+
 def has_day(zone: ZoneInfo, day: date) -> bool:
     """Tell whether a zone has a day: one that it skipped has no window (T3)."""
     return datetime.combine(day, time(12), zone).astimezone(UTC).astimezone(zone).date() == day
@@ -270,6 +275,12 @@ def test_a4_the_slots_of_an_override_have_its_own_parameters(case: tuple[Schedul
     everywhere = [
         replace(exception, rule_id=None, slot_duration=length, slot_interval=step, capacity=4)
         for exception in schedule.exceptions
+    ]
+    # An override that touches another one of its day continues it (A4).
+    everywhere += [
+        replace(override, id=100 + number, start_at=override.end_at, end_at=override.end_at + length)
+        for number, override in enumerate(everywhere)
+        if starts_on_one_day(schedule.zone, override.start_at, override.end_at)
     ]
     shut = [Closure(number, span.start.date() + number * ONE_DAY) for number in range(-3, 6)]
     opened: dict[date, set[int]] = {}

@@ -180,6 +180,20 @@ def test_q3_of_two_reasons_from_one_instant_the_stronger_is_first() -> None:
     ]
 
 
+def test_a3_of_two_overrides_the_lower_id_is_named() -> None:
+    nine, ten = (
+        exception(ExceptionType.OVERRIDE, exception_id=number, start_at=TEN, end_at=TEN + TWENTY) for number in (9, 10)
+    )
+    for overrides in ((nine, ten), (ten, nine)):
+        assert [reason.cause_id for reason in explain(clinic(*overrides), NINE)] == [9]
+
+
+def test_a3_of_two_closures_the_lower_id_is_named() -> None:
+    nine, ten = Closure(9, MONDAY), Closure(10, MONDAY)
+    for closures in ((nine, ten), (ten, nine)):
+        assert [reason.cause_id for reason in explain(replace(CLINIC, closures=closures), NINE)] == [9]
+
+
 def test_a3_the_stronger_exception_is_named_first() -> None:
     both = [exception(kind, exception_id=number) for number, kind in enumerate(ExceptionType) if kind != "override"]
     for exceptions in (both, both[::-1]):
