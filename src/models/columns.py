@@ -23,7 +23,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, DATEMULTIRANGE, INET, JSONB
 from sqlmodel import Field
 
 from scheduler.models.encrypted_column import EncryptedColumn
@@ -158,6 +158,11 @@ def day() -> Any:
 def optional_day() -> Any:
     """Declare an optional date."""
     return Field(default=None, nullable=True, sa_type=Date)
+
+
+def days() -> Any:
+    """Declare a set of days, as ranges, that begins empty."""
+    return Field(default_factory=list, sa_type=DATEMULTIRANGE, sa_column_kwargs=_filled("'{}'"))
 
 
 def optional_number() -> Any:

@@ -118,12 +118,11 @@ class _Run:
         return result
 
     def _in_one_transaction(self, keys: Sequence[ScheduleKey]) -> RunResult:
+        request = self.request
         with self._unit_of_work() as session:
-            tasks = [
-                plan_task(loaded, self.request)
-                for loaded in load_schedules(session, keys, lock=self.request.mode is Mode.WRITE)
-            ]
-            result, pending = apply(session, tasks, self.request)
+            schedules = load_schedules(session, keys, lock=request.mode is Mode.WRITE, since=request.earliest_day)
+            tasks = [plan_task(loaded, request) for loaded in schedules]
+            result, pending = apply(session, tasks, request)
             if self.run_id is not None:
                 # Without a fingerprint the next run examines the schedule again: the hold may have ended by then.
                 checkpoints = (

@@ -206,13 +206,19 @@ WRONG: Wrong = [
     ("scheduling.generation_runs", {"slots_kept": -1}, "a_runs_counts_are_not_negative"),
     (
         "scheduling.schedule_states",
-        {"generated_from": "2027-03-01"},
-        "a_state_says_from_which_day_until_which",
+        {"generated_days": "{[2027-03-01,)}", "fingerprint_since": "2027-03-01"},
+        "generated_days_have_ends",
     ),
     (
         "scheduling.schedule_states",
-        {"generated_from": "2027-03-02", "generated_until": "2027-03-01"},
-        "a_state_says_from_which_day_until_which",
+        {"generated_days": "{[2027-03-01,infinity)}", "fingerprint_since": "2027-03-01"},
+        "its_times_are_in_the_calendar",
+    ),
+    ("scheduling.schedule_states", {"fingerprint": "ab"}, "a_fingerprint_speaks_for_the_generated_days"),
+    (
+        "scheduling.schedule_states",
+        {"generated_days": "{[2027-03-01,2027-03-02)}", "fingerprint_since": "2027-03-02"},
+        "a_fingerprint_speaks_for_the_generated_days",
     ),
     ("scheduling.insurance_plans", {"effective_to": "2026-12-31"}, "an_insurance_plan_begins_before_it_ends"),
     ("scheduling.insurance_plans", {"effective_to": "infinity"}, "an_insurance_plans_days_are_in_the_calendar"),
