@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+from sqlalchemy import func, select
+from sqlmodel import Session
+
 from scheduler import models as tables
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
 from scheduler.core.slots import Id
@@ -51,6 +54,11 @@ def sync_rules(
     table = tables.AvailabilityRule
     columns = [_column(field) for field in _RULE_FIELDS]
     return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
+
+
+def count_rules(session: Session) -> int:
+    """Count the rules of the tenant, at all facilities."""
+    return int(session.execute(select(func.count()).select_from(tables.AvailabilityRule)).scalar_one())
 
 
 def sync_exceptions(
