@@ -1,7 +1,8 @@
 """Generation: the runs of the nightly job, and how far each schedule is generated.
 
-A run is written when it begins and updated when it ends; a run that is `running` while no job runs was interrupted. Its
-counts are those of the plans that it applied (R1). The audit log records its start, batches and end.
+A run is written when it begins, and updated by each batch and when it ends. A run that was killed stays `running`; its
+`updated_at` shows that it is silent, and a later run sets it to `interrupted`. Its counts are those of the plans that
+it applied (R1). The audit log records its start, batches and end.
 
 The state of a schedule is its checkpoint (R3, R4): the set of local days whose slots exist, and the fingerprint of the
 inputs that decide slots from a local day on. It is written in the transaction that writes the slots, so neither exists
@@ -43,7 +44,8 @@ def upgrade() -> None:
         -- stops a run without days
         constraint a_run_is_for_a_day_at_least check (from_day < until_day),
         -- stops an unknown status
-        constraint a_run_is_running_succeeded_or_failed check (status in ('running', 'succeeded', 'failed')),
+        constraint a_run_is_running_succeeded_failed_or_interrupted
+            check (status in ('running', 'succeeded', 'failed', 'interrupted')),
         -- stops an ended run without its end, and a running one with an end
         constraint a_run_that_ended_says_when check ((status = 'running') = (finished_at is null)),
         -- stops negative counts

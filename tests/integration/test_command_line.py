@@ -619,4 +619,4 @@ def test_closed_pipe_is_no_traceback(region: str, arguments: str) -> None:
     os.close(reader)
     result = process(*arguments.split(), stdout=writer, SCHEDULER_DATABASE_URL=region)
     os.close(writer)
-    assert (result.returncode, result.stderr) == (1, "")
+    assert (result.returncode, result.stderr) == (9, "")

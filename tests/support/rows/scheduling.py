@@ -200,7 +200,7 @@ WRONG: Wrong = [
     ("scheduling.availability_slots", {"reserved_until": "infinity"}, "its_times_are_in_the_calendar"),
     ("scheduling.availability_slots", {"status": "booked"}, "a_booked_slot_has_a_booking"),
     ("scheduling.generation_runs", {"until_day": "2027-03-01"}, "a_run_is_for_a_day_at_least"),
-    ("scheduling.generation_runs", {"status": "lost"}, "a_run_is_running_succeeded_or_failed"),
+    ("scheduling.generation_runs", {"status": "lost"}, "a_run_is_running_succeeded_failed_or_interrupted"),
     ("scheduling.generation_runs", {"status": "failed"}, "a_run_that_ended_says_when"),
     ("scheduling.generation_runs", {"finished_at": "2027-03-01 00:00Z"}, "a_run_that_ended_says_when"),
     ("scheduling.generation_runs", {"slots_kept": -1}, "a_runs_counts_are_not_negative"),
