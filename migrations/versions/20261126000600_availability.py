@@ -153,8 +153,9 @@ def upgrade() -> None:
     comment on table scheduling.availability_exceptions is
         'A span of time in which one rule, or all rules of the doctor at the facility, do not apply.';
 
-    create index availability_exceptions_doctor_id_facility_id_start_at_idx
-        on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, start_at);
+    -- the nightly job skips the past ones by their end
+    create index availability_exceptions_doctor_id_facility_id_end_at_idx
+        on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, end_at);
     create index availability_exceptions_facility_id_idx on scheduling.availability_exceptions (tenant_id, facility_id);
     create index availability_exceptions_availability_rule_id_idx
         on scheduling.availability_exceptions (tenant_id, availability_rule_id);

@@ -25,7 +25,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, DATEMULTIRANGE, INET, JSONB
 from sqlmodel import Field
 
 from scheduler.models.encrypted_column import EncryptedColumn
@@ -182,6 +182,11 @@ def optional_day() -> Any:
 def optional_clock() -> Any:
     """Declare an optional time of day."""
     return Field(default=None, nullable=True, sa_type=Time)
+
+
+def days() -> Any:
+    """Declare a set of days, as ranges, that begins empty."""
+    return Field(default_factory=list, sa_type=DATEMULTIRANGE, sa_column_kwargs=_filled("'{}'"))
 
 
 def optional_number() -> Any:

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
+import psycopg
 import pytest
 from rich.table import Table
 
@@ -14,6 +15,8 @@ import generation
 import migrating
 import peers
 import row_security
+import run
+import starting
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
 
@@ -60,9 +63,24 @@ def test_encryption(checks: list[str]) -> None:
 
 @pytest.mark.database
 @pytest.mark.usefixtures("_one_server")
-def test_generation(checks: list[str]) -> None:
+def test_generation(checks: list[str], empty_database_url: str) -> None:
+    """The plain COPY is no slower for the audit log: neither side writes to it."""
     assert generation.against_copy(None, None, places=2, days=2, rounds=1).row_count == 4
     assert checks == ["generation"]
+    with psycopg.connect(empty_database_url) as connection:
+        logged = connection.execute(
+            "select count(*) from audit.system_audit_log where entity = %s", (generation.SLOTS,)
+        )
+        watched = connection.execute("select tgenabled from pg_trigger where tgname = 'inserts_are_logged'")
+        assert (logged.fetchone(), {row[0] for row in watched}) == ((0,), {"O"})
+
+
+def test_starting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ways = {name: starting.WAYS[name] for name in (starting.NOTHING, "scheduler --help")}
+    monkeypatch.setattr(starting, "WAYS", ways)
+    monkeypatch.setattr("sys.argv", ["run.py", "starting", "--rounds", "1"])
+    run.main()
+    assert "scheduler --help" in capsys.readouterr().out
 
 
 @pytest.mark.database

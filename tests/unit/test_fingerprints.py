@@ -145,3 +145,14 @@ def test_r3_a_lone_surrogate_in_an_id_has_a_fingerprint() -> None:
 def test_r3_a_fingerprint_kept_from_another_run_still_holds() -> None:
     """A fingerprint is stored, so that process, machine and Python version must not change it."""
     assert digest(SCHEDULE) == "412fb94c59015cea42be7f1e0a3d99703906c37fe63e4f0d238e1972d1162a8b"
+
+
+def test_r3_a_past_exception_or_closure_leaves_the_fingerprint() -> None:
+    """Otherwise each exception that passes would have its schedule expanded again."""
+    day = date(2027, 6, 1)
+    future = replace(EXCEPTION, id=9, start_at=NINE + timedelta(days=120), end_at=NINE + timedelta(days=120, hours=1))
+    now_and_then = replace(SCHEDULE, exceptions=[EXCEPTION, future], closures=[CLOSURE, Closure(9, date(2027, 7, 1))])
+    now = replace(SCHEDULE, exceptions=[future], closures=[Closure(9, date(2027, 7, 1))])
+    assert fingerprint(now_and_then, tzdata_version="2026f", since=day) == digest(now)
+    assert fingerprint(now_and_then, tzdata_version="2026f", since=date(2027, 3, 1)) == digest(now_and_then)
+    assert fingerprint(now, tzdata_version="2026f", since=date.min) == digest(now)

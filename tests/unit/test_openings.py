@@ -1,6 +1,7 @@
 """The openings format: lines are read into places, and a broken line is refused with a reason."""
 
 import json
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from scheduler.openings.format.file import (
 )
 from scheduler.openings.places import ClosedDay, Doctor, Place
 
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "openings.md").read_text(encoding="utf-8")
 PLAIN: dict[str, Any] = {
     "code": "FYY76",
     "timezone": "Europe/London",
@@ -79,9 +81,11 @@ def read_one(tmp_path: Path, line: Any) -> Place:
     return file.places[0]
 
 
+BARE: dict[str, Any] = {"code": "a", "name": "A", "timezone": "Europe/London", "weekly": {}}
+
+
 def schedule_of(tmp_path: Path, **fields: Any) -> Schedule:
-    line = {"code": "a", "name": "A", "timezone": "Europe/London"} | fields
-    return read_one(tmp_path, line).doctors[0].schedule
+    return read_one(tmp_path, BARE | fields).doctors[0].schedule
 
 
 def fault_of(tmp_path: Path, line: Any) -> str:
@@ -179,9 +183,62 @@ def test_an_unknown_altered_day_changes_nothing(tmp_path: Path) -> None:
     assert schedule_of(tmp_path, alterations={"2027-03-28": None}).exceptions == ()
 
 
-def test_missing_weekly_hours_yield_no_rules(tmp_path: Path) -> None:
-    for weekly in (None, {}, {"monday": None}):
+def test_empty_weekly_hours_yield_no_rules(tmp_path: Path) -> None:
+    for weekly in ({}, {"monday": None}):
         assert schedule_of(tmp_path, weekly=weekly).rules == ()
+
+
+def test_a_place_that_gives_no_hours_is_refused(tmp_path: Path) -> None:
+    """The import would take all its rules away: the hours stand under another name, or were forgotten."""
+    assert fault_of(tmp_path, BARE | {"weekly": None}).startswith("no hours are given")
+    without_hours = fault_of(tmp_path, BARE | {"weekly": None, "doctors": [PERSON]})
+    assert without_hours.startswith("doctors: number 1: no hours are given")
+    assert schedule_of(tmp_path, weekly=None, clinics=[]).rules == ()
+
+
+def test_null_hours_of_a_doctor_are_those_of_the_place(tmp_path: Path) -> None:
+    hours = {"monday": [["09:00", "12:00"]]}
+    assert len(schedule_of(tmp_path, weekly=hours, doctors=[PERSON | {"weekly": None}]).rules) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Weekly", "weekly"),
+        ("WEEKLY", "weekly"),
+        ("wekly", "weekly"),
+        ("weeklys", "weekly"),
+        ("openingHours", "weekly"),
+        ("opening_hours", "weekly"),
+        ("time_zone", "timezone"),
+        ("slotMinutes", "slot_minutes"),
+        ("slot-minutes", "slot_minutes"),
+        ("slot_length", "slot_minutes"),
+        ("closure", "closures"),
+        ("holidays", "closures"),
+        ("exeptions", "exceptions"),
+        ("alteration", "alterations"),
+        ("doctor", "doctors"),
+        ("Capacity", "capacity"),
+    ],
+)
+def test_a_field_like_a_known_one_is_refused(tmp_path: Path, name: str, meant: str) -> None:
+    """As a field of its own it would be kept in `further`, and the known field would count as missing."""
+    assert fault_of(tmp_path, BARE | {name: {}}) == f"unknown field {name!r}: did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize("name", ["location", "phone2", "website", "email", "region", "ods_code", "parking", "notes"])
+def test_other_unknown_fields_are_kept(tmp_path: Path, name: str) -> None:
+    assert json.loads(read_one(tmp_path, BARE | {name: 1}).further) == {name: 1}
+
+
+def test_every_documented_field_of_a_place_is_known(tmp_path: Path) -> None:
+    table = DOCUMENT.partition("## A place")[2].partition("| any other")[0]
+    fields = [name for row in table.splitlines() for name in re.findall("`([a-z_]+)`", row.partition(" | ")[0])]
+    assert len(fields) > 15
+    values = {"slot_minutes": 10, "interval_minutes": 10, "alignment_minutes": 10, "capacity": 1, "country": "GB"}
+    line = BARE | {name: None for name in fields if name not in BARE} | values
+    assert read_one(tmp_path, line).further == "{}"
 
 
 def test_overlapping_and_equal_pairs_stay_as_given(tmp_path: Path) -> None:
@@ -416,7 +473,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "reason"), BROKEN, ids=[reason for _, reason in BROKEN])
 def test_a_broken_line_is_an_error_that_names_the_mistake(change: Any, reason: str, tmp_path: Path) -> None:
-    assert reason in fault_of(tmp_path, {"code": "a", "name": "A", "timezone": "Europe/London"} | change)
+    assert reason in fault_of(tmp_path, BARE | change)
 
 
 @pytest.mark.parametrize(

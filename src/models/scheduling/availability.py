@@ -79,7 +79,7 @@ class AvailabilityException(Timestamped, BigintKeyed, table=True):
         key_to("scheduling.availability_rules", "availability_rule_id", ondelete=CASCADE),
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
-        index("doctor_id", "facility_id", "start_at"),
+        index("doctor_id", "facility_id", "end_at"),
         index("facility_id"),
         index("availability_rule_id"),
         SCHEDULING,

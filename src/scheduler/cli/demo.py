@@ -69,8 +69,6 @@ def demo(
     path = file or region()
     tenant = "demo" if file is None else f"demo-{printable(path.stem.lower())}"[:63].strip()
     places = read_places(path, slot_duration=SLOT, bad_lines=BadLines.REFUSE)
-    if not places:
-        raise InvalidInputError(f"there is no place in {path.name!r}: nothing to show")
     likely = REGION_FROM if file is None else _busiest_month(places) or now().date()
     begin, end = read_days(first or str(likely), days, None, default_days=days)
     with console.status("starting PostgreSQL"), database_url(url) as address:
@@ -78,7 +76,7 @@ def demo(
         with Database(address) as database:
             typer.echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             with console.status(f"importing {path.name}"):
-                counts = import_places(database, places, tenant=tenant)
+                counts, _ = import_places(database, places, tenant=tenant)
             typer.echo(f"{printable(path.name)}: {len(places)} places\n{import_summary(counts)}")
             tenant_id = tenant_id_of(database, tenant)
             request = GenerationRequest(

@@ -139,7 +139,7 @@ def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
     """Read a day, a time on the zone's wall clock, or an instant with an offset."""
     try:
         read = pendulum.parse(text, exact=True, tz=None)
-    except (ParserError, ValueError, OverflowError):
+    except (ParserError, ValueError, OverflowError, TypeError):  # TypeError for `8:`
         read = None
     if isinstance(read, datetime) and text != "now":
         if read.tzinfo is not None:

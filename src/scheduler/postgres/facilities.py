@@ -6,8 +6,8 @@ Must not know: how the rows are displayed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session, col, select
@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from scheduler import models as rows
 from scheduler.core.errors import NotFoundError
 from scheduler.core.zones import zone_of
-from scheduler.postgres.schedules import ScheduleKey, span_of_exception
+from scheduler.postgres.schedules import FARTHEST_MOVE, ScheduleKey, span_of_exception
 
 _DOCTORS = text("""
 select doctor.id, doctor.display_name
@@ -51,10 +51,6 @@ where tenant_id = (select identity.current_tenant_id())
   and availability_slot_id is null and status in ('scheduled', 'checked_in', 'in_progress', 'completed')
 order by start_at, doctor_id
 """)
-
-
-_FARTHEST_MOVE: Final = timedelta(days=2)
-"""An exception in wall-clock time moves with its zone; every zone's offset is less than a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ def exceptions_between(
 ) -> list[ExceptionAtFacility]:
     """Return the exceptions at a facility that overlap `[begin, end)`, in order."""
     exception, zone = rows.AvailabilityException, zone_of(facility.zone)
-    near = exception.start_at < end + _FARTHEST_MOVE, exception.end_at > begin - _FARTHEST_MOVE
+    near = exception.start_at < end + FARTHEST_MOVE, exception.end_at > begin - FARTHEST_MOVE
     found = session.exec(select(exception).where(exception.facility_id == facility.id, *near))
     exceptions = (ExceptionAtFacility(*span_of_exception(row, zone), row) for row in found)
     overlapping = [moved for moved in exceptions if moved.start_at < end and begin < moved.end_at]

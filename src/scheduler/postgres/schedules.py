@@ -11,15 +11,17 @@ A row that the core refuses affects only its own schedule, which is then loaded 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, text, tuple_
 from sqlmodel import Session, col, select
 
 from scheduler import models as rows
+from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.fingerprints import relevant_from
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.zones import instant_on_clock, zone_of
 
@@ -32,10 +34,14 @@ class ScheduleKey(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """The days for which a schedule's slots are generated, local and half-open, and the fingerprint of their source."""
+    """The local days for which a schedule's slots are generated, and the fingerprint of their source.
+
+    The fingerprint covers what decides slots from the day `since` on; no generated day lies before it.
+    """
 
     fingerprint: str | None = None
-    days: tuple[date, date] | None = None
+    since: date | None = None
+    days: DaySet = DaySet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,9 @@ class LoadedSchedule:
     checkpoint: Checkpoint
     schedule: Schedule | InvalidInputError
 
+
+FARTHEST_MOVE: Final = timedelta(days=2)
+"""How far an exception in wall-clock time may move with its zone: every zone's offset is less than a day."""
 
 _Part = TypeVar("_Part", rows.AvailabilityRule, rows.AvailabilityException)
 
@@ -87,8 +96,8 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 
 _SAVE = text("""
 update scheduling.schedule_states
-set fingerprint = :fingerprint, generated_from = :from_day, generated_until = :until_day,
-    generated_at = now(), last_run_id = :run_id, last_error = null
+set fingerprint = :fingerprint, fingerprint_since = :since,
+    generated_days = cast(:days as datemultirange), generated_at = now(), last_run_id = :run_id, last_error = null
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
 _FAIL = text("""
@@ -107,10 +116,13 @@ def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list
     return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug})]
 
 
-def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool) -> list[LoadedSchedule]:
+def load_schedules(
+    session: Session, keys: Sequence[ScheduleKey], *, lock: bool, since: date | None = None
+) -> list[LoadedSchedule]:
     """Load schedules with their checkpoints; with `lock`, lock them and skip those that another run has locked.
 
-    A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
+    With `since`, exceptions and closures are left out that decide neither slots from that local day on nor the stored
+    fingerprints. A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
     """
     query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
     if lock:
@@ -121,9 +133,14 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
     ids = sorted({key.facility_id for key in keys})
     zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
     ended = _ended(session, keys)
+    spoken_for = [checkpoint.since for checkpoint in checkpoints.values() if checkpoint.since]
+    begin = relevant_from(date.min if since is None else min([since, *spoken_for]))
     rules = _by_schedule(session, rows.AvailabilityRule, keys)
-    exceptions = _by_schedule(session, rows.AvailabilityException, keys)
-    closures = _closures(session, zones)
+    # The end of an exception in wall-clock time may have moved since it was stored.
+    stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE
+    still_relevant = col(rows.AvailabilityException.end_at) >= stored_since
+    exceptions = _by_schedule(session, rows.AvailabilityException, keys, still_relevant)
+    closures = _closures(session, zones, begin.date())
     loaded = []
     for key in keys:
         schedule: Schedule | InvalidInputError
@@ -145,9 +162,8 @@ def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkp
     """Write the checkpoints of generated schedules, and the run that generated them."""
     values = []
     for key, checkpoint in saved:
-        first, last = checkpoint.days or (None, None)
-        row = {"fingerprint": checkpoint.fingerprint, "from_day": first, "until_day": last, "run_id": run_id}
-        values.append(key._asdict() | row)
+        days = ",".join(f"[{first},{until})" for first, until in checkpoint.days.spans)
+        values.append(key._asdict() | checkpoint._asdict() | {"days": f"{{{days}}}", "run_id": run_id})
     if values:
         session.connection().execute(_SAVE, values)
 
@@ -161,17 +177,19 @@ def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # n
     return tuple_(table.doctor_id, table.facility_id).in_([tuple(key) for key in keys])
 
 
-def _by_schedule(session: Session, table: type[_Part], keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[_Part]]:
+def _by_schedule(
+    session: Session, table: type[_Part], keys: Iterable[ScheduleKey], *where: ColumnElement[bool]
+) -> dict[ScheduleKey, list[_Part]]:
     rows_of = defaultdict(list)
-    for row in session.exec(select(table).where(_among(table, keys))):
+    for row in session.exec(select(table).where(_among(table, keys), *where)):
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
 
 
-def _closures(session: Session, facility_ids: Iterable[int]) -> dict[int, list[Closure]]:
+def _closures(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
     closure = rows.FacilityClosure
     closures = defaultdict(list)
-    for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids))):
+    for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)):
         closures[row.facility_id].append(closure_of(row))
     return closures
 
@@ -193,9 +211,8 @@ def closure_of(row: rows.FacilityClosure) -> Closure:
 
 
 def _checkpoint(row: rows.ScheduleState) -> Checkpoint:
-    if row.generated_from is None or row.generated_until is None:
-        return Checkpoint(row.fingerprint)
-    return Checkpoint(row.fingerprint, (row.generated_from, row.generated_until))
+    days = DaySet((days.lower, days.upper) for days in row.generated_days if days.lower and days.upper)
+    return Checkpoint(row.fingerprint, row.fingerprint_since, days)
 
 
 def _minutes(count: int | None) -> timedelta | None:

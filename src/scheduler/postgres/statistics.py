@@ -18,8 +18,8 @@ select
     (select count(*) from scheduling.facilities where deleted_at is null),
     (select count(*) from scheduling.schedule_states),
     (select count(*) from scheduling.schedule_states where last_error is not null),
-    (select min(generated_from) from scheduling.schedule_states),
-    (select max(generated_until) from scheduling.schedule_states),
+    (select min(lower(generated_days)) from scheduling.schedule_states),
+    (select max(upper(generated_days)) from scheduling.schedule_states),
     count(*), count(*) filter (where booked_count > 0 or status = 'booked'),
     count(*) filter (where status = 'reserved'), count(*) filter (where status = 'cancelled')
 from scheduling.availability_slots

@@ -138,7 +138,7 @@ class World:
 
     def state(self, doctor_id: int = 1) -> dict[str, Any]:
         """Return the checkpoint of a doctor at facility 1."""
-        columns = ("fingerprint", "generated_from", "generated_until", "last_run_id", "last_error")
+        columns = ("fingerprint", "fingerprint_since", "generated_days::text", "last_run_id", "last_error")
         (row,) = self.sql(
             f"select {', '.join(columns)} from scheduling.schedule_states"
             " where tenant_id = :tenant_id and doctor_id = :doctor_id and facility_id = 1",

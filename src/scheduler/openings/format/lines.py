@@ -20,6 +20,23 @@ from scheduler.openings.places import ClosedDay, Doctor, Place
 
 _ADDRESS_FIELDS: Final = ("address", "city", "postcode")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_NO_HOURS: Final = 'no hours are given: `weekly` or `clinics` is missing ("weekly": {} means none)'
+
+_FIELDS: Final = (
+    *("code", "name", "timezone", "weekly", "alterations", "closures", "clinics", "exceptions", "doctors"),
+    *("slot_minutes", "interval_minutes", "alignment_minutes", "capacity"),
+    *(*_ADDRESS_FIELDS, "phone", "country", "locale"),
+)
+# As unknown fields, these common names of other formats would be kept, and have no effect.
+_NAMES: Final = {
+    **{field.replace("_", ""): field for field in _FIELDS},
+    **dict.fromkeys(("hours", "openinghours", "openingtimes", "workinghours", "weeklyhours", "timetable"), "weekly"),
+    **dict.fromkeys(("holidays", "closeddays"), "closures"),
+    **dict.fromkeys(("practitioners", "physicians"), "doctors"),
+    **dict.fromkeys(("slotduration", "slotlength"), "slot_minutes"),
+    "slotinterval": "interval_minutes",
+    "slotalignment": "alignment_minutes",
+}
 
 
 class _ParsedDoctor(NamedTuple):
@@ -43,6 +60,7 @@ def place_of(value: Json, offer: Offer) -> Place:
         WallClockError: the time zone is unknown.
     """
     fields = Fields(value)
+    fields.check_spelling(_NAMES)
     slug = fields.needed_code("code")
     zone_name = fields.take("timezone")
     if not isinstance(zone_name, str):
@@ -78,6 +96,8 @@ def _doctors(
     place_rules = rules_of(weekly, clinics, place_offer)
     listed = fields.take("doctors")
     if listed is None:
+        if weekly is None and clinics is None:
+            fields.refuse(_NO_HOURS)
         # No listed doctor's code has a colon, so these two can never be the same person.
         parsed_doctors = [_ParsedDoctor(f"at:{slug}", "Duty", "practitioner", name, None, None, place_rules, None)]
     elif isinstance(listed, list) and listed:
@@ -106,8 +126,11 @@ def _listed_doctor(fields: Fields, weekly: Json, clinics: Json, inherited: Offer
     code = fields.needed_code("code")
     first, last = (fields.needed_text(name, max_length=100) for name in ("first_name", "last_name"))
     offer = offer_of(fields, inherited)
-    if "weekly" in fields or "clinics" in fields:
-        weekly, clinics = fields.take("weekly"), fields.take("clinics")
+    own_weekly, own_clinics = fields.take("weekly"), fields.take("clinics")
+    if own_weekly is not None or own_clinics is not None:
+        weekly, clinics = own_weekly, own_clinics
+    if weekly is None and clinics is None:
+        fields.refuse(_NO_HOURS)
     try:
         rules = rules_of(weekly, clinics, offer)
     except SchedulerError as error:
