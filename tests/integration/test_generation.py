@@ -68,6 +68,8 @@ class Region:
         AvailabilityException(
             23, OVERRIDE, NINE + 2 * DAY, NINE + 2 * DAY + 4 * HOUR, slot_duration=HOUR, slot_interval=HOUR, capacity=3
         ),
+        # A schedule without its inactive rule would be refused (A6).
+        AvailabilityException(24, BLOCKED, NINE + 2 * DAY, NINE + 3 * DAY, rule_id=15),
     )
     closures = (Closure(31, date(2027, 3, 29)), Closure(32, date(2027, 4, 6), time(17), time(0)))
     schedules = (

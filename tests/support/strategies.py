@@ -207,7 +207,7 @@ def exceptions(
     types: tuple[ExceptionType, ...] = tuple(ExceptionType),
     rule_ids: Sequence[Id] = (),
 ) -> AvailabilityException:
-    """Draw an exception of any or all rules near a day; an override lasts at most a day on the wall clock."""
+    """Draw an exception near a day; an override lasts at most a day on the wall clock."""
     kind = draw(st.sampled_from(types))
     start = draw(moments(near, zone))
     length = draw(spells)

@@ -260,6 +260,11 @@ def test_t3_a_time_closed_within_the_skipped_hour_closes_nothing() -> None:
     assert slots_of([night], closures=[closed], around=sunday) == slots_of([night], around=sunday)
 
 
+def test_a3_a_closed_time_of_another_week_changes_nothing() -> None:
+    closed = Closure(1, MONDAY + 7 * DAY, time(9), time(12))
+    assert slots_of([NINE_TO_TWELVE], closures=[closed]) == slots_of([NINE_TO_TWELVE])
+
+
 def test_a3_closed_times_that_overlap_close_their_union() -> None:
     closed = [Closure(1, MONDAY, time(9), time(10)), Closure(2, MONDAY, time(9, 30), time(10, 30))]
     assert walls(slots_of([NINE_TO_TWELVE], closures=closed)) == ["11:00"]

@@ -69,7 +69,7 @@ class BookingContext:
         """
         if self.stored and self.stored[0].slot.doctor_id != doctor_id:
             raise InvalidInputError(
-                f"bookings are of doctor {self.stored[0].slot.doctor_id}, not of doctor {doctor_id}: they cannot differ"
+                f"bookings are of doctor {self.stored[0].slot.doctor_id}, not of doctor {doctor_id}"
             )
 
     def reasons_against(self, slot: Slot) -> Iterator[Reason]:

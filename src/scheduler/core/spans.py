@@ -66,8 +66,7 @@ class Span:
 
     def overlaps(self, other: Self) -> bool:
         """Tell whether two spans share an instant; touching spans do not."""
-        if not isinstance(other, Span):
-            _CHECK.instance("other", other, Span)
+        _CHECK.instance("other", other, Span)
         return self.start < other.end and other.start < self.end
 
     def __contains__(self, instant: datetime) -> bool:
