@@ -15,8 +15,6 @@ import generation
 import migrating
 import peers
 import row_security
-import run
-import starting
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
 
@@ -73,14 +71,6 @@ def test_generation(checks: list[str], empty_database_url: str) -> None:
         )
         watched = connection.execute("select tgenabled from pg_trigger where tgname = 'inserts_are_logged'")
         assert (logged.fetchone(), {row[0] for row in watched}) == ((0,), {"O"})
-
-
-def test_starting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    ways = {name: starting.WAYS[name] for name in (starting.NOTHING, "scheduler --help")}
-    monkeypatch.setattr(starting, "WAYS", ways)
-    monkeypatch.setattr("sys.argv", ["run.py", "starting", "--rounds", "1"])
-    run.main()
-    assert "scheduler --help" in capsys.readouterr().out
 
 
 @pytest.mark.database

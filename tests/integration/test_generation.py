@@ -23,7 +23,7 @@ from scheduler.generation.job import generate
 from scheduler.generation.report import Failure, RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
+from scheduler.postgres.errors import StoreError
 from scheduler.postgres.facilities import exceptions_between, facility_view
 from scheduler.postgres.promised_times import BrokenPromise
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
@@ -550,20 +550,6 @@ def test_every_run_is_recorded(world: World) -> None:
     assert recorded_runs(world) == [
         ("succeeded", "nightly", *parameters, 2, 0, 120, 0, 0, 0, 0, 0),
         ("failed", "manual", *parameters, 2, 1, 0, 0, 5, 54, 1, 0),
-    ]
-
-
-def test_a_run_with_a_lost_connection_stays_recorded_as_running(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.write(weekly(1))
-
-    def lost(*_: Any, **__: Any) -> None:
-        raise DatabaseUnreachableError("lost")
-
-    monkeypatch.setattr("scheduler.generation.job.load_schedules", lost)
-    with pytest.raises(DatabaseUnreachableError):
-        world.run()
-    assert world.sql("select status, finished_at from scheduling.generation_runs where tenant_id = :tenant_id") == [
-        ("running", None)
     ]
 
 

@@ -136,7 +136,8 @@ def exit_code(error: SchedulerError) -> int:
 
 def run() -> None:
     """Run the command of the process's arguments, and exit with its exit code."""
-    logging.getLogger().addHandler(logging.NullHandler())  # drivers would print tracebacks of their own
+    if not logging.getLogger().hasHandlers():  # drivers would print tracebacks of their own
+        logging.getLogger().addHandler(logging.NullHandler())
     with surviving_output() as lost, watched_signals() as received:
         code = _run(received)
         flush_output()

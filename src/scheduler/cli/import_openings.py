@@ -50,14 +50,10 @@ def openings(
     bad_lines = BadLines.SKIP if skip_bad else BadLines.REFUSE
     places = read_places(file, slot_duration=timedelta(minutes=slot_minutes), bad_lines=bad_lines)
     with opened(url) as database:
-        counts, is_new = import_places(database, places, tenant=tenant, confirm=_confirmed if yes else confirm_loss)
+        counts, is_new = import_places(database, places, tenant=tenant, confirm=None if yes else confirm_loss)
     if is_new:
         typer.echo(f"created the tenant {tenant!r}, which did not exist", err=True)
     typer.echo(import_summary(counts))
-
-
-def _confirmed(_loss: str) -> None:
-    """Go on in spite of a loss."""
 
 
 def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) -> tuple[Place, ...]:
@@ -71,35 +67,35 @@ def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) ->
 
 
 def import_places(
-    database: Database, places: tuple[Place, ...], *, tenant: str, confirm: Callable[[str], None] = _confirmed
+    database: Database, places: tuple[Place, ...], *, tenant: str, confirm: Callable[[str], None] | None = None
 ) -> tuple[ImportCounts, bool]:
     """Import places for a tenant; create the tenant if it does not exist, and return also whether it is new.
 
-    `confirm` is called with the loss before an import that removes many rules; it raises to refuse the import.
+    `confirm` is called with the loss before an import that removes many rules, and raises to refuse it.
     """
     try:
         tenant_id, role = tenant_id_of(database, tenant), Role.APP
     except NotFoundError:
         tenant_id, role = new_id(), Role.OWNER
-    while True:
-        try:
-            with database.unit_of_work(role=role, tenant_id=tenant_id) as session:
-                if role is Role.OWNER:  # in the same transaction, so that a failed import leaves no tenant
-                    make_tenant(session, tenant, tenant_id)
-                    act_as(session, Role.APP)
-                counts = import_openings(session, places, tenant_id=tenant_id)
-                if confirm is not _confirmed:
-                    refuse_large_removal(session, counts)
-                return counts, role is Role.OWNER
-        except LargeRemovalError as loss:
-            confirm(str(loss))  # outside the transaction, which would hold its locks until an answer
-            confirm = _confirmed
-        except StatementError as error:
-            if error.constraint == ZONE_CHECK:
-                zones = ", ".join(sorted({place.zone.key for place in places}))
-                unknown = f"this PostgreSQL does not know one of the file's time zones: {zones}"
-                raise InvalidInputError(unknown) from None
+    try:
+        with database.unit_of_work(role=role, tenant_id=tenant_id) as session:
+            if role is Role.OWNER:  # in the same transaction, so that a failed import leaves no tenant
+                make_tenant(session, tenant, tenant_id)
+                act_as(session, Role.APP)
+            counts = import_openings(session, places, tenant_id=tenant_id)
+            if confirm is not None:
+                refuse_large_removal(session, counts)
+            return counts, role is Role.OWNER
+    except LargeRemovalError as loss:
+        if confirm is None:
             raise
+        confirm(str(loss))  # outside the transaction, which would hold its locks until an answer
+        return import_places(database, places, tenant=tenant)
+    except StatementError as error:
+        if error.constraint == ZONE_CHECK:
+            zones = ", ".join(sorted({place.zone.key for place in places}))
+            raise InvalidInputError(f"this PostgreSQL does not know one of the file's time zones: {zones}") from None
+        raise
 
 
 def import_summary(counts: ImportCounts) -> str:
