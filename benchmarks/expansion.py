@@ -11,7 +11,7 @@ from rich.table import Table
 import peers
 from measuring import best_times
 from scheduler import AvailabilityException, AvailabilityRule, ExceptionType, Schedule, Slot, Slots, Span, expand
-from scheduler.core import slots, zones
+from scheduler.core import progressions, zones
 
 ZONE = ZoneInfo("Europe/London")
 FIRST, DAYS = date(2027, 2, 1), 90  # over the clock change of 2027-03-28
@@ -49,7 +49,7 @@ def expand_each(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -
 def expand_each_uncached(schedules: Sequence[Schedule], use: Callable[[Slots], object]) -> None:
     """Do the same with all caches emptied before each expansion: offsets, instants, steps."""
     for schedule in schedules:
-        for cached in (zones.steady_offset, zones._change, slots._offsets, slots._lanes):  # noqa: SLF001
+        for cached in (zones.steady_offset, zones._change, progressions.offsets, progressions.lanes):  # noqa: SLF001
             cached.cache_clear()
         use(expand(schedule, span()))
 

@@ -240,6 +240,7 @@ def nights() -> Iterator[Line]:
         slot_minutes=20,
         capacity=2,
         weekly=week("00:00-24:00", saturday="00:00-24:00", sunday="00:00-24:00"),
+        closures={"2027-03-31": {"from": "22:00", "until": "02:00", "reason": "Stocktaking"}},
     )
 
 

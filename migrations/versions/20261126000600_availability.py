@@ -1,11 +1,18 @@
-"""Availability: weekly rules of doctors, exceptions to them, and days on which a facility is closed.
+"""Availability: weekly rules of doctors, exceptions to them, and days or parts of days when a facility is closed.
 
 A rule is in the wall-clock time of its facility (A2, T2): a weekday (0 = Sunday) and two times. An end that is not
 later than the start lies on the next day, so `end_time <= start_time` is a night clinic. Midnight is 00:00; PostgreSQL
-accepts 24:00, which Python's `time` cannot hold.
+accepts 24:00, which Python's `time` cannot hold. With `any_weekday` the recurrence alone says the days ("every second
+day"); `day_of_week` is then that of `effective_from`.
 
 An exception is a span of instants (A3-A6). An override replaces the windows of one local day and may define its own
 slots. The code checks that it is one day, since it knows the zone; the table allows 26 hours, the longest day so far.
+An exception that was entered as wall-clock times keeps them in `local_start` and `local_end` and follows the zone
+(T6). They decide then; `start_at` and `end_at` are the instants at entry. A writer that changes only these instants, to
+others than the clock of the facility shows, clears the wall-clock times, so that the instants decide.
+
+A closure with two times closes a part of its day; its times are read like those of a rule (A3). Without them it closes
+the day.
 
 Instants and days stay within Python's calendar, here and in every table: the driver fails at `infinity` and at years
 above 9999, for every reader of the row. The limits are days inside Python's, since instants are read in all zones.
@@ -28,6 +35,7 @@ def upgrade() -> None:
         facility_id bigint not null,
         service_offering_id bigint,
         day_of_week smallint not null,
+        any_weekday boolean not null default false,
         start_time time not null,
         end_time time not null,
         slot_duration_minutes integer not null,
@@ -51,12 +59,21 @@ def upgrade() -> None:
             references scheduling.service_offerings (tenant_id, id) on delete cascade,
         -- stops an eighth day, and Sunday written as 7
         constraint a_weekday_counts_from_sunday check (day_of_week between 0 and 6),
+        -- stops a rule of every day by mistake: a recurrence has to name the days, counted from the first one
+        constraint a_rule_of_any_weekday_has_a_recurrence_and_a_first_day
+            check (not any_weekday or (recurrence is not null and effective_from is not null)),
+        -- stops a weekday that would mislead a reader who knows of weekdays only
+        constraint a_rule_of_any_weekday_stores_that_of_its_first_day
+            check (not any_weekday or day_of_week = extract(dow from effective_from)),
         -- stops 24:00, which is written 00:00 here
         constraint midnight_is_written_as_zero check (start_time < '24:00' and end_time < '24:00'),
-        -- stops slots without length
-        constraint a_rules_slots_take_time check (slot_duration_minutes > 0),
-        -- stops slots that never advance
-        constraint a_rules_slots_advance check (slot_interval_minutes > 0 and slot_alignment_minutes > 0),
+        -- stops slots without length, and slots of several days
+        constraint a_rules_slots_take_a_day_at_most check (slot_duration_minutes > 0 and slot_duration_minutes <= 1440),
+        -- stops slots that never advance, or by more than a day
+        constraint a_rules_slots_advance_by_a_day_at_most check (
+            slot_interval_minutes > 0 and slot_interval_minutes <= 1440
+            and slot_alignment_minutes > 0 and slot_alignment_minutes <= 1440
+        ),
         -- stops slots without a seat
         constraint a_rules_slots_hold_somebody check (capacity > 0),
         -- stops a rule that ends before it begins
@@ -69,7 +86,7 @@ def upgrade() -> None:
     );
 
     comment on table scheduling.availability_rules is
-        'A weekly window of work in the wall-clock time of the facility; day_of_week counts from 0 = Sunday.';
+        'A window of work in wall-clock time of the facility, on a weekday (0 = Sunday) or as its recurrence says.';
 
     create index availability_rules_doctor_id_facility_id_idx
         on scheduling.availability_rules (tenant_id, doctor_id, facility_id);
@@ -85,6 +102,8 @@ def upgrade() -> None:
         doctor_id bigint not null,
         start_at timestamptz not null,
         end_at timestamptz not null,
+        local_start timestamp,
+        local_end timestamp,
         type text not null,
         reason text,
         slot_duration_minutes integer,
@@ -106,6 +125,16 @@ def upgrade() -> None:
             check (type in ('blocked', 'override', 'emergency')),
         -- stops an exception that is empty or reversed
         constraint an_exception_starts_before_it_ends check (start_at < end_at),
+        -- stops one wall-clock time without the other, and a reversed pair
+        constraint an_exceptions_wall_times_are_a_pair_in_order
+            check (num_nonnulls(local_start, local_end) in (0, 2) and local_start < local_end),
+        -- stops wall-clock times of another day than the instants, and 'infinity'
+        constraint an_exceptions_wall_times_are_readings_of_its_instants check (
+            local_start >= (start_at at time zone 'UTC') - interval '24 hours'
+            and local_start <= (start_at at time zone 'UTC') + interval '24 hours'
+            and local_end >= (end_at at time zone 'UTC') - interval '24 hours'
+            and local_end <= (end_at at time zone 'UTC') + interval '24 hours'
+        ),
         -- stops 'infinity' and the year 10000
         constraint an_exception_is_in_the_calendar
             check (start_at >= '0001-01-03 00:00+00' and end_at < '9999-12-29 00:00+00'),
@@ -114,25 +143,56 @@ def upgrade() -> None:
         -- stops slots in blocked time
         constraint only_an_override_has_slots_of_its_own
             check (type = 'override' or num_nonnulls(slot_duration_minutes, slot_interval_minutes, capacity) = 0),
-        -- stops slots without length, slots that never advance, and slots without a seat
-        constraint an_overrides_slots_take_time_and_advance
-            check (slot_duration_minutes > 0 and slot_interval_minutes > 0 and capacity > 0)
+        -- stops slots without length, slots that never advance, slots of several days, and slots without a seat
+        constraint an_overrides_slots_take_time_and_advance check (
+            slot_duration_minutes > 0 and slot_duration_minutes <= 1440
+            and slot_interval_minutes > 0 and slot_interval_minutes <= 1440 and capacity > 0
+        )
     );
 
     comment on table scheduling.availability_exceptions is
         'A span of time in which one rule, or all rules of the doctor at the facility, do not apply.';
 
-    create index availability_exceptions_doctor_id_facility_id_start_at_idx
-        on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, start_at);
+    -- the nightly job skips the past ones by their end
+    create index availability_exceptions_doctor_id_facility_id_end_at_idx
+        on scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, end_at);
     create index availability_exceptions_facility_id_idx on scheduling.availability_exceptions (tenant_id, facility_id);
     create index availability_exceptions_availability_rule_id_idx
         on scheduling.availability_exceptions (tenant_id, availability_rule_id);
+
+    create function scheduling.drop_wall_times() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        zone constant text := (
+            select timezone from scheduling.facilities where tenant_id = new.tenant_id and id = new.facility_id
+        );
+    begin
+        if (new.start_at at time zone zone, new.end_at at time zone zone)
+            is distinct from (new.local_start, new.local_end)
+        then
+            new.local_start := null;
+            new.local_end := null;
+        end if;
+        return new;
+    end $$;
+
+    comment on function scheduling.drop_wall_times() is
+        'Clears the wall-clock times of an exception whose instants were changed without them.';
+
+    create trigger an_exceptions_wall_times_go_with_its_instants
+        before update of start_at, end_at on scheduling.availability_exceptions
+        for each row when ((new.start_at, new.end_at) is distinct from (old.start_at, old.end_at)
+            and (new.local_start, new.local_end) is not distinct from (old.local_start, old.local_end))
+        execute function scheduling.drop_wall_times();
 
     create table scheduling.facility_closures (
         tenant_id uuid not null,
         id bigint not null generated by default as identity,
         facility_id bigint not null,
         day date not null,
+        start_time time,
+        end_time time,
         reason text,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
@@ -140,21 +200,26 @@ def upgrade() -> None:
         -- stops a facility that is missing or of another tenant
         constraint facility_closures_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
-        -- stops a second closure of a day, which would outlast the removal of the first
-        constraint a_facility_closes_once_a_day unique (tenant_id, facility_id, day),
+        -- stops the same closure again, which would outlast the removal of the first
+        constraint a_facility_closes_at_a_time_once
+            unique nulls not distinct (tenant_id, facility_id, day, start_time, end_time),
+        -- stops a closed time without its beginning or its end
+        constraint a_closed_time_has_a_start_and_an_end check (num_nonnulls(start_time, end_time) in (0, 2)),
+        -- stops 24:00, which is written 00:00 here
+        constraint midnight_is_written_as_zero check (start_time < '24:00' and end_time < '24:00'),
         -- stops 'infinity' and the year 10000
         constraint a_closure_is_in_the_calendar check (day between '0001-01-01' and '9999-12-31')
     );
 
     comment on table scheduling.facility_closures is
-        'A local date on which a facility is closed, such as a public holiday.';
+        'A local date, or a part of it, on which a facility is closed, such as a public holiday.';
 
     call identity.secure_table('scheduling.availability_rules', array[
-        'day_of_week', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
+        'day_of_week', 'any_weekday', 'start_time', 'end_time', 'slot_duration_minutes', 'slot_interval_minutes',
         'slot_alignment_minutes', 'effective_from', 'effective_until', 'recurrence', 'capacity']);
     call identity.secure_table('scheduling.availability_exceptions',
-        array['slot_duration_minutes', 'slot_interval_minutes', 'capacity']);
-    call identity.secure_table('scheduling.facility_closures', array['day']);
+        array['local_start', 'local_end', 'slot_duration_minutes', 'slot_interval_minutes', 'capacity']);
+    call identity.secure_table('scheduling.facility_closures', array['day', 'start_time', 'end_time']);
     grant select on scheduling.availability_rules, scheduling.availability_exceptions, scheduling.facility_closures
         to scheduler_job;
 
@@ -173,3 +238,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in reversed(TABLES):
         op.execute(f"drop table scheduling.{table}")
+    op.execute("drop function scheduling.drop_wall_times()")

@@ -66,6 +66,10 @@ def upgrade() -> None:
             (tenant_id, doctor_id, start_at, end_at, facility_id, service_offering_id),
         -- stops a slot that is empty or reversed, and one that never ends
         constraint a_slot_starts_before_it_ends check (start_at < end_at and end_at < '9999-12-29 00:00+00'),
+        -- stops a slot of seconds, and one of several days
+        constraint a_slots_length_is_a_minute_to_a_day check (
+            end_at - start_at >= interval '1 minute' and end_at - start_at <= interval '24 hours'
+        ),
         -- stops an unknown status
         constraint a_slot_is_open_reserved_booked_or_cancelled
             check (status in ('open', 'reserved', 'booked', 'cancelled')),

@@ -12,6 +12,12 @@ overlap it; a cancelled one and a no-show free it. The code that books checks th
 Row security prevents `&&` from using an index: select overlaps by `doctor_id` and a range of `start_at`. The GiST index
 does not serve a smallint: cast the parameter to bigint.
 
+An appointment keeps the wall-clock time that the patient was told, with its zone: `local_start` and `zone`. A trigger
+fills them in for a writer that gives neither, at the clock of the facility, and again when the appointment moves. Later
+they stay, whatever becomes of the zone: the nightly job compares them with the facility's clock and lists each booking
+that would begin at another time. PostgreSQL's own time zone data decides at the moment of booking only, since the clock
+shows one time at an instant; a time on the clock may be two instants or none.
+
 A repeated request finds its first booking by its idempotency key (B3), which is unique for each actor. Without an actor
 the library is the actor, so a key is cleared when its actor is deleted.
 
@@ -105,6 +111,8 @@ def upgrade() -> None:
         service_workflow_id bigint not null,
         start_at timestamptz not null,
         end_at timestamptz not null,
+        local_start timestamp not null,
+        zone text not null,
         occupied_from timestamptz not null,
         occupied_until timestamptz not null,
         status text not null default 'scheduled',
@@ -151,6 +159,11 @@ def upgrade() -> None:
         -- stops an empty or reversed range, which overlaps nothing, and buffers inside the appointment
         constraint an_appointment_lies_in_the_time_that_it_occupies
             check (occupied_from <= start_at and start_at < end_at and end_at <= occupied_until),
+        -- stops a promise of another day, 'infinity', and an empty zone
+        constraint a_promised_time_is_a_reading_of_its_start check (
+            local_start >= (start_at at time zone 'UTC') - interval '24 hours'
+            and local_start <= (start_at at time zone 'UTC') + interval '24 hours' and zone <> ''
+        ),
         -- stops 'infinity' and the year 10000
         constraint an_appointment_is_in_the_calendar
             check (occupied_from >= '0001-01-03 00:00+00' and occupied_until < '9999-12-29 00:00+00'),
@@ -216,6 +229,36 @@ def upgrade() -> None:
     create trigger an_appointment_remembers_its_slot before insert or update on scheduling.appointments
         for each row execute function scheduling.keep_booked_slot();
 
+    create function scheduling.keep_promised_time() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        -- An appointment that moves gets a new promise, unless its writer gives one.
+        if tg_op = 'UPDATE' and (new.start_at, new.facility_id) is distinct from (old.start_at, old.facility_id)
+            and (new.local_start, new.zone) is not distinct from (old.local_start, old.zone)
+        then
+            new.local_start := null;
+            new.zone := null;
+        end if;
+        if new.zone is null then
+            -- Without its facility the row is refused by its foreign key.
+            new.zone := coalesce((
+                select timezone from scheduling.facilities
+                where tenant_id = new.tenant_id and id = new.facility_id
+            ), 'UTC');
+        end if;
+        if new.local_start is null then
+            new.local_start := new.start_at at time zone new.zone;
+        end if;
+        return new;
+    end $$;
+
+    comment on function scheduling.keep_promised_time() is
+        'Fills in the wall-clock time that a patient is told, and its zone, when an appointment is made or moved.';
+
+    create trigger a_promised_time_is_kept
+        before insert or update of start_at, facility_id, local_start, zone on scheduling.appointments
+        for each row execute function scheduling.keep_promised_time();
+
     create function scheduling.refuse_slot_of_another_doctor() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
@@ -252,7 +295,12 @@ def upgrade() -> None:
         for each row when (old.booked_by is not null and new.booked_by is null)
         execute function scheduling.forget_idempotency_key();
 
-    call identity.secure_table('scheduling.appointments', array['occupied_from', 'occupied_until']);
+    call identity.secure_table('scheduling.appointments',
+        array['occupied_from', 'occupied_until', 'local_start', 'zone']);
+    -- The job shows booked time and compares promised times. It sees neither patients nor notes.
+    grant select (
+        tenant_id, id, facility_id, doctor_id, availability_slot_id, start_at, end_at, local_start, zone, status
+    ) on scheduling.appointments to scheduler_job;
 
     create function scheduling.own_appointments() returns bigint[]
     language sql stable parallel safe
@@ -441,6 +489,7 @@ def downgrade() -> None:
     drop table scheduling.appointments;
     drop function scheduling.forget_idempotency_key();
     drop function scheduling.refuse_slot_of_another_doctor();
+    drop function scheduling.keep_promised_time();
     drop function scheduling.keep_booked_slot();
     drop policy a_person_sees_their_own on scheduling.patients;
     drop function scheduling.own_patients();

@@ -1,12 +1,14 @@
 """Generation: the runs of the nightly job, and how far each schedule is generated.
 
-A run is written when it begins and updated when it ends; a run that is `running` while no job runs was interrupted. Its
-counts are those of the plans that it applied (R1). The audit log records its start, batches and end.
+A run is written when it begins, and updated by each batch and when it ends. A run that was killed stays `running`; its
+`updated_at` shows that it is silent, and a later run sets it to `interrupted`. Its counts are those of the plans that
+it applied (R1). The audit log records its start, batches and end.
 
-The state of a schedule is its checkpoint (R3, R4): the fingerprint of its inputs, and the local days whose slots exist.
-It is written in the transaction that writes the slots, so neither exists without the other. It is also the job's queue:
-a worker claims states with `for update skip locked`. A failed schedule keeps its message in `last_error` and does not
-stop the others. The audit log skips states, since the counts of a run cover them. Only job and system write.
+The state of a schedule is its checkpoint (R3, R4): the set of local days whose slots exist, and the fingerprint of the
+inputs that decide slots from a local day on. It is written in the transaction that writes the slots, so neither exists
+without the other. It is also the job's queue: a worker claims states with `for update skip locked`. A failed schedule
+keeps its message in `last_error` and does not stop the others. The audit log skips states, since the counts of a run
+cover them. Only job and system write.
 """
 
 from alembic import op
@@ -42,7 +44,8 @@ def upgrade() -> None:
         -- stops a run without days
         constraint a_run_is_for_a_day_at_least check (from_day < until_day),
         -- stops an unknown status
-        constraint a_run_is_running_succeeded_or_failed check (status in ('running', 'succeeded', 'failed')),
+        constraint a_run_is_running_succeeded_failed_or_interrupted
+            check (status in ('running', 'succeeded', 'failed', 'interrupted')),
         -- stops an ended run without its end, and a running one with an end
         constraint a_run_that_ended_says_when check ((status = 'running') = (finished_at is null)),
         -- stops negative counts
@@ -70,8 +73,8 @@ def upgrade() -> None:
         doctor_id bigint not null,
         facility_id bigint not null,
         fingerprint text,
-        generated_from date,
-        generated_until date,
+        fingerprint_since date,
+        generated_days datemultirange not null default '{}',
         generated_at timestamptz,
         last_run_id bigint,
         last_error text,
@@ -86,14 +89,17 @@ def upgrade() -> None:
         -- stops a run of another tenant; deleting the run keeps the state
         constraint schedule_states_last_run_id_fkey foreign key (tenant_id, last_run_id)
             references scheduling.generation_runs (tenant_id, id) on delete set null (last_run_id),
-        -- stops a checkpoint with one end, or with reversed ends
-        constraint a_state_says_from_which_day_until_which check (
-            num_nonnulls(generated_from, generated_until) in (0, 2) and generated_from <= generated_until
+        -- stops days for ever, which no run generates
+        constraint generated_days_have_ends check (not lower_inf(generated_days) and not upper_inf(generated_days)),
+        -- stops a fingerprint of unknown days, and days that a fingerprint does not speak for
+        constraint a_fingerprint_speaks_for_the_generated_days check (
+            (fingerprint is null or fingerprint_since is not null)
+            and (isempty(generated_days) or coalesce(fingerprint_since <= lower(generated_days), false))
         ),
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
-            generated_from >= '0001-01-01' and generated_from <= '9999-12-31'
-            and generated_until >= '0001-01-01' and generated_until <= '9999-12-31'
+            fingerprint_since >= '0001-01-01' and fingerprint_since <= '9999-12-31'
+            and lower(generated_days) >= '0001-01-01' and upper(generated_days) <= '9999-12-31'
             and generated_at >= '0001-01-03 00:00+00' and generated_at < '9999-12-29 00:00+00'
             and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
             and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'

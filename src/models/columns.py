@@ -14,21 +14,25 @@ from sqlalchemy import (
     BigInteger,
     Date,
     DateTime,
+    FetchedValue,
     Identity,
     Integer,
     LargeBinary,
     String,
     Text,
     TextClause,
+    Time,
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, DATEMULTIRANGE, INET, JSONB
 from sqlmodel import Field
 
 from scheduler.models.encrypted_column import EncryptedColumn
 
 INSTANT: Final = DateTime(timezone=True)
+WALL_TIME: Final = DateTime(timezone=False)
+_FILLED_BY_A_TRIGGER: Final = {"server_default": FetchedValue()}
 
 
 def tenant_key() -> Any:
@@ -92,6 +96,21 @@ def filled_instant(expression: str, *, key: bool = False, nullable: bool = False
     """Declare an instant that the database fills in with the value of an SQL expression."""
     filled = _filled(expression)
     return Field(default=None, primary_key=key, nullable=nullable, sa_type=INSTANT, sa_column_kwargs=filled)
+
+
+def filled_wall_time() -> Any:
+    """Declare a required wall-clock time (naive) that a trigger fills in."""
+    return Field(default=None, nullable=False, sa_type=WALL_TIME, sa_column_kwargs=_FILLED_BY_A_TRIGGER)
+
+
+def optional_wall_time() -> Any:
+    """Declare an optional wall-clock time (naive)."""
+    return Field(default=None, nullable=True, sa_type=WALL_TIME)
+
+
+def filled_text() -> Any:
+    """Declare a required text that a trigger fills in."""
+    return Field(default=None, nullable=False, sa_type=Text, sa_column_kwargs=_FILLED_BY_A_TRIGGER)
 
 
 def written_at() -> Any:
@@ -158,6 +177,16 @@ def day() -> Any:
 def optional_day() -> Any:
     """Declare an optional date."""
     return Field(default=None, nullable=True, sa_type=Date)
+
+
+def optional_clock() -> Any:
+    """Declare an optional time of day."""
+    return Field(default=None, nullable=True, sa_type=Time)
+
+
+def days() -> Any:
+    """Declare a set of days, as ranges, that begins empty."""
+    return Field(default_factory=list, sa_type=DATEMULTIRANGE, sa_column_kwargs=_filled("'{}'"))
 
 
 def optional_number() -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import typer
 
 from scheduler.cli.app import COMMANDS as TABLE
 from scheduler.cli.app import load
@@ -60,7 +62,9 @@ def process(*arguments: str, stdout: int = subprocess.PIPE, **environment: str) 
         [sys.executable, "-c", "from scheduler.cli import main; main()", *arguments],
         stdout=stdout,
         stderr=subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "COLUMNS": "120"} | environment,
+        env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        | {"COLUMNS": "120"}
+        | environment,
         text=True,
         check=False,
     )
@@ -222,7 +226,7 @@ def test_unknown_facility_error_names_similar_slugs(region: str) -> None:
 def test_show_of_a_facility_without_doctors_exits_with_3(migrated: str, tmp_path: Path) -> None:
     run(migrated, "import", "openings", str(written(tmp_path, place("p1", weekly={}))))
     result = run(migrated, "show", "p1")
-    assert (result.code, result.lines) == (3, ["error: nobody has a schedule at 'p1'"])
+    assert (result.code, result.lines) == (3, ["error: nobody has a schedule at 'p1', or a slot at this time"])
 
 
 BAD_LINES = (
@@ -262,7 +266,8 @@ def test_broken_lines_are_named_and_nothing_is_imported(migrated: str, tmp_path:
 def test_skip_bad_imports_the_good_lines(migrated: str, tmp_path: Path) -> None:
     path = written(tmp_path, *BAD_LINES)
     result = run(migrated, "import", "openings", str(path), "--skip-bad")
-    assert (result.code, len(result.lines), slugs(migrated)) == (0, len(FAULTS), ["fine", "good"])
+    assert (result.code, slugs(migrated)) == (0, ["fine", "good"])
+    assert result.lines[len(FAULTS) :] == ["created the tenant 'default', which did not exist"]
     assert_faults(result, path)
 
 
@@ -292,9 +297,64 @@ def test_demo_without_a_master_key_skips_the_sample_tenant(migrated: str) -> Non
     assert "skipped the sample tenant: no master key" in result.out
 
 
-def test_demo_of_an_empty_file_exits_with_2(region: str, tmp_path: Path) -> None:
-    result = run(region, "demo", str(written(tmp_path)))
-    assert (result.code, result.lines) == (2, ["error: there is no place in 'openings.jsonl': nothing to show"])
+@pytest.mark.parametrize(("command", "lines"), [("demo", []), ("import openings", []), ("import openings", ["", " "])])
+def test_an_empty_file_is_refused(region: str, tmp_path: Path, command: str, lines: list[str]) -> None:
+    result = run(region, *command.split(), str(written(tmp_path, *lines)))
+    assert (result.code, result.lines) == (2, ["error: there is no place in the file: nothing to import"])
+
+
+def test_import_says_that_the_tenant_is_new(migrated: str, tmp_path: Path) -> None:
+    command = "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", "clinc"
+    assert run(migrated, *command).lines == ["created the tenant 'clinc', which did not exist"]
+    assert run(migrated, *command).lines == []
+
+
+def rules(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select count(*) from scheduling.availability_rules").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_an_import_that_removes_a_tenth_of_all_rules_asks_first(
+    migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard input is no terminal here; on one, the answer decides."""
+
+    def imported(count: int, *options: str) -> CommandResult:
+        hours = [[f"{hour:02}:00", f"{hour:02}:30"] for hour in range(count)]
+        file = written(
+            tmp_path, place("p1", weekly={"monday": hours}), place("p2", weekly={"friday": [["09:00", "10:00"]]})
+        )
+        return run(migrated, "import", "openings", str(file), *options)
+
+    assert imported(19).code == 0
+    assert (imported(17).code, rules(migrated)) == (0, 18)  # two of twenty: a tenth
+    refused = imported(15)
+    assert (refused.code, rules(migrated)) == (2, 18)
+    assert refused.lines == [
+        "error: the import removes 2 of 18 rules: confirm with --yes, since standard input is no terminal"
+    ]
+    asked: list[str] = []
+    monkeypatch.setattr("scheduler.cli.confirm.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("scheduler.cli.confirm.typer.confirm", lambda text, **_: asked.append(text))
+    assert (imported(15).code, rules(migrated)) == (0, 16)
+    assert asked == ["the import removes 2 of 18 rules. Go on?"]
+    monkeypatch.setattr("scheduler.cli.confirm.typer.confirm", _no)
+    assert (imported(1).code, rules(migrated)) == (1, 16)
+    assert (imported(1, "--yes").code, rules(migrated)) == (0, 2)
+
+
+def _no(*_: object, **__: object) -> None:
+    raise typer.Abort
+
+
+@pytest.mark.parametrize("change", [{"Weekly": {}}, {"openingHours": {}}, {}])
+def test_misspelt_hours_do_not_erase_the_rules(migrated: str, tmp_path: Path, change: dict[str, Any]) -> None:
+    run(migrated, "import", "openings", str(written(tmp_path, place("p1"))))
+    line = {name: value for name, value in place("p1", **change).items() if name != "weekly"}
+    result = run(migrated, "import", "openings", str(written(tmp_path, line)))
+    assert (result.code, rules(migrated)) == (2, 1)
 
 
 @pytest.mark.parametrize("slug", ["", " ", "x" * 256, " praxis"])
@@ -507,8 +567,18 @@ def test_failed_schedule_exits_with_1_and_the_others_are_done(migrated: str, tmp
     assert "FREQ=NONSENSE" in result.lines[0]
     status = run(migrated, "status")
     assert "2, 1 failing" in status.out
-    assert "at p1: recurrence 'FREQ=NONSENSE'" in status.out
-    assert json.loads(run(migrated, "status", "--json").out)["slots"] == 9
+    assert re.search(r"failing: A place \(doctor \d+\) at p1: rule \d+: recurrence 'FREQ=NONSENSE'", status.out)
+    figures = json.loads(run(migrated, "status", "--json").out)
+    (schedule,) = figures["failing_schedules"]
+    assert (figures["slots"], schedule["facility"], schedule["doctor"]) == (9, "p1", "A place")
+
+
+def test_c1_explain_of_a_failing_schedule_exits_with_1(migrated: str, tmp_path: Path) -> None:
+    failing(migrated, tmp_path)
+    result = run(migrated, "explain", "p1", "2027-03-01")
+    assert result.code == 1
+    assert "is invalid: rule" in result.out
+    assert result.lines == ["error: 1 of 1 schedules at 'p1' cannot be explained"]
 
 
 def test_failed_schedule_is_in_the_json(migrated: str, tmp_path: Path) -> None:
@@ -561,4 +631,4 @@ def test_closed_pipe_is_no_traceback(region: str, arguments: str) -> None:
     os.close(reader)
     result = process(*arguments.split(), stdout=writer, SCHEDULER_DATABASE_URL=region)
     os.close(writer)
-    assert (result.returncode, result.stderr) == (1, "")
+    assert (result.returncode, result.stderr) == (9, "")

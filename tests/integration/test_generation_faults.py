@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -17,6 +18,7 @@ import tzdata
 from sqlalchemy import make_url
 
 from scheduler.core.schedules import Schedule
+from scheduler.generation.job import SCHEDULES_PER_BATCH
 from scheduler.postgres.database import Database
 from support.databases import new_tenant
 from support.worlds.generation import MONDAY, World, expected, weekly
@@ -39,11 +41,11 @@ def as_victim(url: str) -> str:
     return named.render_as_string(hide_password=False)
 
 
-def job(url: str, tenant_id: UUID) -> "subprocess.Popen[str]":
-    """Start the real command."""
+def job(url: str, tenant_id: UUID, before: str = "") -> "subprocess.Popen[str]":
+    """Start the real command, after a statement of Python."""
     # A shell ignores SIGINT in background jobs, and children inherit that: restore the default handler.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = f"{listen}; from scheduler.cli import main; main()"
+    program = f"{listen}\n{before}\nfrom scheduler.cli import main; main()"
     arguments = ["generate", "--tenant", str(tenant_id), "--from", str(MONDAY), "--days", str(DAYS), "--json"]
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
@@ -149,11 +151,13 @@ def test_r4_three_concurrent_jobs_store_the_slots_of_one_job(
 
 
 @contextmanager
-def held_up(url: str, looker: psycopg.Connection, tenant_id: UUID) -> Iterator["subprocess.Popen[str]"]:
+def held_up(
+    url: str, looker: psycopg.Connection, tenant_id: UUID, before: str = ""
+) -> Iterator["subprocess.Popen[str]"]:
     """Start a job that waits in its first batch for a lock on the table of slots."""
     with psycopg.connect(url) as blocker:
         blocker.execute("lock table scheduling.availability_slots in access exclusive mode")
-        process = job(url, tenant_id)
+        process = job(url, tenant_id, before)
         wait_until(lambda: bool(sessions(looker, "wait_event_type = 'Lock'")))
         yield process
 
@@ -179,14 +183,76 @@ def test_r4_a_connection_ended_by_the_server_is_one_line_and_exit_code_5(
     assert world.slots() == expected(SCHEDULES[:5], MONDAY, DAYS)
 
 
-def test_r4_ctrl_c_is_one_line_and_exit_code_130(
-    database: Database, looker: psycopg.Connection, database_url: str
-) -> None:
+def interrupt(database: Database, looker: psycopg.Connection, url: str, number: signal.Signals, before: str) -> None:
     world = a_world(database, *SCHEDULES[:5])
-    with held_up(database_url, looker, world.tenant_id) as process:
-        process.send_signal(signal.SIGINT)
+    run_to_the_end(a_world(database))  # makes the months, which would wait for the lock before the run begins
+    with held_up(url, looker, world.tenant_id, before) as process:
+        process.send_signal(number)
         lines = last_lines(process)
-    assert (process.returncode, lines) == (130, ["interrupted: whole batches stay, nothing is half-written"])
+    assert (process.returncode, lines) == (128 + number, ["interrupted: whole batches stay, nothing is half-written"])
     assert world.slots() == set()
+    status = "select status from scheduling.generation_runs where tenant_id = :tenant_id"
+    assert world.sql(status) == [("interrupted",)]
     run_to_the_end(world)
     assert world.slots() == expected(SCHEDULES[:5], MONDAY, DAYS)
+
+
+# On a busy machine the server does not cancel the statement in time: the driver logs that, and closes the connection.
+NOT_CANCELLED = """
+import psycopg
+def too_late(*_, **__): raise TimeoutError
+psycopg.Connection._try_cancel = too_late
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [(signal.SIGINT, NOT_CANCELLED), (signal.SIGTERM, "")],
+    ids=["ctrl-c, not cancelled", "terminated"],
+)
+def test_r4_an_interruption_is_one_line_and_its_exit_code(
+    database: Database, looker: psycopg.Connection, database_url: str, number: signal.Signals, before: str
+) -> None:
+    interrupt(database, looker, database_url, number, before)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("before", ["", NOT_CANCELLED] * 15)
+def test_r4_many_interruptions_are_one_line_and_exit_code_130(
+    database: Database, looker: psycopg.Connection, database_url: str, before: str
+) -> None:
+    interrupt(database, looker, database_url, signal.SIGINT, before)
+
+
+def full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def closed_pipe() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize(("stream", "opened"), [("stderr", full), ("stdout", full), ("stdout", closed_pipe)])
+def test_output_that_cannot_be_written_stops_no_run(
+    database: Database, database_url: str, stream: str, opened: Callable[[], int]
+) -> None:
+    """The job stopped after its first batch, every night at the same place."""
+    schedules = SCHEDULES[: SCHEDULES_PER_BATCH + 1]
+    world = a_world(database, *schedules)
+    descriptor = opened()
+    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | {stream: descriptor}
+    arguments = ["generate", "--tenant", str(world.tenant_id), "--from", str(MONDAY), "--days", "1"]
+    result = subprocess.run(
+        [sys.executable, "-c", "from scheduler.cli import main; main()", *arguments],
+        env=os.environ | {"SCHEDULER_DATABASE_URL": database_url},
+        text=True,
+        check=False,
+        **streams,
+    )
+    os.close(descriptor)
+    assert (result.returncode, world.slots()) == (9, expected(schedules, MONDAY, 1))
+    last = (result.stderr or "").splitlines()[-1:]
+    lost = ["error: all is done, but output could not be written: No space left on device"]
+    assert (last == lost) == ((stream, opened) == ("stdout", full))

@@ -178,6 +178,15 @@ def test_a_new_zone_moves_the_instants_of_exceptions_and_no_rule(office: Office)
     assert counts.exceptions == RowCounts(updated=5)
 
 
+def test_t6_exceptions_keep_the_wall_clock_times_of_the_file(office: Office) -> None:
+    office.import_lines(LINE)
+    times = "select local_start, local_end from scheduling.availability_exceptions where reason = 'Away'"
+    away = [(datetime(2027, 2, 9, 17), datetime(2027, 2, 9, 19))]
+    assert office.ask(times) == away
+    office.import_lines(changed(timezone="America/New_York"))
+    assert office.ask(times) == away
+
+
 def test_a_doctor_who_left_is_switched_off_and_comes_back(office: Office) -> None:
     office.import_lines(LINE)
     removed = office.import_lines(changed(doctors=[ANN]))
@@ -241,6 +250,35 @@ def test_a_closure_entered_by_hand_stays(office: Office) -> None:
     assert office.import_lines(LINE).closures == RowCounts(unchanged=2)
     reasons = "select reason from scheduling.facility_closures where day = '2027-04-01'"
     assert office.ask(reasons) == [("by hand",)]
+
+
+def test_a_closed_time_is_stored_beside_closures_entered_by_hand(office: Office) -> None:
+    closed = {"2027-04-01": {"from": "13:00", "until": "24:00", "reason": "Fair"}}
+    office.import_lines(changed(closures={}))
+    office.ask(BY_HAND)
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(created=1)
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(unchanged=1)
+    rows = "select start_time, end_time, reason from scheduling.facility_closures where day = '2027-04-01' order by 1"
+    assert office.ask(rows) == [(time(13), time(0), "Fair"), (None, None, "by hand")]
+    closed["2027-04-01"]["reason"] = "Spring fair"
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(updated=1)
+    closed["2027-04-01"]["from"] = "12:00"
+    assert office.import_lines(changed(closures=closed)).closures == RowCounts(created=1, removed=1)
+    assert office.ask(rows) == [(time(12), time(0), "Spring fair"), (None, None, "by hand")]
+
+
+def test_a2_a_rule_without_a_weekday_is_stored_with_that_of_its_first_day(office: Office) -> None:
+    clinic = {
+        "opens": "09:00",
+        "closes": "12:00",
+        "effective_from": "2027-03-07",
+        "recurrence": "FREQ=DAILY;INTERVAL=2",
+    }
+    line = changed(doctors=[BOB | {"clinics": [clinic]}])
+    office.import_lines(line)
+    assert office.import_lines(line).rules == RowCounts(unchanged=2)
+    rows = "select day_of_week, any_weekday from scheduling.availability_rules order by any_weekday"
+    assert office.ask(rows) == [(5, False), (0, True)]
 
 
 def test_a_rule_that_a_person_switched_off_stays_off(office: Office) -> None:

@@ -43,7 +43,8 @@ def appointment(number: int, begin: float, end: float, *, tenant: UUID = OURS, s
     times: Row = {"start_at": at(begin), "end_at": at(end), "occupied_from": at(begin), "occupied_until": at(end)}
     starts = {None: None, 1: at(0), 2: at(10)}
     on: Row = {"availability_slot_id": slot, "slot_start_at": starts[slot], "booked_by": None, "idempotency_key": None}
-    return all_rows(tenant)["scheduling.appointments"] | times | on | {"id": number}
+    promise = {"local_start": None, "zone": None}
+    return all_rows(tenant)["scheduling.appointments"] | times | on | promise | {"id": number}
 
 
 def clinic(connection: psycopg.Connection, tenant: UUID) -> None:
@@ -392,3 +393,46 @@ def test_the_job_retires_the_slot_of_a_cancelled_appointment(database: Database,
 
 def test_r2_the_job_keeps_a_slot_with_an_appointment(database: Database, database_url: str) -> None:
     assert retire_slot(database, database_url, {}) == (0, [(True, 1)])
+
+
+def promise_of(connection: psycopg.Connection, change: str = "") -> tuple[datetime, str]:
+    """Return the promised time of appointment 1, after a change."""
+    if change:
+        connection.execute(f"update scheduling.appointments set {change} where id = 1".encode())
+    query = "select local_start, zone from scheduling.appointments where id = 1"
+    (promise,) = connection.execute(query.encode())
+    return promise
+
+
+HOUR = "interval '1 hour'"
+LATER = f"start_at = start_at + {HOUR}, end_at = end_at + {HOUR}, occupied_until = occupied_until + {HOUR}"
+
+
+def test_t6_a_booking_keeps_the_wall_time_that_was_promised(connection: psycopg.Connection) -> None:
+    """The clinic is in Newfoundland, three and a half hours behind UTC in winter."""
+    half_past_five = datetime(2027, 3, 1, 5, 30)
+    book(connection, appointment(1, 0, 20))
+    assert promise_of(connection) == (half_past_five, "America/St_Johns")
+    connection.execute("update scheduling.facilities set timezone = 'America/Halifax'")
+    assert promise_of(connection, "status = 'checked_in'") == (half_past_five, "America/St_Johns")
+    assert promise_of(connection, LATER) == (datetime(2027, 3, 1, 6), "America/Halifax")
+    given = "local_start = '2027-03-01 07:30', zone = 'America/St_Johns'"
+    assert promise_of(connection, f"{LATER}, {given}") == (datetime(2027, 3, 1, 7, 30), "America/St_Johns")
+    assert promise_of(connection, "local_start = null, zone = null") == (datetime(2027, 3, 1, 7), "America/Halifax")
+
+
+def test_t6_a_promise_that_is_given_is_not_replaced(connection: psycopg.Connection) -> None:
+    given = {"local_start": datetime(2027, 3, 1, 10), "zone": "Europe/Berlin"}
+    book(connection, appointment(1, 0, 20) | given)
+    assert promise_of(connection) == (given["local_start"], given["zone"])
+
+
+def test_the_job_reads_the_times_of_appointments_and_no_patient(connection: psycopg.Connection) -> None:
+    become(connection, Role.JOB, OURS)
+    readable = connection.execute("""
+        select array_agg(attname::text order by attnum) from pg_attribute
+        where attrelid = 'scheduling.appointments'::regclass and attnum > 0
+            and has_column_privilege(attrelid, attname, 'select')
+    """).fetchall()
+    times = ["start_at", "end_at", "local_start", "zone", "status"]
+    assert readable == [(["tenant_id", "id", "facility_id", "doctor_id", "availability_slot_id", *times],)]

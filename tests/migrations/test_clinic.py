@@ -46,6 +46,17 @@ def test_patients_may_share_an_email(connection: psycopg.Connection) -> None:
     assert add(connection, "scheduling.patients") is None
 
 
+@pytest.mark.parametrize(
+    "times", [{"start_time": None, "end_time": None}, {"start_time": "13:00", "end_time": "00:00"}]
+)
+def test_a_facility_closes_at_a_time_once(connection: psycopg.Connection, times: dict[str, str | None]) -> None:
+    """A day may have several closed times beside its closure; a closed day is the same as a closed day."""
+    set_times = "update scheduling.facility_closures set start_time = %(start_time)s, end_time = %(end_time)s"
+    connection.execute(set_times, times)
+    assert add(connection, "scheduling.facility_closures", **times) == "a_facility_closes_at_a_time_once"
+    assert add(connection, "scheduling.facility_closures", start_time="08:00", end_time="09:00") is None
+
+
 def test_a_deleted_insurance_plan_leaves_the_patient(connection: psycopg.Connection) -> None:
     become(connection, Role.SYSTEM, TENANT)
     connection.execute("delete from scheduling.insurance_providers")

@@ -44,11 +44,12 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """An unbroken row of open minutes, and the minute at which its grid begins (None: no slot fits)."""
+    """An unbroken row of minutes, the minute at which its grid begins (None: no slot fits), and the closed minutes."""
 
     minutes: list[int]
     grid: int | None
     kind: Kind
+    closed: frozenset[int] = frozenset()
 
 
 @lru_cache(maxsize=32)
@@ -98,18 +99,32 @@ def is_replaced(rule: AvailabilityRule, overrides: list[AvailabilityException]) 
     return any(override.rule_id in {None, rule.id} for override in overrides)
 
 
-def rule_windows(schedule: Schedule, seen: Walk, day: date) -> Iterator[Window]:
+def between(seen: Walk, day: date, start_time: time, end_time: time) -> list[int]:
+    """Return the minutes between two wall times; an end not after the start lies on the next day (T2, T3)."""
+    start = datetime.combine(day, start_time)
+    end = datetime.combine(day + ONE_DAY if end_time <= start_time else day, end_time)
+    return [minute for minute, wall in seen.reached.items() if start <= wall < end]
+
+
+def closed_minutes(schedule: Schedule, seen: Walk) -> frozenset[int]:
+    """Return the minutes at which the facility is closed for a part of a day (A3)."""
+    return frozenset(
+        minute
+        for closure in schedule.closures
+        if closure.start_time is not None and closure.end_time is not None
+        for minute in between(seen, closure.day, closure.start_time, closure.end_time)
+    )
+
+
+def rule_windows(schedule: Schedule, seen: Walk, day: date, closed: frozenset[int]) -> Iterator[Window]:
     """Yield the windows of the rules on a local date."""
-    if day in {closure.day for closure in schedule.closures}:
+    if day in {closure.day for closure in schedule.closures if closure.start_time is None}:
         return
     overrides = overrides_on(schedule, day)
     for rule in schedule.rules:
         if not works(rule, schedule.zone, day) or is_replaced(rule, overrides):
             continue
-        ends_next_day = rule.end_time <= rule.start_time
-        start = datetime.combine(day, rule.start_time)
-        end = datetime.combine(day + ONE_DAY if ends_next_day else day, rule.end_time)
-        minutes = [minute for minute, wall in seen.reached.items() if start <= wall < end]
+        minutes = between(seen, day, rule.start_time, rule.end_time)
         step = rule.slot_alignment
         grid = next(
             (
@@ -120,7 +135,7 @@ def rule_windows(schedule: Schedule, seen: Walk, day: date) -> Iterator[Window]:
             None,
         )
         kind = Kind(rule, rule.slot_duration, rule.slot_interval or rule.slot_duration, rule.capacity)
-        yield Window(minutes, grid, kind)
+        yield Window(minutes, grid, kind, closed)
 
 
 def bases(schedule: Schedule, override: AvailabilityException, day: date) -> list[AvailabilityRule]:
@@ -158,7 +173,7 @@ def override_windows(schedule: Schedule, day: date) -> Iterator[Window]:
 
 
 def slots_of(schedule: Schedule, window: Window) -> Iterator[Slot]:
-    """Yield the slots on the grid of a window without those that an exception removes (S1, A5, A6)."""
+    """Yield the slots on a window's grid that no exception or closure removes (S1, A3, A5, A6)."""
     rule, duration, interval, capacity = window.kind
     rule_id = rule.id if rule else None
     blocked = [
@@ -170,7 +185,9 @@ def slots_of(schedule: Schedule, window: Window) -> Iterator[Slot]:
     minute = window.grid
     while minute in open_minutes:
         span = Span(instant_of(minute), instant_of(minute + length))
-        if open_minutes.issuperset(range(minute, minute + length)) and not any(map(span.overlaps, blocked)):
+        minutes = range(minute, minute + length)
+        removed = any(map(span.overlaps, blocked)) or not window.closed.isdisjoint(minutes)
+        if open_minutes.issuperset(minutes) and not removed:
             offering = rule.service_offering_id if rule else None
             yield Slot(span.start, span.end, schedule.doctor_id, schedule.facility_id, offering, capacity, rule_id)
         minute += step
@@ -191,9 +208,10 @@ def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
         minute_of(datetime.combine(last, midnight)),
     )
     days = sorted({wall.date() for wall in seen.shown.values()})
+    closed = closed_minutes(schedule, seen)
     windows: list[Window] = []
     for day in days[1:-1]:  # the first and the last may be incomplete
-        windows += rule_windows(schedule, seen, day)
+        windows += rule_windows(schedule, seen, day, closed)
         windows += override_windows(schedule, day)
     slots = [slot for window in windows for slot in slots_of(schedule, window) if slot.start_at in span]
     unique = {slot.identity: slot for slot in sorted(slots, key=rank, reverse=True)}

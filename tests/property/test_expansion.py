@@ -1,6 +1,6 @@
 """Expansion property by property (T2-T4, A1-A6, S1-S4) and against a minute-by-minute oracle (S5)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -29,6 +29,7 @@ from support.strategies import (
     ODD_ZONES,
     cases,
     clock_times,
+    closures,
     days,
     exceptions,
     lengths,
@@ -59,6 +60,11 @@ def starts_on(slots: list[Slot], zone: ZoneInfo) -> set[date]:
     return {slot.start_at.astimezone(zone).date() for slot in slots}
 
 
+def starts_on_one_day(zone: ZoneInfo, *instants: datetime) -> bool:
+    """Tell whether instants are on one local date."""
+    return len({at.astimezone(zone).date() for at in instants}) == 1
+
+
 def has_day(zone: ZoneInfo, day: date) -> bool:
     """Tell whether a zone has a day: one that it skipped has no window (T3)."""
     return datetime.combine(day, time(12), zone).astimezone(UTC).astimezone(zone).date() == day
@@ -73,6 +79,12 @@ def removed(exceptions_: tuple[AvailabilityException, ...], slot: Slot) -> bool:
         and slot.start_at < exception.end_at
         for exception in exceptions_
     )
+
+
+def concerning(rules_: Iterable[AvailabilityRule], schedule: Schedule) -> list[AvailabilityException]:
+    """Return the exceptions of a schedule that concern all rules or one of these."""
+    rule_ids = {None, *(rule.id for rule in rules_)}
+    return [exception for exception in schedule.exceptions if exception.rule_id in rule_ids]
 
 
 @pytest.mark.parametrize("key", ODD_ZONES)
@@ -165,11 +177,11 @@ def test_a2_dates_and_recurrence_narrow_a_rule(
 @given(cases(), st.randoms(use_true_random=False))
 def test_a3_the_order_of_entry_changes_nothing(case: tuple[Schedule, Span], random: Random) -> None:
     schedule, span = case
-    rules_, exceptions_, closures = list(schedule.rules), list(schedule.exceptions), list(schedule.closures)
+    rules_, exceptions_, closures_ = list(schedule.rules), list(schedule.exceptions), list(schedule.closures)
     random.shuffle(rules_)
     random.shuffle(exceptions_)
-    random.shuffle(closures)
-    mixed = Schedule(schedule.doctor_id, schedule.facility_id, schedule.zone, rules_, exceptions_, closures)
+    random.shuffle(closures_)
+    mixed = Schedule(schedule.doctor_id, schedule.facility_id, schedule.zone, rules_, exceptions_, closures_)
     assert expand(mixed, span) == expand(schedule, span)
 
 
@@ -183,6 +195,38 @@ def test_a3_a_closure_removes_only_windows_that_start_on_its_day(
     assert list(expand(Schedule(7, 5, zone, daily, (), [Closure(1, day)]), span)) == remaining
 
 
+@given(cases(), st.data())
+def test_a3_a_closed_time_removes_the_slots_that_overlap_it(case: tuple[Schedule, Span], data: st.DataObject) -> None:
+    schedule, span = case
+    # A single rule with an offering, so that no slot shares its identity with another (S2).
+    rule = [replace(rule, service_offering_id=1) for rule in schedule.rules[:1]]
+    changes = [exception for exception in concerning(rule, schedule) if exception.type in REMOVING]
+    before = expand(Schedule(7, 5, schedule.zone, rule, changes), span)
+    closure = data.draw(closures(span.start.date() + ONE_DAY, partial=True))
+    if before:  # from a slot's start on, so that an example nearly always removes a slot
+        wall = data.draw(st.sampled_from(before)).start_at.astimezone(schedule.zone)
+        closure = Closure(1, wall.date(), wall.time(), data.draw(clock_times))
+    assert closure.start_time is not None
+    assert closure.end_time is not None
+    start, end = (timedelta(hours=at.hour, minutes=at.minute) for at in (closure.start_time, closure.end_time))
+    opens = instant_at(schedule.zone, closure.day, start)
+    closes = instant_at(schedule.zone, closure.day, end if end > start else end + ONE_DAY)
+    after = expand(Schedule(7, 5, schedule.zone, rule, changes, [closure]), span)
+    assert list(after) == [slot for slot in before if max(slot.start_at, opens) >= min(slot.end_at, closes)]
+
+
+@given(lone_rules())
+def test_a3_a_day_closed_from_midnight_to_midnight_has_no_slots(
+    where: tuple[AvailabilityRule, ZoneInfo, date, Span],
+) -> None:
+    rule, zone, day, span = where
+    daily = [replace(rule, id=number, day_of_week=number) for number in range(7)]
+    closed = expand(Schedule(7, 5, zone, daily, (), [Closure(1, day, time(0), time(0))]), span)
+    begin, end = instant_at(zone, day), instant_at(zone, day + ONE_DAY)
+    whole = expand(Schedule(7, 5, zone, daily), span)
+    assert list(closed) == [slot for slot in whole if max(slot.start_at, begin) >= min(slot.end_at, end)]
+
+
 @given(cases(types=OVERRIDES))
 def test_a3_an_override_opens_on_a_closed_day_as_on_any_other(case: tuple[Schedule, Span]) -> None:
     schedule, span = case
@@ -190,6 +234,18 @@ def test_a3_an_override_opens_on_a_closed_day_as_on_any_other(case: tuple[Schedu
     everywhere = [replace(exception, rule_id=None) for exception in schedule.exceptions]
     opened = Schedule(7, 5, schedule.zone, schedule.rules, everywhere)
     closed = Schedule(7, 5, schedule.zone, schedule.rules, everywhere, map(Closure, range(9), override_days))
+    assert expand(closed, span) == expand(opened, span)
+
+
+@given(cases(types=OVERRIDES), st.data())
+def test_a3_an_override_opens_at_a_closed_time_as_at_any_other(
+    case: tuple[Schedule, Span], data: st.DataObject
+) -> None:
+    schedule, span = case
+    everywhere = [replace(exception, rule_id=None, slot_duration=MINUTE) for exception in schedule.exceptions]
+    opened = Schedule(7, 5, schedule.zone, (), everywhere)
+    near = span.start.date() + ONE_DAY
+    closed = replace(opened, closures=[data.draw(closures(near, closure_id=number, partial=True)) for number in (1, 2)])
     assert expand(closed, span) == expand(opened, span)
 
 
@@ -219,6 +275,12 @@ def test_a4_the_slots_of_an_override_have_its_own_parameters(case: tuple[Schedul
     everywhere = [
         replace(exception, rule_id=None, slot_duration=length, slot_interval=step, capacity=4)
         for exception in schedule.exceptions
+    ]
+    # An override that touches another one of its day continues it (A4).
+    everywhere += [
+        replace(override, id=100 + number, start_at=override.end_at, end_at=override.end_at + length)
+        for number, override in enumerate(everywhere)
+        if starts_on_one_day(schedule.zone, override.start_at, override.end_at)
     ]
     shut = [Closure(number, span.start.date() + number * ONE_DAY) for number in range(-3, 6)]
     opened: dict[date, set[int]] = {}
@@ -271,10 +333,15 @@ def test_a5_a_block_removes_exactly_the_slots_that_it_overlaps(
     # A single rule with an offering, so that no slot shares its identity with another (S2).
     rule = [replace(rule, service_offering_id=1) for rule in schedule.rules[:1]]
     near = span.start.date() + ONE_DAY
-    blocks = [data.draw(exceptions(near, schedule.zone, exception_id=number, types=REMOVING)) for number in (50, 51)]
-    before = expand(Schedule(7, 5, schedule.zone, rule, schedule.exceptions, schedule.closures), span)
+    rule_ids = [rule.id for rule in rule]
+    blocks = [
+        data.draw(exceptions(near, schedule.zone, exception_id=number, types=REMOVING, rule_ids=rule_ids))
+        for number in (50, 51)
+    ]
+    changes = concerning(rule, schedule)
+    before = expand(Schedule(7, 5, schedule.zone, rule, changes, schedule.closures), span)
     blocks += block_over(data, before)
-    after = expand(Schedule(7, 5, schedule.zone, rule, [*schedule.exceptions, *blocks], schedule.closures), span)
+    after = expand(Schedule(7, 5, schedule.zone, rule, [*changes, *blocks], schedule.closures), span)
     assert list(after) == [slot for slot in before if not removed(tuple(blocks), slot)]
 
 
@@ -307,7 +374,7 @@ def test_a6_an_exception_that_names_a_rule_leaves_the_others_alone(
     # Each rule has its own offering, so that no two slots share an identity (S2); the first rule has a twin.
     apart = [replace(rule, service_offering_id=rule.id) for rule in schedule.rules]
     apart += [replace(rule, id=20, service_offering_id=20) for rule in apart[:1]]
-    named = [replace(exception, rule_id=1) for exception in schedule.exceptions]
+    named = [replace(exception, rule_id=1) for exception in schedule.exceptions if apart]
     without = expand(Schedule(7, 5, schedule.zone, apart, (), schedule.closures), span)
     of_first = [slot for slot in without if slot.rule_id == 1]
     named += [
@@ -331,7 +398,7 @@ def test_a6_an_exception_of_one_rule_acts_on_it_as_one_for_all_rules(
     alone = rules_[:1]
     whole = expand(Schedule(7, 5, schedule.zone, alone, (), schedule.closures), span)
     changes = [*schedule.exceptions, *change(data, whole)]
-    named = [replace(exception, rule_id=1) for exception in changes]
+    named = [replace(exception, rule_id=1) for exception in changes if alone]
     for_all = [replace(exception, rule_id=None) for exception in named]
     slots = expand(Schedule(7, 5, schedule.zone, rules_, named, schedule.closures), span)
     expected = expand(Schedule(7, 5, schedule.zone, alone, for_all if alone else (), schedule.closures), span)
@@ -378,9 +445,10 @@ def test_s2_each_identity_of_a_single_rule_stays(case: tuple[Schedule, Span], le
         for rule in schedule.rules[:1]
     ]
     several = [*schedule.rules, *(twin for pair in twins for twin in pair)]
+    for_all = concerning((), schedule)
 
     def identities(*rules_: AvailabilityRule) -> set[SlotIdentity]:
-        parts = Schedule(7, 5, schedule.zone, rules_, schedule.exceptions, schedule.closures)
+        parts = Schedule(7, 5, schedule.zone, rules_, for_all, schedule.closures)
         return {slot.identity for slot in expand(parts, span)}
 
     assert identities(*several) == {identity for rule in several for identity in identities(rule)}

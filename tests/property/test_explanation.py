@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scheduler.core.bookings import BookingContext
@@ -106,7 +106,7 @@ def questions_with_bookings(draw: st.DrawFn) -> Question:
         until = draw(st.one_of(st.none(), st.integers(-60, 60).map(lambda count: (now or begin) + count * MINUTE)))
         stored.append(StoredSlot(number, slot, status, booked_count, until))
     notice = draw(st.integers(0, 1440)) * MINUTE
-    horizon = draw(st.one_of(st.none(), st.integers(0, 2880).map(lambda count: count * MINUTE)))
+    horizon = draw(st.one_of(st.none(), st.integers(0, 2880).map(lambda count: notice + count * MINUTE)))
     return replace(question, bookings=BookingContext(stored, now, notice, horizon))
 
 
@@ -116,6 +116,16 @@ def test_q3_every_start_of_a_rule_that_is_not_offered_has_a_reason(question: Que
     offered = {slot.start_at for slot in scheduled_on(schedule, day)}
     starts = {slot.start_at for slot in scheduled_on(bare(schedule), day)} - offered
     assert starts <= {start for reason in explain(schedule, day) for start in reason.starts}
+
+
+@given(questions())
+def test_q3_every_booking_without_a_scheduled_slot_is_a_reason(question: Question) -> None:
+    """A doctor who left keeps the visits that are booked: they stay stored (R2)."""
+    slots = scheduled_on(question.schedule, question.day)
+    assume(slots)
+    stored = [StoredSlot(number, slot, SlotStatus.BOOKED, slot.capacity) for number, slot in enumerate(slots)]
+    left = explain(Schedule(7, 5, question.schedule.zone), question.day, bookings=BookingContext(stored))
+    assert [reason.cause_id for reason in left if reason.code is ReasonCode.BOOKED] == [slot.id for slot in stored]
 
 
 @given(questions_with_bookings())

@@ -23,6 +23,7 @@ scheduled no_show
 checked_in in_progress
 checked_in cancelled
 checked_in no_show
+checked_in scheduled
 in_progress completed
 in_progress cancelled
 no_show scheduled

@@ -212,6 +212,14 @@ def test_a5_displaced_slots_are_undesired_bookings_under_an_emergency(case: Case
     assert set(plan.conflict) == undesired - set(plan.displaced)
 
 
+@given(reconciliations())
+def test_a5_an_emergency_over_all_slots_displaces_no_hold(case: Case) -> None:
+    emergency = AvailabilityException(1, ExceptionType.EMERGENCY, NOW - 100 * TEN, NOW + 100 * TEN)
+    plan = reconcile([], case.stored, exceptions=[emergency], now=NOW)
+    assert set(plan.displaced) == {row for row in case.stored if booked(row)}
+    assert set(plan.conflict) == {row for row in case.stored if held(row) and not booked(row)}
+
+
 @st.composite
 def changed_schedules(draw: st.DrawFn) -> tuple[Schedule, Schedule, Span]:
     zone = draw(strategies.zones)

@@ -1,12 +1,14 @@
 """The sequence of slots: the same as values, by index and as columns (S2, S4)."""
 
+import pickle
 from array import array
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.core.errors import InvalidInputError, InvalidSpanError
 from scheduler.core.slots import InterleavedSlots, Slot, SlotIdentity, SlotKind, SlotRun, Slots
 from support.strategies import ids
 
@@ -86,7 +88,7 @@ def test_slots_can_be_reversed(pieces: list[SlotRun | InterleavedSlots]) -> None
 def test_slots_contain_their_slots(pieces: list[SlotRun | InterleavedSlots]) -> None:
     slots = Slots(7, 5, pieces)
     assert all(slot in slots for slot in plain_slots(pieces))
-    assert Slot(EPOCH, EPOCH, 7, 5) not in slots
+    assert Slot(EPOCH, EPOCH + MICROSECOND, 8, 5) not in slots
 
 
 @given(several)
@@ -156,3 +158,24 @@ def test_s2_identity_is_doctor_facility_offering_start_and_end(
     slot = Slot(EPOCH, end, doctor, facility, offering, capacity, rule_id=4)
     assert slot.identity == SlotIdentity(EPOCH, end, doctor, facility, offering)
     assert slot.duration == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("end", [EPOCH, EPOCH - MICROSECOND], ids=["empty", "reversed"])
+def test_t1_an_empty_or_reversed_slot_is_refused(end: datetime) -> None:
+    with pytest.raises(InvalidSpanError, match=r"is (empty|reversed)"):
+        Slot(EPOCH, end, 7, 5)
+
+
+def test_t1_a_slot_keeps_utc_whatever_zone_it_was_given() -> None:
+    nepal = timezone(timedelta(hours=5, minutes=45))
+    slot = Slot(EPOCH.astimezone(nepal), (EPOCH + MICROSECOND).astimezone(nepal), 7, 5)
+    assert slot == Slot(EPOCH, EPOCH + MICROSECOND, 7, 5)
+    assert slot.start_at.tzinfo is slot.end_at.tzinfo is UTC
+
+
+def test_a_slot_that_is_replaced_is_validated_again() -> None:
+    slot = Slot(EPOCH, EPOCH + MICROSECOND, 7, 5)
+    assert slot._replace(capacity=3) == Slot(EPOCH, EPOCH + MICROSECOND, 7, 5, capacity=3)
+    assert pickle.loads(pickle.dumps(slot)) == slot  # noqa: S301  # its own text
+    with pytest.raises(InvalidInputError, match="capacity must be a whole number from 1, not 0"):
+        slot._replace(capacity=0)

@@ -25,6 +25,7 @@ from scheduler.core.zones import (
     day_number,
     day_of,
     in_calendar,
+    instant_on_clock,
     micros,
     next_aligned,
     offset_at,
@@ -217,6 +218,7 @@ def test_a_day_is_inside_the_calendar_with_its_neighbours(day: date, *, is_insid
 )
 def test_t3_known_wall_times(key: str, day: date, clock: time, expected: str) -> None:
     assert at(ZoneInfo(key), day, clock).isoformat() == expected
+    assert instant_on_clock(ZoneInfo(key), datetime.combine(day, clock)).isoformat() == expected
 
 
 def test_t3_a_skipped_day_has_no_length() -> None:

@@ -6,6 +6,7 @@ All times are whole minutes from 1973 on, as the minute oracle needs (older offs
 Must not know: the behaviour of the engine.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -25,6 +26,7 @@ from scheduler.core.schedules import (
     ExceptionType,
     Schedule,
 )
+from scheduler.core.slots import Id
 from scheduler.core.spans import Span
 
 ODD_ZONES = (
@@ -203,12 +205,13 @@ def exceptions(
     *,
     exception_id: int = 1,
     types: tuple[ExceptionType, ...] = tuple(ExceptionType),
+    rule_ids: Sequence[Id] = (),
 ) -> AvailabilityException:
     """Draw an exception near a day; an override lasts at most a day on the wall clock."""
     kind = draw(st.sampled_from(types))
     start = draw(moments(near, zone))
     length = draw(spells)
-    rule_id = draw(st.sampled_from((None, None, 1, 2, 9)))
+    rule_id = draw(st.sampled_from((None, *rule_ids)))
     if kind is not ExceptionType.OVERRIDE:
         return AvailabilityException(exception_id, kind, start, start + length, rule_id)
     while on_the_wall(start, start + length, zone) > DAY:  # the clock goes forward in between
@@ -231,6 +234,15 @@ def on_the_wall(start: datetime, end: datetime, zone: ZoneInfo) -> timedelta:
 
 
 @st.composite
+def closures(draw: st.DrawFn, near: date, *, closure_id: int = 1, partial: bool | None = None) -> Closure:
+    """Draw a closure near a day; `partial` decides whether it has times, None draws either."""
+    day = near + draw(NEXT_DAYS) * DAY
+    if draw(HALVES) if partial is None else not partial:
+        return Closure(closure_id, day)
+    return Closure(closure_id, day, draw(clock_times), draw(clock_times))
+
+
+@st.composite
 def schedules(
     draw: st.DrawFn, near: date, zone: ZoneInfo, *, types: tuple[ExceptionType, ...] = tuple(ExceptionType)
 ) -> Schedule:
@@ -242,11 +254,11 @@ def schedules(
         twin = draw(st.sampled_from(drawn))
         drawn.append(replace(twin, id=draw(st.sampled_from((0, 8))), capacity=twin.capacity + 1))
     changes = [
-        draw(exceptions(near, zone, exception_id=number, types=types))
+        draw(exceptions(near, zone, exception_id=number, types=types, rule_ids=[rule.id for rule in drawn]))
         for number in range(draw(st.sampled_from((0, 1, 2, 3))))
     ]
-    closed_day = draw(st.sampled_from((None, None, None, near - DAY, near, near + DAY)))
-    return Schedule(7, 5, zone, drawn, changes, [] if closed_day is None else [Closure(1, closed_day)])
+    closed = [draw(closures(near, closure_id=number)) for number in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2))))]
+    return Schedule(7, 5, zone, drawn, changes, closed)
 
 
 @st.composite

@@ -6,9 +6,11 @@ import pytest
 
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError, InvalidSpanError
+from scheduler.core.explanation import explain
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
+from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Id, Slot
 
 TWENTY = timedelta(minutes=20)
@@ -134,7 +136,7 @@ def test_q2_the_booking_horizon_is_counted_from_now(early: timedelta, expected: 
 
 
 def test_q2_without_a_clock_there_is_neither_notice_nor_horizon() -> None:
-    assert codes(BookingContext(notice=TWENTY, horizon=timedelta(0))) == []
+    assert codes(BookingContext(notice=TWENTY, horizon=TWENTY)) == []
 
 
 def test_q2_a_horizon_longer_than_the_calendar_closes_no_slot() -> None:
@@ -158,29 +160,49 @@ def test_t1_a_naive_now_is_refused_at_construction() -> None:
         BookingContext(now=NINE.replace(tzinfo=None))
 
 
+def test_q2_a_slot_in_the_past_says_so() -> None:
+    (reason,) = BookingContext(now=NINE + MICROSECOND).reasons_against(SLOT)
+    assert (reason.code, reason.text) == (ReasonCode.NOTICE, "the slot begins in the past")
+
+
+def test_q2_a_notice_longer_than_the_horizon_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"notice 5 days, 0:00:00 is longer than horizon 2 days, 0:00:00"):
+        BookingContext(notice=timedelta(days=5), horizon=timedelta(days=2))
+
+
+def test_s3_stored_slots_of_two_doctors_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="stored must be slots of one doctor, not of doctors 7 and 8"):
+        BookingContext([stored(SLOT), stored(SLOT._replace(doctor_id=8))])
+
+
+def test_s3_bookings_of_another_doctor_are_refused() -> None:
+    bookings = BookingContext([stored(SLOT._replace(doctor_id=8))])
+    with pytest.raises(InvalidInputError, match="bookings are of doctor 8, not of doctor 7"):
+        bookings.reasons_against(SLOT)
+    with pytest.raises(InvalidInputError, match="bookings are of doctor 8, not of doctor 7"):
+        explain(Schedule(7, 5, "UTC"), NINE, bookings=bookings)
+
+
 @pytest.mark.parametrize("field", ["notice", "horizon"])
 def test_a_negative_notice_or_horizon_is_refused(field: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"{field} must not be negative, not -1 day"):
+    with pytest.raises(InvalidInputError, match=f"{field} must be a timedelta of zero or more, not"):
         BookingContext(**{field: timedelta(days=-1)})  # type: ignore[arg-type]
 
 
-class CountingSlot:
+class CountingSlot(StoredSlot):
     """A stored slot that counts how often its attributes are read."""
 
     reads = 0
 
-    def __init__(self, slot: Slot) -> None:
-        self._stored = StoredSlot(4, slot, SlotStatus.BOOKED)
-
-    def __getattr__(self, name: str) -> object:
+    def __getattribute__(self, name: str) -> object:
         CountingSlot.reads += 1
-        return getattr(self._stored, name)
+        return super().__getattribute__(name)
 
 
 def test_a_context_reads_few_of_many_bookings() -> None:
     """A fixed bug: each slot was compared with every booking, and a full doctor's day took seconds."""
     others = [SLOT._replace(start_at=NINE + step * TWENTY, end_at=NINE + (step + 1) * TWENTY) for step in range(4096)]
-    context = BookingContext([CountingSlot(slot) for slot in others])  # type: ignore[misc]
+    context = BookingContext([CountingSlot(4, slot, SlotStatus.BOOKED) for slot in others])
     CountingSlot.reads = 0
     assert [reason.start_at for reason in context.reasons_against(others[2048]._replace(service_offering_id=9))] == [
         others[2048].start_at

@@ -236,6 +236,46 @@ def test_a3_an_override_opens_on_a_closed_day() -> None:
     assert walls(slots_of([NINE_TO_TWELVE], [override], [Closure(1, MONDAY)])) == ["14:00", "15:00"]
 
 
+def test_a3_a_closed_time_removes_the_slots_that_overlap_it() -> None:
+    closed = Closure(1, MONDAY, time(10, 30), time(11))
+    assert walls(slots_of([NINE_TO_TWELVE], closures=[closed])) == ["09:00", "11:00"]
+
+
+def test_a3_a_day_closed_from_midnight_ends_the_night_before() -> None:
+    night = daily("22:00", "02:00", MONDAY)
+    closed = Closure(1, MONDAY + DAY, time(0), time(0))
+    assert walls(slots_of([night], closures=[closed])) == ["22:00", "23:00"]
+
+
+def test_a3_a_time_closed_past_midnight_delays_the_next_morning() -> None:
+    tuesdays = replace(NINE_TO_TWELVE, day_of_week=2)
+    closed = Closure(1, MONDAY, time(18), time(10))
+    assert walls(slots_of([tuesdays], closures=[closed])) == ["10:00", "11:00"]
+
+
+def test_t3_a_time_closed_within_the_skipped_hour_closes_nothing() -> None:
+    sunday = date(2027, 3, 28)
+    night = replace(daily("00:00", "04:00", sunday), slot_duration=timedelta(minutes=40))
+    closed = Closure(1, sunday, time(1, 15), time(1, 45))
+    assert slots_of([night], closures=[closed], around=sunday) == slots_of([night], around=sunday)
+
+
+def test_a3_a_closed_time_of_another_week_changes_nothing() -> None:
+    closed = Closure(1, MONDAY + 7 * DAY, time(9), time(12))
+    assert slots_of([NINE_TO_TWELVE], closures=[closed]) == slots_of([NINE_TO_TWELVE])
+
+
+def test_a3_closed_times_that_overlap_close_their_union() -> None:
+    closed = [Closure(1, MONDAY, time(9), time(10)), Closure(2, MONDAY, time(9, 30), time(10, 30))]
+    assert walls(slots_of([NINE_TO_TWELVE], closures=closed)) == ["11:00"]
+
+
+def test_a3_an_override_opens_at_a_closed_time() -> None:
+    override = AvailabilityException(1, OVERRIDE, london(14), london(16))
+    closed = Closure(1, MONDAY, time(13), time(0))
+    assert walls(slots_of([NINE_TO_TWELVE], [override], [closed])) == ["14:00", "15:00"]
+
+
 def test_a3_a_block_removes_slots_of_an_override() -> None:
     override = AvailabilityException(1, OVERRIDE, london(14), london(17))
     block = AvailabilityException(2, BLOCKED, london(15, 30), london(15, 45))
@@ -394,8 +434,9 @@ def test_a6_a_block_of_one_rule_keeps_the_other_rules_slot(kind: ExceptionType) 
 def test_a6_only_a_block_for_all_rules_removes_a_slot_without_a_rule() -> None:
     opened = AvailabilityException(1, OVERRIDE, london(14), london(16), slot_duration=HOUR)
     named = AvailabilityException(2, BLOCKED, london(14), london(15), rule_id=1)
-    assert len(slots_of([], [opened, named])) == 2
-    assert len(slots_of([], [opened, replace(named, rule_id=None)])) == 1
+    inactive = replace(NINE_TO_TWELVE, active=False)
+    assert len(slots_of([inactive], [opened, named])) == 2
+    assert len(slots_of([inactive], [opened, replace(named, rule_id=None)])) == 1
 
 
 def test_s1_slots_start_in_steps_while_they_end_in_the_window() -> None:
@@ -437,8 +478,8 @@ def test_s1_an_aligned_window_begins_where_the_wall_shows_a_multiple(
     assert walls(slots_of([rule], zone=zone, around=around), zone) == expected.split()
 
 
-def test_s1_a_night_aligned_to_more_than_a_day_begins_at_midnight() -> None:
-    rule = replace(daily("22:00", "02:00", MONDAY), slot_alignment=25 * HOUR)
+def test_s1_a_night_aligned_to_a_whole_day_begins_at_midnight() -> None:
+    rule = replace(daily("22:00", "02:00", MONDAY), slot_alignment=24 * HOUR)
     assert walls(slots_of([rule])) == ["00:00", "01:00"]
 
 

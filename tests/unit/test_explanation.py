@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from scheduler.core.bookings import BookingContext
-from scheduler.core.errors import InvalidInputError, InvalidSpanError, WallClockError
+from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidSpanError, WallClockError
 from scheduler.core.expansion import expand
 from scheduler.core.explanation import explain
 from scheduler.core.lifecycle import SlotStatus
@@ -19,6 +19,7 @@ from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 
 TWENTY = timedelta(minutes=20)
+DAY = timedelta(days=1)
 MONDAY = date(2027, 3, 1)
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 TEN = datetime(2027, 3, 1, 10, tzinfo=UTC)
@@ -132,6 +133,21 @@ def test_q3_a_day_has_the_reason_too(code: ReasonCode) -> None:
     assert code in explain(example.schedule, day, bookings=example.bookings).codes
 
 
+@pytest.mark.parametrize("at", [NINE + TWENTY, NINE + 2 * TWENTY])
+def test_q3_a_start_at_a_closed_time_names_the_closure(at: datetime) -> None:
+    closed = replace(CLINIC, closures=[Closure(6, MONDAY, time(9, 30), time(9, 50)), Closure(7, MONDAY + DAY)])
+    (reason,) = explain(closed, at)
+    assert (reason.code, reason.cause_id, reason.rule_id) == (ReasonCode.CLOSURE, 6, 1)
+    assert reason.text == "the facility is closed at this time (closure 6)"
+    assert explain(closed, MONDAY).offered == explain(closed, NINE).offered == (FIRST,)
+
+
+def test_q3_an_instant_off_the_grid_at_a_closed_time_names_the_closure() -> None:
+    closed = replace(CLINIC, closures=[Closure(6, MONDAY, time(9, 30), time(9, 50))])
+    assert explain(closed, NINE + timedelta(minutes=35)).codes == (ReasonCode.CLOSURE, ReasonCode.OFF_GRID)
+    assert explain(closed, NINE + timedelta(minutes=50)).codes == (ReasonCode.OFF_GRID,)
+
+
 def test_q3_a_day_lists_the_starts_of_each_reason_once() -> None:
     block = exception(ExceptionType.BLOCKED, start_at=NINE + TWENTY)
     explanation = explain(clinic(block), MONDAY)
@@ -155,12 +171,27 @@ def test_q3_each_code_is_listed_once_from_strong_to_weak() -> None:
 
 
 def test_q3_of_two_reasons_from_one_instant_the_stronger_is_first() -> None:
-    nothing = exception(ExceptionType.OVERRIDE, rule_id=99)
-    explanation = explain(clinic(nothing, end_time=time(9, 10)), MONDAY)
+    nothing = exception(ExceptionType.OVERRIDE, rule_id=2)
+    rules = [replace(MONDAYS, end_time=time(9, 10)), replace(MONDAYS, id=2, active=False)]
+    explanation = explain(replace(CLINIC, rules=rules, exceptions=[nothing]), MONDAY)
     assert [reason.code for reason in explanation if reason.start_at == NINE] == [
         ReasonCode.OVERRIDE_WITHOUT_SLOTS,
         ReasonCode.TOO_SHORT,
     ]
+
+
+def test_a3_of_two_overrides_the_lower_id_is_named() -> None:
+    nine, ten = (
+        exception(ExceptionType.OVERRIDE, exception_id=number, start_at=TEN, end_at=TEN + TWENTY) for number in (9, 10)
+    )
+    for overrides in ((nine, ten), (ten, nine)):
+        assert [reason.cause_id for reason in explain(clinic(*overrides), NINE)] == [9]
+
+
+def test_a3_of_two_closures_the_lower_id_is_named() -> None:
+    nine, ten = Closure(9, MONDAY), Closure(10, MONDAY)
+    for closures in ((nine, ten), (ten, nine)):
+        assert [reason.cause_id for reason in explain(replace(CLINIC, closures=closures), NINE)] == [9]
 
 
 def test_a3_the_stronger_exception_is_named_first() -> None:
@@ -284,7 +315,7 @@ def test_q3_the_search_ends_where_the_calendar_ends() -> None:
 
 
 def test_a_negative_search_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="search must not be negative, not -1 day"):
+    with pytest.raises(InvalidInputError, match="search must be a timedelta of zero or more, not"):
         explain(CLINIC, NINE, search=timedelta(days=-1))
 
 
@@ -321,3 +352,27 @@ def test_q3_between_two_starts_of_a_blocked_hour_blocked_is_first() -> None:
     """A fixed bug: the explanation named an open time for a doctor on leave."""
     leave = exception(ExceptionType.BLOCKED)
     assert explain(clinic(leave), NINE + timedelta(minutes=5)).codes == (ReasonCode.BLOCKED, ReasonCode.OFF_GRID)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(SlotStatus.BOOKED, ReasonCode.BOOKED), (SlotStatus.RESERVED, ReasonCode.HELD)]
+)
+@pytest.mark.parametrize("at", [MONDAY, NINE, NINE + timedelta(minutes=5)])
+def test_q3_a_booking_on_a_closed_day_is_named_with_the_closure(
+    at: date | datetime, status: SlotStatus, code: ReasonCode
+) -> None:
+    closed = replace(CLINIC, closures=[Closure(6, MONDAY)])
+    explanation = explain(closed, at, bookings=bookings(status, int(status is SlotStatus.BOOKED)))
+    assert explanation.codes[:2] == (code, ReasonCode.CLOSURE)
+    assert [reason.cause_id for reason in explanation if reason.code is code] == [4]
+
+
+def test_q3_a_booking_elsewhere_is_no_reason_where_no_slot_is() -> None:
+    elsewhere = BookingContext([StoredSlot(4, FIRST._replace(facility_id=6), SlotStatus.BOOKED, 1)])
+    for context in (elsewhere, bookings(SlotStatus.OPEN), bookings(SlotStatus.CANCELLED)):
+        assert explain(replace(CLINIC, rules=[]), MONDAY, bookings=context).codes == (ReasonCode.OUTSIDE_RULES,)
+
+
+def test_c1_an_invalid_recurrence_is_named_with_its_rule() -> None:
+    with pytest.raises(InvalidRecurrenceError, match=r"rule 1: recurrence 'FREQ=NONSENSE'"):
+        clinic(recurrence="FREQ=NONSENSE")

@@ -14,7 +14,7 @@ TWENTY = timedelta(minutes=20)
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 RULE = AvailabilityRule(1, 1, time(9), time(12), TWENTY, effective_from=date(2027, 1, 1))
 EXCEPTION = AvailabilityException(1, ExceptionType.OVERRIDE, NINE, NINE + timedelta(hours=2))
-CLOSURE = Closure(1, date(2027, 3, 8))
+CLOSURE = Closure(1, date(2027, 3, 8), time(13), time(0))
 SCHEDULE = Schedule(7, 5, "Europe/London", [RULE], [EXCEPTION], [CLOSURE])
 
 # Another value for every field. A new field without an entry here fails the tests below.
@@ -24,7 +24,7 @@ OTHER_VALUES: dict[type, dict[str, Any]] = {
         "day_of_week": 2,
         "start_time": time(9, 0, 0, 1),
         "end_time": time(12, 0, 0, 1),
-        "slot_duration": TWENTY + timedelta.resolution,
+        "slot_duration": TWENTY + timedelta(seconds=1),
         "slot_interval": TWENTY,
         "slot_alignment": TWENTY,
         "capacity": 2,
@@ -44,7 +44,7 @@ OTHER_VALUES: dict[type, dict[str, Any]] = {
         "slot_interval": TWENTY,
         "capacity": 2,
     },
-    Closure: {"id": 2, "day": date(2027, 3, 9)},
+    Closure: {"id": 2, "day": date(2027, 3, 9), "start_time": time(14), "end_time": time(0, 1)},
     Schedule: {
         "doctor_id": 8,
         "facility_id": 6,
@@ -104,6 +104,11 @@ def test_r3_a_number_and_its_text_are_two_ids() -> None:
     assert digest(replace(SCHEDULE, doctor_id="7")) != digest(SCHEDULE)
 
 
+def test_r3_a_whole_day_and_its_24_hours_are_two_closures() -> None:
+    whole, from_midnight = Closure(1, CLOSURE.day), Closure(1, CLOSURE.day, time(0), time(0))
+    assert digest(with_part(whole)) != digest(with_part(from_midnight))
+
+
 def test_r3_two_parts_are_not_one() -> None:
     second = replace(RULE, id=2)
     assert digest(replace(SCHEDULE, rules=[RULE, second])) != digest(SCHEDULE)
@@ -111,7 +116,8 @@ def test_r3_two_parts_are_not_one() -> None:
 
 def test_r3_an_id_cannot_pretend_to_be_the_line_of_another_part() -> None:
     plain = replace(SCHEDULE, closures=[Closure("a", CLOSURE.day), Closure("b", CLOSURE.day)])
-    imitating = replace(SCHEDULE, closures=[Closure("a', datetime.date(2027, 3, 8))\n('Closure', 'b", CLOSURE.day)])
+    imitation = "a', datetime.date(2027, 3, 8), None, None)\n('Closure', 'b"
+    imitating = replace(SCHEDULE, closures=[Closure(imitation, CLOSURE.day)])
     assert digest(plain) != digest(imitating)
 
 
@@ -138,4 +144,15 @@ def test_r3_a_lone_surrogate_in_an_id_has_a_fingerprint() -> None:
 
 def test_r3_a_fingerprint_kept_from_another_run_still_holds() -> None:
     """A fingerprint is stored, so that process, machine and Python version must not change it."""
-    assert digest(SCHEDULE) == "866793828abb77548eb6d12df66cf96a7f3296c85f393b43a8789808fd473cae"
+    assert digest(SCHEDULE) == "412fb94c59015cea42be7f1e0a3d99703906c37fe63e4f0d238e1972d1162a8b"
+
+
+def test_r3_a_past_exception_or_closure_leaves_the_fingerprint() -> None:
+    """Otherwise each exception that passes would have its schedule expanded again."""
+    day = date(2027, 6, 1)
+    future = replace(EXCEPTION, id=9, start_at=NINE + timedelta(days=120), end_at=NINE + timedelta(days=120, hours=1))
+    now_and_then = replace(SCHEDULE, exceptions=[EXCEPTION, future], closures=[CLOSURE, Closure(9, date(2027, 7, 1))])
+    now = replace(SCHEDULE, exceptions=[future], closures=[Closure(9, date(2027, 7, 1))])
+    assert fingerprint(now_and_then, tzdata_version="2026f", since=day) == digest(now)
+    assert fingerprint(now_and_then, tzdata_version="2026f", since=date(2027, 3, 1)) == digest(now_and_then)
+    assert fingerprint(now, tzdata_version="2026f", since=date.min) == digest(now)

@@ -1,6 +1,7 @@
 """The openings format: lines are read into places, and a broken line is refused with a reason."""
 
 import json
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.errors import InvalidInputError, InvalidScheduleError, NotFoundError
-from scheduler.core.schedules import ExceptionType, Schedule
+from scheduler.core.schedules import Closure, ExceptionType, Schedule
 from scheduler.openings.format.file import (
     BadLines,
     InvalidOpeningsError,
@@ -19,8 +20,9 @@ from scheduler.openings.format.file import (
     places_to_import,
     read_openings,
 )
-from scheduler.openings.places import Doctor, Place
+from scheduler.openings.places import ClosedDay, Doctor, Place
 
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "openings.md").read_text(encoding="utf-8")
 PLAIN: dict[str, Any] = {
     "code": "FYY76",
     "timezone": "Europe/London",
@@ -79,9 +81,11 @@ def read_one(tmp_path: Path, line: Any) -> Place:
     return file.places[0]
 
 
+BARE: dict[str, Any] = {"code": "a", "name": "A", "timezone": "Europe/London", "weekly": {}}
+
+
 def schedule_of(tmp_path: Path, **fields: Any) -> Schedule:
-    line = {"code": "a", "name": "A", "timezone": "Europe/London"} | fields
-    return read_one(tmp_path, line).doctors[0].schedule
+    return read_one(tmp_path, BARE | fields).doctors[0].schedule
 
 
 def fault_of(tmp_path: Path, line: Any) -> str:
@@ -179,9 +183,62 @@ def test_an_unknown_altered_day_changes_nothing(tmp_path: Path) -> None:
     assert schedule_of(tmp_path, alterations={"2027-03-28": None}).exceptions == ()
 
 
-def test_missing_weekly_hours_yield_no_rules(tmp_path: Path) -> None:
-    for weekly in (None, {}, {"monday": None}):
+def test_empty_weekly_hours_yield_no_rules(tmp_path: Path) -> None:
+    for weekly in ({}, {"monday": None}):
         assert schedule_of(tmp_path, weekly=weekly).rules == ()
+
+
+def test_a_place_that_gives_no_hours_is_refused(tmp_path: Path) -> None:
+    """The import would take all its rules away: the hours stand under another name, or were forgotten."""
+    assert fault_of(tmp_path, BARE | {"weekly": None}).startswith("no hours are given")
+    without_hours = fault_of(tmp_path, BARE | {"weekly": None, "doctors": [PERSON]})
+    assert without_hours.startswith("doctors: number 1: no hours are given")
+    assert schedule_of(tmp_path, weekly=None, clinics=[]).rules == ()
+
+
+def test_null_hours_of_a_doctor_are_those_of_the_place(tmp_path: Path) -> None:
+    hours = {"monday": [["09:00", "12:00"]]}
+    assert len(schedule_of(tmp_path, weekly=hours, doctors=[PERSON | {"weekly": None}]).rules) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Weekly", "weekly"),
+        ("WEEKLY", "weekly"),
+        ("wekly", "weekly"),
+        ("weeklys", "weekly"),
+        ("openingHours", "weekly"),
+        ("opening_hours", "weekly"),
+        ("time_zone", "timezone"),
+        ("slotMinutes", "slot_minutes"),
+        ("slot-minutes", "slot_minutes"),
+        ("slot_length", "slot_minutes"),
+        ("closure", "closures"),
+        ("holidays", "closures"),
+        ("exeptions", "exceptions"),
+        ("alteration", "alterations"),
+        ("doctor", "doctors"),
+        ("Capacity", "capacity"),
+    ],
+)
+def test_a_field_like_a_known_one_is_refused(tmp_path: Path, name: str, meant: str) -> None:
+    """As a field of its own it would be kept in `further`, and the known field would count as missing."""
+    assert fault_of(tmp_path, BARE | {name: {}}) == f"unknown field {name!r}: did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize("name", ["location", "phone2", "website", "email", "region", "ods_code", "parking", "notes"])
+def test_other_unknown_fields_are_kept(tmp_path: Path, name: str) -> None:
+    assert json.loads(read_one(tmp_path, BARE | {name: 1}).further) == {name: 1}
+
+
+def test_every_documented_field_of_a_place_is_known(tmp_path: Path) -> None:
+    table = DOCUMENT.partition("## A place")[2].partition("| any other")[0]
+    fields = [name for row in table.splitlines() for name in re.findall("`([a-z_]+)`", row.partition(" | ")[0])]
+    assert len(fields) > 15
+    values = {"slot_minutes": 10, "interval_minutes": 10, "alignment_minutes": 10, "capacity": 1, "country": "GB"}
+    line = BARE | {name: None for name in fields if name not in BARE} | values
+    assert read_one(tmp_path, line).further == "{}"
 
 
 def test_overlapping_and_equal_pairs_stay_as_given(tmp_path: Path) -> None:
@@ -271,10 +328,34 @@ def test_a6_a_places_exception_for_a_clinic_concerns_only_its_doctor(tmp_path: P
 
 def test_closures_reach_every_schedule(tmp_path: Path) -> None:
     place = read_one(tmp_path, FULL)
-    assert place.closures == ((date(2027, 2, 15), "Presidents' Day"), (date(2027, 3, 1), None))
+    assert place.closures == (ClosedDay(date(2027, 2, 15), "Presidents' Day"), ClosedDay(date(2027, 3, 1)))
     assert [[closure.day for closure in doctor.schedule.closures] for doctor in place.doctors] == [
         [date(2027, 2, 15), date(2027, 3, 1)]
     ] * 2
+
+
+def test_a2_a_clinic_without_a_day_is_open_when_its_recurrence_says(tmp_path: Path) -> None:
+    every_second_day = {"opens": "09:00", "closes": "12:00", "recurrence": "FREQ=DAILY;INTERVAL=2"}
+    first_day = {"effective_from": "2027-03-02"}
+    (rule,) = schedule_of(tmp_path, weekly=None, alterations=None, clinics=[every_second_day | first_day]).rules
+    assert (rule.id, rule.day_of_week, rule.effective_from) == ("any day 09:00", None, date(2027, 3, 2))
+
+
+def test_a3_a_closed_time_has_its_times_and_its_reason(tmp_path: Path) -> None:
+    afternoon = {"from": "13:00", "until": "24:00", "reason": " Christmas Eve "}
+    place = read_one(
+        tmp_path, FULL | {"closures": {"2027-12-24": afternoon, "2027-12-31": {"from": "22:00:30", "until": "06:00"}}}
+    )
+    christmas_eve, new_year = date(2027, 12, 24), date(2027, 12, 31)
+    assert place.closures == (
+        ClosedDay(christmas_eve, "Christmas Eve", time(13), time(0)),
+        ClosedDay(new_year, None, time(22, 0, 30), time(6)),
+    )
+    for doctor in place.doctors:
+        assert doctor.schedule.closures == (
+            Closure("2027-12-24", christmas_eve, time(13), time(0)),
+            Closure("2027-12-31", new_year, time(22, 0, 30), time(6)),
+        )
 
 
 def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
@@ -338,6 +419,17 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"alterations": "never"}, "alterations must be an object, not 'never'"),
     ({"closures": {"2027-02-01": 4}}, "closures: 2027-02-01 must be text, not 4"),
     ({"closures": ["2027-02-01"]}, "closures must be an object, not a list"),
+    ({"closures": {"2027-02-01": {"until": "24:00"}}}, "closures: 2027-02-01: from: None is not a time of day"),
+    ({"closures": {"2027-02-01": {"from": "24:00"}}}, "closures: 2027-02-01: from: '24:00' is not a time of day"),
+    ({"closures": {"2027-02-01": {"from": "13:00"}}}, "closures: 2027-02-01: until: None is not a time of day"),
+    (
+        {"closures": {"2027-02-01": {"from": "13:00", "until": "24:00", "why": "?"}}},
+        "closures: 2027-02-01: unknown field 'why'",
+    ),
+    (
+        {"clinics": [{"opens": "09:00", "closes": "12:00", "recurrence": "FREQ=DAILY"}]},
+        "clinics: number 1: a clinic whose recurrence says the days needs effective_from",
+    ),
     ({"slot_minutes": 0}, "slot_minutes must be a whole number from 1 to 1440, not 0"),
     ({"slot_minutes": -20}, "not -20"),
     ({"slot_minutes": 1441}, "not 1441"),
@@ -381,7 +473,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "reason"), BROKEN, ids=[reason for _, reason in BROKEN])
 def test_a_broken_line_is_an_error_that_names_the_mistake(change: Any, reason: str, tmp_path: Path) -> None:
-    assert reason in fault_of(tmp_path, {"code": "a", "name": "A", "timezone": "Europe/London"} | change)
+    assert reason in fault_of(tmp_path, BARE | change)
 
 
 @pytest.mark.parametrize(

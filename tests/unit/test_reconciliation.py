@@ -1,14 +1,17 @@
 """Reconciliation by example (R1, R2, A5)."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from scheduler.core.errors import InvalidInputError, InvalidSpanError
-from scheduler.core.lifecycle import SlotStatus
+from scheduler.core.expansion import expand
+from scheduler.core.lifecycle import SlotStatus, StepStatus
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
-from scheduler.core.schedules import AvailabilityException, ExceptionType
+from scheduler.core.schedules import AvailabilityException, ExceptionType, Schedule
 from scheduler.core.slots import Slot
+from scheduler.core.spans import Span
 
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -133,6 +136,34 @@ def test_s2_one_desired_slot_given_twice_is_refused() -> None:
 def test_s2_two_stored_slots_with_one_identity_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="two stored slots have the same identity: 2027-03-01T09:00"):
         reconcile([], [StoredSlot(1, slot()), StoredSlot(2, slot(capacity=2))])
+
+
+@pytest.mark.parametrize("other", [slot()._replace(doctor_id=8), slot()._replace(facility_id=6)])
+def test_a1_slots_of_another_schedule_are_refused(other: Slot) -> None:
+    doctor_id, facility_id = other.doctor_id, other.facility_id
+    message = f"slots of one schedule, not of doctor 7 at facility 5 and doctor {doctor_id} at facility {facility_id}"
+    for desired, stored in (([slot()], [other]), ([other, slot()], []), ([], [slot(), other])):
+        with pytest.raises(InvalidInputError, match=message):
+            reconcile(desired, [StoredSlot(number, stored_slot) for number, stored_slot in enumerate(stored)])
+
+
+def test_a1_another_doctors_slots_are_refused_where_no_slot_is_desired() -> None:
+    nothing = expand(Schedule(8, 5, "Europe/London"), Span(NINE, NOON))
+    with pytest.raises(InvalidInputError, match="not of doctor 7 at facility 5 and doctor 8 at facility 5"):
+        reconcile(nothing, [StoredSlot(1, slot())])
+
+
+@pytest.mark.parametrize("status", ["booked", "reserved"])
+def test_r2_a_status_given_as_text_is_read(status: Any) -> None:
+    stored = StoredSlot(1, slot(), status)
+    assert stored.status is SlotStatus(status)
+    assert reconcile([], [stored]) == Plan(conflict=(stored,))
+
+
+@pytest.mark.parametrize("status", ["foo", None, StepStatus.CANCELLED])
+def test_r2_an_unknown_status_is_refused(status: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"slot 1: status: .* is not a slot status \(open, reserved, booked"):
+        StoredSlot(1, slot(), status)
 
 
 @pytest.mark.parametrize("count", [-1, 3])

@@ -44,7 +44,8 @@ def test_the_region_has_every_kind_of_rule_and_exception(places: tuple[Place, ..
     assert any(rule.slot_alignment for rule in rules)
     assert any(rule.effective_until for rule in rules)
     assert {exception.type for schedule in schedules for exception in schedule.exceptions} == set(ExceptionType)
-    assert any(schedule.closures for schedule in schedules)
+    closures = [closure for schedule in schedules for closure in schedule.closures]
+    assert {closure.start_time is None for closure in closures} == {True, False}
 
 
 def test_a_doctor_works_at_two_places(places: tuple[Place, ...]) -> None:

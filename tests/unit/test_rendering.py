@@ -1,6 +1,7 @@
 """Pictures in the terminal, read as plain text of 80 columns without colours."""
 
 import io
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,13 +10,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console, RenderableType
 
+from scheduler.cli.generate import MAX_SLOTS_SHOWN
+from scheduler.cli.generate import _details as details
+from scheduler.cli.generate import _print_details as print_details
 from scheduler.cli.rendering import RunSummary, between, explanation_table, runs_table, summary_table
-from scheduler.cli.week import Week, WeekException, WeekSlot, week_calendar
+from scheduler.cli.week import Week, WeekClosure, WeekException, WeekSlot, week_calendar
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.slots import Id, Slot
+from scheduler.generation.report import Report, RunResult
 from scheduler.models.scheduling.generation import RUN_COUNTS, GenerationRun
+from scheduler.postgres.promised_times import BrokenPromise
 
 LONDON = ZoneInfo("Europe/London")
 MONDAY = date(2027, 3, 22)
@@ -104,10 +110,25 @@ def test_an_exception_that_only_touches_a_cell_does_not_mark_it() -> None:
 
 
 def test_a_closed_day_is_dotted_and_named() -> None:
-    lines = week(*slots(at(22, 9), 3), closures=((date(2027, 3, 26), "Good Friday"), (date(2027, 4, 26), "later")))
+    lines = week(
+        *slots(at(22, 9), 3),
+        closures=(WeekClosure(date(2027, 3, 26), "Good Friday"), WeekClosure(date(2027, 4, 26), "later")),
+    )
     assert cell(lines, "Fri 26", "09:00") == "·········"
     assert [line.split() for line in lines if "closed:" in line] == [
         ["·", "Fri", "26", "Mar", "closed:", "Good", "Friday"]
+    ]
+
+
+def test_a_closed_time_is_dotted_and_named_with_its_times() -> None:
+    half = WeekClosure(date(2027, 3, 22), "Fair", at(22, 10), at(23, 0))
+    evening = WeekClosure(date(2027, 3, 21), None, at(21, 22), at(22, 9, 30))
+    lines = week(*slots(at(22, 9), 6), closures=(evening, half))
+    shown = {row: cell(lines, "Mon 22", row) for row in ("09:00", "09:30", "10:00")}
+    assert shown == {"09:00": "○2 ······", "09:30": "○1", "10:00": "○2 ······"}
+    assert [line.strip() for line in lines if "closed" in line][1:] == [
+        "·  Sun 21 Mar 22:00 - Mon 22 Mar 09:30  closed",
+        "·  Mon 22 Mar 10:00-24:00               closed: Fair",
     ]
 
 
@@ -259,3 +280,25 @@ def test_a_span_is_formatted_in_the_fewest_words() -> None:
     assert between(at(22, 9), at(22, 10), zone=LONDON) == "Mon 22 Mar 09:00-10:00"
     assert between(at(22, 0), at(23, 0), zone=LONDON) == "Mon 22 Mar 00:00-24:00"
     assert between(at(22, 0), at(24, 0), zone=LONDON) == "Mon 22 Mar 00:00 - Wed 24 Mar 00:00"
+
+
+def test_t6_every_broken_promise_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """There are more of them than slots are listed: each patient has to be told."""
+    told = datetime(2027, 3, 22, 9)
+    promises = [
+        BrokenPromise(number, "larkspur", told, "Europe/London", told.replace(hour=10), "Europe/Paris")
+        for number in range(MAX_SLOTS_SHOWN + 2)
+    ]
+    promises.append(BrokenPromise(99, "larkspur", told, "Europe/London", None, "Europe/Nowhere"))
+    report = Report(1, 1, RunResult(broken_promises=tuple(promises)))
+    print_details(report)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(promises)
+    booked = (
+        "booked for another time: appointment {} at larkspur, the patient was told 2027-03-22 09:00 Europe/London; "
+    )
+    assert lines[1].strip() == booked.format(1) + "its start is now 2027-03-22 10:00 Europe/Paris"
+    assert lines[-1].strip() == booked.format(99) + "the time zone Europe/Nowhere of the facility is unknown"
+    listed = json.loads(json.dumps(details(report), default=str))["broken_promises"]
+    assert [promise["appointment_id"] for promise in listed] == [promise.appointment_id for promise in promises]
+    assert (listed[1]["promised_start"], listed[1]["local_start"]) == ("2027-03-22 09:00:00", "2027-03-22 10:00:00")

@@ -34,14 +34,59 @@ OVERRIDE = AvailabilityException(1, ExceptionType.OVERRIDE, NINE, NINE + HOUR)
         ({"day_of_week": None}, "rule 1: without a day_of_week, the rule needs a recurrence"),
         ({"start_time": "09:00"}, "rule 1: start_time must be a wall-clock time, not '09:00'"),
         ({"end_time": time(9, tzinfo=UTC)}, "rule 1: end_time must be a wall-clock time"),
-        ({"slot_duration": None}, "rule 1: slot_duration must be a timedelta longer than zero, not None"),
-        ({"slot_duration": timedelta(0)}, "rule 1: slot_duration must be a timedelta longer than zero"),
-        ({"slot_duration": 30}, "rule 1: slot_duration must be a timedelta longer than zero, not 30"),
-        ({"slot_interval": -HALF}, "rule 1: slot_interval must be a timedelta longer than zero"),
-        ({"slot_alignment": timedelta(0)}, "rule 1: slot_alignment must be a timedelta longer than zero"),
+        (
+            {"slot_duration": None},
+            "rule 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours, not None",
+        ),
+        (
+            {"slot_duration": timedelta(0)},
+            "rule 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_duration": 30},
+            "rule 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours, not 30",
+        ),
+        (
+            {"slot_interval": -HALF},
+            "rule 1: slot_interval must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_duration": timedelta(microseconds=1)},
+            "rule 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_duration": timedelta(seconds=59)},
+            "rule 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_duration": timedelta(seconds=90.5)},
+            "rule 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_duration": timedelta(hours=24, seconds=1)},
+            "rule 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_interval": timedelta(microseconds=1)},
+            "rule 1: slot_interval must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_interval": timedelta(days=20)},
+            "rule 1: slot_interval must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_alignment": timedelta(hours=25)},
+            "rule 1: slot_alignment must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_alignment": timedelta(0)},
+            "rule 1: slot_alignment must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
         ({"capacity": 0}, "rule 1: capacity must be a whole number from 1, not 0"),
         ({"capacity": True}, "rule 1: capacity must be a whole number from 1, not True"),
         ({"capacity": 1.5}, "rule 1: capacity must be a whole number from 1, not 1.5"),
+        ({"active": "false"}, "rule 1: active must be True or False, not 'false'"),
+        ({"recurrence": ["FREQ=DAILY"]}, "rule 1: recurrence must be a non-blank string, not ['FREQ=DAILY']"),
         ({"effective_from": NINE}, "rule 1: effective_from must be a date"),
         ({"effective_until": "2027-03-01"}, "rule 1: effective_until must be a date, not '2027-03-01'"),
         (
@@ -79,12 +124,18 @@ def test_a1_ids_are_numbers_texts_or_uuids(value: int | str | UUID) -> None:
     [
         ({"id": None}, "exception id must be an int, a str or a UUID, not None"),
         ({"rule_id": 1.5}, "exception 1: rule_id must be an int, a str or a UUID, not 1.5"),
-        ({"type": "holiday"}, "exception 1: type must be one of override, blocked, emergency, not 'holiday'"),
+        ({"type": "holiday"}, "exception 1: type: 'holiday' is not an exception type (override, blocked, emergency)"),
         ({"start_at": datetime(2027, 3, 1, 9)}, "exception 1: start 2027-03-01T09:00:00 is naive"),
         ({"end_at": NINE}, "is empty"),
         ({"end_at": NINE - HOUR}, "is reversed"),
-        ({"slot_duration": timedelta(0)}, "exception 1: slot_duration must be a timedelta longer than zero"),
-        ({"slot_interval": 5}, "exception 1: slot_interval must be a timedelta longer than zero, not 5"),
+        (
+            {"slot_duration": timedelta(0)},
+            "exception 1: slot_duration must be a timedelta of whole seconds from 1 minute to 24 hours",
+        ),
+        (
+            {"slot_interval": 5},
+            "exception 1: slot_interval must be a timedelta of whole seconds from 1 minute to 24 hours, not 5",
+        ),
         ({"capacity": 0}, "exception 1: capacity must be a whole number from 1, not 0"),
     ],
 )
@@ -141,10 +192,26 @@ def test_a3_a_closure_without_an_id_or_a_day_is_refused(closure_id: Any, day: An
 
 
 @pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ((time(13), None), "closure 1: start_time and end_time must both be given or both be left out"),
+        ((None, time(13)), "closure 1: start_time and end_time must both be given or both be left out"),
+        (("13:00", time(0)), "closure 1: start_time must be a wall-clock time, not '13:00'"),
+        ((time(13), time(14, tzinfo=UTC)), "closure 1: end_time must be a wall-clock time"),
+    ],
+)
+def test_a3_a_closure_with_one_or_invalid_times_is_refused(times: tuple[Any, Any], message: str) -> None:
+    with pytest.raises(InvalidScheduleError, match=message):
+        Closure(1, date(2027, 3, 1), *times)
+
+
+@pytest.mark.parametrize(
     ("parts", "message"),
     [
         ({"doctor_id": None}, "doctor_id must be an int, a str or a UUID, not None"),
         ({"facility_id": False}, "facility_id must be an int, a str or a UUID, not False"),
+        ({"rules": RULE}, "rules must be a sequence of AvailabilityRule, not AvailabilityRule"),
+        ({"closures": [NINE.date()]}, "closures must be a sequence of Closure, but has date"),
         ({"rules": [RULE, RULE]}, "two rules have the id 1"),
         ({"exceptions": [BLOCK, OVERRIDE]}, "two exceptions have the id 1"),
         ({"closures": [Closure(3, NINE.date())] * 2}, "two closures have the id 3"),
@@ -158,6 +225,40 @@ def test_a3_a_closure_without_an_id_or_a_day_is_refused(closure_id: Any, day: An
 def test_a1_a_schedule_with_invalid_parts_is_refused(parts: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidScheduleError, match=message):
         Schedule(**{"doctor_id": 7, "facility_id": 5, "zone": "Europe/London", **parts})
+
+
+@pytest.mark.parametrize("length", [timedelta(minutes=1), timedelta(seconds=61), timedelta(hours=24)])
+def test_a2_a_slot_lasts_from_a_minute_to_a_day(length: timedelta) -> None:
+    assert replace(RULE, slot_duration=length, slot_interval=length, slot_alignment=length).slot_duration == length
+    assert replace(OVERRIDE, slot_duration=length, slot_interval=length).slot_interval == length
+
+
+@pytest.mark.parametrize("length", [timedelta(microseconds=1), timedelta(days=20)])
+@pytest.mark.parametrize("field", ["slot_duration", "slot_interval"])
+def test_a2_an_override_has_the_limits_of_a_rule(field: str, length: timedelta) -> None:
+    with pytest.raises(InvalidScheduleError, match=f"exception 1: {field} must be a timedelta of whole seconds"):
+        replace(OVERRIDE, **{field: length})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule_id", [99, "1"])
+@pytest.mark.parametrize("kind", ExceptionType)
+def test_a6_an_exception_that_names_no_rule_of_the_schedule_is_refused(kind: ExceptionType, rule_id: int | str) -> None:
+    named = replace(BLOCK, type=kind, rule_id=rule_id)
+    with pytest.raises(InvalidScheduleError, match=f"exception 1: rule_id {rule_id!r} names no rule of the schedule"):
+        Schedule(7, 5, "Europe/London", [RULE], [named])
+
+
+def test_a6_an_exception_may_name_an_inactive_rule() -> None:
+    named = replace(BLOCK, rule_id=1)
+    assert Schedule(7, 5, "Europe/London", [replace(RULE, active=False)], [named]).exceptions == (named,)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a4_an_override_at_the_ends_of_the_calendar_is_refused(zone: str, year: int) -> None:
+    start = datetime(1, 1, 1, tzinfo=UTC) if year == 1 else datetime(9999, 12, 31, 20, tzinfo=UTC)
+    with pytest.raises(InvalidScheduleError, match=r"exception 1: .* leaves the calendar"):
+        Schedule(7, 5, zone, [], [replace(OVERRIDE, start_at=start, end_at=start + HOUR)])
 
 
 def test_a1_a_rule_without_an_offering_goes_with_rules_of_one() -> None:

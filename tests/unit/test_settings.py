@@ -3,12 +3,14 @@
 import zoneinfo
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scheduler.cli import settings
+from scheduler.cli.explain import _read_time
 from scheduler.core.errors import InvalidInputError
 
 TODAY = date(2027, 3, 27)
@@ -67,6 +69,8 @@ def test_missing_day_is_the_default() -> None:
 @example("\udcff")
 @example("2027-03-28\0")
 @example("TODAY")
+@example("8:")  # pendulum raised a TypeError
+@example("0:.0")
 def test_text_that_is_no_day_is_refused_with_the_text(text: str) -> None:
     try:
         day = settings.read_day(text, default=TODAY)
@@ -74,6 +78,17 @@ def test_text_that_is_no_day_is_refused_with_the_text(text: str) -> None:
         assert repr(text) in str(error)  # noqa: PT017  # either is right: a day, or this error
     else:
         assert text in {day.isoformat(), "today", "tomorrow", "yesterday"} or text.startswith("+")
+
+
+@given(st.text(max_size=20) | st.text("0123456789-+TWZ:/. ", max_size=25))
+@example("8:")
+@example("0:.0")
+def test_text_that_is_neither_a_day_nor_a_time_is_refused(text: str) -> None:
+    try:
+        when = _read_time(text, ZoneInfo("Europe/London"))
+    except InvalidInputError:
+        return
+    assert isinstance(when, datetime) or when.isoformat() == text
 
 
 @pytest.mark.parametrize("text", ["", "now", "2027", "2027-W13", "2027-02-30", "2027-03-28T10:00", "-1", "\udcff"])

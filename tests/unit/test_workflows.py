@@ -265,6 +265,22 @@ def test_w2_a_visit_outside_the_calendar_is_refused(place: Callable[[], object])
         place()
 
 
+def test_w2_waits_longer_than_any_calendar_are_refused() -> None:
+    endless = tuple(
+        WorkflowStep(number, StepTemplate(1, "step", minutes(5)), max_wait=timedelta.max) for number in (1, 2)
+    )
+    waits = {1: timedelta.max, 2: timedelta.max}
+    with pytest.raises(InvalidWorkflowError, match="workflow 1: the visit with its waits is too long"):
+        walk(Workflow(1, "visit", 4, endless), clock("09:00"), waits=waits)
+
+
+def test_w2_steps_longer_than_the_calendar_are_refused() -> None:
+    longest = tuple(WorkflowStep(number, StepTemplate(1, "step", timedelta.max)) for number in (1, 2))
+    for steps in (longest, longest[:1]):
+        with pytest.raises(InvalidWorkflowError, match="workflow 1: steps must together be shorter than the calendar"):
+            Workflow(1, "visit", 4, steps, total_estimated=timedelta(0))
+
+
 def test_w4_without_an_anchor_the_visit_ends_at_the_instant() -> None:
     assert shown(walk_back(VISIT, clock("10:00"))) == [
         "1 09:10-09:15",
@@ -441,7 +457,7 @@ def test_a_status_read_as_text_becomes_the_status() -> None:
         (ACCEPTED, {"accepted_since": 2027}, "accepted_since must be a date"),
         (walk(VISIT, clock("09:00"))[1], {"end_at": clock("09:05")}, "step 2: span .* is empty"),
         (walk(VISIT, clock("09:00"))[1], {"start_at": datetime(2027, 3, 1)}, "step 2: start .* is naive"),
-        (walk(VISIT, clock("09:00"))[1], {"status": "skipped"}, "step 2: 'skipped' is not a valid StepStatus"),
+        (walk(VISIT, clock("09:00"))[1], {"status": "skipped"}, "step 2: status: 'skipped' is not a step status"),
     ],
 )
 def test_an_invalid_field_is_refused(value: Any, change: dict[str, object], message: str) -> None:

@@ -14,6 +14,8 @@ from sqlmodel import Field
 
 from scheduler.models.columns import (
     choice,
+    filled_text,
+    filled_wall_time,
     instant,
     optional_day,
     optional_instant,
@@ -33,7 +35,8 @@ from scheduler.models.namespaces import SCHEDULING
 class Appointment(Timestamped, BigintKeyed, table=True):
     """A visit of a patient, with or without a slot, and the occupied time of the doctor (B1).
 
-    The database keeps `booked_slot_id`: the slot of the visit, even after the slot was deleted.
+    The database keeps `booked_slot_id`: the slot of the visit, even after the slot was deleted. It fills in
+    `local_start` and `zone`: the wall-clock time that the patient was told (naive), and the zone of that clock.
     """
 
     __tablename__ = "appointments"
@@ -82,6 +85,8 @@ class Appointment(Timestamped, BigintKeyed, table=True):
     service_workflow_id: int = reference()
     start_at: datetime = instant()
     end_at: datetime = instant()
+    local_start: datetime | None = filled_wall_time()
+    zone: str | None = filled_text()
     occupied_from: datetime = instant()
     occupied_until: datetime = instant()
     status: str = choice("scheduled")

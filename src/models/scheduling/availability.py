@@ -17,12 +17,14 @@ from scheduler.models.columns import (
     instant,
     long_text,
     number,
+    optional_clock,
     optional_day,
     optional_json_object,
     optional_number,
     optional_reference,
     optional_string,
     optional_text,
+    optional_wall_time,
     reference,
     switch,
 )
@@ -32,7 +34,10 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class AvailabilityRule(Timestamped, BigintKeyed, table=True):
-    """A weekly window of work in the facility's wall-clock time (A2); `day_of_week` counts from 0 = Sunday."""
+    """A window of work in the facility's wall-clock time (A2); `day_of_week` counts from 0 = Sunday.
+
+    With `any_weekday`, the recurrence alone says the days, and `day_of_week` is that of `effective_from`.
+    """
 
     __tablename__ = "availability_rules"
     __table_args__: ClassVar[Any] = (
@@ -49,6 +54,7 @@ class AvailabilityRule(Timestamped, BigintKeyed, table=True):
     facility_id: int = reference()
     service_offering_id: int | None = optional_reference()
     day_of_week: int = Field(sa_type=SmallInteger)
+    any_weekday: bool = switch(on=False)
     start_time: time = Field(sa_type=Time)
     end_time: time = Field(sa_type=Time)
     slot_duration_minutes: int = Field(sa_type=Integer)
@@ -63,14 +69,17 @@ class AvailabilityRule(Timestamped, BigintKeyed, table=True):
 
 
 class AvailabilityException(Timestamped, BigintKeyed, table=True):
-    """A span of time in which the rules do not apply (A3-A6)."""
+    """A span of time in which the rules do not apply (A3-A6).
+
+    If `local_start` and `local_end` are given (naive), they decide, on the clock of the facility (T6).
+    """
 
     __tablename__ = "availability_exceptions"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.availability_rules", "availability_rule_id", ondelete=CASCADE),
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
-        index("doctor_id", "facility_id", "start_at"),
+        index("doctor_id", "facility_id", "end_at"),
         index("facility_id"),
         index("availability_rule_id"),
         SCHEDULING,
@@ -81,6 +90,8 @@ class AvailabilityException(Timestamped, BigintKeyed, table=True):
     doctor_id: int = reference()
     start_at: datetime = instant()
     end_at: datetime = instant()
+    local_start: datetime | None = optional_wall_time()
+    local_end: datetime | None = optional_wall_time()
     type: str = long_text()
     reason: str | None = optional_text()
     slot_duration_minutes: int | None = optional_number()
@@ -90,15 +101,24 @@ class AvailabilityException(Timestamped, BigintKeyed, table=True):
 
 
 class FacilityClosure(Timestamped, BigintKeyed, table=True):
-    """A local date on which a facility is closed, such as a public holiday (A3)."""
+    """A local date, or the part from `start_time` to `end_time`, on which a facility is closed (A3)."""
 
     __tablename__ = "facility_closures"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
-        unique("a_facility_closes_once_a_day", "facility_id", "day"),
+        unique(
+            "a_facility_closes_at_a_time_once",
+            "facility_id",
+            "day",
+            "start_time",
+            "end_time",
+            nulls_not_distinct=True,
+        ),
         SCHEDULING,
     )
 
     facility_id: int = reference()
     day: date = day()
+    start_time: time | None = optional_clock()
+    end_time: time | None = optional_clock()
     reason: str | None = optional_text()

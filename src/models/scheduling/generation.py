@@ -8,10 +8,13 @@ Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 from datetime import date, datetime
 from typing import Any, ClassVar, Final
 
+from sqlalchemy.dialects.postgresql import Range
+
 from scheduler.models.columns import (
     choice,
     count,
     day,
+    days,
     long_text,
     optional_day,
     optional_instant,
@@ -54,7 +57,7 @@ RUN_COUNTS: Final = tuple(name for name in GenerationRun.model_fields if name.st
 
 
 class ScheduleState(Timestamped, TenantOwned, table=True):
-    """The days for which a schedule has slots, and the fingerprint of its rules (R3). Days are local, half-open."""
+    """The local days for which a schedule has slots, and the fingerprint of its parts from a day on (R3)."""
 
     __tablename__ = "schedule_states"
     __table_args__: ClassVar[Any] = (
@@ -69,8 +72,8 @@ class ScheduleState(Timestamped, TenantOwned, table=True):
     doctor_id: int = part_of_key()
     facility_id: int = part_of_key()
     fingerprint: str | None = optional_text()
-    generated_from: date | None = optional_day()
-    generated_until: date | None = optional_day()
+    fingerprint_since: date | None = optional_day()
+    generated_days: list[Range[date]] = days()
     generated_at: datetime | None = optional_instant()
     last_run_id: int | None = optional_reference()
     last_error: str | None = optional_text()

@@ -11,9 +11,11 @@ def main() -> None:
     try:
         with extra_needed("the command line", "cli"):
             from scheduler.cli.app import run  # noqa: PLC0415  # Typer comes with the extra
+        run()
     except MissingExtraError as error:
         sys.exit(f"error: {error}")
-    run()
+    except KeyboardInterrupt:  # before or after the command, which ends by itself when it is interrupted
+        sys.exit(130)
 
 
 __all__ = ["main"]

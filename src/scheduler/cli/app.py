@@ -5,13 +5,14 @@ Must not know: what the commands do.
 
 Exit codes: 0 done; 1 some schedules failed, or another error; 2 invalid input; 3 something named does not exist; 4 a
 transition that the life cycle lacks, or a person on whom rows of others depend; 5 the database; 6 the database's
-schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 9 a login with
-other rights than it needs; 130 interrupted.
+schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 9 done, but
+output could not be written; 10 a login with other rights than it needs; 130 interrupted; 143 terminated.
 """
 
+import logging
 import sys
 from collections.abc import Mapping
-from io import TextIOWrapper
+from errno import EPIPE
 from pkgutil import resolve_name
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -20,6 +21,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 import scheduler
+from scheduler.cli.output import flush_output, surviving_output
+from scheduler.cli.signals import watched_signals
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
 from scheduler.core.extras import extra_needed
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
@@ -32,7 +35,8 @@ from scheduler.postgres.errors import (
     UnfitLoginError,
 )
 
-INTERRUPTED = 130
+OUTPUT_LOST: Final = 9
+_SIGNALLED: Final = 128  # as a shell counts
 EXIT_CODES: Final[Mapping[type, int]] = {
     SchedulerError: 1,
     InvalidInputError: 2,
@@ -45,7 +49,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     StoreError: 5,
     SchemaMismatchError: 6,
     EncryptionError: 7,
-    UnfitLoginError: 9,
+    UnfitLoginError: 10,
 }
 
 
@@ -141,14 +145,32 @@ def exit_code(error: SchedulerError) -> int:
 
 def run() -> None:
     """Run the command of the process's arguments, and exit with its exit code."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks becomes a question mark
-    try:
-        app(prog_name="scheduler")  # always exits: 0, 2 after a usage error, 130 when interrupted
-    except SchedulerError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(exit_code(error))
-    except SystemExit as exit_:
-        if exit_.code == INTERRUPTED:
+    if not logging.getLogger().hasHandlers():  # drivers would print tracebacks of their own
+        logging.getLogger().addHandler(logging.NullHandler())
+    with surviving_output() as lost, watched_signals() as received:
+        code = _run(received)
+        flush_output()
+        if received:
             typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)
-        raise
+        elif lost and code == 0:
+            code = OUTPUT_LOST
+            if lost[0].errno != EPIPE:  # a reader such as `head` closes the pipe when it has read enough
+                typer.echo(f"error: all is done, but output could not be written: {lost[0].strerror}", err=True)
+    sys.exit(code)
+
+
+def _run(received: list[int]) -> int | str | None:
+    """Run the command and return its exit code; print an error as one line."""
+    try:
+        app(prog_name="scheduler")  # always exits: 0, or 2 after a usage error
+    except SystemExit as exit_:
+        code = exit_.code
+    except SchedulerError as error:
+        if not received:
+            typer.echo(f"error: {error}", err=True)
+        code = exit_code(error)
+    except BaseException:
+        if not received:
+            raise
+        code = None
+    return _SIGNALLED + received[0] if received else code

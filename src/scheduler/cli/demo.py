@@ -20,6 +20,7 @@ from scheduler.cli.seed import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
 from scheduler.cli.show import week_of
 from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
+from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.schedules import ExceptionType
 from scheduler.generation.request import GenerationRequest
@@ -68,8 +69,6 @@ def demo(
     path = file or region()
     tenant = "demo" if file is None else f"demo-{printable(path.stem.lower())}"[:63].strip()
     places = read_places(path, slot_duration=SLOT, bad_lines=BadLines.REFUSE)
-    if not places:
-        raise InvalidInputError(f"there is no place in {path.name!r}: nothing to show")
     likely = REGION_FROM if file is None else _busiest_month(places) or now().date()
     begin, end = read_days(first or str(likely), days, None, default_days=days)
     with console.status("starting PostgreSQL"), database_url(url) as address:
@@ -77,7 +76,7 @@ def demo(
         with Database(address) as database:
             typer.echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             with console.status(f"importing {path.name}"):
-                counts = import_places(database, places, tenant=tenant)
+                counts, _ = import_places(database, places, tenant=tenant)
             typer.echo(f"{printable(path.name)}: {len(places)} places\n{import_summary(counts)}")
             tenant_id = tenant_id_of(database, tenant)
             request = GenerationRequest(
@@ -123,7 +122,10 @@ def _day_without_slots(database: Database, slug: str, day: date, *, tenant: str)
     monday = day - timedelta(days=day.weekday())
     for number in range(7):
         for answer in explained(database, slug, str(monday + timedelta(days=number)), tenant=tenant):
-            if not answer.explanation.offered and set(answer.explanation.codes) - {ReasonCode.OUTSIDE_RULES}:
+            explanation = answer.explanation
+            if not isinstance(explanation, Explanation) or explanation.offered:
+                continue
+            if set(explanation.codes) - {ReasonCode.OUTSIDE_RULES}:
                 return answer
     return explained(database, slug, str(day), tenant=tenant)[0]
 

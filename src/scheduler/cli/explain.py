@@ -1,7 +1,7 @@
 """`scheduler explain`: reasons for a day or a time that is not offered, and the nearest slot."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -12,15 +12,15 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 from sqlmodel import Session
 
+from scheduler.cli.generate import SchedulesFailedError
 from scheduler.cli.rendering import explanation_table, printable
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import ReasonCode
-from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Id
-from scheduler.core.zones import EARLIEST, LATEST, in_calendar, instant_at, local_days, zone_of
+from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, in_calendar, instant_on_clock, local_days, zone_of
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import (
     DoctorAtFacility,
@@ -29,6 +29,7 @@ from scheduler.postgres.facilities import (
     doctors_at,
     exceptions_between,
     facility_view,
+    with_doctors_of_slots,
 )
 from scheduler.postgres.schedules import load_schedules
 from scheduler.postgres.slots import slots_of_doctor
@@ -36,6 +37,7 @@ from scheduler.postgres.tenants import tenant_id_of
 
 SEARCH = timedelta(days=35)
 _REACH = SEARCH + timedelta(days=2)  # an exception that overlaps a slot may start a long day before it
+MAX_SLOT = timedelta(days=1)
 _OF_EXCEPTIONS = (
     ReasonCode.EMERGENCY,
     ReasonCode.BLOCKED,
@@ -51,26 +53,35 @@ def explain_time(
     tenant: Tenant = DEFAULT_TENANT,
     doctor: DoctorId = None,
 ) -> None:
-    """Explain why a day or a time is not offered, and name the slot that is."""
+    """Explain why a day or a time is not offered, and name the slot that is.
+
+    Exit code 1 if a schedule is invalid; the others are explained.
+    """
     with opened(url) as database:
         answers = explained(database, slug, when, tenant=tenant, doctor_id=doctor)
     for answer in answers:
         Console().print(answer.picture())
+    if failed := sum(isinstance(answer.explanation, InvalidInputError) for answer in answers):
+        raise SchedulesFailedError(f"{failed} of {len(answers)} schedules at {slug!r} cannot be explained")
 
 
 class Explained(NamedTuple):
-    """A question about one doctor at a facility, with its answer."""
+    """A question about one doctor at a facility, with its answer: an explanation, or the fault of the schedule."""
 
     facility: FacilityView
     doctor: DoctorAtFacility
     when: str
-    explanation: Explanation
+    explanation: Explanation | InvalidInputError
     comments: Mapping[tuple[ReasonCode, Id | None], str]
 
     def picture(self) -> RenderableType:
         """Draw the answer under its heading."""
         heading = f" at {printable(self.facility.name)}, {self.when} ({self.facility.zone})"
-        table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), comments=self.comments)
+        if isinstance(self.explanation, InvalidInputError):
+            fault = f"the schedule of doctor {self.doctor.key.doctor_id} is invalid: {self.explanation}"
+            table: RenderableType = Text(printable(fault), style="bold red")
+        else:
+            table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), comments=self.comments)
         return Group(Text.assemble((printable(self.doctor.name), "bold"), heading), table)
 
 
@@ -90,8 +101,10 @@ def explained(
         # A past time is explained as of then: nobody asks for the reason that it is over.
         current = now()
         as_of = first if last <= current else current
-        answers = _explained(session, doctors_at(facility, doctor_id), at, known, as_of)
-        comments = _comments(session, facility.id, *known)
+        around = max(first, EARLIEST + MAX_SLOT) - MAX_SLOT, max(last, first + MICROSECOND)
+        doctors = doctors_at(with_doctors_of_slots(session, facility, *around), doctor_id)
+        answers = _explained(session, doctors, at, known, as_of)
+        comments = _comments(session, facility, *known)
         return [Explained(facility, doctor, when, explanation, comments) for doctor, explanation in answers]
 
 
@@ -101,22 +114,23 @@ def _explained(
     at: date | datetime,
     known: tuple[datetime, datetime],
     as_of: datetime,
-) -> Iterator[tuple[DoctorAtFacility, Explanation]]:
+) -> Iterator[tuple[DoctorAtFacility, Explanation | InvalidInputError]]:
     by_key = {doctor.key: doctor for doctor in doctors}
     for loaded in load_schedules(session, list(by_key), lock=False):
-        if not isinstance(loaded.schedule, Schedule):
-            raise loaded.schedule
+        if isinstance(loaded.schedule, InvalidInputError):
+            yield by_key[loaded.key], loaded.schedule
+            continue
         bookings = BookingContext(slots_of_doctor(session, loaded.key.doctor_id, *known), now=as_of)
         yield by_key[loaded.key], explain(loaded.schedule, at, bookings=bookings, search=SEARCH)
 
 
 def _comments(
-    session: Session, facility_id: int, begin: datetime, end: datetime
+    session: Session, facility: FacilityView, begin: datetime, end: datetime
 ) -> dict[tuple[ReasonCode, Id | None], str]:
     """Return the texts that people wrote about exceptions and closed days, by code and id of the cause."""
-    exceptions = exceptions_between(session, facility_id, begin, end)
-    comments = {(code, exception.id): exception.reason for exception in exceptions for code in _OF_EXCEPTIONS}
-    for closure in closures_between(session, facility_id, begin.date(), end.date()):
+    exceptions = exceptions_between(session, facility, begin, end)
+    comments = {(code, row.id): row.reason for _, _, row in exceptions for code in _OF_EXCEPTIONS}
+    for closure in closures_between(session, facility.id, begin.date(), end.date()):
         comments[ReasonCode.CLOSURE, closure.id] = closure.reason
     return {cause: text for cause, text in comments.items() if text}
 
@@ -125,13 +139,12 @@ def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
     """Read a day, a time on the zone's wall clock, or an instant with an offset."""
     try:
         read = pendulum.parse(text, exact=True, tz=None)
-    except (ParserError, ValueError, OverflowError):
+    except (ParserError, ValueError, OverflowError, TypeError):  # TypeError for `8:`
         read = None
     if isinstance(read, datetime) and text != "now":
         if read.tzinfo is not None:
             return in_calendar(datetime.combine(read.date(), read.time(), read.tzinfo), text)
-        midnight, wall = (datetime.combine(read.date(), clock) for clock in (time(), read.time()))
-        return instant_at(zone, read.date(), wall - midnight)
+        return instant_on_clock(zone, datetime.combine(read.date(), read.time()))
     if isinstance(read, date) and read.isoformat() == text:
         return date(read.year, read.month, read.day)
     raise InvalidInputError(f"{text!r} is neither a day (2027-03-26) nor a time (2027-03-26T10:20)")

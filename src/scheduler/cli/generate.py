@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+from dataclasses import asdict
 from time import perf_counter
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from scheduler.generation.job import generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.postgres.database import Database
+from scheduler.postgres.promised_times import BrokenPromise
 from scheduler.postgres.tenants import tenant_id_of
 
 DEFAULT_DAYS = 90
@@ -118,6 +120,11 @@ def _print_details(report: Report) -> None:
             typer.echo(f"  {title}: {_described(stored)}")
         if len(slots) > MAX_SLOTS_SHOWN:
             typer.echo(f"  … and {len(slots) - MAX_SLOTS_SHOWN} more {title}")
+    for promise in report.result.broken_promises:  # all of them: each patient has to be told
+        told, shown = _wall_times(promise)
+        typer.echo(
+            f"  booked for another time: appointment {promise.appointment_id} at {promise.facility}, {told}; {shown}"
+        )
     if report.result.schedules_locked:
         typer.echo(f"  {len(report.result.schedules_locked)} schedules were left to another run that has locked them")
     for failure in report.result.schedules_failed:
@@ -132,11 +139,19 @@ def _described(stored: StoredSlot) -> str:
     return f"slot {stored.id}, {place}, {slot.start_at:%Y-%m-%d %H:%M} UTC"
 
 
+def _wall_times(promise: BrokenPromise) -> tuple[str, str]:
+    told = f"the patient was told {promise.promised_start:%Y-%m-%d %H:%M} {promise.promised_zone}"
+    if promise.local_start is None:
+        return told, f"the time zone {promise.zone} of the facility is unknown"
+    return told, f"its start is now {promise.local_start:%Y-%m-%d %H:%M} {promise.zone}"
+
+
 def _details(report: Report) -> dict[str, object]:
     return {
         "run_id": report.run_id,
         "conflicts": [_described(stored) for stored in report.result.slots_conflicting],
         "displacements": [_described(stored) for stored in report.result.slots_displaced],
+        "broken_promises": [asdict(promise) for promise in report.result.broken_promises],
         "left_to_another_run": [key._asdict() for key in report.result.schedules_locked],
         "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.schedules_failed],
     }

@@ -1,5 +1,6 @@
 """`scheduler import openings`: import opening times from a file."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
@@ -7,10 +8,16 @@ from typing import Annotated
 
 import typer
 
+from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, opened
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.openings.format.file import BadLines, places_to_import, read_openings
-from scheduler.openings.importing.importer import ImportCounts, import_openings
+from scheduler.openings.importing.importer import (
+    ImportCounts,
+    LargeRemovalError,
+    import_openings,
+    refuse_large_removal,
+)
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.errors import StatementError
@@ -33,15 +40,19 @@ def openings(
     slot_minutes: Annotated[
         int, typer.Option(min=1, max=1440, help="Length of a slot if the file gives none, in minutes.")
     ] = 20,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove rules, however many, without confirmation.")] = False,
 ) -> None:
     """Import opening times: facilities, doctors, rules, exceptions and closed days.
 
     A second import of a file changes only the rows whose lines changed. A bad line stops the import, unless --skip-bad.
+    An import that removes more than a tenth of the tenant's rules asks first, unless --yes.
     """
     bad_lines = BadLines.SKIP if skip_bad else BadLines.REFUSE
     places = read_places(file, slot_duration=timedelta(minutes=slot_minutes), bad_lines=bad_lines)
     with opened(url) as database:
-        counts = import_places(database, places, tenant=tenant)
+        counts, is_new = import_places(database, places, tenant=tenant, confirm=None if yes else confirm_loss)
+    if is_new:
+        typer.echo(f"created the tenant {tenant!r}, which did not exist", err=True)
     typer.echo(import_summary(counts))
 
 
@@ -55,8 +66,13 @@ def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) ->
     return places_to_import(read, bad_lines=bad_lines)
 
 
-def import_places(database: Database, places: tuple[Place, ...], *, tenant: str) -> ImportCounts:
-    """Import places for a tenant; create the tenant if it does not exist."""
+def import_places(
+    database: Database, places: tuple[Place, ...], *, tenant: str, confirm: Callable[[str], None] | None = None
+) -> tuple[ImportCounts, bool]:
+    """Import places for a tenant; create the tenant if it does not exist, and return also whether it is new.
+
+    `confirm` is called with the loss before an import that removes many rules, and raises to refuse it.
+    """
     try:
         tenant_id, role = tenant_id_of(database, tenant), Role.APP
     except NotFoundError:
@@ -66,7 +82,15 @@ def import_places(database: Database, places: tuple[Place, ...], *, tenant: str)
             if role is Role.OWNER:  # in the same transaction, so that a failed import leaves no tenant
                 make_tenant(session, tenant, tenant_id)
                 act_as(session, Role.APP)
-            return import_openings(session, places, tenant_id=tenant_id)
+            counts = import_openings(session, places, tenant_id=tenant_id)
+            if confirm is not None:
+                refuse_large_removal(session, counts)
+            return counts, role is Role.OWNER
+    except LargeRemovalError as loss:
+        if confirm is None:
+            raise
+        confirm(str(loss))  # outside the transaction, which would hold its locks until an answer
+        return import_places(database, places, tenant=tenant)
     except StatementError as error:
         if error.constraint == ZONE_CHECK:
             zones = ", ".join(sorted({place.zone.key for place in places}))

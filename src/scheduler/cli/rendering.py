@@ -32,7 +32,7 @@ _STYLES: Final = {
     ReasonCode.OVERRIDE: "magenta",
     ReasonCode.CLOSURE: "red",
 }
-_RUN_STYLES: Final = {"succeeded": "green", "failed": "bold red"}
+_RUN_STYLES: Final = {"succeeded": "green", "failed": "bold red", "interrupted": "yellow"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
 
-import pendulum
 import tzdata
-from pendulum.parsing.exceptions import ParserError
 from platformdirs import user_data_path
 from sqlmodel import Session
 from typer import Argument, Option
@@ -169,12 +167,11 @@ def read_day(text: str | None, *, default: date) -> date:
     try:
         if text.startswith("+"):
             return today + timedelta(days=int(text))
-        read = pendulum.parse(text, exact=True)
-    except (ParserError, ValueError, OverflowError):
-        read = None
-    # Only a whole day: `2027` or `2027-W13` would silently mean the first day of it.
-    if isinstance(read, date) and not isinstance(read, datetime) and read.isoformat() == text:
-        return date(read.year, read.month, read.day)
+        day = date.fromisoformat(text)
+    except (ValueError, OverflowError):
+        day = None
+    if day is not None and day.isoformat() == text:  # `2027-W13` would silently mean the first day of the week
+        return day
     raise InvalidInputError(f"{text!r} is not a day: 2027-03-28, today, tomorrow or +7 are")
 
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scheduler.cli.rendering import runs_table
+from scheduler.cli.rendering import printable, runs_table
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, opened_for
 from scheduler.postgres.database import Role
 from scheduler.postgres.run_history import latest_runs
@@ -26,14 +26,18 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
             failing_schedules(session, most=MAX_FAILING),
         )
     if as_json:
-        runs_as_json = [run.model_dump(mode="json") for run in runs]
-        typer.echo(json.dumps(asdict(counts) | {"runs": runs_as_json, "failing_schedules": failing}, default=str))
+        lists = {
+            "runs": [run.model_dump(mode="json") for run in runs],
+            "failing_schedules": [schedule._asdict() for schedule in failing],
+        }
+        typer.echo(json.dumps(asdict(counts) | lists, default=str))
         return
     console = Console()
     console.print(_totals_table(counts))
     console.print(runs_table(runs))
-    for slug, doctor_id, reason in failing:
-        typer.echo(f"failing: doctor {doctor_id} at {slug}: {reason}")
+    for schedule in failing:
+        doctor = f"{printable(schedule.doctor)} (doctor {schedule.doctor_id})"
+        typer.echo(f"failing: {doctor} at {schedule.facility}: {printable(schedule.reason)}")
 
 
 def _totals_table(counts: Totals) -> Table:

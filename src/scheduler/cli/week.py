@@ -63,16 +63,31 @@ class WeekException(NamedTuple):
     doctor: str | None = None
 
 
+class WeekClosure(NamedTuple):
+    """A closed day of the calendar, or the closed time from `start_at` to `end_at` (aware) that begins on it."""
+
+    day: date
+    reason: str | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+
+    def covers(self, day: date, cell: "_Cell") -> bool:
+        """Tell whether a cell of a day is closed, all of it or a part."""
+        if self.start_at is None or self.end_at is None:
+            return self.day == day
+        return cell.overlaps(self.start_at, self.end_at)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Week:
-    """Seven local days of one facility from `first_day`; `closures` are closed days with their reasons."""
+    """Seven local days of one facility from `first_day`."""
 
     title: str
     zone: ZoneInfo
     first_day: date
     slots: tuple[WeekSlot, ...] = ()
     exceptions: tuple[WeekException, ...] = ()
-    closures: tuple[tuple[date, str | None], ...] = ()
+    closures: tuple[WeekClosure, ...] = ()
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -186,7 +201,7 @@ def _mark(week: Week, day: date, cell: _Cell) -> tuple[str, str]:
     for strongest in (ExceptionType.EMERGENCY, ExceptionType.BLOCKED, ExceptionType.OVERRIDE):
         if strongest in types:
             return _MARKS[strongest]
-    return _CLOSED if day in dict(week.closures) else ("", "")
+    return _CLOSED if any(closure.covers(day, cell) for closure in week.closures) else ("", "")
 
 
 def _legend(week: Week) -> Text:
@@ -215,10 +230,13 @@ def _notes(week: Week) -> Table:
         note = ": ".join(part for part in (", ".join(sorted(set(names))), exception.reason) if part)
         when = between(exception.start_at, exception.end_at, zone=week.zone)
         lines.append((exception.start_at, _MARKS[exception.type], when, note or exception.type))
-    for day, reason in week.closures:
-        if begin <= day < end:
-            at = instant_at(week.zone, day)
-            lines.append((at, _CLOSED, f"{day:%a %d %b}", f"closed: {reason}" if reason else "closed"))
+    for day, reason, start_at, end_at in week.closures:
+        note = f"closed: {reason}" if reason else "closed"
+        if start_at is None or end_at is None:
+            if begin <= day < end:
+                lines.append((instant_at(week.zone, day), _CLOSED, f"{day:%a %d %b}", note))
+        elif whole.overlaps(start_at, end_at):
+            lines.append((start_at, _CLOSED, between(start_at, end_at, zone=week.zone), note))
     lines += _clock_changes(week)
     notes = Table.grid(padding=(0, 2))
     notes.add_column(no_wrap=True)

@@ -10,13 +10,17 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import utc
+from scheduler.core.validation import Validator
+
+_CHECK: Final = Validator(InvalidInputError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class BookingContext:
 
     Raises:
         InvalidSpanError: `now` is naive.
-        InvalidInputError: the notice or the horizon is negative.
+        InvalidInputError: a slot is of another doctor, the notice is longer than the horizon or one of them negative,
+            or a field is of another kind.
     """
 
     stored: Sequence[StoredSlot] = ()
@@ -37,22 +42,53 @@ class BookingContext:
     _longest: timedelta = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.stored, key=lambda stored: stored.slot.start_at))
+        stored = _CHECK.sequence("stored", self.stored, StoredSlot)
+        ordered = tuple(sorted(stored, key=lambda stored: stored.slot.start_at))
+        doctor_ids = {stored.slot.doctor_id for stored in ordered}
+        if len(doctor_ids) > 1:
+            shown = " and ".join(sorted(map(str, doctor_ids))[:2])
+            raise InvalidInputError(f"stored must be slots of one doctor, not of doctors {shown}")
         object.__setattr__(self, "stored", ordered)
         longest = max((stored.slot.duration for stored in ordered), default=timedelta(0))
         object.__setattr__(self, "_longest", longest)
         if self.now is not None:
             object.__setattr__(self, "now", utc(self.now, name="now"))
-        for name, length in (("notice", self.notice), ("horizon", self.horizon)):
-            if length is not None and length < timedelta(0):
-                raise InvalidInputError(f"{name} must not be negative, not {length}")
+        _CHECK.non_negative("notice", self.notice)
+        if self.horizon is not None:
+            _CHECK.non_negative("horizon", self.horizon)
+            if self.notice > self.horizon:
+                raise InvalidInputError(
+                    f"notice {self.notice} is longer than horizon {self.horizon}: no slot could ever be booked"
+                )
+
+    def check_doctor(self, doctor_id: Id) -> None:
+        """Refuse another doctor than the one whose slots are stored.
+
+        Raises:
+            InvalidInputError: the doctor is another one.
+        """
+        if self.stored and self.stored[0].slot.doctor_id != doctor_id:
+            raise InvalidInputError(
+                f"bookings are of doctor {self.stored[0].slot.doctor_id}, not of doctor {doctor_id}"
+            )
 
     def reasons_against(self, slot: Slot) -> Iterator[Reason]:
-        """Yield each reason that makes a scheduled slot unavailable."""
+        """Return each reason that makes a scheduled slot unavailable.
+
+        Raises:
+            InvalidInputError: the slot is not a `Slot`, or of another doctor.
+        """
+        _CHECK.instance("slot", slot, Slot)
+        self.check_doctor(slot.doctor_id)
+        return self._reasons_against(slot)
+
+    def _reasons_against(self, slot: Slot) -> Iterator[Reason]:
         if self.now is not None:
             if self.horizon is not None and slot.start_at - self.now > self.horizon:
                 yield _reason(slot, ReasonCode.HORIZON, f"it starts after the booking horizon of {self.horizon}")
-            if slot.start_at - self.now < self.notice:
+            if slot.start_at < self.now:
+                yield _reason(slot, ReasonCode.NOTICE, "the slot begins in the past")
+            elif slot.start_at - self.now < self.notice:
                 yield _reason(slot, ReasonCode.NOTICE, f"it starts within the minimum notice of {self.notice}")
         for stored in self._candidates(slot):
             if stored.slot.identity == slot.identity:
@@ -63,6 +99,17 @@ class BookingContext:
                     yield _reason(slot, ReasonCode.BOOKED, text, stored)
                 elif stored.is_held(self.now):
                     yield _held_reason(stored, slot)
+
+    def bookings_between(self, begin: datetime, end: datetime, *, facility_id: Id) -> Iterator[tuple[Slot, Reason]]:
+        """Yield each booked or held slot of a facility that overlaps `[begin, end)`, with its reason."""
+        for stored in self.stored:
+            slot = stored.slot
+            if slot.facility_id != facility_id or slot.start_at >= end or slot.end_at <= begin:
+                continue
+            if stored.is_booked:
+                yield slot, _reason(slot, ReasonCode.BOOKED, f"slot {stored.id} is booked", stored)
+            elif stored.is_held(self.now):
+                yield slot, _held_reason(stored, slot)
 
     def _candidates(self, slot: Slot) -> Sequence[StoredSlot]:
         """Return the stored slots that may overlap a slot: they start before its end, and not too early."""

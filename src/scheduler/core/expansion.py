@@ -5,22 +5,24 @@ Holds: S1 (a block moves no slot), S2 (one slot per identity), S3 (slots may ove
 with the oracle), A3, A5, A6 (blocked and emergency exceptions remove slots).
 Must not know: which windows a rule has and how they are cut into slots (`timetable`), stored slots.
 
-The cost is linear in windows + exceptions + slots: blocked spans are merged once, found by bisection, and remove whole
-ranges of a window's slots by arithmetic.
+The cost is linear in windows + exceptions + slots (see `blocks`).
 """
 
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Final
 
+from scheduler.core.blocks import blocks_of, free_ranges, part_of
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.slots import Id, InterleavedSlots, SlotKind, SlotRun, Slots
 from scheduler.core.spans import Span
-from scheduler.core.timetable import Timetable, merge_spans
+from scheduler.core.timetable import Timetable
+from scheduler.core.validation import Validator
 from scheduler.core.zones import DAY, FIRST_INSTANT, check_inside, micros, wall_of
+
+_CHECK: Final = Validator(InvalidInputError)
 
 
 def expand(schedule: Schedule, span: Span) -> Slots:
@@ -39,10 +41,8 @@ def expand(schedule: Schedule, span: Span) -> Slots:
     >>> [str(slot.start_at) for slot in expand(Schedule(1, 1, "Europe/London", [monday]), week)]
     ['2027-03-29 08:00:00+00:00', '2027-03-29 08:20:00+00:00', '2027-03-29 08:40:00+00:00']
     """
-    if not isinstance(schedule, Schedule):
-        raise InvalidInputError(f"schedule must be a Schedule, not {type(schedule).__name__}")
-    if not isinstance(span, Span):
-        raise InvalidInputError(f"span must be a Span, not {type(span).__name__}")
+    _CHECK.instance("schedule", schedule, Schedule)
+    _CHECK.instance("span", span, Span)
     days = days_reaching(schedule, span)
     timetable = Timetable(schedule, days.start, days.stop - 1)
     blocked = BlockedTime(schedule)
@@ -79,13 +79,6 @@ def days_reaching(schedule: Schedule, span: Span) -> range:
     return range(first, wall_of(schedule.zone, end) // DAY + 2)
 
 
-class _Blocks(NamedTuple):
-    """Disjoint spans in ascending order, as two lists for bisection."""
-
-    starts: Sequence[int]
-    ends: Sequence[int]
-
-
 class BlockedTime:
     """The time that blocked and emergency exceptions remove, from all rules or from single ones (A5, A6)."""
 
@@ -94,15 +87,12 @@ class BlockedTime:
         for exception in schedule.exceptions:
             if exception.type is not ExceptionType.OVERRIDE:
                 spans.setdefault(exception.rule_id, []).append((micros(exception.start_at), micros(exception.end_at)))
-        self._blocks: dict[Id | None, _Blocks] = {}
-        for rule_id, of_rule in spans.items():
-            disjoint = merge_spans(of_rule)
-            self._blocks[rule_id] = _Blocks([start for start, _ in disjoint], [end for _, end in disjoint])
+        self._blocks = {rule_id: blocks_of(of_rule) for rule_id, of_rule in spans.items()}
         self.is_empty = not self._blocks
 
     def remove_from(self, run: SlotRun, begin: int, end: int) -> Sequence[SlotRun]:
         """Return the slots of a run that start in `[begin, end)` and overlap no block; none of them moves (S1)."""
-        first, size, interval, duration, kind = run
+        first, size, interval, _, kind = run
         lowest, highest = 0, size - 1
         if first < begin:
             lowest = -((first - begin) // interval)
@@ -113,25 +103,8 @@ class BlockedTime:
         parts = [(lowest, highest)]
         for rule_id in {None, kind.rule_id} & self._blocks.keys():
             blocks = self._blocks[rule_id]
-            parts = [free for low, high in parts for free in _free_ranges(run, low, high, blocks)]
-        return [SlotRun(first + low * interval, high - low + 1, interval, duration, kind) for low, high in parts]
-
-
-def _free_ranges(run: SlotRun, low: int, high: int, blocks: _Blocks) -> Iterator[tuple[int, int]]:
-    """Yield the index ranges of slots from `low` to `high` that overlap no block."""
-    first, interval, duration = run.first, run.interval, run.duration
-    stop = first + high * interval + duration
-    place = bisect_right(blocks.ends, first + low * interval)
-    while place < len(blocks.starts) and blocks.starts[place] < stop:
-        # A block hits the slots that start before its end and end after its start.
-        lowest_hit = (blocks.starts[place] - duration - first) // interval + 1
-        highest_hit = -((first - blocks.ends[place]) // interval) - 1
-        if low < lowest_hit:
-            yield low, lowest_hit - 1
-        low = max(low, highest_hit + 1)
-        place += 1
-    if low <= high:
-        yield low, high
+            parts = [free for low, high in parts for free in free_ranges(run, low, high, blocks)]
+        return [part_of(run, low, high) for low, high in parts]
 
 
 def _last_start(run: SlotRun) -> int:

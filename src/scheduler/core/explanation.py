@@ -17,9 +17,10 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import days_reaching, expand
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Id, Slot, Slots
+from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span, difference, utc
 from scheduler.core.timetable import SuppressedWindow, Timetable, Window
+from scheduler.core.validation import Validator
 from scheduler.core.zones import (
     DAY,
     FIRST_INSTANT,
@@ -33,6 +34,7 @@ from scheduler.core.zones import (
     wall_of,
 )
 
+_CHECK = Validator(InvalidInputError)
 _RANK = {code: rank for rank, code in enumerate(ReasonCode)}
 _TEXTS = {
     ReasonCode.MISSING_DAY: "the clocks of {zone} skipped this day",
@@ -42,6 +44,7 @@ _TEXTS = {
     ReasonCode.OVERRIDE_WITHOUT_SLOTS: "override {cause} has neither a rule in force nor a slot duration of its own",
     ReasonCode.CLOSURE: "the facility is closed on this day (closure {cause})",
 }
+_CLOSED_TIME = "the facility is closed at this time (closure {cause})"
 _REMOVAL_CODES = {ExceptionType.EMERGENCY: ReasonCode.EMERGENCY, ExceptionType.BLOCKED: ReasonCode.BLOCKED}
 
 
@@ -88,19 +91,19 @@ def explain(
     of the nearest offered slot from `at` or the beginning of the day; of two equally near slots the later one wins.
 
     Raises:
-        InvalidInputError: `search` is negative, `at` is neither a date nor a datetime, or the schedule is not one.
+        InvalidInputError: `search` is negative, `bookings` are of another doctor, or an argument is of another kind.
         InvalidSpanError: the instant is naive.
         WallClockError: the time lies in the first or last days of the calendar.
     """
-    if not isinstance(schedule, Schedule):
-        raise InvalidInputError(f"schedule must be a Schedule, not {type(schedule).__name__}")
+    _CHECK.instance("schedule", schedule, Schedule)
     if not isinstance(at, date):  # every datetime is a date
         raise InvalidInputError(f"at must be a date or a datetime, not {type(at).__name__}")
-    if search < timedelta(0):
-        raise InvalidInputError(f"search must not be negative, not {search}")
+    _CHECK.non_negative("search", search)
     context = BookingContext() if bookings is None else bookings
+    _CHECK.instance("bookings", context, BookingContext)
+    context.check_doctor(schedule.doctor_id)
     if isinstance(at, datetime):
-        moment = utc(at)
+        moment = utc(at, name="at")
         begin = end = micros(moment)
         check_inside(begin, moment)
         day = wall_of(schedule.zone, begin) // DAY
@@ -136,11 +139,12 @@ class _Inquiry:
         for window in self.windows:
             for slot in self._grid_slots(window):
                 if slot.identity not in reasons_by_slot:
-                    reasons_against += self._removal_reasons(slot.rule_id, slot.start_at, slot.end_at, (slot.start_at,))
+                    reasons_against += self._removal_reasons(window, slot.start_at, slot.end_at, (slot.start_at,))
         for item in self.suppressed:
             for slot in self._grid_slots(item.window):
                 if slot.identity not in reasons_by_slot:
                     reasons_against.append(self._suppression_reason(item, slot.start_at, slot.end_at, (slot.start_at,)))
+        self.unscheduled = tuple(self._reasons_of_unscheduled_slots(bookings))
         # A start with an offered slot needs no reasons against its alternatives (S3).
         starts = {slot.start_at for slot in self.offered}
         self.reasons_against = [reason for reason in dict.fromkeys(reasons_against) if reason.start_at not in starts]
@@ -148,6 +152,7 @@ class _Inquiry:
     def reasons_of_day(self) -> list[Reason]:
         """Return the reasons against each start of the day and against the time without starts."""
         reasons = list(_merge_neighbours(self.reasons_against))
+        reasons += self.unscheduled
         reasons += self._reasons_of_windows_without_slots()
         if self.begin < self.end:
             day = [Span(instant(self.begin), instant(self.end))]
@@ -165,7 +170,7 @@ class _Inquiry:
     def reasons_at(self, at: datetime) -> list[Reason]:
         """Return the reasons why no slot is offered at an instant, none if a slot is."""
         if self.offered or self.reasons_against:
-            return sorted(self.reasons_against, key=lambda reason: _RANK[reason.code])
+            return sorted([*self.reasons_against, *self.unscheduled], key=lambda reason: _RANK[reason.code])
         reasons = [
             reason for reason in self._reasons_of_windows_without_slots() if reason.start_at <= at < reason.end_at
         ]
@@ -176,13 +181,22 @@ class _Inquiry:
         )
         covering = [window for window in self.windows if window.slots.size and window.start <= self.begin < window.end]
         for window in covering:
-            reasons += self._removal_reasons(window.slots.kind.rule_id, at, at + MICROSECOND)
+            reasons += self._removal_reasons(window, at, at + MICROSECOND)
         if covering:
             text = "it lies in an open time, but no slot starts then"
             reasons.append(Reason(ReasonCode.OFF_GRID, at, at, text))
         elif not reasons:
             reasons.append(Reason(ReasonCode.OUTSIDE_RULES, at, at, "no rule opens this time"))
+        reasons += self.unscheduled
         return sorted(reasons, key=lambda reason: _RANK[reason.code])
+
+    def _reasons_of_unscheduled_slots(self, bookings: BookingContext) -> Iterator[Reason]:
+        """Yield the bookings and holds of this time whose slots the schedule no longer has: they stay stored (R2)."""
+        begin, end, facility_id = instant(self.begin), instant(self.end), self.schedule.facility_id
+        for slot, reason in bookings.bookings_between(begin, end, facility_id=facility_id):
+            scheduled = expand(self.schedule, Span(slot.start_at, slot.start_at + MICROSECOND))
+            if slot.identity not in {same_start.identity for same_start in scheduled}:
+                yield reason
 
     def _reaches(self, window: Window) -> bool:
         return window.start < self.end and self.begin < window.end
@@ -193,14 +207,19 @@ class _Inquiry:
         return (slot for slot in grid if self.begin <= micros(slot.start_at) < self.end)
 
     def _removal_reasons(
-        self, rule_id: Id | None, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()
+        self, window: Window, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()
     ) -> Iterator[Reason]:
-        """Yield the blocks and emergencies that remove a time of a rule."""
+        """Yield the blocks, emergencies and closures that remove a time of a window."""
+        rule_id = window.slots.kind.rule_id
         for exception in self.schedule.exceptions:
             code = _REMOVAL_CODES.get(exception.type)
             if code is not None and exception.concerns(rule_id) and exception.overlaps(start_at, end_at):
                 text = f"{exception.type} exception {exception.id} takes this time"
                 yield Reason(code, start_at, end_at, text, starts, rule_id, exception.id)
+        for closed in window.closed:
+            if closed.start < micros(end_at) and micros(start_at) < closed.end:
+                text = _CLOSED_TIME.format(cause=closed.closure_id)
+                yield Reason(ReasonCode.CLOSURE, start_at, end_at, text, starts, rule_id, closed.closure_id)
 
     def _suppression_reason(
         self, suppressed: SuppressedWindow, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()

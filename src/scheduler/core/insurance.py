@@ -40,7 +40,11 @@ class InsurancePlan:
 
 @dataclass(frozen=True, slots=True)
 class PlanAcceptance:
-    """The acceptance of an insurance plan by a facility; `accepted_since` is inclusive, None leaves it open."""
+    """The acceptance of an insurance plan by a facility; `accepted_since` is inclusive, None leaves it open.
+
+    Raises:
+        InvalidWorkflowError: a field is invalid; the message names it.
+    """
 
     facility_id: Id
     insurance_plan_id: Id
@@ -50,6 +54,7 @@ class PlanAcceptance:
     def __post_init__(self) -> None:
         _CHECK.id("acceptance: facility_id", self.facility_id)
         _CHECK.id("acceptance: insurance_plan_id", self.insurance_plan_id)
+        _CHECK.flag("acceptance: enabled", self.enabled)
         if self.accepted_since is not None:
             _CHECK.day("acceptance: accepted_since", self.accepted_since)
 
@@ -70,9 +75,16 @@ def select_workflow(
 
     Raises:
         WorkflowNotFoundError: no workflow fits, or the plan is not in force on the day or not accepted.
-        InvalidWorkflowError: several workflows fit equally, or the acceptance is of another plan.
+        InvalidWorkflowError: several workflows fit equally, the acceptance is of another plan, or an argument is of
+            another kind.
     """
+    candidates = _CHECK.sequence("workflows", workflows, Workflow)
+    _CHECK.id("service_offering_id", service_offering_id)
     _CHECK.day("day", day)
+    if insurance_plan is not None:
+        _CHECK.instance("insurance_plan", insurance_plan, InsurancePlan)
+    if acceptance is not None:
+        _CHECK.instance("acceptance", acceptance, PlanAcceptance)
     if acceptance is not None and (insurance_plan is None or acceptance.insurance_plan_id != insurance_plan.id):
         named = "none" if insurance_plan is None else f"insurance plan {insurance_plan.id}"
         raise InvalidWorkflowError(
@@ -81,7 +93,7 @@ def select_workflow(
     if insurance_plan is not None:
         _refuse_unusable(insurance_plan, acceptance, day)
     offered = [
-        workflow for workflow in workflows if workflow.active and workflow.service_offering_id == service_offering_id
+        workflow for workflow in candidates if workflow.active and workflow.service_offering_id == service_offering_id
     ]
     plan_less = [workflow for workflow in offered if workflow.insurance_plan_id is None]
     fitting = plan_less

@@ -18,6 +18,7 @@ from uuid import UUID
 from scheduler.core.errors import InvalidWorkflowError, NotFoundError, TransitionRefusedError
 from scheduler.core.slots import Id
 from scheduler.core.spans import utc
+from scheduler.core.validation import Validator
 
 
 class AppointmentStatus(StrEnum):
@@ -52,13 +53,19 @@ class SlotStatus(StrEnum):
 
 Status: TypeAlias = AppointmentStatus | StepStatus
 _Status = TypeVar("_Status", AppointmentStatus, StepStatus)
+_CHECK: Final = Validator(InvalidWorkflowError)
 
 APPOINTMENT_TRANSITIONS: Final[Mapping[AppointmentStatus, frozenset[AppointmentStatus]]] = {
     AppointmentStatus.SCHEDULED: frozenset(
         {AppointmentStatus.CHECKED_IN, AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW}
     ),
     AppointmentStatus.CHECKED_IN: frozenset(
-        {AppointmentStatus.IN_PROGRESS, AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW}
+        {
+            AppointmentStatus.IN_PROGRESS,
+            AppointmentStatus.CANCELLED,
+            AppointmentStatus.NO_SHOW,
+            AppointmentStatus.SCHEDULED,  # a correction: the wrong patient was checked in
+        }
     ),
     AppointmentStatus.IN_PROGRESS: frozenset({AppointmentStatus.COMPLETED, AppointmentStatus.CANCELLED}),
     AppointmentStatus.NO_SHOW: frozenset({AppointmentStatus.SCHEDULED}),  # a correction: the patient was there
@@ -83,23 +90,34 @@ _BEGUN: Final = frozenset({StepStatus.IN_PROGRESS, StepStatus.COMPLETED})
 def transition(current: _Status, to: _Status) -> _Status:
     """Return the new status if its table has the transition from the current one (L1).
 
+    The new status may be given as its text.
+
     Raises:
-        TransitionRefusedError: the table lacks the pair, as for two equal statuses.
+        TransitionRefusedError: the table lacks the pair, as for two equal statuses, or the two are of different kinds.
+        InvalidWorkflowError: an argument is not a status.
 
     >>> transition(StepStatus.SCHEDULED, StepStatus.IN_PROGRESS).value
     'in_progress'
     """
     # Members of the two enums are equal if their texts are: the types decide which table applies.
-    following: frozenset[Status] = frozenset()
-    if isinstance(current, AppointmentStatus) and isinstance(to, AppointmentStatus):
-        following = APPOINTMENT_TRANSITIONS[current]
-    elif isinstance(current, StepStatus) and isinstance(to, StepStatus):
-        following = STEP_TRANSITIONS[current]
+    if not isinstance(current, AppointmentStatus | StepStatus):
+        raise InvalidWorkflowError(f"current must be an AppointmentStatus or a StepStatus, not {current!r}")
+    if isinstance(to, AppointmentStatus | StepStatus) and type(to) is not type(current):
+        reason = f"no transition from {_shown(current)} to {_shown(to)}: they are statuses of different things"
+        raise TransitionRefusedError(reason, current, to)
+    to = _CHECK.member("to", to, type(current))
+    following: frozenset[Status] = (
+        APPOINTMENT_TRANSITIONS[current] if isinstance(current, AppointmentStatus) else STEP_TRANSITIONS[current]
+    )
     if to not in following:
         choice = ", ".join(sorted(following)) or "nothing"
-        kinds = f"{type(current).__name__} {current} to {type(to).__name__} {to}"
-        raise TransitionRefusedError(f"no transition from {kinds}; allowed: {choice}", current, to)
+        reason = f"no transition from {_shown(current)} to {_shown(to)}; allowed: {choice}"
+        raise TransitionRefusedError(reason, current, to)
     return to
+
+
+def _shown(status: Status) -> str:
+    return f"{type(status).__name__} {status}"
 
 
 class SubjectKind(StrEnum):
@@ -122,7 +140,7 @@ class Transition:
 
     Raises:
         InvalidSpanError: `at` is naive.
-        InvalidWorkflowError: `by` is not an id.
+        InvalidWorkflowError: another field is invalid; the message names it.
     """
 
     subject: Subject
@@ -132,9 +150,13 @@ class Transition:
     by: Id
 
     def __post_init__(self) -> None:
+        _CHECK.instance("subject", self.subject, Subject)
+        for name, status in (("before", self.before), ("after", self.after)):
+            if not isinstance(status, AppointmentStatus | StepStatus):
+                raise InvalidWorkflowError(f"{name} must be an AppointmentStatus or a StepStatus, not {status!r}")
         object.__setattr__(self, "at", utc(self.at, name="at"))
         if isinstance(self.by, bool) or not isinstance(self.by, int | str | UUID) or self.by == "":
-            raise InvalidWorkflowError(f"a transition needs the id of the user who made it, not {self.by!r}")
+            raise InvalidWorkflowError(f"by: a transition needs the id of the user who made it, not {self.by!r}")
 
 
 class StepState(NamedTuple):
@@ -153,10 +175,10 @@ class TransitionResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AppointmentState:
-    """The statuses of an appointment and its steps (L2).
+    """The statuses of an appointment and its steps (L2). A status may be given as its text, a step as a pair.
 
     Raises:
-        InvalidWorkflowError: two steps have the same id, or a status is unknown.
+        InvalidWorkflowError: two steps have the same id, or an id or a status is invalid.
     """
 
     id: Id
@@ -164,14 +186,18 @@ class AppointmentState:
     steps: tuple[StepState, ...] = ()
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "status", AppointmentStatus(self.status))
-            steps = tuple(StepState(step_id, StepStatus(status)) for step_id, status in self.steps)
-        except ValueError as error:
-            raise InvalidWorkflowError(f"appointment {self.id}: {error}") from None
-        object.__setattr__(self, "steps", steps)
+        _CHECK.id("appointment id", self.id)
+        name = f"appointment {self.id}"
+        object.__setattr__(self, "status", _CHECK.member(f"{name}: status", self.status, AppointmentStatus))
+        steps = []
+        for pair in _CHECK.sequence(f"{name}: steps", self.steps, tuple):
+            if len(pair) != len(StepState._fields):
+                raise InvalidWorkflowError(f"{name}: steps must be pairs of id and status, not {pair!r}")
+            _CHECK.id(f"{name}: step id", pair[0])
+            steps.append(StepState(pair[0], _CHECK.member(f"{name}: step {pair[0]}: status", pair[1], StepStatus)))
+        object.__setattr__(self, "steps", tuple(steps))
         if len({step.id for step in self.steps}) < len(self.steps):
-            raise InvalidWorkflowError(f"appointment {self.id} has two steps with the same id")
+            raise InvalidWorkflowError(f"{name} has two steps with the same id")
 
     def transition(self, to: AppointmentStatus, *, at: datetime, by: Id) -> TransitionResult:
         """Change the status of the appointment; cancelling it cancels its steps that have not begun (L2).
@@ -180,8 +206,10 @@ class AppointmentState:
 
         Raises:
             TransitionRefusedError: the life cycle lacks this transition, or a step of a completed visit is unfinished.
+            InvalidWorkflowError: `to` is not the status of an appointment.
         """
         result = _transition_appointment(TransitionResult(self, ()), to, at=at, by=by)
+        to = result.state.status
         unfinished = [step for step in self.steps if step.status not in _FINISHED]
         if to is AppointmentStatus.COMPLETED and unfinished:
             reason = f"appointment {self.id} is not complete: step {unfinished[0].id} is {unfinished[0].status}"
@@ -201,12 +229,14 @@ class AppointmentState:
         Raises:
             NotFoundError: the appointment has no such step.
             TransitionRefusedError: the life cycle lacks this transition of the step or the appointment.
+            InvalidWorkflowError: `step_id` is not an id, or `to` is not the status of a step.
         """
+        _CHECK.id("step_id", step_id)
         step = next((step for step in self.steps if step.id == step_id), None)
         if step is None:
             raise NotFoundError(f"appointment {self.id} has no step {step_id!r}")
         result = _transition_step(TransitionResult(self, ()), step, to, at=at, by=by)
-        begins = step.status is StepStatus.SCHEDULED and to in _BEGUN
+        begins = step.status is StepStatus.SCHEDULED and result.transitions[0].after in _BEGUN
         if begins and self.status is not AppointmentStatus.IN_PROGRESS:
             result = _transition_appointment(result, AppointmentStatus.IN_PROGRESS, at=at, by=by)
         return _complete_if_done(result, at=at, by=by)
@@ -217,7 +247,8 @@ def _transition_appointment(
 ) -> TransitionResult:
     state, transitions = result
     subject = Subject(SubjectKind.APPOINTMENT, state.id)
-    record = Transition(subject, state.status, transition(state.status, to), at, by)
+    to = transition(state.status, to)
+    record = Transition(subject, state.status, to, at, by)
     return TransitionResult(replace(state, status=to), (*transitions, record))
 
 
@@ -226,7 +257,8 @@ def _transition_step(
 ) -> TransitionResult:
     state, transitions = result
     subject = Subject(SubjectKind.APPOINTMENT_STEP, step.id)
-    record = Transition(subject, step.status, transition(step.status, to), at, by)
+    to = transition(step.status, to)
+    record = Transition(subject, step.status, to, at, by)
     steps = tuple(StepState(step.id, to) if other.id == step.id else other for other in state.steps)
     return TransitionResult(replace(state, steps=steps), (*transitions, record))
 

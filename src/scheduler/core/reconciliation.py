@@ -1,28 +1,35 @@
 """Reconciliation: the plan that makes stored slots equal to desired slots.
 
 Owns: the stored slot as a value, and the plan.
-Holds: R1 (a pure plan; applied, nothing is left to do), R2 (a booked or held slot is never deleted or moved), A5
-(`blocked` leaves bookings standing, `emergency` displaces them), A6 (an emergency of one rule displaces its bookings).
+Holds: A1 (the slots of one schedule), R1 (a pure plan; applied, nothing is left to do), R2 (a booked or held slot is
+never deleted or moved), A5 (`blocked` leaves bookings standing, `emergency` displaces them), A6 (an emergency of one
+rule displaces its bookings).
 Must not know: how slots are stored or how a plan is written.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.schedules import AvailabilityException, ExceptionType
-from scheduler.core.slots import Id, Slot, SlotIdentity
+from scheduler.core.slots import Id, Slot, Slots
 from scheduler.core.spans import utc
+from scheduler.core.validation import Validator
+
+_CHECK: Final = Validator(InvalidInputError)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSlot:
     """A generated slot as it is stored, with its bookings and hold. Instants are in UTC.
 
+    The status may be given as its text.
+
     Raises:
-        InvalidInputError: the number of booked places is negative or above the capacity.
+        InvalidInputError: a field is invalid, or the number of booked places does not fit the capacity.
         InvalidSpanError: `reserved_until` is naive.
     """
 
@@ -33,6 +40,14 @@ class StoredSlot:
     reserved_until: datetime | None = None
 
     def __post_init__(self) -> None:
+        if type(self.id) is not int:
+            _CHECK.id("slot id", self.id)
+        if not isinstance(self.slot, Slot):
+            _CHECK.instance(f"slot {self.id}: slot", self.slot, Slot)
+        if type(self.status) is not SlotStatus:
+            object.__setattr__(self, "status", _CHECK.member(f"slot {self.id}: status", self.status, SlotStatus))
+        if type(self.booked_count) is not int:
+            _CHECK.whole(f"slot {self.id}: booked_count", self.booked_count, lowest=0)
         if not 0 <= self.booked_count <= self.slot.capacity:
             raise InvalidInputError(
                 f"slot {self.id}: {self.booked_count} booked places do not fit a capacity of {self.slot.capacity}"
@@ -42,9 +57,10 @@ class StoredSlot:
 
     def is_held(self, now: datetime | None) -> bool:
         """Tell whether a hold on the slot is in force at `now`; without `now` every hold is (B2)."""
+        at = None if now is None else utc(now, name="now")
         if self.status is not SlotStatus.RESERVED:
             return False
-        return now is None or self.reserved_until is None or self.reserved_until > utc(now)
+        return at is None or self.reserved_until is None or self.reserved_until > at
 
     @property
     def is_full(self) -> bool:
@@ -93,43 +109,40 @@ def reconcile(
     exceptions: Iterable[AvailabilityException] = (),
     now: datetime | None = None,
 ) -> Plan:
-    """Plan how the stored slots become the desired ones, both of the same span and schedule.
+    """Plan how the stored slots become the desired ones, both of the same span and schedule (A1).
 
     The emergencies among the schedule's `exceptions` tell displaced bookings from conflicting ones. A hold that has
     ended by `now` counts as open; without `now` every hold is in force.
 
     Raises:
-        InvalidInputError: two stored or two desired slots have the same identity.
+        InvalidInputError: two stored or two desired slots have the same identity, a slot is of another doctor or
+            facility, or an argument is of another kind.
+        InvalidSpanError: `now` is naive.
     """
-    wanted: dict[SlotIdentity, Slot] = {}
-    for slot in desired:
-        identity = slot.identity
-        if identity in wanted:
-            raise InvalidInputError(f"two desired slots have the same identity: {_description(slot)}")
-        wanted[identity] = slot
-    emergencies = [exception for exception in exceptions if exception.type is ExceptionType.EMERGENCY]
+    new, old = _CHECK.sequence("desired", desired, Slot), _CHECK.sequence("stored", stored, StoredSlot)
+    listed = _CHECK.sequence("exceptions", exceptions, AvailabilityException)
+    at = None if now is None else utc(now, name="now")
+    _check_one_schedule(desired, new, old)
+    wanted = _by_identity("desired", new)
+    _by_identity("stored", (existing.slot for existing in old))
+    emergencies = [exception for exception in listed if exception.type is ExceptionType.EMERGENCY]
     update: list[SlotUpdate] = []
     retire: list[StoredSlot] = []
     keep: list[StoredSlot] = []
     conflict: list[StoredSlot] = []
     displaced: list[StoredSlot] = []
-    seen: set[SlotIdentity] = set()
-    for existing in sorted(stored, key=lambda existing: existing.slot.start_at):
-        identity = existing.slot.identity
-        if identity in seen:
-            raise InvalidInputError(f"two stored slots have the same identity: {_description(existing.slot)}")
-        seen.add(identity)
-        target = wanted.pop(identity, None)
+    for existing in sorted(old, key=lambda existing: existing.slot.start_at):
+        target = wanted.pop(existing.slot[:5], None)
         if target is not None:
-            # A capacity never falls below the number of booked places.
-            target = target._replace(capacity=max(target.capacity, existing.booked_count))
+            if target.capacity < existing.booked_count:  # a capacity never falls below the number of booked places
+                target = target._replace(capacity=existing.booked_count)
             if target == existing.slot or existing.status is SlotStatus.CANCELLED:
                 keep.append(existing)
             else:
                 update.append(SlotUpdate(existing.id, target))
         elif existing.is_booked and any(_removes(emergency, existing.slot) for emergency in emergencies):
             displaced.append(existing)
-        elif existing.is_booked or existing.is_held(now):
+        elif existing.is_booked or existing.is_held(at):
             conflict.append(existing)
         elif existing.status is SlotStatus.CANCELLED:
             keep.append(existing)
@@ -140,6 +153,27 @@ def reconcile(
 
 def _removes(exception: AvailabilityException, slot: Slot) -> bool:
     return exception.concerns(slot.rule_id) and exception.overlaps(slot.start_at, slot.end_at)
+
+
+def _check_one_schedule(desired: Iterable[Slot], new: Iterable[Slot], old: Iterable[StoredSlot]) -> None:
+    """Refuse slots of several schedules: those of another would be retired (A1)."""
+    keys = {slot[2:4] for slot in new} | {existing.slot[2:4] for existing in old}
+    if isinstance(desired, Slots):
+        keys.add((desired.doctor_id, desired.facility_id))
+    if len(keys) > 1:
+        shown = " and ".join(sorted(f"doctor {doctor} at facility {facility}" for doctor, facility in keys)[:2])
+        raise InvalidInputError(f"desired and stored must be slots of one schedule, not of {shown}")
+
+
+def _by_identity(kind: str, slots: Iterable[Slot]) -> dict[tuple[object, ...], Slot]:
+    """Return slots by their first five fields, which are their identity (S2)."""
+    by_identity: dict[tuple[object, ...], Slot] = {}
+    for slot in slots:
+        identity = slot[:5]
+        if identity in by_identity:
+            raise InvalidInputError(f"two {kind} slots have the same identity: {_description(slot)}")
+        by_identity[identity] = slot
+    return by_identity
 
 
 def _description(slot: Slot) -> str:

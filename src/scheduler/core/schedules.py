@@ -11,12 +11,12 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from scheduler.core.errors import InvalidScheduleError, InvalidSpanError
+from scheduler.core.errors import InvalidRecurrenceError, InvalidScheduleError, InvalidSpanError, WallClockError
 from scheduler.core.recurrence import recurrence
 from scheduler.core.slots import Id
-from scheduler.core.spans import Span
+from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
-from scheduler.core.zones import DAY, instant_of, micros, wall_of, zone_of
+from scheduler.core.zones import DAY, check_inside, instant_of, micros, wall_of, zone_of
 
 DAYS_OF_WEEK = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
@@ -43,7 +43,7 @@ class AvailabilityRule:
 
     Raises:
         InvalidScheduleError: a field is invalid; the message names the rule and the field.
-        InvalidRecurrenceError: the recurrence is invalid or can never open the rule.
+        InvalidRecurrenceError: the recurrence is invalid or can never open the rule; the message names the rule.
     """
 
     id: Id
@@ -63,25 +63,28 @@ class AvailabilityRule:
     def __post_init__(self) -> None:
         _CHECK.id("rule id", self.id)
         name = f"rule {self.id}"
-        if self.service_offering_id is not None:
-            _CHECK.id(f"{name}: service_offering_id", self.service_offering_id)
+        _CHECK.optional_id(f"{name}: service_offering_id", self.service_offering_id)
         if self.day_of_week is None:
             if self.recurrence is None:
                 raise InvalidScheduleError(f"{name}: without a day_of_week, the rule needs a recurrence")
         elif type(self.day_of_week) is not int or self.day_of_week not in range(len(DAYS_OF_WEEK)):
             raise InvalidScheduleError(f"{name}: day_of_week must be 0 (Sunday) to 6, not {self.day_of_week!r}")
         for field, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
-            if not isinstance(clock, time) or clock.tzinfo is not None:
-                raise InvalidScheduleError(f"{name}: {field} must be a wall-clock time, not {clock!r}")
-        _CHECK.length(f"{name}: slot_duration", self.slot_duration)
+            _CHECK.clock(f"{name}: {field}", clock)
+        _CHECK.slot_length(f"{name}: slot_duration", self.slot_duration)
         for field, length in (("slot_interval", self.slot_interval), ("slot_alignment", self.slot_alignment)):
             if length is not None:
-                _CHECK.length(f"{name}: {field}", length)
-        _CHECK.capacity(f"{name}: capacity", self.capacity)
+                _CHECK.slot_length(f"{name}: {field}", length)
+        _CHECK.whole(f"{name}: capacity", self.capacity)
+        _CHECK.flag(f"{name}: active", self.active)
         effective = ("effective_from", "effective_until")
         _CHECK.days_in_order(name, self.effective_from, self.effective_until, names=effective)
         if self.recurrence is not None:
-            recurrence(self.recurrence, weekday=self.day_of_week, anchor=self.effective_from)
+            _CHECK.text(f"{name}: recurrence", self.recurrence)
+            try:
+                recurrence(self.recurrence, weekday=self.day_of_week, anchor=self.effective_from)
+            except InvalidRecurrenceError as error:
+                raise InvalidRecurrenceError(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +110,8 @@ class AvailabilityException:
     def __post_init__(self) -> None:
         _CHECK.id("exception id", self.id)
         name = f"exception {self.id}"
-        if self.rule_id is not None:
-            _CHECK.id(f"{name}: rule_id", self.rule_id)
-        try:
-            object.__setattr__(self, "type", ExceptionType(self.type))
-        except ValueError:
-            kinds = ", ".join(ExceptionType)
-            raise InvalidScheduleError(f"{name}: type must be one of {kinds}, not {self.type!r}") from None
+        _CHECK.optional_id(f"{name}: rule_id", self.rule_id)
+        object.__setattr__(self, "type", _CHECK.member(f"{name}: type", self.type, ExceptionType))
         try:
             span = Span(self.start_at, self.end_at)
         except InvalidSpanError as error:
@@ -122,32 +120,48 @@ class AvailabilityException:
         object.__setattr__(self, "end_at", span.end)
         for field, length in (("slot_duration", self.slot_duration), ("slot_interval", self.slot_interval)):
             if length is not None:
-                _CHECK.length(f"{name}: {field}", length)
+                _CHECK.slot_length(f"{name}: {field}", length)
         if self.capacity is not None:
-            _CHECK.capacity(f"{name}: capacity", self.capacity)
+            _CHECK.whole(f"{name}: capacity", self.capacity)
         own = (self.slot_duration, self.slot_interval, self.capacity)
         if self.type is not ExceptionType.OVERRIDE and any(value is not None for value in own):
             raise InvalidScheduleError(f"{name}: only an override may set slot fields, {self.type} removes slots")
 
     def concerns(self, rule_id: Id | None) -> bool:
         """Tell whether the exception concerns a rule's slots (A6); None stands for slots without a rule."""
+        _CHECK.optional_id("rule_id", rule_id)
         return self.rule_id is None or self.rule_id == rule_id
 
     def overlaps(self, start_at: datetime, end_at: datetime) -> bool:
         """Tell whether the exception shares an instant with `[start_at, end_at)`."""
-        return self.start_at < end_at and start_at < self.end_at
+        return self.start_at < utc(end_at, name="end_at") and utc(start_at, name="start_at") < self.end_at
 
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """A local date on which the facility is closed, such as a public holiday."""
+    """A local date, or a part of it, on which the facility is closed, such as a public holiday.
+
+    With times, the facility is closed from `start_time` to `end_time` in wall-clock time; `end_time <= start_time` ends
+    the closed time on the next day, so that 00:00-00:00 is the whole day (T2).
+
+    Raises:
+        InvalidScheduleError: a field is invalid, or only one of the two times is given.
+    """
 
     id: Id
     day: date
+    start_time: time | None = None
+    end_time: time | None = None
 
     def __post_init__(self) -> None:
         _CHECK.id("closure id", self.id)
-        _CHECK.day(f"closure {self.id}: day", self.day)
+        name = f"closure {self.id}"
+        _CHECK.day(f"{name}: day", self.day)
+        if (self.start_time is None) is not (self.end_time is None):
+            raise InvalidScheduleError(f"{name}: start_time and end_time must both be given or both be left out")
+        for field, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
+            if clock is not None:
+                _CHECK.clock(f"{name}: {field}", clock)
 
 
 def _check_ids(kind: str, ids: Iterable[Id]) -> None:
@@ -169,7 +183,8 @@ class Schedule:
     `zone` is an IANA zone or its name. The order of the parts changes nothing.
 
     Raises:
-        InvalidScheduleError: duplicate ids, ids of several types, or an override longer than one wall-clock day.
+        InvalidScheduleError: duplicate ids, ids of several types, an exception that names none of the rules, or an
+            override that is longer than one wall-clock day or near the calendar's ends.
         WallClockError: the zone is unknown.
     """
 
@@ -195,21 +210,32 @@ class Schedule:
         set_field(self, "doctor_id", doctor_id)
         set_field(self, "facility_id", facility_id)
         set_field(self, "zone", zone_of(zone))
-        set_field(self, "rules", tuple(rules))
-        set_field(self, "exceptions", tuple(exceptions))
-        set_field(self, "closures", tuple(closures))
+        set_field(self, "rules", _CHECK.sequence("rules", rules, AvailabilityRule))
+        set_field(self, "exceptions", _CHECK.sequence("exceptions", exceptions, AvailabilityException))
+        set_field(self, "closures", _CHECK.sequence("closures", closures, Closure))
         _check_ids("rule", (rule.id for rule in self.rules))
         _check_ids("exception", (exception.id for exception in self.exceptions))
         _check_ids("closure", (closure.id for closure in self.closures))
         offering_types = {type(rule.service_offering_id) for rule in self.rules} - {type(None)}
         if len(offering_types) > 1:
             raise InvalidScheduleError("service offering ids must all be of one type: slots are sorted by them")
+        rule_ids = {None, *(rule.id for rule in self.rules)}
         for exception in self.exceptions:
+            if exception.rule_id not in rule_ids:
+                raise InvalidScheduleError(
+                    f"exception {exception.id}: rule_id {exception.rule_id!r} names no rule of the schedule; "
+                    "its inactive rules must be given, too"
+                )
             if exception.type is ExceptionType.OVERRIDE:
                 self._check_override(exception)
 
     def _check_override(self, override: AvailabilityException) -> None:
         start, end = micros(override.start_at), micros(override.end_at)
+        for at, count in ((override.start_at, start), (override.end_at, end)):
+            try:
+                check_inside(count, at.isoformat())
+            except WallClockError as error:
+                raise InvalidScheduleError(f"exception {override.id}: {error}") from None
         wall = wall_of(self.zone, start)
         # The same time of the next day may be skipped or repeated: an override is too long if the clock says so in both
         # readings, or if it is longer than the longest day.

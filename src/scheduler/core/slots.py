@@ -7,18 +7,23 @@ Must not know: rules, exceptions, wall clocks, how slots are computed.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain, repeat
-from sys import byteorder
-from typing import Final, NamedTuple, TypeAlias, overload
+from typing import Any, Final, NamedTuple, Self, TypeAlias, overload
 from uuid import UUID
 
-from scheduler.core.zones import MICROSECOND, instant
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.progressions import WIDTH, instants, progression
+from scheduler.core.spans import Span, utc
+from scheduler.core.validation import Validator
+from scheduler.core.zones import instant
 
 Id: TypeAlias = int | str | UUID
 """An id of a doctor, a facility, a rule …: a bigint in PostgreSQL, any of these in the core."""
+
+_CHECK: Final = Validator(InvalidInputError)
+_new_tuple: Final[Callable[..., Any]] = tuple.__new__
 
 
 class SlotIdentity(NamedTuple):
@@ -31,16 +36,63 @@ class SlotIdentity(NamedTuple):
     service_offering_id: Id | None
 
 
-class Slot(NamedTuple):
-    """A span of one doctor's time at one facility that can be booked (FHIR R4 Slot). Instants are in UTC."""
-
+class _SlotFields(NamedTuple):
     start_at: datetime
     end_at: datetime
     doctor_id: Id
     facility_id: Id
-    service_offering_id: Id | None = None
-    capacity: int = 1
-    rule_id: Id | None = None
+    service_offering_id: Id | None
+    capacity: int
+    rule_id: Id | None
+
+
+class Slot(_SlotFields):
+    """A span of one doctor's time at one facility that can be booked (FHIR R4 Slot).
+
+    Aware instants of any zone are accepted and converted to UTC.
+
+    Raises:
+        InvalidSpanError: an instant is naive, or the span is empty or reversed.
+        InvalidInputError: an id or the capacity is invalid.
+    """
+
+    __slots__ = ()
+
+    def __new__(  # noqa: PLR0913, PLR0917  # the fields of the value
+        cls,
+        start_at: datetime,
+        end_at: datetime,
+        doctor_id: Id,
+        facility_id: Id,
+        service_offering_id: Id | None = None,
+        capacity: int = 1,
+        rule_id: Id | None = None,
+    ) -> Self:
+        """Validate the fields; those of a stored row need one expression only, since rows come by the million."""
+        if not (
+            type(start_at) is type(end_at) is datetime
+            and start_at.tzinfo is end_at.tzinfo is UTC
+            and start_at < end_at
+            and type(doctor_id) is type(facility_id) is type(capacity) is int
+            and capacity > 0
+            and (service_offering_id is None or type(service_offering_id) is int)
+            and (rule_id is None or type(rule_id) is int)
+        ):
+            start_at, end_at = utc(start_at, name="start_at"), utc(end_at, name="end_at")
+            Span(start_at, end_at)
+            _CHECK.id("doctor_id", doctor_id)
+            _CHECK.id("facility_id", facility_id)
+            _CHECK.optional_id("service_offering_id", service_offering_id)
+            _CHECK.whole("capacity", capacity)
+            _CHECK.optional_id("rule_id", rule_id)
+        fields = (start_at, end_at, doctor_id, facility_id, service_offering_id, capacity, rule_id)
+        slot: Self = _new_tuple(cls, fields)
+        return slot
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> Self:  # type: ignore[override]  # typeshed's is the same, in other words
+        """Construct a slot from its fields and validate them, as `_replace` then does, too."""
+        return cls(*iterable)
 
     @property
     def identity(self) -> SlotIdentity:
@@ -97,40 +149,6 @@ class SlotColumns(NamedTuple):
     kinds: tuple[SlotKind, ...]
 
 
-_WIDTH: Final = 8
-_SIGN: Final = 1 << 63
-
-
-@lru_cache(maxsize=128)
-def _lanes(interval: int, size: int) -> tuple[int, int, int]:
-    """Return integers of 64-bit lanes: ones, the steps of a progression with sign bits, sign bits."""
-    ones = int.from_bytes(array("Q", (1,)).tobytes() * size, byteorder)
-    steps = int.from_bytes(array("Q", range(0, size * interval, interval)).tobytes(), byteorder)
-    return ones, steps + ones * _SIGN, ones * _SIGN
-
-
-def _progression(first: int, size: int, interval: int) -> bytes:
-    """Return `size` 64-bit numbers in steps of `interval`, in this machine's byte order.
-
-    A single addition of long integers whose 64-bit lanes are the numbers is three times as fast as a loop over a range
-    in C. The sign bits keep every lane positive during the addition, so that no borrow reaches the next lane.
-    """
-    ones, steps, signs = _lanes(interval, size)
-    return ((first * ones + steps) ^ signs).to_bytes(size * _WIDTH, byteorder)
-
-
-@lru_cache(maxsize=128)
-def _offsets(interval: int, size: int) -> tuple[timedelta, ...]:
-    """Return the distance of each slot of a run from the first one."""
-    return tuple(step * interval * MICROSECOND for step in range(size))
-
-
-def _instants(first: int, size: int, interval: int) -> list[datetime]:
-    """Return the instants of a progression."""
-    begin = instant(first)
-    return [begin + offset for offset in _offsets(interval, size)]
-
-
 def _kind_index(indexes: dict[SlotKind, bytes], kind: SlotKind) -> bytes:
     """Return the index of a kind as the bytes of a column; a new kind gets the next index."""
     return indexes.setdefault(kind, array("i", (len(indexes),)).tobytes())
@@ -177,7 +195,9 @@ class Slots(Sequence[Slot]):
             start = piece.first + (position - ends[number] + piece.size) * piece.interval
             end, kind = start + piece.duration, piece.kind
         offering_id, capacity, rule_id = kind
-        return Slot(instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
+        fields = (instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
+        slot: Slot = _new_tuple(Slot, fields)  # valid by construction
+        return slot
 
     def __iter__(self) -> Iterator[Slot]:
         return chain.from_iterable(map(self._slots_of, self._pieces))
@@ -208,12 +228,12 @@ class Slots(Sequence[Slot]):
                 continue
             first, size, interval, duration, kind = piece
             if duration == interval:  # the end of a slot is the start of the next: compute both once
-                edges = _progression(first, size + 1, interval)
-                starts.append(edges[:-_WIDTH])
-                ends.append(edges[_WIDTH:])
+                edges = progression(first, size + 1, interval)
+                starts.append(edges[:-WIDTH])
+                ends.append(edges[WIDTH:])
             else:
-                starts.append(_progression(first, size, interval))
-                ends.append(_progression(first + duration, size, interval))
+                starts.append(progression(first, size, interval))
+                ends.append(progression(first + duration, size, interval))
             kinds.append((indexes.get(kind) or _kind_index(indexes, kind)) * size)
         return SlotColumns(
             array("q", b"".join(starts)), array("q", b"".join(ends)), array("i", b"".join(kinds)), tuple(indexes)
@@ -225,16 +245,16 @@ class Slots(Sequence[Slot]):
         ends: Iterable[datetime]
         kinds: Iterable[Iterable[object]]
         if isinstance(piece, InterleavedSlots):
-            instants = {at: instant(at) for at in {*piece.starts, *piece.ends}}
-            starts, ends = map(instants.__getitem__, piece.starts), map(instants.__getitem__, piece.ends)
+            by_count = {at: instant(at) for at in {*piece.starts, *piece.ends}}
+            starts, ends = map(by_count.__getitem__, piece.starts), map(by_count.__getitem__, piece.ends)
             kinds = zip(*piece.kinds, strict=True)
         else:
             first, size, interval, duration, kind = piece
             kinds = map(repeat, kind)
             if duration == interval:
-                starts = _instants(first, size + 1, interval)
+                starts = instants(first, size + 1, interval)
                 ends = starts[1:]
             else:
-                starts, ends = _instants(first, size, interval), _instants(first + duration, size, interval)
+                starts, ends = instants(first, size, interval), instants(first + duration, size, interval)
         fields = zip(starts, ends, repeat(self.doctor_id), repeat(self.facility_id), *kinds, strict=False)
         return map(tuple.__new__, repeat(Slot), fields)

@@ -8,9 +8,12 @@ Must not know: wall clocks, zones, rules.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Final, Self
 
 from scheduler.core.errors import InvalidSpanError
+from scheduler.core.validation import Validator
+
+_CHECK: Final = Validator(InvalidSpanError)
 
 
 def utc(instant: datetime, *, name: str = "instant") -> datetime:
@@ -63,6 +66,7 @@ class Span:
 
     def overlaps(self, other: Self) -> bool:
         """Tell whether two spans share an instant; touching spans do not."""
+        _CHECK.instance("other", other, Span)
         return self.start < other.end and other.start < self.end
 
     def __contains__(self, instant: datetime) -> bool:
@@ -70,9 +74,17 @@ class Span:
 
 
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Return the instants of all spans as disjoint spans in order, with touching spans merged."""
+    """Return the instants of all spans as disjoint spans in order, with touching spans merged.
+
+    Raises:
+        InvalidSpanError: an element is not a `Span`.
+    """
+    return _union("spans", spans)
+
+
+def _union(name: str, spans: Iterable[Span]) -> tuple[Span, ...]:
     merged: list[Span] = []
-    for span in sorted(spans):
+    for span in sorted(_CHECK.sequence(name, spans, Span)):
         if merged and span.start <= merged[-1].end:
             if span.end > merged[-1].end:
                 merged[-1] = Span(merged[-1].start, span.end)
@@ -82,8 +94,12 @@ def union(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
-    """Return the instants that lie in both sets, as disjoint spans in order."""
-    ours, theirs = union(first), union(second)
+    """Return the instants that lie in both sets, as disjoint spans in order.
+
+    Raises:
+        InvalidSpanError: an element is not a `Span`.
+    """
+    ours, theirs = _union("first", first), _union("second", second)
     shared: list[Span] = []
     i = j = 0
     while i < len(ours) and j < len(theirs):
@@ -98,11 +114,15 @@ def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, .
 
 
 def difference(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
-    """Return the instants of the first set that are not in the second, as disjoint spans in order."""
-    removed = union(second)
+    """Return the instants of the first set that are not in the second, as disjoint spans in order.
+
+    Raises:
+        InvalidSpanError: an element is not a `Span`.
+    """
+    removed = _union("second", second)
     remaining: list[Span] = []
     j = 0
-    for span in union(first):
+    for span in _union("first", first):
         start = span.start
         while j < len(removed) and removed[j].end <= start:
             j += 1

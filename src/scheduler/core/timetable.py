@@ -9,17 +9,20 @@ All times are microseconds since 2000-01-01T00:00Z, all days are counted from 20
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from scheduler.core.blocks import blocks_of, free_ranges, merge_spans, part_of
+from scheduler.core.closures import ClosedTime, ClosuresByDay
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.recurrence import recurrence
-from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
 from scheduler.core.slots import Id, SlotKind, SlotRun
 from scheduler.core.zones import (
     DAY,
     MICROSECOND,
+    clock_span,
     day_lasts,
     day_number,
     instant_of,
@@ -34,11 +37,24 @@ _FIRST_DAY, _LAST_DAY = -(10**9), 10**9
 
 
 class Window(NamedTuple):
-    """An open time `[start, end)` and its run of slots, whose size is 0 if no slot fits (S1)."""
+    """An open time `[start, end)`, its run of slots, and the closed times in it.
+
+    The size of the run is 0 if no slot fits (S1). Closed times remove slots from the run (A3).
+    """
 
     start: int
     end: int
     slots: SlotRun
+    closed: tuple[ClosedTime, ...] = ()
+
+    def open_runs(self) -> Iterable[SlotRun]:
+        """Return the slots that overlap no closed time."""
+        if not self.slots.size:
+            return ()
+        if not self.closed:
+            return (self.slots,)
+        blocks = blocks_of((closed.start, closed.end) for closed in self.closed)
+        return (part_of(self.slots, *free) for free in free_ranges(self.slots, 0, self.slots.size - 1, blocks))
 
 
 class SuppressedWindow(NamedTuple):
@@ -97,10 +113,6 @@ def _micros(length: timedelta) -> int:
     return length // MICROSECOND
 
 
-def _micros_of_day(clock: time) -> int:
-    return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000 + clock.microsecond
-
-
 def _recurring_days(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> frozenset[int] | None:
     """Return the days within a range that the recurrence of a rule names, or None without a recurrence."""
     if rule.recurrence is None:
@@ -109,16 +121,14 @@ def _recurring_days(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last
     days, until = parsed.days(first_day, last_day), parsed.parts.until
     if until is None:
         return days
-    opens = _micros_of_day(rule.start_time)
+    opens, _ = clock_span(rule.start_time, rule.end_time)
     if until.in_utc:
         return frozenset(day for day in days if instant_of(zone, day, day * DAY + opens) <= until.at)
     return frozenset(day for day in days if day * DAY + opens <= until.at)
 
 
 def _compile_rule(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> _CompiledRule:
-    opens, closes = _micros_of_day(rule.start_time), _micros_of_day(rule.end_time)
-    if closes <= opens:
-        closes += DAY
+    opens, closes = clock_span(rule.start_time, rule.end_time)
     duration = _micros(rule.slot_duration)
     interval = duration if rule.slot_interval is None else _micros(rule.slot_interval)
     alignment = 0 if rule.slot_alignment is None else _micros(rule.slot_alignment)
@@ -158,10 +168,8 @@ class Timetable:
             if exception.type is ExceptionType.OVERRIDE:
                 day = wall_of(self.zone, micros(exception.start_at)) // DAY
                 self._overrides.setdefault(day, []).append(exception)
-        self._closures: dict[int, Closure] = {}
-        for closure in sorted(schedule.closures, key=lambda closure: closure.id, reverse=True):
-            self._closures[day_number(closure.day)] = closure
-        self._special = self._overrides.keys() | self._closures.keys()
+        self._closures = ClosuresByDay(self.zone, schedule.closures, first, last)
+        self._special = self._overrides.keys() | self._closures.days
         self._ordinary = [
             None if any(rule.limited for rule in rules) else tuple(rule.slots for rule in rules if rule.slots.size)
             for rules in self._by_weekday
@@ -182,7 +190,8 @@ class Timetable:
             runs = ordinary[weekday]
             steady = None if runs is None or day in special else steady_offset(zone, day)
             if runs is None or steady is None:
-                yield from (window.slots for window in self.windows(day)[0] if window.slots.size)
+                for window in self.windows(day)[0]:
+                    yield from window.open_runs()
             else:
                 base = day * DAY - steady
                 for first, size, interval, duration, kind in runs:
@@ -199,7 +208,8 @@ class Timetable:
             window = compiled.window(self.zone, day, steady)
             suppression = self._suppression(compiled, day, overrides, missing=missing)
             if suppression is None:
-                open_windows.append(window)
+                closed = self._closures.reaching_into(day, window.start, window.end)
+                open_windows.append(window._replace(closed=closed) if closed else window)
             else:
                 code, cause_id = suppression
                 suppressed.append(SuppressedWindow(code, window, cause_id))
@@ -222,8 +232,8 @@ class Timetable:
         ]
         if replaced_by:
             return ReasonCode.OVERRIDE, replaced_by[0]
-        closure = self._closures.get(day)
-        return None if closure is None else (ReasonCode.CLOSURE, closure.id)
+        closure_id = self._closures.closing(day)
+        return None if closure_id is None else (ReasonCode.CLOSURE, closure_id)
 
     def _apply_overrides(
         self,
@@ -262,14 +272,3 @@ class Timetable:
         for (kind, duration, interval), of_kind in spans.items():
             for start, end in merge_spans(of_kind):
                 open_windows.append(Window(start, end, _grid(start, end, duration, interval, kind)))
-
-
-def merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the union of spans in whole numbers as disjoint spans in order, with touching spans merged."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged

@@ -17,9 +17,11 @@ from typing import Final, NamedTuple
 from scheduler.core.errors import InvalidSpanError, InvalidWorkflowError
 from scheduler.core.lifecycle import StepStatus
 from scheduler.core.spans import utc
+from scheduler.core.validation import Validator
 from scheduler.core.workflows import TimedStep, Workflow, WorkflowStep
 
 _NO_TIME: Final = timedelta(0)
+_CHECK: Final = Validator(InvalidWorkflowError)
 
 
 def walk(
@@ -35,8 +37,8 @@ def walk(
     that step's preparation. The times are in UTC.
 
     Raises:
-        InvalidWorkflowError: the workflow lacks a position, a step must not be skipped, all steps are skipped, or a
-            wait is negative, longer than the step allows, or before a skipped step.
+        InvalidWorkflowError: the workflow lacks a position, a step must not be skipped, all steps are skipped, a wait
+            is negative, longer than the step allows, or before a skipped step, or an argument is of another kind.
         InvalidSpanError: `start_at` is naive, or the visit leaves the calendar.
 
     >>> from datetime import UTC, datetime
@@ -69,6 +71,8 @@ def walk_back(
         InvalidSpanError: `at` is naive, or the visit leaves the calendar.
     """
     offsets = _offsets(workflow, skip, waits)
+    if anchor is not None:
+        _CHECK.whole("anchor", anchor)
     if anchor is None:
         return _place(offsets, utc(at, name="at"), offset=offsets[-1].end)
     for step_offset in offsets:
@@ -90,11 +94,11 @@ def retime(steps: Iterable[TimedStep], now: datetime) -> tuple[TimedStep, ...]:
     `now` is an aware instant; the times are in UTC.
 
     Raises:
-        InvalidWorkflowError: two steps have the same position.
+        InvalidWorkflowError: two steps have the same position, or one is not a `TimedStep`.
         InvalidSpanError: `now` is naive, or the visit leaves the calendar.
     """
     now = utc(now, name="now")
-    visit = sorted(steps, key=lambda timed: timed.position)
+    visit = sorted(_CHECK.sequence("steps", steps, TimedStep), key=lambda timed: timed.position)
     for timed, following in pairwise(visit):
         if timed.position == following.position:
             raise InvalidWorkflowError(f"two steps of the visit are at position {timed.position}")
@@ -121,18 +125,31 @@ class _StepOffset(NamedTuple):
 
 
 def _offsets(workflow: Workflow, skip: Iterable[int], waits: Mapping[int, timedelta] | None) -> list[_StepOffset]:
-    skipped, waits = frozenset(skip), waits or {}
+    _CHECK.instance("workflow", workflow, Workflow)
+    skipped = frozenset(_positions("skip", skip))
+    _CHECK.instance("waits", waits := {} if waits is None else waits, Mapping)
+    _positions("waits", waits)
     _check_request(workflow, skipped, waits)
     offsets: list[_StepOffset] = []
     end = _NO_TIME
     for step in workflow.steps:
         if step.position not in skipped:
-            start = end + waits.get(step.position, _NO_TIME) + step.lead
-            end = start + step.length
+            try:
+                start = end + waits.get(step.position, _NO_TIME) + step.lead
+                end = start + step.length
+            except OverflowError:
+                raise InvalidWorkflowError(f"workflow {workflow.id}: the visit with its waits is too long") from None
             offsets.append(_StepOffset(step, start, end))
     if not offsets:
         raise InvalidWorkflowError(f"workflow {workflow.id}: no step is left, at least one must not be skipped")
     return offsets
+
+
+def _positions(field: str, values: Iterable[int]) -> tuple[int, ...]:
+    positions = _CHECK.sequence(field, values, int)
+    for position in positions:
+        _CHECK.whole(f"{field}: position", position)
+    return positions
 
 
 def _check_request(workflow: Workflow, skipped: frozenset[int], waits: Mapping[int, timedelta]) -> None:
@@ -149,8 +166,7 @@ def _check_request(workflow: Workflow, skipped: frozenset[int], waits: Mapping[i
         name = f"workflow {workflow.id}: the wait before step {position}"
         if position in skipped:
             raise InvalidWorkflowError(f"{name} must be left out, since the step is skipped")
-        if not isinstance(wait, timedelta) or wait < _NO_TIME:
-            raise InvalidWorkflowError(f"{name} must be a timedelta of zero or more, not {wait!r}")
+        _CHECK.non_negative(name, wait)
         if wait > steps[position].max_wait:
             raise InvalidWorkflowError(f"{name} must be at most {steps[position].max_wait}, not {wait}")
 

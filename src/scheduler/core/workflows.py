@@ -6,17 +6,18 @@ Must not know: how steps get their times (`visits`), how a workflow is chosen (`
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from scheduler.core.errors import InvalidWorkflowError
+from scheduler.core.errors import InvalidSpanError, InvalidWorkflowError
 from scheduler.core.lifecycle import StepStatus
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 
 _NO_TIME: Final = timedelta(0)
+_CALENDAR: Final = timedelta(days=date.max.toordinal())
 _CHECK: Final = Validator(InvalidWorkflowError)
 
 
@@ -37,6 +38,7 @@ class StepTemplate:
         _CHECK.id("step template id", self.id)
         _CHECK.text(f"step template {self.id}: name", self.name)
         _CHECK.length(f"step template {self.id}: default_duration", self.default_duration)
+        _CHECK.flag(f"step template {self.id}: requires_location", self.requires_location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,15 @@ class WorkflowStep:
     resource_kind: str = "doctor"
 
     def __post_init__(self) -> None:
-        if isinstance(self.position, bool) or not isinstance(self.position, int) or self.position < 1:
-            raise InvalidWorkflowError(f"step position must be a whole number from 1, not {self.position!r}")
+        _CHECK.whole("step position", self.position)
         name = f"step {self.position}"
+        _CHECK.instance(f"{name}: template", self.template, StepTemplate)
         if self.duration is not None:
             _CHECK.length(f"{name}: duration", self.duration)
         if self.location_type is not None:
             _CHECK.text(f"{name}: location_type", self.location_type)
+        _CHECK.flag(f"{name}: requires_preparation", self.requires_preparation)
+        _CHECK.flag(f"{name}: can_be_skipped", self.can_be_skipped)
         _CHECK.non_negative(f"{name}: preparation", self.preparation)
         _CHECK.non_negative(f"{name}: max_wait", self.max_wait)
         _CHECK.text(f"{name}: resource_kind", self.resource_kind)
@@ -87,10 +91,11 @@ class WorkflowStep:
 class TimedStep:
     """A step of one visit with its times `[start_at, end_at)`; instants are aware and kept in UTC.
 
-    The preparation lies before `start_at`. The length may differ from the workflow's if the step took longer.
+    The preparation lies before `start_at`. The length may differ from the workflow's if the step took longer. The
+    status may be given as its text.
 
     Raises:
-        InvalidWorkflowError: the times are naive, empty or reversed, or the status is unknown.
+        InvalidWorkflowError: the times are naive, empty or reversed, or another field is invalid.
     """
 
     step: WorkflowStep
@@ -99,11 +104,13 @@ class TimedStep:
     status: StepStatus = StepStatus.SCHEDULED
 
     def __post_init__(self) -> None:
+        _CHECK.instance("step", self.step, WorkflowStep)
+        name = f"step {self.position}"
         try:
             span = Span(self.start_at, self.end_at)
-            object.__setattr__(self, "status", StepStatus(self.status))
-        except ValueError as error:  # InvalidSpanError is one
-            raise InvalidWorkflowError(f"step {self.position}: {error}") from None
+        except InvalidSpanError as error:
+            raise InvalidWorkflowError(f"{name}: {error}") from None
+        object.__setattr__(self, "status", _CHECK.member(f"{name}: status", self.status, StepStatus))
         object.__setattr__(self, "start_at", span.start)
         object.__setattr__(self, "end_at", span.end)
 
@@ -128,7 +135,8 @@ class Workflow:
     """The steps of a visit for one service offering, in position order, for one insurance plan or without any.
 
     Raises:
-        InvalidWorkflowError: two steps have the same position, an active workflow has no step, or a field is invalid.
+        InvalidWorkflowError: two steps have the same position, an active workflow has no step, the steps are longer
+            than the calendar, or a field is invalid.
     """
 
     id: Id
@@ -144,14 +152,17 @@ class Workflow:
         name = f"workflow {self.id}"
         _CHECK.text(f"{name}: name", self.name)
         _CHECK.id(f"{name}: service_offering_id", self.service_offering_id)
-        object.__setattr__(self, "steps", tuple(sorted(self.steps, key=lambda step: step.position)))
+        _CHECK.flag(f"{name}: active", self.active)
+        steps = _CHECK.sequence(f"{name}: steps", self.steps, WorkflowStep)
+        object.__setattr__(self, "steps", tuple(sorted(steps, key=lambda step: step.position)))
         for step, following in pairwise(self.steps):
             if step.position == following.position:
                 raise InvalidWorkflowError(f"{name}: two steps are at position {step.position}")
         if self.active and not self.steps:
             raise InvalidWorkflowError(f"{name} is active and has no step")
-        if self.insurance_plan_id is not None:
-            _CHECK.id(f"{name}: insurance_plan_id", self.insurance_plan_id)
+        if not self._fits_the_calendar():
+            raise InvalidWorkflowError(f"{name}: steps must together be shorter than the calendar, the years 1 to 9999")
+        _CHECK.optional_id(f"{name}: insurance_plan_id", self.insurance_plan_id)
         if self.total_estimated is not None:
             _CHECK.non_negative(f"{name}: total_estimated", self.total_estimated)
 
@@ -163,5 +174,13 @@ class Workflow:
         """
         if self.total_estimated is None:
             return None
-        excess = self.total_estimated - sum((step.lead + step.length for step in self.steps), _NO_TIME)
-        return excess or None
+        return self.total_estimated - self._total() or None
+
+    def _total(self) -> timedelta:
+        return sum((step.lead + step.length for step in self.steps), _NO_TIME)
+
+    def _fits_the_calendar(self) -> bool:
+        try:
+            return self._total() < _CALENDAR
+        except OverflowError:
+            return False

@@ -10,7 +10,7 @@ at least five days apart. So a shorter time whose two ends have the same offset 
 """
 
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -109,6 +109,15 @@ def day_of(number: int) -> date:
     return date.fromordinal(number + EPOCH_DAY)
 
 
+def clock_span(start_time: time, end_time: time) -> tuple[int, int]:
+    """Return start and end of a wall-clock window, counted from midnight; the end may be on the next day (T2)."""
+    start, end = (
+        ((clock.hour * 60 + clock.minute) * 60 + clock.second) * SECOND + clock.microsecond
+        for clock in (start_time, end_time)
+    )
+    return start, end if end > start else end + DAY
+
+
 def offset_at(zone: ZoneInfo, at: int) -> int:
     """Return the zone's offset from UTC at an instant (both in microseconds)."""
     inside = min(max(at, FIRST_INSTANT), LAST_INSTANT)
@@ -170,6 +179,15 @@ def instant_at(zone: ZoneInfo, day: date, clock: timedelta = timedelta(0)) -> da
     number = day_number(day)
     check_inside(number * DAY, day)
     return instant(instant_of(zone, number, number * DAY + clock // MICROSECOND))
+
+
+def instant_on_clock(zone: ZoneInfo, wall: datetime) -> datetime:
+    """Return the UTC instant at which the wall clock first shows a naive date and time (T3).
+
+    Raises:
+        WallClockError: the day lies in the first or last days of the calendar.
+    """
+    return instant_at(zone, wall.date(), wall - datetime.combine(wall.date(), time()))
 
 
 def local_days(zone: ZoneInfo, day: date, until: date | None = None) -> tuple[datetime, datetime]:

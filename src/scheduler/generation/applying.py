@@ -32,15 +32,13 @@ def apply(
     new: list[Slots] = []
     for spans, group in groupby(sorted(tasks, key=lambda task: task.spans), key=lambda task: task.spans):
         same_spans = list(group)
-        slots_by_key = {}
-        if spans:
-            slots_by_key = stored_slots(session, [task.key for task in same_spans], spans[0].start, spans[-1].end)
+        keys = [task.key for task in same_spans]
+        stored_by_span = [stored_slots(session, keys, span.start, span.end) for span in spans]
         for task in same_spans:
-            result += RunResult(slots_kept=_count_unexamined(session, task))
+            kept = sum(count_slots(session, task.key, span.start, span.end) for span in task.unexamined)
+            result += RunResult(slots_kept=kept)
             desired = [expand(task.schedule, span) for span in spans]
-            stored = [
-                slot for slot in slots_by_key.get(task.key, ()) if any(slot.slot.start_at in span for span in spans)
-            ]
+            stored = [slot for slots_by_key in stored_by_span for slot in slots_by_key.get(task.key, ())]
             if stored:
                 changes, is_complete = _reconciled(session, task, chain.from_iterable(desired), stored, request)
                 result += changes
@@ -75,11 +73,3 @@ def _reconciled(
         slots_displaced=plan.displaced,
     )
     return result, written == planned and not plan.conflict and not plan.displaced
-
-
-def _count_unexamined(session: Session, task: ScheduleTask) -> int:
-    """Count the stored slots of the requested time that are kept without being read."""
-    if task.requested is None or task.requested in task.spans:
-        return 0
-    examined = sum(count_slots(session, task.key, span.start, span.end) for span in task.spans)
-    return count_slots(session, task.key, task.requested.start, task.requested.end) - examined

@@ -8,7 +8,7 @@ A failed batch is retried schedule by schedule, so that one bad schedule stops n
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
@@ -22,8 +22,9 @@ from scheduler.generation.planning import plan_task
 from scheduler.generation.report import Failure, Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.errors import DatabaseUnreachableError
-from scheduler.postgres.run_history import add_to_run, begin_run, finish_run
+from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
+from scheduler.postgres.promised_times import BrokenPromise, broken_promises
+from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, finish_run
 from scheduler.postgres.schedules import (
     ScheduleKey,
     load_schedules,
@@ -54,16 +55,11 @@ def generate(database: Database, request: GenerationRequest, *, progress: Progre
         StoreError: the database refused a statement before the first batch.
     """
     run = _Run(database, request)
-    keys = run.begin()
-    result = RunResult()
-    for start in range(0, len(keys), SCHEDULES_PER_BATCH):
-        result += run.batch(keys[start : start + SCHEDULES_PER_BATCH])
-        progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.slots_created)
-    locked, result = result.schedules_locked, replace(result, schedules_locked=())
-    for start in range(0, len(locked), SCHEDULES_PER_BATCH):
-        result += run.batch(locked[start : start + SCHEDULES_PER_BATCH])
-    run.finish(failed=bool(result.schedules_failed))
-    return Report(run.run_id, len({key.facility_id for key in keys}), result)
+    try:
+        return run.report(progress)
+    except BaseException:  # also an interruption
+        run.interrupt()
+        raise
 
 
 class _Run:
@@ -72,6 +68,19 @@ class _Run:
     def __init__(self, database: Database, request: GenerationRequest) -> None:
         self.database, self.request = database, request
         self.run_id: int | None = None
+
+    def report(self, progress: Progress) -> Report:
+        """Do all batches, and report."""
+        keys = self.begin()
+        result = RunResult(broken_promises=self.broken_promises())
+        for start in range(0, len(keys), SCHEDULES_PER_BATCH):
+            result += self.batch(keys[start : start + SCHEDULES_PER_BATCH])
+            progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.slots_created)
+        locked, result = result.schedules_locked, replace(result, schedules_locked=())
+        for start in range(0, len(locked), SCHEDULES_PER_BATCH):
+            result += self.batch(locked[start : start + SCHEDULES_PER_BATCH])
+        self.finish(RunStatus.FAILED if result.schedules_failed else RunStatus.SUCCEEDED)
+        return Report(self.run_id, len({key.facility_id for key in keys}), result)
 
     def begin(self) -> list[ScheduleKey]:
         request = self.request
@@ -90,6 +99,10 @@ class _Run:
                 self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
         return keys
 
+    def broken_promises(self) -> tuple[BrokenPromise, ...]:
+        with self._unit_of_work() as session:
+            return broken_promises(session, now=self.request.now, facility_slug=self.request.facility_slug)
+
     def batch(self, keys: Sequence[ScheduleKey]) -> RunResult:
         """Generate a batch in one transaction; if that fails, each schedule in its own transaction."""
         try:
@@ -101,10 +114,15 @@ class _Run:
                 return self._failed(keys[0], str(error))
         return sum((self.batch([key]) for key in keys), RunResult())
 
-    def finish(self, *, failed: bool) -> None:
+    def finish(self, status: RunStatus) -> None:
         if self.run_id is not None:
             with self._unit_of_work() as session:
-                finish_run(session, self.run_id, failed=failed)
+                finish_run(session, self.run_id, status)
+
+    def interrupt(self) -> None:
+        """Record that the run ended early. Without a connection it becomes silent, and a later run records that."""
+        with suppress(StoreError):
+            self.finish(RunStatus.INTERRUPTED)
 
     def _unit_of_work(self) -> AbstractContextManager[Session]:
         return self.database.unit_of_work(role=Role.JOB, tenant_id=self.request.tenant_id)
@@ -118,12 +136,11 @@ class _Run:
         return result
 
     def _in_one_transaction(self, keys: Sequence[ScheduleKey]) -> RunResult:
+        request = self.request
         with self._unit_of_work() as session:
-            tasks = [
-                plan_task(loaded, self.request)
-                for loaded in load_schedules(session, keys, lock=self.request.mode is Mode.WRITE)
-            ]
-            result, pending = apply(session, tasks, self.request)
+            schedules = load_schedules(session, keys, lock=request.mode is Mode.WRITE, since=request.earliest_day)
+            tasks = [plan_task(loaded, request) for loaded in schedules]
+            result, pending = apply(session, tasks, request)
             if self.run_id is not None:
                 # Without a fingerprint the next run examines the schedule again: the hold may have ended by then.
                 checkpoints = (

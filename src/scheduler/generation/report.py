@@ -1,6 +1,7 @@
 """Run report: the counts of a run of the nightly job, and the slots and schedules that need attention.
 
-Owns: the counts, conflicting and displaced slots, and the schedules that failed or were locked by another run.
+Owns: the counts, conflicting and displaced slots, bookings that would begin at another time than promised, and the
+schedules that failed or were locked by another run.
 Must not know: how a report is shown, the job.
 """
 
@@ -9,6 +10,7 @@ from typing import Self
 
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.models.scheduling.generation import RUN_COUNTS
+from scheduler.postgres.promised_times import BrokenPromise
 from scheduler.postgres.schedules import ScheduleKey
 
 
@@ -25,7 +27,8 @@ class RunResult:
     """The result of a run or a batch; results can be added.
 
     The names are those of the columns of `generation_runs`; slots and schedules that need attention are listed instead
-    of counted. `schedules_locked` lists the schedules that another run was working on.
+    of counted. `schedules_locked` lists the schedules that another run was working on, `broken_promises` the bookings
+    that would begin at another wall-clock time than promised (T6).
     """
 
     schedules: int = 0
@@ -38,6 +41,7 @@ class RunResult:
     slots_displaced: tuple[StoredSlot, ...] = ()
     schedules_failed: tuple[Failure, ...] = ()
     schedules_locked: tuple[ScheduleKey, ...] = ()
+    broken_promises: tuple[BrokenPromise, ...] = ()
 
     def __add__(self, other: Self) -> Self:
         return type(self)(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))

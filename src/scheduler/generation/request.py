@@ -6,12 +6,14 @@ Must not know: how a request is carried out.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.spans import utc
 from scheduler.core.zones import check_day
 
 MAX_DAYS: Final = 7305
@@ -39,11 +41,12 @@ class Scope(StrEnum):
 class GenerationRequest:
     """A request for the slots of a tenant on local days `[from_day, until_day)` of each facility.
 
-    A hold that ends by `now` (aware) has ended; `tzdata_version` is the release of the tz database in use; `trigger` is
-    a word for the origin of the run, which its row in `generation_runs` keeps.
+    A hold that ends by `now` (aware) has ended; of days before it, only requested ones are generated. `tzdata_version`
+    is the release of the tz database in use; `trigger` is a word for the origin of the run, which its row in
+    `generation_runs` keeps.
 
     Raises:
-        InvalidInputError: no day, more than `MAX_DAYS` days, or days outside the calendar.
+        InvalidInputError: no day, more than `MAX_DAYS` days, days or `now` outside the calendar, or a naive `now`.
     """
 
     tenant_id: UUID
@@ -61,5 +64,14 @@ class GenerationRequest:
             raise InvalidInputError(f"no day to generate: {self.until_day} is not after {self.from_day}")
         if (days := (self.until_day - self.from_day).days) > MAX_DAYS:
             raise InvalidInputError(f"{days} days are too many for one run: {MAX_DAYS} at most")
-        for day in (self.from_day, self.until_day):
+        for day in (self.from_day, self.until_day, utc(self.now, name="now").date()):
             check_day(day)
+
+    def first_day(self, zone: ZoneInfo) -> date:
+        """Return the first local day that the run may change: today in this zone, or a requested day before it."""
+        return min(self.from_day, self.now.astimezone(zone).date())
+
+    @property
+    def earliest_day(self) -> date:
+        """The earliest `first_day` of all zones: the last of them is a day behind UTC."""
+        return min(self.from_day, self.now.astimezone(UTC).date() - timedelta(days=1))

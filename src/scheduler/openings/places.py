@@ -7,7 +7,7 @@ Must not know: the file format, tables and rows.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -17,10 +17,12 @@ from scheduler.core.slots import Id
 
 
 class ClosedDay(NamedTuple):
-    """A local date on which a place is closed, with the reason."""
+    """A local date on which a place is closed, or closed from one time to another, with the reason."""
 
     day: date
     reason: str | None = None
+    start_time: time | None = None
+    end_time: time | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 _CONNECTION_CODES: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
 _SCHEMA_CODES: Final = ("3F000", "42P01", "42703", "42704", "42883")
 _NOT_IN_STATE: Final = "55000"  # raised by the schema's own functions, whose messages name tables and no value
+_CANCELLED: Final = ("57014", "55P03")  # a time limit of a statement or a lock, or an operator
 _ROW_REFUSALS: Final = {
     "23001": "a row of {table} would refer to a row that is not there",  # PostgreSQL 18: on delete restrict
     "23502": "a row of {table} needs a value in {column}",
@@ -147,6 +148,8 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         return StatementError(f"permission denied in {where}: {reason}", sqlstate=code)
     if code == _NOT_IN_STATE:
         return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
+    if code in _CANCELLED:
+        return StatementError(f"the database {where} cancelled a statement: {message}", sqlstate=code)
     if code is None and isinstance(fault, psycopg.DataError):
         # A NUL in a text, or an instant beyond the calendar; the driver's message repeats the value.
         return StatementError(f"a value cannot be written to the database, or read from it: {kind} of the driver")

@@ -1,19 +1,21 @@
-"""Facilities: a facility by its slug, the doctors with schedules there, its exceptions and closures.
+"""Facilities: a facility by its slug, the doctors with schedules or slots there, its exceptions and closures.
 
 Owns: the queries about one facility.
-Must not know: how the rows are displayed, slots.
+Must not know: how the rows are displayed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler import models as rows
 from scheduler.core.errors import NotFoundError
-from scheduler.postgres.schedules import ScheduleKey
+from scheduler.core.zones import zone_of
+from scheduler.postgres.schedules import FARTHEST_MOVE, ScheduleKey, span_of_exception
 
 _DOCTORS = text("""
 select doctor.id, doctor.display_name
@@ -27,6 +29,28 @@ where doctor.deleted_at is null and (
 )
 order by doctor.id
 """)
+# A doctor who moved away, or was deleted, keeps the slots and visits that are booked here.
+_DOCTORS_WITH_SLOTS = text("""
+select doctor.id, doctor.display_name
+from scheduling.doctors doctor
+where doctor.tenant_id = (select identity.current_tenant_id()) and doctor.id = any(array(
+    select doctor_id from scheduling.availability_slots
+    where tenant_id = (select identity.current_tenant_id())
+      and facility_id = cast(:facility as bigint) and start_at >= :begin and start_at < :end
+    union
+    select doctor_id from scheduling.appointments
+    where tenant_id = (select identity.current_tenant_id())
+      and facility_id = cast(:facility as bigint) and start_at >= :begin and start_at < :end
+))
+order by doctor.id
+""")
+_VISITS_WITHOUT_SLOT = text("""
+select doctor_id, start_at, end_at from scheduling.appointments
+where tenant_id = (select identity.current_tenant_id())
+  and facility_id = cast(:facility as bigint) and start_at >= :begin and start_at < :end
+  and availability_slot_id is null and status in ('scheduled', 'checked_in', 'in_progress', 'completed')
+order by start_at, doctor_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +63,7 @@ class DoctorAtFacility:
 
 @dataclass(frozen=True, slots=True)
 class FacilityView:
-    """A facility and the doctors with schedules there."""
+    """A facility, the doctors with schedules there, and those who were added since they have slots there."""
 
     id: int
     slug: str
@@ -71,33 +95,63 @@ def facility_view(session: Session, slug: str) -> FacilityView:
     return FacilityView(row.id, row.slug, row.name, row.timezone, doctors)
 
 
+def with_doctors_of_slots(session: Session, facility: FacilityView, begin: datetime, end: datetime) -> FacilityView:
+    """Add the doctors with a slot or visit that starts in `[begin, end)`, whether or not they have a schedule."""
+    during = {"facility": facility.id, "begin": begin, "end": end}
+    names = {doctor.key: doctor.name for doctor in facility.doctors}
+    for doctor_id, name in session.connection().execute(_DOCTORS_WITH_SLOTS, during):
+        names.setdefault(ScheduleKey(doctor_id, facility.id), name)
+    return replace(facility, doctors=tuple(DoctorAtFacility(key, names[key]) for key in sorted(names)))
+
+
 def doctors_at(facility: FacilityView, doctor_id: int | None) -> tuple[DoctorAtFacility, ...]:
-    """Return the doctors with a schedule at a facility, or only the given doctor.
+    """Return the doctors of a facility, or only the given doctor.
 
     Raises:
-        NotFoundError: no doctor, or not this one, has a schedule there.
+        NotFoundError: the facility has no doctor, or not this one.
     """
     doctors = tuple(doctor for doctor in facility.doctors if doctor_id in {None, doctor.key.doctor_id})
     if not facility.doctors:
-        raise NotFoundError(f"nobody has a schedule at {facility.slug!r}")
+        raise NotFoundError(f"nobody has a schedule at {facility.slug!r}, or a slot at this time")
     if not doctors:
         known = ", ".join(str(doctor.key.doctor_id) for doctor in facility.doctors)
-        raise NotFoundError(f"doctor {doctor_id} has no schedule at {facility.slug!r}; there are {known}")
+        raise NotFoundError(
+            f"doctor {doctor_id} has no schedule at {facility.slug!r}, and no slot at this time; there are {known}"
+        )
     return doctors
 
 
-def exceptions_between(
+def visits_without_slot(
     session: Session, facility_id: int, begin: datetime, end: datetime
-) -> Sequence[rows.AvailabilityException]:
+) -> list[tuple[int, datetime, datetime]]:
+    """Return doctor, start and end of the visits without a slot that start in `[begin, end)`, except cancelled ones."""
+    during = {"facility": facility_id, "begin": begin, "end": end}
+    visits = session.connection().execute(_VISITS_WITHOUT_SLOT, during)
+    return [(doctor_id, start_at, end_at) for doctor_id, start_at, end_at in visits]
+
+
+class ExceptionAtFacility(NamedTuple):
+    """An exception with its start and end in the facility's zone of today."""
+
+    start_at: datetime
+    end_at: datetime
+    row: rows.AvailabilityException
+
+
+def exceptions_between(
+    session: Session, facility: FacilityView, begin: datetime, end: datetime
+) -> list[ExceptionAtFacility]:
     """Return the exceptions at a facility that overlap `[begin, end)`, in order."""
-    exception = rows.AvailabilityException
-    overlapping = exception.start_at < end, exception.end_at > begin
-    query = select(exception).where(exception.facility_id == facility_id, *overlapping)
-    return session.exec(query.order_by(col(exception.start_at), col(exception.id))).all()
+    exception, zone = rows.AvailabilityException, zone_of(facility.zone)
+    near = exception.start_at < end + FARTHEST_MOVE, exception.end_at > begin - FARTHEST_MOVE
+    found = session.exec(select(exception).where(exception.facility_id == facility.id, *near))
+    exceptions = (ExceptionAtFacility(*span_of_exception(row, zone), row) for row in found)
+    overlapping = [moved for moved in exceptions if moved.start_at < end and begin < moved.end_at]
+    return sorted(overlapping, key=lambda moved: (moved.start_at, moved.row.id))
 
 
 def closures_between(session: Session, facility_id: int, first: date, last: date) -> Sequence[rows.FacilityClosure]:
-    """Return the closed days of a facility from `first` to before `last`, in order."""
+    """Return the closures of a facility on days from `first` to before `last`, in order."""
     closure = rows.FacilityClosure
     query = select(closure).where(closure.facility_id == facility_id, closure.day >= first, closure.day < last)
-    return session.exec(query.order_by(col(closure.day))).all()
+    return session.exec(query.order_by(col(closure.day), col(closure.id))).all()

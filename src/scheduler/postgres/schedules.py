@@ -1,24 +1,29 @@
 """Schedules in PostgreSQL: rows of rules, exceptions and closures become the core's values.
 
 Owns: which schedules there are, loading them in batches, and the checkpoint of each.
-Holds: A1 (the parts of a schedule), R3 (the checkpoint: fingerprint and days).
+Holds: A1 (the parts of a schedule), T6 (an exception in wall-clock time follows its zone), R3 (the checkpoint:
+fingerprint and days).
 Must not know: expansion, reconciliation, slots.
 
 A row that the core refuses affects only its own schedule, which is then loaded as the error that the row raised.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any, NamedTuple, TypeVar
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, text, tuple_
 from sqlmodel import Session, col, select
 
 from scheduler import models as rows
+from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.fingerprints import relevant_from
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.zones import instant_on_clock, zone_of
 
 
 class ScheduleKey(NamedTuple):
@@ -29,10 +34,14 @@ class ScheduleKey(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """The days for which a schedule's slots are generated, local and half-open, and the fingerprint of their source."""
+    """The local days for which a schedule's slots are generated, and the fingerprint of their source.
+
+    The fingerprint covers what decides slots from the day `since` on; no generated day lies before it.
+    """
 
     fingerprint: str | None = None
-    days: tuple[date, date] | None = None
+    since: date | None = None
+    days: DaySet = DaySet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,9 @@ class LoadedSchedule:
     checkpoint: Checkpoint
     schedule: Schedule | InvalidInputError
 
+
+FARTHEST_MOVE: Final = timedelta(days=2)
+"""How far an exception in wall-clock time may move with its zone: every zone's offset is less than a day."""
 
 _Part = TypeVar("_Part", rows.AvailabilityRule, rows.AvailabilityException)
 
@@ -84,8 +96,8 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 
 _SAVE = text("""
 update scheduling.schedule_states
-set fingerprint = :fingerprint, generated_from = :from_day, generated_until = :until_day,
-    generated_at = now(), last_run_id = :run_id, last_error = null
+set fingerprint = :fingerprint, fingerprint_since = :since,
+    generated_days = cast(:days as datemultirange), generated_at = now(), last_run_id = :run_id, last_error = null
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
 _FAIL = text("""
@@ -104,10 +116,13 @@ def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list
     return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug})]
 
 
-def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool) -> list[LoadedSchedule]:
+def load_schedules(
+    session: Session, keys: Sequence[ScheduleKey], *, lock: bool, since: date | None = None
+) -> list[LoadedSchedule]:
     """Load schedules with their checkpoints; with `lock`, lock them and skip those that another run has locked.
 
-    A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
+    With `since`, exceptions and closures are left out that decide neither slots from that local day on nor the stored
+    fingerprints. A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
     """
     query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
     if lock:
@@ -118,9 +133,14 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
     ids = sorted({key.facility_id for key in keys})
     zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
     ended = _ended(session, keys)
+    spoken_for = [checkpoint.since for checkpoint in checkpoints.values() if checkpoint.since]
+    begin = relevant_from(date.min if since is None else min([since, *spoken_for]))
     rules = _by_schedule(session, rows.AvailabilityRule, keys)
-    exceptions = _by_schedule(session, rows.AvailabilityException, keys)
-    closures = _closures(session, zones)
+    # The end of an exception in wall-clock time may have moved since it was stored.
+    stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE
+    still_relevant = col(rows.AvailabilityException.end_at) >= stored_since
+    exceptions = _by_schedule(session, rows.AvailabilityException, keys, still_relevant)
+    closures = _closures(session, zones, begin.date())
     loaded = []
     for key in keys:
         schedule: Schedule | InvalidInputError
@@ -129,7 +149,7 @@ def load_schedules(session: Session, keys: Sequence[ScheduleKey], *, lock: bool)
                 *key,
                 zones[key.facility_id],
                 [_rule(row) for row in rules[key] if key not in ended],
-                [_exception(row) for row in exceptions[key] if key not in ended],
+                list(_exceptions(exceptions[key], zone_of(zones[key.facility_id]))) if key not in ended else (),
                 closures[key.facility_id] if key not in ended else (),
             )
         except InvalidInputError as error:
@@ -142,9 +162,8 @@ def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkp
     """Write the checkpoints of generated schedules, and the run that generated them."""
     values = []
     for key, checkpoint in saved:
-        first, last = checkpoint.days or (None, None)
-        row = {"fingerprint": checkpoint.fingerprint, "from_day": first, "until_day": last, "run_id": run_id}
-        values.append(key._asdict() | row)
+        days = ",".join(f"[{first},{until})" for first, until in checkpoint.days.spans)
+        values.append(key._asdict() | checkpoint._asdict() | {"days": f"{{{days}}}", "run_id": run_id})
     if values:
         session.connection().execute(_SAVE, values)
 
@@ -158,18 +177,20 @@ def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # n
     return tuple_(table.doctor_id, table.facility_id).in_([tuple(key) for key in keys])
 
 
-def _by_schedule(session: Session, table: type[_Part], keys: Iterable[ScheduleKey]) -> dict[ScheduleKey, list[_Part]]:
+def _by_schedule(
+    session: Session, table: type[_Part], keys: Iterable[ScheduleKey], *where: ColumnElement[bool]
+) -> dict[ScheduleKey, list[_Part]]:
     rows_of = defaultdict(list)
-    for row in session.exec(select(table).where(_among(table, keys))):
+    for row in session.exec(select(table).where(_among(table, keys), *where)):
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
 
 
-def _closures(session: Session, facility_ids: Iterable[int]) -> dict[int, list[Closure]]:
+def _closures(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
     closure = rows.FacilityClosure
     closures = defaultdict(list)
-    for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids))):
-        closures[row.facility_id].append(Closure(_known(row.id), row.day))
+    for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)):
+        closures[row.facility_id].append(closure_of(row))
     return closures
 
 
@@ -184,10 +205,14 @@ def _known(id_: int | None) -> int:
     return id_
 
 
+def closure_of(row: rows.FacilityClosure) -> Closure:
+    """Return a stored closure as the core's value."""
+    return Closure(_known(row.id), row.day, row.start_time, row.end_time)
+
+
 def _checkpoint(row: rows.ScheduleState) -> Checkpoint:
-    if row.generated_from is None or row.generated_until is None:
-        return Checkpoint(row.fingerprint)
-    return Checkpoint(row.fingerprint, (row.generated_from, row.generated_until))
+    days = DaySet((days.lower, days.upper) for days in row.generated_days if days.lower and days.upper)
+    return Checkpoint(row.fingerprint, row.fingerprint_since, days)
 
 
 def _minutes(count: int | None) -> timedelta | None:
@@ -197,7 +222,7 @@ def _minutes(count: int | None) -> timedelta | None:
 def _rule(row: rows.AvailabilityRule) -> AvailabilityRule:
     return AvailabilityRule(
         id=_known(row.id),
-        day_of_week=row.day_of_week,
+        day_of_week=None if row.any_weekday else row.day_of_week,
         start_time=row.start_time,
         end_time=row.end_time,
         slot_duration=timedelta(minutes=row.slot_duration_minutes),
@@ -212,14 +237,24 @@ def _rule(row: rows.AvailabilityRule) -> AvailabilityRule:
     )
 
 
-def _exception(row: rows.AvailabilityException) -> AvailabilityException:
-    return AvailabilityException(
-        id=_known(row.id),
-        type=ExceptionType(row.type),
-        start_at=row.start_at,
-        end_at=row.end_at,
-        rule_id=row.availability_rule_id,
-        slot_duration=_minutes(row.slot_duration_minutes),
-        slot_interval=_minutes(row.slot_interval_minutes),
-        capacity=row.capacity,
-    )
+def _exceptions(exceptions: Iterable[rows.AvailabilityException], zone: ZoneInfo) -> Iterator[AvailabilityException]:
+    for row in exceptions:
+        start_at, end_at = span_of_exception(row, zone)
+        if start_at < end_at:  # else the clock now skips all of it (T3)
+            yield AvailabilityException(
+                id=_known(row.id),
+                type=ExceptionType(row.type),
+                start_at=start_at,
+                end_at=end_at,
+                rule_id=row.availability_rule_id,
+                slot_duration=_minutes(row.slot_duration_minutes),
+                slot_interval=_minutes(row.slot_interval_minutes),
+                capacity=row.capacity,
+            )
+
+
+def span_of_exception(row: rows.AvailabilityException, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return start and end of an exception: those of its wall-clock times in this zone, if it has them (T6)."""
+    if row.local_start is None or row.local_end is None:
+        return row.start_at, row.end_at
+    return instant_on_clock(zone, row.local_start), instant_on_clock(zone, row.local_end)

@@ -6,6 +6,7 @@ Must not know: how counts are displayed.
 
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy import func, select, text
 from sqlmodel import Session
@@ -17,16 +18,17 @@ select
     (select count(*) from scheduling.facilities where deleted_at is null),
     (select count(*) from scheduling.schedule_states),
     (select count(*) from scheduling.schedule_states where last_error is not null),
-    (select min(generated_from) from scheduling.schedule_states),
-    (select max(generated_until) from scheduling.schedule_states),
+    (select min(lower(generated_days)) from scheduling.schedule_states),
+    (select max(upper(generated_days)) from scheduling.schedule_states),
     count(*), count(*) filter (where booked_count > 0 or status = 'booked'),
     count(*) filter (where status = 'reserved'), count(*) filter (where status = 'cancelled')
 from scheduling.availability_slots
 """)
 _FAILING = text("""
-select facility.slug, state.doctor_id, state.last_error
+select facility.slug, state.doctor_id, doctor.display_name, state.last_error
 from scheduling.schedule_states state
 join scheduling.facilities facility on facility.tenant_id = state.tenant_id and facility.id = state.facility_id
+join scheduling.doctors doctor on doctor.tenant_id = state.tenant_id and doctor.id = state.doctor_id
 where state.last_error is not null
 order by facility.slug, state.doctor_id
 limit :most
@@ -53,10 +55,18 @@ def totals(session: Session) -> Totals:
     return Totals(*session.connection().execute(_TOTALS).one())
 
 
-def failing_schedules(session: Session, *, most: int) -> list[tuple[str, int, str]]:
-    """Return schedules that could not be generated: facility slug, doctor id, reason."""
-    rows = session.connection().execute(_FAILING, {"most": most})
-    return [(slug, doctor_id, reason) for slug, doctor_id, reason in rows]
+class FailingSchedule(NamedTuple):
+    """A schedule that could not be generated, by the slug of its facility and its doctor, with the reason."""
+
+    facility: str
+    doctor_id: int
+    doctor: str
+    reason: str
+
+
+def failing_schedules(session: Session, *, most: int) -> list[FailingSchedule]:
+    """Return schedules that could not be generated, by facility and doctor."""
+    return [FailingSchedule(*row) for row in session.connection().execute(_FAILING, {"most": most})]
 
 
 def row_counts(session: Session) -> dict[str, int]:

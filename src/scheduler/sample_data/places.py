@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from scheduler.core.zones import instant_at, zone_of
 from scheduler.models import (
@@ -36,6 +36,10 @@ _SERVICES: Final = (
     ("Physiotherapy", "CPT", "97110", 30),
     ("Vaccination", "CPT", "90471", 20),
     ("Counselling", "Custom", None, 40),
+)
+_CLOSURES: Final[tuple[tuple[int, dict[str, Any]], ...]] = (
+    (16, {"reason": "stocktaking"}),
+    (23, {"reason": "training", "start_time": time(13), "end_time": time(0)}),
 )
 _SPECIALTIES: Final = ("General practice", "Paediatrics", "Physiotherapy", "Psychology")
 _WEEKDAYS: Final = range(1, 6)
@@ -84,8 +88,9 @@ def make_places(factory: Factory, size: Size, *, begin: date) -> Places:
     _evenings(factory, offerings[len(doctors) :], monday)
     _exceptions(factory, posts[: len(doctors)], monday)
     factory.write(
-        factory.build(FacilityClosure, facility_id=facility.id, day=monday + timedelta(days=16), reason="stocktaking")
+        factory.build(FacilityClosure, facility_id=facility.id, day=monday + timedelta(days=after), **fields)
         for facility in facilities
+        for after, fields in _CLOSURES
     )
     return Places(facilities, doctors, offerings, lengths)
 
@@ -185,6 +190,8 @@ def _exceptions(factory: Factory, posts: Sequence[tuple[Doctor, Facility]], mond
             reason=reason,
             start_at=_instant(facility, *start),
             end_at=_instant(facility, *end),
+            local_start=_on_the_clock(*start),
+            local_end=_on_the_clock(*end),
             slot_duration_minutes=minutes,
         )
         for (doctor, facility), (kind, reason, start, end, minutes) in zip(posts, exceptions, strict=False)
@@ -193,3 +200,7 @@ def _exceptions(factory: Factory, posts: Sequence[tuple[Doctor, Facility]], mond
 
 def _instant(facility: Facility, day: date, hour: int) -> datetime:
     return instant_at(zone_of(facility.timezone), day, timedelta(hours=hour))
+
+
+def _on_the_clock(day: date, hour: int) -> datetime:
+    return datetime.combine(day, time(hour))

@@ -138,7 +138,7 @@ class World:
 
     def state(self, doctor_id: int = 1) -> dict[str, Any]:
         """Return the checkpoint of a doctor at facility 1."""
-        columns = ("fingerprint", "generated_from", "generated_until", "last_run_id", "last_error")
+        columns = ("fingerprint", "fingerprint_since", "generated_days::text", "last_run_id", "last_error")
         (row,) = self.sql(
             f"select {', '.join(columns)} from scheduling.schedule_states"
             " where tenant_id = :tenant_id and doctor_id = :doctor_id and facility_id = 1",
@@ -165,12 +165,16 @@ class World:
             if offering is not None:
                 yield rows.Service(tenant_id=self.tenant_id, id=offering, name="A check-up")
                 yield rows.ServiceOffering(**keys, id=offering, service_id=offering)
-            assert rule.day_of_week is not None
+            weekday = rule.day_of_week
+            if weekday is None:
+                assert rule.effective_from is not None
+                weekday = rule.effective_from.isoweekday() % 7
             yield rows.AvailabilityRule(
                 **keys,
                 id=_number(rule.id),
                 service_offering_id=offering,
-                day_of_week=rule.day_of_week,
+                day_of_week=weekday,
+                any_weekday=rule.day_of_week is None,
                 start_time=rule.start_time,
                 end_time=rule.end_time,
                 slot_duration_minutes=rule.slot_duration // MINUTE,
@@ -187,8 +191,8 @@ class World:
         for closure in schedule.closures:
             yield self.closure(schedule, closure)
 
-    def exception_row(self, schedule: Schedule, exception: AvailabilityException) -> SQLModel:
-        """Return an exception as a row."""
+    def exception_row(self, schedule: Schedule, exception: AvailabilityException, **columns: Any) -> SQLModel:
+        """Return an exception as a row, with further columns."""
         return rows.AvailabilityException(
             tenant_id=self.tenant_id,
             doctor_id=int(schedule.doctor_id),
@@ -201,13 +205,45 @@ class World:
             slot_duration_minutes=_minutes(exception.slot_duration),
             slot_interval_minutes=_minutes(exception.slot_interval),
             capacity=exception.capacity,
+            **columns,
         )
 
     def closure(self, schedule: Schedule, closure: Closure) -> SQLModel:
         """Return a closed day as a row."""
         return rows.FacilityClosure(
-            tenant_id=self.tenant_id, facility_id=int(schedule.facility_id), id=_number(closure.id), day=closure.day
+            tenant_id=self.tenant_id,
+            facility_id=int(schedule.facility_id),
+            id=_number(closure.id),
+            day=closure.day,
+            start_time=closure.start_time,
+            end_time=closure.end_time,
         )
+
+    def visit(self, start_at: datetime, *, number: int = 1, facility_id: int = 1, **columns: Any) -> SQLModel:
+        """Write a visit of 30 minutes without a slot, and the rows that it needs; `number` is its id."""
+        key: dict[str, Any] = {"tenant_id": self.tenant_id, "id": number}
+        pair: dict[str, Any] = {"doctor_id": 1, "facility_id": facility_id}
+        end_at = start_at + timedelta(minutes=30)
+        visit = rows.Appointment(
+            **key,
+            **pair,
+            patient_id=number,
+            service_offering_id=number,
+            service_workflow_id=number,
+            start_at=start_at,
+            end_at=end_at,
+            occupied_from=start_at,
+            occupied_until=end_at,
+            **columns,
+        )
+        self.add(
+            rows.Service(**key, name="A check-up"),
+            rows.ServiceOffering(**key, **pair, service_id=number),
+            rows.ServiceWorkflow(**key, service_offering_id=number, name="A visit", total_estimated_minutes=30),
+            rows.Patient(**key, first_name="Bo", last_name="C", email="bo@example.org"),
+            visit,
+        )
+        return visit
 
     def add(self, *added: SQLModel) -> None:
         """Write single rows, parents first."""

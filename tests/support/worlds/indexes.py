@@ -89,6 +89,8 @@ TABLES: Final = {
         "service_workflow_id": "n % 7",
         "start_at": AT,
         "end_at": f"{AT} + interval '20 minutes'",
+        "local_start": f"({AT}) at time zone 'UTC'",
+        "zone": "'UTC'",
         "occupied_from": AT,
         "occupied_until": f"{AT} + interval '20 minutes'",
         "status": "'cancelled'",

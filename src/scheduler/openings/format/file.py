@@ -60,9 +60,12 @@ def places_to_import(file: OpeningsFile, *, bad_lines: BadLines = BadLines.REFUS
 
     Raises:
         InvalidOpeningsError: the file has broken lines, and they may not be skipped.
+        InvalidInputError: there is no place, as in an empty file.
     """
     if file.faults and bad_lines is BadLines.REFUSE:
         raise InvalidOpeningsError(file.faults)
+    if not file.places:
+        raise InvalidInputError("there is no place in the file: nothing to import")
     return file.places
 
 

@@ -33,9 +33,9 @@ class Offer(NamedTuple):
 
 
 class ParsedHours(NamedTuple):
-    """A weekly window without a name yet. `opens` and `closes` are seconds since midnight."""
+    """A window without a name yet. `opens` and `closes` are seconds since midnight."""
 
-    day_of_week: int
+    day_of_week: int | None
     opens: int
     closes: int
     offer: Offer
@@ -66,7 +66,7 @@ def rules_of(weekly: Json, clinics: Json, offer: Offer) -> tuple[AvailabilityRul
     """
     windows = [*_weekly_windows(weekly, offer), *_clinic_windows(clinics, offer)]
     # Sorted, so that the order of the days in a line does not change the names of its rules.
-    windows.sort(key=lambda window: (window.day_of_week, window.opens, window.closes, repr(window)))
+    windows.sort(key=lambda window: (window.day_of_week or 0, window.opens, window.closes, repr(window)))
     used_names: Counter[str] = Counter()
     return tuple(_rule(window, used_names) for window in windows)
 
@@ -103,7 +103,8 @@ def capacity_of(fields: Fields) -> int | None:
     return fields.whole("capacity", maximum=_MAX_CAPACITY)
 
 
-def _time(clock: int) -> time:
+def time_of(clock: int) -> time:
+    """Return seconds since midnight as a time; 24:00 is 00:00 of the next day."""
     return time(clock % SECONDS_PER_DAY // 3600, clock // 60 % 60, clock % 60)
 
 
@@ -126,12 +127,13 @@ def _rule(window: ParsedHours, used_names: Counter[str]) -> AvailabilityRule:
             raise InvalidInputError(f"clinics: two clinics have the code {window.code!r}")
         used_names[name] += 1
     else:
-        name = numbered(f"{DAYS_OF_WEEK[window.day_of_week].lower()} {shown_clock(window.opens)}", used_names)
+        day = "any day" if window.day_of_week is None else DAYS_OF_WEEK[window.day_of_week].lower()
+        name = numbered(f"{day} {shown_clock(window.opens)}", used_names)
     return AvailabilityRule(
         id=name,
         day_of_week=window.day_of_week,
-        start_time=_time(window.opens),
-        end_time=_time(window.closes),
+        start_time=time_of(window.opens),
+        end_time=time_of(window.closes),
         **window.offer._asdict(),
         effective_from=window.effective_from,
         effective_until=window.effective_until,
@@ -154,15 +156,19 @@ def _clinic_windows(clinics: Json, offer: Offer) -> Iterator[ParsedHours]:
     for position, clinic in enumerate(list_from(clinics, where="clinics"), start=1):
         where = f"clinics: number {position}"
         fields = Fields(clinic, where=where)
+        day, first_day = fields.take("day"), fields.day("effective_from")
+        recurrence = fields.text("recurrence", max_length=MAX_TEXT_LENGTH)
+        if day is None and recurrence is not None and first_day is None:
+            fields.refuse("a clinic whose recurrence says the days needs effective_from")
         yield ParsedHours(
-            _day_of_week(fields.take("day"), where=f"{where}: day"),
+            None if day is None and recurrence is not None else _day_of_week(day, where=f"{where}: day"),
             clock_from(fields.take("opens"), where=f"{where}: opens"),
             clock_from(fields.take("closes"), where=f"{where}: closes", closing=True),
             offer_of(fields, offer),
             fields.code("code"),
-            fields.day("effective_from"),
+            first_day,
             fields.day("effective_until"),
-            fields.text("recurrence", max_length=MAX_TEXT_LENGTH),
+            recurrence,
         )
         fields.end()
 

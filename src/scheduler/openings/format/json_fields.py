@@ -8,7 +8,9 @@ import json
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import date
+from difflib import get_close_matches
 from typing import Final, NoReturn, TypeAlias
 
 from scheduler.core.errors import InvalidInputError
@@ -17,6 +19,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 _MAX_DEPTH: Final = 16
 _MAX_SHOWN_LENGTH: Final = 60
+_SIMILARITY: Final = 0.85  # of eight letters, one may be wrong, missing or too much
 _YEARS: Final = range(2, 9999)  # every day needs a day before and after it, and a zone may be a day off UTC
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
@@ -28,6 +31,11 @@ def shown(value: Json) -> str:
         return "an object" if isinstance(value, dict) else "a list"
     text = ascii(value)
     return text if len(text) <= _MAX_SHOWN_LENGTH else f"{text[: _MAX_SHOWN_LENGTH - 3]}..."
+
+
+def _letters(name: str) -> str:
+    """Return a name in lower case without punctuation: `slotMinutes` and `slot_minutes` are one."""
+    return "".join(char for char in name.casefold() if char.isalnum())
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -98,12 +106,20 @@ class Fields:
         """Raise an error about this object."""
         raise InvalidInputError(f"{self._prefix}{reason}")
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._unread
-
     def take(self, name: str) -> Json:
         """Take a field of any type; None if it is missing."""
         return self._unread.pop(name, None)
+
+    def check_spelling(self, known: Mapping[str, str]) -> None:
+        """Refuse unread fields whose names are likely meant as known ones: they would count as missing.
+
+        `known` has the fields by their names, and by common other names, in lower case without punctuation. A name with
+        a digit, such as `phone2`, is that of another field.
+        """
+        for name in sorted(self._unread.keys() - set(known.values())):
+            near = get_close_matches(_letters(name), known, n=1, cutoff=_SIMILARITY)
+            if near and not any(char.isdigit() for char in name):
+                self.refuse(f"unknown field {shown(name)}: did you mean {shown(known[near[0]])}?")
 
     def rest(self) -> dict[str, Json]:
         """Take all fields that were not read yet."""

@@ -14,12 +14,29 @@ from scheduler.core.errors import SchedulerError
 from scheduler.core.schedules import AvailabilityRule, Closure, Schedule
 from scheduler.core.zones import zone_of
 from scheduler.openings.format.exceptions import altered_days, exceptions_of, listed_exceptions
-from scheduler.openings.format.hours import MAX_TEXT_LENGTH, Offer, offer_of, rules_of
+from scheduler.openings.format.hours import MAX_TEXT_LENGTH, Offer, clock_from, offer_of, rules_of, time_of
 from scheduler.openings.format.json_fields import Fields, Json, day_from, object_from, shown
 from scheduler.openings.places import ClosedDay, Doctor, Place
 
 _ADDRESS_FIELDS: Final = ("address", "city", "postcode")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_NO_HOURS: Final = 'no hours are given: `weekly` or `clinics` is missing ("weekly": {} means none)'
+
+_FIELDS: Final = (
+    *("code", "name", "timezone", "weekly", "alterations", "closures", "clinics", "exceptions", "doctors"),
+    *("slot_minutes", "interval_minutes", "alignment_minutes", "capacity"),
+    *(*_ADDRESS_FIELDS, "phone", "country", "locale"),
+)
+# As unknown fields, these common names of other formats would be kept, and have no effect.
+_NAMES: Final = {
+    **{field.replace("_", ""): field for field in _FIELDS},
+    **dict.fromkeys(("hours", "openinghours", "openingtimes", "workinghours", "weeklyhours", "timetable"), "weekly"),
+    **dict.fromkeys(("holidays", "closeddays"), "closures"),
+    **dict.fromkeys(("practitioners", "physicians"), "doctors"),
+    **dict.fromkeys(("slotduration", "slotlength"), "slot_minutes"),
+    "slotinterval": "interval_minutes",
+    "slotalignment": "alignment_minutes",
+}
 
 
 class _ParsedDoctor(NamedTuple):
@@ -43,6 +60,7 @@ def place_of(value: Json, offer: Offer) -> Place:
         WallClockError: the time zone is unknown.
     """
     fields = Fields(value)
+    fields.check_spelling(_NAMES)
     slug = fields.needed_code("code")
     zone_name = fields.take("timezone")
     if not isinstance(zone_name, str):
@@ -78,6 +96,8 @@ def _doctors(
     place_rules = rules_of(weekly, clinics, place_offer)
     listed = fields.take("doctors")
     if listed is None:
+        if weekly is None and clinics is None:
+            fields.refuse(_NO_HOURS)
         # No listed doctor's code has a colon, so these two can never be the same person.
         parsed_doctors = [_ParsedDoctor(f"at:{slug}", "Duty", "practitioner", name, None, None, place_rules, None)]
     elif isinstance(listed, list) and listed:
@@ -92,7 +112,7 @@ def _doctors(
         *altered_days(fields.take("alterations"), zone),
         *listed_exceptions(fields.take("exceptions"), zone, all_rules),
     )
-    closed = [Closure(day.isoformat(), day) for day, _ in closures]
+    closed = [Closure(day.isoformat(), day, start_time, end_time) for day, _, start_time, end_time in closures]
     doctors = []
     for parsed in parsed_doctors:
         own = listed_exceptions(parsed.exceptions, zone, parsed.rules)
@@ -106,8 +126,11 @@ def _listed_doctor(fields: Fields, weekly: Json, clinics: Json, inherited: Offer
     code = fields.needed_code("code")
     first, last = (fields.needed_text(name, max_length=100) for name in ("first_name", "last_name"))
     offer = offer_of(fields, inherited)
-    if "weekly" in fields or "clinics" in fields:
-        weekly, clinics = fields.take("weekly"), fields.take("clinics")
+    own_weekly, own_clinics = fields.take("weekly"), fields.take("clinics")
+    if own_weekly is not None or own_clinics is not None:
+        weekly, clinics = own_weekly, own_clinics
+    if weekly is None and clinics is None:
+        fields.refuse(_NO_HOURS)
     try:
         rules = rules_of(weekly, clinics, offer)
     except SchedulerError as error:
@@ -127,9 +150,24 @@ def _listed_doctor(fields: Fields, weekly: Json, clinics: Json, inherited: Offer
 
 
 def _closures(value: Json) -> tuple[ClosedDay, ...]:
-    reasons = object_from(value, where="closures")
-    fields = Fields(reasons, where="closures")
+    by_day = object_from(value, where="closures")
+    reasons = Fields(by_day, where="closures")
     return tuple(
-        ClosedDay(day_from(day, where="closures"), fields.text(day, max_length=MAX_TEXT_LENGTH))
-        for day in sorted(reasons)
+        _closed_time(day, by_day[day])
+        if isinstance(by_day[day], dict)
+        else ClosedDay(day_from(day, where="closures"), reasons.text(day, max_length=MAX_TEXT_LENGTH))
+        for day in sorted(by_day)
     )
+
+
+def _closed_time(day: str, value: Json) -> ClosedDay:
+    where = f"closures: {day}"
+    fields = Fields(value, where=where)
+    closed = ClosedDay(
+        day_from(day, where="closures"),
+        fields.text("reason", max_length=MAX_TEXT_LENGTH),
+        time_of(clock_from(fields.take("from"), where=f"{where}: from")),
+        time_of(clock_from(fields.take("until"), where=f"{where}: until", closing=True)),
+    )
+    fields.end()
+    return closed

@@ -7,7 +7,6 @@ Must not know: the file format, the doctors.
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import date
 
 from sqlmodel import col
 
@@ -15,7 +14,7 @@ from scheduler import models as tables
 from scheduler.core.errors import InvalidInputError
 from scheduler.openings.importing.provenance import SOURCE
 from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
-from scheduler.openings.places import Place
+from scheduler.openings.places import ClosedDay, Place
 
 
 def sync_facilities(sync: TableSync, wanted: Mapping[str, Place]) -> tuple[RowCounts, RowCounts, dict[str, int]]:
@@ -38,34 +37,41 @@ def sync_facilities(sync: TableSync, wanted: Mapping[str, Place]) -> tuple[RowCo
     if foreign:
         raise InvalidInputError(f"facility {foreign[0]!r} was not created by an import: give the place another code")
     stored_ids = [row["id"] for row in stored.values()]
-    imported_days = {(row["id"], day) for row in stored.values() for day in row["meta"].get("closed_days", ())}
+    imported_names = {(row["id"], name) for row in stored.values() for name in row["meta"].get("closed_days", ())}
     imported, by_hand = {}, set()
-    for row in sync.stored(closure, ("facility_id", "day", "reason"), any_of(closure.facility_id, stored_ids)):
-        key = row["facility_id"], row["day"]
-        if (row["facility_id"], row["day"].isoformat()) in imported_days:
+    columns_of_closure = ("facility_id", *ClosedDay._fields)
+    for row in sync.stored(closure, columns_of_closure, any_of(closure.facility_id, stored_ids)):
+        key = row["facility_id"], _name_of(ClosedDay(*(row[field] for field in ClosedDay._fields)))
+        if key in imported_names:
             imported[key] = row
         else:
             by_hand.add(key)
-    reasons: dict[str, dict[date, str | None]] = {}
+    closed: dict[str, dict[str, ClosedDay]] = {}
     rows = {}
     for slug, place in wanted.items():
         facility = stored.get(slug, {"id": None, "meta": {}})
-        reasons[slug] = {day: reason for day, reason in place.closures if (facility["id"], day) not in by_hand}
-        rows[slug] = _facility_row(place, facility["meta"], reasons[slug])
+        named = {_name_of(closed_day): closed_day for closed_day in place.closures}
+        closed[slug] = {name: named[name] for name in named if (facility["id"], name) not in by_hand}
+        rows[slug] = _facility_row(place, facility["meta"], closed[slug])
     facilities, ids = sync.sync(table, rows, read)
     wanted_closures = {
-        (ids[slug], day): {"facility_id": ids[slug], "day": day, "reason": reason}
-        for slug, reasons_by_day in reasons.items()
-        for day, reason in reasons_by_day.items()
+        (ids[slug], name): {"facility_id": ids[slug]} | closed_day._asdict()
+        for slug, closed_days in closed.items()
+        for name, closed_day in closed_days.items()
     }
     closures, _ = sync.sync(closure, wanted_closures, lambda: imported)
     return facilities, closures, ids
 
 
-def _facility_row(place: Place, meta: Row, closed_days: Iterable[date]) -> Row:
+def _name_of(closed: ClosedDay) -> str:
+    """Return the name of a closure in the facility's record: its day, and the times of a closed time."""
+    return f"{closed.day}" if closed.start_time is None else f"{closed.day} {closed.start_time}-{closed.end_time}"
+
+
+def _facility_row(place: Place, meta: Row, closed_days: Iterable[str]) -> Row:
     imported_meta = {
         "source": SOURCE,
-        "closed_days": sorted(day.isoformat() for day in closed_days),
+        "closed_days": sorted(closed_days),
         "further": json.loads(place.further),
     }
     return {

@@ -1,7 +1,8 @@
 """Imported rules and exceptions: when a doctor works at a facility, and when not.
 
 Owns: how rules and exceptions are written as rows, and their names in the file (`meta ->> 'key'`).
-Holds: a rule that stays in the file keeps its row, and so its id and the fingerprint of its schedule (R3).
+Holds: a rule that stays in the file keeps its row, and so its id and the fingerprint of its schedule (R3); an exception
+keeps the wall-clock times of the file (T6).
 Must not know: the file format, slots.
 
 An import never switches a rule on or off: people set `active` by hand.
@@ -10,6 +11,10 @@ An import never switches a rule on or off: people set `active` by hand.
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlmodel import Session
 
 from scheduler import models as tables
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
@@ -20,7 +25,6 @@ from scheduler.openings.places import Doctor
 from scheduler.postgres.schedules import ScheduleKey
 
 _RULE_FIELDS: Final = (
-    "day_of_week",
     "start_time",
     "end_time",
     "slot_duration",
@@ -44,13 +48,18 @@ def sync_rules(
 ) -> tuple[RowCounts, dict[PartKey, int]]:
     """Synchronise the rules of all doctors at these facilities; return also the ids of the rules."""
     wanted = {
-        (*key, rule.id): _key_columns(key, rule.id) | _columns_of(rule, _RULE_FIELDS)
+        (*key, rule.id): _key_columns(key, rule.id) | _weekday_columns(rule) | _columns_of(rule, _RULE_FIELDS)
         for key, doctor in doctors.items()
         for rule in doctor.schedule.rules
     }
     table = tables.AvailabilityRule
-    columns = [_column(field) for field in _RULE_FIELDS]
+    columns = ["day_of_week", "any_weekday", *map(_column, _RULE_FIELDS)]
     return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
+
+
+def count_rules(session: Session) -> int:
+    """Count the rules of the tenant, at all facilities."""
+    return int(session.execute(select(func.count()).select_from(tables.AvailabilityRule)).scalar_one())
 
 
 def sync_exceptions(
@@ -67,9 +76,10 @@ def sync_exceptions(
             rule_id = None if exception.rule_id is None else rule_ids[*key, exception.rule_id]
             references = {"availability_rule_id": rule_id, "reason": reasons.get(exception.id)}
             row = _key_columns(key, exception.id) | _columns_of(exception, _EXCEPTION_FIELDS) | references
+            row |= _wall_times(exception, doctor.schedule.zone)
             wanted[*key, exception.id] = row
     table = tables.AvailabilityException
-    columns = ["availability_rule_id", "reason", *map(_column, _EXCEPTION_FIELDS)]
+    columns = ["availability_rule_id", "reason", "local_start", "local_end", *map(_column, _EXCEPTION_FIELDS)]
     counts, _ = sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
     return counts
 
@@ -78,9 +88,22 @@ def _key_columns(key: ScheduleKey, name: Id) -> Row:
     return key._asdict() | {"meta": {"source": SOURCE, "key": name}}
 
 
+def _weekday_columns(rule: AvailabilityRule) -> Row:
+    """Return the weekday of a rule; that of its first day where its recurrence says the days."""
+    any_weekday = rule.day_of_week is None
+    first_weekday = rule.effective_from.isoweekday() % 7 if any_weekday and rule.effective_from else rule.day_of_week
+    return {"day_of_week": first_weekday, "any_weekday": any_weekday}
+
+
 def _columns_of(part: AvailabilityRule | AvailabilityException, fields: Iterable[str]) -> Row:
     values = ((field, getattr(part, field)) for field in fields)
     return {_column(field): _minutes(value) if field in _IN_MINUTES else value for field, value in values}
+
+
+def _wall_times(exception: AvailabilityException, zone: ZoneInfo) -> Row:
+    """Return the times of an exception on the clock, as the file states them: they follow the zone (T6)."""
+    start, end = (at.astimezone(zone).replace(tzinfo=None) for at in (exception.start_at, exception.end_at))
+    return {"local_start": start, "local_end": end}
 
 
 def _column(field: str) -> str:

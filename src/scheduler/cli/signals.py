@@ -1,0 +1,37 @@
+"""Interruption by a signal: Ctrl-C or termination ends a command, whichever error it causes on its way.
+
+Owns: the handlers of both signals while a command runs.
+Must not know: what commands do; how an interruption is shown.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def watched_signals() -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt in the block at each interrupting signal; yield the list of the signals so far.
+
+    The list is the truth: drivers clean up after an interruption, and an error of that takes its place. A signal that
+    the process ignores, as under `nohup`, stays ignored.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in INTERRUPTING}
+    watched = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in watched:
+        signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number, handler in watched.items():
+            signal.signal(number, handler)

@@ -1,0 +1,83 @@
+"""Signals to the command line: one line and the exit code of the signal, whatever error the interruption causes."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+import pytest
+
+from scheduler.cli import app as application
+from scheduler.cli.app import run
+from scheduler.postgres.errors import DatabaseUnreachableError
+
+LINE = "interrupted: whole batches stay, nothing is half-written\n"
+
+
+def stop(number: int) -> None:
+    with suppress(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+        signal.pause()
+
+
+def hidden_by_the_driver() -> NoReturn:
+    """Fail as a driver does that cleans up a connection after an interruption."""
+    stop(signal.SIGINT)
+    raise DatabaseUnreachableError("no connection to the database: the connection is closed")
+
+
+def hidden_by_a_fault() -> NoReturn:
+    stop(signal.SIGINT)
+    raise RuntimeError("generator didn't stop")
+
+
+def swallowed() -> NoReturn:
+    stop(signal.SIGINT)
+    sys.exit(0)
+
+
+def terminated() -> NoReturn:
+    stop(signal.SIGTERM)
+    sys.exit(0)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [(hidden_by_the_driver, 130), (hidden_by_a_fault, 130), (swallowed, 130), (terminated, 143)]
+)
+def test_an_interruption_stays_one_under_another_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: Callable[[], NoReturn], code: int
+) -> None:
+    monkeypatch.setattr(application, "app", lambda **_: command())
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        run()
+    assert (end.value.code, capsys.readouterr().err) == (code, LINE)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_an_error_without_a_signal_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> NoReturn:
+        raise RuntimeError
+
+    monkeypatch.setattr(application, "app", fail)
+    with pytest.raises(RuntimeError):
+        run()
+
+
+def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job in the background of a shell, or under nohup, is not stopped by Ctrl-C at the terminal."""
+
+    def command(**_: object) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGINT)
+        sys.exit(0)
+
+    monkeypatch.setattr(application, "app", command)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as end:
+            run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert end.value.code == 0
