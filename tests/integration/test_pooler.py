@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from scheduler.postgres.database import Database, Request, Role
+from scheduler.postgres.errors import DatabaseUnreachableError
 from scheduler.postgres.schema import migrations
 from support.cli import run
 from support.databases import execute
@@ -95,3 +96,13 @@ def test_the_nightly_job_runs_through_a_pooler(pooled_url: str) -> None:
     status = run(pooled_url, "status", "--json")
     assert status.code == 0
     assert '"failing_schedules": []' in status.out
+
+
+def test_options_in_the_url_are_refused_by_name(pooled_url: str) -> None:
+    """The page on host applications says so."""
+    with (
+        Database(f"{pooled_url}&options=-cwork_mem%3D1MB") as database,
+        pytest.raises(DatabaseUnreachableError, match="unsupported startup parameter"),
+        database.unit_of_work(role=Role.APP, tenant_id=None),
+    ):
+        pass
