@@ -115,6 +115,6 @@ def test_a_right_beyond_the_purpose_is_named(clinic: dict[str, str], statement: 
     finally:
         execute(clinic["superuser"], *undo.format_map(names).split("; "))
     written = json.loads(result.out)
-    assert (result.code, written["login"], written["as"]) == (9, names["web"], "web")
+    assert (result.code, written["login"], written["as"]) == (10, names["web"], "web")
     assert [found for found in written["faults"] if found.startswith(fault.format_map(names))], written
     assert faults_of(clinic["web"], Purpose.WEB) == ()

@@ -189,6 +189,10 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
         {"self": BookingContext([STORED]), "doctor_id": 7},
         {"doctor_id": (*NOT_IDS, 8)},
     ),
+    BookingContext.taken_in: (
+        {"self": BookingContext([STORED]), "span": SPAN, "facility_id": 5},
+        {"span": (None, (NINE, TEN), *NOT_OBJECTS), "facility_id": NOT_IDS},
+    ),
     expand: (
         {"schedule": SCHEDULE, "span": SPAN},
         {"schedule": (None, RULE, *NOT_OBJECTS), "span": (None, (NINE, TEN), *NOT_OBJECTS)},
@@ -204,7 +208,7 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
     ),
     fingerprint: (
         {"schedule": SCHEDULE, "tzdata_version": "2026f"},
-        {"schedule": (None, RULE, *NOT_OBJECTS), "tzdata_version": NOT_TEXTS},
+        {"schedule": (None, RULE, *NOT_OBJECTS), "tzdata_version": NOT_TEXTS, "since": NOT_DAYS},
     ),
     reconcile: (
         {"desired": [SLOT], "stored": [STORED]},

@@ -17,7 +17,7 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.slots import Id, Slot
-from scheduler.core.spans import utc
+from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 
 _CHECK: Final = Validator(InvalidInputError)
@@ -100,16 +100,24 @@ class BookingContext:
                 elif stored.is_held(self.now):
                     yield _held_reason(stored, slot)
 
-    def bookings_between(self, begin: datetime, end: datetime, *, facility_id: Id) -> Iterator[tuple[Slot, Reason]]:
-        """Yield each booked or held slot of a facility that overlaps `[begin, end)`, with its reason."""
+    def taken_in(self, span: Span, *, facility_id: Id) -> list[tuple[Slot, Reason]]:
+        """Return each booked or held slot of a facility that overlaps the span, with its reason.
+
+        Raises:
+            InvalidInputError: the span is not a `Span`, or the facility's id is not an id.
+        """
+        _CHECK.instance("span", span, Span)
+        _CHECK.id("facility_id", facility_id)
+        taken = []
         for stored in self.stored:
             slot = stored.slot
-            if slot.facility_id != facility_id or slot.start_at >= end or slot.end_at <= begin:
+            if slot.facility_id != facility_id or slot.start_at >= span.end or slot.end_at <= span.start:
                 continue
             if stored.is_booked:
-                yield slot, _reason(slot, ReasonCode.BOOKED, f"slot {stored.id} is booked", stored)
+                taken.append((slot, _reason(slot, ReasonCode.BOOKED, f"slot {stored.id} is booked", stored)))
             elif stored.is_held(self.now):
-                yield slot, _held_reason(stored, slot)
+                taken.append((slot, _held_reason(stored, slot)))
+        return taken
 
     def _candidates(self, slot: Slot) -> Sequence[StoredSlot]:
         """Return the stored slots that may overlap a slot: they start before its end, and not too early."""

@@ -192,8 +192,10 @@ class _Inquiry:
 
     def _reasons_of_unscheduled_slots(self, bookings: BookingContext) -> Iterator[Reason]:
         """Yield the bookings and holds of this time whose slots the schedule no longer has: they stay stored (R2)."""
-        begin, end, facility_id = instant(self.begin), instant(self.end), self.schedule.facility_id
-        for slot, reason in bookings.bookings_between(begin, end, facility_id=facility_id):
+        if self.begin == self.end:
+            return  # a missing day
+        span = Span(instant(self.begin), instant(self.end))
+        for slot, reason in bookings.taken_in(span, facility_id=self.schedule.facility_id):
             scheduled = expand(self.schedule, Span(slot.start_at, slot.start_at + MICROSECOND))
             if slot.identity not in {same_start.identity for same_start in scheduled}:
                 yield reason

@@ -37,12 +37,13 @@ def fingerprint(schedule: Schedule, *, tzdata_version: str, since: date | None =
     digest speaks for slots that start on that local day or later: exceptions and closures that are over do not count.
 
     Raises:
-        InvalidInputError: the schedule is not a `Schedule`, or the version is not a text.
+        InvalidInputError: the schedule is not a `Schedule`, the version is not a text, or `since` is not a date.
     """
     _CHECK.instance("schedule", schedule, Schedule)
     _CHECK.text("tzdata_version", tzdata_version)
     exceptions, closures = schedule.exceptions, schedule.closures
     if since is not None:
+        _CHECK.day("since", since)
         begin = relevant_from(since)
         exceptions = tuple(exception for exception in exceptions if exception.end_at >= begin)
         closures = tuple(closure for closure in closures if closure.day >= begin.date())
