@@ -279,6 +279,15 @@ def test_r4_a_lost_connection_leaves_nothing_and_the_next_unit_works(
     assert slugs(database, tenant_id) == set()
 
 
+def test_a_connection_that_ended_in_the_pool_is_replaced(database: Database, database_url: str) -> None:
+    backends = list[int]()
+    for _ in range(2):
+        with database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+            backends.append(session.scalars(text("select pg_backend_pid()")).one())
+        execute(database_url, f"select pg_terminate_backend({backends[0]}, 10000)")  # waits for its end
+    assert backends[0] != backends[1]
+
+
 def test_tables_that_are_not_there_are_a_schema_mismatch(empty_database_url: str, database: Database) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=None):
         pass  # any migrated database creates the roles of the server
