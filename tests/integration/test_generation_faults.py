@@ -103,7 +103,6 @@ def kill_at_random(database: Database, looker: psycopg.Connection, url: str, und
     wait_until(lambda: not sessions(looker))  # its last statement may still be at work
     run_to_the_end(world)
     assert world.digest() == undisturbed
-    assert world.slots() == expected(SCHEDULES, MONDAY, DAYS)
 
 
 @pytest.mark.parametrize("seed", range(6))
