@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.log import ensure_log_months, entries, record_event, record_read, record_system
@@ -230,13 +230,13 @@ def test_an_invalid_client_address_is_left_out(clinic: Clinic) -> None:
 
 @pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM, Role.OWNER])
 def test_actions_without_a_user_are_in_the_systems_log_with_the_role(
-    clinic: Clinic, database_url: str, role: Role
+    clinic: Clinic, connection: psycopg.Connection, role: Role
 ) -> None:
     """The owner's role is that of the login."""
     clinic.act(DOCTOR, role=role, user=None)
     (row,) = clinic.log(LOGS[1])
     assert (row["event"], row["entity"]) == ("insert", "scheduling.doctors")
-    assert row["db_role"] == (make_url(database_url).username if role is Role.OWNER else role.value)
+    assert row["db_role"] == (connection.info.user if role is Role.OWNER else role.value)
     assert clinic.log() == []
 
 
