@@ -350,7 +350,11 @@ def test_a_user_who_only_created_rows_is_erased_and_the_rows_stay(world: World) 
     user_id, family_id = uuid4(), uuid4()
     with world.unit() as session:
         user = rows.User(
-            tenant_id=world.tenant_id, id=user_id, email=f"{user_id}@example.org", name="A clerk", role="staff"
+            tenant_id=world.tenant_id,
+            id=user_id,
+            email=f"{user_id}@example.org",
+            name="A clerk",
+            role=rows.UserRole.STAFF,
         )
         session.add(user)
         session.flush()
