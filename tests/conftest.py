@@ -1,20 +1,26 @@
-"""Settings of all tests: time zones, Hypothesis profiles and the option for large budgets.
+"""Settings of all tests: time zones, Hypothesis profiles and seed, and the option for large budgets.
 
 Time zones come from the pinned tzdata package, as in the command line, so that tests do not depend on the machine.
+Properties draw new examples in each run. The run prints its seed, and `--hypothesis-seed` repeats the draws: no local
+database of earlier examples comes before them.
 """
 
 import zoneinfo
+from secrets import randbelow
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 zoneinfo.reset_tzpath(to=())
-settings.register_profile(
-    "quick", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
-settings.register_profile(
-    "deep", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
+EVERY_PROFILE: dict[str, Any] = {
+    "database": None,
+    "deadline": None,  # a busy machine makes any example slow
+    "print_blob": True,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+settings.register_profile("quick", max_examples=30, **EVERY_PROFILE)
+settings.register_profile("deep", max_examples=500, **EVERY_PROFILE)
 settings.load_profile("quick")
 
 
@@ -22,8 +28,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="run the tests with large budgets too")
 
 
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis reads its option, and xdist copies the options for its workers
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("deep" if config.getoption("--deep") else "quick")
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(randbelow(2**32))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line(f"properties drew with --hypothesis-seed={config.getoption('--hypothesis-seed')}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -609,7 +609,7 @@ def test_booking_without_a_schedule_is_named(migrated: str, tmp_path: Path) -> N
 
 def test_demo_needs_nothing_and_a_second_one_creates_nothing() -> None:
     with TemporaryDirectory(prefix="slotsmith-") as home:
-        first, second = (process("demo", "--days", "30", HOME=home) for _ in range(2))
+        first, second = (process("demo", "--days", "7", HOME=home) for _ in range(2))
         status = process("status", "--tenant", "demo", "--json", HOME=home)
     assert (first.returncode, first.stderr.count("Traceback")) == (0, 0)
     assert "Nothing was created" not in first.stdout

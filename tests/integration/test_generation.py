@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from scheduler.core.spans import Span
 from scheduler.generation.applying import apply
 from scheduler.generation.job import generate
 from scheduler.generation.report import Failure, RunResult
-from scheduler.generation.request import GenerationRequest, Mode, Scope
+from scheduler.generation.request import MAX_DAYS, GenerationRequest, Mode, Scope
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StoreError
 from scheduler.postgres.facilities import exceptions_between, facility_view
@@ -96,6 +97,15 @@ def test_s5_a_first_run_stores_the_slots_of_the_minutes_oracle(world: World) -> 
     }
     assert by_oracle
     assert world.slots() == by_oracle
+
+
+def test_a4_an_override_without_a_rule_opens_at_its_own_interval(world: World) -> None:
+    override = AvailabilityException(1, OVERRIDE, NINE, NINE + 2 * HOUR, slot_duration=HOUR, slot_interval=HOUR / 2)
+    schedule = Schedule(1, 1, "Europe/London", (), [override])
+    world.write(schedule)
+    report = world.run()
+    assert world.slots() == expected([schedule], MONDAY, 14)
+    assert (report.result.schedules_locked, report.result.slots_created) == ((), 3)
 
 
 def test_r1_a_second_run_writes_no_slot_and_counts_all_as_kept(world: World) -> None:
@@ -252,12 +262,24 @@ def test_r3_days_on_both_sides_of_the_generated_days_are_expanded(world: World, 
     assert world.slots() == expected([weekly(1)], MONDAY - 7 * DAY, 21)
 
 
-def test_r3_separate_days_do_not_mark_the_days_between_as_generated(world: World) -> None:
+@pytest.mark.parametrize("weeks", [(0, 3), (3, 0)], ids=["early days first", "late days first"])
+def test_r3_separate_days_do_not_mark_the_days_between_as_generated(world: World, weeks: tuple[int, int]) -> None:
     world.write(weekly(1))
-    world.run(count=7)
-    world.run(MONDAY + 21 * DAY, 7)
+    for week in weeks:
+        world.run(MONDAY + week * 7 * DAY, 7)
     world.run(count=28)
     assert world.slots() == expected([weekly(1)], MONDAY, 28)
+
+
+@pytest.mark.parametrize("weeks", [(0, 1), (1, 0)], ids=["early days first", "late days first"])
+def test_r3_runs_over_touching_days_count_as_one(world: World, expanded: list[Span], weeks: tuple[int, int]) -> None:
+    world.write(weekly(1))
+    for week in weeks:
+        world.run(MONDAY + week * 7 * DAY, 7)
+    expanded.clear()
+    assert world.run(count=14).result.schedules_unchanged == 1
+    assert expanded == []
+    assert world.slots() == expected([weekly(1)], MONDAY, 14)
 
 
 def test_r3_a_short_run_applies_a_change_to_days_of_a_longer_run(world: World) -> None:
@@ -288,6 +310,19 @@ def test_scope_all_repairs_slots_that_were_edited_by_hand(world: World) -> None:
     report = world.run(scope=Scope.ALL)
     assert (report.result.slots_created, report.result.slots_updated) == (6, 1)
     assert world.slots() == expected([weekly(1)], MONDAY, 14)
+
+
+def test_r1_a_stored_slot_beyond_the_checkpoint_is_counted_once(world: World) -> None:
+    """The plan keeps it, and it lies in the days whose slots are counted without being read."""
+    schedule = weekly(1, zone="Asia/Kolkata")  # no change of the clocks between its weeks
+    world.write(schedule)
+    world.run(count=7)
+    world.sql(
+        "update scheduling.availability_slots set start_at = start_at + interval '7 days',"
+        " end_at = end_at + interval '7 days' where tenant_id = :tenant_id"
+    )
+    result = world.run(count=14).result
+    assert (result.slots_created, result.slots_kept, len(world.slots())) == (0, 30, 30)
 
 
 HOLD: dict[str, Any] = {"status": "reserved", "reserved_until": datetime(2037, 1, 1, tzinfo=UTC), "held_by": "me"}
@@ -328,6 +363,16 @@ def test_a5_an_emergency_displaces_a_booking_and_a_block_leaves_it(
     assert [stored.slot.start_at for stored in getattr(report.result, field)] == [NINE]
     assert report.result.slots_retired == 1
     assert len(report.result.slots_conflicting + report.result.slots_displaced) == 1
+
+
+@pytest.mark.parametrize(("kind", "field"), [(EMERGENCY, "slots_displaced"), (BLOCKED, "slots_conflicting")])
+def test_a5_a_booking_under_an_exception_is_reported_every_night(world: World, kind: ExceptionType, field: str) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.touch(NINE, status="booked", booked_count=1)
+    world.add(world.exception_row(weekly(1), AvailabilityException(1, kind, NINE, NINE + HOUR)))
+    nights = [getattr(world.run().result, field) for _ in range(3)]
+    assert [[stored.slot.start_at for stored in reported] for reported in nights] == [[NINE]] * 3
 
 
 def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -> None:
@@ -402,6 +447,14 @@ def test_an_unknown_facility_is_not_found(world: World, slug: str) -> None:
     world.write(weekly(1))
     with pytest.raises(NotFoundError, match="no facility"):
         world.run(facility_slug=slug)
+
+
+def test_a_deleted_facility_is_not_found(world: World) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.sql("update scheduling.facilities set deleted_at = now() where tenant_id = :tenant_id")
+    with pytest.raises(NotFoundError, match="no facility"):
+        world.run(facility_slug="place-1")
 
 
 def test_a_doctor_at_two_facilities_has_two_schedules(world: World) -> None:
@@ -650,6 +703,26 @@ def test_a_schedule_locked_by_another_run_is_left_to_that_run(world: World) -> N
     assert world.slots() == expected([weekly(1)], MONDAY, 7) | expected([weekly(2)], MONDAY, 14)
 
 
+def test_r4_a_schedule_locked_in_the_first_round_only_is_generated(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(weekly(1), weekly(2))
+    world.run(count=7)
+    monkeypatch.setattr("scheduler.generation.job.SCHEDULES_PER_BATCH", 1)
+    request = GenerationRequest(world.tenant_id, MONDAY, MONDAY + 14 * DAY, now=NOW, tzdata_version="2026a")
+    with ExitStack() as other_run:
+        session = other_run.enter_context(world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id))
+        load_schedules(session, [ScheduleKey(1, 1)], lock=True)
+
+        def end_other_run(done: int, total: int, _: int) -> None:
+            if done == total:
+                other_run.close()
+
+        report = generate(world.database, request, progress=end_other_run)
+    assert (report.result.schedules_locked, report.result.schedules) == ((), 2)
+    assert world.slots() == expected([weekly(1), weekly(2)], MONDAY, 14)
+
+
 def test_an_existing_row_with_the_identity_of_a_new_slot_is_adopted(world: World) -> None:
     world.write(weekly(1))
     world.run(count=7)
@@ -699,7 +772,7 @@ def test_a_row_inserted_between_read_and_insert_is_seen_by_the_retry(
     [
         (MONDAY, MONDAY, "no day"),
         (MONDAY, MONDAY - DAY, "no day"),
-        (MONDAY, MONDAY + 7306 * DAY, "too many"),
+        (MONDAY, MONDAY + (MAX_DAYS + 1) * DAY, "too many"),
         (date(1, 1, 1), date(1, 1, 9), "calendar"),
         (date(9999, 12, 20), date(9999, 12, 31), "calendar"),
     ],
@@ -707,6 +780,28 @@ def test_a_row_inserted_between_read_and_insert_is_seen_by_the_retry(
 def test_a_request_that_cannot_be_carried_out_is_refused(first: date, last: date, why: str) -> None:
     with pytest.raises(InvalidInputError, match=why):
         GenerationRequest(uuid4(), first, last, now=NOW, tzdata_version="2026a")
+
+
+def test_a_request_may_span_exactly_twenty_years() -> None:
+    first, last = date(2027, 1, 1), date(2047, 1, 1)
+    assert (last - first).days == MAX_DAYS
+    assert GenerationRequest(uuid4(), first, last, now=NOW, tzdata_version="2026a").until_day == last
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "rule"),
+    [
+        ("Pacific/Kiritimati", date(2099, 3, 1), AvailabilityRule(1, 0, time(8), time(10), HOUR)),
+        ("Pacific/Honolulu", date(2099, 5, 29), AvailabilityRule(1, 0, time(20), time(22), HOUR)),
+    ],
+    ids=["a first morning", "a last evening"],
+)
+def test_s4_days_reach_into_another_month_of_utc(world: World, zone: str, first: date, rule: AvailabilityRule) -> None:
+    """08:00 on 1 March east of Greenwich is in February, 20:00 on 31 May west of Greenwich in June."""
+    schedule = Schedule(1, 1, zone, [rule])
+    world.write(schedule)
+    assert world.run(first, 3).result.schedules_failed == ()
+    assert world.slots() == expected([schedule], first, 3) != set()
 
 
 @pytest.mark.parametrize(("first", "count"), [(date(1, 1, 5), 9), (date(9999, 12, 18), 9)])

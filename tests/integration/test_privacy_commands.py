@@ -3,6 +3,7 @@
 import json
 import stat
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,9 +171,25 @@ def test_a_tenant_is_written_whole(office: Office, tmp_path: Path) -> None:
     assert len(written["scheduling.patients"]) == 12
 
 
-def test_erase_without_a_terminal_needs_yes(office: Office, child: str) -> None:
+def test_erase_without_a_terminal_needs_yes_and_leaves_the_rows(office: Office, child: str) -> None:
+    before = office.run("export", "person", "--user", child).out
     result = office.run("erase", "--user", child)
-    assert (result.code, "confirm with --yes" in result.err) == (2, True)
+    assert (result.code, result.out, "confirm with --yes" in result.err) == (2, "", True)
+    assert office.run("export", "person", "--user", child).out == before
+
+
+@pytest.mark.parametrize(("answer", "children_left"), [("n\n", 1), ("", 1), ("y\n", 0)])
+def test_erase_at_a_terminal_asks_before_it_deletes(
+    office: Office, monkeypatch: pytest.MonkeyPatch, answer: str, children_left: int
+) -> None:
+    child = office.scalar("select max(cast(id as text)) from wellbeing.children")
+    keyboard = StringIO(answer)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    result = office.run("erase", "--user", child)
+    assert f"everything about user {child} is deleted permanently. Go on?" in result.err
+    assert (result.code == 0) == (children_left == 0)
+    assert office.scalar(f"select count(*) from wellbeing.children where id = '{child}'") == str(children_left)
 
 
 def test_erase_prints_the_deleted_rows(office: Office) -> None:

@@ -1,7 +1,7 @@
 """Indexes: each index of a specification serves its query under the role of its users and with row security.
 
 Row security keeps an index from conditions that may leak values, and may make another index better: a plan of the
-owner, or of a small table, proves nothing. Here every table has 100,000 rows of 120 tenants; the queries are for the
+owner, or of a small table, proves nothing. Here every table has 25,000 rows of 120 tenants; the queries are for the
 first tenant, a fifth of all rows. A B-tree must be searched by a column of its own, for every index begins with the
 tenant.
 """

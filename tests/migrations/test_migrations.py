@@ -50,11 +50,10 @@ def test_an_empty_database_is_migrated_to_the_last_revision(empty_database_url: 
     assert migrations.current(empty_database_url) == migrations.head() == REVISIONS[-1]
 
 
-def test_migrating_again_changes_nothing(empty_database_url: str) -> None:
-    migrations.upgrade(empty_database_url)
-    before = dump(empty_database_url)
-    migrations.upgrade(empty_database_url)
-    assert dump(empty_database_url) == before
+def test_migrating_again_changes_nothing(migrated: str) -> None:
+    before = dump(migrated)
+    migrations.upgrade(migrated)
+    assert dump(migrated) == before
 
 
 def fill(url: str) -> dict[str, int]:
@@ -228,34 +227,31 @@ def test_a_migration_gives_up_on_a_table_in_use(empty_database_url: str) -> None
             migrations.downgrade(empty_database_url, "base")
 
 
-def test_tables_at_risk_are_all_tables_with_rows(empty_database_url: str) -> None:
-    migrations.upgrade(empty_database_url)
-    assert migrations.tables_at_risk(empty_database_url, "base") == ()
+def test_tables_at_risk_are_all_tables_with_rows(migrated: str) -> None:
+    assert migrations.tables_at_risk(migrated, "base") == ()
     execute(
-        empty_database_url,
+        migrated,
         "insert into identity.tenants (id, slug, name) values ('00000000-0000-0000-0000-000000000001', 'a', 'A')",
         "select scheduling.ensure_slot_partitions('2027-03-01', '2027-03-02')",
     )
-    with psycopg.connect(empty_database_url) as connection:
+    with psycopg.connect(migrated) as connection:
         connection.execute("set session_replication_role = replica")  # so doctor and facility may be missing
         insert(connection, "scheduling.availability_slots", all_rows(TENANT)["scheduling.availability_slots"])
-    assert {"identity.tenants", "scheduling.availability_slots"} <= set(
-        migrations.tables_at_risk(empty_database_url, "base")
-    )
-    assert "scheduling.doctors" not in migrations.tables_at_risk(empty_database_url, "base")
+    at_risk = set(migrations.tables_at_risk(migrated, "base"))
+    assert {"identity.tenants", "scheduling.availability_slots"} <= at_risk
+    assert "scheduling.doctors" not in at_risk
 
 
-def test_tables_at_risk_are_those_on_the_way_down(empty_database_url: str) -> None:
+def test_tables_at_risk_are_those_on_the_way_down(migrated: str) -> None:
     """A dropped table with rows is at risk; every other table stays unchanged."""
-    migrations.upgrade(empty_database_url)
-    fill(empty_database_url)
-    before = dump(empty_database_url)
-    assert migrations.tables_at_risk(empty_database_url, REVISIONS[-2]) == ()
-    lost = migrations.tables_at_risk(empty_database_url, "20261126000800")
+    fill(migrated)
+    before = dump(migrated)
+    assert migrations.tables_at_risk(migrated, REVISIONS[-2]) == ()
+    lost = migrations.tables_at_risk(migrated, "20261126000800")
     assert {"scheduling.appointment_steps", "scheduling.resources", "wellbeing.alerts"} <= set(lost)
     assert not {"identity.tenants", "scheduling.availability_slots", "audit.system_audit_log"} & set(lost)
-    assert dump(empty_database_url) == before
-    migrations.downgrade(empty_database_url, REVISIONS[-2])  # the lock of the migrators is free
+    assert dump(migrated) == before
+    migrations.downgrade(migrated, REVISIONS[-2])  # the lock of the migrators is free
 
 
 def test_an_unmigrated_database_is_refused_with_advice(empty_database_url: str) -> None:
@@ -280,12 +276,11 @@ def test_a_role_of_the_library_may_run_the_check(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("act", [check, migrations.upgrade, lambda url: migrations.downgrade(url, "base")])
-def test_a_database_that_is_newer_than_the_code_is_not_touched(empty_database_url: str, act: object) -> None:
-    migrations.upgrade(empty_database_url)
-    execute(empty_database_url, "update scheduler.revision set version_num = '20991231000000'")
+def test_a_database_that_is_newer_than_the_code_is_not_touched(migrated: str, act: object) -> None:
+    execute(migrated, "update scheduler.revision set version_num = '20991231000000'")
     assert callable(act)
     with pytest.raises(SchemaMismatchError, match=r"20991231000000.* newer than this code$"):
-        act(empty_database_url)
+        act(migrated)
 
 
 @pytest.mark.parametrize("target", ["nonsense", "20991231000000", "head+1"])

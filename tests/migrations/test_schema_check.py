@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import StringIO
 
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, create_engine, make_url
 from scheduler.postgres.connections import read_url
 from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations, snapshot
+from support.cli import run
 from support.databases import execute
 
 pytestmark = pytest.mark.database
@@ -49,17 +51,6 @@ def connection(database_url: str) -> Iterator[Connection]:
         yield opened
         opened.rollback()
     engine.dispose()
-
-
-def scheduler(url: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", "from scheduler.cli import main; main()", *arguments],
-        env=os.environ | {"SCHEDULER_DATABASE_URL": url},
-        stdin=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_a_migrated_database_differs_in_nothing(database_url: str) -> None:
@@ -257,25 +248,25 @@ def test_an_older_database_is_not_compared(empty_database_url: str) -> None:
 
 
 def test_the_command_says_that_nothing_differs(migrated: str) -> None:
-    result = scheduler(migrated, "schema", "check")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"the schema is that of revision {migrations.head()}, nothing differs\n"
+    result = run(migrated, "schema", "check")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f"the schema is that of revision {migrations.head()}, nothing differs\n"
 
 
 @pytest.mark.parametrize("command", [("schema", "check"), ("migrate",)])
 def test_each_difference_is_a_line_and_the_exit_code_is_6(migrated: str, command: tuple[str, ...]) -> None:
     execute(migrated, "alter table scheduling.doctors drop column npi, add column age int")
-    result = scheduler(migrated, *command)
-    assert result.returncode == 6
-    assert result.stdout.splitlines()[-2:] == [
+    result = run(migrated, *command)
+    assert result.code == 6
+    assert result.out.splitlines()[-2:] == [
         "column scheduling.doctors.age: is unexpected (integer)",
         "column scheduling.doctors.npi: is missing, should be character varying(50)",
     ]
-    assert result.stderr.startswith("error: 2 things differ from the schema that this code works with (revision 2")
+    assert result.err.startswith("error: 2 things differ from the schema that this code works with (revision 2")
 
 
 def test_a_diagram_shows_one_namespace(migrated: str) -> None:
-    result = scheduler(migrated, "schema", "picture", "identity").stdout
+    result = run(migrated, "schema", "picture", "identity").out
     assert result.startswith("erDiagram\n")
     assert "        user_role_enum role\n" in result
     assert '    identity_tenants ||--o{ identity_users : "tenant"\n' in result
@@ -283,34 +274,51 @@ def test_a_diagram_shows_one_namespace(migrated: str) -> None:
 
 
 def test_a_diagram_of_a_foreign_namespace_is_refused(migrated: str) -> None:
-    result = scheduler(migrated, "schema", "picture", "public")
-    assert (result.returncode, result.stderr.startswith("error: no namespace 'public'")) == (2, True)
+    result = run(migrated, "schema", "picture", "public")
+    assert (result.code, result.err.startswith("error: no namespace 'public'")) == (2, True)
 
 
 def test_a_downgrade_that_loses_rows_is_refused_without_confirmation(migrated: str) -> None:
     execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
-    result = scheduler(migrated, "migrate", "--down", "base")
-    assert result.returncode == 2
-    assert result.stderr.startswith("error: going down may lose rows or columns of ")
-    assert "identity.tenants" in result.stderr
+    result = run(migrated, "migrate", "--down", "base")
+    assert result.code == 2
+    assert result.err.startswith("error: going down may lose rows or columns of ")
+    assert "identity.tenants" in result.err
     assert migrations.current(migrated) == migrations.head()
 
 
 def test_going_down_where_rows_are_is_done_with_a_yes(migrated: str) -> None:
     execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
-    assert scheduler(migrated, "migrate", "--down", "base", "--yes").returncode == 0
+    assert run(migrated, "migrate", "--down", "base", "--yes").code == 0
     assert migrations.current(migrated) is None
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])
-def test_a_downgrade_asks_for_confirmation_at_a_terminal(migrated: str, answer: str, code: int) -> None:
+def test_a_downgrade_is_confirmed_at_a_terminal(migrated: str) -> None:
     execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
     keyboard, terminal = pty.openpty()
-    os.write(keyboard, answer.encode())
+    os.write(keyboard, b"y\n")
     try:
-        result = scheduler(migrated, "migrate", "--down", "base", stdin=terminal)
+        result = subprocess.run(
+            [sys.executable, "-c", "from scheduler.cli import main; main()", "migrate", "--down", "base"],
+            env=os.environ | {"SCHEDULER_DATABASE_URL": migrated},
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     finally:
         os.close(keyboard)
         os.close(terminal)
-    assert (result.returncode, "Go on?" in result.stderr) == (code, True)
-    assert (migrations.current(migrated) is None) is (code == 0)
+    assert (result.returncode, "Go on?" in result.stderr) == (0, True)
+    assert migrations.current(migrated) is None
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""], ids=["no", "end of input"])
+def test_a_downgrade_without_a_yes_changes_nothing(migrated: str, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    execute(migrated, "insert into identity.tenants (slug, name) values ('a', 'A')")
+    keyboard = StringIO(answer)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    result = run(migrated, "migrate", "--down", "base")
+    assert (result.code, "Go on?" in result.err) == (1, True)
+    assert migrations.current(migrated) == migrations.head()

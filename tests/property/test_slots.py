@@ -5,7 +5,7 @@ from array import array
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scheduler.core.errors import InvalidInputError, InvalidSpanError
@@ -31,6 +31,10 @@ interleaved = st.lists(rows, min_size=1, max_size=9).map(
     )
 )
 several = st.lists(st.one_of(slot_runs, even, interleaved), max_size=6)
+BOTH_KINDS_OF_PIECES = [
+    SlotRun(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1)),
+    InterleavedSlots(array("q", [0, HOUR]), array("q", [HOUR, 2 * HOUR]), (SlotKind(None, 1, 2), SlotKind(1, 1, 3))),
+]
 
 
 def rows_of(piece: SlotRun | InterleavedSlots) -> list[tuple[int, int, SlotKind]]:
@@ -75,11 +79,13 @@ def test_slots_are_indexed_like_a_list(pieces: list[SlotRun | InterleavedSlots],
 
 
 @given(several, st.slices(60))
+@example(BOTH_KINDS_OF_PIECES, slice(1, 4))
 def test_slots_are_sliced_like_a_list(pieces: list[SlotRun | InterleavedSlots], part: slice) -> None:
     assert Slots(7, 5, pieces)[part] == tuple(plain_slots(pieces)[part])
 
 
 @given(several)
+@example(BOTH_KINDS_OF_PIECES)
 def test_slots_can_be_reversed(pieces: list[SlotRun | InterleavedSlots]) -> None:
     assert list(reversed(Slots(7, 5, pieces))) == plain_slots(pieces)[::-1]
 
@@ -92,6 +98,7 @@ def test_slots_contain_their_slots(pieces: list[SlotRun | InterleavedSlots]) -> 
 
 
 @given(several)
+@example(BOTH_KINDS_OF_PIECES)
 def test_columns_are_the_same_slots(pieces: list[SlotRun | InterleavedSlots]) -> None:
     slots = Slots(7, 5, pieces)
     columns = slots.columns()

@@ -96,7 +96,7 @@ def test_w3_walk_refuses_exactly_the_skips_that_are_not_allowed(data: st.DataObj
     skip = data.draw(st.sets(st.one_of(positions, st.sampled_from(skippable)) if skippable else positions, max_size=2))
     # The wait is often none, and before a skipped step.
     waiting = st.one_of(positions, st.sampled_from(sorted(skip))) if skip else positions
-    minutes = data.draw(st.dictionaries(waiting, st.one_of(st.just(0), st.integers(-1, 16)), max_size=1))
+    minutes = data.draw(st.dictionaries(waiting, st.one_of(st.just(0), st.integers(-1, 16)), max_size=2))
     waits = {position: wait * MINUTE for position, wait in minutes.items()}
     allowed = painted(workflow, skip, waits) is not None
     event(f"allowed: {allowed}")

@@ -113,6 +113,10 @@ def test_t3_a_day_is_there_if_the_wall_ever_shows_it(where: tuple[ZoneInfo, date
 
 
 @given(zones_and_days, st.integers(0, 2 * 1440 - 1), st.one_of(st.sampled_from((5, 15, 60, 120)), st.integers(1, 3000)))
+@example((LONDON, date(2027, 3, 1)), 31, 15)
+@example((LONDON, date(2027, 3, 28)), 30, 15)  # both before the jump
+@example((LONDON, date(2027, 3, 28)), 50, 60)  # 01:00 is skipped
+@example((LONDON, date(2027, 3, 28)), 90, 15)  # both after the jump
 def test_s1_an_aligned_start_is_the_first_multiple_on_the_wall_clock(
     where: tuple[ZoneInfo, date], minute: int, step: int
 ) -> None:

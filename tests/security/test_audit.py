@@ -228,11 +228,14 @@ def test_an_invalid_client_address_is_left_out(clinic: Clinic) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM, Role.OWNER])
-def test_actions_without_a_user_are_in_the_systems_log_with_the_role(clinic: Clinic, role: Role) -> None:
+def test_actions_without_a_user_are_in_the_systems_log_with_the_role(
+    clinic: Clinic, connection: psycopg.Connection, role: Role
+) -> None:
+    """The owner's role is that of the login."""
     clinic.act(DOCTOR, role=role, user=None)
     (row,) = clinic.log(LOGS[1])
     assert (row["event"], row["entity"]) == ("insert", "scheduling.doctors")
-    assert row["db_role"] == role.value or role is Role.OWNER
+    assert row["db_role"] == (connection.info.user if role is Role.OWNER else role.value)
     assert clinic.log() == []
 
 

@@ -3,9 +3,9 @@
 The tamperer is a superuser who switches the triggers off: fewer rights are not enough.
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
-from threading import Barrier, Thread
+from datetime import UTC, datetime, timedelta, timezone
 from time import sleep
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -118,6 +118,16 @@ def test_both_logs_have_a_chain_each(clinic: Chained) -> None:
         Log.SYSTEM: (1, 1),  # the creation of the tenant
     }
     assert [clinic.verify(log).broken for log in Log] == [None, None]
+
+
+def test_sealing_both_logs_creates_their_next_months(clinic: Chained) -> None:
+    last_month = "select part::text from audit.partitions('system_audit_log') order by begins_at desc limit 1"
+    with psycopg.connect(clinic.url) as connection:
+        (month,) = connection.execute(last_month).fetchone() or ("none",)
+        connection.execute(f"drop table {month}".encode())
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+        seal_both(session)
+        assert session.scalar(text(f"select to_regclass('{month}')::text")) == month
 
 
 def test_sealing_again_goes_on_where_the_last_seal_ended(sealed: Chained) -> None:
@@ -381,21 +391,25 @@ def test_an_interrupted_sealing_leaves_nothing(clinic: Chained) -> None:
     assert clinic.broken() is None
 
 
-def test_two_sealers_at_once_seal_each_row_once(clinic: Chained) -> None:
-    clinic.write(*map(str, range(20)))
-    begin, counts = Barrier(3), list[int]()
-
-    def work() -> None:
-        begin.wait()
-        counts.append(clinic.seal()[0])
-
-    threads = [Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(counts) == [0, 0, 20]
+def test_a_second_sealer_waits_for_the_first_and_seals_no_row_again(clinic: Chained) -> None:
+    clinic.write("1", "2", "3")
+    with ThreadPoolExecutor(1) as pool:
+        with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant) as session:
+            first, _ = seal(session, Log.USER_ACTION)
+            second = pool.submit(clinic.seal)
+            wait_for_a_lock(clinic.url, second)
+            clinic.write("4")
+        assert (first, second.result()[0]) == (3, 1)
+    assert clinic.verify().head.position == 4
     assert clinic.broken() is None
+
+
+def wait_for_a_lock(url: str, waiting: Future[Any]) -> None:
+    """Return when a statement in the database waits for a lock, or when the work is done without waiting."""
+    query = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        while not waiting.done() and connection.execute(query).fetchone() is None:
+            sleep(0.01)
 
 
 def test_a_row_committed_after_a_seal_is_sealed_by_the_next(clinic: Chained) -> None:
@@ -542,6 +556,8 @@ def test_a_month_is_retired_when_all_of_it_is_old_and_the_chain_holds(clinic: Ch
     clinic.write("3")
     head = clinic.seal()[1]
     assert retired(clinic, now=datetime(2025, 5, 31, tzinfo=UTC)) == []
+    june_in_tonga = datetime(2025, 6, 1, 12, tzinfo=timezone(timedelta(hours=13)))
+    assert retired(clinic, now=june_in_tonga) == []  # months are those of UTC, where it is May
     assert retired(clinic, now=datetime(2025, 6, 1, tzinfo=UTC)) == [("audit.user_action_audit_log_2019_05", 2)]
     assert clinic.verify(known=head) == Verdict(head, retired=2)
     assert clinic.verify(Log.SYSTEM).broken is None

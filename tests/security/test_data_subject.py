@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -24,11 +25,13 @@ from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.postgres.errors import ErasureRefusedError, StatementError
 from scheduler.postgres.privacy.data_subject import (
+    ROWS_PER_STATEMENT,
     SHARED,
     SUBJECT_REFERENCES,
     Kind,
     Person,
     Rows,
+    batches,
     key_of,
     others_under,
     references,
@@ -367,7 +370,16 @@ def test_a_tenants_export_has_all_of_its_rows(world: World) -> None:
     assert {*TABLES} - {*counts} == {"identity.data_keys"}
 
 
-def test_of_an_erased_person_no_table_has_the_id(world: World) -> None:
+@pytest.mark.parametrize("count", [0, 1, ROWS_PER_STATEMENT, ROWS_PER_STATEMENT + 1, 3 * ROWS_PER_STATEMENT + 1])
+def test_batches_have_every_value_once_and_in_order(count: int) -> None:
+    split = list(batches(range(count)))
+    assert list(chain.from_iterable(split)) == list(range(count))
+    assert all(0 < len(batch) <= ROWS_PER_STATEMENT for batch in split)
+
+
+def test_of_an_erased_person_no_table_has_the_id(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No statement takes all rows of a table: a person may have more than `ROWS_PER_STATEMENT`."""
+    monkeypatch.setattr("scheduler.postgres.privacy.data_subject.ROWS_PER_STATEMENT", 2)
     child = world.scalar("select max(cast(id as text)) from wellbeing.children")
     exported = world.export(Kind.USER, UUID(child))
     ids, rest = [child, *own_ids(exported)], world.rows_with([""])
@@ -390,14 +402,59 @@ def test_an_erased_clients_address_is_deleted_with_its_last_user(world: World) -
     assert world.erase(Kind.CLIENT, second[0])["identity.addresses"] == 1
 
 
-@pytest.mark.parametrize("row", ["scheduling.doctors where id", "scheduling.service_offerings where doctor_id"])
-def test_a_new_reference_to_a_row_being_erased_is_refused(world: World, row: str) -> None:
+@pytest.mark.parametrize(
+    "row",
+    [
+        "scheduling.doctors where id = :id",
+        "scheduling.service_offerings where doctor_id = :id",
+        "identity.users where id = (select user_id from scheduling.doctors where id = :id)",
+    ],
+)
+def test_a_new_reference_to_a_row_being_erased_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
     """Otherwise rows written between the search and the deletion would be deleted, too."""
-    doctor = world.scalar("select min(id) from scheduling.doctors")
+    doctor = world.scalar("select min(doctor_id) from scheduling.appointments")
+    sqlstates: list[str | None] = []
+
+    def with_a_reference_afterwards(*args: Any, **named: Any) -> Any:
+        rows = rows_of_subject(*args, **named)
+        with pytest.raises(StatementError) as refused:
+            world.ask(f"select id from {row} for key share nowait", id=doctor)
+        sqlstates.append(refused.value.sqlstate)
+        return rows
+
+    monkeypatch.setattr("scheduler.postgres.privacy.erasure.rows_of_subject", with_a_reference_afterwards)
+    with pytest.raises(ErasureRefusedError):  # patients need the doctor, so that the erasure leaves the rows
+        world.erase(Kind.DOCTOR, doctor)
+    assert sqlstates == ["55P03"]
+
+
+def test_a_user_who_only_created_rows_is_erased_and_the_rows_stay(world: World) -> None:
+    user_id, family_id = uuid4(), uuid4()
     with world.unit() as session:
-        rows_of_subject(session, world.person(Kind.DOCTOR, doctor), lock=True)
-        with pytest.raises(StatementError, match="LockNotAvailable"):
-            world.ask(f"select id from {row} = :id for key share nowait", id=doctor)
+        user = rows.User(
+            tenant_id=world.tenant_id,
+            id=user_id,
+            email=f"{user_id}@example.org",
+            name="A clerk",
+            role=rows.UserRole.STAFF,
+        )
+        session.add(user)
+        session.flush()
+        session.add(rows.Family(tenant_id=world.tenant_id, id=family_id, family_name="F", created_by=user_id))
+    assert world.erase(Kind.USER, user_id) == {"identity.users": 1}
+    assert world.ask("select created_by from identity.families where id = :id", id=family_id) == [(None,)]
+
+
+def test_an_erased_row_is_no_longer_in_the_session(world: World) -> None:
+    with world.unit() as session:
+        patient = session.get(rows.Patient, (world.tenant_id, world.scalar("select min(id) from scheduling.patients")))
+        assert patient is not None
+        key = (patient.tenant_id, patient.id)
+        erase_person(session, world.person(Kind.PATIENT, patient.id))
+        assert session.get(rows.Patient, key) is None
+        session.rollback()
 
 
 def test_a_practitioner_of_children_is_not_erased(world: World) -> None:

@@ -355,6 +355,13 @@ def test_a_parent_sees_patients_of_students_and_not_the_other_way_round(
         assert {number for (number,) in connection.execute("select id from scheduling.patients")} == patients
 
 
+@pytest.mark.parametrize(("name", "visits"), [("Parent", {2, 4}), ("Partner", {2, 6})])
+def test_a_parent_does_not_read_the_visits_of_the_other_parent(world: World, name: str, visits: set[int]) -> None:
+    """Each reads their own visits and those of their student."""
+    with acting(world, name) as connection:
+        assert {number for (number,) in connection.execute("select id from scheduling.appointments")} == visits
+
+
 def test_parents_are_defined_by_membership_and_not_by_role(world: World) -> None:
     with world.connection.transaction(force_rollback=True):
         world.connection.execute(

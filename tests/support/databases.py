@@ -40,7 +40,8 @@ def execute(url: str, *statements: str) -> None:
 def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]:
     """Create a database, yield its URL, drop it."""
     name = f"slotsmith_test_{uuid4().hex[:16]}"
-    execute(server, f"create database {name} template {template}")
+    # Copying files is faster than writing each page to the log, where nothing waits for the disk.
+    execute(server, f"create database {name} template {template} strategy file_copy")
     try:
         yield driver_url(server, name)
     finally:

@@ -511,6 +511,18 @@ def test_s2_the_smaller_capacity_wins_within_one_rule() -> None:
     assert [slot.capacity for slot in slots_of([NINE_TO_TWELVE], overrides)] == [3, 2, 2]
 
 
+def test_s2_overrides_of_two_days_yield_one_slot_for_each_start() -> None:
+    """The night of the first override reaches into the second, and both have the slots of one rule."""
+    tuesday = MONDAY + DAY
+    overrides = [
+        AvailabilityException(1, OVERRIDE, london(22), london(3, day=tuesday), rule_id=1),
+        AvailabilityException(2, OVERRIDE, london(1, day=tuesday), london(4, day=tuesday), rule_id=1),
+    ]
+    assert walls(slots_of([NINE_TO_TWELVE], overrides)) == [
+        *("01T22:00", "01T23:00", "02T00:00", "02T01:00", "02T02:00", "02T03:00"),
+    ]
+
+
 def test_s2_slots_of_different_offerings_are_different_slots() -> None:
     rules = [replace(NINE_TO_TWELVE, id=number, service_offering_id=number or None) for number in (2, 0, 1)]
     assert [slot.service_offering_id for slot in slots_of(rules)] == [None, 1, 2] * 3

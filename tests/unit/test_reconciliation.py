@@ -42,7 +42,7 @@ def test_an_open_slot_that_is_no_longer_desired_is_retired() -> None:
 
 
 @pytest.mark.parametrize("target", [slot(capacity=3), slot(rule_id=2)], ids=["capacity", "rule"])
-def test_another_capacity_or_rule_updates_the_stored_slot_in_place(target: Slot) -> None:
+def test_r1_another_capacity_or_rule_updates_the_stored_slot(target: Slot) -> None:
     assert reconcile([target], [StoredSlot(1, slot())]) == Plan(update=(SlotUpdate(1, target),))
 
 

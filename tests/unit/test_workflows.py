@@ -195,6 +195,8 @@ def test_w2_the_longest_allowed_wait_is_a_gap_before_its_step() -> None:
         ({2: minutes(-1)}, "zero or more"),
         ({2: 5}, "must be a timedelta"),
         ({6: minutes(0)}, "workflow 1 has no step at position 6"),
+        ({2: minutes(15), 3: minutes(1)}, "the wait before step 3 must be at most 0:00:00, not 0:01:00"),
+        ({2: minutes(15), 6: minutes(0)}, "workflow 1 has no step at position 6"),
     ],
 )
 def test_w2_a_wait_that_the_step_does_not_allow_is_refused(waits: dict[int, timedelta], message: str) -> None:

@@ -7,6 +7,7 @@ opposite way and reads rows into values.
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import md5
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -246,8 +247,8 @@ class World:
         return visit
 
     def add(self, *added: SQLModel) -> None:
-        """Write single rows, parents first."""
+        """Write rows in their order, parents first; neighbours of one table go in one statement."""
         with self.database.unit_of_work(role=Role.OWNER, tenant_id=self.tenant_id) as session:
-            for row in added:
-                session.add(row)
+            for _, alike in groupby(added, key=type):
+                session.add_all(alike)
                 session.flush()

@@ -1,7 +1,7 @@
-"""World for indexes: 100,000 rows in every table with an index of the specifications.
+"""World for indexes: 25,000 rows in every table with an index of the specifications.
 
-The rows are of 120 tenants; the first has a fifth of them, the last a few hundred. A superuser writes them without
-triggers and foreign keys, so each is right by itself, but may refer to a missing row.
+The rows are of 120 tenants; the first has a fifth of them, the last fewer than a hundred. A superuser writes them
+without triggers and foreign keys, so each is right by itself, but may refer to a missing row.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from typing import Final
 
 import psycopg
 
-ROWS: Final = 100_000
+ROWS: Final = 25_000
 TENANT: Final = "00000000-0000-0000-0000-000000000001"
 MONTHS: Final = "select scheduling.ensure_slot_partitions('2027-03-01', '2027-06-01')"
 
@@ -37,7 +37,7 @@ SCAFFOLD: Final = (
         ) as counted""",
     "analyze loading.numbers",
 )
-AT: Final = "timestamptz '2027-03-01 00:00Z' + n * interval '1 minute'"
+AT: Final = "timestamptz '2027-03-01 00:00Z' + n * interval '4 minutes'"
 CIPHERTEXT: Final = r"'\x01' || repeat('x', 44)::bytea"
 TABLES: Final = {
     "identity.tenants": {"id": "loading.key(n)", "slug": "'tenant-' || n", "name": "'A tenant'"},

@@ -3,8 +3,8 @@
 Owns: the people, and the owner of each row. Must not know: anybody's reach (the tests do), or any policy.
 
 The rows of `support.rows` are there for both tenants; in ours they belong to Ann, an admin. With them a family has its
-home and two members, Parent and Student; Student and Patient are patients, and so is Parent. Parent is also a parent of
-a family that was deleted, whose student, Doctor, is a patient.
+home and three members, the parents Parent and Partner, and Student. Student and Patient are patients, and so are both
+parents. Parent is also a parent of a family that was deleted, whose student, Doctor, is a patient.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ ROLES: Final = {
     "Admin": "admin",
     "Doctor": "doctor",
     "Parent": "parent",
+    "Partner": "parent",
     "Student": "student",
     "Patient": "patient",
     "Child": "staff",  # the profile decides
@@ -28,13 +29,14 @@ ROLES: Final = {
     "Deleted": "staff",
 }
 EVERYBODY: Final = frozenset(ROLES)
-FAMILY: Final = frozenset({"Parent", "Student"})
+FAMILY: Final = frozenset({"Parent", "Partner", "Student"})
 NOBODY: Final[frozenset[str]] = frozenset()
 PATIENTS: Final = {
     "Student": FAMILY,
     "Patient": frozenset({"Patient"}),
     "Parent": frozenset({"Parent"}),
     "Doctor": NOBODY,
+    "Partner": frozenset({"Partner"}),
 }
 """Who is a patient, and whose that patient is."""
 LONG_AGO: Final = "2027-01-01 00:00Z"
@@ -76,7 +78,7 @@ def key_of(row: Row) -> str:
 def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
     """Yield a table, changes to the sample row of that table, and the owners of the row."""
     yield from _people(tenant)
-    yield from _family(tenant, "Brown", {"Parent": "parent", "Student": "student"}, whose=FAMILY)
+    yield from _family(tenant, "Brown", {"Parent": "parent", "Partner": "parent", "Student": "student"}, whose=FAMILY)
     yield from _family(tenant, "Gone", {"Parent": "parent", "Doctor": "student"}, whose=NOBODY, deleted_at=LONG_AGO)
     for number, (name, whose) in enumerate(PATIENTS.items(), start=2):
         own: Row = {"id": number}
