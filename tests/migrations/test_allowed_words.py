@@ -30,7 +30,10 @@ BESIDES: dict[tuple[str, str], Row] = {
     ("placement.placement_info", "ended"): {"ended_on": "2027-03-01"},
     ("scheduling.availability_slots", "reserved"): {"reserved_until": AT, "held_by": "a token"},
     ("scheduling.availability_slots", "booked"): {"booked_count": 1},
-    **{("scheduling.generation_runs", word): {"finished_at": "2099-01-01"} for word in ("succeeded", "failed")},
+    **{
+        ("scheduling.generation_runs", word): {"finished_at": "2099-01-01"}
+        for word in ("succeeded", "failed", "interrupted")
+    },
     **{
         ("scheduling.waitlist_entries", word): {"offered_slot_id": None, "offered_slot_start_at": None}
         for word in ("waiting", "expired", "cancelled")

@@ -234,7 +234,7 @@ def test_objects_of_others_with_our_names_stay_unchanged(
 
 def test_a_look_alike_without_a_usable_key_stops_the_next_migration(empty_database_url: str) -> None:
     execute(empty_database_url, *SCHEMAS, *tenants("constraint tenants_pkey primary key (id),", ""))
-    with pytest.raises(SchemaMismatchError, match=rf'"tenants"\): the database stays at {AUDIT}$'):
+    with pytest.raises(SchemaMismatchError, match=r'"tenants"\): the database stays at no revision$'):
         migrations.upgrade(empty_database_url)
 
 

@@ -166,10 +166,12 @@ def watched_columns(url: str) -> Iterator[tuple[str, str, str]]:
 HARMLESS = {
     "identity.tenants": {"slug"},
     "identity.addresses": {"country"},
+    "identity.data_keys": {"purpose"},
     "placement.contributors": {"kind"},
     "placement.form_field_contributions": {"field_name"},
     "placement.metadata": {"form_name"},
     "placement.specialists": {"specialty"},
+    "scheduling.appointments": {"zone"},
     "scheduling.availability_rules": {"recurrence"},
     "scheduling.doctors": {"specialty"},
     "scheduling.generation_runs": {"engine_version", "tzdata_version", "trigger"},

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql import Range
 from sqlmodel import Session, SQLModel, select
 
 from scheduler import models
@@ -95,6 +96,10 @@ def _as_json(value: object) -> JsonValue:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
-    if value is None or isinstance(value, bool | int | float | str | list | dict):
+    if isinstance(value, Range):
+        return [_as_json(value.lower), _as_json(value.upper)]
+    if isinstance(value, list):
+        return [_as_json(element) for element in value]
+    if value is None or isinstance(value, bool | int | float | str | dict):
         return value
     return str(value)  # UUID, Decimal, address
