@@ -16,8 +16,8 @@ from sqlmodel import Session, col, or_, select
 from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.invitations.errors import InvitationNotAllowedError
 from scheduler.models import Invitation, Organisation, Profile, ProfileRole, Tenant, User
-from scheduler.postgres.database import NOT_ALLOWED, translated
 from scheduler.postgres.errors import StatementError
+from scheduler.postgres.translation import NOT_ALLOWED, translated
 
 _CONSTRAINT_MESSAGES: Final = {
     "practitioners_and_group_contacts_are_invited": "only practitioners and group contacts can be invited",

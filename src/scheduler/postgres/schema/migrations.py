@@ -23,9 +23,9 @@ from sqlalchemy.pool import NullPool
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.connections import SETTINGS, assignments, name_of, open_engine, read_url
-from scheduler.postgres.database import NOT_ALLOWED, NOT_MIGRATED, translated
 from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from scheduler.postgres.schema import snapshot
+from scheduler.postgres.translation import NOT_ALLOWED, NOT_MIGRATED, translated
 
 VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
