@@ -91,8 +91,8 @@ def upgrade() -> None:
             references scheduling.generation_runs (tenant_id, id) on delete set null (last_run_id),
         -- stops days for ever, which no run generates
         constraint generated_days_have_ends check (not lower_inf(generated_days) and not upper_inf(generated_days)),
-        -- stops a fingerprint of unknown days, and days that a fingerprint does not speak for
-        constraint a_fingerprint_speaks_for_the_generated_days check (
+        -- stops a fingerprint of unknown days, and days that a fingerprint does not cover
+        constraint a_fingerprint_covers_the_generated_days check (
             (fingerprint is null or fingerprint_since is not null)
             and (isempty(generated_days) or coalesce(fingerprint_since <= lower(generated_days), false))
         ),

@@ -108,10 +108,11 @@ def between(seen: Walk, day: date, start_time: time, end_time: time) -> list[int
 
 def closed_minutes(schedule: Schedule, seen: Walk) -> frozenset[int]:
     """Return the minutes at which the facility is closed for a part of a day (A3)."""
+    days = {wall.date() for wall in seen.shown.values()}
     return frozenset(
         minute
         for closure in schedule.closures
-        if closure.start_time is not None and closure.end_time is not None
+        if closure.start_time is not None and closure.end_time is not None and closure.day in days
         for minute in between(seen, closure.day, closure.start_time, closure.end_time)
     )
 

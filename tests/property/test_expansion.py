@@ -162,7 +162,7 @@ def test_a2_dates_and_recurrence_narrow_a_rule(
     first, last = data.draw(
         st.sampled_from(((None, None), (day, None), (after, None), (None, day), (None, before), (before, after)))
     )
-    own_days = st.one_of(st.just((rule.day_of_week, None)), weekdays_and_recurrences(day, first))
+    own_days = st.one_of(st.just((rule.day_of_week, None)), weekdays_and_recurrences(day, first, rule.start_time))
     weekday, text = data.draw(own_days)
     active = data.draw(st.sampled_from((True, True, True, False)))
     narrow = replace(
@@ -211,6 +211,8 @@ def test_a3_a_closed_time_removes_the_slots_that_overlap_it(case: tuple[Schedule
     start, end = (timedelta(hours=at.hour, minutes=at.minute) for at in (closure.start_time, closure.end_time))
     opens = instant_at(schedule.zone, closure.day, start)
     closes = instant_at(schedule.zone, closure.day, end if end > start else end + ONE_DAY)
+    if instant_at(schedule.zone, closure.day) == instant_at(schedule.zone, closure.day + ONE_DAY):
+        closes = opens  # the zone skipped the day
     after = expand(Schedule(7, 5, schedule.zone, rule, changes, [closure]), span)
     assert list(after) == [slot for slot in before if max(slot.start_at, opens) >= min(slot.end_at, closes)]
 

@@ -1,7 +1,8 @@
 """Generated days: sets of days against sets of dates, and parts of a schedule that are over (R3)."""
 
 from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -40,9 +41,18 @@ def test_r3_sets_of_days_agree_with_sets_of_dates(one: DaySet, other: DaySet, sp
     assert dates(one.since(span[0])) == {day for day in dates(one) if day >= span[0]}
 
 
-def test_a_reversed_span_of_days_is_refused() -> None:
-    with pytest.raises(InvalidSpanError):
-        DaySet([(FIRST, FIRST - DAY)])
+@pytest.mark.parametrize(
+    ("first", "until", "message"),
+    [
+        (FIRST, FIRST - DAY, "days 2027-03-01 to before 2027-02-28 are reversed"),
+        (FIRST, FIRST, "days 2027-03-01 to before 2027-03-01 are empty"),
+        (None, FIRST, "first must be a date, not None"),
+        (FIRST, datetime(2027, 3, 2, tzinfo=UTC), r"until must be a date, not datetime\.datetime"),
+    ],
+)
+def test_a_span_that_has_no_days_is_refused(first: Any, until: Any, message: str) -> None:
+    with pytest.raises(InvalidSpanError, match=message):
+        DaySet([(first, until)])
 
 
 KIRITIMATI = ZoneInfo("Pacific/Kiritimati")  # 14 hours ahead of UTC: its dates begin first

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oracles.recurrences import recurring_days, started_in_time
 from scheduler.core.errors import InvalidRecurrenceError
-from scheduler.core.recurrence import recurrence
+from scheduler.core.recurrence import recurrence, repeats_after
 from scheduler.core.zones import day_number, day_of
 from support.strategies import WEEKDAY_CODES
 
@@ -138,6 +138,20 @@ def test_a2_a_recurrence_keeps_its_phase_for_decades(
     last = first + timedelta(days=length)
     whole = engine_days(case, case[1] or date(2000, 1, 1), last)
     assert engine_days(case, first, last) == [day for day in whole if first <= day]
+
+
+@given(whole_grammar(anchored=True), st.integers(1, 30), st.dates(date(2000, 1, 1), date(2030, 12, 31)))
+@example("FREQ=DAILY;BYDAY=MO;WKST=SU", 6, date(2027, 3, 2))
+@example("FREQ=WEEKLY;BYMONTH=1", 3, date(2027, 3, 2))
+def test_a2_the_days_repeat_after_the_cycle(text: str, interval: int, anchor: date) -> None:
+    """The search for a first day ends there."""
+    endless = [part for part in text.split(";") if not part.startswith(("INTERVAL", "COUNT", "UNTIL"))]
+    with suppress(InvalidRecurrenceError):
+        parsed = recurrence(";".join([*endless, f"INTERVAL={interval}"]), weekday=None, anchor=anchor)
+        begin, cycle = day_number(anchor), repeats_after(parsed.parts)
+        assume(begin + cycle + 800 < day_number(date.max))
+        again = parsed.days(begin + cycle, begin + cycle + 800)
+        assert {day - cycle for day in again} == parsed.days(begin, begin + 800)
 
 
 @given(recurring(), st.integers(0, 300))

@@ -142,13 +142,15 @@ def recurrences(draw: st.DrawFn, *, anchored: bool, near: date | None = None) ->
 
 
 @st.composite
-def weekdays_and_recurrences(draw: st.DrawFn, near: date, anchor: date | None) -> tuple[int | None, str | None]:
+def weekdays_and_recurrences(
+    draw: st.DrawFn, near: date, anchor: date | None, start_time: time
+) -> tuple[int | None, str | None]:
     """Draw the weekday of a day, or None, with a recurrence; or the weekday alone if the recurrence cannot open."""
     own = near.isoweekday() % 7
     text = draw(recurrences(anchored=anchor is not None, near=near))
     for weekday in draw(st.sampled_from(((own, None), (None,)))):
         with suppress(InvalidRecurrenceError):
-            recurrence(text, weekday=weekday, anchor=anchor)
+            recurrence(text, weekday=weekday, anchor=anchor, start_time=start_time)
             return weekday, text
     return own, None
 
@@ -159,18 +161,19 @@ def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False)
     day = near + draw(st.sampled_from((0, 0, -1, 1, 2))) * DAY
     weekday: int | None = day.isoweekday() % 7
     effective_from = effective_until = text = alignment = None
+    start_time = draw(clock_times)
     if not plain:
         effective_from = draw(st.sampled_from((None, None, None, *(day - ago * DAY for ago in (-1, 0, 1, 9, 400)))))
         effective_until = draw(st.sampled_from((None, None, None, *(day + ahead * DAY for ahead in (0, 1, 8)))))
         alignment = draw(perhaps_lengths)
         if draw(st.integers(0, 3)) == 3:
-            weekday, text = draw(weekdays_and_recurrences(day, effective_from))
+            weekday, text = draw(weekdays_and_recurrences(day, effective_from, start_time))
     if effective_from is not None and effective_until is not None:
         effective_until = max(effective_from, effective_until)
     return AvailabilityRule(
         id=rule_id,
         day_of_week=weekday,
-        start_time=draw(clock_times),
+        start_time=start_time,
         end_time=draw(clock_times),
         slot_duration=draw(lengths),
         slot_interval=draw(perhaps_lengths),

@@ -115,6 +115,22 @@ def test_t3_t4_windows_across_a_change_of_the_clock(zone: str, day: str, start: 
     assert all(slot.duration == HOUR for slot in slots)
 
 
+@pytest.mark.parametrize(
+    ("closed_day", "expected"),
+    [
+        (29, "00:00 01:00 02:00"),  # the closed time ends with the day, as a window does
+        (30, "29T20:00 29T21:00 29T22:00 29T23:00 31T00:00 31T01:00 31T02:00"),
+        (31, "29T20:00 29T21:00 29T22:00 29T23:00 31T00:00 31T01:00 31T02:00"),
+    ],
+)
+def test_t3_a_closed_time_of_a_day_that_the_zone_skipped_closes_nothing(closed_day: int, expected: str) -> None:
+    """A fixed bug: a closed night of 2011-12-30 in Apia, 22:00-06:00, closed the first hours of the 31st."""
+    apia, skipped = "Pacific/Apia", date(2011, 12, 30)
+    rules = [daily("20:00", "00:00", skipped - DAY), replace(daily("00:00", "03:00", skipped + DAY), id=2)]
+    closures = [Closure(1, date(2011, 12, closed_day), time(20), time(6))]
+    assert walls(slots_of(rules, closures=closures, zone=apia, around=skipped), apia) == expected.split()
+
+
 def test_t2_a_night_window_belongs_to_the_evening_on_which_it_starts() -> None:
     night = daily("22:00", "02:00", MONDAY)
     assert walls(slots_of([night])) == ["01T22:00", "01T23:00", "02T00:00", "02T01:00"]

@@ -15,10 +15,11 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span
 
 TWENTY = timedelta(minutes=20)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MONDAY = date(2027, 3, 1)
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
@@ -140,6 +141,32 @@ def test_q3_a_start_at_a_closed_time_names_the_closure(at: datetime) -> None:
     assert (reason.code, reason.cause_id, reason.rule_id) == (ReasonCode.CLOSURE, 6, 1)
     assert reason.text == "the facility is closed at this time (closure 6)"
     assert explain(closed, MONDAY).offered == explain(closed, NINE).offered == (FIRST,)
+
+
+def test_q3_of_several_closed_times_the_lowest_id_is_named() -> None:
+    """Detail 9."""
+    times = [Closure(7, MONDAY, time(9), time(9, 50)), Closure(6, MONDAY, time(9, 30), time(9, 50))]
+    closed = replace(CLINIC, closures=times)
+    assert [reason.cause_id for reason in explain(closed, NINE)] == [7]
+    assert [reason.cause_id for reason in explain(closed, NINE + TWENTY)] == [6]
+
+
+def test_q3_the_bookings_of_a_day_share_one_expansion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fixed slowness: the schedule was expanded once for each booking."""
+    spans: list[Span] = []
+
+    def counted(schedule: Schedule, span: Span) -> Slots:
+        spans.append(span)
+        return expand(schedule, span)
+
+    monkeypatch.setattr("scheduler.core.explanation.expand", counted)
+    before_midnight = NINE - timedelta(hours=9, minutes=10)
+    slots = [FIRST._replace(start_at=at, end_at=at + TWENTY) for at in (before_midnight, NINE, TEN)]
+    taken = BookingContext([StoredSlot(number, slot, SlotStatus.BOOKED, 1) for number, slot in enumerate(slots)])
+    causes = [reason.cause_id for reason in explain(CLINIC, MONDAY, bookings=taken)]
+    assert [cause for cause in causes if cause is not None] == [0, 1, 2]
+    day = Span(NINE - 9 * HOUR, NINE + 15 * HOUR)
+    assert spans == [day, Span(before_midnight, TEN + timedelta(microseconds=1))]
 
 
 def test_q3_an_instant_off_the_grid_at_a_closed_time_names_the_closure() -> None:

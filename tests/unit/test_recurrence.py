@@ -1,13 +1,15 @@
 """Recurrences by example: refused ones, those of RFC 5545, and cases at which calendars fail (A2)."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from oracles.recurrences import recurring_days, started_in_time
 from scheduler.core.errors import InvalidRecurrenceError
-from scheduler.core.recurrence import recurrence
+from scheduler.core.recurrence import recurrence, repeats_after
+from scheduler.core.recurrence_parts import read_parts
 from scheduler.core.zones import day_number, day_of
 
 FIRST_MONDAY = date(2027, 3, 1)
@@ -34,7 +36,7 @@ def days(
         ("FREQ=DAILY;BYEASTER=0", "is not one of the parts that choose days"),
         ("FREQ=WEEKLY;;BYDAY=MO", "'' is not one of the parts that choose days"),
         ("FREQ=WEEKLY;BYDAY=", "'BYDAY=' is not one of the parts that choose days"),
-        ("FREQ=WEEKLY;BYDAY=MO;BYDAY=TU", "BYDAY stands there twice"),
+        ("FREQ=WEEKLY;BYDAY=MO;BYDAY=TU", "BYDAY is given twice"),
         ("BYDAY=MO", "FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY, not ''"),
         ("FREQ=HOURLY", "FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY, not 'HOURLY'"),
         ("FREQ=DAILY;COUNT=3;UNTIL=20280101", "COUNT and UNTIL exclude each other"),
@@ -122,11 +124,52 @@ def test_a2_an_until_that_is_no_date_or_time_is_refused(until: str) -> None:
         ("FREQ=DAILY;COUNT=3", 4, "ends before it opens its rule for the first time"),
         ("FREQ=MONTHLY;BYDAY=2MO;UNTIL=20270307", 1, "ends before it opens its rule for the first time"),
         ("FREQ=DAILY;UNTIL=20270228", None, "ends before it opens its rule for the first time"),
+        ("FREQ=DAILY;UNTIL=20270301T085959", 1, "ends before it opens its rule for the first time"),
+        ("FREQ=DAILY;UNTIL=20270228T085959Z", None, "ends before it opens its rule for the first time"),
     ],
 )
 def test_a13_a_recurrence_that_never_opens_its_rule_is_refused(text: str, weekday: int | None, message: str) -> None:
     with pytest.raises(InvalidRecurrenceError, match=message):
-        recurrence(text, weekday=weekday, anchor=FIRST_MONDAY)
+        recurrence(text, weekday=weekday, anchor=FIRST_MONDAY, start_time=time(9))
+
+
+@pytest.mark.parametrize("until", ["20270301T090000", "20270228T090000Z"])
+def test_a2_an_until_that_may_admit_the_first_window_is_accepted(until: str) -> None:
+    """A rule does not know its zone, so the latest local time of an UNTIL in UTC counts."""
+    parsed = recurrence(f"FREQ=DAILY;UNTIL={until}", weekday=1, anchor=FIRST_MONDAY, start_time=time(9))
+    assert parsed.last_day == day_number(FIRST_MONDAY)
+
+
+WRONG_ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "weekday": ("x", 7, -1, 10**30, True, 1.0, []),
+    "anchor": (5, [], "2027-03-01", datetime(2027, 3, 1, 9, tzinfo=UTC)),
+    "start_time": (None, 9, [], "09:00", time(9, tzinfo=UTC)),
+}
+
+
+@pytest.mark.parametrize("argument", WRONG_ARGUMENTS)
+def test_a_wrong_argument_of_a_recurrence_is_refused(argument: str) -> None:
+    """A fixed bug: some raised a TypeError, IndexError or AttributeError."""
+    for wrong in WRONG_ARGUMENTS[argument]:
+        arguments: dict[str, Any] = {"weekday": 1, "anchor": FIRST_MONDAY, "start_time": time(9), argument: wrong}
+        with pytest.raises(InvalidRecurrenceError, match=f"^{argument} must be "):
+            recurrence("FREQ=DAILY", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "cycle"),
+    [
+        ("FREQ=DAILY;INTERVAL=14", 14),
+        ("FREQ=DAILY;INTERVAL=208", 1456),
+        ("FREQ=WEEKLY;INTERVAL=208;BYDAY=MO", 1456),
+        ("FREQ=DAILY;INTERVAL=14;BYMONTH=3", 292_194),
+        ("FREQ=MONTHLY;INTERVAL=48;BYMONTHDAY=1", 146_097),
+        ("FREQ=YEARLY;INTERVAL=3;BYYEARDAY=1", 438_291),
+    ],
+)
+def test_a2_the_search_for_a_first_day_ends_with_the_cycle(text: str, cycle: int) -> None:
+    """A recurrence of days and weeks repeats after a few of them; only the calendar needs 400 years."""
+    assert repeats_after(read_parts(text)) == cycle
 
 
 @pytest.mark.parametrize(

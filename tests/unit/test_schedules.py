@@ -108,6 +108,14 @@ def test_a2_a_rule_validates_its_recurrence() -> None:
         replace(RULE, day_of_week=1, recurrence="FREQ=MONTHLY;BYDAY=2TU")
 
 
+def test_a2_a_rule_that_until_ends_before_its_first_start_is_refused() -> None:
+    """A fixed bug: a Monday 09:00 from 2027-03-01 until 08:00 of that day was accepted and never had a slot."""
+    monday = replace(RULE, day_of_week=1, effective_from=date(2027, 3, 1), start_time=time(9))
+    assert replace(monday, recurrence="FREQ=WEEKLY;UNTIL=20270301T090000").start_time == time(9)
+    with pytest.raises(InvalidRecurrenceError, match="ends before it opens its rule for the first time"):
+        replace(monday, recurrence="FREQ=WEEKLY;UNTIL=20270301T080000")
+
+
 def test_a2_a_rule_may_be_in_force_for_a_single_day() -> None:
     day = date(2027, 3, 1)
     assert replace(RULE, effective_from=day, effective_until=day).effective_until == day

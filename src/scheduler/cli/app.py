@@ -3,10 +3,7 @@
 Owns: the table from which a command is imported when it is called; exit codes; errors in one line.
 Must not know: what the commands do.
 
-Exit codes: 0 done; 1 some schedules failed, or another error; 2 invalid input; 3 something named does not exist; 4 a
-transition that the life cycle lacks, or a person on whom rows of others depend; 5 the database; 6 the database's
-schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 9 done, but
-output could not be written; 10 a login with other rights than it needs; 130 interrupted; 143 terminated.
+`docs/command-line.md` has a table of the exit codes.
 """
 
 import logging

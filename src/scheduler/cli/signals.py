@@ -17,7 +17,7 @@ INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM)
 def watched_signals() -> Iterator[list[int]]:
     """Raise KeyboardInterrupt in the block at each interrupting signal; yield the list of the signals so far.
 
-    The list is the truth: drivers clean up after an interruption, and an error of that takes its place. A signal that
+    The list decides: drivers clean up after an interruption, and an error of that takes its place. A signal that
     the process ignores, as under `nohup`, stays ignored.
     """
     received: list[int] = []

@@ -1,6 +1,6 @@
 """Blocks: disjoint spans in whole numbers that remove slots from runs.
 
-Owns: the union of spans in whole numbers, and the slots of a run that overlap none of them.
+Owns: blocks for bisection, and the slots of a run that overlap none of them.
 Holds: S1 (a block moves no slot).
 Must not know: the parts of a schedule that remove time.
 
@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from scheduler.core.intervals import merge
 from scheduler.core.slots import SlotRun
 
 
@@ -24,19 +25,8 @@ class Blocks(NamedTuple):
 
 def blocks_of(spans: Iterable[tuple[int, int]]) -> Blocks:
     """Return the union of spans as blocks."""
-    disjoint = merge_spans(spans)
+    disjoint = merge(spans)
     return Blocks([start for start, _ in disjoint], [end for _, end in disjoint])
-
-
-def merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the union of spans in whole numbers as disjoint spans in order, with touching spans merged."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def free_ranges(run: SlotRun, low: int, high: int, blocks: Blocks) -> Iterator[tuple[int, int]]:

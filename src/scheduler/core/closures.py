@@ -1,7 +1,7 @@
 """Closures by local day: the days on which a facility is closed, and the closed times of other days.
 
 Owns: the closures that act on the windows of a local day.
-Holds: A3 (the scope of a closure), T2 (a closed time is wall-clock time of the facility).
+Holds: A3 (the scope of a closure), T2, T3 (a closed time is wall-clock time of the facility, read as a window).
 Must not know: rules, overrides, slots.
 """
 
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.core.schedules import Closure
 from scheduler.core.slots import Id
-from scheduler.core.zones import DAY, clock_span, day_number, instant_of
+from scheduler.core.zones import DAY, clock_span, day_lasts, day_number, instant_of
 
 
 class ClosedTime(NamedTuple):
@@ -32,7 +32,8 @@ class ClosuresByDay:
             day = day_number(closure.day)
             if closure.start_time is None or closure.end_time is None:
                 self._days.setdefault(day, closure.id)
-            elif first - 1 <= day <= last + 1:
+            # A day that the zone skipped has no closed time, as it has no window.
+            elif first - 1 <= day <= last + 1 and day_lasts(zone, day):
                 opens, closes = clock_span(closure.start_time, closure.end_time)
                 start, end = (instant_of(zone, day, day * DAY + clock) for clock in (opens, closes))
                 # A window of the day before reaches into this day, and a closed time into the next one.

@@ -6,10 +6,14 @@ Must not know: zones, instants, slots.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from typing import NamedTuple, Self
+from datetime import date
+from typing import Final, NamedTuple, Self
 
-from scheduler.core.spans import Span, difference, union
+from scheduler.core.errors import InvalidSpanError
+from scheduler.core.intervals import merge, subtract
+from scheduler.core.validation import Validator
+
+_CHECK: Final = Validator(InvalidSpanError)
 
 
 class DaySpan(NamedTuple):
@@ -24,7 +28,7 @@ class DaySet:
     """A set of days, as disjoint spans in order; spans that touch or overlap are merged.
 
     Raises:
-        InvalidSpanError: a span is empty or reversed.
+        InvalidSpanError: a span is empty or reversed, or one of its days is not a date.
 
     >>> march = DaySet([(date(2027, 3, 1), date(2027, 4, 1))])
     >>> (march | DaySet([(date(2027, 4, 1), date(2027, 4, 3))])).spans
@@ -34,28 +38,24 @@ class DaySet:
     spans: tuple[DaySpan, ...]
 
     def __init__(self, spans: Iterable[tuple[date, date]] = ()) -> None:
-        self._set(union(Span(_midnight(first), _midnight(until)) for first, until in spans))
+        object.__setattr__(self, "spans", tuple(DaySpan(*pair) for pair in merge(map(_checked, spans))))
 
     def __or__(self, other: Self) -> Self:
         return type(self)((*self.spans, *other.spans))
 
     def __sub__(self, other: Self) -> Self:
-        remaining = type(self)()
-        remaining._set(difference(self._as_spans(), other._as_spans()))
-        return remaining
+        return type(self)(subtract(self.spans, other.spans))
 
     def since(self, day: date) -> Self:
         """Return the days from `day` on."""
         return type(self)((max(first, day), until) for first, until in self.spans if day < until)
 
-    def _set(self, spans: Iterable[Span]) -> None:
-        days = tuple(DaySpan(span.start.date(), span.end.date()) for span in spans)
-        object.__setattr__(self, "spans", days)
 
-    def _as_spans(self) -> list[Span]:
-        return [Span(_midnight(first), _midnight(until)) for first, until in self.spans]
-
-
-def _midnight(day: date) -> datetime:
-    """Stand for a day in the set algebra of spans; no zone is meant."""
-    return datetime.combine(day, time(), UTC)
+def _checked(span: tuple[date, date]) -> tuple[date, date]:
+    first, until = span
+    _CHECK.day("first", first)
+    _CHECK.day("until", until)
+    if first >= until:
+        fault = "empty" if first == until else "reversed"
+        raise InvalidSpanError(f"days {first} to before {until} are {fault}")
+    return first, until

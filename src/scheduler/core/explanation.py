@@ -195,10 +195,12 @@ class _Inquiry:
         if self.begin == self.end:
             return  # a missing day
         span = Span(instant(self.begin), instant(self.end))
-        for slot, reason in bookings.taken_in(span, facility_id=self.schedule.facility_id):
-            scheduled = expand(self.schedule, Span(slot.start_at, slot.start_at + MICROSECOND))
-            if slot.identity not in {same_start.identity for same_start in scheduled}:
-                yield reason
+        taken = bookings.taken_in(span, facility_id=self.schedule.facility_id)
+        if not taken:
+            return
+        starts = [slot.start_at for slot, _ in taken]  # a slot that reaches into this time may start before it
+        scheduled = {slot.identity for slot in expand(self.schedule, Span(min(starts), max(starts) + MICROSECOND))}
+        yield from (reason for slot, reason in taken if slot.identity not in scheduled)
 
     def _reaches(self, window: Window) -> bool:
         return window.start < self.end and self.begin < window.end
@@ -211,7 +213,7 @@ class _Inquiry:
     def _removal_reasons(
         self, window: Window, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()
     ) -> Iterator[Reason]:
-        """Yield the blocks, emergencies and closures that remove a time of a window."""
+        """Yield the blocks and emergencies that remove a time of a window, and the first closure that does."""
         rule_id = window.slots.kind.rule_id
         for exception in self.schedule.exceptions:
             code = _REMOVAL_CODES.get(exception.type)
@@ -222,6 +224,7 @@ class _Inquiry:
             if closed.start < micros(end_at) and micros(start_at) < closed.end:
                 text = _CLOSED_TIME.format(cause=closed.closure_id)
                 yield Reason(ReasonCode.CLOSURE, start_at, end_at, text, starts, rule_id, closed.closure_id)
+                break  # of several, the one with the lowest id comes first
 
     def _suppression_reason(
         self, suppressed: SuppressedWindow, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()

@@ -34,7 +34,7 @@ def fingerprint(schedule: Schedule, *, tzdata_version: str, since: date | None =
     """Return a hexadecimal digest of everything that decides the schedule's slots, whatever the order of its parts.
 
     `tzdata_version` names the release of the tz database that the zones come from, such as `2026f`. With `since`, the
-    digest speaks for slots that start on that local day or later: exceptions and closures that are over do not count.
+    digest covers slots that start on that local day or later: exceptions and closures that are over do not count.
 
     Raises:
         InvalidInputError: the schedule is not a `Schedule`, the version is not a text, or `since` is not a date.

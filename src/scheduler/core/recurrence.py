@@ -2,7 +2,7 @@
 
 Owns: the days of a recurrence within a range, and refusing one that lacks an anchor or can never open its rule.
 Holds: A2 (a recurrence, anchored at `effective_from`, narrows a rule's weekday, or names the days of a rule without).
-Must not know: the text of a recurrence (`recurrence_parts`), clock times, zones, slots.
+Must not know: the text of a recurrence (`recurrence_parts`), ends of windows, zones, slots.
 
 Each part of a recurrence is a set of days of a period (a week, month or year), and the parts intersect. The cost
 depends on the range, not on the years since the anchor: periods have numbers, and COUNT is turned into a last day once.
@@ -11,15 +11,18 @@ depends on the range, not on the years since the anchor: periods have numbers, a
 from calendar import isleap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, time
 from functools import lru_cache
 from itertools import islice
+from math import gcd, lcm
 from typing import Final
 
 from scheduler.core.errors import InvalidRecurrenceError
-from scheduler.core.recurrence_parts import DAILY, WEEKLY, YEARLY, Parts, read_parts
-from scheduler.core.zones import DAY, EPOCH_DAY, day_number, day_of
+from scheduler.core.recurrence_parts import DAILY, MONTHLY, WEEKLY, YEARLY, Parts, read_parts
+from scheduler.core.validation import Validator
+from scheduler.core.zones import DAY, EPOCH_DAY, clock_span, day_number, day_of
 
+_CHECK: Final = Validator(InvalidRecurrenceError)
 _WEEKDAY_NAMES: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _WEEKDAY_OF_DAY_0: Final = 6  # 2000-01-01 was a Saturday
 _FIRST_DAY: Final = day_number(date.min)
@@ -28,13 +31,15 @@ _MONTHS: Final = range(1, 13)
 _COMMON_YEAR: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _LEAP_YEAR: Final = (31, 29, *_COMMON_YEAR[2:])
 _CYCLE: Final = 146_097  # the days after which the calendar repeats: 400 years, a whole number of weeks
+_PERIODS_OF_CYCLE: Final = {DAILY: _CYCLE, WEEKLY: _CYCLE // 7, MONTHLY: 400 * 12, YEARLY: 400}
+_DAYS_OF_PERIOD: Final = {DAILY: 1, WEEKLY: 7}
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
     """A recurrence of a rule, constructed by `recurrence`.
 
-    `last_day` is the last day by COUNT, or the last that UNTIL may admit: UNTIL bounds the starts of windows.
+    `last_day` is the last day by COUNT or UNTIL; by an UNTIL in UTC, the last that it may admit in any zone.
     """
 
     parts: Parts
@@ -163,15 +168,15 @@ def _first_week(year: int, week_start: int) -> int:
     return fourth - (fourth + _WEEKDAY_OF_DAY_0 - week_start) % 7
 
 
-def recurrence(text: str, *, weekday: int | None, anchor: date | None) -> Recurrence:
+def recurrence(text: str, *, weekday: int | None, anchor: date | None, start_time: time = time.min) -> Recurrence:
     """Parse an RFC 5545 recurrence for a rule of this weekday (0 = Sunday), anchored at its first effective day.
 
     Days are local calendar days. A weekly recurrence without BYDAY means the rule's own weekday. A rule without a
-    weekday (None) has all days of its recurrence.
+    weekday (None) has all days of its recurrence. UNTIL bounds the starts of windows, which begin at `start_time`.
 
     Raises:
         InvalidRecurrenceError: the text is invalid, chooses times of day, lacks the anchor it needs, or never opens
-            the rule.
+            the rule; or another argument is invalid.
 
     >>> second = recurrence("FREQ=MONTHLY;BYDAY=2TU", weekday=2, anchor=None)
     >>> [str(day_of(day)) for day in second.days(day_number(date(2027, 3, 1)), day_number(date(2027, 3, 31)))]
@@ -179,16 +184,20 @@ def recurrence(text: str, *, weekday: int | None, anchor: date | None) -> Recurr
     """
     if not isinstance(text, str):
         raise InvalidRecurrenceError(f"recurrence {str(text)[:60]!r} is not an RFC 5545 rule")
-    return _recurrence(text, weekday, anchor)
+    if weekday is not None and (type(weekday) is not int or weekday not in range(len(_WEEKDAY_NAMES))):
+        raise InvalidRecurrenceError(f"weekday must be 0 (Sunday) to 6, not {weekday!r}")
+    if anchor is not None:
+        _CHECK.day("anchor", anchor)
+    _CHECK.clock("start_time", start_time)
+    return _recurrence(text, weekday, anchor, start_time)
 
 
 @lru_cache(maxsize=4096)
-def _recurrence(text: str, weekday: int | None, anchor: date | None) -> Recurrence:
+def _recurrence(text: str, weekday: int | None, anchor: date | None, start_time: time) -> Recurrence:
     parts = _complete(text, read_parts(text), weekday, anchor)
     begin = 0 if anchor is None else day_number(anchor)
     endless = Recurrence(parts, None if anchor is None else begin)
-    # Within this time, each kind of period has come with each remainder of the interval.
-    cycle_end = begin + (_CYCLE + 366) * parts.interval
+    cycle_end = begin + repeats_after(parts)
     if next(endless.walk(begin, cycle_end), None) is None:
         raise InvalidRecurrenceError(f"recurrence {text!r} never occurs")
     first_opening = next(_of_weekday(endless, weekday, begin, cycle_end), None)
@@ -199,11 +208,20 @@ def _recurrence(text: str, weekday: int | None, anchor: date | None) -> Recurren
     if parts.count is not None:
         last_day = next(islice(endless.walk(begin, _LAST_DAY), parts.count - 1, None), _LAST_DAY)
     if parts.until is not None:
-        # East of Greenwich, the next day has begun at some instants of a day in UTC.
-        last_day = min(_LAST_DAY, parts.until.at // DAY + parts.until.in_utc)
+        # East of Greenwich, a wall time comes before that time of UTC, but by less than a day.
+        opens, _ = clock_span(start_time, start_time)
+        last_day = min(_LAST_DAY, (parts.until.at + DAY * parts.until.in_utc - opens) // DAY)
     if anchor is not None and last_day < first_opening:
         raise InvalidRecurrenceError(f"recurrence {text!r} ends before it opens its rule for the first time")
     return replace(endless, last_day=last_day)
+
+
+def repeats_after(parts: Parts) -> int:
+    """Return the days after which an endless recurrence repeats: calendar and interval have come round together."""
+    interval, frequency = parts.interval, parts.frequency
+    if frequency in _DAYS_OF_PERIOD and not parts.months and not parts.month_days:
+        return lcm(7, _DAYS_OF_PERIOD[frequency] * interval)  # such parts ask for no more than weekdays
+    return _CYCLE * interval // gcd(interval, _PERIODS_OF_CYCLE[frequency])
 
 
 def _complete(text: str, parts: Parts, weekday: int | None, anchor: date | None) -> Parts:

@@ -92,7 +92,7 @@ class _Text:
             if name not in _PARTS or not equals or not value:
                 raise self._error(f"{part!r} is not one of the parts that choose days ({', '.join(sorted(_PARTS))})")
             if name in self._values:
-                raise self._error(f"{name} stands there twice")
+                raise self._error(f"{name} is given twice")
             self._values[name] = value
         self._frequency = self._values.get("FREQ", "")
 

@@ -82,7 +82,12 @@ class AvailabilityRule:
         if self.recurrence is not None:
             _CHECK.text(f"{name}: recurrence", self.recurrence)
             try:
-                recurrence(self.recurrence, weekday=self.day_of_week, anchor=self.effective_from)
+                recurrence(
+                    self.recurrence,
+                    weekday=self.day_of_week,
+                    anchor=self.effective_from,
+                    start_time=self.start_time,
+                )
             except InvalidRecurrenceError as error:
                 raise InvalidRecurrenceError(f"{name}: {error}") from None
 

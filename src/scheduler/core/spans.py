@@ -1,6 +1,6 @@
 """Spans of time and their set algebra.
 
-Owns: the half-open span of UTC instants, and union, intersection and difference of sets of spans.
+Owns: the half-open span of UTC instants, and union, intersection and difference of sets of spans (by `intervals`).
 Holds: T1 (UTC, half-open; naive, empty and reversed spans are refused; touching spans share nothing).
 Must not know: wall clocks, zones, rules.
 """
@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from scheduler.core.errors import InvalidSpanError
+from scheduler.core.intervals import merge, subtract
 from scheduler.core.validation import Validator
 
 _CHECK: Final = Validator(InvalidSpanError)
@@ -79,18 +80,7 @@ def union(spans: Iterable[Span]) -> tuple[Span, ...]:
     Raises:
         InvalidSpanError: an element is not a `Span`.
     """
-    return _union("spans", spans)
-
-
-def _union(name: str, spans: Iterable[Span]) -> tuple[Span, ...]:
-    merged: list[Span] = []
-    for span in sorted(_CHECK.sequence(name, spans, Span)):
-        if merged and span.start <= merged[-1].end:
-            if span.end > merged[-1].end:
-                merged[-1] = Span(merged[-1].start, span.end)
-        else:
-            merged.append(span)
-    return tuple(merged)
+    return _spans(merge(_pairs("spans", spans)))
 
 
 def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
@@ -99,18 +89,8 @@ def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, .
     Raises:
         InvalidSpanError: an element is not a `Span`.
     """
-    ours, theirs = _union("first", first), _union("second", second)
-    shared: list[Span] = []
-    i = j = 0
-    while i < len(ours) and j < len(theirs):
-        start, end = max(ours[i].start, theirs[j].start), min(ours[i].end, theirs[j].end)
-        if start < end:
-            shared.append(Span(start, end))
-        if ours[i].end < theirs[j].end:
-            i += 1
-        else:
-            j += 1
-    return tuple(shared)
+    ours = _pairs("first", first)
+    return _spans(subtract(ours, subtract(ours, _pairs("second", second))))
 
 
 def difference(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:
@@ -119,19 +99,12 @@ def difference(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...
     Raises:
         InvalidSpanError: an element is not a `Span`.
     """
-    removed = _union("second", second)
-    remaining: list[Span] = []
-    j = 0
-    for span in _union("first", first):
-        start = span.start
-        while j < len(removed) and removed[j].end <= start:
-            j += 1
-        k = j
-        while k < len(removed) and removed[k].start < span.end:
-            if start < removed[k].start:
-                remaining.append(Span(start, removed[k].start))
-            start = max(start, removed[k].end)
-            k += 1
-        if start < span.end:
-            remaining.append(Span(start, span.end))
-    return tuple(remaining)
+    return _spans(subtract(_pairs("first", first), _pairs("second", second)))
+
+
+def _pairs(name: str, spans: Iterable[Span]) -> list[tuple[datetime, datetime]]:
+    return [(span.start, span.end) for span in _CHECK.sequence(name, spans, Span)]
+
+
+def _spans(pairs: Iterable[tuple[datetime, datetime]]) -> tuple[Span, ...]:
+    return tuple(Span(start, end) for start, end in pairs)

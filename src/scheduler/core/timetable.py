@@ -13,8 +13,9 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from scheduler.core.blocks import blocks_of, free_ranges, merge_spans, part_of
+from scheduler.core.blocks import blocks_of, free_ranges, part_of
 from scheduler.core.closures import ClosedTime, ClosuresByDay
+from scheduler.core.intervals import merge
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.recurrence import recurrence
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
@@ -117,14 +118,14 @@ def _recurring_days(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last
     """Return the days within a range that the recurrence of a rule names, or None without a recurrence."""
     if rule.recurrence is None:
         return None
-    parsed = recurrence(rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from)
+    parsed = recurrence(
+        rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from, start_time=rule.start_time
+    )
     days, until = parsed.days(first_day, last_day), parsed.parts.until
-    if until is None:
+    if until is None or not until.in_utc:
         return days
     opens, _ = clock_span(rule.start_time, rule.end_time)
-    if until.in_utc:
-        return frozenset(day for day in days if instant_of(zone, day, day * DAY + opens) <= until.at)
-    return frozenset(day for day in days if day * DAY + opens <= until.at)
+    return frozenset(day for day in days if instant_of(zone, day, day * DAY + opens) <= until.at)
 
 
 def _compile_rule(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> _CompiledRule:
@@ -270,5 +271,5 @@ class Timetable:
                 kind = base.kind._replace(capacity=override.capacity or base.kind.capacity)
                 spans.setdefault((kind, duration, interval), []).append(span)
         for (kind, duration, interval), of_kind in spans.items():
-            for start, end in merge_spans(of_kind):
+            for start, end in merge(of_kind):
                 open_windows.append(Window(start, end, _grid(start, end, duration, interval, kind)))

@@ -124,7 +124,10 @@ def doctors_at(facility: FacilityView, doctor_id: int | None) -> tuple[DoctorAtF
 def visits_without_slot(
     session: Session, facility_id: int, begin: datetime, end: datetime
 ) -> list[tuple[int, datetime, datetime]]:
-    """Return doctor, start and end of the visits without a slot that start in `[begin, end)`, except cancelled ones."""
+    """Return doctor, start and end of the visits without a slot that start in `[begin, end)`.
+
+    Cancelled visits and no-shows are left out: they take no time of the doctor.
+    """
     during = {"facility": facility_id, "begin": begin, "end": end}
     visits = session.connection().execute(_VISITS_WITHOUT_SLOT, during)
     return [(doctor_id, start_at, end_at) for doctor_id, start_at, end_at in visits]

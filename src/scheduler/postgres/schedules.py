@@ -133,8 +133,8 @@ def load_schedules(
     ids = sorted({key.facility_id for key in keys})
     zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
     ended = _ended(session, keys)
-    spoken_for = [checkpoint.since for checkpoint in checkpoints.values() if checkpoint.since]
-    begin = relevant_from(date.min if since is None else min([since, *spoken_for]))
+    covered_since = [checkpoint.since for checkpoint in checkpoints.values() if checkpoint.since]
+    begin = relevant_from(date.min if since is None else min([since, *covered_since]))
     rules = _by_schedule(session, rows.AvailabilityRule, keys)
     # The end of an exception in wall-clock time may have moved since it was stored.
     stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE

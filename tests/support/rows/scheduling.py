@@ -272,11 +272,11 @@ WRONG: Wrong = [
         {"generated_days": "{[2027-03-01,infinity)}", "fingerprint_since": "2027-03-01"},
         "its_times_are_in_the_calendar",
     ),
-    ("scheduling.schedule_states", {"fingerprint": "ab"}, "a_fingerprint_speaks_for_the_generated_days"),
+    ("scheduling.schedule_states", {"fingerprint": "ab"}, "a_fingerprint_covers_the_generated_days"),
     (
         "scheduling.schedule_states",
         {"generated_days": "{[2027-03-01,2027-03-02)}", "fingerprint_since": "2027-03-02"},
-        "a_fingerprint_speaks_for_the_generated_days",
+        "a_fingerprint_covers_the_generated_days",
     ),
     ("scheduling.insurance_plans", {"effective_to": "2026-12-31"}, "an_insurance_plan_begins_before_it_ends"),
     ("scheduling.insurance_plans", {"effective_to": "infinity"}, "an_insurance_plans_days_are_in_the_calendar"),
