@@ -82,6 +82,30 @@ def test_r3_a_gap_between_generated_days_is_generated_alone(world: World) -> Non
     assert (report.result.slots_created, report.result.slots_kept) == (30, 60)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "now"),
+    [
+        ("America/Los_Angeles", "Pacific/Auckland", datetime(2026, 6, 1, 12, tzinfo=UTC)),
+        ("Pacific/Auckland", "America/Los_Angeles", datetime(2026, 6, 1, 22, 30, tzinfo=UTC)),
+    ],
+)
+def test_r3_a_new_zone_leaves_no_future_slot_of_the_old(world: World, before: str, after: str, now: datetime) -> None:
+    """The local days of the old zone begin before, or end after, the same days of the new one."""
+    today = now.date() + (DAY if before == "Pacific/Auckland" else timedelta(0))
+    world.write(weekly(1, zone=before))
+    world.run(today, 11, now=now)
+    booked = max(slot.start_at for slot in world.slots())
+    world.touch(booked, status="booked", booked_count=1)
+    past = {slot for slot in world.slots() if slot.start_at < now}
+    world.sql("update scheduling.facilities set timezone = :zone where tenant_id = :tenant_id", zone=after)
+    report = world.run(today, 11, now=now)
+    desired = expected([weekly(1, zone=after)], today, 11)
+    assert {slot for slot in world.slots() - desired - past if slot.start_at != booked} == set()
+    assert desired <= world.slots()
+    assert past <= world.slots() | desired
+    assert [stored.slot.start_at for stored in report.result.slots_conflicting] == [booked]
+
+
 BLOCK = AvailabilityException(
     1, ExceptionType.BLOCKED, datetime(2027, 3, 22, 9, tzinfo=UTC), datetime(2027, 3, 22, 10, tzinfo=UTC)
 )
