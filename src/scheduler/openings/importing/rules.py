@@ -13,9 +13,6 @@ from datetime import timedelta
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
-from sqlmodel import Session
-
 from scheduler import models as tables
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
 from scheduler.core.slots import Id
@@ -55,11 +52,6 @@ def sync_rules(
     table = tables.AvailabilityRule
     columns = ["day_of_week", "any_weekday", *map(_column, _RULE_FIELDS)]
     return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
-
-
-def count_rules(session: Session) -> int:
-    """Count the rules of the tenant, at all facilities."""
-    return int(session.execute(select(func.count()).select_from(tables.AvailabilityRule)).scalar_one())
 
 
 def sync_exceptions(
