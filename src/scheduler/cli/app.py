@@ -3,10 +3,7 @@
 Owns: the table from which a command is imported when it is called; exit codes; errors in one line.
 Must not know: what the commands do.
 
-Exit codes: 0 done; 1 some schedules failed, or another error; 2 invalid input; 3 something named does not exist; 4 a
-transition that the life cycle lacks, or a person on whom rows of others depend; 5 the database; 6 the database's
-schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 9 done, but
-output could not be written; 10 a login with other rights than it needs; 130 interrupted; 143 terminated.
+The page `docs/command-line.md` lists the exit codes.
 """
 
 import logging
@@ -21,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 import scheduler
-from scheduler.cli.output import flush_output, surviving_output
+from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
 from scheduler.core.extras import extra_needed
@@ -149,7 +146,6 @@ def run() -> None:
         logging.getLogger().addHandler(logging.NullHandler())
     with surviving_output() as lost, watched_signals() as received:
         code = _run(received)
-        flush_output()
         if received:
             typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)
         elif lost and code == 0:
@@ -160,17 +156,28 @@ def run() -> None:
 
 
 def _run(received: list[int]) -> int | str | None:
+    """Run the command, write its output and return its exit code; after a signal, that of the signal."""
+    code: int | str | None = None
+    try:
+        code = _command(received)
+        if not received:
+            flush_output()
+    except BaseException:
+        if not received:
+            raise
+    if received:
+        drop_stuck_output()
+        return _SIGNALLED + received[0]
+    return code
+
+
+def _command(received: list[int]) -> int | str | None:
     """Run the command and return its exit code; print an error as one line."""
     try:
         app(prog_name="scheduler")  # always exits: 0, or 2 after a usage error
     except SystemExit as exit_:
-        code = exit_.code
+        return exit_.code
     except SchedulerError as error:
         if not received:
             typer.echo(f"error: {error}", err=True)
-        code = exit_code(error)
-    except BaseException:
-        if not received:
-            raise
-        code = None
-    return _SIGNALLED + received[0] if received else code
+        return exit_code(error)
