@@ -7,11 +7,13 @@ from uuid import UUID
 
 import pytest
 
+from scheduler.cli.status import generated_days
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.generation.planning import ScheduleTask, plan_task
 from scheduler.generation.request import GenerationRequest
 from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
+from scheduler.postgres.statistics import totals
 from support.query_plans import index_scans
 from support.worlds.generation import MONDAY, World, expected, weekly
 
@@ -46,6 +48,14 @@ def test_r3_removed_hours_leave_all_spans_of_generated_days(world: World) -> Non
     world.run(date(2026, 12, 2), 90, now=NOW)
     assert world.slots() == expected([tuesdays], date(2026, 12, 1), 365) | expected([tuesdays], date(2026, 6, 1), 30)
     assert world.state()["generated_days::text"] == "{[2026-06-01,2026-07-01),[2026-12-01,2027-12-01)}"
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        shown = totals(session)
+    assert (shown.from_day, shown.gap_day, shown.until_day) == (
+        date(2026, 6, 1),
+        date(2026, 7, 1),
+        date(2027, 12, 1),
+    )
+    assert generated_days(shown) == "2026-06-01 to before 2027-12-01, with a gap from 2026-07-01 on"
 
 
 def mondays(world: World) -> list[date]:
@@ -70,6 +80,8 @@ def test_r3_runs_that_touch_are_one_span(world: World) -> None:
     world.run(MONDAY, 7)
     world.run(MONDAY + 7 * DAY, 7)
     assert world.state()["generated_days::text"] == "{[2027-03-22,2027-04-05)}"
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        assert totals(session).gap_day is None
     assert world.run(MONDAY, 14).result.schedules_unchanged == 1
 
 

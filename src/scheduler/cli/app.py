@@ -173,11 +173,13 @@ def _run(received: list[int]) -> int | str | None:
 
 def _command(received: list[int]) -> int | str | None:
     """Run the command and return its exit code; print an error as one line."""
+    code: int | str | None = None
     try:
         app(prog_name="scheduler")  # always exits: 0, or 2 after a usage error
     except SystemExit as exit_:
-        return exit_.code
+        code = exit_.code
     except SchedulerError as error:
         if not received:
             typer.echo(f"error: {error}", err=True)
-        return exit_code(error)
+        code = exit_code(error)
+    return code
