@@ -321,14 +321,17 @@ def test_an_import_that_removes_a_tenth_of_all_rules_asks_first(
 ) -> None:
     """Standard input is no terminal here; on one, the answer decides."""
 
-    def imported(count: int, *options: str) -> CommandResult:
-        hours = [[f"{hour:02}:00", f"{hour:02}:30"] for hour in range(count)]
-        file = written(
-            tmp_path, place("p1", weekly={"monday": hours}), place("p2", weekly={"friday": [["09:00", "10:00"]]})
-        )
+    def imported(count: int, *options: str, minute: int = 0, closed: str = "2999-12-25") -> CommandResult:
+        hours = [[f"{hour:02}:{minute:02}", f"{hour:02}:30"] for hour in range(count)]
+        monday = place("p1", weekly={"monday": hours}, closures={closed: None} if closed else {})
+        file = written(tmp_path, monday, place("p2", weekly={"friday": [["09:00", "10:00"]]}))
         return run(migrated, "import", "openings", str(file), *options)
 
-    assert imported(19).code == 0
+    assert imported(19, closed="2020-12-25").code == 0
+    assert imported(19, minute=1).code == 0  # replaced, and the past closure is over
+    assert imported(19, closed="").lines == [
+        "error: the import removes 1 of 1 closures: confirm with --yes, since standard input is no terminal"
+    ]
     assert (imported(17).code, rules(migrated)) == (0, 18)  # two of twenty: a tenth
     refused = imported(15)
     assert (refused.code, rules(migrated)) == (2, 18)
@@ -340,6 +343,9 @@ def test_an_import_that_removes_a_tenth_of_all_rules_asks_first(
     monkeypatch.setattr("scheduler.cli.confirm.typer.confirm", lambda text, **_: asked.append(text))
     assert (imported(15).code, rules(migrated)) == (0, 16)
     assert asked == ["the import removes 2 of 18 rules. Go on?"]
+    assert imported(0).code == 0
+    assert asked[1:] == ["the import removes 15 of 16 rules, all rules of 'p1'. Go on?"]
+    assert imported(15).code == 0
     monkeypatch.setattr("scheduler.cli.confirm.typer.confirm", _no)
     assert (imported(1).code, rules(migrated)) == (1, 16)
     assert (imported(1, "--yes").code, rules(migrated)) == (0, 2)

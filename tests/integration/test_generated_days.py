@@ -7,11 +7,13 @@ from uuid import UUID
 
 import pytest
 
+from scheduler.cli.status import generated_days
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.generation.planning import ScheduleTask, plan_task
 from scheduler.generation.request import GenerationRequest
 from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
+from scheduler.postgres.statistics import totals
 from support.query_plans import index_scans
 from support.worlds.generation import MONDAY, World, expected, weekly
 
@@ -46,6 +48,14 @@ def test_r3_removed_hours_leave_all_spans_of_generated_days(world: World) -> Non
     world.run(date(2026, 12, 2), 90, now=NOW)
     assert world.slots() == expected([tuesdays], date(2026, 12, 1), 365) | expected([tuesdays], date(2026, 6, 1), 30)
     assert world.state()["generated_days::text"] == "{[2026-06-01,2026-07-01),[2026-12-01,2027-12-01)}"
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        shown = totals(session)
+    assert (shown.from_day, shown.gap_day, shown.until_day) == (
+        date(2026, 6, 1),
+        date(2026, 7, 1),
+        date(2027, 12, 1),
+    )
+    assert generated_days(shown) == "2026-06-01 to before 2027-12-01, with a gap from 2026-07-01 on"
 
 
 def mondays(world: World) -> list[date]:
@@ -70,6 +80,8 @@ def test_r3_runs_that_touch_are_one_span(world: World) -> None:
     world.run(MONDAY, 7)
     world.run(MONDAY + 7 * DAY, 7)
     assert world.state()["generated_days::text"] == "{[2027-03-22,2027-04-05)}"
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        assert totals(session).gap_day is None
     assert world.run(MONDAY, 14).result.schedules_unchanged == 1
 
 
@@ -80,6 +92,30 @@ def test_r3_a_gap_between_generated_days_is_generated_alone(world: World) -> Non
     report = world.run(MONDAY, 21)
     assert world.slots() == expected([weekly(1)], MONDAY, 21)
     assert (report.result.slots_created, report.result.slots_kept) == (30, 60)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "now"),
+    [
+        ("America/Los_Angeles", "Pacific/Auckland", datetime(2026, 6, 1, 12, tzinfo=UTC)),
+        ("Pacific/Auckland", "America/Los_Angeles", datetime(2026, 6, 1, 22, 30, tzinfo=UTC)),
+    ],
+)
+def test_r3_a_new_zone_leaves_no_future_slot_of_the_old(world: World, before: str, after: str, now: datetime) -> None:
+    """The local days of the old zone begin before, or end after, the same days of the new one."""
+    today = now.date() + (DAY if before == "Pacific/Auckland" else timedelta(0))
+    world.write(weekly(1, zone=before))
+    world.run(today, 11, now=now)
+    booked = max(slot.start_at for slot in world.slots())
+    world.touch(booked, status="booked", booked_count=1)
+    past = {slot for slot in world.slots() if slot.start_at < now}
+    world.sql("update scheduling.facilities set timezone = :zone where tenant_id = :tenant_id", zone=after)
+    report = world.run(today, 11, now=now)
+    desired = expected([weekly(1, zone=after)], today, 11)
+    assert {slot for slot in world.slots() - desired - past if slot.start_at != booked} == set()
+    assert desired <= world.slots()
+    assert past <= world.slots() | desired
+    assert [stored.slot.start_at for stored in report.result.slots_conflicting] == [booked]
 
 
 BLOCK = AvailabilityException(

@@ -64,13 +64,14 @@ def test_command_line_loads_no_package_that_only_commands_need(option: str, pack
     assert loaded_by(COMMAND, option) & set(THIRD_PARTY.split()) == packages
 
 
-def test_a_command_loads_its_module_alone() -> None:
-    done = python(f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {COMMAND}", "show", "--help")
+@pytest.mark.parametrize(("command", "helpers"), [("show", {"week"}), ("explain", {"errors"})])
+def test_a_command_loads_its_module_alone(command: str, helpers: set[str]) -> None:
+    done = python(f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {COMMAND}", command, "--help")
     modules = set(done.stdout.splitlines()[-1].split())
     assert {name for name in modules if name.startswith("scheduler.cli.")} == {
-        f"scheduler.cli.{name}" for name in ("app", "output", "signals", "show", "settings", "rendering", "week")
+        f"scheduler.cli.{name}" for name in {"app", "output", "signals", command, "settings", "rendering"} | helpers
     }
-    assert {name for name in modules if name.startswith("scheduler.sample_data")} == set()
+    assert {name for name in modules if name.startswith(("scheduler.sample_data", "scheduler.generation"))} == set()
 
 
 def test_public_names_are_there() -> None:

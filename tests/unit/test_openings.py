@@ -227,7 +227,9 @@ def test_a_field_like_a_known_one_is_refused(tmp_path: Path, name: str, meant: s
     assert fault_of(tmp_path, BARE | {name: {}}) == f"unknown field {name!r}: did you mean {meant!r}?"
 
 
-@pytest.mark.parametrize("name", ["location", "phone2", "website", "email", "region", "ods_code", "parking", "notes"])
+@pytest.mark.parametrize(
+    "name", ["location", "phone2", "county", "County", "website", "email", "region", "ods_code", "parking", "notes"]
+)
 def test_other_unknown_fields_are_kept(tmp_path: Path, name: str) -> None:
     assert json.loads(read_one(tmp_path, BARE | {name: 1}).further) == {name: 1}
 
@@ -344,17 +346,26 @@ def test_a2_a_clinic_without_a_day_is_open_when_its_recurrence_says(tmp_path: Pa
 def test_a3_a_closed_time_has_its_times_and_its_reason(tmp_path: Path) -> None:
     afternoon = {"from": "13:00", "until": "24:00", "reason": " Christmas Eve "}
     place = read_one(
-        tmp_path, FULL | {"closures": {"2027-12-24": afternoon, "2027-12-31": {"from": "22:00:30", "until": "06:00"}}}
+        tmp_path,
+        FULL
+        | {
+            "closures": {
+                "2027-12-24": afternoon,
+                "2027-12-31": [{"from": "22:00:30", "until": "06:00"}, {"from": "12:00", "until": "13:00"}],
+            }
+        },
     )
     christmas_eve, new_year = date(2027, 12, 24), date(2027, 12, 31)
     assert place.closures == (
         ClosedDay(christmas_eve, "Christmas Eve", time(13), time(0)),
         ClosedDay(new_year, None, time(22, 0, 30), time(6)),
+        ClosedDay(new_year, None, time(12), time(13)),
     )
     for doctor in place.doctors:
         assert doctor.schedule.closures == (
-            Closure("2027-12-24", christmas_eve, time(13), time(0)),
-            Closure("2027-12-31", new_year, time(22, 0, 30), time(6)),
+            Closure("2027-12-24 13:00:00-00:00:00", christmas_eve, time(13), time(0)),
+            Closure("2027-12-31 22:00:30-06:00:00", new_year, time(22, 0, 30), time(6)),
+            Closure("2027-12-31 12:00:00-13:00:00", new_year, time(12), time(13)),
         )
 
 
@@ -418,6 +429,12 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"alterations": {"9999-01-01": []}}, "in the years 2 to 9998"),
     ({"alterations": "never"}, "alterations must be an object, not 'never'"),
     ({"closures": {"2027-02-01": 4}}, "closures: 2027-02-01 must be text, not 4"),
+    ({"closures": {"2027-02-01": []}}, "closures: 2027-02-01: a list of closed times must have at least one"),
+    ({"closures": {"2027-02-01": ["13:00"]}}, "closures: 2027-02-01: expected a JSON object, not '13:00'"),
+    (
+        {"closures": {"2027-02-01": [{"from": "13:00", "until": "24:00"}, {"from": "13:00", "until": "00:00"}]}},
+        "closures: 2027-02-01: the closed time from 13:00 until 00:00 is given twice",
+    ),
     ({"closures": ["2027-02-01"]}, "closures must be an object, not a list"),
     ({"closures": {"2027-02-01": {"until": "24:00"}}}, "closures: 2027-02-01: from: None is not a time of day"),
     ({"closures": {"2027-02-01": {"from": "24:00"}}}, "closures: 2027-02-01: from: '24:00' is not a time of day"),

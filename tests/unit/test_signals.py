@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import NoReturn
 
 import pytest
@@ -55,6 +56,40 @@ def test_an_interruption_stays_one_under_another_error(
         run()
     assert (end.value.code, capsys.readouterr().err) == (code, LINE)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_signal_during_the_last_flush_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(application, "app", lambda **_: sys.exit(0))
+    monkeypatch.setattr(application, "flush_output", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as end:
+        run()
+    assert (end.value.code, capsys.readouterr().err) == (143, LINE)
+
+
+def test_an_interrupted_command_waits_for_no_reader(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output is a full pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(1 << 12))
+    os.set_blocking(writer, True)
+
+    def command(**_: object) -> NoReturn:
+        sys.stdout.write("a line\n")
+        terminated()
+
+    monkeypatch.setattr(application, "app", command)
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(os.fdopen(writer, "wb", closefd=False)))
+    with pytest.raises(SystemExit) as end:
+        run()
+    os.close(reader)
+    os.close(writer)
+    assert (end.value.code, capsys.readouterr().err) == (143, LINE)
 
 
 def test_an_error_without_a_signal_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

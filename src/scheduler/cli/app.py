@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 import scheduler
-from scheduler.cli.output import flush_output, surviving_output
+from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
 from scheduler.core.extras import extra_needed
@@ -146,7 +146,6 @@ def run() -> None:
         logging.getLogger().addHandler(logging.NullHandler())
     with surviving_output() as lost, watched_signals() as received:
         code = _run(received)
-        flush_output()
         if received:
             typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)
         elif lost and code == 0:
@@ -157,7 +156,24 @@ def run() -> None:
 
 
 def _run(received: list[int]) -> int | str | None:
+    """Run the command, write its output and return its exit code; after a signal, that of the signal."""
+    code: int | str | None = None
+    try:
+        code = _command(received)
+        if not received:
+            flush_output()
+    except BaseException:
+        if not received:
+            raise
+    if received:
+        drop_stuck_output()
+        return _SIGNALLED + received[0]
+    return code
+
+
+def _command(received: list[int]) -> int | str | None:
     """Run the command and return its exit code; print an error as one line."""
+    code: int | str | None = None
     try:
         app(prog_name="scheduler")  # always exits: 0, or 2 after a usage error
     except SystemExit as exit_:
@@ -166,8 +182,4 @@ def _run(received: list[int]) -> int | str | None:
         if not received:
             typer.echo(f"error: {error}", err=True)
         code = exit_code(error)
-    except BaseException:
-        if not received:
-            raise
-        code = None
-    return _SIGNALLED + received[0] if received else code
+    return code

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 from sqlmodel import Session
 
-from scheduler.cli.generate import SchedulesFailedError
+from scheduler.cli.errors import SchedulesFailedError
 from scheduler.cli.rendering import explanation_table, printable
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
 from scheduler.core.bookings import BookingContext

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from scheduler.cli.errors import SchedulesFailedError
 from scheduler.cli.progress import shown_progress
 from scheduler.cli.rendering import RunSummary, summary_table
 from scheduler.cli.settings import (
@@ -23,7 +24,6 @@ from scheduler.cli.settings import (
     readable,
     use_pinned_time_zones,
 )
-from scheduler.core.errors import SchedulerError
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
@@ -34,10 +34,6 @@ from scheduler.postgres.tenants import tenant_id_of
 
 DEFAULT_DAYS = 90
 MAX_SLOTS_SHOWN = 10
-
-
-class SchedulesFailedError(SchedulerError):
-    """Some schedules could not be generated; all others were."""
 
 
 def generate_slots(

@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.confirm import confirm_loss
-from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, opened
+from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, now, opened
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.openings.format.file import BadLines, places_to_import, read_openings
-from scheduler.openings.importing.importer import (
-    ImportCounts,
+from scheduler.openings.importing.importer import ImportCounts, import_openings, lock_openings
+from scheduler.openings.importing.removals import (
+    NO_REMOVALS,
     LargeRemovalError,
-    import_openings,
-    refuse_large_removal,
+    Removals,
+    parts_by_facility,
+    refuse_large_removals,
+    removals_between,
 )
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database, Role, act_as
@@ -40,12 +43,13 @@ def openings(
     slot_minutes: Annotated[
         int, typer.Option(min=1, max=1440, help="Length of a slot if the file gives none, in minutes.")
     ] = 20,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove rules, however many, without confirmation.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove entries, however many, without confirmation.")] = False,
 ) -> None:
     """Import opening times: facilities, doctors, rules, exceptions and closed days.
 
     A second import of a file changes only the rows whose lines changed. A bad line stops the import, unless --skip-bad.
-    An import that removes more than a tenth of the tenant's rules asks first, unless --yes.
+    An import asks first, unless --yes, if it removes more than a tenth of the tenant's rules, exceptions or closures,
+    or all rules of a facility.
     """
     bad_lines = BadLines.SKIP if skip_bad else BadLines.REFUSE
     places = read_places(file, slot_duration=timedelta(minutes=slot_minutes), bad_lines=bad_lines)
@@ -71,8 +75,25 @@ def import_places(
 ) -> tuple[ImportCounts, bool]:
     """Import places for a tenant; create the tenant if it does not exist, and return also whether it is new.
 
-    `confirm` is called with the loss before an import that removes many rules, and raises to refuse it.
+    `confirm` is called with the loss before an import that removes much, and raises to refuse it.
+
+    Raises:
+        LargeRemovalError: in the meantime the import would remove more than was confirmed.
     """
+    if confirm is None:
+        return _import(database, places, tenant=tenant)
+    try:
+        return _import(database, places, tenant=tenant, confirmed=NO_REMOVALS)
+    except LargeRemovalError as loss:
+        confirmed = loss.removals
+        confirm(str(loss))  # outside the transaction, which would hold its locks until an answer
+    return _import(database, places, tenant=tenant, confirmed=confirmed)
+
+
+def _import(
+    database: Database, places: tuple[Place, ...], *, tenant: str, confirmed: Removals | None = None
+) -> tuple[ImportCounts, bool]:
+    """Import places in one transaction; refuse large removals beyond the confirmed ones, or none if it is None."""
     try:
         tenant_id, role = tenant_id_of(database, tenant), Role.APP
     except NotFoundError:
@@ -82,15 +103,14 @@ def import_places(
             if role is Role.OWNER:  # in the same transaction, so that a failed import leaves no tenant
                 make_tenant(session, tenant, tenant_id)
                 act_as(session, Role.APP)
+            lock_openings(session, tenant_id)  # before the count, which another import would change
+            at = now()
+            before = parts_by_facility(session, now=at)
             counts = import_openings(session, places, tenant_id=tenant_id)
-            if confirm is not None:
-                refuse_large_removal(session, counts)
+            if confirmed is not None:
+                removals = removals_between(before, parts_by_facility(session, now=at))
+                refuse_large_removals(removals, confirmed=confirmed)
             return counts, role is Role.OWNER
-    except LargeRemovalError as loss:
-        if confirm is None:
-            raise
-        confirm(str(loss))  # outside the transaction, which would hold its locks until an answer
-        return import_places(database, places, tenant=tenant)
     except StatementError as error:
         if error.constraint == ZONE_CHECK:
             zones = ", ".join(sorted({place.zone.key for place in places}))

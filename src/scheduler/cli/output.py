@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedWriter, FileIO, TextIOWrapper, UnsupportedOperation
-from select import select
+from select import PIPE_BUF, select
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -16,15 +16,23 @@ if TYPE_CHECKING:
 
 
 class _SurvivingFile(FileIO):
-    """An open file whose errors of writing are recorded instead of raised; the output in question is lost."""
+    """An open file whose errors of writing are recorded instead of raised; the output in question is lost.
+
+    Once `waits` is false, output that a reader does not take at once is lost, too.
+    """
 
     def __init__(self, descriptor: int, errors: list[OSError]) -> None:
         super().__init__(descriptor, "wb", closefd=False)
         self._errors = errors
+        self.waits = True
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        size = memoryview(data).nbytes
+        view = memoryview(data).cast("B")
+        size = view.nbytes
         try:
+            if not self.waits:
+                ready = select([], [self], [], 0)[1]
+                return super().write(view[:PIPE_BUF]) or size if ready else size  # so much fits if any does
             while (written := super().write(data)) is None:  # the file does not block, and its reader is slow
                 select([], [self], [])
         except OSError as error:
@@ -54,6 +62,14 @@ def flush_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # the process was started without it
             stream.flush()
+
+
+def drop_stuck_output() -> None:
+    """From now on lose output instead of waiting for its reader: an interrupted command must end."""
+    for stream in (sys.stdout, sys.stderr):
+        raw = getattr(getattr(stream, "buffer", None), "raw", None)
+        if isinstance(raw, _SurvivingFile):
+            raw.waits = False
 
 
 def _surviving(stream: TextIO, errors: list[OSError]) -> TextIO:

@@ -40,15 +40,22 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
         typer.echo(f"failing: {doctor} at {schedule.facility}: {printable(schedule.reason)}")
 
 
+def generated_days(counts: Totals) -> str:
+    """Return the generated days of a tenant as text, with the first gap between them."""
+    if counts.from_day is None:
+        return "none yet"
+    gap = "" if counts.gap_day is None else f", with a gap from {counts.gap_day} on"
+    return f"{counts.from_day} to before {counts.until_day}{gap}"
+
+
 def _totals_table(counts: Totals) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
-    days = "none yet" if counts.from_day is None else f"{counts.from_day} to before {counts.until_day}"
     for name, figure in (
         ("facilities", f"{counts.facilities:,}"),
         ("schedules", f"{counts.schedules:,}" + (f", {counts.failing:,} failing" if counts.failing else "")),
-        ("days generated", days),
+        ("days generated", generated_days(counts)),
         ("slots", f"{counts.slots:,}"),
         ("booked, held, cancelled", f"{counts.booked:,}, {counts.held:,}, {counts.cancelled:,}"),
     ):

@@ -13,7 +13,7 @@ the facts; the message states them in one line. Each floor above defines its own
       ErasureRefusedError, TenantSuspendedError, UnfitLoginError     (these and `StoreError`: postgres.errors)
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       InvitationError               see invitations.errors
-      SchedulesFailedError          cli.generate
+      SchedulesFailedError          cli.errors
 
 `NotEncryptedError` (models.encrypted_column) is a TypeError apart: it is a programming error, raised inside SQLAlchemy.
 

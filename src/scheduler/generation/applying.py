@@ -13,6 +13,7 @@ from sqlmodel import Session
 from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import StoredSlot, reconcile
 from scheduler.core.slots import Slot, Slots
+from scheduler.core.spans import Span
 from scheduler.generation.planning import ScheduleTask
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import GenerationRequest, Mode
@@ -30,17 +31,20 @@ def apply(
     result = RunResult(schedules=len(tasks), schedules_unchanged=sum(not task.spans for task in tasks))
     pending: set[ScheduleKey] = set()
     new: list[Slots] = []
-    for spans, group in groupby(sorted(tasks, key=lambda task: task.spans), key=lambda task: task.spans):
+    for (spans, beside), group in groupby(sorted(tasks, key=_read_spans), key=_read_spans):
         same_spans = list(group)
         keys = [task.key for task in same_spans]
         stored_by_span = [stored_slots(session, keys, span.start, span.end) for span in spans]
+        stored_beside = [stored_slots(session, keys, span.start, span.end) for span in beside]
         for task in same_spans:
             kept = sum(count_slots(session, task.key, span.start, span.end) for span in task.unexamined)
             result += RunResult(slots_kept=kept)
             desired = [expand(task.schedule, span) for span in spans]
             stored = [slot for slots_by_key in stored_by_span for slot in slots_by_key.get(task.key, ())]
-            if stored:
-                changes, is_complete = _reconciled(session, task, chain.from_iterable(desired), stored, request)
+            others = [slot for slots_by_key in stored_beside for slot in slots_by_key.get(task.key, ())]
+            if stored or others:
+                wanted = chain(*desired, _yielded(task, others))
+                changes, is_complete = _reconciled(session, task, wanted, stored + others, request)
                 result += changes
                 if not is_complete:
                     pending.add(task.key)
@@ -50,6 +54,18 @@ def apply(
     if created and request.mode is Mode.WRITE:
         created = insert_slots(session, new)
     return result + RunResult(slots_created=created), pending
+
+
+def _read_spans(task: ScheduleTask) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Return the spans whose stored slots are read: schedules that share them are read together."""
+    return task.spans, task.beside
+
+
+def _yielded(task: ScheduleTask, stored: Sequence[StoredSlot]) -> list[Slot]:
+    """Return the slots of the schedule beside the examined spans that are stored already; no other is created there."""
+    identities = {existing.slot[:5] for existing in stored}
+    spans = task.beside if stored else ()
+    return [slot for span in spans for slot in expand(task.schedule, span) if slot[:5] in identities]
 
 
 def _reconciled(

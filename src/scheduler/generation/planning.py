@@ -1,29 +1,41 @@
 """Planning of generation tasks: the spans of a schedule to examine, and its checkpoint afterwards.
 
 Owns: the comparison of a schedule and a request with the checkpoint of the last run.
-Holds: R3 (an unchanged schedule: only new days; a changed one: also the days from today on of earlier runs).
+Holds: R3 (an unchanged schedule: only new days; a changed one: also the days from today on of earlier runs, and future
+slots of another zone beside them).
 Must not know: the stored slots, the database.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
 from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.fingerprints import fingerprint
 from scheduler.core.schedules import Schedule
-from scheduler.core.spans import Span
-from scheduler.core.zones import local_day
+from scheduler.core.spans import Span, difference, utc
+from scheduler.core.zones import LATEST, local_day
 from scheduler.generation.request import GenerationRequest, Scope
 from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
+
+FARTHEST_ZONES: Final = timedelta(hours=26)
+"""The time between the beginnings of a date in the first zone (UTC+14) and in the last (UTC-12)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTask:
-    """The work for one schedule: the spans to examine, and those of the request that need no examination (R3)."""
+    """The work for one schedule: the spans to examine, and those of the request that need no examination (R3).
+
+    In the spans `beside` the examined ones, stored slots may stem from another zone of the facility: those that the
+    schedule does not yield are retired, and none is created.
+    """
 
     key: ScheduleKey
     schedule: Schedule
     spans: tuple[Span, ...]
+    beside: tuple[Span, ...]
     unexamined: tuple[Span, ...]
     checkpoint: Checkpoint
 
@@ -31,7 +43,7 @@ class ScheduleTask:
 def plan_task(loaded: LoadedSchedule, request: GenerationRequest) -> ScheduleTask:
     """Choose the spans of a schedule to examine, and its checkpoint afterwards.
 
-    Days before both the request and today leave the checkpoint: nobody generates them again by itself.
+    Past days leave the checkpoint unless they are requested: nobody generates them again by itself.
 
     Raises:
         InvalidInputError: the stored schedule is invalid.
@@ -39,23 +51,31 @@ def plan_task(loaded: LoadedSchedule, request: GenerationRequest) -> ScheduleTas
     schedule, before = loaded.schedule, loaded.checkpoint
     if isinstance(schedule, InvalidInputError):
         raise schedule
-    first = request.first_day(schedule.zone)
+    today = request.today(schedule.zone)
+    first = min(request.from_day, today)
     digest, known_digest = (
         fingerprint(schedule, tzdata_version=request.tzdata_version, since=day) for day in (first, before.since)
     )
     requested = DaySet([(request.from_day, request.until_day)])
-    generated = before.days.since(first)
-    if before.fingerprint == known_digest and request.scope is Scope.CHANGED:
-        examined = requested - generated
-    else:  # slots of all generated days may follow the schedule before the change
-        examined = requested | generated
+    upcoming = before.days.since(today)
+    changed = before.fingerprint != known_digest or request.scope is Scope.ALL
+    # After a change, slots of all generated days may follow the schedule before it.
+    examined = requested | upcoming if changed else requested - before.days
+    spans = _local(schedule, examined)
     return ScheduleTask(
         loaded.key,
         schedule,
-        spans=_local(schedule, examined),
+        spans=spans,
+        beside=_beside(spans, utc(request.now)) if changed and before.days.spans else (),
         unexamined=_local(schedule, requested - examined),
-        checkpoint=Checkpoint(digest, first, requested | generated),
+        checkpoint=Checkpoint(digest, first, requested | upcoming),
     )
+
+
+def _beside(spans: Sequence[Span], now: datetime) -> tuple[Span, ...]:
+    """Return the time from `now` on that another zone may have counted to the days of the spans."""
+    wider = ((max(span.start - FARTHEST_ZONES, now), min(span.end + FARTHEST_ZONES, LATEST)) for span in spans)
+    return difference([Span(start, end) for start, end in wider if start < end], spans)
 
 
 def _local(schedule: Schedule, days: DaySet) -> tuple[Span, ...]:

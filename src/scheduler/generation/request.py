@@ -67,11 +67,11 @@ class GenerationRequest:
         for day in (self.from_day, self.until_day, utc(self.now, name="now").date()):
             check_day(day)
 
-    def first_day(self, zone: ZoneInfo) -> date:
-        """Return the first local day that the run may change: today in this zone, or a requested day before it."""
-        return min(self.from_day, self.now.astimezone(zone).date())
+    def today(self, zone: ZoneInfo) -> date:
+        """Return the local day of `now` in this zone."""
+        return self.now.astimezone(zone).date()
 
     @property
     def earliest_day(self) -> date:
-        """The earliest `first_day` of all zones: the last of them is a day behind UTC."""
+        """The first day that the run may change in any zone: the last of them is a day behind UTC."""
         return min(self.from_day, self.now.astimezone(UTC).date() - timedelta(days=1))

@@ -24,6 +24,11 @@ class ClosedDay(NamedTuple):
     start_time: time | None = None
     end_time: time | None = None
 
+    @property
+    def name(self) -> str:
+        """The day, and the times of a closed time: they distinguish it from other closures of a place."""
+        return f"{self.day}" if self.start_time is None else f"{self.day} {self.start_time}-{self.end_time}"
+
 
 @dataclass(frozen=True, slots=True)
 class Doctor:

@@ -14,12 +14,16 @@ from sqlmodel import Session
 from scheduler.models.registry import METADATA
 
 _TOTALS = text("""
+with days as (select range_agg(generated_days) as spans from scheduling.schedule_states)
 select
     (select count(*) from scheduling.facilities where deleted_at is null),
     (select count(*) from scheduling.schedule_states),
     (select count(*) from scheduling.schedule_states where last_error is not null),
-    (select min(lower(generated_days)) from scheduling.schedule_states),
-    (select max(upper(generated_days)) from scheduling.schedule_states),
+    (select lower(spans) from days),
+    (select nullif(upper(first.span), upper(spans)) from days, lateral (
+        select span from unnest(spans) span order by span limit 1
+    ) first),
+    (select upper(spans) from days),
     count(*), count(*) filter (where booked_count > 0 or status = 'booked'),
     count(*) filter (where status = 'reserved'), count(*) filter (where status = 'cancelled')
 from scheduling.availability_slots
@@ -37,12 +41,17 @@ limit :most
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Totals of a tenant. Days are local and half-open; `failing` counts schedules that could not be generated."""
+    """Totals of a tenant; `failing` counts schedules that could not be generated.
+
+    The generated days are local, from `from_day` to before `until_day`. `gap_day` is the first day between them that no
+    schedule was generated for, or None.
+    """
 
     facilities: int
     schedules: int
     failing: int
     from_day: date | None
+    gap_day: date | None
     until_day: date | None
     slots: int
     booked: int

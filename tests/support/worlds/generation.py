@@ -220,10 +220,12 @@ class World:
             end_time=closure.end_time,
         )
 
-    def visit(self, start_at: datetime, *, number: int = 1, facility_id: int = 1, **columns: Any) -> SQLModel:
+    def visit(
+        self, start_at: datetime, *, number: int = 1, doctor_id: int = 1, facility_id: int = 1, **columns: Any
+    ) -> SQLModel:
         """Write a visit of 30 minutes without a slot, and the rows that it needs; `number` is its id."""
         key: dict[str, Any] = {"tenant_id": self.tenant_id, "id": number}
-        pair: dict[str, Any] = {"doctor_id": 1, "facility_id": facility_id}
+        pair: dict[str, Any] = {"doctor_id": doctor_id, "facility_id": facility_id}
         end_at = start_at + timedelta(minutes=30)
         visit = rows.Appointment(
             **key,

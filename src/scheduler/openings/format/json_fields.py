@@ -8,7 +8,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from difflib import get_close_matches
 from typing import Final, NoReturn, TypeAlias
@@ -110,15 +110,16 @@ class Fields:
         """Take a field of any type; None if it is missing."""
         return self._unread.pop(name, None)
 
-    def check_spelling(self, known: Mapping[str, str]) -> None:
+    def check_spelling(self, known: Mapping[str, str], *, other: Collection[str] = ()) -> None:
         """Refuse unread fields whose names are likely meant as known ones: they would count as missing.
 
         `known` has the fields by their names, and by common other names, in lower case without punctuation. A name with
-        a digit, such as `phone2`, is that of another field.
+        a digit, such as `phone2`, and one of the `other` names are those of other fields.
         """
         for name in sorted(self._unread.keys() - set(known.values())):
-            near = get_close_matches(_letters(name), known, n=1, cutoff=_SIMILARITY)
-            if near and not any(char.isdigit() for char in name):
+            letters = _letters(name)
+            near = get_close_matches(letters, known, n=1, cutoff=_SIMILARITY)
+            if near and letters not in other and not any(char.isdigit() for char in name):
                 self.refuse(f"unknown field {shown(name)}: did you mean {shown(known[near[0]])}?")
 
     def rest(self) -> dict[str, Json]:

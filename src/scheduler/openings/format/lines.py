@@ -7,10 +7,11 @@ Must not know: the file and its other lines, the database.
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from scheduler.core.errors import SchedulerError
+from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.core.schedules import AvailabilityRule, Closure, Schedule
 from scheduler.core.zones import zone_of
 from scheduler.openings.format.exceptions import altered_days, exceptions_of, listed_exceptions
@@ -37,6 +38,8 @@ _NAMES: Final = {
     "slotinterval": "interval_minutes",
     "slotalignment": "alignment_minutes",
 }
+# Like `country`, but a field of its own.
+_OTHER_NAMES: Final = frozenset({"county"})
 
 
 class _ParsedDoctor(NamedTuple):
@@ -60,7 +63,7 @@ def place_of(value: Json, offer: Offer) -> Place:
         WallClockError: the time zone is unknown.
     """
     fields = Fields(value)
-    fields.check_spelling(_NAMES)
+    fields.check_spelling(_NAMES, other=_OTHER_NAMES)
     slug = fields.needed_code("code")
     zone_name = fields.take("timezone")
     if not isinstance(zone_name, str):
@@ -112,7 +115,7 @@ def _doctors(
         *altered_days(fields.take("alterations"), zone),
         *listed_exceptions(fields.take("exceptions"), zone, all_rules),
     )
-    closed = [Closure(day.isoformat(), day, start_time, end_time) for day, _, start_time, end_time in closures]
+    closed = [Closure(closure.name, closure.day, closure.start_time, closure.end_time) for closure in closures]
     doctors = []
     for parsed in parsed_doctors:
         own = listed_exceptions(parsed.exceptions, zone, parsed.rules)
@@ -151,23 +154,31 @@ def _listed_doctor(fields: Fields, weekly: Json, clinics: Json, inherited: Offer
 
 def _closures(value: Json) -> tuple[ClosedDay, ...]:
     by_day = object_from(value, where="closures")
-    reasons = Fields(by_day, where="closures")
-    return tuple(
-        _closed_time(day, by_day[day])
-        if isinstance(by_day[day], dict)
-        else ClosedDay(day_from(day, where="closures"), reasons.text(day, max_length=MAX_TEXT_LENGTH))
-        for day in sorted(by_day)
-    )
+    return tuple(closed for day in sorted(by_day) for closed in _closures_of(day, by_day[day]))
 
 
-def _closed_time(day: str, value: Json) -> ClosedDay:
-    where = f"closures: {day}"
-    fields = Fields(value, where=where)
-    closed = ClosedDay(
-        day_from(day, where="closures"),
-        fields.text("reason", max_length=MAX_TEXT_LENGTH),
-        time_of(clock_from(fields.take("from"), where=f"{where}: from")),
-        time_of(clock_from(fields.take("until"), where=f"{where}: until", closing=True)),
-    )
-    fields.end()
-    return closed
+def _closures_of(name: str, value: Json) -> Iterator[ClosedDay]:
+    """Yield the closed day or the closed times of one date."""
+    day, where = day_from(name, where="closures"), f"closures: {name}"
+    if not isinstance(value, dict | list):
+        yield ClosedDay(day, Fields({name: value}, where="closures").text(name, max_length=MAX_TEXT_LENGTH))
+        return
+    listed = [value] if isinstance(value, dict) else value
+    if not listed:
+        raise InvalidInputError(f"{where}: a list of closed times must have at least one")
+    used: set[str] = set()
+    for item in listed:
+        fields = Fields(item, where=where)
+        closed = ClosedDay(
+            day,
+            fields.text("reason", max_length=MAX_TEXT_LENGTH),
+            time_of(clock_from(fields.take("from"), where=f"{where}: from")),
+            time_of(clock_from(fields.take("until"), where=f"{where}: until", closing=True)),
+        )
+        fields.end()
+        if closed.name in used:
+            fields.refuse(
+                f"the closed time from {closed.start_time:%H:%M} until {closed.end_time:%H:%M} is given twice"
+            )
+        used.add(closed.name)
+        yield closed

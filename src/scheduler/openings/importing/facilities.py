@@ -41,7 +41,7 @@ def sync_facilities(sync: TableSync, wanted: Mapping[str, Place]) -> tuple[RowCo
     imported, by_hand = {}, set()
     columns_of_closure = ("facility_id", *ClosedDay._fields)
     for row in sync.stored(closure, columns_of_closure, any_of(closure.facility_id, stored_ids)):
-        key = row["facility_id"], _name_of(ClosedDay(*(row[field] for field in ClosedDay._fields)))
+        key = row["facility_id"], ClosedDay(*(row[field] for field in ClosedDay._fields)).name
         if key in imported_names:
             imported[key] = row
         else:
@@ -50,7 +50,7 @@ def sync_facilities(sync: TableSync, wanted: Mapping[str, Place]) -> tuple[RowCo
     rows = {}
     for slug, place in wanted.items():
         facility = stored.get(slug, {"id": None, "meta": {}})
-        named = {_name_of(closed_day): closed_day for closed_day in place.closures}
+        named = {closed_day.name: closed_day for closed_day in place.closures}
         closed[slug] = {name: named[name] for name in named if (facility["id"], name) not in by_hand}
         rows[slug] = _facility_row(place, facility["meta"], closed[slug])
     facilities, ids = sync.sync(table, rows, read)
@@ -61,11 +61,6 @@ def sync_facilities(sync: TableSync, wanted: Mapping[str, Place]) -> tuple[RowCo
     }
     closures, _ = sync.sync(closure, wanted_closures, lambda: imported)
     return facilities, closures, ids
-
-
-def _name_of(closed: ClosedDay) -> str:
-    """Return the name of a closure in the facility's record: its day, and the times of a closed time."""
-    return f"{closed.day}" if closed.start_time is None else f"{closed.day} {closed.start_time}-{closed.end_time}"
 
 
 def _facility_row(place: Place, meta: Row, closed_days: Iterable[str]) -> Row:

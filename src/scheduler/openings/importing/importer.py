@@ -9,8 +9,6 @@ An import changes only the places that it names, and of these only rows that an 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Final
 from uuid import UUID
 
 from sqlmodel import Session
@@ -18,14 +16,11 @@ from sqlmodel import Session
 from scheduler.core.errors import InvalidInputError
 from scheduler.openings.importing.doctors import refuse_renaming, sync_doctors, sync_posts
 from scheduler.openings.importing.facilities import sync_facilities
-from scheduler.openings.importing.rules import count_rules, sync_exceptions, sync_rules
+from scheduler.openings.importing.rules import sync_exceptions, sync_rules
 from scheduler.openings.importing.table_sync import RowCounts, TableSync
 from scheduler.openings.places import Place
 from scheduler.postgres.database import advisory_lock
 from scheduler.postgres.schedules import ScheduleKey
-
-LARGE_SHARE: Final = Fraction(1, 10)
-"""The largest share of a tenant's rules that an import removes without a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +35,9 @@ class ImportCounts:
     closures: RowCounts
 
 
-class LargeRemovalError(InvalidInputError):
-    """An import that removes more than `LARGE_SHARE` of the rules that the tenant had."""
-
-    def __init__(self, removed: int, rules: int) -> None:
-        self.removed, self.rules = removed, rules
-        super().__init__(f"the import removes {removed:,} of {rules:,} rules")
-
-
-def refuse_large_removal(session: Session, counts: ImportCounts) -> None:
-    """Refuse the import that the session has just done if it removed many rules.
-
-    A file with a part missing would otherwise close whole facilities. Roll the session back, or ask a person.
-
-    Raises:
-        LargeRemovalError: it removed more than `LARGE_SHARE` of all rules of the tenant.
-    """
-    rules = count_rules(session) - counts.rules.created + counts.rules.removed
-    if counts.rules.removed > rules * LARGE_SHARE:
-        raise LargeRemovalError(counts.rules.removed, rules)
+def lock_openings(session: Session, tenant_id: UUID) -> None:
+    """Let other imports of the tenant wait until this transaction ends."""
+    advisory_lock(session, f"openings {tenant_id}")
 
 
 def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUID) -> ImportCounts:
@@ -74,7 +53,7 @@ def import_openings(session: Session, places: Iterable[Place], *, tenant_id: UUI
     wanted = {place.slug: place for place in given}
     if len(wanted) < len(given):
         raise InvalidInputError("a place is given twice: each code may appear once")
-    advisory_lock(session, f"openings {tenant_id}")
+    lock_openings(session, tenant_id)
     sync = TableSync(session, tenant_id)
     facilities, closures, facility_ids = sync_facilities(sync, wanted)
     refuse_renaming(session, given)

@@ -2,7 +2,7 @@
 
 Owns: how rules and exceptions are written as rows, and their names in the file (`meta ->> 'key'`).
 Holds: a rule that stays in the file keeps its row, and so its id and the fingerprint of its schedule (R3); an exception
-keeps the wall-clock times of the file (T6).
+keeps its wall-clock times (T6).
 Must not know: the file format, slots.
 
 An import never switches a rule on or off: people set `active` by hand.
@@ -12,9 +12,6 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
-
-from sqlalchemy import func, select
-from sqlmodel import Session
 
 from scheduler import models as tables
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule
@@ -57,11 +54,6 @@ def sync_rules(
     return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
 
 
-def count_rules(session: Session) -> int:
-    """Count the rules of the tenant, at all facilities."""
-    return int(session.execute(select(func.count()).select_from(tables.AvailabilityRule)).scalar_one())
-
-
 def sync_exceptions(
     sync: TableSync,
     doctors: Mapping[ScheduleKey, Doctor],
@@ -101,7 +93,10 @@ def _columns_of(part: AvailabilityRule | AvailabilityException, fields: Iterable
 
 
 def _wall_times(exception: AvailabilityException, zone: ZoneInfo) -> Row:
-    """Return the times of an exception on the clock, as the file states them: they follow the zone (T6)."""
+    """Return the times of an exception on the clock, which follow the zone (T6).
+
+    They are those of the file, except that a time which the clock skips has become the time of the jump (T3).
+    """
     start, end = (at.astimezone(zone).replace(tzinfo=None) for at in (exception.start_at, exception.end_at))
     return {"local_start": start, "local_end": end}
 
