@@ -73,7 +73,7 @@ def test_the_logins_of_the_guide_pass_the_preflight(clinic: dict[str, str], purp
     [
         ("owner", Purpose.WEB, "owns [0-9]+ tables, such as audit[.]chain: it may change what it owns"),
         ("owner", Purpose.WEB, "owns the database "),
-        ("owner", Purpose.JOB, "is an admin of scheduler_definer: it may make itself and others members"),
+        ("owner", Purpose.JOB, "is an admin of scheduler_app: it may make itself and others members"),
         ("owner", Purpose.JOB, "has CREATEROLE"),
         ("job", Purpose.WEB, "is a member of scheduler_job$"),
         ("job", Purpose.WEB, "is no member of scheduler_app, which it needs"),
@@ -178,6 +178,16 @@ def test_an_admin_of_a_role_is_named_though_it_is_no_member(clinic: dict[str, st
     finally:
         execute(clinic["superuser"], f"revoke scheduler_system from {web}")
     assert found == ("is an admin of scheduler_system: it may make itself and others members",)
+
+
+def test_a_login_whose_name_needs_quotes_is_checked(clinic: dict[str, str]) -> None:
+    name = f"{make_url(clinic['web']).username}-A"
+    execute(clinic["superuser"], f"create role \"{name}\" login password 'secret-4' in role scheduler_app")
+    try:
+        url = make_url(clinic["web"]).set(username=name, password="secret-4")  # noqa: S106  # a login of this test
+        assert faults_of(url.render_as_string(hide_password=False), Purpose.WEB) == ()
+    finally:
+        execute(clinic["superuser"], f'drop role "{name}"')
 
 
 def test_each_login_finds_the_tenant_for_which_it_works(clinic: dict[str, str]) -> None:

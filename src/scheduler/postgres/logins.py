@@ -69,7 +69,7 @@ _ROLES: Final = text("""
 _OWNED: Final = text("""
     select type, count(*), min(identity)
     from pg_shdepend cross join lateral pg_identify_object(classid, objid, objsubid)
-    where refclassid = 'pg_authid'::regclass and refobjid = session_user::regrole and deptype = 'o'
+    where refclassid = 'pg_authid'::regclass and refobjid = quote_ident(session_user)::regrole and deptype = 'o'
         and dbid in (0, (select oid from pg_database where datname = current_database()))
         and (schema = any(:schemas) or type = 'schema' and name = any(:schemas)
             or type = 'database' and name = quote_ident(current_database()))
@@ -78,7 +78,7 @@ _OWNED: Final = text("""
 _NOT_OWNED: Final = text("""
     select count(*) from pg_class
     where relnamespace::regnamespace::text = any(:schemas) and relkind in ('r', 'p', 'v')
-        and relowner <> session_user::regrole
+        and relowner <> quote_ident(session_user)::regrole
 """)
 # Everybody may connect, and call the functions that have the rights of their caller.
 _GRANTED: Final = text("""
@@ -101,7 +101,7 @@ _GRANTED: Final = text("""
             case when prosecdef then '{}' else '{EXECUTE}' end
         from pg_proc where pronamespace::regnamespace::text = any(:schemas)
     ) as object cross join lateral aclexplode(rights)
-    where grantee in (0, session_user::regrole) and grantee <> owner and privilege_type <> all (free::text[])
+    where grantee in (0, quote_ident(session_user)::regrole) and grantee <> owner and privilege_type <> all (free::text[])
     group by 1, 2, 5 order by 2, 1, 5
 """)
 
