@@ -101,7 +101,8 @@ _GRANTED: Final = text("""
             case when prosecdef then '{}' else '{EXECUTE}' end
         from pg_proc where pronamespace::regnamespace::text = any(:schemas)
     ) as object cross join lateral aclexplode(rights)
-    where grantee in (0, quote_ident(session_user)::regrole) and grantee <> owner and privilege_type <> all (free::text[])
+    where grantee in (0, quote_ident(session_user)::regrole) and grantee <> owner
+        and privilege_type <> all (free::text[])
     group by 1, 2, 5 order by 2, 1, 5
 """)
 

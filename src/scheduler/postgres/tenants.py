@@ -21,7 +21,9 @@ _INSERT = text("insert into identity.tenants (id, slug, name) values (:id, :slug
 
 
 def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUID:
-    """Return the id of the tenant with this slug, for work as `role`: the live one, else the one deleted last.
+    """Return the id of the tenant with this slug, for work as `role`.
+
+    A live tenant comes before deleted ones, and of these the one that was deleted last.
 
     Raises:
         NotFoundError: no tenant has this slug.
