@@ -568,7 +568,7 @@ WRITERS = (
         "update identity.users set deleted_at = now() where tenant_id = :tenant",
     ],
 )
-def test_who_reaches_nothing_adds_nothing_to_the_log(clinic: Clinic, change: str, write: str) -> None:
+def test_people_who_reach_nothing_add_nothing_to_the_log(clinic: Clinic, change: str, write: str) -> None:
     clinic.act(change, role=Role.SYSTEM, user=None)
     assert refused(lambda: clinic.act(write)) == "42501"
     clinic.act(write, role=Role.SYSTEM)
