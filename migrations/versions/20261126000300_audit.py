@@ -7,9 +7,10 @@ they name. `scheduler_system` reads them, within its tenant.
 **Writing.** `audit.watch` gives a table three statement triggers, which write in the transaction of the change. Their
 function belongs to `scheduler_definer`, the only role that may insert. Triggers cannot see reads, so the code that
 decrypts health information calls `audit.record_read` first, in a transaction of its own, which a rollback of the
-reader's leaves as it is. `audit.record_event` records an act
-of a user that changes and opens no row (signing in, an export), `audit.record_system` an event of the library. Tenant,
-user, request and address come from the transaction, never from an argument.
+reader's leaves as it is. `audit.record_event` records an act of a user that changes and opens no row (signing in, an
+export), `audit.record_system` an event of the library. Tenant, user, request and address come from the transaction,
+never from an argument. Beside the system, only an active user, or no user, of an open tenant adds such rows, since
+nobody would seal those of an invented tenant.
 
 **Contents.** The key is always written. A value is written only if its column is harmless by name and type or listed by
 the revision of its table; other columns appear as set or changed only. An update that changes nothing but `updated_at`
@@ -565,6 +566,21 @@ def make_writers() -> None:
 
     comment on function audit.record_system(text, jsonb, text) is 'Records an event of the library in a tenant.';
 
+    -- stops invented rows of a tenant that does not exist: nobody seals them, and unsealed rows block retirement
+    create function audit.may_write() returns boolean
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+    as $$ begin
+        return pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user), 'scheduler_system', 'usage')
+            or identity.is_open_tenant()
+                and (identity.current_user_id() is null or identity.is_active_user());
+    end $$;
+
+    comment on function audit.may_write() is
+        'Whether the session may log reads and events: as system; else in an open tenant, for an active user or none.';
+
+    revoke all on function audit.may_write() from public;
+    grant execute on function audit.may_write() to scheduler_definer;
+
     create function audit.record_read(entity text, keys text[], columns text[], reason text,
         outcome text default null) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -579,6 +595,14 @@ def make_writers() -> None:
     begin
         if tenant is null then
             raise exception 'cannot record a read: set app.tenant_id first' using errcode = 'invalid_parameter_value';
+        end if;
+        -- A suspended user reads nothing, but the log keeps the attempt.
+        if not audit.may_write() and not (record_read.outcome is not distinct from 'refused'
+            and identity.is_open_tenant()
+            and exists (select from identity.users where tenant_id = tenant and id = actor))
+        then
+            raise exception 'cannot record a read: the tenant is not open, or the user is not active in it'
+                using errcode = 'insufficient_privilege';
         end if;
         if actor is not null then
             insert into audit.user_action_audit_log (tenant_id, user_id, db_role, action, entity, entity_key, details,
@@ -608,6 +632,10 @@ def make_writers() -> None:
             raise exception 'cannot record an event of a user: set % first',
                 case when tenant is null then 'app.tenant_id' else 'app.user_id' end
                 using errcode = 'invalid_parameter_value';
+        end if;
+        if not audit.may_write() then
+            raise exception 'cannot record an event: the tenant is not open, or the user is not active in it'
+                using errcode = 'insufficient_privilege';
         end if;
         if exists (
             select from jsonb_each(details)
@@ -715,6 +743,7 @@ def downgrade() -> None:
     drop function audit.seal(text);
     drop function audit.record_event(text, jsonb);
     drop function audit.record_read(text, text[], text[], text, text);
+    drop function audit.may_write();
     drop function audit.record_system(text, jsonb, text);
     drop function audit.record_changes();
     drop function audit.parse_address(text);

@@ -11,7 +11,7 @@ one tenant could insert a user under the id of another tenant's user, and act fo
 SuperTokens id is one live user across tenants, too, since a sign-in is looked up before its tenant is known. An e-mail
 address is stored in lower case, because under row security an index serves equality but not `lower(email)`. The system
 alone changes the sign-in and role of a user, and deletes a user for good: a cascade asks no policy. Only an admin or
-the system adds staff and sign-ins, suspends, deletes softly and readmits.
+the system adds staff and sign-ins, changes their e-mail address, suspends, deletes softly and readmits.
 
 A tenant is open while it is active and not deleted. In another tenant `scheduler_app` reaches nothing, and
 `scheduler_job` only the list of tenants; the system still exports, erases and verifies.
@@ -80,13 +80,29 @@ def upgrade() -> None:
         with check (id = (select identity.current_tenant_id()));
     drop policy if exists the_job_sees_for_whom_to_work on identity.tenants;
     create policy the_job_sees_for_whom_to_work on identity.tenants for select to scheduler_job using (true);
-    drop policy if exists the_definer_sees_its_tenant on identity.tenants;
-    create policy the_definer_sees_its_tenant on identity.tenants for select to scheduler_definer
-        using (id = (select identity.current_tenant_id()));
+    -- true, since a slug is looked up before the tenant is known
+    drop policy if exists the_definer_finds_a_tenant on identity.tenants;
+    create policy the_definer_finds_a_tenant on identity.tenants for select to scheduler_definer using (true);
 
     grant select on identity.tenants to scheduler_app, scheduler_job;
-    grant select (id, status, deleted_at) on identity.tenants to scheduler_definer;
+    grant select (id, slug, status, deleted_at) on identity.tenants to scheduler_definer;
     grant select, update on identity.tenants to scheduler_system;
+
+    -- each role finds the tenant for which it will work, and cannot list the others
+    create function identity.tenant_by_slug(wanted text)
+    returns table (id uuid, status text, deleted_at timestamptz)
+    language plpgsql stable security definer rows 1 set search_path = pg_catalog, pg_temp
+    as $$ begin
+        return query
+            select tenant.id, tenant.status, tenant.deleted_at from identity.tenants as tenant
+            where tenant.slug = wanted
+            order by tenant.deleted_at desc nulls first, tenant.id limit 1;
+    end $$;
+
+    comment on function identity.tenant_by_slug(text) is
+        'The tenant with this slug: the live one, else the one that was deleted last.';
+
+    call identity.set_definer_owner('identity.tenant_by_slug(text)', 'scheduler_app, scheduler_job, scheduler_system');
     """)
     op.execute(r"""
     do $$ begin
@@ -189,7 +205,7 @@ def upgrade() -> None:
         if identity.may_administer() then
             return new;
         end if;
-        raise exception 'cannot change the status of a user: only an admin of the tenant suspends, deletes or readmits'
+        raise exception 'cannot change %: only an admin of the tenant may', tg_argv[0]
             using errcode = 'insufficient_privilege', schema = tg_table_schema, table = tg_table_name;
     end $$;
 
@@ -199,7 +215,13 @@ def upgrade() -> None:
     -- stops staff from lifting a suspension, and from locking an admin out
     create trigger only_an_admin_suspends_and_readmits before update on identity.users
         for each row when ((old.status, old.deleted_at) is distinct from (new.status, new.deleted_at))
-        execute function identity.refuse_unless_admin();
+        execute function identity.refuse_unless_admin('the status of a user');
+
+    -- stops staff from sending the letters of an admin, such as a new password, to an address of their own
+    create trigger only_an_admin_redirects_the_mail_of_staff_and_sign_ins before update on identity.users
+        for each row when (old.email is distinct from new.email
+            and (old.supertokens_user_id is not null or old.role not in ('parent', 'student', 'patient', 'child')))
+        execute function identity.refuse_unless_admin('the e-mail address of staff or of a sign-in');
     """)
     op.execute(r"""
     create table identity.families (
@@ -427,6 +449,7 @@ def downgrade() -> None:
     drop function identity.current_data_key(uuid);
     drop table identity.data_keys, identity.family_members, identity.families, identity.addresses, identity.users;
     drop function identity.refuse_unless_admin();
+    drop function identity.tenant_by_slug(text);
     drop function identity.is_email(text);
     drop type identity.user_role_enum;
     drop table identity.tenants;

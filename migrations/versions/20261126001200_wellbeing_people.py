@@ -333,8 +333,8 @@ def make_children() -> None:
 
     alter policy a_tenant_sees_its_own_rows on wellbeing.children to scheduler_app, scheduler_job, scheduler_system;
 
-    -- stops replacing one child by another, and taking a display id that the counter will assign
-    -- and readmitting a child whose record was deleted
+    -- stops replacing one child by another, taking a display id that the counter will assign, and readmitting a child
+    -- whose record was deleted
     create trigger nobody_makes_another_child_of_one before update on wellbeing.children
         for each row execute function wellbeing.system_only_columns(
             'tenant_id', 'id', 'org_id', 'display_id', 'deleted_at');

@@ -127,7 +127,9 @@ def make_figures() -> None:
             held.average_mood
         from held
         where case
-            when current_setting('role') = 'scheduler_system' then organisation = identity.current_tenant_id()
+            when pg_has_role(
+                coalesce(nullif(current_setting('role'), 'none'), session_user), 'scheduler_system', 'usage'
+            ) then organisation = identity.current_tenant_id()
             when identity.current_role_name() = 'Account' then true
             else identity.current_role_name() in ('Practitioner', 'GroupContact')
                 and organisation = identity.current_organisation_id()
@@ -235,7 +237,8 @@ def make_searches() -> None:
     as $$
     declare
         tenant constant uuid := identity.current_tenant_id();
-        by_system constant boolean := current_setting('role') = 'scheduler_system';
+        by_system constant boolean :=
+            pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user), 'scheduler_system', 'usage');
         role_name constant text := identity.current_role_name();
         organisation constant uuid := case
             when by_system then tenant
@@ -271,7 +274,8 @@ def make_searches() -> None:
     as $$
     declare
         tenant constant uuid := identity.current_tenant_id();
-        by_system constant boolean := current_setting('role') = 'scheduler_system';
+        by_system constant boolean :=
+            pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user), 'scheduler_system', 'usage');
         role_name constant text := identity.current_role_name();
         in_all_tenants constant boolean := not by_system and role_name is not distinct from 'Account';
         own_tenant constant uuid := case when by_system then tenant else identity.current_organisation_id() end;

@@ -15,8 +15,9 @@ import pytest
 import typer
 
 from scheduler.cli.app import COMMANDS as TABLE
-from scheduler.cli.app import load
+from scheduler.cli.app import EXIT_CODES, load
 from scheduler.core.zones import _load
+from scheduler.postgres.errors import UnfitLoginError
 from support.cli import CommandResult, run
 from support.databases import execute
 
@@ -108,6 +109,10 @@ def test_help_of_a_command_shows_its_usage(command: str) -> None:
 
 def test_help_shows_the_default_written_in_a_text() -> None:
     assert "[default: today]" in run(CLOSED_PORT, "generate", "--help").out
+
+
+def test_the_help_of_preflight_names_its_exit_code() -> None:
+    assert f"Exit code {EXIT_CODES[UnfitLoginError]} " in run(CLOSED_PORT, "preflight", "--help").out
 
 
 def commands() -> Iterator[tuple[str, Any]]:

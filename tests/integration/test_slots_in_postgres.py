@@ -210,18 +210,33 @@ def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
     tenant_id = uuid4()
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
         make_tenant(session, "praxis", tenant_id)
-    assert tenant_id_of(database, "praxis") == tenant_id
+    assert {tenant_id_of(database, "praxis", role=role) for role in Role} == {tenant_id}
     with pytest.raises(NotFoundError, match="no tenant 'Praxis'"):
         tenant_id_of(database, "Praxis")
 
 
-@pytest.mark.parametrize("status", ["suspended", "closed"])
-def test_a_suspended_tenant_is_named_instead_of_shown_empty(database: Database, status: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "change"),
+    [("suspended", "status = 'suspended'"), ("closed", "status = 'closed'"), ("deleted", "deleted_at = now()")],
+)
+def test_a_suspended_tenant_is_named_instead_of_shown_empty(database: Database, state: str, change: str) -> None:
     tenant_id = uuid4()
     with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
-        make_tenant(session, f"{status} praxis", tenant_id)
-        change = text("update identity.tenants set status = :status where id = :id")
-        session.connection().execute(change, {"status": status, "id": tenant_id})
-    with pytest.raises(TenantSuspendedError, match=f"'{status} praxis' is {status}: only scheduler_system"):
-        tenant_id_of(database, f"{status} praxis", role=Role.JOB)
-    assert tenant_id_of(database, f"{status} praxis", role=Role.SYSTEM) == tenant_id
+        make_tenant(session, f"{state} praxis", tenant_id)
+        session.connection().execute(text(f"update identity.tenants set {change} where id = :id"), {"id": tenant_id})
+    with pytest.raises(TenantSuspendedError, match=f"'{state} praxis' is {state}: only scheduler_system"):
+        tenant_id_of(database, f"{state} praxis", role=Role.JOB)
+    assert tenant_id_of(database, f"{state} praxis", role=Role.SYSTEM) == tenant_id
+
+
+def test_a_live_tenant_is_found_before_deleted_ones_with_its_slug(database: Database) -> None:
+    deleted, last_deleted, live = uuid4(), uuid4(), uuid4()
+    with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
+        delete = text("update identity.tenants set deleted_at = now() - make_interval(days => :days) where id = :id")
+        for tenant_id, days in ((last_deleted, 1), (deleted, 2)):
+            make_tenant(session, "again", tenant_id)
+            session.connection().execute(delete, {"days": days, "id": tenant_id})
+    assert tenant_id_of(database, "again", role=Role.SYSTEM) == last_deleted
+    with database.unit_of_work(role=Role.OWNER, tenant_id=live) as session:
+        make_tenant(session, "again", live)
+    assert {tenant_id_of(database, "again", role=role) for role in (Role.APP, Role.SYSTEM)} == {live}

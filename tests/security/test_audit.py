@@ -552,6 +552,50 @@ def test_the_job_may_record_neither_reads_nor_events_of_users(clinic: Clinic, fu
     assert refused(lambda: clinic.act(statement, role=Role.JOB)) == "42501"
 
 
+WRITERS = (
+    "select audit.record_event('session.started', '{}')",
+    "select audit.record_read('placement.clients', '{1}', '{b}', 'treatment')",
+)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update identity.tenants set status = 'suspended' where id = :tenant",
+        "update identity.tenants set deleted_at = now() where id = :tenant",
+        "update identity.users set status = 'suspended' where tenant_id = :tenant",
+        "update identity.users set deleted_at = now() where tenant_id = :tenant",
+    ],
+)
+def test_people_who_reach_nothing_add_nothing_to_the_log(clinic: Clinic, change: str, write: str) -> None:
+    clinic.act(change, role=Role.SYSTEM, user=None)
+    assert refused(lambda: clinic.act(write)) == "42501"
+    clinic.act(write, role=Role.SYSTEM)
+    assert len(clinic.log()) == 1
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_nobody_invents_a_tenant_or_a_user_in_the_log(clinic: Clinic, write: str) -> None:
+    """Nobody seals the rows of a tenant that does not exist, and a month with an unsealed row never retires."""
+    assert refused(lambda: clinic.act(write, user=uuid4())) == "42501"
+    nowhere = Clinic(clinic.database, uuid4())
+    assert refused(lambda: nowhere.act(write)) == "42501"
+    assert (nowhere.log(), nowhere.log(LOGS[1])) == ([], [])
+
+
+def test_nobody_invents_a_read_without_a_user_in_the_log(clinic: Clinic) -> None:
+    assert refused(lambda: Clinic(clinic.database, uuid4()).act(WRITERS[1], user=None)) == "42501"
+
+
+def test_a_refused_read_of_a_suspended_user_is_recorded(clinic: Clinic) -> None:
+    clinic.act("update identity.users set status = 'suspended' where tenant_id = :tenant", role=Role.SYSTEM, user=None)
+    attempt = "select audit.record_read('placement.clients', '{1}', '{b}', 'treatment', 'refused')"
+    clinic.act(attempt)
+    assert [row["details"]["outcome"] for row in clinic.log()] == ["refused"]
+    assert refused(lambda: clinic.act(attempt, user=uuid4())) == "42501"
+
+
 # Readers of the log
 
 

@@ -49,7 +49,7 @@ class Chained(NamedTuple):
 
     def write(self, *keys: str) -> None:
         for key in keys:
-            with self.database.unit_of_work(role=Role.APP, tenant_id=self.tenant, user_id=USER) as session:
+            with self.database.unit_of_work(role=Role.SYSTEM, tenant_id=self.tenant, user_id=USER) as session:
                 session.execute(text(NOTE), {"key": key})
 
     def seal(self, log: Log = Log.USER_ACTION) -> tuple[int, Head]:
@@ -414,7 +414,7 @@ def wait_for_a_lock(url: str, waiting: Future[Any]) -> None:
 
 def test_a_row_committed_after_a_seal_is_sealed_by_the_next(clinic: Chained) -> None:
     """Its id is lower than that of a sealed row: ids are drawn before the commit."""
-    with clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER) as session:
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant, user_id=USER) as session:
         session.execute(text(NOTE), {"key": "slow"})
         clinic.write("quick")
         assert clinic.seal()[0] == 1

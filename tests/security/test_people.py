@@ -285,6 +285,10 @@ ADMINISTERS: Final = {
 }
 
 
+# Whose e-mail address -> whether only those who administer change it: the letters of a sign-in go there.
+ADDRESSED: Final = {"Admin": True, "Doctor": True, "Patient": False}
+
+
 def becomes(world: World, observer: str, role: Role) -> None:
     become(world.connection, role, world.ours, None if observer == "Nobody" else person(world.ours, observer))
 
@@ -300,6 +304,23 @@ def test_only_an_admin_and_the_system_suspend_and_readmit(
             world.connection, f"update identity.users set {change} where id = %s", person(world.ours, whose)
         )
     assert (reached_rows == 1) == ADMINISTERS[observer, role]
+
+
+@pytest.mark.parametrize("signs_in", [False, True])
+@pytest.mark.parametrize("whose", ADDRESSED)
+@pytest.mark.parametrize(("observer", "role"), ADMINISTERS)
+def test_only_an_admin_and_the_system_redirect_mail_of_staff_and_sign_ins(
+    world: World, observer: str, role: Role, whose: str, *, signs_in: bool
+) -> None:
+    user = person(world.ours, whose)
+    with world.connection.transaction(force_rollback=True):
+        sign_in = "update identity.users set email = 'a@example.org', supertokens_user_id = %s where id = %s"
+        world.connection.execute(sign_in, ("theirs" if signs_in else None, user))
+        becomes(world, observer, role)
+        redirected = "update identity.users set email = 'eve@example.org' where id = %s"
+        reached_rows = reached(world.connection, redirected, user)
+    may_reach = observer != "Suspended"
+    assert (reached_rows == 1) == (ADMINISTERS[observer, role] or (may_reach and not (ADDRESSED[whose] or signs_in)))
 
 
 @pytest.mark.parametrize("of_new", ["admin", "staff", "doctor", "specialist", "practitioner", "parent", "patient"])
@@ -395,6 +416,7 @@ TELLING: Final = {
     "identity.may_administer": "that they are no admin",
     "identity.own_families": "which families are theirs",
     "identity.is_staff_member": "that they do not work here",
+    "identity.tenant_by_slug": "the id and the status of a tenant whose slug they know",
     "placement.find_clients": "nothing: it is asked above",
     "wellbeing.find_children": "nothing: it answers practitioners and group contacts (tests/security/test_search.py)",
     "wellbeing.find_organisations": "their own organisation, by their profile (tests/security/test_search.py)",

@@ -317,15 +317,17 @@ def test_a_search_function_shows_nothing_of_another_tenant(world: World, functio
         assert {whose for whose, _ in keys} <= {tenant}
 
 
+@pytest.mark.parametrize("role", [Role.SYSTEM, Role.OWNER])
 @pytest.mark.parametrize("name", ["Account", "Practitioner", "Child", "Parent"])
 @pytest.mark.parametrize(
     ("function", "wanted"), [(FUNCTIONS[0], "johnson"), (FUNCTIONS[1], "robin"), (FUNCTIONS[2], "school")]
 )
 def test_a_search_function_shows_the_system_its_tenant_for_any_user(
-    world: World, function: str, wanted: str, name: str
+    world: World, function: str, wanted: str, name: str, role: Role
 ) -> None:
+    """Whether the session set the role or its login is a member of it."""
     with world.connection.transaction(force_rollback=True):
-        keys = keys_told(world, function, wanted, world.theirs, name, Role.SYSTEM)
+        keys = keys_told(world, function, wanted, world.theirs, name, role)
     assert {whose for whose, _ in keys} == {world.theirs}
 
 
@@ -381,7 +383,7 @@ def test_the_definer_reads_the_searched_columns_only(world: World, table: str, s
 
 def test_an_event_is_found_by_its_details_in_its_tenant(world: World, database: Database) -> None:
     for tenant, reason in ((world.ours, "referral"), (world.ours, "complaint"), (world.theirs, "complaint")):
-        with at_work(database, tenant, uuid4()) as session:
+        with at_work(database, tenant, uuid4(), role=Role.SYSTEM) as session:
             record_read(session, "placement.clients", [str(tenant)], ["last_name"], reason=reason)
     with at_work(database, world.ours, role=Role.SYSTEM) as session:
         actions = find_actions(session, {"reason": "complaint"}, most=20)

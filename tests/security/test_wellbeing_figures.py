@@ -81,8 +81,9 @@ def test_an_account_sees_the_figures_of_any_organisation(world: World) -> None:
     }
 
 
-def test_the_system_sees_the_figures_of_its_tenant(world: World) -> None:
-    assert usage(world, None, role=Role.SYSTEM) == {world.ours: in_rows(world, world.ours)}
+@pytest.mark.parametrize("role", [Role.SYSTEM, Role.OWNER])
+def test_the_system_sees_the_figures_of_its_tenant(world: World, role: Role) -> None:
+    assert usage(world, None, role=role) == {world.ours: in_rows(world, world.ours)}
 
 
 @pytest.mark.parametrize("name", ["GroupContact", "Practitioner"])

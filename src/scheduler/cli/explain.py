@@ -89,7 +89,7 @@ def explained(
     database: Database, slug: str, when: str, *, tenant: str, doctor_id: int | None = None
 ) -> list[Explained]:
     """Explain a day or a time at a facility, for each of its doctors or for one."""
-    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
+    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant, role=Role.JOB)) as session:
         facility = facility_view(session, slug)
         zone = zone_of(facility.zone)
         at = _read_time(when, zone)

@@ -28,7 +28,7 @@ from scheduler.core.reconciliation import StoredSlot
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import GenerationRequest, Mode, Scope
-from scheduler.postgres.database import Database
+from scheduler.postgres.database import Database, Role
 from scheduler.postgres.promised_times import BrokenPromise
 from scheduler.postgres.tenants import tenant_id_of
 
@@ -64,7 +64,7 @@ def generate_slots(
     begin, end = read_days(first, days, until, default_days=DEFAULT_DAYS)
     with opened(url) as database:
         request = GenerationRequest(
-            tenant_id_of(database, tenant),
+            tenant_id_of(database, tenant, role=Role.JOB),
             begin,
             end,
             now=now(),

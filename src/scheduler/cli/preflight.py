@@ -18,7 +18,7 @@ def preflight(
 ) -> None:
     """Check that a login has the rights of its purpose, and no others.
 
-    The login is that of the database URL. Each fault is a line. Exit code 9 if there is one.
+    The login is that of the database URL. Each fault is a line. Exit code 10 if there is one.
     """
     with (
         database_url(url) as address,

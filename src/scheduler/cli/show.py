@@ -46,7 +46,7 @@ def show(
 def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id: int | None = None) -> RenderableType:
     """Draw the week, Monday to Sunday, of a day."""
     monday = day - timedelta(days=day.weekday())
-    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant)) as session:
+    with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant, role=Role.JOB)) as session:
         facility = facility_view(session, slug)
         zone = zone_of(facility.zone)
         local_days(zone, day)  # an error names the day that was asked for

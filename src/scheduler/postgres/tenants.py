@@ -1,6 +1,6 @@
 """Tenants: finding a tenant by its slug, and creating one.
 
-Owns: the refusal of work for a tenant that is suspended or closed, before row security would show it empty.
+Owns: the refusal of work for a tenant that is suspended, closed or deleted, before row security shows it empty.
 Must not know: the data of a tenant.
 """
 
@@ -16,28 +16,31 @@ from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import TenantSuspendedError
 
 _MAX_SLUG_CHARACTERS: Final = 255
-_FIND = text("select id, status from identity.tenants where slug = :slug and deleted_at is null")
+_FIND = text("select id, status, deleted_at from identity.tenant_by_slug(:slug)")
 _INSERT = text("insert into identity.tenants (id, slug, name) values (:id, :slug, :name)")
 
 
 def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUID:
     """Return the id of the tenant with this slug, for work as `role`.
 
+    A live tenant comes before deleted ones, and of these the one that was deleted last.
+
     Raises:
         NotFoundError: no tenant has this slug.
-        TenantSuspendedError: the tenant is suspended or closed, and the role is not `Role.SYSTEM`.
+        TenantSuspendedError: the tenant is suspended, closed or deleted, and the role is not `Role.SYSTEM`.
     """
-    with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
+    with database.unit_of_work(role=role, tenant_id=None) as session:
         tenant = session.connection().execute(_FIND, {"slug": slug}).one_or_none()
     if tenant is None:
         raise NotFoundError(
             f"no tenant {slug!r}: `scheduler import openings FILE --tenant {slug}` creates it,"
             " `scheduler seed` creates sample tenants"
         )
-    if tenant.status != "active" and role is not Role.SYSTEM:
+    state = "deleted" if tenant.deleted_at is not None else tenant.status
+    if state != "active" and role is not Role.SYSTEM:
         raise TenantSuspendedError(
-            f"the tenant {slug!r} is {tenant.status}: only {Role.SYSTEM} works for it, to export, erase, verify and"
-            " rotate keys, until its status is active again"
+            f"the tenant {slug!r} is {state}: only {Role.SYSTEM} works for it, to export, erase, verify and"
+            " rotate keys, until it is active and not deleted"
         )
     tenant_id: UUID = tenant.id
     return tenant_id
