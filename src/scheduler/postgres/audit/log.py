@@ -121,8 +121,9 @@ def record_system(session: Session, event: str, details: Mapping[str, JsonValue]
 def record_event(session: Session, name: str, details: Mapping[str, JsonValue]) -> None:
     """Record an action of the unit of work's user that neither changes nor reads a row.
 
-    `name` is two or more words with dots, and no table (`session.started`). Values of `details` are numbers, true,
-    false, None, and words without a space; none may be personal. User and request are those of the unit of work.
+    `name` is two or more words with dots, no table and no event of the library (`session.started`). Keys of `details`
+    are words without a space, values also numbers, true, false and None; none may be personal. User and request are
+    those of the unit of work.
 
     Raises:
         StoreError: the log could not be written, name or details are invalid, or there is no user or no tenant.
