@@ -5,7 +5,8 @@ a tenant it sees no rows: an ended transaction leaves '' behind, which counts as
 error. Policies read the settings as `(select identity.current_tenant_id())`, which is evaluated once per statement.
 
 Each revision calls `identity.secure_table` for each of its tables, and revokes afterwards the rights that a table does
-not need. Two kinds of tables cannot use it: `identity.tenants`, which has no `tenant_id`, and the audit log itself.
+not need. Two kinds of tables cannot use it: `identity.tenants`, which has no `tenant_id`, and the audit log itself;
+they call `identity.limit_sizes`, which limits each value that could grow, themselves.
 With `by_role` the policy of the tenant is restrictive, so that no other policy shows a row of another tenant; further
 policies then say which role sees which rows.
 
@@ -68,6 +69,39 @@ def upgrade() -> None:
 
     comment on function identity.is_readable_json(jsonb) is
         'Whether Python can read a value: no number beyond a double, and fewer than 100 levels.';
+
+    create procedure identity.limit_sizes(target regclass, most_bytes integer default 1048576)
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        -- The length of JSON is that of its text, which has six characters for one of the value. A value that is too
+        -- large already is not made a text: that would fail beyond 1 GB, with an unclear message.
+        sizes constant text := (
+            select string_agg(format(case
+                    when type.oid in ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype) then 'octet_length(%1$I)'
+                    else 'case when pg_column_size(%1$I) > %2$s then pg_column_size(%1$I)'
+                        ' else octet_length((%1$I)::text) end'
+                end, attname, most_bytes), ', ' order by attname)
+            from pg_attribute
+            join pg_type as declared on declared.oid = atttypid
+            join pg_type as type on type.oid = coalesce(nullif(declared.typbasetype, 0), declared.oid)
+            where attrelid = target and attnum > 0 and not attisdropped and attgenerated = '' and type.typlen = -1
+                -- a declared length limits a text; the others are limited by PostgreSQL
+                and not (type.typcategory = 'S' and greatest(atttypmod, declared.typtypmod) > 0)
+                and type.oid not in ('numeric'::regtype, 'inet'::regtype, 'cidr'::regtype, 'tsvector'::regtype)
+        );
+    begin
+        if sizes is not null then
+            -- stops a value that fails every export, dump and seal for good: their texts end at 1 GB
+            execute format('alter table %s drop constraint if exists its_values_are_not_too_large,'
+                ' add constraint its_values_are_not_too_large check (greatest(%s) <= %s)', target, sizes, most_bytes);
+        end if;
+    end $$;
+
+    comment on procedure identity.limit_sizes(regclass, integer) is
+        'Limits each value of a table that PostgreSQL would let grow to 1 GB; 1 MB as text if nothing else is said.';
+
+    revoke all on procedure identity.limit_sizes(regclass, integer) from public;
 
     create procedure identity.set_definer_owner(target regprocedure, callers text default null)
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -229,12 +263,13 @@ def upgrade() -> None:
             execute format('alter table %s drop constraint if exists its_json_is_readable,'
                 ' add constraint its_json_is_readable check (%s)', target, readable);
         end if;
+        call identity.limit_sizes(target);
         execute format('grant select, insert, update, delete on %s to scheduler_app, scheduler_system', target);
         call audit.watch(target, visible_columns);
     end $$;
 
     comment on procedure identity.secure_table(regclass, text[], boolean) is
-        'Protects a table: row security by tenant, updated_at, readable JSON, grants, and triggers of the audit log.';
+        'Protects a table: row security by tenant, updated_at, readable and limited values, grants, and audit log.';
 
     revoke all on procedure identity.secure_table(regclass, text[], boolean) from public;
 
@@ -295,6 +330,7 @@ def downgrade() -> None:
     drop function identity.is_active_user();
     drop function identity.is_open_tenant();
     drop procedure identity.set_definer_owner(regprocedure, text);
+    drop procedure identity.limit_sizes(regclass, integer);
     drop function identity.is_readable_json(jsonb);
     drop function identity.is_ciphertext(bytea);
     drop function identity.keep_updated_at();

@@ -35,6 +35,7 @@ down_revision = "20261126000200"
 
 LOGS = ("user_action_audit_log", "system_audit_log")
 MONTHS_AHEAD = 3
+LOG_BYTES = 64 * 1024 * 1024
 # `offset 0` makes the planner convert each row to jsonb once. `row_position` pairs the old and new row if one statement
 # changes a row twice (deleting a user who created and changed a family): PostgreSQL stores both in one order.
 CHANGES_OF_UPDATE = """
@@ -171,6 +172,8 @@ def upgrade() -> None:
             action <> 'event'
             or entity ~ '^[a-z][a-z_]*([.][a-z][a-z_]*)+$'
                 and entity !~ '^(identity|audit|scheduling|placement|wellbeing)[.]'
+                -- the library's own events, which no user may invent
+                and entity !~ '^(person|tenant|generation|key)[.]'
         );
 
     create table if not exists audit.system_audit_log (
@@ -241,6 +244,7 @@ def upgrade() -> None:
     comment on function audit.refuse_change() is 'Refuses every change of a log, also by its owner.';
     revoke all on function audit.refuse_change() from public;
     """)
+    op.execute("call identity.limit_sizes('audit.chain')")
     for table in (*LOGS, "chain"):
         op.execute(f"""
         create trigger what_is_written_stays before update or delete or truncate on audit.{table}
@@ -266,6 +270,8 @@ def upgrade() -> None:
             identity.is_readable_json(before) and identity.is_readable_json(after)
             and identity.is_readable_json(details)
         );
+        -- more than a row of any table can show: a log that refuses a row would stop the clinic
+        call identity.limit_sizes('audit.{log}', {LOG_BYTES});
         """)
     make_months()
     make_writers()
@@ -538,9 +544,24 @@ def make_writers() -> None:
     comment on function audit.record_changes() is 'Writes each row that a statement changed to the audit log.';
     """)
     op.execute("""
+    create function audit.refuse_large(content jsonb) returns void
+    language plpgsql immutable set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if pg_column_size(content) > 1048576 then
+            raise exception 'an entry of the audit log is too large: 1 MB of details is allowed'
+                using errcode = 'invalid_parameter_value';
+        end if;
+    end $$;
+
+    comment on function audit.refuse_large(jsonb) is
+        'Refuses content of the log that no seal, dump or list could make a text of.';
+
+    call identity.set_definer_owner('audit.refuse_large(jsonb)');
+
     create function audit.record_system(event text, details jsonb, severity text default 'info') returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$ begin
+        perform audit.refuse_large(record_system.details);
         if identity.current_tenant_id() is null then
             raise exception 'cannot record an event: set app.tenant_id first' using errcode = 'invalid_parameter_value';
         end if;
@@ -593,6 +614,7 @@ def make_writers() -> None:
         read_details constant jsonb := jsonb_strip_nulls(
             jsonb_build_object('columns', columns, 'reason', reason, 'outcome', outcome));
     begin
+        perform audit.refuse_large(read_details);
         if tenant is null then
             raise exception 'cannot record a read: set app.tenant_id first' using errcode = 'invalid_parameter_value';
         end if;
@@ -628,6 +650,7 @@ def make_writers() -> None:
         tenant constant uuid := identity.current_tenant_id();
         actor constant uuid := identity.current_user_id();
     begin
+        perform audit.refuse_large(details);
         if tenant is null or actor is null then
             raise exception 'cannot record an event of a user: set % first',
                 case when tenant is null then 'app.tenant_id' else 'app.user_id' end
@@ -639,7 +662,7 @@ def make_writers() -> None:
         end if;
         if exists (
             select from jsonb_each(details)
-            where jsonb_typeof(value) not in ('number', 'boolean', 'null')
+            where key !~ '^[A-Za-z0-9_.:+-]{1,100}$' or jsonb_typeof(value) not in ('number', 'boolean', 'null')
                 and value #>> '{}' !~ '^[A-Za-z0-9_.:+-]{0,100}$'
         ) then
             raise exception 'invalid details of an event: only numbers, single words, true, false and null are allowed'
@@ -747,6 +770,7 @@ def downgrade() -> None:
     drop function audit.record_system(text, jsonb, text);
     drop function audit.record_changes();
     drop function audit.parse_address(text);
+    drop function audit.refuse_large(jsonb);
     drop function audit.retire(timestamptz);
     drop function audit.ensure_months(integer);
     drop function audit.partitions(text);

@@ -68,6 +68,7 @@ def upgrade() -> None:
         for each row execute function identity.keep_updated_at();
 
     -- By hand: secure_table needs a tenant_id.
+    call identity.limit_sizes('identity.tenants');
     alter table identity.tenants enable row level security;
     alter table identity.tenants force row level security;
     drop policy if exists a_tenant_sees_itself on identity.tenants;

@@ -137,6 +137,11 @@ def upgrade() -> None:
             raise exception 'slots can be made for at most twenty years at once, not from % until %', from_at, until_at
                 using errcode = 'invalid_parameter_value';
         end if;
+        -- Beyond the calendar of the driver, the name of a month no longer names the month.
+        if from_at < until_at and (from_at < '0001-01-01' or until_at > '10000-01-01') then
+            raise exception 'slots can be made for the years 1 to 9999, not from % until %', from_at, until_at
+                using errcode = 'invalid_parameter_value';
+        end if;
         for attempt in 1..2 loop
             select array_agg('availability_slots_' || to_char(month, 'YYYY_MM') order by month) into missing
             from generate_series(date_trunc('month', from_at), until_at - interval '1 microsecond', '1 month') as month

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from scheduler.postgres.audit.log import record_event, record_system
 from scheduler.postgres.database import Database, Role
 from support.cli import CommandResult, run
 from support.databases import employ, execute
@@ -151,7 +152,20 @@ def test_show_narrows_by_row_user_and_day(office: Office) -> None:
     assert len(office.run("show", "--json", "--user", str(USER)).out.splitlines()) == 2
     assert len(office.run("show", "--json", "--user", str(UUID(int=8))).out.splitlines()) == 0
     assert len(office.run("show", "--json", "--since", "tomorrow").out.splitlines()) == 0
+    assert len(office.run("show", "--json", "--until", "yesterday").out.splitlines()) == 0
+    assert len(office.run("show", "--json", "--until", "9999-12-31", "--user", str(USER)).out.splitlines()) == 2
     assert len(office.run("show", "--json", "--most", "1").out.splitlines()) == 1
+
+
+def test_show_finds_an_event_among_many_others_by_its_name(office: Office) -> None:
+    """A user can record more events than `--most` allows, and none of the library's own."""
+    with office.database.unit_of_work(role=Role.SYSTEM, tenant_id=office.tenant) as session:
+        record_system(session, "person.exported", {})
+    with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant, user_id=USER) as session:
+        record_event(session, "list.exported", {"rows": 1})
+        record_event(session, "list.exported", {"rows": 2})
+    for event, count in (("person.exported", 1), ("list.exported", 2), ("update", 0)):
+        assert len(office.run("show", "--json", "--event", event).out.splitlines()) == count
 
 
 def test_show_prints_actor_action_and_change(office: Office) -> None:

@@ -26,6 +26,7 @@ TIMES = """
 JSON = TIMES.replace(
     "('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)", "('json'::regtype, 'jsonb'::regtype)"
 ).replace("'wellbeing'", "'wellbeing', 'audit'")
+LOGS = ("audit.user_action_audit_log", "audit.system_audit_log")
 # Column -> the rule that keeps it in the calendar.
 BY_ANOTHER = {
     ("scheduling.appointments", "start_at"): "lies in the time that is occupied",
@@ -119,6 +120,71 @@ def test_every_json_has_a_check_that_keeps_it_readable(connection: psycopg.Conne
     )"""
     assert connection.execute(without.encode()).fetchall() == []
     assert len(connection.execute(JSON.encode()).fetchall()) > 20
+
+
+# Columns that PostgreSQL would let grow to 1 GB; the CHECK has one length for each.
+UNLIMITED = """
+    select attrelid::regclass::text, attname::text, atttypid::regtype::text from pg_attribute
+    join pg_class on pg_class.oid = attrelid join pg_type on pg_type.oid = atttypid
+    where relkind in ('r', 'p') and attnum > 0 and not attisdropped and typlen = -1 and attgenerated = ''
+        and relnamespace::regnamespace::text in ('identity', 'audit', 'scheduling', 'placement', 'wellbeing')
+        and not (atttypid in ('varchar'::regtype, 'bpchar'::regtype) and atttypmod > 0)
+        and atttypid not in ('numeric'::regtype, 'inet'::regtype)
+"""
+
+
+def test_every_value_that_could_grow_has_a_limit(connection: psycopg.Connection) -> None:
+    """A value whose text passes 1 GB fails the export, the dump and the seal of its row for good."""
+    columns = connection.execute(UNLIMITED.encode()).fetchall()
+    without = f"""{UNLIMITED} and not exists (
+        select from pg_constraint
+        where contype = 'c' and conrelid = attrelid and conname = 'its_values_are_not_too_large'
+            and strpos(pg_get_constraintdef(pg_constraint.oid), format('octet_length(%I)', attname))
+                + strpos(pg_get_constraintdef(pg_constraint.oid), format('octet_length((%I)::text)', attname)) > 0
+    )"""
+    assert connection.execute(without.encode()).fetchall() == []
+    assert {kind for _, _, kind in columns} >= {"text", "jsonb", "bytea", "text[]"}
+
+
+# JSON writes this character as six, so the limit of JSON is that of its text.
+TOO_LARGE = {
+    "text": "repeat('x', 1048577)",
+    "character varying": "repeat('x', 1048577)",
+    "bytea": "decode(repeat('01', 1048577), 'hex')",
+    "jsonb": "to_jsonb(repeat(e'\\x01', 180000))",
+    "text[]": "array[repeat('x', 1048577)]",
+    "character varying[]": "array[repeat('x', 1048577)]",
+}
+
+
+def test_a_value_that_is_too_large_is_refused_in_every_table(connection: psycopg.Connection) -> None:
+    insert_all(connection, TENANT)
+    connection.execute("set local session_replication_role = replica")  # as if no trigger refused the change
+    taken = set()
+    for table, column, kind in connection.execute(UNLIMITED.encode()).fetchall():
+        if not table.startswith(LOGS) and kind in TOO_LARGE:
+            try:
+                with connection.transaction():
+                    connection.execute(f"update {table} set {column} = {TOO_LARGE[kind]}".encode())
+                    taken.add((table, column))
+            except psycopg.errors.CheckViolation:
+                pass
+    assert taken == set()
+
+
+def test_the_log_takes_every_value_that_a_row_may_show(connection: psycopg.Connection) -> None:
+    """A row that the log refuses could be neither changed nor erased; JSON writes a character as six at most."""
+    growing = {(table, column) for table, column, _ in connection.execute(UNLIMITED.encode())}
+    watched = connection.execute(
+        "select tgrelid::regclass::text, tgargs from pg_trigger where tgname = 'updates_are_logged' and tgparentid = 0"
+    ).fetchall()
+    shown = {
+        table: sum((table, column) in growing for column in arguments.split(b"\0")[2].decode().strip("{}").split(","))
+        + len({(table, name) for name in ("status", "role", "type")} & growing)
+        for table, arguments in watched
+    }
+    assert len(shown) > 40
+    assert 0 < max(shown.values()) * 6 * 1048576 <= 60 * 1048576, shown
 
 
 UNREADABLE = ("1e5000", '{"a": [1, -1e308]}', "[" * 3000 + "]" * 3000, '{"a":' * 100 + "1" + "}" * 100)

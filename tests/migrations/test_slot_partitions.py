@@ -71,10 +71,20 @@ def test_a_month_has_each_key_and_index_of_the_whole_table_once(database_url: st
         connection.rollback()
 
 
-@pytest.mark.parametrize("until_at", ["2050-01-01", None])
-def test_an_implausible_span_makes_no_month(database_url: str, until_at: str | None) -> None:
+@pytest.mark.parametrize(
+    ("from_at", "until_at"),
+    [
+        ("2027-01-01", "2050-01-01"),
+        ("2027-01-01", None),
+        ("12027-05-01", "12027-06-01"),
+        ("9999-12-01", "10000-01-02"),
+        ("0044-03-15 BC", "0044-03-16 BC"),
+    ],
+)
+def test_an_implausible_span_makes_no_month(database_url: str, from_at: str, until_at: str | None) -> None:
+    """The table of May 12027 would be that of May 2027, and stop each run for that month."""
     with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.InvalidParameterValue):
-        connection.execute(ENSURE, ("2027-01-01", until_at))
+        connection.execute(ENSURE, (from_at, until_at))
 
 
 @pytest.mark.deep

@@ -486,6 +486,21 @@ def test_not_even_the_owner_makes_up_a_change(clinic: Clinic, event: str) -> Non
     assert refused(lambda: clinic.act(f"select audit.record_system('{event}', '{{}}')", role=Role.OWNER)) == "42501"
 
 
+@pytest.mark.parametrize(
+    ("role", "call"),
+    [
+        (Role.APP, "record_event('list.exported', jsonb_build_object(repeat(e'\\x01', 1048577), 1))"),
+        (Role.APP, "record_read('placement.clients', '{x}', '{y}', repeat('a', 1048577))"),
+        (Role.APP, "record_read('placement.clients', '{x}', array[repeat('a', 1048577)], 'treatment')"),
+        (Role.JOB, "record_system('generation.x', jsonb_build_object('a', repeat(e'\\x01', 1048577)))"),
+    ],
+)
+def test_an_entry_that_no_seal_could_read_is_refused(clinic: Clinic, role: Role, call: str) -> None:
+    """JSON writes some characters as six, and a text ends at 1 GB; nobody may remove such an entry."""
+    assert refused(lambda: clinic.act(f"select audit.{call}", role=role)) == "22023"
+    assert clinic.log() + clinic.log(LOGS[1]) == []
+
+
 @pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM])
 def test_an_event_of_a_user_is_recorded_with_user_and_request(clinic: Clinic, role: Role) -> None:
     request = Request(id="r-17", client_address="2001:db8::7", user_agent="Browser/1")
@@ -512,7 +527,13 @@ def test_an_event_without_a_user_is_refused(clinic: Clinic) -> None:
     assert refused(lambda: clinic.act("select audit.record_event('a.b', '{}')", user=None)) == "22023"
 
 
-@pytest.mark.parametrize("name", ["read", "delete", "audit.retired", "identity.users", "Ann came late", "a.b; drop"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("read", "delete", "audit.retired", "identity.users", "Ann came late", "a.b; drop"),
+        *("person.erased", "tenant.exported", "generation.finished", "key.rotated"),
+    ],
+)
 def test_an_event_of_a_user_has_no_name_of_the_logs_own(clinic: Clinic, name: str) -> None:
     assert refused(lambda: clinic.act("select audit.record_event(:name, '{}')", name=name)) == "23514"
     assert clinic.log() == []
@@ -526,6 +547,7 @@ def test_an_event_of_a_user_has_no_name_of_the_logs_own(clinic: Clinic, name: st
         '{"who": ["Ann"]}',
         '{"who": {"name": "Ann"}}',
         '["Ann"]',
+        '{"Ann feels low": 1}',
     ],
 )
 def test_the_details_of_an_event_of_a_user_are_words_and_numbers(clinic: Clinic, details: str) -> None:

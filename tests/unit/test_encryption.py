@@ -177,8 +177,10 @@ def test_the_current_key_encrypts_and_an_older_one_still_opens() -> None:
     assert (rotated.encrypt(HIDDEN, HERE).key_id, rotated.decrypt(older, HERE)) == (NEW_KEY, HIDDEN)
 
 
-def test_a_value_of_an_unknown_key_names_that_key() -> None:
-    with pytest.raises(KeyUnavailableError, match=f"tenant {TENANT} has no encryption key {NEW_KEY}"):
+def test_a_value_of_an_unknown_key_names_that_key_and_its_location() -> None:
+    """A forged value stops every export: the message has to lead to the row."""
+    fault = f"^{HERE} does not decrypt: tenant {TENANT} has no encryption key {NEW_KEY}$"
+    with pytest.raises(KeyUnavailableError, match=fault):
         RING.decrypt(ring_of(TENANT, stored(NEW_KEY, Purpose.ENCRYPTION)).encrypt(HIDDEN, HERE), HERE)
 
 

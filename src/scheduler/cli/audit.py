@@ -126,17 +126,27 @@ def show_log(
     ] = None,
     key: Annotated[str | None, typer.Option("--key", callback=readable, help="Of this row.")] = None,
     user: Annotated[str | None, typer.Option("--user", callback=readable, metavar="ID", help="By this user.")] = None,
+    event: Annotated[
+        str | None,
+        typer.Option("--event", callback=readable, metavar="NAME", help="Such as person.exported, read or update."),
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--since", callback=readable, metavar="DAY", help="Since this day, in UTC.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", callback=readable, metavar="DAY", help="Until the end of this day, in UTC.")
     ] = None,
     most: Annotated[int, typer.Option("--most", min=1, max=100_000, help="How many.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
     """Show the latest entries of both logs, newest first. Only harmless values are in them."""
-    begin = None if since is None else datetime.combine(read_day(since, default=now().date()), time(0), _UTC)
+    begin = None if since is None else _instant(since, time.min)
+    end = None if until is None else _instant(until, time.max)
     user_id = None if user is None else _read_user(user)
     with opened_for(url, tenant) as (session, _):
-        latest = entries(session, entity=entity, key=key, user_id=user_id, since=begin, most=most)
+        latest = entries(
+            session, entity=entity, key=key, user_id=user_id, event=event, since=begin, until=end, most=most
+        )
     if as_json:
         for entry in latest:
             typer.echo(json.dumps(entry._asdict(), default=str))
@@ -159,6 +169,10 @@ def _changes(entry: Entry) -> str:
         for name in sorted(before | after)
     ]
     return "; ".join([*changes, *([json.dumps(entry.details)] if entry.details else [])])
+
+
+def _instant(day: str, at: time) -> datetime:
+    return datetime.combine(read_day(day, default=now().date()), at, _UTC)
 
 
 def _read_head(text: str) -> Head:

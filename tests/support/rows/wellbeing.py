@@ -88,6 +88,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
 WRONG: Wrong = [
     ("wellbeing.organisations", {"email": "nobody"}, "the_email_of_an_organisation_is_an_address_in_lower_case"),
     ("wellbeing.children", {"parent_guardian_email": "nobody"}, "the_email_of_a_guardian_is_an_address_in_lower_case"),
+    ("wellbeing.organisations", {"city": "x" * 1_048_577}, "its_values_are_not_too_large"),
     ("wellbeing.organisations", {"type": "school"}, "an_organisation_has_a_known_type"),
     ("wellbeing.organisations", {"status": "asleep"}, "an_organisation_has_a_known_status"),
     ("wellbeing.organisations", {"subscription_plan": "free"}, "an_organisation_has_a_known_subscription_plan"),

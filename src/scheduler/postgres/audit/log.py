@@ -10,7 +10,7 @@ A record is written in the caller's transaction: if the log fails, the recorded 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -40,7 +40,9 @@ select * from (
 where (cast(:entity as text) is null or entity = :entity)
     and (cast(:key as text) is null or entity_key = :key)
     and (cast(:user_id as uuid) is null or user_id = :user_id)
+    and (cast(:event as text) is null or action = :event or action = 'event' and entity = :event)
     and (cast(:since as timestamptz) is null or occurred_at >= :since)
+    and (cast(:until as timestamptz) is null or occurred_at <= :until)
 order by occurred_at desc, id desc limit :most
 """)
 
@@ -62,6 +64,27 @@ class Entry(NamedTuple):
     before: Mapping[str, JsonValue] | None
     after: Mapping[str, JsonValue] | None
     details: Mapping[str, JsonValue] | None
+
+
+class Conditions(TypedDict, total=False):
+    """Conditions on entries; None is no condition. `event` is the name of an event, or a kind of change (`update`)."""
+
+    entity: str | None
+    key: str | None
+    user_id: UUID | None
+    event: str | None
+    since: datetime | None
+    until: datetime | None
+
+
+_NO_CONDITIONS: Final[Conditions] = {
+    "entity": None,
+    "key": None,
+    "user_id": None,
+    "event": None,
+    "since": None,
+    "until": None,
+}
 
 
 class Retired(NamedTuple):
@@ -98,8 +121,9 @@ def record_system(session: Session, event: str, details: Mapping[str, JsonValue]
 def record_event(session: Session, name: str, details: Mapping[str, JsonValue]) -> None:
     """Record an action of the unit of work's user that neither changes nor reads a row.
 
-    `name` is two or more words with dots, and no table (`session.started`). Values of `details` are numbers, true,
-    false, None, and words without a space; none may be personal. User and request are those of the unit of work.
+    `name` is two or more words with dots, no table and no event of the library (`session.started`). Keys of `details`
+    are words without a space, values also numbers, true, false and None; none may be personal. User and request are
+    those of the unit of work.
 
     Raises:
         StoreError: the log could not be written, name or details are invalid, or there is no user or no tenant.
@@ -113,18 +137,10 @@ def ensure_log_months(session: Session, *, ahead: int = MONTHS_AHEAD) -> int:
     return int(session.connection().execute(_MONTHS, {"ahead": ahead}).scalar_one())
 
 
-def entries(
-    session: Session,
-    *,
-    entity: str | None = None,
-    key: str | None = None,
-    user_id: UUID | None = None,
-    since: datetime | None = None,
-    most: int,
-) -> list[Entry]:
-    """Return the latest entries of both logs, newest first."""
-    wanted = {"entity": entity, "key": key, "user_id": user_id, "since": since, "most": most}
-    return [Entry(*row) for row in session.connection().execute(_SHOW, wanted)]
+def entries(session: Session, *, most: int, **conditions: Unpack[Conditions]) -> list[Entry]:
+    """Return the latest entries of both logs that meet all conditions, newest first."""
+    wanted: Conditions = {**_NO_CONDITIONS, **conditions}
+    return [Entry(*row) for row in session.connection().execute(_SHOW, {**wanted, "most": most})]
 
 
 def retire(session: Session, *, now: datetime, keep_years: int = YEARS_KEPT) -> list[Retired]:

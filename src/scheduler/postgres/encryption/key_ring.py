@@ -153,6 +153,9 @@ class KeyRing:
             encrypted[HEADER_BYTES : HEADER_BYTES + NONCE_BYTES],
             encrypted[HEADER_BYTES + NONCE_BYTES :],
         )
+        if not self.knows(encrypted.key_id):
+            missing = f"tenant {self.tenant_id} has no encryption key {encrypted.key_id}"
+            raise KeyUnavailableError(f"{location} does not decrypt: {missing}")
         cipher = self._cipher(encrypted.key_id)
         try:
             return cipher.decrypt(nonce, rest, header + self._binding(location)).decode()
@@ -196,8 +199,6 @@ class KeyRing:
 
     def _cipher(self, key_id: UUID) -> AESGCM:
         if key_id not in self._ciphers:
-            if not self.knows(key_id):
-                raise KeyUnavailableError(f"tenant {self.tenant_id} has no encryption key {key_id}")
             self._ciphers[key_id] = AESGCM(self._unwrap(self._keys[key_id]))
         return self._ciphers[key_id]
 
