@@ -2,6 +2,7 @@
 
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import Facility, Tenant
@@ -204,6 +206,56 @@ def test_r4_a_unit_of_work_that_swallowed_a_refusal_fails_at_its_end(database: D
         session.flush()
         with suppress(DBAPIError):
             session.connection().exec_driver_sql("select 1 / 0")
+
+
+def rolled_back(session: Session) -> None:
+    session.rollback()
+
+
+def swallowed(session: Session) -> None:
+    session.add(facility(uuid4(), "of another tenant"))
+    with suppress(DBAPIError):
+        session.flush()
+
+
+ENDS_OF_A_TRANSACTION: dict[str, Callable[[Session], object]] = {
+    "session.rollback": rolled_back,
+    "a swallowed flush": swallowed,
+    "connection.rollback": lambda session: session.connection().rollback(),
+    "connection.commit": lambda session: session.connection().commit(),
+    "a rollback in SQL": lambda session: session.connection().exec_driver_sql("rollback"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:transaction already deassociated")
+@pytest.mark.parametrize("end", ENDS_OF_A_TRANSACTION.values(), ids=ENDS_OF_A_TRANSACTION)
+@pytest.mark.parametrize("after", [None, "select current_user", "insert"])
+def test_r4_a_transaction_that_ended_inside_the_block_is_an_error(
+    database: Database, tenant_id: UUID, end: Callable[[Session], object], after: str | None
+) -> None:
+    """The next statement would run as the login: without role, tenant or settings."""
+    answers = []
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(StatementError, match="begin_nested"),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        end(session)
+        if after == "insert":
+            session.add(facility(tenant_id, "also lost"))
+        elif after:
+            answers.append(session.execute(text(after)).one())
+    assert answers == []
+    assert slugs(database, tenant_id) == set()
+
+
+def test_r4_a_nested_transaction_undoes_a_part_only(database: Database, tenant_id: UUID) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        session.add(facility(tenant_id, "kept"))
+        with suppress(DBAPIError), session.begin_nested():
+            session.add(facility(uuid4(), "undone"))
+    assert slugs(database, tenant_id) == {"kept"}
 
 
 def test_a_refusal_says_which_constraint_and_code(database: Database, tenant_id: UUID) -> None:

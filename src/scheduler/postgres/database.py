@@ -21,10 +21,13 @@ from sqlmodel import Session
 
 from scheduler.postgres.audit.reads import ReadLog, attached
 from scheduler.postgres.connections import (
+    BEGINS,
     COMMIT,
+    ENDED,
     SETTINGS,
     application_of,
     assignments,
+    begin_only_as_told,
     name_of,
     open_engine,
     read_url,
@@ -47,7 +50,7 @@ _BEGIN: Final = text(f"""
         pg_catalog.set_config('statement_timeout',
             coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
         {assignments(SETTINGS)})
-""")
+""").execution_options(**{BEGINS: True})
 
 # A login may have asynchronous commits, which a crash of the server undoes.
 _DURABLY: Final = text("""
@@ -105,6 +108,7 @@ class Database:
         self.name = name_of(parsed)
         self._application = application_of(parsed)
         self._engine = open_engine(parsed)
+        begin_only_as_told(self._engine)
         self._read_engine = open_engine(parsed, pool_pre_ping=True)
 
     @contextmanager
@@ -119,14 +123,15 @@ class Database:
     ) -> Iterator[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
 
-        Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session.
+        Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session. After
+        `session.rollback()` the block can only end, with an error; `session.begin_nested()` undoes a part.
         Without a tenant no row of a tenant is visible (except to a superuser, whom row security does not bind).
         With `phi` the block may read encrypted values: it holds a second connection, which records each read for good.
 
         Raises:
             DatabaseUnreachableError: no connection, or it was lost; a commit under way may or may not have happened.
             SchemaMismatchError: the tables are missing, or not as this code needs them.
-            StatementError: the database refused a statement.
+            StatementError: the database refused a statement, or the transaction ended inside the block.
         """
         settings = {
             "role": role.value,
@@ -153,9 +158,10 @@ class Database:
                 try:
                     yield session
                     session.flush()
-                    if transaction is not None and transaction.is_active:
-                        connection.exec_driver_sql(COMMIT)
-                        committed = True
+                    if transaction is None or not transaction.is_active:
+                        raise StatementError(ENDED)
+                    connection.exec_driver_sql(COMMIT)
+                    committed = True
                 finally:
                     if not committed:
                         roll_back(connection)

@@ -13,9 +13,10 @@ from typing import Final
 
 import psycopg
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 
 from scheduler.models.encrypted_column import NotEncryptedError
+from scheduler.postgres.connections import ENDED
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 
 NOT_MIGRATED: Final = "run `scheduler migrate`"
@@ -62,6 +63,8 @@ def _refusal(fault: psycopg.Error, code: str | None) -> StatementError:
 
 def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
     fault = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, PendingRollbackError):
+        return StatementError(ENDED)
     if not isinstance(fault, psycopg.Error):
         return StatementError(f"a statement could not be made: {_fault_before_sending(error)}")
     code, kind = fault.sqlstate, type(fault).__name__
