@@ -47,10 +47,11 @@ _DISCARDED: Final = (
     "reset session authorization; reset role; reset all; deallocate all; unlisten *;"
     " select pg_catalog.pg_advisory_unlock_all(); discard sequences; set client_encoding = 'UTF8'"
 )
+# Deferred constraints are checked first: `discard temp` cannot drop a table with a check that is still to come.
 # Cursors `with hold` and temporary tables end before the commit, which would keep them; settings end after it, since
 # the triggers of a commit need them. `discard all` would refuse to share a message. One message costs no round trip.
 # Behind a pooler, the encoding that `reset all` brings back is not the one that this client asked for.
-COMMIT: Final = f"close all; discard temp; commit; {_DISCARDED}"
+COMMIT: Final = f"set constraints all immediate; close all; discard temp; commit; {_DISCARDED}"
 """The message that commits a transaction and discards the state of its session; the driver finds nothing left to do."""
 _ROLLBACK: Final = f"rollback; close all; discard temp; {_DISCARDED}"
 

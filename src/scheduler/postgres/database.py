@@ -83,6 +83,11 @@ class Request(NamedTuple):
 _NO_REQUEST: Final = Request()
 
 
+def _sendable(value: str) -> str:
+    """Replace the characters that PostgreSQL cannot store, as a client may send them, by a question mark."""
+    return (value or "").encode(errors="replace").decode().replace("\0", "?")  # a missing header may be None
+
+
 def act_as(session: Session, role: Role) -> None:
     """Continue the unit of work as another role, of which the role that signed in has to be a member."""
     session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
@@ -137,9 +142,9 @@ class Database:
             "role": role.value,
             "tenant_id": "" if tenant_id is None else str(tenant_id),
             "user_id": "" if user_id is None else str(user_id),
-            "request_id": request.id,
-            "client_address": request.client_address,
-            "user_agent": request.user_agent,
+            "request_id": _sendable(request.id),
+            "client_address": _sendable(request.client_address),
+            "user_agent": _sendable(request.user_agent),
             "application": self._application,  # a pooler forgets the one of the connection
             # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
             "statement_timeout": None if role is Role.APP else "0",
