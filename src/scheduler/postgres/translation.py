@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -25,11 +25,14 @@ NOT_MIGRATED: Final = "run `scheduler migrate`"
 NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 """The SQLSTATE of a refusal by row security, by a missing privilege, or by a trigger or function of the schema."""
 
+LOCK_NOT_AVAILABLE: Final = LockNotAvailable.sqlstate
+"""The SQLSTATE of a lock that was not free in time."""
+
 # SQLSTATE classes and codes (PostgreSQL, appendix A), grouped by the reaction of a caller.
 _CONNECTION_CODES: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
 _SCHEMA_CODES: Final = ("3F000", "42P01", "42703", "42704", "42883")
 _NOT_IN_STATE: Final = "55000"  # raised by the schema's own functions, whose messages name tables and no value
-_CANCELLED: Final = ("57014", "55P03")  # a time limit of a statement or a lock, or an operator
+_CANCELLED: Final = ("57014", LOCK_NOT_AVAILABLE)  # a time limit of a statement or a lock, or an operator
 _ROW_REFUSALS: Final = {
     "23001": "a row of {table} would refer to a row that is not there",  # PostgreSQL 18: on delete restrict
     "23502": "a row of {table} needs a value in {column}",
@@ -69,7 +72,7 @@ def _refusal(fault: psycopg.Error, code: str | None) -> StatementError:
 
 
 def _mismatch(fault: psycopg.Error, where: str) -> SchemaMismatchError:
-    """Describe a fault of the schema, by name only if the name is in the text of a statement or a function.
+    """Describe a fault of the schema, with its name only if a statement's own text has it.
 
     A name without a position there comes from a value, as in `cast(:value as regclass)`.
     """
