@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from scheduler.postgres.errors import StoreError
+from scheduler.postgres.translation import LOCK_NOT_AVAILABLE
 
 VERSION_TABLE = "revision"
 VERSION_SCHEMA = "scheduler"
@@ -49,7 +50,6 @@ exception when dependent_objects_still_exist then
 end $$
 """
 PATIENCE_WITH_READERS = "set local lock_timeout = '5s'"
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 def take_turn(connection: Connection, patience: timedelta) -> None:

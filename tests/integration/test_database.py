@@ -2,6 +2,7 @@
 
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
@@ -10,12 +11,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import Facility, Tenant
 from scheduler.postgres.connections import name_of, read_url
-from scheduler.postgres.database import Database, Role
+from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
+from scheduler.postgres.translation import translated
 from support.databases import driver_url, execute
 
 pytestmark = pytest.mark.database
@@ -206,6 +210,56 @@ def test_r4_a_unit_of_work_that_swallowed_a_refusal_fails_at_its_end(database: D
             session.connection().exec_driver_sql("select 1 / 0")
 
 
+def rolled_back(session: Session) -> None:
+    session.rollback()
+
+
+def swallowed(session: Session) -> None:
+    session.add(facility(uuid4(), "of another tenant"))
+    with suppress(DBAPIError):
+        session.flush()
+
+
+ENDS_OF_A_TRANSACTION: dict[str, Callable[[Session], object]] = {
+    "session.rollback": rolled_back,
+    "a swallowed flush": swallowed,
+    "connection.rollback": lambda session: session.connection().rollback(),
+    "connection.commit": lambda session: session.connection().commit(),
+    "a rollback in SQL": lambda session: session.connection().exec_driver_sql("rollback"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:transaction already deassociated")
+@pytest.mark.parametrize("end", ENDS_OF_A_TRANSACTION.values(), ids=ENDS_OF_A_TRANSACTION)
+@pytest.mark.parametrize("after", [None, "select current_user", "insert"])
+def test_r4_a_transaction_that_ended_inside_the_block_is_an_error(
+    database: Database, tenant_id: UUID, end: Callable[[Session], object], after: str | None
+) -> None:
+    """The next statement would run as the login: without role, tenant or settings."""
+    answers = []
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(StatementError, match="begin_nested"),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        end(session)
+        if after == "insert":
+            session.add(facility(tenant_id, "also lost"))
+        elif after:
+            answers.append(session.execute(text(after)).one())
+    assert answers == []
+    assert slugs(database, tenant_id) == set()
+
+
+def test_r4_a_nested_transaction_undoes_a_part_only(database: Database, tenant_id: UUID) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        session.add(facility(tenant_id, "kept"))
+        with suppress(DBAPIError), session.begin_nested():
+            session.add(facility(uuid4(), "undone"))
+    assert slugs(database, tenant_id) == {"kept"}
+
+
 def test_a_refusal_says_which_constraint_and_code(database: Database, tenant_id: UUID) -> None:
     with (
         pytest.raises(StatementError) as caught,
@@ -264,6 +318,74 @@ def test_no_value_of_a_row_is_in_the_message_or_traceback(
     ):
         session.add(facility(tenant_id, "canary", name=CANARY, **wrong))
     assert "Canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("name", ["Jane Doe\ud800", "Jane Doe\0"], ids=["half a character", "NUL"])
+@pytest.mark.parametrize("way", ["a row", "a statement"])
+def test_a_text_that_cannot_be_sent_is_refused_without_repeating_it(
+    database: Database, tenant_id: UUID, name: str, way: str
+) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(StatementError, match="a value cannot be written") as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        if way == "a row":
+            session.add(facility(tenant_id, "canary", name=name))
+        else:
+            session.execute(text("select cast(:name as text)"), {"name": name})
+    assert "Jane" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_units_own_error_of_encoding_stays_as_it_is(database: Database) -> None:
+    with pytest.raises(UnicodeEncodeError), database.unit_of_work(role=Role.APP, tenant_id=None):
+        "é".encode("ascii")
+
+
+def test_a_request_that_cannot_be_sent_stops_no_work(database: Database) -> None:
+    request = Request(id="7\0", client_address="\ud800", user_agent="a\0b\ud800c")
+    names = ("app.request_id", "app.client_address", "app.user_agent")
+    with database.unit_of_work(role=Role.APP, tenant_id=None, request=request) as session:
+        read = [session.scalar(text("select current_setting(:name)"), {"name": name}) for name in names]
+    assert read == ["7?", "?", "a?b?c"]
+
+
+@pytest.mark.parametrize("kind", ["regconfig", "regtype", "regclass", "regprocedure", "regnamespace", "regrole"])
+def test_a_name_that_is_a_value_is_not_in_the_message(database: Database, kind: str) -> None:
+    with (
+        pytest.raises(SchemaMismatchError, match=r"\(Undefined\w+ 42\w{3}\)|\(InvalidSchemaName 3F000\)") as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=None) as session,
+    ):
+        session.execute(text(f"select cast(:name as {kind})"), {"name": "jane()" if "proc" in kind else "jane"})
+    assert "jane" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_name_in_a_statement_is_in_the_message(database: Database) -> None:
+    with (
+        pytest.raises(SchemaMismatchError, match="slot_duration_hours"),
+        database.unit_of_work(role=Role.APP, tenant_id=None) as session,
+    ):
+        session.execute(text("select slot_duration_hours from scheduling.facilities"))
+
+
+def test_a_full_pool_says_that_the_connections_are_in_use(database: Database) -> None:
+    with (
+        pytest.raises(DatabaseUnreachableError, match="all connections of this process are in use"),
+        translated(database.name),
+    ):
+        raise PoolTimeoutError
+
+
+def test_a_temporary_table_may_have_a_deferred_constraint(database: Database, tenant_id: UUID) -> None:
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        for statement in (
+            "create temporary table doctors (id integer primary key)",
+            "create temporary table hours (doctor integer references doctors deferrable initially deferred)",
+            "insert into pg_temp.hours values (1)",
+            "insert into pg_temp.doctors values (1)",
+        ):
+            session.execute(text(statement))
+        session.add(facility(tenant_id, "kept"))
+    assert slugs(database, tenant_id) == {"kept"}
 
 
 def test_faults_of_the_bare_driver_are_translated_too(database: Database) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.chain import (
@@ -26,7 +26,8 @@ from scheduler.postgres.audit.chain import (
     seal_both,
     verify,
 )
-from scheduler.postgres.audit.log import entries, retire
+from scheduler.postgres.audit.log import ensure_log_months, entries, retire
+from scheduler.postgres.audit.reads import read_log_of
 from scheduler.postgres.audit.row_digest import Log, digest_of_row
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError, StoreError
@@ -300,7 +301,7 @@ def test_a_row_forged_with_its_seals_is_found_at_the_next_true_seal(sealed: Chai
 
 def test_a_function_of_the_search_path_does_not_verify_the_log(sealed: Chained) -> None:
     """The owner of a database chooses its path, and so functions in place of PostgreSQL's own."""
-    first = sealed.ids()[0]
+    first, name = sealed.ids()[0], make_url(sealed.url).database
     sealed.tamper(
         "create schema elsewhere",
         "grant usage on schema elsewhere to scheduler_system",
@@ -312,11 +313,11 @@ def test_a_function_of_the_search_path_does_not_verify_the_log(sealed: Chained) 
         f"update {USERS} set entity_key = 'forged' where {{ours}} and id = {first}",
     )
     try:
-        with sealed.database.unit_of_work(role=Role.SYSTEM, tenant_id=sealed.tenant) as session:
-            session.execute(text("set local search_path = elsewhere, pg_catalog"))
-            verdict = verify(session, Log.USER_ACTION, now=datetime.now(UTC))
+        execute(sealed.url, f"alter database {name} set search_path = elsewhere, pg_catalog")
+        with Database(sealed.url) as database:
+            verdict = sealed._replace(database=database).verify()
     finally:
-        execute(sealed.url, "drop schema elsewhere cascade")
+        execute(sealed.url, f"alter database {name} reset search_path", "drop schema elsewhere cascade")
     assert position_of(verdict.broken) == (ChainFault.CHANGED, 1, first)
 
 
@@ -531,6 +532,12 @@ def test_the_digest_of_a_row_is_the_same_on_every_server(clinic: Chained) -> Non
 # Retention
 
 
+WAITING = f"""
+    select exists (select from pg_locks where relation = '{USERS}'::regclass and not granted
+        and database = (select oid from pg_database where datname = current_database()))
+"""
+
+
 def old_month(clinic: Chained) -> None:
     """Give both logs a month of 2019, with two sealed rows of this tenant in the users' log."""
     execute(
@@ -699,6 +706,24 @@ def test_a_month_that_is_unsealed_or_incomplete_is_not_retired(clinic: Chained, 
         retired(clinic, now=datetime(2030, 1, 1, tzinfo=UTC))
     assert len(clinic.ids()) == 2 - sealed_before
     execute(clinic.url, "drop table audit.user_action_audit_log_2019_05")
+
+
+def test_a_read_of_a_writing_unit_does_not_wait_for_a_retirement(clinic: Chained) -> None:
+    """The retirement waits for the unit's end, and its lock before the read: PostgreSQL sees no deadlock."""
+    old_month(clinic)
+    clinic.seal()
+    with ThreadPoolExecutor(1) as thread:
+        unit = clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER, phi=True)
+        with unit as session, psycopg.connect(clinic.url, autocommit=True) as other:
+            session.execute(text(NOTE), {"key": "1"})
+            retiring = thread.submit(retired, clinic, now=datetime(2030, 1, 1, tzinfo=UTC))
+            while not retiring.done() and other.execute(WAITING).fetchone() != (True,):
+                sleep(0.01)
+            read_log_of(session).record("a.b", ["2"], ["c"], reason="treatment")
+        assert retiring.result() == [("audit.user_action_audit_log_2019_05", 2)]
+    with clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=None) as session:
+        ensure_log_months(session)
+        assert session.scalar(text("select current_setting('lock_timeout')")) == "10s"
 
 
 @pytest.mark.parametrize("keep_years", [5, 0, -1, 3000])

@@ -41,6 +41,7 @@ from scheduler.postgres.privacy.data_subject import (
 from scheduler.postgres.privacy.erasure import erase_person
 from scheduler.postgres.privacy.export import ExportedRow, export_person, export_tenant
 from scheduler.sample_data.scales import Scale, Seed
+from support.databases import undone
 from support.worlds.encryption import master_keys, tenant_keys
 
 pytestmark = pytest.mark.database
@@ -204,7 +205,7 @@ def test_the_names_of_other_children_are_nowhere_in_an_export(world: World, chil
     child = children[0]
     practitioner = world.scalar("select primary_practitioner_id from wellbeing.children where id = :id", id=child)
     guardian = world.scalar("select min(cast(user_id as text)) from identity.family_members where role = 'parent'")
-    with world.unit() as session:
+    with undone(world.unit()) as session:
         for change in (
             "update wellbeing.children set first_name = :name, safeguarding_notes = :name where id <> :id",
             "update wellbeing.profiles set name = :name where role = 'Child' and id <> :id",
@@ -215,7 +216,6 @@ def test_the_names_of_other_children_are_nowhere_in_an_export(world: World, chil
             assert CANARY not in as_text(
                 export_person(session, world.person(Kind.USER, person_id), lambda: world.ring(session))
             )
-        session.rollback()
 
 
 def test_a_doctors_export_has_the_hours_and_no_patient(world: World) -> None:
@@ -285,14 +285,13 @@ def signing_in(
         Kind.CLIENT: lambda: rows.Client(tenant_id=tenant_id, id=uuid4(), **named),
         Kind.SPECIALIST: lambda: rows.Specialist(tenant_id=tenant_id, id=uuid4(), user_id=user_id, specialty=CANARY),
     }
-    with world.unit() as session:
+    with undone(world.unit()) as session:
         session.add(rows.User(tenant_id=tenant_id, id=user_id, email="z@example.org", name="Z", role=role))
         records = [make[kind]() for kind in kinds]
         session.add_all(records)
         session.flush()
         people = [world.person(kind, record.id) for kind, record in zip(kinds, records, strict=True)]
         yield session, world.person(Kind.USER, user_id), people
-        session.rollback()
 
 
 def people_in(found: Rows) -> set[str]:
@@ -344,12 +343,11 @@ def test_a_parent_by_membership_is_not_the_patient_who_signs_in_so(world: World)
 
 def test_a_specialist_without_a_user_is_exported_with_the_schedule(world: World) -> None:
     specialist, doctor = world.ask("select id, doctor_id from placement.specialists order by id limit 1")[0]
-    with world.unit() as session:
+    with undone(world.unit()) as session:
         for table in ("placement.specialists", "scheduling.doctors"):
             session.connection().execute(text(f"update {table} set user_id = null"))
         rows = rows_of_subject(session, world.person(Kind.SPECIALIST, specialist))
         found_keys = {table.fullname: [key_of(row)[1] for row in some] for table, some in rows.items()}
-        session.rollback()
     assert found_keys["scheduling.doctors"] == [doctor]
     assert "scheduling.availability_rules" in found_keys
 
@@ -448,13 +446,12 @@ def test_a_user_who_only_created_rows_is_erased_and_the_rows_stay(world: World) 
 
 
 def test_an_erased_row_is_no_longer_in_the_session(world: World) -> None:
-    with world.unit() as session:
+    with undone(world.unit()) as session:
         patient = session.get(rows.Patient, (world.tenant_id, world.scalar("select min(id) from scheduling.patients")))
         assert patient is not None
         key = (patient.tenant_id, patient.id)
         erase_person(session, world.person(Kind.PATIENT, patient.id))
         assert session.get(rows.Patient, key) is None
-        session.rollback()
 
 
 def test_a_practitioner_of_children_is_not_erased(world: World) -> None:

@@ -6,7 +6,7 @@ a superuser). Each worker migrates one template; a fresh database is a copy of i
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from sqlalchemy import make_url
+from sqlmodel import Session
 
 from scheduler.models import Tenant
 from scheduler.postgres.database import Database, Role
@@ -34,6 +35,18 @@ def execute(url: str, *statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
+
+
+class _UndoneError(Exception):
+    """The block of a test has come to its end."""
+
+
+@contextmanager
+def undone(unit_of_work: AbstractContextManager[Session]) -> Iterator[Session]:
+    """Run the block in a unit of work that rolls back at its end."""
+    with suppress(_UndoneError), unit_of_work as session:
+        yield session
+        raise _UndoneError
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Connections: the engine of a database, the settings of its transactions, and the session state that they discard.
 
 Owns: the reading of a URL, the options of a connection, the settings on which statements depend, the end of a
-transaction on a pooled connection.
+transaction on a pooled connection, the refusal of a second one.
 Holds: T5 (the session's zone is UTC, not the server's).
 Must not know: which roles, tenants and tables there are.
 
@@ -20,10 +20,11 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.errors import StatementError
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_SECONDS: Final = 10
@@ -46,10 +47,11 @@ _DISCARDED: Final = (
     "reset session authorization; reset role; reset all; deallocate all; unlisten *;"
     " select pg_catalog.pg_advisory_unlock_all(); discard sequences; set client_encoding = 'UTF8'"
 )
+# Deferred constraints are checked first: `discard temp` cannot drop a table with a check that is still to come.
 # Cursors `with hold` and temporary tables end before the commit, which would keep them; settings end after it, since
 # the triggers of a commit need them. `discard all` would refuse to share a message. One message costs no round trip.
 # Behind a pooler, the encoding that `reset all` brings back is not the one that this client asked for.
-COMMIT: Final = f"close all; discard temp; commit; {_DISCARDED}"
+COMMIT: Final = f"set constraints all immediate; close all; discard temp; commit; {_DISCARDED}"
 """The message that commits a transaction and discards the state of its session; the driver finds nothing left to do."""
 _ROLLBACK: Final = f"rollback; close all; discard temp; {_DISCARDED}"
 
@@ -69,6 +71,33 @@ def roll_back(connection: Connection) -> None:
         driver.execute(_ROLLBACK)
     if driver.info.transaction_status is not TransactionStatus.IDLE:
         connection.invalidate()
+
+
+BEGINS: Final = "begins_transaction"
+"""The execution option of a statement that may begin a transaction on an engine of `begin_only_as_told`."""
+ENDED: Final = (
+    "the transaction ended inside its block, by a rollback, a commit, or a refusal that was caught, and no further"
+    " statement is allowed: to undo a part and go on, put that part into `with session.begin_nested():`"
+)
+
+
+def begin_only_as_told(engine: Engine) -> None:
+    """Refuse each statement that would begin a transaction without the option `BEGINS`, and each commit by a caller.
+
+    After a rollback the driver would begin another transaction, which has no role, tenant or settings.
+    """
+
+    def before_statement(connection: Connection, cursor: Any, *rest: Any) -> None:  # noqa: ANN401  # of the driver
+        idle = cursor.connection.info.transaction_status is TransactionStatus.IDLE
+        # SQLAlchemy's questions to a new server are in no transaction.
+        if idle and connection.in_transaction() and not rest[2].execution_options.get(BEGINS):
+            raise StatementError(ENDED)
+
+    def before_commit(_: Connection) -> None:
+        raise StatementError(ENDED)
+
+    event.listen(engine, "before_cursor_execute", before_statement)
+    event.listen(engine, "commit", before_commit)
 
 
 def application_of(url: URL) -> str:

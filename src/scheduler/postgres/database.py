@@ -21,10 +21,13 @@ from sqlmodel import Session
 
 from scheduler.postgres.audit.reads import ReadLog, attached
 from scheduler.postgres.connections import (
+    BEGINS,
     COMMIT,
+    ENDED,
     SETTINGS,
     application_of,
     assignments,
+    begin_only_as_told,
     name_of,
     open_engine,
     read_url,
@@ -47,7 +50,7 @@ _BEGIN: Final = text(f"""
         pg_catalog.set_config('statement_timeout',
             coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
         {assignments(SETTINGS)})
-""")
+""").execution_options(**{BEGINS: True})
 
 # A login may have asynchronous commits, which a crash of the server undoes.
 _DURABLY: Final = text("""
@@ -80,6 +83,11 @@ class Request(NamedTuple):
 _NO_REQUEST: Final = Request()
 
 
+def _sendable(value: str) -> str:
+    """Replace the characters that PostgreSQL cannot store, as a client may send them, by a question mark."""
+    return (value or "").encode(errors="replace").decode().replace("\0", "?")  # a missing header may be None
+
+
 def act_as(session: Session, role: Role) -> None:
     """Continue the unit of work as another role, of which the role that signed in has to be a member."""
     session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
@@ -105,6 +113,7 @@ class Database:
         self.name = name_of(parsed)
         self._application = application_of(parsed)
         self._engine = open_engine(parsed)
+        begin_only_as_told(self._engine)
         self._read_engine = open_engine(parsed, pool_pre_ping=True)
 
     @contextmanager
@@ -119,22 +128,23 @@ class Database:
     ) -> Iterator[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
 
-        Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session.
+        Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session. After
+        `session.rollback()` the block can only end, with an error; `session.begin_nested()` undoes a part.
         Without a tenant no row of a tenant is visible (except to a superuser, whom row security does not bind).
         With `phi` the block may read encrypted values: it holds a second connection, which records each read for good.
 
         Raises:
             DatabaseUnreachableError: no connection, or it was lost; a commit under way may or may not have happened.
             SchemaMismatchError: the tables are missing, or not as this code needs them.
-            StatementError: the database refused a statement.
+            StatementError: the database refused a statement, or the transaction ended inside the block.
         """
         settings = {
             "role": role.value,
             "tenant_id": "" if tenant_id is None else str(tenant_id),
             "user_id": "" if user_id is None else str(user_id),
-            "request_id": request.id,
-            "client_address": request.client_address,
-            "user_agent": request.user_agent,
+            "request_id": _sendable(request.id),
+            "client_address": _sendable(request.client_address),
+            "user_agent": _sendable(request.user_agent),
             "application": self._application,  # a pooler forgets the one of the connection
             # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
             "statement_timeout": None if role is Role.APP else "0",
@@ -153,9 +163,10 @@ class Database:
                 try:
                     yield session
                     session.flush()
-                    if transaction is not None and transaction.is_active:
-                        connection.exec_driver_sql(COMMIT)
-                        committed = True
+                    if transaction is None or not transaction.is_active:
+                        raise StatementError(ENDED)
+                    connection.exec_driver_sql(COMMIT)
+                    committed = True
                 finally:
                     if not committed:
                         roll_back(connection)

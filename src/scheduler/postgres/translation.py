@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
-from psycopg.errors import InsufficientPrivilege
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from scheduler.models.encrypted_column import NotEncryptedError
+from scheduler.postgres.connections import ENDED
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
 
 NOT_MIGRATED: Final = "run `scheduler migrate`"
@@ -23,11 +25,14 @@ NOT_MIGRATED: Final = "run `scheduler migrate`"
 NOT_ALLOWED: Final = InsufficientPrivilege.sqlstate
 """The SQLSTATE of a refusal by row security, by a missing privilege, or by a trigger or function of the schema."""
 
+LOCK_NOT_AVAILABLE: Final = LockNotAvailable.sqlstate
+"""The SQLSTATE of a lock that was not free in time."""
+
 # SQLSTATE classes and codes (PostgreSQL, appendix A), grouped by the reaction of a caller.
 _CONNECTION_CODES: Final = ("08", "25P03", "28", "3D000", "53300", "57P")
 _SCHEMA_CODES: Final = ("3F000", "42P01", "42703", "42704", "42883")
 _NOT_IN_STATE: Final = "55000"  # raised by the schema's own functions, whose messages name tables and no value
-_CANCELLED: Final = ("57014", "55P03")  # a time limit of a statement or a lock, or an operator
+_CANCELLED: Final = ("57014", LOCK_NOT_AVAILABLE)  # a time limit of a statement or a lock, or an operator
 _ROW_REFUSALS: Final = {
     "23001": "a row of {table} would refer to a row that is not there",  # PostgreSQL 18: on delete restrict
     "23502": "a row of {table} needs a value in {column}",
@@ -36,16 +41,22 @@ _ROW_REFUSALS: Final = {
     "23514": "a row of {table} has a value that is not allowed",
     "23P01": "a row of {table} overlaps another row",
 }
+_UNFIT_VALUE: Final = "a value cannot be written to the database, or read from it: {kind} of the driver"
 _POLICY_CHECK: Final = "ExecWithCheckOptions"  # the server's function: its message is in the language of its locale
 _POLICY_TABLE: Final = re.compile(r'for table "([^"]+)"')
 
 
-def _fault_before_sending(error: SQLAlchemyError | psycopg.Error) -> str:
+def _fault_before_sending(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
     """Describe a fault found before the database was asked, without repeating a value."""
+    if isinstance(error, PendingRollbackError):
+        return StatementError(ENDED)
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseUnreachableError(f"no connection to {where}: all connections of this process are in use")
     cause = getattr(error, "orig", None)
+    reason = str(cause) if isinstance(cause, NotEncryptedError) else type(cause or error).__name__
     if isinstance(cause, LookupError):
-        return "a value is not one of those that its column knows"
-    return str(cause) if isinstance(cause, NotEncryptedError) else type(cause or error).__name__
+        reason = "a value is not one of those that its column knows"
+    return StatementError(f"a statement could not be made: {reason}")
 
 
 def _refusal(fault: psycopg.Error, code: str | None) -> StatementError:
@@ -60,20 +71,31 @@ def _refusal(fault: psycopg.Error, code: str | None) -> StatementError:
     )
 
 
+def _mismatch(fault: psycopg.Error, where: str) -> SchemaMismatchError:
+    """Describe a fault of the schema, with its name only if a statement's own text has it.
+
+    A name without a position there comes from a value, as in `cast(:value as regclass)`.
+    """
+    diag = fault.diag
+    is_in_text = diag.statement_position or diag.internal_position
+    reason = diag.message_primary if is_in_text else f"{type(fault).__name__} {fault.sqlstate}"
+    return SchemaMismatchError(f"the database {where} is not as this code needs it ({reason}): {NOT_MIGRATED}")
+
+
 def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
     fault = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(fault, psycopg.Error):
-        return StatementError(f"a statement could not be made: {_fault_before_sending(error)}")
+        return _fault_before_sending(error, where)
     code, kind = fault.sqlstate, type(fault).__name__
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     lost |= code is None and isinstance(fault, psycopg.OperationalError)
     if lost or (code or "").startswith(_CONNECTION_CODES):
         reason = (str(fault).strip().splitlines() or [kind])[0]
         return DatabaseUnreachableError(f"no connection to the database {where}: {reason}")
+    if code in _SCHEMA_CODES:
+        return _mismatch(fault, where)
     # For the following codes the server's message names tables, columns and functions, and no value.
     message = fault.diag.message_primary or kind
-    if code in _SCHEMA_CODES:
-        return SchemaMismatchError(f"the database {where} is not as this code needs it ({message}): {NOT_MIGRATED}")
     if code == NOT_ALLOWED and fault.diag.source_function == _POLICY_CHECK:
         row = f"a row of {table[1]}" if (table := _POLICY_TABLE.search(message)) else "a row"
         reason = "it is another tenant's, this user may not write it, or the tenant is suspended"
@@ -88,7 +110,7 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         return StatementError(f"the database {where} cancelled a statement: {message}", sqlstate=code)
     if code is None and isinstance(fault, psycopg.DataError):
         # A NUL in a text, or an instant beyond the calendar; the driver's message repeats the value.
-        return StatementError(f"a value cannot be written to the database, or read from it: {kind} of the driver")
+        return StatementError(_UNFIT_VALUE.format(kind=kind))
     return _refusal(fault, code)
 
 
@@ -99,3 +121,7 @@ def translated(where: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, psycopg.Error) as error:
         raise _translation(error, where) from None
+    except UnicodeEncodeError as error:
+        if error.encoding != "utf-8":  # the connections' encoding: another one is no concern of the driver
+            raise
+        raise StatementError(_UNFIT_VALUE.format(kind=type(error).__name__)) from None  # the error has the value

@@ -6,8 +6,8 @@ the logs; where the head of a chain is kept (off this database).
 
 `audit.seal` of the migrations makes the seals, since a role that may insert one could spoil the chain. Verification is
 here and not in a function of the database, which a forger of rows could replace. It finds functions in `pg_catalog`
-only, and refuses a view in place of a table. It cannot check the time and server that a seal states: `seal` compares
-them at once.
+only, as each unit of work does, and refuses a view in place of a table. It cannot check the time and server that a seal
+states: `seal` compares them at once.
 
 Each tenant and log has one chain. `seal` seals all committed rows without a seal, in the order of ids, and stores the
 transaction number below which all transactions had ended. A row that appears later from a transaction below that number
@@ -108,7 +108,6 @@ def _for_log(statement: str) -> dict[Log, TextClause]:
     }
 
 
-_PIN: Final = "set local search_path = pg_catalog, pg_temp"
 _SEAL: Final = text("select audit.seal(:log)")
 # The tenant is that of the setting: a function of the database could return another one.
 _NOW: Final = text("""
@@ -215,9 +214,7 @@ def seal_both(session: Session) -> dict[Log, tuple[int, Head]]:
 
 
 def _begin(session: Session) -> tuple[Connection, RowMapping]:
-    """Pin the names of the transaction to PostgreSQL's own, and return the server's state."""
     connection = session.connection()
-    connection.exec_driver_sql(_PIN)
     return connection, connection.execute(_NOW).mappings().one()
 
 

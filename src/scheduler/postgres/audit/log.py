@@ -10,18 +10,26 @@ A record is written in the caller's transaction: if the log fails, the recorded 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, TypedDict, Unpack
+from time import sleep
+from typing import Any, Final, NamedTuple, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.reads import write_read
 from scheduler.postgres.audit.retirement import YEARS_KEPT, kept_since
+from scheduler.postgres.translation import LOCK_NOT_AVAILABLE
 
 MONTHS_AHEAD: Final = 3
+
+_ATTEMPTS: Final = 10
+_PAUSE_SECONDS: Final = 0.2
+_PATIENCE: Final = text("select set_config('lock_timeout', :patience, true)")
+_OLD_PATIENCE: Final = text("select current_setting('lock_timeout')")
 
 _EVENT: Final = text("select audit.record_system(:event, cast(:details as jsonb), :severity)")
 _USER_EVENT: Final = text("select audit.record_event(:name, cast(:details as jsonb))")
@@ -134,7 +142,8 @@ def record_event(session: Session, name: str, details: Mapping[str, JsonValue]) 
 
 def ensure_log_months(session: Session, *, ahead: int = MONTHS_AHEAD) -> int:
     """Create the logs' missing partitions, of this month and some ahead; return how many."""
-    return int(session.connection().execute(_MONTHS, {"ahead": ahead}).scalar_one())
+    ((created,),) = _with_short_waits(session, _MONTHS, {"ahead": ahead})
+    return int(created)
 
 
 def entries(session: Session, *, most: int, **conditions: Unpack[Conditions]) -> list[Entry]:
@@ -150,7 +159,29 @@ def retire(session: Session, *, now: datetime, keep_years: int = YEARS_KEPT) -> 
 
     Raises:
         InvalidInputError: rows have to be kept for more years.
-        StoreError: a month has rows without a seal, or lacks sealed rows: nothing was dropped.
+        StoreError: a month has rows without a seal, or lacks sealed rows, or the log is in use: nothing was dropped.
     """
     before = kept_since(now, keep_years)
-    return [Retired(*row) for row in session.connection().execute(_RETIRE, {"before": before})]
+    return [Retired(*row) for row in _with_short_waits(session, _RETIRE, {"before": before})]
+
+
+def _with_short_waits(session: Session, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Execute a statement that locks a whole log; let all locks go and try again where it would wait long.
+
+    Everyone else queues behind its wait. A unit of work that has written to the log and now records a read on its
+    second connection would wait so for itself, and PostgreSQL sees no deadlock.
+    """
+    connection = session.connection()
+    patience = connection.execute(_OLD_PATIENCE).scalar_one()
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            with connection.begin_nested():
+                connection.execute(_PATIENCE, {"patience": "1s"})
+                rows = connection.execute(statement, values).all()
+                connection.execute(_PATIENCE, {"patience": patience})
+                return rows
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE or not attempts_left:
+                raise
+            sleep(_PAUSE_SECONDS)
+    raise AssertionError  # the last attempt returns or raises

@@ -113,8 +113,9 @@ Rows: TypeAlias = Mapping[Table, Sequence[SQLModel]]
 
 
 class _Step(NamedTuple):
-    """A step from rows of one table to rows of another whose `columns` have the same values."""
+    """A step along a reference, from rows of one table to rows of another whose `columns` have the same values."""
 
+    reference: str
     table: Table
     names: tuple[str, ...]
     to: Table
@@ -199,7 +200,7 @@ def _others_under(session: Session, row: SQLModel) -> Iterator[Person]:
     """Yield the other people whose records name this row, if it is a user."""
     if isinstance(row, User):
         for names in (IN_CARE, SPECIALISTS):
-            to_records = [step for name, step in zip(SUBJECT_REFERENCES, steps(), strict=False) if name in names]
+            to_records = [step for step in steps() if step.reference in names]
             records = [record for step in to_records for record in _related(session, step, [row], lock=False)]
             if len(records) > 1 or (names is IN_CARE and records and _is_guardian(session, row)):
                 yield from filter(None, map(_person_of, records))
@@ -221,12 +222,14 @@ def _model(kind: Kind) -> type[SQLModel]:
 
 def _backward(reference: ForeignKeyConstraint) -> _Step:
     names = tuple(element.column.name for element in reference.elements)
-    return _Step(reference.referred_table, names, reference.table, tuple(reference.columns))
+    return _Step(str(reference.name), reference.referred_table, names, reference.table, tuple(reference.columns))
 
 
 def _forward(reference: ForeignKeyConstraint) -> _Step:
     columns = tuple(element.column for element in reference.elements)
-    return _Step(reference.table, tuple(reference.columns.keys()), reference.referred_table, columns)
+    return _Step(
+        str(reference.name), reference.table, tuple(reference.columns.keys()), reference.referred_table, columns
+    )
 
 
 def _related(session: Session, step: _Step, rows: Iterable[SQLModel], *, lock: bool) -> Iterator[SQLModel]:

@@ -25,13 +25,12 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.connections import SETTINGS, assignments, name_of, open_engine, read_url
 from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from scheduler.postgres.schema import snapshot
-from scheduler.postgres.translation import NOT_ALLOWED, NOT_MIGRATED, translated
+from scheduler.postgres.translation import LOCK_NOT_AVAILABLE, NOT_ALLOWED, NOT_MIGRATED, translated
 
 VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
 
 _SETTINGS: Final = f"select {assignments({**SETTINGS, 'statement_timeout': '0'})}"
-_LOCK_NOT_AVAILABLE: Final = "55P03"
 _OTHERS_DEPEND_ON_IT: Final = "2BP01"
 _MAX_NAMED_DEPENDENTS: Final = 5
 _NAMES_AND_TYPES: Final = "42"  # PostgreSQL, appendix A, class 42; its messages name objects, no values
@@ -242,13 +241,13 @@ def _explained(connection: Connection) -> Iterator[None]:
         yield
     except DBAPIError as error:
         code, diagnosis = getattr(error.orig, "sqlstate", None) or "", getattr(error.orig, "diag", None)
-        explained = code in {_LOCK_NOT_AVAILABLE, _OTHERS_DEPEND_ON_IT} or code.startswith(_NAMES_AND_TYPES)
+        explained = code in {LOCK_NOT_AVAILABLE, _OTHERS_DEPEND_ON_IT} or code.startswith(_NAMES_AND_TYPES)
         if code == NOT_ALLOWED or diagnosis is None or not explained:
             raise
         connection.rollback()
         database, message = name_of(connection.engine.url), diagnosis.message_primary
         state = f"the database stays at {_revision(connection) or 'no revision'}"
-        if code == _LOCK_NOT_AVAILABLE:
+        if code == LOCK_NOT_AVAILABLE:
             raise StatementError(
                 f"a table of {database} is in use, so the migration gave up: {state}; try again at a quieter time",
                 sqlstate=code,
