@@ -91,12 +91,15 @@ KEY = """case when cardinality(text_keys) > 0 then array_to_string(array(
             when cardinality(keys) = 1 then whole ->> keys[1]
             else array_to_string(array(select whole ->> part from unnest(keys) as part), ',') end"""
 
-# The columns in the digest of a row after its key and instant; `scheduler.postgres.audit.row_digest` has the same list.
+# The values in the digest of a row after its key and instant; `scheduler.postgres.audit.row_digest` has the same list.
 USER_ACTION = (
     "user_id, db_role, action, entity, entity_key, before, after, details, request_id, client_address,"
-    " user_agent, transaction_id"
+    " user_agent, transaction_id, before is null, after is null, details is null"
 )
-SYSTEM = "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id"
+SYSTEM = (
+    "db_role, event, severity, entity, entity_key, before, after, details, request_id, transaction_id,"
+    " before is null, after is null, details is null"
+)
 # All columns of the log but tenant_id, id, occurred_at and details, which revision 001400 grants.
 SEALED_COLUMNS = (
     "user_id, db_role, action, entity, entity_key, before, after, request_id, client_address, user_agent,"
@@ -228,7 +231,12 @@ def upgrade() -> None:
         -- stops a position before the first
         constraint a_chain_counts_from_one check (position >= 1),
         -- stops a truncated digest, or one of another algorithm
-        constraint a_seals_digests_are_sha256 check (octet_length(row_digest) = 32 and octet_length(digest) = 32)
+        constraint a_seals_digests_are_sha256 check (octet_length(row_digest) = 32 and octet_length(digest) = 32),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            row_occurred_at >= '0001-01-03 00:00+00' and row_occurred_at < '9999-12-29 00:00+00'
+            and sealed_at >= '0001-01-03 00:00+00' and sealed_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table audit.chain is
@@ -272,6 +280,11 @@ def upgrade() -> None:
         );
         -- more than a row of any table can show: a log that refuses a row would stop the clinic
         call identity.limit_sizes('audit.{log}', {LOG_BYTES});
+        alter table audit.{log} drop constraint if exists its_times_are_in_the_calendar;
+        -- stops 'infinity' and the year 10000, which the driver cannot read, and which no seal can contain
+        alter table audit.{log} add constraint its_times_are_in_the_calendar check (
+            occurred_at >= '0001-01-03 00:00+00' and occurred_at < '9999-12-29 00:00+00'
+        );
         """)
     make_months()
     make_writers()

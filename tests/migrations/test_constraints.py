@@ -21,11 +21,11 @@ TIMES = """
     select attrelid::regclass::text, attname::text from pg_attribute join pg_class on pg_class.oid = attrelid
     where relkind in ('r', 'p') and not relispartition and not attisdropped
         and atttypid in ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
-        and relnamespace::regnamespace::text in ('identity', 'scheduling', 'placement', 'wellbeing')
+        and relnamespace::regnamespace::text in ('identity', 'audit', 'scheduling', 'placement', 'wellbeing')
 """
 JSON = TIMES.replace(
     "('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)", "('json'::regtype, 'jsonb'::regtype)"
-).replace("'wellbeing'", "'wellbeing', 'audit'")
+)
 LOGS = ("audit.user_action_audit_log", "audit.system_audit_log")
 # Column -> the rule that keeps it in the calendar.
 BY_ANOTHER = {

@@ -173,6 +173,16 @@ def test_a_changed_value_is_found_in_whichever_column(sealed: Chained, column: s
     assert position_of(sealed.broken()) == (fault, 3, third)
 
 
+@pytest.mark.parametrize("log", Log)
+@pytest.mark.parametrize("column", ["before", "after", "details"])
+def test_a_null_of_json_in_place_of_no_value_is_found(clinic: Chained, log: Log, column: str) -> None:
+    clinic.write("1")
+    clinic.tamper(f"update audit.{log}_audit_log set {column} = null where {{ours}}")
+    clinic.seal(log)
+    clinic.tamper(f"update audit.{log}_audit_log set {column} = 'null' where {{ours}}")
+    assert position_of(clinic.verify(log).broken)[:2] == (ChainFault.CHANGED, 1)
+
+
 def test_every_column_of_a_log_is_in_the_digest(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         columns = connection.execute(
@@ -319,6 +329,73 @@ def test_a_function_of_the_search_path_does_not_verify_the_log(sealed: Chained) 
     finally:
         execute(sealed.url, f"alter database {name} reset search_path", "drop schema elsewhere cascade")
     assert position_of(verdict.broken) == (ChainFault.CHANGED, 1, first)
+
+
+PRIMARY_KEY = "add constraint user_action_audit_log_pkey primary key (tenant_id, occurred_at, id)"
+NO_PRIMARY_KEY = "drop constraint user_action_audit_log_pkey"
+TRANSACTION = "default (pg_current_xact_id()::text)::bigint"
+ALTERED = [
+    (f"column {USERS}.db_role: is", "alter db_role type varchar", "alter db_role type text"),
+    (
+        f"column {USERS}.transaction_id: is",
+        "alter transaction_id drop not null, alter transaction_id drop default",
+        f"alter transaction_id set not null, alter transaction_id set {TRANSACTION}",
+    ),
+    (f"constraint {USERS}.user_action_audit_log_pkey: is missing", NO_PRIMARY_KEY, PRIMARY_KEY),
+    (
+        f"constraint {USERS}.user_action_audit_log_pkey: is invalid",
+        f"{NO_PRIMARY_KEY}; alter table only {USERS} {PRIMARY_KEY}",
+        f"{NO_PRIMARY_KEY}; alter table {USERS} {PRIMARY_KEY}",
+    ),
+    (
+        f"policy {USERS}.but_not_this_one: is unexpected",
+        f"force row level security; create policy but_not_this_one on {USERS} as restrictive using (id <> 3)",
+        f"force row level security; drop policy but_not_this_one on {USERS}",
+    ),
+    (
+        "function identity.current_tenant_id(): is",
+        "force row level security; alter function identity.current_tenant_id() volatile",
+        "force row level security; alter function identity.current_tenant_id() stable",
+    ),
+]
+
+
+@pytest.mark.parametrize(("named", "altering", "undoing"), ALTERED)
+def test_a_log_whose_schema_is_not_as_shipped_is_a_fault(
+    clinic: Chained, named: str, altering: str, undoing: str
+) -> None:
+    """Behind such a change, the true digests say nothing about what a reader sees, or rows are never sealed."""
+    execute(clinic.url, f"alter table {USERS} {altering}")
+    try:
+        broken = [clinic.verify(log).broken for log in Log]
+    finally:
+        execute(clinic.url, f"alter table {USERS} {undoing}")
+    assert [position_of(each) for each in broken] == [(ChainFault.ALTERED, None, None)] * 2
+    assert f"the log cannot be verified: the schema is not that of this release: {named}" in str(broken[0])
+    assert clinic.broken() is None
+
+
+def test_a_value_that_no_reader_can_read_is_a_fault(sealed: Chained) -> None:
+    """The catalogue says that the value cannot be there."""
+    with psycopg.connect(sealed.url) as connection:
+        found = connection.execute(
+            "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'audit.chain'::regclass"
+            " and conname = 'its_times_are_in_the_calendar'"
+        ).fetchone()
+    assert found is not None
+    sealed.tamper(
+        "alter table audit.chain drop constraint its_times_are_in_the_calendar",
+        "update audit.chain set row_occurred_at = 'infinity' where {ours} and position = 3",
+        f"alter table audit.chain add constraint its_times_are_in_the_calendar {found[0]} not valid",
+        "update pg_constraint set convalidated = true where conrelid = 'audit.chain'::regclass",
+    )
+    try:
+        with sealed.database.unit_of_work(role=Role.SYSTEM, tenant_id=sealed.tenant) as session:
+            users, systems = (verify(session, log, now=datetime.now(UTC)).broken for log in Log)
+    finally:
+        sealed.tamper("delete from audit.chain where {ours}")
+    assert (position_of(users)[0], systems) == (ChainFault.UNREADABLE, None)
+    assert "or a later one cannot be read" in str(users)
 
 
 @pytest.mark.parametrize("table", ["audit.chain", USERS])
@@ -526,7 +603,7 @@ def test_the_digest_of_a_row_is_the_same_on_every_server(clinic: Chained) -> Non
         session.execute(text("set local datestyle = 'German'"))
         expression = digest_of_row(Log.USER_ACTION).replace("entry.tenant_id", f"'{UUID(int=1)}'::uuid")
         rows = session.execute(text(f"select encode({expression}, 'hex') from {USERS} as entry where id = 12")).all()
-    assert [tuple(row) for row in rows] == [("4af1a0f71b75524b7205bcf43f1866c174f8d5eda9a8f3a19639ea311bce53ff",)]
+    assert [tuple(row) for row in rows] == [("e08e478539df21e69298028d49c5736e748020ab1e411a3d0ce19c52b7661199",)]
 
 
 # Retention

@@ -6,6 +6,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -110,11 +111,13 @@ def test_clear_text_stays_off_the_row(database: Database, ours: UUID) -> None:
         ({"number_index": CANARY}, "has no encrypted column number_index"),
         ({"diagnosis": "a", "diagnose": CANARY}, "has no encrypted column diagnose"),
         ({"number": "a", "diagnosis": f"{CANARY}\ud800"}, "half a character"),
+        ({"number": "a", "diagnosis": 5}, "is no text"),
+        ({"number": 5}, "is no text"),
+        ({5: "a"}, "has no encrypted column 5"),
+        (None, "a mapping from column to text"),
     ],
 )
-def test_a_refused_write_leaves_the_row_unchanged(
-    database: Database, ours: UUID, clear: dict[str, str], message: str
-) -> None:
+def test_a_refused_write_leaves_the_row_unchanged(database: Database, ours: UUID, clear: Any, message: str) -> None:
     row = Note(tenant_id=ours, id=uuid4())
     with database.unit_of_work(role=Role.APP, tenant_id=ours) as session:
         with pytest.raises(InvalidInputError, match=message) as refused:
@@ -305,10 +308,15 @@ def test_readers_beyond_the_pool_do_not_wait_for_each_other_for_ever(database_ur
         (["diagnosis"], "  \n", "needs a reason", (["diagnosis"], "  \n")),
         ([], WHY, "the columns that are read", ([], WHY)),
         (["diagnosis", "tenant_id", CANARY], WHY, "has no encrypted column", (["diagnosis", "tenant_id"], WHY)),
+        (["diagnosis"], None, "needs a reason", (["diagnosis"], "")),
+        (["diagnosis"], "half a \ud800", "needs a reason", (["diagnosis"], "")),
+        (["diagnosis"], "a NUL: \0", "needs a reason", (["diagnosis"], "")),
+        (["diagnosis", 5], WHY, "has no encrypted column", (["diagnosis"], WHY)),
+        (None, WHY, "the columns that are read", ([], WHY)),
     ],
 )
 def test_a_read_that_is_refused_is_recorded_with_its_outcome(
-    database: Database, ours: UUID, columns: list[str], reason: str, message: str, recorded: tuple[list[str], str]
+    database: Database, ours: UUID, columns: Any, reason: Any, message: str, recorded: tuple[list[str], str]
 ) -> None:
     """A text that is no column may be anything, so it is left out."""
     note_id = write_note(database, ours, diagnosis=CANARY)
@@ -318,6 +326,32 @@ def test_a_read_that_is_refused_is_recorded_with_its_outcome(
     ):
         phi.read(session, load(database, ours), [note(session, ours, note_id)], columns, reason=reason)
     assert reads(database, ours, note_id) == [("placement.test_notes", *recorded, "refused")]
+
+
+def test_a_read_of_a_row_outside_a_list_is_refused(database: Database, ours: UUID) -> None:
+    row: Any = Note(tenant_id=ours, id=uuid4())
+    with (
+        pytest.raises(InvalidInputError, match="a list of rows"),
+        database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session,
+    ):
+        phi.read(session, load(database, ours), row, ["diagnosis"], reason=WHY)
+
+
+class Disguised(UUID):
+    """A key that shows another key than its own."""
+
+    def __str__(self) -> str:
+        return "00000000-0000-0000-0000-00000000000d"
+
+
+def test_a_record_names_the_row_whose_value_is_decrypted(database: Database, ours: UUID) -> None:
+    note_id = write_note(database, ours, diagnosis=CANARY)
+    with database.unit_of_work(role=Role.APP, tenant_id=ours, phi=True) as session:
+        value = note(session, ours, note_id).diagnosis
+        row = Note(tenant_id=ours, id=Disguised(bytes=note_id.bytes), diagnosis=value)
+        (plaintext,) = phi.read(session, load(database, ours), [row], ["diagnosis"], reason=WHY)
+        assert plaintext["diagnosis"] == CANARY
+    assert reads(database, ours, note_id) == [("placement.test_notes", ["diagnosis"], WHY, None)]
 
 
 def test_a_read_of_another_tenants_row_is_refused_and_recorded(database: Database, ours: UUID, theirs: UUID) -> None:

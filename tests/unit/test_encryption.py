@@ -4,6 +4,7 @@ import pickle
 import traceback
 from base64 import b64encode
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,6 +25,8 @@ from scheduler.postgres.encryption.key_ring import (
     ValueLocation,
     WrappedKey,
     normalised,
+    plain_part,
+    row_name,
     wrapping_context,
 )
 from scheduler.postgres.encryption.master_keys import HeldMasterKeys, MasterKeys, new_master_key, read_master_keys
@@ -164,6 +167,12 @@ def test_no_byte_of_a_value_can_be_changed(position: int) -> None:
 def test_a_value_that_is_cut_short_does_not_open(length: int) -> None:
     with pytest.raises(TamperedError):
         RING.decrypt(Encrypted(RING.encrypt(HIDDEN, HERE)[:length]), HERE)
+
+
+@pytest.mark.parametrize("value", [b"text", "text", 5])
+def test_a_value_of_another_kind_does_not_open(value: Any) -> None:
+    with pytest.raises(TamperedError, match="not an encrypted value"):
+        RING.decrypt(value, HERE)
 
 
 def test_a_value_that_got_longer_does_not_open() -> None:
@@ -344,8 +353,8 @@ def test_a_blind_index_differs_by_text_column_table_and_tenant(other: bytes) -> 
     assert index("AB-12") != other
 
 
-@pytest.mark.parametrize("blank", ["", " ", "\u3000", "\ud800"])
-def test_a_blank_text_has_no_blind_index(blank: str) -> None:
+@pytest.mark.parametrize("blank", ["", " ", "\u3000", "\ud800", None, 5])
+def test_a_blank_text_has_no_blind_index(blank: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"the text to look up in t\.c is blank"):
         index(blank)
 
@@ -456,9 +465,30 @@ def test_encrypted_tables_are_found_in_the_models_with_their_keys() -> None:
     }
 
 
+class Disguised(UUID):
+    def __str__(self) -> str:
+        return "another row"
+
+
+class Three(int):
+    def __str__(self) -> str:
+        return "4"
+
+
+class Word(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self
+
+
 def test_the_key_of_a_row_is_that_of_its_tenant_and_complete() -> None:
     remark = Remark(tenant_id=TENANT, note_id=ROW, position=3)
     assert encrypted_table(Remark).row_key(remark, TENANT) == (ROW, 3)
+    disguised: Any = Remark(tenant_id=TENANT, note_id=Disguised(bytes=ROW.bytes), position=Three(3))
+    plain = encrypted_table(Remark).row_key(disguised, TENANT)
+    assert (row_name(plain), [type(part) for part in plain]) == (f"{ROW},3", [UUID, int])
+    assert type(plain_part(Word("a"))) is str
     with pytest.raises(InvalidInputError, match="is of tenant"):
         encrypted_table(Remark).row_key(remark, OTHER_TENANT)
     with pytest.raises(InvalidInputError, match="has no primary key yet: set its id"):

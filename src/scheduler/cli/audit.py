@@ -72,8 +72,9 @@ def verify_logs(
 ) -> None:
     """Verify both chains, and name the first row of each that was changed, removed or inserted.
 
-    Exit code 8 if there is one. Only --head detects that the end of a log was cut off, or the whole log rewritten.
-    Months that `audit retire` dropped before --keep-years are no fault.
+    Exit code 8 if there is one, or if the schema of the log is not that of this release. Only --head detects that the
+    end of a log was cut off, or the whole log rewritten. Months that `audit retire` dropped before --keep-years are no
+    fault.
     """
     known_heads = [_read_head(text) for text in head or ()]
     with opened_for(url, tenant) as (session, _):
@@ -91,7 +92,7 @@ def verify_logs(
         for verdict in verdicts:
             result = f"{verdict.broken}" if verdict.broken else f"{verdict.head.position} rows as they were sealed"
             retired = f", {verdict.retired} of them retired" if verdict.retired else ""
-            typer.echo(f"{verdict.head.log}: {result}{retired}")
+            typer.echo(printable(f"{verdict.head.log}: {result}{retired}"))
     if any(verdict.broken for verdict in verdicts):
         raise typer.Exit(TAMPERED_EXIT_CODE)
 

@@ -58,6 +58,10 @@ WRONG: Wrong = [
     ("audit.chain", {"position": 0}, "a_chain_counts_from_one"),
     ("audit.chain", {"digest": bytes(31)}, "a_seals_digests_are_sha256"),
     ("audit.chain", {"row_digest": b""}, "a_seals_digests_are_sha256"),
+    ("audit.chain", {"sealed_at": "infinity"}, "its_times_are_in_the_calendar"),
+    ("audit.chain", {"row_occurred_at": "4000-01-01 00:00+00 BC"}, "its_times_are_in_the_calendar"),
+    ("audit.user_action_audit_log", {"occurred_at": "infinity"}, "its_times_are_in_the_calendar"),
+    ("audit.system_audit_log", {"occurred_at": "294276-01-01 00:00+00"}, "its_times_are_in_the_calendar"),
 ]
 WRONG += [
     (

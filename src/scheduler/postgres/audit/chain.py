@@ -1,13 +1,13 @@
 """Audit chain: a hash chain over the audit log, and its verification, which names the first broken row.
 
 Owns: the digest of a seal, verification; sealing, and the check of each new seal.
-Must not know: the digest of a row (`row_digest`), which rows may be missing (`retirement`); the writers and readers of
-the logs; where the head of a chain is kept (off this database).
+Must not know: the digest of a row (`row_digest`), which rows may be missing (`retirement`), which objects have to be
+as shipped (`tables`); the writers and readers of the logs; where the head of a chain is kept (off this database).
 
 `audit.seal` of the migrations makes the seals, since a role that may insert one could spoil the chain. Verification is
 here and not in a function of the database, which a forger of rows could replace. It finds functions in `pg_catalog`
-only, as each unit of work does, and refuses a view in place of a table. It cannot check the time and server that a seal
-states: `seal` compares them at once.
+only, as each unit of work does, and refuses tables that are not as shipped. It cannot check the time and server that a
+seal states: `seal` compares them at once.
 
 Each tenant and log has one chain. `seal` seals all committed rows without a seal, in the order of ids, and stores the
 transaction number below which all transactions had ended. A row that appears later from a transaction below that number
@@ -24,18 +24,22 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Connection, RowMapping, TextClause, text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from scheduler.postgres.audit.log import ensure_log_months
 from scheduler.postgres.audit.retirement import YEARS_KEPT, Span, kept_since, retired_spans
 from scheduler.postgres.audit.row_digest import Log, digest_of_row
+from scheduler.postgres.audit.tables import are_tables, first_difference
 from scheduler.postgres.errors import StoreError
 
 _SEALS_PER_FETCH: Final = 5000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ADVANCING: Final = ("sealed_at", "sealed_below")
+_UNREADABLE: Final = (psycopg.DataError, psycopg.errors.CardinalityViolation)
 
 
 class ChainFault(StrEnum):
@@ -47,6 +51,8 @@ class ChainFault(StrEnum):
     SEAL_CHANGED = "has a seal that does not follow from the previous seal: it was changed or moved"
     SEAL_MISSING = "has a seal, but the previous seal is missing"
     REPLACED = "cannot be verified: the log or its chain is a view or a foreign table, not a table"
+    ALTERED = "cannot be verified: the schema is not that of this release"
+    UNREADABLE = "or a later one cannot be read: it has a value that no reader can read, or a second row has its key"
     TAIL_CUT = "does not have the digest of the known head: the end of the chain was cut, or the chain was rewritten"
 
 
@@ -62,17 +68,22 @@ class Head(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """The first fault of a chain. `row_id` and `occurred_at` are those of the log's row, if it is known."""
+    """The first fault of a chain. `row_id` and `occurred_at` are those of the log's row, if it is known.
+
+    `detail` names the object of the schema that is not as shipped.
+    """
 
     fault: ChainFault
     position: int | None = None
     row_id: int | None = None
     occurred_at: datetime | None = None
+    detail: str | None = None
 
     def __str__(self) -> str:
         row = None if self.row_id is None else f"row {self.row_id} of {self.occurred_at:%Y-%m-%d %H:%M:%S.%f}"
         place = None if self.position is None else f"position {self.position}"
-        return f"{', '.join(part for part in (place, row) if part) or 'the log'} {self.fault}"
+        detail = "" if self.detail is None else f": {self.detail}"
+        return f"{', '.join(part for part in (place, row) if part) or 'the log'} {self.fault}{detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,14 @@ class Verdict:
     head: Head
     retired: int = 0
     broken: Broken | None = None
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The part of a chain that was verified so far."""
+
+    head: Head
+    retired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +160,6 @@ from audit.chain
 where chain.tenant_id = :tenant and chain.log = '{log}'
 order by chain.position
 """)
-_TABLES: Final = text("""
-with logs as (
-    select oid, relkind from pg_class
-    where relnamespace = (select oid from pg_namespace where nspname = 'audit')
-        and relname in ('user_action_audit_log', 'system_audit_log', 'chain')
-)
-select (select string_agg(relkind::text, '' order by relkind) from logs) = 'ppr' and not exists (
-    select from pg_inherits join logs on inhparent = logs.oid join pg_class as part on part.oid = inhrelid
-    where part.relkind <> 'r' or logs.relkind <> 'p'
-)
-""")
 
 
 def seal(session: Session, log: Log) -> tuple[int, Head]:
@@ -186,25 +194,20 @@ def verify(
     """
     kept_since(now, keep_years)
     connection, server = _begin(session)
-    tenant = {"tenant": server["tenant_id"]}
-    if not connection.execute(_TABLES).scalar_one():
+    if not are_tables(connection):
         return Verdict(_head(log, None), broken=Broken(ChainFault.REPLACED))
-    months = retired_spans(connection, server["tenant_id"], log, now=now, keep_years=keep_years)
-    head, last, retired = _head(log, None), None, 0
-    with connection.execute(_WALK[log], tenant, execution_options={"yield_per": _SEALS_PER_FETCH}) as chain:
-        for place in chain.mappings():
-            fault = _fault(place, head, months)
-            if fault is not None:
-                row = place["row_id"], place["row_occurred_at"]
-                return Verdict(head, retired, Broken(fault, place["position"], *row))
-            retired += place["current_digest"] is None
-            head, last = _head(log, place), place
-            if known is not None and known.position == head.position and known != head:
-                return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
-    if known is not None and known.position > head.position:
-        return Verdict(head, retired, Broken(ChainFault.TAIL_CUT, known.position))
-    late = connection.execute(_TOO_LATE[log], tenant | _bounds(last, server["server"])).one_or_none()
-    return Verdict(head, retired, None if late is None else Broken(ChainFault.INSERTED, None, *late))
+    if (difference := first_difference(connection)) is not None:
+        return Verdict(_head(log, None), broken=Broken(ChainFault.ALTERED, detail=difference))
+    progress = _Progress(_head(log, None))
+    try:
+        with connection.begin_nested():  # so that after an error in one log the other one can be verified
+            months = retired_spans(connection, server["tenant_id"], log, now=now, keep_years=keep_years)
+            broken = _first_fault(connection, server, progress, months, known)
+    except DBAPIError as error:
+        if not isinstance(error.orig, _UNREADABLE):
+            raise
+        broken = Broken(ChainFault.UNREADABLE, progress.head.position + 1)
+    return Verdict(progress.head, progress.retired, broken)
 
 
 def seal_both(session: Session) -> dict[Log, tuple[int, Head]]:
@@ -227,6 +230,25 @@ def _bounds(last: RowMapping | None, server: str) -> dict[str, Any]:
     if last is None:
         return {"since": None, "floor": 0}
     return {"since": last["sealed_at"], "floor": last["sealed_below"] if last["server"] == server else 0}
+
+
+def _first_fault(
+    connection: Connection, server: RowMapping, progress: _Progress, months: Sequence[Span], known: Head | None
+) -> Broken | None:
+    log, last, tenant = progress.head.log, None, {"tenant": server["tenant_id"]}
+    with connection.execute(_WALK[log], tenant, execution_options={"yield_per": _SEALS_PER_FETCH}) as chain:
+        for place in chain.mappings():
+            fault = _fault(place, progress.head, months)
+            if fault is not None:
+                return Broken(fault, place["position"], place["row_id"], place["row_occurred_at"])
+            progress.retired += place["current_digest"] is None
+            progress.head, last = _head(log, place), place
+            if known is not None and known.position == progress.head.position and known != progress.head:
+                return Broken(ChainFault.TAIL_CUT, known.position)
+    if known is not None and known.position > progress.head.position:
+        return Broken(ChainFault.TAIL_CUT, known.position)
+    late = connection.execute(_TOO_LATE[log], tenant | _bounds(last, server["server"])).one_or_none()
+    return None if late is None else Broken(ChainFault.INSERTED, None, *late)
 
 
 def _fault(place: RowMapping, before: Head, retired: Sequence[Span]) -> ChainFault | None:

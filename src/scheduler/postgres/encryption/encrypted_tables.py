@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 from scheduler.core.errors import InvalidInputError
 from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import table_of
-from scheduler.postgres.encryption.key_ring import KeyPart, ValueLocation
+from scheduler.postgres.encryption.key_ring import KeyPart, ValueLocation, plain_part
 
 TENANT = "tenant_id"
 INDEX = "_index"
@@ -40,7 +40,7 @@ class EncryptedTable(NamedTuple):
             InvalidInputError: some are not.
         """
         if unknown := columns - {column.name for column in self.encrypted}:
-            raise InvalidInputError(f"{self.name} has no encrypted column {', '.join(sorted(unknown))}")
+            raise InvalidInputError(f"{self.name} has no encrypted column {', '.join(sorted(map(str, unknown)))}")
 
     def row_key(self, row: SQLModel, tenant_id: UUID) -> tuple[KeyPart, ...]:
         """Return the complete key of a row of this tenant.
@@ -50,11 +50,15 @@ class EncryptedTable(NamedTuple):
         """
         if getattr(row, TENANT) != tenant_id:
             raise InvalidInputError(f"a row of {self.name} is of tenant {getattr(row, TENANT)}, not {tenant_id}")
-        key = tuple(getattr(row, column.name) for column in self.key)
+        key = self.key_values(row)
         if None in key:
             message = f"a row of {self.name} has no primary key yet: set its id before its values are encrypted"
             raise InvalidInputError(message)
         return key
+
+    def key_values(self, row: SQLModel) -> tuple[KeyPart, ...]:
+        """Return the key of a row, which may be incomplete or another tenant's."""
+        return tuple(plain_part(getattr(row, column.name)) for column in self.key)
 
     def location(self, column: str, row: tuple[KeyPart, ...]) -> ValueLocation:
         """Return the location of a value."""

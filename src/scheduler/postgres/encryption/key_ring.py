@@ -28,6 +28,7 @@ from scheduler.postgres.encryption.errors import KeyUnavailableError, TamperedEr
 from scheduler.postgres.encryption.master_keys import KEY_BYTES, MasterKeys, RandomBytes
 
 KeyPart: TypeAlias = UUID | int | str
+_PLAIN: Final = frozenset((UUID, int, str))
 _WRAPPED: Final = "slotsmith data key"
 _INDEXED: Final = "slotsmith blind index"
 
@@ -66,6 +67,21 @@ class ValueLocation(NamedTuple):
 def row_name(row: tuple[KeyPart, ...]) -> str:
     """Name a row in a message or a log by its key."""
     return ",".join(map(str, row))
+
+
+def plain_part(part: KeyPart) -> KeyPart:
+    """Return a part of a key as a plain UUID, number or text; None and others unchanged.
+
+    An object of a subclass may show another key than the one that it stands for, so that a record would name another
+    row than the one whose value is decrypted.
+    """
+    if type(part) in _PLAIN:
+        return part
+    if isinstance(part, UUID):
+        return UUID(bytes=part.bytes)
+    if isinstance(part, str):
+        return str.__str__(part)
+    return int.__int__(part) if isinstance(part, int) else part
 
 
 def length_prefixed(*parts: str) -> bytes:
@@ -129,12 +145,12 @@ class KeyRing:
         """Encrypt a text for its location.
 
         Raises:
-            InvalidInputError: the text cannot be written as UTF-8, or the row has no complete key yet.
+            InvalidInputError: no text, or one that cannot be written as UTF-8, or the row has no complete key yet.
             KeyUnavailableError: the tenant's key is missing or cannot be unwrapped.
         """
         plaintext = _encode(text)
         if plaintext is None:
-            raise InvalidInputError(f"the text for {location} has half a character (a lone surrogate)")
+            raise InvalidInputError(f"the value for {location} is no text, or has half a character (a lone surrogate)")
         header, cipher = self._encryption or self._begin_encryption()
         nonce = self._random_bytes(NONCE_BYTES)
         return Encrypted(header + nonce + cipher.encrypt(nonce, plaintext, header + self._binding(location)))
@@ -146,7 +162,7 @@ class KeyRing:
             KeyUnavailableError: the key that the value names is not this tenant's, or cannot be unwrapped.
             TamperedError: the value was changed, or was not encrypted for this location.
         """
-        if not encrypted.has_shape:
+        if not isinstance(encrypted, Encrypted) or not encrypted.has_shape:
             raise TamperedError(f"{location} does not decrypt: it is not an encrypted value")
         header, nonce, rest = (
             encrypted[:HEADER_BYTES],
@@ -170,12 +186,14 @@ class KeyRing:
         diagnosis). Texts that differ in case, compatibility forms or space around them count as equal.
 
         Raises:
-            InvalidInputError: the text is blank, or cannot be written as UTF-8.
+            InvalidInputError: the text is blank, is no text, or cannot be written as UTF-8.
             KeyUnavailableError: the tenant's index key is missing or cannot be unwrapped.
         """
-        indexed = _encode(normalised(text))
+        indexed = _encode(normalised(text)) if isinstance(text, str) else None
         if not indexed:
-            raise InvalidInputError(f"the text to look up in {table}.{column} is blank, or has a lone surrogate")
+            raise InvalidInputError(
+                f"the text to look up in {table}.{column} is blank, is no text, or has a lone surrogate"
+            )
         return hmac.digest(self._index_key(table, column), indexed, "sha256")
 
     def _index_key(self, table: str, column: str) -> bytes:
@@ -236,9 +254,9 @@ def _prefixed(raw: bytes) -> bytes:
     return len(raw).to_bytes(4, "big") + raw
 
 
-def _encode(text: str) -> bytes | None:
-    """Return the text as UTF-8, or None; the error itself would carry the text."""
+def _encode(text: object) -> bytes | None:
+    """Return a text as UTF-8; None for anything else, and for one that has no UTF-8. An error would carry the text."""
     try:
-        return text.encode()
+        return text.encode() if isinstance(text, str) else None
     except UnicodeEncodeError:
         return None

@@ -1,12 +1,14 @@
-"""Gateway to protected health information (PHI): the only way from plaintext to encrypted columns and back.
+"""Gateway to protected health information (PHI): from plaintext to encrypted columns and back, with a record.
 
 Owns: encryption on writing, decryption on reading, and a record of every read.
 Must not know: which tables there are, how values are encrypted, the contents of the audit log.
 
 A read is recorded, durably and on another connection, before a value is decrypted (`audit.reads`): if the record cannot
-be written, nothing is read. (A key rotation decrypts in memory without such a record; the log records each row that it
-changes.) Plaintext is never set on a row, where a cache, a log or an error page could pick it up; it is returned in a
-`Plaintext`.
+be written, nothing is read. Plaintext is never set on a row, where a cache, a log or an error page could pick it up; it
+is returned in a `Plaintext`.
+
+Without a record: a key rotation decrypts in memory (the log has each row that it changes); a search by a blind index
+returns no plaintext; and a program that uses the key ring itself needs no gateway, since it has the master key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,12 +61,14 @@ def write(session: Session, keys: KeyRing, row: SQLModel, plaintexts: Mapping[st
     its id before the call.
 
     Raises:
-        InvalidInputError: a column is not encrypted, a text has a lone surrogate, the row has no id yet or is another
-            tenant's. Then nothing of the row is changed.
+        InvalidInputError: a column is not encrypted, a value is no text or has a lone surrogate, the row has no id yet
+            or is another tenant's. Then nothing of the row is changed.
         KeyUnavailableError: the tenant's key is missing or cannot be unwrapped.
         StaleKeyRingError: the ring's key was replaced: load the ring again.
     """
     table = encrypted_table(type(row))
+    if not isinstance(plaintexts, Mapping):
+        raise InvalidInputError(f"the texts for {table.name} have to be a mapping from column to text")
     table.check(set(plaintexts))
     key = table.row_key(row, keys.tenant_id)
     hold_current_key(session, keys)
@@ -95,7 +99,9 @@ def read(
         StoreError: the read could not be recorded.
     """
     log = read_log_of(session)
-    chosen, wanted = list(rows), list(dict.fromkeys(columns))
+    chosen, wanted, reason = list(rows), _names(columns), _storable(reason)
+    if not all(isinstance(row, SQLModel) for row in chosen):
+        raise InvalidInputError("the rows to read have to be a list of rows of a table")
     if not chosen:
         return ()
     try:
@@ -130,6 +136,19 @@ def equals(keys: KeyRing, model: type[SQLModel], column: str, text: str) -> Colu
     return condition
 
 
+def _names(columns: object) -> list[str]:
+    """Return the columns as plain texts, so that the name in a record is the name of the decrypted column."""
+    given = columns if isinstance(columns, Iterable) else ()
+    names = [str.__str__(name) if isinstance(name, str) else f"({type(name).__name__})" for name in given]
+    return list(dict.fromkeys(names))
+
+
+def _storable(reason: object) -> str:
+    """Return a reason that the log can store; it takes neither a NUL nor half a character (a lone surrogate)."""
+    plain = str.__str__(reason) if isinstance(reason, str) else ""
+    return "" if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in plain) else plain
+
+
 def _readable_table(
     log: ReadLog, keys: KeyRing, rows: Sequence[SQLModel], columns: Sequence[str], reason: str
 ) -> EncryptedTable:
@@ -139,7 +158,7 @@ def _readable_table(
         InvalidInputError: the read is not allowed.
     """
     if not reason.strip() or not columns:
-        raise InvalidInputError("reading health information needs a reason and the columns that are read")
+        raise InvalidInputError("reading health information needs a reason as text, and the columns that are read")
     if log.tenant_id != keys.tenant_id:
         raise InvalidInputError(f"the unit of work is for tenant {log.tenant_id}, the keys are of {keys.tenant_id}")
     if len({type(row) for row in rows}) > 1:
@@ -155,9 +174,7 @@ def _record_refusal(log: ReadLog, rows: Sequence[SQLModel], columns: Sequence[st
         return
     for model in dict.fromkeys(type(row) for row in rows):
         table = described_table(table_of(model))
-        names = [
-            row_name(tuple(getattr(row, column.name) for column in table.key)) for row in rows if type(row) is model
-        ]
+        names = [row_name(table.key_values(row)) for row in rows if type(row) is model]
         known = [column for column in columns if column in table.table.columns]
         log.record(table.name, names, known, reason=reason, outcome=Outcome.REFUSED)
 

@@ -12,7 +12,7 @@ the order of columns, and the operator's decisions (owners, storage, rights of o
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import cleandoc
 from pathlib import Path
 from typing import Final
@@ -42,11 +42,11 @@ _OBJECTS: Final = text(Path(__file__).with_suffix(".sql").read_text(encoding="ut
 _QUALIFIER: Final = re.compile(rf"\b(?!(?:{'|'.join(SCHEMAS)})\.)[a-z_]\w*\.(?=[a-z_\"])")
 
 
-def read(connection: Connection) -> SchemaSnapshot:
-    """Read the objects of our schemas. The settings of the transaction change; roll it back afterwards."""
+def read(connection: Connection, schemas: Sequence[str] = SCHEMAS) -> SchemaSnapshot:
+    """Read the objects of our schemas, or of some. The transaction gets the settings of every unit of work."""
     connection.execute(_UNIFORM_SETTINGS)
     snapshot: dict[str, str] = {}
-    for name, definition in connection.execute(_OBJECTS, {"schemas": list(SCHEMAS)}):
+    for name, definition in connection.execute(_OBJECTS, {"schemas": list(schemas)}):
         if name.startswith("function "):
             head, _, body = definition.partition("\n")
             lines = (line.rstrip() for line in cleandoc(body).splitlines() if line.strip())

@@ -88,6 +88,10 @@ where attnum > 0 and not attisdropped
 union all
 -- Release 18 has constraints for NOT NULL, too; only one not validated yet gets a line.
 select 'constraint ' || name || '.' || conname, pg_get_constraintdef(pg_constraint.oid)
+    -- Of a partitioned table: a partition has no such index, and so may have a key twice.
+    || case when exists (
+        select from pg_index where indexrelid = conindid and contype in ('p', 'u', 'x') and not indisvalid
+    ) then ' (invalid)' else '' end
 from relation join pg_constraint on conrelid = relation.oid
 where (contype in ('c', 'f', 'p', 'u', 'x') and conparentid = 0) or (contype = 'n' and not convalidated)
 union all
