@@ -17,7 +17,7 @@ from scheduler.cli.generate import run
 from scheduler.cli.import_openings import import_places, import_summary, read_places
 from scheduler.cli.rendering import printable, summary_table
 from scheduler.cli.seed import make_if_missing
-from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
+from scheduler.cli.settings import database_url, master_keys, now, read_days, secret_address, use_pinned_time_zones
 from scheduler.cli.show import week_of
 from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
 from scheduler.core.explanation import Explanation
@@ -53,7 +53,12 @@ def demo(
     file: Annotated[Path | None, typer.Argument(help="Opening times of your own. [default: a made-up region]")] = None,
     url: Annotated[
         str | None,
-        typer.Option("--database-url", metavar="URL", help="Use this PostgreSQL instead of an embedded one."),
+        typer.Option(
+            "--database-url",
+            callback=secret_address,
+            metavar="URL",
+            help="Use this PostgreSQL instead of an embedded one.",
+        ),
     ] = None,
     first: Annotated[
         str | None,
