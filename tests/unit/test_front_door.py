@@ -68,7 +68,8 @@ def test_a_command_loads_its_module_alone() -> None:
     done = python(f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {COMMAND}", "show", "--help")
     modules = set(done.stdout.splitlines()[-1].split())
     assert {name for name in modules if name.startswith("scheduler.cli.")} == {
-        f"scheduler.cli.{name}" for name in ("app", "output", "signals", "show", "settings", "rendering", "week")
+        f"scheduler.cli.{name}"
+        for name in ("app", "output", "signals", "terminal", "show", "settings", "rendering", "week")
     }
     assert {name for name in modules if name.startswith("scheduler.sample_data")} == set()
 

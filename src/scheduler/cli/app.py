@@ -6,7 +6,8 @@ Must not know: what the commands do.
 Exit codes: 0 done; 1 some schedules failed, or another error; 2 invalid input; 3 something named does not exist; 4 a
 transition that the life cycle lacks, or a person on whom rows of others depend; 5 the database; 6 the database's
 schema; 7 encryption: a key is missing, or a value does not decrypt; 8 the audit log was tampered with; 9 done, but
-output could not be written; 10 a login with other rights than it needs; 130 interrupted; 143 terminated.
+output could not be written; 10 a login with other rights than it needs; after a signal 128 and its number: 129 hung up,
+130 interrupted, 131 quit, 143 terminated.
 """
 
 import logging
@@ -23,6 +24,7 @@ from typer.main import get_group
 import scheduler
 from scheduler.cli.output import flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
+from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
 from scheduler.core.extras import extra_needed
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
@@ -123,7 +125,7 @@ for _name, _entry in COMMANDS.items():
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"slotsmith {scheduler.__version__}")
+        echo(f"slotsmith {scheduler.__version__}")
         raise typer.Exit
 
 
@@ -151,11 +153,11 @@ def run() -> None:
         code = _run(received)
         flush_output()
         if received:
-            typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)
+            echo("interrupted: whole batches stay, nothing is half-written", err=True)
         elif lost and code == 0:
             code = OUTPUT_LOST
             if lost[0].errno != EPIPE:  # a reader such as `head` closes the pipe when it has read enough
-                typer.echo(f"error: all is done, but output could not be written: {lost[0].strerror}", err=True)
+                echo(f"error: all is done, but output could not be written: {lost[0].strerror}", err=True)
     sys.exit(code)
 
 
@@ -167,7 +169,7 @@ def _run(received: list[int]) -> int | str | None:
         code = exit_.code
     except SchedulerError as error:
         if not received:
-            typer.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
         code = exit_code(error)
     except BaseException:
         if not received:
