@@ -447,6 +447,27 @@ def test_a_user_who_only_created_rows_is_erased_and_the_rows_stay(world: World) 
     assert world.ask("select created_by from identity.families where id = :id", id=family_id) == [(None,)]
 
 
+def test_invitations_to_the_address_of_a_user_are_exported_and_erased(world: World) -> None:
+    """Whatever their state: only an accepted one refers to the person. Those to other addresses stay."""
+    user_id, address = uuid4(), "zebrafinch@example.org"
+    with world.unit() as session:
+        by, org_id = world.ask("select id, org_id from wellbeing.profiles where role = 'GroupContact' limit 1")[0]
+        session.add(rows.User(tenant_id=world.tenant_id, id=user_id, email=address, name="Z", role=rows.UserRole.STAFF))
+        for number, (to, status) in enumerate(
+            [(address, "pending"), (address, "revoked"), (address, "expired"), (f"x{address}", "revoked")]
+        ):
+            named: dict[str, Any] = {"email": to, "status": status, "invitation_token": f"{number:064x}"}
+            named |= {"org_id": org_id, "invited_by": by, "role": "Practitioner"}
+            session.add(rows.Invitation(tenant_id=world.tenant_id, id=uuid4(), **named))
+    exported = world.export(Kind.USER, user_id)["wellbeing.invitations"]
+    assert {row["status"] for row in exported} == {"pending", "revoked", "expired"}
+    assert world.erase(Kind.USER, user_id) == {"wellbeing.invitations": 3, "identity.users": 1}
+    assert {name for name, _ in world.rows_with([address])} == {"wellbeing.invitations"}
+    assert world.ask("delete from wellbeing.invitations where email like :like returning status", like="%zebra%") == [
+        ("revoked",)
+    ]
+
+
 def test_an_erased_row_is_no_longer_in_the_session(world: World) -> None:
     with world.unit() as session:
         patient = session.get(rows.Patient, (world.tenant_id, world.scalar("select min(id) from scheduling.patients")))
