@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from decimal import Decimal
+from io import StringIO
 from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -18,6 +20,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 import scheduler.models as rows
+from scheduler.cli.privacy import _write
 from scheduler.cli.seed import make_if_missing
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
@@ -359,6 +362,22 @@ def test_the_export_of_a_person_of_another_tenant_is_refused(
 ) -> None:
     with pytest.raises(NotFoundError, match=f"no user {children[0]}"):
         World(world.database, tenant_id).export(Kind.USER, children[0])
+
+
+def test_numbers_in_json_are_exported_with_all_digits(world: World) -> None:
+    """A float would lose them; a float that is exact stays one."""
+    exact = {"n": Decimal("12345678901234567890.123456789"), "tiny": Decimal("1e-16000"), "in": [{"half": 0.5}]}
+    patient, written = world.scalar("select min(id) from scheduling.patients"), StringIO()
+    with world.unit() as session:
+        change = text("update scheduling.patients set meta = cast(:meta as jsonb) where id = :id")
+        meta = '{"n": 12345678901234567890.123456789, "tiny": 1e-16000, "in": [{"half": 0.5}]}'
+        session.connection().execute(change, {"meta": meta, "id": patient})
+        exported = export_person(session, world.person(Kind.PATIENT, patient), lambda: world.ring(session))
+        session.rollback()
+    assert exported["scheduling.patients"][0]["meta"] == exact
+    _write(written, exported.items())
+    (read,) = json.loads(written.getvalue(), parse_float=Decimal)["scheduling.patients"]
+    assert read["meta"] == exact
 
 
 def test_a_tenants_export_has_all_of_its_rows(world: World) -> None:

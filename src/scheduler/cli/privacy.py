@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -172,7 +173,21 @@ def _write(file: TextIO, tables: Iterable[tuple[str, Iterable[ExportedRow]]]) ->
 
 def _as_line(row: ExportedRow) -> str:
     """Write a row as JSON; characters that could control a terminal are escaped, so that nothing of them is lost."""
-    line = json.dumps(row, ensure_ascii=False)
+    line = _as_text(row)
     if line.isprintable():
         return line
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
+
+
+def _as_text(value: object) -> str:
+    """Write a value as JSON; a decimal number keeps all its digits, which `json` cannot write."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        if isinstance(value, Decimal):
+            return str(value)
+        if isinstance(value, Mapping):
+            return f"{{{', '.join(f'{_as_text(name)}: {_as_text(part)}' for name, part in value.items())}}}"
+        if isinstance(value, list):
+            return f"[{', '.join(map(_as_text, value))}]"
+        raise
