@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from decimal import Decimal
+from io import StringIO
 from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -18,6 +20,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 import scheduler.models as rows
+from scheduler.cli.privacy import _write
 from scheduler.cli.seed import make_if_missing
 from scheduler.core.errors import NotFoundError
 from scheduler.models.registry import METADATA
@@ -359,6 +362,22 @@ def test_the_export_of_a_person_of_another_tenant_is_refused(
         World(world.database, tenant_id).export(Kind.USER, children[0])
 
 
+def test_numbers_in_json_are_exported_with_all_digits(world: World) -> None:
+    """A float would lose them; a float that is exact stays one."""
+    exact = {"n": Decimal("12345678901234567890.123456789"), "tiny": Decimal("1e-16000"), "in": [{"half": 0.5}]}
+    patient, written = world.scalar("select min(id) from scheduling.patients"), StringIO()
+    with world.unit() as session:
+        change = text("update scheduling.patients set meta = cast(:meta as jsonb) where id = :id")
+        meta = '{"n": 12345678901234567890.123456789, "tiny": 1e-16000, "in": [{"half": 0.5}]}'
+        session.connection().execute(change, {"meta": meta, "id": patient})
+        exported = export_person(session, world.person(Kind.PATIENT, patient), lambda: world.ring(session))
+        session.rollback()
+    assert exported["scheduling.patients"][0]["meta"] == exact
+    _write(written, exported.items())
+    (read,) = json.loads(written.getvalue(), parse_float=Decimal)["scheduling.patients"]
+    assert read["meta"] == exact
+
+
 def test_a_tenants_export_has_all_of_its_rows(world: World) -> None:
     with world.unit() as session:
         tables = export_tenant(session, world.tenant_id, lambda: world.ring(session))
@@ -443,6 +462,27 @@ def test_a_user_who_only_created_rows_is_erased_and_the_rows_stay(world: World) 
         session.add(rows.Family(tenant_id=world.tenant_id, id=family_id, family_name="F", created_by=user_id))
     assert world.erase(Kind.USER, user_id) == {"identity.users": 1}
     assert world.ask("select created_by from identity.families where id = :id", id=family_id) == [(None,)]
+
+
+def test_invitations_to_the_address_of_a_user_are_exported_and_erased(world: World) -> None:
+    """Whatever their state: only an accepted one refers to the person. Those to other addresses stay."""
+    user_id, address = uuid4(), "zebrafinch@example.org"
+    with world.unit() as session:
+        by, org_id = world.ask("select id, org_id from wellbeing.profiles where role = 'GroupContact' limit 1")[0]
+        session.add(rows.User(tenant_id=world.tenant_id, id=user_id, email=address, name="Z", role=rows.UserRole.STAFF))
+        for number, (to, status) in enumerate(
+            [(address, "pending"), (address, "revoked"), (address, "expired"), (f"x{address}", "revoked")]
+        ):
+            named: dict[str, Any] = {"email": to, "status": status, "invitation_token": f"{number:064x}"}
+            named |= {"org_id": org_id, "invited_by": by, "role": "Practitioner"}
+            session.add(rows.Invitation(tenant_id=world.tenant_id, id=uuid4(), **named))
+    exported = world.export(Kind.USER, user_id)["wellbeing.invitations"]
+    assert {row["status"] for row in exported} == {"pending", "revoked", "expired"}
+    assert world.erase(Kind.USER, user_id) == {"wellbeing.invitations": 3, "identity.users": 1}
+    assert {name for name, _ in world.rows_with([address])} == {"wellbeing.invitations"}
+    assert world.ask("delete from wellbeing.invitations where email like :like returning status", like="%zebra%") == [
+        ("revoked",)
+    ]
 
 
 def test_an_erased_row_is_no_longer_in_the_session(world: World) -> None:

@@ -69,7 +69,8 @@ def test_a_command_loads_its_module_alone(command: str, helpers: set[str]) -> No
     done = python(f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {COMMAND}", command, "--help")
     modules = set(done.stdout.splitlines()[-1].split())
     assert {name for name in modules if name.startswith("scheduler.cli.")} == {
-        f"scheduler.cli.{name}" for name in {"app", "output", "signals", command, "settings", "rendering"} | helpers
+        f"scheduler.cli.{name}"
+        for name in {"app", "output", "signals", "terminal", command, "settings", "rendering"} | helpers
     }
     assert {name for name in modules if name.startswith(("scheduler.sample_data", "scheduler.generation"))} == set()
 

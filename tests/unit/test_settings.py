@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scheduler.cli import settings
+from scheduler.cli import main, settings
 from scheduler.cli.explain import _read_time
 from scheduler.core.errors import InvalidInputError
 
@@ -143,6 +143,23 @@ def test_text_is_readable(text: str | None) -> None:
 def test_control_characters_are_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="not a line of text"):
         settings.readable(text)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n"])
+def test_the_line_break_of_a_file_of_secrets_is_no_part_of_the_url(end: str) -> None:
+    assert settings.secret_address(f"postgresql://u:hidden@host/db{end}") == "postgresql://u:hidden@host/db"
+
+
+@pytest.mark.parametrize("text", ["\udcff", "a\0b", "a\nb", "\x1b[31m", "\u202e"])
+@pytest.mark.parametrize("command", ["status", "migrate", "demo"])
+def test_no_message_repeats_the_database_url(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, text: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["scheduler", command, "--database-url", f"postgresql://u:hidden{text}@host/db"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    zoneinfo.reset_tzpath()
+    assert (end.value.code, capsys.readouterr()) == (2, ("", "error: the database URL is not a line of text\n"))
 
 
 def test_t5_zones_come_from_the_package_not_from_the_machine() -> None:

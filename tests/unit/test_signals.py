@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from scheduler.cli import app as application
 from scheduler.cli.app import run
+from scheduler.cli.privacy import _target
 from scheduler.postgres.errors import DatabaseUnreachableError
 
 LINE = "interrupted: whole batches stay, nothing is half-written\n"
@@ -39,14 +41,15 @@ def swallowed() -> NoReturn:
     sys.exit(0)
 
 
-def terminated() -> NoReturn:
-    stop(signal.SIGTERM)
+def exporting(number: int, folder: Path) -> NoReturn:
+    with _target(folder / "export.json") as file:
+        file.write("decrypted values")
+        os.kill(os.getpid(), number)
+        signal.pause()
     sys.exit(0)
 
 
-@pytest.mark.parametrize(
-    ("command", "code"), [(hidden_by_the_driver, 130), (hidden_by_a_fault, 130), (swallowed, 130), (terminated, 143)]
-)
+@pytest.mark.parametrize(("command", "code"), [(hidden_by_the_driver, 130), (hidden_by_a_fault, 130), (swallowed, 130)])
 def test_an_interruption_stays_one_under_another_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: Callable[[], NoReturn], code: int
 ) -> None:
@@ -81,7 +84,8 @@ def test_an_interrupted_command_waits_for_no_reader(
 
     def command(**_: object) -> NoReturn:
         sys.stdout.write("a line\n")
-        terminated()
+        stop(signal.SIGTERM)
+        sys.exit(0)
 
     monkeypatch.setattr(application, "app", command)
     monkeypatch.setattr(sys, "stdout", TextIOWrapper(os.fdopen(writer, "wb", closefd=False)))
@@ -90,6 +94,25 @@ def test_an_interrupted_command_waits_for_no_reader(
     os.close(reader)
     os.close(writer)
     assert (end.value.code, capsys.readouterr().err) == (143, LINE)
+
+
+def unhandled(number: int, _: object) -> NoReturn:
+    """Fail the test, where the default would end the tests."""
+    raise AssertionError(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_a_signal_leaves_no_half_written_export(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(application, "app", lambda **_: exporting(number, tmp_path))
+    before = signal.signal(number, unhandled)
+    try:
+        with pytest.raises(SystemExit) as end:
+            run()
+    finally:
+        signal.signal(number, before)
+    assert (end.value.code, list(tmp_path.iterdir())) == (128 + number, [])
 
 
 def test_an_error_without_a_signal_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

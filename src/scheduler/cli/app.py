@@ -20,6 +20,7 @@ from typer.main import get_group
 import scheduler
 from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
+from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
 from scheduler.core.extras import extra_needed
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
@@ -120,7 +121,7 @@ for _name, _entry in COMMANDS.items():
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"slotsmith {scheduler.__version__}")
+        echo(f"slotsmith {scheduler.__version__}")
         raise typer.Exit
 
 
@@ -147,11 +148,11 @@ def run() -> None:
     with surviving_output() as lost, watched_signals() as received:
         code = _run(received)
         if received:
-            typer.echo("interrupted: whole batches stay, nothing is half-written", err=True)
+            echo("interrupted: whole batches stay, nothing is half-written", err=True)
         elif lost and code == 0:
             code = OUTPUT_LOST
             if lost[0].errno != EPIPE:  # a reader such as `head` closes the pipe when it has read enough
-                typer.echo(f"error: all is done, but output could not be written: {lost[0].strerror}", err=True)
+                echo(f"error: all is done, but output could not be written: {lost[0].strerror}", err=True)
     sys.exit(code)
 
 
@@ -180,6 +181,6 @@ def _command(received: list[int]) -> int | str | None:
         code = exit_.code
     except SchedulerError as error:
         if not received:
-            typer.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
         code = exit_code(error)
     return code

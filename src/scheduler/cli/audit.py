@@ -13,7 +13,6 @@ from rich.padding import Padding
 from rich.text import Text
 
 from scheduler.cli.confirm import confirm_loss
-from scheduler.cli.rendering import printable
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
     AsJson,
@@ -25,6 +24,7 @@ from scheduler.cli.settings import (
     read_day,
     readable,
 )
+from scheduler.cli.terminal import echo, printable
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.audit.chain import Head, seal_both, verify
 from scheduler.postgres.audit.log import Entry, entries, retire
@@ -50,11 +50,11 @@ def seal_logs(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json:
     with opened_for(url, tenant) as (session, _):
         sealed = seal_both(session)
     if as_json:
-        typer.echo(json.dumps({log: {"sealed": count, "head": str(head)} for log, (count, head) in sealed.items()}))
+        echo(json.dumps({log: {"sealed": count, "head": str(head)} for log, (count, head) in sealed.items()}))
         return
     for log, (count, head) in sealed.items():
-        typer.echo(f"{log}: {count} rows sealed")
-        typer.echo(f"head {head}")
+        echo(f"{log}: {count} rows sealed")
+        echo(f"head {head}")
 
 
 @app.command("verify")
@@ -87,12 +87,12 @@ def verify_logs(
             {"head": str(verdict.head), "retired": verdict.retired, "broken": verdict.broken and str(verdict.broken)}
             for verdict in verdicts
         ]
-        typer.echo(json.dumps(verdicts_as_json))
+        echo(json.dumps(verdicts_as_json))
     else:
         for verdict in verdicts:
             result = f"{verdict.broken}" if verdict.broken else f"{verdict.head.position} rows as they were sealed"
             retired = f", {verdict.retired} of them retired" if verdict.retired else ""
-            typer.echo(printable(f"{verdict.head.log}: {result}{retired}"))
+            echo(f"{verdict.head.log}: {result}{retired}")
     if any(verdict.broken for verdict in verdicts):
         raise typer.Exit(TAMPERED_EXIT_CODE)
 
@@ -114,8 +114,8 @@ def retire_months(
     with opened(url) as database, database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
         retired = retire(session, now=now(), keep_years=keep_years)
     for month in retired:
-        typer.echo(f"dropped {month.part}: {month.rows} rows")
-    typer.echo(f"{len(retired)} months dropped")
+        echo(f"dropped {month.part}: {month.rows} rows")
+    echo(f"{len(retired)} months dropped")
 
 
 @app.command("show")
@@ -150,7 +150,7 @@ def show_log(
         )
     if as_json:
         for entry in latest:
-            typer.echo(json.dumps(entry._asdict(), default=str))
+            echo(json.dumps(entry._asdict(), default=str))
         return
     console = Console()
     for entry in latest:

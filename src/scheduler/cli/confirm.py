@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from scheduler.cli.terminal import printable
 from scheduler.core.errors import InvalidInputError
 
 
@@ -15,4 +16,4 @@ def confirm_loss(loss: str) -> None:
     """
     if not sys.stdin.isatty():
         raise InvalidInputError(f"{loss}: confirm with --yes, since standard input is no terminal")
-    typer.confirm(f"{loss}. Go on?", abort=True, err=True)
+    typer.confirm(printable(f"{loss}. Go on?"), abort=True, err=True)

@@ -15,10 +15,11 @@ from scheduler.cli.demo_world import world_pictures
 from scheduler.cli.explain import Explained, explained
 from scheduler.cli.generate import run
 from scheduler.cli.import_openings import import_places, import_summary, read_places
-from scheduler.cli.rendering import printable, summary_table
+from scheduler.cli.rendering import summary_table
 from scheduler.cli.seed import make_if_missing
-from scheduler.cli.settings import database_url, master_keys, now, read_days, use_pinned_time_zones
+from scheduler.cli.settings import database_url, master_keys, now, read_days, secret_address, use_pinned_time_zones
 from scheduler.cli.show import week_of
+from scheduler.cli.terminal import echo, printable
 from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import ReasonCode
@@ -53,7 +54,12 @@ def demo(
     file: Annotated[Path | None, typer.Argument(help="Opening times of your own. [default: a made-up region]")] = None,
     url: Annotated[
         str | None,
-        typer.Option("--database-url", metavar="URL", help="Use this PostgreSQL instead of an embedded one."),
+        typer.Option(
+            "--database-url",
+            callback=secret_address,
+            metavar="URL",
+            help="Use this PostgreSQL instead of an embedded one.",
+        ),
     ] = None,
     first: Annotated[
         str | None,
@@ -74,15 +80,16 @@ def demo(
     with console.status("starting PostgreSQL"), database_url(url) as address:
         migrations.upgrade(address)
         with Database(address) as database:
-            typer.echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
+            echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             with console.status(f"importing {path.name}"):
                 counts, _ = import_places(database, places, tenant=tenant)
-            typer.echo(f"{printable(path.name)}: {len(places)} places\n{import_summary(counts)}")
+            echo(f"{path.name}: {len(places)} places")
+            echo(import_summary(counts))
             tenant_id = tenant_id_of(database, tenant)
             request = GenerationRequest(
                 tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo"
             )
-            console.print(f"generating {days} days from {begin} for tenant {tenant}")
+            echo(f"generating {days} days from {begin} for tenant {tenant}")
             _, summary = run(database, request)
             console.print(summary_table(summary))
             if not any(summary.counts[f"slots_{change}"] for change in ("created", "updated", "retired")):
@@ -94,13 +101,15 @@ def demo(
                 _show_sample_tenant(database, url, console)
     program = "scheduler" if which("scheduler") == which(sys.argv[0]) else quote(sys.argv[0])
     option = f"--tenant {quote(tenant)}"
-    typer.echo(
-        "\nThe database stays. Look around:\n"
-        f"  {program} status {option}\n"
-        f"  {program} show {place.slug} --week {day} {option}\n"
-        f"  {program} explain {place.slug} {day} {option}\n"
-        f"  {program} generate --from {begin} --days {days + 30} {option}"
-    )
+    echo("")
+    echo("The database stays. Look around:")
+    for command in (
+        "status",
+        f"show {place.slug} --week {day}",
+        f"explain {place.slug} {day}",
+        f"generate --from {begin} --days {days + 30}",
+    ):
+        echo(f"  {program} {command} {option}")
 
 
 def _show_sample_tenant(database: Database, url: str | None, console: Console) -> None:
@@ -110,9 +119,11 @@ def _show_sample_tenant(database: Database, url: str | None, console: Console) -
         masters = master_keys(url)
         make_if_missing(database, seed, masters, console)
     except (InvalidInputError, KeyUnavailableError, MissingExtraError) as error:
-        typer.echo(f"\nskipped the sample tenant: {error}")
+        echo("")
+        echo(f"skipped the sample tenant: {error}")
         return
-    typer.echo(f"\nthe sample tenant {seed.slug}, with everything else that a tenant has\n")
+    for line in ("", f"the sample tenant {seed.slug}, with everything else that a tenant has", ""):
+        echo(line)
     for picture in world_pictures(database, seed, masters):
         console.print(picture, "")
 

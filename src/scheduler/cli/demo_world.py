@@ -6,8 +6,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from sqlmodel import Session, col, select
 
-from scheduler.cli.rendering import printable
 from scheduler.cli.settings import random_bytes
+from scheduler.cli.terminal import printable
 from scheduler.models import Medication
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption import phi
@@ -43,7 +43,7 @@ def _encrypted(session: Session, keys: TenantKeys) -> Table:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=printable(title), title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column)
     for row in rows:

@@ -13,8 +13,9 @@ from rich.text import Text
 from sqlmodel import Session
 
 from scheduler.cli.errors import SchedulesFailedError
-from scheduler.cli.rendering import explanation_table, printable
+from scheduler.cli.rendering import explanation_table
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
+from scheduler.cli.terminal import printable
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import Explanation, explain
@@ -76,7 +77,7 @@ class Explained(NamedTuple):
 
     def picture(self) -> RenderableType:
         """Draw the answer under its heading."""
-        heading = f" at {printable(self.facility.name)}, {self.when} ({self.facility.zone})"
+        heading = printable(f" at {self.facility.name}, {self.when} ({self.facility.zone})")
         if isinstance(self.explanation, InvalidInputError):
             fault = f"the schedule of doctor {self.doctor.key.doctor_id} is invalid: {self.explanation}"
             table: RenderableType = Text(printable(fault), style="bold red")

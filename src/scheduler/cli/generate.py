@@ -24,6 +24,7 @@ from scheduler.cli.settings import (
     readable,
     use_pinned_time_zones,
 )
+from scheduler.cli.terminal import echo
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
@@ -75,7 +76,7 @@ def generate_slots(
         )
         report, summary = run(database, request)
     if as_json:
-        typer.echo(json.dumps(summary.as_json() | _details(report), default=str))
+        echo(json.dumps(summary.as_json() | _details(report), default=str))
     else:
         Console().print(summary_table(summary))
         _print_details(report)
@@ -113,18 +114,16 @@ def _print_details(report: Report) -> None:
         ("booked, but displaced by an emergency", report.result.slots_displaced),
     ):
         for stored in slots[:MAX_SLOTS_SHOWN]:
-            typer.echo(f"  {title}: {_described(stored)}")
+            echo(f"  {title}: {_described(stored)}")
         if len(slots) > MAX_SLOTS_SHOWN:
-            typer.echo(f"  … and {len(slots) - MAX_SLOTS_SHOWN} more {title}")
+            echo(f"  … and {len(slots) - MAX_SLOTS_SHOWN} more {title}")
     for promise in report.result.broken_promises:  # all of them: each patient has to be told
         told, shown = _wall_times(promise)
-        typer.echo(
-            f"  booked for another time: appointment {promise.appointment_id} at {promise.facility}, {told}; {shown}"
-        )
+        echo(f"  booked for another time: appointment {promise.appointment_id} at {promise.facility}, {told}; {shown}")
     if report.result.schedules_locked:
-        typer.echo(f"  {len(report.result.schedules_locked)} schedules were left to another run that has locked them")
+        echo(f"  {len(report.result.schedules_locked)} schedules were left to another run that has locked them")
     for failure in report.result.schedules_failed:
-        typer.echo(
+        echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
         )
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from scheduler.cli.progress import shown_progress
 from scheduler.cli.settings import (
@@ -20,6 +21,7 @@ from scheduler.cli.settings import (
     random_bytes,
     readable,
 )
+from scheduler.cli.terminal import echo, printable
 from scheduler.models import DataKey
 from scheduler.postgres.database import Role
 from scheduler.postgres.encryption import key_rotation
@@ -48,8 +50,8 @@ def new_master(
 
     Keep it with your secrets, and a copy elsewhere: without it nothing decrypts, not in a backup either.
     """
-    typer.echo(new_master_key(key_id or f"m{random_bytes(4).hex()}", random_bytes=random_bytes))
-    typer.echo(
+    echo(new_master_key(key_id or f"m{random_bytes(4).hex()}", random_bytes=random_bytes))
+    echo(
         f"the first key of {MASTER_KEYS} (ID:KEY,ID:KEY) wraps, the others only unwrap: add a new one at the end "
         "wherever the application runs, then put it first, then run `scheduler keys rewrap`",
         err=True,
@@ -81,15 +83,15 @@ def rotate_key(
         )
     if as_json:
         unopened = [str(location) for location in result.unopened]
-        typer.echo(json.dumps(result._asdict() | {"unopened": unopened}, default=str))
+        echo(json.dumps(result._asdict() | {"unopened": unopened}, default=str))
     else:
         key = "a new key" if result.new_key else "continued with the new key"
-        typer.echo(
+        echo(
             f"{key}: {result.reencrypted:,} values of {result.rows:,} rows re-encrypted, {len(result.retired)} retired"
         )
     if result.unopened:
         for location in result.unopened[:MAX_VALUES_SHOWN]:
-            typer.echo(f"does not decrypt: {location}", err=True)
+            echo(f"does not decrypt: {location}", err=True)
         raise TamperedError(f"{len(result.unopened)} values do not decrypt and were left as they are")
 
 
@@ -99,7 +101,7 @@ def rewrap_keys(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT) -> Non
     masters = master_keys(url)
     with opened_for(url, tenant) as (session, tenant_id):
         count = TenantKeys(tenant_id, masters, random_bytes).rewrap(session)
-    typer.echo(f"{count} keys wrapped with the master key {masters.active_id}")
+    echo(f"{count} keys wrapped with the master key {masters.active_id}")
 
 
 @app.command("status")
@@ -124,13 +126,13 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
     ]
     unknown = {str(key_id): count for key_id, count in counts.items()}
     if as_json:
-        typer.echo(json.dumps({"keys": rows, "values_of_unknown_keys": unknown}))
+        echo(json.dumps({"keys": rows, "values_of_unknown_keys": unknown}))
     elif not rows:
-        typer.echo(f"no keys yet: `scheduler keys rotate --tenant {tenant}` creates them")
+        echo(f"no keys yet: `scheduler keys rotate --tenant {tenant}` creates them")
     else:
         Console().print(_table(rows))
     for key_id, count in unknown.items():
-        typer.echo(f"{count:,} values name a key that does not exist: {key_id}", err=True)
+        echo(f"{count:,} values name a key that does not exist: {key_id}", err=True)
 
 
 def _state(key: DataKey) -> str:
@@ -144,5 +146,6 @@ def _table(rows: list[dict[str, object]]) -> Table:
     table.add_column("values", justify="right")
     for row in rows:
         key, purpose, state, master_key, created_at, values = row.values()
-        table.add_row(str(key)[:8], str(purpose), str(state), str(master_key), str(created_at)[:16], f"{values:,}")
+        cells = str(key)[:8], purpose, state, master_key, str(created_at)[:16], f"{values:,}"
+        table.add_row(*(Text(printable(str(cell))) for cell in cells))
     return table

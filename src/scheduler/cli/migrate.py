@@ -7,6 +7,7 @@ import typer
 from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.schema import refuse_differences
 from scheduler.cli.settings import DatabaseUrl, database_url
+from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.schema import migrations
 
@@ -43,7 +44,7 @@ def migrate(
                 confirm_loss(f"going down may lose rows or columns of {', '.join(tables)}")
             migrations.downgrade(address, down)
         after = migrations.current(address)
-        typer.echo(
+        echo(
             f"already at {after}" if before == after else f"migrated from {before or 'nothing'} to {after or 'nothing'}"
         )
         if down is None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.settings import AsJson, DatabaseUrl, database_url
+from scheduler.cli.terminal import echo
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import UnfitLoginError
 from scheduler.postgres.logins import Purpose, faults
@@ -27,12 +28,12 @@ def preflight(
     ):
         login, found = faults(session.connection(), purpose)
     if as_json:
-        typer.echo(json.dumps({"login": login, "as": purpose.value, "faults": found}))
+        echo(json.dumps({"login": login, "as": purpose.value, "faults": found}))
     else:
         for fault in found:
-            typer.echo(f"{login} {fault}")
+            echo(f"{login} {fault}")
     if found:
         count = f"{len(found)} faults" if len(found) > 1 else "one fault"
         raise UnfitLoginError(f"{count} of {login} as {purpose.value}: see `docs/logins.md`")
     if not as_json:
-        typer.echo(f"{login} has the rights of {purpose.value}, and no others")
+        echo(f"{login} has the rights of {purpose.value}, and no others")

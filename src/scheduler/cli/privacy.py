@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlmodel import Session
 
 from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, master_keys, opened_for, random_bytes, readable
+from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.encryption.key_ring import KeyRing
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
@@ -69,7 +71,7 @@ def one_person(
         _write(file, export_person(session, person, _keys(session, url, tenant_id)).items())
     for other in others:
         name = f"{other.kind.name.lower()}:{other.id}"
-        typer.echo(f"left out: {other}, for whom this person signs in (--known-as {name} exports it)", err=True)
+        echo(f"left out: {other}, for whom this person signs in (--known-as {name} exports it)", err=True)
 
 
 @app.command("tenant")
@@ -103,7 +105,7 @@ def erase(
     with opened_for(url, tenant) as (session, tenant_id):
         counts = erase_person(session, Person(tenant_id, kind, number))
     for name, count in counts.items():
-        typer.echo(f"{name}: {count} rows deleted")
+        echo(f"{name}: {count} rows deleted")
 
 
 def _read_person(user: str | None, known_as: str | None) -> tuple[Kind, UUID | int]:
@@ -162,8 +164,30 @@ def _write(file: TextIO, tables: Iterable[tuple[str, Iterable[ExportedRow]]]) ->
         file.write(f"{before_table}\n{json.dumps(name)}: [")
         before_row = ""
         for row in rows:
-            file.write(f"{before_row}\n{json.dumps(row, ensure_ascii=False)}")
+            file.write(f"{before_row}\n{_as_line(row)}")
             before_row = ","
         file.write("\n]")
         before_table = ","
     file.write("\n}\n")
+
+
+def _as_line(row: ExportedRow) -> str:
+    """Write a row as JSON; characters that could control a terminal are escaped, so that nothing of them is lost."""
+    line = _as_text(row)
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
+
+
+def _as_text(value: object) -> str:
+    """Write a value as JSON; a decimal number keeps all its digits, which `json` cannot write."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        if isinstance(value, Decimal):
+            return str(value)
+        if isinstance(value, Mapping):
+            return f"{{{', '.join(f'{_as_text(name)}: {_as_text(part)}' for name, part in value.items())}}}"
+        if isinstance(value, list):
+            return f"[{', '.join(map(_as_text, value))}]"
+        raise

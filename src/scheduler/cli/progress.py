@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from scheduler.cli.terminal import echo
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def shown_progress(
     if not console.is_terminal:
 
         def log(done: int, of: int, count: int) -> None:
-            typer.echo(json.dumps({"event": "batch", f"{steps}_done": done, steps: of, json_name: count}), err=True)
+            echo(json.dumps({"event": "batch", f"{steps}_done": done, steps: of, json_name: count}), err=True)
 
         yield log
         return

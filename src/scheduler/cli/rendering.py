@@ -17,6 +17,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from scheduler.cli.terminal import printable
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.slots import Id
@@ -160,8 +161,3 @@ def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
     if end.time() == time(0) and end.date() - start.date() == timedelta(days=1):
         return f"{start:%a %d %b %H:%M}-24:00"
     return f"{start:%a %d %b %H:%M} - {end:%a %d %b %H:%M}"
-
-
-def printable(text: str) -> str:
-    """Replace each control character by a question mark, so that a text cannot control the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

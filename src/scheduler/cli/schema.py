@@ -6,6 +6,7 @@ import typer
 
 from scheduler.cli.mermaid import Detail, entity_diagram
 from scheduler.cli.settings import DatabaseUrl, database_url
+from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations
@@ -24,7 +25,7 @@ def refuse_differences(address: str) -> None:
     """
     differences = migrations.differences(address)
     for difference in differences:
-        typer.echo(difference)
+        echo(difference)
     if differences:
         count = f"{len(differences)} things differ" if len(differences) > 1 else "one thing differs"
         raise SchemaMismatchError(f"{count} from the schema that this code works with (revision {migrations.head()})")
@@ -38,7 +39,7 @@ def check(url: DatabaseUrl = None) -> None:
     """
     with database_url(url) as address:
         refuse_differences(address)
-    typer.echo(f"the schema is that of revision {migrations.head()}, nothing differs")
+    echo(f"the schema is that of revision {migrations.head()}, nothing differs")
 
 
 @app.command("picture")
@@ -52,4 +53,6 @@ def picture(
         raise InvalidInputError(f"no namespace {namespace!r}: there are {', '.join(SCHEMAS)}")
     with database_url(url) as address:
         snapshot = migrations.read_snapshot(address)
-    typer.echo(entity_diagram(snapshot, namespace=namespace, detail=Detail.KEYS if keys else Detail.COLUMNS))
+    diagram = entity_diagram(snapshot, namespace=namespace, detail=Detail.KEYS if keys else Detail.COLUMNS)
+    for line in diagram.split("\n"):
+        echo(line)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scheduler.cli.settings import DatabaseUrl, master_keys, opened, random_bytes, read_day
+from scheduler.cli.terminal import echo
 from scheduler.core.errors import NotFoundError
 from scheduler.core.extras import extra_needed
 from scheduler.postgres.database import Database, Role, act_as
@@ -48,7 +49,7 @@ def seed(
                 console.print(counts_table(database, sample))
             else:
                 console.print(f"{sample.slug} exists already: left as it is")
-    typer.echo(f"look around: scheduler generate --tenant seed-{number}-1 --from {begin}")
+    echo(f"look around: scheduler generate --tenant seed-{number}-1 --from {begin}")
 
 
 def _require_faker() -> None:

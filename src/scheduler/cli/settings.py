@@ -38,11 +38,24 @@ def readable(text: str | None) -> str | None:
     return text
 
 
+def secret_address(text: str | None) -> str | None:
+    """Return the URL of a database without the line break that ends a file of secrets.
+
+    Raises:
+        InvalidInputError: the URL has control characters, or bytes that are not UTF-8. The message does not repeat it,
+            since it may hold a password.
+    """
+    address = text and text.strip()
+    if address and not address.isprintable():
+        raise InvalidInputError("the database URL is not a line of text")
+    return address
+
+
 DatabaseUrl = Annotated[
     str | None,
     Option(
         "--database-url",
-        callback=readable,
+        callback=secret_address,
         envvar="SCHEDULER_DATABASE_URL",
         show_envvar=True,
         metavar="URL",

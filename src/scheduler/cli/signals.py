@@ -1,6 +1,6 @@
-"""Interruption by a signal: Ctrl-C or termination ends a command, whichever error it causes on its way.
+"""Interruption by a signal: Ctrl-C or a termination ends a command, whichever error it causes on its way.
 
-Owns: the handlers of both signals while a command runs.
+Owns: the handlers of these signals while a command runs.
 Must not know: what commands do; how an interruption is shown.
 """
 
@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM)
+# By default, the last two end a process at once: a half-written export with decrypted values would stay on the disk.
+INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @contextmanager

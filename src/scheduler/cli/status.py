@@ -3,12 +3,12 @@
 import json
 from dataclasses import asdict
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from scheduler.cli.rendering import printable, runs_table
+from scheduler.cli.rendering import runs_table
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, opened_for
+from scheduler.cli.terminal import echo
 from scheduler.postgres.database import Role
 from scheduler.postgres.run_history import latest_runs
 from scheduler.postgres.statistics import Totals, failing_schedules, totals
@@ -30,14 +30,14 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
             "runs": [run.model_dump(mode="json") for run in runs],
             "failing_schedules": [schedule._asdict() for schedule in failing],
         }
-        typer.echo(json.dumps(asdict(counts) | lists, default=str))
+        echo(json.dumps(asdict(counts) | lists, default=str))
         return
     console = Console()
     console.print(_totals_table(counts))
     console.print(runs_table(runs))
     for schedule in failing:
-        doctor = f"{printable(schedule.doctor)} (doctor {schedule.doctor_id})"
-        typer.echo(f"failing: {doctor} at {schedule.facility}: {printable(schedule.reason)}")
+        doctor = f"{schedule.doctor} (doctor {schedule.doctor_id})"
+        echo(f"failing: {doctor} at {schedule.facility}: {schedule.reason}")
 
 
 def generated_days(counts: Totals) -> str:

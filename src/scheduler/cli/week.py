@@ -19,7 +19,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scheduler.cli.rendering import between, printable
+from scheduler.cli.rendering import between
+from scheduler.cli.terminal import printable
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.zones import instant_at, local_days
 

@@ -3,10 +3,11 @@
 Owns: the first row of the search for a person, and the references that lead to more rows about the same person.
 Must not know: the use of the rows (`export`, `erasure`), or their contents.
 
-Only references that are listed here are followed. A test finds a missing one, since it asks for a decision, with a
-reason, about every reference to a table about people; no test would find an export that tells a stranger's story. So
-references to the author of something (`created_by`, `acknowledged_by`) end the search, and so do the patients of a
-doctor, the children of a practitioner and the other members of a family.
+Only references that are listed here are followed, and a user's e-mail address to its invitations. A test finds a
+missing reference, since it asks for a decision, with a reason, about every reference to a table about people; no test
+would find an export that tells a stranger's story. So references to the author of something (`created_by`,
+`acknowledged_by`) end the search, and so do the patients of a doctor, the children of a practitioner and the other
+members of a family.
 
 A record that names a user is usually about that user. But a guardian signs in for several patients, and a practice for
 several specialists: these records are about other people (`others_under`), so the search goes neither from the user to
@@ -24,7 +25,7 @@ from sqlalchemy import ForeignKeyConstraint, Table, tuple_
 from sqlmodel import Session, SQLModel, col, select
 
 from scheduler.core.errors import NotFoundError
-from scheduler.models import FamilyMember, User, UserRole
+from scheduler.models import FamilyMember, Invitation, User, UserRole
 from scheduler.models.registry import METADATA, model_of, table_of
 
 ROWS_PER_STATEMENT: Final = 500
@@ -72,6 +73,9 @@ SUBJECT_REFERENCES: Final = (
 SHARED: Final = ("family_members_family_id_fkey", "families_address_id_fkey", "clients_address_id_fkey")
 """References of a row about a person to rows about the person and others: a home, a family."""
 
+
+_ADDRESS: Final = ("tenant_id", "email")
+"""Columns of a user, and of the invitations to the user's address in any state: no reference leads to them."""
 
 IN_CARE: Final = ("patients_user_id_fkey", "clients_user_id_fkey")
 SPECIALISTS: Final = ("specialists_user_id_fkey",)
@@ -158,7 +162,11 @@ def references() -> Iterator[ForeignKeyConstraint]:
 def steps() -> tuple[_Step, ...]:
     """Return the steps of the search."""
     named = {str(reference.name): reference for reference in references()}
-    return (*(_backward(named[name]) for name in SUBJECT_REFERENCES), *(_forward(named[name]) for name in SHARED))
+    invitations = table_of(Invitation)
+    address = tuple(invitations.columns[name] for name in _ADDRESS)
+    to_address = _Step("invitations to the address of a user", table_of(User), _ADDRESS, invitations, address)
+    backward = (_backward(named[name]) for name in SUBJECT_REFERENCES)
+    return (*backward, *(_forward(named[name]) for name in SHARED), to_address)
 
 
 def key_of(row: SQLModel) -> tuple[Any, ...]:

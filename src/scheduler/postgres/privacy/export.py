@@ -3,19 +3,22 @@
 Owns: the JSON values of a row, and the record of every export in the audit log.
 Must not know: which rows are about a person (`data_subject`), the destination of an export.
 
-Encrypted values are decrypted, and the read is recorded (`phi`). Blind indexes and keys are left out, since nobody can
+A number inside a JSON value that no float equals is a `Decimal`, since the copy has to be exact. Encrypted values are
+decrypted, and the read is recorded (`phi`). Blind indexes and keys are left out, since nobody can
 use them. Both exports need a unit of work with `phi=True`, and `Role.SYSTEM`, since they include rows that the person
 may not see in the application.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from enum import Enum
 from typing import Final, TypeAlias
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Table
+from sqlalchemy import JSON, Table, Text, cast, tuple_
 from sqlalchemy.dialects.postgresql import Range
 from sqlmodel import Session, SQLModel, select
 
@@ -26,7 +29,7 @@ from scheduler.postgres.audit.log import record_system
 from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.encrypted_tables import INDEX, TENANT, described_table
 from scheduler.postgres.encryption.key_ring import KeyRing
-from scheduler.postgres.privacy.data_subject import Person, rows_of_subject
+from scheduler.postgres.privacy.data_subject import Person, batches, key_of, rows_of_subject
 
 REASON: Final = "export"
 ROWS_PER_BATCH: Final = 1000
@@ -83,10 +86,34 @@ def _exported(session: Session, table: Table, rows: Sequence[SQLModel], keys: Ke
     plaintexts: Iterable[phi.Plaintext | None] = (
         phi.read(session, keys(), rows, encrypted, reason=REASON) if encrypted else [None] * len(rows)
     )
+    exact = _exact_json(session, table, rows)
     for row, plaintext in zip(rows, plaintexts, strict=True):
-        yield {
-            name: plaintext[name] if plaintext and name in encrypted else _as_json(getattr(row, name)) for name in names
-        }
+        values = exact.get(key_of(row), {})
+        if plaintext:
+            values |= {name: plaintext[name] for name in encrypted}
+        yield {name: values[name] if name in values else _as_json(getattr(row, name)) for name in names}
+
+
+def _exact_json(
+    session: Session, table: Table, rows: Sequence[SQLModel]
+) -> dict[tuple[object, ...], dict[str, JsonValue]]:
+    """Return the JSON values of rows by key and column, read from their text: a driver rounds numbers to floats."""
+    columns = [column for column in table.columns if isinstance(column.type, JSON)]
+    keys = [key_of(row) for row in rows] if columns else []
+    query = table.select().with_only_columns(*table.primary_key, *(cast(column, Text) for column in columns))
+    found: dict[tuple[object, ...], dict[str, JsonValue]] = {}
+    for batch in batches(keys):
+        for row in session.connection().execute(query.where(tuple_(*table.primary_key).in_(batch))):
+            texts = zip(columns, row[len(table.primary_key) :], strict=True)
+            values = {column.name: text and json.loads(text, parse_float=_exact_number) for column, text in texts}
+            found[tuple(row[: len(table.primary_key)])] = values
+    return found
+
+
+def _exact_number(text: str) -> float | Decimal:
+    number = float(text)
+    exact = Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
 
 
 def _as_json(value: object) -> JsonValue:
