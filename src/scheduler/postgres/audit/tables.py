@@ -3,11 +3,12 @@
 Owns: the choice of these objects, and their comparison with the release.
 Must not know: how a chain is walked (`chain`), how objects are read and compared (`schema.snapshot`).
 
-A digest is computed from what the columns yield. Their owner could give a column a type of his own with a cast that
-returns the sealed text, drop the key that keeps a second row away, let new rows have no transaction number, which are
-then never sealed, or hide rows by a policy. So a verification asks first whether tables, columns, constraints, policies
-and functions are as shipped. Triggers, indexes and grants are left to `scheduler schema check`: without them a reader
-gets an error, or sees the changed row. The locks of `LOCK` keep the tables as they are until the transaction ends.
+A digest is computed from what the columns yield. The owner of the tables could give a column a new type with a cast
+that returns the sealed text, drop the key that keeps a second row away, let rows have no transaction number, so that
+they are never sealed, or hide rows by a policy. So a verification first asks whether tables, columns, constraints,
+policies and functions are as shipped. Triggers, indexes and grants are left to `scheduler schema check`: without them a
+changed row is still found. A lock keeps the tables as they are until the transaction ends; otherwise their owner could
+exchange them between comparison and walk.
 """
 
 import re
