@@ -138,4 +138,4 @@ def test_commands_print_lines_in_one_place_only() -> None:
     """Others: an export and SQL have many lines; the reasons of a file's faults have no control characters."""
     folder = Path(privacy.__file__).parent
     printing = {path.name for path in folder.glob("*.py") if "typer.echo(" in path.read_text()}
-    assert printing == {"terminal.py", "privacy.py", "migrate.py", "import_openings.py"}
+    assert printing == {"terminal.py", "privacy.py", "migrate.py"}

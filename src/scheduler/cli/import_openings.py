@@ -10,6 +10,7 @@ import typer
 
 from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, now, opened
+from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.openings.format.file import BadLines, places_to_import, read_openings
 from scheduler.openings.importing.importer import ImportCounts, import_openings, lock_openings
@@ -56,17 +57,17 @@ def openings(
     with opened(url) as database:
         counts, is_new = import_places(database, places, tenant=tenant, confirm=None if yes else confirm_loss)
     if is_new:
-        typer.echo(f"created the tenant {tenant!r}, which did not exist", err=True)
-    typer.echo(import_summary(counts))
+        echo(f"created the tenant {tenant!r}, which did not exist", err=True)
+    echo(import_summary(counts))
 
 
 def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) -> tuple[Place, ...]:
     """Read the places of a file, and print its faults on standard error."""
     read = read_openings(file, slot_duration=slot_duration)
     for fault in read.faults[:MAX_FAULTS_SHOWN]:
-        typer.echo(f"{file}:{fault.line}: {fault.reason}", err=True)
+        echo(f"{file}:{fault.line}: {fault.reason}", err=True)
     if len(read.faults) > MAX_FAULTS_SHOWN:
-        typer.echo(f"{file}: and {len(read.faults) - MAX_FAULTS_SHOWN} more broken lines", err=True)
+        echo(f"{file}: and {len(read.faults) - MAX_FAULTS_SHOWN} more broken lines", err=True)
     return places_to_import(read, bad_lines=bad_lines)
 
 
