@@ -21,8 +21,7 @@ LINE = "interrupted: whole batches stay, nothing is half-written\n"
 
 def stop(number: int) -> None:
     with suppress(KeyboardInterrupt):
-        os.kill(os.getpid(), number)
-        signal.pause()
+        signal.raise_signal(number)  # for this thread: a signal of the process may reach another one
 
 
 def hidden_by_the_driver() -> NoReturn:
@@ -44,8 +43,7 @@ def swallowed() -> NoReturn:
 def exporting(number: int, folder: Path) -> NoReturn:
     with _target(folder / "export.json") as file:
         file.write("decrypted values")
-        os.kill(os.getpid(), number)
-        signal.pause()
+        signal.raise_signal(number)
     sys.exit(0)
 
 
@@ -65,7 +63,7 @@ def test_a_signal_during_the_last_flush_is_an_interruption(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(application, "app", lambda **_: sys.exit(0))
-    monkeypatch.setattr(application, "flush_output", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(application, "flush_output", lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit) as end:
         run()
     assert (end.value.code, capsys.readouterr().err) == (143, LINE)
@@ -128,7 +126,7 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
     """A job in the background of a shell, or under nohup, is not stopped by Ctrl-C at the terminal."""
 
     def command(**_: object) -> NoReturn:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         sys.exit(0)
 
     monkeypatch.setattr(application, "app", command)
