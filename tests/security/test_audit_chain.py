@@ -790,7 +790,7 @@ def test_a_read_of_a_writing_unit_does_not_wait_for_a_retirement(clinic: Chained
     old_month(clinic)
     clinic.seal()
     with ThreadPoolExecutor(1) as thread:
-        unit = clinic.database.unit_of_work(role=Role.APP, tenant_id=clinic.tenant, user_id=USER, phi=True)
+        unit = clinic.database.unit_of_work(role=Role.SYSTEM, tenant_id=clinic.tenant, user_id=USER, phi=True)
         with unit as session, psycopg.connect(clinic.url, autocommit=True) as other:
             session.execute(text(NOTE), {"key": "1"})
             retiring = thread.submit(retired, clinic, now=datetime(2030, 1, 1, tzinfo=UTC))
