@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,6 +17,14 @@ from scheduler.cli.privacy import _target
 from scheduler.postgres.errors import DatabaseUnreachableError
 
 LINE = "interrupted: whole batches stay, nothing is half-written\n"
+
+
+@pytest.fixture(autouse=True)
+def handled() -> Iterator[None]:
+    """Let an interruption be one, also where a shell started the tests in the background and ignores it for them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def stop(number: int) -> None:
