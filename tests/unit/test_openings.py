@@ -82,6 +82,7 @@ def read_one(tmp_path: Path, line: Any) -> Place:
 
 
 BARE: dict[str, Any] = {"code": "a", "name": "A", "timezone": "Europe/London", "weekly": {}}
+PERSON = {"code": "p", "first_name": "P", "last_name": "Q"}
 
 
 def schedule_of(tmp_path: Path, **fields: Any) -> Schedule:
@@ -190,10 +191,15 @@ def test_empty_weekly_hours_yield_no_rules(tmp_path: Path) -> None:
 
 def test_a_place_that_gives_no_hours_is_refused(tmp_path: Path) -> None:
     """The import would take all its rules away: the hours stand under another name, or were forgotten."""
-    assert fault_of(tmp_path, BARE | {"weekly": None}).startswith("no hours are given")
-    without_hours = fault_of(tmp_path, BARE | {"weekly": None, "doctors": [PERSON]})
-    assert without_hours.startswith("doctors: number 1: no hours are given")
-    assert schedule_of(tmp_path, weekly=None, clinics=[]).rules == ()
+    without = {name: value for name, value in BARE.items() if name != "weekly"}
+    assert fault_of(tmp_path, without).startswith("no hours are given")
+    assert fault_of(tmp_path, without | {"doctors": [PERSON]}).startswith("doctors: number 1: no hours are given")
+
+
+@pytest.mark.parametrize("hours", [{"weekly": None}, {"weekly": None, "clinics": []}, {"doctors": [PERSON]}])
+def test_null_hours_are_none(tmp_path: Path, hours: dict[str, Any]) -> None:
+    """The opening times of a region have such places; an import that takes rules away by one asks first."""
+    assert schedule_of(tmp_path, **({"weekly": None} | hours)).rules == ()
 
 
 def test_null_hours_of_a_doctor_are_those_of_the_place(tmp_path: Path) -> None:
@@ -397,7 +403,6 @@ def test_a_line_after_a_broken_one_is_read(tmp_path: Path) -> None:
 
 BLOCK = {"type": "blocked", "start": "2027-02-01T09:00", "end": "2027-02-01T10:00"}
 CLINIC = {"day": "monday", "opens": "09:00", "closes": "12:00"}
-PERSON = {"code": "p", "first_name": "P", "last_name": "Q"}
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"code": None}, "code is missing"),
     ({"code": "a/b"}, "code 'a/b' must be letters and digits, joined by '-', '_' or '.'"),

@@ -110,6 +110,10 @@ class Fields:
         """Take a field of any type; None if it is missing."""
         return self._unread.pop(name, None)
 
+    def gives(self, *names: str) -> bool:
+        """Tell whether one of these unread fields is there, also if it is null."""
+        return not self._unread.keys().isdisjoint(names)
+
     def check_spelling(self, known: Mapping[str, str], *, other: Collection[str] = ()) -> None:
         """Refuse unread fields whose names are likely meant as known ones: they would count as missing.
 

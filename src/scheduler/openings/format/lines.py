@@ -19,9 +19,10 @@ from scheduler.openings.format.hours import MAX_TEXT_LENGTH, Offer, clock_from, 
 from scheduler.openings.format.json_fields import Fields, Json, day_from, object_from, shown
 from scheduler.openings.places import ClosedDay, Doctor, Place
 
+_HOURS: Final = ("weekly", "clinics")
 _ADDRESS_FIELDS: Final = ("address", "city", "postcode")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
-_NO_HOURS: Final = 'no hours are given: `weekly` or `clinics` is missing ("weekly": {} means none)'
+_NO_HOURS: Final = "no hours are given: `weekly` or `clinics` is missing (null means that there are none)"
 
 _FIELDS: Final = (
     *("code", "name", "timezone", "weekly", "alterations", "closures", "clinics", "exceptions", "doctors"),
@@ -95,17 +96,20 @@ def _doctors(
 ) -> tuple[Doctor, ...]:
     """Build the listed doctors of a place, or else one doctor who works its hours."""
     place_offer = offer_of(fields, offer)
+    has_hours = fields.gives(*_HOURS)
     weekly, clinics = fields.take("weekly"), fields.take("clinics")
     place_rules = rules_of(weekly, clinics, place_offer)
     listed = fields.take("doctors")
     if listed is None:
-        if weekly is None and clinics is None:
+        if not has_hours:
             fields.refuse(_NO_HOURS)
         # No listed doctor's code has a colon, so these two can never be the same person.
         parsed_doctors = [_ParsedDoctor(f"at:{slug}", "Duty", "practitioner", name, None, None, place_rules, None)]
     elif isinstance(listed, list) and listed:
         parsed_doctors = [
-            _listed_doctor(Fields(value, where=f"doctors: number {position}"), weekly, clinics, place_offer)
+            _listed_doctor(
+                Fields(value, where=f"doctors: number {position}"), weekly, clinics, place_offer, has_hours=has_hours
+            )
             for position, value in enumerate(listed, start=1)
         ]
     else:
@@ -125,14 +129,15 @@ def _doctors(
     return tuple(doctors)
 
 
-def _listed_doctor(fields: Fields, weekly: Json, clinics: Json, inherited: Offer) -> _ParsedDoctor:
+def _listed_doctor(fields: Fields, weekly: Json, clinics: Json, inherited: Offer, *, has_hours: bool) -> _ParsedDoctor:
     code = fields.needed_code("code")
     first, last = (fields.needed_text(name, max_length=100) for name in ("first_name", "last_name"))
     offer = offer_of(fields, inherited)
+    has_hours |= fields.gives(*_HOURS)
     own_weekly, own_clinics = fields.take("weekly"), fields.take("clinics")
     if own_weekly is not None or own_clinics is not None:
         weekly, clinics = own_weekly, own_clinics
-    if weekly is None and clinics is None:
+    if not has_hours:
         fields.refuse(_NO_HOURS)
     try:
         rules = rules_of(weekly, clinics, offer)
