@@ -20,11 +20,9 @@ from typing import Final
 from scheduler.core.errors import InvalidRecurrenceError
 from scheduler.core.recurrence_parts import DAILY, MONTHLY, WEEKLY, YEARLY, Parts, read_parts
 from scheduler.core.validation import Validator
-from scheduler.core.zones import DAY, EPOCH_DAY, clock_span, day_number, day_of
+from scheduler.core.zones import DAY, DAYS_OF_WEEK, EPOCH_DAY, WEEKDAY_OF_DAY_0, clock_micros, day_number, day_of
 
 _CHECK: Final = Validator(InvalidRecurrenceError)
-_WEEKDAY_NAMES: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-_WEEKDAY_OF_DAY_0: Final = 6  # 2000-01-01 was a Saturday
 _FIRST_DAY: Final = day_number(date.min)
 _LAST_DAY: Final = day_number(date.max)
 _MONTHS: Final = range(1, 13)
@@ -72,7 +70,7 @@ class Recurrence:
         """Return the number of the week, month or year that has the day."""
         parts = self.parts
         if parts.frequency == WEEKLY:
-            return (day + _WEEKDAY_OF_DAY_0 - parts.week_start) // 7
+            return (day + WEEKDAY_OF_DAY_0 - parts.week_start) // 7
         calendar_day = day_of(day)
         if parts.frequency != YEARLY:
             return calendar_day.year * 12 + calendar_day.month - 1
@@ -106,7 +104,7 @@ class Recurrence:
 
     def _days_of_week(self, week: int) -> set[int]:
         parts = self.parts
-        first = 7 * week - _WEEKDAY_OF_DAY_0 + parts.week_start
+        first = 7 * week - WEEKDAY_OF_DAY_0 + parts.week_start
         days = {first + (weekday - parts.week_start) % 7 for _, weekday in parts.weekdays}
         if parts.months:
             days = {day for day in days if _FIRST_DAY <= day <= _LAST_DAY and day_of(day).month in parts.months}
@@ -146,7 +144,7 @@ def _indexes(numbers: Iterable[int], length: int) -> list[int]:
 
 def _days_of_weekdays(weekdays: Iterable[tuple[int, int]], first: int, length: int) -> Iterator[int]:
     for number, weekday in weekdays:
-        days = range(first + (weekday - first - _WEEKDAY_OF_DAY_0) % 7, first + length, 7)
+        days = range(first + (weekday - first - WEEKDAY_OF_DAY_0) % 7, first + length, 7)
         yield from days if number == 0 else (days[index] for index in _indexes([number], len(days)))
 
 
@@ -165,7 +163,7 @@ def _month_span(year: int, month: int) -> tuple[int, int]:
 def _first_week(year: int, week_start: int) -> int:
     """Return the first day of the first week of a year: the week that has the fourth of January."""
     fourth = _first_of_year(year) + 3
-    return fourth - (fourth + _WEEKDAY_OF_DAY_0 - week_start) % 7
+    return fourth - (fourth + WEEKDAY_OF_DAY_0 - week_start) % 7
 
 
 def recurrence(text: str, *, weekday: int | None, anchor: date | None, start_time: time = time.min) -> Recurrence:
@@ -184,8 +182,8 @@ def recurrence(text: str, *, weekday: int | None, anchor: date | None, start_tim
     """
     if not isinstance(text, str):
         raise InvalidRecurrenceError(f"recurrence {str(text)[:60]!r} is not an RFC 5545 rule")
-    if weekday is not None and (type(weekday) is not int or weekday not in range(len(_WEEKDAY_NAMES))):
-        raise InvalidRecurrenceError(f"weekday must be 0 (Sunday) to 6, not {weekday!r}")
+    if weekday is not None:
+        _CHECK.day_of_week("weekday", weekday)
     if anchor is not None:
         _CHECK.day("anchor", anchor)
     _CHECK.clock("start_time", start_time)
@@ -202,15 +200,14 @@ def _recurrence(text: str, weekday: int | None, anchor: date | None, start_time:
         raise InvalidRecurrenceError(f"recurrence {text!r} never occurs")
     first_opening = next(_of_weekday(endless, weekday, begin, cycle_end), None)
     if first_opening is None:
-        name = _WEEKDAY_NAMES[weekday or 0]
+        name = DAYS_OF_WEEK[weekday or 0]
         raise InvalidRecurrenceError(f"recurrence {text!r} never occurs on a {name}, the weekday of its rule")
     last_day = _LAST_DAY
     if parts.count is not None:
         last_day = next(islice(endless.walk(begin, _LAST_DAY), parts.count - 1, None), _LAST_DAY)
     if parts.until is not None:
         # East of Greenwich, a wall time comes before that time of UTC, but by less than a day.
-        opens, _ = clock_span(start_time, start_time)
-        last_day = min(_LAST_DAY, (parts.until.at + DAY * parts.until.in_utc - opens) // DAY)
+        last_day = min(_LAST_DAY, (parts.until.at + DAY * parts.until.in_utc - clock_micros(start_time)) // DAY)
     if anchor is not None and last_day < first_opening:
         raise InvalidRecurrenceError(f"recurrence {text!r} ends before it opens its rule for the first time")
     return replace(endless, last_day=last_day)
@@ -246,4 +243,4 @@ def _of_weekday(found: Recurrence, weekday: int | None, first: int, last: int) -
     weekdays = {of_part for _, of_part in found.parts.weekdays}
     if weekday is not None and weekdays and weekday not in weekdays:
         return  # without a search through four hundred years
-    yield from (day for day in found.walk(first, last) if weekday in {None, (day + _WEEKDAY_OF_DAY_0) % 7})
+    yield from (day for day in found.walk(first, last) if weekday in {None, (day + WEEKDAY_OF_DAY_0) % 7})

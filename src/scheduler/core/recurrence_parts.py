@@ -12,7 +12,7 @@ from datetime import date, time
 from typing import Final, NamedTuple
 
 from scheduler.core.errors import InvalidRecurrenceError
-from scheduler.core.zones import DAY, SECOND, day_number
+from scheduler.core.zones import DAY, clock_micros, day_number
 
 DAILY, WEEKLY, MONTHLY, YEARLY = "DAILY", "WEEKLY", "MONTHLY", "YEARLY"
 # The longest interval of each frequency is about four years: a longer one is a mistake.
@@ -189,4 +189,4 @@ def _until(day: str, hour: str | None, minute: str, second: str, zone: str) -> U
         return Until(midnight + DAY - 1, in_utc=False)
     # RFC 5545 3.3.12: a leap second counts as the second before it.
     clock = time(int(hour), int(minute), 59 if second == "60" else int(second))
-    return Until(midnight + ((clock.hour * 60 + clock.minute) * 60 + clock.second) * SECOND, in_utc=zone == "Z")
+    return Until(midnight + clock_micros(clock), in_utc=zone == "Z")

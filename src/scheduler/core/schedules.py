@@ -18,8 +18,6 @@ from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.zones import DAY, check_inside, instant_of, micros, wall_of, zone_of
 
-DAYS_OF_WEEK = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-
 
 class ExceptionType(StrEnum):
     """The effect of an availability exception, from weak to strong (A3)."""
@@ -67,8 +65,8 @@ class AvailabilityRule:
         if self.day_of_week is None:
             if self.recurrence is None:
                 raise InvalidScheduleError(f"{name}: without a day_of_week, the rule needs a recurrence")
-        elif type(self.day_of_week) is not int or self.day_of_week not in range(len(DAYS_OF_WEEK)):
-            raise InvalidScheduleError(f"{name}: day_of_week must be 0 (Sunday) to 6, not {self.day_of_week!r}")
+        else:
+            _CHECK.day_of_week(f"{name}: day_of_week", self.day_of_week)
         for field, clock in (("start_time", self.start_time), ("end_time", self.end_time)):
             _CHECK.clock(f"{name}: {field}", clock)
         _CHECK.slot_length(f"{name}: slot_duration", self.slot_duration)

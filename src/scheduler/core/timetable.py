@@ -23,6 +23,8 @@ from scheduler.core.slots import Id, SlotKind, SlotRun
 from scheduler.core.zones import (
     DAY,
     MICROSECOND,
+    WEEKDAY_OF_DAY_0,
+    clock_micros,
     clock_span,
     day_lasts,
     day_number,
@@ -33,7 +35,6 @@ from scheduler.core.zones import (
     wall_of,
 )
 
-_WEEKDAY_OF_DAY_0: Final = 6  # 2000-01-01 was a Saturday
 _FIRST_DAY, _LAST_DAY = -(10**9), 10**9
 
 
@@ -124,7 +125,7 @@ def _recurring_days(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last
     days, until = parsed.days(first_day, last_day), parsed.parts.until
     if until is None or not until.in_utc:
         return days
-    opens, _ = clock_span(rule.start_time, rule.end_time)
+    opens = clock_micros(rule.start_time)
     return frozenset(day for day in days if instant_of(zone, day, day * DAY + opens) <= until.at)
 
 
@@ -184,7 +185,7 @@ class Timetable:
         """
         zone, ordinary, special, by_weekday = self.zone, self._ordinary, self._special, self._by_weekday
         for day in days:
-            weekday = (day + _WEEKDAY_OF_DAY_0) % 7
+            weekday = (day + WEEKDAY_OF_DAY_0) % 7
             # Skip only days without a rule: a window too short for a slot has room for one when the clock goes back.
             if not by_weekday[weekday] and day not in special:
                 continue
@@ -205,7 +206,7 @@ class Timetable:
         overrides = self._overrides.get(day, ())
         open_windows: list[Window] = []
         suppressed: list[SuppressedWindow] = []
-        for compiled in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7]:
+        for compiled in self._by_weekday[(day + WEEKDAY_OF_DAY_0) % 7]:
             window = compiled.window(self.zone, day, steady)
             suppression = self._suppression(compiled, day, overrides, missing=missing)
             if suppression is None:
@@ -245,7 +246,7 @@ class Timetable:
     ) -> None:
         """Add the windows of a day's overrides: the union of their spans for each rule and slot parameters (A4)."""
         effective = [rule for rule in self._by_id.values() if rule.effective_on(day)]
-        usual = [rule for rule in self._by_weekday[(day + _WEEKDAY_OF_DAY_0) % 7] if rule.usual_on(day)]
+        usual = [rule for rule in self._by_weekday[(day + WEEKDAY_OF_DAY_0) % 7] if rule.usual_on(day)]
         spans: dict[tuple[SlotKind, int, int], list[tuple[int, int]]] = {}
         for override in overrides:
             span = micros(override.start_at), micros(override.end_at)

@@ -74,6 +74,11 @@ class Validator:
         if not isinstance(value, date) or isinstance(value, datetime):
             raise self.error(f"{field} must be a date, not {value!r}")
 
+    def day_of_week(self, field: str, value: object) -> None:
+        """Raise unless the value is a whole number from 0 (Sunday) to 6; a bool is not one."""
+        if type(value) is not int or not 0 <= value <= 6:  # noqa: PLR2004  # the message says so
+            raise self.error(f"{field} must be 0 (Sunday) to 6, not {value!r}")
+
     def clock(self, field: str, value: object) -> None:
         """Raise unless the value is a wall-clock time: a `time` without a zone."""
         if not isinstance(value, time) or value.tzinfo is not None:

@@ -20,6 +20,8 @@ from scheduler.core.spans import Span, utc
 
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 EPOCH_DAY: Final = date(2000, 1, 1).toordinal()
+WEEKDAY_OF_DAY_0: Final = 6  # a Saturday
+DAYS_OF_WEEK: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 MICROSECOND: Final = timedelta(microseconds=1)
 DAY: Final = 86_400_000_000
 SECOND: Final = 1_000_000
@@ -109,12 +111,14 @@ def day_of(number: int) -> date:
     return date.fromordinal(number + EPOCH_DAY)
 
 
+def clock_micros(clock: time) -> int:
+    """Count the microseconds from midnight to a wall-clock time."""
+    return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * SECOND + clock.microsecond
+
+
 def clock_span(start_time: time, end_time: time) -> tuple[int, int]:
     """Return start and end of a wall-clock window, counted from midnight; the end may be on the next day (T2)."""
-    start, end = (
-        ((clock.hour * 60 + clock.minute) * 60 + clock.second) * SECOND + clock.microsecond
-        for clock in (start_time, end_time)
-    )
+    start, end = clock_micros(start_time), clock_micros(end_time)
     return start, end if end > start else end + DAY
 
 
