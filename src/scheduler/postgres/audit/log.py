@@ -85,16 +85,6 @@ class Conditions(TypedDict, total=False):
     until: datetime | None
 
 
-_NO_CONDITIONS: Final[Conditions] = {
-    "entity": None,
-    "key": None,
-    "user_id": None,
-    "event": None,
-    "since": None,
-    "until": None,
-}
-
-
 class Retired(NamedTuple):
     """A month of a log that was dropped, and how many rows it held."""
 
@@ -148,8 +138,8 @@ def ensure_log_months(session: Session, *, ahead: int = MONTHS_AHEAD) -> int:
 
 def entries(session: Session, *, most: int, **conditions: Unpack[Conditions]) -> list[Entry]:
     """Return the latest entries of both logs that meet all conditions, newest first."""
-    wanted: Conditions = {**_NO_CONDITIONS, **conditions}
-    return [Entry(*row) for row in session.connection().execute(_SHOW, {**wanted, "most": most})]
+    wanted = {**dict.fromkeys(Conditions.__annotations__), **conditions, "most": most}
+    return [Entry(*row) for row in session.connection().execute(_SHOW, wanted)]
 
 
 def retire(session: Session, *, now: datetime, keep_years: int = YEARS_KEPT) -> list[Retired]:
