@@ -464,7 +464,7 @@ def test_a_user_who_only_created_rows_is_erased_and_the_rows_stay(world: World) 
 
 
 def test_invitations_to_the_address_of_a_user_are_exported_and_erased(world: World) -> None:
-    """Whatever their state: only an accepted one refers to the person. Those to other addresses stay."""
+    """Invitations of any state count, and only an accepted one refers to the person. Those to other addresses stay."""
     user_id, address = uuid4(), "zebrafinch@example.org"
     with world.unit() as session:
         by, org_id = world.ask("select id, org_id from wellbeing.profiles where role = 'GroupContact' limit 1")[0]
