@@ -16,13 +16,13 @@ from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span
 from scheduler.generation.planning import ScheduleTask
 from scheduler.generation.report import RunResult
-from scheduler.generation.request import GenerationRequest, Mode
+from scheduler.generation.request import Examination, Mode
 from scheduler.postgres.schedules import ScheduleKey
 from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, insert_slots, stored_slots
 
 
 def apply(
-    session: Session, tasks: Sequence[ScheduleTask], request: GenerationRequest
+    session: Session, tasks: Sequence[ScheduleTask], request: Examination
 ) -> tuple[RunResult, set[ScheduleKey]]:
     """Compare desired with stored slots, and write the difference unless the run is dry.
 
@@ -73,7 +73,7 @@ def _reconciled(
     task: ScheduleTask,
     desired: Iterable[Slot],
     stored: Iterable[StoredSlot],
-    request: GenerationRequest,
+    request: Examination,
 ) -> tuple[RunResult, bool]:
     """Reconcile one schedule; return also whether its stored slots now match it."""
     plan = reconcile(desired, stored, exceptions=task.schedule.exceptions, now=request.now)

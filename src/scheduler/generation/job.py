@@ -20,7 +20,7 @@ from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.generation.applying import apply
 from scheduler.generation.planning import plan_task
 from scheduler.generation.report import Failure, Report, RunResult
-from scheduler.generation.request import GenerationRequest, Mode
+from scheduler.generation.request import GenerationRequest, Mode, earliest_day
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
@@ -138,7 +138,7 @@ class _Run:
     def _in_one_transaction(self, keys: Sequence[ScheduleKey]) -> RunResult:
         request = self.request
         with self._unit_of_work() as session:
-            schedules = load_schedules(session, keys, lock=request.mode is Mode.WRITE, since=request.earliest_day)
+            schedules = load_schedules(session, keys, lock=request.mode is Mode.WRITE, since=earliest_day(request))
             tasks = [plan_task(loaded, request) for loaded in schedules]
             result, pending = apply(session, tasks, request)
             if self.run_id is not None:

@@ -17,7 +17,7 @@ from scheduler.core.fingerprints import fingerprint
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span, difference, utc
 from scheduler.core.zones import LATEST, local_day
-from scheduler.generation.request import GenerationRequest, Scope
+from scheduler.generation.request import Examination, Scope
 from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
 
 FARTHEST_ZONES: Final = timedelta(hours=26)
@@ -40,7 +40,7 @@ class ScheduleTask:
     checkpoint: Checkpoint
 
 
-def plan_task(loaded: LoadedSchedule, request: GenerationRequest) -> ScheduleTask:
+def plan_task(loaded: LoadedSchedule, request: Examination) -> ScheduleTask:
     """Choose the spans of a schedule to examine, and its checkpoint afterwards.
 
     Past days leave the checkpoint unless they are requested: nobody generates them again by itself.
@@ -51,12 +51,12 @@ def plan_task(loaded: LoadedSchedule, request: GenerationRequest) -> ScheduleTas
     schedule, before = loaded.schedule, loaded.checkpoint
     if isinstance(schedule, InvalidInputError):
         raise schedule
-    today = request.today(schedule.zone)
-    first = min(request.from_day, today)
+    requested = request.requested
+    today = request.now.astimezone(schedule.zone).date()
+    first = min([today, *(span.first for span in requested.spans)])
     digest, known_digest = (
         fingerprint(schedule, tzdata_version=request.tzdata_version, since=day) for day in (first, before.since)
     )
-    requested = DaySet([(request.from_day, request.until_day)])
     upcoming = before.days.since(today)
     changed = before.fingerprint != known_digest or request.scope is Scope.ALL
     # After a change, slots of all generated days may follow the schedule before it.

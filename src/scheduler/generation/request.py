@@ -1,6 +1,6 @@
-"""Generation request: the days, the mode and the scope of a run of the nightly job.
+"""Generation request: the days, the mode and the scope of a run of the nightly job, or of a refresh.
 
-Owns: the request and its limits.
+Owns: the request of a run and its limits, and the request to refresh the days that are generated already.
 Holds: T5 (the instant and the release of the tz database are given, not read).
 Must not know: how a request is carried out.
 """
@@ -8,10 +8,10 @@ Must not know: how a request is carried out.
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
+from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.spans import utc
 from scheduler.core.zones import check_day
@@ -35,6 +35,45 @@ class Scope(StrEnum):
     """Schedules that changed since their checkpoint, and new days of the others (R3)."""
     ALL = "all"
     """All schedules: this also repairs slots that were deleted or edited by hand."""
+
+
+class Examination(Protocol):
+    """The part of a request that decides which days of a schedule are examined, and whether changes are written."""
+
+    @property
+    def requested(self) -> DaySet:
+        """The days that are to be generated, beside those that are already."""
+
+    @property
+    def now(self) -> datetime:
+        """The instant by which a hold has ended or not."""
+
+    @property
+    def tzdata_version(self) -> str:
+        """The release of the tz database in use."""
+
+    @property
+    def mode(self) -> Mode:
+        """Whether changes are written."""
+
+    @property
+    def scope(self) -> Scope:
+        """Whether unchanged schedules are examined, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRequest:
+    """A request to make the generated days of changed schedules anew, and to generate no others."""
+
+    now: datetime
+    tzdata_version: str
+    mode: Mode = Mode.WRITE
+    scope: Scope = Scope.CHANGED
+
+    @property
+    def requested(self) -> DaySet:
+        """No day beside those that are generated already."""
+        return DaySet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +106,12 @@ class GenerationRequest:
         for day in (self.from_day, self.until_day, utc(self.now, name="now").date()):
             check_day(day)
 
-    def today(self, zone: ZoneInfo) -> date:
-        """Return the local day of `now` in this zone."""
-        return self.now.astimezone(zone).date()
-
     @property
-    def earliest_day(self) -> date:
-        """The first day that the run may change in any zone: the last of them is a day behind UTC."""
-        return min(self.from_day, self.now.astimezone(UTC).date() - timedelta(days=1))
+    def requested(self) -> DaySet:
+        """The days of the request."""
+        return DaySet([(self.from_day, self.until_day)])
+
+
+def earliest_day(request: Examination) -> date:
+    """Return the first day that a request may change in any zone: the last of them is a day behind UTC."""
+    return min([request.now.astimezone(UTC).date() - timedelta(days=1), *(days.first for days in request.requested.spans)])

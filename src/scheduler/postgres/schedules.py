@@ -74,10 +74,12 @@ select doctor_id, facility_id from (
     union
     select tenant_id, doctor_id, facility_id from scheduling.schedule_states
 ) schedule
-where cast(:slug as text) is null or exists (
-    select from scheduling.facilities facility
-    where facility.tenant_id = schedule.tenant_id and facility.id = schedule.facility_id
-      and facility.slug = :slug and facility.deleted_at is null
+where (cast(:facility_id as bigint) is null or facility_id = :facility_id) and (
+    cast(:slug as text) is null or exists (
+        select from scheduling.facilities facility
+        where facility.tenant_id = schedule.tenant_id and facility.id = schedule.facility_id
+          and facility.slug = :slug and facility.deleted_at is null
+    )
 )
 order by facility_id, doctor_id
 """)
@@ -94,10 +96,22 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 """)
 
 
+_LOCK_DOCTORS = text("""
+select from scheduling.doctors
+where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:doctors as bigint[]))
+order by id for no key update
+""")
+_LOCK = text("""
+select from scheduling.schedule_states
+where tenant_id = (select identity.current_tenant_id()) and (doctor_id, facility_id) in (
+    select * from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[]))
+)
+order by doctor_id, facility_id for update
+""")
 _SAVE = text("""
 update scheduling.schedule_states
 set fingerprint = :fingerprint, fingerprint_since = :since,
-    generated_days = cast(:days as datemultirange), generated_at = now(), last_run_id = :run_id, last_error = null
+    generated_days = cast(:days as datemultirange), generated_at = now(), last_run_id = coalesce(:run_id, last_run_id), last_error = null
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
 _FAIL = text("""
@@ -113,7 +127,12 @@ def register_schedules(session: Session) -> None:
 
 def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list[ScheduleKey]:
     """Return the schedules of the tenant by facility and doctor; only those of one live facility, given its slug."""
-    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug})]
+    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug, "facility_id": None})]
+
+
+def schedules_at(session: Session, facility_id: int) -> list[ScheduleKey]:
+    """Return the schedules at a facility, by doctor, also of a deleted one."""
+    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": None, "facility_id": facility_id})]
 
 
 def load_schedules(
@@ -148,7 +167,7 @@ def load_schedules(
             schedule = Schedule(
                 *key,
                 zones[key.facility_id],
-                [_rule(row) for row in rules[key] if key not in ended],
+                [rule_of(row) for row in rules[key] if key not in ended],
                 list(_exceptions(exceptions[key], zone_of(zones[key.facility_id]))) if key not in ended else (),
                 closures[key.facility_id] if key not in ended else (),
             )
@@ -158,8 +177,8 @@ def load_schedules(
     return loaded
 
 
-def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int) -> None:
-    """Write the checkpoints of generated schedules, and the run that generated them."""
+def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int | None) -> None:
+    """Write the checkpoints of generated schedules, and the run that generated them, if a run did."""
     values = []
     for key, checkpoint in saved:
         days = ",".join(f"[{first},{until})" for first, until in checkpoint.days.spans)
@@ -171,6 +190,14 @@ def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkp
 def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int) -> None:
     """Record why a schedule could not be generated; its checkpoint does not change."""
     session.connection().execute(_FAIL, key._asdict() | {"reason": reason, "run_id": run_id})
+
+
+def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
+    """Wait for the locks of doctors and of their schedules, in one order for all, and hold them until the end."""
+    doctors, facilities = ([*ids] for ids in zip(*sorted(set(keys)), strict=True))
+    connection = session.connection()
+    connection.execute(_LOCK_DOCTORS, {"doctors": doctors})
+    connection.execute(_LOCK, {"doctors": doctors, "facilities": facilities})
 
 
 def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # noqa: ANN401  # any table with both keys
@@ -219,7 +246,8 @@ def _minutes(count: int | None) -> timedelta | None:
     return None if count is None else timedelta(minutes=count)
 
 
-def _rule(row: rows.AvailabilityRule) -> AvailabilityRule:
+def rule_of(row: rows.AvailabilityRule) -> AvailabilityRule:
+    """Return a stored rule as the core's value."""
     return AvailabilityRule(
         id=_known(row.id),
         day_of_week=None if row.any_weekday else row.day_of_week,
@@ -241,16 +269,21 @@ def _exceptions(exceptions: Iterable[rows.AvailabilityException], zone: ZoneInfo
     for row in exceptions:
         start_at, end_at = span_of_exception(row, zone)
         if start_at < end_at:  # else the clock now skips all of it (T3)
-            yield AvailabilityException(
-                id=_known(row.id),
-                type=ExceptionType(row.type),
-                start_at=start_at,
-                end_at=end_at,
-                rule_id=row.availability_rule_id,
-                slot_duration=_minutes(row.slot_duration_minutes),
-                slot_interval=_minutes(row.slot_interval_minutes),
-                capacity=row.capacity,
-            )
+            yield exception_of(row, start_at, end_at)
+
+
+def exception_of(row: rows.AvailabilityException, start_at: datetime, end_at: datetime) -> AvailabilityException:
+    """Return a stored exception as the core's value, with start and end of `span_of_exception`."""
+    return AvailabilityException(
+        id=_known(row.id),
+        type=ExceptionType(row.type),
+        start_at=start_at,
+        end_at=end_at,
+        rule_id=row.availability_rule_id,
+        slot_duration=_minutes(row.slot_duration_minutes),
+        slot_interval=_minutes(row.slot_interval_minutes),
+        capacity=row.capacity,
+    )
 
 
 def span_of_exception(row: rows.AvailabilityException, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -1,0 +1,137 @@
+"""Exceptions: time in which the rules of a doctor do not apply; a change takes effect at once."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+from sqlmodel import col
+
+from scheduler import models
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
+from scheduler.core.spans import Span
+from scheduler.front_door.fields import Field, given, minutes, optional, reference, text
+from scheduler.front_door.ids import DoctorId, ExceptionId, FacilityId, RuleId, read_id
+from scheduler.front_door.repository import Repository
+from scheduler.front_door.rules import AnyRule
+from scheduler.front_door.schedule_changes import ScheduleChange, changing
+from scheduler.postgres.schedules import ScheduleKey, exception_of
+
+AnyException = ExceptionId | AvailabilityException | models.AvailabilityException
+AnyDoctor = DoctorId | models.Doctor
+AnyFacility = FacilityId | models.Facility
+
+
+class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
+    """The availability exceptions of a tenant."""
+
+    _model = models.AvailabilityException
+    _id = ExceptionId
+    _noun = "exception"
+    _owners = (AvailabilityException,)
+    _fields: ClassVar[Mapping[str, Field]] = {
+        "reason": Field("reason", optional(text)),
+        "rule": Field(
+            "availability_rule_id", optional(reference(RuleId, AvailabilityRule, models.AvailabilityRule))
+        ),
+        "slot_duration": Field("slot_duration_minutes", optional(minutes)),
+        "slot_interval": Field("slot_interval_minutes", optional(minutes)),
+        "capacity": Field("capacity", given),
+    }
+
+    def block(
+        self,
+        who: AnyDoctor,
+        *,
+        at: AnyFacility,
+        between: Span,
+        reason: str | None = None,
+        rule: AnyRule | None = None,
+    ) -> ScheduleChange:
+        """Block a span of a doctor's time at a facility: no new slots; bookings stay, and the change lists them.
+
+        With `rule`, only that rule is blocked.
+
+        Raises:
+            InvalidInputError: a field is invalid; the message names it.
+            MissingReferenceError: there is no such doctor, facility or rule.
+        """
+        return self._add(ExceptionType.BLOCKED, who, at, between, {"reason": reason, "rule": rule})
+
+    def override(  # noqa: PLR0913  # the fields of an override
+        self,
+        who: AnyDoctor,
+        *,
+        at: AnyFacility,
+        between: Span,
+        reason: str | None = None,
+        rule: AnyRule | None = None,
+        slot_duration: timedelta | None = None,
+        slot_interval: timedelta | None = None,
+        capacity: int | None = None,
+    ) -> ScheduleChange:
+        """Replace the hours of a day by a span of it, with slots of its own kind if fields are given.
+
+        Errors are those of `block`.
+        """
+        slots = {"slot_duration": slot_duration, "slot_interval": slot_interval, "capacity": capacity}
+        return self._add(ExceptionType.OVERRIDE, who, at, between, {"reason": reason, "rule": rule} | slots)
+
+    def emergency(
+        self,
+        who: AnyDoctor,
+        *,
+        at: AnyFacility,
+        between: Span,
+        reason: str | None = None,
+        rule: AnyRule | None = None,
+    ) -> ScheduleChange:
+        """Take a span of a doctor's time away in an emergency: bookings in it are displaced, and the change lists them.
+
+        Errors are those of `block`.
+        """
+        return self._add(ExceptionType.EMERGENCY, who, at, between, {"reason": reason, "rule": rule})
+
+    def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[models.AvailabilityException, ...]:
+        """Return the exceptions of a doctor at a facility as rows, by their start."""
+        doctor = read_id("exception: who", who, DoctorId, models.Doctor)
+        facility = read_id("exception: at", at, FacilityId, models.Facility)
+        exception = models.AvailabilityException
+        query = self._live().where(col(exception.doctor_id) == doctor, col(exception.facility_id) == facility)
+        return tuple(self._session.scalars(query.order_by(col(exception.start_at), col(exception.id))))
+
+    def remove(self, exception: AnyException) -> ScheduleChange:
+        """Remove an exception: the rules apply again, and their slots come back."""
+        row = self.get(exception)
+        with changing(self._context, [ScheduleKey(row.doctor_id, row.facility_id)]) as under_way:
+            self._session.delete(row)
+        return under_way.change
+
+    def _add(
+        self, kind: ExceptionType, who: AnyDoctor, at: AnyFacility, between: Span, fields: Mapping[str, object]
+    ) -> ScheduleChange:
+        doctor = read_id("exception: who", who, DoctorId, models.Doctor)
+        facility = read_id("exception: at", at, FacilityId, models.Facility)
+        if not isinstance(between, Span):
+            raise InvalidInputError(f"exception: between must be of type Span, not {type(between).__name__}")
+        row = models.AvailabilityException(
+            tenant_id=self._context.tenant_id,
+            doctor_id=doctor,
+            facility_id=facility,
+            type=kind.value,
+            start_at=between.start,
+            end_at=between.end,
+            **self._columns(fields),
+        )
+        AvailabilityException(  # refuses what the core would refuse
+            "new",
+            kind,
+            between.start,
+            between.end,
+            capacity=row.capacity,
+        )
+        with changing(self._context, [ScheduleKey(doctor, facility)]) as under_way:
+            self._session.add(row)
+            self._session.flush()
+            under_way.written = (exception_of(row, between.start, between.end),)
+        return under_way.change

@@ -1,0 +1,116 @@
+"""Ids: a class of its own for the id of each kind of row, so that one kind is never taken for another.
+
+Owns: the id classes, and the reading of an id from what a caller gives.
+Must not know: whether the row exists.
+
+An id of a row is an `int`, so it can be compared, stored and sent as a number: `FacilityId(7)`.
+"""
+
+from typing import Any, NewType, TypeVar
+from uuid import UUID
+
+from scheduler.core.errors import InvalidInputError
+
+TenantId = NewType("TenantId", UUID)
+UserId = NewType("UserId", UUID)
+
+
+class RowId(int):
+    """The id of a row of the tenant."""
+
+    __slots__ = ()
+
+
+class FacilityId(RowId):
+    """The id of a facility."""
+
+    __slots__ = ()
+
+
+class DoctorId(RowId):
+    """The id of a doctor."""
+
+    __slots__ = ()
+
+
+class PatientId(RowId):
+    """The id of a patient."""
+
+    __slots__ = ()
+
+
+class ServiceId(RowId):
+    """The id of a service."""
+
+    __slots__ = ()
+
+
+class OfferingId(RowId):
+    """The id of an offering."""
+
+    __slots__ = ()
+
+
+class StepTemplateId(RowId):
+    """The id of a step template."""
+
+    __slots__ = ()
+
+
+class WorkflowId(RowId):
+    """The id of a workflow."""
+
+    __slots__ = ()
+
+
+class ProviderId(RowId):
+    """The id of an insurance provider."""
+
+    __slots__ = ()
+
+
+class PlanId(RowId):
+    """The id of an insurance plan."""
+
+    __slots__ = ()
+
+
+class ResourceId(RowId):
+    """The id of a resource."""
+
+    __slots__ = ()
+
+
+class RuleId(RowId):
+    """The id of an availability rule."""
+
+    __slots__ = ()
+
+
+class ExceptionId(RowId):
+    """The id of an availability exception."""
+
+    __slots__ = ()
+
+
+class ClosureId(RowId):
+    """The id of a closure."""
+
+    __slots__ = ()
+
+
+AnyId = TypeVar("AnyId", bound=RowId)
+
+
+def read_id(field: str, value: object, kind: type[AnyId], *owners: type[Any]) -> AnyId:
+    """Return an id, given as such, as a plain whole number, or as an object of `owners` that has it.
+
+    Raises:
+        InvalidInputError: the value is something else, such as the id of another kind of row.
+    """
+    if isinstance(value, owners):
+        value = getattr(value, "id", None)
+    if type(value) in {int, kind}:
+        return kind(value)  # type: ignore[call-overload,no-any-return]  # its type is one of the two
+    found = "None" if value is None else f"a value of type {type(value).__name__}"
+    raise InvalidInputError(f"{field} must be of type {kind.__name__}, not {found}")

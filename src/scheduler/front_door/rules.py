@@ -1,0 +1,182 @@
+"""Rules: the weekly hours of doctors; a change takes effect at once."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, time, timedelta
+from typing import ClassVar, TypedDict, Unpack
+
+from sqlmodel import col
+
+from scheduler import models
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import AvailabilityRule
+from scheduler.core.weekdays import Weekday
+from scheduler.front_door.fields import Field, day, flag, given, minutes, optional, reference
+from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, RuleId, read_id
+from scheduler.front_door.repository import Repository
+from scheduler.front_door.schedule_changes import ScheduleChange, changing
+from scheduler.postgres.schedules import ScheduleKey, rule_of
+
+AnyRule = RuleId | AvailabilityRule | models.AvailabilityRule
+
+
+class RuleFields(TypedDict, total=False):
+    """Fields of a rule that `change` takes."""
+
+    start: time
+    end: time
+    slot_duration: timedelta
+    slot_interval: timedelta | None
+    alignment: timedelta | None
+    capacity: int
+    offering: OfferingId | models.ServiceOffering | None
+    effective_from: date | None
+    effective_until: date | None
+    recurrence: str | None
+    active: bool
+
+
+class Rules(Repository[models.AvailabilityRule, RuleId]):
+    """The availability rules of a tenant."""
+
+    _model = models.AvailabilityRule
+    _id = RuleId
+    _noun = "rule"
+    _owners = (AvailabilityRule,)
+    _fields: ClassVar[Mapping[str, Field]] = {
+        "start": Field("start_time", given),
+        "end": Field("end_time", given),
+        "slot_duration": Field("slot_duration_minutes", minutes),
+        "slot_interval": Field("slot_interval_minutes", optional(minutes)),
+        "alignment": Field("slot_alignment_minutes", optional(minutes)),
+        "capacity": Field("capacity", given),
+        "offering": Field("service_offering_id", optional(reference(OfferingId, models.ServiceOffering))),
+        "effective_from": Field("effective_from", optional(day)),
+        "effective_until": Field("effective_until", optional(day)),
+        "recurrence": Field("recurrence", given),
+        "active": Field("active", flag),
+    }
+
+    def add(  # noqa: PLR0913  # the fields of a rule
+        self,
+        who: DoctorId | models.Doctor,
+        *,
+        at: FacilityId | models.Facility,
+        on: Weekday | Iterable[Weekday] | None,
+        start: time,
+        end: time,
+        slot_duration: timedelta,
+        slot_interval: timedelta | None = None,
+        alignment: timedelta | None = None,
+        capacity: int = 1,
+        offering: OfferingId | models.ServiceOffering | None = None,
+        effective_from: date | None = None,
+        effective_until: date | None = None,
+        recurrence: str | None = None,
+    ) -> tuple[AvailabilityRule, ...]:
+        """Add the hours of a doctor at a facility, one rule for each weekday, and return the rules.
+
+        Times are wall-clock times of the facility; `end <= start` ends on the next day. `on` None means every day that
+        the recurrence (RFC 5545) names. Without an offering, the slots are for all offerings of the doctor there.
+
+        Raises:
+            InvalidInputError: a field is invalid; the message names it.
+            MissingReferenceError: there is no such doctor, facility or offering.
+        """
+        doctor = read_id("rule: who", who, DoctorId, models.Doctor)
+        facility = read_id("rule: at", at, FacilityId, models.Facility)
+        columns = self._columns(
+            {
+                "start": start,
+                "end": end,
+                "slot_duration": slot_duration,
+                "slot_interval": slot_interval,
+                "alignment": alignment,
+                "capacity": capacity,
+                "offering": offering,
+                "effective_from": effective_from,
+                "effective_until": effective_until,
+                "recurrence": recurrence,
+            }
+        )
+        rows = []
+        for weekday in _weekdays(on):
+            rule = AvailabilityRule(
+                "new",
+                None if weekday is None else int(weekday),
+                start,
+                end,
+                slot_duration,
+                slot_interval,
+                alignment,
+                capacity,
+                effective_from=effective_from,
+                effective_until=effective_until,
+                recurrence=recurrence,
+            )  # refuses what the core would refuse
+            rows.append(
+                models.AvailabilityRule(
+                    tenant_id=self._context.tenant_id,
+                    doctor_id=doctor,
+                    facility_id=facility,
+                    day_of_week=_first_weekday(rule),
+                    any_weekday=weekday is None,
+                    **columns,
+                )
+            )
+        with changing(self._context, [ScheduleKey(doctor, facility)]) as under_way:
+            self._session.add_all(rows)
+            self._session.flush()
+            under_way.written = tuple(map(rule_of, rows))
+        return tuple(rule for rule in under_way.change.written if isinstance(rule, AvailabilityRule))
+
+    def of(self, who: DoctorId | models.Doctor, *, at: FacilityId | models.Facility) -> tuple[AvailabilityRule, ...]:
+        """Return the rules of a doctor at a facility, in the order of their ids."""
+        doctor = read_id("rule: who", who, DoctorId, models.Doctor)
+        facility = read_id("rule: at", at, FacilityId, models.Facility)
+        rule = models.AvailabilityRule
+        query = self._live().where(col(rule.doctor_id) == doctor, col(rule.facility_id) == facility)
+        return tuple(map(rule_of, self._session.scalars(query.order_by(col(rule.id)))))
+
+    def change(self, rule: AnyRule, **fields: Unpack[RuleFields]) -> ScheduleChange:
+        """Change fields of a rule, and the slots that follow from it. Errors are those of `add`."""
+        row = self.get(rule)
+        with changing(self._context, [_key(row)]) as under_way:
+            self._update(row, fields)
+            under_way.written = (rule_of(row),)
+        return under_way.change
+
+    def end(self, rule: AnyRule, *, last_day: date) -> ScheduleChange:
+        """Let a rule open no day after `last_day`, and take away the open slots after it."""
+        return self.change(rule, effective_until=last_day)
+
+    def delete(self, rule: AnyRule) -> ScheduleChange:
+        """Delete a rule with the exceptions to it alone, and take its open slots away. To keep the past, end it."""
+        row = self.get(rule)
+        with changing(self._context, [_key(row)]) as under_way:
+            self._session.delete(row)
+        return under_way.change
+
+
+def _weekdays(on: object) -> "list[Weekday | None]":
+    if on is None:
+        return [None]
+    weekdays = list(on) if isinstance(on, Iterable) else [on]
+    for weekday in weekdays:
+        if not isinstance(weekday, Weekday):
+            raise InvalidInputError(f"rule: on must be of type Weekday, such as Weekday.MONDAY, not {weekday!r}")
+    if not weekdays or len(set(weekdays)) < len(weekdays):
+        raise InvalidInputError("rule: on must name each weekday once, and one at least")
+    return weekdays
+
+
+def _first_weekday(rule: AvailabilityRule) -> int:
+    """Return the weekday of a rule; that of its first day where its recurrence says the days."""
+    if rule.day_of_week is not None:
+        return rule.day_of_week
+    if rule.effective_from is None:
+        raise InvalidInputError("rule: without `on`, the rule needs effective_from, the first day of its recurrence")
+    return int(Weekday.of(rule.effective_from))
+
+
+def _key(row: models.AvailabilityRule) -> ScheduleKey:
+    return ScheduleKey(row.doctor_id, row.facility_id)

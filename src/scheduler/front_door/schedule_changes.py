@@ -1,0 +1,70 @@
+"""Schedule changes: what is changed takes effect at once, in the same transaction.
+
+Owns: the locks, the refresh of the generated days, and the result that a caller gets.
+Holds: R4 (the change and its slots are one transaction), R1, R2.
+Must not know: which rows were changed.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from scheduler.core.reconciliation import StoredSlot
+from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure
+from scheduler.front_door.context import Context
+from scheduler.generation.refreshing import refresh
+from scheduler.postgres.schedules import ScheduleKey, lock_schedules
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleChange:
+    """The result of a change of schedules: what was written, and the slots that follow from it.
+
+    The counts are those of slots on days that are generated already; the next run of `generate` makes further days.
+    `displaced` lists booked slots in time that an emergency took, `conflicting` those that are booked or held and no
+    longer in the schedule: they stay, and people have to be told.
+    """
+
+    written: tuple[AvailabilityRule | AvailabilityException | Closure, ...] = ()
+    slots_made: int = 0
+    slots_changed: int = 0
+    slots_taken: int = 0
+    displaced: tuple[StoredSlot, ...] = ()
+    conflicting: tuple[StoredSlot, ...] = ()
+
+
+class Changing:
+    """A change of schedules under way: `written` and `change` are filled in before the block ends."""
+
+    def __init__(self) -> None:
+        self.written: tuple[AvailabilityRule | AvailabilityException | Closure, ...] = ()
+        self.change = ScheduleChange()
+
+
+@contextmanager
+def changing(context: Context, keys: Iterable[ScheduleKey]) -> Iterator[Changing]:
+    """Lock schedules, run the block that changes them, and make their generated days anew.
+
+    All of it is one savepoint: if the block or the refresh is refused, both are undone, and the unit of work goes on.
+    """
+    changed = sorted(set(keys))
+    under_way = Changing()
+    with context.session.begin_nested():
+        if changed:
+            lock_schedules(context.session, changed)
+        yield under_way
+        context.session.flush()
+        if not changed:
+            under_way.change = ScheduleChange(under_way.written)
+            return
+        result = refresh(
+            context.session, changed, now=context.clock(), tzdata_version=context.tzdata_version()
+        )
+    under_way.change = ScheduleChange(
+        under_way.written,
+        slots_made=result.slots_created,
+        slots_changed=result.slots_updated,
+        slots_taken=result.slots_retired,
+        displaced=result.slots_displaced,
+        conflicting=result.slots_conflicting,
+    )

@@ -1,0 +1,157 @@
+"""Scheduler: the database of a host, opened for its tenants.
+
+Owns: how a host's database is opened, how a tenant is found by its slug, and the roles that a login needs.
+Holds: R4 (the block of `tenant` is one transaction).
+Must not know: which repositories there are (`work`).
+
+This is a composition root (T5): clock and random source are arguments, with those of the process as defaults.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Self, TypeVar
+from uuid import UUID
+
+from sqlalchemy import URL, Engine
+
+from scheduler.core.errors import InvalidInputError
+from scheduler.front_door.context import Clock, Context
+from scheduler.front_door.fields import text
+from scheduler.front_door.ids import FacilityId, TenantId, UserId
+from scheduler.front_door.work import Work
+from scheduler.generation.job import Progress
+from scheduler.generation.job import generate as run_job
+from scheduler.generation.report import RunResult
+from scheduler.generation.request import GenerationRequest, Mode, Scope
+from scheduler.postgres.database import NO_REQUEST, Database, Request, Role
+from scheduler.postgres.errors import DeadlockError, RoleRefusedError
+from scheduler.postgres.logins import Finding, Purpose, preflight
+from scheduler.postgres.tenants import make_tenant, tenant_id_of
+
+REMEMBERED: Final = timedelta(minutes=1)
+"""How long the id of a tenant is remembered, before its slug is looked up again."""
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """Return the current instant in UTC."""
+    return datetime.now(UTC)
+
+
+class Scheduler:
+    """Appointment scheduling in a PostgreSQL database, for a host application.
+
+    Give the URL of a migrated database, or an engine of yours, whose connections are then used and left as they were.
+    `clock` returns the current instant (aware), `random_bytes` so many random bytes. One `Scheduler` serves one process
+    and its threads. Close it, or use it in a `with` statement.
+
+    Raises:
+        InvalidInputError: the URL cannot be read, or the engine is not one for psycopg.
+    """
+
+    def __init__(
+        self,
+        database: Engine | URL | str,
+        *,
+        clock: Clock = utc_now,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._database = Database.from_engine(database) if isinstance(database, Engine) else Database(database)
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._tenants: dict[str, tuple[TenantId, datetime]] = {}
+
+    def add_tenant(self, slug: str, *, name: str) -> TenantId:
+        """Create a tenant and return its id. Only the owner of the database may do so.
+
+        Raises:
+            InvalidInputError: the slug or the name cannot be one.
+            DuplicateError: another tenant has the slug.
+            StoreError: the login is not the owner.
+        """
+        tenant_id = UUID(bytes=self._random_bytes(16), version=4)
+        with self._database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+            make_tenant(session, slug, tenant_id, name=text("tenant: name", name))
+        return TenantId(tenant_id)
+
+    @contextmanager
+    def tenant(self, slug: str, *, user: UserId | None = None, request: Request = NO_REQUEST) -> Iterator[Work]:
+        """Run the block as one transaction for a tenant: leaving it commits, an error rolls all of it back.
+
+        With a user, row security shows what this user may see, and the audit log names the user; without one, the work
+        is the host's own. `request` says where a request came from, for the audit log.
+
+        Raises:
+            NotFoundError: no tenant has this slug.
+            TenantSuspendedError: the tenant is suspended, closed or deleted.
+            StoreError: no connection, or the database refused a statement.
+        """
+        tenant_id = self._tenant_id(slug)
+        with self._database.unit_of_work(
+            role=Role.APP, tenant_id=tenant_id, user_id=user, request=request
+        ) as session:
+            yield Work(Context(session, tenant_id, user, self._clock))
+
+    def run(
+        self,
+        slug: str,
+        call: Callable[[Work], T],
+        *,
+        user: UserId | None = None,
+        request: Request = NO_REQUEST,
+        attempts: int = 5,
+    ) -> T:
+        """Call a function with a unit of work, and return its result; repeat the whole after a deadlock.
+
+        Each attempt is a transaction of its own, so the function may run several times, of which one counts.
+
+        Raises:
+            DeadlockError: no attempt succeeded.
+        """
+        if attempts < 1:
+            raise InvalidInputError(f"attempts must be a whole number from 1, not {attempts!r}")
+        for remaining in reversed(range(attempts)):
+            try:
+                with self.tenant(slug, user=user, request=request) as work:
+                    return call(work)
+            except DeadlockError:
+                if not remaining:
+                    raise
+        raise AssertionError  # the last attempt returned or raised
+
+    def generate(  # noqa: PLR0913  # the fields of a request
+        self,
+        slug: str,
+        *,
+        from_day: date,
+        days: int,
+        facility: FacilityId | str | None = None,
+        scope: Scope = Scope.CHANGED,
+        mode: Mode = Mode.WRITE,
+        progress: Progress = lambda *_: None,
+    ) -> RunResult:
+        """Make the slots of a tenant for local days from `from_day` on, or of one facility, given its id or slug.
+
+        A run without changes since the last one writes nothing. It works in batches, each a transaction of its own.
+
+        Raises:
+            NotFoundError: no tenant has this slug, or the facility does not exist or has no schedule.
+            InvalidInputError: these are no days, or too many.
+            StoreError: no connection, the login lacks the role `scheduler_job`, or the database refused a statement.
+        """
+        tenant_id = self._tenant_id(slug)
+        with self._needs(Role.JOB, "generate"):
+            request = GenerationRequest(
+                tenant_id,
+                from_day,
+                _until(from_day, days),
+                now=self._clock(),
+                facility_slug=self._slug_of(tenant_id, facility),
+                mode=mode,
+                scope=scope,
+                trigger="host",
+            )
+            return run_job(self._database, request, progress=progress).result

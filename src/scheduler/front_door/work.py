@@ -1,0 +1,38 @@
+"""Work: a unit of work of a tenant, with a repository for each kind of row.
+
+Owns: the list of the repositories.
+Must not know: how a unit of work begins and ends (`scheduler`).
+"""
+
+from sqlmodel import Session
+
+from scheduler.front_door.context import Context
+from scheduler.front_door.doctors import Doctors
+from scheduler.front_door.facilities import Facilities
+from scheduler.front_door.ids import TenantId, UserId
+from scheduler.front_door.patients import Patients
+
+
+class Work:
+    """A unit of work: one transaction for one tenant. Get it from `Scheduler.tenant`; it ends with the block."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.facilities = Facilities(context)
+        self.doctors = Doctors(context)
+        self.patients = Patients(context)
+
+    @property
+    def session(self) -> Session:
+        """The SQLModel session of the transaction."""
+        return self._context.session
+
+    @property
+    def tenant_id(self) -> TenantId:
+        """The tenant that the work is for."""
+        return self._context.tenant_id
+
+    @property
+    def user_id(self) -> UserId | None:
+        """The user that the work is for; None for the host itself."""
+        return self._context.user_id
