@@ -8,7 +8,10 @@ The state of a schedule is its checkpoint (R3, R4): the set of local days whose 
 inputs that decide slots from a local day on. It is written in the transaction that writes the slots, so neither exists
 without the other. It is also the job's queue: a worker claims states with `for update skip locked`. A failed schedule
 keeps its message in `last_error` and does not stop the others. The audit log skips states, since the counts of a run
-cover them. Only job and system write.
+cover them. Job and system write; the application refreshes the states of schedules that it changes.
+
+Rules, exceptions, closures and time zones that change by any statement take the fingerprint from the state, which marks
+it stale: its stored slots may no longer follow from its schedule, and the next run makes its days anew.
 """
 
 from alembic import op
@@ -118,11 +121,55 @@ def upgrade() -> None:
     drop trigger inserts_are_logged on scheduling.schedule_states;
     drop trigger updates_are_logged on scheduling.schedule_states;
     drop trigger deletes_are_logged on scheduling.schedule_states;
-    revoke insert, update, delete on scheduling.generation_runs, scheduling.schedule_states from scheduler_app;
+    revoke insert, update, delete on scheduling.generation_runs from scheduler_app;
+    revoke insert, delete on scheduling.schedule_states from scheduler_app;
     grant select, insert, update on scheduling.generation_runs to scheduler_job;
     grant select, insert, update, delete on scheduling.schedule_states to scheduler_job;
+
+    create function scheduling.mark_as_stale() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        row_after constant jsonb := to_jsonb(new);
+        row_before constant jsonb := to_jsonb(old);
+        facility_column constant text := tg_argv[0];
+    begin
+        update scheduling.schedule_states state set fingerprint = null
+        from (
+            select distinct (changed ->> 'tenant_id')::uuid as tenant_id,
+                (changed ->> facility_column)::bigint as facility_id, (changed ->> 'doctor_id')::bigint as doctor_id
+            from unnest(array[row_before, row_after]) as changed where changed is not null
+        ) as schedule
+        where state.tenant_id = schedule.tenant_id and state.facility_id = schedule.facility_id
+            and (schedule.doctor_id is null or state.doctor_id = schedule.doctor_id)
+            and state.fingerprint is not null;
+        return null;
+    end $$;
+
+    comment on function scheduling.mark_as_stale() is
+        'Marks the schedules of a changed row as stale: of its doctor, or without one of all doctors at its facility.';
+
+    create trigger a_changed_rule_makes_its_schedule_stale
+        after insert or update or delete on scheduling.availability_rules
+        for each row execute function scheduling.mark_as_stale('facility_id');
+    create trigger a_changed_exception_makes_its_schedule_stale
+        after insert or update or delete on scheduling.availability_exceptions
+        for each row execute function scheduling.mark_as_stale('facility_id');
+    create trigger a_changed_closure_makes_the_schedules_stale
+        after insert or update or delete on scheduling.facility_closures
+        for each row execute function scheduling.mark_as_stale('facility_id');
+    create trigger another_time_zone_makes_the_schedules_stale
+        after update of timezone on scheduling.facilities for each row
+        when (old.timezone is distinct from new.timezone) execute function scheduling.mark_as_stale('id');
     """)
 
 
 def downgrade() -> None:
-    op.execute("drop table scheduling.schedule_states, scheduling.generation_runs")
+    op.execute("""
+    drop trigger another_time_zone_makes_the_schedules_stale on scheduling.facilities;
+    drop trigger a_changed_closure_makes_the_schedules_stale on scheduling.facility_closures;
+    drop trigger a_changed_exception_makes_its_schedule_stale on scheduling.availability_exceptions;
+    drop trigger a_changed_rule_makes_its_schedule_stale on scheduling.availability_rules;
+    drop function scheduling.mark_as_stale();
+    drop table scheduling.schedule_states, scheduling.generation_runs;
+    """)

@@ -23,4 +23,3 @@ class Context:
     tenant_id: TenantId
     user_id: UserId | None
     clock: Clock
-    tzdata_version: Callable[[], str]

@@ -31,9 +31,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
     _owners = (AvailabilityException,)
     _fields: ClassVar[Mapping[str, Field]] = {
         "reason": Field("reason", optional(text)),
-        "rule": Field(
-            "availability_rule_id", optional(reference(RuleId, AvailabilityRule, models.AvailabilityRule))
-        ),
+        "rule": Field("availability_rule_id", optional(reference(RuleId, AvailabilityRule, models.AvailabilityRule))),
         "slot_duration": Field("slot_duration_minutes", optional(minutes)),
         "slot_interval": Field("slot_interval_minutes", optional(minutes)),
         "capacity": Field("capacity", given),
@@ -128,7 +126,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
             kind,
             between.start,
             between.end,
-            capacity=row.capacity,
+            **{name: fields[name] for name in ("slot_duration", "slot_interval", "capacity") if name in fields},
         )
         with changing(self._context, [ScheduleKey(doctor, facility)]) as under_way:
             self._session.add(row)

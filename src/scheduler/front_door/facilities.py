@@ -65,7 +65,9 @@ class Facilities(Repository[models.Facility, FacilityId]):
         Raises:
             NotFoundError: there is no such facility.
         """
-        row: models.Facility | None = self._session.scalars(self._live().where(col(models.Facility.slug) == slug)).first()
+        row: models.Facility | None = self._session.scalars(
+            self._live().where(col(models.Facility.slug) == slug)
+        ).first()
         if row is None:
             raise NotFoundError(f"no facility has the slug {text('slug', slug)!r}")
         return row

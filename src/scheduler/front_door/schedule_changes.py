@@ -57,9 +57,7 @@ def changing(context: Context, keys: Iterable[ScheduleKey]) -> Iterator[Changing
         if not changed:
             under_way.change = ScheduleChange(under_way.written)
             return
-        result = refresh(
-            context.session, changed, now=context.clock(), tzdata_version=context.tzdata_version()
-        )
+        result = refresh(context.session, changed, now=context.clock())
     under_way.change = ScheduleChange(
         under_way.written,
         slots_made=result.slots_created,

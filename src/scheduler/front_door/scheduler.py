@@ -16,24 +16,28 @@ from uuid import UUID
 
 from sqlalchemy import URL, Engine
 
-from scheduler.core.errors import InvalidInputError
+from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
 from scheduler.front_door.fields import text
-from scheduler.front_door.ids import FacilityId, TenantId, UserId
+from scheduler.front_door.ids import FacilityId, TenantId, UserId, read_id
 from scheduler.front_door.work import Work
 from scheduler.generation.job import Progress
 from scheduler.generation.job import generate as run_job
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
+from scheduler.models import Facility
 from scheduler.postgres.database import NO_REQUEST, Database, Request, Role
-from scheduler.postgres.errors import DeadlockError, RoleRefusedError
-from scheduler.postgres.logins import Finding, Purpose, preflight
+from scheduler.postgres.errors import StatementError
+from scheduler.postgres.logins import Purpose, faults
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 
 REMEMBERED: Final = timedelta(minutes=1)
 """How long the id of a tenant is remembered, before its slug is looked up again."""
 
 T = TypeVar("T")
+_CHECK: Final = Validator(InvalidInputError)
+_REPEATABLE: Final = frozenset({"40001", "40P01"})
 
 
 def utc_now() -> datetime:
@@ -59,7 +63,9 @@ class Scheduler:
         clock: Clock = utc_now,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._database = Database.from_engine(database) if isinstance(database, Engine) else Database(database)
+        self._database = Database(
+            database if isinstance(database, str) else database.render_as_string(hide_password=False)
+        )  # TODO engine
         self._clock = clock
         self._random_bytes = random_bytes
         self._tenants: dict[str, tuple[TenantId, datetime]] = {}
@@ -90,9 +96,7 @@ class Scheduler:
             StoreError: no connection, or the database refused a statement.
         """
         tenant_id = self._tenant_id(slug)
-        with self._database.unit_of_work(
-            role=Role.APP, tenant_id=tenant_id, user_id=user, request=request
-        ) as session:
+        with self._database.unit_of_work(role=Role.APP, tenant_id=tenant_id, user_id=user, request=request) as session:
             yield Work(Context(session, tenant_id, user, self._clock))
 
     def run(
@@ -117,8 +121,8 @@ class Scheduler:
             try:
                 with self.tenant(slug, user=user, request=request) as work:
                     return call(work)
-            except DeadlockError:
-                if not remaining:
+            except StatementError as error:
+                if error.sqlstate not in _REPEATABLE or not remaining:
                     raise
         raise AssertionError  # the last attempt returned or raised
 
@@ -143,15 +147,63 @@ class Scheduler:
             StoreError: no connection, the login lacks the role `scheduler_job`, or the database refused a statement.
         """
         tenant_id = self._tenant_id(slug)
-        with self._needs(Role.JOB, "generate"):
-            request = GenerationRequest(
-                tenant_id,
-                from_day,
-                _until(from_day, days),
-                now=self._clock(),
-                facility_slug=self._slug_of(tenant_id, facility),
-                mode=mode,
-                scope=scope,
-                trigger="host",
-            )
-            return run_job(self._database, request, progress=progress).result
+        request = GenerationRequest(
+            tenant_id,
+            from_day,
+            _until(from_day, days),
+            now=self._clock(),
+            tzdata_version="TODO",
+            facility_slug=self._slug_of(tenant_id, facility),
+            mode=mode,
+            scope=scope,
+            trigger="host",
+        )
+        return run_job(self._database, request, progress=progress).result
+
+    def preflight(self, purpose: Purpose = Purpose.WEB) -> list[str]:
+        """Return the rights that the login has beyond its purpose, and those that it lacks; none is the answer wanted.
+
+        Raises:
+            StoreError: no connection.
+        """
+        with self._database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
+            return list(faults(session.connection(), purpose)[1])
+
+    def close(self) -> None:
+        """Close the idle connections; those of an engine of the host stay open."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _tenant_id(self, slug: str) -> TenantId:
+        """Return the id of a tenant. It is looked up again once it has been remembered for `REMEMBERED`."""
+        now = self._clock()
+        known = self._tenants.get(slug)
+        if known is not None and abs(now - known[1]) < REMEMBERED:
+            return known[0]
+        tenant_id = TenantId(tenant_id_of(self._database, slug))
+        self._tenants[slug] = tenant_id, now
+        return tenant_id
+
+    def _slug_of(self, tenant_id: TenantId, facility: FacilityId | str | None) -> str | None:
+        if facility is None or isinstance(facility, str):
+            return facility
+        id_ = read_id("facility", facility, FacilityId, Facility)
+        with self._database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
+            row = session.get(Facility, (tenant_id, int(id_)))
+            if row is None:
+                raise NotFoundError(f"no facility has the id {int(id_)}")
+            return row.slug
+
+
+def _until(from_day: date, days: int) -> date:
+    _CHECK.day("from_day", from_day)
+    _CHECK.whole("days", days)
+    try:
+        return from_day + timedelta(days=days)
+    except OverflowError:
+        raise InvalidInputError(f"{days} days from {from_day} on leave the calendar") from None

@@ -6,11 +6,15 @@ Must not know: how a unit of work begins and ends (`scheduler`).
 
 from sqlmodel import Session
 
+from scheduler.front_door.closures import Closures
 from scheduler.front_door.context import Context
 from scheduler.front_door.doctors import Doctors
+from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.ids import TenantId, UserId
 from scheduler.front_door.patients import Patients
+from scheduler.front_door.rules import Rules
+from scheduler.front_door.slots import OpenSlots
 
 
 class Work:
@@ -21,6 +25,10 @@ class Work:
         self.facilities = Facilities(context)
         self.doctors = Doctors(context)
         self.patients = Patients(context)
+        self.rules = Rules(context)
+        self.exceptions = Exceptions(context)
+        self.closures = Closures(context)
+        self.slots = OpenSlots(context)
 
     @property
     def session(self) -> Session:

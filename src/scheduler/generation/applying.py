@@ -21,9 +21,7 @@ from scheduler.postgres.schedules import ScheduleKey
 from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, insert_slots, stored_slots
 
 
-def apply(
-    session: Session, tasks: Sequence[ScheduleTask], request: Examination
-) -> tuple[RunResult, set[ScheduleKey]]:
+def apply(session: Session, tasks: Sequence[ScheduleTask], request: Examination) -> tuple[RunResult, set[ScheduleKey]]:
     """Compare desired with stored slots, and write the difference unless the run is dry.
 
     Returns also the pending schedules: some of their slots are booked, held, displaced or changed meanwhile.

@@ -19,13 +19,13 @@ from scheduler.generation.request import RefreshRequest, earliest_day
 from scheduler.postgres.schedules import ScheduleKey, load_schedules, save_checkpoints
 
 
-def refresh(session: Session, keys: Iterable[ScheduleKey], *, now: datetime, tzdata_version: str) -> RunResult:
+def refresh(session: Session, keys: Iterable[ScheduleKey], *, now: datetime) -> RunResult:
     """Make the generated days from today on match schedules that the caller has locked and changed.
 
     Raises:
         InvalidInputError: a schedule is now invalid.
     """
-    request = RefreshRequest(now, tzdata_version)
+    request = RefreshRequest(now, "TODO")
     loaded = load_schedules(session, sorted(set(keys)), lock=False, since=earliest_day(request))
     tasks = [plan_task(schedule, request) for schedule in loaded]
     result, pending = apply(session, tasks, request)

@@ -80,7 +80,7 @@ class Request(NamedTuple):
     user_agent: str = ""
 
 
-_NO_REQUEST: Final = Request()
+NO_REQUEST: Final = Request()
 
 
 def _sendable(value: str) -> str:
@@ -123,7 +123,7 @@ class Database:
         role: Role,
         tenant_id: UUID | None,
         user_id: UUID | None = None,
-        request: Request = _NO_REQUEST,
+        request: Request = NO_REQUEST,
         phi: bool = False,
     ) -> Iterator[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.

@@ -127,12 +127,16 @@ def register_schedules(session: Session) -> None:
 
 def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list[ScheduleKey]:
     """Return the schedules of the tenant by facility and doctor; only those of one live facility, given its slug."""
-    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug, "facility_id": None})]
+    return [
+        ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug, "facility_id": None})
+    ]
 
 
 def schedules_at(session: Session, facility_id: int) -> list[ScheduleKey]:
     """Return the schedules at a facility, by doctor, also of a deleted one."""
-    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": None, "facility_id": facility_id})]
+    return [
+        ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": None, "facility_id": facility_id})
+    ]
 
 
 def load_schedules(

@@ -46,8 +46,8 @@ def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUI
     return tenant_id
 
 
-def make_tenant(session: Session, slug: str, tenant_id: UUID) -> None:
-    """Create a tenant with this slug and id. Its name is the slug, until it gets a better one.
+def make_tenant(session: Session, slug: str, tenant_id: UUID, *, name: str | None = None) -> None:
+    """Create a tenant with this slug and id. Without a name it is the slug, until it gets a better one.
 
     Raises:
         InvalidInputError: the slug is blank, longer than 255 characters, or has space around it.
@@ -55,4 +55,4 @@ def make_tenant(session: Session, slug: str, tenant_id: UUID) -> None:
     if slug != slug.strip() or not 1 <= len(slug) <= _MAX_SLUG_CHARACTERS:
         wanted = f"1 to {_MAX_SLUG_CHARACTERS} characters without space around them are needed"
         raise InvalidInputError(f"{shorten(slug, 60)!r} cannot be a tenant's slug: {wanted}")
-    session.connection().execute(_INSERT, {"id": tenant_id, "slug": slug, "name": slug})
+    session.connection().execute(_INSERT, {"id": tenant_id, "slug": slug, "name": name or slug})
