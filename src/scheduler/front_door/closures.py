@@ -26,6 +26,10 @@ class Closures(Repository[models.FacilityClosure, ClosureId]):
     _owners = (Closure,)
     _fields: ClassVar[Mapping[str, Field]] = {"reason": Field("reason", optional(text))}
 
+    def get(self, which: AnyClosure) -> models.FacilityClosure:
+        """Return a row, given its id or its value of the core. Errors are those of `Repository.get`."""
+        return self._get(which)
+
     def add(
         self,
         facility: FacilityId | models.Facility,
@@ -69,7 +73,7 @@ class Closures(Repository[models.FacilityClosure, ClosureId]):
 
     def remove(self, closure: AnyClosure) -> ScheduleChange:
         """Remove a closure: the facility opens again, and the slots come back."""
-        row = self.get(closure)
+        row = self._get(closure)
         with changing(self._context, schedules_at(self._session, row.facility_id)) as under_way:
             self._session.delete(row)
         return under_way.change

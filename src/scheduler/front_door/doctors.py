@@ -38,7 +38,7 @@ class Doctors(Repository[models.Doctor, DoctorId]):
         "specialty": Field("specialty", optional(text)),
     }
 
-    def add(  # noqa: PLR0913  # the fields of a doctor
+    def add(
         self,
         first_name: str,
         last_name: str,

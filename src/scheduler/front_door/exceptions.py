@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlmodel import col
 
@@ -36,6 +36,10 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         "slot_interval": Field("slot_interval_minutes", optional(minutes)),
         "capacity": Field("capacity", given),
     }
+
+    def get(self, which: AnyException) -> models.AvailabilityException:
+        """Return a row, given its id or its value of the core. Errors are those of `Repository.get`."""
+        return self._get(which)
 
     def block(
         self,
@@ -73,7 +77,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         Errors are those of `block`.
         """
         slots = {"slot_duration": slot_duration, "slot_interval": slot_interval, "capacity": capacity}
-        return self._add(ExceptionType.OVERRIDE, who, at, between, {"reason": reason, "rule": rule} | slots)
+        return self._add(ExceptionType.OVERRIDE, who, at, between, {"reason": reason, "rule": rule, **slots})
 
     def emergency(
         self,
@@ -100,13 +104,13 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
 
     def remove(self, exception: AnyException) -> ScheduleChange:
         """Remove an exception: the rules apply again, and their slots come back."""
-        row = self.get(exception)
+        row = self._get(exception)
         with changing(self._context, [ScheduleKey(row.doctor_id, row.facility_id)]) as under_way:
             self._session.delete(row)
         return under_way.change
 
     def _add(
-        self, kind: ExceptionType, who: AnyDoctor, at: AnyFacility, between: Span, fields: Mapping[str, object]
+        self, kind: ExceptionType, who: AnyDoctor, at: AnyFacility, between: Span, fields: Mapping[str, Any]
     ) -> ScheduleChange:
         doctor = read_id("exception: who", who, DoctorId, models.Doctor)
         facility = read_id("exception: at", at, FacilityId, models.Facility)

@@ -43,6 +43,9 @@ class Repository(Generic[Row, Id]):
         Raises:
             NotFoundError: there is no such row, it is deleted, or the user does not see it.
         """
+        return self._get(which)
+
+    def _get(self, which: object) -> Row:
         id_ = self._read(which)
         row: Row | None = self._session.get(self._model, (self._context.tenant_id, int(id_)))
         if row is None or getattr(row, "deleted_at", None) is not None:
@@ -63,7 +66,7 @@ class Repository(Generic[Row, Id]):
             query = query.where(self._model.deleted_at.is_(None))  # type: ignore[union-attr]
         return query  # type: ignore[no-any-return]
 
-    def _columns(self, given: Mapping[str, object]) -> dict[str, object]:
+    def _columns(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Return the values of the columns, by name.
 
         Raises:
@@ -95,17 +98,17 @@ class Repository(Generic[Row, Id]):
             self._session.flush()
         return row
 
-    def _update(self, which: Id | Row, given: Mapping[str, object]) -> Row:
+    def _update(self, which: object, given: Mapping[str, object]) -> Row:
         """Change fields of a row, and return it."""
-        row, columns = self.get(which), self._columns(given)
+        row, columns = self._get(which), self._columns(given)
         with self._session.begin_nested():
             for name, value in columns.items():
                 setattr(row, name, value)
             self._session.flush()
         return row
 
-    def _delete_softly(self, which: Id | Row) -> Row:
+    def _delete_softly(self, which: object) -> Row:
         """Delete a row softly, and return it."""
-        row = self.get(which)
+        row = self._get(which)
         soft_delete(self._session, row, self._context.clock())
         return row

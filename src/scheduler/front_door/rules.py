@@ -56,6 +56,10 @@ class Rules(Repository[models.AvailabilityRule, RuleId]):
         "active": Field("active", flag),
     }
 
+    def get(self, which: AnyRule) -> models.AvailabilityRule:
+        """Return a row, given its id or its value of the core. Errors are those of `Repository.get`."""
+        return self._get(which)
+
     def add(  # noqa: PLR0913  # the fields of a rule
         self,
         who: DoctorId | models.Doctor,
@@ -139,7 +143,7 @@ class Rules(Repository[models.AvailabilityRule, RuleId]):
 
     def change(self, rule: AnyRule, **fields: Unpack[RuleFields]) -> ScheduleChange:
         """Change fields of a rule, and the slots that follow from it. Errors are those of `add`."""
-        row = self.get(rule)
+        row = self._get(rule)
         with changing(self._context, [_key(row)]) as under_way:
             self._update(row, fields)
             under_way.written = (rule_of(row),)
@@ -151,19 +155,20 @@ class Rules(Repository[models.AvailabilityRule, RuleId]):
 
     def delete(self, rule: AnyRule) -> ScheduleChange:
         """Delete a rule with the exceptions to it alone, and take its open slots away. To keep the past, end it."""
-        row = self.get(rule)
+        row = self._get(rule)
         with changing(self._context, [_key(row)]) as under_way:
             self._session.delete(row)
         return under_way.change
 
 
-def _weekdays(on: object) -> "list[Weekday | None]":
+def _weekdays(on: object) -> list[Weekday | None]:
     if on is None:
         return [None]
-    weekdays = list(on) if isinstance(on, Iterable) else [on]
-    for weekday in weekdays:
+    weekdays: list[Weekday | None] = []
+    for weekday in on if isinstance(on, Iterable) else [on]:
         if not isinstance(weekday, Weekday):
             raise InvalidInputError(f"rule: on must be of type Weekday, such as Weekday.MONDAY, not {weekday!r}")
+        weekdays.append(weekday)
     if not weekdays or len(set(weekdays)) < len(weekdays):
         raise InvalidInputError("rule: on must name each weekday once, and one at least")
     return weekdays
