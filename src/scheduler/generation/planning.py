@@ -53,9 +53,8 @@ def plan_task(loaded: LoadedSchedule, request: GenerationRequest) -> ScheduleTas
         raise schedule
     today = request.today(schedule.zone)
     first = min(request.from_day, today)
-    digest, known_digest = (
-        fingerprint(schedule, tzdata_version=request.tzdata_version, since=day) for day in (first, before.since)
-    )
+    release = request.release_of(schedule.zone)
+    digest, known_digest = (fingerprint(schedule, tzdata_version=release, since=day) for day in (first, before.since))
     requested = DaySet([(request.from_day, request.until_day)])
     upcoming = before.days.since(today)
     changed = before.fingerprint != known_digest or request.scope is Scope.ALL

@@ -1,7 +1,7 @@
 """Generation request: the days, the mode and the scope of a run of the nightly job.
 
 Owns: the request and its limits.
-Holds: T5 (the instant and the release of the tz database are given, not read).
+Holds: T5 (the instant is given, not read).
 Must not know: how a request is carried out.
 """
 
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.spans import utc
 from scheduler.core.zones import check_day
+from scheduler.generation.time_zone_release import time_zone_release
 
 MAX_DAYS: Final = 7305
 """Twenty years: the table has a partition for each month."""
@@ -41,9 +42,9 @@ class Scope(StrEnum):
 class GenerationRequest:
     """A request for the slots of a tenant on local days `[from_day, until_day)` of each facility.
 
-    A hold that ends by `now` (aware) has ended; of days before it, only requested ones are generated. `tzdata_version`
-    is the release of the tz database in use; `trigger` is a word for the origin of the run, which its row in
-    `generation_runs` keeps.
+    A hold that ends by `now` (aware) has ended; of days before it, only requested ones are generated. `trigger` is a
+    word for the origin of the run, which its row in `generation_runs` keeps. `tzdata_version` replaces the release of
+    the time zone data, which is otherwise that of the data in use (`time_zone_release`).
 
     Raises:
         InvalidInputError: no day, more than `MAX_DAYS` days, days or `now` outside the calendar, or a naive `now`.
@@ -53,11 +54,11 @@ class GenerationRequest:
     from_day: date
     until_day: date
     now: datetime
-    tzdata_version: str
     facility_slug: str | None = None
     mode: Mode = Mode.WRITE
     scope: Scope = Scope.CHANGED
     trigger: str = "manual"
+    tzdata_version: str | None = None
 
     def __post_init__(self) -> None:
         if self.until_day <= self.from_day:
@@ -70,6 +71,10 @@ class GenerationRequest:
     def today(self, zone: ZoneInfo) -> date:
         """Return the local day of `now` in this zone."""
         return self.now.astimezone(zone).date()
+
+    def release_of(self, zone: ZoneInfo) -> str:
+        """Return the release of the time zone data that fingerprints of schedules in this zone cover (R3)."""
+        return time_zone_release(zone) if self.tzdata_version is None else self.tzdata_version
 
     @property
     def earliest_day(self) -> date:

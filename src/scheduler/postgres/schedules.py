@@ -116,6 +116,12 @@ def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list
     return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug})]
 
 
+def zone_names(session: Session, keys: Iterable[ScheduleKey]) -> dict[int, str]:
+    """Return the names of the time zones of the schedules' facilities, by facility."""
+    ids = sorted({key.facility_id for key in keys})
+    return {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
+
+
 def load_schedules(
     session: Session, keys: Sequence[ScheduleKey], *, lock: bool, since: date | None = None
 ) -> list[LoadedSchedule]:
@@ -130,8 +136,7 @@ def load_schedules(
     checkpoints = {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in session.exec(query)}
     if lock:
         keys = [key for key in keys if key in checkpoints]
-    ids = sorted({key.facility_id for key in keys})
-    zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
+    zones = zone_names(session, keys)
     ended = _ended(session, keys)
     covered_since = [checkpoint.since for checkpoint in checkpoints.values() if checkpoint.since]
     begin = relevant_from(date.min if since is None else min([since, *covered_since]))
