@@ -158,7 +158,6 @@ class Scheduler:
                 from_day,
                 _until(from_day, days),
                 now=self._clock(),
-                tzdata_version="TODO",
                 facility_slug=self._slug_of(tenant_id, facility),
                 mode=mode,
                 scope=scope,
