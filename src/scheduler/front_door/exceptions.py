@@ -72,9 +72,9 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         slot_interval: timedelta | None = None,
         capacity: int | None = None,
     ) -> ScheduleChange:
-        """Replace the hours of a day by a span of it, with slots of its own kind if fields are given.
+        """Replace the hours of a day by a span of it.
 
-        Errors are those of `block`.
+        The slots are those of the rule, except for the fields that are given. Errors are those of `block`.
         """
         slots = {"slot_duration": slot_duration, "slot_interval": slot_interval, "capacity": capacity}
         return self._add(ExceptionType.OVERRIDE, who, at, between, {"reason": reason, "rule": rule, **slots})
@@ -88,9 +88,9 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         reason: str | None = None,
         rule: AnyRule | None = None,
     ) -> ScheduleChange:
-        """Take a span of a doctor's time away in an emergency: bookings in it are displaced, and the change lists them.
+        """Take a span of a doctor's time away in an emergency.
 
-        Errors are those of `block`.
+        Bookings in it are displaced, and the change lists them.         Errors are those of `block`.
         """
         return self._add(ExceptionType.EMERGENCY, who, at, between, {"reason": reason, "rule": rule})
 
