@@ -17,7 +17,7 @@ from scheduler.postgres.schedules import closure_of, schedules_at
 AnyClosure = ClosureId | Closure | models.FacilityClosure
 
 
-class Closures(Repository[models.FacilityClosure, ClosureId]):
+class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
     """The closures of the facilities of a tenant."""
 
     _model = models.FacilityClosure

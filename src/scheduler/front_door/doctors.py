@@ -24,7 +24,7 @@ class DoctorFields(TypedDict, total=False):
     at: Iterable[FacilityId | models.Facility]
 
 
-class Doctors(Repository[models.Doctor, DoctorId]):
+class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
     """The doctors of a tenant."""
 
     _model = models.Doctor

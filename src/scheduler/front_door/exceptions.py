@@ -22,7 +22,7 @@ AnyDoctor = DoctorId | models.Doctor
 AnyFacility = FacilityId | models.Facility
 
 
-class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
+class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyException]):
     """The availability exceptions of a tenant."""
 
     _model = models.AvailabilityException

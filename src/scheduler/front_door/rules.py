@@ -35,7 +35,7 @@ class RuleFields(TypedDict, total=False):
     active: bool
 
 
-class Rules(Repository[models.AvailabilityRule, RuleId]):
+class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
     """The availability rules of a tenant."""
 
     _model = models.AvailabilityRule
