@@ -17,7 +17,7 @@ from scheduler.front_door.fields import Field, flag, minutes, minutes_or_none_at
 from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, ServiceId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.workflows import StepTemplates, Workflows
-from scheduler.postgres.workflows import template_of
+from scheduler.postgres.workflows import follow_length, template_of
 
 ZERO: Final = timedelta(0)
 
@@ -98,13 +98,26 @@ class Offerings(Repository[models.ServiceOffering, OfferingId, OfferingId | mode
     def change(self, offering: OfferingId | models.ServiceOffering, **fields: Unpack[OfferingFields]) -> None:
         """Change fields of an offering, or switch it off and on; service, doctor and facility stay. Visits stay.
 
-        Workflows keep their steps: `work.workflows.replace` changes them. Errors are those of `add`.
+        A workflow of one step with the former length follows another duration; `work.workflows.replace` changes steps.
+        Errors are those of `add`.
         """
-        self._update(offering, fields)
+        row = self.get(offering)
+        with self._session.begin_nested():
+            former = self._minutes(row)
+            self._update(row, fields)
+            if self._minutes(row) != former:
+                follow_length(self._session, [int(self._read(row))], former=former, minutes=self._minutes(row))
 
     def delete(self, offering: OfferingId | models.ServiceOffering) -> None:
         """Switch an offering off: it has no open slots, its workflows and visits stay."""
         self._switch_off(offering)
+
+    def _minutes(self, offering: models.ServiceOffering) -> int:
+        """Return the length of an offering: its own, else that of its service, also of a deleted one."""
+        if offering.default_duration_minutes is not None:
+            return offering.default_duration_minutes
+        service = self._session.get_one(models.Service, (self._context.tenant_id, offering.service_id))
+        return service.default_duration_minutes
 
     def _template(self, offering: OfferingId) -> StepTemplate:
         """Return the step template of the service, which its offerings share; add it to the first one."""

@@ -1,7 +1,7 @@
 """Services: the entries of the catalogue, such as a check-up, whoever offers them and wherever.
 
 Owns: the fields of a service, and the end of its offerings with it.
-Must not know: the workflows of its offerings.
+Must not know: the steps of a visit (`workflows`).
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from scheduler import models
 from scheduler.front_door.fields import Field, minutes, optional, text, word
 from scheduler.front_door.ids import ServiceId
 from scheduler.front_door.repository import Repository
+from scheduler.postgres.workflows import follow_length
 
 
 class CodeSystem(StrEnum):
@@ -60,8 +61,20 @@ class Services(Repository[models.Service, ServiceId, ServiceId | models.Service]
         return self._insert(name=name, duration=duration, code=code, code_system=code_system)
 
     def change(self, service: ServiceId | models.Service, **fields: Unpack[ServiceFields]) -> None:
-        """Change fields of a service; workflows keep their steps and lengths. Errors are those of `add`."""
-        self._update(service, fields)
+        """Change fields of a service. Its offerings without a duration of their own follow another one. Visits stay.
+
+        Of their workflows, those of one step with the former length follow. Errors are those of `add`.
+        """
+        row, offering = self.get(service), models.ServiceOffering
+        with self._session.begin_nested():
+            former = row.default_duration_minutes
+            self._update(row, fields)
+            if row.default_duration_minutes != former:
+                query = select(offering.id).where(
+                    col(offering.service_id) == row.id, col(offering.default_duration_minutes).is_(None)
+                )
+                ids = [int(id_ or 0) for id_ in self._session.exec(query)]
+                follow_length(self._session, ids, former=former, minutes=row.default_duration_minutes)
 
     def delete(self, service: ServiceId | models.Service) -> None:
         """Delete a service softly, and switch its offerings off. Visits stay."""

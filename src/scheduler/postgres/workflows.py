@@ -124,6 +124,23 @@ def load_workflow(session: Session, row: rows.ServiceWorkflow) -> Workflow:
     return workflow_of(row, _steps(session, [id_])[id_])
 
 
+def follow_length(session: Session, offering_ids: Iterable[int], *, former: int, minutes: int) -> None:
+    """Let the one-step workflows of offerings follow a new length of these, if they had the former one.
+
+    Appointments keep their times: their steps are rows of their own.
+    """
+    workflow = rows.ServiceWorkflow
+    query = select(workflow).where(col(workflow.service_offering_id).in_(list(offering_ids)), col(workflow.active))
+    found = {int(row.id or 0): row for row in session.exec(query)}
+    for id_, steps in _steps(session, found).items():
+        if len(steps) == 1:
+            ((step, template),) = steps
+            if (step.duration_minutes or template.default_duration_minutes) == former:
+                step.duration_minutes = minutes
+                found[id_].total_estimated_minutes = minutes + step_of(step, template).lead // _MINUTE
+    session.flush()
+
+
 def step_ids(session: Session, workflow_id: int) -> StepIds:
     """Return the ids of a workflow's steps, by position."""
     step = rows.WorkflowStep
