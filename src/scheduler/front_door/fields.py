@@ -105,7 +105,10 @@ def zone(field: str, value: object) -> str:
         value = getattr(value, "key", value)
     if not isinstance(value, str):
         raise _fault(field, "the name of an IANA time zone, or a ZoneInfo", value)
-    return zone_of(value).key
+    try:
+        return zone_of(value).key
+    except InvalidInputError as error:
+        raise type(error)(f"{field}: {error}") from None
 
 
 def country(field: str, value: object) -> str:
