@@ -22,7 +22,7 @@ AnyDoctor = DoctorId | models.Doctor
 AnyFacility = FacilityId | models.Facility
 
 
-class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
+class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyException]):
     """The availability exceptions of a tenant."""
 
     _model = models.AvailabilityException
@@ -36,10 +36,6 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         "slot_interval": Field("slot_interval_minutes", optional(minutes)),
         "capacity": Field("capacity", given),
     }
-
-    def get(self, which: AnyException) -> models.AvailabilityException:
-        """Return a row, given its id or its value of the core. Errors are those of `Repository.get`."""
-        return self._get(which)
 
     def block(
         self,
@@ -104,7 +100,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
 
     def remove(self, exception: AnyException) -> ScheduleChange:
         """Remove an exception: the rules apply again, and their slots come back."""
-        row = self._get(exception)
+        row = self.get(exception)
         with changing(self._context, [ScheduleKey(row.doctor_id, row.facility_id)]) as under_way:
             self._session.delete(row)
         return under_way.change

@@ -13,6 +13,7 @@ from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure
 from scheduler.front_door.context import Context
 from scheduler.generation.refreshing import refresh
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.schedules import ScheduleKey, lock_schedules
 
 
@@ -49,7 +50,7 @@ def changing(context: Context, keys: Iterable[ScheduleKey]) -> Iterator[Changing
     """
     changed = sorted(set(keys))
     under_way = Changing()
-    with context.session.begin_nested():
+    with refusable(context.session):
         if changed:
             lock_schedules(context.session, changed)
         yield under_way

@@ -138,7 +138,8 @@ class Scheduler:
     ) -> RunResult:
         """Make the slots of a tenant, or of one facility, for local days from `from_day` on.
 
-        The facility is given by its id or slug. A run without changes since the last one writes nothing. It works in batches, each a transaction of its own.
+        The facility is given by its id or slug. A run without changes since the last one writes nothing. It works in
+        batches, each a transaction of its own.
 
         Raises:
             NotFoundError: no tenant has this slug, or the facility does not exist or has no schedule.
