@@ -59,7 +59,7 @@ def scheduler(database_url: str) -> Iterator[Scheduler]:
 
 @pytest.fixture
 def clinic(scheduler: Scheduler) -> Iterator[Clinic]:
-    """A clinic of one test. Its unit of work commits at the end, so deferred checks run, too."""
+    """A clinic of one test. Its unit of work commits at the end of the test."""
     with scheduler.tenant("riverside") as work:
         number = next(NUMBERS)
         place = work.facilities.add(f"place-{number}", name="Main Street", zone="Europe/London")
