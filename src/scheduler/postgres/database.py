@@ -111,7 +111,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         parsed = read_url(url)
-        self.name = name_of(parsed)
+        self.name: str = name_of(parsed)
         self._application = application_of(parsed)
         self._engine = open_engine(parsed)
         begin_only_as_told(self._engine)
