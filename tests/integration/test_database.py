@@ -270,12 +270,12 @@ def test_each_unit_of_work_is_one_record_and_names_no_person(
     database: Database, tenant_id: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    personal: dict[str, Any] = {"user_id": uuid4(), "request": Request(CANARY, "192.0.2.7", CANARY)}
-    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id, **personal) as session:
+    origin: dict[str, Any] = {"user_id": uuid4(), "request": Request(CANARY, "192.0.2.7", CANARY)}
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id, **origin) as session:
         session.add(facility(tenant_id, "kept", name=CANARY))
-    with suppress(StatementError), database.unit_of_work(role=Role.APP, tenant_id=None, **personal) as session:
+    with suppress(StatementError), database.unit_of_work(role=Role.APP, tenant_id=None, **origin) as session:
         session.add(facility(tenant_id, "lost", name=CANARY))
-    with suppress(LookupError), database.unit_of_work(role=Role.JOB, tenant_id=tenant_id, **personal):
+    with suppress(LookupError), database.unit_of_work(role=Role.JOB, tenant_id=tenant_id, **origin):
         raise LookupError
     records = [record.getMessage() for record in caplog.records if record.name.startswith("scheduler")]
     assert records == [
@@ -284,7 +284,7 @@ def test_each_unit_of_work_is_one_record_and_names_no_person(
         f"unit of work as scheduler_job for {tenant_id}: rolled back",
     ]
     everything = f"{caplog.text}{[vars(record) for record in caplog.records]}"
-    assert [value for value in (CANARY, str(personal["user_id"]), "192.0.2.7") if value in everything] == []
+    assert [value for value in (CANARY, str(origin["user_id"]), "192.0.2.7") if value in everything] == []
 
 
 def test_the_library_is_silent_unless_a_host_asks_for_records() -> None:
