@@ -22,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.util import await_only
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.errors import StatementError
@@ -66,9 +67,16 @@ def roll_back(connection: Connection) -> None:
     if connection.closed or connection.invalidated:
         return
     driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # of the one driver in use
-    with suppress(psycopg.Error):  # lost, or in the middle of a COPY
-        driver.execute(_ROLLBACK)
+    assert isinstance(driver, psycopg.Connection | psycopg.AsyncConnection)  # noqa: S101  # of the one driver in use
+    try:
+        with suppress(psycopg.Error):  # lost, or in the middle of a COPY
+            if isinstance(driver, psycopg.AsyncConnection):
+                await_only(driver.execute(_ROLLBACK))
+            else:
+                driver.execute(_ROLLBACK)
+    except BaseException:  # cancelled once more, meanwhile: how far it came is unknown
+        connection.invalidate()
+        raise
     if driver.info.transaction_status is not TransactionStatus.IDLE:
         connection.invalidate()
 
@@ -87,10 +95,11 @@ def begin_only_as_told(engine: Engine) -> None:
     After a rollback the driver would begin another transaction, which has no role, tenant or settings.
     """
 
-    def before_statement(connection: Connection, cursor: Any, *rest: Any) -> None:  # noqa: ANN401  # of the driver
-        idle = cursor.connection.info.transaction_status is TransactionStatus.IDLE
+    def before_statement(connection: Connection, *rest: Any) -> None:  # noqa: ANN401  # of the driver
+        driver = connection.connection.driver_connection  # whose cursors have no connection where they are awaited
+        idle = driver is not None and driver.info.transaction_status is TransactionStatus.IDLE
         # SQLAlchemy's questions to a new server are in no transaction.
-        if idle and connection.in_transaction() and not rest[2].execution_options.get(BEGINS):
+        if idle and connection.in_transaction() and not rest[3].execution_options.get(BEGINS):
             raise StatementError(ENDED)
 
     def before_commit(_: Connection) -> None:
