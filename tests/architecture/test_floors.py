@@ -20,6 +20,7 @@ COMMAND_LINE = SOURCES / "scheduler" / "cli"
 ALLOWED_IN_CORE = sys.stdlib_module_names
 
 # The clock, the environment, the local zone and random sources (T5) by full name; a module stands for its content.
+# Setting the search path of time zones would change them for the whole process of a host.
 FORBIDDEN = (
     "datetime.datetime.now",
     "datetime.datetime.today",
@@ -42,6 +43,7 @@ FORBIDDEN = (
     "time.time_ns",
     "uuid.uuid1",
     "uuid.uuid4",
+    "zoneinfo.reset_tzpath",
 )
 
 
@@ -160,6 +162,7 @@ def test_t5_only_the_command_line_reads_clock_environment_or_randomness(module: 
         "import os.path\nhome = os.getenv('HOME')",
         "import random",
         "from random import choice",
+        "import zoneinfo\nzoneinfo.reset_tzpath(to=())",
         "def late():\n    import random",
         "import secrets",
         "import uuid\nnew = uuid.uuid4()",

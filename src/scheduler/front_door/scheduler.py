@@ -28,16 +28,16 @@ from scheduler.generation.report import RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.models import Facility
 from scheduler.postgres.database import NO_REQUEST, Database, Request, Role
-from scheduler.postgres.errors import StatementError
+from scheduler.postgres.errors import DeadlockError, RoleRefusedError, StatementError
 from scheduler.postgres.logins import Purpose, faults
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
+from scheduler.postgres.translation import NOT_ALLOWED
 
 REMEMBERED: Final = timedelta(minutes=1)
 """How long the id of a tenant is remembered, before its slug is looked up again."""
 
 T = TypeVar("T")
 _CHECK: Final = Validator(InvalidInputError)
-_REPEATABLE: Final = frozenset({"40001", "40P01"})
 
 
 def utc_now() -> datetime:
@@ -78,9 +78,15 @@ class Scheduler:
             DuplicateError: another tenant has the slug.
             StoreError: the login is not the owner.
         """
-        tenant_id = UUID(bytes=self._random_bytes(16), version=4)
-        with self._database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
-            make_tenant(session, slug, tenant_id, name=text("tenant: name", name))
+        tenant_id, shown = UUID(bytes=self._random_bytes(16), version=4), text("tenant: name", name)
+        try:
+            with self._database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+                make_tenant(session, slug, tenant_id, name=shown)
+        except StatementError as error:
+            if error.sqlstate != NOT_ALLOWED:
+                raise
+            needed = "add_tenant needs the owner of the database: open a Scheduler with the login that migrates it"
+            raise StatementError(needed, sqlstate=error.sqlstate) from None
         return TenantId(tenant_id)
 
     @contextmanager
@@ -115,16 +121,15 @@ class Scheduler:
         Raises:
             DeadlockError: no attempt succeeded.
         """
-        if attempts < 1:
-            raise InvalidInputError(f"attempts must be a whole number from 1, not {attempts!r}")
-        for remaining in reversed(range(attempts)):
+        _CHECK.whole("attempts", attempts)
+        while True:
+            attempts -= 1
             try:
                 with self.tenant(slug, user=user, request=request) as work:
                     return call(work)
-            except StatementError as error:
-                if error.sqlstate not in _REPEATABLE or not remaining:
+            except DeadlockError:
+                if not attempts:
                     raise
-        raise AssertionError  # the last attempt returned or raised
 
     def generate(  # noqa: PLR0913  # the fields of a request
         self,
@@ -146,19 +151,22 @@ class Scheduler:
             InvalidInputError: these are no days, or too many.
             StoreError: no connection, the login lacks the role `scheduler_job`, or the database refused a statement.
         """
-        tenant_id = self._tenant_id(slug)
-        request = GenerationRequest(
-            tenant_id,
-            from_day,
-            _until(from_day, days),
-            now=self._clock(),
-            tzdata_version="TODO",
-            facility_slug=self._slug_of(tenant_id, facility),
-            mode=mode,
-            scope=scope,
-            trigger="host",
-        )
-        return run_job(self._database, request, progress=progress).result
+        try:
+            tenant_id = self._tenant_id(slug, role=Role.JOB)
+            request = GenerationRequest(
+                tenant_id,
+                from_day,
+                _until(from_day, days),
+                now=self._clock(),
+                facility_slug=self._slug_of(tenant_id, facility),
+                mode=mode,
+                scope=scope,
+                trigger="host",
+            )
+            return run_job(self._database, request, progress=progress).result
+        except RoleRefusedError as error:
+            needed = f"generate needs {Role.JOB}: grant {Role.JOB} to {error.login or 'the login'}"
+            raise StatementError(needed, sqlstate=error.sqlstate) from None
 
     def preflight(self, purpose: Purpose = Purpose.WEB) -> list[str]:
         """Return the rights that the login has beyond its purpose, and those that it lacks; none is the answer wanted.
@@ -179,13 +187,13 @@ class Scheduler:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _tenant_id(self, slug: str) -> TenantId:
+    def _tenant_id(self, slug: str, *, role: Role = Role.APP) -> TenantId:
         """Return the id of a tenant. It is looked up again once it has been remembered for `REMEMBERED`."""
         now = self._clock()
         known = self._tenants.get(slug)
         if known is not None and abs(now - known[1]) < REMEMBERED:
             return known[0]
-        tenant_id = TenantId(tenant_id_of(self._database, slug))
+        tenant_id = TenantId(tenant_id_of(self._database, slug, role=role))
         self._tenants[slug] = tenant_id, now
         return tenant_id
 
