@@ -82,7 +82,13 @@ def clinic(scheduler: Scheduler) -> Clinic:
     with scheduler.tenant(slug) as work:
         place = work.facilities.add("main", name="Main Street", zone="Europe/London")
         anna, ben = (work.doctors.add(name, "Ray", at=[place]) for name in ("Anna", "Ben"))
-        hours: dict[str, Any] = {"at": place, "on": Weekday.MONDAY, "start": time(9), "end": time(11), "slot_duration": HALF_HOUR}
+        hours: dict[str, Any] = {
+            "at": place,
+            "on": Weekday.MONDAY,
+            "start": time(9),
+            "end": time(11),
+            "slot_duration": HALF_HOUR,
+        }
         (mondays,) = work.rules.add(anna, **hours)
         work.rules.add(ben, **hours)
     made = Clinic(scheduler, slug, place, anna, ben, mondays)

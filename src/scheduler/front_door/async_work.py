@@ -5,7 +5,7 @@ Must not know: what the methods do (the repositories), how a call is awaited (`a
 """
 
 from datetime import date
-from typing import overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -23,6 +23,8 @@ from scheduler.front_door.patients import Patients
 from scheduler.front_door.rules import Rules
 from scheduler.front_door.slots import OpenSlots
 from scheduler.front_door.work import Work
+
+Bookable = OfferingId | models.ServiceOffering | DoctorId | models.Doctor
 
 
 class AsyncFacilities(AsyncTwin[Facilities]):
@@ -93,7 +95,17 @@ class AsyncClosures(AsyncTwin[Closures]):
 class AsyncOpenSlots(AsyncTwin[OpenSlots]):
     """The slots of a tenant that can still be booked."""
 
-    open = awaited(OpenSlots.open)
+    if TYPE_CHECKING:  # a type checker would keep the first overload only
+
+        @overload
+        async def open(self, what: Bookable, *, day: date, limit: int = 100) -> list[Slot]: ...
+
+        @overload
+        async def open(self, what: Bookable, *, between: Span, limit: int = 100) -> list[Slot]: ...
+
+        async def open(self, *args: Any, **kwargs: Any) -> list[Slot]: ...
+    else:
+        open = awaited(OpenSlots.open)
 
 
 class AsyncWork(AsyncTwin[Work]):
@@ -118,11 +130,8 @@ class AsyncWork(AsyncTwin[Work]):
         """The asynchronous SQLModel session of the transaction."""
         if self._session is None:
             of_the_transaction = self._sync.session
-
-            def class_of_session(**_: object) -> Session:
-                return of_the_transaction
-
-            self._session = AsyncSession(sync_session_class=class_of_session)  # type: ignore[arg-type]  # as documented
+            made = cast("type[Session]", lambda **_: of_the_transaction)
+            self._session = AsyncSession(sync_session_class=made)  # instead of a second session
         return self._session
 
     @property

@@ -7,8 +7,9 @@ Must not know: which methods there are (`async_work`, `async_scheduler`).
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from functools import wraps
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from functools import partial, wraps
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
@@ -18,7 +19,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.extras import extra_needed
 
 with extra_needed("scheduler.AsyncScheduler", "async"):
-    import greenlet  # noqa: F401  # SQLAlchemy imports it when it is first used, and names no extra
+    import_module("greenlet")  # SQLAlchemy imports it when it is first used, and names no extra
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,17 +31,22 @@ class Turn:
     """The turn of a call: two calls at once on one transaction would undo parts of each other."""
 
     def __init__(self) -> None:
-        self._taken = False
+        self.taken = False
 
     def __enter__(self) -> None:
-        if self._taken:
-            raise InvalidInputError(
-                "a unit of work does one call at a time: await each call, or open a unit of work in each task"
-            )
-        self._taken = True
+        if self.taken:
+            raise not_your_turn()
+        self.taken = True
 
     def __exit__(self, *exception: object) -> None:
-        self._taken = False
+        self.taken = False
+
+
+def not_your_turn() -> InvalidInputError:
+    """Return the error for a call, or the end of a block, while another call is under way."""
+    return InvalidInputError(
+        "a unit of work does one call at a time: await each call, or open a unit of work in each task"
+    )
 
 
 class AsyncTwin(Generic[Sync]):
@@ -67,9 +73,10 @@ def awaited(method: Callable[Concatenate[Any, P], T]) -> AwaitedMethod[P, T]:
     @wraps(method)
     async def call(self: AsyncTwin[Any], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._turn:
-            return await greenlet_spawn(method, self._sync, *args, **kwargs)
+            return await greenlet_spawn(partial(method, self._sync, *args, **kwargs))
 
-    return cast("AwaitedMethod[P, T]", call)
+    twin: object = call
+    return cast("AwaitedMethod[P, T]", twin)
 
 
 class AwaitedBlock(AbstractAsyncContextManager[T], Generic[T, Sync]):
@@ -90,25 +97,34 @@ class AwaitedBlock(AbstractAsyncContextManager[T], Generic[T, Sync]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        if error is None:
-            with self._turn:  # refuses to commit while a call of a forgotten task is under way
-                return await greenlet_spawn(self._manager.__exit__, None, None, None)
+        if error is None and not self._turn.taken:
+            return await greenlet_spawn(self._manager.__exit__, None, None, None)
+        refused = not_your_turn() if error is None else None  # a forgotten task is in the middle of a call
+        ended = error or refused
         # A task that is cancelled again, as by a cancel scope of AnyIO, would break the rollback off.
-        ending = asyncio.create_task(greenlet_spawn(self._manager.__exit__, kind, error, traceback))
-        return await asyncio.shield(ending)
+        ending = asyncio.create_task(greenlet_spawn(self._manager.__exit__, type(ended), ended, traceback))
+        done = await asyncio.shield(ending)
+        if refused is not None:
+            raise refused
+        return done
 
 
 async def on_a_thread(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine on a thread with an event loop of its own. A cancellation cancels it there, and waits for it."""
     loop = asyncio.new_event_loop()
-    try:
-        task = loop.create_task(call())
-        running = asyncio.get_running_loop().run_in_executor(None, loop.run_until_complete, task)
+    task = loop.create_task(call())
+
+    def run() -> T:
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
+            return loop.run_until_complete(task)
+        finally:
+            loop.close()
+
+    running = asyncio.get_running_loop().run_in_executor(None, run)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        with suppress(RuntimeError):  # it has just ended, and closed its loop
             loop.call_soon_threadsafe(task.cancel)
-            await asyncio.wait([running])
-            raise
-    finally:
-        loop.close()
+        await asyncio.wait([running])
+        raise

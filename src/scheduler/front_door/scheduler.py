@@ -58,13 +58,15 @@ class Scheduler:
 
     def __init__(
         self,
-        database: Engine | URL | str,
+        database: Database | Engine | URL | str,
         *,
         clock: Clock = utc_now,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._database = Database(
-            database if isinstance(database, str) else database.render_as_string(hide_password=False)
+        self._database = (
+            database
+            if isinstance(database, Database)
+            else Database(database if isinstance(database, str) else database.render_as_string(hide_password=False))
         )  # TODO engine
         self._clock = clock
         self._random_bytes = random_bytes

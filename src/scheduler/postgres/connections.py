@@ -116,7 +116,12 @@ def application_of(url: URL) -> str:
 
 
 def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options of SQLAlchemy
-    """Return an engine for a URL of `read_url`; nothing is connected yet.
+    """Return an engine for a URL of `read_url`; nothing is connected yet."""
+    return create_engine(**engine_options(url), **options)
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """Return the options of an engine for a URL of `read_url`, synchronous or asynchronous.
 
     It prepares no statement: behind a pooler, the server's next connection has not prepared it, or another one under
     the same name. It asks for no option at the start of a connection that PgBouncer would refuse.
@@ -124,14 +129,13 @@ def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options 
     connect: dict[str, object] = {"prepare_threshold": None, "client_encoding": "UTF8"}
     if "connect_timeout" not in url.query:
         connect["connect_timeout"] = CONNECT_SECONDS
-    return create_engine(
-        url.update_query_dict({"application_name": application_of(url)}),
-        connect_args=connect,
-        hide_parameters=True,
-        isolation_level="READ COMMITTED",  # a lock would otherwise not show what its last holder wrote
-        use_native_hstore=False,  # it looks a type up along the login's path
-        **options,
-    )
+    return {
+        "url": url.update_query_dict({"application_name": application_of(url)}),
+        "connect_args": connect,
+        "hide_parameters": True,
+        "isolation_level": "READ COMMITTED",  # a lock would otherwise not show what its last holder wrote
+        "use_native_hstore": False,  # it looks a type up along the login's path
+    }
 
 
 def read_url(url: str) -> URL:
