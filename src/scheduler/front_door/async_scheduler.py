@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial, wraps
-from typing import Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -39,8 +39,8 @@ def _awaited_on_a_thread(method: Callable[Concatenate[Scheduler, P], T]) -> Awai
     async def call(self: "AsyncScheduler", *args: P.args, **kwargs: P.kwargs) -> T:
         return await on_a_thread(partial(self._apart, lambda scheduler: method(scheduler, *args, **kwargs)))
 
-    twin: object = call
-    return cast("AwaitedMethod[P, T]", twin)
+    twin: AwaitedMethod[P, T] = cast("Any", call)
+    return twin
 
 
 class AsyncScheduler(AsyncTwin[Scheduler]):

@@ -75,8 +75,8 @@ def awaited(method: Callable[Concatenate[Any, P], T]) -> AwaitedMethod[P, T]:
         with self._turn:
             return await greenlet_spawn(partial(method, self._sync, *args, **kwargs))
 
-    twin: object = call
-    return cast("AwaitedMethod[P, T]", twin)
+    twin: AwaitedMethod[P, T] = cast("Any", call)
+    return twin
 
 
 class AwaitedBlock(AbstractAsyncContextManager[T], Generic[T, Sync]):
