@@ -1,16 +1,14 @@
 """Scheduler: the database of a host, opened for its tenants.
 
 Owns: how a host's database is opened, how a tenant is found by its slug, and the roles that a login needs.
-Holds: R4 (the block of `tenant` is one transaction).
 Must not know: which repositories there are (`work`).
 
-This is a composition root (T5): clock and random source are arguments, with those of the process as defaults.
+This is a composition root: clock and random source are arguments, with those of the process as defaults.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, Self, TypeVar
 from uuid import UUID
 
@@ -21,6 +19,7 @@ from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
 from scheduler.front_door.fields import text
 from scheduler.front_door.ids import FacilityId, TenantId, UserId, read_id
+from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.work import Work
 from scheduler.generation.job import Progress
 from scheduler.generation.job import generate as run_job
@@ -40,11 +39,6 @@ T = TypeVar("T")
 _CHECK: Final = Validator(InvalidInputError)
 
 
-def utc_now() -> datetime:
-    """Return the current instant in UTC."""
-    return datetime.now(UTC)
-
-
 class Scheduler:
     """Appointment scheduling in a PostgreSQL database, for a host application.
 
@@ -61,7 +55,7 @@ class Scheduler:
         database: Database | Engine | URL | str,
         *,
         clock: Clock = utc_now,
-        random_bytes: Callable[[int], bytes] = os.urandom,
+        random_bytes: Callable[[int], bytes] = random_bytes,
     ) -> None:
         self._database = (
             database
@@ -144,9 +138,10 @@ class Scheduler:
         mode: Mode = Mode.WRITE,
         progress: Progress = lambda *_: None,
     ) -> RunResult:
-        """Make the slots of a tenant for local days from `from_day` on, or of one facility, given its id or slug.
+        """Make the slots of a tenant, or of one facility, for local days from `from_day` on.
 
-        A run without changes since the last one writes nothing. It works in batches, each a transaction of its own.
+        The facility is given by its id or slug. A run without changes since the last one writes nothing. It works in
+        batches, each a transaction of its own.
 
         Raises:
             NotFoundError: no tenant has this slug, or the facility does not exist or has no schedule.

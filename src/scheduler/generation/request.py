@@ -121,7 +121,7 @@ class GenerationRequest:
 
 
 def earliest_day(request: Examination) -> date:
-    """Return the first day that a request may change in any zone: the last of them is a day behind UTC."""
+    """Return the first day that a request may change in any zone, the last of which is behind UTC."""
     return min(
         [request.now.astimezone(UTC).date() - timedelta(days=1), *(days.first for days in request.requested.spans)]
     )

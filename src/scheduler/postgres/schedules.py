@@ -203,7 +203,7 @@ def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int
 
 
 def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
-    """Wait for the locks of doctors and of their schedules, in one order for all, and hold them until the end."""
+    """Wait for the locks of doctors and their schedules, and hold them until the transaction ends."""
     doctors, facilities = ([*ids] for ids in zip(*sorted(set(keys)), strict=True))
     connection = session.connection()
     connection.execute(_LOCK_DOCTORS, {"doctors": doctors})
