@@ -3,11 +3,8 @@
 Owns: how an asynchronous engine is taken, and the thread on which slots are generated.
 Holds: R4 (the block of `tenant` is one transaction).
 Must not know: which repositories there are (`async_work`), what the methods do (`scheduler`).
-
-This is a composition root (T5): clock and random source are arguments, with those of the process as defaults.
 """
 
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial, wraps
@@ -23,7 +20,8 @@ from scheduler.front_door.async_work import AsyncWork
 from scheduler.front_door.awaiting import AsyncTwin, AwaitedBlock, AwaitedMethod, awaited, on_a_thread
 from scheduler.front_door.context import Clock
 from scheduler.front_door.ids import UserId
-from scheduler.front_door.scheduler import Scheduler, utc_now
+from scheduler.front_door.process import random_bytes, utc_now
+from scheduler.front_door.scheduler import Scheduler
 from scheduler.postgres.async_database import engine_apart, open_async
 from scheduler.postgres.database import NO_REQUEST, Request
 from scheduler.postgres.errors import DeadlockError
@@ -62,7 +60,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
         database: AsyncEngine | URL | str,
         *,
         clock: Clock = utc_now,
-        random_bytes: Callable[[int], bytes] = os.urandom,
+        random_bytes: Callable[[int], bytes] = random_bytes,
     ) -> None:
         self._database = open_async(database)
         self._clock = clock

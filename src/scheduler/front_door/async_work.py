@@ -4,25 +4,34 @@ Owns: the list of the awaited methods, one line each.
 Must not know: what the methods do (the repositories), how a call is awaited (`awaiting`).
 """
 
-from datetime import date
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from scheduler import models
-from scheduler.core.slots import Slot
-from scheduler.core.spans import Span
 from scheduler.front_door.awaiting import AsyncTwin, Turn, awaited
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.ids import DoctorId, OfferingId, TenantId, UserId
+from scheduler.front_door.insurance import Insurance, Plans, Providers
+from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
+from scheduler.front_door.resources import Resources
 from scheduler.front_door.rules import Rules
+from scheduler.front_door.services import Services
 from scheduler.front_door.slots import OpenSlots
 from scheduler.front_door.work import Work
+from scheduler.front_door.workflows import StepTemplates, Workflows
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from sqlmodel import Session
+
+    from scheduler.core.slots import Slot
+    from scheduler.core.spans import Span
 
 Bookable = OfferingId | models.ServiceOffering | DoctorId | models.Doctor
 
@@ -56,6 +65,92 @@ class AsyncPatients(AsyncTwin[Patients]):
     add = awaited(Patients.add)
     change = awaited(Patients.change)
     delete = awaited(Patients.delete)
+
+
+class AsyncServices(AsyncTwin[Services]):
+    """The services of a tenant."""
+
+    get = awaited(Services.get)
+    all = awaited(Services.all)
+    add = awaited(Services.add)
+    change = awaited(Services.change)
+    delete = awaited(Services.delete)
+
+
+class AsyncOfferings(AsyncTwin[Offerings]):
+    """The offerings of a tenant."""
+
+    get = awaited(Offerings.get)
+    all = awaited(Offerings.all)
+    add = awaited(Offerings.add)
+    change = awaited(Offerings.change)
+    delete = awaited(Offerings.delete)
+
+
+class AsyncStepTemplates(AsyncTwin[StepTemplates]):
+    """The step templates of a tenant."""
+
+    get = awaited(StepTemplates.get)
+    all = awaited(StepTemplates.all)
+    of = awaited(StepTemplates.of)
+    add = awaited(StepTemplates.add)
+    change = awaited(StepTemplates.change)
+
+
+class AsyncWorkflows(AsyncTwin[Workflows]):
+    """The workflows of a tenant."""
+
+    get = awaited(Workflows.get)
+    all = awaited(Workflows.all)
+    of = awaited(Workflows.of)
+    value = awaited(Workflows.value)
+    add = awaited(Workflows.add)
+    replace = awaited(Workflows.replace)
+    change = awaited(Workflows.change)
+    delete = awaited(Workflows.delete)
+
+
+class AsyncProviders(AsyncTwin[Providers]):
+    """The insurance providers of a tenant."""
+
+    get = awaited(Providers.get)
+    all = awaited(Providers.all)
+    add = awaited(Providers.add)
+    change = awaited(Providers.change)
+
+
+class AsyncPlans(AsyncTwin[Plans]):
+    """The insurance plans of a tenant."""
+
+    get = awaited(Plans.get)
+    all = awaited(Plans.all)
+    add = awaited(Plans.add)
+    change = awaited(Plans.change)
+
+
+class AsyncInsurance(AsyncTwin[Insurance]):
+    """Insurance: its `providers`, their `plans`, and the facilities that accept them."""
+
+    def __init__(self, insurance: Insurance, turn: Turn) -> None:
+        super().__init__(insurance, turn)
+        self.providers = AsyncProviders(insurance.providers, turn)
+        self.plans = AsyncPlans(insurance.plans, turn)
+
+    add_provider = awaited(Insurance.add_provider)
+    add_plan = awaited(Insurance.add_plan)
+    accept = awaited(Insurance.accept)
+    refuse = awaited(Insurance.refuse)
+    accepted = awaited(Insurance.accepted)
+
+
+class AsyncResources(AsyncTwin[Resources]):
+    """The resources of a tenant."""
+
+    get = awaited(Resources.get)
+    all = awaited(Resources.all)
+    add = awaited(Resources.add)
+    change = awaited(Resources.change)
+    delete = awaited(Resources.delete)
 
 
 class AsyncRules(AsyncTwin[Rules]):
@@ -103,7 +198,8 @@ class AsyncOpenSlots(AsyncTwin[OpenSlots]):
         @overload
         async def open(self, what: Bookable, *, between: Span, limit: int = 100) -> list[Slot]: ...
 
-        async def open(self, *args: Any, **kwargs: Any) -> list[Slot]: ...
+        async def open(self, *args: Any, **kwargs: Any) -> list[Slot]:
+            """As `OpenSlots.open`."""
     else:
         open = awaited(OpenSlots.open)
 
@@ -120,6 +216,12 @@ class AsyncWork(AsyncTwin[Work]):
         self.facilities = AsyncFacilities(work.facilities, turn)
         self.doctors = AsyncDoctors(work.doctors, turn)
         self.patients = AsyncPatients(work.patients, turn)
+        self.services = AsyncServices(work.services, turn)
+        self.offerings = AsyncOfferings(work.offerings, turn)
+        self.step_templates = AsyncStepTemplates(work.step_templates, turn)
+        self.workflows = AsyncWorkflows(work.workflows, turn)
+        self.insurance = AsyncInsurance(work.insurance, turn)
+        self.resources = AsyncResources(work.resources, turn)
         self.rules = AsyncRules(work.rules, turn)
         self.exceptions = AsyncExceptions(work.exceptions, turn)
         self.closures = AsyncClosures(work.closures, turn)
