@@ -80,8 +80,6 @@ def test_each_method_has_an_awaited_twin_with_the_same_arguments() -> None:
     compared(Scheduler, AsyncScheduler)
 
 
-
-
 class Clinic(NamedTuple):
     """A tenant with a doctor who works at a facility on Mondays, from 09:00 to 12:00."""
 
@@ -198,9 +196,7 @@ def test_r4_a_cancelled_generation_ends_its_run_before_it_returns(database_url: 
             begun.set()
             cancelled.wait(10)
 
-        running = asyncio.create_task(
-            clinic.scheduler.generate(clinic.slug, from_day=MONDAY, days=7, progress=wait)
-        )
+        running = asyncio.create_task(clinic.scheduler.generate(clinic.slug, from_day=MONDAY, days=7, progress=wait))
         await asyncio.to_thread(begun.wait, 10)
         running.cancel()
         await asyncio.sleep(0.01)

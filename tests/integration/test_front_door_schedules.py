@@ -262,9 +262,7 @@ STALE = {
 
 
 @pytest.mark.parametrize(("kind", "statement"), STALE.items(), ids=list(STALE))
-def test_r3_other_sql_marks_its_schedules_as_stale_for_the_next_run(
-    clinic: Clinic, kind: str, statement: str
-) -> None:
+def test_r3_other_sql_marks_its_schedules_as_stale_for_the_next_run(clinic: Clinic, kind: str, statement: str) -> None:
     with clinic.tenant() as work:
         connection = work.session.connection()
         used = {name for name in ("tenant", "anna", "place") if f":{name}" in statement}

@@ -22,8 +22,8 @@ from scheduler.front_door.context import Clock
 from scheduler.front_door.ids import UserId
 from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.scheduler import Scheduler
-from scheduler.postgres.async_database import engine_apart, open_async
-from scheduler.postgres.database import NO_REQUEST, Request
+from scheduler.postgres.acting import NO_REQUEST, Request
+from scheduler.postgres.async_database import async_database
 from scheduler.postgres.errors import DeadlockError
 
 P = ParamSpec("P")
@@ -62,7 +62,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
         clock: Clock = utc_now,
         random_bytes: Callable[[int], bytes] = random_bytes,
     ) -> None:
-        self._database = open_async(database)
+        self._database = async_database(database)
         self._clock = clock
         self._random_bytes = random_bytes
         super().__init__(Scheduler(self._database, clock=clock, random_bytes=random_bytes), nullcontext())
@@ -118,12 +118,11 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
 
         They are opened as the engine of the host opens its own, with the same password and settings.
         """
-        engine = engine_apart(self._database)
+        apart = Scheduler(self._database.apart(), clock=self._clock, random_bytes=self._random_bytes)
         try:
-            scheduler = Scheduler(open_async(engine), clock=self._clock, random_bytes=self._random_bytes)
-            return await greenlet_spawn(call, scheduler)
+            return await greenlet_spawn(call, apart)
         finally:
-            await engine.dispose()
+            await greenlet_spawn(apart.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,59 +1,41 @@
 """Asynchronous database: a `Database` whose connections are awaited, for code in a greenlet of SQLAlchemy.
 
-Owns: the kinds of engine that are taken, a further engine for another event loop.
+Owns: the kinds of engine that are taken.
 Must not know: which greenlet runs its units of work (`front_door.awaiting`).
+
+SQLAlchemy's package for asyncio needs greenlet, so no other module of this package imports it.
 """
+
+from typing import Any
 
 from sqlalchemy import URL, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.connections import (
-    DRIVER,
-    application_of,
-    begin_only_as_told,
-    engine_options,
-    name_of,
-    read_url,
-)
+from scheduler.postgres.connections import DRIVER, engine_options, read_url
 from scheduler.postgres.database import Database
+from scheduler.postgres.pools import HostPool, OwnPool, PoolSettings
 
 
-def open_async(database: AsyncEngine | URL | str) -> Database:
+def async_database(database: AsyncEngine | URL | str) -> Database:
     """Return a database over a URL, or over the asynchronous engine of a host. Use it in a greenlet only.
 
     Raises:
-        InvalidInputError: the URL cannot be read, or the engine is not an asynchronous one for psycopg.
+        InvalidInputError: the URL cannot be read, or the engine is not an asynchronous one of postgresql+psycopg.
     """
-    if isinstance(database, AsyncEngine):
-        return _of_host(database)
-    text = database.render_as_string(hide_password=False) if isinstance(database, URL) else database
-    url = read_url(text)
-    engine = create_async_engine(**engine_options(url)).sync_engine
-    begin_only_as_told(engine)
-    return _database(engine)
-
-
-def _of_host(engine: AsyncEngine) -> Database:
-    if (engine.dialect.name, engine.dialect.driver) != ("postgresql", "psycopg"):
+    if isinstance(database, URL | str):
+        text = database if isinstance(database, str) else database.render_as_string(hide_password=False)
+        return Database.of_pool(OwnPool(read_url(text), PoolSettings(), open_engine=_open_engine))
+    named = database.url.drivername if isinstance(database, AsyncEngine | Engine) else type(database).__name__
+    if not isinstance(database, AsyncEngine):
+        raise InvalidInputError(f"an engine of {DRIVER}, made by create_async_engine, is needed, not {named}")
+    if (database.dialect.name, database.dialect.driver) != ("postgresql", "psycopg"):
         raise InvalidInputError(
-            f"an asynchronous engine of {DRIVER} is needed, not of {engine.url.drivername}, "
-            "which prepares each statement and cannot take the message that commits"
+            f"an engine of {DRIVER} is needed, not of {named}, which prepares each statement: a unit of work ends with"
+            " several in one message"
         )
-    sync = engine.sync_engine.execution_options()
-    begin_only_as_told(sync)
-    return _database(sync)
+    return Database.of_pool(HostPool(database.sync_engine))
 
 
-def _database(engine: Engine) -> Database:
-    database = Database.__new__(Database)
-    database.name = name_of(engine.url)
-    database._application = application_of(engine.url)
-    database._engine = database._read_engine = engine
-    return database
-
-
-def engine_apart(database: Database) -> AsyncEngine:
-    """Return an engine for another event loop, which opens its connections as the database does."""
-    engine = database._engine
-    return AsyncEngine(Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True))
+def _open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options of SQLAlchemy
+    return create_async_engine(**engine_options(url), **options).sync_engine

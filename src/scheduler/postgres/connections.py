@@ -77,12 +77,14 @@ def roll_back(connection: Connection) -> None:
     except BaseException:  # cancelled once more, meanwhile: how far it came is unknown
         connection.invalidate()
         raise
-    if driver.info.transaction_status is not TransactionStatus.IDLE:
+    if status_of(connection) is not TransactionStatus.IDLE:
         connection.invalidate()
 
 
-BEGINS: Final = "begins_transaction"
-"""The execution option of a statement that may begin a transaction on an engine of `begin_only_as_told`."""
+BEGUN: Final = "scheduler_has_begun"
+"""The execution option of a connection whose transaction has the settings of a unit of work."""
+MAY_COMMIT: Final = "scheduler_may_commit"
+"""The execution option of a connection whose unit of work ends with a commit."""
 ENDED: Final = (
     "the transaction ended inside its block, by a rollback, a commit, or a refusal that was caught, and no further"
     " statement is allowed: to undo a part and go on, put that part into `with session.begin_nested():`"
@@ -90,23 +92,40 @@ ENDED: Final = (
 
 
 def begin_only_as_told(engine: Engine) -> None:
-    """Refuse each statement that would begin a transaction without the option `BEGINS`, and each commit by a caller.
+    """Refuse each statement that would begin a second transaction after `BEGUN`, and each commit by a caller.
 
     After a rollback the driver would begin another transaction, which has no role, tenant or settings.
     """
 
-    def before_statement(connection: Connection, *rest: Any) -> None:  # noqa: ANN401  # of the driver
-        driver = connection.connection.driver_connection  # whose cursors have no connection where they are awaited
-        idle = driver is not None and driver.info.transaction_status is TransactionStatus.IDLE
-        # SQLAlchemy's questions to a new server are in no transaction.
-        if idle and connection.in_transaction() and not rest[3].execution_options.get(BEGINS):
+    def before_statement(connection: Connection, *_: Any) -> None:  # noqa: ANN401  # of the driver
+        if connection.get_execution_options().get(BEGUN) and status_of(connection) is TransactionStatus.IDLE:
             raise StatementError(ENDED)
 
-    def before_commit(_: Connection) -> None:
-        raise StatementError(ENDED)
+    def before_commit(connection: Connection) -> None:
+        if not connection.get_execution_options().get(MAY_COMMIT):
+            raise StatementError(ENDED)
 
     event.listen(engine, "before_cursor_execute", before_statement)
     event.listen(engine, "commit", before_commit)
+
+
+def status_of(connection: Connection) -> TransactionStatus:
+    """Return the state of a connection's transaction, as the server has told it."""
+    driver: Any = connection.connection.driver_connection
+    status: TransactionStatus = driver.info.transaction_status
+    return status
+
+
+def refuse_encoding(driver: Any) -> None:  # noqa: ANN401  # a connection of psycopg, sync or async
+    """Refuse a connection of psycopg that cannot send every text.
+
+    Raises:
+        InvalidInputError: its encoding is not UTF-8.
+    """
+    if driver.info.encoding != "utf-8":
+        raise InvalidInputError(
+            f"the connection's encoding is {driver.info.encoding}: connect with client_encoding=UTF8"
+        )
 
 
 def application_of(url: URL) -> str:
