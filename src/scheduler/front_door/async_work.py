@@ -201,6 +201,7 @@ class AsyncOpenSlots(AsyncTwin[OpenSlots]):
 
         async def open(self, *args: Any, **kwargs: Any) -> list[Slot]:
             """As `OpenSlots.open`."""
+            raise NotImplementedError
     else:
         open = awaited(OpenSlots.open)
 
