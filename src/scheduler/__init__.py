@@ -73,7 +73,7 @@ __all__ = [  # noqa: RUF022  # in groups
     "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "MissingExtraError", "MissingReferenceError",
     "SchedulerError", "StoreError",
     # PostgreSQL: the front door
-    "ScheduleChange", "Scheduler", "Work",
+    "AsyncScheduler", "AsyncWork", "PoolSettings", "ScheduleChange", "Scheduler", "Work",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
     "upgrade",
@@ -82,6 +82,8 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.front_door.async_scheduler import AsyncScheduler
+    from scheduler.front_door.async_work import AsyncWork
     from scheduler.front_door.schedule_changes import ScheduleChange
     from scheduler.front_door.scheduler import Scheduler
     from scheduler.front_door.work import Work
@@ -101,12 +103,15 @@ if TYPE_CHECKING:
         MissingReferenceError,
         StoreError,
     )
+    from scheduler.postgres.pools import PoolSettings
     from scheduler.postgres.schema.migrations import upgrade
     from scheduler.postgres.tenants import tenant_id_of
 
     __version__: str
 else:
     _MODULES = {
+        "AsyncScheduler": "scheduler.front_door.async_scheduler",
+        "AsyncWork": "scheduler.front_door.async_work",
         "BusyError": "scheduler.postgres.errors",
         "CheckFailedError": "scheduler.postgres.errors",
         "Database": "scheduler.postgres.database",
@@ -115,6 +120,7 @@ else:
         "GenerationRequest": "scheduler.generation.request",
         "MissingReferenceError": "scheduler.postgres.errors",
         "Mode": "scheduler.generation.request",
+        "PoolSettings": "scheduler.postgres.pools",
         "Request": "scheduler.postgres.database",
         "Role": "scheduler.postgres.database",
         "ScheduleChange": "scheduler.front_door.schedule_changes",

@@ -20,7 +20,7 @@ from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.connections import SETTINGS, assignments, refuse_encoding
-from scheduler.postgres.errors import RoleRefusedError, SchemaMismatchError
+from scheduler.postgres.errors import RoleRefusedError, SchemaMismatchError, StoreError
 from scheduler.postgres.tracebacks import raise_instead
 from scheduler.postgres.translation import NOT_ALLOWED, NOT_MIGRATED, translated
 
@@ -101,23 +101,25 @@ def assume(connection: Connection, settings: Mapping[str, str | None], where: st
         SchemaMismatchError: the database has no such role.
         RoleRefusedError: the login may not act as this role.
     """
-    with _explained(settings["role"], where, connection.engine.url.username):
-        connection.exec_driver_sql(_ASSUME, settings)
-
-
-@contextmanager
-def _explained(role: str | None, where: str, login: str | None) -> Iterator[None]:
-    """Explain why the login may not act as a role."""
     try:
-        yield
-    except (DBAPIError, psycopg.Error) as error:
-        code = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
-        if code == _NO_SUCH_ROLE:
-            raise_instead(error, SchemaMismatchError(f"the database {where} has no role {role}: {NOT_MIGRATED}"))
-        if code == NOT_ALLOWED:
-            refused = f"this login may not act as {role} in {where}: grant {role} to {login or 'it'}"
-            raise_instead(error, RoleRefusedError(refused, sqlstate=code, login=login))
-        raise
+        connection.exec_driver_sql(_ASSUME, settings)
+    except DBAPIError as error:
+        refusal = _refusal(
+            getattr(error.orig, "sqlstate", None), settings["role"], where, connection.engine.url.username
+        )
+        if refusal is None:
+            raise
+        raise_instead(error, refusal)
+
+
+def _refusal(code: str | None, role: str | None, where: str, login: str | None) -> StoreError | None:
+    """Return the error that a role was refused with, if the code is that of one."""
+    if code == _NO_SUCH_ROLE:
+        return SchemaMismatchError(f"the database {where} has no role {role}: {NOT_MIGRATED}")
+    if code == NOT_ALLOWED:
+        refused = f"this login may not act as {role} in {where}: grant {role} to {login or 'it'}"
+        return RoleRefusedError(refused, sqlstate=code, login=login)
+    return None
 
 
 @overload
@@ -159,7 +161,8 @@ def act_for(
     Raises:
         InvalidInputError: the connection is in autocommit mode and in no transaction, or its encoding is not UTF-8.
         SchemaMismatchError: the database has no such role.
-        StatementError: the login may not act as this role, or the transaction is aborted.
+        RoleRefusedError: the login may not act as this role.
+        StatementError: the transaction is aborted.
     """
     if connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE:
         raise InvalidInputError("the connection is in autocommit mode: open a `with connection.transaction():` first")
@@ -177,6 +180,18 @@ async def _assume_async(connection: psycopg.AsyncConnection[Any], settings: Mapp
     where = _name_of(connection)
     with translated(where), _explained(settings["role"], where, connection.info.user):
         await connection.execute(_ASSUME, settings)
+
+
+@contextmanager
+def _explained(role: str | None, where: str, login: str) -> Iterator[None]:
+    """Explain why a login may not act as a role."""
+    try:
+        yield
+    except psycopg.Error as error:
+        refusal = _refusal(error.sqlstate, role, where, login)
+        if refusal is None:
+            raise
+        raise_instead(error, refusal)
 
 
 def _name_of(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> str:

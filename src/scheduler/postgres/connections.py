@@ -22,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.util import await_only
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.errors import StatementError
@@ -66,9 +67,16 @@ def roll_back(connection: Connection) -> None:
     if connection.closed or connection.invalidated:
         return
     driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # of the one driver in use
-    with suppress(psycopg.Error):  # lost, or in the middle of a COPY
-        driver.execute(_ROLLBACK)
+    assert isinstance(driver, psycopg.Connection | psycopg.AsyncConnection)  # noqa: S101  # of the one driver in use
+    try:
+        with suppress(psycopg.Error):  # lost, or in the middle of a COPY
+            if isinstance(driver, psycopg.AsyncConnection):
+                await_only(driver.execute(_ROLLBACK))
+            else:
+                driver.execute(_ROLLBACK)
+    except BaseException:  # cancelled once more, meanwhile: how far it came is unknown
+        connection.invalidate()
+        raise
     if status_of(connection) is not TransactionStatus.IDLE:
         connection.invalidate()
 
@@ -127,7 +135,12 @@ def application_of(url: URL) -> str:
 
 
 def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options of SQLAlchemy
-    """Return an engine for a URL of `read_url`; nothing is connected yet.
+    """Return an engine for a URL of `read_url`; nothing is connected yet."""
+    return create_engine(**engine_options(url), **options)
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """Return the options of an engine for a URL of `read_url`, synchronous or asynchronous.
 
     It prepares no statement: behind a pooler, the server's next connection has not prepared it, or another one under
     the same name. It asks for no option at the start of a connection that PgBouncer would refuse.
@@ -135,14 +148,13 @@ def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options 
     connect: dict[str, object] = {"prepare_threshold": None, "client_encoding": "UTF8"}
     if "connect_timeout" not in url.query:
         connect["connect_timeout"] = CONNECT_SECONDS
-    return create_engine(
-        url.update_query_dict({"application_name": application_of(url)}),
-        connect_args=connect,
-        hide_parameters=True,
-        isolation_level="READ COMMITTED",  # a lock would otherwise not show what its last holder wrote
-        use_native_hstore=False,  # it looks a type up along the login's path
-        **options,
-    )
+    return {
+        "url": url.update_query_dict({"application_name": application_of(url)}),
+        "connect_args": connect,
+        "hide_parameters": True,
+        "isolation_level": "READ COMMITTED",  # a lock would otherwise not show what its last holder wrote
+        "use_native_hstore": False,  # it looks a type up along the login's path
+    }
 
 
 def read_url(url: str) -> URL:

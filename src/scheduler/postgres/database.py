@@ -23,7 +23,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.acting import NO_REQUEST, Request, Role, act_as, assume, settings_of
 from scheduler.postgres.audit.reads import ReadLog, attached
 from scheduler.postgres.connections import BEGUN, DRIVER, name_of, read_url
-from scheduler.postgres.pools import HostPool, OwnPool, PoolSettings
+from scheduler.postgres.pools import HostPool, OwnPool, PoolApart, PoolSettings
 from scheduler.postgres.translation import translated
 
 __all__ = ["Database", "Request", "Role", "act_as", "advisory_lock"]
@@ -79,10 +79,19 @@ class Database:
             raise InvalidInputError(
                 f"a synchronous engine of {DRIVER} is needed: create_engine, not create_async_engine"
             )
+        return cls.of_pool(HostPool(engine))
+
+    @classmethod
+    def of_pool(cls, pool: OwnPool | HostPool) -> Self:
+        """Use the connections of a pool, synchronous or awaited."""
         database = cls.__new__(cls)
-        database.name = name_of(engine.url)
-        database._use(HostPool(engine))  # noqa: SLF001  # of this class
+        database.name = name_of(pool.engine.url)
+        database._use(pool)  # noqa: SLF001  # of this class
         return database
+
+    def apart(self) -> Self:
+        """Return the same database with connections of its own, as for the event loop of another thread."""
+        return self.of_pool(PoolApart(self._pool))
 
     def _use(self, pool: OwnPool | HostPool) -> None:
         self._pool = pool

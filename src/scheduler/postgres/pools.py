@@ -7,6 +7,7 @@ The library's own connections are cleaned after each transaction. A host's conne
 the session of a connection is the host's own, with what it has set, prepared or locked there.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.util import await_only
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.connections import (
@@ -32,6 +34,7 @@ from scheduler.postgres.connections import (
 from scheduler.postgres.errors import StatementError
 
 _MODE: Final = "scheduler: the mode of a host's connection"
+_Mode = tuple[bool, psycopg.IsolationLevel | None]
 _NOT_IN_TRANSACTION: Final = (TransactionStatus.IDLE, TransactionStatus.INERROR)
 
 
@@ -77,7 +80,7 @@ class PoolSettings:
 class OwnPool:
     """Connections of the library alone, which are cleaned when a transaction ends."""
 
-    def __init__(self, url: URL, settings: PoolSettings) -> None:
+    def __init__(self, url: URL, settings: PoolSettings, *, open_engine: Callable[..., Engine] = open_engine) -> None:
         self.application: str | None = application_of(url)  # a pooler forgets the one of the connection
         self.engine = open_engine(url, **settings.options())
         begin_only_as_told(self.engine)
@@ -150,17 +153,20 @@ class HostPool:
         """Roll back the transaction of a connection; one that cannot do so is closed."""
         if connection.closed or connection.invalidated:
             return
-        with suppress(SQLAlchemyError, psycopg.Error):  # lost, or in the middle of a COPY
-            connection.rollback()
-            connection.connection.rollback()  # of the driver: a refused commit has ended the one of SQLAlchemy only
+        try:
+            with suppress(SQLAlchemyError, psycopg.Error):  # lost, or in the middle of a COPY
+                connection.rollback()
+                connection.connection.rollback()  # of the driver: a refused commit has ended the one of SQLAlchemy only
+        except BaseException:  # cancelled once more, meanwhile: how far it came is unknown
+            connection.invalidate()
+            raise
         if not connection.invalidated and status_of(connection) is not TransactionStatus.IDLE:
             connection.invalidate()
 
     def release(self, connection: Connection) -> None:
         """Give a connection back in the mode in which it was taken."""
         if not connection.closed and not connection.invalidated and (mode := connection.info.pop(_MODE, None)):
-            driver: Any = connection.connection.dbapi_connection
-            driver.autocommit, driver.isolation_level = mode
+            _set_mode(connection.connection.driver_connection, mode)
         connection.close()
 
     def close(self) -> None:
@@ -175,14 +181,40 @@ class HostPool:
             raise DisconnectionError from error
 
 
+class PoolApart(HostPool):
+    """Connections that are opened like those of another pool, with its password and settings, and closed with this."""
+
+    def __init__(self, pool: OwnPool | HostPool) -> None:
+        like = pool.engine
+        super().__init__(Engine(like.pool.recreate(), like.dialect, like.url))
+        self.application = pool.application
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self.engine.dispose()
+        super().close()
+
+
 def _take(connection: Connection) -> None:
     """Give a host's connection the mode of the library, and note its own."""
-    driver: Any = connection.connection.dbapi_connection
-    refuse_encoding(connection.connection.driver_connection)
+    driver: Any = connection.connection.driver_connection
+    refuse_encoding(driver)
     if status_of(connection) is not TransactionStatus.IDLE:
         raise InvalidInputError("a connection of this engine is already in a transaction when it leaves its pool")
     connection.info[_MODE] = driver.autocommit, driver.isolation_level
-    driver.autocommit, driver.isolation_level = False, psycopg.IsolationLevel.READ_COMMITTED
+    _set_mode(driver, (False, psycopg.IsolationLevel.READ_COMMITTED))
+
+
+def _set_mode(driver: Any, mode: _Mode) -> None:  # noqa: ANN401  # a connection of psycopg, sync or async
+    if isinstance(driver, psycopg.AsyncConnection):
+        await_only(_set_mode_async(driver, mode))
+    else:
+        driver.autocommit, driver.isolation_level = mode
+
+
+async def _set_mode_async(driver: psycopg.AsyncConnection, mode: _Mode) -> None:
+    await driver.set_autocommit(mode[0])
+    await driver.set_isolation_level(mode[1])
 
 
 def refuse_ended(connection: Connection) -> None:
