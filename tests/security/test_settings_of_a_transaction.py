@@ -224,7 +224,7 @@ def test_a_hosts_connection_acts_as_a_unit_of_work_does(
         ]
     inside, after = acted_for(world.url, world.ours, user_id, is_async=is_async, role=role, request=REQUEST)
     assert inside == (expected, (1,))
-    assert list(after) == [value for (value,) in before if before]
+    assert list(after) == [row[0] for row in before if row]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
