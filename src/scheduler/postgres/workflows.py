@@ -188,12 +188,12 @@ def appointment_steps(
 def _steps(
     session: Session, workflow_ids: Iterable[int]
 ) -> dict[int, list[tuple[rows.WorkflowStep, rows.StepTemplate]]]:
-    """Return the steps of workflows with their templates, in position order, by workflow."""
+    """Return the steps of workflows with their templates, by workflow; the core puts them in order."""
     step, template = rows.WorkflowStep, rows.StepTemplate
     steps: dict[int, list[tuple[rows.WorkflowStep, rows.StepTemplate]]] = {id_: [] for id_ in workflow_ids}
     of_step = and_(col(template.tenant_id) == col(step.tenant_id), col(template.id) == col(step.step_template_id))
     query = select(step, template).join(template, of_step).where(col(step.service_workflow_id).in_(steps))
-    for row, its_template in session.exec(query.order_by(col(step.position))) if steps else ():
+    for row, its_template in session.exec(query) if steps else ():
         steps[row.service_workflow_id].append((row, its_template))
     return steps
 
