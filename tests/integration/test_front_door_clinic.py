@@ -46,6 +46,10 @@ class Clinic:
     provider: ProviderId
     template: StepTemplate
 
+    def another_doctor(self) -> DoctorId:
+        """Add a doctor who has no offering."""
+        return self.work.doctors.add("Ben", "Low", at=[self.place])
+
     def workflow(self, **choice: Any) -> Workflow:
         return self.work.workflows.of(self.offering, **choice)
 
@@ -89,22 +93,21 @@ def test_an_offering_has_a_workflow_of_one_step_with_the_doctor(clinic: Clinic) 
 
 
 def test_an_offering_with_steps_has_these(clinic: Clinic) -> None:
-    other = clinic.work.doctors.add("Ben", "Low", at=[clinic.place])
     steps = (WorkflowStep(1, clinic.template), WorkflowStep(2, clinic.template, duration=minutes(15)))
-    offering = clinic.work.offerings.add(clinic.service, by=other, at=clinic.place, steps=steps)
+    offering = clinic.work.offerings.add(clinic.service, by=clinic.another_doctor(), at=clinic.place, steps=iter(steps))  # type: ignore[arg-type]  # taken, too
     assert clinic.work.workflows.of(offering).steps == steps
 
 
 def test_an_offering_without_steps_has_no_workflow(clinic: Clinic) -> None:
-    other = clinic.work.doctors.add("Ben", "Low", at=[clinic.place])
-    offering = clinic.work.offerings.add(clinic.service, by=other, at=clinic.place, steps=[])
+    offering = clinic.work.offerings.add(clinic.service, by=clinic.another_doctor(), at=clinic.place, steps=[])
     with pytest.raises(WorkflowNotFoundError):
         clinic.work.workflows.of(offering)
 
 
 def test_offerings_of_a_service_share_its_step_template(clinic: Clinic) -> None:
-    other = clinic.work.doctors.add("Ben", "Low", at=[clinic.place])
-    offering = clinic.work.offerings.add(clinic.service, by=other, at=clinic.place, duration=minutes(30))
+    offering = clinic.work.offerings.add(
+        clinic.service, by=clinic.another_doctor(), at=clinic.place, duration=minutes(30)
+    )
     (own,), (first,) = clinic.work.workflows.of(offering).steps, clinic.workflow().steps
     assert (own.template, own.length) == (first.template, minutes(30))
 
@@ -280,7 +283,9 @@ REFUSALS: list[tuple[str, Call, str]] = [
     ("no doctor", lambda c: c.work.offerings.add(c.service, by=DoctorId(NOBODY), at=c.place), "offering: by"),
     ("buffer", lambda c: c.work.offerings.change(c.offering, buffer_after=-minutes(1)), "offering: buffer_after"),
     ("visibility", lambda c: c.work.offerings.change(c.offering, visibility="hidden"), "offering: visibility"),
-    ("no steps", lambda c: c.work.workflows.add(c.offering, steps=[], plan=c.plan), "has no step"),
+    ("no steps", lambda c: c.work.workflows.add(c.offering, steps=[], plan=c.plan), "workflow new is active and has no step"),
+    ("no steps at all", lambda c: c.work.offerings.add(
+        c.service, by=c.another_doctor(), at=c.place, steps=""), "offering: steps"),
     ("a template", lambda c: c.work.workflows.add(c.offering, steps=[c.template], plan=c.plan), "steps"),
     ("one position", lambda c: steps(c, WorkflowStep(1, c.template), WorkflowStep(1, c.template)), "position 1"),
     ("seconds", lambda c: steps(c, WorkflowStep(1, c.template, minutes(0.5))), "step 1: duration"),
@@ -326,11 +331,10 @@ def test_r4_a_refused_call_names_its_field_and_undoes_itself(clinic: Clinic) -> 
 
 
 def test_a_refused_workflow_takes_its_offering_back(clinic: Clinic) -> None:
-    other = clinic.work.doctors.add("Ben", "Low", at=[clinic.place])
     before = rows_of_the_tenant(clinic.work)
     twice = [WorkflowStep(1, clinic.template), WorkflowStep(1, clinic.template)]
     with pytest.raises(InvalidInputError, match="position 1"):
-        clinic.work.offerings.add(clinic.service, by=other, at=clinic.place, steps=twice)
+        clinic.work.offerings.add(clinic.service, by=clinic.another_doctor(), at=clinic.place, steps=twice)
     assert rows_of_the_tenant(clinic.work) == before
     with pytest.raises(InvalidInputError, match="has no step"):
         clinic.work.workflows.replace(clinic.workflow(), steps=[])
