@@ -284,8 +284,7 @@ REFUSALS: list[tuple[str, Call, str]] = [
     ("buffer", lambda c: c.work.offerings.change(c.offering, buffer_after=-minutes(1)), "offering: buffer_after"),
     ("visibility", lambda c: c.work.offerings.change(c.offering, visibility="hidden"), "offering: visibility"),
     ("no steps", lambda c: c.work.workflows.add(c.offering, steps=[], plan=c.plan), "workflow new is active and has no step"),
-    ("no steps at all", lambda c: c.work.offerings.add(
-        c.service, by=c.another_doctor(), at=c.place, steps=""), "offering: steps"),
+    ("text", lambda c: c.work.offerings.add(c.service, by=c.another_doctor(), at=c.place, steps=""), "offering: steps"),
     ("a template", lambda c: c.work.workflows.add(c.offering, steps=[c.template], plan=c.plan), "steps"),
     ("one position", lambda c: steps(c, WorkflowStep(1, c.template), WorkflowStep(1, c.template)), "position 1"),
     ("seconds", lambda c: steps(c, WorkflowStep(1, c.template, minutes(0.5))), "step 1: duration"),
