@@ -19,8 +19,13 @@
 >>> len(plan.keep), len(plan.create)
 (1, 29)
 
-**In PostgreSQL**, with the extra `postgres`: `upgrade` migrates a database, `Database.unit_of_work` opens a transaction
-for a tenant, `generate` keeps the slots of its schedules up to date, `phi` encrypts and decrypts health information.
+**In PostgreSQL**, with the extra `postgres`: `upgrade` migrates a database, `Scheduler` opens it for tenants, `phi`
+encrypts and decrypts health information. `AsyncScheduler` is the same with `await`; it needs the extra `async`.
+
+    clinic = Scheduler("postgresql://web@localhost/clinic")
+    with clinic.tenant("riverside") as work:  # one transaction
+        anna = work.doctors.add("Anna", "Ray", at=[work.facilities.by_slug("main")])
+
 These names load their modules when first used: until then the library imports the standard library only.
 
 `scheduler.core` has all names of the core, `scheduler.models` the tables, and the package of each subject the rest.
@@ -45,6 +50,7 @@ from scheduler.core import (
     Span,
     StepTemplate,
     StoredSlot,
+    Weekday,
     Workflow,
     WorkflowStep,
     expand,
@@ -58,13 +64,15 @@ from scheduler.core.extras import extra_needed
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times, slots, and the reasons for times without one
     "AvailabilityException", "AvailabilityRule", "BookingContext", "Closure", "ExceptionType", "Schedule", "Slot",
-    "Slots", "Span", "expand", "explain",
+    "Slots", "Span", "Weekday", "expand", "explain",
     # Stored slots
     "SlotStatus", "StoredSlot", "reconcile",
     # Visits in steps
     "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
     "MissingExtraError", "SchedulerError", "StoreError",
+    # PostgreSQL: the front door
+    "ScheduleChange", "Scheduler", "Work",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
     # PostgreSQL: health information and the audit log
@@ -72,6 +80,9 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.front_door.schedule_changes import ScheduleChange
+    from scheduler.front_door.scheduler import Scheduler
+    from scheduler.front_door.work import Work
     from scheduler.generation.job import generate
     from scheduler.generation.request import GenerationRequest, Mode, Scope
     from scheduler.postgres.audit.log import record_event
@@ -91,9 +102,12 @@ else:
         "Mode": "scheduler.generation.request",
         "Request": "scheduler.postgres.database",
         "Role": "scheduler.postgres.database",
+        "ScheduleChange": "scheduler.front_door.schedule_changes",
+        "Scheduler": "scheduler.front_door.scheduler",
         "Scope": "scheduler.generation.request",
         "StoreError": "scheduler.postgres.errors",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
+        "Work": "scheduler.front_door.work",
         "generate": "scheduler.generation.job",
         "phi": "scheduler.postgres.encryption.phi",
         "read_master_keys": "scheduler.postgres.encryption.master_keys",

@@ -1,24 +1,37 @@
 """Unit of work: one transaction, one role, one tenant, and errors in the library's own words."""
 
+import pickle
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
-from sqlalchemy import make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoResultFound
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.models import Facility, Tenant
-from scheduler.postgres.connections import name_of, read_url
+from scheduler.postgres.connections import DRIVER, name_of, read_url
 from scheduler.postgres.database import Database, Request, Role
-from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
+from scheduler.postgres.errors import (
+    BusyError,
+    CheckFailedError,
+    DatabaseUnreachableError,
+    DeadlockError,
+    DuplicateError,
+    MissingReferenceError,
+    SchemaMismatchError,
+    StatementError,
+    StoreError,
+)
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.translation import translated
 from support.databases import driver_url, execute
 
@@ -262,11 +275,185 @@ def test_r4_a_nested_transaction_undoes_a_part_only(database: Database, tenant_i
 
 def test_a_refusal_says_which_constraint_and_code(database: Database, tenant_id: UUID) -> None:
     with (
-        pytest.raises(StatementError) as caught,
+        pytest.raises(DuplicateError) as caught,
         database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
     ):
         session.add_all([facility(tenant_id, "twice"), facility(tenant_id, "twice")])
     assert (caught.value.sqlstate, caught.value.constraint) == ("23505", "live_facilities_have_their_own_slug")
+    assert (caught.value.table, caught.value.column) == ("scheduling.facilities", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("23505", DuplicateError),
+        ("23P01", DuplicateError),
+        ("23503", MissingReferenceError),
+        ("23001", MissingReferenceError),
+        ("23502", CheckFailedError),
+        ("23514", CheckFailedError),
+        ("40001", DeadlockError),
+        ("40P01", DeadlockError),
+        ("55P03", BusyError),
+        ("57014", StatementError),
+        ("22012", StatementError),
+    ],
+)
+def test_each_kind_of_refusal_has_its_class_and_survives_pickling(
+    database: Database, code: str, kind: type[StatementError]
+) -> None:
+    refusal = (
+        f"raise 'a message' using errcode = '{code}', schema = 'a', table = 'table', column = 'b', constraint = 'c'"
+    )
+    with (
+        pytest.raises(kind) as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=None) as session,
+    ):
+        session.execute(text(f"do $$ begin {refusal}; end $$"))
+    facts: dict[str, str | None] = {"sqlstate": code, "table": "a.table", "column": "b", "constraint": "c"}
+    if code in {"55P03", "57014"}:  # of no row
+        facts |= dict.fromkeys(("table", "column", "constraint"))
+    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # written by this test
+    for error in (caught.value, copy):
+        assert (type(error), vars(error)) == (kind, facts)
+    assert str(copy) == str(caught.value)
+
+
+def flush(session: Session) -> None:
+    session.add(facility(uuid4(), "of another tenant", name=CANARY))
+    session.flush()
+
+
+def execute_in_sql(session: Session) -> None:
+    session.execute(text("select cast(:name as uuid)"), {"name": CANARY})
+
+
+def execute_on_the_driver(session: Session) -> None:
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    driver.execute("select %s::uuid", [CANARY])
+
+
+def send_no_text(session: Session) -> None:
+    session.execute(text("select cast(:name as text)"), {"name": f"{CANARY}\ud800"})
+
+
+def write_after_a_swallowed_flush(session: Session) -> None:
+    swallowed(session)
+    session.execute(text("select 1"))
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (flush, "session.flush()"),
+        (execute_in_sql, 'session.execute(text("select cast(:name as uuid)"), {"name": CANARY})'),
+        (execute_on_the_driver, 'driver.execute("select %s::uuid", [CANARY])'),
+        (send_no_text, 'session.execute(text("select cast(:name as text)"), {"name": f"{CANARY}\\ud800"})'),
+        (write_after_a_swallowed_flush, 'session.execute(text("select 1"))'),
+    ],
+)
+def test_an_error_keeps_the_callers_line_and_no_value(
+    database: Database, tenant_id: UUID, call: Callable[[Session], None], line: str
+) -> None:
+    """Reporters follow `__context__` and show the variables of frames: those of the driver have the values."""
+    with (
+        pytest.raises(StatementError) as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        call(session)
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert (frames[-1].name, frames[-1].line) == (call.__name__, line)
+    assert [frame.filename for frame in frames if "site-packages" in frame.filename] == []
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_r4_a_refused_part_undoes_itself_and_the_unit_continues(database: Database, tenant_id: UUID) -> None:
+    refusals = list[DuplicateError]()
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        with refusable(session):
+            session.add(facility(tenant_id, "kept"))
+        session.add(facility(tenant_id, "written before the part"))
+        for _ in range(2):
+            with pytest.raises(DuplicateError) as caught, refusable(session):  # noqa: PT012  # the part is under test
+                session.add(facility(tenant_id, "undone"))
+                session.add(facility(tenant_id, "kept"))
+                session.flush()
+            refusals.append(caught.value)
+        with suppress(LookupError), refusable(session):
+            session.add(facility(tenant_id, "undone"))
+            session.flush()
+            raise LookupError
+    assert slugs(database, tenant_id) == {"kept", "written before the part"}
+    for refusal in refusals:
+        frames = traceback.extract_tb(refusal.__traceback__)
+        assert (frames[-1].line, refusal.__cause__, refusal.__context__) == ("session.flush()", None, None)
+        assert refusal.constraint == "live_facilities_have_their_own_slug"
+
+
+def test_an_error_of_another_engine_in_a_part_stays_as_it_is(database: Database, tenant_id: UUID) -> None:
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+        create_engine("sqlite://").connect() as c,
+    ):
+        with pytest.raises(DBAPIError, match="nonsense"), refusable(session):  # noqa: PT012  # the part is under test
+            session.add(facility(tenant_id, "undone"))
+            session.flush()
+            c.execute(text("select nonsense"))
+        session.add(facility(tenant_id, "kept"))
+    assert slugs(database, tenant_id) == {"kept"}
+
+
+@pytest.fixture(params=["another server's engine", "an engine of the same database"])
+def their_engine(request: pytest.FixtureRequest, database_url: str) -> Iterator[Engine]:
+    url = "sqlite://" if request.param == "another server's engine" else make_url(database_url).set(drivername=DRIVER)
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+def test_an_error_of_another_engine_stays_as_it_is(database: Database, tenant_id: UUID, their_engine: Engine) -> None:
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        their_engine.connect() as connection,
+        pytest.raises(DBAPIError) as caught,
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+        connection.execute(text("select nonsense"))
+    assert "nonsense" in str(caught.value)
+    assert slugs(database, tenant_id) == set()
+
+
+def test_an_error_of_another_engine_during_a_flush_stays(database: Database, tenant_id: UUID) -> None:
+    theirs = create_engine("sqlite://")
+
+    def write_elsewhere(*_: object) -> None:
+        with theirs.connect() as connection:
+            connection.execute(text("create table notes (id int not null)"))
+            connection.execute(text("insert into notes values (null)"))
+
+    with (  # noqa: PT012  # the unit of work is the one thing under test
+        pytest.raises(IntegrityError),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        event.listen(session, "before_flush", write_elsewhere)
+        session.add(facility(tenant_id, "lost"))
+        session.flush()
+
+
+def test_an_error_of_another_driver_connection_stays_as_it_is(database: Database, database_url: str) -> None:
+    with (
+        psycopg.connect(database_url) as connection,
+        pytest.raises(psycopg.errors.DivisionByZero),
+        database.unit_of_work(role=Role.APP, tenant_id=None),
+    ):
+        connection.execute("select 1 / 0")
+
+
+def test_an_error_of_no_statement_stays_as_it_is(database: Database) -> None:
+    with pytest.raises(NoResultFound), database.unit_of_work(role=Role.APP, tenant_id=None) as session:
+        session.execute(text("select 1 where false")).one()
 
 
 @pytest.mark.parametrize(
@@ -351,11 +538,12 @@ def test_a_request_that_cannot_be_sent_stops_no_work(database: Database) -> None
 
 @pytest.mark.parametrize("kind", ["regconfig", "regtype", "regclass", "regprocedure", "regnamespace", "regrole"])
 def test_a_name_that_is_a_value_is_not_in_the_message(database: Database, kind: str) -> None:
+    name = "jane()" if "proc" in kind else "jane"
     with (
         pytest.raises(SchemaMismatchError, match=r"\(Undefined\w+ 42\w{3}\)|\(InvalidSchemaName 3F000\)") as caught,
         database.unit_of_work(role=Role.APP, tenant_id=None) as session,
     ):
-        session.execute(text(f"select cast(:name as {kind})"), {"name": "jane()" if "proc" in kind else "jane"})
+        session.execute(text(f"select cast(:name as {kind})"), {"name": name})
     assert "jane" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -514,7 +702,7 @@ def test_a_deadlock_ends_one_transaction_with_the_code_to_retry(database: Databa
         thread.start()
     for thread in threads:
         thread.join()
-    assert [getattr(fault, "sqlstate", None) for fault in faults] == ["40P01"]
+    assert [(type(fault), getattr(fault, "sqlstate", None)) for fault in faults] == [(DeadlockError, "40P01")]
 
 
 @pytest.mark.parametrize(

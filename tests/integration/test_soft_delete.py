@@ -10,7 +10,7 @@ from sqlmodel import col
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.models import Family, FamilyMember, User, UserRole
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.errors import RestoreConflictError, StatementError, StoreError
+from scheduler.postgres.errors import CheckFailedError, DuplicateError, StoreError
 from scheduler.postgres.soft_delete import live, restore, soft_delete
 from support.databases import execute
 
@@ -141,7 +141,7 @@ def test_a_live_row_is_not_restored(database: Database, family: Family) -> None:
 def test_a_row_whose_name_is_taken_stays_deleted_and_the_work_continues(database: Database, ann: User) -> None:
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=ann.tenant_id) as session:
         session.add(User(tenant_id=ann.tenant_id, email=ann.email, name="Another", role=UserRole.STAFF))
-        with pytest.raises(RestoreConflictError) as refused:
+        with pytest.raises(DuplicateError) as refused:
             restore(session, ann)
         assert [user.name for user in session.exec(live(User))] == ["Another"]
     assert (refused.value.constraint, refused.value.sqlstate) == ("live_users_have_their_own_email", "23505")
@@ -166,15 +166,14 @@ def no_way_back(database_url: str) -> Iterator[None]:
     execute(database_url, "alter table identity.families drop constraint gone")
 
 
-def test_another_violation_while_restoring_is_no_restore_conflict(
+def test_another_violation_while_restoring_is_no_duplicate(
     database: Database, family: Family, request: pytest.FixtureRequest
 ) -> None:
     with database.unit_of_work(role=Role.APP, tenant_id=family.tenant_id) as session:
         soft_delete(session, family, AT)
     request.getfixturevalue("no_way_back")
     with (
-        pytest.raises(StatementError, match="refused a statement by gone") as refused,
+        pytest.raises(CheckFailedError, match="refused a statement by gone"),
         database.unit_of_work(role=Role.APP, tenant_id=family.tenant_id) as session,
     ):
         restore(session, family)
-    assert not isinstance(refused.value, RestoreConflictError)

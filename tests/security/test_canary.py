@@ -264,3 +264,7 @@ def test_the_canary_is_in_no_error_message(
         session.execute(query, values)
     report = "".join(traceback.format_exception(refused.value))
     assert CANARY not in f"{report} {refused.value!r} {vars(refused.value)} {caplog.text}"
+    assert (refused.value.__cause__, refused.value.__context__) == (None, None)  # reporters follow both
+    for frame, _ in traceback.walk_tb(refused.value.__traceback__):  # and show the variables of the frames
+        if frame.f_code.co_name != "test_the_canary_is_in_no_error_message":
+            assert CANARY not in repr(frame.f_locals)

@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
-from sqlmodel import Session
 
 from scheduler.models import Tenant
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.embedded import embedded_server
 from scheduler.postgres.schema import migrations
+
+Opened = TypeVar("Opened")
+"""A session, or a unit of work of the front door."""
 
 FASTER_THAN_SAFE = ("fsync", "synchronous_commit", "full_page_writes")
 
@@ -42,10 +45,10 @@ class _UndoneError(Exception):
 
 
 @contextmanager
-def undone(unit_of_work: AbstractContextManager[Session]) -> Iterator[Session]:
+def undone(unit_of_work: AbstractContextManager[Opened]) -> Iterator[Opened]:
     """Run the block in a unit of work that rolls back at its end."""
-    with suppress(_UndoneError), unit_of_work as session:
-        yield session
+    with suppress(_UndoneError), unit_of_work as opened:
+        yield opened
         raise _UndoneError
 
 

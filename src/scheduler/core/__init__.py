@@ -34,12 +34,13 @@ from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Cl
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
 from scheduler.core.spans import Span, difference, intersection, union
 from scheduler.core.visits import retime, walk, walk_back
+from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
 
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times of a doctor at a facility
-    "AvailabilityException", "AvailabilityRule", "Closure", "ExceptionType", "Schedule", "Span", "difference",
-    "intersection", "union",
+    "AvailabilityException", "AvailabilityRule", "Closure", "ExceptionType", "Schedule", "Span", "Weekday",
+    "difference", "intersection", "union",
     # Slots, and the reasons for times without one
     "BookingContext", "Explanation", "Reason", "ReasonCode", "Slot", "SlotColumns", "SlotIdentity", "SlotKind",
     "Slots", "expand", "explain",

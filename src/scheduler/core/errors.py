@@ -9,7 +9,8 @@ the facts; the message states them in one line. Each floor above defines its own
       NotFoundError                 WorkflowNotFoundError
       TransitionRefusedError
       MissingExtraError
-      StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError (RestoreConflictError)
+      StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError
+        StatementError              DuplicateError, MissingReferenceError, CheckFailedError, DeadlockError, BusyError
       ErasureRefusedError, TenantSuspendedError, UnfitLoginError     (these and `StoreError`: postgres.errors)
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       InvitationError               see invitations.errors

@@ -35,9 +35,9 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
         end: time | None = None,
         reason: str | None = None,
     ) -> ScheduleChange:
-        """Close a facility on a local day, or from `start` to `end` of it; `end <= start` ends on the next day.
+        """Close a facility on a local day, or from `start` to `end` of it.
 
-        Bookings in the closed time stay, and the change lists them.
+        `end <= start` ends on the next day. Bookings in the closed time stay, and the change lists them.
 
         Raises:
             InvalidInputError: a field is invalid; the message names it.

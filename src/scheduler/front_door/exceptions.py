@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlmodel import col
 
@@ -68,12 +68,12 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyExcept
         slot_interval: timedelta | None = None,
         capacity: int | None = None,
     ) -> ScheduleChange:
-        """Replace the hours of a day by a span of it, with slots of its own kind if fields are given.
+        """Replace the hours of a day by a span of it.
 
-        Errors are those of `block`.
+        The slots are those of the rule, except for the fields that are given. Errors are those of `block`.
         """
         slots = {"slot_duration": slot_duration, "slot_interval": slot_interval, "capacity": capacity}
-        return self._add(ExceptionType.OVERRIDE, who, at, between, {"reason": reason, "rule": rule} | slots)
+        return self._add(ExceptionType.OVERRIDE, who, at, between, {"reason": reason, "rule": rule, **slots})
 
     def emergency(
         self,
@@ -84,9 +84,9 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyExcept
         reason: str | None = None,
         rule: AnyRule | None = None,
     ) -> ScheduleChange:
-        """Take a span of a doctor's time away in an emergency: bookings in it are displaced, and the change lists them.
+        """Take a span of a doctor's time away in an emergency.
 
-        Errors are those of `block`.
+        Bookings in it are displaced, and the change lists them.         Errors are those of `block`.
         """
         return self._add(ExceptionType.EMERGENCY, who, at, between, {"reason": reason, "rule": rule})
 
@@ -106,7 +106,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyExcept
         return under_way.change
 
     def _add(
-        self, kind: ExceptionType, who: AnyDoctor, at: AnyFacility, between: Span, fields: Mapping[str, object]
+        self, kind: ExceptionType, who: AnyDoctor, at: AnyFacility, between: Span, fields: Mapping[str, Any]
     ) -> ScheduleChange:
         doctor = read_id("exception: who", who, DoctorId, models.Doctor)
         facility = read_id("exception: at", at, FacilityId, models.Facility)

@@ -41,7 +41,7 @@ class Facilities(Repository[models.Facility, FacilityId, FacilityId | models.Fac
         "phone": Field("phone", optional(text)),
     }
 
-    def add(  # noqa: PLR0913  # the fields of a facility
+    def add(
         self,
         slug: str,
         *,

@@ -1,4 +1,4 @@
-"""Ids: a class of its own for the id of each kind of row, so that one kind is never taken for another.
+"""Ids: one class for each kind of row, so that one kind is never taken for another.
 
 Owns: the id classes, and the reading of an id from what a caller gives.
 Must not know: whether the row exists.

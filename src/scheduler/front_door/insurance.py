@@ -17,6 +17,7 @@ from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, day, optional, reference, text
 from scheduler.front_door.ids import FacilityId, PlanId, ProviderId, RowId
 from scheduler.front_door.repository import Repository
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import acceptance_of, plan_of
 
 AnyPlan = PlanId | models.InsurancePlan
@@ -140,7 +141,7 @@ class _Acceptances(Repository[models.FacilityInsurancePlan, RowId, RowId]):
         if row is None:
             self._write(models.FacilityInsurancePlan(tenant_id=self._context.tenant_id, enabled=True, **columns))
             return
-        with self._session.begin_nested():
+        with refusable(self._session):
             row.enabled, row.accepted_since = True, columns["accepted_since"]
             self._session.flush()
 
@@ -193,7 +194,7 @@ class Insurance:
         row = self._acceptances.find(plan, at)
         if row is None:
             raise NotFoundError("the facility has not accepted this plan")
-        with self._session.begin_nested():
+        with refusable(self._session):
             row.enabled = False
             self._session.flush()
 

@@ -19,6 +19,7 @@ from scheduler.front_door.fields import Field, flag, minutes, minutes_or_none_at
 from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, ServiceId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.workflows import StepTemplates, Workflows
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import follow_length, template_of
 
 ZERO: Final = timedelta(0)
@@ -82,7 +83,7 @@ class Offerings(Repository[models.ServiceOffering, OfferingId, OfferingId | mode
             NotFoundError: there is no such service, doctor, facility or step template.
             DuplicateError: the doctor offers the service at the facility already, perhaps switched off.
         """
-        with self._session.begin_nested():
+        with refusable(self._session):
             offering = self._insert(
                 service=service,
                 by=by,
@@ -105,7 +106,7 @@ class Offerings(Repository[models.ServiceOffering, OfferingId, OfferingId | mode
         Errors are those of `add`.
         """
         row = self.get(offering)
-        with self._session.begin_nested():
+        with refusable(self._session):
             former = self._minutes(row)
             self._update(row, fields)
             if self._minutes(row) != former:

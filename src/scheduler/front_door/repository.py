@@ -1,7 +1,6 @@
 """Repository: rows of one table, read and written for the tenant of a unit of work.
 
-Owns: reading a row by its id, listing rows, and writing fields into columns.
-Holds: R4 (a refused call undoes itself, and the unit of work goes on).
+Owns: reading a row by its id, listing rows, and writing fields into columns; a refused call undoes itself.
 Must not know: any table; each repository names its own, and adds the operations that it allows.
 """
 
@@ -18,6 +17,7 @@ from scheduler.front_door.fields import Field
 from scheduler.front_door.ids import RowId, read_id
 from scheduler.models.mixins import BigintKeyed, SoftDeletable
 from scheduler.models.registry import table_of
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.soft_delete import soft_delete
 
 Row = TypeVar("Row", bound=BigintKeyed)
@@ -113,7 +113,7 @@ class Repository(Generic[Row, Id, Which]):
         return id_
 
     def _write(self, row: Any) -> Any:  # noqa: ANN401  # of any model
-        with self._session.begin_nested():
+        with refusable(self._session):
             self._check(row)
             self._session.add(row)
             self._session.flush()
@@ -129,7 +129,7 @@ class Repository(Generic[Row, Id, Which]):
         for name in given:
             if self._fields[name].fixed:
                 raise InvalidInputError(f"{self._noun}: {name} cannot be changed: add another {self._noun}")
-        with self._session.begin_nested():
+        with refusable(self._session):
             for name, value in columns.items():
                 setattr(row, name, value)
             self._check(row)
@@ -145,7 +145,7 @@ class Repository(Generic[Row, Id, Which]):
     def _switch_off(self, which: Which) -> Row:
         """Switch a row off, and return it."""
         row = self.get(which)
-        with self._session.begin_nested():
+        with refusable(self._session):
             row.active = False
             self._session.flush()
         return row

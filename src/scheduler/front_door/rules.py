@@ -157,13 +157,14 @@ class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
         return under_way.change
 
 
-def _weekdays(on: object) -> "list[Weekday | None]":
+def _weekdays(on: object) -> list[Weekday | None]:
     if on is None:
         return [None]
-    weekdays = list(on) if isinstance(on, Iterable) else [on]
-    for weekday in weekdays:
+    weekdays: list[Weekday | None] = []
+    for weekday in on if isinstance(on, Iterable) else [on]:
         if not isinstance(weekday, Weekday):
             raise InvalidInputError(f"rule: on must be of type Weekday, such as Weekday.MONDAY, not {weekday!r}")
+        weekdays.append(weekday)
     if not weekdays or len(set(weekdays)) < len(weekdays):
         raise InvalidInputError("rule: on must name each weekday once, and one at least")
     return weekdays

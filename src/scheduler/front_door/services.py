@@ -15,6 +15,7 @@ from scheduler import models
 from scheduler.front_door.fields import Field, minutes, optional, text, word
 from scheduler.front_door.ids import ServiceId
 from scheduler.front_door.repository import Repository
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import follow_length
 
 
@@ -66,7 +67,7 @@ class Services(Repository[models.Service, ServiceId, ServiceId | models.Service]
         Of their workflows, those of one step with the former length follow. Errors are those of `add`.
         """
         row, offering = self.get(service), models.ServiceOffering
-        with self._session.begin_nested():
+        with refusable(self._session):
             former = row.default_duration_minutes
             self._update(row, fields)
             if row.default_duration_minutes != former:
@@ -80,7 +81,7 @@ class Services(Repository[models.Service, ServiceId, ServiceId | models.Service]
         """Delete a service softly, and switch its offerings off. Visits stay."""
         row = self.get(service)
         offering = models.ServiceOffering
-        with self._session.begin_nested():
+        with refusable(self._session):
             for offered in self._session.exec(select(offering).where(col(offering.service_id) == row.id)):
                 offered.active = False
             self._delete_softly(row)

@@ -6,7 +6,7 @@ Must not know: whether a visit fits into a slot (the search for visits).
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Final, overload
+from typing import Any, Final, overload
 
 from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, or_, select
@@ -78,11 +78,17 @@ class OpenSlots:
         )
         if not starts:
             return []
+        columns: Any = (
+            slot.start_at,
+            slot.end_at,
+            slot.doctor_id,
+            slot.facility_id,
+            slot.service_offering_id,
+            slot.capacity,
+            slot.created_from_rule_id,
+        )
         query = (
-            select(
-                slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id, slot.capacity,
-                slot.created_from_rule_id,
-            )
+            select(*columns)
             .where(col(slot.tenant_id) == self._context.tenant_id, col(slot.doctor_id) == doctor, or_(*starts), *suits)
             .where(free, col(slot.booked_count) < col(slot.capacity), col(slot.start_at) >= now)
             .order_by(col(slot.start_at), col(slot.id))
@@ -93,7 +99,7 @@ class OpenSlots:
     def _of(self, what: object) -> tuple[int, Iterable[tuple[int, str]], list[ColumnElement[bool]]]:
         """Return the doctor, facilities with their zones, and the condition on the offering."""
         facility, post, slot = models.Facility, models.FacilityDoctor, models.AvailabilitySlot
-        id_ = int(getattr(what, "id", what)) if isinstance(what, models.ServiceOffering | models.Doctor) else what
+        id_ = what.id if isinstance(what, models.ServiceOffering | models.Doctor) else what
         key = (self._context.tenant_id, id_)
         if isinstance(what, OfferingId | models.ServiceOffering):
             offering = self._session.get(models.ServiceOffering, key)

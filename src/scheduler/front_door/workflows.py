@@ -19,6 +19,7 @@ from scheduler.core.zones import zone_of
 from scheduler.front_door.fields import Field, flag, minutes, optional, reference, resource_kind, text
 from scheduler.front_door.ids import OfferingId, PlanId, StepTemplateId, WorkflowId, read_id
 from scheduler.front_door.repository import Repository, fit
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import (
     DOCTOR,
     acceptance_of,
@@ -124,7 +125,7 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
         """
         columns = self._columns({"offering": offering, "plan": plan, "name": name})
         given = _CHECK.sequence("workflow: steps", steps, WorkflowStep)
-        with self._session.begin_nested():
+        with refusable(self._session):
             rows = [self._step(step) for step in given]
             row = models.ServiceWorkflow(
                 tenant_id=self._context.tenant_id, total_estimated_minutes=1, active=True, **columns
@@ -147,7 +148,7 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
 
         Errors are those of `add`.
         """
-        with self._session.begin_nested():
+        with refusable(self._session):
             former = self._switch_off(workflow)
             return self.add(
                 OfferingId(former.service_offering_id),

@@ -9,7 +9,7 @@ Role, tenant, user and request are set inside the transaction and end with it, a
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple, Self
@@ -33,7 +33,8 @@ from scheduler.postgres.connections import (
     read_url,
     roll_back,
 )
-from scheduler.postgres.errors import SchemaMismatchError, StatementError
+from scheduler.postgres.errors import RoleRefusedError, SchemaMismatchError, StatementError
+from scheduler.postgres.tracebacks import raise_instead
 from scheduler.postgres.translation import NOT_ALLOWED, NOT_MIGRATED, translated
 
 # One number, since twenty columns would cost more than the settings.
@@ -116,7 +117,6 @@ class Database:
         begin_only_as_told(self._engine)
         self._read_engine = open_engine(parsed, pool_pre_ping=True)
 
-    @contextmanager
     def unit_of_work(
         self,
         *,
@@ -125,7 +125,7 @@ class Database:
         user_id: UUID | None = None,
         request: Request = NO_REQUEST,
         phi: bool = False,
-    ) -> Iterator[Session]:
+    ) -> AbstractContextManager[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
 
         Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session. After
@@ -149,9 +149,20 @@ class Database:
             # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
             "statement_timeout": None if role is Role.APP else "0",
         }
+        senders: list[object] = [self._engine, self._read_engine]
+        log = self._read_log(tenant_id, settings) if phi else nullcontext()
+        return translated(self.name, self._transaction(settings, log, senders), senders=senders)
+
+    @contextmanager
+    def _transaction(
+        self,
+        settings: Mapping[str, str | None],
+        log: AbstractContextManager[ReadLog | None],
+        senders: list[object],
+    ) -> Iterator[Session]:
+        """Run the block as one transaction, and add to `senders` what may send its statements."""
         with (
-            translated(self.name),
-            self._read_log(tenant_id, settings) if phi else nullcontext() as read_log,
+            log as read_log,
             self._begin(settings) as connection,
         ):
             transaction = connection.get_transaction()
@@ -159,6 +170,7 @@ class Database:
                 Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
                 attached(session, read_log),
             ):
+                senders += session, connection, connection.connection.driver_connection
                 committed = False
                 try:
                     yield session
@@ -194,10 +206,13 @@ class Database:
             code, role = getattr(error.orig, "sqlstate", None), settings["role"]
             if code == "22023":  # the role does not exist
                 missing = f"the database {self.name} has no role {role}: {NOT_MIGRATED}"
-                raise SchemaMismatchError(missing) from None
+                raise_instead(error, SchemaMismatchError(missing))
             if code == NOT_ALLOWED:
-                refusal = f"this login may not act as {role} in {self.name}: grant {role} to it"
-                raise StatementError(refusal, sqlstate=code) from None
+                login = self._engine.url.username
+                refused = f"this login may not act as {role} in {self.name}: grant {role} to {login or 'it'}"
+                refusal = RoleRefusedError(refused, sqlstate=code)
+                refusal.login = login
+                raise_instead(error, refusal)
             raise
 
     @contextmanager

@@ -25,18 +25,56 @@ class StatementError(StoreError):
     """A statement that the database refused or cancelled.
 
     Attributes:
-        sqlstate: PostgreSQL's code of the fault, such as `40001`; None if the driver refused before sending.
+        sqlstate: PostgreSQL's code of the fault, such as `42501`; None if the driver refused before sending.
+        table: the table of the refused row with its schema, such as `scheduling.facilities`, if any.
+        column: the column that needs a value, if any.
         constraint: the name of the violated constraint, if any.
     """
 
-    def __init__(self, message: str, *, sqlstate: str | None = None, constraint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        sqlstate: str | None = None,
+        table: str | None = None,
+        column: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+        self.table = table
+        self.column = column
         self.constraint = constraint
 
 
-class RestoreConflictError(StatementError):
-    """Restoring the row would violate the unique constraint `constraint`: a live row already uses its value."""
+class DuplicateError(StatementError):
+    """Another row has the same value, which must be unique, or overlaps this row: `constraint` says which."""
+
+
+class MissingReferenceError(StatementError):
+    """A row of `table` would refer to a row that is not there: never there, or now deleted."""
+
+
+class CheckFailedError(StatementError):
+    """A row of `table` has a value that `constraint` or a trigger does not allow, or lacks one in `column`."""
+
+
+class DeadlockError(StatementError):
+    """The transaction collided with another one: run the whole unit of work again."""
+
+
+class BusyError(StatementError):
+    """A lock was not free in time: try again later."""
+
+
+class RoleRefusedError(StatementError):
+    """The login may not act as a role.
+
+    Attributes:
+        login: the name of the login, if its URL has one.
+    """
+
+    login: str | None = None
 
 
 class TenantSuspendedError(SchedulerError):

@@ -21,7 +21,8 @@ from sqlmodel.sql.expression import SelectOfScalar
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.spans import utc
 from scheduler.models.registry import table_of
-from scheduler.postgres.errors import RestoreConflictError
+from scheduler.postgres.errors import DuplicateError
+from scheduler.postgres.tracebacks import raise_instead
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -58,7 +59,7 @@ def restore(session: Session, row: SQLModel) -> None:
     Raises:
         InvalidInputError: rows of this model are not deleted softly.
         NotFoundError: the row does not exist, row security hides it, or it is live.
-        RestoreConflictError: a live row uses its unique value; nothing changed, the unit of work continues.
+        DuplicateError: a live row uses its unique value; nothing changed, the unit of work continues.
     """
     table = _table(type(row))
     session.flush()
@@ -66,13 +67,13 @@ def restore(session: Session, row: SQLModel) -> None:
         with session.begin_nested():
             restored = _set(session, row, None)
     except IntegrityError as error:
-        fault = error.orig
-        if not isinstance(fault, psycopg.errors.UniqueViolation):
+        if not isinstance(error.orig, psycopg.errors.UniqueViolation):
             raise
-        constraint = fault.diag.constraint_name
+        code, constraint = error.orig.sqlstate, error.orig.diag.constraint_name
         attempt = f"restoring the row of {table.fullname} with the key {_key_of(row)} would violate {constraint}"
         message = f"{attempt}: a live row already uses its value"
-        raise RestoreConflictError(message, sqlstate=fault.sqlstate, constraint=constraint) from None
+        refusal = DuplicateError(message, sqlstate=code, table=table.fullname, constraint=constraint)
+        raise_instead(error, refusal)
     if not restored:
         raise NotFoundError(f"no deleted row of {table.fullname} has the key {_key_of(row)}")
 

@@ -7,9 +7,10 @@ Messages name the kind of fault, the table and the constraint, never a value of 
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable
@@ -18,7 +19,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from scheduler.models.encrypted_column import NotEncryptedError
 from scheduler.postgres.connections import ENDED
-from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StatementError, StoreError
+from scheduler.postgres.errors import (
+    BusyError,
+    CheckFailedError,
+    DatabaseUnreachableError,
+    DeadlockError,
+    DuplicateError,
+    MissingReferenceError,
+    SchemaMismatchError,
+    StatementError,
+    StoreError,
+)
+from scheduler.postgres.tracebacks import is_raised_by, raise_instead
+
+T = TypeVar("T")
 
 NOT_MIGRATED: Final = "run `scheduler migrate`"
 
@@ -41,7 +55,19 @@ _ROW_REFUSALS: Final = {
     "23514": "a row of {table} has a value that is not allowed",
     "23P01": "a row of {table} overlaps another row",
 }
+_CLASSES: Final[dict[str | None, type[StatementError]]] = {
+    "23001": MissingReferenceError,
+    "23502": CheckFailedError,
+    "23503": MissingReferenceError,
+    "23505": DuplicateError,
+    "23514": CheckFailedError,
+    "23P01": DuplicateError,
+    "40001": DeadlockError,
+    "40P01": DeadlockError,
+    LOCK_NOT_AVAILABLE: BusyError,
+}
 _UNFIT_VALUE: Final = "a value cannot be written to the database, or read from it: {kind} of the driver"
+_OF_THE_DRIVER: Final = (SQLAlchemyError, psycopg.Error, UnicodeEncodeError)
 _POLICY_CHECK: Final = "ExecWithCheckOptions"  # the server's function: its message is in the language of its locale
 _POLICY_TABLE: Final = re.compile(r'for table "([^"]+)"')
 
@@ -62,12 +88,17 @@ def _fault_before_sending(error: SQLAlchemyError | psycopg.Error, where: str) ->
 def _refusal(fault: psycopg.Error, code: str | None) -> StatementError:
     """Describe a refused statement by table, column and constraint; the server's own message may repeat a value."""
     diag = fault.diag
+    table = f"{diag.schema_name}.{diag.table_name}" if diag.table_name else None
     reason = f"{type(fault).__name__} ({code or 'no SQLSTATE'})"
-    if code in _ROW_REFUSALS and diag.table_name:
-        reason = _ROW_REFUSALS[code].format(table=f"{diag.schema_name}.{diag.table_name}", column=diag.column_name)
+    if code in _ROW_REFUSALS and table:
+        reason = _ROW_REFUSALS[code].format(table=table, column=diag.column_name)
     by = f" by {diag.constraint_name}" if diag.constraint_name else ""
-    return StatementError(
-        f"the database refused a statement{by}: {reason}", sqlstate=code, constraint=diag.constraint_name
+    return _CLASSES.get(code, StatementError)(
+        f"the database refused a statement{by}: {reason}",
+        sqlstate=code,
+        table=table,
+        column=diag.column_name,
+        constraint=diag.constraint_name,
     )
 
 
@@ -107,21 +138,65 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
     if code == _NOT_IN_STATE:
         return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
     if code in _CANCELLED:
-        return StatementError(f"the database {where} cancelled a statement: {message}", sqlstate=code)
+        cancelled = f"the database {where} cancelled a statement: {message}"
+        return _CLASSES.get(code, StatementError)(cancelled, sqlstate=code)
     if code is None and isinstance(fault, psycopg.DataError):
         # A NUL in a text, or an instant beyond the calendar; the driver's message repeats the value.
         return StatementError(_UNFIT_VALUE.format(kind=kind))
     return _refusal(fault, code)
 
 
-@contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Translate errors of SQLAlchemy and the driver into the `StoreError` tree; `where` names the database."""
-    try:
-        yield
-    except (SQLAlchemyError, psycopg.Error) as error:
-        raise _translation(error, where) from None
-    except UnicodeEncodeError as error:
-        if error.encoding != "utf-8":  # the connections' encoding: another one is no concern of the driver
+class _Translated(AbstractContextManager[T]):
+    """A context manager that translates errors of another one and of the block, in no frame that has the error."""
+
+    def __init__(self, inner: AbstractContextManager[T], where: str, senders: Iterable[object] | None) -> None:
+        self._inner, self._where, self._senders = inner, where, senders
+
+    def __enter__(self) -> T:
+        try:
+            return self._inner.__enter__()
+        except _OF_THE_DRIVER as error:
+            self._raise_instead(error)
             raise
-        raise StatementError(_UNFIT_VALUE.format(kind=type(error).__name__)) from None  # the error has the value
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            try:
+                done = self._inner.__exit__(kind, error, traceback)
+            except _OF_THE_DRIVER as later:
+                self._raise_instead(later)
+                raise
+            if isinstance(error, _OF_THE_DRIVER) and not done:
+                self._raise_instead(error)
+            return done
+        finally:
+            del error, traceback  # an error reporter shows the variables of frames
+
+    def _raise_instead(self, error: SQLAlchemyError | psycopg.Error | UnicodeEncodeError) -> None:
+        """Raise the translation of an error, if it has one."""
+        try:
+            if self._senders is not None and not is_raised_by(error, self._senders):
+                return
+            if not isinstance(error, UnicodeEncodeError):
+                raise_instead(error, _translation(error, self._where))
+            if error.encoding == "utf-8":  # the connections' encoding: another one is no concern of the driver
+                raise_instead(error, StatementError(_UNFIT_VALUE.format(kind=type(error).__name__)))
+        finally:
+            del error
+
+
+_NOTHING: Final[AbstractContextManager[Any]] = nullcontext()
+
+
+def translated(
+    where: str, inner: AbstractContextManager[T] = _NOTHING, *, senders: Iterable[object] | None = None
+) -> AbstractContextManager[T]:
+    """Translate errors of SQLAlchemy and the driver into the `StoreError` tree; `where` names the database.
+
+    Errors of the context manager `inner`, which yields the value of the block, are translated too. An error that none
+    of the `senders` raised, as engines, sessions and connections, stays as it is: the block may use another database.
+    By default every error is translated.
+    """
+    return _Translated(inner, where, senders)

@@ -1,0 +1,320 @@
+"""Front door: what hosts write about schedules takes effect at once, or is refused as a whole."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
+from typing import Any, NamedTuple
+
+import pytest
+from sqlalchemy import text
+
+from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidScheduleError, NotFoundError
+from scheduler.core.schedules import AvailabilityRule
+from scheduler.core.slots import Slot
+from scheduler.core.spans import Span
+from scheduler.core.weekdays import Weekday
+from scheduler.front_door.ids import DoctorId, FacilityId, RuleId
+from scheduler.front_door.scheduler import Scheduler
+from scheduler.front_door.work import Work
+from scheduler.generation.request import Mode, Scope
+from support.databases import undone
+
+pytestmark = pytest.mark.database
+
+NOW = datetime(2027, 2, 28, 12, tzinfo=UTC)
+MONDAY = date(2027, 3, 1)
+HALF_HOUR = timedelta(minutes=30)
+_NUMBERS = count(1)
+
+
+def at(hour: int, minute: int = 0, *, day: int = 1) -> datetime:
+    """Return a time of March 2027, in UTC, which is London's until the 28th."""
+    return datetime(2027, 3, day, hour, minute, tzinfo=UTC)
+
+
+class Clinic(NamedTuple):
+    scheduler: Scheduler
+    slug: str
+    place: FacilityId
+    anna: DoctorId
+    ben: DoctorId
+    mondays: AvailabilityRule
+
+    def tenant(self) -> Any:
+        return self.scheduler.tenant(self.slug)
+
+    def open(self, doctor: DoctorId, day: date = MONDAY) -> list[str]:
+        """Return the times of open slots on a day, as `09:00`."""
+        with self.tenant() as work:
+            return [f"{slot.start_at:%H:%M}" for slot in work.slots.open(doctor, day=day)]
+
+    def generate(self, *, scope: Scope = Scope.CHANGED, mode: Mode = Mode.WRITE) -> dict[str, int]:
+        result = self.scheduler.generate(self.slug, from_day=MONDAY, days=28, scope=scope, mode=mode)
+        return result.counts()
+
+    def drift(self) -> dict[str, int]:
+        """Return the changes that a run over all schedules would still make."""
+        counts = self.generate(scope=Scope.ALL, mode=Mode.DRY)
+        return {name: counts[name] for name in ("slots_created", "slots_updated", "slots_retired") if counts[name]}
+
+    def book(self, work: Work, starts: datetime) -> None:
+        """Set the slot of Anna's that starts then to booked."""
+        work.session.connection().execute(
+            text(
+                "update scheduling.availability_slots set status = 'booked', booked_count = 1"
+                " where tenant_id = :tenant_id and doctor_id = :doctor_id and start_at = :starts"
+            ),
+            {"tenant_id": work.tenant_id, "doctor_id": int(self.anna), "starts": starts},
+        )
+
+
+@pytest.fixture(scope="module")
+def scheduler(database_url: str) -> Iterator[Scheduler]:
+    with Scheduler(database_url, clock=lambda: NOW) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clinic(scheduler: Scheduler) -> Clinic:
+    """A clinic of two doctors with Monday mornings, generated for four weeks."""
+    slug = f"clinic-{next(_NUMBERS)}"
+    scheduler.add_tenant(slug, name="A clinic")
+    with scheduler.tenant(slug) as work:
+        place = work.facilities.add("main", name="Main Street", zone="Europe/London")
+        anna, ben = (work.doctors.add(name, "Ray", at=[place]) for name in ("Anna", "Ben"))
+        hours: dict[str, Any] = {"at": place, "on": Weekday.MONDAY, "start": time(9), "end": time(11), "slot_duration": HALF_HOUR}
+        (mondays,) = work.rules.add(anna, **hours)
+        work.rules.add(ben, **hours)
+    made = Clinic(scheduler, slug, place, anna, ben, mondays)
+    assert made.generate()["slots_created"] == 32
+    return made
+
+
+def test_a_block_takes_its_slots_at_once_and_its_removal_brings_them_back(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        change = work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9, 30), at(10)), reason="training")
+    assert (change.slots_made, change.slots_taken) == (0, 1)
+    assert clinic.open(clinic.anna) == ["09:00", "10:00", "10:30"]
+    assert clinic.open(clinic.ben) == ["09:00", "09:30", "10:00", "10:30"]
+    with clinic.tenant() as work:
+        assert work.exceptions.remove(change.written[0]).slots_made == 1
+    assert len(clinic.open(clinic.anna)) == 4
+    assert clinic.drift() == {}
+
+
+def test_an_override_replaces_the_hours_of_its_day_at_once(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        between = Span(at(13), at(15))
+        change = work.exceptions.override(clinic.anna, at=clinic.place, between=between, slot_duration=2 * HALF_HOUR)
+    assert (change.slots_made, change.slots_taken) == (2, 4)
+    assert clinic.open(clinic.anna) == ["13:00", "14:00"]
+    assert clinic.drift() == {}
+
+
+def test_r2_a_change_lists_the_bookings_that_it_leaves_in_conflict(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        clinic.book(work, at(9))
+        closure = work.closures.add(clinic.place, MONDAY, reason="flood")
+        assert [stored.slot.start_at for stored in closure.conflicting] == [at(9)]
+        assert closure.slots_taken == 7  # of both doctors
+        work.closures.remove(closure.written[0])
+        emergency = work.exceptions.emergency(clinic.anna, at=clinic.place, between=Span(at(9), at(10)))
+        assert [stored.slot.start_at for stored in emergency.displaced] == [at(9)]
+    assert clinic.open(clinic.anna) == ["10:00", "10:30"]
+    assert clinic.open(clinic.ben) == ["09:00", "09:30", "10:00", "10:30"]
+    assert clinic.drift() == {}
+
+
+def test_a_closure_of_some_hours_takes_the_slots_of_all_doctors(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        change = work.closures.add(clinic.place, MONDAY, start=time(10), end=time(12))
+        assert work.closures.of(clinic.place) == change.written
+    assert change.slots_taken == 4
+    assert clinic.open(clinic.anna) == clinic.open(clinic.ben) == ["09:00", "09:30"]
+
+
+def test_t6_another_zone_moves_the_hours_at_once(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        change = work.facilities.change(clinic.place, zone="Europe/Paris")
+    assert (change.slots_made, change.slots_taken) == (16, 16)
+    assert clinic.open(clinic.anna) == ["08:00", "08:30", "09:00", "09:30"]
+    assert clinic.drift() == {}
+
+
+def test_rules_are_added_changed_ended_and_deleted_at_once(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        added = work.rules.add(
+            clinic.anna,
+            at=clinic.place,
+            on=[Weekday.TUESDAY, Weekday.WEDNESDAY],
+            start=time(14),
+            end=time(15),
+            slot_duration=HALF_HOUR,
+        )
+        assert [rule.day_of_week for rule in added] == [Weekday.TUESDAY, Weekday.WEDNESDAY]
+        assert len(work.slots.open(clinic.anna, between=Span(at(0, day=2), at(0, day=4)))) == 4
+        longer = work.rules.change(added[0], end=time(16))
+        assert longer.slots_made == 8
+        ended = work.rules.end(added[0], last_day=date(2027, 3, 9))
+        assert ended.slots_taken == 8
+        assert work.rules.delete(added[1]).slots_taken == 8
+        assert [rule.id for rule in work.rules.of(clinic.anna, at=clinic.place)] == [clinic.mondays.id, added[0].id]
+    assert clinic.drift() == {}
+
+
+def test_a_rule_without_a_weekday_follows_its_recurrence(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        work.rules.add(
+            clinic.ben,
+            at=clinic.place,
+            on=None,
+            start=time(20),
+            end=time(21),
+            slot_duration=HALF_HOUR,
+            effective_from=date(2027, 3, 3),
+            recurrence="FREQ=DAILY;INTERVAL=10",
+        )
+        evening = [
+            slot for slot in work.slots.open(clinic.ben, between=Span(at(0), at(0, day=31))) if slot.start_at.hour == 20
+        ]
+    assert [slot.start_at.day for slot in evening] == [3, 3, 13, 13, 23, 23]
+
+
+def test_doctors_who_leave_a_place_lose_their_open_slots_there(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        branch = work.facilities.add("branch", name="Branch", zone="Europe/London")
+        assert work.doctors.change(clinic.anna, at=[branch]).slots_taken == 16
+        assert work.slots.open(clinic.anna, day=MONDAY) == []
+        assert work.doctors.change(clinic.anna, at=[branch, clinic.place]).slots_made == 16
+        assert work.doctors.delete(clinic.ben).slots_taken == 16
+        assert work.facilities.delete(clinic.place).slots_taken == 16
+        assert [row.slug for row in work.facilities.all()] == ["branch"]
+        with pytest.raises(NotFoundError, match="no doctor has the id"):
+            work.doctors.get(clinic.ben)
+
+
+WRONG_RULES: dict[str, dict[str, object]] = {
+    "on must be of type Weekday": {"on": MONDAY.weekday()},
+    "on must name each weekday once": {"on": []},
+    "start_time must be a wall-clock time": {"start": time(9, tzinfo=UTC)},
+    "slot_duration must be whole minutes": {"slot_duration": timedelta(seconds=90)},
+    "slot_duration must be a timedelta": {"slot_duration": 30},
+    "capacity must be a whole number from 1": {"capacity": 0},
+    "recurrence 'FREQ=FOO'": {"recurrence": "FREQ=FOO"},
+    "effective_until 2027-01-01 is before": {"effective_from": MONDAY, "effective_until": date(2027, 1, 1)},
+    "who must be of type DoctorId, not a value of type FacilityId": {"who": FacilityId(1)},
+    "needs a recurrence": {"on": None},
+}
+
+
+@pytest.mark.parametrize(("message", "wrong"), WRONG_RULES.items(), ids=list(WRONG_RULES))
+def test_a_rule_that_the_core_would_refuse_is_refused_when_written(
+    clinic: Clinic, message: str, wrong: dict[str, Any]
+) -> None:
+    rule = {"who": clinic.anna, "at": clinic.place, "on": Weekday.FRIDAY, "start": time(9), "end": time(11)}
+    given = rule | {"slot_duration": HALF_HOUR} | wrong
+    with clinic.tenant() as work:
+        with pytest.raises(InvalidInputError, match=message):
+            work.rules.add(given.pop("who"), **given)
+        assert len(work.rules.of(clinic.anna, at=clinic.place)) == 1
+
+
+def test_r4_a_refused_change_undoes_itself_and_the_work_goes_on(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        with pytest.raises(InvalidRecurrenceError, match="FOO"):
+            work.rules.change(clinic.mondays, recurrence="FREQ=FOO")
+        with pytest.raises(InvalidInputError, match="a rule has no field 'begin': there are start, end"):
+            work.rules.change(clinic.mondays, begin=time(8))
+        (bens,) = work.rules.of(clinic.ben, at=clinic.place)
+        with pytest.raises(InvalidScheduleError, match="rule_id"):  # a rule of another doctor
+            work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9), at(10)), rule=bens)
+        assert work.exceptions.of(clinic.anna, at=clinic.place) == ()
+        with pytest.raises(InvalidInputError, match="between must be of type Span"):
+            work.exceptions.block(clinic.anna, at=clinic.place, between=(at(9), at(10)))
+        work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9), at(9, 30)), rule=clinic.mondays)
+    assert clinic.open(clinic.anna) == ["09:30", "10:00", "10:30"]
+    assert clinic.drift() == {}
+
+
+def test_r4_an_error_in_the_block_undoes_all_of_it(clinic: Clinic) -> None:
+    with undone(clinic.tenant()) as work:
+        assert work.closures.add(clinic.place, MONDAY).slots_taken == 8
+    assert len(clinic.open(clinic.anna)) == 4
+
+
+STALE = {
+    "a rule": "update scheduling.availability_rules set end_time = '10:00' where doctor_id = :anna",
+    "a new rule": "insert into scheduling.availability_rules (tenant_id, doctor_id, facility_id, day_of_week,"
+    " start_time, end_time, slot_duration_minutes) select :tenant, :anna, :place, 2, '9:00', '10:00', 30",
+    "a removed rule": "delete from scheduling.availability_rules where doctor_id = :anna",
+    "an exception": "insert into scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, type, start_at,"
+    " end_at) select :tenant, :anna, :place, 'blocked', '2027-03-01 09:00Z', '2027-03-01 10:00Z'",
+    "a closure": "insert into scheduling.facility_closures (tenant_id, facility_id, day)"
+    " select :tenant, :place, '2027-03-01'",
+    "a zone": "update scheduling.facilities set timezone = 'Europe/Paris' where id = :place",
+}
+
+
+@pytest.mark.parametrize(("kind", "statement"), STALE.items(), ids=list(STALE))
+def test_r3_other_sql_marks_its_schedules_as_stale_for_the_next_run(
+    clinic: Clinic, kind: str, statement: str
+) -> None:
+    with clinic.tenant() as work:
+        connection = work.session.connection()
+        used = {name for name in ("tenant", "anna", "place") if f":{name}" in statement}
+        given = {"tenant": work.tenant_id, "anna": int(clinic.anna), "place": int(clinic.place)}
+        connection.execute(text(statement), {name: given[name] for name in used})
+        query = "select doctor_id from scheduling.schedule_states where fingerprint is null"
+        stale = set(connection.scalars(text(query)))
+    of_one_doctor = "zone" not in kind and "closure" not in kind
+    assert stale == ({clinic.anna} if of_one_doctor else {clinic.anna, clinic.ben})
+    counts = clinic.generate()
+    assert counts["slots_created"] + counts["slots_retired"] > 0
+    assert clinic.drift() == {}
+
+
+def test_changes_of_one_doctor_wait_for_each_other(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        work.rules.end(clinic.mondays, last_day=date(2027, 3, 20))
+        busy = "select id from scheduling.doctors where id = :anna for no key update skip locked"
+        with clinic.tenant() as other:
+            assert other.session.connection().execute(text(busy), {"anna": int(clinic.anna)}).all() == []
+            assert len(other.session.connection().execute(text(busy), {"anna": int(clinic.ben)}).all()) == 1
+
+
+def test_open_slots_leave_out_begun_held_and_full_ones(clinic: Clinic, database_url: str) -> None:
+    statement = text(
+        "update scheduling.availability_slots set status = 'reserved', held_by = 'web', reserved_until = :until"
+        " where doctor_id = :anna and start_at = :starts"
+    )
+    with clinic.tenant() as work:
+        connection = work.session.connection()
+        for starts, until in ((at(9), NOW + HALF_HOUR), (at(9, 30), NOW - HALF_HOUR)):
+            held = {"until": until, "anna": int(clinic.anna), "starts": starts}
+            connection.execute(statement, held)
+        clinic.book(work, at(10))
+        found = work.slots.open(clinic.anna, day=MONDAY)
+        assert [slot.start_at for slot in found] == [at(9, 30), at(10, 30)]  # one hold has ended
+        assert all(type(slot) is Slot for slot in found)
+        assert work.slots.open(clinic.anna, day=MONDAY, limit=1) == found[:1]
+        assert work.slots.open(clinic.anna, between=Span(at(10), at(12))) == found[1:]
+        with pytest.raises(InvalidInputError, match="either day or between"):
+            work.slots.open(clinic.anna)
+        with pytest.raises(InvalidInputError, match="must be of type OfferingId or DoctorId, not int"):
+            work.slots.open(int(clinic.anna), day=MONDAY)
+        with pytest.raises(NotFoundError, match="no doctor has the id 99"):
+            work.slots.open(DoctorId(99), day=MONDAY)
+    with Scheduler(database_url, clock=lambda: at(9, 45)) as later, later.tenant(clinic.slug) as work:
+        assert [slot.start_at for slot in work.slots.open(clinic.anna, day=MONDAY)] == [at(10, 30)]
+
+
+def test_a_row_is_found_by_its_id_and_none_of_another_tenant(clinic: Clinic, scheduler: Scheduler) -> None:
+    with clinic.tenant() as work:
+        assert work.rules.get(clinic.mondays).doctor_id == clinic.anna
+        assert work.rules.get(RuleId(int(clinic.mondays.id))) is work.rules.get(clinic.mondays)
+        assert work.facilities.by_slug("main").id == clinic.place
+        with pytest.raises(NotFoundError, match="no facility has the slug 'lost'"):
+            work.facilities.by_slug("lost")
+    scheduler.add_tenant(f"{clinic.slug}-b", name="Another clinic")
+    with scheduler.tenant(f"{clinic.slug}-b") as work, pytest.raises(NotFoundError, match="no facility has the id"):
+        work.facilities.get(clinic.place)
