@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select
 
 from scheduler import models
@@ -19,7 +18,7 @@ from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.services import CodeSystem
 from scheduler.front_door.work import Work
-from scheduler.postgres.errors import StoreError
+from scheduler.postgres.errors import DuplicateError, MissingReferenceError, StatementError
 from scheduler.postgres.workflows import appointment_steps, step_ids
 
 pytestmark = pytest.mark.database
@@ -269,6 +268,10 @@ def test_fields_are_written_to_their_columns(clinic: Clinic) -> None:
     )
 
 
+def steps(clinic: Clinic, *given: WorkflowStep) -> object:
+    return clinic.work.workflows.add(clinic.offering, steps=given, plan=clinic.plan)
+
+
 Call = Callable[[Any], object]  # so that type checkers let each wrong argument pass
 REFUSALS: list[tuple[str, Call, str]] = [
     ("blank name", lambda c: c.work.services.add(" ", duration=minutes(20)), "service: name"),
@@ -283,7 +286,7 @@ REFUSALS: list[tuple[str, Call, str]] = [
     ("no doctor", lambda c: c.work.offerings.add(c.service, by=DoctorId(NOBODY), at=c.place), "offering: by"),
     ("buffer", lambda c: c.work.offerings.change(c.offering, buffer_after=-minutes(1)), "offering: buffer_after"),
     ("visibility", lambda c: c.work.offerings.change(c.offering, visibility="hidden"), "offering: visibility"),
-    ("no steps", lambda c: c.work.workflows.add(c.offering, steps=[], plan=c.plan), "workflow new is active and has no step"),
+    ("no steps", steps, "workflow new is active and has no step"),
     ("text", lambda c: c.work.offerings.add(c.service, by=c.another_doctor(), at=c.place, steps=""), "offering: steps"),
     ("a template", lambda c: c.work.workflows.add(c.offering, steps=[c.template], plan=c.plan), "steps"),
     ("one position", lambda c: steps(c, WorkflowStep(1, c.template), WorkflowStep(1, c.template)), "position 1"),
@@ -303,28 +306,35 @@ REFUSALS: list[tuple[str, Call, str]] = [
     ("no facility", lambda c: c.work.resources.add("room", "1", at=FacilityId(NOBODY)), "resource: at"),
     ("doctor", lambda c: c.work.resources.add("doctor", "1", at=c.place), "resource: kind"),
 ]  # fmt: skip
-# The database refuses these; the unit of work translates its error, the constraint says why.
-REFUSED_BY_THE_DATABASE: list[tuple[str, Call, str]] = [
-    ("twice", lambda c: c.work.offerings.add(c.service, by=c.doctor, at=c.place), "a_doctor_offers_a_service_once"),
-    ("no plan", lambda c: c.work.insurance.accept(PlanId(NOBODY), at=c.place), "insurance_plan_id"),
-    ("code", lambda c: c.work.insurance.add_plan(c.provider, "BASIC", name="B"), "a_provider_uses_a_plan_code_once"),
+DATABASE_REFUSALS: list[tuple[type[StatementError], Call, str]] = [
+    (DuplicateError, lambda c: c.work.offerings.add(c.service, by=c.doctor, at=c.place), "service_offerings"),
+    (
+        DuplicateError,
+        lambda c: c.work.workflows.add(c.offering, steps=[WorkflowStep(1, c.template)]),
+        "an_offering_has",
+    ),
+    (DuplicateError, lambda c: c.work.insurance.add_plan(c.provider, "BASIC", name="B"), "a_provider_uses"),
+    (MissingReferenceError, lambda c: c.work.insurance.accept(PlanId(NOBODY), at=c.place), "insurance_plan_id"),
+    (
+        MissingReferenceError,
+        lambda c: c.work.insurance.add_plan(ProviderId(NOBODY), "P", name="P"),
+        "insurance_provider",
+    ),
 ]
-
-
-def steps(clinic: Clinic, *given: WorkflowStep) -> object:
-    return clinic.work.workflows.add(clinic.offering, steps=given, plan=clinic.plan)
 
 
 def test_r4_a_refused_call_names_its_field_and_undoes_itself(clinic: Clinic) -> None:
     before = rows_of_the_tenant(clinic.work)
-    for name, call, words in REFUSALS + REFUSED_BY_THE_DATABASE:
-        by_the_database = (name, call, words) in REFUSED_BY_THE_DATABASE
-        expected = (IntegrityError, StoreError) if by_the_database else (InvalidInputError, NotFoundError)
-        with pytest.raises(expected) as refused:
+    for name, call, words in REFUSALS:
+        with pytest.raises((InvalidInputError, NotFoundError)) as refused:
             call(clinic)
         assert words in str(refused.value), name
         assert not clinic.work.session.dirty, name
         assert rows_of_the_tenant(clinic.work) == before, name
+    for error, call, words in DATABASE_REFUSALS:
+        with pytest.raises(error, match=words):
+            call(clinic)
+        assert rows_of_the_tenant(clinic.work) == before, words
     assert clinic.work.insurance.plans.get(clinic.plan).effective_from is None
     assert clinic.work.resources.add("room", "1", at=clinic.place)
 
