@@ -70,36 +70,57 @@ __all__ = [  # noqa: RUF022  # in groups
     # Visits in steps
     "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
-    "MissingExtraError", "SchedulerError", "StoreError",
+    "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "MissingExtraError", "MissingReferenceError",
+    "SchedulerError", "StoreError",
     # PostgreSQL: the front door
-    "ScheduleChange", "Scheduler", "Work",
+    "AsyncScheduler", "AsyncWork", "PoolSettings", "ScheduleChange", "Scheduler", "Work",
     # PostgreSQL: migrations, units of work, the slot-generation job
-    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
+    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
+    "upgrade",
     # PostgreSQL: health information and the audit log
     "TenantKeys", "phi", "read_master_keys", "record_event",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.front_door.async_scheduler import AsyncScheduler
+    from scheduler.front_door.async_work import AsyncWork
     from scheduler.front_door.schedule_changes import ScheduleChange
     from scheduler.front_door.scheduler import Scheduler
     from scheduler.front_door.work import Work
     from scheduler.generation.job import generate
     from scheduler.generation.request import GenerationRequest, Mode, Scope
+    from scheduler.postgres.acting import act_for
     from scheduler.postgres.audit.log import record_event
     from scheduler.postgres.database import Database, Request, Role
     from scheduler.postgres.encryption import phi
     from scheduler.postgres.encryption.master_keys import read_master_keys
     from scheduler.postgres.encryption.tenant_keys import TenantKeys
-    from scheduler.postgres.errors import StoreError
+    from scheduler.postgres.errors import (
+        BusyError,
+        CheckFailedError,
+        DeadlockError,
+        DuplicateError,
+        MissingReferenceError,
+        StoreError,
+    )
+    from scheduler.postgres.pools import PoolSettings
     from scheduler.postgres.schema.migrations import upgrade
     from scheduler.postgres.tenants import tenant_id_of
 
     __version__: str
 else:
     _MODULES = {
+        "AsyncScheduler": "scheduler.front_door.async_scheduler",
+        "AsyncWork": "scheduler.front_door.async_work",
+        "BusyError": "scheduler.postgres.errors",
+        "CheckFailedError": "scheduler.postgres.errors",
         "Database": "scheduler.postgres.database",
+        "DeadlockError": "scheduler.postgres.errors",
+        "DuplicateError": "scheduler.postgres.errors",
         "GenerationRequest": "scheduler.generation.request",
+        "MissingReferenceError": "scheduler.postgres.errors",
         "Mode": "scheduler.generation.request",
+        "PoolSettings": "scheduler.postgres.pools",
         "Request": "scheduler.postgres.database",
         "Role": "scheduler.postgres.database",
         "ScheduleChange": "scheduler.front_door.schedule_changes",
@@ -108,6 +129,7 @@ else:
         "StoreError": "scheduler.postgres.errors",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
         "Work": "scheduler.front_door.work",
+        "act_for": "scheduler.postgres.acting",
         "generate": "scheduler.generation.job",
         "phi": "scheduler.postgres.encryption.phi",
         "read_master_keys": "scheduler.postgres.encryption.master_keys",

@@ -82,7 +82,13 @@ def clinic(scheduler: Scheduler) -> Clinic:
     with scheduler.tenant(slug) as work:
         place = work.facilities.add("main", name="Main Street", zone="Europe/London")
         anna, ben = (work.doctors.add(name, "Ray", at=[place]) for name in ("Anna", "Ben"))
-        hours: dict[str, Any] = {"at": place, "on": Weekday.MONDAY, "start": time(9), "end": time(11), "slot_duration": HALF_HOUR}
+        hours: dict[str, Any] = {
+            "at": place,
+            "on": Weekday.MONDAY,
+            "start": time(9),
+            "end": time(11),
+            "slot_duration": HALF_HOUR,
+        }
         (mondays,) = work.rules.add(anna, **hours)
         work.rules.add(ben, **hours)
     made = Clinic(scheduler, slug, place, anna, ben, mondays)
@@ -256,9 +262,7 @@ STALE = {
 
 
 @pytest.mark.parametrize(("kind", "statement"), STALE.items(), ids=list(STALE))
-def test_r3_other_sql_marks_its_schedules_as_stale_for_the_next_run(
-    clinic: Clinic, kind: str, statement: str
-) -> None:
+def test_r3_other_sql_marks_its_schedules_as_stale_for_the_next_run(clinic: Clinic, kind: str, statement: str) -> None:
     with clinic.tenant() as work:
         connection = work.session.connection()
         used = {name for name in ("tenant", "anna", "place") if f":{name}" in statement}
