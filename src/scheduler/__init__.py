@@ -74,7 +74,7 @@ __all__ = [  # noqa: RUF022  # in groups
     "SchedulerError", "StoreError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
-    # PostgreSQL: ids
+    # PostgreSQL: the ids of rows
     "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "OfferingId", "PatientId", "PlanId", "ProviderId",
     "ResourceId", "RuleId", "ServiceId", "StepTemplateId", "TenantId", "UserId", "WorkflowId",
     # PostgreSQL: migrations, units of work, the slot-generation job
