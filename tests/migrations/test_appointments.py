@@ -20,6 +20,7 @@ from scheduler.core.reconciliation import Plan, StoredSlot
 from scheduler.core.slots import Slot
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.slots import apply_plan
+from support.databases import execute
 from support.roles import become
 from support.rows import Row, insert, key
 from support.rows.all_domains import MONTHS, all_rows
@@ -56,16 +57,23 @@ def clinic(connection: psycopg.Connection, tenant: UUID) -> None:
     insert(connection, "scheduling.availability_slots", slot | {"id": 2, "start_at": at(10), "end_at": at(30)})
 
 
-@pytest.fixture
-def connection(database_url: str) -> Iterator[psycopg.Connection]:
-    """A transaction of a user of our clinic that is rolled back; two clinics have no appointment yet."""
+@pytest.fixture(scope="module")
+def clinics(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that is rolled back, with two clinics without appointments; it stays open during other tests."""
+    execute(database_url, MONTHS)
     with psycopg.connect(database_url) as opened:
-        opened.execute(MONTHS)
         clinic(opened, OURS)
         clinic(opened, THEIRS)
-        become(opened, Role.APP, OURS)
         yield opened
         opened.rollback()
+
+
+@pytest.fixture
+def connection(clinics: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """A user of our clinic, whose changes are rolled back."""
+    with clinics.transaction(force_rollback=True):
+        become(clinics, Role.APP, OURS)
+        yield clinics
 
 
 def book(connection: psycopg.Connection, *rows: Row) -> None:
