@@ -259,7 +259,7 @@ def test_a_crowded_cell_keeps_the_sign_of_an_exception() -> None:
     away = tuple(LEAVE._replace(doctor_id=number) for number in range(1, 6))
     crowded = {
         "○5 ░ABCDE": {"open": 5},
-        "○15░ABCDE": {"open": 15},
+        "○15░ABCDE": {"open": 15, "cancelled": 2},
         "○15●9░5": {"open": 15, "booked": 9, "cancelled": 2},
         "○15◐9●13░": {"open": 15, "reserved": 9, "booked": 13, "cancelled": 2},
     }

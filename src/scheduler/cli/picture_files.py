@@ -39,9 +39,7 @@ def write_pictures(draw: Callable[[int], RenderableType], *, title: str, svg: Pa
     """
     if svg is None and html is None:
         return
-    console = Console(
-        file=StringIO(), record=True, width=PICTURE_COLUMNS, force_terminal=True, no_color=False, legacy_windows=False
-    )
+    console = Console(file=StringIO(), record=True, width=PICTURE_COLUMNS)
     console.print(draw(PICTURE_COLUMNS))
     if svg is not None:
         _write(svg, _without_web_fonts(console.export_svg(title=printable(title), clear=False)))
