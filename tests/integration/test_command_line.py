@@ -568,8 +568,14 @@ def test_doctors_lists_the_ids_that_other_commands_take(region: str) -> None:
     assert (shown_week["slots"], len(shown_week["exceptions"])) == ([], 1)
 
 
-def test_doctors_of_an_empty_tenant_are_none(migrated: str, tmp_path: Path) -> None:
-    run(migrated, "import", "openings", str(written(tmp_path, place("p1", weekly={}))))
+def test_doctors_are_listed_where_they_work_until_deleted(migrated: str, tmp_path: Path) -> None:
+    run(migrated, "import", "openings", str(written(tmp_path, place("p1", weekly={}), place("p2"))))
+    facilities = []
+    for change in ("analyze", "update scheduling.facility_doctors set active = false"):
+        execute(migrated, change)
+        shown = json.loads(run(migrated, "doctors", "--json").out)["doctors"]
+        facilities.append([doctor["facilities"] for doctor in shown])
+    assert facilities == [[["p1"], ["p2"]], [[], ["p2"]]]  # the rules of the second one stay
     execute(migrated, "update scheduling.doctors set deleted_at = now()")
     assert run(migrated, "doctors").out == "no doctors\n"
     assert json.loads(run(migrated, "doctors", "--json").out) == {"doctors": []}
@@ -577,14 +583,15 @@ def test_doctors_of_an_empty_tenant_are_none(migrated: str, tmp_path: Path) -> N
 
 def test_show_as_json_has_the_slots_of_the_week(region: str) -> None:
     week = json.loads(run(region, "show", "gb-larkspur", "--week", "2027-03-26", "--json").out)
-    assert (week["facility"]["zone"], week["first_day"], week["last_day"]) == ("Europe/London", *MARCH)
+    assert (week["facility"]["zone"], week["first_day"], week["last_day"]) == (
+        "Europe/London",
+        "2027-03-22",
+        "2027-03-28",
+    )
     assert [closure["reason"] for closure in week["closures"]] == ["Good Friday"]
     (slots,) = {frozenset(slot) for slot in week["slots"]}
     assert slots == {"id", "doctor_id", "service_offering_id", "start_at", "end_at", "status"}
     assert {slot["status"] for slot in week["slots"]} == {"open"}
-
-
-MARCH = ("2027-03-22", "2027-03-28")
 
 
 def test_explain_as_json_has_the_reasons_of_each_doctor(region: str) -> None:

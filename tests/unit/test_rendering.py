@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -237,7 +238,7 @@ def test_a_closed_day_stays_closed_beside_an_override_of_one() -> None:
     extra = LEAVE._replace(type=ExceptionType.OVERRIDE, doctor_id=2)
     lines = week(*slots(at(22, 9), 2, doctor=2), doctors=TWO, exceptions=(extra,), closures=(WeekClosure(MONDAY),))
     assert cell(lines, "Mon 22", "09:00") == "○2 ≈B ···"
-    assert (row_of(lines, "A Ada Poe")[0], row_of(lines, "B Bea Roe")[0]) == ("·······", "○2 ≈")
+    assert (row_of(lines, "A Ada Poe")[0], row_of(lines, "B Bea Roe")[0]) == ("·······", "○2 ≈ ··")
 
 
 def test_days_of_each_doctor_tell_who_has_open_slots() -> None:
@@ -262,10 +263,17 @@ def test_a_crowded_cell_keeps_the_sign_of_an_exception() -> None:
         "○15░ABCDE": {"open": 15, "cancelled": 2},
         "○15●9░5": {"open": 15, "booked": 9, "cancelled": 2},
         "○15◐9●13░": {"open": 15, "reserved": 9, "booked": 13, "cancelled": 2},
+        "○15●13░": {"open": 15, "reserved": 10, "booked": 13},
+        "○150░": {"open": 150, "booked": 1130},
     }
     for expected, counts in crowded.items():
         given = [slot for status, count in counts.items() for slot in slots(at(22, 9), 1, status=status) * count]
         assert cell(week(*given, doctors=twelve, exceptions=away), "Mon 22", "09:00") == expected
+        lines = week(*given, doctors=twelve, exceptions=away, closures=(WeekClosure(MONDAY),))
+        assert cell(lines, "Mon 22", "09:00").endswith("·")
+        alone = week(*given, exceptions=(LEAVE,))
+        assert cell(alone, "Mon 22", "09:00").endswith("░")
+        assert re.fullmatch(rf"○{counts['open']}( ?●\d+)? ?░ ?·+", row_of(lines, "A Doctor 1")[0])
 
 
 def test_more_doctors_than_letters_are_counted() -> None:

@@ -29,6 +29,7 @@ from scheduler.core.schedules import ExceptionType
 LEAST_COLUMNS: Final = 80
 _LABEL: Final = 6
 _NARROWEST, _WIDEST = 9, 16  # of a day's column
+_OF_A_DAY: Final = ("open", "booked")  # for each doctor: a narrow column has no room for more
 _NARROWER: Final = 2  # the days of each doctor leave this much of each column to the names
 
 
@@ -93,15 +94,16 @@ def _hour(
     types = {exception.type for exception in strongest.values()}
     concerns_all = len(strongest) == len(week.doctors) and not any(each.rule_id for each in strongest.values())
     if len(types) == 1 and concerns_all:
-        return _filled(_fitted(counts, (), width, goes_on=goes_on), *EXCEPTIONS[types.pop()], width)
+        return _filled(_fitted(counts, (), width - 1, goes_on=goes_on), *EXCEPTIONS[types.pop()], width)
     concerned = {kind: [id_ for id_, each in strongest.items() if each.type is kind] for kind in EXCEPTIONS}
     signs = [
         _Sign(kind, "".join(sorted(letters[id_] for id_ in ids)), str(len(ids)) if len(week.doctors) > 1 else "")
         for kind, ids in concerned.items()
         if ids
     ]
-    text = _fitted(counts, signs, width, goes_on=goes_on)
-    return _filled(text, *CLOSED, width) if any(cell.is_closed(day, closure) for closure in week.closures) else text
+    if any(cell.is_closed(day, closure) for closure in week.closures):
+        return _filled(_fitted(counts, signs, width - 1, goes_on=goes_on), *CLOSED, width)
+    return _fitted(counts, signs, width, goes_on=goes_on)
 
 
 def _doctors(week: Week, width: int) -> Table:
@@ -131,15 +133,13 @@ def _day(
     exceptions: Iterable[WeekException],
     width: int,
 ) -> Text:
-    counts = Counter(slot.status for slot in slots)
+    counts = Counter(slot.status for slot in slots if slot.status in _OF_A_DAY)
     types = [each.type for each in exceptions if span.overlaps(each.start_at, each.end_at)]
-    text = _fitted(counts, [_Sign(kind) for kind in dict.fromkeys(types)], width)
-    if counts["open"]:
-        return text
-    if types:
-        return _filled(_fitted(counts, (), width), *EXCEPTIONS[types[0]], width)
-    is_closed = any(closure.start_at is None and span.is_closed(day, closure) for closure in week.closures)
-    return _filled(text, *CLOSED, width) if is_closed else text
+    if counts["open"] or not types:
+        is_closed = any(closure.start_at is None and span.is_closed(day, closure) for closure in week.closures)
+        text = _fitted(counts, [_Sign(kind) for kind in dict.fromkeys(types)], width - is_closed)
+        return _filled(text, *CLOSED, width) if is_closed else text
+    return _filled(_fitted(counts, (), width - 1), *EXCEPTIONS[types[0]], width)
 
 
 def _strongest_first(exceptions: Iterable[WeekException]) -> list[WeekException]:
@@ -147,15 +147,21 @@ def _strongest_first(exceptions: Iterable[WeekException]) -> list[WeekException]
 
 
 def _fitted(counts: Mapping[str, int], signs: Iterable[_Sign], width: int, *, goes_on: bool = False) -> Text:
-    """Return counts and signs as text of this width; where it is short, letters become a number, then nothing."""
+    """Return counts and signs as text of this width.
+
+    Where it is short, cancelled slots are left out first, then the letters become a number, then nothing, and then
+    reserved and booked slots are left out: open slots and signs stay.
+    """
     signs = tuple(signs)
-    numbers = [
-        (status, Text(f"{sign}{counts[status]}", style=style))
-        for status, (sign, style) in STATUSES.items()
-        if counts[status]
-    ]
-    everything = [number for _, number in numbers] or [Text(CONTINUED, style="dim")] * goes_on
-    live = [number for status, number in numbers if status != "cancelled"] or everything
+
+    def numbers(*left_out: str) -> list[Text]:
+        return [
+            Text(f"{sign}{counts[status]}", style=style)
+            for status, (sign, style) in STATUSES.items()
+            if counts[status] and status not in left_out
+        ]
+
+    everything = numbers() or [Text(CONTINUED, style="dim")] * goes_on
     lettered = [_drawn(sign, sign.letters or sign.number) for sign in signs]
     numbered = [_drawn(sign, sign.number) for sign in signs]
     bare = [_drawn(sign, "") for sign in signs]
@@ -163,9 +169,11 @@ def _fitted(counts: Mapping[str, int], signs: Iterable[_Sign], width: int, *, go
     for gap, parts in (
         (" ", everything + lettered),
         ("", everything + lettered),
-        ("", live + lettered),
-        ("", live + numbered),
-        ("", live + bare),
+        ("", numbers("cancelled") + lettered),
+        ("", numbers("cancelled") + numbered),
+        ("", numbers("cancelled") + bare),
+        ("", numbers("cancelled", "reserved") + bare),
+        ("", numbers("cancelled", "reserved", "booked") + bare),
     ):
         text = Text(gap).join(parts)
         if text.cell_len <= width:
