@@ -17,7 +17,8 @@ import migrating
 import row_security
 import signed_setting
 import starting
-from scheduler.cli.settings import use_pinned_time_zones
+from scheduler.core.zones import zone_of
+from scheduler.generation.time_zone_release import time_zone_release
 
 
 def main() -> None:
@@ -31,8 +32,8 @@ def main() -> None:
     parser.add_argument("--pgcrypto", metavar="URL", help="a PostgreSQL server that has pgcrypto, to encrypt there too")
     wanted = parser.parse_args()
     console = Console(width=110)
-    tzdata = use_pinned_time_zones()
-    console.print(f"Python {platform.python_version()}, tzdata {tzdata}")
+    release = time_zone_release(zone_of("Europe/London"))
+    console.print(f"Python {platform.python_version()}, time zone data {release}")
     if wanted.part in {"all", "expansion"}:
         console.print(expansion.against_peers(1, rounds=wanted.rounds * 3, slow_count=1))
         console.print(expansion.against_peers(1000, rounds=max(1, wanted.rounds // 5), slow_count=25))

@@ -1,10 +1,11 @@
 """Settings of all tests: time zones, Hypothesis profiles and seed, and the option for large budgets.
 
-Time zones come from the pinned tzdata package, as in the command line, so that tests do not depend on the machine.
+Time zones come from the pinned tzdata package, here and in child processes: no test depends on the machine's.
 Properties draw new examples in each run. The run prints its seed, and `--hypothesis-seed` repeats the draws: no local
 database of earlier examples comes before them.
 """
 
+import os
 import zoneinfo
 from secrets import randbelow
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-zoneinfo.reset_tzpath(to=())
+os.environ["PYTHONTZPATH"] = ""
+zoneinfo.reset_tzpath()
 EVERY_PROFILE: dict[str, Any] = {
     "database": None,
     "deadline": None,  # a busy machine makes any example slow

@@ -22,7 +22,7 @@ def words(text: str) -> frozenset[str]:
 RETIRED = words("""
     APPOINTMENT_MOVES BATCH BrokenOpeningsError Clear Depth Desk Fault GivenWay LONGEST Listing MOST Move Moved
     NameTakenError NeededByOthersError NotSealedError OF_A_PERSON Order Post SHOWN SealError Sealed SealedColumn
-    SealedTable Settlement Stretch Taken Tally Tangle Work Written
+    SealedTable Settlement Stretch Taken Tally Tangle Written
     _Case _Line _Place _gives_way _settle _startless _untangled
     bears_the_mark carry_out entropy given_way is_sealed is_settled objections rows_about settle_closures settle_doctors
     settle_exceptions settle_facilities settle_posts settle_rules settled_below unsettled work_on

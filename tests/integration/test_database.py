@@ -31,6 +31,7 @@ from scheduler.postgres.errors import (
     StatementError,
     StoreError,
 )
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.translation import translated
 from support.databases import driver_url, execute
 
@@ -365,6 +366,42 @@ def test_an_error_keeps_the_callers_line_and_no_value(
     assert (frames[-1].name, frames[-1].line) == (call.__name__, line)
     assert [frame.filename for frame in frames if "site-packages" in frame.filename] == []
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_r4_a_refused_part_undoes_itself_and_the_unit_continues(database: Database, tenant_id: UUID) -> None:
+    refusals = list[DuplicateError]()
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        with refusable(session):
+            session.add(facility(tenant_id, "kept"))
+        session.add(facility(tenant_id, "written before the part"))
+        for _ in range(2):
+            with pytest.raises(DuplicateError) as caught, refusable(session):  # noqa: PT012  # the part is under test
+                session.add(facility(tenant_id, "undone"))
+                session.add(facility(tenant_id, "kept"))
+                session.flush()
+            refusals.append(caught.value)
+        with suppress(LookupError), refusable(session):
+            session.add(facility(tenant_id, "undone"))
+            session.flush()
+            raise LookupError
+    assert slugs(database, tenant_id) == {"kept", "written before the part"}
+    for refusal in refusals:
+        frames = traceback.extract_tb(refusal.__traceback__)
+        assert (frames[-1].line, refusal.__cause__, refusal.__context__) == ("session.flush()", None, None)
+        assert refusal.constraint == "live_facilities_have_their_own_slug"
+
+
+def test_an_error_of_another_engine_in_a_part_stays_as_it_is(database: Database, tenant_id: UUID) -> None:
+    with (
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+        create_engine("sqlite://").connect() as c,
+    ):
+        with pytest.raises(DBAPIError, match="nonsense"), refusable(session):  # noqa: PT012  # the part is under test
+            session.add(facility(tenant_id, "undone"))
+            session.flush()
+            c.execute(text("select nonsense"))
+        session.add(facility(tenant_id, "kept"))
+    assert slugs(database, tenant_id) == {"kept"}
 
 
 @pytest.fixture(params=["another server's engine", "an engine of the same database"])

@@ -606,6 +606,26 @@ def test_every_run_is_recorded(world: World) -> None:
     ]
 
 
+def test_r3_a_run_records_the_release_of_each_of_its_zones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    releases = {"Europe/London": "2031a", "Europe/Paris": "transitions-0b1c2d3e4f5a"}
+
+    def known(name: str) -> ZoneInfo:
+        if name not in releases:
+            raise WallClockError(f"unknown time zone {name!r}")
+        return ZoneInfo(name)
+
+    monkeypatch.setattr("scheduler.generation.request.time_zone_release", lambda zone: releases[zone.key])
+    world.run(tzdata_version=None)
+    world.write(weekly(1), weekly(2, 2, "Europe/Paris"), weekly(3, 2, "Europe/Paris"), weekly(4, 3, "Europe/Oslo"))
+    monkeypatch.setattr("scheduler.core.zones._load", known)
+    assert [failure.key for failure in world.run(tzdata_version=None).result.schedules_failed] == [ScheduleKey(4, 3)]
+    world.run(facility_slug="place-1", tzdata_version=None)
+    releases["Europe/Paris"] = "2031b"
+    assert world.run(tzdata_version=None).result.schedules_unchanged == 1
+    recorded = [run[5] for run in recorded_runs(world)]
+    assert recorded == ["none", "2031a, transitions-0b1c2d3e4f5a", "2031a", "2031a, 2031b"]
+
+
 def test_a_run_that_never_ends_is_in_the_audit_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(weekly(1))
     monkeypatch.setattr("scheduler.generation.job.finish_run", lambda *_, **__: None)

@@ -1,7 +1,6 @@
 """Command line, run in the test's process: its output, and its exit code."""
 
 import sys
-import zoneinfo
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import NamedTuple
@@ -37,6 +36,5 @@ def run(url: str, *arguments: str, **environment: str) -> CommandResult:
             patched.setenv(name, value)
         with pytest.raises(SystemExit) as end:
             main()
-    zoneinfo.reset_tzpath()
     assert "Traceback" not in err.getvalue()
     return CommandResult(end.value.code or 0, out.getvalue(), err.getvalue())

@@ -7,16 +7,19 @@ a superuser). Each worker migrates one template; a fresh database is a copy of i
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
-from sqlmodel import Session
 
 from scheduler.models import Tenant
 from scheduler.postgres.database import Database, Role
 from scheduler.testing.databases import database_server, database_template, fresh_database
+
+Opened = TypeVar("Opened")
+"""A session, or a unit of work of the front door."""
 
 
 def driver_url(url: str, name: str | None = None) -> str:
@@ -37,10 +40,10 @@ class _UndoneError(Exception):
 
 
 @contextmanager
-def undone(unit_of_work: AbstractContextManager[Session]) -> Iterator[Session]:
+def undone(unit_of_work: AbstractContextManager[Opened]) -> Iterator[Opened]:
     """Run the block in a unit of work that rolls back at its end."""
-    with suppress(_UndoneError), unit_of_work as session:
-        yield session
+    with suppress(_UndoneError), unit_of_work as opened:
+        yield opened
         raise _UndoneError
 
 

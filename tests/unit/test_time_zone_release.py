@@ -1,4 +1,4 @@
-"""Release of the time zone data in use: stated where zoneinfo reads a zone, else a digest of the transitions (R3)."""
+"""Release of the time zone data in use: stated where zoneinfo reads them, else a digest of transitions (R3)."""
 
 import struct
 import zoneinfo
@@ -21,7 +21,8 @@ PACKAGED = (files("tzdata") / "zoneinfo" / "tzdata.zi").read_text().split("\n", 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Directory]:
     """Yield a function that writes a directory of zones; zoneinfo reads the directories in order of their creation."""
-    before, directories = zoneinfo.TZPATH, []
+    before = zoneinfo.TZPATH
+    directories: list[str] = []
 
     def written(*keys: str, data: str | None = None, **stated: str) -> Path:
         root = tmp_path / str(len(directories))

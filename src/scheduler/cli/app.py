@@ -131,9 +131,7 @@ def _scheduler(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    from scheduler.cli.settings import use_pinned_time_zones  # noqa: PLC0415  # `--version` needs no settings
-
-    use_pinned_time_zones()
+    """Read the options of the program itself."""
 
 
 def exit_code(error: SchedulerError) -> int:

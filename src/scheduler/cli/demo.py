@@ -17,7 +17,7 @@ from scheduler.cli.generate import run
 from scheduler.cli.import_openings import import_places, import_summary, read_places
 from scheduler.cli.rendering import summary_table
 from scheduler.cli.seed import make_if_missing
-from scheduler.cli.settings import database_url, master_keys, now, read_days, secret_address, use_pinned_time_zones
+from scheduler.cli.settings import database_url, master_keys, now, read_days, secret_address
 from scheduler.cli.show import week_of
 from scheduler.cli.terminal import echo, printable
 from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
@@ -86,9 +86,7 @@ def demo(
             echo(f"{path.name}: {len(places)} places")
             echo(import_summary(counts))
             tenant_id = tenant_id_of(database, tenant)
-            request = GenerationRequest(
-                tenant_id, begin, end, now=now(), tzdata_version=use_pinned_time_zones(), trigger="demo"
-            )
+            request = GenerationRequest(tenant_id, begin, end, now=now(), trigger="demo")
             echo(f"generating {days} days from {begin} for tenant {tenant}")
             _, summary = run(database, request)
             console.print(summary_table(summary))

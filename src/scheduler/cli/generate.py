@@ -22,7 +22,6 @@ from scheduler.cli.settings import (
     opened,
     read_days,
     readable,
-    use_pinned_time_zones,
 )
 from scheduler.cli.terminal import echo
 from scheduler.core.reconciliation import StoredSlot
@@ -69,7 +68,6 @@ def generate_slots(
             begin,
             end,
             now=now(),
-            tzdata_version=use_pinned_time_zones(),
             facility_slug=facility,
             mode=Mode.DRY if dry_run else Mode.WRITE,
             scope=Scope.ALL if look_at_all else Scope.CHANGED,

@@ -1,11 +1,10 @@
-"""Settings: database, tenant, master keys, clock, random source and time zones of a command.
+"""Settings: database, tenant, master keys, clock and random source of a command.
 
-Owns: the options that commands share, and the only readings of environment, clock, random source and tz database.
+Owns: the options that commands share, and the only readings of environment, clock and random source.
 Must not know: what commands do.
 """
 
 import os
-import zoneinfo
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
 
-import tzdata
 from platformdirs import user_data_path
 from sqlmodel import Session
 from typer import Argument, Option
@@ -79,12 +77,6 @@ AsJson = Annotated[bool, Option("--json", help="Print one JSON object instead of
 
 DEFAULT_TENANT = "default"
 MASTER_KEYS = "SCHEDULER_MASTER_KEYS"
-
-
-def use_pinned_time_zones() -> str:
-    """Take time zones from the installed tzdata package only, and return its release (`2026f`)."""
-    zoneinfo.reset_tzpath(to=())
-    return str(tzdata.IANA_VERSION)
 
 
 def now() -> datetime:

@@ -17,7 +17,7 @@ from scheduler.postgres.schedules import closure_of, schedules_at
 AnyClosure = ClosureId | Closure | models.FacilityClosure
 
 
-class Closures(Repository[models.FacilityClosure, ClosureId]):
+class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
     """The closures of the facilities of a tenant."""
 
     _model = models.FacilityClosure
@@ -25,10 +25,6 @@ class Closures(Repository[models.FacilityClosure, ClosureId]):
     _noun = "closure"
     _owners = (Closure,)
     _fields: ClassVar[Mapping[str, Field]] = {"reason": Field("reason", optional(text))}
-
-    def get(self, which: AnyClosure) -> models.FacilityClosure:
-        """Return a row, given its id or its value of the core. Errors are those of `Repository.get`."""
-        return self._get(which)
 
     def add(
         self,
@@ -39,9 +35,9 @@ class Closures(Repository[models.FacilityClosure, ClosureId]):
         end: time | None = None,
         reason: str | None = None,
     ) -> ScheduleChange:
-        """Close a facility on a local day, or from `start` to `end` of it; `end <= start` ends on the next day.
+        """Close a facility on a local day, or from `start` to `end` of it.
 
-        Bookings in the closed time stay, and the change lists them.
+        `end <= start` ends on the next day. Bookings in the closed time stay, and the change lists them.
 
         Raises:
             InvalidInputError: a field is invalid; the message names it.
@@ -73,7 +69,7 @@ class Closures(Repository[models.FacilityClosure, ClosureId]):
 
     def remove(self, closure: AnyClosure) -> ScheduleChange:
         """Remove a closure: the facility opens again, and the slots come back."""
-        row = self._get(closure)
+        row = self.get(closure)
         with changing(self._context, schedules_at(self._session, row.facility_id)) as under_way:
             self._session.delete(row)
         return under_way.change

@@ -10,6 +10,7 @@ from scheduler.front_door.fields import Field, optional, text, uuid
 from scheduler.front_door.ids import DoctorId, FacilityId, UserId, read_id
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.schedules import ScheduleKey
 
 
@@ -24,7 +25,7 @@ class DoctorFields(TypedDict, total=False):
     at: Iterable[FacilityId | models.Facility]
 
 
-class Doctors(Repository[models.Doctor, DoctorId]):
+class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
     """The doctors of a tenant."""
 
     _model = models.Doctor
@@ -57,7 +58,7 @@ class Doctors(Repository[models.Doctor, DoctorId]):
         """
         facilities = _facility_ids(at)
         shown = f"{first_name} {last_name}" if display_name is None else display_name
-        with self._session.begin_nested():
+        with refusable(self._session):
             doctor = self._insert(
                 first_name=first_name, last_name=last_name, display_name=shown, user=user, specialty=specialty
             )

@@ -22,7 +22,7 @@ AnyDoctor = DoctorId | models.Doctor
 AnyFacility = FacilityId | models.Facility
 
 
-class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
+class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyException]):
     """The availability exceptions of a tenant."""
 
     _model = models.AvailabilityException
@@ -36,10 +36,6 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         "slot_interval": Field("slot_interval_minutes", optional(minutes)),
         "capacity": Field("capacity", given),
     }
-
-    def get(self, which: AnyException) -> models.AvailabilityException:
-        """Return a row, given its id or its value of the core. Errors are those of `Repository.get`."""
-        return self._get(which)
 
     def block(
         self,
@@ -72,9 +68,9 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         slot_interval: timedelta | None = None,
         capacity: int | None = None,
     ) -> ScheduleChange:
-        """Replace the hours of a day by a span of it, with slots of its own kind if fields are given.
+        """Replace the hours of a day by a span of it.
 
-        Errors are those of `block`.
+        The slots are those of the rule, except for the fields that are given. Errors are those of `block`.
         """
         slots = {"slot_duration": slot_duration, "slot_interval": slot_interval, "capacity": capacity}
         return self._add(ExceptionType.OVERRIDE, who, at, between, {"reason": reason, "rule": rule, **slots})
@@ -88,9 +84,9 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
         reason: str | None = None,
         rule: AnyRule | None = None,
     ) -> ScheduleChange:
-        """Take a span of a doctor's time away in an emergency: bookings in it are displaced, and the change lists them.
+        """Take a span of a doctor's time away in an emergency.
 
-        Errors are those of `block`.
+        Bookings in it are displaced, and the change lists them.         Errors are those of `block`.
         """
         return self._add(ExceptionType.EMERGENCY, who, at, between, {"reason": reason, "rule": rule})
 
@@ -104,7 +100,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId]):
 
     def remove(self, exception: AnyException) -> ScheduleChange:
         """Remove an exception: the rules apply again, and their slots come back."""
-        row = self._get(exception)
+        row = self.get(exception)
         with changing(self._context, [ScheduleKey(row.doctor_id, row.facility_id)]) as under_way:
             self._session.delete(row)
         return under_way.change

@@ -26,7 +26,7 @@ class FacilityFields(TypedDict, total=False):
     phone: str | None
 
 
-class Facilities(Repository[models.Facility, FacilityId]):
+class Facilities(Repository[models.Facility, FacilityId, FacilityId | models.Facility]):
     """The facilities of a tenant."""
 
     _model = models.Facility

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -26,10 +27,15 @@ _MINUTE: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a repository: the column that it is written to, and its reader."""
+    """A field of a repository: the column that it is written to, and its reader.
+
+    A fixed one is given once, to `add`. With a model, the value is the id of a row of it, which must not be deleted.
+    """
 
     column: str
     read: Reader
+    fixed: bool = False
+    model: type[Any] | None = None
 
 
 def _fault(field: str, wanted: str, value: object) -> InvalidInputError:
@@ -43,12 +49,33 @@ def text(field: str, value: object) -> str:
         raise _fault(field, "a text", value)
     if not value.strip():
         raise InvalidInputError(f"{field} must not be blank")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInputError(f"{field} must not have a NUL or a lone surrogate, which PostgreSQL cannot store")
     return value.strip()
 
 
 def lower_text(field: str, value: object) -> str:
     """Read a text in lower case, such as an e-mail address."""
     return text(field, value).lower()
+
+
+def word(kind: type[StrEnum]) -> Reader:
+    """Return the reader of a member of an enum, also one that is given as its text."""
+
+    def read(field: str, value: object) -> str:
+        return _CHECK.member(field, value, kind).value
+
+    return read
+
+
+def resource_kind(field: str, value: object) -> str:
+    """Read a kind of resource: one word in lower case, such as room. The doctor is no resource."""
+    kind = text(field, value)
+    if not re.fullmatch("[a-z][a-z0-9_]*", kind):
+        raise InvalidInputError(f"{field} must be a word of small letters, digits and _, such as room")
+    if kind == "doctor":
+        raise InvalidInputError(f"{field} must not be doctor: a doctor is no resource, appointments occupy the time")
+    return kind
 
 
 def flag(field: str, value: object) -> bool:
@@ -78,7 +105,10 @@ def zone(field: str, value: object) -> str:
         value = getattr(value, "key", value)
     if not isinstance(value, str):
         raise _fault(field, "the name of an IANA time zone, or a ZoneInfo", value)
-    return zone_of(value).key
+    try:
+        return zone_of(value).key
+    except InvalidInputError as error:
+        raise type(error)(f"{field}: {error}") from None
 
 
 def country(field: str, value: object) -> str:

@@ -1,4 +1,4 @@
-"""Ids: a class of its own for the id of each kind of row, so that one kind is never taken for another.
+"""Ids: one class for each kind of row, so that one kind is never taken for another.
 
 Owns: the id classes, and the reading of an id from what a caller gives.
 Must not know: whether the row exists.
@@ -6,7 +6,7 @@ Must not know: whether the row exists.
 An id of a row is an `int`, so it can be compared, stored and sent as a number: `FacilityId(7)`.
 """
 
-from typing import Any, NewType, TypeVar
+from typing import Any, Final, NewType, TypeVar
 from uuid import UUID
 
 from scheduler.core.errors import InvalidInputError
@@ -100,6 +100,7 @@ class ClosureId(RowId):
 
 
 AnyId = TypeVar("AnyId", bound=RowId)
+_BEYOND: Final = 2**63
 
 
 def read_id(field: str, value: object, kind: type[AnyId], *owners: type[Any]) -> AnyId:
@@ -111,6 +112,8 @@ def read_id(field: str, value: object, kind: type[AnyId], *owners: type[Any]) ->
     if isinstance(value, owners):
         value = getattr(value, "id", None)
     if type(value) in {int, kind}:
+        if abs(value) >= _BEYOND:  # type: ignore[arg-type]  # an int, as just checked
+            raise InvalidInputError(f"{field} is too large for an id")
         return kind(value)  # type: ignore[call-overload,no-any-return]  # its type is one of the two
     found = "None" if value is None else f"a value of type {type(value).__name__}"
     raise InvalidInputError(f"{field} must be of type {kind.__name__}, not {found}")

@@ -22,7 +22,7 @@ class PatientFields(TypedDict, total=False):
     phone: str | None
 
 
-class Patients(Repository[models.Patient, PatientId]):
+class Patients(Repository[models.Patient, PatientId, PatientId | models.Patient]):
     """The patients of a tenant."""
 
     _model = models.Patient

@@ -5,10 +5,11 @@ Holds: R4 (a refused call undoes itself, and the unit of work goes on).
 Must not know: any table; each repository names its own, and adds the operations that it allows.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from sqlalchemy import Select, String
+from sqlalchemy import Integer, Select, String
 from sqlmodel import select
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
@@ -17,14 +18,18 @@ from scheduler.front_door.fields import Field
 from scheduler.front_door.ids import RowId, read_id
 from scheduler.models.mixins import BigintKeyed, SoftDeletable
 from scheduler.models.registry import table_of
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.soft_delete import soft_delete
 
 Row = TypeVar("Row", bound=BigintKeyed)
 Id = TypeVar("Id", bound=RowId)
+Which = TypeVar("Which")
+Other = TypeVar("Other", bound=BigintKeyed)
+_LARGEST: Final = 2**31 - 1
 
 
-class Repository(Generic[Row, Id]):
-    """Rows of one table of the tenant. Get one from `work`."""
+class Repository(Generic[Row, Id, Which]):
+    """Rows of one table of the tenant. Get one from `work`. `Which` is all that names a row: its id, or what has it."""
 
     _model: ClassVar[type[Any]]
     _id: ClassVar[type[Any]]
@@ -32,20 +37,19 @@ class Repository(Generic[Row, Id]):
     _fields: ClassVar[Mapping[str, Field]]
     _owners: ClassVar[tuple[type[Any], ...]] = ()
     """Classes besides the model whose objects have the id of a row."""
+    _is_switched: ClassVar[bool] = False
+    """Whether a row ends by `active`, since visits refer to it. It is then found by `get`, and not listed by `all`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._session = context.session
 
-    def get(self, which: Id | Row) -> Row:
+    def get(self, which: Which) -> Row:
         """Return a row, given its id.
 
         Raises:
             NotFoundError: there is no such row, it is deleted, or the user does not see it.
         """
-        return self._get(which)
-
-    def _get(self, which: object) -> Row:
         id_ = self._read(which)
         row: Row | None = self._session.get(self._model, (self._context.tenant_id, int(id_)))
         if row is None or getattr(row, "deleted_at", None) is not None:
@@ -53,7 +57,7 @@ class Repository(Generic[Row, Id]):
         return row
 
     def all(self) -> list[Row]:
-        """Return the rows that are not deleted, in the order of their ids."""
+        """Return the rows that are neither deleted nor switched off, in the order of their ids."""
         return list(self._session.exec(self._live().order_by(self._model.id)).all())  # type: ignore[call-overload]
 
     def _read(self, which: object) -> Id:
@@ -64,25 +68,42 @@ class Repository(Generic[Row, Id]):
         query: Any = select(self._model)
         if issubclass(self._model, SoftDeletable):
             query = query.where(self._model.deleted_at.is_(None))  # type: ignore[union-attr]
+        if self._is_switched:
+            query = query.where(self._model.active)
         return query  # type: ignore[no-any-return]
+
+    def _check(self, row: Row) -> None:
+        """Build the core's value of a row, which refuses what the core would refuse. Not every table has one."""
+
+    def _referred(self, field: str, model: type[Other], id_: object) -> Other:
+        """Return the row that a field refers to.
+
+        Raises:
+            NotFoundError: there is no such row, or it is deleted: a foreign key alone would accept a deleted one.
+        """
+        row = self._session.get(model, (self._context.tenant_id, id_))
+        if row is None or getattr(row, "deleted_at", None) is not None:
+            raise NotFoundError(f"{self._noun}: {field}: no {_words(model)} has the id {id_}")
+        return row
 
     def _columns(self, given: Mapping[str, object]) -> dict[str, Any]:
         """Return the values of the columns, by name.
 
         Raises:
             InvalidInputError: a field is unknown or its value is invalid; the message names the field.
+            NotFoundError: the row that a field refers to does not exist or is deleted.
         """
-        columns = {}
-        types = table_of(self._model).c
+        columns: dict[str, Any] = {}
         for name, value in given.items():
             field = self._fields.get(name)
             if field is None:
                 known = ", ".join(self._fields)
                 raise InvalidInputError(f"a {self._noun} has no field {name!r}: there are {known}")
-            read = field.read(f"{self._noun}: {name}", value)
-            kind = types[field.column].type
-            if isinstance(read, str) and isinstance(kind, String) and kind.length and len(read) > kind.length:
-                raise InvalidInputError(f"{self._noun}: {name} must have at most {kind.length} characters")
+            full_name = f"{self._noun}: {name}"
+            read = field.read(full_name, value)
+            fit(full_name, self._model, field.column, read)
+            if field.model is not None and read is not None:
+                self._referred(name, field.model, read)
             columns[field.column] = read
         return columns
 
@@ -93,22 +114,57 @@ class Repository(Generic[Row, Id]):
         return id_
 
     def _write(self, row: Any) -> Any:  # noqa: ANN401  # of any model
-        with self._session.begin_nested():
+        with refusable(self._session):
+            self._check(row)
             self._session.add(row)
             self._session.flush()
         return row
 
-    def _update(self, which: object, given: Mapping[str, object]) -> Row:
-        """Change fields of a row, and return it."""
-        row, columns = self._get(which), self._columns(given)
-        with self._session.begin_nested():
+    def _update(self, which: Which, given: Mapping[str, object]) -> Row:
+        """Change fields of a row, and return it.
+
+        Raises:
+            InvalidInputError: a field is unknown, fixed, or its value is invalid; the message names the field.
+        """
+        row, columns = self.get(which), self._columns(given)
+        for name in given:
+            if self._fields[name].fixed:
+                raise InvalidInputError(f"{self._noun}: {name} cannot be changed: add another {self._noun}")
+        with refusable(self._session):
             for name, value in columns.items():
                 setattr(row, name, value)
+            self._check(row)
             self._session.flush()
         return row
 
-    def _delete_softly(self, which: object) -> Row:
+    def _delete_softly(self, which: Which) -> Row:
         """Delete a row softly, and return it."""
-        row = self._get(which)
+        row = self.get(which)
         soft_delete(self._session, row, self._context.clock())
         return row
+
+    def _switch_off(self, which: Which) -> Row:
+        """Switch a row off, and return it."""
+        row = self.get(which)
+        with refusable(self._session):
+            row.active = False
+            self._session.flush()
+        return row
+
+
+def fit(field: str, model: type[Any], column: str, value: object) -> None:
+    """Raise unless a column can hold a value: a text of this length, a number of this size.
+
+    Raises:
+        InvalidInputError: the value is too long or too large; the message names the field.
+    """
+    kind = table_of(model).c[column].type
+    if isinstance(value, str) and isinstance(kind, String) and kind.length and len(value) > kind.length:
+        raise InvalidInputError(f"{field} must have at most {kind.length} characters")
+    if type(kind) is Integer and isinstance(value, int) and value > _LARGEST:
+        raise InvalidInputError(f"{field} is too large: the column holds whole numbers to {_LARGEST}")
+
+
+def _words(model: type[Any]) -> str:
+    """Return the name of a model in words: InsurancePlan is an insurance plan."""
+    return re.sub("(?<=.)(?=[A-Z])", " ", model.__name__).lower()

@@ -35,7 +35,7 @@ class RuleFields(TypedDict, total=False):
     active: bool
 
 
-class Rules(Repository[models.AvailabilityRule, RuleId]):
+class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
     """The availability rules of a tenant."""
 
     _model = models.AvailabilityRule
@@ -55,10 +55,6 @@ class Rules(Repository[models.AvailabilityRule, RuleId]):
         "recurrence": Field("recurrence", given),
         "active": Field("active", flag),
     }
-
-    def get(self, which: AnyRule) -> models.AvailabilityRule:
-        """Return a row, given its id or its value of the core. Errors are those of `Repository.get`."""
-        return self._get(which)
 
     def add(  # noqa: PLR0913  # the fields of a rule
         self,
@@ -143,7 +139,7 @@ class Rules(Repository[models.AvailabilityRule, RuleId]):
 
     def change(self, rule: AnyRule, **fields: Unpack[RuleFields]) -> ScheduleChange:
         """Change fields of a rule, and the slots that follow from it. Errors are those of `add`."""
-        row = self._get(rule)
+        row = self.get(rule)
         with changing(self._context, [_key(row)]) as under_way:
             self._update(row, fields)
             under_way.written = (rule_of(row),)
@@ -155,7 +151,7 @@ class Rules(Repository[models.AvailabilityRule, RuleId]):
 
     def delete(self, rule: AnyRule) -> ScheduleChange:
         """Delete a rule with the exceptions to it alone, and take its open slots away. To keep the past, end it."""
-        row = self._get(rule)
+        row = self.get(rule)
         with changing(self._context, [_key(row)]) as under_way:
             self._session.delete(row)
         return under_way.change

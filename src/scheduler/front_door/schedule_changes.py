@@ -1,7 +1,7 @@
 """Schedule changes: what is changed takes effect at once, in the same transaction.
 
 Owns: the locks, the refresh of the generated days, and the result that a caller gets.
-Holds: R4 (the change and its slots are one transaction), R1, R2.
+Holds: R4 (the change and its slots are one transaction).
 Must not know: which rows were changed.
 """
 
@@ -13,6 +13,7 @@ from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure
 from scheduler.front_door.context import Context
 from scheduler.generation.refreshing import refresh
+from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.schedules import ScheduleKey, lock_schedules
 
 
@@ -49,7 +50,7 @@ def changing(context: Context, keys: Iterable[ScheduleKey]) -> Iterator[Changing
     """
     changed = sorted(set(keys))
     under_way = Changing()
-    with context.session.begin_nested():
+    with refusable(context.session):
         if changed:
             lock_schedules(context.session, changed)
         yield under_way

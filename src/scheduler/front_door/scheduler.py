@@ -1,16 +1,14 @@
 """Scheduler: the database of a host, opened for its tenants.
 
 Owns: how a host's database is opened, how a tenant is found by its slug, and the roles that a login needs.
-Holds: R4 (the block of `tenant` is one transaction).
 Must not know: which repositories there are (`work`).
 
-This is a composition root (T5): clock and random source are arguments, with those of the process as defaults.
+This is a composition root: clock and random source are arguments, with those of the process as defaults.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, Self, TypeVar
 from uuid import UUID
 
@@ -21,6 +19,7 @@ from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
 from scheduler.front_door.fields import text
 from scheduler.front_door.ids import FacilityId, TenantId, UserId, read_id
+from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.work import Work
 from scheduler.generation.job import Progress
 from scheduler.generation.job import generate as run_job
@@ -28,21 +27,16 @@ from scheduler.generation.report import RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.models import Facility
 from scheduler.postgres.database import NO_REQUEST, Database, Request, Role
-from scheduler.postgres.errors import StatementError
+from scheduler.postgres.errors import DeadlockError, RoleRefusedError, StatementError
 from scheduler.postgres.logins import Purpose, faults
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
+from scheduler.postgres.translation import NOT_ALLOWED
 
 REMEMBERED: Final = timedelta(minutes=1)
 """How long the id of a tenant is remembered, before its slug is looked up again."""
 
 T = TypeVar("T")
 _CHECK: Final = Validator(InvalidInputError)
-_REPEATABLE: Final = frozenset({"40001", "40P01"})
-
-
-def utc_now() -> datetime:
-    """Return the current instant in UTC."""
-    return datetime.now(UTC)
 
 
 class Scheduler:
@@ -61,7 +55,7 @@ class Scheduler:
         database: Engine | URL | str,
         *,
         clock: Clock = utc_now,
-        random_bytes: Callable[[int], bytes] = os.urandom,
+        random_bytes: Callable[[int], bytes] = random_bytes,
     ) -> None:
         self._database = Database(
             database if isinstance(database, str) else database.render_as_string(hide_password=False)
@@ -78,9 +72,15 @@ class Scheduler:
             DuplicateError: another tenant has the slug.
             StoreError: the login is not the owner.
         """
-        tenant_id = UUID(bytes=self._random_bytes(16), version=4)
-        with self._database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
-            make_tenant(session, slug, tenant_id, name=text("tenant: name", name))
+        tenant_id, shown = UUID(bytes=self._random_bytes(16), version=4), text("tenant: name", name)
+        try:
+            with self._database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+                make_tenant(session, slug, tenant_id, name=shown)
+        except StatementError as error:
+            if error.sqlstate != NOT_ALLOWED:
+                raise
+            needed = "add_tenant needs the owner of the database: open a Scheduler with the login that migrates it"
+            raise StatementError(needed, sqlstate=error.sqlstate) from None
         return TenantId(tenant_id)
 
     @contextmanager
@@ -115,16 +115,15 @@ class Scheduler:
         Raises:
             DeadlockError: no attempt succeeded.
         """
-        if attempts < 1:
-            raise InvalidInputError(f"attempts must be a whole number from 1, not {attempts!r}")
-        for remaining in reversed(range(attempts)):
+        _CHECK.whole("attempts", attempts)
+        while True:
+            attempts -= 1
             try:
                 with self.tenant(slug, user=user, request=request) as work:
                     return call(work)
-            except StatementError as error:
-                if error.sqlstate not in _REPEATABLE or not remaining:
+            except DeadlockError:
+                if not attempts:
                     raise
-        raise AssertionError  # the last attempt returned or raised
 
     def generate(  # noqa: PLR0913  # the fields of a request
         self,
@@ -137,28 +136,32 @@ class Scheduler:
         mode: Mode = Mode.WRITE,
         progress: Progress = lambda *_: None,
     ) -> RunResult:
-        """Make the slots of a tenant for local days from `from_day` on, or of one facility, given its id or slug.
+        """Make the slots of a tenant, or of one facility, for local days from `from_day` on.
 
-        A run without changes since the last one writes nothing. It works in batches, each a transaction of its own.
+        The facility is given by its id or slug. A run without changes since the last one writes nothing. It works in
+        batches, each a transaction of its own.
 
         Raises:
             NotFoundError: no tenant has this slug, or the facility does not exist or has no schedule.
             InvalidInputError: these are no days, or too many.
             StoreError: no connection, the login lacks the role `scheduler_job`, or the database refused a statement.
         """
-        tenant_id = self._tenant_id(slug)
-        request = GenerationRequest(
-            tenant_id,
-            from_day,
-            _until(from_day, days),
-            now=self._clock(),
-            tzdata_version="TODO",
-            facility_slug=self._slug_of(tenant_id, facility),
-            mode=mode,
-            scope=scope,
-            trigger="host",
-        )
-        return run_job(self._database, request, progress=progress).result
+        try:
+            tenant_id = self._tenant_id(slug, role=Role.JOB)
+            request = GenerationRequest(
+                tenant_id,
+                from_day,
+                _until(from_day, days),
+                now=self._clock(),
+                facility_slug=self._slug_of(tenant_id, facility),
+                mode=mode,
+                scope=scope,
+                trigger="host",
+            )
+            return run_job(self._database, request, progress=progress).result
+        except RoleRefusedError as error:
+            needed = f"generate needs {Role.JOB}: grant {Role.JOB} to {error.login or 'the login'}"
+            raise StatementError(needed, sqlstate=error.sqlstate) from None
 
     def preflight(self, purpose: Purpose = Purpose.WEB) -> list[str]:
         """Return the rights that the login has beyond its purpose, and those that it lacks; none is the answer wanted.
@@ -179,13 +182,13 @@ class Scheduler:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _tenant_id(self, slug: str) -> TenantId:
+    def _tenant_id(self, slug: str, *, role: Role = Role.APP) -> TenantId:
         """Return the id of a tenant. It is looked up again once it has been remembered for `REMEMBERED`."""
         now = self._clock()
         known = self._tenants.get(slug)
         if known is not None and abs(now - known[1]) < REMEMBERED:
             return known[0]
-        tenant_id = TenantId(tenant_id_of(self._database, slug))
+        tenant_id = TenantId(tenant_id_of(self._database, slug, role=role))
         self._tenants[slug] = tenant_id, now
         return tenant_id
 

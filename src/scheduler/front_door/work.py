@@ -12,9 +12,14 @@ from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.ids import TenantId, UserId
+from scheduler.front_door.insurance import Insurance
+from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
+from scheduler.front_door.resources import Resources
 from scheduler.front_door.rules import Rules
+from scheduler.front_door.services import Services
 from scheduler.front_door.slots import OpenSlots
+from scheduler.front_door.workflows import StepTemplates, Workflows
 
 
 class Work:
@@ -25,6 +30,12 @@ class Work:
         self.facilities = Facilities(context)
         self.doctors = Doctors(context)
         self.patients = Patients(context)
+        self.services = Services(context)
+        self.offerings = Offerings(context)
+        self.step_templates = StepTemplates(context)
+        self.workflows = Workflows(context)
+        self.insurance = Insurance(context)
+        self.resources = Resources(context)
         self.rules = Rules(context)
         self.exceptions = Exceptions(context)
         self.closures = Closures(context)

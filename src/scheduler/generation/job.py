@@ -7,7 +7,7 @@ Must not know: SQL; the slots of a schedule (`planning`, `applying`); how result
 A failed batch is retried schedule by schedule, so that one bad schedule stops no other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -15,8 +15,9 @@ from typing import Final
 
 from sqlmodel import Session
 
-from scheduler.core.errors import NotFoundError, SchedulerError
+from scheduler.core.errors import NotFoundError, SchedulerError, WallClockError
 from scheduler.core.fingerprints import ENGINE_VERSION
+from scheduler.core.zones import zone_of
 from scheduler.generation.applying import apply
 from scheduler.generation.planning import plan_task
 from scheduler.generation.report import Failure, Report, RunResult
@@ -32,6 +33,7 @@ from scheduler.postgres.schedules import (
     save_checkpoints,
     save_failure,
     schedule_keys,
+    zone_names,
 )
 from scheduler.postgres.slots import ensure_months
 
@@ -95,9 +97,18 @@ class _Run:
                 ensure_months(session, *(datetime.combine(day, time(), UTC) for day in (first, last)))
             with self._unit_of_work() as session:
                 register_schedules(session)
-                days, versions = (request.from_day, request.until_day), (ENGINE_VERSION, request.tzdata_version)
+                days = request.from_day, request.until_day
+                versions = ENGINE_VERSION, self._releases(zone_names(session, keys).values())
                 self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
         return keys
+
+    def _releases(self, names: Iterable[str]) -> str:
+        """Return the releases of the zones as one text; schedules in a zone that the engine lacks will fail."""
+        releases = set()
+        for name in names:
+            with suppress(WallClockError):
+                releases.add(self.request.release_of(zone_of(name)))
+        return ", ".join(sorted(releases)) or "none"
 
     def broken_promises(self) -> tuple[BrokenPromise, ...]:
         with self._unit_of_work() as session:

@@ -54,9 +54,8 @@ def plan_task(loaded: LoadedSchedule, request: Examination) -> ScheduleTask:
     requested = request.requested
     today = request.now.astimezone(schedule.zone).date()
     first = min([today, *(span.first for span in requested.spans)])
-    digest, known_digest = (
-        fingerprint(schedule, tzdata_version=request.tzdata_version, since=day) for day in (first, before.since)
-    )
+    release = request.release_of(schedule.zone)
+    digest, known_digest = (fingerprint(schedule, tzdata_version=release, since=day) for day in (first, before.since))
     upcoming = before.days.since(today)
     changed = before.fingerprint != known_digest or request.scope is Scope.ALL
     # After a change, slots of all generated days may follow the schedule before it.

@@ -25,7 +25,7 @@ def refresh(session: Session, keys: Iterable[ScheduleKey], *, now: datetime) -> 
     Raises:
         InvalidInputError: a schedule is now invalid.
     """
-    request = RefreshRequest(now, "TODO")
+    request = RefreshRequest(now)
     loaded = load_schedules(session, sorted(set(keys)), lock=False, since=earliest_day(request))
     tasks = [plan_task(schedule, request) for schedule in loaded]
     result, pending = apply(session, tasks, request)

@@ -1,7 +1,7 @@
 """Generation request: the days, the mode and the scope of a run of the nightly job, or of a refresh.
 
 Owns: the request of a run and its limits, and the request to refresh the days that are generated already.
-Holds: T5 (the instant and the release of the tz database are given, not read).
+Holds: T5 (the instant is given, not read).
 Must not know: how a request is carried out.
 """
 
@@ -10,11 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.spans import utc
 from scheduler.core.zones import check_day
+from scheduler.generation.time_zone_release import time_zone_release
 
 MAX_DAYS: Final = 7305
 """Twenty years: the table has a partition for each month."""
@@ -48,9 +50,8 @@ class Examination(Protocol):
     def now(self) -> datetime:
         """The instant by which a hold has ended or not."""
 
-    @property
-    def tzdata_version(self) -> str:
-        """The release of the tz database in use."""
+    def release_of(self, zone: ZoneInfo) -> str:
+        """Return the release of the time zone data that fingerprints of schedules in this zone cover (R3)."""
 
     @property
     def mode(self) -> Mode:
@@ -66,9 +67,12 @@ class RefreshRequest:
     """A request to make the generated days of changed schedules anew, and to generate no others."""
 
     now: datetime
-    tzdata_version: str
     mode: Mode = Mode.WRITE
     scope: Scope = Scope.CHANGED
+
+    def release_of(self, zone: ZoneInfo) -> str:
+        """Return the release of the time zone data in use."""
+        return time_zone_release(zone)
 
     @property
     def requested(self) -> DaySet:
@@ -80,9 +84,9 @@ class RefreshRequest:
 class GenerationRequest:
     """A request for the slots of a tenant on local days `[from_day, until_day)` of each facility.
 
-    A hold that ends by `now` (aware) has ended; of days before it, only requested ones are generated. `tzdata_version`
-    is the release of the tz database in use; `trigger` is a word for the origin of the run, which its row in
-    `generation_runs` keeps.
+    A hold that ends by `now` (aware) has ended; of days before it, only requested ones are generated. `trigger` is a
+    word for the origin of the run, which its row in `generation_runs` keeps. `tzdata_version` replaces the release of
+    the time zone data, which is otherwise that of the data in use (`time_zone_release`).
 
     Raises:
         InvalidInputError: no day, more than `MAX_DAYS` days, days or `now` outside the calendar, or a naive `now`.
@@ -92,11 +96,11 @@ class GenerationRequest:
     from_day: date
     until_day: date
     now: datetime
-    tzdata_version: str
     facility_slug: str | None = None
     mode: Mode = Mode.WRITE
     scope: Scope = Scope.CHANGED
     trigger: str = "manual"
+    tzdata_version: str | None = None
 
     def __post_init__(self) -> None:
         if self.until_day <= self.from_day:
@@ -106,6 +110,10 @@ class GenerationRequest:
         for day in (self.from_day, self.until_day, utc(self.now, name="now").date()):
             check_day(day)
 
+    def release_of(self, zone: ZoneInfo) -> str:
+        """Return the release of the time zone data that fingerprints of schedules in this zone cover (R3)."""
+        return time_zone_release(zone) if self.tzdata_version is None else self.tzdata_version
+
     @property
     def requested(self) -> DaySet:
         """The days of the request."""
@@ -113,7 +121,7 @@ class GenerationRequest:
 
 
 def earliest_day(request: Examination) -> date:
-    """Return the first day that a request may change in any zone: the last of them is a day behind UTC."""
+    """Return the first day that a request may change in any zone, the last of which is behind UTC."""
     return min(
         [request.now.astimezone(UTC).date() - timedelta(days=1), *(days.first for days in request.requested.spans)]
     )

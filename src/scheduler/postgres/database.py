@@ -33,7 +33,7 @@ from scheduler.postgres.connections import (
     read_url,
     roll_back,
 )
-from scheduler.postgres.errors import SchemaMismatchError, StatementError
+from scheduler.postgres.errors import RoleRefusedError, SchemaMismatchError, StatementError
 from scheduler.postgres.tracebacks import raise_instead
 from scheduler.postgres.translation import NOT_ALLOWED, NOT_MIGRATED, translated
 
@@ -208,8 +208,11 @@ class Database:
                 missing = f"the database {self.name} has no role {role}: {NOT_MIGRATED}"
                 raise_instead(error, SchemaMismatchError(missing))
             if code == NOT_ALLOWED:
-                refusal = f"this login may not act as {role} in {self.name}: grant {role} to it"
-                raise_instead(error, StatementError(refusal, sqlstate=code))
+                login = self._engine.url.username
+                refused = f"this login may not act as {role} in {self.name}: grant {role} to {login or 'it'}"
+                refusal = RoleRefusedError(refused, sqlstate=code)
+                refusal.login = login
+                raise_instead(error, refusal)
             raise
 
     @contextmanager

@@ -67,6 +67,16 @@ class BusyError(StatementError):
     """A lock was not free in time: try again later."""
 
 
+class RoleRefusedError(StatementError):
+    """The login may not act as a role.
+
+    Attributes:
+        login: the name of the login, if its URL has one.
+    """
+
+    login: str | None = None
+
+
 class TenantSuspendedError(SchedulerError):
     """The tenant is suspended or closed: only the system works for it."""
 

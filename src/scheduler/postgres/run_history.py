@@ -54,7 +54,7 @@ class RunStatus(StrEnum):
 
 
 def begin_run(session: Session, *, days: tuple[date, date], trigger: str, versions: tuple[str, str]) -> int:
-    """Record the start of a run and return its id. `days` are half-open, `versions` are engine's and tzdata's.
+    """Record the start of a run and return its id. `days` are half-open, `versions` are of engine and time zones.
 
     Runs that are silent are recorded as interrupted.
     """

@@ -140,6 +140,12 @@ def schedules_at(session: Session, facility_id: int) -> list[ScheduleKey]:
     ]
 
 
+def zone_names(session: Session, keys: Iterable[ScheduleKey]) -> dict[int, str]:
+    """Return the names of the time zones of the schedules' facilities, by facility."""
+    ids = sorted({key.facility_id for key in keys})
+    return {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
+
+
 def load_schedules(
     session: Session, keys: Sequence[ScheduleKey], *, lock: bool, since: date | None = None
 ) -> list[LoadedSchedule]:
@@ -154,8 +160,7 @@ def load_schedules(
     checkpoints = {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in session.exec(query)}
     if lock:
         keys = [key for key in keys if key in checkpoints]
-    ids = sorted({key.facility_id for key in keys})
-    zones = {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
+    zones = zone_names(session, keys)
     ended = _ended(session, keys)
     covered_since = [checkpoint.since for checkpoint in checkpoints.values() if checkpoint.since]
     begin = relevant_from(date.min if since is None else min([since, *covered_since]))
@@ -198,7 +203,7 @@ def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int
 
 
 def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
-    """Wait for the locks of doctors and of their schedules, in one order for all, and hold them until the end."""
+    """Wait for the locks of doctors and their schedules, and hold them until the transaction ends."""
     doctors, facilities = ([*ids] for ids in zip(*sorted(set(keys)), strict=True))
     connection = session.connection()
     connection.execute(_LOCK_DOCTORS, {"doctors": doctors})

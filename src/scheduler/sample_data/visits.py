@@ -17,8 +17,10 @@ from scheduler.core.expansion import expand
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
+from scheduler.core.visits import walk
 from scheduler.core.workflows import TimedStep
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
+from scheduler.postgres.workflows import appointment_steps
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.insurance import make_insurance
 from scheduler.sample_data.patients import make_patients
@@ -99,7 +101,7 @@ def _appointments(
             service_offering_id=slot.service_offering_id,
             availability_slot_id=slot.id,
             slot_start_at=slot.start_at,
-            service_workflow_id=workflow.row.id,
+            service_workflow_id=workflow.workflow.id,
             start_at=slot.start_at,
             end_at=slot.end_at,
             occupied_from=slot.start_at,
@@ -111,21 +113,28 @@ def _appointments(
     )
     free_from: dict[int | None, datetime] = {}
     factory.write(
-        factory.build(
-            rows.AppointmentStep,
-            appointment_id=appointment.id,
-            workflow_step_id=step.id,
-            step_template_id=step.step_template_id,
-            position=step.position,
-            scheduled_start_at=timed.start_at,
-            scheduled_end_at=timed.end_at,
-            location=step.location_type,
-            resource_id=_room(resources[appointment.facility_id], timed, free_from)
-            if step.location_type == "room"
-            else None,
-        )
+        step
         for appointment, workflow in sorted(zip(appointments, chosen, strict=True), key=lambda pair: pair[0].start_at)
-        for step, timed in workflow.timed(appointment.start_at)
+        for step in _steps(appointment, workflow, resources[appointment.facility_id], free_from)
+    )
+
+
+def _steps(
+    appointment: rows.Appointment,
+    workflow: WalkableWorkflow,
+    resources: Sequence[rows.Resource],
+    free_from: dict[int | None, datetime],
+) -> list[rows.AppointmentStep]:
+    """Return the steps of a visit; those in a room reserve one."""
+    timed_steps = walk(workflow.workflow, appointment.start_at)
+    return appointment_steps(
+        timed_steps,
+        workflow.step_ids,
+        tenant_id=appointment.tenant_id,
+        appointment_id=appointment.id or 0,
+        resources={
+            timed.position: _room(resources, timed, free_from) for timed in timed_steps if timed.location_type == "room"
+        },
     )
 
 

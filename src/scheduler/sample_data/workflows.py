@@ -6,14 +6,12 @@ Must not know: appointments.
 Every offering has a general workflow, and one with an additional step for an insurance plan.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final
 
 import scheduler.models as rows
-from scheduler.core.visits import walk
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.core.workflows import Workflow
+from scheduler.postgres.workflows import StepIds, workflow_of
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.places import Places
 
@@ -22,15 +20,10 @@ _TEMPLATES: Final = (("Reception", 5), ("Insurance check", 5), ("Treatment", 15)
 
 @dataclass(frozen=True)
 class WalkableWorkflow:
-    """A workflow as rows, and as the value that `walk` takes."""
+    """A workflow as the value that `walk` takes, with the ids of its steps, which the rows of a visit refer to."""
 
-    row: rows.ServiceWorkflow
-    steps: Sequence[rows.WorkflowStep]
     workflow: Workflow
-
-    def timed(self, start_at: datetime) -> Iterator[tuple[rows.WorkflowStep, TimedStep]]:
-        """Yield the steps of a visit that starts at this instant, with their times."""
-        return zip(self.steps, walk(self.workflow, start_at), strict=True)
+    step_ids: StepIds
 
 
 def make_workflows(
@@ -51,7 +44,7 @@ def make_workflows(
         )
         for offering, insured in kinds
     )
-    walkable = {}
+    made = {}
     for (offering, insured), workflow in zip(kinds, workflows, strict=True):
         used_templates = [template for template in templates if insured or template.name != "Insurance check"]
         last_minutes = workflow.total_estimated_minutes - sum(
@@ -69,27 +62,9 @@ def make_workflows(
             )
             for position, template in enumerate(used_templates, start=1)
         ]
-        walkable[offering.id or 0, insured] = WalkableWorkflow(
-            workflow, steps, _core_workflow(workflow, steps, used_templates)
-        )
-    factory.write([step for workflow in walkable.values() for step in workflow.steps])
-    return walkable
-
-
-def _core_workflow(
-    workflow: rows.ServiceWorkflow, steps: Sequence[rows.WorkflowStep], templates: Sequence[rows.StepTemplate]
-) -> Workflow:
-    return Workflow(
-        workflow.id or 0,
-        workflow.name,
-        workflow.service_offering_id,
-        tuple(
-            WorkflowStep(
-                step.position,
-                StepTemplate(template.id or 0, template.name, timedelta(minutes=template.default_duration_minutes)),
-                duration=None if step.duration_minutes is None else timedelta(minutes=step.duration_minutes),
-                location_type=step.location_type,
-            )
-            for step, template in zip(steps, templates, strict=True)
-        ),
-    )
+        made[offering.id or 0, insured] = (workflow, list(zip(steps, used_templates, strict=True)))
+    factory.write([step for _, steps in made.values() for step, _ in steps])
+    return {
+        kind: WalkableWorkflow(workflow_of(workflow, steps), {step.position: step.id or 0 for step, _ in steps})
+        for kind, (workflow, steps) in made.items()
+    }

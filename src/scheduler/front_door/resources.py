@@ -1,0 +1,53 @@
+"""Resources: the rooms, nurses and devices of a facility, each used by one step at a time.
+
+Owns: the fields of a resource.
+Must not know: which steps need which kind (`workflows`).
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, TypedDict, Unpack
+
+from scheduler import models
+from scheduler.front_door.fields import Field, flag, reference, resource_kind, text
+from scheduler.front_door.ids import FacilityId, ResourceId
+from scheduler.front_door.repository import Repository
+
+
+class ResourceFields(TypedDict, total=False):
+    """Fields of a resource that `change` takes."""
+
+    name: str
+    active: bool
+
+
+class Resources(Repository[models.Resource, ResourceId, ResourceId | models.Resource]):
+    """The resources of a tenant."""
+
+    _model = models.Resource
+    _id = ResourceId
+    _noun = "resource"
+    _is_switched = True
+    _fields: ClassVar[Mapping[str, Field]] = {
+        "kind": Field("kind", resource_kind, fixed=True),
+        "name": Field("name", text),
+        "at": Field("facility_id", reference(FacilityId, models.Facility), fixed=True, model=models.Facility),
+        "active": Field("active", flag),
+    }
+
+    def add(self, kind: str, name: str, *, at: FacilityId | models.Facility) -> ResourceId:
+        """Add a resource of a facility and return the id. `kind` is a word such as room, nurse or device.
+
+        Raises:
+            InvalidInputError: a field is invalid; the message names it.
+            NotFoundError: there is no such facility.
+            DuplicateError: the facility has a resource of this kind and name.
+        """
+        return self._insert(kind=kind, name=name, at=at)
+
+    def change(self, resource: ResourceId | models.Resource, **fields: Unpack[ResourceFields]) -> None:
+        """Change the name of a resource, or switch it off and on. Kind and facility stay. Errors are those of `add`."""
+        self._update(resource, fields)
+
+    def delete(self, resource: ResourceId | models.Resource) -> None:
+        """Switch a resource off: no new step uses it. The steps that have it keep it."""
+        self._switch_off(resource)

@@ -1,0 +1,149 @@
+"""Front door: units of work of a tenant, found by its slug, in the roles of a login."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url
+
+from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.front_door.ids import UserId
+from scheduler.front_door.scheduler import REMEMBERED, Scheduler
+from scheduler.front_door.work import Work
+from scheduler.postgres.errors import DeadlockError, DuplicateError, StatementError, TenantSuspendedError
+from scheduler.postgres.logins import Purpose
+from support.databases import employ, execute
+
+pytestmark = pytest.mark.database
+
+
+class SetClock:
+    """A clock that shows the time that it was set to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2027, 3, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def clinic(database_url: str, clock: SetClock) -> Iterator[Scheduler]:
+    with Scheduler(database_url, clock=clock) as scheduler:
+        yield scheduler
+
+
+@pytest.fixture
+def slug(clinic: Scheduler) -> str:
+    name = f"tenant-{uuid4()}"
+    clinic.add_tenant(name, name="A tenant")
+    return name
+
+
+def test_a_tenant_is_added_once_and_found_by_its_slug(clinic: Scheduler, slug: str) -> None:
+    with clinic.tenant(slug) as work:
+        assert work.facilities.all() == []
+    with pytest.raises(DuplicateError) as caught:
+        clinic.add_tenant(slug, name="The same again")
+    assert caught.value.constraint == "live_tenants_have_their_own_slug"
+    with pytest.raises(NotFoundError, match="no tenant 'nobody'"), clinic.tenant("nobody"):
+        pass
+    for wrong in ("", " x", "x" * 256):
+        with pytest.raises(InvalidInputError, match="cannot be a tenant's slug"):
+            clinic.add_tenant(wrong, name="A tenant")
+    with pytest.raises(InvalidInputError, match="tenant: name must not be blank"):
+        clinic.add_tenant("another", name=" ")
+
+
+def test_the_random_source_of_the_host_draws_the_id_of_a_tenant(database_url: str) -> None:
+    with Scheduler(database_url, random_bytes=lambda count: b"\7" * count) as clinic:
+        assert clinic.add_tenant(f"drawn-{uuid4()}", name="A tenant").hex == "07070707070747078707070707070707"
+
+
+def test_a_tenant_is_looked_up_again_after_a_minute(
+    clinic: Scheduler, slug: str, clock: SetClock, database_url: str
+) -> None:
+    with clinic.tenant(slug):
+        pass
+    execute(database_url, f"update identity.tenants set status = 'suspended' where slug = '{slug}'")
+    with clinic.tenant(slug) as work:  # remembered, and row security shows nothing
+        assert work.facilities.all() == []
+    clock.now += REMEMBERED
+    with pytest.raises(TenantSuspendedError), clinic.tenant(slug):
+        pass
+
+
+def test_row_security_knows_the_user_of_the_work(clinic: Scheduler, slug: str, database_url: str) -> None:
+    with clinic.tenant(slug) as work:
+        work.facilities.add("main", name="Main", zone="Europe/London")
+        tenant_id = work.tenant_id
+    with clinic.tenant(slug, user=UserId(uuid4())) as stranger:
+        assert stranger.facilities.all() == []
+        with pytest.raises(NotFoundError):
+            stranger.facilities.by_slug("main")
+    nurse = UserId(employ(database_url, tenant_id))
+    with clinic.tenant(slug, user=nurse) as work:
+        assert work.user_id == nurse
+        work.facilities.change(work.facilities.by_slug("main"), name="Main Street")
+        assert [row.name for row in work.facilities.all()] == ["Main Street"]
+
+
+def failing(times: int, calls: list[Work]) -> Callable[[Work], int]:
+    """Return a call that meets a deadlock so many times, after it has written."""
+
+    def call(work: Work) -> int:
+        calls.append(work)
+        work.facilities.add(f"place-{len(calls)}", name="A place", zone="Europe/London")
+        if len(calls) <= times:
+            raise DeadlockError("a deadlock", sqlstate="40P01")
+        return len(calls)
+
+    return call
+
+
+def test_r4_a_call_is_repeated_as_a_whole_after_a_deadlock(clinic: Scheduler, slug: str) -> None:
+    calls: list[Work] = []
+    assert clinic.run(slug, failing(2, calls)) == 3
+    with clinic.tenant(slug) as work:
+        assert [row.slug for row in work.facilities.all()] == ["place-3"]
+    with pytest.raises(DeadlockError):
+        clinic.run(slug, failing(9, []), attempts=2)
+    with pytest.raises(InvalidInputError, match="attempts must be a whole number from 1"):
+        clinic.run(slug, failing(0, []), attempts=0)
+
+
+def test_a_login_of_the_web_may_serve_users_and_nothing_else(slug: str, database_url: str) -> None:
+    name = f"web_{uuid4().hex}"
+    execute(database_url, f"create role {name} login password '{name}' in role scheduler_app")
+    url = make_url(database_url).set(username=name, password=name)
+    with Scheduler(url) as web:
+        with web.tenant(slug) as work:
+            place = work.facilities.add("main", name="Main", zone="Europe/London")
+            assert work.facilities.get(place).slug == "main"
+        with pytest.raises(StatementError, match="generate needs scheduler_job: grant scheduler_job to web_"):
+            web.generate(slug, from_day=date(2027, 3, 1), days=7)
+        with pytest.raises(StatementError, match="add_tenant needs the owner of the database"):
+            web.add_tenant("another", name="Another")
+        assert web.preflight() == []
+        assert web.preflight(Purpose.JOB) != []
+    execute(database_url, f"drop role {name}")
+
+
+def test_generate_takes_a_facility_by_id_or_slug_and_refuses_odd_days(clinic: Scheduler, slug: str) -> None:
+    with clinic.tenant(slug) as work:
+        place = work.facilities.add("main", name="Main", zone="Europe/London")
+    for facility in (place, "main"):
+        with pytest.raises(NotFoundError, match="no facility 'main' with a schedule"):
+            clinic.generate(slug, from_day=date(2027, 3, 1), days=7, facility=facility)
+    for days in (0, -1, 10**9, 99_999):
+        with pytest.raises(InvalidInputError):
+            clinic.generate(slug, from_day=date(2027, 3, 1), days=days)
+    with pytest.raises(InvalidInputError, match="from_day must be a date"):
+        clinic.generate(slug, from_day=datetime(2027, 3, 1, tzinfo=UTC), days=7)
+    assert clinic.generate(slug, from_day=date(2027, 3, 1), days=7).schedules == 0
