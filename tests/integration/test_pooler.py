@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
-from scheduler.postgres.connections import BEGINS
 from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.errors import DatabaseUnreachableError
 from scheduler.postgres.schema import migrations
@@ -73,7 +72,7 @@ def test_nothing_of_a_unit_of_work_stays_on_the_servers_connection(pooled_url: s
                 session.execute(text(statement))
             if how == "an exception":
                 raise LookupError
-        with theirs._engine.connect().execution_options(**{BEGINS: True}) as connection:
+        with theirs._engine.connect() as connection:
             assert connection.scalar(text("select pg_backend_pid()")) == backend
             assert connection.scalar(text("select current_setting('work_mem') = '1MB'")) is False
             assert connection.execute(LEFT_ON_THE_SERVER).one()[:2] == (0, 0)
@@ -85,7 +84,7 @@ def test_a_migration_leaves_no_lock_or_setting(empty_database_url: str) -> None:
             for migrated in [threads.submit(migrations.upgrade, url) for _ in range(2)]:
                 migrated.result()
         assert migrations.differences(url) == ()
-        with Database(url) as database, database._engine.connect().execution_options(**{BEGINS: True}) as connection:
+        with Database(url) as database, database._engine.connect() as connection:
             assert connection.execute(LEFT_ON_THE_SERVER).one() == (0, 0, "0", "0", '"$user", public')
 
 

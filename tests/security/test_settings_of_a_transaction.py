@@ -13,7 +13,6 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from scheduler.postgres.connections import BEGINS
 from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.errors import StatementError
 from support.databases import employ, execute
@@ -128,7 +127,7 @@ def test_a_returned_connection_has_no_tenant_user_or_request(database: Database,
     """The next user of the connection, from the pool or a pooler, may not open a unit of work."""
     backend = work_and_end(database, world, how)
     columns = ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in SETTINGS)
-    with database._engine.connect().execution_options(**{BEGINS: True}) as connection:
+    with database._engine.connect() as connection:
         state = connection.execute(text(f"select pg_backend_pid(), current_user = session_user, {columns}")).one()
     assert tuple(state) == (backend, True, *NOTHING)
 
@@ -140,7 +139,7 @@ def test_no_state_of_the_session_outlives_a_unit_of_work(database: Database, wor
             session.execute(text(statement))
 
     backend = work_and_end(database, world, how, role=Role.OWNER, last=leave)
-    with database._engine.connect().execution_options(**{BEGINS: True}) as connection:
+    with database._engine.connect() as connection:
         login = {"login": make_url(world.url).username}
         state = tuple(connection.execute(STATE, login).one())
         with pytest.raises(DBAPIError, match="lastval is not yet defined"):

@@ -42,7 +42,7 @@ _CHECK: Final = Validator(InvalidInputError)
 class Scheduler:
     """Appointment scheduling in a PostgreSQL database, for a host application.
 
-    Give the URL of a migrated database, or an engine of yours, whose connections are then used and left as they were.
+    Give the URL of a migrated database, a `Database`, or an engine of yours, whose connections are left as they were.
     `clock` returns the current instant (aware), `random_bytes` so many random bytes. One `Scheduler` serves one process
     and its threads. Close it, or use it in a `with` statement.
 
@@ -52,14 +52,12 @@ class Scheduler:
 
     def __init__(
         self,
-        database: Engine | URL | str,
+        database: Database | Engine | URL | str,
         *,
         clock: Clock = utc_now,
         random_bytes: Callable[[int], bytes] = random_bytes,
     ) -> None:
-        self._database = Database(
-            database if isinstance(database, str) else database.render_as_string(hide_password=False)
-        )  # TODO engine
+        self._database = _open(database)
         self._clock = clock
         self._random_bytes = random_bytes
         self._tenants: dict[str, tuple[TenantId, datetime]] = {}
@@ -201,6 +199,14 @@ class Scheduler:
             if row is None:
                 raise NotFoundError(f"no facility has the id {int(id_)}")
             return row.slug
+
+
+def _open(database: Database | Engine | URL | str) -> Database:
+    if isinstance(database, Database):
+        return database
+    if isinstance(database, URL | str):
+        return Database(database if isinstance(database, str) else database.render_as_string(hide_password=False))
+    return Database.from_engine(database)
 
 
 def _until(from_day: date, days: int) -> date:

@@ -22,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.util import await_only
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.errors import StatementError
@@ -66,15 +67,24 @@ def roll_back(connection: Connection) -> None:
     if connection.closed or connection.invalidated:
         return
     driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # of the one driver in use
-    with suppress(psycopg.Error):  # lost, or in the middle of a COPY
-        driver.execute(_ROLLBACK)
-    if driver.info.transaction_status is not TransactionStatus.IDLE:
+    assert isinstance(driver, psycopg.Connection | psycopg.AsyncConnection)  # noqa: S101  # of the one driver in use
+    try:
+        with suppress(psycopg.Error):  # lost, or in the middle of a COPY
+            if isinstance(driver, psycopg.AsyncConnection):
+                await_only(driver.execute(_ROLLBACK))
+            else:
+                driver.execute(_ROLLBACK)
+    except BaseException:  # cancelled once more, meanwhile: how far it came is unknown
+        connection.invalidate()
+        raise
+    if status_of(connection) is not TransactionStatus.IDLE:
         connection.invalidate()
 
 
-BEGINS: Final = "begins_transaction"
-"""The execution option of a statement that may begin a transaction on an engine of `begin_only_as_told`."""
+BEGUN: Final = "scheduler_has_begun"
+"""The execution option of a connection whose transaction has the settings of a unit of work."""
+MAY_COMMIT: Final = "scheduler_may_commit"
+"""The execution option of a connection whose unit of work ends with a commit."""
 ENDED: Final = (
     "the transaction ended inside its block, by a rollback, a commit, or a refusal that was caught, and no further"
     " statement is allowed: to undo a part and go on, put that part into `with session.begin_nested():`"
@@ -82,22 +92,40 @@ ENDED: Final = (
 
 
 def begin_only_as_told(engine: Engine) -> None:
-    """Refuse each statement that would begin a transaction without the option `BEGINS`, and each commit by a caller.
+    """Refuse each statement that would begin a second transaction after `BEGUN`, and each commit by a caller.
 
     After a rollback the driver would begin another transaction, which has no role, tenant or settings.
     """
 
-    def before_statement(connection: Connection, cursor: Any, *rest: Any) -> None:  # noqa: ANN401  # of the driver
-        idle = cursor.connection.info.transaction_status is TransactionStatus.IDLE
-        # SQLAlchemy's questions to a new server are in no transaction.
-        if idle and connection.in_transaction() and not rest[2].execution_options.get(BEGINS):
+    def before_statement(connection: Connection, *_: Any) -> None:  # noqa: ANN401  # of the driver
+        if connection.get_execution_options().get(BEGUN) and status_of(connection) is TransactionStatus.IDLE:
             raise StatementError(ENDED)
 
-    def before_commit(_: Connection) -> None:
-        raise StatementError(ENDED)
+    def before_commit(connection: Connection) -> None:
+        if not connection.get_execution_options().get(MAY_COMMIT):
+            raise StatementError(ENDED)
 
     event.listen(engine, "before_cursor_execute", before_statement)
     event.listen(engine, "commit", before_commit)
+
+
+def status_of(connection: Connection) -> TransactionStatus:
+    """Return the state of a connection's transaction, as the server has told it."""
+    driver: Any = connection.connection.driver_connection
+    status: TransactionStatus = driver.info.transaction_status
+    return status
+
+
+def refuse_encoding(driver: Any) -> None:  # noqa: ANN401  # a connection of psycopg, sync or async
+    """Refuse a connection of psycopg that cannot send every text.
+
+    Raises:
+        InvalidInputError: its encoding is not UTF-8.
+    """
+    if driver.info.encoding != "utf-8":
+        raise InvalidInputError(
+            f"the connection's encoding is {driver.info.encoding}: connect with client_encoding=UTF8"
+        )
 
 
 def application_of(url: URL) -> str:
@@ -107,7 +135,12 @@ def application_of(url: URL) -> str:
 
 
 def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options of SQLAlchemy
-    """Return an engine for a URL of `read_url`; nothing is connected yet.
+    """Return an engine for a URL of `read_url`; nothing is connected yet."""
+    return create_engine(**engine_options(url), **options)
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """Return the options of an engine for a URL of `read_url`, synchronous or asynchronous.
 
     It prepares no statement: behind a pooler, the server's next connection has not prepared it, or another one under
     the same name. It asks for no option at the start of a connection that PgBouncer would refuse.
@@ -115,14 +148,13 @@ def open_engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # options 
     connect: dict[str, object] = {"prepare_threshold": None, "client_encoding": "UTF8"}
     if "connect_timeout" not in url.query:
         connect["connect_timeout"] = CONNECT_SECONDS
-    return create_engine(
-        url.update_query_dict({"application_name": application_of(url)}),
-        connect_args=connect,
-        hide_parameters=True,
-        isolation_level="READ COMMITTED",  # a lock would otherwise not show what its last holder wrote
-        use_native_hstore=False,  # it looks a type up along the login's path
-        **options,
-    )
+    return {
+        "url": url.update_query_dict({"application_name": application_of(url)}),
+        "connect_args": connect,
+        "hide_parameters": True,
+        "isolation_level": "READ COMMITTED",  # a lock would otherwise not show what its last holder wrote
+        "use_native_hstore": False,  # it looks a type up along the login's path
+    }
 
 
 def read_url(url: str) -> URL:

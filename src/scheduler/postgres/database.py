@@ -8,50 +8,27 @@ Role, tenant, user and request are set inside the transaction and end with it, a
 (`connections`).
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from enum import StrEnum
 from functools import partial
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.acting import NO_REQUEST, Request, Role, act_as, assume, settings_of
 from scheduler.postgres.audit.reads import ReadLog, attached
-from scheduler.postgres.connections import (
-    BEGINS,
-    COMMIT,
-    ENDED,
-    SETTINGS,
-    application_of,
-    assignments,
-    begin_only_as_told,
-    name_of,
-    open_engine,
-    read_url,
-    roll_back,
-)
-from scheduler.postgres.errors import RoleRefusedError, SchemaMismatchError, StatementError
-from scheduler.postgres.tracebacks import raise_instead
-from scheduler.postgres.translation import NOT_ALLOWED, NOT_MIGRATED, translated
+from scheduler.postgres.connections import BEGUN, DRIVER, name_of, read_url
+from scheduler.postgres.pools import HostPool, OwnPool, PoolApart, PoolSettings
+from scheduler.postgres.translation import translated
 
-# One number, since twenty columns would cost more than the settings.
-_BEGIN: Final = text(f"""
-    select pg_catalog.num_nulls(
-        pg_catalog.set_config('role', :role, true),
-        pg_catalog.set_config('app.tenant_id', :tenant_id, true),
-        pg_catalog.set_config('app.user_id', :user_id, true),
-        pg_catalog.set_config('app.request_id', :request_id, true),
-        pg_catalog.set_config('app.client_address', :client_address, true),
-        pg_catalog.set_config('app.user_agent', :user_agent, true),
-        pg_catalog.set_config('application_name', :application, true),
-        pg_catalog.set_config('lock_timeout', '10s', true),
-        pg_catalog.set_config('statement_timeout',
-            coalesce(:statement_timeout, pg_catalog.current_setting('statement_timeout')), true),
-        {assignments(SETTINGS)})
-""").execution_options(**{BEGINS: True})
+__all__ = ["Database", "Request", "Role", "act_as", "advisory_lock"]
+
+_log: Final = logging.getLogger("scheduler.postgres")
 
 # A login may have asynchronous commits, which a crash of the server undoes.
 _DURABLY: Final = text("""
@@ -59,39 +36,7 @@ _DURABLY: Final = text("""
     where pg_catalog.current_setting('synchronous_commit') = 'off'
 """)
 
-
-class Role(StrEnum):
-    """The database role of a unit of work."""
-
-    APP = "scheduler_app"
-    """Work for a user."""
-    JOB = "scheduler_job"
-    """The nightly job: reads schedules, writes slots."""
-    SYSTEM = "scheduler_system"
-    """Work of the library for a tenant, but for no user: awards, alerts, admission, keys, seals."""
-    OWNER = "none"
-    """The role that signed in: for migrations, and for creating a tenant."""
-
-
-class Request(NamedTuple):
-    """Origin of a request, recorded in the audit log: an id, the client's address (IPv4 or IPv6), its user agent."""
-
-    id: str = ""
-    client_address: str = ""
-    user_agent: str = ""
-
-
-NO_REQUEST: Final = Request()
-
-
-def _sendable(value: str) -> str:
-    """Replace the characters that PostgreSQL cannot store, as a client may send them, by a question mark."""
-    return (value or "").encode(errors="replace").decode().replace("\0", "?")  # a missing header may be None
-
-
-def act_as(session: Session, role: Role) -> None:
-    """Continue the unit of work as another role, of which the role that signed in has to be a member."""
-    session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
+_POOL: Final = PoolSettings()
 
 
 def advisory_lock(session: Session, subject: str) -> None:
@@ -109,13 +54,48 @@ class Database:
         InvalidInputError: the URL cannot be read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, pool: PoolSettings = _POOL) -> None:
         parsed = read_url(url)
         self.name = name_of(parsed)
-        self._application = application_of(parsed)
-        self._engine = open_engine(parsed)
-        begin_only_as_told(self._engine)
-        self._read_engine = open_engine(parsed, pool_pre_ping=True)
+        self._use(OwnPool(parsed, pool))
+
+    @classmethod
+    def from_engine(cls, engine: Engine) -> Self:
+        """Use the engine of a host, which keeps it: `close` leaves its connections open.
+
+        A unit of work leaves a connection as it found it: isolation level, autocommit, and all state of the session,
+        such as prepared statements, temporary tables, `set` and LISTEN. The library only sets what ends with its
+        transaction. So whatever a caller leaves on the session in a block stays there, too. Listeners of the engine and
+        adapters of its connections apply to the library's statements. Units of work with `phi` take their second
+        connection from a pool like the engine's, which `close` closes.
+
+        Raises:
+            InvalidInputError: the engine is not a synchronous one of postgresql+psycopg.
+        """
+        if not isinstance(engine, Engine) or (engine.dialect.name, engine.dialect.driver) != ("postgresql", "psycopg"):
+            named = engine.url.drivername if isinstance(engine, Engine) else type(engine).__name__
+            raise InvalidInputError(f"an engine of {DRIVER} is needed, made by create_engine, not {named}")
+        if engine.dialect.is_async:
+            raise InvalidInputError(
+                f"a synchronous engine of {DRIVER} is needed: create_engine, not create_async_engine"
+            )
+        return cls.of_pool(HostPool(engine))
+
+    @classmethod
+    def of_pool(cls, pool: OwnPool | HostPool) -> Self:
+        """Use the connections of a pool, synchronous or awaited."""
+        database = cls.__new__(cls)
+        database.name = name_of(pool.engine.url)
+        database._use(pool)  # noqa: SLF001  # of this class
+        return database
+
+    def apart(self) -> Self:
+        """Return the same database with connections of its own, as for the event loop of another thread."""
+        return self.of_pool(PoolApart(self._pool))
+
+    def _use(self, pool: OwnPool | HostPool) -> None:
+        self._pool = pool
+        self._engine, self._read_engine = pool.engine, pool.read_engine
 
     def unit_of_work(
         self,
@@ -138,17 +118,7 @@ class Database:
             SchemaMismatchError: the tables are missing, or not as this code needs them.
             StatementError: the database refused a statement, or the transaction ended inside the block.
         """
-        settings = {
-            "role": role.value,
-            "tenant_id": "" if tenant_id is None else str(tenant_id),
-            "user_id": "" if user_id is None else str(user_id),
-            "request_id": _sendable(request.id),
-            "client_address": _sendable(request.client_address),
-            "user_agent": _sendable(request.user_agent),
-            "application": self._application,  # a pooler forgets the one of the connection
-            # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
-            "statement_timeout": None if role is Role.APP else "0",
-        }
+        settings = settings_of(role, tenant_id, user_id, request, application=self._pool.application)
         senders: list[object] = [self._engine, self._read_engine]
         log = self._read_log(tenant_id, settings) if phi else nullcontext()
         return translated(self.name, self._transaction(settings, log, senders), senders=senders)
@@ -161,59 +131,51 @@ class Database:
         senders: list[object],
     ) -> Iterator[Session]:
         """Run the block as one transaction, and add to `senders` what may send its statements."""
-        with (
-            log as read_log,
-            self._begin(settings) as connection,
-        ):
-            transaction = connection.get_transaction()
-            with (
-                Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
-                attached(session, read_log),
-            ):
-                senders += session, connection, connection.connection.driver_connection
-                committed = False
-                try:
-                    yield session
-                    session.flush()
-                    if transaction is None or not transaction.is_active:
-                        raise StatementError(ENDED)
-                    connection.exec_driver_sql(COMMIT)
-                    committed = True
-                finally:
-                    if not committed:
-                        roll_back(connection)
+        with log as read_log, self._begun(settings) as connection:
+            senders += connection, connection.connection.driver_connection
+            outcome = "rolled back"
+            try:
+                with (
+                    Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
+                    attached(session, read_log),
+                ):
+                    senders.append(session)
+                    try:
+                        yield session
+                        session.flush()
+                        self._pool.commit(connection)
+                        outcome = "committed"
+                    finally:
+                        if outcome != "committed":
+                            self._pool.roll_back(connection)
+            finally:
+                tenant = settings["tenant_id"] or "no tenant"
+                _log.debug("unit of work as %s for %s: %s", settings["role"], tenant, outcome)
+
+    @contextmanager
+    def _begun(self, settings: Mapping[str, str | None]) -> Iterator[Connection]:
+        """Yield a connection in a transaction with these settings."""
+        connection = self._begin(settings)
+        try:
+            yield connection
+        finally:
+            self._pool.release(connection)
 
     def _begin(self, settings: Mapping[str, str | None], *, attempts: int = 2) -> Connection:
         """Return a connection in a transaction with these settings.
 
         Its first statement also shows whether the connection has died in the pool, which is then left for a new one.
         """
-        connection = self._engine.connect()
+        connection = self._pool.connect()
         try:
-            self._assume(connection, settings)
+            assume(connection, settings, self.name)
         except BaseException as error:
-            connection.close()
+            self._pool.roll_back(connection)
+            self._pool.release(connection)
             if isinstance(error, DBAPIError) and error.connection_invalidated and attempts > 1:
                 return self._begin(settings, attempts=attempts - 1)
             raise
-        return connection
-
-    def _assume(self, connection: Connection, settings: Mapping[str, str | None]) -> None:
-        """Give a transaction the settings of its unit of work."""
-        try:
-            connection.execute(_BEGIN, settings)
-        except DBAPIError as error:
-            code, role = getattr(error.orig, "sqlstate", None), settings["role"]
-            if code == "22023":  # the role does not exist
-                missing = f"the database {self.name} has no role {role}: {NOT_MIGRATED}"
-                raise_instead(error, SchemaMismatchError(missing))
-            if code == NOT_ALLOWED:
-                login = self._engine.url.username
-                refused = f"this login may not act as {role} in {self.name}: grant {role} to {login or 'it'}"
-                refusal = RoleRefusedError(refused, sqlstate=code)
-                refusal.login = login
-                raise_instead(error, refusal)
-            raise
+        return connection.execution_options(**{BEGUN: True})
 
     @contextmanager
     def _read_log(self, tenant_id: UUID | None, settings: Mapping[str, str | None]) -> Iterator[ReadLog]:
@@ -225,14 +187,13 @@ class Database:
     def _durable(self, connection: Connection, settings: Mapping[str, str | None]) -> Iterator[Connection]:
         """Run the block as one transaction that is on disk when it ends."""
         with translated(self.name), connection.begin():
-            self._assume(connection, settings)
+            assume(connection, settings, self.name)
             connection.execute(_DURABLY)
             yield connection
 
     def close(self) -> None:
-        """Close the idle connections."""
-        self._engine.dispose()
-        self._read_engine.dispose()
+        """Close the idle connections, except those of a host's engine."""
+        self._pool.close()
 
     def __enter__(self) -> Self:
         return self

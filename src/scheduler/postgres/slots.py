@@ -11,16 +11,18 @@ into all rows at once.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from struct import pack
 from sys import byteorder
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection, Copy
+from psycopg import AsyncConnection, Connection
 from psycopg.errors import InvalidParameterValue
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
+from sqlalchemy.util import await_only
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
@@ -134,25 +136,29 @@ def count_slots(session: Session, key: ScheduleKey, begin: datetime, end: dateti
 
 def insert_slots(session: Session, many: Iterable[Slots]) -> int:
     """Insert new slots in bulk and return how many. A slot that already exists fails the transaction."""
-
-    def rows(copy: Copy) -> None:
-        copy.write(_COPY_BEGIN)
-        for slots in many:
-            copy.write(binary_rows(slots))
-        copy.write(_COPY_END)
-
-    return _insert(session, _BINARY_COPY, rows)
+    blocks = chain((_COPY_BEGIN,), map(binary_rows, many), (_COPY_END,))
+    return _insert(session, _BINARY_COPY, blocks)
 
 
-def _insert(session: Session, statement: str, rows: Callable[[Copy], None]) -> int:
+def _insert(session: Session, statement: str, blocks: Iterable[bytes]) -> int:
     """Copy rows into the temporary table, insert them from there, and return how many were inserted."""
     connection = session.connection()
     connection.execute(_STAGE)
-    driver: Connection[tuple[Any, ...]] | None = connection.connection.driver_connection
+    driver: Connection | AsyncConnection | None = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  # a unit of work holds its connection
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        rows(copy)
+    if isinstance(driver, AsyncConnection):
+        await_only(_copy_awaited(driver, statement, blocks))
+    else:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for block in blocks:
+                copy.write(block)
     return connection.execute(_INSERT_STAGED).rowcount
+
+
+async def _copy_awaited(driver: AsyncConnection, statement: str, blocks: Iterable[bytes]) -> None:
+    async with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for block in blocks:
+            await copy.write(block)
 
 
 class PlanResult(NamedTuple):
@@ -184,12 +190,13 @@ def _keys(slots: Sequence[StoredSlot | SlotUpdate]) -> dict[str, Any]:
 
 
 def _insert_values(session: Session, created: Sequence[Slot]) -> int:
-    def rows(copy: Copy) -> None:
-        for slot in created:
-            ids = slot.doctor_id, slot.facility_id, slot.service_offering_id or 0
-            copy.write_row((*ids, slot.start_at, slot.end_at, slot.capacity, slot.rule_id or 0))
+    return _insert(session, _COPY, ["".join(map(_text_row, created)).encode()])
 
-    return _insert(session, _COPY, rows)
+
+def _text_row(slot: Slot) -> str:
+    """Return a slot as a row of COPY's text format for the temporary table."""
+    ids = slot.doctor_id, slot.facility_id, slot.service_offering_id or 0
+    return "\t".join(map(str, (*ids, slot.start_at, slot.end_at, slot.capacity, slot.rule_id or 0))) + "\n"
 
 
 def binary_rows(slots: Slots) -> bytes:

@@ -1,0 +1,201 @@
+"""Acting: the role, tenant, user and request of a transaction, as its settings.
+
+Owns: the roles, the origin of a request, and the statement that gives both to a transaction.
+Must not know: units of work (`database`), which tables there are.
+
+The settings end with the transaction, so a connection has none of them afterwards, whoever owns it.
+"""
+
+from collections.abc import Coroutine, Mapping
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, NoReturn, overload
+from uuid import UUID
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.connections import SETTINGS, assignments, refuse_encoding
+from scheduler.postgres.errors import RoleRefusedError, SchemaMismatchError, StoreError
+from scheduler.postgres.tracebacks import raise_instead
+from scheduler.postgres.translation import NOT_ALLOWED, NOT_MIGRATED, translated
+
+# One number, since twenty columns would cost more than the settings.
+_ASSUME: Final = f"""
+    select pg_catalog.num_nulls(
+        pg_catalog.set_config('role', %(role)s, true),
+        pg_catalog.set_config('app.tenant_id', %(tenant_id)s, true),
+        pg_catalog.set_config('app.user_id', %(user_id)s, true),
+        pg_catalog.set_config('app.request_id', %(request_id)s, true),
+        pg_catalog.set_config('app.client_address', %(client_address)s, true),
+        pg_catalog.set_config('app.user_agent', %(user_agent)s, true),
+        pg_catalog.set_config('application_name',
+            coalesce(%(application)s, pg_catalog.current_setting('application_name')), true),
+        pg_catalog.set_config('lock_timeout', '10s', true),
+        pg_catalog.set_config('statement_timeout',
+            coalesce(%(statement_timeout)s, pg_catalog.current_setting('statement_timeout')), true),
+        {assignments(SETTINGS)})
+"""
+_NO_SUCH_ROLE: Final = "22023"
+
+
+class Role(StrEnum):
+    """The database role of a unit of work."""
+
+    APP = "scheduler_app"
+    """Work for a user."""
+    JOB = "scheduler_job"
+    """The nightly job: reads schedules, writes slots."""
+    SYSTEM = "scheduler_system"
+    """Work of the library for a tenant, but for no user: awards, alerts, admission, keys, seals."""
+    OWNER = "none"
+    """The role that signed in: for migrations, and for creating a tenant."""
+
+
+class Request(NamedTuple):
+    """Origin of a request, recorded in the audit log: an id, the client's address (IPv4 or IPv6), its user agent."""
+
+    id: str = ""
+    client_address: str = ""
+    user_agent: str = ""
+
+
+NO_REQUEST: Final = Request()
+
+
+def _sendable(value: str) -> str:
+    """Replace the characters that PostgreSQL cannot store, as a client may send them, by a question mark."""
+    return (value or "").encode(errors="replace").decode().replace("\0", "?")  # a missing header may be None
+
+
+def settings_of(
+    role: Role,
+    tenant_id: UUID | None,
+    user_id: UUID | None,
+    request: Request,
+    *,
+    application: str | None = None,  # None leaves the one of the connection
+) -> Mapping[str, str | None]:
+    """Return the parameters of the statement that gives a transaction its settings."""
+    return {
+        "role": role.value,
+        "tenant_id": "" if tenant_id is None else str(tenant_id),
+        "user_id": "" if user_id is None else str(user_id),
+        "request_id": _sendable(request.id),
+        "client_address": _sendable(request.client_address),
+        "user_agent": _sendable(request.user_agent),
+        "application": application,
+        # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
+        "statement_timeout": None if role is Role.APP else "0",
+    }
+
+
+def assume(connection: Connection, settings: Mapping[str, str | None], where: str) -> None:
+    """Give a transaction the settings of `settings_of`; `where` names the database.
+
+    Raises:
+        SchemaMismatchError: the database has no such role.
+        StatementError: the login may not act as this role.
+    """
+    try:
+        connection.exec_driver_sql(_ASSUME, settings)
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlstate", None)
+        if (refusal := _refusal(code, settings["role"], where)) is None:
+            raise
+        if isinstance(refusal, RoleRefusedError):
+            refusal.login = connection.engine.url.username
+        raise_instead(error, refusal)
+
+
+def _refusal(code: str | None, role: str | None, where: str) -> StoreError | None:
+    """Return the error that a role was refused with, if the code is of a role."""
+    if code == _NO_SUCH_ROLE:
+        return SchemaMismatchError(f"the database {where} has no role {role}: {NOT_MIGRATED}")
+    if code == NOT_ALLOWED:
+        return RoleRefusedError(f"this login may not act as {role} in {where}: grant {role} to it", sqlstate=code)
+    return None
+
+
+@overload
+def act_for(
+    connection: psycopg.Connection[Any],
+    tenant_id: UUID | None,
+    user_id: UUID | None = None,
+    *,
+    role: Role = Role.APP,
+    request: Request = NO_REQUEST,
+) -> None: ...
+
+
+@overload
+def act_for(
+    connection: psycopg.AsyncConnection[Any],
+    tenant_id: UUID | None,
+    user_id: UUID | None = None,
+    *,
+    role: Role = Role.APP,
+    request: Request = NO_REQUEST,
+) -> Coroutine[Any, Any, None]: ...
+
+
+def act_for(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
+    tenant_id: UUID | None,
+    user_id: UUID | None = None,
+    *,
+    role: Role = Role.APP,
+    request: Request = NO_REQUEST,
+) -> Coroutine[Any, Any, None] | None:
+    """Act for a tenant and user in the current transaction of a connection of your own; with an async one, `await` it.
+
+    The transaction has the settings of a unit of work until it ends, also its search path: name your own tables with
+    their schema. You commit, and errors of your statements are those of psycopg. A savepoint that is rolled back ends
+    the settings that were set after it.
+
+    Raises:
+        InvalidInputError: the connection is in autocommit mode and in no transaction, or its encoding is not UTF-8.
+        SchemaMismatchError: the database has no such role.
+        StatementError: the login may not act as this role, or the transaction is aborted.
+    """
+    if connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE:
+        raise InvalidInputError("the connection is in autocommit mode: open a `with connection.transaction():` first")
+    refuse_encoding(connection)
+    settings = settings_of(role, tenant_id, user_id, request)
+    if isinstance(connection, psycopg.AsyncConnection):
+        return _assume_async(connection, settings)
+    where = _name_of(connection)
+    with translated(where):
+        try:
+            connection.execute(_ASSUME, settings)
+        except psycopg.Error as error:
+            _refuse(error, settings["role"], where)
+    return None
+
+
+async def _assume_async(connection: psycopg.AsyncConnection[Any], settings: Mapping[str, str | None]) -> None:
+    where = _name_of(connection)
+    with translated(where):
+        try:
+            await connection.execute(_ASSUME, settings)
+        except psycopg.Error as error:
+            _refuse(error, settings["role"], where)
+
+
+def _refuse(error: psycopg.Error, role: str | None, where: str) -> NoReturn:
+    if (refusal := _refusal(error.sqlstate, role, where)) is None:
+        raise error
+    raise_instead(error, refusal)
+
+
+def _name_of(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> str:
+    """Name the database of a connection in a message, as `connections.name_of` does."""
+    return f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
+
+
+def act_as(session: Session, role: Role) -> None:
+    """Continue the unit of work as another role, of which the role that signed in has to be a member."""
+    session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})
