@@ -41,7 +41,9 @@ from scheduler.core import (
     BookingContext,
     Closure,
     ExceptionType,
+    InvalidInputError,
     MissingExtraError,
+    NotFoundError,
     Schedule,
     SchedulerError,
     Slot,
@@ -70,9 +72,10 @@ __all__ = [  # noqa: RUF022  # in groups
     # Visits in steps
     "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
-    "MissingExtraError", "SchedulerError", "StoreError",
+    "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "InvalidInputError", "MissingExtraError",
+    "MissingReferenceError", "NotFoundError", "SchedulerError", "StoreError",
     # PostgreSQL: the front door
-    "ScheduleChange", "Scheduler", "Work",
+    "AsyncScheduler", "AsyncWork", "ScheduleChange", "Scheduler", "Work",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
     # PostgreSQL: health information and the audit log
@@ -80,6 +83,8 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.front_door.async_scheduler import AsyncScheduler
+    from scheduler.front_door.async_work import AsyncWork
     from scheduler.front_door.schedule_changes import ScheduleChange
     from scheduler.front_door.scheduler import Scheduler
     from scheduler.front_door.work import Work
@@ -90,15 +95,29 @@ if TYPE_CHECKING:
     from scheduler.postgres.encryption import phi
     from scheduler.postgres.encryption.master_keys import read_master_keys
     from scheduler.postgres.encryption.tenant_keys import TenantKeys
-    from scheduler.postgres.errors import StoreError
+    from scheduler.postgres.errors import (
+        BusyError,
+        CheckFailedError,
+        DeadlockError,
+        DuplicateError,
+        MissingReferenceError,
+        StoreError,
+    )
     from scheduler.postgres.schema.migrations import upgrade
     from scheduler.postgres.tenants import tenant_id_of
 
     __version__: str
 else:
     _MODULES = {
+        "AsyncScheduler": "scheduler.front_door.async_scheduler",
+        "AsyncWork": "scheduler.front_door.async_work",
+        "BusyError": "scheduler.postgres.errors",
+        "CheckFailedError": "scheduler.postgres.errors",
         "Database": "scheduler.postgres.database",
+        "DeadlockError": "scheduler.postgres.errors",
+        "DuplicateError": "scheduler.postgres.errors",
         "GenerationRequest": "scheduler.generation.request",
+        "MissingReferenceError": "scheduler.postgres.errors",
         "Mode": "scheduler.generation.request",
         "Request": "scheduler.postgres.database",
         "Role": "scheduler.postgres.database",

@@ -104,7 +104,7 @@ def is_given(node: ast.ClassDef) -> bool:
 
 
 def construction(name: str, node: ast.ClassDef) -> str | None:
-    """Return the block of a class that shows how it is made: the arguments of `__init__`, or the fields of a value."""
+    """Return the block that shows how a class is made: with the arguments of `__init__`, or the fields."""
     made = [member for member in node.body if isinstance(member, Function) and member.name in {"__init__", "__new__"}]
     if made:
         return signature(name, parameters(made[0], is_method=True))

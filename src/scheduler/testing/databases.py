@@ -110,7 +110,7 @@ def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]
 
 
 def _execute(url: str, *statements: str) -> str:
-    """Run each statement as a transaction of its own, and return the first value of the last one, if it has rows."""
+    """Run each statement as a transaction of its own, and return the first value that the last one returns."""
     parsed = read_url(url)
     engine = open_engine(parsed, poolclass=NullPool)
     value = ""
