@@ -74,7 +74,7 @@ def test_program_of_a_page_prints_its_promised_output(
 
 
 def value_of(name: str, names: Mapping[str, Any], made: dict[str, Any], stack: ExitStack) -> Any:
-    """Return the value of a fixture or a test after those of its arguments; each is made once, as in a module."""
+    """Return the value of a fixture or a test, which is made once, after those of its arguments."""
     if name not in made:
         arguments = {part: value_of(part, names, made, stack) for part in inspect.signature(names[name]).parameters}
         block = contextmanager(names[name]) if inspect.isgeneratorfunction(names[name]) else None

@@ -40,6 +40,7 @@ TOP = """# API reference
 Made by `make reference` from the docstrings; a test compares them. Sections: the groups of `scheduler.__all__`, then
 [the repositories of `work`](#repositories), [results](#results), [`scheduler.testing`](#schedulertesting) and
 [all errors](#all-errors). Arguments after `*` are given by name. `models` are the tables, `scheduler.models`.
+`AsyncScheduler` and `AsyncWork` have the methods of `Scheduler` and `Work`, with `await`.
 """
 
 
@@ -137,7 +138,9 @@ def section(name: str, item: Any) -> str:
         )
     node = node_of(item)
     if isinstance(node, ast.ClassDef):
-        return class_section(name, node)
+        is_error = isinstance(item, type) and issubclass(item, SchedulerError)
+        shown = f"\n\nAttributes: {facts(item)}." if is_error and facts(item) else ""
+        return class_section(name, node) + shown
     assert isinstance(node, Function)
     return function_section("###", name, node, is_method=False)
 
@@ -173,6 +176,13 @@ def errors() -> list[type[SchedulerError]]:
     return [error for error in found if re.match(r"scheduler\.(?!cli\b)", error.__module__)]
 
 
+def facts(error: type[SchedulerError]) -> str:
+    """Return the attributes of an error, those of its base classes included."""
+    nodes = [node_of(kind) for kind in error.__mro__ if issubclass(kind, SchedulerError)]
+    names = dict.fromkeys(name for node in nodes for name in re.findall(r"self\.([a-z]\w*) = ", ast.unparse(node)))
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def error_line(error: type[SchedulerError]) -> str:
     """Return an error as an entry of a list, below its base class."""
     depth = len([base for base in error.__mro__ if issubclass(base, SchedulerError)]) - 1
@@ -180,8 +190,7 @@ def error_line(error: type[SchedulerError]) -> str:
     assert isinstance(node, ast.ClassDef)
     first = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
     public = "scheduler" if error.__name__ in scheduler.__all__ else error.__module__
-    facts = dict.fromkeys(re.findall(r"self\.([a-z]\w*) = ", ast.unparse(node)))
-    listed = f" Attributes: {', '.join(f'`{fact}`' for fact in facts)}." if facts else ""
+    listed = f" Attributes: {facts(error)}." if "__init__" in vars(error) else ""
     return f"{'  ' * depth}- `{public}.{error.__name__}`: {first}{listed}"
 
 
