@@ -75,9 +75,10 @@ __all__ = [  # noqa: RUF022  # in groups
     "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "InvalidInputError", "MissingExtraError",
     "MissingReferenceError", "NotFoundError", "SchedulerError", "StoreError",
     # PostgreSQL: the front door
-    "AsyncScheduler", "AsyncWork", "ScheduleChange", "Scheduler", "Work",
+    "AsyncScheduler", "AsyncWork", "PoolSettings", "ScheduleChange", "Scheduler", "Work",
     # PostgreSQL: migrations, units of work, the slot-generation job
-    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
+    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
+    "upgrade",
     # PostgreSQL: health information and the audit log
     "TenantKeys", "phi", "read_master_keys", "record_event",
 ]  # fmt: skip
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from scheduler.front_door.work import Work
     from scheduler.generation.job import generate
     from scheduler.generation.request import GenerationRequest, Mode, Scope
+    from scheduler.postgres.acting import act_for
     from scheduler.postgres.audit.log import record_event
     from scheduler.postgres.database import Database, Request, Role
     from scheduler.postgres.encryption import phi
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
         MissingReferenceError,
         StoreError,
     )
+    from scheduler.postgres.pools import PoolSettings
     from scheduler.postgres.schema.migrations import upgrade
     from scheduler.postgres.tenants import tenant_id_of
 
@@ -119,6 +122,7 @@ else:
         "GenerationRequest": "scheduler.generation.request",
         "MissingReferenceError": "scheduler.postgres.errors",
         "Mode": "scheduler.generation.request",
+        "PoolSettings": "scheduler.postgres.pools",
         "Request": "scheduler.postgres.database",
         "Role": "scheduler.postgres.database",
         "ScheduleChange": "scheduler.front_door.schedule_changes",
@@ -127,6 +131,7 @@ else:
         "StoreError": "scheduler.postgres.errors",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
         "Work": "scheduler.front_door.work",
+        "act_for": "scheduler.postgres.acting",
         "generate": "scheduler.generation.job",
         "phi": "scheduler.postgres.encryption.phi",
         "read_master_keys": "scheduler.postgres.encryption.master_keys",

@@ -5,9 +5,10 @@ import inspect
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
+from unittest.mock import MagicMock
 from uuid import uuid4
 
 import pytest
@@ -21,14 +22,12 @@ from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.async_scheduler import AsyncScheduler
 from scheduler.front_door.async_work import AsyncWork
-from scheduler.front_door.awaiting import AsyncTwin, Turn
 from scheduler.front_door.context import Context
 from scheduler.front_door.ids import DoctorId, ExceptionId, FacilityId, TenantId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.connections import DRIVER
-from scheduler.postgres.errors import DeadlockError, DuplicateError, StatementError
-from support.databases import execute
+from scheduler.postgres.errors import DeadlockError, DuplicateError, SchemaMismatchError
 
 NOW = datetime(2027, 2, 28, tzinfo=UTC)
 MONDAY = date(2027, 3, 1)
@@ -71,7 +70,7 @@ def test_each_method_has_an_awaited_twin_with_the_same_arguments() -> None:
     session: Any = None
     work = Work(Context(session, TenantId(uuid4()), None, lambda: NOW))
     sync = dict(repositories(work))
-    twins = dict(repositories(AsyncWork(work, Turn())))
+    twins = dict(repositories(AsyncWork(work, asyncio.Lock())))
     assert twins.keys() == sync.keys()
     for name, repository in sync.items():
         compared(type(repository), type(twins[name]))
@@ -249,10 +248,124 @@ def test_r4_a_cancelled_task_rolls_back_and_frees_its_connection(
             await task
         async with asyncio.timeout(10):
             assert await slugs(clinic) == ["main"]
-            while pool.checkedout():
+            while pool.checkedout():  # noqa: ASYNC110  # a rollback in the background
                 await asyncio.sleep(0)
             async with clinic.scheduler.tenant(clinic.slug) as work:
                 still_running = await (await work.session.connection()).execute(text(NOT_IDLE))
                 assert still_running.scalar_one() == 0
 
     run(taken(database_url), test)
+
+
+async def fail(work: AsyncWork) -> None:
+    raise KeyError(work.tenant_id)
+
+
+async def add_twice(work: AsyncWork) -> None:
+    await work.facilities.add("main", name="The same slug", zone=LONDON)
+
+
+async def send_nonsense(work: AsyncWork) -> None:
+    await (await work.session.connection()).execute(text("select nonsense"))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"), [(fail, KeyError), (add_twice, DuplicateError), (send_nonsense, SchemaMismatchError)]
+)
+@pytest.mark.parametrize("taken", [str, engine], ids=["a URL", "an engine of the host"])
+def test_r4_an_error_keeps_the_callers_line_and_undoes_the_block(
+    database_url: str,
+    call: Callable[[AsyncWork], Coroutine[Any, Any, None]],
+    kind: type[Exception],
+    taken: Callable[..., AsyncEngine | str],
+) -> None:
+    async def test(clinic: Clinic) -> None:
+        with pytest.raises(kind) as caught:  # noqa: PT012  # the block is under test
+            async with clinic.scheduler.tenant(clinic.slug) as work:
+                await work.facilities.add("lost", name="Lost", zone=LONDON)
+                await call(work)
+        assert call.__name__ in {frame.name for frame in traceback.extract_tb(caught.value.__traceback__)}
+        assert await slugs(clinic) == ["main"]
+
+    run(taken(database_url), test)
+
+
+def test_two_tasks_have_two_transactions(database_url: str) -> None:
+    async def test(clinic: Clinic) -> None:
+        both = asyncio.Barrier(2)
+
+        async def add(slug: str) -> list[str]:
+            async with clinic.scheduler.tenant(clinic.slug) as work:
+                await work.facilities.add(slug, name=slug, zone=LONDON)
+                await both.wait()
+                return [facility.slug for facility in await work.facilities.all()]
+
+        seen_in_east, seen_in_west = await asyncio.gather(add("east"), add("west"))
+        assert (seen_in_east, seen_in_west) == (["main", "east"], ["main", "west"])
+        assert sorted(await slugs(clinic)) == ["east", "main", "west"]
+
+    run(database_url, test)
+
+
+def test_a_unit_of_work_refuses_two_calls_at_once_and_late_ones(database_url: str) -> None:
+    async def test(clinic: Clinic) -> None:
+        async with clinic.scheduler.tenant(clinic.slug) as work:
+            added, refused = await asyncio.gather(
+                work.facilities.add("east", name="East", zone=LONDON),
+                work.doctors.add("Ben", "Ray", at=[clinic.place]),
+                return_exceptions=True,
+            )
+            assert isinstance(added, FacilityId)
+            assert "one call at a time, and none after its block" in str(refused)
+            assert [doctor.first_name for doctor in await work.doctors.all()] == ["Anna"]
+        with pytest.raises(InvalidInputError, match="none after its block"):
+            await work.doctors.all()
+        assert await slugs(clinic) == ["main", "east"]
+
+    run(database_url, test)
+
+
+@pytest.mark.parametrize("kind", [InvalidInputError, KeyError])
+def test_r4_a_block_ends_with_a_rollback_after_a_forgotten_call(database_url: str, kind: type[Exception]) -> None:
+    async def test(clinic: Clinic) -> None:
+        with pytest.raises(kind):  # noqa: PT012  # the block is under test
+            async with clinic.scheduler.tenant(clinic.slug) as work:
+                forgotten = asyncio.create_task(work.facilities.add("east", name="East", zone=LONDON))
+                await asyncio.sleep(0)
+                if kind is KeyError:
+                    raise KeyError
+        assert isinstance(forgotten.result(), FacilityId)  # it is not disturbed
+        assert await slugs(clinic) == ["main"]
+
+    run(database_url, test)
+
+
+def test_run_repeats_the_whole_call_after_a_deadlock(database_url: str) -> None:
+    async def test(clinic: Clinic) -> None:
+        attempts = 0
+
+        async def add(work: AsyncWork) -> int:
+            nonlocal attempts
+            attempts += 1
+            await work.facilities.add(f"attempt-{attempts}", name="Attempt", zone=LONDON)
+            if attempts < 3:
+                raise DeadlockError("a collision")
+            return attempts
+
+        with pytest.raises(DeadlockError):
+            await clinic.scheduler.run(clinic.slug, add, attempts=2)
+        assert await clinic.scheduler.run(clinic.slug, add, attempts=2) == 3
+        assert await slugs(clinic) == ["main", "attempt-3"]
+
+    run(database_url, test)
+
+
+def test_only_an_asynchronous_engine_of_psycopg_is_taken() -> None:
+    synchronous: Any = create_engine(f"{DRIVER}://localhost/clinic")
+    with pytest.raises(InvalidInputError, match=r"made by create_async_engine, is needed, not postgresql\+psycopg$"):
+        AsyncScheduler(synchronous)
+    another = create_async_engine("postgresql+asyncpg://localhost/clinic", module=MagicMock())  # it is not installed
+    with pytest.raises(InvalidInputError, match=r"not of postgresql\+asyncpg, which prepares each statement"):
+        AsyncScheduler(another)
+    with pytest.raises(InvalidInputError, match="must begin with postgresql://"):
+        AsyncScheduler(another.url)

@@ -91,7 +91,7 @@ class _CommandsOnDemand(TyperGroup):
         return name, command and load(str(name)), rest
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="scheduler",
     cls=_CommandsOnDemand,
     help="Turn opening times into appointment slots in PostgreSQL, every night, and explain each of them.",

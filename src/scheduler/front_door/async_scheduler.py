@@ -6,7 +6,7 @@ Must not know: which repositories there are (`async_work`), what the methods do 
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
@@ -65,7 +65,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
         self._database = async_database(database)
         self._clock = clock
         self._random_bytes = random_bytes
-        super().__init__(Scheduler(self._database, clock=clock, random_bytes=random_bytes), nullcontext())
+        super().__init__(Scheduler(self._database, clock=clock, random_bytes=random_bytes), None)
 
     add_tenant = awaited(Scheduler.add_tenant)
     preflight = awaited(Scheduler.preflight)

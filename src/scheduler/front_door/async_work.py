@@ -4,12 +4,13 @@ Owns: the list of the awaited methods, one line each.
 Must not know: what the methods do (the repositories), how a call is awaited (`awaiting`).
 """
 
+from asyncio import Lock
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from scheduler import models
-from scheduler.front_door.awaiting import AsyncTwin, Turn, awaited
+from scheduler.front_door.awaiting import AsyncTwin, awaited
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.exceptions import Exceptions
@@ -131,10 +132,10 @@ class AsyncPlans(AsyncTwin[Plans]):
 class AsyncInsurance(AsyncTwin[Insurance]):
     """Insurance: its `providers`, their `plans`, and the facilities that accept them."""
 
-    def __init__(self, insurance: Insurance, turn: Turn) -> None:
-        super().__init__(insurance, turn)
-        self.providers = AsyncProviders(insurance.providers, turn)
-        self.plans = AsyncPlans(insurance.plans, turn)
+    def __init__(self, insurance: Insurance, lock: Lock) -> None:
+        super().__init__(insurance, lock)
+        self.providers = AsyncProviders(insurance.providers, lock)
+        self.plans = AsyncPlans(insurance.plans, lock)
 
     add_provider = awaited(Insurance.add_provider)
     add_plan = awaited(Insurance.add_plan)
@@ -200,6 +201,7 @@ class AsyncOpenSlots(AsyncTwin[OpenSlots]):
 
         async def open(self, *args: Any, **kwargs: Any) -> list[Slot]:
             """As `OpenSlots.open`."""
+            raise NotImplementedError
     else:
         open = awaited(OpenSlots.open)
 
@@ -210,22 +212,22 @@ class AsyncWork(AsyncTwin[Work]):
     It serves one task: calls of several tasks at once are refused.
     """
 
-    def __init__(self, work: Work, turn: Turn) -> None:
-        super().__init__(work, turn)
+    def __init__(self, work: Work, lock: Lock) -> None:
+        super().__init__(work, lock)
         self._session: AsyncSession | None = None
-        self.facilities = AsyncFacilities(work.facilities, turn)
-        self.doctors = AsyncDoctors(work.doctors, turn)
-        self.patients = AsyncPatients(work.patients, turn)
-        self.services = AsyncServices(work.services, turn)
-        self.offerings = AsyncOfferings(work.offerings, turn)
-        self.step_templates = AsyncStepTemplates(work.step_templates, turn)
-        self.workflows = AsyncWorkflows(work.workflows, turn)
-        self.insurance = AsyncInsurance(work.insurance, turn)
-        self.resources = AsyncResources(work.resources, turn)
-        self.rules = AsyncRules(work.rules, turn)
-        self.exceptions = AsyncExceptions(work.exceptions, turn)
-        self.closures = AsyncClosures(work.closures, turn)
-        self.slots = AsyncOpenSlots(work.slots, turn)
+        self.facilities = AsyncFacilities(work.facilities, lock)
+        self.doctors = AsyncDoctors(work.doctors, lock)
+        self.patients = AsyncPatients(work.patients, lock)
+        self.services = AsyncServices(work.services, lock)
+        self.offerings = AsyncOfferings(work.offerings, lock)
+        self.step_templates = AsyncStepTemplates(work.step_templates, lock)
+        self.workflows = AsyncWorkflows(work.workflows, lock)
+        self.insurance = AsyncInsurance(work.insurance, lock)
+        self.resources = AsyncResources(work.resources, lock)
+        self.rules = AsyncRules(work.rules, lock)
+        self.exceptions = AsyncExceptions(work.exceptions, lock)
+        self.closures = AsyncClosures(work.closures, lock)
+        self.slots = AsyncOpenSlots(work.slots, lock)
 
     @property
     def session(self) -> AsyncSession:

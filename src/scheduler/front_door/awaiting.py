@@ -1,11 +1,12 @@
 """Awaited methods: synchronous code behind `await`, run in a greenlet that gives way whenever the database answers.
 
-Owns: the twin of a method, the twin of a context manager, a coroutine on a thread, the refusal of two calls at once.
+Owns: the twins of methods and context managers, a coroutine on a thread, the refusal of two calls at once.
 Holds: R4 (a cancelled block rolls back).
 Must not know: which methods there are (`async_work`, `async_scheduler`).
 """
 
 import asyncio
+from asyncio import Lock
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from functools import partial, wraps
@@ -27,34 +28,22 @@ T_co = TypeVar("T_co", covariant=True)
 Sync = TypeVar("Sync")
 
 
-class Turn:
-    """The turn of a call: two calls at once on one transaction would undo parts of each other."""
-
-    def __init__(self) -> None:
-        self.taken = False
-
-    def __enter__(self) -> None:
-        if self.taken:
-            raise not_your_turn()
-        self.taken = True
-
-    def __exit__(self, *exception: object) -> None:
-        self.taken = False
-
-
-def not_your_turn() -> InvalidInputError:
-    """Return the error for a call, or the end of a block, while another call is under way."""
+def _refused() -> InvalidInputError:
     return InvalidInputError(
-        "a unit of work does one call at a time: await each call, or open a unit of work in each task"
+        "a unit of work does one call at a time, and none after its block: await each call in the block, and open a"
+        " unit of work in each task"
     )
 
 
 class AsyncTwin(Generic[Sync]):
-    """The asynchronous twin of an object: its methods are `awaited`."""
+    """The asynchronous twin of an object: its methods are `awaited`.
 
-    def __init__(self, sync: Sync, turn: AbstractContextManager[None]) -> None:
+    Twins with a common lock refuse two calls at once: on one transaction, these would undo parts of each other.
+    """
+
+    def __init__(self, sync: Sync, lock: Lock | None) -> None:
         self._sync = sync
-        self._turn = turn
+        self._lock = lock
 
 
 class AwaitedMethod(Protocol[P, T_co]):
@@ -72,8 +61,13 @@ def awaited(method: Callable[Concatenate[Any, P], T]) -> AwaitedMethod[P, T]:
 
     @wraps(method)
     async def call(self: AsyncTwin[Any], *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._turn:
-            return await greenlet_spawn(partial(method, self._sync, *args, **kwargs))
+        in_greenlet = partial(method, self._sync, *args, **kwargs)
+        if self._lock is None:
+            return await greenlet_spawn(in_greenlet)
+        if self._lock.locked():
+            raise _refused()
+        async with self._lock:
+            return await greenlet_spawn(in_greenlet)
 
     twin: AwaitedMethod[P, T] = cast("Any", call)
     return twin
@@ -82,31 +76,30 @@ def awaited(method: Callable[Concatenate[Any, P], T]) -> AwaitedMethod[P, T]:
 class AwaitedBlock(AbstractAsyncContextManager[T], Generic[T, Sync]):
     """The asynchronous twin of a context manager, which yields a twin of what that one yields."""
 
-    def __init__(
-        self,
-        manager: AbstractContextManager[Sync],
-        twin: Callable[[Sync, Turn], T],
-    ) -> None:
+    def __init__(self, manager: AbstractContextManager[Sync], twin: Callable[[Sync, Lock], T]) -> None:
         self._manager = manager
         self._twin = twin
-        self._turn = Turn()
+        self._lock = Lock()
 
     async def __aenter__(self) -> T:
-        return self._twin(await greenlet_spawn(self._manager.__enter__), self._turn)
+        return self._twin(await greenlet_spawn(self._manager.__enter__), self._lock)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        if error is None and not self._turn.taken:
-            return await greenlet_spawn(self._manager.__exit__, None, None, None)
-        refused = not_your_turn() if error is None else None  # a forgotten task is in the middle of a call
-        ended = error or refused
+        if error is None and not self._lock.locked():
+            return await self._end(None, None, None)
+        refused = _refused() if error is None else None  # a task is in the middle of a call: what would be committed?
         # A task that is cancelled again, as by a cancel scope of AnyIO, would break the rollback off.
-        ending = asyncio.create_task(greenlet_spawn(self._manager.__exit__, type(ended), ended, traceback))
+        ending = asyncio.create_task(self._end(kind or InvalidInputError, error or refused, traceback))
         done = await asyncio.shield(ending)
         if refused is not None:
             raise refused
         return done
+
+    async def _end(self, *exception: Any) -> bool | None:  # noqa: ANN401  # as Python gives them
+        await self._lock.acquire()  # for good: after the call that is under way, no other begins
+        return await greenlet_spawn(self._manager.__exit__, *exception)
 
 
 async def on_a_thread(call: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -26,7 +26,8 @@ from scheduler.generation.job import generate as run_job
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.models import Facility
-from scheduler.postgres.database import NO_REQUEST, Database, Request, Role
+from scheduler.postgres.acting import NO_REQUEST, Request, Role
+from scheduler.postgres.database import Database
 from scheduler.postgres.errors import DeadlockError, RoleRefusedError, StatementError
 from scheduler.postgres.logins import Purpose, faults
 from scheduler.postgres.tenants import make_tenant, tenant_id_of

@@ -74,7 +74,9 @@ class RoleRefusedError(StatementError):
         login: the name of the login, if its URL has one.
     """
 
-    login: str | None = None
+    def __init__(self, message: str, *, sqlstate: str | None = None, login: str | None = None) -> None:
+        super().__init__(message, sqlstate=sqlstate)
+        self.login = login
 
 
 class TenantSuspendedError(SchedulerError):
