@@ -83,6 +83,10 @@ test-15: venv  ## run selected database tests on PostgreSQL 15, or on that of PG
 schema: venv  ## regenerate migrations/schema.txt and the pages about the schema after a change of the migrations
 	@PYTHONPATH=tests $(BIN)/python -m specification.page
 
+.PHONY: reference
+reference: venv  ## regenerate docs/api.md after a change of public names, signatures or docstrings
+	@PYTHONPATH=tests $(BIN)/python -m specification.reference
+
 .PHONY: bench
 bench: venv  ## run the benchmarks of docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py $(ARGS)

@@ -41,7 +41,9 @@ from scheduler.core import (
     BookingContext,
     Closure,
     ExceptionType,
+    InvalidInputError,
     MissingExtraError,
+    NotFoundError,
     Schedule,
     SchedulerError,
     Slot,
@@ -70,8 +72,8 @@ __all__ = [  # noqa: RUF022  # in groups
     # Visits in steps
     "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
-    "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "MissingExtraError", "MissingReferenceError",
-    "SchedulerError", "StoreError",
+    "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "InvalidInputError", "MissingExtraError",
+    "MissingReferenceError", "NotFoundError", "SchedulerError", "StoreError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
     # PostgreSQL: the ids of rows

@@ -31,6 +31,7 @@ COMMANDS = (
     "seed",
     "migrate",
     "preflight",
+    "with-server",
     "schema",
     "schema check",
     "schema picture",
@@ -735,3 +736,18 @@ def test_closed_pipe_is_no_traceback(region: str, arguments: str) -> None:
     result = process(*arguments.split(), stdout=writer, SCHEDULER_DATABASE_URL=region)
     os.close(writer)
     assert (result.returncode, result.stderr) == (9, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "err"),
+    [
+        ((sys.executable, "-c", f"import os; assert os.environ['SCHEDULER_DATABASE_URL'] == '{CLOSED_PORT}'"), 0, ""),
+        ((sys.executable, "-c", "raise SystemExit(7)"), 7, ""),
+        ((sys.executable, "-c", "import os; os.abort()"), 134, ""),
+        (("no-such-program",), 3, "error: cannot run 'no-such-program': No such file or directory\n"),
+    ],
+    ids=["finds the address", "its exit code", "its signal", "no such program"],
+)
+def test_with_server_runs_a_program_and_exits_as_it_does(program: tuple[str, ...], code: int, err: str) -> None:
+    result = run(CLOSED_PORT, "with-server", "--", *program)
+    assert (result.code, result.err) == (code, err)

@@ -62,6 +62,9 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "demo": _Entry(
         "demo:demo", "Do everything once: a database, opening times, the nightly job, a week, an explanation."
     ),
+    "with-server": _Entry(
+        "with_server:with_server", "Run a program that finds the address of the database in SCHEDULER_DATABASE_URL."
+    ),
     "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
     "preflight": _Entry("preflight:preflight", "Check that a login has the rights of its purpose, and no others."),
     "import": _Entry("import_openings:app", "Import data from files."),
