@@ -231,6 +231,16 @@ def test_a_hosts_connection_without_a_transaction_is_refused(world: World, is_as
         acted_for(world.url, world.ours, is_async=is_async, autocommit=True)
 
 
+def test_only_a_connection_of_psycopg_that_sends_every_text_acts(world: World) -> None:
+    with pytest.raises(InvalidInputError, match="a connection of psycopg is needed, not str"):
+        act_for(world.url, world.ours)  # type: ignore[call-overload]
+    with (
+        psycopg.connect(world.url, client_encoding="LATIN1") as connection,
+        pytest.raises(InvalidInputError, match="encoding is iso8859-1: connect with client_encoding=UTF8"),
+    ):
+        act_for(connection, world.ours)
+
+
 def test_a_hosts_connection_acts_in_a_transaction_block_of_autocommit(world: World) -> None:
     with psycopg.connect(world.url, autocommit=True) as connection, connection.transaction():
         act_for(connection, world.ours)
