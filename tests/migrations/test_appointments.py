@@ -292,7 +292,7 @@ def test_b1_an_appointment_on_a_slot_stays_with_its_doctor(connection: psycopg.C
     book(connection, appointment(1, 0, 20, slot=1))
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         connection.execute(f"update scheduling.appointments set {change}".encode())
-    assert refused.value.diag.constraint_name == ON_ANOTHERS
+    assert (refused.value.diag.table_name, refused.value.diag.constraint_name) == ("appointments", ON_ANOTHERS)
 
 
 def test_b1_an_appointment_goes_to_another_doctor_with_the_slot(connection: psycopg.Connection) -> None:
@@ -306,7 +306,9 @@ def test_b1_a_slot_is_not_given_to_another_doctor(connection: psycopg.Connection
     another_doctor(connection)
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         connection.execute("update scheduling.availability_slots set doctor_id = 2 where id = 1")
-    assert refused.value.diag.constraint_name == "a_slot_stays_its_doctors"
+    diagnosis = refused.value.diag
+    assert (diagnosis.schema_name, diagnosis.table_name) == ("scheduling", "availability_slots")
+    assert diagnosis.constraint_name == "a_slot_stays_its_doctors"
 
 
 def test_b1_an_appointment_that_is_moved_to_a_slot_shares_that_one(connection: psycopg.Connection) -> None:
