@@ -17,7 +17,7 @@ TREE = ast.parse(inspect.getsource(scheduler))
 THIRD_PARTY = "alembic cryptography faker pendulum platformdirs psycopg pydantic rich sqlalchemy sqlmodel"
 COMMAND = "import sys; from scheduler.cli import main; sys.argv[0] = 'scheduler'; main()"
 COMMANDS = """
-    demo with-server migrate preflight import schema seed generate status show explain keys audit export erase
+    demo with-server migrate preflight import schema seed generate status show explain doctors keys audit export erase
 """
 PRINT_MODULES = "import atexit, sys; atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
 
@@ -67,7 +67,13 @@ def test_command_line_loads_no_package_that_only_commands_need(option: str, pack
     assert loaded_by(COMMAND, option) & set(THIRD_PARTY.split()) == packages
 
 
-@pytest.mark.parametrize(("command", "helpers"), [("show", {"week"}), ("explain", {"errors"})])
+@pytest.mark.parametrize(
+    ("command", "helpers"),
+    [
+        ("show", {"picture_files", "week", "week_calendar", "week_grid", "week_notes", "week_signs"}),
+        ("explain", {"errors", "picture_files"}),
+    ],
+)
 def test_a_command_loads_its_module_alone(command: str, helpers: set[str]) -> None:
     done = python(f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {COMMAND}", command, "--help")
     modules = set(done.stdout.splitlines()[-1].split())
