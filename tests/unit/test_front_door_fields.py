@@ -143,6 +143,14 @@ def test_a_repository_reads_its_rows_and_says_how_they_end(repository: AnyReposi
     assert ("delete" in ends and "active" in repository._fields) or not repository._is_switched
 
 
+@pytest.mark.parametrize("repository", repositories())
+def test_a_row_is_named_by_its_id_and_all_that_has_it(repository: AnyRepository) -> None:
+    (base,) = repository.__orig_bases__  # type: ignore[attr-defined]
+    model, id_, which = typing.get_args(base)
+    assert (model, id_) == (repository._model, repository._id)
+    assert set(typing.get_args(which)) == {model, id_, *repository._owners}
+
+
 @pytest.mark.parametrize("repository", CHANGED)
 def test_change_takes_the_fields_that_add_takes(repository: AnyRepository) -> None:
     added = list(inspect.signature(repository.add).parameters)[1:]  # type: ignore[attr-defined]

@@ -74,6 +74,9 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "status": _Entry("status:status", "Show totals, the latest runs and the failing schedules."),
     "show": _Entry("show:show", "Show a facility's week as a calendar, with its slots, exceptions and closed days."),
     "explain": _Entry("explain:explain_time", "Explain why a day or a time is not offered, and name the slot that is."),
+    "doctors": _Entry(
+        "doctors:doctors", "List doctors: the id for `--doctor`, name, specialty, and the facilities where each works."
+    ),
     "keys": _Entry("keys:app", "Manage the encryption keys of a tenant, and the master keys that wrap them."),
     "audit": _Entry("audit:app", "Seal, verify and read the audit log."),
     "export": _Entry("privacy:app", "Export everything that is stored about a person, or for a tenant."),

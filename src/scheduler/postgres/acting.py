@@ -159,11 +159,14 @@ def act_for(
     savepoint that is rolled back ends the settings that were made after it.
 
     Raises:
-        InvalidInputError: the connection is in autocommit mode and in no transaction, or its encoding is not UTF-8.
+        InvalidInputError: not a connection of psycopg, or its encoding is not UTF-8, or it is in autocommit mode and
+            in no transaction.
         SchemaMismatchError: the database has no such role.
         RoleRefusedError: the login may not act as this role.
         StatementError: the transaction is aborted.
     """
+    if not isinstance(connection, psycopg.Connection | psycopg.AsyncConnection):
+        raise InvalidInputError(f"a connection of psycopg is needed, not {type(connection).__name__}")
     if connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE:
         raise InvalidInputError("the connection is in autocommit mode: open a `with connection.transaction():` first")
     refuse_encoding(connection)

@@ -26,7 +26,8 @@ class StatementError(StoreError):
 
     Attributes:
         sqlstate: PostgreSQL's code of the fault, such as `42501`; None if the driver refused before sending.
-        table: the table of the refused row with its schema, such as `scheduling.facilities`, if any.
+        table: the table of the refused row with its schema, such as `scheduling.facilities`, if any. For a
+            slot it is the partition of its month; a unique constraint of slots is named after the partition, too.
         column: the column that needs a value, if any.
         constraint: the name of the violated constraint, if any.
     """
