@@ -38,12 +38,12 @@ venv: $(VENV)/.made  ## build .venv from the pinned, hashed requirements
 demo: venv  ## generate slots for the sample region, or for OPENINGS=FILE [FROM=DATE] [DAYS=90]
 	@$(BIN)/scheduler demo $(if $(OPENINGS),"$(OPENINGS)") $(if $(FROM),--from $(FROM)) --days $(DAYS)
 
+# Measuring coverage doubles the time of a property, so the examples of the unit tests cover the core on their own.
 .PHONY: test
-test: venv  ## run the tests (DEEP=1: larger budgets); those without a database must cover the core completely
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS) \
-	  tests/unit tests/property tests/architecture tests/packaging
+test: venv  ## run the tests (DEEP=1: larger budgets); the unit tests must cover the core completely
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS) tests/unit
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(if $(DEEP),--deep) $(ARGS) \
-	  tests/integration tests/migrations tests/security
+	  tests/property tests/architecture tests/packaging tests/integration tests/migrations tests/security
 
 .PHONY: test-packaging
 test-packaging: venv  ## test the wheel in a host application, and an environment from each requirements list
@@ -82,6 +82,10 @@ test-15: venv  ## run selected database tests on PostgreSQL 15, or on that of PG
 .PHONY: schema
 schema: venv  ## regenerate migrations/schema.txt and the pages about the schema after a change of the migrations
 	@PYTHONPATH=tests $(BIN)/python -m specification.page
+
+.PHONY: reference
+reference: venv  ## regenerate docs/api.md after a change of public names, signatures or docstrings
+	@PYTHONPATH=tests $(BIN)/python -m specification.reference
 
 .PHONY: bench
 bench: venv  ## run the benchmarks of docs/benchmarks.md

@@ -109,7 +109,8 @@ def upgrade() -> None:
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
         raise exception 'cannot move a slot to another doctor: its appointments are with the first; add a new slot'
-            using errcode = 'check_violation', constraint = 'a_slot_stays_its_doctors';
+            using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',
+                constraint = 'a_slot_stays_its_doctors';
     end $$;
 
     comment on function scheduling.refuse_another_doctor() is

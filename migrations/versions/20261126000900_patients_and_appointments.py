@@ -268,7 +268,8 @@ def upgrade() -> None:
                 and slot.start_at = new.slot_start_at and slot.doctor_id <> new.doctor_id
         ) then
             raise exception 'the slot of an appointment belongs to another doctor: choose a slot of the same doctor'
-                using errcode = 'check_violation', constraint = 'an_appointment_is_with_the_doctor_of_its_slot';
+                using errcode = 'check_violation', schema = 'scheduling', table = 'appointments',
+                    constraint = 'an_appointment_is_with_the_doctor_of_its_slot';
         end if;
         return new;
     end $$;

@@ -42,7 +42,7 @@ def _index_of_details() -> Index:
 class UserActionAuditLog(BigintKeyed, table=True):
     """An action on behalf of a user: change or read of a row, or event; values only where harmless."""
 
-    __tablename__ = "user_action_audit_log"
+    __tablename__: ClassVar[Any] = "user_action_audit_log"
     __table_args__: ClassVar[Any] = (
         index("entity", "entity_key", "occurred_at"),
         index("user_id", "occurred_at"),
@@ -68,7 +68,7 @@ class UserActionAuditLog(BigintKeyed, table=True):
 class SystemAuditLog(BigintKeyed, table=True):
     """An action of the library on behalf of no user: a change of a row, or an event."""
 
-    __tablename__ = "system_audit_log"
+    __tablename__: ClassVar[Any] = "system_audit_log"
     __table_args__: ClassVar[Any] = (
         index("event", "occurred_at"),
         index("entity", "entity_key", "occurred_at", where="entity is not null"),
@@ -92,7 +92,7 @@ class SystemAuditLog(BigintKeyed, table=True):
 class AuditSeal(TenantOwned, table=True):
     """A link in the chain of a log: digest of a row, and digest over this and the previous link."""
 
-    __tablename__ = "chain"
+    __tablename__: ClassVar[Any] = "chain"
     __table_args__: ClassVar[Any] = (unique("a_row_is_sealed_once", "log", "row_occurred_at", "row_id"), AUDIT)
 
     log: str = Field(primary_key=True, sa_type=Text)

@@ -26,8 +26,8 @@ class EncryptedColumn(TypeDecorator[Encrypted]):
         NotEncryptedError: a value to be written is not encrypted.
     """
 
-    impl = LargeBinary
-    cache_ok = True
+    impl: Any = LargeBinary
+    cache_ok: bool | None = True
 
     def process_bind_param(self, value: Encrypted | None, dialect: Any) -> bytes | None:  # noqa: ANN401, ARG002
         """Pass on an encrypted value, and refuse any other."""

@@ -52,7 +52,7 @@ _USER_ROLE = Enum(
 class Tenant(SoftDeletable, Timestamped, table=True):
     """An organisation that owns its rows; no other tenant sees them."""
 
-    __tablename__ = "tenants"
+    __tablename__: ClassVar[Any] = "tenants"
     __table_args__: ClassVar[Any] = (
         Index("live_tenants_have_their_own_slug", "slug", unique=True, postgresql_where=text("deleted_at is null")),
         IDENTITY,
@@ -67,7 +67,7 @@ class Tenant(SoftDeletable, Timestamped, table=True):
 class User(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A person, with or without a sign-in; an e-mail address is in lower case."""
 
-    __tablename__ = "users"
+    __tablename__: ClassVar[Any] = "users"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         Index(
@@ -93,7 +93,7 @@ class User(SoftDeletable, Timestamped, UuidKeyed, table=True):
 class Address(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A postal address; its owner holds its key."""
 
-    __tablename__ = "addresses"
+    __tablename__: ClassVar[Any] = "addresses"
     __table_args__: ClassVar[Any] = (of_tenant(), IDENTITY)
 
     line_1: str = long_text()
@@ -107,7 +107,7 @@ class Address(SoftDeletable, Timestamped, UuidKeyed, table=True):
 class Family(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """People who belong together: parents and their students."""
 
-    __tablename__ = "families"
+    __tablename__: ClassVar[Any] = "families"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         key_to("identity.addresses", "address_id", ondelete=SET_NULL),
@@ -131,7 +131,7 @@ class Family(SoftDeletable, Timestamped, UuidKeyed, table=True):
 class FamilyMember(Timestamped, TenantOwned, table=True):
     """A membership of a user in a family as parent or student; the only record of both directions."""
 
-    __tablename__ = "family_members"
+    __tablename__: ClassVar[Any] = "family_members"
     __table_args__: ClassVar[Any] = (
         key_to("identity.families", "family_id", ondelete=CASCADE),
         key_to("identity.users", "user_id", ondelete=CASCADE),
@@ -149,7 +149,7 @@ class FamilyMember(Timestamped, TenantOwned, table=True):
 class DataKey(Timestamped, UuidKeyed, table=True):
     """A tenant's key for encrypted values or for blind indexes, wrapped by a master key, never stored in plaintext."""
 
-    __tablename__ = "data_keys"
+    __tablename__: ClassVar[Any] = "data_keys"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         unique_where("superseded_at is null", "a_tenant_has_one_current_key_for_a_purpose", "purpose"),

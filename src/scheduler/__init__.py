@@ -41,7 +41,9 @@ from scheduler.core import (
     BookingContext,
     Closure,
     ExceptionType,
+    InvalidInputError,
     MissingExtraError,
+    NotFoundError,
     Schedule,
     SchedulerError,
     Slot,
@@ -70,44 +72,105 @@ __all__ = [  # noqa: RUF022  # in groups
     # Visits in steps
     "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
-    "MissingExtraError", "SchedulerError", "StoreError",
+    "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "InvalidInputError", "MissingExtraError",
+    "MissingReferenceError", "NotFoundError", "SchedulerError", "StoreError",
     # PostgreSQL: the front door
-    "ScheduleChange", "Scheduler", "Work",
+    "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
+    # PostgreSQL: the ids of rows
+    "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "OfferingId", "PatientId", "PlanId", "ProviderId",
+    "ResourceId", "RuleId", "ServiceId", "StepTemplateId", "TenantId", "UserId", "WorkflowId",
     # PostgreSQL: migrations, units of work, the slot-generation job
-    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
+    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
+    "upgrade",
     # PostgreSQL: health information and the audit log
     "TenantKeys", "phi", "read_master_keys", "record_event",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.front_door.async_scheduler import AsyncScheduler
+    from scheduler.front_door.async_work import AsyncWork
+    from scheduler.front_door.ids import (
+        ClosureId,
+        DoctorId,
+        ExceptionId,
+        FacilityId,
+        OfferingId,
+        PatientId,
+        PlanId,
+        ProviderId,
+        ResourceId,
+        RuleId,
+        ServiceId,
+        StepTemplateId,
+        TenantId,
+        UserId,
+        WorkflowId,
+    )
+    from scheduler.front_door.offerings import Visibility
     from scheduler.front_door.schedule_changes import ScheduleChange
     from scheduler.front_door.scheduler import Scheduler
+    from scheduler.front_door.services import CodeSystem
     from scheduler.front_door.work import Work
     from scheduler.generation.job import generate
     from scheduler.generation.request import GenerationRequest, Mode, Scope
+    from scheduler.postgres.acting import act_for
     from scheduler.postgres.audit.log import record_event
     from scheduler.postgres.database import Database, Request, Role
     from scheduler.postgres.encryption import phi
     from scheduler.postgres.encryption.master_keys import read_master_keys
     from scheduler.postgres.encryption.tenant_keys import TenantKeys
-    from scheduler.postgres.errors import StoreError
+    from scheduler.postgres.errors import (
+        BusyError,
+        CheckFailedError,
+        DeadlockError,
+        DuplicateError,
+        MissingReferenceError,
+        StoreError,
+    )
+    from scheduler.postgres.pools import PoolSettings
     from scheduler.postgres.schema.migrations import upgrade
     from scheduler.postgres.tenants import tenant_id_of
 
     __version__: str
 else:
     _MODULES = {
+        "AsyncScheduler": "scheduler.front_door.async_scheduler",
+        "AsyncWork": "scheduler.front_door.async_work",
+        "BusyError": "scheduler.postgres.errors",
+        "CheckFailedError": "scheduler.postgres.errors",
+        "ClosureId": "scheduler.front_door.ids",
+        "CodeSystem": "scheduler.front_door.services",
         "Database": "scheduler.postgres.database",
+        "DeadlockError": "scheduler.postgres.errors",
+        "DoctorId": "scheduler.front_door.ids",
+        "DuplicateError": "scheduler.postgres.errors",
+        "ExceptionId": "scheduler.front_door.ids",
+        "FacilityId": "scheduler.front_door.ids",
         "GenerationRequest": "scheduler.generation.request",
+        "MissingReferenceError": "scheduler.postgres.errors",
         "Mode": "scheduler.generation.request",
+        "OfferingId": "scheduler.front_door.ids",
+        "PatientId": "scheduler.front_door.ids",
+        "PlanId": "scheduler.front_door.ids",
+        "PoolSettings": "scheduler.postgres.pools",
+        "ProviderId": "scheduler.front_door.ids",
         "Request": "scheduler.postgres.database",
+        "ResourceId": "scheduler.front_door.ids",
         "Role": "scheduler.postgres.database",
+        "RuleId": "scheduler.front_door.ids",
         "ScheduleChange": "scheduler.front_door.schedule_changes",
         "Scheduler": "scheduler.front_door.scheduler",
         "Scope": "scheduler.generation.request",
+        "ServiceId": "scheduler.front_door.ids",
+        "StepTemplateId": "scheduler.front_door.ids",
         "StoreError": "scheduler.postgres.errors",
+        "TenantId": "scheduler.front_door.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
+        "UserId": "scheduler.front_door.ids",
+        "Visibility": "scheduler.front_door.offerings",
         "Work": "scheduler.front_door.work",
+        "WorkflowId": "scheduler.front_door.ids",
+        "act_for": "scheduler.postgres.acting",
         "generate": "scheduler.generation.job",
         "phi": "scheduler.postgres.encryption.phi",
         "read_master_keys": "scheduler.postgres.encryption.master_keys",

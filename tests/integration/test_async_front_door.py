@@ -227,7 +227,7 @@ def test_r4_a_cancelled_task_rolls_back_and_frees_its_connection(
     cancellations: int,
     taken: Callable[..., AsyncEngine | str],
 ) -> None:
-    """A cancel scope of AnyIO, as FastAPI has, cancels its tasks again at each step of the loop until they end."""
+    """A cancel scope of AnyIO, as in FastAPI, cancels its tasks again and again until they end."""
 
     async def test(clinic: Clinic) -> None:
         under_way = asyncio.Event()

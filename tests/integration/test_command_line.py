@@ -31,6 +31,7 @@ COMMANDS = (
     "seed",
     "migrate",
     "preflight",
+    "with-server",
     "schema",
     "schema check",
     "schema picture",
@@ -40,6 +41,7 @@ COMMANDS = (
     "status",
     "show",
     "explain",
+    "doctors",
     "keys",
     "keys new-master",
     "keys rotate",
@@ -171,6 +173,10 @@ def test_unknown_command_shows_usage_and_exits_with_2(arguments: str) -> None:
         ("generate --days 100000", "100000 days are too many"),
         ("generate --tenant \udcff", "not a line of text"),
         ("generate --facility \udcff", "not a line of text"),
+        ("doctors --facility \udcff", "not a line of text"),
+        ("show gb-larkspur --week 2027-03-01 --svg /", "/ cannot be written: Is a directory"),
+        ("show gb-larkspur --week 2027-03-01 --json --html /nowhere/x", "/nowhere/x cannot be written: No such file"),
+        ("explain gb-larkspur 2027-03-01 --svg /nowhere/x", "/nowhere/x cannot be written: No such file"),
         ("show \udcff", "not a line of text"),
         ("show gb-larkspur --week garbage", "'garbage' is not a day"),
         ("show gb-larkspur --week 0001-01-01", "leaves the calendar"),
@@ -214,6 +220,9 @@ def test_number_of_days_below_one_is_refused(region: str, arguments: str) -> Non
         ("explain nowhere 2027-03-26", "no facility 'nowhere'"),
         ("show gb-larkspur --doctor 99999999999999999999", "doctor 99999999999999999999 has no schedule"),
         ("explain gb-larkspur 2027-03-26 --doctor 0", "doctor 0 has no schedule"),
+        ("show gb-larkspur --doctor 0", "`scheduler doctors --facility gb-larkspur` lists those who work there"),
+        ("doctors --facility nowhere", "no facility 'nowhere'"),
+        ("doctors --tenant nobody", "no tenant 'nobody'"),
         ("import openings /nowhere.jsonl", "no file '/nowhere.jsonl'"),
         ("demo /nowhere.jsonl", "no file '/nowhere.jsonl'"),
     ],
@@ -414,7 +423,15 @@ def test_doctor_code_of_another_person_is_refused(migrated: str, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "arguments",
-    ["status", "generate", "migrate", "show x", "explain x 2027-03-26", f"demo --database-url {CLOSED_PORT}"],
+    [
+        "status",
+        "generate",
+        "migrate",
+        "show x",
+        "explain x 2027-03-26",
+        "doctors",
+        f"demo --database-url {CLOSED_PORT}",
+    ],
 )
 def test_unreachable_database_is_one_line_without_the_password(arguments: str) -> None:
     result = run(CLOSED_PORT, *arguments.split())
@@ -433,7 +450,7 @@ def test_invalid_url_is_one_line_without_the_password(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["status", "generate", f"import openings {REGION}", "show x", "explain x 2027-03-26"]
+    "arguments", ["status", "generate", f"import openings {REGION}", "show x", "explain x 2027-03-26", "doctors"]
 )
 def test_unmigrated_database_error_names_the_command_to_run(empty_database_url: str, arguments: str) -> None:
     result = run(empty_database_url, *arguments.split())
@@ -527,6 +544,79 @@ def test_a_day_or_a_time_is_explained(region: str, when: str, parts: Iterable[st
     assert [part for part in parts if part not in result.out] == []
 
 
+def test_show_marks_the_leave_of_one_doctor_beside_open_slots(region: str) -> None:
+    result = run(region, "show", "gb-larkspur", "--week", "2027-02-09")
+    assert re.search(r"^ 09:00  ○3 ░A +○1 ░A +○3 ░A ", result.out, re.MULTILINE)
+    assert re.search(r"^ A Imogen Fairweather ░+ ░+", result.out, re.MULTILINE)
+    assert re.search(r"^ B Tobias Marlowe +○16 ", result.out, re.MULTILINE)
+    assert "A Imogen Fairweather: Annual leave" in result.out
+
+
+def test_doctors_lists_the_ids_that_other_commands_take(region: str) -> None:
+    result = run(region, "doctors")
+    shown = json.loads(run(region, "doctors", "--json").out)["doctors"]
+    assert (result.code, len(shown)) == (0, 58)
+    assert [doctor["id"] for doctor in shown] == sorted(doctor["id"] for doctor in shown)
+    there = json.loads(run(region, "doctors", "--facility", "gb-larkspur", "--json").out)["doctors"]
+    assert there == [doctor for doctor in shown if "gb-larkspur" in doctor["facilities"]]
+    imogen = {"name": "Imogen Fairweather", "specialty": "General practice"}
+    assert there[0] == imogen | {"id": there[0]["id"], "facilities": ["gb-bramble", "gb-larkspur"]}
+    table = run(region, "doctors", "--facility", "gb-larkspur").out.splitlines()
+    assert table[3].split() == f"{there[0]['id']} Imogen Fairweather General practice gb-bramble, gb-larkspur".split()
+    week = run(region, "show", "gb-larkspur", "--week", "2027-02-09", "--doctor", str(there[0]["id"]), "--json")
+    shown_week = json.loads(week.out)
+    assert [doctor["name"] for doctor in shown_week["doctors"]] == ["Imogen Fairweather"]
+    assert (shown_week["slots"], len(shown_week["exceptions"])) == ([], 1)
+
+
+def test_doctors_are_listed_where_they_work_until_deleted(migrated: str, tmp_path: Path) -> None:
+    run(migrated, "import", "openings", str(written(tmp_path, place("p1", weekly={}), place("p2"))))
+    facilities = []
+    for change in ("analyze", "update scheduling.facility_doctors set active = false"):
+        execute(migrated, change)
+        shown = json.loads(run(migrated, "doctors", "--json").out)["doctors"]
+        facilities.append([doctor["facilities"] for doctor in shown])
+    assert facilities == [[["p1"], ["p2"]], [[], ["p2"]]]  # the rules of the second one stay
+    execute(migrated, "update scheduling.doctors set deleted_at = now()")
+    assert run(migrated, "doctors").out == "no doctors\n"
+    assert json.loads(run(migrated, "doctors", "--json").out) == {"doctors": []}
+
+
+def test_show_as_json_has_the_slots_of_the_week(region: str) -> None:
+    week = json.loads(run(region, "show", "gb-larkspur", "--week", "2027-03-26", "--json").out)
+    assert (week["facility"]["zone"], week["first_day"], week["last_day"]) == (
+        "Europe/London",
+        "2027-03-22",
+        "2027-03-28",
+    )
+    assert [closure["reason"] for closure in week["closures"]] == ["Good Friday"]
+    (slots,) = {frozenset(slot) for slot in week["slots"]}
+    assert slots == {"id", "doctor_id", "service_offering_id", "start_at", "end_at", "status"}
+    assert {slot["status"] for slot in week["slots"]} == {"open"}
+
+
+def test_explain_as_json_has_the_reasons_of_each_doctor(region: str) -> None:
+    given = json.loads(run(region, "explain", "gb-larkspur", "2027-02-09T10:00", "--json").out)
+    assert (given["facility"]["slug"], given["asked"]) == ("gb-larkspur", "2027-02-09T10:00")
+    imogen, tobias, bridget = given["answers"]
+    (blocked,) = imogen["reasons"]
+    ten = "2027-02-09T10:00:00+00:00"
+    assert (blocked["code"], blocked["comment"], blocked["starts"]) == ("blocked", "Annual leave", [ten])
+    assert (tobias["offered"], tobias["nearest"]["start_at"]) == ([], "2027-02-08T12:45:00+00:00")
+    assert (bridget["reasons"], bridget["offered"]) == ([], [bridget["nearest"]])
+    assert {frozenset(answer) for answer in given["answers"]} == {
+        frozenset({"doctor", "fault", "reasons", "offered", "nearest"})
+    }
+
+
+@pytest.mark.parametrize("command", ["show gb-larkspur --week 2027-02-09", "explain gb-larkspur 2027-02-09"])
+def test_a_picture_is_written_instead_of_printed(region: str, tmp_path: Path, command: str) -> None:
+    svg, html = tmp_path / "a.svg", tmp_path / "a.html"
+    result = run(region, *command.split(), "--svg", str(svg), "--html", str(html))
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert all("Fairweather" in path.read_text(encoding="utf-8") for path in (svg, html))
+
+
 def test_generate_as_json_with_a_log_of_batches(region: str) -> None:
     result = run(region, "generate", "--from", "2027-02-01", "--days", "90", "--dry-run", "--json")
     figures = json.loads(result.out)
@@ -590,6 +680,9 @@ def test_c1_explain_of_a_failing_schedule_exits_with_1(migrated: str, tmp_path: 
     assert result.code == 1
     assert "is invalid: rule" in result.out
     assert result.lines == ["error: 1 of 1 schedules at 'p1' cannot be explained"]
+    (answer,) = json.loads(run(migrated, "explain", "p1", "2027-03-01", "--json").out)["answers"]
+    assert answer["fault"].startswith("rule ")
+    assert (answer["reasons"], answer["offered"], answer["nearest"]) == ([], [], None)
 
 
 def test_failed_schedule_is_in_the_json(migrated: str, tmp_path: Path) -> None:
@@ -643,3 +736,18 @@ def test_closed_pipe_is_no_traceback(region: str, arguments: str) -> None:
     result = process(*arguments.split(), stdout=writer, SCHEDULER_DATABASE_URL=region)
     os.close(writer)
     assert (result.returncode, result.stderr) == (9, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "err"),
+    [
+        ((sys.executable, "-c", f"import os; assert os.environ['SCHEDULER_DATABASE_URL'] == '{CLOSED_PORT}'"), 0, ""),
+        ((sys.executable, "-c", "raise SystemExit(7)"), 7, ""),
+        ((sys.executable, "-c", "import os; os.abort()"), 134, ""),
+        (("no-such-program",), 3, "error: cannot run 'no-such-program': No such file or directory\n"),
+    ],
+    ids=["finds the address", "its exit code", "its signal", "no such program"],
+)
+def test_with_server_runs_a_program_and_exits_as_it_does(program: tuple[str, ...], code: int, err: str) -> None:
+    result = run(CLOSED_PORT, "with-server", "--", *program)
+    assert (result.code, result.err) == (code, err)

@@ -1,5 +1,6 @@
 """Unit of work: one transaction, one role, one tenant, and errors in the library's own words."""
 
+import logging
 import pickle
 import threading
 import traceback
@@ -263,6 +264,31 @@ def test_r4_a_transaction_that_ended_inside_the_block_is_an_error(
             answers.append(session.execute(text(after)).one())
     assert answers == []
     assert slugs(database, tenant_id) == set()
+
+
+def test_each_unit_of_work_is_one_record_and_names_no_person(
+    database: Database, tenant_id: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    origin: dict[str, Any] = {"user_id": uuid4(), "request": Request(CANARY, "192.0.2.7", CANARY)}
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id, **origin) as session:
+        session.add(facility(tenant_id, "kept", name=CANARY))
+    with suppress(StatementError), database.unit_of_work(role=Role.APP, tenant_id=None, **origin) as session:
+        session.add(facility(tenant_id, "lost", name=CANARY))
+    with suppress(LookupError), database.unit_of_work(role=Role.JOB, tenant_id=tenant_id, **origin):
+        raise LookupError
+    records = [record.getMessage() for record in caplog.records if record.name.startswith("scheduler")]
+    assert records == [
+        f"unit of work as none for {tenant_id}: committed",
+        "unit of work as scheduler_app for no tenant: rolled back",
+        f"unit of work as scheduler_job for {tenant_id}: rolled back",
+    ]
+    everything = f"{caplog.text}{[vars(record) for record in caplog.records]}"
+    assert [value for value in (CANARY, str(origin["user_id"]), "192.0.2.7") if value in everything] == []
+
+
+def test_the_library_is_silent_unless_a_host_asks_for_records() -> None:
+    assert [type(handler) for handler in logging.getLogger("scheduler").handlers] == [logging.NullHandler]
 
 
 def test_r4_a_nested_transaction_undoes_a_part_only(database: Database, tenant_id: UUID) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from scheduler.cli.explain import Explained, explained
 from scheduler.cli.show import week_of
+from scheduler.cli.week_calendar import week_calendar
 from scheduler.core.errors import NotFoundError
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import ReasonCode
@@ -63,7 +64,8 @@ def picture(answer: Explained) -> str:
 def week(world: World, day: date, *, doctor_id: int | None = None) -> str:
     console = Console(width=140)
     with console.capture() as drawn:
-        console.print(week_of(world.database, "place-1", day, tenant=str(world.tenant_id), doctor_id=doctor_id))
+        shown = week_of(world.database, "place-1", day, tenant=str(world.tenant_id), doctor_id=doctor_id)
+        console.print(week_calendar(shown, columns=140))
     return drawn.get()
 
 

@@ -213,6 +213,22 @@ WRONG_RULES: dict[str, dict[str, object]] = {
 }
 
 
+def test_hours_need_a_doctor_who_is_there_and_works_at_the_facility(clinic: Clinic) -> None:
+    between = Span(at(9), at(10))
+    with clinic.tenant() as work:
+        branch = work.facilities.add("branch", name="Branch", zone="Europe/London")
+        with pytest.raises(InvalidInputError, match="does not work at facility"):
+            work.exceptions.block(clinic.anna, at=branch, between=between)
+        work.doctors.delete(clinic.ben)
+        with pytest.raises(NotFoundError, match="exception: who: no doctor has the id"):
+            work.exceptions.block(clinic.ben, at=clinic.place, between=between)
+        work.facilities.delete(branch)
+        with pytest.raises(NotFoundError, match="closure: facility: no facility has the id"):
+            work.closures.add(branch, MONDAY)
+        with pytest.raises(NotFoundError, match="doctor: at: no facility has the id"):
+            work.doctors.add("Eve", "Ray", at=[branch])
+
+
 @pytest.mark.parametrize(("message", "wrong"), WRONG_RULES.items(), ids=list(WRONG_RULES))
 def test_a_rule_that_the_core_would_refuse_is_refused_when_written(
     clinic: Clinic, message: str, wrong: dict[str, Any]

@@ -165,7 +165,7 @@ def test_the_hosts_own_work_on_its_engine_is_unchanged(engine: Engine, tenant_id
 
 
 def test_listeners_and_a_new_pool_of_the_host_apply_to_units_of_work(engine: Engine, tenant_id: UUID) -> None:
-    """A host may set something of its own at each begin, and gets a new pool when it disposes of the old one."""
+    """A host may set its own settings at each begin, and disposing of a pool gives it a new one."""
     event.listen(
         engine, "begin", lambda connection: connection.exec_driver_sql("select set_config('app.note', 'ours', true)")
     )

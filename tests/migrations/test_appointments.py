@@ -20,6 +20,7 @@ from scheduler.core.reconciliation import Plan, StoredSlot
 from scheduler.core.slots import Slot
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.slots import apply_plan
+from support.databases import execute
 from support.roles import become
 from support.rows import Row, insert, key
 from support.rows.all_domains import MONTHS, all_rows
@@ -56,16 +57,23 @@ def clinic(connection: psycopg.Connection, tenant: UUID) -> None:
     insert(connection, "scheduling.availability_slots", slot | {"id": 2, "start_at": at(10), "end_at": at(30)})
 
 
-@pytest.fixture
-def connection(database_url: str) -> Iterator[psycopg.Connection]:
-    """A transaction of a user of our clinic that is rolled back; two clinics have no appointment yet."""
+@pytest.fixture(scope="module")
+def clinics(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that is rolled back, with two clinics without appointments; it stays open during other tests."""
+    execute(database_url, MONTHS)
     with psycopg.connect(database_url) as opened:
-        opened.execute(MONTHS)
         clinic(opened, OURS)
         clinic(opened, THEIRS)
-        become(opened, Role.APP, OURS)
         yield opened
         opened.rollback()
+
+
+@pytest.fixture
+def connection(clinics: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """A user of our clinic, whose changes are rolled back."""
+    with clinics.transaction(force_rollback=True):
+        become(clinics, Role.APP, OURS)
+        yield clinics
 
 
 def book(connection: psycopg.Connection, *rows: Row) -> None:
@@ -284,7 +292,7 @@ def test_b1_an_appointment_on_a_slot_stays_with_its_doctor(connection: psycopg.C
     book(connection, appointment(1, 0, 20, slot=1))
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         connection.execute(f"update scheduling.appointments set {change}".encode())
-    assert refused.value.diag.constraint_name == ON_ANOTHERS
+    assert (refused.value.diag.table_name, refused.value.diag.constraint_name) == ("appointments", ON_ANOTHERS)
 
 
 def test_b1_an_appointment_goes_to_another_doctor_with_the_slot(connection: psycopg.Connection) -> None:
@@ -298,7 +306,9 @@ def test_b1_a_slot_is_not_given_to_another_doctor(connection: psycopg.Connection
     another_doctor(connection)
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         connection.execute("update scheduling.availability_slots set doctor_id = 2 where id = 1")
-    assert refused.value.diag.constraint_name == "a_slot_stays_its_doctors"
+    diagnosis = refused.value.diag
+    assert (diagnosis.schema_name, diagnosis.table_name) == ("scheduling", "availability_slots")
+    assert diagnosis.constraint_name == "a_slot_stays_its_doctors"
 
 
 def test_b1_an_appointment_that_is_moved_to_a_slot_shares_that_one(connection: psycopg.Connection) -> None:

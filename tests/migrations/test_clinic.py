@@ -11,9 +11,10 @@ import pytest
 
 from scheduler.core.lifecycle import StepStatus
 from scheduler.postgres.database import Role
+from support.databases import execute
 from support.roles import become
 from support.rows import Row, insert
-from support.rows.all_domains import all_rows, insert_all
+from support.rows.all_domains import MONTHS, all_rows, insert_all
 
 pytestmark = pytest.mark.database
 
@@ -21,14 +22,22 @@ TENANT = uuid4()
 BLOCKING = {"scheduled", "in_progress"}
 
 
-@pytest.fixture
-def connection(database_url: str) -> Iterator[psycopg.Connection]:
-    """A transaction of a user of a clinic, which is rolled back; every table has its row."""
+@pytest.fixture(scope="module")
+def filled(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that is rolled back, with a row in every table; it stays open during other tests."""
+    execute(database_url, MONTHS)
     with psycopg.connect(database_url) as opened:
         insert_all(opened, TENANT)
-        become(opened, Role.APP, TENANT)
         yield opened
         opened.rollback()
+
+
+@pytest.fixture
+def connection(filled: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """A user of a clinic, whose changes are rolled back."""
+    with filled.transaction(force_rollback=True):
+        become(filled, Role.APP, TENANT)
+        yield filled
 
 
 def add(connection: psycopg.Connection, table: str, **change: object) -> str | None:
@@ -118,7 +127,7 @@ def test_w7_a_step_holds_its_resource_until_it_is_over(connection: psycopg.Conne
 
 def test_w7_one_room_number_in_two_tenants_is_two_rooms(database_url: str) -> None:
     with psycopg.connect(database_url) as opened:
-        for tenant in (TENANT, uuid4()):
+        for tenant in (uuid4(), uuid4()):
             insert_all(opened, tenant)
         rows = opened.execute("select count(*) from scheduling.appointment_steps where resource_id = 1").fetchone()
         opened.rollback()

@@ -9,26 +9,35 @@ import pytest
 from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Role
+from support.databases import execute
 from support.query_plans import plan_of
 from support.roles import become
 from support.rows import Row, insert, key
-from support.rows.all_domains import all_rows, insert_all
+from support.rows.all_domains import MONTHS, all_rows, insert_all
 from support.rows.placement import CIPHERTEXT, PLAINTEXT
 
 pytestmark = pytest.mark.database
 
-TENANT = uuid4()
+TENANT, TOWN = uuid4(), uuid4()
 BLIND = "_index"
 REFUSED = (psycopg.errors.ForeignKeyViolation, psycopg.errors.RestrictViolation)  # 18 has a code for restrict
 
 
-@pytest.fixture
-def connection(database_url: str) -> Iterator[psycopg.Connection]:
-    """One row of every table for a tenant, in a transaction that is rolled back."""
+@pytest.fixture(scope="module")
+def filled(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that is rolled back, with a row in every table; it stays open during other tests."""
+    execute(database_url, MONTHS)
     with psycopg.connect(database_url) as opened:
         insert_all(opened, TENANT)
         yield opened
         opened.rollback()
+
+
+@pytest.fixture
+def connection(filled: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """One row of every table for a tenant; the changes of the test are rolled back."""
+    with filled.transaction(force_rollback=True):
+        yield filled
 
 
 def another(connection: psycopg.Connection, table: str, change: Row) -> UUID:
@@ -246,7 +255,7 @@ def test_a_specialist_who_treated_a_client_is_not_deleted(connection: psycopg.Co
 def town(database_url: str) -> Iterator[psycopg.Connection]:
     """Two tenants with many clients, each with a placement."""
     with psycopg.connect(database_url) as connection:
-        for tenant in (uuid4(), TENANT):
+        for tenant in (uuid4(), TOWN):
             insert_all(connection, tenant)
             connection.execute(
                 "insert into placement.clients (tenant_id, first_name, last_name, facility_id, status)"
@@ -285,14 +294,14 @@ def town(database_url: str) -> Iterator[psycopg.Connection]:
 )
 def test_a_look_up_for_a_tenant_goes_by_an_index(town: psycopg.Connection, query: str, index: str) -> None:
     with town.transaction(force_rollback=True):
-        become(town, Role.APP, TENANT)
+        become(town, Role.APP, TOWN)
         plan = plan_of(town, query)
     assert (plan.scanned, plan.indexes) == (set(), {index})
 
 
 def test_the_name_list_of_a_tenant_is_not_sorted_anew(town: psycopg.Connection) -> None:
     with town.transaction(force_rollback=True):
-        become(town, Role.APP, TENANT)
+        become(town, Role.APP, TOWN)
         plan_lines = town.execute(
             "explain select 1 from placement.clients where deleted_at is null order by last_name, first_name limit 20"
         ).fetchall()

@@ -1,16 +1,13 @@
 """Generated days: sets of days against sets of dates, and parts of a schedule that are over (R3)."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scheduler.core.days import DaySet
-from scheduler.core.errors import InvalidSpanError
 from scheduler.core.expansion import expand
 from scheduler.core.fingerprints import relevant_from
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
@@ -39,20 +36,6 @@ def test_r3_sets_of_days_agree_with_sets_of_dates(one: DaySet, other: DaySet, sp
     assert dates(one | other) == dates(one) | dates(other)
     assert dates(one - other) == dates(one) - dates(other)
     assert dates(one.since(span[0])) == {day for day in dates(one) if day >= span[0]}
-
-
-@pytest.mark.parametrize(
-    ("first", "until", "message"),
-    [
-        (FIRST, FIRST - DAY, "days 2027-03-01 to before 2027-02-28 are reversed"),
-        (FIRST, FIRST, "days 2027-03-01 to before 2027-03-01 are empty"),
-        (None, FIRST, "first must be a date, not None"),
-        (FIRST, datetime(2027, 3, 2, tzinfo=UTC), r"until must be a date, not datetime\.datetime"),
-    ],
-)
-def test_a_span_that_has_no_days_is_refused(first: Any, until: Any, message: str) -> None:
-    with pytest.raises(InvalidSpanError, match=message):
-        DaySet([(first, until)])
 
 
 KIRITIMATI = ZoneInfo("Pacific/Kiritimati")  # 14 hours ahead of UTC: its dates begin first

@@ -1,14 +1,12 @@
 """The sequence of slots: the same as values, by index and as columns (S2, S4)."""
 
-import pickle
 from array import array
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scheduler.core.errors import InvalidInputError, InvalidSpanError
 from scheduler.core.slots import InterleavedSlots, Slot, SlotIdentity, SlotKind, SlotRun, Slots
 from support.strategies import ids
 
@@ -139,24 +137,6 @@ def test_slots_of_another_doctor_are_others(run: SlotRun) -> None:
     assert Slots(7, 5, [run]) != Slots(8, 5, [run])
 
 
-def test_slots_equal_no_text_and_no_number() -> None:
-    slots = Slots(7, 5, [])
-    assert slots == []
-    assert slots != ""
-    assert slots != 0
-
-
-def test_slots_have_no_hash_like_a_list() -> None:
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(Slots(7, 5, []))
-
-
-def test_repr_shows_the_number_and_the_times_of_the_slots() -> None:
-    slots = Slots(7, 5, [SlotRun(0, 3, HOUR, HOUR // 2, SlotKind(None, 1, 1))])
-    assert repr(slots) == "<Slots: 3 from 2000-01-01T00:00:00+00:00 to 2000-01-01T02:30:00+00:00>"
-    assert repr(Slots(7, 5, [])) == "<Slots: none>"
-
-
 @given(ids, ids, st.one_of(st.none(), ids), st.integers(1, 9))
 def test_s2_identity_is_doctor_facility_offering_start_and_end(
     doctor: int, facility: int, offering: int | None, capacity: int
@@ -165,24 +145,3 @@ def test_s2_identity_is_doctor_facility_offering_start_and_end(
     slot = Slot(EPOCH, end, doctor, facility, offering, capacity, rule_id=4)
     assert slot.identity == SlotIdentity(EPOCH, end, doctor, facility, offering)
     assert slot.duration == timedelta(hours=1)
-
-
-@pytest.mark.parametrize("end", [EPOCH, EPOCH - MICROSECOND], ids=["empty", "reversed"])
-def test_t1_an_empty_or_reversed_slot_is_refused(end: datetime) -> None:
-    with pytest.raises(InvalidSpanError, match=r"is (empty|reversed)"):
-        Slot(EPOCH, end, 7, 5)
-
-
-def test_t1_a_slot_keeps_utc_whatever_zone_it_was_given() -> None:
-    nepal = timezone(timedelta(hours=5, minutes=45))
-    slot = Slot(EPOCH.astimezone(nepal), (EPOCH + MICROSECOND).astimezone(nepal), 7, 5)
-    assert slot == Slot(EPOCH, EPOCH + MICROSECOND, 7, 5)
-    assert slot.start_at.tzinfo is slot.end_at.tzinfo is UTC
-
-
-def test_a_slot_that_is_replaced_is_validated_again() -> None:
-    slot = Slot(EPOCH, EPOCH + MICROSECOND, 7, 5)
-    assert slot._replace(capacity=3) == Slot(EPOCH, EPOCH + MICROSECOND, 7, 5, capacity=3)
-    assert pickle.loads(pickle.dumps(slot)) == slot  # noqa: S301  # its own text
-    with pytest.raises(InvalidInputError, match="capacity must be a whole number from 1, not 0"):
-        slot._replace(capacity=0)

@@ -57,7 +57,7 @@ scheduling.insurance_plans           all+iu  all+iu  all+iu  all    all     all 
 scheduling.insurance_providers       all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.patients                  all+iu  all+iu  all+iu  own    own     own     -     -         -       -       -
 scheduling.resources                 all+iud all+iud all+iud -      -       -       -     -         -       -       -
-scheduling.schedule_states           all     all     all     -      -       -       -     -         -       -       -
+scheduling.schedule_states           all+u   all+u   all+u   -      -       -       -     -         -       -       -
 scheduling.service_offerings         all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.service_workflows         all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.services                  all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -

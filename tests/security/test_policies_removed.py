@@ -70,26 +70,30 @@ def breakings(connection: psycopg.Connection, table: str) -> Iterator[Breaking]:
 
 
 def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[Breaking]:
-    """Break the row security of a table in each way, and return the ways without a different outcome."""
+    """Break the row security of a table in each way, and return the ways without a different outcome.
+
+    A way that one operation shows is not tried with the next.
+    """
     table = read_table(connection, name, world)
-    cells = [
-        (observer, who, operation)
-        for operation in OPERATIONS
-        for observer in observers(connection, name, world)
-        for who in (Who.OTHER, Who.OWN)
-    ]
+    every = list(observers(connection, name, world))
+    ways = list(breakings(connection, name))
+    for operation in OPERATIONS:
+        cells = [(observer, who) for observer in every for who in (Who.OTHER, Who.OWN)]
 
-    def outcome(cell: tuple[Observer, Who, Operation]) -> Outcome:
-        observer, who, operation = cell
-        return observe(connection, table, world, as_whom=observer, who=who, operation=operation)
+        def outcome(cell: tuple[Observer, Who], operation: Operation = operation) -> Outcome:
+            observer, who = cell
+            return observe(connection, table, world, as_whom=observer, who=who, operation=operation)
 
-    before = [outcome(cell) for cell in cells]
-    ways = []
-    for breaking in list(breakings(connection, name)):
-        with connection.transaction(force_rollback=True):
-            connection.execute(breaking.statement.encode())
-            if all(outcome(cell) == was for cell, was in zip(cells, before, strict=True)):
-                ways.append(breaking)
+        before = {cell: outcome(cell) for cell in cells}
+        remaining = []
+        for breaking in ways:
+            with connection.transaction(force_rollback=True):
+                connection.execute(breaking.statement.encode())
+                if all(outcome(cell) == before[cell] for cell in cells):
+                    remaining.append(breaking)
+        ways = remaining
+        if not ways:
+            break
     return ways
 
 

@@ -53,7 +53,7 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "scheduling.insurance_plans": {APP: "raw"},
     "scheduling.insurance_providers": {APP: "raw"},
     "scheduling.patients": {APP: "raw"},
-    "scheduling.schedule_states": {APP: READ, JOB: ALL},
+    "scheduling.schedule_states": {APP: "rw", JOB: ALL},
     "scheduling.service_offerings": {APP: "raw", JOB: READ},
     "scheduling.service_workflows": {APP: "raw"},
     "scheduling.services": {APP: "raw"},

@@ -3,8 +3,11 @@
 All units here run on one connection, as they would behind a pool of one; each shows its backend to prove it.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
@@ -13,8 +16,11 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.acting import act_for
+from scheduler.postgres.connections import SETTINGS as OF_EVERY_TRANSACTION
 from scheduler.postgres.database import Database, Request, Role
-from scheduler.postgres.errors import StatementError
+from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from support.databases import employ, execute
 from support.worlds.tenants import World
 
@@ -172,22 +178,121 @@ def test_outside_of_a_unit_of_work_the_connection_is_nobodys(world: World) -> No
         assert connection.execute("select count(*) from scheduling.facilities").fetchone() == (0,)
 
 
+ALL_SETTINGS = (*OF_EVERY_TRANSACTION, *SETTINGS, "role", "lock_timeout", "statement_timeout")
+
+
+def acted_for(url: str, *arguments: Any, is_async: bool, autocommit: bool = False, **options: Any) -> tuple[Any, Any]:
+    """Act on a connection of a host; return settings and facilities in the transaction, and the settings after it."""
+    count = b"select count(*) from scheduling.facilities"
+    settings = psycopg.sql.SQL("select {}").format(
+        psycopg.sql.SQL(", ").join(
+            psycopg.sql.SQL("coalesce(current_setting({}, true), '')").format(name) for name in ALL_SETTINGS
+        )
+    )
+
+    async def act() -> tuple[Any, Any]:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=autocommit) as connection:
+            await act_for(connection, *arguments, **options)
+            inside = (
+                await (await connection.execute(settings)).fetchone(),
+                await (await connection.execute(count)).fetchone(),
+            )
+            await connection.commit()
+            return inside, await (await connection.execute(settings)).fetchone()
+
+    if is_async:
+        return asyncio.run(act())
+    with psycopg.connect(url, autocommit=autocommit) as connection:
+        act_for(connection, *arguments, **options)
+        inside = connection.execute(settings).fetchone(), connection.execute(count).fetchone()
+        connection.commit()
+        return inside, connection.execute(settings).fetchone()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("role", [Role.APP, Role.SYSTEM])
+def test_a_hosts_connection_acts_as_a_unit_of_work_does(
+    database: Database, world: World, is_async: bool, role: Role
+) -> None:
+    user_id = employ(world.url, world.ours)
+    with database.unit_of_work(role=role, tenant_id=world.ours, user_id=user_id, request=REQUEST) as session:
+        expected = tuple(session.scalar(text("select current_setting(:name)"), {"name": name}) for name in ALL_SETTINGS)
+    with psycopg.connect(world.url) as connection:
+        query = "select array(select coalesce(current_setting(name, true), '') from unnest(%s::text[]) as names (name))"
+        before = connection.execute(query, [list(ALL_SETTINGS)]).fetchone()
+    inside, after = acted_for(world.url, world.ours, user_id, is_async=is_async, role=role, request=REQUEST)
+    assert inside == (expected, (1,))
+    assert (list(after),) == before
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_hosts_connection_without_a_transaction_is_refused(world: World, is_async: bool) -> None:
+    with pytest.raises(InvalidInputError, match="autocommit mode"):
+        acted_for(world.url, world.ours, is_async=is_async, autocommit=True)
+
+
+def test_only_a_connection_of_psycopg_that_sends_every_text_acts(world: World) -> None:
+    with pytest.raises(InvalidInputError, match="a connection of psycopg is needed, not str"):
+        act_for(world.url, world.ours)  # type: ignore[call-overload]
+    with (
+        psycopg.connect(world.url, client_encoding="LATIN1") as connection,
+        pytest.raises(InvalidInputError, match="encoding is iso8859-1: connect with client_encoding=UTF8"),
+    ):
+        act_for(connection, world.ours)
+
+
+def test_a_hosts_connection_acts_in_a_transaction_block_of_autocommit(world: World) -> None:
+    with psycopg.connect(world.url, autocommit=True) as connection, connection.transaction():
+        act_for(connection, world.ours)
+        assert connection.execute("select count(*) from scheduling.facilities").fetchone() == (1,)
+
+
+def test_a_hosts_aborted_transaction_is_refused(world: World) -> None:
+    with psycopg.connect(world.url) as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.execute("select 1 / 0")
+        with pytest.raises(StatementError, match="InFailedSqlTransaction"):
+            act_for(connection, world.ours)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_hosts_connection_that_lacks_a_role_is_refused_with_advice(world: World, is_async: bool) -> None:
+    class Stranger(StrEnum):
+        STRANGER = "scheduler_stranger"
+
+    with pytest.raises(SchemaMismatchError, match="no role scheduler_stranger: run `scheduler migrate`"):
+        acted_for(world.url, world.ours, is_async=is_async, role=Stranger.STRANGER)
+    with (
+        a_login(world.url) as url,
+        pytest.raises(
+            StatementError, match=r"may not act as scheduler_app in .*/.*: grant scheduler_app to slotsmith_test_"
+        ),
+    ):
+        acted_for(url, world.ours, is_async=is_async)
+
+
+@contextmanager
+def a_login(url: str) -> Iterator[str]:
+    """Create a login without any role, and yield its URL."""
+    login = f"slotsmith_test_{uuid4().hex[:8]}"
+    execute(url, f"create role {login} login password '{login}'")
+    try:
+        yield make_url(url).set(username=login, password=login).render_as_string(hide_password=False)
+    finally:
+        execute(url, f"drop role {login}")
+
+
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.OWNER])
 def test_a_login_without_the_role_is_refused_with_advice(world: World, role: Role) -> None:
-    login = f"slotsmith_test_{uuid4().hex[:8]}"
-    execute(world.url, f"create role {login} login password '{login}'")
-    url = make_url(world.url).set(username=login, password=login).render_as_string(hide_password=False)
-    try:
-        with (
-            Database(url) as database,
-            pytest.raises(
-                StatementError, match=f"may not act as {role.value} .*: grant {role.value} to it$"
-            ) as refused,
-            database.unit_of_work(role=role, tenant_id=world.ours),
-        ):
-            pass
-    finally:
-        execute(world.url, f"drop role {login}")
+    with (
+        a_login(world.url) as url,
+        Database(url) as database,
+        pytest.raises(
+            StatementError, match=f"may not act as {role.value} .*: grant {role.value} to slotsmith_test_"
+        ) as refused,
+        database.unit_of_work(role=role, tenant_id=world.ours),
+    ):
+        pass
     assert refused.value.sqlstate == "42501"
 
 

@@ -7,8 +7,6 @@ a superuser). Each worker migrates one template; a fresh database is a copy of i
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -18,13 +16,10 @@ from sqlalchemy import make_url
 
 from scheduler.models import Tenant
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.embedded import embedded_server
-from scheduler.postgres.schema import migrations
+from scheduler.testing.databases import database_server, database_template, fresh_database
 
 Opened = TypeVar("Opened")
 """A session, or a unit of work of the front door."""
-
-FASTER_THAN_SAFE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def driver_url(url: str, name: str | None = None) -> str:
@@ -50,18 +45,6 @@ def undone(unit_of_work: AbstractContextManager[Opened]) -> Iterator[Opened]:
     with suppress(_UndoneError), unit_of_work as opened:
         yield opened
         raise _UndoneError
-
-
-@contextmanager
-def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]:
-    """Create a database, yield its URL, drop it."""
-    name = f"slotsmith_test_{uuid4().hex[:16]}"
-    # Copying files is faster than writing each page to the log, where nothing waits for the disk.
-    execute(server, f"create database {name} template {template} strategy file_copy")
-    try:
-        yield driver_url(server, name)
-    finally:
-        execute(server, f"drop database {name} with (force)")
 
 
 def new_tenant(database: Database) -> UUID:
@@ -118,18 +101,15 @@ def server() -> Iterator[str]:
     if given := os.environ.get("SCHEDULER_TEST_DATABASE_URL"):
         yield driver_url(given)
         return
-    # Not pytest's own temporary folder: other sessions of pytest clean up there.
-    with TemporaryDirectory(prefix="slotsmith-") as folder, embedded_server(Path(folder) / "postgres") as url:
-        execute(url, *(f"alter system set {setting} = off" for setting in FASTER_THAN_SAFE), "select pg_reload_conf()")
+    with database_server() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
     """The name of a migrated database to copy."""
-    with fresh_database(server) as url:
-        migrations.upgrade(url)
-        yield str(make_url(url).database)
+    with database_template(server) as made:
+        yield made.name
 
 
 @pytest.fixture

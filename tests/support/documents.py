@@ -6,6 +6,7 @@ Must not know: what a block needs to run.
 
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -36,7 +37,12 @@ def program(page: Path) -> str:
 
 def needs_database(page: Path) -> bool:
     """Tell whether the program of a page opens a database."""
-    return ".unit_of_work(" in program(page) or "Database(" in program(page)
+    return re.search(r"\.unit_of_work\(|\b(?:Database|Scheduler|AsyncScheduler)\(", program(page)) is not None
+
+
+def is_for_pytest(page: Path) -> bool:
+    """Tell whether the program of a page is a module of fixtures and tests."""
+    return "import pytest" in program(page)
 
 
 def promised(page: Path) -> list[str]:
@@ -44,6 +50,8 @@ def promised(page: Path) -> list[str]:
     return _PRINTED.findall(program(page))
 
 
-def run(page: Path, **given: object) -> None:
-    """Run the program of a page, in which these names exist."""
-    exec(compile(program(page), name_of(page), "exec"), dict(given))  # noqa: S102  # our own documents
+def run(page: Path, **given: object) -> dict[str, Any]:
+    """Run the program of a page, in which these names exist, and return all names that exist afterwards."""
+    names: dict[str, Any] = dict(given)
+    exec(compile(program(page), name_of(page), "exec"), names)  # noqa: S102  # our own documents
+    return names

@@ -29,13 +29,6 @@ def test_program_of_a_page_prints_its_promised_output(page: Path, capsys: pytest
     assert [line for line in promised(page) if line not in printed] == []
 
 
-def test_readme_example_counts_the_slots_of_a_week(capsys: pytest.CaptureFixture[str]) -> None:
-    run(ROOT / "README.md")
-    out = capsys.readouterr().out
-    assert out.splitlines()[0] == "41 slots, the first 2027-03-22 09:00:00+00:00"
-    assert "closure the facility is closed on this day (closure 1)" in out
-
-
 def modules_with_examples() -> list[str]:
     """Return the modules whose docstrings have examples."""
     sources = ROOT / "src"

@@ -158,7 +158,7 @@ def test_missing_module_of_the_library_is_no_missing_extra() -> None:
     [
         (
             "scheduler ",
-            "demo migrate preflight import schema seed generate status show explain keys audit export erase",
+            "demo with-server migrate preflight import schema seed generate status show explain keys audit export erase",
         ),
         ("scheduler s", "schema seed status show"),
         ("scheduler keys re", "rewrap"),

@@ -16,12 +16,10 @@ from scheduler.front_door.closures import Closures
 from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.ids import DoctorId, FacilityId, read_id
 from scheduler.front_door.insurance import Insurance, Plans, Providers
-from scheduler.front_door.offerings import Offerings, Visibility
+from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.repository import Repository, fit
-from scheduler.front_door.rules import Rules
-from scheduler.front_door.services import CodeSystem, Services
+from scheduler.front_door.services import CodeSystem
 from scheduler.front_door.work import Work
-from scheduler.front_door.workflows import Workflows
 from scheduler.models.registry import table_of
 from scheduler.postgres.schema import snapshot
 from specification.page import SCHEMA_TEXT
@@ -91,7 +89,7 @@ def test_a_field_reads(read: fields.Reader, value: object, expected: object) -> 
     [
         *((fields.text, value) for value in ("", " \t", None, 7, b"Ada", "a\0b", "a\ud800")),
         *((fields.flag, value) for value in (0, "false", None)),
-        *((fields.day, value) for value in (datetime(2027, 3, 1), "2027-03-01", None)),  # noqa: DTZ001
+        *((fields.day, value) for value in (datetime(2027, 3, 1), "2027-03-01", None)),
         *((fields.uuid, value) for value in (str(uuid4()), 7, None)),
         *((fields.zone, value) for value in ("Mars/Base", "../etc", 1, None)),
         *((fields.country, value) for value in ("GBR", "g1", "", None)),
@@ -143,6 +141,14 @@ def test_a_repository_reads_its_rows_and_says_how_they_end(repository: AnyReposi
     ends = {"delete", "remove"} & set(dir(repository))
     assert ends or "None is deleted" in (repository.__doc__ or "")
     assert ("delete" in ends and "active" in repository._fields) or not repository._is_switched
+
+
+@pytest.mark.parametrize("repository", repositories())
+def test_a_row_is_named_by_its_id_and_all_that_has_it(repository: AnyRepository) -> None:
+    (base,) = repository.__orig_bases__  # type: ignore[attr-defined]
+    model, id_, which = typing.get_args(base)
+    assert (model, id_) == (repository._model, repository._id)
+    assert set(typing.get_args(which)) == {model, id_, *repository._owners}
 
 
 @pytest.mark.parametrize("repository", CHANGED)

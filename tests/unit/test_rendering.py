@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -14,9 +15,13 @@ from scheduler.cli.generate import MAX_SLOTS_SHOWN
 from scheduler.cli.generate import _details as details
 from scheduler.cli.generate import _print_details as print_details
 from scheduler.cli.rendering import RunSummary, between, explanation_table, runs_table, summary_table
-from scheduler.cli.week import Week, WeekClosure, WeekException, WeekSlot, week_calendar
+from scheduler.cli.show import _status as status
+from scheduler.cli.week import Week, WeekClosure, WeekDoctor, WeekException, WeekSlot
+from scheduler.cli.week_calendar import week_calendar
 from scheduler.core.explanation import Explanation
+from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.slots import Id, Slot
 from scheduler.generation.report import Report, RunResult
@@ -44,14 +49,21 @@ def at(day: int, hour: int, minute: int = 0, *, zone: ZoneInfo = LONDON, month: 
     return datetime(2027, month, day, hour, minute, tzinfo=zone).astimezone(UTC)
 
 
-def slots(start_at: datetime, count: int, *, minutes: int = 20, status: str = "open") -> list[WeekSlot]:
+def slots(
+    start_at: datetime, count: int, *, minutes: int = 20, status: str = "open", doctor: int = 1
+) -> list[WeekSlot]:
     length = timedelta(minutes=minutes)
-    return [WeekSlot(start_at + k * length, start_at + (k + 1) * length, status) for k in range(count)]
+    return [WeekSlot(doctor, start_at + k * length, start_at + (k + 1) * length, status) for k in range(count)]
+
+
+def week_values(*week_slots: WeekSlot, **parts: Any) -> Week:
+    given: dict[str, Any] = {"slug": "larkspur", "name": "Larkspur", "zone": LONDON, "first_day": MONDAY}
+    given |= {"doctors": (WeekDoctor(1, "Larkspur"),)}
+    return Week(slots=week_slots, **given | parts)
 
 
 def week(*week_slots: WeekSlot, **parts: Any) -> list[str]:
-    given: dict[str, Any] = {"title": "Larkspur", "zone": LONDON, "first_day": MONDAY} | parts
-    return drawn(week_calendar(Week(slots=week_slots, **given)))
+    return drawn(week_calendar(week_values(*week_slots, **parts)))
 
 
 def cell(lines: list[str], day: str, row: str) -> str:
@@ -94,17 +106,17 @@ def test_an_empty_week_shows_office_hours() -> None:
 def test_a3_the_strongest_exception_gives_a_cell_its_sign() -> None:
     types = [ExceptionType.EMERGENCY, ExceptionType.BLOCKED, ExceptionType.OVERRIDE]
     for kind, sign in zip(types, ("▓▓▓▓▓▓▓▓▓", "░░░░░░░░░", "≈"), strict=True):
-        over = tuple(WeekException(each, at(22, 9), at(22, 10)) for each in types[types.index(kind) :])
+        over = tuple(WeekException(1, each, at(22, 9), at(22, 10)) for each in types[types.index(kind) :])
         assert cell(week(*slots(at(22, 8), 3), exceptions=over), "Mon 22", "09:00") == sign
 
 
 def test_a_booking_under_a_block_stays_visible() -> None:
-    block = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 10))
+    block = WeekException(1, ExceptionType.BLOCKED, at(22, 9), at(22, 10))
     assert cell(week(*slots(at(22, 9), 1, status="booked"), exceptions=(block,)), "Mon 22", "09:00") == "●1 ░░░░░░"
 
 
 def test_an_exception_that_only_touches_a_cell_does_not_mark_it() -> None:
-    block = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 9, 30))
+    block = WeekException(1, ExceptionType.BLOCKED, at(22, 9), at(22, 9, 30))
     lines = week(*slots(at(22, 9, 30), 2), exceptions=(block,))
     assert cell(lines, "Mon 22", "09:30") == "○2"
 
@@ -133,11 +145,14 @@ def test_a_closed_time_is_dotted_and_named_with_its_times() -> None:
 
 
 def test_exceptions_of_the_week_are_listed_with_reasons_and_names() -> None:
-    pipe = WeekException(ExceptionType.EMERGENCY, at(23, 22, 40), at(25, 2), "Burst pipe")
-    april = WeekException(ExceptionType.BLOCKED, at(5, 9, month=4), at(5, 10, month=4), "April")
-    lines = week(exceptions=(pipe._replace(doctor="Dr B"), pipe._replace(doctor="Dr A"), april))
+    pipe = WeekException(1, ExceptionType.EMERGENCY, at(23, 22, 40), at(25, 2), "Burst pipe")
+    april = WeekException(1, ExceptionType.BLOCKED, at(5, 9, month=4), at(5, 10, month=4), "April")
+    doctors = tuple(WeekDoctor(number, f"Dr {name}") for number, name in enumerate("XYZ", 1))
+    lines = week(exceptions=(pipe._replace(doctor_id=3), pipe, april), doctors=doctors)
     listed = [line.strip() for line in lines if "Burst" in line or "April" in line]
-    assert listed == ["▓  Tue 23 Mar 22:40 - Thu 25 Mar 02:00  Dr A, Dr B: Burst pipe"]
+    assert listed == ["▓  Tue 23 Mar 22:40 - Thu 25 Mar 02:00  A Dr X, C Dr Z: Burst pipe"]
+    lines = week(exceptions=tuple(pipe._replace(doctor_id=doctor.id) for doctor in doctors), doctors=doctors)
+    assert any(line.rstrip().endswith("all doctors: Burst pipe") for line in lines)
 
 
 def test_t3_an_hour_that_the_clock_skips_is_marked() -> None:
@@ -175,13 +190,142 @@ def test_slots_of_other_weeks_are_neither_drawn_nor_counted() -> None:
 
 
 def test_every_line_fits_into_eighty_columns() -> None:
-    long = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 10), "a very long reason " * 12)
+    long = WeekException(1, ExceptionType.BLOCKED, at(22, 9), at(22, 10), "a very long reason " * 12)
     lines = week(*slots(at(22, 0), 99, minutes=15), *slots(at(22, 0), 500, minutes=1), exceptions=(long,))
     assert max(map(len, lines)) <= 80
 
 
+TWO = (WeekDoctor(1, "Ada Poe"), WeekDoctor(2, "Bea Roe"))
+LEAVE = WeekException(1, ExceptionType.BLOCKED, at(22, 9), at(22, 10), "Leave")
+
+
+def row_of(lines: list[str], doctor: str) -> list[str]:
+    """Return the cells of a doctor's days."""
+    line = next(line for line in lines if line[1:].startswith(f"{doctor} "))
+    header = next(line for line in lines if line[1:].startswith("doctor "))
+    starts = [header.index(day) for day in header.split("doctor")[1].split() if not day.isdigit()]
+    return [line[start : start + 8].strip() for start in starts]
+
+
+def test_a3_leave_of_one_doctor_hides_no_slot_of_another() -> None:
+    lines = week(*slots(at(22, 8), 9, doctor=2), *slots(at(22, 8), 3), doctors=TWO, exceptions=(LEAVE,))
+    shown = {row: cell(lines, "Mon 22", row) for row in ("08:30", "09:00", "09:30", "10:00")}
+    assert shown == {"08:30": "○2", "09:00": "○2 ░A", "09:30": "○1 ░A", "10:00": "○2"}
+    assert any(line.rstrip().endswith("A Ada Poe: Leave") for line in lines)
+
+
+def test_a3_leave_of_the_only_doctor_at_work_is_marked_as_theirs() -> None:
+    lines = week(doctors=TWO, exceptions=(LEAVE,))
+    assert [cell(lines, day, "09:00") for day in ("Mon 22", "Tue 23")] == ["░A", ""]
+
+
+def test_a3_an_exception_of_every_doctor_fills_the_cell() -> None:
+    away = LEAVE, LEAVE._replace(doctor_id=2)
+    assert cell(week(doctors=TWO, exceptions=away), "Mon 22", "09:00") == "░░░░░░░░░"
+    mixed = LEAVE, LEAVE._replace(doctor_id=2, type=ExceptionType.EMERGENCY)
+    assert cell(week(doctors=TWO, exceptions=mixed), "Mon 22", "09:00") == "▓B ░A"
+
+
+def test_a6_an_exception_of_one_rule_fills_no_cell() -> None:
+    lines = week(*slots(at(22, 9), 2), exceptions=(LEAVE._replace(rule_id=7),))
+    assert cell(lines, "Mon 22", "09:00") == "○2 ░"
+    assert any(line.rstrip().endswith("Larkspur: Leave (part of the rules)") for line in lines)
+    both = LEAVE._replace(rule_id=7), LEAVE._replace(doctor_id=2)
+    assert cell(week(doctors=TWO, exceptions=both), "Mon 22", "09:00") == "░AB"
+
+
+def test_a_closed_day_stays_closed_beside_an_override_of_one() -> None:
+    extra = LEAVE._replace(type=ExceptionType.OVERRIDE, doctor_id=2)
+    lines = week(*slots(at(22, 9), 2, doctor=2), doctors=TWO, exceptions=(extra,), closures=(WeekClosure(MONDAY),))
+    assert cell(lines, "Mon 22", "09:00") == "○2 ≈B ···"
+    assert (row_of(lines, "A Ada Poe")[0], row_of(lines, "B Bea Roe")[0]) == ("·······", "○2 ≈ ··")
+
+
+def test_days_of_each_doctor_tell_who_has_open_slots() -> None:
+    given = [*slots(at(22, 9), 3), *slots(at(23, 9), 1, status="booked"), *slots(at(24, 9), 40, doctor=2, minutes=5)]
+    away = LEAVE, LEAVE._replace(start_at=at(23, 0), end_at=at(25, 0))
+    lines = week(*given, doctors=TWO, exceptions=away, closures=(WeekClosure(date(2027, 3, 26)),))
+    assert row_of(lines, "A Ada Poe") == ["○3 ░", "●1 ░░░░", "░░░░░░░", "", "·······", "", ""]
+    assert row_of(lines, "B Bea Roe") == ["", "", "○40", "", "·······", "", ""]
+
+
+def test_a_single_doctor_is_named_in_the_title_only() -> None:
+    lines = week(doctors=TWO[:1])
+    assert lines[0].startswith("Larkspur (larkspur), Ada Poe, 22 Mar to 28 Mar 2027")
+    assert not any("doctor" in line for line in lines)
+
+
+def test_a_crowded_cell_keeps_the_sign_of_an_exception() -> None:
+    twelve = tuple(WeekDoctor(number, f"Doctor {number}") for number in range(1, 13))
+    away = tuple(LEAVE._replace(doctor_id=number) for number in range(1, 6))
+    crowded = {
+        "○5 ░ABCDE": {"open": 5},
+        "○15░ABCDE": {"open": 15, "cancelled": 2},
+        "○15●9░5": {"open": 15, "booked": 9, "cancelled": 2},
+        "○15◐9●13░": {"open": 15, "reserved": 9, "booked": 13, "cancelled": 2},
+        "○15●13░": {"open": 15, "reserved": 10, "booked": 13},
+        "○150░": {"open": 150, "booked": 1130},
+    }
+    for expected, counts in crowded.items():
+        given = [slot for status, count in counts.items() for slot in slots(at(22, 9), 1, status=status) * count]
+        assert cell(week(*given, doctors=twelve, exceptions=away), "Mon 22", "09:00") == expected
+        lines = week(*given, doctors=twelve, exceptions=away, closures=(WeekClosure(MONDAY),))
+        assert cell(lines, "Mon 22", "09:00").endswith("·")
+        alone = week(*given, exceptions=(LEAVE,))
+        assert cell(alone, "Mon 22", "09:00").endswith("░")
+        assert re.fullmatch(rf"○{counts['open']}( ?●\d+)? ?░ ?·+", row_of(lines, "A Doctor 1")[0])
+
+
+def test_more_doctors_than_letters_are_counted() -> None:
+    many = tuple(WeekDoctor(number, f"Doctor {number}") for number in range(1, 61))
+    lines = week(doctors=many, exceptions=(LEAVE, LEAVE._replace(doctor_id=60)))
+    assert cell(lines, "Mon 22", "09:00") == "░2"
+    assert row_of(lines, "Doctor 60")[0] == "░░░░░░░"
+
+
+@pytest.mark.parametrize("columns", [80, 100, 140, 300])
+def test_a_week_fits_into_the_columns_of_the_terminal(columns: int) -> None:
+    given = week_values(*slots(at(22, 9), 3), doctors=(WeekDoctor(1, "Dr " + "Long " * 20), *TWO[1:]))
+    out = io.StringIO()
+    Console(file=out, width=columns, no_color=True).print(week_calendar(given, columns=columns))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "".join(lines).count("Long") == 20
+
+
+def test_b2_a_hold_that_has_ended_is_shown_as_open() -> None:
+    slot = Slot(at(22, 9), at(22, 10), 1, 1)
+    held = StoredSlot(1, slot, SlotStatus.RESERVED, reserved_until=at(20, 9))
+    assert [status(held, now) for now in (at(20, 8), at(20, 9))] == ["reserved", "open"]
+
+
+def test_a_week_as_json_has_instants_with_the_offset_of_the_zone() -> None:
+    given = week_values(
+        *slots(at(28, 9), 1, doctor=2),
+        *slots(at(22, 9), 1),
+        doctors=TWO,
+        exceptions=(LEAVE._replace(id=3),),
+        closures=(WeekClosure(MONDAY, "Fair", id=4), WeekClosure(MONDAY, None, at(22, 9), at(22, 10))),
+    )
+    shown = json.loads(json.dumps(given.as_json()))
+    nine, ten = "2027-03-22T09:00:00+00:00", "2027-03-22T10:00:00+00:00"
+    first, last = shown.pop("slots")
+    assert (first["start_at"], last["start_at"]) == (nine, "2027-03-28T09:00:00+01:00")
+    assert (last["doctor_id"], set(last)) == (2, set(WeekSlot._fields))
+    closed = {"day": "2027-03-22", "reason": "Fair", "start_at": None, "end_at": None, "id": 4}
+    leave = {"doctor_id": 1, "type": "blocked", "start_at": nine, "end_at": ten, "reason": "Leave", "id": 3}
+    assert shown == {
+        "facility": {"slug": "larkspur", "name": "Larkspur", "zone": "Europe/London"},
+        "first_day": "2027-03-22",
+        "last_day": "2027-03-28",
+        "doctors": [{"id": 1, "name": "Ada Poe"}, {"id": 2, "name": "Bea Roe"}],
+        "exceptions": [leave | {"rule_id": None}],
+        "closures": [closed, closed | {"reason": None, "start_at": nine, "end_at": ten, "id": None}],
+    }
+
+
 def test_a_reason_can_neither_steer_the_terminal_nor_be_markup() -> None:
-    evil = WeekException(ExceptionType.BLOCKED, at(22, 9), at(22, 10), "\x1b[2J\x07[bold]x[/bold]")
+    evil = WeekException(1, ExceptionType.BLOCKED, at(22, 9), at(22, 10), "\x1b[2J\x07[bold]x[/bold]")
     assert any("?[2J?[bold]x[/bold]" in line for line in week(exceptions=(evil,)))
 
 

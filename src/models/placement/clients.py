@@ -27,7 +27,7 @@ from scheduler.models.namespaces import PLACEMENT
 class Client(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A person in care; health information is in `PlacementInfo`."""
 
-    __tablename__ = "clients"
+    __tablename__: ClassVar[Any] = "clients"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         key_to("scheduling.facilities", "facility_id", ondelete=SET_NULL),

@@ -33,7 +33,7 @@ from scheduler.models.namespaces import PLACEMENT
 class FormMetadata(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A form of a placement: its name, version and state, never its content."""
 
-    __tablename__ = "metadata"
+    __tablename__: ClassVar[Any] = "metadata"
     __table_args__: ClassVar[Any] = (
         key_to("placement.placement_info", "placement_info_id", ondelete=CASCADE),
         unique_among_live("live_forms_have_their_own_version", "placement_info_id", "form_name", "version"),
@@ -53,7 +53,7 @@ class FormMetadata(SoftDeletable, Timestamped, UuidKeyed, table=True):
 class Contributor(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """An author of the forms of a placement: a user, or a person from outside."""
 
-    __tablename__ = "contributors"
+    __tablename__: ClassVar[Any] = "contributors"
     __table_args__: ClassVar[Any] = (
         key_to("placement.placement_info", "placement_info_id", ondelete=CASCADE),
         key_to("identity.users", "user_id", ondelete=RESTRICT),
@@ -74,7 +74,7 @@ class Contributor(SoftDeletable, Timestamped, UuidKeyed, table=True):
 class FormFieldContribution(Timestamped, UuidKeyed, table=True):
     """A field of a placement that a contributor wrote, and when."""
 
-    __tablename__ = "form_field_contributions"
+    __tablename__: ClassVar[Any] = "form_field_contributions"
     __table_args__: ClassVar[Any] = (
         key_to("placement.placement_info", "placement_info_id", ondelete=CASCADE),
         key_to("placement.contributors", "placement_info_id", "contributor_id", to=("placement_info_id", "id")),

@@ -19,7 +19,7 @@ from scheduler.models.namespaces import PLACEMENT
 class Medication(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A medication of a client; all but the days and the status is encrypted."""
 
-    __tablename__ = "medications"
+    __tablename__: ClassVar[Any] = "medications"
     __table_args__: ClassVar[Any] = (
         key_to("placement.clients", "client_id", ondelete=RESTRICT),
         index("client_id"),

@@ -31,7 +31,7 @@ class PlacementInfo(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """
 
     model_config: ClassVar[Any] = {"ser_json_bytes": "base64"}
-    __tablename__ = "placement_info"
+    __tablename__: ClassVar[Any] = "placement_info"
     __table_args__: ClassVar[Any] = (
         key_to("placement.clients", "client_id", ondelete=RESTRICT),
         key_to("scheduling.facilities", "facility_id", ondelete=SET_NULL),
@@ -108,7 +108,7 @@ class PlacementInfo(SoftDeletable, Timestamped, UuidKeyed, table=True):
 class PlacementInfoSpecialist(Timestamped, TenantOwned, table=True):
     """A specialist's treatment of the client of a placement."""
 
-    __tablename__ = "placement_info_specialists"
+    __tablename__: ClassVar[Any] = "placement_info_specialists"
     __table_args__: ClassVar[Any] = (
         key_to("placement.placement_info", "placement_info_id", ondelete=CASCADE),
         key_to("placement.specialists", "specialist_id", ondelete=RESTRICT),

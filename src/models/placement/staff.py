@@ -28,7 +28,7 @@ from scheduler.models.namespaces import PLACEMENT
 class FacilityStaff(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A user's work at a facility: position, first and last day."""
 
-    __tablename__ = "facility_staff"
+    __tablename__: ClassVar[Any] = "facility_staff"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         key_to("identity.users", "user_id", ondelete=CASCADE),
@@ -50,7 +50,7 @@ class FacilityStaff(SoftDeletable, Timestamped, UuidKeyed, table=True):
 class Specialist(SoftDeletable, Timestamped, UuidKeyed, table=True):
     """A person who treats clients; name and contact are encrypted."""
 
-    __tablename__ = "specialists"
+    __tablename__: ClassVar[Any] = "specialists"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         key_to("identity.users", "user_id", ondelete=SET_NULL),

@@ -39,7 +39,7 @@ class Appointment(Timestamped, BigintKeyed, table=True):
     `local_start` and `zone`: the wall-clock time that the patient was told (naive), and the zone of that clock.
     """
 
-    __tablename__ = "appointments"
+    __tablename__: ClassVar[Any] = "appointments"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.patients", "patient_id", ondelete=CASCADE),
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
@@ -103,7 +103,7 @@ class Appointment(Timestamped, BigintKeyed, table=True):
 class AppointmentStep(Timestamped, BigintKeyed, table=True):
     """One step of an appointment with its times, and the resource that it uses (W7)."""
 
-    __tablename__ = "appointment_steps"
+    __tablename__: ClassVar[Any] = "appointment_steps"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.appointments", "appointment_id", ondelete=CASCADE),
         key_to("scheduling.workflow_steps", "workflow_step_id", ondelete=CASCADE),
@@ -131,7 +131,7 @@ class AppointmentStep(Timestamped, BigintKeyed, table=True):
 class Resource(Timestamped, BigintKeyed, table=True):
     """A room, nurse, device or other resource of a facility, for one step at a time (W7)."""
 
-    __tablename__ = "resources"
+    __tablename__: ClassVar[Any] = "resources"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         unique("a_resource_has_its_own_name_at_its_facility", "facility_id", "kind", "name"),
@@ -147,7 +147,7 @@ class Resource(Timestamped, BigintKeyed, table=True):
 class WaitlistEntry(Timestamped, BigintKeyed, table=True):
     """A patient's wait for a service, and the slot offered; the oldest fitting entry comes first (B6)."""
 
-    __tablename__ = "waitlist_entries"
+    __tablename__: ClassVar[Any] = "waitlist_entries"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.patients", "patient_id", ondelete=CASCADE),
         key_to("scheduling.services", "service_id", ondelete=CASCADE),

@@ -39,7 +39,7 @@ class AvailabilityRule(Timestamped, BigintKeyed, table=True):
     With `any_weekday`, the recurrence alone says the days, and `day_of_week` is that of `effective_from`.
     """
 
-    __tablename__ = "availability_rules"
+    __tablename__: ClassVar[Any] = "availability_rules"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
@@ -74,7 +74,7 @@ class AvailabilityException(Timestamped, BigintKeyed, table=True):
     If `local_start` and `local_end` are given (naive), they decide, on the clock of the facility (T6).
     """
 
-    __tablename__ = "availability_exceptions"
+    __tablename__: ClassVar[Any] = "availability_exceptions"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.availability_rules", "availability_rule_id", ondelete=CASCADE),
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
@@ -103,7 +103,7 @@ class AvailabilityException(Timestamped, BigintKeyed, table=True):
 class FacilityClosure(Timestamped, BigintKeyed, table=True):
     """A local date, or the part from `start_time` to `end_time`, on which a facility is closed (A3)."""
 
-    __tablename__ = "facility_closures"
+    __tablename__: ClassVar[Any] = "facility_closures"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         unique(

@@ -31,7 +31,7 @@ from scheduler.models.namespaces import SCHEDULING
 class GenerationRun(Timestamped, BigintKeyed, table=True):
     """A run of the nightly job for one tenant: its request and its results. Days are local, half-open."""
 
-    __tablename__ = "generation_runs"
+    __tablename__: ClassVar[Any] = "generation_runs"
     __table_args__: ClassVar[Any] = (of_tenant(), index("started_at"), SCHEDULING)
 
     started_at: datetime | None = written_at()
@@ -59,7 +59,7 @@ RUN_COUNTS: Final = tuple(name for name in GenerationRun.model_fields if name.st
 class ScheduleState(Timestamped, TenantOwned, table=True):
     """The local days for which a schedule has slots, and the fingerprint of its parts from a day on (R3)."""
 
-    __tablename__ = "schedule_states"
+    __tablename__: ClassVar[Any] = "schedule_states"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),

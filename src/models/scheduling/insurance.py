@@ -27,7 +27,7 @@ from scheduler.models.namespaces import SCHEDULING
 class InsuranceProvider(Timestamped, BigintKeyed, table=True):
     """A company that insures patients."""
 
-    __tablename__ = "insurance_providers"
+    __tablename__: ClassVar[Any] = "insurance_providers"
     __table_args__: ClassVar[Any] = (of_tenant(), SCHEDULING)
 
     name: str = string()
@@ -39,7 +39,7 @@ class InsuranceProvider(Timestamped, BigintKeyed, table=True):
 class InsurancePlan(Timestamped, BigintKeyed, table=True):
     """A plan of an insurance provider, and the days on which it is in force, both inclusive (W1)."""
 
-    __tablename__ = "insurance_plans"
+    __tablename__: ClassVar[Any] = "insurance_plans"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.insurance_providers", "insurance_provider_id", ondelete=CASCADE),
         unique("a_provider_uses_a_plan_code_once", "insurance_provider_id", "plan_code"),
@@ -57,7 +57,7 @@ class InsurancePlan(Timestamped, BigintKeyed, table=True):
 class FacilityInsurancePlan(Timestamped, BigintKeyed, table=True):
     """An acceptance of an insurance plan by a facility, and its first day (W1)."""
 
-    __tablename__ = "facility_insurance_plans"
+    __tablename__: ClassVar[Any] = "facility_insurance_plans"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         key_to("scheduling.insurance_plans", "insurance_plan_id", ondelete=CASCADE),

@@ -27,7 +27,7 @@ from scheduler.models.namespaces import SCHEDULING
 class Patient(SoftDeletable, Timestamped, BigintKeyed, table=True):
     """A person who has appointments; the e-mail address is in lower case, and several patients may share it."""
 
-    __tablename__ = "patients"
+    __tablename__: ClassVar[Any] = "patients"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         key_to("identity.users", "user_id", ondelete=SET_NULL),

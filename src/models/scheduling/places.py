@@ -28,7 +28,7 @@ from scheduler.models.namespaces import SCHEDULING
 class Facility(SoftDeletable, Timestamped, BigintKeyed, table=True):
     """A place with its own time zone."""
 
-    __tablename__ = "facilities"
+    __tablename__: ClassVar[Any] = "facilities"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         key_to("identity.addresses", "address_id", ondelete=SET_NULL),
@@ -51,7 +51,7 @@ class Facility(SoftDeletable, Timestamped, BigintKeyed, table=True):
 class Doctor(SoftDeletable, Timestamped, BigintKeyed, table=True):
     """A person who has slots: a doctor, nurse, pharmacist, counsellor."""
 
-    __tablename__ = "doctors"
+    __tablename__: ClassVar[Any] = "doctors"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         key_to("identity.users", "user_id", ondelete=SET_NULL),
@@ -73,7 +73,7 @@ class Doctor(SoftDeletable, Timestamped, BigintKeyed, table=True):
 class FacilityDoctor(Timestamped, BigintKeyed, table=True):
     """A doctor's work at a facility."""
 
-    __tablename__ = "facility_doctors"
+    __tablename__: ClassVar[Any] = "facility_doctors"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=RESTRICT),
         key_to("scheduling.doctors", "doctor_id", ondelete=RESTRICT),

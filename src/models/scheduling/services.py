@@ -31,7 +31,7 @@ from scheduler.models.namespaces import SCHEDULING
 class Service(SoftDeletable, Timestamped, BigintKeyed, table=True):
     """A service for patients, with its code in a code system."""
 
-    __tablename__ = "services"
+    __tablename__: ClassVar[Any] = "services"
     __table_args__: ClassVar[Any] = (of_tenant(), SCHEDULING)
 
     name: str = string()
@@ -47,7 +47,7 @@ class Service(SoftDeletable, Timestamped, BigintKeyed, table=True):
 class ServiceOffering(Timestamped, BigintKeyed, table=True):
     """A service as one doctor offers it at one facility."""
 
-    __tablename__ = "service_offerings"
+    __tablename__: ClassVar[Any] = "service_offerings"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.services", "service_id", ondelete=CASCADE),
         key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
@@ -72,7 +72,7 @@ class ServiceOffering(Timestamped, BigintKeyed, table=True):
 class StepTemplate(Timestamped, BigintKeyed, table=True):
     """A kind of step that workflows share."""
 
-    __tablename__ = "step_templates"
+    __tablename__: ClassVar[Any] = "step_templates"
     __table_args__: ClassVar[Any] = (of_tenant(), SCHEDULING)
 
     name: str = string()
@@ -85,7 +85,7 @@ class StepTemplate(Timestamped, BigintKeyed, table=True):
 class ServiceWorkflow(Timestamped, BigintKeyed, table=True):
     """The steps of an offering for one insurance plan, or for any: one active workflow for each (W1)."""
 
-    __tablename__ = "service_workflows"
+    __tablename__: ClassVar[Any] = "service_workflows"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.service_offerings", "service_offering_id", ondelete=CASCADE),
         key_to("scheduling.insurance_plans", "insurance_plan_id", ondelete=CASCADE),
@@ -112,7 +112,7 @@ class ServiceWorkflow(Timestamped, BigintKeyed, table=True):
 class WorkflowStep(Timestamped, BigintKeyed, table=True):
     """A step of a workflow; positions count from 1 (W2)."""
 
-    __tablename__ = "workflow_steps"
+    __tablename__: ClassVar[Any] = "workflow_steps"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.service_workflows", "service_workflow_id", ondelete=CASCADE),
         key_to("scheduling.step_templates", "step_template_id", ondelete=CASCADE),

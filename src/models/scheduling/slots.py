@@ -28,7 +28,7 @@ from scheduler.models.namespaces import SCHEDULING
 class AvailabilitySlot(Timestamped, BigintKeyed, table=True):
     """A bookable span of a doctor's time at a facility; partitioned by month of `start_at`."""
 
-    __tablename__ = "availability_slots"
+    __tablename__: ClassVar[Any] = "availability_slots"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),

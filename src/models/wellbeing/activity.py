@@ -37,7 +37,7 @@ from scheduler.models.namespaces import WELLBEING
 class WellbeingSession(Timestamped, UuidKeyed, table=True):
     """A check-in of a child."""
 
-    __tablename__ = "wellbeing_sessions"
+    __tablename__: ClassVar[Any] = "wellbeing_sessions"
     __table_args__: ClassVar[Any] = (
         unique("a_session_is_of_one_child", "id", "child_id"),
         key_to("wellbeing.children", "child_id", ondelete=CASCADE),
@@ -59,7 +59,7 @@ class WellbeingSession(Timestamped, UuidKeyed, table=True):
 class WellbeingResponse(Timestamped, UuidKeyed, table=True):
     """An answer of a child in a session."""
 
-    __tablename__ = "wellbeing_responses"
+    __tablename__: ClassVar[Any] = "wellbeing_responses"
     __table_args__: ClassVar[Any] = (
         unique("a_response_is_of_one_child", "id", "child_id"),
         key_to("wellbeing.wellbeing_sessions", "session_id", "child_id", to=("id", "child_id"), ondelete=CASCADE),
@@ -83,7 +83,7 @@ class WellbeingResponse(Timestamped, UuidKeyed, table=True):
 class GardenItem(Timestamped, UuidKeyed, table=True):
     """An item in the garden of a child."""
 
-    __tablename__ = "garden_items"
+    __tablename__: ClassVar[Any] = "garden_items"
     __table_args__: ClassVar[Any] = (
         key_to("wellbeing.children", "child_id", ondelete=CASCADE),
         index("child_id"),
@@ -112,7 +112,7 @@ class GardenItem(Timestamped, UuidKeyed, table=True):
 class StickerEarned(Timestamped, UuidKeyed, table=True):
     """A sticker that a child earned."""
 
-    __tablename__ = "stickers_earned"
+    __tablename__: ClassVar[Any] = "stickers_earned"
     __table_args__: ClassVar[Any] = (
         key_to("wellbeing.children", "child_id", ondelete=CASCADE),
         key_to("wellbeing.wellbeing_sessions", "session_id", "child_id", to=("id", "child_id")),
@@ -133,7 +133,7 @@ class StickerEarned(Timestamped, UuidKeyed, table=True):
 class Alert(Timestamped, UuidKeyed, table=True):
     """A warning that a child may need help; never shown to the child."""
 
-    __tablename__ = "alerts"
+    __tablename__: ClassVar[Any] = "alerts"
     __table_args__: ClassVar[Any] = (
         key_to("wellbeing.children", "child_id", ondelete=CASCADE),
         key_to("wellbeing.wellbeing_sessions", "session_id", "child_id", to=("id", "child_id")),

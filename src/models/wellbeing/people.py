@@ -50,7 +50,7 @@ class ProfileRole(StrEnum):
 class Organisation(SoftDeletable, Timestamped, table=True):
     """A tenant as the wellbeing part knows it; `id` is the tenant's, and `tenant_id` follows from it."""
 
-    __tablename__ = "organisations"
+    __tablename__: ClassVar[Any] = "organisations"
     __table_args__: ClassVar[Any] = (
         of_tenant(),
         Index("organisations_name_words_idx", text("to_tsvector('english', name)"), postgresql_using="gin"),
@@ -81,7 +81,7 @@ class Organisation(SoftDeletable, Timestamped, table=True):
 class Profile(SoftDeletable, Timestamped, TenantOwned, table=True):
     """A user with a role in the wellbeing part; `id` is the user's."""
 
-    __tablename__ = "profiles"
+    __tablename__: ClassVar[Any] = "profiles"
     __table_args__: ClassVar[Any] = (
         UniqueConstraint("id", name="a_person_has_one_profile"),
         key_to("identity.users", "id", ondelete=CASCADE),
@@ -103,7 +103,7 @@ class Profile(SoftDeletable, Timestamped, TenantOwned, table=True):
 class ChildDisplayCounter(Timestamped, TenantOwned, table=True):
     """The last display id that an organisation gave to a child."""
 
-    __tablename__ = "child_display_counters"
+    __tablename__: ClassVar[Any] = "child_display_counters"
     __table_args__: ClassVar[Any] = (key_to("wellbeing.organisations", "org_id", ondelete=CASCADE), WELLBEING)
 
     org_id: UUID = uuid_part_of_key()
@@ -113,7 +113,7 @@ class ChildDisplayCounter(Timestamped, TenantOwned, table=True):
 class Child(SoftDeletable, Timestamped, TenantOwned, table=True):
     """A child, with the facts that carers need; `id` is the profile's, the database counts `display_id`."""
 
-    __tablename__ = "children"
+    __tablename__: ClassVar[Any] = "children"
     __table_args__: ClassVar[Any] = (
         key_to("wellbeing.profiles", "id", ondelete=CASCADE),
         key_to("wellbeing.organisations", "org_id", ondelete=RESTRICT),
@@ -153,7 +153,7 @@ class Child(SoftDeletable, Timestamped, TenantOwned, table=True):
 class Invitation(Timestamped, UuidKeyed, table=True):
     """An invitation to join an organisation; `invitation_token` is the SHA-256 of the token, in hexadecimal digits."""
 
-    __tablename__ = "invitations"
+    __tablename__: ClassVar[Any] = "invitations"
     __table_args__: ClassVar[Any] = (
         key_to("wellbeing.organisations", "org_id", ondelete=CASCADE),
         key_to("wellbeing.profiles", "invited_by"),
@@ -180,7 +180,7 @@ class Invitation(Timestamped, UuidKeyed, table=True):
 class KeyValue(Timestamped, TenantOwned, table=True):
     """A setting, flag or cached figure of a tenant, for accounts."""
 
-    __tablename__ = "kv_store_a1855b25"
+    __tablename__: ClassVar[Any] = "kv_store_a1855b25"
     __table_args__: ClassVar[Any] = (of_tenant(), WELLBEING)
 
     key: str = Field(primary_key=True, sa_type=Text)

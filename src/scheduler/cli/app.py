@@ -62,6 +62,9 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "demo": _Entry(
         "demo:demo", "Do everything once: a database, opening times, the nightly job, a week, an explanation."
     ),
+    "with-server": _Entry(
+        "with_server:with_server", "Run a program that finds the address of the database in SCHEDULER_DATABASE_URL."
+    ),
     "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
     "preflight": _Entry("preflight:preflight", "Check that a login has the rights of its purpose, and no others."),
     "import": _Entry("import_openings:app", "Import data from files."),
@@ -71,6 +74,9 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "status": _Entry("status:status", "Show totals, the latest runs and the failing schedules."),
     "show": _Entry("show:show", "Show a facility's week as a calendar, with its slots, exceptions and closed days."),
     "explain": _Entry("explain:explain_time", "Explain why a day or a time is not offered, and name the slot that is."),
+    "doctors": _Entry(
+        "doctors:doctors", "List doctors: the id for `--doctor`, name, specialty, and the facilities where each works."
+    ),
     "keys": _Entry("keys:app", "Manage the encryption keys of a tenant, and the master keys that wrap them."),
     "audit": _Entry("audit:app", "Seal, verify and read the audit log."),
     "export": _Entry("privacy:app", "Export everything that is stored about a person, or for a tenant."),
@@ -88,7 +94,7 @@ class _CommandsOnDemand(TyperGroup):
         return name, command and load(str(name)), rest
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="scheduler",
     cls=_CommandsOnDemand,
     help="Turn opening times into appointment slots in PostgreSQL, every night, and explain each of them.",

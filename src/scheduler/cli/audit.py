@@ -38,7 +38,7 @@ _UTC = ZoneInfo("UTC")
 
 KeepYears = Annotated[int, typer.Option("--keep-years", help=f"Years that are kept; {YEARS_KEPT} at least.")]
 
-app = typer.Typer(help="Seal, verify and read the audit log.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="Seal, verify and read the audit log.", no_args_is_help=True)
 
 
 @app.command("seal")

@@ -20,6 +20,7 @@ from scheduler.cli.seed import make_if_missing
 from scheduler.cli.settings import database_url, master_keys, now, read_days, secret_address
 from scheduler.cli.show import week_of
 from scheduler.cli.terminal import echo, printable
+from scheduler.cli.week_calendar import week_calendar
 from scheduler.core.errors import InvalidInputError, MissingExtraError, NotFoundError
 from scheduler.core.explanation import Explanation
 from scheduler.core.reasons import ReasonCode
@@ -93,7 +94,8 @@ def demo(
             if not any(summary.counts[f"slots_{change}"] for change in ("created", "updated", "retired")):
                 console.print("Nothing was created: every slot exists already, as it should be.\n")
             place, day = _most_eventful_week(places, begin, end)
-            console.print(week_of(database, place.slug, day, tenant=tenant))
+            week = week_of(database, place.slug, day, tenant=tenant)
+            console.print(week_calendar(week, columns=console.width))
             console.print(_day_without_slots(database, place.slug, day, tenant=tenant).picture())
             if file is None:
                 _show_sample_tenant(database, url, console)

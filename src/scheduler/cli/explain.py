@@ -1,6 +1,7 @@
 """`scheduler explain`: reasons for a day or a time that is not offered, and the nearest slot."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,14 +14,15 @@ from rich.text import Text
 from sqlmodel import Session
 
 from scheduler.cli.errors import SchedulesFailedError
-from scheduler.cli.rendering import explanation_table
-from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
-from scheduler.cli.terminal import printable
+from scheduler.cli.picture_files import HtmlFile, SvgFile, write_pictures
+from scheduler.cli.rendering import explanation_table, offset_time
+from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
+from scheduler.cli.terminal import echo, printable
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import Explanation, explain
-from scheduler.core.reasons import ReasonCode
-from scheduler.core.slots import Id
+from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.slots import Id, Slot
 from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, in_calendar, instant_on_clock, local_days, zone_of
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import (
@@ -53,6 +55,9 @@ def explain_time(
     url: DatabaseUrl = None,
     tenant: Tenant = DEFAULT_TENANT,
     doctor: DoctorId = None,
+    as_json: AsJson = False,
+    svg: SvgFile = None,
+    html: HtmlFile = None,
 ) -> None:
     """Explain why a day or a time is not offered, and name the slot that is.
 
@@ -60,8 +65,12 @@ def explain_time(
     """
     with opened(url) as database:
         answers = explained(database, slug, when, tenant=tenant, doctor_id=doctor)
-    for answer in answers:
-        Console().print(answer.picture())
+    picture = Group(*(answer.picture() for answer in answers))
+    write_pictures(lambda _: picture, title=f"{answers[0].facility.name}, {when}", svg=svg, html=html)
+    if as_json:
+        echo(json.dumps(_as_json(answers)))
+    elif svg is None and html is None:
+        Console().print(picture)
     if failed := sum(isinstance(answer.explanation, InvalidInputError) for answer in answers):
         raise SchedulesFailedError(f"{failed} of {len(answers)} schedules at {slug!r} cannot be explained")
 
@@ -85,6 +94,37 @@ class Explained(NamedTuple):
             table = explanation_table(self.explanation, zone=zone_of(self.facility.zone), comments=self.comments)
         return Group(Text.assemble((printable(self.doctor.name), "bold"), heading), table)
 
+    def as_json(self) -> dict[str, object]:
+        """Return the answer as JSON; instants have the offset of the facility's zone."""
+        zone = zone_of(self.facility.zone)
+
+        def times(part: Reason | Slot) -> dict[str, str]:
+            return {name: offset_time(getattr(part, name), zone=zone) for name in ("start_at", "end_at")}
+
+        def slot(offered: Slot) -> dict[str, object]:
+            return {**times(offered), "service_offering_id": offered.service_offering_id, "rule_id": offered.rule_id}
+
+        found = None if isinstance(self.explanation, InvalidInputError) else self.explanation
+        reasons = [
+            {
+                "code": reason.code.value,
+                **times(reason),
+                "text": reason.text,
+                "comment": self.comments.get((reason.code, reason.cause_id)),
+                "starts": [offset_time(start, zone=zone) for start in reason.starts],
+                "rule_id": reason.rule_id,
+                "cause_id": reason.cause_id,
+            }
+            for reason in found or ()
+        ]
+        return {
+            "doctor": {"id": self.doctor.key.doctor_id, "name": self.doctor.name},
+            "fault": str(self.explanation) if found is None else None,
+            "reasons": reasons,
+            "offered": [slot(offered) for offered in found.offered] if found is not None else [],
+            "nearest": slot(found.nearest) if found is not None and found.nearest is not None else None,
+        }
+
 
 def explained(
     database: Database, slug: str, when: str, *, tenant: str, doctor_id: int | None = None
@@ -107,6 +147,16 @@ def explained(
         answers = _explained(session, doctors, at, known, as_of)
         comments = _comments(session, facility, *known)
         return [Explained(facility, doctor, when, explanation, comments) for doctor, explanation in answers]
+
+
+def _as_json(answers: Sequence[Explained]) -> dict[str, object]:
+    """Return the answers, of which there is at least one, as one JSON object."""
+    facility, when = answers[0].facility, answers[0].when
+    return {
+        "facility": {"slug": facility.slug, "name": facility.name, "zone": facility.zone},
+        "asked": when,
+        "answers": [answer.as_json() for answer in answers],
+    }
 
 
 def _explained(

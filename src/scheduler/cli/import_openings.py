@@ -30,7 +30,7 @@ from scheduler.postgres.tenants import make_tenant, tenant_id_of
 MAX_FAULTS_SHOWN = 20
 ZONE_CHECK = "a_facility_has_a_known_time_zone"
 
-app = typer.Typer(help="Import data from files.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="Import data from files.", no_args_is_help=True)
 
 
 @app.command("openings")

@@ -32,7 +32,7 @@ from scheduler.postgres.tenants import tenant_id_of
 
 MAX_VALUES_SHOWN = 10
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Manage the encryption keys of a tenant, and the master keys that wrap them.\n\n"
     f"The master keys are in {MASTER_KEYS}; the embedded server has a master key of its own.",
     no_args_is_help=True,

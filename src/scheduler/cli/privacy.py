@@ -28,7 +28,9 @@ _KINDS = {kind.name.lower(): kind for kind in Kind}
 _NUMBERED = {Kind.PATIENT, Kind.DOCTOR}
 _MAX_ID = 2**63 - 1
 
-app = typer.Typer(help="Export everything that is stored about a person, or for a tenant.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(
+    help="Export everything that is stored about a person, or for a tenant.", no_args_is_help=True
+)
 
 User = Annotated[
     str | None,

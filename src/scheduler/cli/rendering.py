@@ -151,6 +151,11 @@ def _why(reason: Reason, zone: ZoneInfo, comment: str | None) -> Text:
     return text
 
 
+def offset_time(at: datetime, *, zone: ZoneInfo) -> str:
+    """Format an instant as ISO 8601 with the zone's offset: `2027-03-29T09:00:00+01:00`."""
+    return at.astimezone(zone).isoformat()
+
+
 def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
     """Format a span on the zone's wall clock: `Mon 22 Mar 09:00-09:20`; the end has a date if it differs."""
     start, end = start_at.astimezone(zone), end_at.astimezone(zone)

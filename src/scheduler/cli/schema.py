@@ -12,7 +12,7 @@ from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.schema.snapshot import SCHEMAS
 
-app = typer.Typer(help="Compare and draw the schema of the database.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="Compare and draw the schema of the database.", no_args_is_help=True)
 
 Namespace = Annotated[str | None, typer.Argument(metavar="[NAMESPACE]", help=f"One of {', '.join(SCHEMAS)}.")]
 

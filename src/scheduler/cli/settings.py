@@ -72,7 +72,9 @@ Tenant = Annotated[
     ),
 ]
 FacilitySlug = Annotated[str, Argument(metavar="FACILITY", callback=readable, help="The facility's slug.")]
-DoctorId = Annotated[int | None, Option("--doctor", metavar="ID", help="Only this doctor.")]
+DoctorId = Annotated[
+    int | None, Option("--doctor", metavar="ID", help="Only this doctor; `scheduler doctors` lists the ids.")
+]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object instead of tables.")]
 
 DEFAULT_TENANT = "default"

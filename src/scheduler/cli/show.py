@@ -1,14 +1,30 @@
 """`scheduler show`: the week of a facility as a calendar."""
 
+import json
 from datetime import date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 
-from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened, read_day
-from scheduler.cli.week import Week, WeekClosure, WeekException, WeekSlot, week_calendar
+from scheduler.cli.picture_files import HtmlFile, SvgFile, write_pictures
+from scheduler.cli.settings import (
+    DEFAULT_TENANT,
+    AsJson,
+    DatabaseUrl,
+    DoctorId,
+    FacilitySlug,
+    Tenant,
+    now,
+    opened,
+    read_day,
+)
+from scheduler.cli.terminal import echo
+from scheduler.cli.week import Week, WeekClosure, WeekDoctor, WeekException, WeekSlot
+from scheduler.cli.week_calendar import week_calendar
+from scheduler.core.lifecycle import SlotStatus
+from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.zones import clock_span, instant_at, local_days, zone_of
 from scheduler.models import FacilityClosure
@@ -35,16 +51,24 @@ def show(
         str | None, typer.Option("--week", metavar="DAY", help="A day of the week. [default: today]")
     ] = None,
     doctor: DoctorId = None,
+    as_json: AsJson = False,
+    svg: SvgFile = None,
+    html: HtmlFile = None,
 ) -> None:
     """Show a facility's week as a calendar, with its slots, exceptions and closed days."""
     day = read_day(week, default=now().date())
     with opened(url) as database:
-        calendar = week_of(database, slug, day, tenant=tenant, doctor_id=doctor)
-    Console().print(calendar)
+        shown = week_of(database, slug, day, tenant=tenant, doctor_id=doctor)
+    write_pictures(lambda columns: week_calendar(shown, columns=columns), title=shown.name, svg=svg, html=html)
+    if as_json:
+        echo(json.dumps(shown.as_json()))
+    elif svg is None and html is None:
+        console = Console()
+        console.print(week_calendar(shown, columns=console.width))
 
 
-def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id: int | None = None) -> RenderableType:
-    """Draw the week, Monday to Sunday, of a day."""
+def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id: int | None = None) -> Week:
+    """Return the week, Monday to Sunday, of a day."""
     monday = day - timedelta(days=day.weekday())
     with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant, role=Role.JOB)) as session:
         facility = facility_view(session, slug)
@@ -54,35 +78,46 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
         doctors = doctors_at(with_doctors_of_slots(session, facility, begin, end), doctor_id)
         slots_by_key = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
         visits = visits_without_slot(session, facility.id, begin, end)
-        names = {doctor.key.doctor_id: doctor.name for doctor in doctors}
+        ids = {doctor.key.doctor_id for doctor in doctors}
         exceptions = exceptions_between(session, facility, begin, end)
         closures = closures_between(session, facility.id, monday - timedelta(days=1), monday + WEEK)
-    return week_calendar(
-        Week(
-            title=f"{facility.name} ({facility.slug})",
-            zone=zone,
-            first_day=monday,
-            slots=tuple(
-                WeekSlot(
-                    stored.slot.start_at, stored.slot.end_at, "booked" if stored.is_booked else stored.status.value
-                )
-                for slots in slots_by_key.values()
-                for stored in slots
-            )
-            + tuple(WeekSlot(start_at, end_at, "booked") for doctor, start_at, end_at in visits if doctor in names),
-            exceptions=tuple(
-                WeekException(ExceptionType(row.type), start_at, end_at, row.reason, names[row.doctor_id])
-                for start_at, end_at, row in exceptions
-                if row.doctor_id in names
-            ),
-            closures=tuple(WeekClosure(row.day, row.reason, *_closed_time(row, zone)) for row in closures),
+    at = now()
+    return Week(
+        slug=facility.slug,
+        name=facility.name,
+        zone=zone,
+        first_day=monday,
+        doctors=tuple(WeekDoctor(doctor.key.doctor_id, doctor.name) for doctor in doctors),
+        slots=tuple(
+            WeekSlot(id_, slot.start_at, slot.end_at, _status(stored, at), slot.service_offering_id, stored.id)
+            for (id_, _), slots in slots_by_key.items()
+            for stored in slots
+            for slot in (stored.slot,)
         )
+        + tuple(WeekSlot(id_, start_at, end_at, "booked") for id_, start_at, end_at in visits if id_ in ids),
+        exceptions=tuple(
+            WeekException(
+                row.doctor_id, ExceptionType(row.type), start_at, end_at, row.reason, row.availability_rule_id, row.id
+            )
+            for start_at, end_at, row in exceptions
+            if row.doctor_id in ids
+        ),
+        closures=tuple(WeekClosure(row.day, row.reason, *_closed_time(row, zone), row.id) for row in closures),
     )
 
 
-def _closed_time(closure: FacilityClosure, zone: ZoneInfo) -> tuple[datetime, ...]:
-    """Return start and end of a closed time; nothing for a closed day."""
+def _status(stored: StoredSlot, at: datetime) -> str:
+    """Return the status to show: a slot with a booking is booked, one whose hold has ended is open (B2)."""
+    if stored.is_booked:
+        return SlotStatus.BOOKED.value
+    has_ended = stored.status is SlotStatus.RESERVED and not stored.is_held(at)
+    return SlotStatus.OPEN.value if has_ended else stored.status.value
+
+
+def _closed_time(closure: FacilityClosure, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """Return start and end of a closed time; none for a closed day."""
     if closure.start_time is None or closure.end_time is None:
-        return ()
-    clocks = clock_span(closure.start_time, closure.end_time)
-    return tuple(instant_at(zone, closure.day, timedelta(microseconds=clock)) for clock in clocks)
+        return None, None
+    clocks = (timedelta(microseconds=clock) for clock in clock_span(closure.start_time, closure.end_time))
+    start_at, end_at = (instant_at(zone, closure.day, clock) for clock in clocks)
+    return start_at, end_at

@@ -88,7 +88,7 @@ class BlockedTime:
             if exception.type is not ExceptionType.OVERRIDE:
                 spans.setdefault(exception.rule_id, []).append((micros(exception.start_at), micros(exception.end_at)))
         self._blocks = {rule_id: blocks_of(of_rule) for rule_id, of_rule in spans.items()}
-        self.is_empty = not self._blocks
+        self.is_empty: bool = not self._blocks
 
     def remove_from(self, run: SlotRun, begin: int, end: int) -> Sequence[SlotRun]:
         """Return the slots of a run that start in `[begin, end)` and overlap no block; none of them moves (S1)."""

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain, repeat
-from typing import Any, Final, NamedTuple, Self, TypeAlias, overload
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeAlias, overload
 from uuid import UUID
 
 from scheduler.core.errors import InvalidInputError
@@ -163,8 +163,8 @@ class Slots(Sequence[Slot]):
     __slots__ = ("_ends", "_pieces", "doctor_id", "facility_id")
 
     def __init__(self, doctor_id: Id, facility_id: Id, pieces: Iterable[SlotRun | InterleavedSlots]) -> None:
-        self.doctor_id = doctor_id
-        self.facility_id = facility_id
+        self.doctor_id: Id = doctor_id
+        self.facility_id: Id = facility_id
         self._pieces = tuple(pieces)
         self._ends: tuple[int, ...] | None = None
 
@@ -207,7 +207,7 @@ class Slots(Sequence[Slot]):
             return len(self) == len(other) and all(own == others for own, others in zip(self, other, strict=True))
         return NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have no hash either
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # equal to lists, which have no hash either
 
     def __repr__(self) -> str:
         if not self:

@@ -157,7 +157,7 @@ class Timetable:
     """The windows of one schedule for the local days from `first` to `last` (day numbers, inclusive)."""
 
     def __init__(self, schedule: Schedule, first: int, last: int) -> None:
-        self.zone = schedule.zone
+        self.zone: ZoneInfo = schedule.zone
         active = sorted((rule for rule in schedule.rules if rule.active), key=lambda rule: rule.id)
         self._by_id = {rule.id: _compile_rule(rule, self.zone, first, last) for rule in active}
         self._by_weekday: tuple[list[_CompiledRule], ...] = tuple([] for _ in range(7))

@@ -5,8 +5,9 @@ own count): *instants* count in UTC, *walls* count the time on the facility's wa
 Holds: T2 (IANA zones), T3 (monotone map, repeated and skipped wall times, missing days), T5 (no clock, no local zone).
 Must not know: rules, slots.
 
-The map rests on a fact about the tz database, which a test checks for every zone: two offset changes of one zone are
-at least five days apart. So a shorter time whose two ends have the same offset has that offset throughout.
+The map rests on facts about the tz database, which a test checks for every zone: no offset exceeds 18 hours, and two
+offset changes of one zone are more than three and a half days apart. So a shorter time whose two ends have the same
+offset has that offset throughout.
 """
 
 from contextlib import suppress
@@ -31,6 +32,10 @@ EARLIEST: Final = datetime(1, 1, 3, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 29, tzinfo=UTC)
 FIRST_INSTANT: Final = (EARLIEST - EPOCH) // MICROSECOND
 LAST_INSTANT: Final = (LATEST - EPOCH) // MICROSECOND
+
+# Local times of a day and the next one lie within so many seconds: two days, and the farthest offset at each end.
+_FARTHEST: Final = 18 * 3600
+BETWEEN_CHANGES: Final = 2 * 86_400 + 2 * _FARTHEST
 
 # Files in the folder of the tz database that name no place; PostgreSQL refuses them.
 _NOT_PLACES: Final = frozenset({"Factory", "localtime", "posixrules"})
@@ -147,7 +152,8 @@ def steady_offset(zone: ZoneInfo, day: int) -> int | None:
 @lru_cache(maxsize=1 << 12)
 def _change(zone: ZoneInfo, day: int) -> tuple[int, int, int]:
     """Return the offset change near a day: its instant, and the offsets before and after, equal without a change."""
-    low, high = (day - 1) * DAY // SECOND, (day + 3) * DAY // SECOND
+    low = day * DAY // SECOND - _FARTHEST
+    high = low + BETWEEN_CHANGES
     before, after = offset_at(zone, low * SECOND), offset_at(zone, high * SECOND)
     while high - low > 1 and before != after:
         middle = (low + high) // 2

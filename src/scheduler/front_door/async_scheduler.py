@@ -1,7 +1,6 @@
 """Async scheduler: the database of a host, opened for its tenants, in an asyncio application.
 
 Owns: how an asynchronous engine is taken, and the thread on which slots are generated.
-Holds: R4 (the block of `tenant` is one transaction).
 Must not know: which repositories there are (`async_work`), what the methods do (`scheduler`).
 """
 
@@ -114,7 +113,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
                     raise
 
     async def _apart(self, call: Callable[[Scheduler], T]) -> T:
-        """Call with a scheduler that has connections of its own, as those of one event loop cannot be used in another.
+        """Call with a scheduler on connections of its own: those of one event loop serve no other.
 
         They are opened as the engine of the host opens its own, with the same password and settings.
         """

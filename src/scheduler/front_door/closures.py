@@ -41,10 +41,11 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
 
         Raises:
             InvalidInputError: a field is invalid; the message names it.
-            MissingReferenceError: there is no such facility.
+            NotFoundError: there is no such facility.
             DuplicateError: the facility is closed at this time already.
         """
         facility_id = read_id("closure: facility", facility, FacilityId, models.Facility)
+        self._referred("facility", models.Facility, facility_id)
         Closure("new", day, start, end)  # refuses what the core would refuse
         row = models.FacilityClosure(
             tenant_id=self._context.tenant_id,

@@ -6,6 +6,7 @@ from typing import ClassVar, TypedDict, Unpack
 from sqlmodel import col, select
 
 from scheduler import models
+from scheduler.core.errors import InvalidInputError
 from scheduler.front_door.fields import Field, optional, text, uuid
 from scheduler.front_door.ids import DoctorId, FacilityId, UserId, read_id
 from scheduler.front_door.repository import Repository
@@ -53,10 +54,11 @@ class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
 
         Raises:
             InvalidInputError: a field is invalid; the message names it.
-            MissingReferenceError: there is no such facility or user.
+            NotFoundError: there is no such facility.
+            MissingReferenceError: there is no such user.
             DuplicateError: the user is another doctor already.
         """
-        facilities = _facility_ids(at)
+        facilities = self._facility_ids(at)
         shown = f"{first_name} {last_name}" if display_name is None else display_name
         with refusable(self._session):
             doctor = self._insert(
@@ -75,7 +77,7 @@ class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
         with changing(self._context, self._keys(row) if "at" in fields else ()) as under_way:
             self._update(row, own)
             if "at" in fields:
-                self._employ(self._read(row), _facility_ids(fields["at"]))
+                self._employ(self._read(row), self._facility_ids(fields["at"]))
         return under_way.change
 
     def delete(self, doctor: DoctorId | models.Doctor) -> ScheduleChange:
@@ -101,6 +103,10 @@ class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
             self._session.add(post(tenant_id=self._context.tenant_id, doctor_id=doctor, facility_id=facility))
         self._session.flush()
 
-
-def _facility_ids(at: Iterable[FacilityId | models.Facility]) -> list[int]:
-    return [int(read_id("doctor: at", facility, FacilityId, models.Facility)) for facility in at]
+    def _facility_ids(self, at: Iterable[FacilityId | models.Facility]) -> list[int]:
+        if not isinstance(at, Iterable):
+            raise InvalidInputError("doctor: at must be a list of facilities")
+        ids = [int(read_id("doctor: at", facility, FacilityId, models.Facility)) for facility in at]
+        for id_ in ids:
+            self._referred("at", models.Facility, id_)
+        return ids

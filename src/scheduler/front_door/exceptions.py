@@ -11,18 +11,16 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
 from scheduler.core.spans import Span
 from scheduler.front_door.fields import Field, given, minutes, optional, reference, text
-from scheduler.front_door.ids import DoctorId, ExceptionId, FacilityId, RuleId, read_id
-from scheduler.front_door.repository import Repository
+from scheduler.front_door.ids import ExceptionId, RuleId
+from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules
 from scheduler.front_door.rules import AnyRule
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.postgres.schedules import ScheduleKey, exception_of
 
 AnyException = ExceptionId | AvailabilityException | models.AvailabilityException
-AnyDoctor = DoctorId | models.Doctor
-AnyFacility = FacilityId | models.Facility
 
 
-class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyException]):
+class Exceptions(PartsOfSchedules[models.AvailabilityException, ExceptionId, AnyException]):
     """The availability exceptions of a tenant."""
 
     _model = models.AvailabilityException
@@ -52,7 +50,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyExcept
 
         Raises:
             InvalidInputError: a field is invalid; the message names it.
-            MissingReferenceError: there is no such doctor, facility or rule.
+            NotFoundError: there is no such doctor or facility.
         """
         return self._add(ExceptionType.BLOCKED, who, at, between, {"reason": reason, "rule": rule})
 
@@ -86,16 +84,17 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyExcept
     ) -> ScheduleChange:
         """Take a span of a doctor's time away in an emergency.
 
-        Bookings in it are displaced, and the change lists them.         Errors are those of `block`.
+        Bookings in it are displaced, and the change lists them. Errors are those of `block`.
         """
         return self._add(ExceptionType.EMERGENCY, who, at, between, {"reason": reason, "rule": rule})
 
     def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[models.AvailabilityException, ...]:
         """Return the exceptions of a doctor at a facility as rows, by their start."""
-        doctor = read_id("exception: who", who, DoctorId, models.Doctor)
-        facility = read_id("exception: at", at, FacilityId, models.Facility)
+        key = self._read_key(who, at)
         exception = models.AvailabilityException
-        query = self._live().where(col(exception.doctor_id) == doctor, col(exception.facility_id) == facility)
+        query = self._live().where(
+            col(exception.doctor_id) == key.doctor_id, col(exception.facility_id) == key.facility_id
+        )
         return tuple(self._session.scalars(query.order_by(col(exception.start_at), col(exception.id))))
 
     def remove(self, exception: AnyException) -> ScheduleChange:
@@ -108,14 +107,12 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyExcept
     def _add(
         self, kind: ExceptionType, who: AnyDoctor, at: AnyFacility, between: Span, fields: Mapping[str, Any]
     ) -> ScheduleChange:
-        doctor = read_id("exception: who", who, DoctorId, models.Doctor)
-        facility = read_id("exception: at", at, FacilityId, models.Facility)
+        key = self._key_of_new(who, at)
         if not isinstance(between, Span):
             raise InvalidInputError(f"exception: between must be of type Span, not {type(between).__name__}")
         row = models.AvailabilityException(
             tenant_id=self._context.tenant_id,
-            doctor_id=doctor,
-            facility_id=facility,
+            **key._asdict(),
             type=kind.value,
             start_at=between.start,
             end_at=between.end,
@@ -128,7 +125,7 @@ class Exceptions(Repository[models.AvailabilityException, ExceptionId, AnyExcept
             between.end,
             **{name: fields[name] for name in ("slot_duration", "slot_interval", "capacity") if name in fields},
         )
-        with changing(self._context, [ScheduleKey(doctor, facility)]) as under_way:
+        with changing(self._context, [key]) as under_way:
             self._session.add(row)
             self._session.flush()
             under_way.written = (exception_of(row, between.start, between.end),)

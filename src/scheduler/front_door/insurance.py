@@ -153,8 +153,8 @@ class Insurance:
     """Insurance: its `providers`, their `plans`, and the facilities that accept them."""
 
     def __init__(self, context: Context) -> None:
-        self.providers = Providers(context)
-        self.plans = Plans(context)
+        self.providers: Providers = Providers(context)
+        self.plans: Plans = Plans(context)
         self._acceptances = _Acceptances(context)
         self._session = context.session
 

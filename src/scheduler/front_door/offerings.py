@@ -12,6 +12,8 @@ from typing import ClassVar, Final, TypedDict, Unpack
 from sqlmodel import col, select
 
 from scheduler import models
+from scheduler.core.errors import InvalidWorkflowError
+from scheduler.core.validation import Validator
 from scheduler.core.workflows import StepTemplate, WorkflowStep
 from scheduler.front_door.fields import Field, flag, minutes, minutes_or_none_at_all, optional, reference, word
 from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, ServiceId
@@ -21,6 +23,7 @@ from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import follow_length, template_of
 
 ZERO: Final = timedelta(0)
+_CHECK: Final = Validator(InvalidWorkflowError)
 
 
 class Visibility(StrEnum):
@@ -92,8 +95,8 @@ class Offerings(Repository[models.ServiceOffering, OfferingId, OfferingId | mode
             )
             if steps is None:
                 steps = (WorkflowStep(1, self._template(offering), duration),)
-            if not isinstance(steps, Sequence) or steps:
-                Workflows(self._context).add(offering, steps=steps)
+            if given := _CHECK.sequence("offering: steps", steps, WorkflowStep):  # any iterable, which is read once
+                Workflows(self._context).add(offering, steps=given)
         return offering
 
     def change(self, offering: OfferingId | models.ServiceOffering, **fields: Unpack[OfferingFields]) -> None:

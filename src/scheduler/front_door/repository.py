@@ -1,7 +1,6 @@
 """Repository: rows of one table, read and written for the tenant of a unit of work.
 
-Owns: reading a row by its id, listing rows, and writing fields into columns.
-Holds: R4 (a refused call undoes itself, and the unit of work goes on).
+Owns: reading a row by its id, listing rows, and writing fields into columns; a refused call undoes itself.
 Must not know: any table; each repository names its own, and adds the operations that it allows.
 """
 

@@ -11,8 +11,8 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.fields import Field, day, flag, given, minutes, optional, reference
-from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, RuleId, read_id
-from scheduler.front_door.repository import Repository
+from scheduler.front_door.ids import OfferingId, RuleId
+from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.postgres.schedules import ScheduleKey, rule_of
 
@@ -35,7 +35,7 @@ class RuleFields(TypedDict, total=False):
     active: bool
 
 
-class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
+class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
     """The availability rules of a tenant."""
 
     _model = models.AvailabilityRule
@@ -49,7 +49,9 @@ class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
         "slot_interval": Field("slot_interval_minutes", optional(minutes)),
         "alignment": Field("slot_alignment_minutes", optional(minutes)),
         "capacity": Field("capacity", given),
-        "offering": Field("service_offering_id", optional(reference(OfferingId, models.ServiceOffering))),
+        "offering": Field(
+            "service_offering_id", optional(reference(OfferingId, models.ServiceOffering)), model=models.ServiceOffering
+        ),
         "effective_from": Field("effective_from", optional(day)),
         "effective_until": Field("effective_until", optional(day)),
         "recurrence": Field("recurrence", given),
@@ -58,9 +60,9 @@ class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
 
     def add(  # noqa: PLR0913  # the fields of a rule
         self,
-        who: DoctorId | models.Doctor,
+        who: AnyDoctor,
         *,
-        at: FacilityId | models.Facility,
+        at: AnyFacility,
         on: Weekday | Iterable[Weekday] | None,
         start: time,
         end: time,
@@ -79,11 +81,10 @@ class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
         the recurrence (RFC 5545) names. Without an offering, the slots are for all offerings of the doctor there.
 
         Raises:
-            InvalidInputError: a field is invalid; the message names it.
-            MissingReferenceError: there is no such doctor, facility or offering.
+            InvalidInputError: a field is invalid, or the doctor does not work there; the message names it.
+            NotFoundError: there is no such doctor, facility or offering.
         """
-        doctor = read_id("rule: who", who, DoctorId, models.Doctor)
-        facility = read_id("rule: at", at, FacilityId, models.Facility)
+        key = self._key_of_new(who, at)
         columns = self._columns(
             {
                 "start": start,
@@ -116,25 +117,23 @@ class Rules(Repository[models.AvailabilityRule, RuleId, AnyRule]):
             rows.append(
                 models.AvailabilityRule(
                     tenant_id=self._context.tenant_id,
-                    doctor_id=doctor,
-                    facility_id=facility,
+                    **key._asdict(),
                     day_of_week=_first_weekday(rule),
                     any_weekday=weekday is None,
                     **columns,
                 )
             )
-        with changing(self._context, [ScheduleKey(doctor, facility)]) as under_way:
+        with changing(self._context, [key]) as under_way:
             self._session.add_all(rows)
             self._session.flush()
             under_way.written = tuple(map(rule_of, rows))
         return tuple(rule for rule in under_way.change.written if isinstance(rule, AvailabilityRule))
 
-    def of(self, who: DoctorId | models.Doctor, *, at: FacilityId | models.Facility) -> tuple[AvailabilityRule, ...]:
+    def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[AvailabilityRule, ...]:
         """Return the rules of a doctor at a facility, in the order of their ids."""
-        doctor = read_id("rule: who", who, DoctorId, models.Doctor)
-        facility = read_id("rule: at", at, FacilityId, models.Facility)
+        key = self._read_key(who, at)
         rule = models.AvailabilityRule
-        query = self._live().where(col(rule.doctor_id) == doctor, col(rule.facility_id) == facility)
+        query = self._live().where(col(rule.doctor_id) == key.doctor_id, col(rule.facility_id) == key.facility_id)
         return tuple(map(rule_of, self._session.scalars(query.order_by(col(rule.id)))))
 
     def change(self, rule: AnyRule, **fields: Unpack[RuleFields]) -> ScheduleChange:

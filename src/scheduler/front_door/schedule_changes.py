@@ -39,7 +39,7 @@ class Changing:
 
     def __init__(self) -> None:
         self.written: tuple[AvailabilityRule | AvailabilityException | Closure, ...] = ()
-        self.change = ScheduleChange()
+        self.change: ScheduleChange = ScheduleChange()
 
 
 @contextmanager

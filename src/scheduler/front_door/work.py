@@ -27,19 +27,19 @@ class Work:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.facilities = Facilities(context)
-        self.doctors = Doctors(context)
-        self.patients = Patients(context)
-        self.services = Services(context)
-        self.offerings = Offerings(context)
-        self.step_templates = StepTemplates(context)
-        self.workflows = Workflows(context)
-        self.insurance = Insurance(context)
-        self.resources = Resources(context)
-        self.rules = Rules(context)
-        self.exceptions = Exceptions(context)
-        self.closures = Closures(context)
-        self.slots = OpenSlots(context)
+        self.facilities: Facilities = Facilities(context)
+        self.doctors: Doctors = Doctors(context)
+        self.patients: Patients = Patients(context)
+        self.services: Services = Services(context)
+        self.offerings: Offerings = Offerings(context)
+        self.step_templates: StepTemplates = StepTemplates(context)
+        self.workflows: Workflows = Workflows(context)
+        self.insurance: Insurance = Insurance(context)
+        self.resources: Resources = Resources(context)
+        self.rules: Rules = Rules(context)
+        self.exceptions: Exceptions = Exceptions(context)
+        self.closures: Closures = Closures(context)
+        self.slots: OpenSlots = OpenSlots(context)
 
     @property
     def session(self) -> Session:

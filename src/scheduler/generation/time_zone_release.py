@@ -13,7 +13,7 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -21,14 +21,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from scheduler.core.zones import SECOND, micros, offset_at
+from scheduler.core.zones import BETWEEN_CHANGES, SECOND, micros, offset_at
 
 _STATED_IN: Final = ("tzdata.zi", "+VERSION")
 _RELEASE: Final = re.compile(rb"(?:# version )?([0-9]{4}[\w.+-]{0,60})\s*")
 _BEGIN: Final = micros(datetime(2000, 1, 1, tzinfo=UTC)) // SECOND
 _END: Final = micros(datetime(2038, 1, 1, tzinfo=UTC)) // SECOND
-_STEP: Final = timedelta(days=5) // timedelta(seconds=1)
-"""A zone changes its offset at most once in so many seconds (see `zones`)."""
 
 
 @lru_cache(maxsize=1024)
@@ -73,8 +71,8 @@ def _transitions(zone: zoneinfo.ZoneInfo) -> Iterator[tuple[int, int]]:
     """Yield the zone's first offset, and each later one, with the second from which it applies."""
     offset = offset_at(zone, _BEGIN * SECOND)
     yield _BEGIN, offset
-    for start in range(_BEGIN, _END, _STEP):
-        low, high = start, min(start + _STEP, _END)
+    for start in range(_BEGIN, _END, BETWEEN_CHANGES):
+        low, high = start, min(start + BETWEEN_CHANGES, _END)
         after = offset_at(zone, high * SECOND)
         if after == offset:
             continue

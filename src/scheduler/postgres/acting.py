@@ -6,9 +6,10 @@ Must not know: units of work (`database`), which tables there are.
 The settings end with the transaction, so a connection has none of them afterwards, whoever owns it.
 """
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, NoReturn, overload
+from typing import Any, Final, NamedTuple, overload
 from uuid import UUID
 
 import psycopg
@@ -98,25 +99,26 @@ def assume(connection: Connection, settings: Mapping[str, str | None], where: st
 
     Raises:
         SchemaMismatchError: the database has no such role.
-        StatementError: the login may not act as this role.
+        RoleRefusedError: the login may not act as this role.
     """
     try:
         connection.exec_driver_sql(_ASSUME, settings)
     except DBAPIError as error:
-        code = getattr(error.orig, "sqlstate", None)
-        if (refusal := _refusal(code, settings["role"], where)) is None:
+        refusal = _refusal(
+            getattr(error.orig, "sqlstate", None), settings["role"], where, connection.engine.url.username
+        )
+        if refusal is None:
             raise
-        if isinstance(refusal, RoleRefusedError):
-            refusal.login = connection.engine.url.username
         raise_instead(error, refusal)
 
 
-def _refusal(code: str | None, role: str | None, where: str) -> StoreError | None:
-    """Return the error that a role was refused with, if the code is of a role."""
+def _refusal(code: str | None, role: str | None, where: str, login: str | None) -> StoreError | None:
+    """Return the error that a role was refused with, if the code is that of one."""
     if code == _NO_SUCH_ROLE:
         return SchemaMismatchError(f"the database {where} has no role {role}: {NOT_MIGRATED}")
     if code == NOT_ALLOWED:
-        return RoleRefusedError(f"this login may not act as {role} in {where}: grant {role} to it", sqlstate=code)
+        refused = f"this login may not act as {role} in {where}: grant {role} to {login or 'it'}"
+        return RoleRefusedError(refused, sqlstate=code, login=login)
     return None
 
 
@@ -150,17 +152,21 @@ def act_for(
     role: Role = Role.APP,
     request: Request = NO_REQUEST,
 ) -> Coroutine[Any, Any, None] | None:
-    """Act for a tenant and user in the current transaction of a connection of your own; with an async one, `await` it.
+    """Act for a tenant and user in the current transaction of a psycopg connection of your own.
 
-    The transaction has the settings of a unit of work until it ends, also its search path: name your own tables with
-    their schema. You commit, and errors of your statements are those of psycopg. A savepoint that is rolled back ends
-    the settings that were set after it.
+    With an async connection, `await` it. The transaction has the settings of a unit of work until it ends, also its
+    search path: name your own tables with their schema. You commit, and errors of your statements are psycopg's. A
+    savepoint that is rolled back ends the settings that were made after it.
 
     Raises:
-        InvalidInputError: the connection is in autocommit mode and in no transaction, or its encoding is not UTF-8.
+        InvalidInputError: not a connection of psycopg, or its encoding is not UTF-8, or it is in autocommit mode and
+            in no transaction.
         SchemaMismatchError: the database has no such role.
-        StatementError: the login may not act as this role, or the transaction is aborted.
+        RoleRefusedError: the login may not act as this role.
+        StatementError: the transaction is aborted.
     """
+    if not isinstance(connection, psycopg.Connection | psycopg.AsyncConnection):
+        raise InvalidInputError(f"a connection of psycopg is needed, not {type(connection).__name__}")
     if connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE:
         raise InvalidInputError("the connection is in autocommit mode: open a `with connection.transaction():` first")
     refuse_encoding(connection)
@@ -168,27 +174,27 @@ def act_for(
     if isinstance(connection, psycopg.AsyncConnection):
         return _assume_async(connection, settings)
     where = _name_of(connection)
-    with translated(where):
-        try:
-            connection.execute(_ASSUME, settings)
-        except psycopg.Error as error:
-            _refuse(error, settings["role"], where)
+    with translated(where), _explained(settings["role"], where, connection.info.user):
+        connection.execute(_ASSUME, settings)
     return None
 
 
 async def _assume_async(connection: psycopg.AsyncConnection[Any], settings: Mapping[str, str | None]) -> None:
     where = _name_of(connection)
-    with translated(where):
-        try:
-            await connection.execute(_ASSUME, settings)
-        except psycopg.Error as error:
-            _refuse(error, settings["role"], where)
+    with translated(where), _explained(settings["role"], where, connection.info.user):
+        await connection.execute(_ASSUME, settings)
 
 
-def _refuse(error: psycopg.Error, role: str | None, where: str) -> NoReturn:
-    if (refusal := _refusal(error.sqlstate, role, where)) is None:
-        raise error
-    raise_instead(error, refusal)
+@contextmanager
+def _explained(role: str | None, where: str, login: str) -> Iterator[None]:
+    """Explain why a login may not act as a role."""
+    try:
+        yield
+    except psycopg.Error as error:
+        refusal = _refusal(error.sqlstate, role, where, login)
+        if refusal is None:
+            raise
+        raise_instead(error, refusal)
 
 
 def _name_of(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> str:

@@ -48,7 +48,8 @@ def advisory_lock(session: Session, subject: str) -> None:
 class Database:
     """A PostgreSQL database, opened with a URL. Close it, or use it in a `with` statement.
 
-    Nothing is connected before the first unit of work. One `Database` serves one process (and its threads).
+    Nothing is connected before the first unit of work. One `Database` serves one process (and its threads). `pool` sets
+    the number and age of its connections.
 
     Raises:
         InvalidInputError: the URL cannot be read.

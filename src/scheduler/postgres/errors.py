@@ -26,7 +26,8 @@ class StatementError(StoreError):
 
     Attributes:
         sqlstate: PostgreSQL's code of the fault, such as `42501`; None if the driver refused before sending.
-        table: the table of the refused row with its schema, such as `scheduling.facilities`, if any.
+        table: the table of the refused row with its schema, such as `scheduling.facilities`, if any. For a
+            slot it is the partition of its month; a unique constraint of slots is named after the partition, too.
         column: the column that needs a value, if any.
         constraint: the name of the violated constraint, if any.
     """
@@ -74,7 +75,9 @@ class RoleRefusedError(StatementError):
         login: the name of the login, if its URL has one.
     """
 
-    login: str | None = None
+    def __init__(self, message: str, *, sqlstate: str | None = None, login: str | None = None) -> None:
+        super().__init__(message, sqlstate=sqlstate)
+        self.login = login
 
 
 class TenantSuspendedError(SchedulerError):

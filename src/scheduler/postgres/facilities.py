@@ -114,9 +114,9 @@ def doctors_at(facility: FacilityView, doctor_id: int | None) -> tuple[DoctorAtF
     if not facility.doctors:
         raise NotFoundError(f"nobody has a schedule at {facility.slug!r}, or a slot at this time")
     if not doctors:
-        known = ", ".join(str(doctor.key.doctor_id) for doctor in facility.doctors)
         raise NotFoundError(
-            f"doctor {doctor_id} has no schedule at {facility.slug!r}, and no slot at this time; there are {known}"
+            f"doctor {doctor_id} has no schedule at {facility.slug!r}, and no slot at this time: "
+            f"`scheduler doctors --facility {facility.slug}` lists those who work there"
         )
     return doctors
 

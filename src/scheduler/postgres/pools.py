@@ -1,4 +1,4 @@
-"""Pools: a unit of work's connections, of the library's own pool or of a host's, and the state that they are left in.
+"""Pools: the library's own connections, which it cleans, and a host's, which it gives back as found.
 
 Owns: the size of a pool, the mode of a host's connection while the library has it.
 Must not know: roles and tenants (`acting`), units of work (`database`).

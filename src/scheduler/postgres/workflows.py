@@ -25,6 +25,7 @@ StepIds = Mapping[int, int]
 DOCTOR: Final = "doctor"
 """The kind of resource of a step whose `meta` names none."""
 
+_NEW: Final = "new"
 _PREPARATION: Final = "preparation_minutes"
 _MAX_WAIT: Final = "max_wait_minutes"
 _KIND: Final = "resource_kind"
@@ -33,8 +34,8 @@ _CHECK: Final = Validator(InvalidWorkflowError)
 
 
 def template_of(row: rows.StepTemplate) -> StepTemplate:
-    """Return a step template as the core's value. A row that is not written yet has the id 0 there, as everywhere."""
-    return StepTemplate(row.id or 0, row.name, row.default_duration_minutes * _MINUTE, row.requires_location)
+    """Return a step template as the core's value. A row that is not written yet has the id "new", here and below."""
+    return StepTemplate(row.id or _NEW, row.name, row.default_duration_minutes * _MINUTE, row.requires_location)
 
 
 def step_of(row: rows.WorkflowStep, template: rows.StepTemplate) -> WorkflowStep:
@@ -81,7 +82,7 @@ def workflow_of(row: rows.ServiceWorkflow, steps: Iterable[tuple[rows.WorkflowSt
         InvalidWorkflowError: the rows contradict each other.
     """
     return Workflow(
-        row.id or 0,
+        row.id or _NEW,
         row.name,
         row.service_offering_id,
         tuple(step_of(*step) for step in steps),
@@ -93,7 +94,7 @@ def workflow_of(row: rows.ServiceWorkflow, steps: Iterable[tuple[rows.WorkflowSt
 
 def plan_of(row: rows.InsurancePlan) -> InsurancePlan:
     """Return an insurance plan as the core's value."""
-    return InsurancePlan(row.id or 0, row.name, row.effective_from, row.effective_to)
+    return InsurancePlan(row.id or _NEW, row.name, row.effective_from, row.effective_to)
 
 
 def acceptance_of(row: rows.FacilityInsurancePlan) -> PlanAcceptance:
@@ -188,12 +189,12 @@ def appointment_steps(
 def _steps(
     session: Session, workflow_ids: Iterable[int]
 ) -> dict[int, list[tuple[rows.WorkflowStep, rows.StepTemplate]]]:
-    """Return the steps of workflows with their templates, in position order, by workflow."""
+    """Return the steps of workflows with their templates, by workflow; the core puts them in order."""
     step, template = rows.WorkflowStep, rows.StepTemplate
     steps: dict[int, list[tuple[rows.WorkflowStep, rows.StepTemplate]]] = {id_: [] for id_ in workflow_ids}
     of_step = and_(col(template.tenant_id) == col(step.tenant_id), col(template.id) == col(step.step_template_id))
     query = select(step, template).join(template, of_step).where(col(step.service_workflow_id).in_(steps))
-    for row, its_template in session.exec(query.order_by(col(step.position))) if steps else ():
+    for row, its_template in session.exec(query) if steps else ():
         steps[row.service_workflow_id].append((row, its_template))
     return steps
 

@@ -20,7 +20,7 @@ _TEMPLATES: Final = (("Reception", 5), ("Insurance check", 5), ("Treatment", 15)
 
 @dataclass(frozen=True)
 class WalkableWorkflow:
-    """A workflow as the value that `walk` takes, with the ids of its steps, which the rows of a visit refer to."""
+    """A workflow as the value that `walk` takes, and the ids of its steps. The rows of a visit refer to these."""
 
     workflow: Workflow
     step_ids: StepIds

@@ -117,7 +117,7 @@ class KeyRing:
     def __init__(
         self, tenant_id: UUID, keys: Iterable[WrappedKey], *, masters: MasterKeys, random_bytes: RandomBytes
     ) -> None:
-        self.tenant_id = tenant_id
+        self.tenant_id: UUID = tenant_id
         self._keys = {key.id: key for key in keys}
         self._current = {key.purpose: key.id for key in self._keys.values() if key.is_current}
         self._masters = masters

@@ -31,11 +31,11 @@ class Plaintext:
     """The plaintext of some columns of one row, by column: `plaintext["name"]`. It is not shown, listed or pickled."""
 
     __slots__ = ("_texts", "row", "table")
-    __iter__ = None  # otherwise Python would try plaintext[0], plaintext[1], ...
+    __iter__: None = None  # otherwise Python would try plaintext[0], plaintext[1], ...
 
     def __init__(self, table: str, row: tuple[KeyPart, ...], texts: Mapping[str, str | None]) -> None:
-        self.table = table
-        self.row = row
+        self.table: str = table
+        self.row: tuple[KeyPart, ...] = row
         self._texts = dict(texts)
 
     @property

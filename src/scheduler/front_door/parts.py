@@ -1,0 +1,47 @@
+"""Parts of schedules: rows that belong to one doctor at one facility.
+
+Owns: the doctor and the facility of a new part, and that the doctor works there.
+Must not know: the parts, which are rules and exceptions.
+"""
+
+from sqlmodel import col, select
+
+from scheduler import models
+from scheduler.core.errors import InvalidInputError
+from scheduler.front_door.ids import DoctorId, FacilityId, read_id
+from scheduler.front_door.repository import Id, Repository, Row, Which
+from scheduler.postgres.schedules import ScheduleKey
+
+AnyDoctor = DoctorId | models.Doctor
+AnyFacility = FacilityId | models.Facility
+
+
+class PartsOfSchedules(Repository[Row, Id, Which]):
+    """Rows of a table of which each belongs to one doctor at one facility."""
+
+    def _read_key(self, who: AnyDoctor, at: AnyFacility) -> ScheduleKey:
+        return ScheduleKey(
+            int(read_id(f"{self._noun}: who", who, DoctorId, models.Doctor)),
+            int(read_id(f"{self._noun}: at", at, FacilityId, models.Facility)),
+        )
+
+    def _key_of_new(self, who: AnyDoctor, at: AnyFacility) -> ScheduleKey:
+        """Return doctor and facility of a new row.
+
+        Raises:
+            NotFoundError: there is no such doctor or facility.
+            InvalidInputError: the doctor does not work at the facility.
+        """
+        key = self._read_key(who, at)
+        self._referred("who", models.Doctor, key.doctor_id)
+        self._referred("at", models.Facility, key.facility_id)
+        post = models.FacilityDoctor
+        query = select(post.id).where(
+            col(post.doctor_id) == key.doctor_id, col(post.facility_id) == key.facility_id, col(post.active)
+        )
+        if self._session.exec(query).first() is None:
+            raise InvalidInputError(
+                f"{self._noun}: doctor {key.doctor_id} does not work at facility {key.facility_id}:"
+                " list all places of the doctor in work.doctors.change(doctor, at=[...])"
+            )
+        return key

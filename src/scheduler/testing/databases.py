@@ -1,0 +1,121 @@
+"""Databases for tests: a server, a migrated template, and a fresh copy of it for each module.
+
+Owns: how databases of tests are created, copied and dropped.
+Must not know: the rows in them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from sqlalchemy.pool import NullPool
+
+from scheduler.postgres.connections import name_of, open_engine, read_url
+from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.errors import StatementError, StoreError
+from scheduler.postgres.schema.migrations import upgrade
+from scheduler.postgres.translation import translated
+
+_FASTER_THAN_SAFE: Final = ("fsync", "synchronous_commit", "full_page_writes")
+_NEW_NAME: Final = "select 'slotsmith_test_' || left(md5(gen_random_uuid()::text), 16)"
+_IN_USE: Final = "55006"  # PostgreSQL, appendix A: object_in_use
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTemplate:
+    """A migrated database that is copied for tests. Get it from `database_template`."""
+
+    server: str = field(repr=False)  # may hold a password
+    name: str
+
+
+@contextmanager
+def database_server() -> Iterator[str]:
+    """Run an embedded PostgreSQL for tests while the block lasts, and yield its URL as a superuser.
+
+    Its files are temporary, and it does not wait for the disk. It needs the extra `embedded`.
+
+    Raises:
+        StoreError: the extra is not installed, or the server does not start.
+    """
+    # Not pytest's own temporary folder: other sessions of pytest clean up there.
+    with TemporaryDirectory(prefix="slotsmith-") as folder, embedded_server(Path(folder) / "postgres") as url:
+        _execute(url, *(f"alter system set {name} = off" for name in _FASTER_THAN_SAFE), "select pg_reload_conf()")
+        yield url
+
+
+@contextmanager
+def database_template(
+    server: str | None = None, *, prepare: Callable[[str], object] | None = None
+) -> Iterator[DatabaseTemplate]:
+    """Create a database, migrate it, and yield it as the template of further ones; drop it after the block.
+
+    `server` is the URL of a database on a server of yours, with a login that may create databases and roles; without
+    it, an embedded server runs while the block lasts. `prepare` is called with the URL of the migrated database, to run
+    migrations of your own. It has to close its connections, since a database in use cannot be copied.
+
+    Raises:
+        InvalidInputError: the URL cannot be read.
+        StoreError: no connection, the login lacks a right, or the embedded server does not start.
+    """
+    given: AbstractContextManager[str] = database_server() if server is None else nullcontext(server)
+    with given as on, fresh_database(on) as url:
+        upgrade(url)
+        if prepare is not None:
+            prepare(url)
+        yield DatabaseTemplate(on, str(read_url(url).database))
+
+
+@contextmanager
+def migrated_database(template: DatabaseTemplate | None = None) -> Iterator[str]:
+    """Create a migrated database, yield its URL, and drop it after the block.
+
+    It is a copy of the template, which takes a fraction of a second. Without a template, an embedded server runs while
+    the block lasts.
+
+    Raises:
+        StoreError: no connection, the template is in use, or the embedded server does not start.
+    """
+    if template is None:
+        with database_template() as made, migrated_database(made) as url:
+            yield url
+        return
+    with fresh_database(template.server, template=template.name) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]:
+    """Create a database as a copy of another one, yield its URL, and drop it after the block.
+
+    Raises:
+        StoreError: no connection, the template is in use, or the login may not create databases.
+    """
+    name = _execute(server, _NEW_NAME)
+    # Copying files is faster than writing each page to the log, where nothing waits for the disk.
+    try:
+        _execute(server, f"create database {name} template {template} encoding 'UTF8' strategy file_copy")
+    except StatementError as error:
+        if error.sqlstate != _IN_USE:
+            raise
+        raise StoreError(f"the template {template} has open connections: close them before it is copied") from None
+    try:
+        url = read_url(server).set(database=name, drivername="postgresql")
+        yield url.render_as_string(hide_password=False)
+    finally:
+        _execute(server, f"drop database {name} with (force)")
+
+
+def _execute(url: str, *statements: str) -> str:
+    """Run each statement as a transaction of its own, and return the first value that the last one returns."""
+    parsed = read_url(url)
+    engine = open_engine(parsed, poolclass=NullPool)
+    value = ""
+    with translated(name_of(parsed)), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            result = connection.exec_driver_sql(statement)
+            value = str(result.scalar()) if result.returns_rows else ""
+    return value

@@ -1,0 +1,18 @@
+"""API reference: equal to the docstrings and signatures, and complete."""
+
+import re
+
+import scheduler
+import scheduler.testing
+from scheduler.front_door.scheduler import Scheduler
+from specification.reference import PAGE, page
+
+
+def test_the_reference_is_that_of_the_docstrings() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make reference`"
+
+
+def test_the_reference_has_a_section_for_every_public_name() -> None:
+    headings = set(re.findall(r"^###+ (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    methods = {f"Scheduler.{name}" for name, value in vars(Scheduler).items() if callable(value) and name[0] != "_"}
+    assert {*scheduler.__all__, *scheduler.testing.__all__, *methods, "work.rules.add", "work.slots.open"} <= headings
