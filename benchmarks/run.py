@@ -12,6 +12,7 @@ from rich.console import Console
 
 import encryption
 import expansion
+import front_door
 import generation
 import migrating
 import row_security
@@ -24,7 +25,17 @@ from scheduler.generation.time_zone_release import time_zone_release
 def main() -> None:
     """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ("all", "expansion", "generation", "encryption", "row-security", "signed-setting", "migrating", "starting")
+    parts = (
+        "all",
+        "expansion",
+        "generation",
+        "encryption",
+        "row-security",
+        "signed-setting",
+        "front-door",
+        "migrating",
+        "starting",
+    )
     parser.add_argument("part", nargs="?", choices=parts, default="all")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
     parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
@@ -51,6 +62,8 @@ def main() -> None:
         console.print(row_security.against_none(calls=wanted.rounds * 100))
     if wanted.part in {"all", "signed-setting"}:
         console.print(signed_setting.against_none(calls=wanted.rounds * 100, tenants=20))
+    if wanted.part in {"all", "front-door"}:
+        console.print(front_door.against_none(calls=wanted.rounds * 100))
 
 
 if __name__ == "__main__":

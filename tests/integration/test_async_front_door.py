@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 from sqlmodel import select
 
 from scheduler import models
@@ -231,6 +232,8 @@ def test_r4_a_cancelled_task_rolls_back_and_frees_its_connection(
     async def test(clinic: Clinic) -> None:
         under_way = asyncio.Event()
         pool: Any = clinic.scheduler._database._engine.pool
+        closed: list[object] = []
+        event.listen(pool, "invalidate", lambda connection, *_: closed.append(connection))
 
         async def block() -> None:
             async with clinic.scheduler.tenant(clinic.slug) as work:
@@ -253,6 +256,26 @@ def test_r4_a_cancelled_task_rolls_back_and_frees_its_connection(
             async with clinic.scheduler.tenant(clinic.slug) as work:
                 still_running = await (await work.session.connection()).execute(text(NOT_IDLE))
                 assert still_running.scalar_one() == 0
+        assert len(closed) == (1 if wait is sleep_in_the_database else 0)
+
+    run(taken(database_url), test)
+
+
+@pytest.mark.parametrize("taken", [str, engine], ids=["a URL", "an engine of the host"])
+def test_r4_a_connection_is_closed_if_its_rollback_is_cancelled(
+    database_url: str, taken: Callable[..., AsyncEngine | str]
+) -> None:
+    async def test(clinic: Clinic) -> None:
+        pool = clinic.scheduler._database._pool
+        connection = await greenlet_spawn(pool.connect)
+        await greenlet_spawn(connection.exec_driver_sql, "select 1")
+        ending = asyncio.create_task(greenlet_spawn(pool.roll_back, connection))
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        assert connection.invalidated
+        await greenlet_spawn(pool.release, connection)
 
     run(taken(database_url), test)
 

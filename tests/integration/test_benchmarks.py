@@ -11,6 +11,7 @@ from rich.table import Table
 
 import encryption
 import expansion
+import front_door
 import generation
 import migrating
 import peers
@@ -32,7 +33,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    for module in (encryption, expansion, generation, migrating, row_security, signed_setting):
+    for module in (encryption, expansion, front_door, generation, migrating, row_security, signed_setting):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
     return checked
@@ -41,7 +42,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, empty_database_url: str) -> None:
     """Let the benchmarks use an empty database of the tests' server."""
-    for module in (generation, row_security, signed_setting):
+    for module in (front_door, generation, row_security, signed_setting):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(empty_database_url))
 
 
@@ -86,6 +87,13 @@ def test_row_security(checks: list[str]) -> None:
 def test_signed_setting(checks: list[str]) -> None:
     assert signed_setting.against_none(calls=10, tenants=2).row_count == 2
     assert checks == ["signed_setting"]
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_front_door(checks: list[str]) -> None:
+    assert front_door.against_none(calls=2).row_count == 3
+    assert checks == ["front_door"] * 3
 
 
 @pytest.mark.database

@@ -213,8 +213,10 @@ def _set_mode(driver: Any, mode: _Mode) -> None:  # noqa: ANN401  # a connection
 
 
 async def _set_mode_async(driver: psycopg.AsyncConnection, mode: _Mode) -> None:
-    await driver.set_autocommit(mode[0])
-    await driver.set_isolation_level(mode[1])
+    if driver.autocommit is not mode[0]:  # each call costs a step of the event loop's machinery
+        await driver.set_autocommit(mode[0])
+    if driver.isolation_level is not mode[1]:
+        await driver.set_isolation_level(mode[1])
 
 
 def refuse_ended(connection: Connection) -> None:
