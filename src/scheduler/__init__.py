@@ -67,6 +67,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "MissingExtraError", "SchedulerError", "StoreError",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "generate", "tenant_id_of", "upgrade",
+    # PostgreSQL: a host's foreign keys to the library's tables, and its Alembic beside them
+    "alembic_include_name", "references",
     # PostgreSQL: health information and the audit log
     "TenantKeys", "phi", "read_master_keys", "record_event",
 ]  # fmt: skip
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from scheduler.postgres.encryption.master_keys import read_master_keys
     from scheduler.postgres.encryption.tenant_keys import TenantKeys
     from scheduler.postgres.errors import StoreError
+    from scheduler.postgres.schema.host import alembic_include_name, references
     from scheduler.postgres.schema.migrations import upgrade
     from scheduler.postgres.tenants import tenant_id_of
 
@@ -94,10 +97,12 @@ else:
         "Scope": "scheduler.generation.request",
         "StoreError": "scheduler.postgres.errors",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
+        "alembic_include_name": "scheduler.postgres.schema.host",
         "generate": "scheduler.generation.job",
         "phi": "scheduler.postgres.encryption.phi",
         "read_master_keys": "scheduler.postgres.encryption.master_keys",
         "record_event": "scheduler.postgres.audit.log",
+        "references": "scheduler.postgres.schema.host",
         "tenant_id_of": "scheduler.postgres.tenants",
         "upgrade": "scheduler.postgres.schema.migrations",
     }

@@ -158,9 +158,9 @@ def test_missing_module_of_the_library_is_no_missing_extra() -> None:
     [
         (
             "scheduler ",
-            "demo migrate preflight import schema seed generate status show explain keys audit export erase",
+            "demo migrate stamp preflight import schema seed generate status show explain keys audit export erase",
         ),
-        ("scheduler s", "schema seed status show"),
+        ("scheduler s", "stamp schema seed status show"),
         ("scheduler keys re", "rewrap"),
     ],
 )
