@@ -5,15 +5,19 @@ Row security is forced on the owner, so PostgreSQL's own checks, run as the owne
 
 import re
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import make_url
 
 from scheduler.postgres.schema import migrations
 from support.databases import database_of_an_owner
+from support.documents import files
 from support.rows import Row, insert
 from support.rows.all_domains import MONTHS, all_rows
 
@@ -21,6 +25,7 @@ pytestmark = pytest.mark.database
 
 OURS, THEIRS = uuid4(), uuid4()
 GUIDE = Path(__file__).parents[2] / "docs" / "generate-slots.md"
+HOSTS_GUIDE = Path(__file__).parents[2] / "docs" / "beside-your-alembic.md"
 DETACH = "call scheduling.detach_slot_month('2027-03-15')"
 MONTH = "scheduling.availability_slots_2027_03"
 FORGET = {
@@ -188,6 +193,31 @@ def test_a_key_added_over_valid_rows_passes_the_check(connection: psycopg.Connec
     connection.execute("alter table scheduling.schedule_states drop constraint schedule_states_doctor_id_fkey")
     connection.execute(WITHOUT_FORCE)
     connection.execute(ADD_KEY)
+
+
+def test_a_hosts_key_is_added_to_its_rows_by_the_steps_of_the_guide(connection: psycopg.Connection) -> None:
+    """Row security hides our rows from PostgreSQL's check of a host's old rows, unless its force is lifted."""
+    connection.execute("select set_config('app.tenant_id', %s, true)", (str(OURS),))
+    connection.execute(
+        "create table public.invoice as"
+        f" select '{OURS}'::uuid as tenant_id, min(id) as appointment_id from scheduling.appointments"
+    )
+    connection.execute("select set_config('app.tenant_id', '', true)")
+    lift, *key, force = guided_key().split(";\n")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), connection.transaction():
+        connection.execute(";".join(key).encode())
+    connection.execute(";".join([lift, *key, force]).encode())
+    assert connection.execute(UNFORCED).fetchall() == []
+
+
+def guided_key() -> str:
+    """Return the SQL of the migration of the guide."""
+    written = StringIO()
+    options = {"as_sql": True, "output_buffer": written}
+    context = MigrationContext.configure(dialect_name="postgresql", opts=options)
+    code = files(HOSTS_GUIDE)["migrations/versions/..._invoices_know_their_visit.py"]
+    exec(compile(code, HOSTS_GUIDE.name, "exec"), {"op": Operations(context)})  # noqa: S102  # our own document
+    return written.getvalue().strip().rstrip(";")
 
 
 def added_keys(script: str) -> dict[str, set[str]]:

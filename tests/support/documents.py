@@ -7,6 +7,8 @@ Must not know: what a block needs to run.
 import re
 from pathlib import Path
 
+from sqlmodel import SQLModel
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -34,6 +36,12 @@ def program(page: Path) -> str:
     return "\n".join(blocks(page, "python"))
 
 
+def files(page: Path) -> dict[str, str]:
+    """Return the files of a host's project on a page, by path: each is a block of `py` below a line `# path`."""
+    named = (block.split("\n", 1) for block in blocks(page, "py"))
+    return {first.removeprefix("# "): rest.rstrip("\n") for first, rest in named}
+
+
 def needs_database(page: Path) -> bool:
     """Tell whether the program of a page opens a database."""
     return ".unit_of_work(" in program(page) or "Database(" in program(page)
@@ -45,5 +53,10 @@ def promised(page: Path) -> list[str]:
 
 
 def run(page: Path, **given: object) -> None:
-    """Run the program of a page, in which these names exist."""
-    exec(compile(program(page), name_of(page), "exec"), dict(given))  # noqa: S102  # our own documents
+    """Run the program of a page, in which these names exist. Its tables leave SQLModel's metadata afterwards."""
+    before = set(SQLModel.metadata.tables.values())
+    try:
+        exec(compile(program(page), name_of(page), "exec"), dict(given))  # noqa: S102  # our own documents
+    finally:
+        for table in set(SQLModel.metadata.tables.values()) - before:
+            SQLModel.metadata.remove(table)
