@@ -21,6 +21,7 @@
 
 **In PostgreSQL**, with the extra `postgres`: `upgrade` migrates a database, `Database.unit_of_work` opens a transaction
 for a tenant, `generate` keeps the slots of its schedules up to date, `phi` encrypts and decrypts health information.
+`references` and `alembic_include_name` join the tables of a host to ours.
 These names load their modules when first used: until then the library imports the standard library only.
 
 `scheduler.core` has all names of the core, `scheduler.models` the tables, and the package of each subject the rest.

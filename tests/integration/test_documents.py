@@ -63,4 +63,5 @@ def test_pages_with_a_database_have_programs() -> None:
         "host-application",
         "sample-data",
         "searching",
+        "your-tables",
     }

@@ -37,7 +37,7 @@ def program(page: Path) -> str:
 
 
 def files(page: Path) -> dict[str, str]:
-    """Return the files of a host's project on a page, by path: each is a block of `py` below a line `# path`."""
+    """Return the files of a host on a page by their paths: blocks of `py` below a line `# path`."""
     named = (block.split("\n", 1) for block in blocks(page, "py"))
     return {first.removeprefix("# "): rest.rstrip("\n") for first, rest in named}
 
