@@ -140,6 +140,16 @@ def test_months_of_slots_and_logs_are_hidden_with_their_tables(shop: Shop, with_
 
 
 @pytest.mark.usefixtures("shop")
+def test_a_hosts_table_is_joined_with_ours_by_its_key() -> None:
+    invoice = sys.modules["shop.models"].Invoice
+    condition = "JOIN scheduling.appointments ON {0}.tenant_id = {1}.tenant_id AND {0}.id = {1}.appointment_id".format(
+        "scheduling.appointments", "invoice"
+    )
+    for joined in (select(invoice).join(Appointment), select(invoice).join(invoice.appointment)):
+        assert condition in str(joined)
+
+
+@pytest.mark.usefixtures("shop")
 def test_a_key_to_a_table_of_another_library_is_refused() -> None:
     invoice = sys.modules["shop.models"].Invoice
     with pytest.raises(InvalidInputError, match=r"cannot refer to Invoice: it is not a table of scheduler.models"):

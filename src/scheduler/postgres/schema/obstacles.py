@@ -56,7 +56,7 @@ _RELATIONS: Final = text("""
     where nspname = any(:schemas) order by 1
 """)
 _SCHEMAS_OF_OTHERS: Final = text("""
-    select nspname, nspowner::regrole::text from pg_namespace
+    select nspname from pg_namespace
     where nspname = any(:schemas) and not pg_has_role(nspowner, 'usage') order by 1
 """)
 # Before release 16, a role that may create roles may grant any; from then on, it has to be an admin of the role.
@@ -78,7 +78,7 @@ _DATABASE: Final = text("""
         current_setting('server_version_num')::int >= 160000
 """)
 _EXTENSIONS: Final = text("""
-    select extname, nspname from pg_extension join pg_namespace on pg_namespace.oid = extnamespace
+    select extname from pg_extension join pg_namespace on pg_namespace.oid = extnamespace
     where extname = 'pg_trgm' and nspname <> 'public'
 """)
 
@@ -87,14 +87,10 @@ def refuse_obstacles(connection: Connection, expected: snapshot.SchemaSnapshot) 
     """Refuse a database whose first migration would stop, and name all that would stop it.
 
     Raises:
-        StatementError: the role lacks rights; the message has the statements that grant them.
         SchemaMismatchError: objects of others have names that the migrations need, or the revision is lost.
+        StatementError: the role lacks rights; the message has the statements that grant them.
     """
     name = name_of(connection.engine.url)
-    statements = tuple(_missing_rights(connection))
-    if statements:
-        advice = f"let a superuser run `{'; '.join(statements)};`"
-        raise StatementError(f"this login may not migrate {name}, nothing is changed: {advice}", sqlstate=NOT_ALLOWED)
     relations = {relation: kind for relation, kind, _ in connection.execute(_RELATIONS, _IN_OUR_SCHEMAS)}
     if relations.keys() >= _relations_of(expected):
         raise SchemaMismatchError(f"{name} has the tables of the library, but no revision: run `scheduler stamp`")
@@ -103,6 +99,11 @@ def refuse_obstacles(connection: Connection, expected: snapshot.SchemaSnapshot) 
         raise SchemaMismatchError(
             f"objects of {name} have names that the library needs, nothing is changed: rename them, or move them into"
             f" a schema of your own: {'; '.join(obstacles[:_MAX_NAMED])}{rest}"
+        )
+    if statements := "; ".join(_missing_rights(connection)):
+        raise StatementError(
+            f"this login may not migrate {name}, nothing is changed: let a superuser run `{statements};`",
+            sqlstate=NOT_ALLOWED,
         )
 
 
@@ -120,12 +121,12 @@ def _missing_rights(connection: Connection) -> Iterator[str]:
     if admins_grant and (_DEFINER, True) in lacking:
         # Neither inherited nor set: the policies of the definer must not apply to the owner.
         yield f"grant {_DEFINER} to {login} with admin true, inherit false, set false"
-    for schema, _ in connection.execute(_SCHEMAS_OF_OTHERS, {"schemas": [*snapshot.SCHEMAS, "scheduler"]}):
+    for schema in connection.scalars(_SCHEMAS_OF_OTHERS, {"schemas": [*snapshot.SCHEMAS, "scheduler"]}):
         yield f"alter schema {schema} owner to {login}"
     for relation, _, owner in connection.execute(_RELATIONS, _IN_OUR_SCHEMAS):
         if owner and relation in KEPT_TABLES:
             yield f"alter table {relation} owner to {login}"
-    for extension, _ in connection.execute(_EXTENSIONS):
+    for extension in connection.scalars(_EXTENSIONS):
         yield f"alter extension {extension} set schema public"
 
 
