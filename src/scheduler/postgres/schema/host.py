@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from sqlalchemy import Connection, ForeignKeyConstraint, text
+from sqlalchemy import Connection, ForeignKeyConstraint, inspect, text
 from sqlmodel import SQLModel
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
@@ -31,7 +31,9 @@ _TABLES: Final = text("""
     select nspname || '.' || relname as name, nspname, relname, quote_ident(nspname) as quoted_schema,
         format('%I.%I', nspname, relname) as quoted,
         array(
-            select sequence.oid::regclass::text from pg_depend join pg_class as sequence on sequence.oid = objid
+            select format('%I.%I', space.nspname, sequence.relname)
+            from pg_depend join pg_class as sequence on sequence.oid = objid
+            join pg_namespace as space on space.oid = sequence.relnamespace
             where refobjid = pg_class.oid and classid = 'pg_class'::regclass and deptype = 'a'
                 and sequence.relkind = 'S' order by 1
         ) as sequences
@@ -69,9 +71,10 @@ def references(
     >>> [key.target_fullname for key in sorted(orders.foreign_keys, key=str)]
     ['scheduling.patients.id', 'scheduling.patients.tenant_id']
     """
-    table = table_of(model) if model.metadata is METADATA else None
-    if table is None:
+    mapper = inspect(model, raiseerr=False)
+    if mapper is None or mapper.local_table.metadata is not METADATA:
         raise InvalidInputError(f"cannot refer to {model.__name__}: it is not a table of scheduler.models")
+    table = table_of(model)
     key = list(table.primary_key)
     own = [tenant, *columns] if "tenant_id" in table.primary_key.columns else list(columns)
     if len(own) != len(key):
@@ -112,6 +115,8 @@ def grants_on(connection: Connection, tables: Sequence[str], role: str = "schedu
     for table in found:
         if is_ours(table.nspname, table.relname):
             raise InvalidInputError(f"{table.name} is a table of the library: its migrations grant its rights")
+    if not found:
+        return ()
     schemas = ", ".join(dict.fromkeys(table.quoted_schema for table in found))
     sequences = ", ".join(sequence for table in found for sequence in table.sequences)
     return (
