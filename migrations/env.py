@@ -13,6 +13,7 @@ Alembic keeps the revision in the schema `scheduler`, which is created before it
 revision unless it holds other objects.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from alembic import context
@@ -64,10 +65,11 @@ def take_turn(connection: Connection, patience: timedelta) -> None:
         ) from None
 
 
-def run(connection: Connection, patience: timedelta) -> None:
-    """Run the revisions in the open transaction, which the caller ends."""
+def run(connection: Connection, patience: timedelta, check: Callable[[Connection], None]) -> None:
+    """Run the revisions in the open transaction, which the caller ends; the check runs when no other migrator does."""
     connection.execute(text(NEED_UTF8))
     take_turn(connection, patience)
+    check(connection)
     connection.execute(text(PATIENCE_WITH_READERS))
     connection.execute(text(MAKE_SCHEMA))
     context.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=VERSION_SCHEMA)
@@ -95,4 +97,4 @@ given = context.config.attributes
 if context.is_offline_mode():
     write(given["settings"])
 else:
-    run(given["connection"], given["patience"])
+    run(given["connection"], given["patience"], given["check"])

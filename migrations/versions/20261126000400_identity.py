@@ -3,8 +3,8 @@
 **Tenants.** A tenant is an organisation that owns its rows; a tenant that has rows cannot be deleted. Every other key
 is `(tenant_id, id)`, and every reference carries the tenant: a plain foreign key finds rows of another tenant although
 its writer cannot see them, and a cascade would delete across tenants. The tenant core specification expects databases
-that hold some of its tables. Such a table is kept (`if not exists`) and completed by the statements after it;
-`scheduler migrate` ends with a comparison that names the remaining differences.
+that hold some of its tables. Such a table is kept (`if not exists`) if it has today's columns, and completed by
+the statements after it; `scheduler migrate` ends with a comparison that names the remaining differences.
 
 **Users.** The id of a user is one person across tenants: a person who works with two tenants has two users. Otherwise
 one tenant could insert a user under the id of another tenant's user, and act for that person or lock them out. A

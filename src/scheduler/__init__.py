@@ -20,7 +20,8 @@
 (1, 29)
 
 **In PostgreSQL**, with the extra `postgres`: `upgrade` migrates a database, `Scheduler` opens it for tenants, `phi`
-encrypts and decrypts health information. `AsyncScheduler` is the same with `await`; it needs the extra `async`.
+encrypts and decrypts health information. `AsyncScheduler` is the same with `await`; it needs the extra `async`. `references` and
+`alembic_include_name` join the tables of a host to ours.
 
     clinic = Scheduler("postgresql://web@localhost/clinic")
     with clinic.tenant("riverside") as work:  # one transaction
@@ -82,6 +83,8 @@ __all__ = [  # noqa: RUF022  # in groups
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
     "upgrade",
+    # PostgreSQL: a host's foreign keys to the library's tables, and its Alembic beside them
+    "alembic_include_name", "references",
     # PostgreSQL: health information and the audit log
     "TenantKeys", "phi", "read_master_keys", "record_event",
 ]  # fmt: skip
@@ -128,6 +131,7 @@ if TYPE_CHECKING:
         StoreError,
     )
     from scheduler.postgres.pools import PoolSettings
+    from scheduler.postgres.schema.host import alembic_include_name, references
     from scheduler.postgres.schema.migrations import upgrade
     from scheduler.postgres.tenants import tenant_id_of
 
@@ -171,10 +175,12 @@ else:
         "Work": "scheduler.front_door.work",
         "WorkflowId": "scheduler.front_door.ids",
         "act_for": "scheduler.postgres.acting",
+        "alembic_include_name": "scheduler.postgres.schema.host",
         "generate": "scheduler.generation.job",
         "phi": "scheduler.postgres.encryption.phi",
         "read_master_keys": "scheduler.postgres.encryption.master_keys",
         "record_event": "scheduler.postgres.audit.log",
+        "references": "scheduler.postgres.schema.host",
         "tenant_id_of": "scheduler.postgres.tenants",
         "upgrade": "scheduler.postgres.schema.migrations",
     }

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -89,17 +89,19 @@ def listed(places: Iterable[str]) -> str:
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
-def docstrings(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the docstrings of a module, each with its place."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring = ast.get_docstring(node)
-            if docstring:
-                yield f"{name_of(path)}:{getattr(node, 'lineno', 1)}", docstring
+@cache
+def docstrings(path: Path) -> list[tuple[str, str]]:
+    """Return the docstrings of a module, each with its place."""
+    return [
+        (f"{name_of(path)}:{getattr(node, 'lineno', 1)}", docstring)
+        for node in nodes(path)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if (docstring := ast.get_docstring(node))
+    ]
 
 
 def sentences(docstring: str) -> list[str]:
@@ -122,24 +124,28 @@ def test_a_docstring_begins_with_a_short_sentence() -> None:
     assert not long, listed(long)
 
 
-def identifiers(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the names that a module defines, uses or imports, each with its place."""
-    for node in ast.walk(tree(path)):
+@cache
+def identifiers(path: Path) -> frozenset[tuple[int, str]]:
+    """Return the names that a module defines, uses or imports, each with its line."""
+    found = set[tuple[int, str]]()
+    for node in nodes(path):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
-                yield f"{name_of(path)}:{node.lineno}", name
+                found.add((node.lineno, name))
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                yield f"{name_of(path)}:{node.lineno}", name
+                found.add((node.lineno, name))
             case ast.alias(name=name):
-                yield f"{name_of(path)}:{node.lineno}", name.rpartition(".")[2]
+                found.add((node.lineno, name.rpartition(".")[2]))
+    return frozenset(found)
 
 
+@cache
 def defined_tests() -> list[tuple[str, str]]:
     """Return the functions and classes that pytest collects, each with its place."""
     return [
         (f"{name_of(path)}:{node.lineno}", node.name)
         for path in files("tests/**/test_*.py")
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         if node.name.lower().startswith("test")
     ]
@@ -153,14 +159,18 @@ def test_a_test_has_a_name_of_at_most_70_characters() -> None:
 
 def test_no_retired_identifier_is_left() -> None:
     retired = RETIRED | (RETIRED_MODULES - WORDS_OF_IDENTIFIERS)
-    names = [f"{place}: {name}" for path in PYTHON for place, name in identifiers(path) if name in retired]
+    names = [
+        f"{name_of(path)}:{line}: {name}" for path in PYTHON for line, name in identifiers(path) if name in retired
+    ]
     assert not names, listed(names)
 
 
 def test_only_the_audit_chain_seals() -> None:
     paths = [path for path in PYTHON if not name_of(path).startswith(ROOMS_OF_THE_SEALS)]
-    seals = [(path, place, name) for path in paths for place, name in identifiers(path) if "seal" in name.lower()]
-    offenders = [f"{place}: {name}" for path, place, name in seals if (name_of(path), name) not in SEALS_ELSEWHERE]
+    seals = [
+        (name_of(path), line, name) for path in paths for line, name in identifiers(path) if "seal" in name.lower()
+    ]
+    offenders = [f"{place}:{line}: {name}" for place, line, name in seals if (place, name) not in SEALS_ELSEWHERE]
     assert not offenders, listed(offenders)
 
 

@@ -102,4 +102,5 @@ def test_pages_with_a_database_have_programs() -> None:
         "sample-data",
         "searching",
         "tutorial",
+        "your-tables",
     }

@@ -20,7 +20,7 @@ from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
 from scheduler.sample_data.scales import Scale, Seed
-from support.databases import fresh_database
+from scheduler.testing.databases import fresh_database
 
 pytestmark = pytest.mark.database
 

@@ -122,3 +122,11 @@ def test_a_template_in_use_is_refused_in_one_line(server: str, template: str) ->
 def test_a_server_that_is_not_there_is_a_store_error() -> None:
     with pytest.raises(StoreError, match="no connection"), database_template("postgresql://x@127.0.0.1:1/x"):
         pass
+
+
+@pytest.mark.deep
+def test_without_a_template_a_server_runs_for_the_block() -> None:
+    with migrated_database() as url, Scheduler(url, clock=FixedClock(SUNDAY)) as opened:
+        assert small_clinic(opened, weeks=1).monday == MONDAY
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)

@@ -20,7 +20,8 @@ from scheduler.postgres.connections import open_engine, read_url
 from scheduler.postgres.database import Role
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StoreError
 from scheduler.postgres.schema import migrations
-from support.databases import execute, fresh_database
+from scheduler.testing.databases import fresh_database
+from support.databases import execute
 from support.hostile import make_hostile
 from support.pg_dump import dump
 from support.roles import become

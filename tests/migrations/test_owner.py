@@ -5,15 +5,24 @@ Row security is forced on the owner, so PostgreSQL's own checks, run as the owne
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
+from io import StringIO
 from pathlib import Path
+from typing import Literal
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import BigInteger, Column, MetaData, Table, Uuid, create_mock_engine, make_url
+from sqlalchemy.schema import CreateTable
 
+from scheduler.models import Patient
 from scheduler.postgres.schema import migrations
+from scheduler.postgres.schema.host import references
 from support.databases import database_of_an_owner
+from support.documents import files
 from support.rows import Row, insert
 from support.rows.all_domains import MONTHS, all_rows
 
@@ -21,6 +30,7 @@ pytestmark = pytest.mark.database
 
 OURS, THEIRS = uuid4(), uuid4()
 GUIDE = Path(__file__).parents[2] / "docs" / "generate-slots.md"
+HOSTS_GUIDE = Path(__file__).parents[2] / "docs" / "beside-your-alembic.md"
 DETACH = "call scheduling.detach_slot_month('2027-03-15')"
 MONTH = "scheduling.availability_slots_2027_03"
 FORGET = {
@@ -188,6 +198,54 @@ def test_a_key_added_over_valid_rows_passes_the_check(connection: psycopg.Connec
     connection.execute("alter table scheduling.schedule_states drop constraint schedule_states_doctor_id_fkey")
     connection.execute(WITHOUT_FORCE)
     connection.execute(ADD_KEY)
+
+
+def test_a_hosts_key_is_added_to_its_rows_by_the_steps_of_the_guide(connection: psycopg.Connection) -> None:
+    """Row security hides our rows from PostgreSQL's check of a host's old rows, unless its force is lifted."""
+    connection.execute("select set_config('app.tenant_id', %s, true)", (str(OURS),))
+    connection.execute(
+        "create table public.invoice as"
+        f" select '{OURS}'::uuid as tenant_id, min(id) as appointment_id from scheduling.appointments"
+    )
+    connection.execute("select set_config('app.tenant_id', '', true)")
+    lift, *key, force = guided_key().split(";\n")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), connection.transaction():
+        connection.execute(";".join(key).encode())
+    connection.execute(";".join([lift, *key, force]).encode())
+    assert connection.execute(UNFORCED).fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("ondelete", "left"), [(None, "refused"), ("RESTRICT", "refused"), ("CASCADE", []), ("SET NULL", [(OURS, None)])]
+)
+def test_a_hosts_row_after_ours_is_deleted_is_that_of_the_guide(
+    connection: psycopg.Connection, ondelete: Literal["CASCADE", "RESTRICT", "SET NULL"] | None, left: object
+) -> None:
+    """A soft delete changes nothing. The system deletes for good, without a right on the host's table."""
+    connection.execute("select set_config('app.tenant_id', %s, true)", (str(OURS),))
+    columns = (Column("tenant_id", Uuid), Column("patient_id", BigInteger))
+    favourites = Table("favourites", MetaData(), *columns, references(Patient, "patient_id", ondelete=ondelete))
+    engine = create_mock_engine("postgresql+psycopg://", lambda *_: None)
+    connection.execute(str(CreateTable(favourites).compile(dialect=engine.dialect)).encode())
+    connection.execute("insert into favourites select tenant_id, min(id) from scheduling.patients group by tenant_id")
+    before = connection.execute("select * from favourites").fetchall()
+    connection.execute("set local role scheduler_system")
+    connection.execute("update scheduling.patients set deleted_at = now()")
+    refusal = (psycopg.errors.ForeignKeyViolation, psycopg.errors.RestrictViolation)
+    with pytest.raises(refusal) if left == "refused" else nullcontext(), connection.transaction():
+        connection.execute("delete from scheduling.patients")
+    connection.execute("reset role")
+    assert connection.execute("select * from favourites").fetchall() == (before if left == "refused" else left)
+
+
+def guided_key() -> str:
+    """Return the SQL of the migration of the guide."""
+    written = StringIO()
+    options = {"as_sql": True, "output_buffer": written}
+    context = MigrationContext.configure(dialect_name="postgresql", opts=options)
+    code = files(HOSTS_GUIDE)["migrations/versions/..._invoices_know_their_visit.py"]
+    exec(compile(code, HOSTS_GUIDE.name, "exec"), {"op": Operations(context)})  # noqa: S102  # our own document
+    return written.getvalue().strip().rstrip(";")
 
 
 def added_keys(script: str) -> dict[str, set[str]]:

@@ -1,4 +1,4 @@
-"""`scheduler schema check`: every difference from the last revision is named, and nothing else."""
+"""`scheduler schema check` and `scheduler stamp`: every difference from the last revision is named, and no other."""
 
 import os
 import pty
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from io import StringIO
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, make_url
 
@@ -15,6 +16,7 @@ from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations, snapshot
 from support.cli import run
 from support.databases import execute
+from support.pg_dump import dump
 
 pytestmark = pytest.mark.database
 
@@ -322,3 +324,53 @@ def test_a_downgrade_without_a_yes_changes_nothing(migrated: str, monkeypatch: p
     result = run(migrated, "migrate", "--down", "base")
     assert (result.code, "Go on?" in result.err) == (1, True)
     assert migrations.current(migrated) == migrations.head()
+
+
+# A lost record of the revision
+
+
+def record(url: str) -> object:
+    """Return the record of the revision with its rights, and those on its schema."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "select version_num, array(select unnest(relacl)::text order by 1), nspacl from scheduler.revision"
+            " cross join pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+            " where pg_class.oid = 'scheduler.revision'::regclass"
+        ).fetchall()
+
+
+def test_a_stamp_restores_the_lost_record_and_nothing_else(migrated: str) -> None:
+    before, schema = record(migrated), dump(migrated)
+    execute(migrated, "drop schema scheduler cascade")
+    result = run(migrated, "stamp")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f"recorded {migrations.head()}: nothing differs from its schema\n"
+    assert (record(migrated), dump(migrated)) == (before, schema)
+    assert run(migrated, "stamp").out == f"already at {migrations.head()}\n"
+
+
+def test_no_revision_is_recorded_for_a_schema_that_differs(migrated: str) -> None:
+    execute(migrated, "drop table scheduler.revision", "alter table scheduling.doctors drop column npi")
+    result = run(migrated, "stamp")
+    assert result.code == 6
+    difference = "column scheduling.doctors.npi: is missing, should be character varying(50)"
+    assert result.out.splitlines() == [difference]
+    with pytest.raises(
+        SchemaMismatchError, match=r"so no revision is recorded: .* the first: column .*\.npi: is missing"
+    ):
+        migrations.stamp(migrated)
+    assert migrations.current(migrated) is None
+
+
+def test_a_recorded_older_revision_is_not_overwritten(migrated: str) -> None:
+    execute(migrated, "update scheduler.revision set version_num = '20261126000100'")
+    result = run(migrated, "stamp")
+    assert result.code == 6
+    assert result.err.endswith("is not lost: it is revision 20261126000100: run `scheduler migrate`\n")
+    assert migrations.current(migrated) == "20261126000100"
+
+
+def test_an_empty_database_is_migrated_and_not_stamped(empty_database_url: str) -> None:
+    result = run(empty_database_url, "stamp")
+    assert (result.code, result.err.endswith("is not migrated: run `scheduler migrate`\n")) == (6, True)
+    assert migrations.current(empty_database_url) is None

@@ -12,14 +12,14 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
-from typing import Any
+from typing import Any, NewType
 from uuid import UUID
 
 import scheduler
 import scheduler.testing
 from scheduler.core.errors import SchedulerError
 from scheduler.front_door.context import Context
-from scheduler.front_door.ids import TenantId
+from scheduler.front_door.ids import RowId, TenantId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.work import Work
 from scheduler.generation.report import RunResult
@@ -145,6 +145,18 @@ def section(name: str, item: Any) -> str:
     return function_section("###", name, node, is_method=False)
 
 
+def is_id(item: Any) -> bool:
+    """Tell whether a public name is a class of ids, of which a line says all."""
+    return isinstance(item, NewType) or (isinstance(item, type) and issubclass(item, RowId))
+
+
+def first_line(item: Any) -> str:
+    """Return what a class of ids is."""
+    if isinstance(item, NewType):
+        return f"`{item.__supertype__.__name__}`."
+    return f"`int`. {inspect.getdoc(item)}"
+
+
 def repositories() -> dict[str, type]:
     """Return the repositories of `Work`, by their names there."""
     unused: Any = None
@@ -198,7 +210,10 @@ def page() -> str:
     """Return the whole page."""
     parts = [TOP.rstrip()]
     for title, names in groups().items():
-        parts += [f"## {title}", *(section(name, getattr(scheduler, name)) for name in names)]
+        public = {name: getattr(scheduler, name) for name in names}
+        ids = [f"- `{name}`: {first_line(item)}" for name, item in public.items() if is_id(item)]
+        sections = [section(name, item) for name, item in public.items() if not is_id(item)]
+        parts += [f"## {title}", "\n".join(ids), *sections]
     common = node_of(Repository)
     assert isinstance(common, ast.ClassDef)
     inherited = [function_section("####", f"work.X.{m.name}", m, is_method=True) for m in methods(common)]

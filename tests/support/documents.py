@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import SQLModel
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -35,6 +37,12 @@ def program(page: Path) -> str:
     return "\n".join(blocks(page, "python"))
 
 
+def files(page: Path) -> dict[str, str]:
+    """Return the files of a host on a page by their paths: blocks of `py` below a line `# path`."""
+    named = (block.split("\n", 1) for block in blocks(page, "py"))
+    return {first.removeprefix("# "): rest.rstrip("\n") for first, rest in named}
+
+
 def needs_database(page: Path) -> bool:
     """Tell whether the program of a page opens a database."""
     return re.search(r"\.unit_of_work\(|\b(?:Database|Scheduler|AsyncScheduler)\(", program(page)) is not None
@@ -51,7 +59,15 @@ def promised(page: Path) -> list[str]:
 
 
 def run(page: Path, **given: object) -> dict[str, Any]:
-    """Run the program of a page, in which these names exist, and return all names that exist afterwards."""
+    """Run the program of a page, in which these names exist, and return all names that exist afterwards.
+
+    Its tables leave SQLModel's metadata.
+    """
     names: dict[str, Any] = dict(given)
-    exec(compile(program(page), name_of(page), "exec"), names)  # noqa: S102  # our own documents
+    before = set(SQLModel.metadata.tables.values())
+    try:
+        exec(compile(program(page), name_of(page), "exec"), names)  # noqa: S102  # our own documents
+    finally:
+        for table in set(SQLModel.metadata.tables.values()) - before:
+            SQLModel.metadata.remove(table)
     return names

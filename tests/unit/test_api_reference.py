@@ -13,6 +13,7 @@ def test_the_reference_is_that_of_the_docstrings() -> None:
 
 
 def test_the_reference_has_a_section_for_every_public_name() -> None:
-    headings = set(re.findall(r"^###+ (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    entries = r"^(?:###+ (.+)|- `(\w+)`: `\w+`.*)$"  # an id has a line, everything else a section
+    headings = {one or other for one, other in re.findall(entries, PAGE.read_text(encoding="utf-8"), re.MULTILINE)}
     methods = {f"Scheduler.{name}" for name, value in vars(Scheduler).items() if callable(value) and name[0] != "_"}
     assert {*scheduler.__all__, *scheduler.testing.__all__, *methods, "work.rules.add", "work.slots.open"} <= headings

@@ -12,7 +12,18 @@ import pytest
 from typer.main import get_command
 
 from scheduler.cli.app import app
-from support.documents import PAGES, ROOT, blocks, name_of, needs_database, program, promised, run, without_blocks
+from support.documents import (
+    PAGES,
+    ROOT,
+    blocks,
+    files,
+    name_of,
+    needs_database,
+    program,
+    promised,
+    run,
+    without_blocks,
+)
 
 PROGRAMS = [page for page in PAGES if program(page) and not needs_database(page)]
 LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
@@ -27,6 +38,10 @@ def test_program_of_a_page_prints_its_promised_output(page: Path, capsys: pytest
     run(page)
     printed = iter(capsys.readouterr().out.splitlines())
     assert [line for line in promised(page) if line not in printed] == []
+
+
+def test_every_page_with_files_of_a_host_has_a_test_that_runs_them() -> None:
+    assert {page.stem for page in PAGES if files(page)} == {"beside-your-alembic"}  # `migrations/test_host.py`
 
 
 def modules_with_examples() -> list[str]:

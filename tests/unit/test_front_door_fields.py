@@ -4,7 +4,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -90,7 +90,7 @@ def test_a_field_reads(read: fields.Reader, value: object, expected: object) -> 
         *((fields.text, value) for value in ("", " \t", None, 7, b"Ada", "a\0b", "a\ud800")),
         *((fields.flag, value) for value in (0, "false", None)),
         *((fields.day, value) for value in (datetime(2027, 3, 1), "2027-03-01", None)),
-        *((fields.uuid, value) for value in (str(uuid4()), 7, None)),
+        *((fields.uuid, value) for value in (str(UUID(int=1)), 7, None)),
         *((fields.zone, value) for value in ("Mars/Base", "../etc", 1, None)),
         *((fields.country, value) for value in ("GBR", "g1", "", None)),
         *((fields.minutes, value) for value in (timedelta(0), timedelta(seconds=90), -timedelta(1), 20, None)),

@@ -66,9 +66,10 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
         "with_server:with_server", "Run a program that finds the address of the database in SCHEDULER_DATABASE_URL."
     ),
     "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
+    "stamp": _Entry("stamp:stamp", "Record the revision of a database again whose table `scheduler.revision` is lost."),
     "preflight": _Entry("preflight:preflight", "Check that a login has the rights of its purpose, and no others."),
     "import": _Entry("import_openings:app", "Import data from files."),
-    "schema": _Entry("schema:app", "Compare and draw the schema of the database."),
+    "schema": _Entry("schema:app", "Compare and draw the schema of the database; grant rights on your own tables."),
     "seed": _Entry("seed:seed", "Create sample tenants: places, doctors, visits, families, children, placements."),
     "generate": _Entry("generate:generate_slots", "Generate slots: make the stored slots those of the schedules."),
     "status": _Entry("status:status", "Show totals, the latest runs and the failing schedules."),

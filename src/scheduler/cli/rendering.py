@@ -163,6 +163,9 @@ def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
         return f"{start:%a %d %b %H:%M}"
     if start.date() == end.date():
         return f"{start:%a %d %b %H:%M}-{end:%H:%M}"
-    if end.time() == time(0) and end.date() - start.date() == timedelta(days=1):
+    if end.time() != time(0):
+        return f"{start:%a %d %b %H:%M} - {end:%a %d %b %H:%M}"
+    last = end.date() - timedelta(days=1)  # leave until midnight does not reach into the next day
+    if last == start.date():
         return f"{start:%a %d %b %H:%M}-24:00"
-    return f"{start:%a %d %b %H:%M} - {end:%a %d %b %H:%M}"
+    return f"{start:%a %d %b %H:%M} - {last:%a %d %b} 24:00"

@@ -1,29 +1,39 @@
-"""`scheduler schema check` and `scheduler schema picture`: compare and draw the schema of a database."""
+"""`scheduler schema check`, `picture` and `grants`: compare and draw a schema, grant rights on tables of a host."""
 
 from typing import Annotated
 
 import typer
 
 from scheduler.cli.mermaid import Detail, entity_diagram
-from scheduler.cli.settings import DatabaseUrl, database_url
+from scheduler.cli.settings import DatabaseUrl, database_url, readable
 from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError
+from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations
+from scheduler.postgres.schema.host import grants_on
 from scheduler.postgres.schema.snapshot import SCHEMAS
 
-app: typer.Typer = typer.Typer(help="Compare and draw the schema of the database.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(
+    help="Compare and draw the schema of the database; grant rights on your own tables.", no_args_is_help=True
+)
 
 Namespace = Annotated[str | None, typer.Argument(metavar="[NAMESPACE]", help=f"One of {', '.join(SCHEMAS)}.")]
 
 
-def refuse_differences(address: str) -> None:
+def _lines_of_text(words: list[str]) -> list[str]:
+    return [readable(word) or "" for word in words]
+
+
+def refuse_differences(address: str, *, is_recorded: bool = True) -> None:
     """Print each difference between the schema of a database and that of the last revision.
+
+    Without `is_recorded` the record of the revision is lost.
 
     Raises:
         SchemaMismatchError: there is a difference, or the database is not at the last revision.
     """
-    differences = migrations.differences(address)
+    differences = migrations.differences(address, is_recorded=is_recorded)
     for difference in differences:
         echo(difference)
     if differences:
@@ -56,3 +66,25 @@ def picture(
     diagram = entity_diagram(snapshot, namespace=namespace, detail=Detail.KEYS if keys else Detail.COLUMNS)
     for line in diagram.split("\n"):
         echo(line)
+
+
+@app.command("grants")
+def grants(
+    tables: Annotated[
+        list[str],
+        typer.Argument(metavar="TABLE...", callback=_lines_of_text, help="Your tables, each with its schema."),
+    ],
+    url: DatabaseUrl = None,
+) -> None:
+    """Print the SQL that lets a unit of work of `scheduler_app` read and write tables of your own.
+
+    Nothing is granted: put the statements into a migration of yours.
+    """
+    with (
+        database_url(url) as address,
+        Database(address) as database,
+        database.unit_of_work(role=Role.OWNER, tenant_id=None) as session,
+    ):
+        statements = grants_on(session.connection(), tables)
+    for statement in statements:
+        echo(statement)

@@ -1,7 +1,7 @@
 """Migrations: upgrade and downgrade of a database, and the checks that its schema is the one of this code.
 
 Owns: the location of the revisions, upgrade, downgrade, the SQL script, the check of the revision before a command,
-and the comparison of every object with the last revision.
+the comparison of every object with the last revision, and the new record of a revision whose record is lost.
 Must not know: the content of a revision, the running of a revision (the migrations' own `env.py`).
 """
 
@@ -18,22 +18,20 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.connections import SETTINGS, assignments, name_of, open_engine, read_url
-from scheduler.postgres.errors import SchemaMismatchError, StatementError
+from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import snapshot
-from scheduler.postgres.translation import LOCK_NOT_AVAILABLE, NOT_ALLOWED, NOT_MIGRATED, translated
+from scheduler.postgres.schema.failures import explained
+from scheduler.postgres.schema.obstacles import refuse_obstacles
+from scheduler.postgres.schema.record import GRANTS, recorded
+from scheduler.postgres.translation import NOT_MIGRATED, translated
 
-VERSION_TABLE: Final = "scheduler.revision"
 PATIENCE: Final = timedelta(minutes=10)
 
 _SETTINGS: Final = f"select {assignments({**SETTINGS, 'statement_timeout': '0'})}"
-_OTHERS_DEPEND_ON_IT: Final = "2BP01"
-_MAX_NAMED_DEPENDENTS: Final = 5
-_NAMES_AND_TYPES: Final = "42"  # PostgreSQL, appendix A, class 42; its messages name objects, no values
 
 # Each column of a table, and whether the table has rows, those of its partitions included. The size tells, since forced
 # row security hides the rows from the owner, too.
@@ -71,18 +69,19 @@ def current(url: str) -> str | None:
         DatabaseUnreachableError: no connection.
     """
     with _connected(url) as connection:
-        return _revision(connection)
+        return recorded(connection)
 
 
 def upgrade(url: str, target: str = "head", *, patience: timedelta = PATIENCE) -> None:
     """Migrate a database up to a revision, in one transaction; a second migrator waits for the first.
 
     Raises:
-        SchemaMismatchError: the database is newer than this code, or a revision finds another schema than it expects.
+        SchemaMismatchError: the database is newer than this code, or a revision finds another schema than it expects,
+            such as a table of others under a name of ours.
         InvalidInputError: there is no such revision.
         StoreError: no connection, another migrator works for longer than `patience`, or the database refused.
     """
-    _migrate(url, target, alembic_command.upgrade, patience)
+    _migrate(url, target, alembic_command.upgrade, patience, _refuse_obstacles)
 
 
 def downgrade(url: str, target: str, *, patience: timedelta = PATIENCE) -> None:
@@ -101,7 +100,7 @@ def tables_at_risk(url: str, target: str) -> tuple[str, ...]:
     with _connected(url) as connection:
         _refuse_newer(connection)
         before = _columns(connection)
-        with _migrating_to(target), _explained(connection):
+        with _migrating_to(target), explained(connection):
             alembic_command.downgrade(_config(connection), target)
         lost = before.keys() - _columns(connection).keys()
         connection.rollback()
@@ -136,7 +135,7 @@ def check_schema(connection: Connection) -> None:
     name = name_of(connection.engine.url)
     with translated(name):
         _refuse_newer(connection)
-        revision = _revision(connection)
+        revision = recorded(connection)
         if revision is None:
             raise SchemaMismatchError(f"the database {name} is not migrated: {NOT_MIGRATED}")
         if revision != head():
@@ -162,31 +161,89 @@ def shipped_snapshot() -> snapshot.SchemaSnapshot:
     return snapshot.parse((location() / "schema.txt").read_text(encoding="utf-8"))
 
 
-def differences(url: str) -> tuple[str, ...]:
+def differences(url: str, *, is_recorded: bool = True) -> tuple[str, ...]:
     """Compare a database at the last revision with the schema of that revision: one line a difference.
 
     The right revision is not enough: a table from before the migrations, a manual statement or a failed
-    `create index concurrently` leaves an object that only looks alike.
+    `create index concurrently` leaves an object that only looks alike. Without `is_recorded` the database is one whose
+    record of the revision is lost.
 
     Raises:
         SchemaMismatchError: not migrated, older or newer than this code.
         StoreError: no connection.
     """
-    return tuple(snapshot.differences(read_snapshot(url), shipped_snapshot()))
-
-
-def _migrate(url: str, target: str, command: Callable[[Config, str], None], patience: timedelta) -> None:
     with _connected(url) as connection:
-        _refuse_newer(connection)
-        with _migrating_to(target), _explained(connection):
-            command(_config(connection, patience), target)
+        if is_recorded:
+            check_schema(connection)
+        return _differences(connection)
+
+
+def _differences(connection: Connection) -> tuple[str, ...]:
+    actual = snapshot.read(connection)
+    if not any(name.startswith("table ") for name in actual):
+        raise SchemaMismatchError(f"the database {name_of(connection.engine.url)} is not migrated: {NOT_MIGRATED}")
+    return tuple(snapshot.differences(actual, shipped_snapshot()))
+
+
+def stamp(url: str) -> None:
+    """Record the last revision in a database whose table `scheduler.revision` is lost, if nothing differs from it.
+
+    Raises:
+        SchemaMismatchError: the schema differs (`differences` names all), or another revision is recorded.
+        StoreError: no connection, another migrator works for longer than `PATIENCE`, or the database refused.
+    """
+    with _connected(url) as connection:
+        name, revision = name_of(connection.engine.url), recorded(connection)
+        if revision == head():
+            return
+        if revision is not None:
+            _refuse_newer(connection)
+            raise SchemaMismatchError(f"the record of {name} is not lost: it is revision {revision}: {NOT_MIGRATED}")
+        with _migrating_to("head"), explained(connection):
+            alembic_command.stamp(_config(connection, check=_refuse_differences), "head")
+            connection.execute(GRANTS)
             connection.commit()
 
 
-def _config(connection: Connection | None = None, patience: timedelta = PATIENCE) -> Config:
+def _refuse_differences(connection: Connection) -> None:
+    if found := _differences(connection):
+        raise SchemaMismatchError(
+            f"the schema of {name_of(connection.engine.url)} is not that of revision {head()}, so no revision is"
+            f" recorded: {len(found)} things differ, the first: {found[0]}"
+        )
+
+
+def _nothing_to_check(_: Connection) -> None:
+    """Check nothing before a migration."""
+
+
+def _refuse_obstacles(connection: Connection) -> None:
+    if recorded(connection) is None:
+        refuse_obstacles(connection, shipped_snapshot())
+
+
+def _migrate(
+    url: str,
+    target: str,
+    command: Callable[[Config, str], None],
+    patience: timedelta = PATIENCE,
+    check: Callable[[Connection], None] = _nothing_to_check,
+) -> None:
+    with _connected(url) as connection:
+        _refuse_newer(connection)
+        with _migrating_to(target), explained(connection):
+            command(_config(connection, patience, check), target)
+            connection.commit()
+
+
+def _config(
+    connection: Connection | None = None,
+    patience: timedelta = PATIENCE,
+    check: Callable[[Connection], None] = _nothing_to_check,
+) -> Config:
     config = Config()
     config.set_main_option("script_location", str(location()).replace("%", "%%"))
-    config.attributes.update(connection=connection, patience=patience, settings=_SETTINGS)
+    config.attributes.update(connection=connection, patience=patience, check=check, settings=_SETTINGS)
     return config
 
 
@@ -198,15 +255,8 @@ def _known() -> set[str]:
     return {script.revision for script in _scripts().walk_revisions()}
 
 
-def _revision(connection: Connection) -> str | None:
-    if connection.scalar(text(f"select pg_catalog.to_regclass('{VERSION_TABLE}')")) is None:
-        return None
-    revision: str | None = connection.scalar(text(f"select version_num from {VERSION_TABLE}"))  # noqa: S608
-    return revision
-
-
 def _refuse_newer(connection: Connection) -> None:
-    revision = _revision(connection)
+    revision = recorded(connection)
     if revision is not None and revision not in _known():
         raise SchemaMismatchError(
             f"the database {name_of(connection.engine.url)} is at revision {revision}, "
@@ -232,33 +282,3 @@ def _migrating_to(target: str) -> Iterator[None]:
             yield
     except CommandError as error:
         raise InvalidInputError(f"cannot migrate to {target!r}: {str(error).splitlines()[0]}") from None
-
-
-@contextmanager
-def _explained(connection: Connection) -> Iterator[None]:
-    """Explain why a migration failed; the usual advice, `run scheduler migrate`, would not help here."""
-    try:
-        yield
-    except DBAPIError as error:
-        code, diagnosis = getattr(error.orig, "sqlstate", None) or "", getattr(error.orig, "diag", None)
-        explained = code in {LOCK_NOT_AVAILABLE, _OTHERS_DEPEND_ON_IT} or code.startswith(_NAMES_AND_TYPES)
-        if code == NOT_ALLOWED or diagnosis is None or not explained:
-            raise
-        connection.rollback()
-        database, message = name_of(connection.engine.url), diagnosis.message_primary
-        state = f"the database stays at {_revision(connection) or 'no revision'}"
-        if code == LOCK_NOT_AVAILABLE:
-            raise StatementError(
-                f"a table of {database} is in use, so the migration gave up: {state}; try again at a quieter time",
-                sqlstate=code,
-            ) from None
-        if code == _OTHERS_DEPEND_ON_IT:
-            dependents = "; ".join((diagnosis.message_detail or "").splitlines()[:_MAX_NAMED_DEPENDENTS])
-            raise StatementError(
-                f"objects that are not the library's depend on the schema of {database} ({message}: {dependents}), so "
-                f"the migration gave up: {state}; drop these objects, and create them again afterwards",
-                sqlstate=code,
-            ) from None
-        raise SchemaMismatchError(
-            f"the schema of {database} is not as the migration expects ({message}): {state}"
-        ) from None
