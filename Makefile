@@ -64,6 +64,13 @@ format: venv  ## format the code
 .PHONY: check
 check: lint test  ## run lint and the tests
 
+# Not a part of `check`: the checker brings a JavaScript engine of 60 MB.
+.PHONY: public-types
+public-types: venv  ## check with pyright that every public name has a type that all type checkers read alike
+	@test -x .venv-types/bin/basedpyright || { $(PYTHON) -m venv .venv-types && \
+	  .venv-types/bin/python -m pip --disable-pip-version-check install --quiet basedpyright==1.40.2; }
+	@. $(BIN)/activate && .venv-types/bin/basedpyright --verifytypes scheduler --ignoreexternal
+
 .PHONY: test-pythons
 test-pythons:  ## run the tests on each other installed Python from 3.11 to 3.14
 	@bash tests/every_python.sh

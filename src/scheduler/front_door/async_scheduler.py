@@ -7,7 +7,7 @@ Must not know: which repositories there are (`async_work`), what the methods do 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -66,10 +66,10 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
         self._random_bytes = random_bytes
         super().__init__(Scheduler(self._database, clock=clock, random_bytes=random_bytes), None)
 
-    add_tenant = awaited(Scheduler.add_tenant)
-    preflight = awaited(Scheduler.preflight)
-    generate = _awaited_on_a_thread(Scheduler.generate)
-    close = awaited(Scheduler.close)
+    add_tenant: Final = awaited(Scheduler.add_tenant)
+    preflight: Final = awaited(Scheduler.preflight)
+    generate: Final = _awaited_on_a_thread(Scheduler.generate)
+    close: Final = awaited(Scheduler.close)
 
     def tenant(
         self, slug: str, *, user: UserId | None = None, request: Request = NO_REQUEST

@@ -5,7 +5,7 @@ Must not know: what the methods do (the repositories), how a call is awaited (`a
 """
 
 from asyncio import Lock
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Final, cast, overload
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -40,93 +40,93 @@ Bookable = OfferingId | models.ServiceOffering | DoctorId | models.Doctor
 class AsyncFacilities(AsyncTwin[Facilities]):
     """The facilities of a tenant."""
 
-    get = awaited(Facilities.get)
-    all = awaited(Facilities.all)
-    by_slug = awaited(Facilities.by_slug)
-    add = awaited(Facilities.add)
-    change = awaited(Facilities.change)
-    delete = awaited(Facilities.delete)
+    get: Final = awaited(Facilities.get)
+    all: Final = awaited(Facilities.all)
+    by_slug: Final = awaited(Facilities.by_slug)
+    add: Final = awaited(Facilities.add)
+    change: Final = awaited(Facilities.change)
+    delete: Final = awaited(Facilities.delete)
 
 
 class AsyncDoctors(AsyncTwin[Doctors]):
     """The doctors of a tenant."""
 
-    get = awaited(Doctors.get)
-    all = awaited(Doctors.all)
-    add = awaited(Doctors.add)
-    change = awaited(Doctors.change)
-    delete = awaited(Doctors.delete)
+    get: Final = awaited(Doctors.get)
+    all: Final = awaited(Doctors.all)
+    add: Final = awaited(Doctors.add)
+    change: Final = awaited(Doctors.change)
+    delete: Final = awaited(Doctors.delete)
 
 
 class AsyncPatients(AsyncTwin[Patients]):
     """The patients of a tenant."""
 
-    get = awaited(Patients.get)
-    all = awaited(Patients.all)
-    add = awaited(Patients.add)
-    change = awaited(Patients.change)
-    delete = awaited(Patients.delete)
+    get: Final = awaited(Patients.get)
+    all: Final = awaited(Patients.all)
+    add: Final = awaited(Patients.add)
+    change: Final = awaited(Patients.change)
+    delete: Final = awaited(Patients.delete)
 
 
 class AsyncServices(AsyncTwin[Services]):
     """The services of a tenant."""
 
-    get = awaited(Services.get)
-    all = awaited(Services.all)
-    add = awaited(Services.add)
-    change = awaited(Services.change)
-    delete = awaited(Services.delete)
+    get: Final = awaited(Services.get)
+    all: Final = awaited(Services.all)
+    add: Final = awaited(Services.add)
+    change: Final = awaited(Services.change)
+    delete: Final = awaited(Services.delete)
 
 
 class AsyncOfferings(AsyncTwin[Offerings]):
     """The offerings of a tenant."""
 
-    get = awaited(Offerings.get)
-    all = awaited(Offerings.all)
-    add = awaited(Offerings.add)
-    change = awaited(Offerings.change)
-    delete = awaited(Offerings.delete)
+    get: Final = awaited(Offerings.get)
+    all: Final = awaited(Offerings.all)
+    add: Final = awaited(Offerings.add)
+    change: Final = awaited(Offerings.change)
+    delete: Final = awaited(Offerings.delete)
 
 
 class AsyncStepTemplates(AsyncTwin[StepTemplates]):
     """The step templates of a tenant."""
 
-    get = awaited(StepTemplates.get)
-    all = awaited(StepTemplates.all)
-    of = awaited(StepTemplates.of)
-    add = awaited(StepTemplates.add)
-    change = awaited(StepTemplates.change)
+    get: Final = awaited(StepTemplates.get)
+    all: Final = awaited(StepTemplates.all)
+    of: Final = awaited(StepTemplates.of)
+    add: Final = awaited(StepTemplates.add)
+    change: Final = awaited(StepTemplates.change)
 
 
 class AsyncWorkflows(AsyncTwin[Workflows]):
     """The workflows of a tenant."""
 
-    get = awaited(Workflows.get)
-    all = awaited(Workflows.all)
-    of = awaited(Workflows.of)
-    value = awaited(Workflows.value)
-    add = awaited(Workflows.add)
-    replace = awaited(Workflows.replace)
-    change = awaited(Workflows.change)
-    delete = awaited(Workflows.delete)
+    get: Final = awaited(Workflows.get)
+    all: Final = awaited(Workflows.all)
+    of: Final = awaited(Workflows.of)
+    value: Final = awaited(Workflows.value)
+    add: Final = awaited(Workflows.add)
+    replace: Final = awaited(Workflows.replace)
+    change: Final = awaited(Workflows.change)
+    delete: Final = awaited(Workflows.delete)
 
 
 class AsyncProviders(AsyncTwin[Providers]):
     """The insurance providers of a tenant."""
 
-    get = awaited(Providers.get)
-    all = awaited(Providers.all)
-    add = awaited(Providers.add)
-    change = awaited(Providers.change)
+    get: Final = awaited(Providers.get)
+    all: Final = awaited(Providers.all)
+    add: Final = awaited(Providers.add)
+    change: Final = awaited(Providers.change)
 
 
 class AsyncPlans(AsyncTwin[Plans]):
     """The insurance plans of a tenant."""
 
-    get = awaited(Plans.get)
-    all = awaited(Plans.all)
-    add = awaited(Plans.add)
-    change = awaited(Plans.change)
+    get: Final = awaited(Plans.get)
+    all: Final = awaited(Plans.all)
+    add: Final = awaited(Plans.add)
+    change: Final = awaited(Plans.change)
 
 
 class AsyncInsurance(AsyncTwin[Insurance]):
@@ -134,58 +134,58 @@ class AsyncInsurance(AsyncTwin[Insurance]):
 
     def __init__(self, insurance: Insurance, lock: Lock) -> None:
         super().__init__(insurance, lock)
-        self.providers = AsyncProviders(insurance.providers, lock)
-        self.plans = AsyncPlans(insurance.plans, lock)
+        self.providers: AsyncProviders = AsyncProviders(insurance.providers, lock)
+        self.plans: AsyncPlans = AsyncPlans(insurance.plans, lock)
 
-    add_provider = awaited(Insurance.add_provider)
-    add_plan = awaited(Insurance.add_plan)
-    accept = awaited(Insurance.accept)
-    refuse = awaited(Insurance.refuse)
-    accepted = awaited(Insurance.accepted)
+    add_provider: Final = awaited(Insurance.add_provider)
+    add_plan: Final = awaited(Insurance.add_plan)
+    accept: Final = awaited(Insurance.accept)
+    refuse: Final = awaited(Insurance.refuse)
+    accepted: Final = awaited(Insurance.accepted)
 
 
 class AsyncResources(AsyncTwin[Resources]):
     """The resources of a tenant."""
 
-    get = awaited(Resources.get)
-    all = awaited(Resources.all)
-    add = awaited(Resources.add)
-    change = awaited(Resources.change)
-    delete = awaited(Resources.delete)
+    get: Final = awaited(Resources.get)
+    all: Final = awaited(Resources.all)
+    add: Final = awaited(Resources.add)
+    change: Final = awaited(Resources.change)
+    delete: Final = awaited(Resources.delete)
 
 
 class AsyncRules(AsyncTwin[Rules]):
     """The availability rules of a tenant."""
 
-    get = awaited(Rules.get)
-    all = awaited(Rules.all)
-    of = awaited(Rules.of)
-    add = awaited(Rules.add)
-    change = awaited(Rules.change)
-    end = awaited(Rules.end)
-    delete = awaited(Rules.delete)
+    get: Final = awaited(Rules.get)
+    all: Final = awaited(Rules.all)
+    of: Final = awaited(Rules.of)
+    add: Final = awaited(Rules.add)
+    change: Final = awaited(Rules.change)
+    end: Final = awaited(Rules.end)
+    delete: Final = awaited(Rules.delete)
 
 
 class AsyncExceptions(AsyncTwin[Exceptions]):
     """The availability exceptions of a tenant."""
 
-    get = awaited(Exceptions.get)
-    all = awaited(Exceptions.all)
-    of = awaited(Exceptions.of)
-    block = awaited(Exceptions.block)
-    override = awaited(Exceptions.override)
-    emergency = awaited(Exceptions.emergency)
-    remove = awaited(Exceptions.remove)
+    get: Final = awaited(Exceptions.get)
+    all: Final = awaited(Exceptions.all)
+    of: Final = awaited(Exceptions.of)
+    block: Final = awaited(Exceptions.block)
+    override: Final = awaited(Exceptions.override)
+    emergency: Final = awaited(Exceptions.emergency)
+    remove: Final = awaited(Exceptions.remove)
 
 
 class AsyncClosures(AsyncTwin[Closures]):
     """The closures of the facilities of a tenant."""
 
-    get = awaited(Closures.get)
-    all = awaited(Closures.all)
-    of = awaited(Closures.of)
-    add = awaited(Closures.add)
-    remove = awaited(Closures.remove)
+    get: Final = awaited(Closures.get)
+    all: Final = awaited(Closures.all)
+    of: Final = awaited(Closures.of)
+    add: Final = awaited(Closures.add)
+    remove: Final = awaited(Closures.remove)
 
 
 class AsyncOpenSlots(AsyncTwin[OpenSlots]):
@@ -215,19 +215,19 @@ class AsyncWork(AsyncTwin[Work]):
     def __init__(self, work: Work, lock: Lock) -> None:
         super().__init__(work, lock)
         self._session: AsyncSession | None = None
-        self.facilities = AsyncFacilities(work.facilities, lock)
-        self.doctors = AsyncDoctors(work.doctors, lock)
-        self.patients = AsyncPatients(work.patients, lock)
-        self.services = AsyncServices(work.services, lock)
-        self.offerings = AsyncOfferings(work.offerings, lock)
-        self.step_templates = AsyncStepTemplates(work.step_templates, lock)
-        self.workflows = AsyncWorkflows(work.workflows, lock)
-        self.insurance = AsyncInsurance(work.insurance, lock)
-        self.resources = AsyncResources(work.resources, lock)
-        self.rules = AsyncRules(work.rules, lock)
-        self.exceptions = AsyncExceptions(work.exceptions, lock)
-        self.closures = AsyncClosures(work.closures, lock)
-        self.slots = AsyncOpenSlots(work.slots, lock)
+        self.facilities: AsyncFacilities = AsyncFacilities(work.facilities, lock)
+        self.doctors: AsyncDoctors = AsyncDoctors(work.doctors, lock)
+        self.patients: AsyncPatients = AsyncPatients(work.patients, lock)
+        self.services: AsyncServices = AsyncServices(work.services, lock)
+        self.offerings: AsyncOfferings = AsyncOfferings(work.offerings, lock)
+        self.step_templates: AsyncStepTemplates = AsyncStepTemplates(work.step_templates, lock)
+        self.workflows: AsyncWorkflows = AsyncWorkflows(work.workflows, lock)
+        self.insurance: AsyncInsurance = AsyncInsurance(work.insurance, lock)
+        self.resources: AsyncResources = AsyncResources(work.resources, lock)
+        self.rules: AsyncRules = AsyncRules(work.rules, lock)
+        self.exceptions: AsyncExceptions = AsyncExceptions(work.exceptions, lock)
+        self.closures: AsyncClosures = AsyncClosures(work.closures, lock)
+        self.slots: AsyncOpenSlots = AsyncOpenSlots(work.slots, lock)
 
     @property
     def session(self) -> AsyncSession:

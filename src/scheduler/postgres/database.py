@@ -57,7 +57,7 @@ class Database:
 
     def __init__(self, url: str, *, pool: PoolSettings = _POOL) -> None:
         parsed = read_url(url)
-        self.name = name_of(parsed)
+        self.name: str = name_of(parsed)
         self._use(OwnPool(parsed, pool))
 
     @classmethod

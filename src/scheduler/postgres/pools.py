@@ -82,9 +82,9 @@ class OwnPool:
 
     def __init__(self, url: URL, settings: PoolSettings, *, open_engine: Callable[..., Engine] = open_engine) -> None:
         self.application: str | None = application_of(url)  # a pooler forgets the one of the connection
-        self.engine = open_engine(url, **settings.options())
+        self.engine: Engine = open_engine(url, **settings.options())
         begin_only_as_told(self.engine)
-        self.read_engine = open_engine(url, pool_pre_ping=True, **settings.options())
+        self.read_engine: Engine = open_engine(url, pool_pre_ping=True, **settings.options())
 
     def connect(self) -> Connection:
         """Take a connection."""
@@ -118,10 +118,10 @@ class HostPool:
 
     def __init__(self, engine: Engine) -> None:
         self.application: str | None = None
-        self.engine = engine.execution_options()
+        self.engine: Engine = engine.execution_options()
         self.engine.hide_parameters = True
         begin_only_as_told(self.engine)
-        self.read_engine = Engine(
+        self.read_engine: Engine = Engine(
             engine.pool.recreate(),
             engine.dialect,
             engine.url,
@@ -187,7 +187,7 @@ class PoolApart(HostPool):
     def __init__(self, pool: OwnPool | HostPool) -> None:
         like = pool.engine
         super().__init__(Engine(like.pool.recreate(), like.dialect, like.url))
-        self.application = pool.application
+        self.application: str | None = pool.application
 
     def close(self) -> None:
         """Close the idle connections."""
