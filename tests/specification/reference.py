@@ -217,10 +217,8 @@ def page() -> str:
     common = node_of(Repository)
     assert isinstance(common, ast.ClassDef)
     inherited = [function_section("####", f"work.X.{m.name}", m, is_method=True) for m in methods(common)]
-    parts += [
-        "## Repositories",
-        "Every repository of rows has `get` and `all`; each changes rows by methods of its own.",
-    ]
+    links = ", ".join(f"[{name}](#work{name.replace('.', '')})" for name in repositories())
+    parts += ["## Repositories", f"`work` has {links}.\n\nEach of them that has rows has `get` and `all`."]
     parts += inherited
     for name, kind in repositories().items():
         node = node_of(kind)
