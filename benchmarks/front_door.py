@@ -93,7 +93,7 @@ async def awaited(url: str, tenant: TenantId, *, calls: int, of_host: bool) -> l
     """Measure `AsyncScheduler.tenant` against an `AsyncConnection`, over a URL or over the engine of a host."""
     parsed = read_url(url)
     engine, door_takes = create_async_engine(**engine_options(parsed)), url
-    application = application_of(parsed)
+    application: str | None = application_of(parsed)
     host: AsyncEngine | None = None
     if of_host:
         engine, host = (create_async_engine(make_url(url).set(drivername=DRIVER)) for _ in range(2))
