@@ -173,19 +173,20 @@ def repositories() -> dict[str, type]:
     return found
 
 
-def errors() -> list[type[SchedulerError]]:
-    """Return all errors of the library; those of the command line are its own."""
+def errors() -> dict[type[SchedulerError], int]:
+    """Return all errors of the library with their depth in the tree; those of the command line are its own."""
     for module in walk_packages(scheduler.__path__, "scheduler."):
         if not module.name.startswith(("scheduler.cli", "scheduler.__main__", "scheduler.migrations")):
             import_module(module.name)
-    found, waiting = [], [SchedulerError]
+    found: dict[type[SchedulerError], int] = {}
+    waiting = [(SchedulerError, 0)]
     while waiting:
-        error = waiting.pop()
-        if error in found:  # below its other base class
-            continue
-        found.append(error)
-        waiting += sorted(error.__subclasses__(), key=lambda kind: kind.__name__, reverse=True)
-    return [error for error in found if re.match(r"scheduler\.(?!cli\b)", error.__module__)]
+        error, depth = waiting.pop()
+        if error not in found and re.match(r"scheduler\.(?!cli\b)", error.__module__):
+            found[error] = depth
+            below = sorted(error.__subclasses__(), key=lambda kind: kind.__name__, reverse=True)
+            waiting += [(kind, depth + 1) for kind in below]
+    return found
 
 
 def facts(error: type[SchedulerError]) -> str:
@@ -195,9 +196,8 @@ def facts(error: type[SchedulerError]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def error_line(error: type[SchedulerError]) -> str:
+def error_line(error: type[SchedulerError], depth: int) -> str:
     """Return an error as an entry of a list, below its base class."""
-    depth = len([base for base in error.__mro__ if issubclass(base, SchedulerError)]) - 1
     node = node_of(error)
     assert isinstance(node, ast.ClassDef)
     first = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
@@ -217,10 +217,8 @@ def page() -> str:
     common = node_of(Repository)
     assert isinstance(common, ast.ClassDef)
     inherited = [function_section("####", f"work.X.{m.name}", m, is_method=True) for m in methods(common)]
-    parts += [
-        "## Repositories",
-        "Every repository of rows has `get` and `all`; each changes rows by methods of its own.",
-    ]
+    links = ", ".join(f"[{name}](#work{name.replace('.', '')})" for name in repositories())
+    parts += ["## Repositories", f"`work` has {links}.\n\nEach of them that has rows has `get` and `all`."]
     parts += inherited
     for name, kind in repositories().items():
         node = node_of(kind)
@@ -229,7 +227,7 @@ def page() -> str:
     parts += ["## Results", section("RunResult", RunResult), "## scheduler.testing"]
     parts.append(prose((ast.get_docstring(tree("scheduler.testing")) or "").partition("\n\n")[0]))
     parts += [section(name, getattr(scheduler.testing, name)) for name in scheduler.testing.__all__]
-    parts += ["## All errors", "\n".join(map(error_line, errors()))]
+    parts += ["## All errors", "\n".join(error_line(error, depth) for error, depth in errors().items())]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
