@@ -20,8 +20,8 @@
 (1, 29)
 
 **In PostgreSQL**, with the extra `postgres`: `upgrade` migrates a database, `Scheduler` opens it for tenants, `phi`
-encrypts and decrypts health information. `AsyncScheduler` is the same with `await`; it needs the extra `async`. `references` and
-`alembic_include_name` join the tables of a host to ours.
+encrypts and decrypts health information. `AsyncScheduler` is the same with `await`; it needs the extra `async`.
+`references` and `alembic_include_name` join the tables of a host to ours.
 
     clinic = Scheduler("postgresql://web@localhost/clinic")
     with clinic.tenant("riverside") as work:  # one transaction

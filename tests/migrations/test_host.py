@@ -30,8 +30,9 @@ from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.schema.host import grants_on, references
+from scheduler.testing.databases import fresh_database
 from support.cli import run
-from support.databases import execute, fresh_database, new_tenant
+from support.databases import execute, new_tenant
 from support.documents import ROOT, blocks, files, program
 from support.rows.all_domains import MONTHS
 

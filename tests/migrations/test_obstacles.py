@@ -9,7 +9,8 @@ from sqlalchemy import make_url
 
 from scheduler.postgres.errors import SchemaMismatchError, StatementError
 from scheduler.postgres.schema import migrations, obstacles
-from support.databases import execute, fresh_database
+from scheduler.testing.databases import fresh_database
+from support.databases import execute
 from support.pg_dump import dump
 
 pytestmark = pytest.mark.database

@@ -80,7 +80,7 @@ def signature(name: str, given: Iterable[str], returned: str = "") -> str:
     line = f"{name}({', '.join(parts)}){returned}"
     if len(line) > MAX_WIDTH:
         line = "\n    ".join([f"{name}(", *(f"{part}," for part in parts)]) + f"\n){returned}"
-    return f"```py\n{line}\n```"
+    return f"```pyi\n{line}\n```"
 
 
 def decorators(function: Function) -> set[str]:
