@@ -212,7 +212,7 @@ def _set_mode(driver: Any, mode: _Mode) -> None:  # noqa: ANN401  # a connection
         driver.autocommit, driver.isolation_level = mode
 
 
-async def _set_mode_async(driver: psycopg.AsyncConnection, mode: _Mode) -> None:
+async def _set_mode_async(driver: psycopg.AsyncConnection[Any], mode: _Mode) -> None:
     if driver.autocommit is not mode[0]:  # each call costs a step of the event loop's machinery
         await driver.set_autocommit(mode[0])
     if driver.isolation_level is not mode[1]:

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import chain
 from struct import pack
 from sys import byteorder
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection, Connection
 from psycopg.errors import InvalidParameterValue
@@ -140,7 +140,7 @@ def insert_slots(session: Session, many: Iterable[Slots]) -> int:
     return _insert(session, _BINARY_COPY, blocks)
 
 
-def _insert(session: Session, statement: str, blocks: Iterable[bytes]) -> int:
+def _insert(session: Session, statement: LiteralString, blocks: Iterable[bytes]) -> int:
     """Copy rows into the temporary table, insert them from there, and return how many were inserted."""
     connection = session.connection()
     connection.execute(_STAGE)
@@ -155,7 +155,7 @@ def _insert(session: Session, statement: str, blocks: Iterable[bytes]) -> int:
     return connection.execute(_INSERT_STAGED).rowcount
 
 
-async def _copy_awaited(driver: AsyncConnection, statement: str, blocks: Iterable[bytes]) -> None:
+async def _copy_awaited(driver: AsyncConnection, statement: LiteralString, blocks: Iterable[bytes]) -> None:
     async with driver.cursor() as cursor, cursor.copy(statement) as copy:
         for block in blocks:
             await copy.write(block)
