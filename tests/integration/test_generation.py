@@ -548,7 +548,8 @@ def test_a_failure_is_recorded_and_cleared_after_the_repair(world: World) -> Non
     report = world.run()
     after = world.state(2)
     assert "FREQ=NONSENSE" in after["last_error"]
-    assert after == before | {"last_error": after["last_error"], "last_run_id": report.run_id}
+    failed = {"last_error": after["last_error"], "last_run_id": report.run_id, "fingerprint": None}  # still stale
+    assert after == before | failed
     world.sql(NONSENSE.replace("'FREQ=NONSENSE'", "null"))
     assert world.run().result.schedules_failed == ()
     assert world.state(2)["last_error"] is None

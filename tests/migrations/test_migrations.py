@@ -21,7 +21,7 @@ from scheduler.postgres.database import Role
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StoreError
 from scheduler.postgres.schema import migrations
 from scheduler.testing.databases import fresh_database
-from support.databases import execute
+from support.databases import driver_url, execute
 from support.hostile import make_hostile
 from support.pg_dump import dump
 from support.roles import become
@@ -168,10 +168,12 @@ def test_r4_a_downgrade_under_anothers_view_names_the_view(empty_database_url: s
 
 
 def test_a_database_that_is_not_utf8_is_refused(server: str) -> None:
-    with fresh_database(server, template="template0 encoding 'LATIN1' locale 'C'") as url:
-        with pytest.raises(StoreError, match=r"its encoding is LATIN1, .*encoding 'UTF8'"):
-            migrations.upgrade(url)
-        assert migrations.current(url) is None
+    execute(server, "create database in_latin1 template template0 encoding 'LATIN1' locale 'C'")
+    url = driver_url(server, "in_latin1")
+    with pytest.raises(StoreError, match=r"its encoding is LATIN1, .*encoding 'UTF8'"):
+        migrations.upgrade(url)
+    assert migrations.current(url) is None
+    execute(server, "drop database in_latin1 with (force)")
 
 
 def test_the_script_makes_the_same_schema_under_any_settings(empty_database_url: str) -> None:

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -446,3 +448,11 @@ def test_t6_every_broken_promise_is_named(capsys: pytest.CaptureFixture[str]) ->
     listed = json.loads(json.dumps(details(report), default=str))["broken_promises"]
     assert [promise["appointment_id"] for promise in listed] == [promise.appointment_id for promise in promises]
     assert (listed[1]["promised_start"], listed[1]["local_start"]) == ("2027-03-22 09:00:00", "2027-03-22 10:00:00")
+
+
+def test_the_peak_memory_is_that_of_the_process_alone() -> None:
+    """A large process that starts a small one left its own peak in the figure of the small one."""
+    child = "from scheduler.cli.generate import peak_memory; print(peak_memory())"
+    large = f"import subprocess, sys; large = b'x' * 400_000_000; subprocess.run([sys.executable, '-c', {child!r}])"
+    done = subprocess.run([sys.executable, "-c", large], capture_output=True, text=True, check=True)
+    assert 10_000_000 < int(done.stdout) < 300_000_000

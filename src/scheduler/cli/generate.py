@@ -3,7 +3,9 @@
 import json
 import resource
 import sys
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
@@ -102,6 +104,9 @@ def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSumm
 
 def peak_memory() -> int:
     """Return the peak memory of this process in bytes."""
+    with suppress(OSError, StopIteration):  # Linux: `getrusage` would count the process that started this one, too
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
