@@ -96,7 +96,7 @@ def clinic(scheduler: Scheduler) -> Clinic:
     return made
 
 
-def test_a_block_takes_its_slots_at_once_and_its_removal_brings_them_back(clinic: Clinic) -> None:
+def test_r6_a_block_takes_its_slots_at_once_and_its_removal_returns_them(clinic: Clinic) -> None:
     with clinic.tenant() as work:
         change = work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9, 30), at(10)), reason="training")
     assert (change.slots_made, change.slots_taken) == (0, 1)
@@ -108,7 +108,7 @@ def test_a_block_takes_its_slots_at_once_and_its_removal_brings_them_back(clinic
     assert clinic.drift() == {}
 
 
-def test_an_override_replaces_the_hours_of_its_day_at_once(clinic: Clinic) -> None:
+def test_r6_an_override_replaces_the_hours_of_its_day_at_once(clinic: Clinic) -> None:
     with clinic.tenant() as work:
         between = Span(at(13), at(15))
         change = work.exceptions.override(clinic.anna, at=clinic.place, between=between, slot_duration=2 * HALF_HOUR)
@@ -131,7 +131,7 @@ def test_r2_a_change_lists_the_bookings_that_it_leaves_in_conflict(clinic: Clini
     assert clinic.drift() == {}
 
 
-def test_a_closure_of_some_hours_takes_the_slots_of_all_doctors(clinic: Clinic) -> None:
+def test_r6_a_closure_of_some_hours_takes_the_slots_of_all_doctors(clinic: Clinic) -> None:
     with clinic.tenant() as work:
         change = work.closures.add(clinic.place, MONDAY, start=time(10), end=time(12))
         assert work.closures.of(clinic.place) == change.written
@@ -139,7 +139,7 @@ def test_a_closure_of_some_hours_takes_the_slots_of_all_doctors(clinic: Clinic) 
     assert clinic.open(clinic.anna) == clinic.open(clinic.ben) == ["09:00", "09:30"]
 
 
-def test_t6_another_zone_moves_the_hours_at_once(clinic: Clinic) -> None:
+def test_r6_another_zone_moves_the_hours_at_once(clinic: Clinic) -> None:
     with clinic.tenant() as work:
         change = work.facilities.change(clinic.place, zone="Europe/Paris")
     assert (change.slots_made, change.slots_taken) == (16, 16)
@@ -147,7 +147,7 @@ def test_t6_another_zone_moves_the_hours_at_once(clinic: Clinic) -> None:
     assert clinic.drift() == {}
 
 
-def test_rules_are_added_changed_ended_and_deleted_at_once(clinic: Clinic) -> None:
+def test_r6_rules_are_added_changed_ended_and_deleted_at_once(clinic: Clinic) -> None:
     with clinic.tenant() as work:
         added = work.rules.add(
             clinic.anna,
@@ -186,7 +186,7 @@ def test_a_rule_without_a_weekday_follows_its_recurrence(clinic: Clinic) -> None
     assert [slot.start_at.day for slot in evening] == [3, 3, 13, 13, 23, 23]
 
 
-def test_doctors_who_leave_a_place_lose_their_open_slots_there(clinic: Clinic) -> None:
+def test_r6_doctors_who_leave_a_place_lose_their_open_slots_there(clinic: Clinic) -> None:
     with clinic.tenant() as work:
         branch = work.facilities.add("branch", name="Branch", zone="Europe/London")
         assert work.doctors.change(clinic.anna, at=[branch]).slots_taken == 16
@@ -278,7 +278,7 @@ STALE = {
 
 
 @pytest.mark.parametrize(("kind", "statement"), STALE.items(), ids=list(STALE))
-def test_r3_other_sql_marks_its_schedules_as_stale_for_the_next_run(clinic: Clinic, kind: str, statement: str) -> None:
+def test_r6_other_sql_marks_its_schedules_as_stale_for_the_next_run(clinic: Clinic, kind: str, statement: str) -> None:
     with clinic.tenant() as work:
         connection = work.session.connection()
         used = {name for name in ("tenant", "anna", "place") if f":{name}" in statement}
@@ -293,7 +293,7 @@ def test_r3_other_sql_marks_its_schedules_as_stale_for_the_next_run(clinic: Clin
     assert clinic.drift() == {}
 
 
-def test_changes_of_one_doctor_wait_for_each_other(clinic: Clinic) -> None:
+def test_r6_changes_of_one_doctor_wait_for_each_other(clinic: Clinic) -> None:
     with clinic.tenant() as work:
         work.rules.end(clinic.mondays, last_day=date(2027, 3, 20))
         busy = "select id from scheduling.doctors where id = :anna for no key update skip locked"

@@ -1,7 +1,7 @@
 """Schedule changes: what is changed takes effect at once, in the same transaction.
 
 Owns: the locks, the refresh of the generated days, and the result that a caller gets.
-Holds: R4 (the change and its slots are one transaction).
+Holds: R6 (a change takes effect at once), R4 (the change and its slots are one transaction).
 Must not know: which rows were changed.
 """
 

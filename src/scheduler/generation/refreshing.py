@@ -1,7 +1,7 @@
 """Refreshing: make the generated days of changed schedules anew, in the transaction that changed them.
 
 Owns: the lock, the examination and the checkpoint of schedules that are refreshed.
-Holds: R4 (the change, its slots and the checkpoints are one transaction).
+Holds: R6 (the generated days follow the change), R4 (the change, its slots and the checkpoints are one transaction).
 Must not know: SQL, what was changed, runs of the nightly job.
 
 A schedule without generated days stays without slots: the next run generates its first days.
