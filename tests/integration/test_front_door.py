@@ -54,6 +54,8 @@ def test_a_tenant_is_added_once_and_found_by_its_slug(clinic: Scheduler, slug: s
     assert caught.value.constraint == "live_tenants_have_their_own_slug"
     with pytest.raises(NotFoundError, match="no tenant 'nobody'"), clinic.tenant("nobody"):
         pass
+    with pytest.raises(InvalidInputError, match="tenant: slug must not have a NUL"), clinic.tenant("no\0body"):
+        pass
     for wrong in ("", " x", "x" * 256):
         with pytest.raises(InvalidInputError, match="cannot be a tenant's slug"):
             clinic.add_tenant(wrong, name="A tenant")

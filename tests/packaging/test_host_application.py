@@ -1,10 +1,14 @@
 """Host application beside the library, with its own package `models` and its own Patient and User."""
 
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from support.documents import ROOT
 from support.environments import Environment, MakeEnvironment, build_wheel
 
 pytestmark = pytest.mark.packaging
@@ -127,3 +131,17 @@ def test_installed_wheel_runs_the_demo(host: Environment, session_folder: Path) 
     """The shipped region, the migrations and the embedded server come out of the wheel alone."""
     done = host.run("scheduler", "demo", "--days", "3", HOME=str(session_folder), XDG_DATA_HOME=str(session_folder))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_host_has_no_type_error(tmp_path: Path) -> None:
+    """Its package `models` is not that of this folder, so it is checked in a run of its own."""
+    arguments = ["--strict", "--config-file=", f"--cache-dir={tmp_path}", "."]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *arguments],
+        cwd=ROOT / "examples" / "fastapi_host",
+        env=os.environ | {"MYPYPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

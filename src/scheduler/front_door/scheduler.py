@@ -187,6 +187,7 @@ class Scheduler:
         known = self._tenants.get(slug)
         if known is not None and abs(now - known[1]) < REMEMBERED:
             return known[0]
+        text("tenant: slug", slug)  # refuses what no slug can be
         tenant_id = TenantId(tenant_id_of(self._database, slug, role=role))
         self._tenants[slug] = tenant_id, now
         return tenant_id

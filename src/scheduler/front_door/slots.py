@@ -19,7 +19,7 @@ from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.zones import local_day, zone_of
 from scheduler.front_door.context import Context
-from scheduler.front_door.ids import DoctorId, OfferingId
+from scheduler.front_door.ids import DoctorId, OfferingId, read_id
 
 _CHECK: Final = Validator(InvalidInputError)
 
@@ -99,10 +99,9 @@ class OpenSlots:
     def _of(self, what: object) -> tuple[int, Iterable[tuple[int, str]], list[ColumnElement[bool]]]:
         """Return the doctor, facilities with their zones, and the condition on the offering."""
         facility, post, slot = models.Facility, models.FacilityDoctor, models.AvailabilitySlot
-        id_ = what.id if isinstance(what, models.ServiceOffering | models.Doctor) else what
-        key = (self._context.tenant_id, id_)
         if isinstance(what, OfferingId | models.ServiceOffering):
-            offering = self._session.get(models.ServiceOffering, key)
+            id_: int = read_id("offering", what, OfferingId, models.ServiceOffering)
+            offering = self._session.get(models.ServiceOffering, (self._context.tenant_id, id_))
             if offering is None:
                 raise NotFoundError(f"no offering has the id {id_}")
             where = [col(facility.id) == offering.facility_id]
@@ -113,7 +112,8 @@ class OpenSlots:
             if not offering.active:
                 return doctor, (), suits
         elif isinstance(what, DoctorId | models.Doctor):
-            row = self._session.get(models.Doctor, key)
+            id_ = read_id("doctor", what, DoctorId, models.Doctor)
+            row = self._session.get(models.Doctor, (self._context.tenant_id, id_))
             if row is None or row.deleted_at is not None:
                 raise NotFoundError(f"no doctor has the id {id_}")
             doctor = int(row.id or 0)

@@ -33,8 +33,8 @@ def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUI
         tenant = session.connection().execute(_FIND, {"slug": slug}).one_or_none()
     if tenant is None:
         raise NotFoundError(
-            f"no tenant {slug!r}: `scheduler import openings FILE --tenant {slug}` creates it,"
-            " `scheduler seed` creates sample tenants"
+            f"no tenant {slug!r}: `Scheduler.add_tenant` creates it, and so does"
+            f" `scheduler import openings FILE --tenant {slug}`; `scheduler seed` creates sample tenants"
         )
     state = "deleted" if tenant.deleted_at is not None else tenant.status
     if state != "active" and role is not Role.SYSTEM:
