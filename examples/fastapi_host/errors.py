@@ -9,13 +9,13 @@ from fastapi.responses import JSONResponse
 from scheduler import (
     BusyError,
     CheckFailedError,
+    DatabaseUnreachableError,
     DeadlockError,
     DuplicateError,
     InvalidInputError,
     MissingReferenceError,
     NotFoundError,
 )
-from scheduler.postgres.errors import DatabaseUnreachableError
 
 STATUS: Final[Mapping[type[Exception], int]] = {
     NotFoundError: 404,

@@ -73,8 +73,8 @@ __all__ = [  # noqa: RUF022  # in groups
     # Visits in steps
     "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
-    "BusyError", "CheckFailedError", "DeadlockError", "DuplicateError", "InvalidInputError", "MissingExtraError",
-    "MissingReferenceError", "NotFoundError", "SchedulerError", "StoreError",
+    "BusyError", "CheckFailedError", "DatabaseUnreachableError", "DeadlockError", "DuplicateError", "InvalidInputError",
+    "MissingExtraError", "MissingReferenceError", "NotFoundError", "SchedulerError", "StoreError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
     # PostgreSQL: the ids of rows
@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from scheduler.postgres.errors import (
         BusyError,
         CheckFailedError,
+        DatabaseUnreachableError,
         DeadlockError,
         DuplicateError,
         MissingReferenceError,
@@ -145,6 +146,7 @@ else:
         "ClosureId": "scheduler.front_door.ids",
         "CodeSystem": "scheduler.front_door.services",
         "Database": "scheduler.postgres.database",
+        "DatabaseUnreachableError": "scheduler.postgres.errors",
         "DeadlockError": "scheduler.postgres.errors",
         "DoctorId": "scheduler.front_door.ids",
         "DuplicateError": "scheduler.postgres.errors",
@@ -204,3 +206,5 @@ else:
     # `help(scheduler)` and a star import ask for every name of the list: without the extra they have the pure half.
     if find_spec("sqlmodel") is None:
         __all__ = [name for name in __all__ if name not in _MODULES]
+    if find_spec("greenlet") is None:
+        __all__ = [name for name in __all__ if not name.startswith("Async")]

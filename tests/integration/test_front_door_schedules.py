@@ -317,6 +317,7 @@ def test_open_slots_leave_out_begun_held_and_full_ones(clinic: Clinic, database_
         assert [slot.start_at for slot in found] == [at(9, 30), at(10, 30)]  # one hold has ended
         assert all(type(slot) is Slot for slot in found)
         assert work.slots.open(clinic.anna, day=MONDAY, limit=1) == found[:1]
+        assert work.slots.open(clinic.anna, day=MONDAY, limit=10**30) == found
         assert work.slots.open(clinic.anna, between=Span(at(10), at(12))) == found[1:]
         with pytest.raises(InvalidInputError, match="either day or between"):
             work.slots.open(clinic.anna)

@@ -88,6 +88,12 @@ def test_a_command_loads_its_module_alone(command: str, helpers: set[str]) -> No
     assert {name for name in modules if name.startswith(("scheduler.sample_data", "scheduler.generation"))} == set()
 
 
+def test_star_import_leaves_out_asyncio_without_its_extra() -> None:
+    names = "'Scheduler' in globals(), 'AsyncScheduler' in globals()"
+    done = python(f"from scheduler import *; print({names})", without="greenlet")
+    assert (done.stdout, done.stderr) == ("True False\n", "")
+
+
 def test_public_names_are_there() -> None:
     assert [name for name in scheduler.__all__ if not hasattr(scheduler, name)] == []
     assert set(scheduler.__all__) <= set(dir(scheduler))

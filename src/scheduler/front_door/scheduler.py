@@ -91,6 +91,7 @@ class Scheduler:
 
         Raises:
             NotFoundError: no tenant has this slug.
+            InvalidInputError: the slug cannot be one.
             TenantSuspendedError: the tenant is suspended, closed or deleted.
             StoreError: no connection, or the database refused a statement.
         """

@@ -22,6 +22,8 @@ from scheduler.front_door.context import Context
 from scheduler.front_door.ids import DoctorId, OfferingId, read_id
 
 _CHECK: Final = Validator(InvalidInputError)
+_MOST: Final = 2**31 - 1
+"""A larger limit is none; PostgreSQL refuses one beyond 2 ** 63."""
 
 
 class OpenSlots:
@@ -92,7 +94,7 @@ class OpenSlots:
             .where(col(slot.tenant_id) == self._context.tenant_id, col(slot.doctor_id) == doctor, or_(*starts), *suits)
             .where(free, col(slot.booked_count) < col(slot.capacity), col(slot.start_at) >= now)
             .order_by(col(slot.start_at), col(slot.id))
-            .limit(limit)
+            .limit(min(limit, _MOST))
         )  # fmt: skip
         return [Slot(*row) for row in self._session.connection().execute(query)]
 
