@@ -1,6 +1,6 @@
 """Front door: what hosts write about schedules takes effect at once, or is refused as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -13,9 +13,10 @@ from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
-from scheduler.front_door.ids import DoctorId, FacilityId, RuleId
+from scheduler.front_door.ids import ClosureId, DoctorId, ExceptionId, FacilityId, RuleId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
+from scheduler.generation import applying, refreshing
 from scheduler.generation.request import Mode, Scope
 from support.databases import undone
 
@@ -339,3 +340,87 @@ def test_a_row_is_found_by_its_id_and_none_of_another_tenant(clinic: Clinic, sch
     scheduler.add_tenant(f"{clinic.slug}-b", name="Another clinic")
     with scheduler.tenant(f"{clinic.slug}-b") as work, pytest.raises(NotFoundError, match="no facility has the id"):
         work.facilities.get(clinic.place)
+
+
+def test_r6_a_change_reads_what_another_one_wrote_before_its_lock(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        row = work.rules.get(RuleId(clinic.mondays.id))
+        assert row.start_time == time(9)
+        with clinic.tenant() as other:
+            other.rules.change(clinic.mondays, start=time(8), slot_duration=timedelta(minutes=60))
+        work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(10), at(11)))
+    assert clinic.open(clinic.anna) == ["08:00", "09:00"]
+    assert clinic.drift() == {}
+
+
+def test_r6_a_field_is_written_that_another_change_altered_meanwhile(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        row = work.rules.get(RuleId(clinic.mondays.id))
+        with clinic.tenant() as other:
+            other.rules.change(clinic.mondays, start=time(8))
+        change = work.rules.change(row, start=time(9))
+    assert change.slots_taken == 8
+    assert clinic.open(clinic.anna) == ["09:00", "09:30", "10:00", "10:30"]
+    assert clinic.drift() == {}
+
+
+def test_r6_a_part_that_is_removed_meanwhile_is_not_found(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        exception = work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9), at(10))).written[0]
+        closure = work.closures.add(clinic.place, date(2027, 3, 8)).written[0]
+    calls: tuple[Callable[[Work], Any], ...] = (
+        lambda work: work.exceptions.remove(ExceptionId(exception.id)),
+        lambda work: work.closures.remove(ClosureId(closure.id)),
+        lambda work: work.rules.delete(clinic.mondays),
+    )
+    for call in calls:
+        with clinic.tenant() as work:
+            held = work.exceptions.all(), work.closures.all(), work.rules.all()
+            with clinic.tenant() as other:
+                call(other)
+            with pytest.raises(NotFoundError):
+                call(work)
+            assert held
+    assert clinic.drift() == {}
+
+
+def test_r4_a_change_keeps_the_days_of_a_first_run_beside_it(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    with clinic.tenant() as work:
+        new = work.doctors.add("New", "Ray", at=[clinic.place])
+        hours: dict[str, Any] = {"at": clinic.place, "start": time(9), "end": time(10), "slot_duration": HALF_HOUR}
+        work.rules.add(new, on=Weekday.MONDAY, **hours)
+    apply = applying.apply
+
+    def after_a_run(*arguments: Any) -> Any:
+        monkeypatch.setattr(refreshing, "apply", apply)
+        clinic.generate()
+        return apply(*arguments)
+
+    monkeypatch.setattr(refreshing, "apply", after_a_run)
+    with clinic.tenant() as work:
+        work.rules.add(new, on=Weekday.TUESDAY, **hours)
+    with clinic.tenant() as work:
+        assert work.exceptions.block(new, at=clinic.place, between=Span(at(9), at(9, 30))).slots_taken == 1
+    assert clinic.drift() == {}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"start": 5},
+        {"capacity": "x"},
+        {"capacity": 0},
+        {"slot_duration": timedelta(days=3)},
+        {"effective_until": MONDAY},
+    ],
+    ids=str,
+)
+def test_a_changed_field_is_refused_by_the_core_with_its_name(clinic: Clinic, fields: dict[str, Any]) -> None:
+    with clinic.tenant() as work:
+        work.rules.change(clinic.mondays, effective_from=date(2027, 3, 2))
+        with pytest.raises(InvalidScheduleError, match=f"{'start_time' if 'start' in fields else next(iter(fields))}"):
+            work.rules.change(clinic.mondays, **fields)
+        row = work.rules.get(RuleId(clinic.mondays.id))
+        assert (row.start_time, row.capacity, row.effective_until) == (time(9), 1, None)
+        work.rules.change(clinic.mondays, capacity=2)
+    assert clinic.drift() == {}

@@ -72,5 +72,5 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
         """Remove a closure: the facility opens again, and the slots come back."""
         row = self.get(closure)
         with changing(self._context, schedules_at(self._session, row.facility_id)) as under_way:
-            self._session.delete(row)
+            self._session.delete(self._get(row, anew=True))
         return under_way.change

@@ -75,6 +75,7 @@ class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
         own = {name: value for name, value in fields.items() if name != "at"}
         row = self.get(doctor)
         with changing(self._context, self._keys(row) if "at" in fields else ()) as under_way:
+            self._get(row, anew=True)
             self._update(row, own)
             if "at" in fields:
                 self._employ(self._read(row), self._facility_ids(fields["at"]))
@@ -95,7 +96,9 @@ class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
     def _employ(self, doctor: DoctorId, facilities: Iterable[int]) -> None:
         """Let a doctor work at exactly these facilities; a former post stays, switched off."""
         post = models.FacilityDoctor
-        posts = {row.facility_id: row for row in self._session.exec(select(post).where(col(post.doctor_id) == doctor))}
+        query = select(post).where(col(post.doctor_id) == doctor)
+        found = self._session.exec(query, execution_options={"populate_existing": True})  # as they are after the lock
+        posts = {row.facility_id: row for row in found}
         wanted = set(facilities)
         for facility, row in posts.items():
             row.active = facility in wanted

@@ -101,7 +101,7 @@ class Exceptions(PartsOfSchedules[models.AvailabilityException, ExceptionId, Any
         """Remove an exception: the rules apply again, and their slots come back."""
         row = self.get(exception)
         with changing(self._context, [ScheduleKey(row.doctor_id, row.facility_id)]) as under_way:
-            self._session.delete(row)
+            self._session.delete(self._get(row, anew=True))
         return under_way.change
 
     def _add(

@@ -80,6 +80,7 @@ class Facilities(Repository[models.Facility, FacilityId, FacilityId | models.Fac
         """
         row = self.get(facility)
         with changing(self._context, self._keys(row) if "zone" in fields else ()) as under_way:
+            self._get(row, anew=True)
             self._update(row, fields)
         return under_way.change
 

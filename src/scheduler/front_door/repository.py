@@ -49,8 +49,13 @@ class Repository(Generic[Row, Id, Which]):
         Raises:
             NotFoundError: there is no such row, it is deleted, or the user does not see it.
         """
+        return self._get(which)
+
+    def _get(self, which: Which, *, anew: bool = False) -> Row:
+        """Return a row; `anew` reads it again, as after a lock, also if the session knows it."""
         id_ = self._read(which)
-        row: Row | None = self._session.get(self._model, (self._context.tenant_id, int(id_)))
+        key = self._context.tenant_id, int(id_)
+        row: Row | None = self._session.get(self._model, key, populate_existing=anew)
         if row is None or getattr(row, "deleted_at", None) is not None:
             raise NotFoundError(f"no {self._noun} has the id {int(id_)}")
         return row

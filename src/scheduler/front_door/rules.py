@@ -129,6 +129,9 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
             under_way.written = tuple(map(rule_of, rows))
         return tuple(rule for rule in under_way.change.written if isinstance(rule, AvailabilityRule))
 
+    def _check(self, row: models.AvailabilityRule) -> None:
+        rule_of(row)
+
     def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[AvailabilityRule, ...]:
         """Return the rules of a doctor at a facility, in the order of their ids."""
         key = self._read_key(who, at)
@@ -140,6 +143,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         """Change fields of a rule, and the slots that follow from it. Errors are those of `add`."""
         row = self.get(rule)
         with changing(self._context, [_key(row)]) as under_way:
+            self._get(row, anew=True)
             self._update(row, fields)
             under_way.written = (rule_of(row),)
         return under_way.change
@@ -152,7 +156,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         """Delete a rule with the exceptions to it alone, and take its open slots away. To keep the past, end it."""
         row = self.get(rule)
         with changing(self._context, [_key(row)]) as under_way:
-            self._session.delete(row)
+            self._session.delete(self._get(row, anew=True))
         return under_way.change
 
 

@@ -32,6 +32,7 @@ def refresh(session: Session, keys: Iterable[ScheduleKey], *, now: datetime) -> 
     checkpoints = (
         (task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint)
         for task in tasks
+        if task.checkpoint.days.spans  # else a run may generate the first days meanwhile, and its checkpoint stays
     )
     save_checkpoints(session, checkpoints, run_id=None)
     return result

@@ -56,6 +56,9 @@ class LoadedSchedule:
 FARTHEST_MOVE: Final = timedelta(days=2)
 """How far an exception in wall-clock time may move with its zone: every zone's offset is less than a day."""
 
+_ANEW: Final = {"populate_existing": True}
+"""A session knows rows as they were when it first read them, which may be before the lock."""
+
 _Part = TypeVar("_Part", rows.AvailabilityRule, rows.AvailabilityException)
 
 _REGISTER = text("""
@@ -157,7 +160,8 @@ def load_schedules(
     query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
     if lock:
         query = query.with_for_update(skip_locked=True)
-    checkpoints = {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in session.exec(query)}
+    states = session.exec(query, execution_options=_ANEW)
+    checkpoints = {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in states}
     if lock:
         keys = [key for key in keys if key in checkpoints]
     zones = zone_names(session, keys)
@@ -218,7 +222,7 @@ def _by_schedule(
     session: Session, table: type[_Part], keys: Iterable[ScheduleKey], *where: ColumnElement[bool]
 ) -> dict[ScheduleKey, list[_Part]]:
     rows_of = defaultdict(list)
-    for row in session.exec(select(table).where(_among(table, keys), *where)):
+    for row in session.exec(select(table).where(_among(table, keys), *where), execution_options=_ANEW):
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
 
@@ -226,7 +230,8 @@ def _by_schedule(
 def _closures(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
     closure = rows.FacilityClosure
     closures = defaultdict(list)
-    for row in session.exec(select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)):
+    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
+    for row in session.exec(query, execution_options=_ANEW):
         closures[row.facility_id].append(closure_of(row))
     return closures
 
