@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import make_url
@@ -149,3 +150,19 @@ def test_generate_takes_a_facility_by_id_or_slug_and_refuses_odd_days(clinic: Sc
     with pytest.raises(InvalidInputError, match="from_day must be a date"):
         clinic.generate(slug, from_day=datetime(2027, 3, 1, tzinfo=UTC), days=7)
     assert clinic.generate(slug, from_day=date(2027, 3, 1), days=7).schedules == 0
+
+
+@pytest.mark.parametrize("user", ["", " ", "someone", 5, str(UUID(int=1))], ids=repr)
+def test_a_user_is_a_uuid_and_no_empty_text_acts_for_the_host(clinic: Scheduler, slug: str, user: Any) -> None:
+    with pytest.raises(InvalidInputError, match="user must be a UUID"), clinic.tenant(slug, user=user):
+        pass
+
+
+@pytest.mark.parametrize("now", [datetime(2027, 3, 1), 5, None], ids=repr)  # naive
+def test_t1_a_clock_that_gives_no_aware_instant_is_refused(slug: str, database_url: str, now: Any) -> None:
+    with (
+        Scheduler(database_url, clock=lambda: now) as wrong,
+        pytest.raises(InvalidInputError, match="clock"),
+        wrong.tenant(slug),
+    ):
+        pass

@@ -9,12 +9,14 @@ This is a composition root: clock and random source are arguments, with those of
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final, Self, TypeVar
 from uuid import UUID
 
 from sqlalchemy import URL, Engine
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.spans import utc
 from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
 from scheduler.front_door.fields import text
@@ -59,7 +61,7 @@ class Scheduler:
         random_bytes: Callable[[int], bytes] = random_bytes,
     ) -> None:
         self._database = _open(database)
-        self._clock = clock
+        self._clock: Clock = partial(_now, clock)
         self._random_bytes = random_bytes
         self._tenants: dict[str, tuple[TenantId, datetime]] = {}
 
@@ -210,6 +212,11 @@ def _open(database: Database | Engine | URL | str) -> Database:
     if isinstance(database, URL | str):
         return Database(database if isinstance(database, str) else database.render_as_string(hide_password=False))
     return Database.from_engine(database)
+
+
+def _now(clock: Clock) -> datetime:
+    """Return the instant of a host's clock, which must be aware."""
+    return utc(clock(), name="clock")
 
 
 def _until(from_day: date, days: int) -> date:

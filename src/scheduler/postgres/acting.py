@@ -72,6 +72,15 @@ def _sendable(value: str) -> str:
     return (value or "").encode(errors="replace").decode().replace("\0", "?")  # a missing header may be None
 
 
+def _id(name: str, value: UUID | None) -> str:
+    """Return an id as its setting; an empty text would otherwise stand for no user, who is the host itself."""
+    if value is None:
+        return ""
+    if not isinstance(value, UUID):
+        raise InvalidInputError(f"{name} must be a UUID or None, not {type(value).__name__}")
+    return str(value)
+
+
 def settings_of(
     role: Role,
     tenant_id: UUID | None,
@@ -83,8 +92,8 @@ def settings_of(
     """Return the parameters of the statement that gives a transaction its settings."""
     return {
         "role": role.value,
-        "tenant_id": "" if tenant_id is None else str(tenant_id),
-        "user_id": "" if user_id is None else str(user_id),
+        "tenant_id": _id("tenant", tenant_id),
+        "user_id": _id("user", user_id),
         "request_id": _sendable(request.id),
         "client_address": _sendable(request.client_address),
         "user_agent": _sendable(request.user_agent),
