@@ -1,6 +1,7 @@
 """Asynchronous front door: the methods of the synchronous one, cancelled tasks, several tasks, errors."""
 
 import asyncio
+import gc
 import inspect
 import threading
 import traceback
@@ -196,6 +197,8 @@ def test_r4_a_cancelled_generation_ends_its_run_before_it_returns(database_url: 
             begun.set()
             cancelled.wait(10)
 
+        reported: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
         running = asyncio.create_task(clinic.scheduler.generate(clinic.slug, from_day=MONDAY, days=7, progress=wait))
         await asyncio.to_thread(begun.wait, 10)
         running.cancel()
@@ -206,6 +209,8 @@ def test_r4_a_cancelled_generation_ends_its_run_before_it_returns(database_url: 
         async with clinic.scheduler.tenant(clinic.slug) as work:
             runs = await work.session.exec(select(models.GenerationRun.status))
             assert runs.all() == ["interrupted"]
+        gc.collect()
+        assert reported == []
 
     run(database_url, test)
 

@@ -120,4 +120,5 @@ async def on_a_thread(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         with suppress(RuntimeError):  # it has just ended, and closed its loop
             loop.call_soon_threadsafe(task.cancel)
         await asyncio.wait([running])
+        _ = running.cancelled() or running.exception()  # retrieved, else the event loop would log it
         raise
