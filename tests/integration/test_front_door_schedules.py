@@ -214,6 +214,23 @@ WRONG_RULES: dict[str, dict[str, object]] = {
 }
 
 
+def test_one_invalid_schedule_does_not_hinder_changes_of_its_facility(clinic: Clinic) -> None:
+    """An override of 26 hours, which other SQL may write, was an error of each closure of the facility."""
+    with clinic.tenant() as work:
+        override = (
+            "insert into scheduling.availability_exceptions (tenant_id, doctor_id, facility_id, type, start_at,"
+            " end_at) select :tenant, :ben, :place, 'override', '2027-03-01 00:00Z', '2027-03-02 02:00Z'"
+        )
+        ids = {"tenant": work.tenant_id, "ben": int(clinic.ben), "place": int(clinic.place)}
+        work.session.connection().execute(text(override), ids)
+        change = work.closures.add(clinic.place, MONDAY)
+        assert (change.slots_taken, [failure.key for failure in change.failed]) == (4, [(clinic.ben, clinic.place)])
+        with pytest.raises(InvalidScheduleError, match="exception"):
+            work.exceptions.block(clinic.ben, at=clinic.place, between=Span(at(9), at(10)))
+        (row,) = work.exceptions.of(clinic.ben, at=clinic.place)
+        assert work.exceptions.remove(row).slots_taken == 4  # repaired, and the closure now counts
+
+
 def test_hours_need_a_doctor_who_is_there_and_works_at_the_facility(clinic: Clinic) -> None:
     between = Span(at(9), at(10))
     with clinic.tenant() as work:

@@ -15,6 +15,7 @@ from scheduler.front_door.ids import ExceptionId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules
 from scheduler.front_door.rules import AnyRule
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
+from scheduler.generation.refreshing import Invalid
 from scheduler.postgres.schedules import ScheduleKey, exception_of
 
 AnyException = ExceptionId | AvailabilityException | models.AvailabilityException
@@ -100,7 +101,9 @@ class Exceptions(PartsOfSchedules[models.AvailabilityException, ExceptionId, Any
     def remove(self, exception: AnyException) -> ScheduleChange:
         """Remove an exception: the rules apply again, and their slots come back."""
         row = self.get(exception)
-        with changing(self._context, [ScheduleKey(row.doctor_id, row.facility_id)]) as under_way:
+        with changing(
+            self._context, [ScheduleKey(row.doctor_id, row.facility_id)], invalid=Invalid.REFUSED
+        ) as under_way:
             self._session.delete(self._get(row, anew=True))
         return under_way.change
 
@@ -125,7 +128,7 @@ class Exceptions(PartsOfSchedules[models.AvailabilityException, ExceptionId, Any
             between.end,
             **{name: fields[name] for name in ("slot_duration", "slot_interval", "capacity") if name in fields},
         )
-        with changing(self._context, [key]) as under_way:
+        with changing(self._context, [key], invalid=Invalid.REFUSED) as under_way:
             self._session.add(row)
             self._session.flush()
             under_way.written = (exception_of(row, between.start, between.end),)

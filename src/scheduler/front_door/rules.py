@@ -14,6 +14,7 @@ from scheduler.front_door.fields import Field, day, flag, given, minutes, option
 from scheduler.front_door.ids import OfferingId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
+from scheduler.generation.refreshing import Invalid
 from scheduler.postgres.schedules import ScheduleKey, rule_of
 
 AnyRule = RuleId | AvailabilityRule | models.AvailabilityRule
@@ -123,7 +124,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                     **columns,
                 )
             )
-        with changing(self._context, [key]) as under_way:
+        with changing(self._context, [key], invalid=Invalid.REFUSED) as under_way:
             self._session.add_all(rows)
             self._session.flush()
             under_way.written = tuple(map(rule_of, rows))
@@ -142,7 +143,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
     def change(self, rule: AnyRule, **fields: Unpack[RuleFields]) -> ScheduleChange:
         """Change fields of a rule, and the slots that follow from it. Errors are those of `add`."""
         row = self.get(rule)
-        with changing(self._context, [_key(row)]) as under_way:
+        with changing(self._context, [_key(row)], invalid=Invalid.REFUSED) as under_way:
             self._get(row, anew=True)
             self._update(row, fields)
             under_way.written = (rule_of(row),)
@@ -155,7 +156,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
     def delete(self, rule: AnyRule) -> ScheduleChange:
         """Delete a rule with the exceptions to it alone, and take its open slots away. To keep the past, end it."""
         row = self.get(rule)
-        with changing(self._context, [_key(row)]) as under_way:
+        with changing(self._context, [_key(row)], invalid=Invalid.REFUSED) as under_way:
             self._session.delete(self._get(row, anew=True))
         return under_way.change
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure
 from scheduler.front_door.context import Context
-from scheduler.generation.refreshing import refresh
+from scheduler.generation.refreshing import Invalid, refresh
+from scheduler.generation.report import Failure
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.schedules import ScheduleKey, lock_schedules
 
@@ -23,7 +24,8 @@ class ScheduleChange:
 
     The counts are those of slots on days that are generated already; the next run of `generate` makes further days.
     `displaced` lists booked slots in time that an emergency took, `conflicting` those that are booked or held and no
-    longer in the schedule: they stay, and people have to be told.
+    longer in the schedule: they stay, and people have to be told. `failed` lists schedules that are invalid, as other SQL
+    may leave them: their slots are as they were, until somebody repairs the schedule.
     """
 
     written: tuple[AvailabilityRule | AvailabilityException | Closure, ...] = ()
@@ -32,6 +34,7 @@ class ScheduleChange:
     slots_taken: int = 0
     displaced: tuple[StoredSlot, ...] = ()
     conflicting: tuple[StoredSlot, ...] = ()
+    failed: tuple[Failure, ...] = ()
 
 
 class Changing:
@@ -43,7 +46,9 @@ class Changing:
 
 
 @contextmanager
-def changing(context: Context, keys: Iterable[ScheduleKey]) -> Iterator[Changing]:
+def changing(
+    context: Context, keys: Iterable[ScheduleKey], *, invalid: Invalid = Invalid.REPORTED
+) -> Iterator[Changing]:
     """Lock schedules, run the block that changes them, and make their generated days anew.
 
     All of it is one savepoint: if the block or the refresh is refused, both are undone, and the unit of work goes on.
@@ -58,7 +63,7 @@ def changing(context: Context, keys: Iterable[ScheduleKey]) -> Iterator[Changing
         if not changed:
             under_way.change = ScheduleChange(under_way.written)
             return
-        result = refresh(context.session, changed, now=context.clock())
+        result = refresh(context.session, changed, now=context.clock(), invalid=invalid)
     under_way.change = ScheduleChange(
         under_way.written,
         slots_made=result.slots_created,
@@ -66,4 +71,5 @@ def changing(context: Context, keys: Iterable[ScheduleKey]) -> Iterator[Changing
         slots_taken=result.slots_retired,
         displaced=result.slots_displaced,
         conflicting=result.slots_conflicting,
+        failed=result.schedules_failed,
     )

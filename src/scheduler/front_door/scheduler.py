@@ -82,6 +82,7 @@ class Scheduler:
                 raise
             needed = "add_tenant needs the owner of the database: open a Scheduler with the login that migrates it"
             raise StatementError(needed, sqlstate=error.sqlstate) from None
+        self._tenants.pop(slug, None)  # the slug may have been another tenant's
         return TenantId(tenant_id)
 
     @contextmanager

@@ -8,31 +8,50 @@ A schedule without generated days stays without slots: the next run generates it
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
+from enum import Enum, auto
 
 from sqlmodel import Session
 
+from scheduler.core.errors import InvalidInputError
 from scheduler.generation.applying import apply
-from scheduler.generation.planning import plan_task
-from scheduler.generation.report import RunResult
+from scheduler.generation.planning import ScheduleTask, plan_task
+from scheduler.generation.report import Failure, RunResult
 from scheduler.generation.request import RefreshRequest, earliest_day
 from scheduler.postgres.schedules import ScheduleKey, load_schedules, save_checkpoints
 
 
-def refresh(session: Session, keys: Iterable[ScheduleKey], *, now: datetime) -> RunResult:
+class Invalid(Enum):
+    """The treatment of a schedule that is invalid after the change."""
+
+    REFUSED = auto()
+    """The change is of its own parts: refuse it."""
+    REPORTED = auto()
+    """The change is of a facility or a doctor: leave the schedule stale, and report it, as the nightly job does."""
+
+
+def refresh(
+    session: Session, keys: Iterable[ScheduleKey], *, now: datetime, invalid: Invalid = Invalid.REFUSED
+) -> RunResult:
     """Make the generated days from today on match schedules that the caller has locked and changed.
 
     Raises:
-        InvalidInputError: a schedule is now invalid.
+        InvalidInputError: a schedule is invalid, and such a one is refused.
     """
     request = RefreshRequest(now)
-    loaded = load_schedules(session, sorted(set(keys)), lock=False, since=earliest_day(request))
-    tasks = [plan_task(schedule, request) for schedule in loaded]
+    tasks: list[ScheduleTask] = []
+    failed: list[Failure] = []
+    for loaded in load_schedules(session, sorted(set(keys)), lock=False, since=earliest_day(request)):
+        if isinstance(loaded.schedule, InvalidInputError) and invalid is Invalid.REPORTED:
+            failed.append(Failure(loaded.key, str(loaded.schedule)))
+        else:
+            tasks.append(plan_task(loaded, request))
     result, pending = apply(session, tasks, request)
     checkpoints = (
         (task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint)
         for task in tasks
-        if task.checkpoint.days.spans  # else a run may generate the first days meanwhile, and its checkpoint stays
+        if task.checkpoint.days.spans  # else a run may have just generated the first days
     )
     save_checkpoints(session, checkpoints, run_id=None)
-    return result
+    return replace(result, schedules_failed=tuple(failed))
