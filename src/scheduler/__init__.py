@@ -192,6 +192,9 @@ else:
         if name == "__version__":
             value = import_module("importlib.metadata").version("slotsmith")
         elif name in _MODULES:
+            if name.startswith("Async"):
+                with extra_needed(f"scheduler.{name}", "async"):
+                    import_module("greenlet")  # SQLAlchemy would not name the extra
             with extra_needed(f"scheduler.{name}", "postgres"):
                 module = import_module(_MODULES[name])
             value = module if _MODULES[name].endswith(f".{name}") else getattr(module, name)

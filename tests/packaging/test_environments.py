@@ -9,6 +9,7 @@ pytestmark = pytest.mark.packaging
 EXTRAS_OF_LIST = {  # with those that an extra implies; the list of all extras has the host application beside it
     "core": set[str](),
     "postgres": {"postgres"},
+    "async": {"postgres", "async"},
     "cli": {"postgres", "cli"},
     "embedded": {"postgres", "embedded"},
     "seed": {"postgres", "seed"},

@@ -22,7 +22,8 @@ for room in rooms:
     if extra_of.get(room.removeprefix("scheduler."), "postgres") in {"core", *sys.argv[1:]}:
         package = importlib.import_module(room)
         for module in pkgutil.walk_packages(package.__path__, f"{room}."):
-            importlib.import_module(module.name)
+            if "async" in sys.argv or ".async_" not in module.name:
+                importlib.import_module(module.name)
 print(*sorted(name for name in pure if "." not in name))
 """
 

@@ -1,6 +1,5 @@
 """Missing extras: one line that names the extra to install."""
 
-import sys
 from importlib import import_module
 
 import pytest
@@ -28,10 +27,3 @@ def test_a_block_that_misses_nothing_runs_to_its_end() -> None:
     with extra_needed("encryption", "postgres"):
         package = import_module("scheduler.core.extras")
     assert package.extra_needed is extra_needed
-
-
-def test_the_asynchronous_front_door_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "greenlet", None)
-    monkeypatch.delitem(sys.modules, "scheduler.front_door.awaiting", raising=False)
-    with pytest.raises(MissingExtraError, match=r"^scheduler\.AsyncScheduler needs the extra `async` \(.*greenlet"):
-        import_module("scheduler.front_door.awaiting")

@@ -94,6 +94,13 @@ def test_star_import_leaves_out_asyncio_without_its_extra() -> None:
     assert (done.stdout, done.stderr) == ("True False\n", "")
 
 
+@pytest.mark.parametrize("name", ["AsyncScheduler", "AsyncWork"])
+def test_the_asynchronous_front_door_names_its_extra(name: str) -> None:
+    code = f"import scheduler\ntry: scheduler.{name}\nexcept scheduler.MissingExtraError as error: print(error)"
+    (line,) = python(code, without="greenlet").stdout.splitlines()
+    assert line.startswith(f"scheduler.{name} needs the extra `async` (")
+
+
 def test_public_names_are_there() -> None:
     assert [name for name in scheduler.__all__ if not hasattr(scheduler, name)] == []
     assert set(scheduler.__all__) <= set(dir(scheduler))

@@ -10,17 +10,12 @@ from asyncio import Lock
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from functools import partial, wraps
-from importlib import import_module
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from sqlalchemy.util import greenlet_spawn
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.extras import extra_needed
-
-with extra_needed("scheduler.AsyncScheduler", "async"):
-    import_module("greenlet")  # SQLAlchemy imports it when it is first used, and names no extra
 
 P = ParamSpec("P")
 T = TypeVar("T")

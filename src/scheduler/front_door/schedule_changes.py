@@ -24,8 +24,8 @@ class ScheduleChange:
 
     The counts are those of slots on days that are generated already; the next run of `generate` makes further days.
     `displaced` lists booked slots in time that an emergency took, `conflicting` those that are booked or held and no
-    longer in the schedule: they stay, and people have to be told. `failed` lists schedules that are invalid, as other SQL
-    may leave them: their slots are as they were, until somebody repairs the schedule.
+    longer in the schedule: they stay, and people have to be told. `failed` lists invalid schedules, as other SQL may
+    leave them: their slots are as they were, until somebody repairs the schedule.
     """
 
     written: tuple[AvailabilityRule | AvailabilityException | Closure, ...] = ()
