@@ -44,7 +44,7 @@ class Repository(Generic[Row, Id, Which]):
         self._session = context.session
 
     def get(self, which: Which) -> Row:
-        """Return a row, given its id.
+        """Return a row, given its id. Change it by `change`: a row itself does not validate.
 
         Raises:
             NotFoundError: there is no such row, it is deleted, or the user does not see it.

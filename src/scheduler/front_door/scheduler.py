@@ -113,7 +113,8 @@ class Scheduler:
     ) -> T:
         """Call a function with a unit of work, and return its result; repeat the whole after a deadlock.
 
-        Each attempt is a transaction of its own, so the function may run several times, of which one counts.
+        Each attempt is a transaction of its own, so the function may run several times, of which one counts. Units of
+        work that change schedules of several doctors, in different orders, can meet a deadlock; single calls cannot.
 
         Raises:
             DeadlockError: no attempt succeeded.
