@@ -507,7 +507,11 @@ def test_a_broken_reference_names_the_table_of_the_referring_row(
         (Role.APP, {"country": "gb"}, r"by \w+: a row of scheduling\.facilities has a value that is not allowed$"),
         (Role.APP, {"name": None}, r"a row of scheduling\.facilities needs a value in name$"),
         (Role.APP, {"tenant_id": uuid4()}, r"^row security refused a row of facilities: it is another tenant's"),
-        (Role.JOB, {}, r"^permission denied in .*: the role lacks a privilege on table facilities$"),
+        (
+            Role.JOB,
+            {},
+            r"^permission denied in .*: the role lacks a privilege on table facilities: `scheduler",
+        ),
     ],
     ids=["check", "not null", "another tenant", "no privilege"],
 )

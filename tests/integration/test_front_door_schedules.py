@@ -202,6 +202,7 @@ def test_r6_doctors_who_leave_a_place_lose_their_open_slots_there(clinic: Clinic
 
 WRONG_RULES: dict[str, dict[str, object]] = {
     "on must be of type Weekday": {"on": MONDAY.weekday()},
+    "on must be of type Weekday, such as Weekday.MONDAY, not 'monday'": {"on": "monday"},
     "on must name each weekday once": {"on": []},
     "start_time must be a wall-clock time": {"start": time(9, tzinfo=UTC)},
     "slot_duration must be whole minutes": {"slot_duration": timedelta(seconds=90)},
@@ -339,7 +340,7 @@ def test_open_slots_leave_out_begun_held_and_full_ones(clinic: Clinic, database_
         assert work.slots.open(clinic.anna, between=Span(at(10), at(12))) == found[1:]
         with pytest.raises(InvalidInputError, match="either day or between"):
             work.slots.open(clinic.anna)
-        with pytest.raises(InvalidInputError, match="must be of type OfferingId or DoctorId, not int"):
+        with pytest.raises(InvalidInputError, match=r"OfferingId or DoctorId, such as OfferingId\(1\), not int"):
             work.slots.open(int(clinic.anna), day=MONDAY)
         with pytest.raises(NotFoundError, match="no doctor has the id 99"):
             work.slots.open(DoctorId(99), day=MONDAY)

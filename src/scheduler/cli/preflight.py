@@ -34,6 +34,6 @@ def preflight(
             echo(f"{login} {fault}")
     if found:
         count = f"{len(found)} faults" if len(found) > 1 else "one fault"
-        raise UnfitLoginError(f"{count} of {login} as {purpose.value}: see `docs/logins.md`")
+        raise UnfitLoginError(f"{count} of {login} as {purpose.value}: see the page `Logins` of the documentation")
     if not as_json:
         echo(f"{login} has the rights of {purpose.value}, and no others")

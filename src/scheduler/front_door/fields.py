@@ -6,6 +6,7 @@ Must not know: which repository has which field.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -16,6 +17,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.validation import Validator
 from scheduler.core.zones import zone_of
 from scheduler.front_door.ids import RowId, read_id
+from scheduler.invitations.email_address import EmailAddress
 
 Reader = Callable[[str, object], object]
 """Returns the value of the column, from the field's name and its value."""
@@ -54,9 +56,12 @@ def text(field: str, value: object) -> str:
     return value.strip()
 
 
-def lower_text(field: str, value: object) -> str:
-    """Read a text in lower case, such as an e-mail address."""
-    return text(field, value).lower()
+def email(field: str, value: object) -> str:
+    """Read an e-mail address, in any case, as one in lower case."""
+    address = text(field, value)
+    with suppress(InvalidInputError):
+        return EmailAddress.parse(address).text
+    raise InvalidInputError(f"{field} must be an e-mail address in ASCII, such as ada@example.org")
 
 
 def word(kind: type[StrEnum]) -> Reader:

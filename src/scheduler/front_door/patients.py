@@ -5,7 +5,8 @@ from datetime import date
 from typing import ClassVar, TypedDict, Unpack
 
 from scheduler import models
-from scheduler.front_door.fields import Field, day, lower_text, optional, reference, text, uuid
+from scheduler.front_door.fields import Field, day, optional, reference, text, uuid
+from scheduler.front_door.fields import email as read_email
 from scheduler.front_door.ids import PatientId, PlanId, UserId
 from scheduler.front_door.repository import Repository
 
@@ -31,7 +32,7 @@ class Patients(Repository[models.Patient, PatientId, PatientId | models.Patient]
     _fields: ClassVar[Mapping[str, Field]] = {
         "first_name": Field("first_name", text),
         "last_name": Field("last_name", text),
-        "email": Field("email", lower_text),
+        "email": Field("email", read_email),
         "user": Field("user_id", optional(uuid)),
         "plan": Field("default_insurance_plan_id", optional(reference(PlanId, models.InsurancePlan))),
         "dob": Field("dob", optional(day)),

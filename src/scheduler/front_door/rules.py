@@ -165,7 +165,7 @@ def _weekdays(on: object) -> list[Weekday | None]:
     if on is None:
         return [None]
     weekdays: list[Weekday | None] = []
-    for weekday in on if isinstance(on, Iterable) else [on]:
+    for weekday in on if isinstance(on, Iterable) and not isinstance(on, str) else [on]:
         if not isinstance(weekday, Weekday):
             raise InvalidInputError(f"rule: on must be of type Weekday, such as Weekday.MONDAY, not {weekday!r}")
         weekdays.append(weekday)

@@ -123,7 +123,8 @@ class OpenSlots:
             where, suits = [col(facility.id).in_(at)], []
         else:
             raise InvalidInputError(
-                f"slots: the first argument must be of type OfferingId or DoctorId, not {type(what).__name__}"
+                f"slots: the first argument must be of type OfferingId or DoctorId, such as OfferingId(1),"
+                f" not {type(what).__name__}"
             )
         zones = select(facility.id, facility.timezone).where(col(facility.deleted_at).is_(None), *where)
         return doctor, [(int(found or 0), zone) for found, zone in self._session.exec(zones)], suits

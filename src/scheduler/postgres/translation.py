@@ -134,7 +134,8 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         return StatementError(refusal, sqlstate=code)
     if code == NOT_ALLOWED:
         reason = re.sub("^permission denied for ", "the role lacks a privilege on ", message)
-        return StatementError(f"permission denied in {where}: {reason}", sqlstate=code)
+        hint = ": `scheduler schema grants` prints the grants for a table of your own" if " table " in reason else ""
+        return StatementError(f"permission denied in {where}: {reason}{hint}", sqlstate=code)
     if code == _NOT_IN_STATE:
         return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
     if code in _CANCELLED:
