@@ -68,6 +68,8 @@ class Scheduler:
     def add_tenant(self, slug: str, *, name: str) -> TenantId:
         """Create a tenant and return its id. Only the owner of the database may do so.
 
+        The slug is any text of 1 to 255 characters without space around it.
+
         Raises:
             InvalidInputError: the slug or the name cannot be one.
             DuplicateError: another tenant has the slug.

@@ -110,7 +110,8 @@ def _mismatch(fault: psycopg.Error, where: str) -> SchemaMismatchError:
     diag = fault.diag
     is_in_text = diag.statement_position or diag.internal_position
     reason = diag.message_primary if is_in_text else f"{type(fault).__name__} {fault.sqlstate}"
-    return SchemaMismatchError(f"the database {where} is not as this code needs it ({reason}): {NOT_MIGRATED}")
+    remedy = f"{NOT_MIGRATED}; a table of your own needs its schema" if fault.sqlstate == "42P01" else NOT_MIGRATED
+    return SchemaMismatchError(f"the database {where} is not as this code needs it ({reason}): {remedy}")
 
 
 def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreError:
