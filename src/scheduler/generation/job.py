@@ -19,7 +19,7 @@ from scheduler.core.errors import NotFoundError, SchedulerError, WallClockError
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import zone_of
 from scheduler.generation.applying import apply
-from scheduler.generation.planning import plan_task
+from scheduler.generation.planning import checkpoints_of, plan_task
 from scheduler.generation.report import Failure, Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode, earliest_day
 from scheduler.postgres.database import Database, Role
@@ -153,12 +153,7 @@ class _Run:
             tasks = [plan_task(loaded, request) for loaded in schedules]
             result, pending = apply(session, tasks, request)
             if self.run_id is not None:
-                # Without a fingerprint the next run examines the schedule again: the hold may have ended by then.
-                checkpoints = (
-                    (task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint)
-                    for task in tasks
-                )
-                save_checkpoints(session, checkpoints, run_id=self.run_id)
+                save_checkpoints(session, checkpoints_of(tasks, pending), run_id=self.run_id)
                 add_to_run(session, self.run_id, result.counts())
         done = {task.key for task in tasks}
         return replace(result, schedules_locked=tuple(key for key in keys if key not in done))

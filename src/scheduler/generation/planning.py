@@ -6,7 +6,7 @@ slots of another zone beside them).
 Must not know: the stored slots, the database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -69,6 +69,17 @@ def plan_task(loaded: LoadedSchedule, request: Examination) -> ScheduleTask:
         unexamined=_local(schedule, requested - examined),
         checkpoint=Checkpoint(digest, first, requested | upcoming),
     )
+
+
+def checkpoints_of(
+    tasks: Iterable[ScheduleTask], pending: Container[ScheduleKey]
+) -> Iterator[tuple[ScheduleKey, Checkpoint]]:
+    """Yield the checkpoints of tasks that are done; a pending one has no fingerprint.
+
+    So the next run examines a pending schedule again: the hold may have ended by then.
+    """
+    for task in tasks:
+        yield task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint
 
 
 def _beside(spans: Sequence[Span], now: datetime) -> tuple[Span, ...]:

@@ -7,7 +7,7 @@ Must not know: SQL, what was changed, runs of the nightly job.
 A schedule without generated days stays without slots: the next run generates its first days.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.generation.applying import apply
-from scheduler.generation.planning import ScheduleTask, plan_task
+from scheduler.generation.planning import ScheduleTask, checkpoints_of, plan_task
 from scheduler.generation.report import Failure, RunResult
 from scheduler.generation.request import RefreshRequest, earliest_day
 from scheduler.postgres.schedules import ScheduleKey, load_schedules, save_checkpoints
@@ -32,7 +32,7 @@ class Invalid(Enum):
 
 
 def refresh(
-    session: Session, keys: Iterable[ScheduleKey], *, now: datetime, invalid: Invalid = Invalid.REFUSED
+    session: Session, keys: Sequence[ScheduleKey], *, now: datetime, invalid: Invalid = Invalid.REFUSED
 ) -> RunResult:
     """Make the generated days from today on match schedules that the caller has locked and changed.
 
@@ -42,16 +42,13 @@ def refresh(
     request = RefreshRequest(now)
     tasks: list[ScheduleTask] = []
     failed: list[Failure] = []
-    for loaded in load_schedules(session, sorted(set(keys)), lock=False, since=earliest_day(request)):
+    for loaded in load_schedules(session, keys, lock=False, since=earliest_day(request)):
         if isinstance(loaded.schedule, InvalidInputError) and invalid is Invalid.REPORTED:
             failed.append(Failure(loaded.key, str(loaded.schedule)))
         else:
             tasks.append(plan_task(loaded, request))
     result, pending = apply(session, tasks, request)
-    checkpoints = (
-        (task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint)
-        for task in tasks
-        if task.checkpoint.days.spans  # else a run may have just generated the first days
-    )
-    save_checkpoints(session, checkpoints, run_id=None)
+    # Without generated days there is nothing to cover, and a run may have just generated the first ones.
+    covering = [task for task in tasks if task.checkpoint.days.spans]
+    save_checkpoints(session, checkpoints_of(covering, pending), run_id=None)
     return replace(result, schedules_failed=tuple(failed))
