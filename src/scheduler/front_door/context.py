@@ -17,7 +17,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the repositories of one unit of work share."""
+    """The session, tenant, user and clock that the repositories of one unit of work share."""
 
     session: Session
     tenant_id: TenantId

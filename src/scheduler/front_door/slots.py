@@ -12,14 +12,16 @@ from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, or_, select
 
 from scheduler import models
-from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.zones import local_day, zone_of
 from scheduler.front_door.context import Context
-from scheduler.front_door.ids import DoctorId, OfferingId, read_id
+from scheduler.front_door.doctors import Doctors
+from scheduler.front_door.ids import DoctorId, OfferingId
+from scheduler.front_door.offerings import Offerings
 
 _CHECK: Final = Validator(InvalidInputError)
 _MOST: Final = 2**31 - 1
@@ -102,10 +104,7 @@ class OpenSlots:
         """Return the doctor, facilities with their zones, and the condition on the offering."""
         facility, post, slot = models.Facility, models.FacilityDoctor, models.AvailabilitySlot
         if isinstance(what, OfferingId | models.ServiceOffering):
-            id_: int = read_id("offering", what, OfferingId, models.ServiceOffering)
-            offering = self._session.get(models.ServiceOffering, (self._context.tenant_id, id_))
-            if offering is None:
-                raise NotFoundError(f"no offering has the id {id_}")
+            offering = Offerings(self._context).get(what)
             where = [col(facility.id) == offering.facility_id]
             doctor = offering.doctor_id
             suits: list[ColumnElement[bool]] = [
@@ -114,11 +113,7 @@ class OpenSlots:
             if not offering.active:
                 return doctor, (), suits
         elif isinstance(what, DoctorId | models.Doctor):
-            id_ = read_id("doctor", what, DoctorId, models.Doctor)
-            row = self._session.get(models.Doctor, (self._context.tenant_id, id_))
-            if row is None or row.deleted_at is not None:
-                raise NotFoundError(f"no doctor has the id {id_}")
-            doctor = int(row.id or 0)
+            doctor = int(Doctors(self._context).get(what).id or 0)
             at = select(post.facility_id).where(col(post.doctor_id) == doctor, col(post.active))
             where, suits = [col(facility.id).in_(at)], []
         else:
