@@ -12,7 +12,8 @@ from scheduler.front_door.fields import Field, optional, text
 from scheduler.front_door.ids import ClosureId, FacilityId, read_id
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
-from scheduler.postgres.schedules import closure_of, schedules_at
+from scheduler.postgres.schedule_rows import closure_of
+from scheduler.postgres.schedules import schedule_keys
 
 AnyClosure = ClosureId | Closure | models.FacilityClosure
 
@@ -55,7 +56,7 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
             end_time=end,
             **self._columns({"reason": reason}),
         )
-        with changing(self._context, schedules_at(self._session, facility_id)) as under_way:
+        with changing(self._context, schedule_keys(self._session, facility_id=facility_id)) as under_way:
             self._session.add(row)
             self._session.flush()
             under_way.written = (closure_of(row),)
@@ -71,6 +72,6 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
     def remove(self, closure: AnyClosure) -> ScheduleChange:
         """Remove a closure: the facility opens again, and the slots come back."""
         row = self.get(closure)
-        with changing(self._context, schedules_at(self._session, row.facility_id)) as under_way:
+        with changing(self._context, schedule_keys(self._session, facility_id=row.facility_id)) as under_way:
             self._session.delete(self._get(row, anew=True))
         return under_way.change

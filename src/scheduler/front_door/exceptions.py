@@ -12,11 +12,11 @@ from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Ex
 from scheduler.core.spans import Span
 from scheduler.front_door.fields import Field, given, minutes, optional, reference, text
 from scheduler.front_door.ids import ExceptionId, RuleId
-from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules
+from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.rules import AnyRule
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.generation.refreshing import Invalid
-from scheduler.postgres.schedules import ScheduleKey, exception_of
+from scheduler.postgres.schedule_rows import exception_of
 
 AnyException = ExceptionId | AvailabilityException | models.AvailabilityException
 
@@ -91,19 +91,14 @@ class Exceptions(PartsOfSchedules[models.AvailabilityException, ExceptionId, Any
 
     def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[models.AvailabilityException, ...]:
         """Return the exceptions of a doctor at a facility as rows, by their start."""
-        key = self._read_key(who, at)
         exception = models.AvailabilityException
-        query = self._live().where(
-            col(exception.doctor_id) == key.doctor_id, col(exception.facility_id) == key.facility_id
-        )
-        return tuple(self._session.scalars(query.order_by(col(exception.start_at), col(exception.id))))
+        query = self._of(who, at).order_by(col(exception.start_at), col(exception.id))
+        return tuple(self._session.scalars(query))
 
     def remove(self, exception: AnyException) -> ScheduleChange:
         """Remove an exception: the rules apply again, and their slots come back."""
         row = self.get(exception)
-        with changing(
-            self._context, [ScheduleKey(row.doctor_id, row.facility_id)], invalid=Invalid.REFUSED
-        ) as under_way:
+        with changing(self._context, [key_of(row)], invalid=Invalid.REFUSED) as under_way:
             self._session.delete(self._get(row, anew=True))
         return under_way.change
 

@@ -12,7 +12,7 @@ from scheduler.front_door.fields import Field, country, optional, text, zone
 from scheduler.front_door.ids import FacilityId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
-from scheduler.postgres.schedules import ScheduleKey, schedules_at
+from scheduler.postgres.schedules import ScheduleKey, schedule_keys
 
 
 class FacilityFields(TypedDict, total=False):
@@ -92,4 +92,4 @@ class Facilities(Repository[models.Facility, FacilityId, FacilityId | models.Fac
         return under_way.change
 
     def _keys(self, facility: models.Facility) -> list[ScheduleKey]:
-        return schedules_at(self._session, int(self._read(facility)))
+        return schedule_keys(self._session, facility_id=int(self._read(facility)))

@@ -16,12 +16,12 @@ from scheduler.core.insurance import PlanAcceptance
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, day, optional, reference, text
 from scheduler.front_door.ids import FacilityId, PlanId, ProviderId, RowId
+from scheduler.front_door.parts import AnyFacility
 from scheduler.front_door.repository import Repository
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import acceptance_of, plan_of
 
 AnyPlan = PlanId | models.InsurancePlan
-AnyFacility = FacilityId | models.Facility
 
 
 class ProviderFields(TypedDict, total=False):

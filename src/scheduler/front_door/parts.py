@@ -4,6 +4,9 @@ Owns: the doctor and the facility of a new part, and that the doctor works there
 Must not know: the parts, which are rules and exceptions.
 """
 
+from typing import Any
+
+from sqlalchemy import Select
 from sqlmodel import col, select
 
 from scheduler import models
@@ -14,6 +17,7 @@ from scheduler.postgres.schedules import ScheduleKey
 
 AnyDoctor = DoctorId | models.Doctor
 AnyFacility = FacilityId | models.Facility
+AnyPart = models.AvailabilityRule | models.AvailabilityException
 
 
 class PartsOfSchedules(Repository[Row, Id, Which]):
@@ -24,6 +28,11 @@ class PartsOfSchedules(Repository[Row, Id, Which]):
             int(read_id(f"{self._noun}: who", who, DoctorId, models.Doctor)),
             int(read_id(f"{self._noun}: at", at, FacilityId, models.Facility)),
         )
+
+    def _of(self, who: AnyDoctor, at: AnyFacility) -> Select[Any]:
+        """Select the rows of a doctor at a facility."""
+        key = self._read_key(who, at)
+        return self._live().where(self._model.doctor_id == key.doctor_id, self._model.facility_id == key.facility_id)
 
     def _key_of_new(self, who: AnyDoctor, at: AnyFacility) -> ScheduleKey:
         """Return doctor and facility of a new row.
@@ -45,3 +54,8 @@ class PartsOfSchedules(Repository[Row, Id, Which]):
                 " list all places of the doctor in work.doctors.change(doctor, at=[...])"
             )
         return key
+
+
+def key_of(row: AnyPart) -> ScheduleKey:
+    """Return the key of the schedule that a row is a part of."""
+    return ScheduleKey(row.doctor_id, row.facility_id)

@@ -12,10 +12,10 @@ from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.fields import Field, day, flag, given, minutes, optional, reference
 from scheduler.front_door.ids import OfferingId, RuleId
-from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules
+from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.generation.refreshing import Invalid
-from scheduler.postgres.schedules import ScheduleKey, rule_of
+from scheduler.postgres.schedule_rows import rule_of, weekday_columns
 
 AnyRule = RuleId | AvailabilityRule | models.AvailabilityRule
 
@@ -115,12 +115,14 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 effective_until=effective_until,
                 recurrence=recurrence,
             )  # refuses what the core would refuse
+            if weekday is None and effective_from is None:
+                needed = "effective_from, the first day of its recurrence"
+                raise InvalidInputError(f"rule: without `on`, the rule needs {needed}")
             rows.append(
                 models.AvailabilityRule(
                     tenant_id=self._context.tenant_id,
                     **key._asdict(),
-                    day_of_week=_first_weekday(rule),
-                    any_weekday=weekday is None,
+                    **weekday_columns(rule),
                     **columns,
                 )
             )
@@ -135,15 +137,13 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
 
     def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[AvailabilityRule, ...]:
         """Return the rules of a doctor at a facility, in the order of their ids."""
-        key = self._read_key(who, at)
-        rule = models.AvailabilityRule
-        query = self._live().where(col(rule.doctor_id) == key.doctor_id, col(rule.facility_id) == key.facility_id)
-        return tuple(map(rule_of, self._session.scalars(query.order_by(col(rule.id)))))
+        query = self._of(who, at).order_by(col(models.AvailabilityRule.id))
+        return tuple(map(rule_of, self._session.scalars(query)))
 
     def change(self, rule: AnyRule, **fields: Unpack[RuleFields]) -> ScheduleChange:
         """Change fields of a rule, and the slots that follow from it. Errors are those of `add`."""
         row = self.get(rule)
-        with changing(self._context, [_key(row)], invalid=Invalid.REFUSED) as under_way:
+        with changing(self._context, [key_of(row)], invalid=Invalid.REFUSED) as under_way:
             self._get(row, anew=True)
             self._update(row, fields)
             under_way.written = (rule_of(row),)
@@ -156,7 +156,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
     def delete(self, rule: AnyRule) -> ScheduleChange:
         """Delete a rule with the exceptions to it alone, and take its open slots away. To keep the past, end it."""
         row = self.get(rule)
-        with changing(self._context, [_key(row)], invalid=Invalid.REFUSED) as under_way:
+        with changing(self._context, [key_of(row)], invalid=Invalid.REFUSED) as under_way:
             self._session.delete(self._get(row, anew=True))
         return under_way.change
 
@@ -172,16 +172,3 @@ def _weekdays(on: object) -> list[Weekday | None]:
     if not weekdays or len(set(weekdays)) < len(weekdays):
         raise InvalidInputError("rule: on must name each weekday once, and one at least")
     return weekdays
-
-
-def _first_weekday(rule: AvailabilityRule) -> int:
-    """Return the weekday of a rule; that of its first day where its recurrence says the days."""
-    if rule.day_of_week is not None:
-        return rule.day_of_week
-    if rule.effective_from is None:
-        raise InvalidInputError("rule: without `on`, the rule needs effective_from, the first day of its recurrence")
-    return int(Weekday.of(rule.effective_from))
-
-
-def _key(row: models.AvailabilityRule) -> ScheduleKey:
-    return ScheduleKey(row.doctor_id, row.facility_id)

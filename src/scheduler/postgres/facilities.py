@@ -15,7 +15,8 @@ from sqlmodel import Session, col, select
 from scheduler import models as rows
 from scheduler.core.errors import NotFoundError
 from scheduler.core.zones import zone_of
-from scheduler.postgres.schedules import FARTHEST_MOVE, ScheduleKey, span_of_exception
+from scheduler.postgres.schedule_rows import span_of_exception
+from scheduler.postgres.schedules import FARTHEST_MOVE, ScheduleKey
 
 _DOCTORS = text("""
 select doctor.id, doctor.display_name

@@ -1,19 +1,17 @@
-"""Schedules in PostgreSQL: rows of rules, exceptions and closures become the core's values.
+"""Schedules in PostgreSQL: which there are, their parts, locks and checkpoints.
 
 Owns: which schedules there are, loading them in batches, and the checkpoint of each.
-Holds: A1 (the parts of a schedule), T6 (an exception in wall-clock time follows its zone), R3 (the checkpoint:
-fingerprint and days).
-Must not know: expansion, reconciliation, slots.
+Holds: A1 (the parts of a schedule), R3 (the checkpoint: fingerprint and days).
+Must not know: expansion, reconciliation, slots; how a row becomes a value (`schedule_rows`).
 
 A row that the core refuses affects only its own schedule, which is then loaded as the error that the row raised.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, text, tuple_
 from sqlmodel import Session, col, select
@@ -22,8 +20,9 @@ from scheduler import models as rows
 from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.fingerprints import relevant_from
-from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.zones import instant_on_clock, zone_of
+from scheduler.core.schedules import Closure, Schedule
+from scheduler.core.zones import zone_of
+from scheduler.postgres.schedule_rows import closure_of, exceptions_of, rule_of
 
 
 class ScheduleKey(NamedTuple):
@@ -129,18 +128,15 @@ def register_schedules(session: Session) -> None:
     session.connection().execute(_REGISTER)
 
 
-def schedule_keys(session: Session, *, facility_slug: str | None = None) -> list[ScheduleKey]:
-    """Return the schedules of the tenant by facility and doctor; only those of one live facility, given its slug."""
-    return [
-        ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": facility_slug, "facility_id": None})
-    ]
+def schedule_keys(
+    session: Session, *, facility_slug: str | None = None, facility_id: int | None = None
+) -> list[ScheduleKey]:
+    """Return the schedules of the tenant by facility and doctor.
 
-
-def schedules_at(session: Session, facility_id: int) -> list[ScheduleKey]:
-    """Return the schedules at a facility, by doctor, also of a deleted one."""
-    return [
-        ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"slug": None, "facility_id": facility_id})
-    ]
+    With a slug, only those of the live facility that has it; with an id, only those of that facility, live or deleted.
+    """
+    wanted = {"slug": facility_slug, "facility_id": facility_id}
+    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, wanted)]
 
 
 def zone_names(session: Session, keys: Iterable[ScheduleKey]) -> dict[int, str]:
@@ -182,7 +178,7 @@ def load_schedules(
                 *key,
                 zones[key.facility_id],
                 [rule_of(row) for row in rules[key] if key not in ended],
-                list(_exceptions(exceptions[key], zone_of(zones[key.facility_id]))) if key not in ended else (),
+                list(exceptions_of(exceptions[key], zone_of(zones[key.facility_id]))) if key not in ended else (),
                 closures[key.facility_id] if key not in ended else (),
             )
         except InvalidInputError as error:
@@ -208,7 +204,7 @@ def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int
 
 def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
     """Wait for the locks of doctors and their schedules, and hold them until the transaction ends."""
-    doctors, facilities = ([*ids] for ids in zip(*sorted(set(keys)), strict=True))
+    doctors, facilities = ([*ids] for ids in zip(*keys, strict=True))
     connection = session.connection()
     connection.execute(_LOCK_DOCTORS, {"doctors": doctors})
     connection.execute(_LOCK, {"doctors": doctors, "facilities": facilities})
@@ -242,67 +238,6 @@ def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
     return {ScheduleKey(*pair) for pair in pairs}
 
 
-def _known(id_: int | None) -> int:
-    assert id_ is not None  # noqa: S101  # a stored row has its key
-    return id_
-
-
-def closure_of(row: rows.FacilityClosure) -> Closure:
-    """Return a stored closure as the core's value."""
-    return Closure(_known(row.id), row.day, row.start_time, row.end_time)
-
-
 def _checkpoint(row: rows.ScheduleState) -> Checkpoint:
     days = DaySet((days.lower, days.upper) for days in row.generated_days if days.lower and days.upper)
     return Checkpoint(row.fingerprint, row.fingerprint_since, days)
-
-
-def _minutes(count: int | None) -> timedelta | None:
-    return None if count is None else timedelta(minutes=count)
-
-
-def rule_of(row: rows.AvailabilityRule) -> AvailabilityRule:
-    """Return a stored rule as the core's value."""
-    return AvailabilityRule(
-        id=_known(row.id),
-        day_of_week=None if row.any_weekday else row.day_of_week,
-        start_time=row.start_time,
-        end_time=row.end_time,
-        slot_duration=timedelta(minutes=row.slot_duration_minutes),
-        slot_interval=_minutes(row.slot_interval_minutes),
-        slot_alignment=_minutes(row.slot_alignment_minutes),
-        capacity=row.capacity,
-        service_offering_id=row.service_offering_id,
-        effective_from=row.effective_from,
-        effective_until=row.effective_until,
-        recurrence=row.recurrence,
-        active=row.active,
-    )
-
-
-def _exceptions(exceptions: Iterable[rows.AvailabilityException], zone: ZoneInfo) -> Iterator[AvailabilityException]:
-    for row in exceptions:
-        start_at, end_at = span_of_exception(row, zone)
-        if start_at < end_at:  # else the clock now skips all of it (T3)
-            yield exception_of(row, start_at, end_at)
-
-
-def exception_of(row: rows.AvailabilityException, start_at: datetime, end_at: datetime) -> AvailabilityException:
-    """Return a stored exception as the core's value, with start and end of `span_of_exception`."""
-    return AvailabilityException(
-        id=_known(row.id),
-        type=ExceptionType(row.type),
-        start_at=start_at,
-        end_at=end_at,
-        rule_id=row.availability_rule_id,
-        slot_duration=_minutes(row.slot_duration_minutes),
-        slot_interval=_minutes(row.slot_interval_minutes),
-        capacity=row.capacity,
-    )
-
-
-def span_of_exception(row: rows.AvailabilityException, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return start and end of an exception: those of its wall-clock times in this zone, if it has them (T6)."""
-    if row.local_start is None or row.local_end is None:
-        return row.start_at, row.end_at
-    return instant_on_clock(zone, row.local_start), instant_on_clock(zone, row.local_end)

@@ -19,6 +19,7 @@ from scheduler.core.slots import Id
 from scheduler.openings.importing.provenance import SOURCE, imported_by_openings
 from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Doctor
+from scheduler.postgres.schedule_rows import weekday_columns
 from scheduler.postgres.schedules import ScheduleKey
 
 _RULE_FIELDS: Final = (
@@ -45,7 +46,7 @@ def sync_rules(
 ) -> tuple[RowCounts, dict[PartKey, int]]:
     """Synchronise the rules of all doctors at these facilities; return also the ids of the rules."""
     wanted = {
-        (*key, rule.id): _key_columns(key, rule.id) | _weekday_columns(rule) | _columns_of(rule, _RULE_FIELDS)
+        (*key, rule.id): _key_columns(key, rule.id) | weekday_columns(rule) | _columns_of(rule, _RULE_FIELDS)
         for key, doctor in doctors.items()
         for rule in doctor.schedule.rules
     }
@@ -78,13 +79,6 @@ def sync_exceptions(
 
 def _key_columns(key: ScheduleKey, name: Id) -> Row:
     return key._asdict() | {"meta": {"source": SOURCE, "key": name}}
-
-
-def _weekday_columns(rule: AvailabilityRule) -> Row:
-    """Return the weekday of a rule; that of its first day where its recurrence says the days."""
-    any_weekday = rule.day_of_week is None
-    first_weekday = rule.effective_from.isoweekday() % 7 if any_weekday and rule.effective_from else rule.day_of_week
-    return {"day_of_week": first_weekday, "any_weekday": any_weekday}
 
 
 def _columns_of(part: AvailabilityRule | AvailabilityException, fields: Iterable[str]) -> Row:
