@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scheduler.core.email_address import EmailAddress
 from scheduler.core.errors import InvalidInputError
-from scheduler.invitations.email_address import EmailAddress
 from scheduler.postgres.database import Role
 from support.query_plans import plan_of
 from support.roles import become

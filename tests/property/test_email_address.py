@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scheduler.core.email_address import EmailAddress
 from scheduler.core.errors import InvalidInputError
-from scheduler.invitations.email_address import EmailAddress
 from support.strategies import emails
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from scheduler.core.email_address import EmailAddress
 from scheduler.core.errors import InvalidInputError
-from scheduler.invitations.email_address import EmailAddress
 
 LONGEST_ADDRESS = f"a@{'b.' * 125}cc"
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from scheduler import models
+from scheduler.core import readers
 from scheduler.core.errors import InvalidInputError
 from scheduler.front_door import fields
 from scheduler.front_door.closures import Closures
@@ -63,19 +64,19 @@ def changeable(repository: AnyRepository) -> set[str]:
 @pytest.mark.parametrize(
     ("read", "value", "expected"),
     [
-        (fields.text, " Main Street ", "Main Street"),
-        (fields.email, " Ada@Example.org", "ada@example.org"),
-        (fields.flag, False, False),
-        (fields.day, date(2027, 3, 1), date(2027, 3, 1)),
+        (readers.text, " Main Street ", "Main Street"),
+        (readers.email, " Ada@Example.org", "ada@example.org"),
+        (readers.flag, False, False),
+        (readers.day, date(2027, 3, 1), date(2027, 3, 1)),
         (fields.zone, ZoneInfo("Europe/London"), "Europe/London"),
         (fields.zone, "Asia/Kolkata", "Asia/Kolkata"),
-        (fields.country, "gb", "GB"),
+        (readers.country, "gb", "GB"),
         (fields.minutes, timedelta(hours=1), 60),
         (fields.minutes_or_none_at_all, timedelta(0), 0),
         (fields.resource_kind, "x_ray2", "x_ray2"),
         (fields.word(Visibility), Visibility.PRIVATE, "private"),
         (fields.word(Visibility), "private", "private"),
-        (fields.optional(fields.text), None, None),
+        (readers.optional(readers.text), None, None),
         (fields.reference(FacilityId, models.Facility), FacilityId(7), 7),
         (fields.reference(FacilityId, models.Facility), models.Facility(id=7), 7),
     ],
@@ -87,13 +88,13 @@ def test_a_field_reads(read: fields.Reader, value: object, expected: object) -> 
 @pytest.mark.parametrize(
     ("read", "value"),
     [
-        *((fields.text, value) for value in ("", " \t", None, 7, b"Ada", "a\0b", "a\ud800")),
-        *((fields.flag, value) for value in (0, "false", None)),
-        *((fields.day, value) for value in (datetime(2027, 3, 1), "2027-03-01", None)),
-        *((fields.email, value) for value in ("ada", "ada@", "ad\u00e1@example.org", " ", 7, None)),
-        *((fields.uuid, value) for value in (str(UUID(int=1)), 7, None)),
+        *((readers.text, value) for value in ("", " \t", None, 7, b"Ada", "a\0b", "a\ud800")),
+        *((readers.flag, value) for value in (0, "false", None)),
+        *((readers.day, value) for value in (datetime(2027, 3, 1), "2027-03-01", None)),
+        *((readers.email, value) for value in ("ada", "ada@", "ad\u00e1@example.org", " ", 7, None)),
+        *((readers.uuid, value) for value in (str(UUID(int=1)), 7, None)),
         *((fields.zone, value) for value in ("Mars/Base", "../etc", 1, None)),
-        *((fields.country, value) for value in ("GBR", "g1", "", None)),
+        *((readers.country, value) for value in ("GBR", "g1", "", None)),
         *((fields.minutes, value) for value in (timedelta(0), timedelta(seconds=90), -timedelta(1), 20, None)),
         *((fields.minutes_or_none_at_all, value) for value in (timedelta(seconds=30), -timedelta(1), 0, None)),
         *((fields.resource_kind, value) for value in ("Room", "room 1", "1st", "doctor", "", None)),
@@ -108,10 +109,10 @@ def test_a_field_names_itself_when_it_refuses(read: fields.Reader, value: object
         read("patient: field", value)
 
 
-@pytest.mark.parametrize("read", [fields.text, fields.day, fields.uuid, fields.flag, fields.country])
+@pytest.mark.parametrize("read", [readers.text, readers.day, readers.uuid, readers.flag, readers.country])
 def test_a_refusal_shows_no_value(read: fields.Reader) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        read("patient: field", "Ada\0Poe" if read is fields.text else "Ada Poe")
+        read("patient: field", "Ada\0Poe" if read is readers.text else "Ada Poe")
     assert "Ada" not in str(refused.value)
 
 

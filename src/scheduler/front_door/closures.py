@@ -7,8 +7,9 @@ from typing import ClassVar
 from sqlmodel import col
 
 from scheduler import models
+from scheduler.core.readers import optional, text
 from scheduler.core.schedules import Closure
-from scheduler.front_door.fields import Field, optional, text
+from scheduler.front_door.fields import Field
 from scheduler.front_door.ids import ClosureId, FacilityId, read_id
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing

@@ -8,9 +8,10 @@ from sqlmodel import col
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.readers import optional, text
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
 from scheduler.core.spans import Span
-from scheduler.front_door.fields import Field, given, minutes, optional, reference, text
+from scheduler.front_door.fields import Field, given, minutes, reference
 from scheduler.front_door.ids import ExceptionId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.rules import AnyRule

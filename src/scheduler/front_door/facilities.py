@@ -8,7 +8,8 @@ from sqlmodel import col
 
 from scheduler import models
 from scheduler.core.errors import NotFoundError
-from scheduler.front_door.fields import Field, country, optional, text, zone
+from scheduler.core.readers import country, optional, text
+from scheduler.front_door.fields import Field, zone
 from scheduler.front_door.ids import FacilityId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing

@@ -1,28 +1,21 @@
 """Fields: the arguments that hosts give, and the columns that they are written to.
 
-Owns: the reading of each kind of argument; a refusal names the field, and shows no text that may be about a person.
+Owns: the table entry of a field, and the readers of values that only repositories have; `core.readers` has the others.
 Must not know: which repository has which field.
 """
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final, TypeVar
-from uuid import UUID
+from typing import Any, Final
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.readers import Reader, fault, text
 from scheduler.core.validation import Validator
 from scheduler.core.zones import zone_of
 from scheduler.front_door.ids import RowId, read_id
-from scheduler.invitations.email_address import EmailAddress
 
-Reader = Callable[[str, object], object]
-"""Returns the value of the column, from the field's name and its value."""
-
-T = TypeVar("T")
 _CHECK: Final = Validator(InvalidInputError)
 _MINUTE: Final = timedelta(minutes=1)
 
@@ -38,30 +31,6 @@ class Field:
     read: Reader
     fixed: bool = False
     model: type[Any] | None = None
-
-
-def _fault(field: str, wanted: str, value: object) -> InvalidInputError:
-    """Word a refusal without the value, which may be about a person."""
-    return InvalidInputError(f"{field} must be {wanted}, not {'None' if value is None else type(value).__name__}")
-
-
-def text(field: str, value: object) -> str:
-    """Read a text that is not blank; space around it is left out."""
-    if not isinstance(value, str):
-        raise _fault(field, "a text", value)
-    if not value.strip():
-        raise InvalidInputError(f"{field} must not be blank")
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidInputError(f"{field} must not have a NUL or a lone surrogate, which PostgreSQL cannot store")
-    return value.strip()
-
-
-def email(field: str, value: object) -> str:
-    """Read an e-mail address, in any case, as one in lower case."""
-    address = text(field, value)
-    with suppress(InvalidInputError):
-        return EmailAddress.parse(address).text
-    raise InvalidInputError(f"{field} must be an e-mail address in ASCII, such as ada@example.org")
 
 
 def word(kind: type[StrEnum]) -> Reader:
@@ -83,45 +52,16 @@ def resource_kind(field: str, value: object) -> str:
     return kind
 
 
-def flag(field: str, value: object) -> bool:
-    """Read True or False."""
-    if not isinstance(value, bool):
-        raise _fault(field, "True or False", value)
-    return value
-
-
-def day(field: str, value: object) -> date:
-    """Read a date, which a `datetime` is not."""
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise _fault(field, "a date", value)
-    return value
-
-
-def uuid(field: str, value: object) -> UUID:
-    """Read a UUID."""
-    if not isinstance(value, UUID):
-        raise _fault(field, "a UUID", value)
-    return value
-
-
 def zone(field: str, value: object) -> str:
     """Read an IANA time zone as its name."""
     if not isinstance(value, str):
         value = getattr(value, "key", value)
     if not isinstance(value, str):
-        raise _fault(field, "the name of an IANA time zone, or a ZoneInfo", value)
+        raise fault(field, "the name of an IANA time zone, or a ZoneInfo", value)
     try:
         return zone_of(value).key
     except InvalidInputError as error:
         raise type(error)(f"{field}: {error}") from None
-
-
-def country(field: str, value: object) -> str:
-    """Read a country as its two letters (ISO 3166-1), in upper case."""
-    code = text(field, value).upper()
-    if not re.fullmatch("[A-Z]{2}", code):
-        raise InvalidInputError(f"{field} must be the two letters of a country, such as GB")
-    return code
 
 
 def minutes(field: str, value: object) -> int:
@@ -150,15 +90,6 @@ def reference(kind: type[RowId], *owners: type[Any]) -> Reader:
         return int(read_id(field, value, kind, *owners))
 
     return read
-
-
-def optional(read: Reader) -> Reader:
-    """Return a reader that takes None, too."""
-
-    def read_optional(field: str, value: object) -> object:
-        return None if value is None else read(field, value)
-
-    return read_optional
 
 
 def given(field: str, value: object) -> object:

@@ -5,8 +5,9 @@ from datetime import date
 from typing import ClassVar, TypedDict, Unpack
 
 from scheduler import models
-from scheduler.front_door.fields import Field, day, optional, reference, text, uuid
-from scheduler.front_door.fields import email as read_email
+from scheduler.core.readers import day, optional, text, uuid
+from scheduler.core.readers import email as read_email
+from scheduler.front_door.fields import Field, reference
 from scheduler.front_door.ids import PatientId, PlanId, UserId
 from scheduler.front_door.repository import Repository
 

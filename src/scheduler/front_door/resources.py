@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import ClassVar, TypedDict, Unpack
 
 from scheduler import models
-from scheduler.front_door.fields import Field, flag, reference, resource_kind, text
+from scheduler.core.readers import flag, text
+from scheduler.front_door.fields import Field, reference, resource_kind
 from scheduler.front_door.ids import FacilityId, ResourceId
 from scheduler.front_door.repository import Repository
 

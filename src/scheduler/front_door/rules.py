@@ -8,9 +8,10 @@ from sqlmodel import col
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.readers import day, flag, optional
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
-from scheduler.front_door.fields import Field, day, flag, given, minutes, optional, reference
+from scheduler.front_door.fields import Field, given, minutes, reference
 from scheduler.front_door.ids import OfferingId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.schedule_changes import ScheduleChange, changing

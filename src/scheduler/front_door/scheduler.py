@@ -16,10 +16,10 @@ from uuid import UUID
 from sqlalchemy import URL, Engine
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.readers import text
 from scheduler.core.spans import utc
 from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
-from scheduler.front_door.fields import text
 from scheduler.front_door.ids import FacilityId, TenantId, UserId, read_id
 from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.work import Work

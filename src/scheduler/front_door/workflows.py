@@ -13,10 +13,11 @@ from sqlmodel import col, select
 from scheduler import models
 from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.insurance import select_workflow
+from scheduler.core.readers import flag, optional, text
 from scheduler.core.validation import Validator
 from scheduler.core.workflows import StepTemplate, Workflow, WorkflowStep
 from scheduler.core.zones import zone_of
-from scheduler.front_door.fields import Field, flag, minutes, optional, reference, resource_kind, text
+from scheduler.front_door.fields import Field, minutes, reference, resource_kind
 from scheduler.front_door.ids import OfferingId, PlanId, StepTemplateId, WorkflowId, read_id
 from scheduler.front_door.repository import Repository, fit
 from scheduler.postgres.savepoints import refusable

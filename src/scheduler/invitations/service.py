@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from scheduler.core.email_address import EmailAddress
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.spans import utc
-from scheduler.invitations.email_address import EmailAddress
 from scheduler.invitations.errors import (
     InvitationExpiredError,
     InvitationForAnotherError,
