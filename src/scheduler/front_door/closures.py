@@ -57,6 +57,7 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
             **self._columns({"reason": reason}),
         )
         with changing(self._context, schedule_keys(self._session, facility_id=facility_id)) as under_way:
+            self._referred("facility", models.Facility, facility_id, anew=True)
             self._session.add(row)
             self._session.flush()
             under_way.written = (closure_of(row),)

@@ -79,13 +79,13 @@ class Repository(Generic[Row, Id, Which]):
     def _check(self, row: Row) -> None:
         """Build the core's value of a row, which refuses what the core would refuse. Not every table has one."""
 
-    def _referred(self, field: str, model: type[Other], id_: object) -> Other:
-        """Return the row that a field refers to.
+    def _referred(self, field: str, model: type[Other], id_: object, *, anew: bool = False) -> Other:
+        """Return the row that a field refers to; `anew` reads it again, as in `_get`.
 
         Raises:
             NotFoundError: there is no such row, or it is deleted: a foreign key alone would accept a deleted one.
         """
-        row = self._session.get(model, (self._context.tenant_id, id_))
+        row = self._session.get(model, (self._context.tenant_id, id_), populate_existing=anew)
         if row is None or getattr(row, "deleted_at", None) is not None:
             raise NotFoundError(f"{self._noun}: {field}: no {_words(model)} has the id {id_}")
         return row
