@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 from sqlalchemy import text
 
+from scheduler import models
 from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidScheduleError, NotFoundError
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.slots import Slot
@@ -453,6 +454,37 @@ def test_a_row_is_found_by_its_id_and_none_of_another_tenant(clinic: Clinic, sch
     scheduler.add_tenant(f"{clinic.slug}-b", name="Another clinic")
     with scheduler.tenant(f"{clinic.slug}-b") as work, pytest.raises(NotFoundError, match="no facility has the id"):
         work.facilities.get(clinic.place)
+
+
+def test_a_row_of_another_tenant_is_refused_also_if_its_id_is_here(clinic: Clinic, scheduler: Scheduler) -> None:
+    """Ids are counted for all tenants, but an insert may give one."""
+    other_slug = f"{clinic.slug}-b"
+    scheduler.add_tenant(other_slug, name="Another clinic")
+    with scheduler.tenant(other_slug) as work:
+        tenant = work.tenant_id
+        place = models.Facility(tenant_id=tenant, id=clinic.place, slug="other", name="Other", timezone="Europe/Paris")
+        anna = models.Doctor(
+            tenant_id=tenant, id=clinic.anna, first_name="Eve", last_name="Ray", display_name="Eve Ray"
+        )
+        work.session.add_all([place, anna])
+        work.session.flush()
+        work.doctors.change(clinic.anna, at=[clinic.place])
+    with clinic.tenant() as work:
+        place, anna = work.facilities.get(clinic.place), work.doctors.get(clinic.anna)
+    with scheduler.tenant(other_slug) as work:
+        service = work.services.add("check-up", duration=HALF_HOUR)
+        calls: dict[str, Callable[[], object]] = {
+            "facility": lambda: work.facilities.change(place, name="Taken"),
+            "offering: at": lambda: work.offerings.add(service, by=clinic.anna, at=place),
+            "exception: who": lambda: work.exceptions.of(anna, at=clinic.place),
+            "rule: at": lambda: work.rules.of(clinic.anna, at=place),
+            "doctor: at": lambda: work.doctors.add("Ben", "Ray", at=[place]),
+            "closure: facility": lambda: work.closures.add(place, MONDAY),
+        }
+        for field, call in calls.items():
+            with pytest.raises(NotFoundError, match=f"{field}: the row is another tenant's"):
+                call()
+        assert [row.name for row in work.facilities.all()] == ["Other"]
 
 
 def test_r6_a_change_reads_what_another_one_wrote_before_its_lock(clinic: Clinic) -> None:

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
-from scheduler.front_door.ids import DoctorId, FacilityId, read_id
+from scheduler.front_door.ids import DoctorId, FacilityId
 from scheduler.front_door.repository import Id, Repository, Row, Which
 from scheduler.postgres.schedules import ScheduleKey
 
@@ -25,8 +25,8 @@ class PartsOfSchedules(Repository[Row, Id, Which]):
 
     def _read_key(self, who: AnyDoctor, at: AnyFacility) -> ScheduleKey:
         return ScheduleKey(
-            int(read_id(f"{self._noun}: who", who, DoctorId, models.Doctor)),
-            int(read_id(f"{self._noun}: at", at, FacilityId, models.Facility)),
+            int(self._id_of(f"{self._noun}: who", who, DoctorId, models.Doctor)),
+            int(self._id_of(f"{self._noun}: at", at, FacilityId, models.Facility)),
         )
 
     def _of(self, who: AnyDoctor, at: AnyFacility) -> Select[Any]:
