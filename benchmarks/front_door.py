@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from scheduler.front_door.async_scheduler import AsyncScheduler
 from scheduler.front_door.ids import TenantId
 from scheduler.front_door.scheduler import Scheduler
-from scheduler.postgres.acting import _ASSUME, NO_REQUEST, settings_of
+from scheduler.postgres.acting import _ASSUME, settings_of
 from scheduler.postgres.connections import COMMIT, DRIVER, application_of, engine_options, read_url
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.embedded import embedded_server
@@ -98,7 +98,7 @@ async def awaited(url: str, tenant: TenantId, *, calls: int, of_host: bool) -> l
     if of_host:
         engine, host = (create_async_engine(make_url(url).set(drivername=DRIVER)) for _ in range(2))
         application = None
-    settings = settings_of(Role.APP, tenant, None, NO_REQUEST, application=application)
+    settings = settings_of(Role.APP, tenant, None, None, application=application)
 
     async def peer() -> Rows:
         async with engine.connect() as connection:

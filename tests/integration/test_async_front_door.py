@@ -338,6 +338,22 @@ def test_two_tasks_have_two_transactions(database_url: str) -> None:
     run(database_url, test)
 
 
+def test_arguments_of_another_type_are_refused_by_their_names(database_url: str) -> None:
+    async def test(clinic: Clinic) -> None:
+        slug: Any = ["x"]
+        request: Any = "req-7"
+        with pytest.raises(InvalidInputError, match="tenant: slug must be a text"):
+            async with clinic.scheduler.tenant(slug):
+                pass
+        with pytest.raises(InvalidInputError, match="request must be a Request or None"):
+            async with clinic.scheduler.tenant(clinic.slug, request=request):
+                pass
+        async with clinic.scheduler.tenant(clinic.slug, request=None) as work:
+            assert len(await work.facilities.all()) == 1
+
+    run(database_url, test)
+
+
 def test_a_unit_of_work_refuses_two_calls_at_once_and_late_ones(database_url: str) -> None:
     async def test(clinic: Clinic) -> None:
         async with clinic.scheduler.tenant(clinic.slug) as work:

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
-from scheduler.front_door.ids import UserId
+from scheduler.front_door.ids import DoctorId, UserId
 from scheduler.front_door.scheduler import REMEMBERED, Scheduler
 from scheduler.front_door.work import Work
+from scheduler.postgres.acting import Request
 from scheduler.postgres.errors import DeadlockError, DuplicateError, StatementError, TenantSuspendedError
 from scheduler.postgres.logins import Purpose
 from support.databases import employ, execute
@@ -55,11 +56,15 @@ def test_a_tenant_is_added_once_and_found_by_its_slug(clinic: Scheduler, slug: s
     assert caught.value.constraint == "live_tenants_have_their_own_slug"
     with pytest.raises(NotFoundError, match="no tenant 'nobody'"), clinic.tenant("nobody"):
         pass
-    with pytest.raises(InvalidInputError, match="tenant: slug must not have a NUL"), clinic.tenant("no\0body"):
-        pass
-    for wrong in ("", " x", "x" * 256):
+    for wrong in (" x", "x" * 256):
         with pytest.raises(InvalidInputError, match="cannot be a tenant's slug"):
             clinic.add_tenant(wrong, name="A tenant")
+    odd: Any
+    for odd in ("", "no\0body", ["x"], None):
+        with pytest.raises(InvalidInputError, match="tenant: slug must"):
+            clinic.add_tenant(odd, name="A tenant")
+        with pytest.raises(InvalidInputError, match="tenant: slug must"), clinic.tenant(odd):
+            pass
     with pytest.raises(InvalidInputError, match="tenant: name must not be blank"):
         clinic.add_tenant("another", name=" ")
 
@@ -156,6 +161,34 @@ def test_generate_takes_a_facility_by_id_or_slug_and_refuses_odd_days(clinic: Sc
 def test_a_user_is_a_uuid_and_no_empty_text_acts_for_the_host(clinic: Scheduler, slug: str, user: Any) -> None:
     with pytest.raises(InvalidInputError, match="user must be a UUID"), clinic.tenant(slug, user=user):
         pass
+
+
+def test_a_request_is_one_or_none_and_its_fields_are_texts(clinic: Scheduler, slug: str) -> None:
+    with clinic.tenant(slug, request=None) as work:
+        assert work.facilities.all() == []
+    wrong: Any
+    for wrong in ("req-7", {"id": "req-7"}):
+        with pytest.raises(InvalidInputError, match="request must be a Request or None"):
+            clinic.run(slug, lambda work: work.facilities.all(), request=wrong)
+    for wrong in (Request(id=uuid4()), Request(client_address=b"192.0.2.7")):  # type: ignore[arg-type]
+        with pytest.raises(InvalidInputError, match=r"request: (id|client_address) must be a text"):
+            clinic.run(slug, lambda work: work.facilities.all(), request=wrong)
+
+
+def test_a_unit_of_work_does_no_call_after_its_block(clinic: Scheduler, slug: str) -> None:
+    with clinic.tenant(slug) as work:
+        place = work.facilities.add("main", name="Main", zone="Europe/London")
+    calls: list[Callable[[], object]] = [
+        work.facilities.all,
+        lambda: work.facilities.get(place),
+        lambda: work.facilities.add("annex", name="Annex", zone="Europe/London"),
+        lambda: work.insurance.accepted(place),
+        lambda: work.slots.open(DoctorId(1), day=date(2027, 3, 1)),
+        work.session.connection,
+    ]
+    for call in calls * 2:
+        with pytest.raises(InvalidInputError, match="no call after its block"):
+            call()
 
 
 @pytest.mark.parametrize("now", [datetime(2027, 3, 1), 5, None], ids=repr)  # naive

@@ -1,19 +1,24 @@
 """Front door: what hosts write about schedules takes effect at once, or is refused as a whole."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
-from typing import Any, NamedTuple
+from queue import Queue
+from time import sleep
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from sqlalchemy import text
 
+from scheduler import models
 from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidScheduleError, NotFoundError
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.ids import ClosureId, DoctorId, ExceptionId, FacilityId, RuleId
+from scheduler.front_door.schedule_changes import ScheduleChange
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.generation import applying, refreshing
@@ -26,6 +31,7 @@ NOW = datetime(2027, 2, 28, 12, tzinfo=UTC)
 MONDAY = date(2027, 3, 1)
 HALF_HOUR = timedelta(minutes=30)
 _NUMBERS = count(1)
+T = TypeVar("T")
 
 
 def at(hour: int, minute: int = 0, *, day: int = 1) -> datetime:
@@ -321,6 +327,96 @@ def test_r6_changes_of_one_doctor_wait_for_each_other(clinic: Clinic) -> None:
             assert len(other.session.connection().execute(text(busy), {"anna": int(clinic.ben)}).all()) == 1
 
 
+def test_a_rule_for_an_offering_of_another_doctor_is_refused(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        service = work.services.add("check-up", duration=HALF_HOUR)
+        bens = work.offerings.add(service, by=clinic.ben, at=clinic.place)
+        hours: dict[str, Any] = {"start": time(9), "end": time(11), "slot_duration": HALF_HOUR, "offering": bens}
+        with pytest.raises(InvalidInputError, match=f"offering {bens} is not one of doctor {clinic.anna} at facility"):
+            work.rules.change(clinic.mondays, offering=bens)
+        with pytest.raises(InvalidInputError, match=f"offering {bens} is not one of doctor {clinic.anna} at facility"):
+            work.rules.add(clinic.anna, at=clinic.place, on=Weekday.FRIDAY, **hours)
+        assert work.rules.add(clinic.ben, at=clinic.place, on=Weekday.FRIDAY, **hours)
+
+
+def test_the_first_day_of_a_rule_without_a_weekday_can_be_changed(clinic: Clinic) -> None:
+    with clinic.tenant() as work:
+        (rule,) = work.rules.add(
+            clinic.ben,
+            at=clinic.place,
+            on=None,
+            start=time(20),
+            end=time(21),
+            slot_duration=HALF_HOUR,
+            effective_from=date(2027, 3, 3),
+            recurrence="FREQ=DAILY;INTERVAL=10",
+        )
+        work.rules.change(rule, effective_from=date(2027, 3, 4))
+        evening = work.slots.open(clinic.ben, between=Span(at(20, day=4), at(21, day=4)))
+        assert [slot.start_at.hour for slot in evening] == [20, 20]
+        with pytest.raises(InvalidInputError, match="without `on`, the rule needs effective_from"):
+            work.rules.change(rule, effective_from=None, recurrence="FREQ=DAILY")
+
+
+def test_a_slug_that_is_no_text_leaves_the_unit_of_work_usable(clinic: Clinic) -> None:
+    wrong: Any
+    with clinic.tenant() as work:
+        for wrong in (5, "main\0"):
+            with pytest.raises(InvalidInputError, match="facility: slug must"):
+                work.facilities.by_slug(wrong)
+        assert work.facilities.by_slug("main").id == clinic.place
+
+
+def after_waiting(clinic: Clinic, first: Callable[[Work], object], second: Callable[[Work], T]) -> T:
+    """Call `second` in a unit of work that waits for a lock of `first`, which then commits."""
+    pids: Queue[int] = Queue()
+
+    def call() -> T:
+        with clinic.tenant() as work:
+            pids.put(work.session.connection().execute(text("select pg_backend_pid()")).scalar_one())
+            return second(work)
+
+    blocked = text("select cardinality(pg_blocking_pids(:pid)) > 0")
+    with ThreadPoolExecutor(1) as thread:
+        with clinic.tenant() as work:
+            first(work)
+            result = thread.submit(call)
+            given = {"pid": pids.get(timeout=10)}
+            while not result.done() and not work.session.connection().execute(blocked, given).scalar_one():
+                sleep(0.01)
+        return result.result()
+
+
+def test_r6_a_booking_made_while_the_change_waited_is_listed(clinic: Clinic) -> None:
+    def block(work: Work) -> ScheduleChange:
+        return work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9), at(10)))
+
+    change = after_waiting(clinic, lambda work: clinic.book(work, at(9)), block)
+    assert change.slots_taken == 1
+    assert [stored.slot.start_at for stored in change.conflicting] == [at(9)]
+
+
+def test_nothing_is_written_for_doctors_and_places_deleted_meanwhile(clinic: Clinic) -> None:
+    hours: dict[str, Any] = {"on": Weekday.FRIDAY, "start": time(9), "end": time(11), "slot_duration": HALF_HOUR}
+    calls: dict[str, tuple[Callable[[Work], object], Callable[[Work], object]]] = {
+        "rule: who: no doctor": (
+            lambda work: work.doctors.delete(clinic.ben),
+            lambda work: work.rules.add(clinic.ben, at=clinic.place, **hours),
+        ),
+        "exception: doctor .* does not work at": (
+            lambda work: work.doctors.change(clinic.anna, at=[]),
+            lambda work: work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9), at(10))),
+        ),
+        "closure: facility: no facility": (
+            lambda work: work.facilities.delete(clinic.place),
+            lambda work: work.closures.add(clinic.place, MONDAY),
+        ),
+    }
+    for message, (first, second) in calls.items():
+        with pytest.raises((InvalidInputError, NotFoundError), match=message):
+            after_waiting(clinic, first, second)
+
+
 def test_open_slots_leave_out_begun_held_and_full_ones(clinic: Clinic, database_url: str) -> None:
     statement = text(
         "update scheduling.availability_slots set status = 'reserved', held_by = 'web', reserved_until = :until"
@@ -358,6 +454,37 @@ def test_a_row_is_found_by_its_id_and_none_of_another_tenant(clinic: Clinic, sch
     scheduler.add_tenant(f"{clinic.slug}-b", name="Another clinic")
     with scheduler.tenant(f"{clinic.slug}-b") as work, pytest.raises(NotFoundError, match="no facility has the id"):
         work.facilities.get(clinic.place)
+
+
+def test_a_row_of_another_tenant_is_refused_also_if_its_id_is_here(clinic: Clinic, scheduler: Scheduler) -> None:
+    """Ids are counted for all tenants, but an insert may give one."""
+    other_slug = f"{clinic.slug}-b"
+    scheduler.add_tenant(other_slug, name="Another clinic")
+    with scheduler.tenant(other_slug) as work:
+        tenant = work.tenant_id
+        place = models.Facility(tenant_id=tenant, id=clinic.place, slug="other", name="Other", timezone="Europe/Paris")
+        anna = models.Doctor(
+            tenant_id=tenant, id=clinic.anna, first_name="Eve", last_name="Ray", display_name="Eve Ray"
+        )
+        work.session.add_all([place, anna])
+        work.session.flush()
+        work.doctors.change(clinic.anna, at=[clinic.place])
+    with clinic.tenant() as work:
+        place, anna = work.facilities.get(clinic.place), work.doctors.get(clinic.anna)
+    with scheduler.tenant(other_slug) as work:
+        service = work.services.add("check-up", duration=HALF_HOUR)
+        calls: dict[str, Callable[[], object]] = {
+            "facility": lambda: work.facilities.change(place, name="Taken"),
+            "offering: at": lambda: work.offerings.add(service, by=clinic.anna, at=place),
+            "exception: who": lambda: work.exceptions.of(anna, at=clinic.place),
+            "rule: at": lambda: work.rules.of(clinic.anna, at=place),
+            "doctor: at": lambda: work.doctors.add("Ben", "Ray", at=[place]),
+            "closure: facility": lambda: work.closures.add(place, MONDAY),
+        }
+        for field, call in calls.items():
+            with pytest.raises(NotFoundError, match=f"{field}: the row is another tenant's"):
+                call()
+        assert [row.name for row in work.facilities.all()] == ["Other"]
 
 
 def test_r6_a_change_reads_what_another_one_wrote_before_its_lock(clinic: Clinic) -> None:

@@ -21,7 +21,7 @@ from scheduler.front_door.context import Clock
 from scheduler.front_door.ids import UserId
 from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.scheduler import Scheduler
-from scheduler.postgres.acting import NO_REQUEST, Request
+from scheduler.postgres.acting import Request
 from scheduler.postgres.async_database import async_database
 from scheduler.postgres.errors import DeadlockError
 
@@ -72,7 +72,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
     close: Final = awaited(Scheduler.close)
 
     def tenant(
-        self, slug: str, *, user: UserId | None = None, request: Request = NO_REQUEST
+        self, slug: str, *, user: UserId | None = None, request: Request | None = None
     ) -> AbstractAsyncContextManager[AsyncWork]:
         """Run the block as one transaction for a tenant: leaving it commits, an error rolls all of it back.
 
@@ -81,6 +81,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
 
         Raises:
             NotFoundError: no tenant has this slug.
+            InvalidInputError: the slug cannot be one, or the user or request is of another type.
             TenantSuspendedError: the tenant is suspended, closed or deleted.
             StoreError: no connection, or the database refused a statement.
         """
@@ -92,7 +93,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
         call: Callable[[AsyncWork], Awaitable[T]],
         *,
         user: UserId | None = None,
-        request: Request = NO_REQUEST,
+        request: Request | None = None,
         attempts: int = 5,
     ) -> T:
         """Await a function of a unit of work, and return its result; repeat the whole after a deadlock.

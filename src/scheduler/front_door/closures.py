@@ -10,7 +10,7 @@ from scheduler import models
 from scheduler.core.readers import optional, text
 from scheduler.core.schedules import Closure
 from scheduler.front_door.fields import Field
-from scheduler.front_door.ids import ClosureId, FacilityId, read_id
+from scheduler.front_door.ids import ClosureId, FacilityId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.postgres.schedule_rows import closure_of
@@ -46,7 +46,7 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
             NotFoundError: there is no such facility.
             DuplicateError: the facility is closed at this time already.
         """
-        facility_id = read_id("closure: facility", facility, FacilityId, models.Facility)
+        facility_id = self._id_of("closure: facility", facility, FacilityId, models.Facility)
         self._referred("facility", models.Facility, facility_id)
         Closure("new", day, start, end)  # refuses what the core would refuse
         row = models.FacilityClosure(
@@ -58,6 +58,7 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
             **self._columns({"reason": reason}),
         )
         with changing(self._context, schedule_keys(self._session, facility_id=facility_id)) as under_way:
+            self._referred("facility", models.Facility, facility_id, anew=True)
             self._session.add(row)
             self._session.flush()
             under_way.written = (closure_of(row),)
@@ -65,7 +66,7 @@ class Closures(Repository[models.FacilityClosure, ClosureId, AnyClosure]):
 
     def of(self, facility: FacilityId | models.Facility) -> tuple[Closure, ...]:
         """Return the closures of a facility, by day."""
-        facility_id = read_id("closure: facility", facility, FacilityId, models.Facility)
+        facility_id = self._id_of("closure: facility", facility, FacilityId, models.Facility)
         closure = models.FacilityClosure
         query = self._live().where(col(closure.facility_id) == facility_id)
         return tuple(map(closure_of, self._session.scalars(query.order_by(col(closure.day), col(closure.id)))))

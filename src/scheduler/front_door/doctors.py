@@ -9,7 +9,7 @@ from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.readers import optional, text, uuid
 from scheduler.front_door.fields import Field
-from scheduler.front_door.ids import DoctorId, FacilityId, UserId, read_id
+from scheduler.front_door.ids import DoctorId, FacilityId, UserId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.postgres.savepoints import refusable
@@ -110,7 +110,7 @@ class Doctors(Repository[models.Doctor, DoctorId, DoctorId | models.Doctor]):
     def _facility_ids(self, at: Iterable[FacilityId | models.Facility]) -> list[int]:
         if not isinstance(at, Iterable):
             raise InvalidInputError("doctor: at must be a list of facilities")
-        ids = [int(read_id("doctor: at", facility, FacilityId, models.Facility)) for facility in at]
+        ids = [int(self._id_of("doctor: at", facility, FacilityId, models.Facility)) for facility in at]
         for id_ in ids:
             self._referred("at", models.Facility, id_)
         return ids

@@ -125,6 +125,7 @@ class Exceptions(PartsOfSchedules[models.AvailabilityException, ExceptionId, Any
             **{name: fields[name] for name in ("slot_duration", "slot_interval", "capacity") if name in fields},
         )
         with changing(self._context, [key], invalid=Invalid.REFUSED) as under_way:
+            self._check_place(key, anew=True)
             self._session.add(row)
             self._session.flush()
             under_way.written = (exception_of(row, between.start, between.end),)

@@ -64,13 +64,15 @@ class Facilities(Repository[models.Facility, FacilityId, FacilityId | models.Fac
         """Return the facility with this slug.
 
         Raises:
+            InvalidInputError: the slug cannot be one.
             NotFoundError: there is no such facility.
         """
+        wanted = text("facility: slug", slug)
         row: models.Facility | None = self._session.scalars(
-            self._live().where(col(models.Facility.slug) == slug)
+            self._live().where(col(models.Facility.slug) == wanted)
         ).first()
         if row is None:
-            raise NotFoundError(f"no facility has the slug {text('slug', slug)!r}")
+            raise NotFoundError(f"no facility has the slug {wanted!r}")
         return row
 
     def change(self, facility: FacilityId | models.Facility, **fields: Unpack[FacilityFields]) -> ScheduleChange:

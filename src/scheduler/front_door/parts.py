@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
-from scheduler.front_door.ids import DoctorId, FacilityId, read_id
+from scheduler.front_door.ids import DoctorId, FacilityId
 from scheduler.front_door.repository import Id, Repository, Row, Which
 from scheduler.postgres.schedules import ScheduleKey
 
@@ -25,8 +25,8 @@ class PartsOfSchedules(Repository[Row, Id, Which]):
 
     def _read_key(self, who: AnyDoctor, at: AnyFacility) -> ScheduleKey:
         return ScheduleKey(
-            int(read_id(f"{self._noun}: who", who, DoctorId, models.Doctor)),
-            int(read_id(f"{self._noun}: at", at, FacilityId, models.Facility)),
+            int(self._id_of(f"{self._noun}: who", who, DoctorId, models.Doctor)),
+            int(self._id_of(f"{self._noun}: at", at, FacilityId, models.Facility)),
         )
 
     def _of(self, who: AnyDoctor, at: AnyFacility) -> Select[Any]:
@@ -42,8 +42,13 @@ class PartsOfSchedules(Repository[Row, Id, Which]):
             InvalidInputError: the doctor does not work at the facility.
         """
         key = self._read_key(who, at)
-        self._referred("who", models.Doctor, key.doctor_id)
-        self._referred("at", models.Facility, key.facility_id)
+        self._check_place(key)
+        return key
+
+    def _check_place(self, key: ScheduleKey, *, anew: bool = False) -> None:
+        """Refuse a doctor who does not work at the facility; `anew` reads the rows again, as after a lock."""
+        self._referred("who", models.Doctor, key.doctor_id, anew=anew)
+        self._referred("at", models.Facility, key.facility_id, anew=anew)
         post = models.FacilityDoctor
         query = select(post.id).where(
             col(post.doctor_id) == key.doctor_id, col(post.facility_id) == key.facility_id, col(post.active)
@@ -53,7 +58,6 @@ class PartsOfSchedules(Repository[Row, Id, Which]):
                 f"{self._noun}: doctor {key.doctor_id} does not work at facility {key.facility_id}:"
                 " list all places of the doctor in work.doctors.change(doctor, at=[...])"
             )
-        return key
 
 
 def key_of(row: AnyPart) -> ScheduleKey:

@@ -14,8 +14,8 @@ from sqlmodel import select
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field
-from scheduler.front_door.ids import RowId, read_id
-from scheduler.models.mixins import BigintKeyed, SoftDeletable
+from scheduler.front_door.ids import AnyId, RowId, read_id
+from scheduler.models.mixins import BigintKeyed, SoftDeletable, TenantOwned
 from scheduler.models.registry import table_of
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.soft_delete import soft_delete
@@ -65,8 +65,18 @@ class Repository(Generic[Row, Id, Which]):
         return list(self._session.exec(self._live().order_by(self._model.id)).all())  # type: ignore[call-overload]
 
     def _read(self, which: object) -> Id:
-        id_: Id = read_id(self._noun, which, self._id, self._model, *self._owners)
+        id_: Id = self._id_of(self._noun, which, self._id, self._model, *self._owners)
         return id_
+
+    def _id_of(self, field: str, value: object, kind: type[AnyId], *owners: type[Any]) -> AnyId:
+        """Return the id of a row of this tenant, as `read_id` does."""
+        self._check_tenant(field, value)
+        return read_id(field, value, kind, *owners)
+
+    def _check_tenant(self, field: str, value: object) -> None:
+        """Refuse a row of another tenant: a row of this one may have the same id."""
+        if isinstance(value, TenantOwned) and value.tenant_id not in {None, self._context.tenant_id}:
+            raise NotFoundError(f"{field}: the row is another tenant's")
 
     def _live(self) -> Select[Any]:
         query: Any = select(self._model)
@@ -79,13 +89,13 @@ class Repository(Generic[Row, Id, Which]):
     def _check(self, row: Row) -> None:
         """Build the core's value of a row, which refuses what the core would refuse. Not every table has one."""
 
-    def _referred(self, field: str, model: type[Other], id_: object) -> Other:
-        """Return the row that a field refers to.
+    def _referred(self, field: str, model: type[Other], id_: object, *, anew: bool = False) -> Other:
+        """Return the row that a field refers to; `anew` reads it again, as in `_get`.
 
         Raises:
             NotFoundError: there is no such row, or it is deleted: a foreign key alone would accept a deleted one.
         """
-        row = self._session.get(model, (self._context.tenant_id, id_))
+        row = self._session.get(model, (self._context.tenant_id, id_), populate_existing=anew)
         if row is None or getattr(row, "deleted_at", None) is not None:
             raise NotFoundError(f"{self._noun}: {field}: no {_words(model)} has the id {id_}")
         return row
@@ -104,6 +114,7 @@ class Repository(Generic[Row, Id, Which]):
                 known = ", ".join(self._fields)
                 raise InvalidInputError(f"a {self._noun} has no field {name!r}: there are {known}")
             full_name = f"{self._noun}: {name}"
+            self._check_tenant(full_name, value)
             read = field.read(full_name, value)
             fit(full_name, self._model, field.column, read)
             if field.model is not None and read is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, time, timedelta
-from typing import ClassVar, TypedDict, Unpack
+from typing import Any, ClassVar, TypedDict, Unpack
 
 from sqlmodel import col
 
@@ -17,6 +17,7 @@ from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules,
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.generation.refreshing import Invalid
 from scheduler.postgres.schedule_rows import rule_of, weekday_columns
+from scheduler.postgres.schedules import ScheduleKey
 
 AnyRule = RuleId | AvailabilityRule | models.AvailabilityRule
 
@@ -101,6 +102,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 "recurrence": recurrence,
             }
         )
+        self._check_offering(key, columns["service_offering_id"])
         rows = []
         for weekday in _weekdays(on):
             rule = AvailabilityRule(
@@ -116,25 +118,34 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 effective_until=effective_until,
                 recurrence=recurrence,
             )  # refuses what the core would refuse
-            if weekday is None and effective_from is None:
-                needed = "effective_from, the first day of its recurrence"
-                raise InvalidInputError(f"rule: without `on`, the rule needs {needed}")
             rows.append(
                 models.AvailabilityRule(
                     tenant_id=self._context.tenant_id,
                     **key._asdict(),
-                    **weekday_columns(rule),
+                    **_weekday_columns(rule),
                     **columns,
                 )
             )
         with changing(self._context, [key], invalid=Invalid.REFUSED) as under_way:
+            self._check_place(key, anew=True)
             self._session.add_all(rows)
             self._session.flush()
             under_way.written = tuple(map(rule_of, rows))
         return tuple(rule for rule in under_way.change.written if isinstance(rule, AvailabilityRule))
 
     def _check(self, row: models.AvailabilityRule) -> None:
-        rule_of(row)
+        for column, value in _weekday_columns(rule_of(row)).items():  # another first day may be another weekday
+            setattr(row, column, value)
+
+    def _check_offering(self, key: ScheduleKey, offering: int | None) -> None:
+        """Refuse an offering of another doctor or facility: no search for it would find the slots."""
+        if offering is None:
+            return
+        row = self._referred("offering", models.ServiceOffering, offering)
+        if (row.doctor_id, row.facility_id) != key:
+            raise InvalidInputError(
+                f"rule: offering {offering} is not one of doctor {key.doctor_id} at facility {key.facility_id}"
+            )
 
     def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[AvailabilityRule, ...]:
         """Return the rules of a doctor at a facility, in the order of their ids."""
@@ -147,6 +158,8 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         with changing(self._context, [key_of(row)], invalid=Invalid.REFUSED) as under_way:
             self._get(row, anew=True)
             self._update(row, fields)
+            if "offering" in fields:
+                self._check_offering(key_of(row), row.service_offering_id)
             under_way.written = (rule_of(row),)
         return under_way.change
 
@@ -160,6 +173,12 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         with changing(self._context, [key_of(row)], invalid=Invalid.REFUSED) as under_way:
             self._session.delete(self._get(row, anew=True))
         return under_way.change
+
+
+def _weekday_columns(rule: AvailabilityRule) -> dict[str, Any]:
+    if rule.day_of_week is None and rule.effective_from is None:
+        raise InvalidInputError("rule: without `on`, the rule needs effective_from, the first day of its recurrence")
+    return weekday_columns(rule)
 
 
 def _weekdays(on: object) -> list[Weekday | None]:

@@ -28,7 +28,7 @@ from scheduler.generation.job import generate as run_job
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.models import Facility
-from scheduler.postgres.acting import NO_REQUEST, Request, Role
+from scheduler.postgres.acting import Request, Role
 from scheduler.postgres.database import Database
 from scheduler.postgres.errors import DeadlockError, RoleRefusedError, StatementError
 from scheduler.postgres.logins import Purpose, faults
@@ -75,6 +75,7 @@ class Scheduler:
             DuplicateError: another tenant has the slug.
             StoreError: the login is not the owner.
         """
+        text("tenant: slug", slug)
         tenant_id, shown = UUID(bytes=self._random_bytes(16), version=4), text("tenant: name", name)
         try:
             with self._database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
@@ -88,7 +89,7 @@ class Scheduler:
         return TenantId(tenant_id)
 
     @contextmanager
-    def tenant(self, slug: str, *, user: UserId | None = None, request: Request = NO_REQUEST) -> Iterator[Work]:
+    def tenant(self, slug: str, *, user: UserId | None = None, request: Request | None = None) -> Iterator[Work]:
         """Run the block as one transaction for a tenant: leaving it commits, an error rolls all of it back.
 
         With a user, row security shows what this user may see, and the audit log names the user; without one, the work
@@ -96,7 +97,7 @@ class Scheduler:
 
         Raises:
             NotFoundError: no tenant has this slug.
-            InvalidInputError: the slug cannot be one.
+            InvalidInputError: the slug cannot be one, or the user or request is of another type.
             TenantSuspendedError: the tenant is suspended, closed or deleted.
             StoreError: no connection, or the database refused a statement.
         """
@@ -110,7 +111,7 @@ class Scheduler:
         call: Callable[[Work], T],
         *,
         user: UserId | None = None,
-        request: Request = NO_REQUEST,
+        request: Request | None = None,
         attempts: int = 5,
     ) -> T:
         """Call a function with a unit of work, and return its result; repeat the whole after a deadlock.
@@ -190,11 +191,11 @@ class Scheduler:
 
     def _tenant_id(self, slug: str, *, role: Role = Role.APP) -> TenantId:
         """Return the id of a tenant. It is looked up again once it has been remembered for `REMEMBERED`."""
+        text("tenant: slug", slug)  # refuses what no slug can be
         now = self._clock()
         known = self._tenants.get(slug)
         if known is not None and abs(now - known[1]) < REMEMBERED:
             return known[0]
-        text("tenant: slug", slug)  # refuses what no slug can be
         tenant_id = TenantId(tenant_id_of(self._database, slug, role=role))
         self._tenants[slug] = tenant_id, now
         return tenant_id

@@ -177,7 +177,7 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
         offered: Any = self._referred(
             "offering",
             models.ServiceOffering,
-            int(read_id("workflow: offering", offering, OfferingId, models.ServiceOffering)),
+            int(self._id_of("workflow: offering", offering, OfferingId, models.ServiceOffering)),
         )
         if day is None:
             facility: Any = self._referred("facility", models.Facility, offered.facility_id)
@@ -185,7 +185,7 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
         workflows = active_workflows(self._session, offered.id)
         if plan is None:
             return select_workflow(workflows, service_offering_id=offered.id, day=day)
-        plan_id = int(read_id("workflow: plan", plan, PlanId, models.InsurancePlan))
+        plan_id = int(self._id_of("workflow: plan", plan, PlanId, models.InsurancePlan))
         acceptance = models.FacilityInsurancePlan
         accepted = self._session.exec(
             select(acceptance).where(

@@ -64,11 +64,10 @@ class Request(NamedTuple):
     user_agent: str = ""
 
 
-NO_REQUEST: Final = Request()
-
-
-def _sendable(value: str) -> str:
+def _sendable(name: str, value: str | None) -> str:
     """Replace the characters that PostgreSQL cannot store, as a client may send them, by a question mark."""
+    if not isinstance(value, str | None):
+        raise InvalidInputError(f"request: {name} must be a text, not {type(value).__name__}")
     return (value or "").encode(errors="replace").decode().replace("\0", "?")  # a missing header may be None
 
 
@@ -85,18 +84,25 @@ def settings_of(
     role: Role,
     tenant_id: UUID | None,
     user_id: UUID | None,
-    request: Request,
+    request: Request | None,
     *,
     application: str | None = None,  # None leaves the one of the connection
 ) -> Mapping[str, str | None]:
-    """Return the parameters of the statement that gives a transaction its settings."""
+    """Return the parameters of the statement that gives a transaction its settings.
+
+    Raises:
+        InvalidInputError: the tenant, the user or the request is of another type.
+    """
+    origin = Request() if request is None else request
+    if not isinstance(origin, Request):
+        raise InvalidInputError(f"request must be a Request or None, not {type(request).__name__}")
     return {
         "role": role.value,
         "tenant_id": _id("tenant", tenant_id),
         "user_id": _id("user", user_id),
-        "request_id": _sendable(request.id),
-        "client_address": _sendable(request.client_address),
-        "user_agent": _sendable(request.user_agent),
+        "request_id": _sendable("id", origin.id),
+        "client_address": _sendable("client_address", origin.client_address),
+        "user_agent": _sendable("user_agent", origin.user_agent),
         "application": application,
         # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
         "statement_timeout": None if role is Role.APP else "0",
@@ -138,7 +144,7 @@ def act_for(
     user_id: UUID | None = None,
     *,
     role: Role = Role.APP,
-    request: Request = NO_REQUEST,
+    request: Request | None = None,
 ) -> None: ...
 
 
@@ -149,7 +155,7 @@ def act_for(
     user_id: UUID | None = None,
     *,
     role: Role = Role.APP,
-    request: Request = NO_REQUEST,
+    request: Request | None = None,
 ) -> Coroutine[Any, Any, None]: ...
 
 
@@ -159,7 +165,7 @@ def act_for(
     user_id: UUID | None = None,
     *,
     role: Role = Role.APP,
-    request: Request = NO_REQUEST,
+    request: Request | None = None,
 ) -> Coroutine[Any, Any, None] | None:
     """Act for a tenant and user in the current transaction of a psycopg connection of your own.
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Final, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.acting import NO_REQUEST, Request, Role, act_as, assume, settings_of
+from scheduler.postgres.acting import Request, Role, act_as, assume, settings_of
 from scheduler.postgres.audit.reads import ReadLog, attached
 from scheduler.postgres.connections import BEGUN, DRIVER, name_of, read_url
 from scheduler.postgres.pools import HostPool, OwnPool, PoolApart, PoolSettings
@@ -43,6 +43,18 @@ def advisory_lock(session: Session, subject: str) -> None:
     """Wait for the lock on a subject and hold it until the transaction ends. Migrations build their keys alike."""
     lock = text("select pg_advisory_xact_lock(hashtext('scheduler'), hashtext(:subject))")
     session.connection().execute(lock, {"subject": subject})
+
+
+class _Session(Session):
+    """A session that refuses statements after its unit of work; an ordinary one shows errors of SQLAlchemy."""
+
+    ended = False
+
+    def get_bind(self, *args: Any, **options: Any) -> Engine | Connection:  # noqa: ANN401  # as in SQLAlchemy
+        """Return the connection of the unit of work: each statement asks for it."""
+        if self.ended:
+            raise InvalidInputError("a unit of work does no call after its block: open another unit of work")
+        return super().get_bind(*args, **options)
 
 
 class Database:
@@ -104,7 +116,7 @@ class Database:
         role: Role,
         tenant_id: UUID | None,
         user_id: UUID | None = None,
-        request: Request = NO_REQUEST,
+        request: Request | None = None,
         phi: bool = False,
     ) -> AbstractContextManager[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
@@ -137,7 +149,7 @@ class Database:
             outcome = "rolled back"
             try:
                 with (
-                    Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
+                    _Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session,
                     attached(session, read_log),
                 ):
                     senders.append(session)
@@ -147,6 +159,7 @@ class Database:
                         self._pool.commit(connection)
                         outcome = "committed"
                     finally:
+                        session.ended = True
                         if outcome != "committed":
                             self._pool.roll_back(connection)
             finally:
