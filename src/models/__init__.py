@@ -5,7 +5,7 @@ Import it as `scheduler.models`. With the folder `src` on the path, `import mode
 """
 
 from scheduler.models.audit import AuditSeal, SystemAuditLog, UserActionAuditLog
-from scheduler.models.identity import Address, DataKey, Family, FamilyMember, Tenant, User, UserRole
+from scheduler.models.identity import Address, DataKey, Family, FamilyMember, Tenant, User, UserRole, UserStatus
 from scheduler.models.placement.clients import Client
 from scheduler.models.placement.forms import Contributor, FormFieldContribution, FormMetadata
 from scheduler.models.placement.medications import Medication
@@ -80,6 +80,7 @@ __all__ = [
     "User",
     "UserActionAuditLog",
     "UserRole",
+    "UserStatus",
     "WaitlistEntry",
     "WellbeingResponse",
     "WellbeingSession",

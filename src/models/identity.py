@@ -44,6 +44,15 @@ class UserRole(StrEnum):
     CHILD = "child"
 
 
+class UserStatus(StrEnum):
+    """Status of a user; only an active one acts."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    SUSPENDED = "suspended"
+
+
 _USER_ROLE = Enum(
     UserRole, name="user_role_enum", schema="identity", values_callable=lambda roles: [*roles], validate_strings=True
 )

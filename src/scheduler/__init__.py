@@ -74,11 +74,14 @@ __all__ = [  # noqa: RUF022  # in groups
     "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
     "BusyError", "CheckFailedError", "DatabaseUnreachableError", "DeadlockError", "DuplicateError", "InvalidInputError",
-    "MissingExtraError", "MissingReferenceError", "NotFoundError", "SchedulerError", "StoreError",
+    "MissingExtraError", "MissingReferenceError", "NotAllowedError", "NotFoundError", "SchedulerError", "StoreError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
+    # PostgreSQL: families, their documents and errors
+    "DuplicateMemberError", "FamilyDetails", "FamilyError", "FamilyStatus", "FamilySummary", "LastParentError",
+    "MemberRole", "MissingParentError", "Person", "PostalAddress", "Stamp", "UserDetails", "UserSummary",
     # PostgreSQL: the ids of rows
-    "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "OfferingId", "PatientId", "PlanId", "ProviderId",
+    "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "FamilyId", "OfferingId", "PatientId", "PlanId", "ProviderId",
     "ResourceId", "RuleId", "ServiceId", "StepTemplateId", "TenantId", "UserId", "WorkflowId",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
@@ -90,6 +93,9 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
+    from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
+    from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
     from scheduler.front_door.async_scheduler import AsyncScheduler
     from scheduler.front_door.async_work import AsyncWork
     from scheduler.front_door.ids import (
@@ -97,6 +103,7 @@ if TYPE_CHECKING:
         DoctorId,
         ExceptionId,
         FacilityId,
+        FamilyId,
         OfferingId,
         PatientId,
         PlanId,
@@ -129,6 +136,7 @@ if TYPE_CHECKING:
         DeadlockError,
         DuplicateError,
         MissingReferenceError,
+        NotAllowedError,
         StoreError,
     )
     from scheduler.postgres.pools import PoolSettings
@@ -150,15 +158,27 @@ else:
         "DeadlockError": "scheduler.postgres.errors",
         "DoctorId": "scheduler.front_door.ids",
         "DuplicateError": "scheduler.postgres.errors",
+        "DuplicateMemberError": "scheduler.families.errors",
         "ExceptionId": "scheduler.front_door.ids",
         "FacilityId": "scheduler.front_door.ids",
+        "FamilyDetails": "scheduler.families.shapes",
+        "FamilyError": "scheduler.families.errors",
+        "FamilyId": "scheduler.front_door.ids",
+        "FamilyStatus": "scheduler.families.values",
+        "FamilySummary": "scheduler.families.shapes",
         "GenerationRequest": "scheduler.generation.request",
+        "LastParentError": "scheduler.families.errors",
+        "MemberRole": "scheduler.families.values",
+        "MissingParentError": "scheduler.families.errors",
         "MissingReferenceError": "scheduler.postgres.errors",
         "Mode": "scheduler.generation.request",
+        "NotAllowedError": "scheduler.postgres.errors",
         "OfferingId": "scheduler.front_door.ids",
         "PatientId": "scheduler.front_door.ids",
+        "Person": "scheduler.families.values",
         "PlanId": "scheduler.front_door.ids",
         "PoolSettings": "scheduler.postgres.pools",
+        "PostalAddress": "scheduler.families.values",
         "ProviderId": "scheduler.front_door.ids",
         "Request": "scheduler.postgres.database",
         "ResourceId": "scheduler.front_door.ids",
@@ -168,11 +188,14 @@ else:
         "Scheduler": "scheduler.front_door.scheduler",
         "Scope": "scheduler.generation.request",
         "ServiceId": "scheduler.front_door.ids",
+        "Stamp": "scheduler.families.shapes",
         "StepTemplateId": "scheduler.front_door.ids",
         "StoreError": "scheduler.postgres.errors",
         "TenantId": "scheduler.front_door.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
+        "UserDetails": "scheduler.families.shapes",
         "UserId": "scheduler.front_door.ids",
+        "UserSummary": "scheduler.families.shapes",
         "Visibility": "scheduler.front_door.offerings",
         "Work": "scheduler.front_door.work",
         "WorkflowId": "scheduler.front_door.ids",

@@ -81,7 +81,7 @@ def changeable(repository: AnyRepository) -> set[str]:
         (fields.reference(FacilityId, models.Facility), models.Facility(id=7), 7),
     ],
 )
-def test_a_field_reads(read: fields.Reader, value: object, expected: object) -> None:
+def test_a_field_reads(read: readers.Reader, value: object, expected: object) -> None:
     assert (read("patient: field", value), type(read("patient: field", value))) == (expected, type(expected))
 
 
@@ -104,13 +104,13 @@ def test_a_field_reads(read: fields.Reader, value: object, expected: object) -> 
         (fields.reference(FacilityId, models.Facility), models.Facility()),
     ],
 )
-def test_a_field_names_itself_when_it_refuses(read: fields.Reader, value: object) -> None:
+def test_a_field_names_itself_when_it_refuses(read: readers.Reader, value: object) -> None:
     with pytest.raises(InvalidInputError, match=r"^patient: field"):
         read("patient: field", value)
 
 
 @pytest.mark.parametrize("read", [readers.text, readers.day, readers.uuid, readers.flag, readers.country])
-def test_a_refusal_shows_no_value(read: fields.Reader) -> None:
+def test_a_refusal_shows_no_value(read: readers.Reader) -> None:
     with pytest.raises(InvalidInputError) as refused:
         read("patient: field", "Ada\0Poe" if read is readers.text else "Ada Poe")
     assert "Ada" not in str(refused.value)

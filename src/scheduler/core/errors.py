@@ -10,9 +10,11 @@ the facts; the message states them in one line. Each floor above defines its own
       TransitionRefusedError
       MissingExtraError
       StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError
-        StatementError              DuplicateError, MissingReferenceError, CheckFailedError, DeadlockError, BusyError
+        StatementError              DuplicateError, MissingReferenceError, CheckFailedError, DeadlockError, BusyError,
+                                    NotAllowedError
       ErasureRefusedError, TenantSuspendedError, UnfitLoginError     (these and `StoreError`: postgres.errors)
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
+      FamilyError                   DuplicateMemberError, MissingParentError, LastParentError (families.errors)
       InvitationError               see invitations.errors
       SchedulesFailedError          cli.errors
 

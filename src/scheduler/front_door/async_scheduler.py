@@ -67,6 +67,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
         super().__init__(Scheduler(self._database, clock=clock, random_bytes=random_bytes), None)
 
     add_tenant: Final = awaited(Scheduler.add_tenant)
+    add_admin: Final = awaited(Scheduler.add_admin)
     preflight: Final = awaited(Scheduler.preflight)
     generate: Final = _awaited_on_a_thread(Scheduler.generate)
     close: Final = awaited(Scheduler.close)

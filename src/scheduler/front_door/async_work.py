@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, overload
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from scheduler import models
+from scheduler.front_door.async_families import AsyncFamilies, AsyncUsers
 from scheduler.front_door.awaiting import AsyncTwin, awaited
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.doctors import Doctors
@@ -215,6 +216,8 @@ class AsyncWork(AsyncTwin[Work]):
     def __init__(self, work: Work, lock: Lock) -> None:
         super().__init__(work, lock)
         self._session: AsyncSession | None = None
+        self.users: AsyncUsers = AsyncUsers(work.users, lock)
+        self.families: AsyncFamilies = AsyncFamilies(work.families, lock)
         self.facilities: AsyncFacilities = AsyncFacilities(work.facilities, lock)
         self.doctors: AsyncDoctors = AsyncDoctors(work.doctors, lock)
         self.patients: AsyncPatients = AsyncPatients(work.patients, lock)

@@ -6,13 +6,16 @@ Must not know: whether the row exists.
 An id of a row is an `int`, so it can be compared, stored and sent as a number: `FacilityId(7)`.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, NewType, TypeVar
 from uuid import UUID
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.readers import uuid
 
 TenantId = NewType("TenantId", UUID)
 UserId = NewType("UserId", UUID)
+FamilyId = NewType("FamilyId", UUID)
 
 
 class RowId(int):
@@ -117,3 +120,15 @@ def read_id(field: str, value: object, kind: type[AnyId], *owners: type[Any]) ->
         return kind(value)  # type: ignore[call-overload,no-any-return]  # its type is one of the two
     found = "None" if value is None else f"a value of type {type(value).__name__}"
     raise InvalidInputError(f"{field} must be of type {kind.__name__}, not {found}")
+
+
+def read_uuid(field: str, value: object, *, owners: Mapping[type[Any], str]) -> UUID:
+    """Return a UUID, given as such, or as an object of `owners`, which names the attribute that holds it.
+
+    Raises:
+        InvalidInputError: the value is something else.
+    """
+    for owner, attribute in owners.items():
+        if isinstance(value, owner):
+            value = getattr(value, attribute)
+    return uuid(field, value)

@@ -22,12 +22,13 @@ from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
 from scheduler.front_door.ids import FacilityId, TenantId, UserId, read_id
 from scheduler.front_door.process import random_bytes, utc_now
+from scheduler.front_door.users import Users
 from scheduler.front_door.work import Work
 from scheduler.generation.job import Progress
 from scheduler.generation.job import generate as run_job
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope
-from scheduler.models import Facility
+from scheduler.models import Facility, UserRole
 from scheduler.postgres.acting import Request, Role
 from scheduler.postgres.database import Database
 from scheduler.postgres.errors import DeadlockError, RoleRefusedError, StatementError
@@ -87,6 +88,21 @@ class Scheduler:
             raise StatementError(needed, sqlstate=error.sqlstate) from None
         self._tenants.pop(slug, None)  # the slug may have been another tenant's
         return TenantId(tenant_id)
+
+    def add_admin(self, slug: str, name: str, *, email: str, sign_in: str | None = None) -> UserId:
+        """Add an admin of a tenant and return the id. Only the owner of the database may do so.
+
+        The admin adds the other staff, with `work.users.add`. `sign_in` is the id that SuperTokens gave the person.
+
+        Raises:
+            InvalidInputError: a field is invalid; the message names it.
+            DuplicateError: another user of the tenant has the e-mail address, or a user has the sign-in.
+            RoleRefusedError: the login is not the owner.
+        """
+        tenant_id = self._tenant_id(slug)
+        with self._database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
+            users = Users(Context(session, tenant_id, None, self._clock))
+            return users.add(name, role=UserRole.ADMIN, email=email, sign_in=sign_in)
 
     @contextmanager
     def tenant(self, slug: str, *, user: UserId | None = None, request: Request | None = None) -> Iterator[Work]:

@@ -11,6 +11,7 @@ from scheduler.front_door.context import Context
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.facilities import Facilities
+from scheduler.front_door.families import Families
 from scheduler.front_door.ids import TenantId, UserId
 from scheduler.front_door.insurance import Insurance
 from scheduler.front_door.offerings import Offerings
@@ -19,6 +20,7 @@ from scheduler.front_door.resources import Resources
 from scheduler.front_door.rules import Rules
 from scheduler.front_door.services import Services
 from scheduler.front_door.slots import OpenSlots
+from scheduler.front_door.users import Users
 from scheduler.front_door.workflows import StepTemplates, Workflows
 
 
@@ -27,6 +29,8 @@ class Work:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.users: Users = Users(context)
+        self.families: Families = Families(context)
         self.facilities: Facilities = Facilities(context)
         self.doctors: Doctors = Doctors(context)
         self.patients: Patients = Patients(context)

@@ -60,6 +60,10 @@ class CheckFailedError(StatementError):
     """A row of `table` has a value that `constraint` or a trigger does not allow, or lacks one in `column`."""
 
 
+class NotAllowedError(StatementError):
+    """Row security, a trigger or a missing privilege does not let this user, or this login, do it."""
+
+
 class DeadlockError(StatementError):
     """The transaction collided with another one: run the whole unit of work again."""
 

@@ -26,6 +26,7 @@ from scheduler.postgres.errors import (
     DeadlockError,
     DuplicateError,
     MissingReferenceError,
+    NotAllowedError,
     SchemaMismatchError,
     StatementError,
     StoreError,
@@ -132,11 +133,11 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         row = f"a row of {table[1]}" if (table := _POLICY_TABLE.search(message)) else "a row"
         reason = "it is another tenant's, this user may not write it, or the tenant is suspended"
         refusal = f"row security refused {row}: {reason}"
-        return StatementError(refusal, sqlstate=code)
+        return NotAllowedError(refusal, sqlstate=code)
     if code == NOT_ALLOWED:
         reason = re.sub("^permission denied for ", "the role lacks a privilege on ", message)
         hint = ": `scheduler schema grants` prints the grants for a table of your own" if " table " in reason else ""
-        return StatementError(f"permission denied in {where}: {reason}{hint}", sqlstate=code)
+        return NotAllowedError(f"permission denied in {where}: {reason}{hint}", sqlstate=code)
     if code == _NOT_IN_STATE:
         return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
     if code in _CANCELLED:
