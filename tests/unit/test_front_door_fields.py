@@ -4,6 +4,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ import pytest
 from scheduler import models
 from scheduler.core import readers
 from scheduler.core.errors import InvalidInputError
+from scheduler.families.values import FamilyStatus, MemberRole
 from scheduler.front_door import fields
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.exceptions import Exceptions
@@ -21,6 +23,7 @@ from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.repository import Repository, fit
 from scheduler.front_door.services import CodeSystem
 from scheduler.front_door.work import Work
+from scheduler.models import UserStatus
 from scheduler.models.registry import table_of
 from scheduler.postgres.schema import snapshot
 from specification.page import SCHEMA_TEXT
@@ -172,9 +175,12 @@ def test_a_field_is_written_to_a_column_of_its_table(repository: AnyRepository) 
     [
         (Visibility, "scheduling.service_offerings.an_offering_is_public_or_private"),
         (CodeSystem, "scheduling.services.a_code_system_is_a_known_one"),
+        (FamilyStatus, "identity.families.a_family_is_active_or_inactive"),
+        (MemberRole, "identity.family_members.a_member_is_a_parent_or_a_student"),
+        (UserStatus, "identity.users.a_user_is_active_inactive_pending_or_suspended"),
     ],
 )
-def test_an_enum_has_the_words_of_its_check(enum: type[Visibility | CodeSystem], constraint: str) -> None:
+def test_an_enum_has_the_words_of_its_check(enum: type[StrEnum], constraint: str) -> None:
     definition = snapshot.parse(SCHEMA_TEXT.read_text(encoding="utf-8"))[f"constraint {constraint}"]
     assert all(f"'{word}'::text" in definition for word in enum)
     assert definition.count("::text") == len(enum)
