@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from threading import Barrier
 from uuid import UUID, uuid4
@@ -20,6 +21,7 @@ from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.models import UserRole, UserStatus
 from scheduler.postgres.errors import CheckFailedError, DuplicateError, NotAllowedError
+from support.concurrency import after_waiting
 
 pytestmark = pytest.mark.database
 
@@ -400,6 +402,17 @@ def test_users_are_added_changed_and_deleted(work: Work) -> None:
     assert work.users.add("Ada Byron", role=UserRole.STUDENT, email="ada@example.org") != user
 
 
+def test_a_deleted_user_is_nobodys_child_and_guards_nobody(work: Work) -> None:
+    family = johnsons(work)
+    sarah, tom = family.parents
+    emma, zoe = family.students
+    work.users.delete(emma)
+    work.users.delete(tom)
+    assert [child.name for child in work.families.children_of(sarah)] == ["Zoe Johnson"]
+    pairs = [(sarah, zoe), (sarah, emma), (tom, zoe)]
+    assert [work.families.is_guardian_of(parent, child) for parent, child in pairs] == [True, False, False]
+
+
 def test_people_see_their_own_families_and_write_none(school: School) -> None:
     with school.work(school.admin) as work:
         family = johnsons(work)
@@ -488,11 +501,37 @@ def test_of_two_parents_who_leave_at_once_one_stays(school: School) -> None:
             assert len(work.families.get(family).parents) == 1
 
 
+def test_a_parent_who_becomes_the_last_one_meanwhile_is_not_deleted(school: School) -> None:
+    with school.work(school.admin) as work:
+        first, second = (work.families.create(name, parents=[SARAH, TOM]) for name in ("First", "Second"))
+        third = work.families.create("Third", parents=[Person("Alex Reed", email="alex@example.org")])
+    sarah, tom, alex = *first.parents, third.parents[0]
+
+    def take_over(work: Work) -> None:
+        work.families.add_member(third, sarah, MemberRole.PARENT)
+        work.families.remove_member(third, alex)
+
+    def delete(user: UUID, work: Work) -> None:
+        work.users.delete(UserId(user))
+
+    meanwhile: dict[UUID, Callable[[Work], object]] = {
+        sarah.user_id: lambda work: work.families.remove_member(second, tom),
+        tom.user_id: lambda work: work.families.remove_member(first, sarah),
+    }
+    for user, call in meanwhile.items():
+        with pytest.raises(LastParentError):
+            after_waiting(lambda: school.work(school.admin), call, partial(delete, user))
+    with school.work(school.admin) as work:
+        work.families.delete(second)
+    with pytest.raises(LastParentError, match=f"{third.family_id}"):
+        after_waiting(lambda: school.work(school.admin), take_over, partial(delete, sarah.user_id))
+
+
 def test_a_person_given_twice_at_once_is_one_user(school: School) -> None:
     def creation() -> UUID:
         with school.work(school.admin) as work:
-            people = [SARAH, *(Person(f"Parent {n}", email=f"{n}@example.org") for n in range(9))]
-            family = work.families.create("A family", parents=Random().sample(people, 10))  # noqa: S311  # no secret
+            people = [SARAH, *(Person(f"Parent {n}", email=f"{n}@example.org") for n in range(99))]
+            family = work.families.create("A family", parents=Random().sample(people, 100))  # noqa: S311  # no secret
             return next(parent.user_id for parent in family.parents if parent.email == "sarah@example.org")
 
     assert len(set(together(*[creation] * 4))) == 1

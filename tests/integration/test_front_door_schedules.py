@@ -1,11 +1,8 @@
 """Front door: what hosts write about schedules takes effect at once, or is refused as a whole."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
-from queue import Queue
-from time import sleep
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
@@ -23,6 +20,7 @@ from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.generation import applying, refreshing
 from scheduler.generation.request import Mode, Scope
+from support.concurrency import after_waiting
 from support.databases import undone
 
 pytestmark = pytest.mark.database
@@ -367,31 +365,11 @@ def test_a_slug_that_is_no_text_leaves_the_unit_of_work_usable(clinic: Clinic) -
         assert work.facilities.by_slug("main").id == clinic.place
 
 
-def after_waiting(clinic: Clinic, first: Callable[[Work], object], second: Callable[[Work], T]) -> T:
-    """Call `second` in a unit of work that waits for a lock of `first`, which then commits."""
-    pids: Queue[int] = Queue()
-
-    def call() -> T:
-        with clinic.tenant() as work:
-            pids.put(work.session.connection().execute(text("select pg_backend_pid()")).scalar_one())
-            return second(work)
-
-    blocked = text("select cardinality(pg_blocking_pids(:pid)) > 0")
-    with ThreadPoolExecutor(1) as thread:
-        with clinic.tenant() as work:
-            first(work)
-            result = thread.submit(call)
-            given = {"pid": pids.get(timeout=10)}
-            while not result.done() and not work.session.connection().execute(blocked, given).scalar_one():
-                sleep(0.01)
-        return result.result()
-
-
 def test_r6_a_booking_made_while_the_change_waited_is_listed(clinic: Clinic) -> None:
     def block(work: Work) -> ScheduleChange:
         return work.exceptions.block(clinic.anna, at=clinic.place, between=Span(at(9), at(10)))
 
-    change = after_waiting(clinic, lambda work: clinic.book(work, at(9)), block)
+    change = after_waiting(clinic.tenant, lambda work: clinic.book(work, at(9)), block)
     assert change.slots_taken == 1
     assert [stored.slot.start_at for stored in change.conflicting] == [at(9)]
 
@@ -414,7 +392,7 @@ def test_nothing_is_written_for_doctors_and_places_deleted_meanwhile(clinic: Cli
     }
     for message, (first, second) in calls.items():
         with pytest.raises((InvalidInputError, NotFoundError), match=message):
-            after_waiting(clinic, first, second)
+            after_waiting(clinic.tenant, first, second)
 
 
 def test_open_slots_leave_out_begun_held_and_full_ones(clinic: Clinic, database_url: str) -> None:

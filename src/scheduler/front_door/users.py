@@ -116,10 +116,10 @@ class Users:
         user_id = user_id_of("user", user)
         memberships = Memberships(self._session, self._tenant_id, self._context.user_id)
         with refusable(self._session):
-            families = memberships.lock_families_of_parent(user_id)
             at = utc(self._context.clock(), name="clock")
             change_user(self._session, self._tenant_id, user_id, {"deleted_at": at})
-            for family in families:
+            # afterwards, since the change waits for whoever makes the user a parent
+            for family in memberships.lock_families_of_parent(user_id):
                 memberships.require_parent(family)
 
 
