@@ -5,7 +5,8 @@ the facts; the message states them in one line. Each floor above defines its own
 
     SchedulerError
       InvalidInputError             InvalidSpanError, WallClockError, InvalidScheduleError, InvalidRecurrenceError,
-                                    InvalidWorkflowError, InvalidOpeningsError (openings.format.file)
+                                    InvalidWorkflowError, BrokenLinesError (json_lines)
+        BrokenLinesError            InvalidOpeningsError (openings.format.file)
       NotFoundError                 WorkflowNotFoundError
       TransitionRefusedError
       MissingExtraError
