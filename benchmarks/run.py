@@ -15,6 +15,7 @@ import expansion
 import front_door
 import generation
 import migrating
+import names
 import row_security
 import signed_setting
 import starting
@@ -34,6 +35,7 @@ def main() -> None:
         "signed-setting",
         "front-door",
         "migrating",
+        "names",
         "starting",
     )
     parser.add_argument("part", nargs="?", choices=parts, default="all")
@@ -56,6 +58,8 @@ def main() -> None:
         console.print(encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)))
     if wanted.part in {"all", "migrating"}:
         console.print(migrating.against_a_copy(rounds=max(1, wanted.rounds // 3)))
+    if wanted.part in {"all", "names"}:
+        console.print(names.against_inserts())
     if wanted.part in {"all", "starting"}:
         console.print(starting.against_nothing(rounds=wanted.rounds))
     if wanted.part in {"all", "row-security"}:

@@ -14,6 +14,7 @@ import expansion
 import front_door
 import generation
 import migrating
+import names
 import peers
 import row_security
 import signed_setting
@@ -33,7 +34,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    for module in (encryption, expansion, front_door, generation, migrating, row_security, signed_setting):
+    for module in (encryption, expansion, front_door, generation, migrating, names, row_security, signed_setting):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
     return checked
@@ -42,7 +43,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, empty_database_url: str) -> None:
     """Let the benchmarks use an empty database of the tests' server."""
-    for module in (front_door, generation, row_security, signed_setting):
+    for module in (front_door, generation, names, row_security, signed_setting):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(empty_database_url))
 
 
@@ -94,6 +95,13 @@ def test_signed_setting(checks: list[str]) -> None:
 def test_front_door(checks: list[str]) -> None:
     assert front_door.against_none(calls=2).row_count == 3
     assert checks == ["front_door"] * 3
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_names(checks: list[str]) -> None:
+    assert names.against_inserts(families=2).row_count == 3
+    assert checks == ["names"]
 
 
 @pytest.mark.database

@@ -47,14 +47,6 @@ def read_lines(path: str | Path, read: Callable[[int, Json], None]) -> tuple[Lin
     return tuple(fault for number, line in enumerate(_lines(path), start=1) for fault in _read(number, line, read))
 
 
-def line_error(number: int, error: SchedulerError) -> LineError:
-    """Return the error of a line with a reason of one line."""
-    reason = " ".join(str(error).split())
-    if len(reason) > _MAX_REASON_LENGTH:
-        reason = f"{reason[: _MAX_REASON_LENGTH - 3]}..."
-    return LineError(number, reason)
-
-
 def _read(number: int, line: bytes | None, read: Callable[[int, Json], None]) -> Iterator[LineError]:
     try:
         if line is None:
@@ -66,7 +58,10 @@ def _read(number: int, line: bytes | None, read: Callable[[int, Json], None]) ->
         if text:
             read(number, parse_json(text))
     except SchedulerError as error:
-        yield line_error(number, error)
+        reason = " ".join(str(error).split())
+        if len(reason) > _MAX_REASON_LENGTH:
+            reason = f"{reason[: _MAX_REASON_LENGTH - 3]}..."
+        yield LineError(number, reason)
 
 
 def _lines(path: str | Path) -> Iterator[bytes | None]:
