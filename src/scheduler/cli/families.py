@@ -84,8 +84,8 @@ def migrate(
     if report.ambiguous:
         raise AmbiguousNamesError(
             f"{_counted(len(report.ambiguous), 'name', 'names')} may mean several people, so "
-            f"{_counted(report.ambiguous_families, 'family', 'families')} not written: give each such name a userId, "
-            "an email or a person in the file, and run the command again"
+            f"{_counted(report.ambiguous_families, 'family is', 'families are')} not written: give each such name a "
+            "userId, an email or a person in the file, and run the command again"
         )
 
 
