@@ -69,8 +69,8 @@ def files(draw: st.DrawFn) -> Sequence[NamedFamily]:
 def towns(draw: st.DrawFn) -> Town:
     """Draw users of the same few names; the first two always exist, since a file may name their ids."""
     people = st.tuples(st.sampled_from(NAMES), st.sampled_from(MemberRole))
-    users = {user: (*draw(people), None) for user in IDS[: draw(st.integers(2, 4))]}
-    return Town(users)
+    drawn = [(user, *draw(people)) for user in IDS[: draw(st.integers(2, 4))]]
+    return Town({user: (name, role, None) for user, name, role in drawn})
 
 
 @given(towns(), files(), st.sampled_from(SameName))

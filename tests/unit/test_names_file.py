@@ -12,7 +12,9 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.json_lines import BrokenLinesError, LineError
 from scheduler.families.names_file import NamesFile, PersonKey, check_names, name_key, read_names
 from scheduler.families.values import FamilyStatus, PostalAddress
+from support.documents import blocks
 
+PAGE = Path(__file__).parents[2] / "docs" / "families-from-names.md"
 ANN = "11111111-1111-4111-8111-111111111111"
 PLAIN: dict[str, Any] = {
     "familyId": "family_xyz789",
@@ -154,3 +156,10 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="there is no family in the file"):
         check_names(read(tmp_path, b""))
     check_names(read(tmp_path, PLAIN | {"softDelete": True}))
+
+
+def test_the_examples_of_the_page_are_read_as_written(tmp_path: Path) -> None:
+    file = read(tmp_path, *(line.encode() for block in blocks(PAGE, "json") for line in block.splitlines()))
+    assert (len(file.families), file.faults) == (5, ())
+    johns = [member.identity for family in file.families for member in family.members if member.name == "John Smith"]
+    assert johns == [PersonKey("john-the-elder"), PersonKey("john-the-younger"), PersonKey("john-the-elder")]

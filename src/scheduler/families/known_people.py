@@ -55,7 +55,10 @@ class Membership(NamedTuple):
 
 
 def family_id_of(tenant_id: UUID, family: NamedFamily) -> UUID:
-    """Return the id of a family: the UUID of version 5 of its `familyId`, with the tenant's id as the namespace."""
+    """Return the id of a family.
+
+    It is the UUID of version 5 of the `familyId`, with the tenant's id as the namespace.
+    """
     return uuid5(tenant_id, family.source_id)
 
 
@@ -90,7 +93,10 @@ def memberships_of(session: Session, tenant_id: UUID, users: Collection[UUID]) -
 
 
 def _users_by_name(session: Session, tenant_id: UUID, names: Collection[str]) -> dict[NameAndRole, set[UUID]]:
-    """Return the live users with these names, by name and by each role as user or as member of a live family."""
+    """Return the live users with these names, by name and role.
+
+    A user has the role of the user, and that of each membership in a live family.
+    """
     if not names:
         return {}
     keys: dict[UUID, str] = {}

@@ -3,7 +3,7 @@
 Owns: when a name means an existing user, a new user, or is ambiguous; which families of a file can be written.
 Must not know: the database, the format of the file.
 
-A second run over the same file decides as the first: a name stays ambiguous after the other families were written.
+A second run over the same file writes nothing: a name stays ambiguous after the other families were written.
 """
 
 from collections import defaultdict
@@ -71,7 +71,10 @@ class NewPerson(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AmbiguousName:
-    """A name of a file that may mean several people: the families that have it, and the users whom it may mean."""
+    """A name of a file that may mean several people.
+
+    `families` are those of the file that have the name, `candidates` the users whom it may mean.
+    """
 
     name: str
     role: MemberRole
@@ -219,7 +222,7 @@ class _Resolver:
         return self._add(entries[0][1].name, role, identity if isinstance(identity, EmailAddress) else None)
 
     def _one_person(self, member: NamedMember) -> UUID | _Unclear:
-        """Return the one person of a name and role, of whom one entry may give an id, an address or a key."""
+        """Return the one person of a name and role; an entry may identify this person."""
         key = key_of(member)
         if key not in self._people:
             people = set(self._known.by_name.get(key, ()))
@@ -244,7 +247,10 @@ class _Resolver:
         return id_
 
     def _refuse_repetition(self, family: NamedFamily, first: NamedMember, second: NamedMember, user: UUID) -> None:
-        """Refuse two entries of a family that are one user: a wrong line, unless one of them is a bare name."""
+        """Refuse two entries of a family that are one user.
+
+        The line is wrong if it identifies both; else the bare name is ambiguous.
+        """
         bare = [member for member in (first, second) if member.identity is None]
         if bare:
             self._report(bare[0], _Unclear(Ambiguity.TWICE_IN_FAMILY, [user]))
@@ -253,9 +259,12 @@ class _Resolver:
 
     def _report(self, member: NamedMember, unclear: _Unclear) -> None:
         key = key_of(member)
+        if (key, member.identity) in self.ambiguous:
+            return
         stored = sorted(user for user in unclear.candidates if user not in self.new_people)
-        name = AmbiguousName(member.name, member.role, unclear.reason, tuple(self._families[key]), tuple(stored))
-        self.ambiguous.setdefault((key, member.identity), name)
+        self.ambiguous[key, member.identity] = AmbiguousName(
+            member.name, member.role, unclear.reason, tuple(self._families[key]), tuple(stored)
+        )
 
     def _fault(self, family: NamedFamily, reason: str) -> None:
         self.faults.append(LineError(family.line, reason))
