@@ -156,6 +156,23 @@ def test_ambiguous_names_are_reported_and_never_guessed(school: School) -> None:
     )
 
 
+def test_a_key_finds_the_member_of_an_earlier_run(school: School) -> None:
+    john = {"name": "John Smith", "person": "the-elder"}
+    lines = (
+        SMITHS | {"parents": [john, {"name": "John Smith", "person": "2"}]},
+        JONES | {"parents": ["Eve Jones", john]},
+    )
+    school.migrate(*lines)
+    later = {"familyId": "later", "familyName": "Later", "parents": [john], "students": ["Kim"]}
+    assert "1 written, 2 already there" in school.migrate(*lines, later).out
+    shared = school.ask(
+        "select family_id from identity.family_members where tenant_id = %s and user_id ="
+        " (select user_id from identity.family_members where family_id = %s and role = 'parent')",
+        school.id_of("later"),
+    )
+    assert {family for (family,) in shared} == {school.id_of(name) for name in ("smiths", "jones", "later")}
+
+
 def test_json_reports_all_ambiguous_names_with_users_and_families(school: School) -> None:
     school.migrate(SMITHS, JOHNSONS | {"students": []})
     (john,) = school.ask("select id from identity.users where tenant_id = %s and name = 'John Smith'")
@@ -240,10 +257,24 @@ def test_a_parent_who_is_a_student_elsewhere_is_allowed_and_said(school: School)
     assert report["users"] == {"made": 0, "found": 1, "in_both_roles": ["Ann"]}
 
 
-def test_a_deleted_family_stays_deleted(school: School) -> None:
-    school.migrate(SMITHS)
+def test_a_deleted_family_stays_deleted_and_names_nobody(school: School) -> None:
+    ann = school.add_user("Ann", role="staff", email="ann@example.org")
+    line = SMITHS | {"parents": [{"name": "Ann", "email": "ann@example.org"}]}
+    school.migrate(line)
     school.ask("update identity.families set deleted_at = now() where tenant_id = %s")
     assert "0 written, 1 already there" in school.migrate().out
+    assert "users: 1 made, 0 found" in school.migrate(JONES | {"parents": ["Ann"]}).out
+    assert (ann,) not in school.ask(
+        "select user_id from identity.family_members where tenant_id = %s and family_id = %s", school.id_of("jones")
+    )
+
+
+def test_a_key_whose_user_was_deleted_is_ambiguous(school: School) -> None:
+    line = SMITHS | {"parents": ["Eve", {"name": "John Smith", "person": "1"}]}
+    school.migrate(line)
+    school.ask("update identity.users set deleted_at = now() where tenant_id = %s and name = 'John Smith'")
+    result = school.migrate(line, JONES | {"parents": [{"name": "John Smith", "person": "1"}]})
+    assert (result.code, "do not share one member of this name): lines 1, 2; users: none" in result.err) == (1, True)
 
 
 def test_more_than_twenty_ambiguous_names_are_shown_in_json_only(school: School) -> None:

@@ -133,6 +133,7 @@ def test_a_person_with_two_names_is_an_error_without_the_names(tmp_path: Path) -
         ("Gro\u00df", "GROSS"),
         ("\uff21nn", "ann"),
         ("Ann\u00a0Lee", "Ann Lee"),
+        ("\u039c\u03b1\u0390\u03bf\u03c5", "\u039c\u03b1\u0390\u03bf\u03c5".upper()),
     ],
 )
 def test_spellings_of_one_name_have_one_key(name: str, other: str) -> None:

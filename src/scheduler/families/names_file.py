@@ -73,9 +73,11 @@ def name_key(name: str) -> str:
     >>> name_key("Zoë  LANG") == name_key("zoe\u0308 Lang")
     True
     """
-    if not name.isascii():
-        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return " ".join(name.casefold().split())
+    if name.isascii():
+        folded = name.casefold()
+    else:  # twice, since case folding takes some letters apart
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join(folded.split())
 
 
 def read_names(path: str | Path) -> NamesFile:
