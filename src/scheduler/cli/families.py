@@ -32,7 +32,7 @@ REASONS: Final[Mapping[Ambiguity, str]] = {
 app: typer.Typer = typer.Typer(help="Write families of a file with users and memberships.", no_args_is_help=True)
 
 
-@app.callback()
+@app.callback()  # makes a group of a single command
 def _families() -> None:
     """Write families of a file with users and memberships."""
 
