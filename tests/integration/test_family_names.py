@@ -19,6 +19,7 @@ from scheduler.families.name_migration import MigrationPlan, MigrationReport, pl
 from scheduler.families.name_writing import write_families
 from scheduler.families.names_file import read_names
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.errors import DuplicateError
 from support.cli import CommandResult, run
 from support.databases import new_tenant
 
@@ -349,6 +350,33 @@ def test_r4_an_interrupted_migration_leaves_nothing(school: School, monkeypatch:
     assert school.rows() == before
     assert migrated(school).written == 5
     assert [len(school.members(str(number))) for number in range(5)] == [3] * 5
+
+
+def test_a_user_made_meanwhile_is_an_error_and_nothing_is_written(school: School) -> None:
+    lines = (JONES | {"parents": [{"name": "Bo", "email": f"{name}@example.org"}]} for name in ("bo", "al"))
+    school.path.write_text("\n".join(json.dumps(line | {"familyId": str(n)}) for n, line in enumerate(lines)))
+
+    def overtaken() -> None:
+        with school.unit_of_work() as session:
+            plan = planned(school, session)
+            school.add_user("Bo", email="bo@example.org")
+            write(school, session, plan)
+
+    with pytest.raises(DuplicateError, match="live_users_have_their_own_email"):
+        overtaken()
+    assert school.ask("select name from identity.users where tenant_id = %s") == [("Bo",)]
+    assert "users: 1 made, 1 found" in school.migrate().out
+
+
+def test_users_with_addresses_are_made_first_in_the_order_of_addresses(school: School) -> None:
+    people = [{"name": name, "email": f"{name}@example.org"} for name in ("cy", "bo", "al")]
+    assert school.migrate(SMITHS, JONES | {"parents": people}).code == 0
+    assert school.ask("select name from identity.users where tenant_id = %s order by ctid") == [
+        ("al",),
+        ("bo",),
+        ("cy",),
+        ("John Smith",),
+    ]
 
 
 def test_a_migration_waits_for_another_and_then_writes_nothing(school: School) -> None:

@@ -23,6 +23,7 @@ _USERS: Final = text("""
     select :tenant, id, name, email, cast(role as identity.user_role_enum)
     from unnest(cast(:ids as uuid[]), cast(:names as text[]), cast(:emails as text[]), cast(:roles as text[]))
         as person (id, name, email, role)
+    order by email
 """)
 _ADDRESSES: Final = text("""
     insert into identity.addresses (tenant_id, id, line_1, line_2, city, region, postcode, country)
@@ -71,6 +72,8 @@ def write_families(
     writer = _Writer(session, tenant_id, new_id)
     waiting = dict(resolution.new_people)
     families = resolution.families
+    # in one statement, which has the order of `people`: otherwise two writers could wait for each other's addresses
+    writer.write_users([waiting.pop(person.id) for person in resolution.new_people.values() if person.email])
     for begin in range(0, len(families), _FAMILIES_PER_BATCH):
         batch = families[begin : begin + _FAMILIES_PER_BATCH]
         new = [waiting.pop(user) for _, users in batch for user in users if user in waiting]
@@ -86,14 +89,17 @@ class _Writer:
 
     def write(self, families: Sequence[ResolvedFamily], new_people: Sequence[NewPerson]) -> None:
         """Write a batch of families after the people who are first in them."""
-        self._write_users(new_people)
+        self.write_users(new_people)
         with_address = [family for family, _ in families if family.address is not None]
         addresses = {family.source_id: self._new_id() for family in with_address}
         self._write_addresses(with_address, addresses)
         self._write_families([family for family, _ in families], addresses)
         self._write_members(families)
 
-    def _write_users(self, people: Sequence[NewPerson]) -> None:
+    def write_users(self, people: Sequence[NewPerson]) -> None:
+        """Write people, if any, in the order of their e-mail addresses."""
+        if not people:
+            return
         self._run(
             _USERS,
             ids=[person.id for person in people],
