@@ -96,6 +96,7 @@ def test_pages_with_a_database_have_programs() -> None:
         "README",
         "audit",
         "encryption-keys",
+        "families-api",
         "generate-slots",
         "host-application",
         "in-fastapi",
