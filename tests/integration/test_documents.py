@@ -97,6 +97,7 @@ def test_pages_with_a_database_have_programs() -> None:
         "audit",
         "encryption-keys",
         "families",
+        "families-api",
         "generate-slots",
         "host-application",
         "in-fastapi",
