@@ -12,6 +12,7 @@ from rich.console import Console
 
 import encryption
 import expansion
+import families
 import front_door
 import generation
 import migrating
@@ -33,6 +34,7 @@ def main() -> None:
         "row-security",
         "signed-setting",
         "front-door",
+        "families",
         "migrating",
         "starting",
     )
@@ -64,6 +66,8 @@ def main() -> None:
         console.print(signed_setting.against_none(calls=wanted.rounds * 100, tenants=20))
     if wanted.part in {"all", "front-door"}:
         console.print(front_door.against_none(calls=wanted.rounds * 100))
+    if wanted.part in {"all", "families"}:
+        console.print(families.against_one_by_one(rounds=wanted.rounds))
 
 
 if __name__ == "__main__":
