@@ -18,8 +18,9 @@ def after_waiting(
     unit_of_work: Callable[[], AbstractContextManager[Work]],
     first: Callable[[Work], object],
     second: Callable[[Work], T],
+    third: Callable[[Work], object] = lambda _: None,
 ) -> T:
-    """Call `second` in a unit of work that waits for a lock of `first`, which then commits."""
+    """Call `second` in a unit of work that waits for a lock of `first`, which then calls `third` and commits."""
     pids: Queue[int] = Queue()
 
     def call() -> T:
@@ -35,4 +36,5 @@ def after_waiting(
             given = {"pid": pids.get(timeout=10)}
             while not result.done() and not work.session.connection().execute(blocked, given).scalar_one():
                 sleep(0.01)
+            third(work)
         return result.result()
