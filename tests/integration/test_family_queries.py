@@ -26,6 +26,7 @@ from support.worlds import families as town
 pytestmark = pytest.mark.database
 
 PARENT, STUDENT, STRANGER = UserId(town.PARENT), UserId(town.STUDENT), UserId(UUID(int=50_001))
+OTHER_PARENT = UserId(town.OTHER_PARENT)
 LARGE, SECOND = FamilyId(town.LARGE), FamilyId(town.SECOND)
 CALLERS: Final = {"the host": None, "a nurse": UserId(town.NURSE), "a parent": PARENT}
 
@@ -58,10 +59,13 @@ WRITES: Final[dict[str, tuple[int, Callable[[Work], object]]]] = {
     "remove one of two parents": (3, lambda work: work.families.remove_member(SECOND, PARENT)),
     "change a member": (2, lambda work: work.families.change_member(LARGE, PARENT, is_primary_contact=True)),
     "change a family": (4, lambda work: work.families.update(LARGE, name="Another name")),
+    "change the members of a family": (10, lambda work: swap(work, 1)),
+    "change the members of a family of 50": (10, lambda work: swap(work, town.LARGE_SIZE - 3)),
     "delete a family": (3, lambda work: work.families.delete(LARGE)),
     "delete a family and its memberships": (4, lambda work: work.families.delete(LARGE, clear_members=True)),
     "change a user": (1, lambda work: work.users.change(PARENT, name="Another name")),
-    "delete a student": (2, lambda work: work.users.delete(STUDENT)),
+    "delete a student": (3, lambda work: work.users.delete(STUDENT)),
+    "delete one of two parents": (3, lambda work: work.users.delete(OTHER_PARENT)),
 }
 
 
@@ -77,6 +81,13 @@ def inactive(work: Work) -> list[FamilyId]:
 def create(work: Work, students: int, *, address: PostalAddress | None = None) -> None:
     parents = [Person("Sarah Johnson", email="sarah@example.com")]
     work.families.create("Johnson family", parents=parents, students=[Person("A child")] * students, address=address)
+
+
+def swap(work: Work, parents: int) -> None:
+    """Make students parents and the parent a student, and let a student go; the first statement reads the students."""
+    students = work.families.of_user(STUDENT)[0].student_ids
+    new = [UserId(student) for student in students[1 : parents + 1]]
+    work.families.update(LARGE, parents=new, students=[PARENT, *map(UserId, students[parents + 1 :])])
 
 
 @pytest.fixture(scope="module")

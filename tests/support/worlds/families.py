@@ -27,10 +27,11 @@ ADMIN: Final = UUID(int=200_001)
 PARENT: Final = UUID(int=30_000)
 EMAIL: Final = "30000@example.org"
 STUDENT: Final = UUID(int=30_001)
+OTHER_PARENT: Final = UUID(int=30_003)
 LARGE: Final = UUID(int=10_000)
 LARGE_SIZE: Final = 50
 SECOND: Final = UUID(int=10_001)
-"""The other family of the parent, which has another parent and two students."""
+"""The other family of the parent, which has the other parent and two students."""
 PROGRAM: Final = "chess"
 FAMILIES_IN_PROGRAM: Final = 33
 
