@@ -14,11 +14,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
 from scheduler.front_door.ids import FamilyId, UserId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
+from scheduler.postgres.connections import DRIVER
 from support.databases import undone
 from support.query_plans import Recorded, explain_all, recording
 from support.worlds import families as town
@@ -104,6 +106,17 @@ def scheduler(loaded: str) -> Iterator[Scheduler]:
 
 
 @pytest.fixture(scope="module")
+def host(loaded: str) -> Iterator[Scheduler]:
+    """A host whose engine prepares its statements, so that one plan serves all values."""
+    url = make_url(loaded).set(drivername=DRIVER)
+    generic = {"prepare_threshold": 0, "options": "-c plan_cache_mode=force_generic_plan"}
+    engine = create_engine(url, connect_args=generic)
+    with Scheduler(engine) as opened:
+        yield opened
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
 def first_columns(loaded: str) -> dict[str, str]:
     """The first column after the tenant of each index of the tables of families."""
     with psycopg.connect(loaded) as connection:
@@ -142,6 +155,18 @@ def test_a_look_up_of_families_is_few_statements_with_an_index(
         answer = call(work)
     assert answer == size
     assert (len(recorded.statements), recorded.savepoints) == (statements, [])
+    assert read_whole(recorded, first_columns) == set()
+
+
+@pytest.mark.parametrize(
+    "pattern", sorted(LOOK_UPS.keys() - {"families by status"})
+)  # one plan for a rare status and others
+def test_a_look_up_of_families_has_an_index_when_it_is_prepared(
+    host: Scheduler, first_columns: dict[str, str], pattern: str
+) -> None:
+    _, size, call = LOOK_UPS[pattern]
+    with host.tenant(town.SLUG, user=UserId(town.NURSE)) as work, recording(work.session) as recorded:
+        assert call(work) == size
     assert read_whole(recorded, first_columns) == set()
 
 
