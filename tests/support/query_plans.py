@@ -75,12 +75,12 @@ def index_scans(connection: psycopg.Connection) -> Iterator[list[IndexScan]]:
     connection.execute(b"load 'auto_explain'")
     for name, value in _EXPLAINING.items():
         connection.execute("select set_config(%s, %s, false)", (name, value))
-    with _plans(
-        connection,
-        lambda node: (
-            scans.append(IndexScan(node["Index Name"], node.get("Index Cond", ""))) if "Index Name" in node else None
-        ),
-    ):
+
+    def note_scan(node: dict[str, Any]) -> None:
+        if "Index Name" in node:
+            scans.append(IndexScan(node["Index Name"], node.get("Index Cond", "")))
+
+    with _plans(connection, note_scan):
         yield scans
 
 
