@@ -15,6 +15,7 @@ import families
 import front_door
 import generation
 import migrating
+import names
 import peers
 import row_security
 import signed_setting
@@ -34,7 +35,8 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    for module in (encryption, expansion, families, front_door, generation, migrating, row_security, signed_setting):
+    modules = encryption, expansion, families, front_door, generation, migrating, names, row_security, signed_setting
+    for module in modules:
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
     return checked
@@ -43,7 +45,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
     """Let the benchmarks use a database of the tests' server, which they need not migrate."""
-    for module in (families, front_door, generation, row_security, signed_setting):
+    for module in (families, front_door, generation, names, row_security, signed_setting):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
 
 
@@ -102,6 +104,13 @@ def test_front_door(checks: list[str]) -> None:
 def test_families(checks: list[str]) -> None:
     assert families.against_one_by_one(rounds=1, families=1).row_count == 3
     assert checks == ["families"] * 3
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_names(checks: list[str]) -> None:
+    assert names.against_inserts(families=2).row_count == 3
+    assert checks == ["names"]
 
 
 @pytest.mark.database

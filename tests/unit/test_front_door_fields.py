@@ -70,6 +70,7 @@ def changeable(repository: AnyRepository) -> set[str]:
         (readers.text, " Main Street ", "Main Street"),
         (readers.email, " Ada@Example.org", "ada@example.org"),
         (readers.flag, False, False),
+        (readers.uuid, UUID(int=1), UUID(int=1)),
         (readers.day, date(2027, 3, 1), date(2027, 3, 1)),
         (fields.zone, ZoneInfo("Europe/London"), "Europe/London"),
         (fields.zone, "Asia/Kolkata", "Asia/Kolkata"),
