@@ -105,6 +105,16 @@ def upgrade() -> None:
         using (tenant_id = (select identity.current_tenant_id())
             and (select identity.is_active_user()) and status = 'open');
 
+    -- stops deleting what an appointment sits on (R2); the owner and the system may
+    create policy a_booked_slot_is_not_deleted on scheduling.availability_slots as restrictive for delete
+        to scheduler_app, scheduler_job using (booked_count = 0);
+
+    -- The triggers that count places run as scheduler_definer.
+    grant select (tenant_id, id, start_at, end_at, capacity, booked_count, status, reserved_until),
+        update (booked_count, status, reserved_until) on scheduling.availability_slots to scheduler_definer;
+    create policy the_definer_counts_all on scheduling.availability_slots to scheduler_definer
+        using (true) with check (true);
+
     create function scheduling.refuse_another_doctor() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
@@ -185,6 +195,8 @@ def upgrade() -> None:
             execute format('create policy a_person_sees_their_own on scheduling.%I for select to scheduler_app'
                 ' using (tenant_id = (select identity.current_tenant_id())'
                 ' and (select identity.is_active_user()) and status = ''open'')', partition_name);
+            execute format('create policy a_booked_slot_is_not_deleted on scheduling.%I as restrictive for delete'
+                ' to scheduler_app, scheduler_job using (booked_count = 0)', partition_name);
             execute format('alter table scheduling.availability_slots attach partition scheduling.%I'
                 ' for values from (%L) to (%L)', partition_name, month_at, month_at + interval '1 month');
         end loop;

@@ -3,14 +3,9 @@
 **Patients.** A patient need not sign in, several patients may share an e-mail address, and one user may be several
 patients. Deleting the user or the insurance plan keeps the patient.
 
-**Appointments.** An appointment occupies its doctor from `occupied_from` to `occupied_until`, buffers included. The
-exclusion constraint `a_doctor_has_one_appointment_at_a_time` (B1) refuses overlaps at any isolation level, except on
-the same slot. `booked_slot_id` keeps the slot's id after the slot is deleted, or the remaining appointments would
-overlap; it is cleared when the appointment moves to time that it did not occupy. Without a slot its own negative id
-takes that place, since null equals nothing. A completed appointment keeps its time, so that a late correction cannot
-overlap it; a cancelled one and a no-show free it. The code that books checks that the slot is open and has capacity.
-Row security prevents `&&` from using an index: select overlaps by `doctor_id` and a range of `start_at`. The GiST index
-does not serve a smallint: cast the parameter to bigint.
+**Appointments.** The time that an appointment and its steps take of the doctor and of resources is in
+`scheduling.allocations`, which follows from them (B1). A patient has one live appointment at a time. An appointment on
+a slot begins with it or before it, since a first step such as reception needs no doctor.
 
 An appointment keeps the wall-clock time that the patient was told, with its zone: `local_start` and `zone`. A trigger
 fills them in for a writer that gives neither, at the clock of the facility, and again when the appointment moves. Later
@@ -21,9 +16,8 @@ shows one time at an instant; a time on the clock may be two instants or none.
 A repeated request finds its first booking by its idempotency key (B3), which is unique for each actor. Without an actor
 the library is the actor, so a key is cleared when its actor is deleted.
 
-**Steps and resources.** A step names the kind of resource that it needs (W7): the doctor, whose time the appointment
-occupies, or another kind that the tenant uses. A scheduled or running step holds its resource from start to end. A
-completed step does not, so a step that ends early frees its room (W5).
+**Steps and resources.** A step names the kind of resource that it needs (W7): the doctor of the appointment, or another
+kind that the tenant uses. The time for which it takes them is in `scheduling.allocations`.
 
 **Waitlist.** A patient waits for a service, perhaps at one facility, with one doctor, or on certain days. The oldest
 matching entry is offered a freed slot (B6), which is held for it and says until when.
@@ -107,14 +101,11 @@ def upgrade() -> None:
         service_offering_id bigint not null,
         availability_slot_id bigint,
         slot_start_at timestamptz,
-        booked_slot_id bigint,
         service_workflow_id bigint not null,
         start_at timestamptz not null,
         end_at timestamptz not null,
         local_start timestamp not null,
         zone text not null,
-        occupied_from timestamptz not null,
-        occupied_until timestamptz not null,
         status text not null default 'scheduled',
         notes text,
         language varchar(10),
@@ -154,11 +145,8 @@ def upgrade() -> None:
         -- stops half a key, which references nothing and is not checked
         constraint the_slot_of_an_appointment_is_named_with_its_start
             check (num_nulls(availability_slot_id, slot_start_at) in (0, 2)),
-        -- stops an id that could be the negative id of an appointment without a slot
-        constraint the_ids_of_an_appointment_and_its_slot_are_positive check (id > 0 and booked_slot_id > 0),
-        -- stops an empty or reversed range, which overlaps nothing, and buffers inside the appointment
-        constraint an_appointment_lies_in_the_time_that_it_occupies
-            check (occupied_from <= start_at and start_at < end_at and end_at <= occupied_until),
+        -- stops an empty or reversed range, which overlaps nothing
+        constraint an_appointment_starts_before_it_ends check (start_at < end_at),
         -- stops a promise of another day, 'infinity', and an empty zone
         constraint a_promised_time_is_a_reading_of_its_start check (
             local_start >= (start_at at time zone 'UTC') - interval '24 hours'
@@ -166,7 +154,7 @@ def upgrade() -> None:
         ),
         -- stops 'infinity' and the year 10000
         constraint an_appointment_is_in_the_calendar
-            check (occupied_from >= '0001-01-03 00:00+00' and occupied_until < '9999-12-29 00:00+00'),
+            check (start_at >= '0001-01-03 00:00+00' and end_at < '9999-12-29 00:00+00'),
         -- stops an unknown status
         constraint an_appointment_has_a_status_of_its_life_cycle
             check (status in ('scheduled', 'checked_in', 'in_progress', 'completed', 'no_show', 'cancelled')),
@@ -177,21 +165,21 @@ def upgrade() -> None:
         constraint an_appointment_is_rescheduled_from_another check (rescheduled_from <> id),
         -- stops two concurrent replacements of one appointment
         constraint an_appointment_is_rescheduled_once unique (tenant_id, rescheduled_from),
-        -- stops two appointments at different times on one slot
-        constraint an_appointment_on_a_slot_begins_with_it check (slot_start_at = start_at),
+        -- stops an appointment on a slot of another time; its steps before the doctor's come before the slot
+        constraint the_slot_of_an_appointment_begins_during_it
+            check (slot_start_at >= start_at and slot_start_at < end_at),
         -- stops an empty key, which all requests would share, and one too long for its index
         constraint an_idempotency_key_says_something check (length(idempotency_key) between 1 and 255),
-        -- stops double booking (B1)
-        constraint a_doctor_has_one_appointment_at_a_time exclude using gist (
+        -- stops two appointments of a patient at once (B1)
+        constraint a_patient_has_one_appointment_at_a_time exclude using gist (
             tenant_id with =,
-            doctor_id with =,
-            tstzrange(occupied_from, occupied_until) with &&,
-            (coalesce(booked_slot_id, -id)) with <>
-        ) where (status in ('scheduled', 'checked_in', 'in_progress', 'completed'))
+            patient_id with =,
+            tstzrange(start_at, end_at) with &&
+        ) where (status in ('scheduled', 'checked_in', 'in_progress'))
     );
 
     comment on table scheduling.appointments is
-        'A visit of a patient with a doctor at a facility, its slot, and the time that it occupies the doctor.';
+        'A visit of a patient with a doctor at a facility, and its slot.';
 
     -- stops a second appointment by a repeated request (B3)
     create unique index a_request_of_an_actor_is_booked_once
@@ -207,27 +195,6 @@ def upgrade() -> None:
         on scheduling.appointments (tenant_id, availability_slot_id, slot_start_at);
     create index appointments_booked_by_idx on scheduling.appointments (tenant_id, booked_by);
     create index appointments_updated_by_idx on scheduling.appointments (tenant_id, updated_by);
-
-    create function scheduling.keep_booked_slot() returns trigger
-    language plpgsql set search_path = pg_catalog, pg_temp
-    as $$ begin
-        if new.availability_slot_id is not null or tg_op = 'INSERT' then
-            new.booked_slot_id := new.availability_slot_id;
-        elsif new.doctor_id <> old.doctor_id
-            or new.occupied_from < old.occupied_from or new.occupied_until > old.occupied_until
-        then
-            new.booked_slot_id := null;
-        else
-            new.booked_slot_id := old.booked_slot_id;
-        end if;
-        return new;
-    end $$;
-
-    comment on function scheduling.keep_booked_slot() is
-        'Keeps the slot of an appointment, also a deleted one, while the appointment stays within its occupied time.';
-
-    create trigger an_appointment_remembers_its_slot before insert or update on scheduling.appointments
-        for each row execute function scheduling.keep_booked_slot();
 
     create function scheduling.keep_promised_time() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -296,8 +263,7 @@ def upgrade() -> None:
         for each row when (old.booked_by is not null and new.booked_by is null)
         execute function scheduling.forget_idempotency_key();
 
-    call identity.secure_table('scheduling.appointments',
-        array['occupied_from', 'occupied_until', 'local_start', 'zone']);
+    call identity.secure_table('scheduling.appointments', array['local_start', 'zone']);
     -- The job shows booked time and compares promised times. It sees neither patients nor notes.
     grant select (
         tenant_id, id, facility_id, doctor_id, availability_slot_id, start_at, end_at, local_start, zone, status
@@ -376,13 +342,7 @@ def upgrade() -> None:
             check (status in ('scheduled', 'completed', 'no_show', 'cancelled', 'in_progress')),
         -- stops a resource of another tenant; deleting the resource keeps the step
         constraint appointment_steps_resource_id_fkey foreign key (tenant_id, resource_id)
-            references scheduling.resources (tenant_id, id) on delete set null (resource_id),
-        -- stops two steps from using one room at once
-        constraint a_resource_is_used_once_at_a_time exclude using gist (
-            tenant_id with =,
-            resource_id with =,
-            tstzrange(scheduled_start_at, scheduled_end_at) with &&
-        ) where (resource_id is not null and status in ('scheduled', 'in_progress'))
+            references scheduling.resources (tenant_id, id) on delete set null (resource_id)
     );
 
     comment on table scheduling.appointment_steps is 'One step of an appointment with its times.';
@@ -392,8 +352,7 @@ def upgrade() -> None:
         on scheduling.appointment_steps (tenant_id, appointment_id, position);
     create index appointment_steps_workflow_step_id_idx on scheduling.appointment_steps (tenant_id, workflow_step_id);
     create index appointment_steps_step_template_id_idx on scheduling.appointment_steps (tenant_id, step_template_id);
-    create index appointment_steps_resource_id_scheduled_start_at_idx
-        on scheduling.appointment_steps (tenant_id, resource_id, scheduled_start_at);
+    create index appointment_steps_resource_id_idx on scheduling.appointment_steps (tenant_id, resource_id);
 
     call identity.secure_table('scheduling.resources', array['kind']);
     call identity.secure_table('scheduling.appointment_steps');
@@ -491,7 +450,6 @@ def downgrade() -> None:
     drop function scheduling.forget_idempotency_key();
     drop function scheduling.refuse_slot_of_another_doctor();
     drop function scheduling.keep_promised_time();
-    drop function scheduling.keep_booked_slot();
     drop policy a_person_sees_their_own on scheduling.patients;
     drop function scheduling.own_patients();
     drop table scheduling.patients;

@@ -17,7 +17,7 @@ it stale: its stored slots may no longer follow from its schedule, and the next 
 from alembic import op
 
 revision = "20261126001000"
-down_revision = "20261126000900"
+down_revision = "20261126000950"
 
 
 def upgrade() -> None:

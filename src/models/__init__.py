@@ -11,7 +11,13 @@ from scheduler.models.placement.forms import Contributor, FormFieldContribution,
 from scheduler.models.placement.medications import Medication
 from scheduler.models.placement.placements import PlacementInfo, PlacementInfoSpecialist
 from scheduler.models.placement.staff import FacilityStaff, Specialist
-from scheduler.models.scheduling.appointments import Appointment, AppointmentStep, Resource, WaitlistEntry
+from scheduler.models.scheduling.appointments import (
+    Allocation,
+    Appointment,
+    AppointmentStep,
+    Resource,
+    WaitlistEntry,
+)
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
@@ -33,6 +39,7 @@ from scheduler.models.wellbeing.people import (
 __all__ = [
     "Address",
     "Alert",
+    "Allocation",
     "Appointment",
     "AppointmentStep",
     "AuditSeal",

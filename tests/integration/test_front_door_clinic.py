@@ -198,8 +198,6 @@ def test_what_has_ended_is_not_listed_and_its_visits_stay(clinic: Clinic) -> Non
         service_workflow_id=int(workflow.id),
         start_at=start,
         end_at=timed[-1].end_at,
-        occupied_from=start,
-        occupied_until=timed[-1].end_at,
     )
     work.session.add(visit)
     work.session.flush()

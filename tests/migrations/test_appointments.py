@@ -7,7 +7,7 @@ Minutes count from 09:00. Slot 1 lasts from 0 to 20, slot 2 from 10 to 30. The r
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from threading import Barrier
 from uuid import UUID, uuid4
@@ -24,37 +24,14 @@ from support.databases import execute
 from support.roles import become
 from support.rows import Row, insert, key
 from support.rows.all_domains import MONTHS, all_rows
+from support.worlds.appointments import OURS, appointment, at, book, clinic
 
 pytestmark = pytest.mark.database
 
-OURS, THEIRS = uuid4(), uuid4()
-NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
+THEIRS = uuid4()
+FULL = "a_slot_is_booked_within_its_capacity"
+TAKEN = "a_doctor_is_taken_once_at_a_time"
 OCCUPYING = {"scheduled", "checked_in", "in_progress", "completed"}
-EMPTY = {"scheduling.appointments", "scheduling.appointment_steps", "scheduling.waitlist_entries"}
-HOLDING_ON = {"placement.contributors", "placement.form_field_contributions", "wellbeing.invitations"}
-"""Tables whose rows keep a user from being deleted."""
-
-
-def at(minute: float) -> datetime:
-    return NINE + timedelta(minutes=minute)
-
-
-def appointment(number: int, begin: float, end: float, *, tenant: UUID = OURS, slot: int | None = None) -> Row:
-    """Return an appointment without buffers, on a slot or on none."""
-    times: Row = {"start_at": at(begin), "end_at": at(end), "occupied_from": at(begin), "occupied_until": at(end)}
-    starts = {None: None, 1: at(0), 2: at(10)}
-    on: Row = {"availability_slot_id": slot, "slot_start_at": starts[slot], "booked_by": None, "idempotency_key": None}
-    promise = {"local_start": None, "zone": None}
-    return all_rows(tenant)["scheduling.appointments"] | times | on | promise | {"id": number}
-
-
-def clinic(connection: psycopg.Connection, tenant: UUID) -> None:
-    """Write a tenant with everything that an appointment needs, and no appointment."""
-    for table, row in all_rows(tenant).items():
-        if table not in EMPTY | HOLDING_ON:
-            insert(connection, table, row)
-    slot = all_rows(tenant)["scheduling.availability_slots"]
-    insert(connection, "scheduling.availability_slots", slot | {"id": 2, "start_at": at(10), "end_at": at(30)})
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +53,6 @@ def connection(clinics: psycopg.Connection) -> Iterator[psycopg.Connection]:
         yield clinics
 
 
-def book(connection: psycopg.Connection, *rows: Row) -> None:
-    for row in rows:
-        insert(connection, "scheduling.appointments", row)
-
-
 def refuses(connection: psycopg.Connection, row: Row) -> str | None:
     """Return the name of the constraint that refuses an appointment, or None; a refused row is rolled back."""
     try:
@@ -91,20 +63,16 @@ def refuses(connection: psycopg.Connection, row: Row) -> str | None:
     return None
 
 
-def book_or_do_nothing(connection: psycopg.Connection, tenant: UUID, number: int, begin: float) -> int:
-    """Book twenty minutes like appointment 1 unless a constraint refuses; return the number booked."""
-    return connection.execute(
-        """
-        insert into scheduling.appointments
-        select (jsonb_populate_record(like_it, jsonb_build_object(
-            'id', %(number)s::bigint, 'start_at', %(begin)s::timestamptz, 'end_at', %(end)s::timestamptz,
-            'occupied_from', %(begin)s::timestamptz, 'occupied_until', %(end)s::timestamptz
-        ))).*
-        from scheduling.appointments like_it where tenant_id = %(tenant)s and id = 1
-        on conflict do nothing
-        """,
-        {"tenant": tenant, "number": number, "begin": at(begin), "end": at(begin + 20)},
-    ).rowcount
+def share(connection: psycopg.Connection) -> None:
+    """Give slot 1 a second place."""
+    connection.execute("update scheduling.availability_slots set capacity = 2 where id = 1")
+
+
+def delete_slot(connection: psycopg.Connection) -> None:
+    """Delete slot 1 as the owner: the application may not, while an appointment sits on it."""
+    become(connection, Role.OWNER, OURS)
+    connection.execute("delete from scheduling.availability_slots where id = 1")
+    become(connection, Role.APP, OURS)
 
 
 def slots_of(connection: psycopg.Connection) -> list[tuple[object, ...]]:
@@ -132,18 +100,32 @@ def test_b1_overlapping_appointments_are_refused_unless_they_share_a_slot(
     connection: psycopg.Connection, first: int | None, second: int | None
 ) -> None:
     book(connection, appointment(1, 0, 20, slot=first))
-    assert refuses(connection, appointment(2, 10, 30, slot=second)) == "a_doctor_has_one_appointment_at_a_time"
+    assert refuses(connection, appointment(2, 10, 30, slot=second)) == TAKEN
 
 
 def test_b1_two_appointments_may_share_a_slot(connection: psycopg.Connection) -> None:
-    connection.execute("update scheduling.availability_slots set capacity = 2 where id = 1")
+    share(connection)
     book(connection, appointment(1, 0, 20, slot=1))
     assert refuses(connection, appointment(2, 0, 20, slot=1)) is None
 
 
-def test_b1_an_appointment_on_a_shared_slot_may_not_overlap_a_third(connection: psycopg.Connection) -> None:
-    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 20, 30))
-    assert refuses(connection, appointment(3, 0, 25, slot=1)) == "a_doctor_has_one_appointment_at_a_time"
+def test_b1_those_who_share_a_slot_share_its_time_only(connection: psycopg.Connection) -> None:
+    connection.execute("update scheduling.availability_slots set capacity = 3 where id = 1")
+    book(connection, appointment(1, 0, 20, slot=1))
+    assert refuses(connection, appointment(2, 0, 21, slot=1)) == "a_doctor_is_shared_within_the_slot"
+    assert refuses(connection, appointment(2, 10, 20)) == TAKEN
+
+
+def test_b1_a_slot_that_gets_a_second_place_is_shared(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    connection.execute("update scheduling.availability_slots set capacity = 2 where id = 1")
+    assert refuses(connection, appointment(2, 0, 20, slot=1)) is None
+
+
+def test_b1_two_appointments_on_one_place_are_refused(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    assert refuses(connection, appointment(2, 0, 20, slot=1)) == FULL
+    assert refuses(connection, appointment(2, -10, 20, slot=1) | {"start_at": at(-10)}) == FULL
 
 
 def test_b1_appointments_that_touch_share_no_time(connection: psycopg.Connection) -> None:
@@ -151,10 +133,19 @@ def test_b1_appointments_that_touch_share_no_time(connection: psycopg.Connection
     assert refuses(connection, appointment(2, 20, 40)) is None
 
 
-@pytest.mark.parametrize("buffer", [{"occupied_until": at(25)}, {"occupied_from": at(-5), "occupied_until": at(21)}])
-def test_b1_the_buffers_around_an_appointment_count(connection: psycopg.Connection, buffer: Row) -> None:
-    book(connection, appointment(1, 0, 20) | buffer)
-    assert refuses(connection, appointment(2, 20, 40)) == "a_doctor_has_one_appointment_at_a_time"
+def test_b1_the_buffers_of_an_offering_add_up(connection: psycopg.Connection) -> None:
+    connection.execute("update scheduling.service_offerings set buffer_before_minutes = 5, buffer_after_minutes = 10")
+    book(connection, appointment(1, 0, 20))
+    assert refuses(connection, appointment(2, 34, 50)) == TAKEN
+    assert refuses(connection, appointment(2, 35, 50)) is None
+
+
+def test_b1_new_buffers_concern_appointments_from_now_on(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20), appointment(2, 20, 40))
+    connection.execute("update scheduling.service_offerings set buffer_after_minutes = 10")
+    connection.execute("update scheduling.appointments set status = 'checked_in'")
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        connection.execute("update scheduling.appointments set end_at = %s where id = 1", (at(19),))
 
 
 @pytest.mark.parametrize("status", AppointmentStatus)
@@ -174,7 +165,7 @@ def test_b1_a_no_show_whose_time_went_to_another_cannot_be_scheduled_again(conne
 def test_b1_an_appointment_cannot_be_moved_onto_another(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20), appointment(2, 20, 40))
     with pytest.raises(psycopg.errors.ExclusionViolation):
-        connection.execute("update scheduling.appointments set occupied_from = %s where id = 2", (at(19),))
+        connection.execute("update scheduling.appointments set start_at = %s where id = 2", (at(19),))
 
 
 def test_b1_another_doctor_is_free(connection: psycopg.Connection) -> None:
@@ -193,61 +184,69 @@ def test_b1_the_doctor_of_another_tenant_is_free(connection: psycopg.Connection)
 @pytest.mark.parametrize("end", [0, -10])
 def test_b1_an_empty_or_reversed_time_is_refused(connection: psycopg.Connection, end: int) -> None:
     book(connection, appointment(1, -30, 20))
-    assert refuses(connection, appointment(2, 0, end)) == "an_appointment_lies_in_the_time_that_it_occupies"
+    assert refuses(connection, appointment(2, 0, end)) == "an_appointment_starts_before_it_ends"
 
 
-@pytest.mark.parametrize("column", ["doctor_id", "occupied_from", "occupied_until"])
-def test_b1_doctor_and_occupied_time_are_required(connection: psycopg.Connection, column: str) -> None:
+@pytest.mark.parametrize("column", ["doctor_id", "start_at", "end_at"])
+def test_b1_doctor_and_time_are_required(connection: psycopg.Connection, column: str) -> None:
     with pytest.raises(psycopg.errors.NotNullViolation, match=column):
         book(connection, appointment(1, 0, 20) | {column: None})
 
 
-def test_b1_on_conflict_do_nothing_reports_the_refusal_by_the_count(connection: psycopg.Connection) -> None:
-    book(connection, appointment(1, 0, 20))
-    assert [book_or_do_nothing(connection, OURS, 2, begin) for begin in (10, 20)] == [0, 1]
-
-
 def test_b1_of_eight_concurrent_overlapping_bookings_one_succeeds(database_url: str) -> None:
-    """Use `on conflict do nothing`: all plain inserts but one would deadlock."""
+    """All but one wait for the lock of the doctor, and are refused then; without it they would deadlock."""
     tenant, together = uuid4(), Barrier(8)
     with psycopg.connect(database_url) as opened:
         opened.execute(MONTHS)
         clinic(opened, tenant)
-        book(opened, appointment(1, 600, 620, tenant=tenant))
 
-    def try_once(number: int) -> int:
+    def try_once(number: int) -> str | None:
         with psycopg.connect(database_url) as own:
             together.wait(30)
-            return book_or_do_nothing(own, tenant, number, number)
+            try:
+                book(own, appointment(number, number, number + 20, tenant=tenant))
+            except psycopg.errors.ExclusionViolation as refused:
+                return refused.diag.constraint_name
+        return None
 
     with ThreadPoolExecutor(8) as threads:
-        booked = list(threads.map(try_once, range(2, 10)))
-    assert sorted(booked) == [0] * 7 + [1]
+        refused = list(threads.map(try_once, range(2, 10)))
+    assert sorted(map(str, refused)) == ["None"] + [TAKEN] * 7
+
+
+@pytest.mark.parametrize("role", [Role.APP, Role.JOB])
+def test_r2_a_slot_with_an_appointment_cannot_be_deleted(connection: psycopg.Connection, role: Role) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    become(connection, role, OURS)
+    deleted = connection.execute("delete from scheduling.availability_slots returning id").fetchall()
+    assert deleted == [(2,)]
 
 
 def test_a_deleted_slot_leaves_its_appointment_in_its_tenant(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 10, slot=1), appointment(2, 10, 30, slot=2))
-    connection.execute("delete from scheduling.availability_slots where id = 1")
+    delete_slot(connection)
     assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, 2, at(10))]
 
 
 def test_b1_a_deleted_slot_leaves_all_appointments_that_shared_it(connection: psycopg.Connection) -> None:
+    share(connection)
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
-    connection.execute("delete from scheduling.availability_slots where id = 1")
+    delete_slot(connection)
     assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, None, None)]
 
 
 @pytest.mark.parametrize("slot", [None, 2])
 def test_b1_time_stays_occupied_when_the_slot_is_deleted(connection: psycopg.Connection, slot: int | None) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
-    connection.execute("delete from scheduling.availability_slots where id = 1")
-    assert refuses(connection, appointment(2, 10, 30, slot=slot)) == "a_doctor_has_one_appointment_at_a_time"
+    delete_slot(connection)
+    assert refuses(connection, appointment(2, 10, 30, slot=slot)) == TAKEN
 
 
 DETACH = "call scheduling.detach_slot_month('2027-03-01')"
 
 
 def test_b1_a_month_of_slots_can_be_detached_once_appointments_forget_them(connection: psycopg.Connection) -> None:
+    share(connection)
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
     become(connection, Role.OWNER, OURS)
     connection.execute("update scheduling.appointments set availability_slot_id = null, slot_start_at = null")
@@ -257,16 +256,18 @@ def test_b1_a_month_of_slots_can_be_detached_once_appointments_forget_them(conne
 
 
 def test_b1_an_appointment_that_shared_a_deleted_slot_may_be_completed(connection: psycopg.Connection) -> None:
+    share(connection)
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
-    connection.execute("delete from scheduling.availability_slots where id = 1")
-    shorter = "update scheduling.appointments set status = 'completed', end_at = %s, occupied_until = %s where id = 1"
-    assert connection.execute(shorter.encode(), (at(15), at(15))).rowcount == 1
+    delete_slot(connection)
+    shorter = "update scheduling.appointments set status = 'completed', end_at = %s where id = 1"
+    assert connection.execute(shorter.encode(), (at(15),)).rowcount == 1
 
 
-@pytest.mark.parametrize("move", ["occupied_until = occupied_until + '1 minute'", "occupied_from = '2027-03-01Z'"])
+@pytest.mark.parametrize("move", ["end_at = end_at + '1 minute'", "start_at = start_at - '1 minute'::interval"])
 def test_b1_a_deleted_slot_is_shared_only_within_its_former_time(connection: psycopg.Connection, move: str) -> None:
+    share(connection)
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
-    connection.execute("delete from scheduling.availability_slots where id = 1")
+    delete_slot(connection)
     with pytest.raises(psycopg.errors.ExclusionViolation):
         connection.execute(f"update scheduling.appointments set {move} where id = 1".encode())
 
@@ -312,19 +313,15 @@ def test_b1_a_slot_is_not_given_to_another_doctor(connection: psycopg.Connection
 
 
 def test_b1_an_appointment_that_is_moved_to_a_slot_shares_that_one(connection: psycopg.Connection) -> None:
+    share(connection)
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 20, 40))
-    move = "availability_slot_id = 1, slot_start_at = %s, start_at = %s, occupied_from = %s where id = 2"
-    moved = connection.execute(f"update scheduling.appointments set {move}".encode(), (at(0), at(0), at(0)))
+    move = "availability_slot_id = 1, slot_start_at = %s, start_at = %s, end_at = %s where id = 2"
+    moved = connection.execute(f"update scheduling.appointments set {move}".encode(), (at(0), at(0), at(20)))
     assert moved.rowcount == 1
 
 
-def test_b1_a_claim_to_share_a_slot_is_ignored(connection: psycopg.Connection) -> None:
-    book(connection, appointment(1, 0, 20, slot=1))
-    with_claim = appointment(2, 0, 20) | {"booked_slot_id": 1}
-    assert refuses(connection, with_claim) == "a_doctor_has_one_appointment_at_a_time"
-
-
 def test_a_deleted_offering_takes_its_slots_and_appointments_along(connection: psycopg.Connection) -> None:
+    share(connection)
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
     connection.execute("set local role scheduler_system")
     connection.execute("delete from scheduling.service_offerings")
@@ -389,8 +386,6 @@ def retire_slot(database: Database, database_url: str, change: Row) -> tuple[int
         connection.execute(MONTHS)
         clinic(connection, tenant)
         book(connection, row)
-        booked = "update scheduling.availability_slots set booked_count = %s where tenant_id = %s and id = 1"
-        connection.execute(booked, (int(not change), tenant))
         with database.unit_of_work(role=Role.JOB, tenant_id=tenant) as session:
             retired = apply_plan(session, plan, now=at(-60)).retired
         query = "select tenant_id = %s, availability_slot_id from scheduling.appointments where tenant_id = %s"
@@ -415,7 +410,7 @@ def promise_of(connection: psycopg.Connection, change: str = "") -> tuple[dateti
 
 
 HOUR = "interval '1 hour'"
-LATER = f"start_at = start_at + {HOUR}, end_at = end_at + {HOUR}, occupied_until = occupied_until + {HOUR}"
+LATER = f"start_at = start_at + {HOUR}, end_at = end_at + {HOUR}"
 
 
 def test_t6_a_booking_keeps_the_wall_time_that_was_promised(connection: psycopg.Connection) -> None:

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from scheduler.core.lifecycle import StepStatus
 from scheduler.postgres.database import Role
 from support.databases import execute
 from support.roles import become
@@ -19,7 +18,6 @@ from support.rows.all_domains import MONTHS, all_rows, insert_all
 pytestmark = pytest.mark.database
 
 TENANT = uuid4()
-BLOCKING = {"scheduled", "in_progress"}
 
 
 @pytest.fixture(scope="module")
@@ -94,35 +92,6 @@ def test_a_workflow_has_one_step_at_a_position(connection: psycopg.Connection) -
 def test_an_appointment_has_one_step_at_a_position(connection: psycopg.Connection) -> None:
     refused = add(connection, "scheduling.appointment_steps", resource_id=None)
     assert refused == "an_appointment_has_one_step_at_a_position"
-
-
-def test_w7_a_resource_is_used_once_at_a_time(connection: psycopg.Connection) -> None:
-    begin, end = "2027-03-01 09:19Z", "2027-03-01 09:30Z"
-    refused = add(
-        connection, "scheduling.appointment_steps", position=2, scheduled_start_at=begin, scheduled_end_at=end
-    )
-    assert refused == "a_resource_is_used_once_at_a_time"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"scheduled_start_at": "2027-03-01 09:20Z", "scheduled_end_at": "2027-03-01 09:30Z"},
-        {"resource_id": None},
-        {"resource_id": 2},
-    ],
-    ids=["afterwards", "none", "another"],
-)
-def test_w7_a_resource_that_is_free_may_be_used(connection: psycopg.Connection, change: Row) -> None:
-    assert add(connection, "scheduling.resources", name="Room 2") is None
-    assert add(connection, "scheduling.appointment_steps", **{"position": 2} | change) is None
-
-
-@pytest.mark.parametrize("status", StepStatus)
-def test_w7_a_step_holds_its_resource_until_it_is_over(connection: psycopg.Connection, status: str) -> None:
-    connection.execute("update scheduling.appointment_steps set status = %s", (status,))
-    refused = add(connection, "scheduling.appointment_steps", position=2)
-    assert (refused is not None) == (status in BLOCKING)
 
 
 def test_w7_one_room_number_in_two_tenants_is_two_rooms(database_url: str) -> None:

@@ -29,12 +29,10 @@ JSON = TIMES.replace(
 LOGS = ("audit.user_action_audit_log", "audit.system_audit_log")
 # Column -> the rule that keeps it in the calendar.
 BY_ANOTHER = {
-    ("scheduling.appointments", "start_at"): "lies in the time that is occupied",
-    ("scheduling.appointments", "end_at"): "lies in the time that is occupied",
     ("scheduling.appointments", "local_start"): "is within a day of the start of the appointment",
     ("scheduling.availability_exceptions", "local_start"): "is within a day of the start of the exception",
     ("scheduling.availability_exceptions", "local_end"): "is within a day of the end of the exception",
-    ("scheduling.appointments", "slot_start_at"): "is the start of the appointment",
+    ("scheduling.appointments", "slot_start_at"): "lies in the appointment",
 }
 
 

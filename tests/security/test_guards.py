@@ -84,7 +84,11 @@ CALLERS: Final[dict[str, str]] = {
     "identity.own_families": "app, job, system",
     "identity.tenant_by_slug": "app, job, system",
     "placement.find_clients": "app, system",
+    "scheduling.allocate": "definer",
+    "scheduling.count_places": "definer",
     "scheduling.ensure_slot_partitions": "job",
+    "scheduling.preparation_of": "definer",
+    "scheduling.takes_time": "definer",
     "wellbeing.find_children": "app, system",
     "wellbeing.find_organisations": "app, system",
     "wellbeing.has_active_profile": "app, system",
@@ -109,6 +113,8 @@ RECORDS_OF_CARE: Final = {
     "wellbeing.wellbeing_responses",
     "wellbeing.wellbeing_sessions",
 }
+# Nobody deletes these for themselves: triggers write them from the rows that a cascade comes from.
+DERIVED: Final = {"scheduling.allocations"}
 ONCE_A_STATEMENT = re.compile(r"\( SELECT (identity|audit|scheduling|placement|wellbeing)\.\w+\(\) AS \w+\)")
 CALL = re.compile(r"\b(?:identity|audit|scheduling|placement|wellbeing)\.\w+\(|\bcurrent_setting\(")
 
@@ -219,7 +225,7 @@ def test_no_cascade_deletes_a_record_of_care_or_more_than_its_role_may(
         {"role": role},
     ).fetchall()
     assert RECORDS_OF_CARE - {*table_names(connection)} == set()
-    assert [chain for *chain, may_delete in chains if not may_delete] == []
+    assert [chain for *chain, may_delete in chains if not may_delete and chain[1] not in DERIVED] == []
     assert [
         (first, last) for first, last, _ in chains if last in RECORDS_OF_CARE and first not in RECORDS_OF_CARE
     ] == []

@@ -42,11 +42,12 @@ placement.metadata                   all+iu  all+iu  all+iu  -      -       -   
 placement.placement_info             all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
 placement.placement_info_specialists all+iud all+iud all+iud -      -       -       -     -         -       -       -
 placement.specialists                all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
+scheduling.allocations               all     all     all     own    own     own     -     -         -       -       -
 scheduling.appointment_steps         all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.appointments              all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.availability_exceptions   all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.availability_rules        all+iud all+iud all+iud -      -       -       -     -         -       -       -
-scheduling.availability_slots        all+iud all+iud all+iud open   open    open    open  -         -       -       -
+scheduling.availability_slots        all+iuD all+iuD all+iuD open   open    open    open  -         -       -       -
 scheduling.doctors                   all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.facilities                all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.facility_closures         all+iud all+iud all+iud all    all     all     all   -         -       -       -
@@ -172,7 +173,7 @@ def test_the_system_reaches_the_tenant_with_any_user(world: World, table: str) -
 
 
 def test_the_job_reaches_the_tenant_with_any_user(world: World) -> None:
-    assert answer(world, "scheduling.availability_slots", "Child", role=Role.JOB) == "all+iud"
+    assert answer(world, "scheduling.availability_slots", "Child", role=Role.JOB) == "all+iuD"
 
 
 @pytest.mark.parametrize("change", ["status = 'pending'", "status = 'inactive'", "deleted_at = now()"])

@@ -38,6 +38,7 @@ NOT_FELT: dict[tuple[str, str], str] = {
     ("audit.user_action_audit_log", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("identity.users", "a_tenant_sees_its_own_rows"): "the row is an admin's, whom only an admin adds: see test_people",
     ("identity.data_keys", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
+    ("scheduling.allocations", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("scheduling.generation_runs", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("scheduling.schedule_states", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("wellbeing.invitations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
@@ -45,6 +46,8 @@ NOT_FELT: dict[tuple[str, str], str] = {
     ("wellbeing.organisations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
     ("wellbeing.profiles", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",
 }
+# Policy -> why breaking it is felt by another row than the one that is tried here.
+FELT_BY_OTHERS = {"a_booked_slot_is_not_deleted": "test_people has a booked slot, and may not delete all slots"}
 
 
 class Breaking(NamedTuple):
@@ -76,7 +79,7 @@ def unnoticed(connection: psycopg.Connection, world: World, name: str) -> list[B
     """
     table = read_table(connection, name, world)
     every = list(observers(connection, name, world))
-    ways = list(breakings(connection, name))
+    ways = [way for way in breakings(connection, name) if way.policy not in FELT_BY_OTHERS]
     for operation in OPERATIONS:
         cells = [(observer, who) for observer in every for who in (Who.OTHER, Who.OWN)]
 

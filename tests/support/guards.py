@@ -119,6 +119,7 @@ def open_to_anybody(connection: psycopg.Connection) -> set[tuple[str, str]]:
                 (table, policy.name)
                 for policy in present
                 if policy.command == "*"
+                and policy.roles != (DEFINER,)
                 and not all("identity.has_tenant_access()" in expression for expression in policy.expressions)
             }
     return openings

@@ -1,6 +1,6 @@
-"""Appointments: visits, their steps, the resources of the steps, and the waitlist.
+"""Appointments: visits, their steps, resources, what visits take of doctors and resources, and the waitlist.
 
-Owns: the rows of appointments, their steps, resources and waitlist entries.
+Owns: the rows of appointments, their steps, resources, allocations and waitlist entries.
 Holds: every reference carries the tenant, so that no row refers to another tenant.
 Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
@@ -33,10 +33,10 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class Appointment(Timestamped, BigintKeyed, table=True):
-    """A visit of a patient, with or without a slot, and the occupied time of the doctor (B1).
+    """A visit of a patient, with or without a slot.
 
-    The database keeps `booked_slot_id`: the slot of the visit, even after the slot was deleted. It fills in
-    `local_start` and `zone`: the wall-clock time that the patient was told (naive), and the zone of that clock.
+    The database fills in `local_start` and `zone`: the wall-clock time that the patient was told (naive), and the zone
+    of that clock.
     """
 
     __tablename__: ClassVar[Any] = "appointments"
@@ -81,14 +81,11 @@ class Appointment(Timestamped, BigintKeyed, table=True):
     service_offering_id: int = reference()
     availability_slot_id: int | None = optional_reference()
     slot_start_at: datetime | None = optional_instant()
-    booked_slot_id: int | None = optional_reference()
     service_workflow_id: int = reference()
     start_at: datetime = instant()
     end_at: datetime = instant()
     local_start: datetime | None = filled_wall_time()
     zone: str | None = filled_text()
-    occupied_from: datetime = instant()
-    occupied_until: datetime = instant()
     status: str = choice("scheduled")
     notes: str | None = optional_text()
     language: str | None = optional_string(10)
@@ -112,7 +109,7 @@ class AppointmentStep(Timestamped, BigintKeyed, table=True):
         Index("an_appointment_has_one_step_at_a_position", "tenant_id", "appointment_id", "position", unique=True),
         index("workflow_step_id"),
         index("step_template_id"),
-        index("resource_id", "scheduled_start_at"),
+        index("resource_id"),
         SCHEDULING,
     )
 
@@ -142,6 +139,38 @@ class Resource(Timestamped, BigintKeyed, table=True):
     kind: str = string(50)
     name: str = string()
     active: bool = switch()
+
+
+class Allocation(Timestamped, BigintKeyed, table=True):
+    """The time for which a visit takes its doctor or a resource (B1).
+
+    The database writes it from the appointment and its steps. Allocations of one visit have one `visit_key`.
+    """
+
+    __tablename__: ClassVar[Any] = "allocations"
+    __table_args__: ClassVar[Any] = (
+        key_to("scheduling.doctors", "doctor_id", ondelete=CASCADE),
+        key_to("scheduling.resources", "resource_id", ondelete=CASCADE),
+        key_to("scheduling.appointments", "appointment_id", ondelete=CASCADE),
+        key_to("scheduling.appointment_steps", "appointment_step_id", ondelete=CASCADE),
+        index("doctor_id", "start_at"),
+        index("resource_id", "start_at"),
+        index("appointment_id"),
+        index("appointment_step_id"),
+        index("slot_id", "slot_start_at"),
+        SCHEDULING,
+    )
+
+    visit_key: int = reference()
+    doctor_id: int | None = optional_reference()
+    resource_id: int | None = optional_reference()
+    start_at: datetime = instant()
+    end_at: datetime = instant()
+    appointment_id: int = reference()
+    appointment_step_id: int | None = optional_reference()
+    slot_id: int | None = optional_reference()
+    slot_start_at: datetime | None = optional_instant()
+    shared_slot_id: int | None = optional_reference()
 
 
 class WaitlistEntry(Timestamped, BigintKeyed, table=True):

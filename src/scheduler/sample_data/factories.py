@@ -52,7 +52,6 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "line_1": lambda fake: fake.street_address(),
     "log": lambda _: "user_action",
     "name": lambda fake: fake.name(),
-    "occupied_until": lambda _: _END_AT,
     "organisations.type": lambda _: "school-primary",
     "profiles.role": lambda _: "Practitioner",
     "response_type": lambda _: "scale",

@@ -82,8 +82,6 @@ def _appointments(
             service_offering_id=slot.service_offering_id,
             start_at=slot.start_at,
             end_at=slot.end_at,
-            status="booked",
-            booked_count=1,
             created_from_rule_id=slot.rule_id,
         )
         for _, slot in booked
@@ -104,8 +102,6 @@ def _appointments(
             service_workflow_id=workflow.workflow.id,
             start_at=slot.start_at,
             end_at=slot.end_at,
-            occupied_from=slot.start_at,
-            occupied_until=slot.end_at + timedelta(minutes=5),
             booked_by=patient.user_id,
             language=patient.preferred_language,
         )
@@ -141,7 +137,7 @@ def _steps(
 def _room(resources: Sequence[rows.Resource], step: TimedStep, free_from: dict[int | None, datetime]) -> int | None:
     """Reserve a free room for a step, if there is one; appointments come in order of time."""
     for resource in resources:
-        is_free = resource.id not in free_from or free_from[resource.id] <= step.start_at
+        is_free = resource.id not in free_from or free_from[resource.id] <= step.start_at - step.step.lead
         if resource.kind == "room" and is_free:
             free_from[resource.id] = step.end_at
             return resource.id

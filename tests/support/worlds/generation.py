@@ -235,8 +235,6 @@ class World:
             service_workflow_id=number,
             start_at=start_at,
             end_at=end_at,
-            occupied_from=start_at,
-            occupied_until=end_at,
             **columns,
         )
         self.add(

@@ -91,8 +91,6 @@ TABLES: Final = {
         "end_at": f"{AT} + interval '20 minutes'",
         "local_start": f"({AT}) at time zone 'UTC'",
         "zone": "'UTC'",
-        "occupied_from": AT,
-        "occupied_until": f"{AT} + interval '20 minutes'",
         "status": "'cancelled'",
     },
     "scheduling.appointment_steps": {

@@ -87,6 +87,8 @@ def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
         visit: Row = {"patient_id": number, "status": "cancelled", "idempotency_key": None}
         yield "scheduling.appointments", own | visit, whose
         yield "scheduling.appointment_steps", own | {"appointment_id": number, "resource_id": None}, whose
+        hour: Row = {"start_at": f"2027-03-0{number} 07:00Z", "end_at": f"2027-03-0{number} 08:00Z"}
+        yield "scheduling.allocations", hour | {"id": 1_000_000 + number, "appointment_id": number}, whose
         yield "scheduling.waitlist_entries", own | {"patient_id": number}, whose
     for number, (status, count) in enumerate({"booked": 1, "cancelled": 0}.items(), start=2):
         times: Row = {"start_at": f"2027-03-0{number} 09:00Z", "end_at": f"2027-03-0{number} 09:20Z"}

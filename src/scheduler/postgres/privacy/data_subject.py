@@ -52,6 +52,7 @@ SUBJECT_REFERENCES: Final = (
     # a patient
     "appointments_patient_id_fkey",
     "appointment_steps_appointment_id_fkey",
+    "allocations_appointment_id_fkey",
     "waitlist_entries_patient_id_fkey",
     # a client
     "medications_client_id_fkey",

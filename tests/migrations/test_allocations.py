@@ -1,0 +1,419 @@
+"""Allocations: what visits take of doctors, resources and slots follows from them, whoever writes them (B1, W7)."""
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Queue
+from threading import Barrier
+from time import sleep
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from scheduler.core.lifecycle import AppointmentStatus, StepStatus
+from scheduler.postgres.database import Role
+from support.databases import execute
+from support.roles import become
+from support.rows import Row, insert
+from support.rows.all_domains import MONTHS, all_rows
+from support.worlds.appointments import OURS, appointment, at, book, clinic
+
+pytestmark = pytest.mark.database
+
+DOCTOR_TAKEN = "a_doctor_is_taken_once_at_a_time"
+RESOURCE_TAKEN = "a_resource_is_taken_once_at_a_time"
+FULL = "a_slot_is_booked_within_its_capacity"
+DOCTOR, NURSE, PREPARED = 1, 2, 3
+"""Steps of the workflow: with the doctor, with a nurse alone, and with a nurse who prepares for ten minutes."""
+
+
+def workflow(connection: psycopg.Connection, tenant: UUID) -> None:
+    """Write the steps NURSE and PREPARED, and room 2."""
+    step = all_rows(tenant)["scheduling.workflow_steps"] | {"requires_preparation": True}
+    metas = {NURSE: '{"resource_kind": "nurse"}', PREPARED: '{"resource_kind": "nurse", "preparation_minutes": 10}'}
+    for id_, meta in metas.items():
+        insert(connection, "scheduling.workflow_steps", step | {"id": id_, "position": id_, "meta": meta})
+    insert(connection, "scheduling.resources", all_rows(tenant)["scheduling.resources"] | {"id": 2, "name": "Room 2"})
+
+
+@pytest.fixture(scope="module")
+def opened(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that is rolled back, with a clinic without appointments."""
+    execute(database_url, MONTHS)
+    with psycopg.connect(database_url) as connection:
+        clinic(connection, OURS)
+        workflow(connection, OURS)
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def connection(opened: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """A user of the clinic, whose changes are rolled back."""
+    with opened.transaction(force_rollback=True):
+        become(opened, Role.APP, OURS)
+        yield opened
+
+
+def step(number: int, kind: int, begin: float, end: float, **columns: object) -> Row:
+    """Return a step; its hundreds are its appointment."""
+    times: Row = {"scheduled_start_at": at(begin), "scheduled_end_at": at(end)}
+    of: Row = {"appointment_id": number // 100, "position": number % 100, "workflow_step_id": kind}
+    base = all_rows(OURS)["scheduling.appointment_steps"] | {"id": number, "resource_id": None}
+    return base | of | times | columns
+
+
+def add_steps(connection: psycopg.Connection, *rows: Row) -> None:
+    for row in rows:
+        insert(connection, "scheduling.appointment_steps", row)
+
+
+def infusion(connection: psycopg.Connection) -> None:
+    """Write a visit of 100 minutes: the doctor, a nurse in room 1, and the doctor again."""
+    book(connection, appointment(1, 0, 100))
+    add_steps(
+        connection,
+        step(101, DOCTOR, 0, 10),
+        step(102, NURSE, 10, 90, resource_id=1),
+        step(103, DOCTOR, 90, 100),
+    )
+
+
+def taken(connection: psycopg.Connection, number: int = 1) -> list[tuple[str, float, float]]:
+    """Return what an appointment takes: doctor or room, with the minutes from and until."""
+    return [
+        (by, (begin - at(0)).total_seconds() / 60, (end - at(0)).total_seconds() / 60)
+        for by, begin, end in connection.execute(
+            "select coalesce('doctor ' || doctor_id, 'room ' || resource_id), start_at, end_at"
+            " from scheduling.allocations where tenant_id = %s and appointment_id = %s order by start_at, 1",
+            (OURS, number),
+        )
+    ]
+
+
+def refusal(connection: psycopg.Connection, act: Callable[[], object]) -> str | None:
+    """Return the name of the constraint that refuses what is done, or None; a refused act is rolled back."""
+    try:
+        with connection.transaction():
+            act()
+    except psycopg.errors.IntegrityError as refused:
+        return refused.diag.constraint_name
+    return None
+
+
+def change(connection: psycopg.Connection, changes: str, where: str = "id = 1", of: str = "appointments") -> None:
+    connection.execute(f"update scheduling.{of} set {changes} where {where}".encode())
+
+
+def slot(connection: psycopg.Connection, id_: int = 1) -> tuple[int, str]:
+    """Return the booked places and the status of a slot."""
+    query = "select booked_count, status from scheduling.availability_slots where tenant_id = %s and id = %s"
+    (row,) = connection.execute(query, (OURS, id_)).fetchall()
+    return row
+
+
+def test_b1_a_doctor_is_free_while_a_patient_is_with_a_nurse(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    assert taken(connection) == [("doctor 1", 0, 10), ("room 1", 10, 90), ("doctor 1", 90, 100)]
+    assert refusal(connection, lambda: book(connection, appointment(2, 10, 90))) is None
+    assert refusal(connection, lambda: book(connection, appointment(3, 95, 105))) == DOCTOR_TAKEN
+
+
+def test_b1_buffers_lie_once_around_all_uses_of_the_doctor(connection: psycopg.Connection) -> None:
+    change(connection, "buffer_before_minutes = 5, buffer_after_minutes = 15", of="service_offerings")
+    infusion(connection)
+    assert taken(connection) == [("doctor 1", -5, 10), ("room 1", 10, 90), ("doctor 1", 90, 115)]
+
+
+def test_w2_preparation_takes_the_resource_of_its_step(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 60))
+    add_steps(connection, step(101, DOCTOR, 0, 10), step(102, PREPARED, 20, 60, resource_id=1))
+    assert taken(connection) == [("doctor 1", 0, 10), ("room 1", 10, 60)]
+
+
+def test_w7_a_resource_is_used_once_at_a_time(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    book(connection, appointment(2, 10, 90))
+    occupied = step(201, NURSE, 85, 95, resource_id=1)
+    assert refusal(connection, lambda: add_steps(connection, occupied)) == RESOURCE_TAKEN
+    assert refusal(connection, lambda: add_steps(connection, occupied | {"resource_id": 2})) is None
+    moved = "scheduled_start_at = %s, scheduled_end_at = %s"
+    connection.execute(f"update scheduling.appointment_steps set {moved} where id = 102".encode(), (at(10), at(85)))
+    change(connection, "resource_id = 1", "id = 201", "appointment_steps")
+    assert ("room 1", 85, 95) in taken(connection, 2)
+
+
+@pytest.mark.parametrize("status", StepStatus)
+def test_w7_a_step_holds_its_resource_until_it_is_over(connection: psycopg.Connection, status: str) -> None:
+    infusion(connection)
+    change(connection, f"status = '{status}'", "id in (101, 102)", "appointment_steps")
+    over = {"completed", "cancelled", "no_show"}
+    assert (("room 1", 10, 90) in taken(connection)) == (status not in over)
+    assert (("doctor 1", 0, 10) in taken(connection)) == (status not in over - {"completed"})
+
+
+def test_b1_an_appointment_whose_steps_are_deleted_takes_all_its_time(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    connection.execute("delete from scheduling.appointment_steps")
+    assert taken(connection) == [("doctor 1", 0, 100)]
+
+
+@pytest.mark.parametrize("status", AppointmentStatus)
+def test_b1_a_visit_takes_doctor_and_rooms_unless_it_is_off(connection: psycopg.Connection, status: str) -> None:
+    infusion(connection)
+    before = taken(connection)
+    change(connection, f"status = '{status}'")
+    assert taken(connection) == ([] if status in {"cancelled", "no_show"} else before)
+    change(connection, "status = 'scheduled'")
+    assert taken(connection) == before
+
+
+def test_b5_a_no_show_is_not_undone_if_its_room_was_given_away(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    change(connection, "status = 'no_show'")
+    book(connection, appointment(2, 10, 90))
+    add_steps(connection, step(201, NURSE, 20, 30, resource_id=1))
+    assert refusal(connection, lambda: change(connection, "status = 'scheduled'")) == RESOURCE_TAKEN
+    assert taken(connection) == []
+
+
+def test_b1_a_patient_has_one_live_appointment_at_a_time(connection: psycopg.Connection) -> None:
+    insert(connection, "scheduling.doctors", all_rows(OURS)["scheduling.doctors"] | {"id": 2, "user_id": None})
+    book(connection, appointment(1, 0, 20))
+    with_another = appointment(2, 19, 40) | {"patient_id": 1, "doctor_id": 2}
+    assert refusal(connection, lambda: book(connection, with_another)) == "a_patient_has_one_appointment_at_a_time"
+    change(connection, "status = 'completed'")
+    assert refusal(connection, lambda: book(connection, with_another)) is None
+
+
+def test_b1_a_visit_between_the_uses_of_the_doctor_may_come_first(connection: psycopg.Connection) -> None:
+    book(connection, appointment(2, 20, 40))
+    assert refusal(connection, lambda: infusion(connection)) == DOCTOR_TAKEN
+
+    def deferred(minute: float) -> None:
+        connection.execute("set constraints all deferred")
+        book(connection, appointment(1, 0, 100))
+        add_steps(connection, step(101, DOCTOR, 0, 10), step(102, NURSE, 10, minute), step(103, DOCTOR, minute, 100))
+        connection.execute("set constraints all immediate")
+
+    assert refusal(connection, lambda: deferred(30)) == DOCTOR_TAKEN
+    assert refusal(connection, lambda: deferred(40)) is None
+
+
+def test_b1_a_slot_counts_its_appointments(connection: psycopg.Connection) -> None:
+    assert slot(connection) == (0, "open")
+    book(connection, appointment(1, 0, 20, slot=1))
+    assert slot(connection) == (1, "booked")
+    there = "availability_slot_id = 2, slot_start_at = start_at + interval '10 minutes'"
+    change(connection, f"{there}, end_at = end_at + interval '10 minutes'")
+    assert (slot(connection), slot(connection, 2)) == ((0, "open"), (1, "booked"))
+    change(connection, "status = 'no_show'")
+    assert slot(connection, 2) == (0, "open")
+    change(connection, "status = 'scheduled'")
+    assert slot(connection, 2) == (1, "booked")
+    connection.execute("delete from scheduling.appointments")
+    assert slot(connection, 2) == (0, "open")
+
+
+def test_b1_a_slot_is_booked_when_all_its_places_are(connection: psycopg.Connection) -> None:
+    change(connection, "capacity = 2", of="availability_slots")
+    book(connection, appointment(1, 0, 20, slot=1))
+    assert slot(connection) == (1, "open")
+    book(connection, appointment(2, 0, 20, slot=1))
+    assert slot(connection) == (2, "booked")
+    change(connection, "capacity = 3", of="availability_slots")
+    assert slot(connection) == (2, "open")
+    change(connection, "capacity = 2", of="availability_slots")
+    assert slot(connection) == (2, "booked")
+
+
+def test_b1_no_more_than_the_places_of_a_slot_are_booked_at_once(connection: psycopg.Connection) -> None:
+    change(connection, "capacity = 2", of="availability_slots")
+    book(connection, *[appointment(number, number * 100, number * 100 + 20) for number in (1, 2, 3)])
+    together = f"availability_slot_id = 1, slot_start_at = '{at(0)}', start_at = '{at(0)}', end_at = '{at(20)}'"
+    assert refusal(connection, lambda: change(connection, together, "id in (1, 2, 3)")) == FULL
+    assert slot(connection) == (0, "open")
+    change(connection, together, "id in (1, 2)")
+    assert slot(connection) == (2, "booked")
+
+
+def test_r2_a_slot_that_was_cancelled_stays_cancelled(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    change(connection, "status = 'cancelled'", of="availability_slots")
+    change(connection, "status = 'no_show'")
+    assert slot(connection) == (0, "cancelled")
+
+
+def test_b2_a_held_slot_that_is_booked_is_open_after_the_cancellation(connection: psycopg.Connection) -> None:
+    held = f"status = 'reserved', held_by = 'web', reserved_until = '{at(0)}'"
+    change(connection, held, of="availability_slots")
+    book(connection, appointment(1, 0, 20, slot=1))
+    assert slot(connection) == (1, "booked")
+    change(connection, "status = 'cancelled'")
+    assert slot(connection) == (0, "open")
+
+
+@pytest.fixture
+def tenant(database_url: str) -> UUID:
+    """A clinic that other connections see."""
+    ours = uuid4()
+    with psycopg.connect(database_url) as opened:
+        opened.execute(MONTHS)
+        clinic(opened, ours)
+    return ours
+
+
+def after_waiting(
+    url: str, first: Callable[[psycopg.Connection], object], second: Callable[[psycopg.Connection], object]
+) -> str | None:
+    """Do `second` while `first` is not committed, so that it waits; return what refuses it after the commit."""
+    pids: Queue[int] = Queue()
+
+    def later() -> str | None:
+        with psycopg.connect(url) as own:
+            pids.put(own.info.backend_pid)
+            return refusal(own, lambda: second(own))
+
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(url, autocommit=True) as watching:
+        with psycopg.connect(url) as own:
+            first(own)
+            result, pid = thread.submit(later), pids.get(timeout=10)
+            waits = "select cardinality(pg_blocking_pids(%s)) > 0"
+            while watching.execute(waits, (pid,)).fetchone() != (True,):
+                assert not result.done(), "the second did not wait for the first"
+                sleep(0.01)
+        return result.result(30)
+
+
+def test_b1_the_last_place_of_a_slot_is_taken_once(database_url: str, tenant: UUID) -> None:
+    def one(number: int) -> Callable[[psycopg.Connection], None]:
+        return lambda own: book(own, appointment(number, 0, 20, tenant=tenant, slot=1) | {"doctor_id": 1})
+
+    assert after_waiting(database_url, one(1), one(2)) == FULL
+
+
+def test_b1_a_place_that_is_given_back_meanwhile_is_free(database_url: str, tenant: UUID) -> None:
+    execute(database_url, "select 1")
+    with psycopg.connect(database_url) as own:
+        book(own, appointment(1, 0, 20, tenant=tenant, slot=1))
+
+    def cancel(own: psycopg.Connection) -> None:
+        own.execute(
+            "update scheduling.appointments set status = 'cancelled' where tenant_id = %s and id = 1", (tenant,)
+        )
+
+    assert (
+        after_waiting(database_url, cancel, lambda own: book(own, appointment(2, 0, 20, tenant=tenant, slot=1))) is None
+    )
+
+
+def test_b1_a_patient_is_booked_once_by_two_at_once(database_url: str, tenant: UUID) -> None:
+    """The second waits for the lock of the patient: in the exclusion constraint, two inserts wait for each other."""
+    with psycopg.connect(database_url) as own:
+        insert(own, "scheduling.doctors", all_rows(tenant)["scheduling.doctors"] | {"id": 2, "user_id": None})
+
+    def with_doctor(doctor: int) -> Callable[[psycopg.Connection], None]:
+        row = appointment(doctor, 0, 20, tenant=tenant) | {"doctor_id": doctor, "patient_id": 1}
+        return lambda own: book(own, row)
+
+    refused = after_waiting(database_url, with_doctor(1), with_doctor(2))
+    assert refused == "a_patient_has_one_appointment_at_a_time"
+
+
+def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, tenant: UUID) -> None:
+    """Six write, move, cancel, undo and delete on two doctors with four slots; whoever is refused changes nothing."""
+    generator = random.Random(12)  # noqa: S311  # not for secrets
+    with psycopg.connect(database_url) as own:
+        insert(own, "scheduling.doctors", all_rows(tenant)["scheduling.doctors"] | {"id": 2, "user_id": None})
+        slots = all_rows(tenant)["scheduling.availability_slots"]
+        for id_, begin, capacity in ((3, 0, 3), (4, 20, 1)):
+            times = {"start_at": at(begin), "end_at": at(begin + 20), "doctor_id": 2, "capacity": capacity}
+            insert(own, "scheduling.availability_slots", slots | times | {"id": id_, "service_offering_id": None})
+        own.execute("update scheduling.availability_slots set capacity = 2 where tenant_id = %s and id = 2", (tenant,))
+    places = {1: (1, 0, 1), 2: (1, 10, 1), 3: (2, 0, 1), 4: (2, 20, 1)}  # slot -> doctor, minute
+    ids = list(range(1, 25))
+    seeds, together, unexpected = [generator.random() for _ in range(6)], Barrier(6), Queue[str]()
+
+    def place(dice: random.Random) -> Row:
+        id_ = dice.choice([None, *places])
+        if id_ is None:
+            begin = dice.randrange(0, 200, 5)
+            on: Row = {"doctor_id": dice.choice([1, 2]), "availability_slot_id": None, "slot_start_at": None}
+        else:
+            begin = places[id_][1]
+            on = {"doctor_id": places[id_][0], "availability_slot_id": id_, "slot_start_at": at(begin)}
+        return on | {"start_at": at(begin), "end_at": at(begin + 20)}
+
+    def write(seed: float) -> None:
+        dice = random.Random(seed)  # noqa: S311
+        with psycopg.connect(database_url, autocommit=True) as own:
+            together.wait(30)
+            for _ in range(60):
+                id_, act = dice.choice(ids), dice.choice(["book", "book", "move", "move", "cancel", "undo", "delete"])
+                base = appointment(id_, 0, 20, tenant=tenant) | {"patient_id": dice.randrange(1, 11)}
+                try:
+                    with suppress(psycopg.errors.IntegrityError):
+                        if act == "book":
+                            book(own, base | place(dice))
+                        elif act == "delete":
+                            own.execute(
+                                "delete from scheduling.appointments where tenant_id = %s and id = %s", (tenant, id_)
+                            )
+                        else:
+                            acts: dict[str, Row] = {
+                                "move": place(dice),
+                                "cancel": {"status": dice.choice(["cancelled", "no_show"])},
+                                "undo": {"status": "scheduled"},
+                            }
+                            changes = acts[act]
+                            names = ", ".join(f"{name} = %s" for name in changes)
+                            own.execute(
+                                f"update scheduling.appointments set {names} where tenant_id = %s and id = %s".encode(),
+                                [*changes.values(), tenant, id_],
+                            )
+                except psycopg.Error as error:
+                    unexpected.put(f"{act}: {error}")
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(write, seeds))
+    assert list(unexpected.queue) == []
+    with psycopg.connect(database_url) as own:
+        taking = own.execute(
+            "select count(*) from scheduling.appointments where tenant_id = %s and status = 'scheduled'", (tenant,)
+        ).fetchone()
+        assert taking is not None
+        assert taking[0] > 3
+        assert own.execute(WRONG_COUNTS, (tenant,)).fetchall() == []
+        assert own.execute(OVERLAPS, (tenant,)).fetchall() == []
+        assert own.execute(UNLIKE_THEIR_APPOINTMENTS, (tenant, tenant)).fetchall() == []
+
+
+WRONG_COUNTS = """
+select id, booked_count, status, booked from (
+    select slot.id, booked_count, slot.status, capacity, count(visit.id) as booked
+    from scheduling.availability_slots slot
+    left join scheduling.appointments visit on visit.tenant_id = slot.tenant_id
+        and availability_slot_id = slot.id and slot_start_at = slot.start_at
+        and visit.status not in ('cancelled', 'no_show')
+    where slot.tenant_id = %s
+    group by slot.id, booked_count, slot.status, capacity
+) counted
+where booked_count <> booked or status <> case when booked = capacity then 'booked' else 'open' end
+"""
+OVERLAPS = """
+select a.id, b.id from scheduling.appointments a
+join scheduling.appointments b on a.tenant_id = b.tenant_id and a.id < b.id
+    and a.start_at < b.end_at and b.start_at < a.end_at
+where a.tenant_id = %s and a.status not in ('cancelled', 'no_show') and b.status not in ('cancelled', 'no_show')
+    and (a.patient_id = b.patient_id
+        or a.doctor_id = b.doctor_id and a.availability_slot_id is distinct from b.availability_slot_id
+        or a.doctor_id = b.doctor_id and a.availability_slot_id is null)
+"""
+UNLIKE_THEIR_APPOINTMENTS = """
+select id, doctor_id, start_at, end_at from scheduling.appointments
+where tenant_id = %s and status not in ('cancelled', 'no_show')
+except
+select appointment_id, doctor_id, start_at, end_at from scheduling.allocations where tenant_id = %s
+"""
