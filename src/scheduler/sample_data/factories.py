@@ -75,8 +75,8 @@ _BY_TYPE: Final[Mapping[type, Callable[[Faker], object]]] = {
     object: lambda _: {},  # the Python type of required JSON columns
     bytes: lambda fake: fake.random.randbytes(60),
 }
-# Exclusion constraints, which no model declares: a doctor has one appointment at a time.
-_EXCLUSIVE: Final = {"appointments": {"doctor_id"}}
+# Exclusion constraints, which no model declares: a doctor and a patient have one appointment at a time.
+_EXCLUSIVE: Final = {"appointments": {"doctor_id", "patient_id"}}
 
 
 class Factory:
