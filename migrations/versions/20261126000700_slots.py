@@ -1,9 +1,12 @@
 """Slots: the one big table, with one partition for each UTC month of `start_at`.
 
 The key contains `start_at`, as the key of a partitioned table must. The column order of the unique constraint (S2) also
-serves the look-up by doctor and start. Slots may overlap (S3). Ids are positive, since an appointment without a slot
-stands under its own negative id. A hold belongs to a token (B2). Deleting a rule keeps its slots (R2) and clears only
-`created_from_rule_id`. The references to rules and offerings have no index: all slots would pay for it.
+serves the look-up by doctor and start. Slots may overlap (S3). Ids are positive, since a visit that shares no slot
+stands under its own negative key. Deleting a rule keeps its slots (R2) and clears only `created_from_rule_id`. The
+references to rules and offerings have no index: all slots would pay for it.
+
+`booked_count` and `status` follow from the appointments by triggers (`allocations`). Only the owner and the system may
+delete a slot with an appointment. `reserved` and `reserved_until` are for hosts that hold a slot by SQL.
 
 `scheduling.ensure_slot_partitions` creates the months that a span needs, 600 at most, since every query plans for each.
 There is no default partition: its rows would prevent the creation of their month. Only an attached table counts as a
@@ -46,7 +49,6 @@ def upgrade() -> None:
         capacity integer not null default 1,
         booked_count integer not null default 0,
         reserved_until timestamptz,
-        held_by text,
         created_from_rule_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
@@ -77,8 +79,6 @@ def upgrade() -> None:
         constraint a_slot_is_booked_within_its_capacity check (capacity > 0 and booked_count between 0 and capacity),
         -- stops the id of an appointment without a slot
         constraint the_id_of_a_slot_is_positive check (id > 0),
-        -- stops a hold that cannot be confirmed or released
-        constraint a_reserved_slot_says_by_whom check (status <> 'reserved' or held_by is not null),
         -- stops a hold that would never end
         constraint a_reserved_slot_says_until_when check (status <> 'reserved' or reserved_until is not null),
         -- stops a booked slot without an appointment

@@ -120,7 +120,7 @@ def test_q2_past_slots_of_today_are_not_offered(world: World, monkeypatch: pytes
 
 def test_b2_a_hold_that_ended_this_morning_takes_no_slot(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.run(MONDAY, 7)
-    world.touch(NINE + 2 * HALF_HOUR, status="reserved", held_by="me", reserved_until=NINE - HALF_HOUR)
+    world.touch(NINE + 2 * HALF_HOUR, status="reserved", reserved_until=NINE - HALF_HOUR)
     at(monkeypatch, NINE)
     assert NINE + 2 * HALF_HOUR in [slot.start_at for slot in ask(world, MONDAY).offered]
 

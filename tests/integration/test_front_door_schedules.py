@@ -397,7 +397,7 @@ def test_nothing_is_written_for_doctors_and_places_deleted_meanwhile(clinic: Cli
 
 def test_open_slots_leave_out_begun_held_and_full_ones(clinic: Clinic, database_url: str) -> None:
     statement = text(
-        "update scheduling.availability_slots set status = 'reserved', held_by = 'web', reserved_until = :until"
+        "update scheduling.availability_slots set status = 'reserved', reserved_until = :until"
         " where doctor_id = :anna and start_at = :starts"
     )
     with clinic.tenant() as work:

@@ -325,7 +325,7 @@ def test_r1_a_stored_slot_beyond_the_checkpoint_is_counted_once(world: World) ->
     assert (result.slots_created, result.slots_kept, len(world.slots())) == (0, 30, 30)
 
 
-HOLD: dict[str, Any] = {"status": "reserved", "reserved_until": datetime(2037, 1, 1, tzinfo=UTC), "held_by": "me"}
+HOLD: dict[str, Any] = {"status": "reserved", "reserved_until": datetime(2037, 1, 1, tzinfo=UTC)}
 
 
 @pytest.mark.parametrize("touch", [{"status": "booked", "booked_count": 1}, HOLD])
@@ -378,7 +378,7 @@ def test_a5_a_booking_under_an_exception_is_reported_every_night(world: World, k
 def test_b2_a_hold_that_has_ended_does_not_keep_an_unwanted_slot(world: World) -> None:
     world.write(weekly(1))
     world.run()
-    world.touch(NINE, status="reserved", held_by="me", reserved_until=NOW - HOUR)
+    world.touch(NINE, status="reserved", reserved_until=NOW - HOUR)
     new = rule_removed(world, weekly(1))
     assert world.run().result.slots_conflicting == ()
     assert world.slots() == expected([new], MONDAY, 14)

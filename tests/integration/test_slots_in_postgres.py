@@ -105,7 +105,7 @@ def test_r1_an_applied_plan_leaves_nothing_to_do(world: World) -> None:
         {"status": "booked", "booked_count": 1},
         {"booked_count": 1, "capacity": 2},
         {"status": "cancelled"},
-        {"status": "reserved", "held_by": "me", "reserved_until": NOW + HOUR},
+        {"status": "reserved", "reserved_until": NOW + HOUR},
     ],
 )
 def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: di
 
 def test_b2_a_slot_whose_hold_has_ended_is_removed(world: World) -> None:
     insert(world, weekly(1))
-    world.touch(SPAN.start + 9 * HOUR, status="reserved", held_by="me", reserved_until=NOW)
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)
     assert apply_plans(world, reconcile([], stored(world), now=NOW)) == [PlanResult(retired=30)]
 
 
@@ -135,18 +135,18 @@ def test_r2_a_slot_touched_since_the_plan_is_not_updated_below_it(world: World, 
 
 def test_an_update_writes_capacity_and_rule_and_nothing_else(world: World) -> None:
     insert(world, weekly(1))
-    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW + HOUR, held_by="me")
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW + HOUR)
     plan = reconcile([slot._replace(capacity=2) for slot in week_of(weekly(1))], stored(world), now=NOW)
     apply_plans(world, plan)
     assert world.sql(
-        "select capacity, status, held_by, booked_count from scheduling.availability_slots"
-        " where tenant_id = :tenant_id and held_by is not null"
-    ) == [(2, "reserved", "me", 0)]
+        "select capacity, status, reserved_until, booked_count from scheduling.availability_slots"
+        " where tenant_id = :tenant_id and reserved_until is not null"
+    ) == [(2, "reserved", NOW + HOUR, 0)]
 
 
 def test_bookings_and_holds_are_read(world: World) -> None:
     insert(world, weekly(1))
-    world.touch(SPAN.start + 9 * HOUR, status="reserved", held_by="me", reserved_until=NOW)
+    world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)
     (held,) = [slot for slot in stored(world) if slot.status is SlotStatus.RESERVED]
     assert (held.reserved_until, held.booked_count) == (NOW, 0)
 

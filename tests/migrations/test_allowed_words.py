@@ -28,7 +28,7 @@ BESIDES: dict[tuple[str, str], Row] = {
     ("placement.contributors", "outside"): {"user_id": None, "name": CIPHERTEXT},
     **{("placement.metadata", word): {"submitted_at": AT} for word in ("submitted", "approved", "returned")},
     ("placement.placement_info", "ended"): {"ended_on": "2027-03-01"},
-    ("scheduling.availability_slots", "reserved"): {"reserved_until": AT, "held_by": "a token"},
+    ("scheduling.availability_slots", "reserved"): {"reserved_until": AT},
     ("scheduling.availability_slots", "booked"): {"booked_count": 1},
     **{
         ("scheduling.generation_runs", word): {"finished_at": "2099-01-01"}

@@ -17,7 +17,6 @@ from scheduler.models.columns import (
     number,
     optional_instant,
     optional_reference,
-    optional_text,
     reference,
 )
 from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, unique
@@ -57,5 +56,4 @@ class AvailabilitySlot(Timestamped, BigintKeyed, table=True):
     capacity: int = number(1)
     booked_count: int = number(0)
     reserved_until: datetime | None = optional_instant()
-    held_by: str | None = optional_text()
     created_from_rule_id: int | None = optional_reference()
