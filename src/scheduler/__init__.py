@@ -44,6 +44,7 @@ from scheduler.core import (
     ExceptionType,
     InvalidInputError,
     MissingExtraError,
+    Need,
     NotFoundError,
     Schedule,
     SchedulerError,
@@ -71,7 +72,7 @@ __all__ = [  # noqa: RUF022  # in groups
     # Stored slots
     "SlotStatus", "StoredSlot", "reconcile",
     # Visits in steps
-    "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
+    "Need", "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Errors
     "BusyError", "CheckFailedError", "DatabaseUnreachableError", "DeadlockError", "DuplicateError", "InvalidInputError",
     "MissingExtraError", "MissingReferenceError", "NotAllowedError", "NotFoundError", "SchedulerError", "StoreError",

@@ -12,7 +12,7 @@ from sqlmodel import col, func, select
 from scheduler import models
 from scheduler.core.errors import InvalidInputError, NotFoundError, WorkflowNotFoundError
 from scheduler.core.visits import walk
-from scheduler.core.workflows import StepTemplate, Workflow, WorkflowStep
+from scheduler.core.workflows import Need, StepTemplate, Workflow, WorkflowStep
 from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, PlanId, ProviderId, ServiceId
 from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.scheduler import Scheduler
@@ -88,7 +88,7 @@ def test_an_offering_has_a_workflow_of_one_step_with_the_doctor(clinic: Clinic) 
     (step,) = clinic.workflow().steps
     name = clinic.work.services.get(clinic.service).name
     assert (clinic.workflow().name, step.template.name, step.length) == ("standard", name, minutes(20))
-    assert (step.resource_kind, clinic.workflow().estimate_error) == ("doctor", None)
+    assert (step.all_needs, clinic.workflow().estimate_error) == ((Need("doctor"),), None)
 
 
 def test_an_offering_with_steps_has_these(clinic: Clinic) -> None:
@@ -113,7 +113,7 @@ def test_offerings_of_a_service_share_its_step_template(clinic: Clinic) -> None:
 
 def test_a_workflow_is_read_back_as_it_was_written(clinic: Clinic) -> None:
     steps = (
-        WorkflowStep(4, clinic.template, minutes(7), "lab", True, True, minutes(3), minutes(9), "nurse"),
+        WorkflowStep(4, clinic.template, minutes(7), "lab", True, True, minutes(3), minutes(9), (Need("nurse"),)),
         WorkflowStep(2, clinic.template),
     )
     written = clinic.work.workflows.add(clinic.offering, steps=steps, name="with a test", plan=clinic.plan)
@@ -291,7 +291,7 @@ REFUSALS: list[tuple[str, Call, str]] = [
     ("a template", lambda c: c.work.workflows.add(c.offering, steps=[c.template], plan=c.plan), "steps"),
     ("one position", lambda c: steps(c, WorkflowStep(1, c.template), WorkflowStep(1, c.template)), "position 1"),
     ("seconds", lambda c: steps(c, WorkflowStep(1, c.template, minutes(0.5))), "step 1: duration"),
-    ("kind", lambda c: steps(c, WorkflowStep(1, c.template, resource_kind="Room")), "step 1: resource_kind"),
+    ("kind", lambda c: steps(c, WorkflowStep(1, c.template, needs=[Need("Room")])), "step 1: needs: kind"),
     ("place", lambda c: steps(c, WorkflowStep(1, c.template, location_type="x" * 51)), "step 1: location_type"),
     ("wait", lambda c: steps(c, WorkflowStep(1, c.template, max_wait=minutes(0.5))), "step 1: max_wait"),
     ("position", lambda c: steps(c, WorkflowStep(2**31, c.template)), f"step {2**31}: position"),

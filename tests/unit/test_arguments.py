@@ -21,6 +21,7 @@ from scheduler.core import (
     BookingContext,
     Closure,
     InsurancePlan,
+    Need,
     PlanAcceptance,
     Schedule,
     SchedulerError,
@@ -228,6 +229,10 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "requires_location": NOT_FLAGS,
         },
     ),
+    Need: (
+        {"kind": "room"},
+        {"kind": (*NOT_TEXTS, "patient"), "quantity": NOT_COUNTS, "same_as": NOT_COUNTS[1:]},
+    ),
     WorkflowStep: (
         {"position": 1, "template": TEMPLATE},
         {
@@ -239,7 +244,7 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "can_be_skipped": NOT_FLAGS,
             "preparation": (None, *NOT_LENGTHS),
             "max_wait": (None, *NOT_LENGTHS),
-            "resource_kind": NOT_TEXTS,
+            "needs": (1, "doctor", ["doctor"], [None]),
         },
     ),
     TimedStep: (

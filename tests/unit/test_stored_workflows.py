@@ -9,7 +9,7 @@ import pytest
 from scheduler import models
 from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.visits import walk
-from scheduler.core.workflows import StepTemplate, Workflow, WorkflowStep
+from scheduler.core.workflows import Need, StepTemplate, Workflow, WorkflowStep
 from scheduler.postgres.workflows import appointment_steps, meta_of, step_of
 
 TENANT = uuid4()
@@ -30,9 +30,26 @@ def test_w2_preparation_and_waits_are_in_the_meta_of_a_step() -> None:
     assert (step.lead, step.max_wait, step.length) == (minutes(5), minutes(10), minutes(20))
 
 
-@pytest.mark.parametrize(("meta", "kind"), [(None, "doctor"), ({}, "doctor"), ({"resource_kind": "room"}, "room")])
-def test_w7_the_kind_of_resource_is_in_the_meta_of_a_step(meta: dict[str, Any] | None, kind: str) -> None:
-    assert step_of(stored(meta=meta), SCAN).resource_kind == kind
+@pytest.mark.parametrize(
+    ("meta", "needs"),
+    [
+        (None, (Need("doctor"),)),
+        ({}, (Need("doctor"),)),
+        ({"resource_kind": "room"}, (Need("room"),)),
+        ({"resource_kind": "patient"}, ()),
+    ],
+)
+def test_w7_the_kind_of_resource_is_in_the_meta_of_a_step(meta: dict[str, Any] | None, needs: tuple[Need, ...]) -> None:
+    step = step_of(stored(meta=meta), SCAN)
+    assert step.all_needs == needs
+    assert meta_of(step) == (meta or None)
+
+
+@pytest.mark.parametrize("needs", [(Need("room"), Need("nurse")), (Need("room", 2),)])
+def test_w7_several_resources_have_no_place_in_the_meta(needs: tuple[Need, ...]) -> None:
+    step = WorkflowStep(1, StepTemplate(3, "scan", minutes(20)), needs=needs)
+    with pytest.raises(InvalidWorkflowError, match="a stored step needs one resource of one kind"):
+        meta_of(step)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +61,16 @@ def test_w7_the_kind_of_resource_is_in_the_meta_of_a_step(meta: dict[str, Any] |
         ({"max_wait_minutes": -1}, "meta.max_wait_minutes"),
         ({"max_wait_minutes": None}, "meta.max_wait_minutes"),
         ({"max_wait_minutes": 10**30}, "meta.max_wait_minutes"),
-        ({"resource_kind": 7}, "resource_kind"),
     ],
 )
 def test_a_meta_that_cannot_be_read_is_named_with_its_step(meta: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidWorkflowError, match=f"^step 2: {key} "):
         step_of(stored(meta=meta), SCAN)
+
+
+def test_a_kind_of_another_type_is_refused() -> None:
+    with pytest.raises(InvalidWorkflowError, match="need: kind must be"):
+        step_of(stored(meta={"resource_kind": 7}), SCAN)
 
 
 def test_the_meta_of_a_plain_step_is_empty() -> None:
@@ -67,7 +88,7 @@ def test_a_walked_visit_has_a_row_for_each_step_that_is_not_skipped() -> None:
     scan = StepTemplate(3, "scan", minutes(20))
     steps = (
         WorkflowStep(1, StepTemplate(4, "form", minutes(5)), can_be_skipped=True),
-        WorkflowStep(2, scan, location_type="lab", resource_kind="device"),
+        WorkflowStep(2, scan, location_type="lab", needs=(Need("device"),)),
         WorkflowStep(3, scan, duration=minutes(10)),
     )
     timed = walk(Workflow(1, "visit", 7, steps), datetime(2027, 3, 1, 9, tzinfo=UTC), skip=[1])

@@ -35,7 +35,7 @@ from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slot
 from scheduler.core.spans import Span, difference, intersection, union
 from scheduler.core.visits import retime, walk, walk_back
 from scheduler.core.weekdays import Weekday
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.core.workflows import Need, StepTemplate, TimedStep, Workflow, WorkflowStep
 
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times of a doctor at a facility
@@ -47,7 +47,7 @@ __all__ = [  # noqa: RUF022  # in groups
     # Stored slots
     "ENGINE_VERSION", "Plan", "SlotUpdate", "StoredSlot", "fingerprint", "reconcile",
     # Visits in steps
-    "InsurancePlan", "PlanAcceptance", "StepTemplate", "TimedStep", "Workflow", "WorkflowStep", "retime",
+    "InsurancePlan", "Need", "PlanAcceptance", "StepTemplate", "TimedStep", "Workflow", "WorkflowStep", "retime",
     "select_workflow", "walk", "walk_back",
     # Life cycles of slots, appointments and steps
     "AppointmentState", "AppointmentStatus", "SlotStatus", "StepState", "StepStatus", "Transition",

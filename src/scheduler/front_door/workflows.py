@@ -15,14 +15,13 @@ from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.insurance import select_workflow
 from scheduler.core.readers import flag, optional, text
 from scheduler.core.validation import Validator
-from scheduler.core.workflows import StepTemplate, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, StepTemplate, Workflow, WorkflowStep
 from scheduler.core.zones import zone_of
 from scheduler.front_door.fields import Field, minutes, reference, resource_kind
 from scheduler.front_door.ids import OfferingId, PlanId, StepTemplateId, WorkflowId, read_id
 from scheduler.front_door.repository import Repository, fit
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import (
-    DOCTOR,
     acceptance_of,
     active_workflows,
     load_workflow,
@@ -215,8 +214,9 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
     def _step(self, step: WorkflowStep) -> tuple[models.WorkflowStep, models.StepTemplate]:
         name = f"workflow: step {step.position}"
         template_id = read_id(f"{name}: template", step.template, StepTemplateId, StepTemplate)
-        if step.resource_kind != DOCTOR:
-            resource_kind(f"{name}: resource_kind", step.resource_kind)
+        for need in step.all_needs:
+            if need.kind != DOCTOR:
+                resource_kind(f"{name}: needs: kind", need.kind)
         row = models.WorkflowStep(
             tenant_id=self._context.tenant_id,
             step_template_id=int(template_id),

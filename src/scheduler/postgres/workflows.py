@@ -17,13 +17,10 @@ from scheduler import models as rows
 from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance
 from scheduler.core.validation import Validator
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, PATIENT, Need, StepTemplate, TimedStep, Workflow, WorkflowStep
 
 StepIds = Mapping[int, int]
 """The id of a workflow's step, by its position."""
-
-DOCTOR: Final = "doctor"
-"""The kind of resource of a step whose `meta` names none."""
 
 _NEW: Final = "new"
 _PREPARATION: Final = "preparation_minutes"
@@ -53,7 +50,7 @@ def step_of(row: rows.WorkflowStep, template: rows.StepTemplate) -> WorkflowStep
         can_be_skipped=bool(row.can_be_skipped),
         preparation=_minutes_in(row, _PREPARATION),
         max_wait=_minutes_in(row, _MAX_WAIT),
-        resource_kind=(row.meta or {}).get(_KIND, DOCTOR),  # type: ignore[arg-type]  # the core refuses another type
+        needs=_needs_in(row),
     )
 
 
@@ -70,9 +67,28 @@ def meta_of(step: WorkflowStep) -> dict[str, JsonValue] | None:
             raise InvalidWorkflowError(f"step {step.position}: {field} must be whole minutes, not {length}")
         if length:
             meta[key] = length // _MINUTE
-    if step.resource_kind != DOCTOR:
-        meta[_KIND] = step.resource_kind
+    if step.all_needs != (Need(DOCTOR),):
+        meta[_KIND] = _kind_of(step)
     return meta or None
+
+
+def _kind_of(step: WorkflowStep) -> str:
+    """Return the one kind of resource that `meta` has room for.
+
+    Raises:
+        InvalidWorkflowError: the step needs several resources.
+    """
+    kinds = [need.kind for need in step.all_needs] or [PATIENT]
+    if len(kinds) > 1 or any(need != Need(need.kind) for need in step.all_needs):
+        raise InvalidWorkflowError(f"step {step.position}: a stored step needs one resource of one kind, or none")
+    return kinds[0]
+
+
+def _needs_in(row: rows.WorkflowStep) -> tuple[Need, ...] | None:
+    kind = (row.meta or {}).get(_KIND)
+    if kind is None:
+        return None
+    return () if kind == PATIENT else (Need(kind),)  # type: ignore[arg-type]  # the core refuses another type
 
 
 def workflow_of(row: rows.ServiceWorkflow, steps: Iterable[tuple[rows.WorkflowStep, rows.StepTemplate]]) -> Workflow:
