@@ -7,8 +7,10 @@ Must not know: workflows, which visit is sought.
 Times are microseconds since 2000-01-01T00:00Z (see `zones`); weeks are of that calendar, in UTC.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -17,13 +19,14 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import days_reaching, expand
 from scheduler.core.intervals import merge, subtract
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Id, SlotIdentity
+from scheduler.core.slots import Id, SlotColumns, SlotIdentity, Slots
 from scheduler.core.spans import Span
 from scheduler.core.timetable import Timetable
 from scheduler.core.validation import Validator
 from scheduler.core.zones import DAY, FIRST_INSTANT, LAST_INSTANT, instant, micros
 
 WEEK: Final = 7 * DAY
+_NO_TIME: Final = timedelta(0)
 _CHECK: Final = Validator(InvalidInputError)
 
 
@@ -53,28 +56,164 @@ class OpenSlot(NamedTuple):
     rule_id: Id | None
 
 
+@dataclass(frozen=True)
+class DoctorCalendar:
+    """The slots and the free time of a doctor at one facility.
+
+    `uses` are those of the doctor at all facilities, with their buffers. `full` are the slots that take no other visit:
+    those whose places are booked or held, and those that a person cancelled.
+
+    Raises:
+        InvalidInputError: a field is of another kind.
+    """
+
+    schedule: Schedule
+    uses: Sequence[Use] = ()
+    full: Collection[SlotIdentity] = ()
+    _uses: "_Uses" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _CHECK.instance("schedule", self.schedule, Schedule)
+        object.__setattr__(self, "uses", _in_order(_CHECK.sequence("uses", self.uses, Use)))
+        object.__setattr__(self, "_uses", _Uses(self.uses))
+        object.__setattr__(self, "full", frozenset(_CHECK.sequence("full", self.full, SlotIdentity)))
+
+    def working(self, begin: int, end: int) -> Ranges:
+        """Return the doctor's working time at the facility within `[begin, end)`."""
+        return self._openings.working(begin, end)
+
+    def busy(self, begin: int, end: int, *, beside: OpenSlot | None = None) -> Ranges:
+        """Return the taken time that overlaps `[begin, end)`, without the uses that share a slot."""
+        if beside is None:
+            return self._uses.taken(begin, end)
+        own = SlotIdentity(
+            instant(beside.start),
+            instant(beside.end),
+            self.schedule.doctor_id,
+            self.schedule.facility_id,
+            beside.service_offering_id,
+        )
+        return merge(_times_of(use) for use in self._uses.overlapping(begin, end) if use.slot != own)
+
+    def open_slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
+        """Yield the slots that start in `[begin, end)` and can take another visit, sorted by start."""
+        for week in range(begin // WEEK, (end - 1) // WEEK + 1):
+            starts, ends, kinds, of_kind = self._columns(week)
+            for place in range(bisect_left(starts, begin), bisect_left(starts, end)):
+                offering_id, capacity, rule_id = of_kind[kinds[place]]
+                if not self._full or (starts[place], ends[place], offering_id) not in self._full:
+                    yield OpenSlot(starts[place], ends[place], offering_id, capacity, rule_id)
+
+    @cached_property
+    def _openings(self) -> "_Openings":
+        return _Openings(self.schedule)
+
+    @cached_property
+    def _weeks(self) -> dict[int, SlotColumns]:
+        return {}
+
+    @cached_property
+    def _full(self) -> frozenset[tuple[int, int, Id | None]]:
+        return frozenset((micros(slot.start_at), micros(slot.end_at), slot.service_offering_id) for slot in self.full)
+
+    def _columns(self, week: int) -> SlotColumns:
+        if week not in self._weeks:
+            span = _inside(week * WEEK, (week + 1) * WEEK)
+            schedule = self.schedule
+            slots = Slots(schedule.doctor_id, schedule.facility_id, ()) if span is None else expand(schedule, span)
+            self._weeks[week] = slots.columns()
+        return self._weeks[week]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A person, room or device of a facility that steps of visits need, with its opening times and uses.
+
+    Without opening times it is free whenever it is not used. `doctor_id` is the doctor who is this person: then `uses`
+    has also the uses of the doctor.
+
+    Raises:
+        InvalidInputError: a field is of another kind.
+    """
+
+    id: Id
+    kind: str
+    facility_id: Id
+    opening: Schedule | None = None
+    uses: Sequence[Use] = ()
+    doctor_id: Id | None = None
+    _uses: "_Uses" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _CHECK.id("resource: id", self.id)
+        name = f"resource {self.id}"
+        _CHECK.text(f"{name}: kind", self.kind)
+        _CHECK.id(f"{name}: facility_id", self.facility_id)
+        if self.opening is not None:
+            _CHECK.instance(f"{name}: opening", self.opening, Schedule)
+        object.__setattr__(self, "uses", _in_order(_CHECK.sequence(f"{name}: uses", self.uses, Use)))
+        object.__setattr__(self, "_uses", _Uses(self.uses))
+        _CHECK.optional_id(f"{name}: doctor_id", self.doctor_id)
+
+    def free(self, begin: int, end: int) -> Ranges:
+        """Return the time within `[begin, end)` in which the resource is open and not used."""
+        opened = [(begin, end)] if self._openings is None else self._openings.working(begin, end)
+        return list(subtract(opened, self._uses.taken(begin, end)))
+
+    @cached_property
+    def _openings(self) -> "_Openings | None":
+        return None if self.opening is None else _Openings(self.opening)
+
+
+class _Uses:
+    """Uses in the order of their starts, read day by day and then kept."""
+
+    def __init__(self, uses: Sequence[Use]) -> None:
+        self._uses = uses
+        self._longest = max((use.span.duration for use in uses), default=_NO_TIME)
+        self._days: dict[int, Ranges] = {}
+
+    def overlapping(self, begin: int, end: int) -> Iterator[Use]:
+        """Yield the uses that overlap `[begin, end)`."""
+        first, last = instant(max(begin, FIRST_INSTANT)), instant(min(end, LAST_INSTANT))
+        place = bisect_left(self._uses, -self._longest, key=lambda use: use.span.start - first)
+        while place < len(self._uses) and self._uses[place].span.start < last:
+            if self._uses[place].span.end > first:
+                yield self._uses[place]
+            place += 1
+
+    def taken(self, begin: int, end: int) -> Ranges:
+        """Return the time that uses take of the days around `[begin, end)`."""
+        days = range(begin // DAY, (end - 1) // DAY + 1)
+        if len(days) == 1:
+            return self._day(days[0])
+        return merge(part for day in days for part in self._day(day))
+
+    def _day(self, day: int) -> Ranges:
+        if day not in self._days:
+            self._days[day] = merge(_times_of(use) for use in self.overlapping(day * DAY, (day + 1) * DAY))
+        return self._days[day]
+
+
 class _Openings:
     """The working time of a schedule, loaded week by week and then kept."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._weeks: dict[int, list[tuple[int, int]]] = {}
+        self._weeks: dict[int, Ranges] = {}
 
     def working(self, begin: int, end: int) -> Ranges:
         """Return the working time within `[begin, end)`."""
-        weeks = [self._week(number) for number in range(begin // WEEK, -(-end // WEEK))]
-        parts = [part for week in weeks for part in week]
-        return [(max(low, begin), min(high, end)) for low, high in merge(parts) if low < end and begin < high]
+        weeks = range(begin // WEEK, (end - 1) // WEEK + 1)
+        if len(weeks) == 1:
+            return between(self._week(weeks[0]), begin, end)
+        return between(merge(part for week in weeks for part in self._week(week)), begin, end)
 
-    def _week(self, number: int) -> list[tuple[int, int]]:
-        if number not in self._weeks:
-            begin, end = number * WEEK, (number + 1) * WEEK
-            self._weeks[number] = [
-                (max(low, begin), min(high, end))
-                for low, high in merge(self._windows(begin, end))
-                if low < end and begin < high
-            ]
-        return self._weeks[number]
+    def _week(self, week: int) -> Ranges:
+        if week not in self._weeks:
+            begin, end = week * WEEK, (week + 1) * WEEK
+            self._weeks[week] = between(merge(self._windows(begin, end)), begin, end)
+        return self._weeks[week]
 
     def _windows(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
         span = _inside(begin, end)
@@ -105,118 +244,9 @@ def _inside(begin: int, end: int) -> Span | None:
     return Span(instant(begin), instant(end)) if begin < end else None
 
 
-@dataclass(frozen=True)
-class DoctorCalendar:
-    """The slots and the free time of a doctor at one facility.
-
-    `uses` are those of the doctor at all facilities, with their buffers. `full` are the slots that take no other visit:
-    those whose places are booked or held, and those that a person cancelled.
-
-    Raises:
-        InvalidInputError: a field is of another kind.
-    """
-
-    schedule: Schedule
-    uses: Sequence[Use] = ()
-    full: Collection[SlotIdentity] = ()
-    _slots: dict[int, list[OpenSlot]] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _CHECK.instance("schedule", self.schedule, Schedule)
-        object.__setattr__(self, "uses", _CHECK.sequence("uses", self.uses, Use))
-        object.__setattr__(self, "full", frozenset(_CHECK.sequence("full", self.full, SlotIdentity)))
-
-    def working(self, begin: int, end: int) -> Ranges:
-        """Return the doctor's working time at the facility within `[begin, end)`."""
-        return self._openings.working(begin, end)
-
-    def busy(self, *, beside: OpenSlot | None = None) -> Ranges:
-        """Return the time that is taken, beside the uses that share a slot."""
-        if beside is None or not self._shared:
-            return self._taken
-        own = (beside.start, beside.end, beside.service_offering_id)
-        others = [part for slot, parts in self._shared.items() if slot != own for part in parts]
-        return merge([*self._alone, *others])
-
-    def open_slots(self, week: int) -> list[OpenSlot]:
-        """Return the slots that start in a week and can take another visit, sorted by start."""
-        if week not in self._slots:
-            self._slots[week] = list(self._expanded(week))
-        return self._slots[week]
-
-    @cached_property
-    def _openings(self) -> _Openings:
-        return _Openings(self.schedule)
-
-    @cached_property
-    def _alone(self) -> list[tuple[int, int]]:
-        return [(micros(use.span.start), micros(use.span.end)) for use in self.uses if use.slot is None]
-
-    @cached_property
-    def _shared(self) -> dict[tuple[int, int, Id | None], list[tuple[int, int]]]:
-        shared: dict[tuple[int, int, Id | None], list[tuple[int, int]]] = {}
-        for use in self.uses:
-            if use.slot is not None:
-                key = micros(use.slot.start_at), micros(use.slot.end_at), use.slot.service_offering_id
-                shared.setdefault(key, []).append((micros(use.span.start), micros(use.span.end)))
-        return shared
-
-    @cached_property
-    def _taken(self) -> list[tuple[int, int]]:
-        return merge([*self._alone, *(part for parts in self._shared.values() for part in parts)])
-
-    @cached_property
-    def _full(self) -> frozenset[tuple[int, int, Id | None]]:
-        return frozenset((micros(slot.start_at), micros(slot.end_at), slot.service_offering_id) for slot in self.full)
-
-    def _expanded(self, week: int) -> Iterator[OpenSlot]:
-        span = _inside(week * WEEK, (week + 1) * WEEK)
-        if span is None:
-            return
-        columns = expand(self.schedule, span).columns()
-        for start, end, kind in zip(columns.start_at, columns.end_at, columns.kind, strict=True):
-            offering_id, capacity, rule_id = columns.kinds[kind]
-            if (start, end, offering_id) not in self._full:
-                yield OpenSlot(start, end, offering_id, capacity, rule_id)
+def _in_order(uses: Sequence[Use]) -> Sequence[Use]:
+    return tuple(sorted(uses, key=lambda use: use.span.start))
 
 
-@dataclass(frozen=True)
-class Resource:
-    """A person, room or device of a facility that steps of visits need, with its opening times and uses.
-
-    Without opening times it is free whenever it is not used. `doctor_id` is the doctor who is this person: then `uses`
-    has also the uses of the doctor.
-
-    Raises:
-        InvalidInputError: a field is of another kind.
-    """
-
-    id: Id
-    kind: str
-    facility_id: Id
-    opening: Schedule | None = None
-    uses: Sequence[Span] = ()
-    doctor_id: Id | None = None
-
-    def __post_init__(self) -> None:
-        _CHECK.id("resource: id", self.id)
-        name = f"resource {self.id}"
-        _CHECK.text(f"{name}: kind", self.kind)
-        _CHECK.id(f"{name}: facility_id", self.facility_id)
-        if self.opening is not None:
-            _CHECK.instance(f"{name}: opening", self.opening, Schedule)
-        object.__setattr__(self, "uses", _CHECK.sequence(f"{name}: uses", self.uses, Span))
-        _CHECK.optional_id(f"{name}: doctor_id", self.doctor_id)
-
-    def free(self, begin: int, end: int) -> Ranges:
-        """Return the time within `[begin, end)` in which the resource is open and not used."""
-        opened = [(begin, end)] if self._openings is None else self._openings.working(begin, end)
-        return list(subtract(opened, between(self._taken, begin, end)))
-
-    @cached_property
-    def _openings(self) -> _Openings | None:
-        return None if self.opening is None else _Openings(self.opening)
-
-    @cached_property
-    def _taken(self) -> list[tuple[int, int]]:
-        return merge((micros(use.start), micros(use.end)) for use in self.uses)
+def _times_of(use: Use) -> tuple[int, int]:
+    return micros(use.span.start), micros(use.span.end)

@@ -74,6 +74,12 @@ def contains(ranges: Ranges, number: int) -> bool:
     return place >= 0 and number < ranges[place][1]
 
 
+def overlaps(ranges: Ranges, low: int, high: int) -> bool:
+    """Tell whether a set has a number in `[low, high)`."""
+    place = bisect_right(ranges, (high - 1, _FAR)) - 1
+    return place >= 0 and ranges[place][1] > low
+
+
 def between(ranges: Ranges, low: int, high: int) -> list[tuple[int, int]]:
     """Return the part of a set in `[low, high)`."""
     place = max(bisect_right(ranges, (low, _FAR)) - 1, 0)

@@ -11,11 +11,12 @@ starts with the slot. Earlier steps come as late, and later steps as early, as a
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from heapq import heappop, heappush, merge
-from itertools import count, repeat
+from heapq import heappop, heappush
+from itertools import count
+from operator import itemgetter
 from typing import Final
 
-from scheduler.core.calendars import WEEK, Resource
+from scheduler.core.calendars import Resource
 from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.intervals import merge as union_of
@@ -91,25 +92,28 @@ def find_visits(  # noqa: PLR0913  # what a caller can ask for
 
 def _search(plans: Sequence[Plan], wanted: "_Start", own: Ranges) -> Iterator[VisitOffer]:
     lead = max((plan.longest_before for plan in plans), default=0)
-    pending: list[tuple[int, int, int, Plan, Found]] = []
+    pending: list[tuple[int, int, int, Found]] = []
     numbers = count()
-    for week in range(wanted.begin // WEEK, (wanted.end + lead - 1) // WEEK + 1):
-        slots = [zip(plan.slots(week, wanted.begin, wanted.end), repeat(order)) for order, plan in enumerate(plans)]
-        for slot, order in merge(*slots, key=lambda pair: pair[0].start):
-            while pending and pending[0][0] < slot.start - lead:  # no later slot has an earlier visit
-                *_, plan, found = heappop(pending)
-                yield _offer(plan, found)
-            found_here = plans[order].find(slot, week, own)
-            if found_here is not None and wanted.allows(plans[order], found_here.times[0]):
-                heappush(pending, (found_here.times[0], order, next(numbers), plans[order], found_here))
+    begin, last = wanted.begin, wanted.end + lead
+    while begin < last:
+        end = min((begin // DAY + 1) * DAY, last)
+        slots = [(slot.start, order, slot) for order, plan in enumerate(plans) for slot in plan.slots(begin, end)]
+        slots.sort(key=itemgetter(0, 1))
+        for start, order, slot in slots:
+            while pending and pending[0][0] < start - lead:  # no later slot has an earlier visit
+                yield _offer(plans, heappop(pending))
+            found = plans[order].find(slot, own)
+            if found is not None and wanted.allows(plans[order], found.times[0]):
+                heappush(pending, (found.times[0], order, next(numbers), found))
+        begin = end
     while pending:
-        *_, plan, found = heappop(pending)
-        yield _offer(plan, found)
+        yield _offer(plans, heappop(pending))
 
 
-def _offer(plan: Plan, found: Found) -> VisitOffer:
-    calendar, slot = plan.candidate.calendar, found.slot
-    schedule = calendar.schedule
+def _offer(plans: Sequence[Plan], pending: tuple[int, int, int, Found]) -> VisitOffer:
+    _, order, _, found = pending
+    plan, slot = plans[order], found.slot
+    schedule = plan.candidate.calendar.schedule
     steps = tuple(
         OfferedStep(step, instant(at), instant(at) + step.length, resources)
         for step, at, resources in zip(plan.steps, found.times, found.resources, strict=True)

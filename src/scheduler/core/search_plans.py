@@ -4,26 +4,26 @@ Owns: the candidate as a value, the sets of starts of its steps, and the choice 
 Holds: Q1 (exact), Q2 (buffers, the patient's own time), W7 (needs, the same resources in several steps).
 Must not know: which slots are asked for, the order of offers (`search`).
 
-Sets of starts are computed for a week at a time, and those of resources are shared by all candidates of a facility.
+The sets of resources are computed for a day at a time, and shared by all candidates of a facility.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import combinations, pairwise, product
+from itertools import combinations, islice, pairwise, product
 from typing import Final, NamedTuple
 
-from scheduler.core.calendars import WEEK, DoctorCalendar, OpenSlot, Resource
+from scheduler.core.calendars import DoctorCalendar, OpenSlot, Resource
 from scheduler.core.chains import (
     EVERYWHERE,
     Link,
     Ranges,
     at_least,
-    between,
     common,
     contains,
     earliest,
     latest,
+    overlaps,
     starts_within,
 )
 from scheduler.core.errors import InvalidInputError
@@ -32,12 +32,13 @@ from scheduler.core.slots import Id
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.visits import left_of
-from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, Need, Workflow, WorkflowStep
 from scheduler.core.zones import DAY, MICROSECOND, micros
 
 _CHECK: Final = Validator(InvalidInputError)
 _NO_TIME: Final = timedelta(0)
 _FAR: Final = 1 << 61
+_HOUR: Final = DAY // 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +79,17 @@ class Found(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """A week with the time before and after it that visits of its slots may reach."""
+    """A day with the time before and after it that visits around its slots may reach."""
 
-    week: int
-    margin: int
-
-    @property
-    def begin(self) -> int:
-        return self.week * WEEK - self.margin
-
-    @property
-    def end(self) -> int:
-        return (self.week + 1) * WEEK + self.margin
+    begin: int
+    end: int
 
 
 class _Shape(NamedTuple):
-    """The time of a resource that a step takes, around its start, and the doctor who cannot also be its resource."""
+    """The time of its resources that a step takes, around its start."""
 
     before: int
     after: int
-    doctor_id: Id | None
 
 
 class Stock:
@@ -107,45 +99,55 @@ class Stock:
         self._by_kind: dict[tuple[Id, str], list[Resource]] = {}
         for resource in resources:
             self._by_kind.setdefault((resource.facility_id, resource.kind), []).append(resource)
+        self._doctors = {resource.doctor_id for resource in resources} - {None}
         self._free: dict[tuple[int, _Window], Ranges] = {}
-        self._starts: dict[object, Ranges] = {}
+        self._starts: dict[tuple[int, _Shape, _Window], Ranges] = {}
+        self._starts_of_kind: dict[object, Ranges] = {}
 
-    def of(self, facility_id: Id, kind: str, doctor_id: Id | None) -> Sequence[Resource]:
-        """Return the resources of a kind at a facility, without the person who is the doctor."""
+    def of(self, facility_id: Id, kind: str, without: Id | None) -> Sequence[Resource]:
+        """Return the resources of a kind at a facility, without the person who is a doctor."""
         found = self._by_kind.get((facility_id, kind), ())
-        if doctor_id is None:
+        if without not in self._doctors:
             return found
-        return [resource for resource in found if resource.doctor_id != doctor_id]
+        return [resource for resource in found if resource.doctor_id != without]
 
     def starts(self, resource: Resource, shape: _Shape, window: _Window) -> Ranges:
         """Return the starts at which a resource is free for a step."""
-        key = id(resource), shape.before, shape.after, window
+        key = id(resource), shape, window
         if key not in self._starts:
             self._starts[key] = starts_within(self._free_in(resource, window), shape.before, shape.after)
         return self._starts[key]
 
-    def starts_of_kind(self, facility_id: Id, kind: str, quantity: int, shape: _Shape, window: _Window) -> Ranges:
-        """Return the starts at which so many resources of a kind are free for a step."""
-        key = facility_id, kind, quantity, shape, window
-        if key not in self._starts:
-            resources = self.of(facility_id, kind, shape.doctor_id)
-            self._starts[key] = at_least([self.starts(resource, shape, window) for resource in resources], quantity)
-        return self._starts[key]
+    def starts_of_step(
+        self, facility_id: Id, needs: Sequence[Need], without: Id | None, shape: _Shape, window: _Window
+    ) -> Ranges:
+        """Return the starts at which all that a step needs, besides its doctor, is free."""
+        without = without if without in self._doctors else None
+        key = facility_id, needs, without, shape, window
+        if key not in self._starts_of_kind:
+            starts: Ranges = EVERYWHERE
+            for need in needs:
+                of_each = [
+                    self.starts(resource, shape, window) for resource in self.of(facility_id, need.kind, without)
+                ]
+                starts = common(starts, at_least(of_each, need.quantity))
+            self._starts_of_kind[key] = starts
+        return self._starts_of_kind[key]
 
     def _free_in(self, resource: Resource, window: _Window) -> Ranges:
         key = id(resource), window
         if key not in self._free:
-            self._free[key] = resource.free(window.begin, window.end)
+            self._free[key] = resource.free(*window)
         return self._free[key]
 
 
 class _Group(NamedTuple):
-    """Steps, by their places, that need the same resources of a kind; with the doctor who cannot be one of them."""
+    """Steps, by their places, that need the same resources of a kind; without the person who is a doctor."""
 
     kind: str
     quantity: int
     places: frozenset[int]
-    doctor_id: Id | None
+    without: Id | None
 
 
 class Plan:
@@ -160,58 +162,62 @@ class Plan:
         allowed = candidate.bookable
         self._bookable = None if allowed is None else (micros(allowed.start), micros(allowed.end))
         self._lengths = [step.length // MICROSECOND for step in self.steps]
-        self._leads = [step.lead // MICROSECOND for step in self.steps]
+        self._shapes = [_Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
         self._links = [
-            Link(length + following.lead // MICROSECOND, following.max_wait // MICROSECOND)
-            for length, (_, following) in zip(self._lengths, pairwise(self.steps), strict=False)
+            Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)
+            for step, following in pairwise(self.steps)
         ]
         self._with_doctor = [place for place, step in enumerate(self.steps) if step.has_doctor]
+        self._without = [schedule.doctor_id if step.has_doctor else None for step in self.steps]
         self._anchor = self._with_doctor[0] if self._with_doctor else 0
-        self._buffers = candidate.buffer_before // MICROSECOND, candidate.buffer_after // MICROSECOND
-        self._shapes = [
-            _Shape(lead, length, schedule.doctor_id if step.has_doctor else None)
-            for step, lead, length in zip(self.steps, self._leads, self._lengths, strict=True)
-        ]
+        before, after = candidate.buffer_before // MICROSECOND, candidate.buffer_after // MICROSECOND
+        self._own_shapes = {
+            place: _Shape(
+                self._shapes[place].before + (before if place == self._with_doctor[0] else 0),
+                self._shapes[place].after + (after if place == self._with_doctor[-1] else 0),
+            )
+            for place in self._with_doctor
+        }
         self._groups = self._grouped()
+        self._needs = [
+            tuple(need for need in step.all_needs if need.kind != DOCTOR and self._group_of(place, need.kind) is None)
+            for place, step in enumerate(self.steps)
+        ]
         self.longest_before: int = sum(link.distance + link.slack for link in self._links[: self._anchor])
-        reach = sum(link.distance + link.slack for link in self._links) + self._lengths[-1] + self._leads[0]
-        self._margin = -(-(reach + sum(self._buffers)) // DAY) * DAY
-        self._sets_of_week: dict[int, Sequence[Ranges]] = {}
+        reach = sum(link.distance + link.slack for link in self._links) + self._lengths[-1] + self._shapes[0].before
+        self._margin = -(-(reach + before + after) // _HOUR) * _HOUR
 
-    def slots(self, week: int, begin: int, end: int) -> Iterator[OpenSlot]:
-        """Yield the open slots of a week around which a visit may start in `[begin, end)`."""
-        for slot in self.candidate.calendar.open_slots(week):
-            if begin <= slot.start < end + self.longest_before and slot.service_offering_id in {
-                None,
-                self.candidate.offering_id,
-            }:
+    def slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
+        """Yield the open slots for the candidate's offering, or for any, that start in `[begin, end)`."""
+        for slot in self.candidate.calendar.open_slots(begin, end):
+            if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
                 yield slot
 
     def allows(self, at: int) -> bool:
         """Tell whether the booking policy allows a visit that starts at an instant."""
         return self._bookable is None or self._bookable[0] <= at < self._bookable[1]
 
-    def find(self, slot: OpenSlot, week: int, own: Ranges) -> Found | None:
+    def find(self, slot: OpenSlot, own: Ranges) -> Found | None:
         """Return the visit around a slot that ends first, and of these the one that starts last; None without one.
 
         `own` is the time of the patient's other visits.
         """
-        gap = _gap(own, slot.start)
+        at = slot.start
+        if self._with_doctor and not self._doctor_is_free(slot):
+            return None
+        gap = _gap(own, at)
         if gap is None:
             return None
-        sets = self._sets(week) if slot.capacity == 1 else self._sets_in_shared(slot, week)
-        if not contains(sets[self._anchor], slot.start):
+        window = _Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
+        if not contains(self._starts_of_step(self._anchor, window), at):
             return None
+        sets = self._sets(slot, window)
         best: tuple[tuple[int, int], list[int], Sequence[Sequence[Resource]]] | None = None
         for choice in self._choices():
-            times = self._times(slot.start, self._chosen_sets(sets, choice, week), gap)
-            if times is not None:
-                rank = times[-1], -times[0]
-                if best is None or rank < best[0]:
-                    best = rank, times, choice
-                if not self._groups:
-                    break
-        return None if best is None else Found(slot, best[1], self._resources(best[1], best[2], week))
+            times = self._times(slot.start, self._chosen_sets(sets, choice, window), gap)
+            if times is not None and (best is None or (times[-1], -times[0]) < best[0]):
+                best = (times[-1], -times[0]), times, choice
+        return None if best is None else Found(slot, best[1], self._resources(best[1], best[2], window))
 
     def _grouped(self) -> list[_Group]:
         named: dict[tuple[str, int], tuple[int, set[int]]] = {}
@@ -237,54 +243,50 @@ class Plan:
         """Yield the resources that each group may have."""
         return product(
             *(
-                combinations(self._stock.of(self._facility_id, group.kind, group.doctor_id), group.quantity)
+                combinations(self._stock.of(self._facility_id, group.kind, group.without), group.quantity)
                 for group in self._groups
             )
         )
 
-    def _sets(self, week: int) -> Sequence[Ranges]:
-        """Return the starts of each step in and around a week, without those of groups."""
-        if week not in self._sets_of_week:
-            window = _Window(week, self._margin)
-            self._sets_of_week[week] = self._sets_around(window, self.candidate.calendar.busy())
-        return self._sets_of_week[week]
+    def _doctor_is_free(self, slot: OpenSlot) -> bool:
+        """Tell whether the doctor can begin the anchor with the slot: works, and has nothing else to do."""
+        at, calendar = slot.start, self.candidate.calendar
+        before, after = self._own_shapes[self._anchor]
+        busy = calendar.busy(at - before, at + after, beside=slot if slot.capacity > 1 else None)
+        if overlaps(busy, at - before, at + after):
+            return False
+        lead, length = self._shapes[self._anchor]
+        if not lead and at + length <= slot.end:
+            return True  # a slot lies in working time
+        return slot.capacity == 1 and contains(
+            starts_within(calendar.working(at - lead, at + length), lead, length), at
+        )
 
-    def _sets_in_shared(self, slot: OpenSlot, week: int) -> Sequence[Ranges]:
-        """Return the starts of each step, those with the doctor within a slot of several places."""
-        sets = list(self._sets_around(_Window(week, self._margin), self.candidate.calendar.busy(beside=slot)))
-        for place in self._with_doctor:
-            within = starts_within([(slot.start, slot.end)], self._leads[place], self._lengths[place])
-            sets[place] = common(sets[place], within)
+    def _starts_of_step(self, place: int, window: _Window) -> Ranges:
+        needs, without = self._needs[place], self._without[place]
+        return self._stock.starts_of_step(self._facility_id, needs, without, self._shapes[place], window)
+
+    def _sets(self, slot: OpenSlot, window: _Window) -> Sequence[Ranges]:
+        """Return the starts of each step beside the anchor, which has its own, without those of groups."""
+        sets = [self._starts_of_step(place, window) for place in range(len(self.steps))]
+        sets[self._anchor] = ((slot.start, slot.start + 1),)
+        if len(self._with_doctor) > 1:
+            begin, end = slot.start - self._margin, slot.start + self._margin
+            calendar, is_shared = self.candidate.calendar, slot.capacity > 1
+            busy = calendar.busy(begin, end, beside=slot if is_shared else None)
+            working = [(slot.start, slot.end)] if is_shared else calendar.working(begin, end)
+            unused = list(subtract([(begin, end)], busy))
+            for place in self._with_doctor[1:]:
+                sets[place] = common(sets[place], starts_within(working, *self._shapes[place]))
+                sets[place] = common(sets[place], starts_within(unused, *self._own_shapes[place]))
         return sets
 
-    def _sets_around(self, window: _Window, busy: Ranges) -> Sequence[Ranges]:
-        sets = [self._needed_sets(place, window) for place in range(len(self.steps))]
-        if self._with_doctor:
-            working = self.candidate.calendar.working(window.begin, window.end)
-            unused = list(subtract([(window.begin, window.end)], between(busy, window.begin, window.end)))
-            for place in self._with_doctor:
-                lead, length = self._leads[place], self._lengths[place]
-                before = lead + (self._buffers[0] if place == self._with_doctor[0] else 0)
-                after = length + (self._buffers[1] if place == self._with_doctor[-1] else 0)
-                own = common(starts_within(working, lead, length), starts_within(unused, before, after))
-                sets[place] = common(sets[place], own)
-        return sets
-
-    def _needed_sets(self, place: int, window: _Window) -> Ranges:
-        starts: Ranges = EVERYWHERE
-        for need in self.steps[place].all_needs:
-            if need.kind != DOCTOR and self._group_of(place, need.kind) is None:
-                of_kind = self._stock.starts_of_kind(
-                    self._facility_id, need.kind, need.quantity, self._shapes[place], window
-                )
-                starts = common(starts, of_kind)
-        return starts
-
-    def _chosen_sets(self, sets: Sequence[Ranges], choice: Sequence[Sequence[Resource]], week: int) -> Sequence[Ranges]:
+    def _chosen_sets(
+        self, sets: Sequence[Ranges], choice: Sequence[Sequence[Resource]], window: _Window
+    ) -> Sequence[Ranges]:
         if not choice:
             return sets
         narrowed = list(sets)
-        window = _Window(week, self._margin)
         for group, resources in zip(self._groups, choice, strict=True):
             for place in group.places:
                 for resource in resources:
@@ -306,26 +308,24 @@ class Plan:
         return None if before is None else [*reversed(before), start, *after]
 
     def _resources(
-        self, times: Sequence[int], choice: Sequence[Sequence[Resource]], week: int
+        self, times: Sequence[int], choice: Sequence[Sequence[Resource]], window: _Window
     ) -> Sequence[Mapping[str, tuple[Id, ...]]]:
         """Return the first free resources of each kind for each step, and those of the groups."""
-        window = _Window(week, self._margin)
-        assigned = []
-        for place, (step, at) in enumerate(zip(self.steps, times, strict=True)):
-            by_kind: dict[str, tuple[Id, ...]] = {}
-            for need in step.all_needs:
-                if need.kind == DOCTOR:
-                    continue
-                group = self._group_of(place, need.kind)
-                shape = self._shapes[place]
-                free = [
+        assigned: list[dict[str, tuple[Id, ...]]] = []
+        for place, at in enumerate(times):
+            by_kind = {}
+            for need in self._needs[place]:
+                of_kind = self._stock.of(self._facility_id, need.kind, self._without[place])
+                free = (
                     resource.id
-                    for resource in self._stock.of(self._facility_id, need.kind, shape.doctor_id)
-                    if contains(self._stock.starts(resource, shape, window), at)
-                ]
-                chosen = [resource.id for resource in choice[group]] if group is not None else free[: need.quantity]
-                by_kind[need.kind] = tuple(chosen)
+                    for resource in of_kind
+                    if contains(self._stock.starts(resource, self._shapes[place], window), at)
+                )
+                by_kind[need.kind] = tuple(islice(free, need.quantity))
             assigned.append(by_kind)
+        for group, resources in zip(self._groups, choice, strict=True):
+            for place in group.places:
+                assigned[place][group.kind] = tuple(resource.id for resource in resources)
         return assigned
 
 
