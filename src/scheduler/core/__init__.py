@@ -1,6 +1,7 @@
 """The pure core: standard library only; no I/O, no clock, no database. `__all__` groups its names."""
 
 from scheduler.core.bookings import BookingContext
+from scheduler.core.calendars import DoctorCalendar, Resource, Use
 from scheduler.core.errors import (
     InvalidInputError,
     InvalidRecurrenceError,
@@ -31,6 +32,8 @@ from scheduler.core.lifecycle import (
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.search import OfferedStep, VisitOffer, find_visits
+from scheduler.core.search_plans import Candidate
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
 from scheduler.core.spans import Span, difference, intersection, union
 from scheduler.core.visits import retime, walk, walk_back
@@ -49,6 +52,8 @@ __all__ = [  # noqa: RUF022  # in groups
     # Visits in steps
     "InsurancePlan", "Need", "PlanAcceptance", "StepTemplate", "TimedStep", "Workflow", "WorkflowStep", "retime",
     "select_workflow", "walk", "walk_back",
+    # Search for visits
+    "Candidate", "DoctorCalendar", "OfferedStep", "Resource", "Use", "VisitOffer", "find_visits",
     # Life cycles of slots, appointments and steps
     "AppointmentState", "AppointmentStatus", "SlotStatus", "StepState", "StepStatus", "Transition",
     "TransitionResult", "transition",

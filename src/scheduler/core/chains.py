@@ -23,7 +23,7 @@ EVERYWHERE: Final[Ranges] = ((-_FAR, _FAR),)
 
 
 class Link(NamedTuple):
-    """The way from the start of one step to the start of the next: at least `distance`, and at most `slack` more."""
+    """The time between the starts of two steps: at least `distance`, and at most `slack` more."""
 
     distance: int
     slack: int

@@ -19,8 +19,9 @@ from typing import Final
 from scheduler.core.calendars import Resource
 from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.free_starts import Stock
 from scheduler.core.intervals import merge as union_of
-from scheduler.core.search_plans import Candidate, Found, Plan, Stock
+from scheduler.core.search_plans import Candidate, Found, Plan
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
@@ -131,10 +132,12 @@ class _Start:
         self._weekdays = frozenset(weekday.value for weekday in weekdays)
         self._part = None
         if part_of_day is not None:
-            first, last = _CHECK.sequence("part_of_day", part_of_day, time)
-            _CHECK.clock("part_of_day: start", first)
-            _CHECK.clock("part_of_day: end", last)
-            self._part = clock_span(first, last)
+            clocks = _CHECK.sequence("part_of_day", part_of_day, time)
+            if len(clocks) != len(("start", "end")):
+                raise InvalidInputError(f"part_of_day must be two clock times, not {len(clocks)}")
+            for clock in clocks:
+                _CHECK.clock("part_of_day", clock)
+            self._part = clock_span(*clocks)
 
     def allows(self, plan: Plan, at: int) -> bool:
         """Tell whether a visit may start at an instant."""

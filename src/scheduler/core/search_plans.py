@@ -15,10 +15,8 @@ from typing import Final, NamedTuple
 
 from scheduler.core.calendars import DoctorCalendar, OpenSlot, Resource
 from scheduler.core.chains import (
-    EVERYWHERE,
     Link,
     Ranges,
-    at_least,
     common,
     contains,
     earliest,
@@ -27,12 +25,13 @@ from scheduler.core.chains import (
     starts_within,
 )
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.free_starts import Shape, Stock, Window
 from scheduler.core.intervals import subtract
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.visits import left_of
-from scheduler.core.workflows import DOCTOR, Need, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
 from scheduler.core.zones import DAY, MICROSECOND, micros
 
 _CHECK: Final = Validator(InvalidInputError)
@@ -78,69 +77,6 @@ class Found(NamedTuple):
     resources: Sequence[Mapping[str, tuple[Id, ...]]]
 
 
-class _Window(NamedTuple):
-    """A day with the time before and after it that visits around its slots may reach."""
-
-    begin: int
-    end: int
-
-
-class _Shape(NamedTuple):
-    """The time of its resources that a step takes, around its start."""
-
-    before: int
-    after: int
-
-
-class Stock:
-    """The resources of all facilities, with the sets of starts at which they are free."""
-
-    def __init__(self, resources: Sequence[Resource]) -> None:
-        self._by_kind: dict[tuple[Id, str], list[Resource]] = {}
-        for resource in resources:
-            self._by_kind.setdefault((resource.facility_id, resource.kind), []).append(resource)
-        self._doctors = {resource.doctor_id for resource in resources} - {None}
-        self._free: dict[tuple[int, _Window], Ranges] = {}
-        self._starts: dict[tuple[int, _Shape, _Window], Ranges] = {}
-        self._starts_of_kind: dict[object, Ranges] = {}
-
-    def of(self, facility_id: Id, kind: str, without: Id | None) -> Sequence[Resource]:
-        """Return the resources of a kind at a facility, without the person who is a doctor."""
-        found = self._by_kind.get((facility_id, kind), ())
-        if without not in self._doctors:
-            return found
-        return [resource for resource in found if resource.doctor_id != without]
-
-    def starts(self, resource: Resource, shape: _Shape, window: _Window) -> Ranges:
-        """Return the starts at which a resource is free for a step."""
-        key = id(resource), shape, window
-        if key not in self._starts:
-            self._starts[key] = starts_within(self._free_in(resource, window), shape.before, shape.after)
-        return self._starts[key]
-
-    def starts_of_step(
-        self, facility_id: Id, needs: Sequence[Need], without: Id | None, shape: _Shape, window: _Window
-    ) -> Ranges:
-        """Return the starts at which all that a step needs, besides its doctor, is free."""
-        without = without if without in self._doctors else None
-        key = facility_id, needs, without, shape, window
-        if key not in self._starts_of_kind:
-            starts: Ranges = EVERYWHERE
-            for need in needs:
-                of_each = [
-                    self.starts(resource, shape, window) for resource in self.of(facility_id, need.kind, without)
-                ]
-                starts = common(starts, at_least(of_each, need.quantity))
-            self._starts_of_kind[key] = starts
-        return self._starts_of_kind[key]
-
-    def _free_in(self, resource: Resource, window: _Window) -> Ranges:
-        key = id(resource), window
-        if key not in self._free:
-            self._free[key] = resource.free(*window)
-        return self._free[key]
-
-
 class _Group(NamedTuple):
     """Steps, by their places, that need the same resources of a kind; without the person who is a doctor."""
 
@@ -162,7 +98,7 @@ class Plan:
         allowed = candidate.bookable
         self._bookable = None if allowed is None else (micros(allowed.start), micros(allowed.end))
         self._lengths = [step.length // MICROSECOND for step in self.steps]
-        self._shapes = [_Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
+        self._shapes = [Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
         self._links = [
             Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)
             for step, following in pairwise(self.steps)
@@ -172,7 +108,7 @@ class Plan:
         self._anchor = self._with_doctor[0] if self._with_doctor else 0
         before, after = candidate.buffer_before // MICROSECOND, candidate.buffer_after // MICROSECOND
         self._own_shapes = {
-            place: _Shape(
+            place: Shape(
                 self._shapes[place].before + (before if place == self._with_doctor[0] else 0),
                 self._shapes[place].after + (after if place == self._with_doctor[-1] else 0),
             )
@@ -208,7 +144,7 @@ class Plan:
         gap = _gap(own, at)
         if gap is None:
             return None
-        window = _Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
+        window = Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
         if not contains(self._starts_of_step(self._anchor, window), at):
             return None
         sets = self._sets(slot, window)
@@ -262,11 +198,11 @@ class Plan:
             starts_within(calendar.working(at - lead, at + length), lead, length), at
         )
 
-    def _starts_of_step(self, place: int, window: _Window) -> Ranges:
+    def _starts_of_step(self, place: int, window: Window) -> Ranges:
         needs, without = self._needs[place], self._without[place]
         return self._stock.starts_of_step(self._facility_id, needs, without, self._shapes[place], window)
 
-    def _sets(self, slot: OpenSlot, window: _Window) -> Sequence[Ranges]:
+    def _sets(self, slot: OpenSlot, window: Window) -> Sequence[Ranges]:
         """Return the starts of each step beside the anchor, which has its own, without those of groups."""
         sets = [self._starts_of_step(place, window) for place in range(len(self.steps))]
         sets[self._anchor] = ((slot.start, slot.start + 1),)
@@ -282,7 +218,7 @@ class Plan:
         return sets
 
     def _chosen_sets(
-        self, sets: Sequence[Ranges], choice: Sequence[Sequence[Resource]], window: _Window
+        self, sets: Sequence[Ranges], choice: Sequence[Sequence[Resource]], window: Window
     ) -> Sequence[Ranges]:
         if not choice:
             return sets
@@ -308,7 +244,7 @@ class Plan:
         return None if before is None else [*reversed(before), start, *after]
 
     def _resources(
-        self, times: Sequence[int], choice: Sequence[Sequence[Resource]], window: _Window
+        self, times: Sequence[int], choice: Sequence[Sequence[Resource]], window: Window
     ) -> Sequence[Mapping[str, tuple[Id, ...]]]:
         """Return the first free resources of each kind for each step, and those of the groups."""
         assigned: list[dict[str, tuple[Id, ...]]] = []
