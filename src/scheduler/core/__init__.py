@@ -1,7 +1,7 @@
 """The pure core: standard library only; no I/O, no clock, no database. `__all__` groups its names."""
 
 from scheduler.core.bookings import BookingContext
-from scheduler.core.calendars import DoctorCalendar, Resource, Use
+from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.errors import (
     InvalidInputError,
     InvalidRecurrenceError,
@@ -36,6 +36,7 @@ from scheduler.core.search import OfferedStep, VisitOffer, find_visits
 from scheduler.core.search_plans import Candidate
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
 from scheduler.core.spans import Span, difference, intersection, union
+from scheduler.core.uses import Use
 from scheduler.core.visits import retime, walk, walk_back
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, StepTemplate, TimedStep, Workflow, WorkflowStep

@@ -73,5 +73,5 @@ class Stock:
     def _free_in(self, resource: Resource, window: Window) -> Ranges:
         key = id(resource), window
         if key not in self._free:
-            self._free[key] = resource.free(*window)
+            self._free[key] = resource.loaded.free(*window)
         return self._free[key]

@@ -125,7 +125,7 @@ class Plan:
 
     def slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
         """Yield the open slots for the candidate's offering, or for any, that start in `[begin, end)`."""
-        for slot in self.candidate.calendar.open_slots(begin, end):
+        for slot in self.candidate.calendar.loaded.open_slots(begin, end):
             if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
                 yield slot
 
@@ -186,7 +186,7 @@ class Plan:
 
     def _doctor_is_free(self, slot: OpenSlot) -> bool:
         """Tell whether the doctor can begin the anchor with the slot: works, and has nothing else to do."""
-        at, calendar = slot.start, self.candidate.calendar
+        at, calendar = slot.start, self.candidate.calendar.loaded
         before, after = self._own_shapes[self._anchor]
         busy = calendar.busy(at - before, at + after, beside=slot if slot.capacity > 1 else None)
         if overlaps(busy, at - before, at + after):
@@ -208,7 +208,7 @@ class Plan:
         sets[self._anchor] = ((slot.start, slot.start + 1),)
         if len(self._with_doctor) > 1:
             begin, end = slot.start - self._margin, slot.start + self._margin
-            calendar, is_shared = self.candidate.calendar, slot.capacity > 1
+            calendar, is_shared = self.candidate.calendar.loaded, slot.capacity > 1
             busy = calendar.busy(begin, end, beside=slot if is_shared else None)
             working = [(slot.start, slot.end)] if is_shared else calendar.working(begin, end)
             unused = list(subtract([(begin, end)], busy))
