@@ -18,9 +18,10 @@ from scheduler.core.expansion import expand
 from scheduler.core.intervals import merge, subtract
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Id, SlotColumns, SlotIdentity, Slots
-from scheduler.core.uses import Use, Uses, times_of
+from scheduler.core.spans import Span
+from scheduler.core.uses import Use, Uses, inside, times_of
 from scheduler.core.validation import Validator
-from scheduler.core.working_time import WEEK, WorkingTime, inside
+from scheduler.core.working_time import WEEK, WorkingTime
 from scheduler.core.zones import instant, micros
 
 _CHECK: Final = Validator(InvalidInputError)
@@ -126,7 +127,7 @@ class Resource:
     kind: str
     facility_id: Id
     opening: Schedule | None = None
-    uses: Sequence[Use] = ()
+    uses: Sequence[Span] = ()
     doctor_id: Id | None = None
     loaded: LoadedResource = field(init=False, repr=False, compare=False)
 
@@ -137,6 +138,6 @@ class Resource:
         _CHECK.id(f"{name}: facility_id", self.facility_id)
         if self.opening is not None:
             _CHECK.instance(f"{name}: opening", self.opening, Schedule)
-        object.__setattr__(self, "uses", _CHECK.sequence(f"{name}: uses", self.uses, Use))
+        object.__setattr__(self, "uses", _CHECK.sequence(f"{name}: uses", self.uses, Span))
         _CHECK.optional_id(f"{name}: doctor_id", self.doctor_id)
-        object.__setattr__(self, "loaded", LoadedResource(self.opening, self.uses))
+        object.__setattr__(self, "loaded", LoadedResource(self.opening, [Use(span) for span in self.uses]))

@@ -38,8 +38,6 @@ def common(first: Ranges, second: Ranges) -> Ranges:
     """Return the numbers that lie in both sets."""
     if first is EVERYWHERE:
         return second
-    if second is EVERYWHERE:
-        return first
     found = []
     place = 0
     for low, high in first:

@@ -32,11 +32,10 @@ from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.visits import left_of
 from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
-from scheduler.core.zones import DAY, MICROSECOND, micros
+from scheduler.core.zones import DAY, FIRST_INSTANT, LAST_INSTANT, MICROSECOND, micros
 
 _CHECK: Final = Validator(InvalidInputError)
 _NO_TIME: Final = timedelta(0)
-_FAR: Final = 1 << 61
 _HOUR: Final = DAY // 24
 
 
@@ -247,10 +246,16 @@ class Plan:
         self, times: Sequence[int], choice: Sequence[Sequence[Resource]], window: Window
     ) -> Sequence[Mapping[str, tuple[Id, ...]]]:
         """Return the first free resources of each kind for each step, and those of the groups."""
-        assigned: list[dict[str, tuple[Id, ...]]] = []
-        for place, at in enumerate(times):
-            by_kind = {}
-            for need in self._needs[place]:
+        assigned: list[Mapping[str, tuple[Id, ...]]] = []
+        for place, (step, at) in enumerate(zip(self.steps, times, strict=True)):
+            by_kind: dict[str, tuple[Id, ...]] = {}
+            for need in step.all_needs:
+                if need.kind == DOCTOR:
+                    continue
+                group = self._group_of(place, need.kind)
+                if group is not None:
+                    by_kind[need.kind] = tuple(resource.id for resource in choice[group])
+                    continue
                 of_kind = self._stock.of(self._facility_id, need.kind, self._without[place])
                 free = (
                     resource.id
@@ -259,19 +264,16 @@ class Plan:
                 )
                 by_kind[need.kind] = tuple(islice(free, need.quantity))
             assigned.append(by_kind)
-        for group, resources in zip(self._groups, choice, strict=True):
-            for place in group.places:
-                assigned[place][group.kind] = tuple(resource.id for resource in resources)
         return assigned
 
 
 def _gap(own: Ranges, at: int) -> tuple[int, int] | None:
-    """Return the time between the patient's other visits that has an instant, None if one of them has it."""
-    begin = -_FAR
+    """Return the time between the patient's other visits, and within the calendar, that has an instant; else None."""
+    begin = FIRST_INSTANT
     for low, high in own:
         if at < low:
             return begin, low
         if at < high:
             return None
         begin = high
-    return begin, _FAR
+    return begin, LAST_INSTANT

@@ -40,6 +40,12 @@ class Use:
             _CHECK.instance("use: slot", self.slot, SlotIdentity)
 
 
+def inside(begin: int, end: int) -> Span | None:
+    """Return the part of a time that every zone has a calendar for."""
+    begin, end = max(begin, FIRST_INSTANT), min(end, LAST_INSTANT)
+    return Span(instant(begin), instant(end)) if begin < end else None
+
+
 class Uses:
     """Uses in the order of their starts, read day by day and then kept."""
 
@@ -50,10 +56,12 @@ class Uses:
 
     def overlapping(self, begin: int, end: int) -> Iterator[Use]:
         """Yield the uses that overlap `[begin, end)`."""
-        first, last = instant(max(begin, FIRST_INSTANT)), instant(min(end, LAST_INSTANT))
-        place = bisect_left(self._uses, -self._longest, key=lambda use: use.span.start - first)
-        while place < len(self._uses) and self._uses[place].span.start < last:
-            if self._uses[place].span.end > first:
+        span = inside(begin, end)
+        if span is None:
+            return
+        place = bisect_left(self._uses, -self._longest, key=lambda use: use.span.start - span.start)
+        while place < len(self._uses) and self._uses[place].span.start < span.end:
+            if self._uses[place].span.end > span.start:
                 yield self._uses[place]
             place += 1
 

@@ -14,9 +14,9 @@ from scheduler.core.chains import Ranges, between
 from scheduler.core.expansion import BlockedTime, days_reaching
 from scheduler.core.intervals import merge, subtract
 from scheduler.core.schedules import Schedule
-from scheduler.core.spans import Span
 from scheduler.core.timetable import Timetable
-from scheduler.core.zones import DAY, FIRST_INSTANT, LAST_INSTANT, instant
+from scheduler.core.uses import inside
+from scheduler.core.zones import DAY
 
 WEEK: Final = 7 * DAY
 
@@ -58,9 +58,3 @@ class WorkingTime:
                     yield from subtract([(window.start, window.end)], removed)
                 else:
                     yield window.start, window.end
-
-
-def inside(begin: int, end: int) -> Span | None:
-    """Return the part of a time that every zone has a calendar for."""
-    begin, end = max(begin, FIRST_INSTANT), min(end, LAST_INSTANT)
-    return Span(instant(begin), instant(end)) if begin < end else None
