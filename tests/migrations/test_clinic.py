@@ -93,7 +93,7 @@ def test_a_workflow_has_one_step_at_a_position(connection: psycopg.Connection) -
 
 
 def test_w7_a_step_needs_several_kinds_each_named_once(connection: psycopg.Connection) -> None:
-    assert add(connection, "scheduling.workflow_step_needs") == "workflow_step_needs_pkey"
+    assert add(connection, "scheduling.workflow_step_needs", quantity=3) == "workflow_step_needs_pkey"
     assert add(connection, "scheduling.workflow_step_needs", kind="doctor", quantity=1) is None
     assert add(connection, "scheduling.workflow_step_needs", kind="room", same_as_position=1) is None
 
