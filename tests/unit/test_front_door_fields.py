@@ -101,7 +101,7 @@ def test_a_field_reads(read: readers.Reader, value: object, expected: object) ->
         *((readers.country, value) for value in ("GBR", "g1", "", None)),
         *((fields.minutes, value) for value in (timedelta(0), timedelta(seconds=90), -timedelta(1), 20, None)),
         *((fields.minutes_or_none_at_all, value) for value in (timedelta(seconds=30), -timedelta(1), 0, None)),
-        *((fields.resource_kind, value) for value in ("Room", "room 1", "1st", "doctor", "", None)),
+        *((fields.resource_kind, value) for value in ("Room", "room 1", "1st", "doctor", "patient", "", None)),
         *((fields.word(Visibility), value) for value in ("hidden", CodeSystem.CPT, 1, None)),
         *((fields.reference(FacilityId, models.Facility), value) for value in (DoctorId(7), True, "7", 2**63, None)),
         (fields.reference(FacilityId, models.Facility), models.Doctor(id=7)),

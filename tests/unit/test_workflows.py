@@ -417,7 +417,7 @@ def test_w6_an_estimate_that_disagrees_with_the_steps_is_reported(
 
 def test_w7_each_timed_step_names_its_resource_and_its_place() -> None:
     kinds = [[need.kind for need in timed.step.all_needs] for timed in walk(VISIT, clock("09:00"))]
-    assert kinds == [[], ["nurse", "chair"], ["doctor"], ["doctor"]]
+    assert kinds == [[], ["chair", "nurse"], ["doctor"], ["doctor"]]
     assert [timed.location_type for timed in walk(VISIT, clock("09:00"))] == [None, "laboratory", None, None]
     assert [step.has_doctor for step in VISIT.steps] == [False, False, True, True]
 

@@ -83,7 +83,8 @@ class WorkflowStep:
     """A step of a workflow with its length, its needs and its kind of place (W7).
 
     `duration` None means the template's. `preparation` counts only if `requires_preparation`. `max_wait` is the
-    longest wait before the step. `needs` None means the visit's doctor; without any need the patient is alone.
+    longest wait before the step. `needs` None means the visit's doctor; without any need the patient is alone. Needs
+    count at once, so their order means nothing: they are kept in the order of their kinds.
 
     Raises:
         InvalidWorkflowError: a field is invalid; the message names the step and the field.
@@ -112,7 +113,8 @@ class WorkflowStep:
         _CHECK.non_negative(f"{name}: preparation", self.preparation)
         _CHECK.non_negative(f"{name}: max_wait", self.max_wait)
         if self.needs is not None:
-            object.__setattr__(self, "needs", _CHECK.sequence(f"{name}: needs", self.needs, Need))
+            needs = _CHECK.sequence(f"{name}: needs", self.needs, Need)
+            object.__setattr__(self, "needs", tuple(sorted(needs, key=lambda need: need.kind)))
         kinds = [need.kind for need in self.all_needs]
         if len(set(kinds)) < len(kinds):
             raise InvalidWorkflowError(f"{name}: needs must name each kind once, not {', '.join(kinds)}")
