@@ -94,6 +94,10 @@ schema: venv  ## regenerate migrations/schema.txt and the pages about the schema
 reference: venv  ## regenerate docs/api.md after a change of public names, signatures or docstrings
 	@PYTHONPATH=tests $(BIN)/python -m specification.reference
 
+.PHONY: openapi
+openapi: venv  ## regenerate examples/families_openapi.json after a change of examples/families_api.py or its shapes
+	@PYTHONPATH=tests:. $(BIN)/python -m specification.openapi
+
 .PHONY: bench
 bench: venv  ## run the benchmarks of docs/benchmarks.md
 	@$(BIN)/python benchmarks/run.py $(ARGS)

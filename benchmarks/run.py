@@ -5,16 +5,21 @@ Each figure is a ratio to another measurement of the same run. A comparison chec
 
 import argparse
 import platform
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
+from rich.table import Table
 
 import encryption
 import expansion
+import families
 import front_door
 import generation
 import migrating
+import names
 import row_security
 import signed_setting
 import starting
@@ -22,21 +27,33 @@ from scheduler.core.zones import zone_of
 from scheduler.generation.time_zone_release import time_zone_release
 
 
+def _expansion(wanted: argparse.Namespace) -> Iterator[Table]:
+    yield expansion.against_peers(1, rounds=wanted.rounds * 3, slow_count=1)
+    yield expansion.against_peers(1000, rounds=max(1, wanted.rounds // 5), slow_count=25)
+    yield expansion.of_many_hours(1000, rounds=max(1, wanted.rounds // 5))
+    yield expansion.growth(rounds=wanted.rounds)
+
+
+PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
+    "expansion": _expansion,
+    "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
+    "encryption": lambda wanted: [
+        encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)),
+    ],
+    "migrating": lambda wanted: [migrating.against_a_copy(rounds=max(1, wanted.rounds // 3))],
+    "names": lambda _: [names.against_inserts()],
+    "starting": lambda wanted: [starting.against_nothing(rounds=wanted.rounds)],
+    "row-security": lambda wanted: [row_security.against_none(calls=wanted.rounds * 100)],
+    "signed-setting": lambda wanted: [signed_setting.against_none(calls=wanted.rounds * 100, tenants=20)],
+    "front-door": lambda wanted: [front_door.against_none(calls=wanted.rounds * 100)],
+    "families": lambda wanted: [families.against_one_by_one(rounds=wanted.rounds)],
+}
+
+
 def main() -> None:
     """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = (
-        "all",
-        "expansion",
-        "generation",
-        "encryption",
-        "row-security",
-        "signed-setting",
-        "front-door",
-        "migrating",
-        "starting",
-    )
-    parser.add_argument("part", nargs="?", choices=parts, default="all")
+    parser.add_argument("part", nargs="?", choices=("all", *PARTS), default="all")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the short measurements")
     parser.add_argument("--openings", type=Path, help="run the nightly job on this file")
     parser.add_argument("--from", dest="first", type=date.fromisoformat, default=None, help="first day of that run")
@@ -45,25 +62,10 @@ def main() -> None:
     console = Console(width=110)
     release = time_zone_release(zone_of("Europe/London"))
     console.print(f"Python {platform.python_version()}, time zone data {release}")
-    if wanted.part in {"all", "expansion"}:
-        console.print(expansion.against_peers(1, rounds=wanted.rounds * 3, slow_count=1))
-        console.print(expansion.against_peers(1000, rounds=max(1, wanted.rounds // 5), slow_count=25))
-        console.print(expansion.of_many_hours(1000, rounds=max(1, wanted.rounds // 5)))
-        console.print(expansion.growth(rounds=wanted.rounds))
-    if wanted.part in {"all", "generation"}:
-        console.print(generation.against_copy(wanted.openings, wanted.first))
-    if wanted.part in {"all", "encryption"}:
-        console.print(encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)))
-    if wanted.part in {"all", "migrating"}:
-        console.print(migrating.against_a_copy(rounds=max(1, wanted.rounds // 3)))
-    if wanted.part in {"all", "starting"}:
-        console.print(starting.against_nothing(rounds=wanted.rounds))
-    if wanted.part in {"all", "row-security"}:
-        console.print(row_security.against_none(calls=wanted.rounds * 100))
-    if wanted.part in {"all", "signed-setting"}:
-        console.print(signed_setting.against_none(calls=wanted.rounds * 100, tenants=20))
-    if wanted.part in {"all", "front-door"}:
-        console.print(front_door.against_none(calls=wanted.rounds * 100))
+    for name, tables_of in PARTS.items():
+        if wanted.part in {"all", name}:
+            for table in tables_of(wanted):
+                console.print(table)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from rich.table import Table
 
 import encryption
 import expansion
+import families
 import front_door
 import generation
 import migrating
+import names
 import peers
 import row_security
 import signed_setting
@@ -33,17 +35,18 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    for module in (encryption, expansion, front_door, generation, migrating, row_security, signed_setting):
+    modules = encryption, expansion, families, front_door, generation, migrating, names, row_security, signed_setting
+    for module in modules:
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
     return checked
 
 
 @pytest.fixture
-def _one_server(monkeypatch: pytest.MonkeyPatch, empty_database_url: str) -> None:
-    """Let the benchmarks use an empty database of the tests' server."""
-    for module in (front_door, generation, row_security, signed_setting):
-        monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(empty_database_url))
+def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
+    """Let the benchmarks use a database of the tests' server, which they need not migrate."""
+    for module in (families, front_door, generation, names, row_security, signed_setting):
+        monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
 
 
 def test_expansion_against_its_peers(checks: list[str]) -> None:
@@ -63,11 +66,11 @@ def test_encryption(checks: list[str]) -> None:
 
 @pytest.mark.database
 @pytest.mark.usefixtures("_one_server")
-def test_generation(checks: list[str], empty_database_url: str) -> None:
+def test_generation(checks: list[str], migrated: str) -> None:
     """The plain COPY is no slower for the audit log: neither side writes to it."""
     assert generation.against_copy(None, None, places=2, days=2, rounds=1).row_count == 4
     assert checks == ["generation"]
-    with psycopg.connect(empty_database_url) as connection:
+    with psycopg.connect(migrated) as connection:
         logged = connection.execute(
             "select count(*) from audit.system_audit_log where entity = %s", (generation.SLOTS,)
         )
@@ -94,6 +97,20 @@ def test_signed_setting(checks: list[str]) -> None:
 def test_front_door(checks: list[str]) -> None:
     assert front_door.against_none(calls=2).row_count == 3
     assert checks == ["front_door"] * 3
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_families(checks: list[str]) -> None:
+    assert families.against_one_by_one(rounds=1, families=1).row_count == 3
+    assert checks == ["families"] * 3
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_names(checks: list[str]) -> None:
+    assert names.against_inserts(families=2).row_count == 3
+    assert checks == ["names"]
 
 
 @pytest.mark.database

@@ -39,6 +39,8 @@ COMMANDS = (
     "schema picture",
     "import",
     "import openings",
+    "families",
+    "families migrate",
     "generate",
     "status",
     "show",

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.models import Facility, Tenant
+from scheduler.models import Facility, Tenant, User, UserRole
 from scheduler.postgres.connections import DRIVER, name_of, read_url
 from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.errors import (
@@ -28,6 +28,7 @@ from scheduler.postgres.errors import (
     DeadlockError,
     DuplicateError,
     MissingReferenceError,
+    NotAllowedError,
     SchemaMismatchError,
     StatementError,
     StoreError,
@@ -502,27 +503,50 @@ def test_a_broken_reference_names_the_table_of_the_referring_row(
 
 
 @pytest.mark.parametrize(
-    ("role", "wrong", "message"),
+    ("role", "wrong", "error", "message"),
     [
-        (Role.APP, {"country": "gb"}, r"by \w+: a row of scheduling\.facilities has a value that is not allowed$"),
-        (Role.APP, {"name": None}, r"a row of scheduling\.facilities needs a value in name$"),
-        (Role.APP, {"tenant_id": uuid4()}, r"^row security refused a row of facilities: it is another tenant's"),
+        (
+            Role.APP,
+            {"country": "gb"},
+            CheckFailedError,
+            r"by \w+: a row of scheduling\.facilities has a value that is not allowed$",
+        ),
+        (Role.APP, {"name": None}, CheckFailedError, r"a row of scheduling\.facilities needs a value in name$"),
+        (
+            Role.APP,
+            {"tenant_id": uuid4()},
+            NotAllowedError,
+            r"^row security refused a row of facilities: it is another tenant's",
+        ),
         (
             Role.JOB,
             {},
+            StatementError,
             r"^permission denied in .*: the role lacks a privilege on table facilities: `scheduler",
         ),
     ],
     ids=["check", "not null", "another tenant", "no privilege"],
 )
 def test_a_refusal_names_the_table_and_the_reason(
-    database: Database, tenant_id: UUID, role: Role, wrong: dict[str, Any], message: str
+    database: Database, tenant_id: UUID, role: Role, wrong: dict[str, Any], error: type[StatementError], message: str
 ) -> None:
     with (
-        pytest.raises(StatementError, match=message),
+        pytest.raises(StatementError, match=message) as caught,
         database.unit_of_work(role=role, tenant_id=tenant_id) as session,
     ):
         session.add(facility(tenant_id, "wrong", **wrong))
+    assert type(caught.value) is error
+
+
+def test_a_refusal_by_a_trigger_is_the_users_and_names_no_database(database: Database, tenant_id: UUID) -> None:
+    """A client may read it, unlike the name of a server whose login lacks a grant."""
+    with database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session:
+        session.add(User(tenant_id=tenant_id, name="Ann", role=UserRole.STUDENT))
+    with (
+        pytest.raises(NotAllowedError, match=r"^cannot change the status of a user: only an admin of the tenant may$"),
+        database.unit_of_work(role=Role.APP, tenant_id=tenant_id) as session,
+    ):
+        session.execute(text("update identity.users set status = 'suspended'"))
 
 
 @pytest.mark.parametrize("wrong", [{"timezone": CANARY}, {"country": "gb"}, {"locale": CANARY * 3}, {"phone": "\0"}])

@@ -1,6 +1,7 @@
 """Sample tenants: coherent, equal for equal seeds, and usable by the generation job."""
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from io import StringIO
 from uuid import UUID
@@ -8,8 +9,10 @@ from uuid import UUID
 import psycopg
 import pytest
 from rich.console import Console
+from rich.table import Table
 from sqlalchemy import text
 
+from scheduler.cli.demo_world import world_pictures
 from scheduler.cli.seed import counts_table, make_if_missing
 from scheduler.cli.settings import random_bytes
 from scheduler.core.errors import MissingExtraError
@@ -74,6 +77,38 @@ def test_the_same_seed_makes_the_same_tenant(
         make_if_missing(elsewhere, world, masters, QUIET)
         assert contents(elsewhere, world.tenant_id) == first
     assert sum(map(len, first.values())) > 300
+
+
+def cells(picture: object) -> list[tuple[str, ...]]:
+    """Return the rows of a table."""
+    assert isinstance(picture, Table)
+    return list(zip(*(map(str, column.cells) for column in picture.columns), strict=True))
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def test_demo_shows_a_family_from_both_sides(database: Database, world: Seed, masters: MasterKeys) -> None:
+    families, members, *_ = map(cells, world_pictures(database, world, masters))
+    names_in = """array(
+        select name from identity.family_members as member join identity.users as person on person.id = member.user_id
+        where member.family_id = family.id and member.role = '{}'
+    )"""
+    parents, students = names_in.format("parent"), names_in.format("student")
+    stored = query(database, world, f"select family_name, {parents}, {students} from identity.families as family")
+    expected = {str(name): (list(parents), list(students)) for name, parents, students in stored}  # type: ignore[call-overload]
+    assert sorted(families) == sorted(
+        (name, listed(parents), listed(students)) for name, (parents, students) in expected.items()
+    )
+    for member, *shown in members:
+        as_parent = [name for name, (parents, _) in expected.items() if member in parents]
+        as_student = [name for name, (_, students) in expected.items() if member in students]
+        children = {child for name in as_parent for child in expected[name][1]}
+        siblings = {child for name in as_student for child in expected[name][1]} - {member}
+        assert shown == [listed(as_parent + as_student), listed(children), listed(siblings)]
+    assert any(", " in names for _, names, *_ in members), "no member of two families"
+    assert {member for member, *_ in members} in [{*parents, *students} for parents, students in expected.values()]
 
 
 def test_another_seed_makes_another_tenant(database: Database, world: Seed, masters: MasterKeys) -> None:

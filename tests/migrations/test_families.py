@@ -1,11 +1,10 @@
-"""Families: both directions agree, no list multiplies another, and each is one look-up by an index.
+"""Families: both directions agree, and no list multiplies another.
 
 Code and tables also agree on e-mail addresses.
 """
 
 from collections.abc import Iterator
 from random import Random
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from scheduler.core.email_address import EmailAddress
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.database import Role
-from support.query_plans import plan_of
 from support.roles import become
 from support.strategies import emails
 
@@ -317,91 +315,6 @@ def test_a_view_shows_only_rows_of_the_callers_tenant(town: Town, view: str) -> 
         counts.append(town.connection.execute(f"select count(*) from identity.{view}".encode()).fetchone())
         become(town.connection, Role.OWNER, tenant)
     assert counts == [(1,), (0,)]
-
-
-class Crowd(NamedTuple):
-    """Two tenants with many families, query as the application of one of them; a family and a user of it."""
-
-    connection: psycopg.Connection
-    family: UUID
-    user: UUID
-
-
-@pytest.fixture(scope="module")
-def crowd(database_url: str) -> Iterator[Crowd]:
-    with psycopg.connect(database_url) as connection:
-        for _ in range(2):
-            tenant = Town(connection).tenant
-            connection.execute(
-                "insert into identity.users (tenant_id, email, name, role)"
-                " select %s, n || '@example.org', 'Ann', 'parent' from generate_series(1, 3000) n",
-                (tenant,),
-            )
-            connection.execute(
-                "insert into identity.families (tenant_id, family_name)"
-                " select %s, 'Adams' from generate_series(1, 999)",
-                (tenant,),
-            )
-            connection.execute(
-                "insert into identity.family_members (tenant_id, family_id, user_id, role)"
-                " select family.tenant_id, family.id, person.id, 'parent'"
-                " from (select *, row_number() over () n from identity.families where tenant_id = %(tenant)s) family"
-                " join (select *, row_number() over () n from identity.users where tenant_id = %(tenant)s) person"
-                " on person.n %% 999 + 1 = family.n",
-                {"tenant": tenant},
-            )
-        for table in ("users", "families", "family_members"):
-            connection.execute(f"analyze identity.{table}".encode())
-        row = connection.execute(
-            "select family_id, user_id from identity.family_members where tenant_id = %s limit 1", (tenant,)
-        ).fetchone()
-        assert row is not None
-        become(connection, Role.APP, tenant)
-        yield Crowd(connection, *row)
-        connection.rollback()
-
-
-def test_a_family_and_its_lists_are_found_by_index(crowd: Crowd) -> None:
-    plan = plan_of(crowd.connection, "select * from identity.family_directory where family_id = %s", crowd.family)
-    assert plan.scanned == set()
-    assert {"families_pkey", "family_members_pkey"} <= plan.indexes
-
-
-def test_a_user_and_their_families_are_found_by_index(crowd: Crowd) -> None:
-    plan = plan_of(crowd.connection, "select * from identity.user_directory where user_id = %s", crowd.user)
-    assert plan.scanned == set()
-    assert {"a_person_of_two_tenants_has_two_users", "family_members_user_id_idx"} <= plan.indexes
-
-
-@pytest.mark.parametrize(
-    ("query", "index"),
-    [
-        ("select 1 from identity.family_members where family_id = %(family)s", "family_members_pkey"),
-        ("select 1 from identity.family_members where user_id = %(user)s", "family_members_user_id_idx"),
-        (
-            "select 1 from identity.users where email = '7@example.org' and deleted_at is null",
-            "live_users_have_their_own_email",
-        ),
-        ("select 1 from identity.families where status = 'inactive'", "families_status_idx"),
-    ],
-)
-def test_each_look_up_of_the_specification_goes_by_an_index(crowd: Crowd, query: str, index: str) -> None:
-    query = query.replace("%(family)s", f"'{crowd.family}'").replace("%(user)s", f"'{crowd.user}'")
-    plan = plan_of(crowd.connection, query)
-    assert (plan.scanned, plan.indexes) == (set(), {index})
-
-
-def test_the_children_of_a_parent_are_found_by_index(crowd: Crowd) -> None:
-    """`= any(parent_ids)` alone would read every family."""
-    plan = plan_of(crowd.connection, CHILDREN.replace("%(parent)s", "%s"), crowd.user, crowd.user)
-    assert plan.scanned == set()
-    assert {"families_pkey", "family_members_user_id_idx"} <= plan.indexes
-
-
-def test_whether_a_user_is_in_a_family_is_one_look_up(crowd: Crowd) -> None:
-    query = "select 1 from identity.family_members where family_id = %s and user_id = %s"
-    plan = plan_of(crowd.connection, query, crowd.family, crowd.user)
-    assert (plan.scanned, len(plan.indexes)) == (set(), 1)
 
 
 @pytest.fixture(scope="module")

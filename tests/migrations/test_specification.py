@@ -62,6 +62,7 @@ columns: tenant_id uuid not null
 rule: doctors count | clinic.count, scheduler.core.zones, docs/schema.md | this and that
 rule: doctors count | tests/unit/test_schema_page.py::test_the_schema_page_lists_every_table_of_the_models
 rule: doctors count | `clinic.count()`, the policy clinic.doctors.own and columns; `migrations`
+rule: doctors are added | work.doctors.add, work.insurance.plans.add, examples/region.py::doctor
 rule: doctors are paid | outside the database | the specification asks nothing of it
 """
 WRONG = """
@@ -90,6 +91,10 @@ rule: doctors count | clinic.count, tests/unit/test_schema_page.py::test_that_no
 rule: doctors count | tests/unit/test_schema_page.py
 rule: doctors count | tests/migrations/test_specification.py::schema
 rule: doctors count | docs/nowhere.md
+rule: doctors count | examples/region.py::nurse
+rule: doctors count | work.doctors.count
+rule: doctors count | work.nurses.add
+rule: doctors count | work.doctors
 rule: doctors count | clinic.count and clinic.sum
 rule: doctors count | doctors and their deleted_at
 rule: doctors count | doctors.deleted_at

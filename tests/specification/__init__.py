@@ -13,9 +13,9 @@ tenant when both sides are `(tenant_id, column)`. `enum`, `extension` and `funct
 
     rule: the rule, as the specification writes it | keepers | remark
 
-names the modules, tests (`tests/file.py::test`), documents or objects (by their whole names) that keep a rule, or
-`outside the database` and the reason. `checking.py` compares the elements with a database by content, `page.py` makes
-the documents.
+names the methods of `work`, modules, functions and tests (`tests/file.py::test`), documents or objects (by their whole
+names) that keep a rule, or `outside the database` and the reason. `checking.py` compares the elements with a database
+by content, `page.py` makes the documents.
 
 The library's own objects are in no list: `migrations/schema.txt` has every object of the database, and its test finds
 each one that is missing, unexpected or different.

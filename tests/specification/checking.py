@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scheduler.postgres.schema.snapshot import SchemaSnapshot
 from specification import Element
+from specification.reference import repositories
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = "outside the database"
@@ -146,18 +147,22 @@ def is_a_reference(word: str) -> bool:
 
 
 def keeper_exists(keeper: str, objects: Objects) -> bool:
-    """Tell whether a keeper exists: file, test in a file, module, or object by its whole name.
+    """Tell whether a keeper exists: file, function in a file, method of `work`, module, or object by its whole name.
 
     A file of tests without a test is too vague, as is the name of a column without its table.
     """
     path, _, name = keeper.partition("::")
     if name or re.fullmatch(r"tests/.*test_\w+\.py", path):
-        return (ROOT / path).is_file() and name in tests_in(ROOT / path)
+        return (ROOT / path).is_file() and name in functions_in(ROOT / path)
+    if path.startswith("work."):
+        repository, _, method = path.removeprefix("work.").rpartition(".")
+        return callable(getattr(repositories().get(repository), method, None))
     module = ROOT / "src" / path.replace(".", "/")
     return (ROOT / path).exists() or module.is_dir() or module.with_suffix(".py").is_file() or path in objects.names
 
 
-def tests_in(file: Path) -> set[str]:
-    """Return the names of the tests of a module."""
+def functions_in(file: Path) -> set[str]:
+    """Return the names of the functions of a module; of a module of tests, those of its tests."""
     nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-    return {node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+    names = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return {name for name in names if name.startswith("test_")} if file.name.startswith("test_") else names

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.errors import InvalidInputError, InvalidScheduleError, NotFoundError
+from scheduler.core.json_lines import LineError
 from scheduler.core.schedules import Closure, ExceptionType, Schedule
 from scheduler.openings.format.file import (
     BadLines,
     InvalidOpeningsError,
-    LineError,
     OpeningsFile,
     places_to_import,
     read_openings,

@@ -69,6 +69,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "stamp": _Entry("stamp:stamp", "Record the revision of a database again whose table `scheduler.revision` is lost."),
     "preflight": _Entry("preflight:preflight", "Check that a login has the rights of its purpose, and no others."),
     "import": _Entry("import_openings:app", "Import data from files."),
+    "families": _Entry("families:app", "Write families of a file with users and memberships."),
     "schema": _Entry("schema:app", "Compare and draw the schema of the database; grant rights on your own tables."),
     "seed": _Entry("seed:seed", "Create sample tenants: places, doctors, visits, families, children, placements."),
     "generate": _Entry("generate:generate_slots", "Generate slots: make the stored slots those of the schedules."),

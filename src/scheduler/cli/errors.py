@@ -1,6 +1,6 @@
 """Errors of the command line.
 
-Owns: the error of a command that did its work for some schedules only.
+Owns: the errors of commands that did a part of their work only.
 Must not know: the commands, exit codes.
 """
 
@@ -9,3 +9,7 @@ from scheduler.core.errors import SchedulerError
 
 class SchedulesFailedError(SchedulerError):
     """Some schedules could not be generated or explained; all others were."""
+
+
+class AmbiguousNamesError(SchedulerError):
+    """Some families have ambiguous names and were not written; all others were."""

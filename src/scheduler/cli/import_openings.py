@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.confirm import confirm_loss
+from scheduler.cli.line_errors import show_line_errors
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, now, opened
 from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError, NotFoundError
@@ -27,7 +28,6 @@ from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.errors import StatementError
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 
-MAX_FAULTS_SHOWN = 20
 ZONE_CHECK = "a_facility_has_a_known_time_zone"
 
 app: typer.Typer = typer.Typer(help="Import data from files.", no_args_is_help=True)
@@ -64,10 +64,7 @@ def openings(
 def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) -> tuple[Place, ...]:
     """Read the places of a file, and print its faults on standard error."""
     read = read_openings(file, slot_duration=slot_duration)
-    for fault in read.faults[:MAX_FAULTS_SHOWN]:
-        echo(f"{file}:{fault.line}: {fault.reason}", err=True)
-    if len(read.faults) > MAX_FAULTS_SHOWN:
-        echo(f"{file}: and {len(read.faults) - MAX_FAULTS_SHOWN} more broken lines", err=True)
+    show_line_errors(file, read.faults)
     return places_to_import(read, bad_lines=bad_lines)
 
 

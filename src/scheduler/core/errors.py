@@ -5,7 +5,8 @@ the facts; the message states them in one line. Each floor above defines its own
 
     SchedulerError
       InvalidInputError             InvalidSpanError, WallClockError, InvalidScheduleError, InvalidRecurrenceError,
-                                    InvalidWorkflowError, InvalidOpeningsError (openings.format.file)
+                                    InvalidWorkflowError, BrokenLinesError (json_lines)
+        BrokenLinesError            InvalidOpeningsError (openings.format.file)
       NotFoundError                 WorkflowNotFoundError
       TransitionRefusedError
       MissingExtraError
@@ -16,7 +17,7 @@ the facts; the message states them in one line. Each floor above defines its own
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       FamilyError                   DuplicateMemberError, MissingParentError, LastParentError (families.errors)
       InvitationError               see invitations.errors
-      SchedulesFailedError          cli.errors
+      SchedulesFailedError, AmbiguousNamesError                      (cli.errors)
 
 `NotEncryptedError` (models.encrypted_column) is a TypeError apart: it is a programming error, raised inside SQLAlchemy.
 

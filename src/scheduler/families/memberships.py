@@ -72,10 +72,11 @@ _LEFT: Final = """
         and member.tenant_id = membership.tenant_id and member.id = membership.user_id and member.deleted_at is null
     returning membership.role
 """
-_CHANGED_MEMBER: Final = """
+_CHANGED_MEMBERS: Final = """
     update identity.family_members as membership set {written}
     from identity.users as member
-    where membership.tenant_id = :tenant and membership.family_id = :family and membership.user_id = :user
+    where membership.tenant_id = :tenant and membership.family_id = :family
+        and membership.user_id = any (cast(:users as uuid[]))
         and member.tenant_id = membership.tenant_id and member.id = membership.user_id and member.deleted_at is null
     returning membership.user_id
 """
@@ -85,6 +86,15 @@ _MEMBERS: Final = """
     from identity.family_members as membership
     join identity.users as member on member.tenant_id = membership.tenant_id and member.id = membership.user_id
     where membership.tenant_id = :tenant and membership.family_id = :family and member.deleted_at is null
+"""
+_WITHOUT_PARENT: Final = """
+    select family.id from unnest(cast(:families as uuid[])) as family (id)
+    where not exists (
+        select from identity.family_members as membership
+        join identity.users as member on member.tenant_id = membership.tenant_id and member.id = membership.user_id
+        where membership.tenant_id = :tenant and membership.family_id = family.id and membership.role = 'parent'
+            and member.deleted_at is null
+    )
 """
 _FAMILIES_OF_PARENT: Final = """
     select family.id from identity.families as family
@@ -172,20 +182,21 @@ class Memberships:
         if len(left) != len(users):
             raise NotFoundError(f"the family {family_id} has no such member")
         if any(row.role == MemberRole.PARENT for row in left):
-            self.require_parent(family_id)
+            self.require_parents([family_id])
 
-    def change_member(self, family_id: UUID, user_id: UUID, columns: Mapping[str, object]) -> None:
-        """Change columns of a membership in a locked family.
+    def change_members(self, family_id: UUID, users: Sequence[UUID], columns: Mapping[str, object]) -> None:
+        """Change columns of memberships in a locked family.
 
         Raises:
-            NotFoundError: the user is no member.
+            NotFoundError: a user is no member.
             LastParentError: no parent would be left.
         """
         written = ", ".join(f"{column} = :{column}" for column in columns)
-        if not self._rows(_CHANGED_MEMBER.format(written=written), family=family_id, user=user_id, **columns):
+        changed = self._rows(_CHANGED_MEMBERS.format(written=written), family=family_id, users=list(users), **columns)
+        if len(changed) != len(users):
             raise NotFoundError(f"the family {family_id} has no such member")
         if columns.get("role") == MemberRole.STUDENT:
-            self.require_parent(family_id)
+            self.require_parents([family_id])
 
     def clear(self, family_id: UUID) -> None:
         """End all memberships in a locked family."""
@@ -195,15 +206,15 @@ class Memberships:
         """Return the live members of a locked family, with their roles."""
         return {row.user_id: MemberRole(row.role) for row in self._rows(_MEMBERS, family=family_id)}
 
-    def require_parent(self, family_id: UUID) -> None:
-        """Raise unless a locked family has a live parent.
+    def require_parents(self, families: Sequence[UUID]) -> None:
+        """Raise unless each of some locked families has a live parent.
 
         Raises:
-            LastParentError: it has none.
+            LastParentError: a family has none.
         """
-        if MemberRole.PARENT not in self.members(family_id).values():
+        for row in self._rows(_WITHOUT_PARENT, families=list(families)):
             raise LastParentError(
-                f"the family {family_id} would have no parent: add another parent first, or delete the family"
+                f"the family {row.id} would have no parent: add another parent first, or delete the family"
             )
 
     def lock_families_of_parent(self, user_id: UUID) -> list[UUID]:

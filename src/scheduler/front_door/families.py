@@ -158,7 +158,7 @@ class Families:
         with refusable(self._session):
             self._memberships.lock(family_id)
             if columns:
-                self._memberships.change_member(family_id, user_id, columns)
+                self._memberships.change_members(family_id, [user_id], columns)
 
     def remove_member(self, family: AnyFamily, user: AnyUser) -> None:
         """End the membership of a user in a family. The user stays, and so do the other memberships.
@@ -222,7 +222,8 @@ class Families:
         if new := [user for user in wanted if user not in members]:
             self._memberships.join(family_id, [wanted[user] for user in new], new)
         moved = [user for user in wanted if user in members and members[user] is not wanted[user].role]
-        for user in sorted(moved, key=lambda user: wanted[user].role):  # new parents before new students
-            self._memberships.change_member(family_id, user, {"role": wanted[user].role.value})
+        for role in MemberRole:  # new parents before new students
+            if changed := [user for user in moved if wanted[user].role is role]:
+                self._memberships.change_members(family_id, changed, {"role": role.value})
         if gone := [user for user, role in members.items() if role in lists and user not in wanted]:
             self._memberships.leave(family_id, gone)

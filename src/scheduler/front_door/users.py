@@ -119,8 +119,7 @@ class Users:
             at = utc(self._context.clock(), name="clock")
             change_user(self._session, self._tenant_id, user_id, {"deleted_at": at})
             # afterwards, since the change waits for whoever makes the user a parent
-            for family in memberships.lock_families_of_parent(user_id):
-                memberships.require_parent(family)
+            memberships.require_parents(memberships.lock_families_of_parent(user_id))
 
 
 def _columns(fields: Mapping[str, object]) -> dict[str, object]:

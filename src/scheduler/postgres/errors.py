@@ -61,7 +61,7 @@ class CheckFailedError(StatementError):
 
 
 class NotAllowedError(StatementError):
-    """Row security, a trigger or a missing privilege does not let this user, or this login, do it."""
+    """Row security or a trigger does not let this user do it. A login that lacks a grant is a fault of the server."""
 
 
 class DeadlockError(StatementError):

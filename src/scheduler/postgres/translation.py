@@ -70,6 +70,7 @@ _CLASSES: Final[dict[str | None, type[StatementError]]] = {
 _UNFIT_VALUE: Final = "a value cannot be written to the database, or read from it: {kind} of the driver"
 _OF_THE_DRIVER: Final = (SQLAlchemyError, psycopg.Error, UnicodeEncodeError)
 _POLICY_CHECK: Final = "ExecWithCheckOptions"  # the server's function: its message is in the language of its locale
+_RAISE: Final = "exec_stmt_raise"  # a function or trigger in PL/pgSQL refused, with a message of its own
 _POLICY_TABLE: Final = re.compile(r'for table "([^"]+)"')
 
 
@@ -134,10 +135,12 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
         reason = "it is another tenant's, this user may not write it, or the tenant is suspended"
         refusal = f"row security refused {row}: {reason}"
         return NotAllowedError(refusal, sqlstate=code)
+    if code == NOT_ALLOWED and fault.diag.source_function == _RAISE:
+        return NotAllowedError(message, sqlstate=code)
     if code == NOT_ALLOWED:
         reason = re.sub("^permission denied for ", "the role lacks a privilege on ", message)
         hint = ": `scheduler schema grants` prints the grants for a table of your own" if " table " in reason else ""
-        return NotAllowedError(f"permission denied in {where}: {reason}{hint}", sqlstate=code)
+        return StatementError(f"permission denied in {where}: {reason}{hint}", sqlstate=code)
     if code == _NOT_IN_STATE:
         return StatementError(f"the state of the database {where} does not allow this: {message}", sqlstate=code)
     if code in _CANCELLED:

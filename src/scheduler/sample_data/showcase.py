@@ -1,6 +1,6 @@
 """Showcase queries: the rows of a sample tenant that the demo shows.
 
-Owns: the queries for families, the progress of children, and the appointment with the most steps.
+Owns: the queries for the progress of children, and the appointment with the most steps.
 Must not know: how rows are shown.
 """
 
@@ -9,11 +9,6 @@ from typing import Final
 from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
-_FAMILIES: Final = text("""
-select family_name, array(select name from identity.users where id = any(parent_ids) order by name),
-    array(select name from identity.users where id = any(student_ids) order by name)
-from identity.family_directory order by family_name limit 5
-""")
 _CHILDREN: Final = text("""
 select first_name, completed_sessions, round(average_mood, 1), total_stickers, urgent_alerts
 from wellbeing.child_progress_summary order by urgent_alerts desc, first_name limit 6
@@ -36,11 +31,6 @@ join scheduling.step_templates t on t.id = s.step_template_id
 left join scheduling.resources r on r.id = s.resource_id
 order by s.position
 """)
-
-
-def families(session: Session) -> list[tuple[object, ...]]:
-    """Return a few families: the name, the parents' names, the students' names."""
-    return _rows(session, _FAMILIES)
 
 
 def progress_of_children(session: Session) -> list[tuple[object, ...]]:

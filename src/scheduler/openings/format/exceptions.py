@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.json_fields import Fields, Json, day_from, list_from, object_from, shown
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
 from scheduler.core.slots import Id
 from scheduler.core.zones import instant_at, local_day
@@ -27,7 +28,6 @@ from scheduler.openings.format.hours import (
     pairs_from,
     shown_clock,
 )
-from scheduler.openings.format.json_fields import Fields, Json, day_from, list_from, object_from, shown
 
 _LOCAL_TIME: Final = re.compile(r"([0-9-]{10})[T ]([0-9:]{5,8})")
 

@@ -12,9 +12,9 @@ from datetime import date, time, timedelta
 from typing import Final, NamedTuple
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.json_fields import Fields, Json, list_from, object_from, shown
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.zones import DAYS_OF_WEEK
-from scheduler.openings.format.json_fields import Fields, Json, list_from, object_from, shown
 
 MAX_TEXT_LENGTH: Final = 255
 SECONDS_PER_DAY: Final = 86_400

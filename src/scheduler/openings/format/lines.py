@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import InvalidInputError, SchedulerError
+from scheduler.core.json_fields import Fields, Json, day_from, object_from, shown
 from scheduler.core.schedules import AvailabilityRule, Closure, Schedule
 from scheduler.core.zones import zone_of
 from scheduler.openings.format.exceptions import altered_days, exceptions_of, listed_exceptions
 from scheduler.openings.format.hours import MAX_TEXT_LENGTH, Offer, clock_from, offer_of, rules_of, time_of
-from scheduler.openings.format.json_fields import Fields, Json, day_from, object_from, shown
 from scheduler.openings.places import ClosedDay, Doctor, Place
 
 _HOURS: Final = ("weekly", "clinics")
