@@ -65,7 +65,7 @@ def find_by_trial(world: World) -> list[ExpectedVisit]:
 
 
 def is_asked_for(world: World, candidate: Candidate, visit: ExpectedVisit) -> bool:
-    """Tell whether a visit starts in the span, at a bookable instant, on a weekday and in a part of the day (Q2)."""
+    """Tell whether a visit starts where the search and the booking policy allow it (Q2)."""
     start = instant_of(visit.steps[0].start)
     wall = start.astimezone(candidate.calendar.schedule.zone)
     if start not in world.span or (candidate.bookable is not None and start not in candidate.bookable):

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from oracles.minute_sets import MINUTE
 from oracles.minutes import expand_by_minutes
 from oracles.visit_search import World
-from scheduler.core.calendars import DoctorCalendar, Resource, Use
+from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.search_plans import Candidate
 from scheduler.core.spans import Span
+from scheduler.core.uses import Use
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import DOCTOR, Need, StepTemplate, Workflow, WorkflowStep
 

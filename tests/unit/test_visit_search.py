@@ -1,18 +1,19 @@
 """The search for visits by example: times (Q1), what narrows them (Q2), and the resources of steps (W7)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
-from scheduler.core.calendars import DoctorCalendar, Resource, Use
+from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.search import VisitOffer, find_visits
 from scheduler.core.search_plans import Candidate
 from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
+from scheduler.core.uses import Use
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, StepTemplate, Workflow, WorkflowStep
 
@@ -37,12 +38,12 @@ THE_DAY = span("00:00", "02T00:00")
 
 
 def rule(start: str, end: str, slot: float = 20, **fields: Any) -> AvailabilityRule:
-    defaults = {"id": 1, "day_of_week": MONDAY, "slot_duration": minutes(slot)}
-    return AvailabilityRule(start_time=time.fromisoformat(start), end_time=time.fromisoformat(end), **defaults | fields)
+    values: dict[str, Any] = {"id": 1, "day_of_week": MONDAY, "slot_duration": minutes(slot)} | fields
+    return AvailabilityRule(start_time=time.fromisoformat(start), end_time=time.fromisoformat(end), **values)
 
 
 def block(start: str, end: str, kind: ExceptionType = ExceptionType.BLOCKED, **fields: Any) -> AvailabilityException:
-    return AvailabilityException(**{"id": 1, "type": kind, "start_at": at(start), "end_at": at(end)} | fields)
+    return AvailabilityException(fields.pop("id", 1), kind, at(start), at(end), **fields)
 
 
 def schedule(*rules: AvailabilityRule, doctor: int = 7, facility: int = 5, **fields: Any) -> Schedule:
@@ -79,11 +80,12 @@ def candidate(
     """Return a candidate whose doctor has some uses."""
     taken = [use if isinstance(use, Use) else Use(use) for use in uses]
     calendar = DoctorCalendar(plan, taken, tuple(full))
-    return Candidate(**{"offering_id": 1, "workflow": workflow, "calendar": calendar} | fields)
+    return Candidate(fields.pop("offering_id", 1), workflow, calendar, **fields)
 
 
 def nurse(number: int, *uses: Span, **fields: Any) -> Resource:
-    return Resource(**{"id": number, "kind": "nurse", "facility_id": 5, "uses": uses} | fields)
+    values: dict[str, Any] = {"kind": "nurse", "facility_id": 5, "uses": uses} | fields
+    return Resource(number, **values)
 
 
 def room(number: int, *uses: Span, **fields: Any) -> Resource:
@@ -100,7 +102,7 @@ def shown(offer: VisitOffer) -> str:
         " ".join(
             [
                 f"{one.start_at:%H:%M}-{one.end_at:%H:%M}",
-                *(f"{kind} {'+'.join(map(str, ids))}" for kind, ids in one.resources.items()),
+                *(f"{kind} {'+'.join(map(str, ids))}" for kind, ids in sorted(one.resources.items())),
             ]
         )
         for one in offer.steps
@@ -337,13 +339,13 @@ def test_q1_a_clock_change_moves_the_visits_of_a_day() -> None:
     sundays = schedule(rule("00:30", "03:00", slot=30, day_of_week=0))
     long = candidate(visit(step(1, 60, DOCTOR)), sundays)
     assert starts(long, within=span("28T00:00", "29T00:00")) == ["00:30", "01:00"]  # 01:00 to 02:00 is skipped
-    skipped = candidate(plan=schedule(rule("01:15", "01:45", slot=10, day_of_week=0)))
-    assert starts(skipped, within=span("28T00:00", "29T00:00")) == []
+    skipped = schedule(*sundays.rules, rule("01:15", "01:45", slot=10, id=2, day_of_week=0))
+    assert starts(candidate(long.workflow, skipped), within=span("28T00:00", "29T00:00")) == ["00:30", "01:00"]
 
 
 def test_q2_buffers_keep_other_uses_away_from_the_doctor() -> None:
     use = span("09:20", "09:40")
-    near = {"buffer_before": minutes(5), "buffer_after": minutes(10)}
+    near: dict[str, Any] = {"buffer_before": minutes(5), "buffer_after": minutes(10)}
     day = schedule(rule("09:00", "10:30", slot=10))
     short = visit(step(1, 10, DOCTOR))
     assert starts(candidate(short, day, use, **near)) == ["09:00", "09:50", "10:00", "10:10", "10:20"]
@@ -358,7 +360,7 @@ def test_q2_buffers_keep_other_uses_away_from_the_doctor() -> None:
 def test_q2_buffers_lie_once_about_the_steps_with_the_doctor() -> None:
     twice = visit(step(1, 10, DOCTOR), step(2, 10), step(3, 10, DOCTOR))
     only = schedule(rule("09:00", "09:30", slot=30))
-    near = {"buffer_before": minutes(5), "buffer_after": minutes(5)}
+    near: dict[str, Any] = {"buffer_before": minutes(5), "buffer_after": minutes(5)}
     assert starts(candidate(twice, only, span("09:10", "09:20"), **near)) == ["09:00"]
     assert starts(candidate(twice, only, span("08:50", "08:55"), span("09:35", "09:40"), **near)) == ["09:00"]
     assert starts(candidate(twice, only, span("08:50", "08:56"), **near)) == []
@@ -368,7 +370,7 @@ def test_q2_buffers_lie_once_about_the_steps_with_the_doctor() -> None:
 def test_q2_a_buffer_before_lies_before_the_preparation() -> None:
     prepared = visit(step(1, 10, DOCTOR, lead=5))
     day = schedule(rule("08:55", "09:30", slot=10, slot_alignment=minutes(20)))
-    near = {"buffer_before": minutes(10)}
+    near: dict[str, Any] = {"buffer_before": minutes(10)}
     assert starts(candidate(prepared, day, span("08:40", "08:45"), **near)) == ["09:00", "09:10", "09:20"]
     assert starts(candidate(prepared, day, span("08:40", "08:46"), **near)) == ["09:10", "09:20"]
 
@@ -405,8 +407,9 @@ def test_q2_the_whole_visit_leaves_the_patients_own_visits_alone() -> None:
     three = visit(step(1, 10), step(2, 20, DOCTOR, lead=5), step(3, 10, wait=30))
     only = candidate(three, schedule(rule("08:55", "10:00", slot_alignment=minutes(60), slot=60)))
     assert search(only) == ["08:45-08:55, 09:00-09:20, 09:20-09:30"]
-    for own in (span("08:45", "08:46"), span("08:55", "09:00"), span("08:59", "09:01"), span("09:29", "09:40")):
+    for own in (span("08:45", "08:46"), span("08:55", "09:00"), span("08:59", "09:01"), span("09:10", "09:11")):
         assert search(only, patient=[own]) == []
+    assert search(only, patient=[span("09:29", "09:40")]) == []
     assert len(search(only, patient=[span("08:40", "08:45"), span("09:30", "09:40")])) == 1
 
 
@@ -559,44 +562,70 @@ def test_q1_nothing_to_search_gives_no_visit() -> None:
     assert search(candidate(plan=schedule())) == []
 
 
-def test_q1_a_search_may_reach_the_ends_of_the_calendar() -> None:
-    daily = schedule(*(rule("09:00", "09:20", id=day + 1, day_of_week=day) for day in range(7)))
-    first = Span(datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 5, tzinfo=UTC))
-    last = Span(datetime(9999, 12, 27, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC))
-    for within, day in ((first, 4), (last, 28)):  # each zone has a clock from 0001-01-03 to 9999-12-29
-        found = [offer.start_at.day for offer in find_visits([candidate(plan=daily)], [], within)]
-        assert day in found
+DAILY = schedule(*(rule("09:00", "09:20", id=day + 1, day_of_week=day) for day in range(7)))
+WEEK = 7 * 1440
 
 
-def test_q1_values_of_another_kind_are_refused() -> None:
-    for wrong in (
+@pytest.mark.parametrize(
+    ("workflow", "first", "last"),
+    [
+        (CONSULTATION, 3, 28),
+        (visit(step(1, 20, DOCTOR), step(2, WEEK)), 3, 21),
+        (visit(step(1, WEEK), step(2, 20, DOCTOR)), 3, 21),
+        (visit(step(1, 20, DOCTOR), step(2, 20, NURSE, wait=WEEK)), 3, 28),
+        (visit(step(1, 20, NURSE, wait=WEEK), step(2, 20, DOCTOR, wait=WEEK)), 3, 28),
+        (visit(step(1, 20, DOCTOR), step(2, 20, NURSE, lead=WEEK)), 3, 21),
+        (visit(step(1, 20, DOCTOR, lead=WEEK)), None, None),
+    ],
+)
+def test_q1_visits_stay_within_the_calendar(workflow: Workflow, first: int | None, last: int | None) -> None:
+    opening = schedule(*(rule("00:00", "00:00", id=day + 1, day_of_week=day) for day in range(7)))
+    for staff in (nurse(3), nurse(3, opening=opening)):
+        # Each zone has a clock from 0001-01-03 to before 9999-12-29.
+        for within, place, expected in (
+            (Span(datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 20, tzinfo=UTC)), 0, first),
+            (Span(datetime(9999, 12, 8, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)), -1, last),
+        ):
+            found = list(find_visits([candidate(workflow, DAILY)], [staff], within))
+            assert [offer.start_at.day for offer in found[place:][:1]] == ([] if expected is None else [expected])
+
+
+WRONG: Any = "wrong"
+TODAY: Any = at("09:00")
+
+
+@pytest.mark.parametrize(
+    "construct",
+    [
         lambda: candidate(buffer_before=minutes(-1)),
-        lambda: candidate(buffer_after="5"),
-        lambda: candidate(bookable="today"),
-        lambda: candidate(workflow="visit"),
+        lambda: candidate(buffer_after=WRONG),
+        lambda: candidate(bookable=WRONG),
+        lambda: candidate(workflow=WRONG),
         lambda: candidate(offering_id=None),
-        lambda: Candidate(1, CONSULTATION, "calendar"),
-        lambda: DoctorCalendar("schedule"),
-        lambda: DoctorCalendar(MORNING, [span("09:00", "10:00")]),
-        lambda: DoctorCalendar(MORNING, full=["09:00"]),
+        lambda: Candidate(1, CONSULTATION, WRONG),
+        lambda: DoctorCalendar(WRONG),
+        lambda: DoctorCalendar(MORNING, [TODAY]),
+        lambda: DoctorCalendar(MORNING, full=[TODAY]),
         lambda: nurse(3, kind=" "),
-        lambda: nurse(3, opening="always"),
-        lambda: nurse(3, "09:00"),
-        lambda: nurse(None),
-        lambda: nurse(3, facility_id=None),
+        lambda: nurse(3, opening=WRONG),
+        lambda: nurse(3, uses=[Use(span("09:00", "10:00"))]),
+        lambda: nurse(1, facility_id=None),
         lambda: nurse(3, doctor_id=2.5),
-        lambda: Use("09:00"),
-        lambda: Use(span("09:00", "10:00"), "slot"),
-        lambda: search(["candidate"]),
-        lambda: search(candidate(), "nurse"),
-        lambda: search(candidate(), within="today"),
-        lambda: search(candidate(), patient=["today"]),
-        lambda: search(candidate(), skip=["first"]),
-        lambda: search(candidate(), weekdays=["monday"]),
-        lambda: search(candidate(), part_of_day="morning"),
-        lambda: search(candidate(), part_of_day=(time(9), "noon")),
+        lambda: Use(WRONG),
+        lambda: Use(span("09:00", "10:00"), WRONG),
+        lambda: Resource(TODAY, "nurse", 5),
+        lambda: search([WRONG]),
+        lambda: search(candidate(), WRONG),
+        lambda: search(candidate(), within=WRONG),
+        lambda: search(candidate(), patient=[WRONG]),
+        lambda: search(candidate(), skip=[WRONG]),
+        lambda: search(candidate(), weekdays=[WRONG]),
+        lambda: search(candidate(), part_of_day=WRONG),
+        lambda: search(candidate(), part_of_day=(time(9), WRONG)),
         lambda: search(candidate(), part_of_day=(time(9),)),
         lambda: search(candidate(), part_of_day=(time(9), time(12, tzinfo=UTC))),
-    ):
-        with pytest.raises(InvalidInputError):
-            wrong()
+    ],
+)
+def test_q1_values_of_another_kind_are_refused(construct: Callable[[], object]) -> None:
+    with pytest.raises(InvalidInputError):
+        construct()
