@@ -19,10 +19,9 @@ from typing_extensions import TypedDict  # Python 3.11 has one that Pydantic ref
 
 import scheduler
 from scheduler import AsyncWork, FamilyId, FamilyStatus, LastParentError, MemberRole, Person, UserId, UserSummary
-from scheduler.postgres.errors import TenantSuspendedError
 
 STATUS: Final[Mapping[int, tuple[type[Exception], ...]]] = {  # all others stay 500: they are faults of this program
-    403: (scheduler.NotAllowedError, TenantSuspendedError),
+    403: (scheduler.NotAllowedError, scheduler.TenantSuspendedError),
     404: (scheduler.NotFoundError,),
     409: (scheduler.DuplicateError, scheduler.DuplicateMemberError, LastParentError, scheduler.MissingReferenceError),
     422: (RequestValidationError, scheduler.InvalidInputError, scheduler.CheckFailedError),
