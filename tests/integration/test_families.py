@@ -533,7 +533,7 @@ def test_a_parent_who_becomes_the_last_one_meanwhile_is_not_deleted(school: Scho
 
 
 def test_a_student_who_becomes_the_last_parent_meanwhile_stays(school: School) -> None:
-    """Who becomes a parent is locked as a user, so the deletion and the change see each other in any order."""
+    """A member who becomes a parent is locked as a user, so either call waits for the other."""
     with school.work(school.admin) as work:
         family = work.families.create("Johnson family", parents=[SARAH], students=[EMMA])
     sarah, emma = family.parents[0], family.students[0]

@@ -43,7 +43,7 @@ def shown(value: Json) -> str:
 
 
 def _kind(value: Json) -> str:
-    """Return the kind of a value for an error message that must not show it: it may be the name of a person."""
+    """Return the kind of a value, for an error message. The value itself may be the name of a person."""
     return _KINDS[type(value)]
 
 
