@@ -3,8 +3,8 @@
 Owns: the statements that write families, addresses and memberships, and the lock of a family while its members change.
 Must not know: whether a person is a user already (`people`), or the shapes of documents.
 
-A membership is one row, so both directions change with one statement. Who changes the members of a family locks the
-family first: otherwise two callers could each remove one of two parents, and none would be left.
+A membership is one row, so both directions change with one statement. A change of members locks the family first:
+otherwise two callers could each remove one of two parents, and none would be left.
 """
 
 from collections.abc import Mapping, Sequence
