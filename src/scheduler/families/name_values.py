@@ -1,4 +1,4 @@
-"""Name values: the names of a file as keys, the users whom they may mean, and the resolution of the names.
+"""Name values: names of a file as keys, the users whom they may mean, and the result of their resolution.
 
 Owns: these values.
 Must not know: the decision which user a name means (`name_resolution`), the database.
