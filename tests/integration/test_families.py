@@ -532,6 +532,29 @@ def test_a_parent_who_becomes_the_last_one_meanwhile_is_not_deleted(school: Scho
         after_waiting(lambda: school.work(school.admin), take_over, partial(delete, sarah.user_id))
 
 
+def test_a_student_who_becomes_the_last_parent_meanwhile_stays(school: School) -> None:
+    """A member who becomes a parent is locked as a user, so either call waits for the other."""
+    with school.work(school.admin) as work:
+        family = work.families.create("Johnson family", parents=[SARAH], students=[EMMA])
+    sarah, emma = family.parents[0], family.students[0]
+
+    def take_over(work: Work) -> None:
+        work.families.change_member(family, emma, role=MemberRole.PARENT)
+        work.families.remove_member(family, sarah)
+
+    def delete(work: Work) -> None:
+        work.users.delete(emma)
+
+    with pytest.raises(LastParentError, match=f"{family.family_id}"):
+        after_waiting(lambda: school.work(school.admin), take_over, delete)
+    with school.work(school.admin) as work:
+        work.families.update(family, parents=[sarah], students=[emma])
+    with pytest.raises(NotFoundError, match="has no such member"):
+        after_waiting(lambda: school.work(school.admin), delete, take_over)
+    with school.work(school.admin) as work:
+        assert work.families.get(family).parent_ids == (sarah.user_id,)
+
+
 def test_a_person_given_twice_at_once_is_one_user(school: School) -> None:
     def creation() -> UUID:
         with school.work(school.admin) as work:

@@ -126,6 +126,26 @@ def test_a_person_with_two_names_is_an_error_without_the_names(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "Sarah Johnson",
+        PLAIN | {"parents": "Sarah Johnson"},
+        PLAIN | {"parents": ["Sarah Johnson\0"]},
+        PLAIN | {"parents": [["Sarah Johnson"]]},
+        PLAIN | {"parents": ["A", {"name": "Sarah Johnson", "email": "Sarah Johnson"}]},
+        PLAIN | {"parents": ["A", {"name": "Sarah Johnson", "person": "Sarah Johnson", "userId": "Sarah Johnson"}]},
+        PLAIN | {"students": "Sarah Johnson"},
+        PLAIN | {"address": "Sarah Johnson"},
+        PLAIN | {"address": {"line1": "Sarah Johnson", "country": "Sarah Johnson"}},
+        PLAIN | {"preferredPrograms": "Sarah Johnson"},
+    ],
+)
+def test_no_reason_of_a_broken_line_shows_a_name(line: Any, tmp_path: Path) -> None:
+    ((_, reason),) = faults_of(tmp_path, line)
+    assert "Sarah" not in reason
+
+
+@pytest.mark.parametrize(
     ("name", "other"),
     [
         ("Sarah Johnson", " sarah\t JOHNSON"),

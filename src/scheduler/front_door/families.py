@@ -214,7 +214,7 @@ class Families:
         return reading.family_details(self._session, self._tenant_id, family_id)
 
     def _replace(self, family_id: UUID, lists: Mapping[MemberRole, Sequence[Candidate]]) -> None:
-        """Replace lists of members of a locked family. Who joins does so first, so that a parent is always there."""
+        """Replace lists of members of a locked family. New members join first, so that a parent is always there."""
         candidates = [candidate for role in lists for candidate in lists[role]]
         users = find_or_make_users(self._session, self._tenant_id, candidates)
         wanted = dict(zip(users, candidates, strict=True))
