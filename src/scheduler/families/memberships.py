@@ -72,6 +72,11 @@ _LEFT: Final = """
         and member.tenant_id = membership.tenant_id and member.id = membership.user_id and member.deleted_at is null
     returning membership.role
 """
+# The lock that a new member takes, too: a deletion of the user waits for it, and then finds this family.
+_KEPT: Final = """
+    select id from identity.users
+    where tenant_id = :tenant and id = any (cast(:users as uuid[])) and deleted_at is null order by id for share
+"""
 _CHANGED_MEMBERS: Final = """
     update identity.family_members as membership set {written}
     from identity.users as member
@@ -191,6 +196,8 @@ class Memberships:
             NotFoundError: a user is no member.
             LastParentError: no parent would be left.
         """
+        if columns.get("role") == MemberRole.PARENT:
+            self._run(_KEPT, users=list(users))
         written = ", ".join(f"{column} = :{column}" for column in columns)
         changed = self._rows(_CHANGED_MEMBERS.format(written=written), family=family_id, users=list(users), **columns)
         if len(changed) != len(users):
