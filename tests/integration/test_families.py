@@ -470,6 +470,8 @@ def test_only_an_admin_adds_staff_and_deletes_users(school: School) -> None:
         assert staff.families.get(family).parents == family.parents
     with pytest.raises(DuplicateError):
         school.scheduler.add_admin(school.slug, "Another head", email="head@example.org")
+    with pytest.raises(InvalidInputError, match="user: email must be a text, not None"):
+        school.scheduler.add_admin(school.slug, "Another head", email=None)  # type: ignore[arg-type]
 
 
 def together(*calls: Callable[[], object]) -> list[object]:
