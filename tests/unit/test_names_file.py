@@ -75,7 +75,10 @@ def test_a_deleted_family_is_counted_and_its_fields_are_not_read(tmp_path: Path)
         ({"parents": [7]}, "parents: number 1 must be a text, not int"),
         ({"students": ["Emma", " "]}, "students: number 2 must not be blank"),
         ({"students": [{"email": "emma@example.org"}]}, "students: number 1: name must be a text, not None"),
-        ({"parents": ["Sarah", " SARAH "]}, "parents: number 2 is the same person as parents: number 1"),
+        (
+            {"parents": ["Sarah", " SARAH "]},
+            "parents: number 2 is the same person as parents: number 1: give each a person if they are two",
+        ),
         (
             {"students": [{"name": "Sarah", "person": "s"}], "parents": [{"name": "Sarah", "person": "s"}]},
             "students: number 1 is the same person as parents: number 1",
