@@ -85,6 +85,7 @@ __all__ = [  # noqa: RUF022  # in groups
     # Errors
     "BusyError", "CheckFailedError", "DatabaseUnreachableError", "DeadlockError", "DuplicateError", "InvalidInputError",
     "MissingExtraError", "MissingReferenceError", "NotAllowedError", "NotFoundError", "SchedulerError", "StoreError",
+    "TenantSuspendedError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
     # PostgreSQL: families, their documents and errors
@@ -148,6 +149,7 @@ if TYPE_CHECKING:
         MissingReferenceError,
         NotAllowedError,
         StoreError,
+        TenantSuspendedError,
     )
     from scheduler.postgres.pools import PoolSettings
     from scheduler.postgres.schema.host import alembic_include_name, references
@@ -203,6 +205,7 @@ else:
         "StoreError": "scheduler.postgres.errors",
         "TenantId": "scheduler.front_door.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
+        "TenantSuspendedError": "scheduler.postgres.errors",
         "UserDetails": "scheduler.families.shapes",
         "UserId": "scheduler.front_door.ids",
         "UserSummary": "scheduler.families.shapes",

@@ -13,6 +13,7 @@ import pytest
 from scheduler import models
 from scheduler.core import readers
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import ExceptionType
 from scheduler.families.values import FamilyStatus, MemberRole
 from scheduler.front_door import fields
 from scheduler.front_door.closures import Closures
@@ -111,6 +112,12 @@ def test_a_field_reads(read: readers.Reader, value: object, expected: object) ->
 def test_a_field_names_itself_when_it_refuses(read: readers.Reader, value: object) -> None:
     with pytest.raises(InvalidInputError, match=r"^patient: field"):
         read("patient: field", value)
+
+
+@pytest.mark.parametrize(("kind", "noun"), [(UserStatus, "a user status"), (ExceptionType, "an exception type")])
+def test_a_refused_word_has_the_article_of_its_kind(kind: type[StrEnum], noun: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"^field: 'gone' is not {noun} \("):
+        fields.word(kind)("field", "gone")
 
 
 @pytest.mark.parametrize("read", [readers.text, readers.day, readers.uuid, readers.flag, readers.country])
