@@ -59,6 +59,11 @@ class LoadedCalendar:
         own = SlotIdentity(instant(beside.start), instant(beside.end), *ids)
         return merge(times_of(use) for use in self._uses.overlapping(begin, end) if use.slot != own)
 
+    def has_shared_slots(self, begin: int, end: int) -> bool:
+        """Tell whether a slot of several places may start in `[begin, end)`."""
+        weeks = range(begin // WEEK, (end - 1) // WEEK + 1)
+        return any(kind.capacity > 1 for week in weeks for kind in self._columns(week).kinds)
+
     def open_slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
         """Yield the slots that start in `[begin, end)` and can take another visit, sorted by start."""
         for week in range(begin // WEEK, (end - 1) // WEEK + 1):

@@ -17,6 +17,7 @@ from scheduler.core.calendars import DoctorCalendar, OpenSlot, Resource
 from scheduler.core.chains import (
     Link,
     Ranges,
+    between,
     common,
     contains,
     earliest,
@@ -123,10 +124,21 @@ class Plan:
         self._margin = -(-(reach + before + after) // _HOUR) * _HOUR
 
     def slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
-        """Yield the open slots for the candidate's offering, or for any, that start in `[begin, end)`."""
-        for slot in self.candidate.calendar.loaded.open_slots(begin, end):
-            if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
-                yield slot
+        """Yield the open slots for the candidate's offering, or for any, that start in `[begin, end)`.
+
+        Those with whose start the doctor is taken are left out, unless the day has slots that visits share.
+        """
+        calendar = self.candidate.calendar.loaded
+        ranges: Ranges = [(begin, end)]
+        if self._with_doctor and not calendar.has_shared_slots(begin, end):
+            before, after = self._own_shapes[self._anchor]
+            around = begin - before, end + after
+            unused = subtract([around], calendar.busy(*around))
+            ranges = between(starts_within(list(unused), before, after), begin, end)
+        for first, last in ranges:
+            for slot in calendar.open_slots(first, last):
+                if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
+                    yield slot
 
     def allows(self, at: int) -> bool:
         """Tell whether the booking policy allows a visit that starts at an instant."""
