@@ -631,6 +631,7 @@ TODAY: Any = at("09:00")
         lambda: search(candidate(), part_of_day=WRONG),
         lambda: search(candidate(), part_of_day=(time(9), WRONG)),
         lambda: search(candidate(), part_of_day=(time(9),)),
+        lambda: search(candidate(), nurse(3), room(3)),
         lambda: search(candidate(), part_of_day=(time(9), time(12, tzinfo=UTC))),
     ],
 )
