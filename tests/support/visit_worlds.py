@@ -44,7 +44,7 @@ halves = some(False, True)
 seldom = some(False, False, False, False, True)
 beginnings = st.integers(-24, 6).map(lambda count: 5 * count)
 window_lengths = some(180, 120, 240, 180, 90, 45)
-spell_lengths = some(5, 7, 15, 40)
+spell_lengths = some(5, 7, 15, 5, 40)
 minutes_near = st.integers(-90, 120)
 slot_lengths = some(20, 15, 30, 45, 10)
 intervals = some(None, None, None, 20, 25, 40)
@@ -52,7 +52,7 @@ capacities = some(1, 1, 1, 2, 3)
 offerings = some(None, None, None, None, 1, 2)
 step_lengths = some(5, 10, 2, 5, 15)
 leads = some(0, 0, 0, 5, 3)
-waits = some(0, 0, 3, 5, 8)
+waits = some(0, 8, 3, 5)
 needs_drawn = some(
     None,
     None,
@@ -66,7 +66,7 @@ needs_drawn = some(
     (),
 )
 quantities = some(1, 1, 1, 1, 2)
-buffers = some(0, 0, 5, 10)
+buffers = some(0, 10, 5)
 
 
 @st.composite
@@ -119,7 +119,7 @@ def calendars(draw: st.DrawFn, origin: datetime, *, doctor_id: int, facility_id:
     schedule = draw(schedules(origin, doctor_id=doctor_id, facility_id=facility_id, zone=zone))
     slots = expand_by_minutes(schedule, Span(origin - 180 * MINUTE, origin + 300 * MINUTE))
     of_slots = draw(st.lists(st.sampled_from(slots), max_size=2)) if slots else []
-    taken = [Use(draw(uses(origin))) for _ in range(draw(some(0, 1, 0, 2)))]
+    taken = [Use(draw(uses(origin))) for _ in range(draw(some(0, 1, 2, 3)))]
     taken += [Use(Span(slot.start_at, slot.end_at), slot.identity) for slot in of_slots]
     full = [draw(st.sampled_from(slots)).identity] if slots and draw(seldom) else []
     return DoctorCalendar(schedule, taken, full)
@@ -176,7 +176,7 @@ def all_resources(draw: st.DrawFn, origin: datetime, facilities: dict[int, ZoneI
                 kind,
                 facility_id,
                 opening,
-                [draw(uses(origin)) for _ in range(draw(some(0, 1, 0, 2)))],
+                [draw(uses(origin)) for _ in range(draw(some(0, 1, 2, 3)))],
                 doctor_id=draw(some(None, None, None, None, 1, 2)),
             )
         )

@@ -275,12 +275,20 @@ def test_q1_offers_come_by_start_then_candidate_then_slot() -> None:
     assert [one.offering_id for one in found] == [8, 2, 5]
 
 
+def test_q1_a_later_slot_may_have_an_earlier_visit() -> None:
+    plain = candidate(visit(step(1, 10, DOCTOR)))
+    long = candidate(visit(step(1, 30), step(2, 10, DOCTOR)))
+    assert starts([plain, long]) == ["08:30", "08:50", "09:00", "09:10", "09:20", "09:40"]
+    assert starts([long, plain]) == ["08:30", "08:50", "09:00", "09:10", "09:20", "09:40"]
+
+
 def test_q1_the_span_holds_the_start_of_the_visit() -> None:
     early = candidate(visit(step(1, 10), step(2, 20, DOCTOR)))
     assert starts(early) == ["08:50", "09:10", "09:30"]
     assert starts(early, within=span("08:50", "09:30")) == ["08:50", "09:10"]
     assert starts(early, within=span("08:51", "09:31")) == ["09:10", "09:30"]
     assert starts(early, within=span("11:00", "12:00")) == []
+    assert starts([early, candidate()], within=span("08:50", "09:20")) == ["08:50", "09:00", "09:10"]
 
 
 # Weeks are counted from 2000-01-01T00:00Z: one begins on Saturday 2027-03-06.
@@ -623,6 +631,7 @@ TODAY: Any = at("09:00")
         lambda: search(candidate(), part_of_day=WRONG),
         lambda: search(candidate(), part_of_day=(time(9), WRONG)),
         lambda: search(candidate(), part_of_day=(time(9),)),
+        lambda: search(candidate(), nurse(3), room(3)),
         lambda: search(candidate(), part_of_day=(time(9), time(12, tzinfo=UTC))),
     ],
 )

@@ -86,9 +86,19 @@ def find_visits(  # noqa: PLR0913  # what a caller can ask for
     skipped = frozenset(_CHECK.sequence("skip", skip, int))
     wanted = _Start(span, frozenset(_CHECK.sequence("weekdays", weekdays, Weekday)), part_of_day)
     own = union_of((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
-    stock = Stock(_CHECK.sequence("resources", resources, Resource))
+    stock = Stock(_each_once(_CHECK.sequence("resources", resources, Resource)))
     plans = [Plan(candidate, skipped, stock) for candidate in _CHECK.sequence("candidates", candidates, Candidate)]
     return _search(plans, wanted, own)
+
+
+def _each_once(resources: Sequence[Resource]) -> Sequence[Resource]:
+    """Return resources; refuse one that is given twice, since it would count as two."""
+    seen: set[Id] = set()
+    for resource in resources:
+        if resource.id in seen:
+            raise InvalidInputError(f"two resources have the id {resource.id!r}")
+        seen.add(resource.id)
+    return resources
 
 
 def _search(plans: Sequence[Plan], wanted: "_Start", own: Ranges) -> Iterator[VisitOffer]:
