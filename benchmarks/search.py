@@ -112,8 +112,8 @@ def loaded_anew(world: World) -> World:
     return World(candidates, resources, world.span)
 
 
-class Taken:
-    """Taken time of a doctor or a resource, for bisection."""
+class Occupied:
+    """The uses of a doctor or a resource, for bisection."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
         ordered = sorted(spans)
@@ -136,9 +136,9 @@ class Trials:
             for slot in expand(candidate.calendar.schedule, world.span)
         )
         self._candidates = world.candidates
-        self._doctors = [Taken([use.span for use in one.calendar.uses]) for one in world.candidates]
+        self._doctors = [Occupied([use.span for use in one.calendar.uses]) for one in world.candidates]
         self._by_kind = {
-            kind: [Taken(one.uses) for one in world.resources if one.kind == kind] for kind in ("room", "nurse")
+            kind: [Occupied(one.uses) for one in world.resources if one.kind == kind] for kind in ("room", "nurse")
         }
 
     def first(self) -> list[Visit]:
@@ -207,7 +207,7 @@ def next_found(worlds: Iterator[World]) -> list[Visit]:
 
 
 def against_trials(*, rounds: int, doctors: int = 50, days: int = 90) -> Table:
-    """Find the first visits by trying and by the search: on nearly free days, on full ones, and after 60 full days."""
+    """Find the first visits by trying and by the search, on free days, on full days, and after full days."""
     title = f"first {FOUND} visits of four steps, {doctors} doctors, {days} days; best of {rounds} rounds"
     table = Table(title=title, title_justify="left")
     for heading in ("", "trying, ms", "search, ms", "loaded before, ms", "trying, of the search"):
