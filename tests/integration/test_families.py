@@ -393,6 +393,15 @@ def test_the_last_parent_stays(work: Work) -> None:
     work.users.delete(sarah)
 
 
+def test_users_are_listed_by_name_and_role(work: Work) -> None:
+    johnsons(work)
+    assert [user.name for user in work.users.all(role=UserRole.STUDENT)] == ["Emma Johnson", "Zoe Johnson"]
+    assert [user.name for user in work.users.all()] == [
+        "Emma Johnson", "Sarah Johnson", "The head", "Tom Johnson", "Zoe Johnson",
+    ]  # fmt: skip
+    assert work.users.all(role=UserRole.PARENT)[0] == work.users.by_email("sarah@example.org")
+
+
 def test_users_are_added_changed_and_deleted(work: Work) -> None:
     user = work.users.add("Ada Reed", role=UserRole.STUDENT, phone="555-0101")
     work.users.change(user, email="Ada@example.org", phone=None, status=UserStatus.INACTIVE)
