@@ -212,7 +212,7 @@ def upgrade() -> None:
         constraint a_step_needs_one_of_a_kind_at_least check (quantity >= 1),
         -- stops two doctors at once, and a doctor of an earlier step: the doctor is the same in each step
         constraint a_visit_has_one_doctor_and_one_patient check (
-            kind not in ('doctor', 'patient') or (quantity = 1 and same_as_position is null)
+            (kind <> 'doctor' and kind <> 'patient') or (quantity = 1 and same_as_position is null)
         ),
         -- stops a position before the first
         constraint the_earlier_step_of_a_need_counts_from_one check (same_as_position >= 1),

@@ -336,7 +336,7 @@ def upgrade() -> None:
         constraint a_resource_has_its_own_name_at_its_facility unique (tenant_id, facility_id, kind, name),
         -- stops 'Room' and 'room ' as two kinds, a doctor, whose time appointments occupy, and a patient
         constraint the_kind_of_a_resource_is_a_word_but_doctor_or_patient check (
-            kind ~ '^[a-z][a-z0-9_]*$' and kind not in ('doctor', 'patient')
+            kind ~ '^[a-z][a-z0-9_]*$' and kind <> 'doctor' and kind <> 'patient'
         )
     );
 
