@@ -21,6 +21,7 @@ import generation
 import migrating
 import names
 import row_security
+import search
 import signed_setting
 import starting
 from scheduler.core.zones import zone_of
@@ -36,6 +37,7 @@ def _expansion(wanted: argparse.Namespace) -> Iterator[Table]:
 
 PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "expansion": _expansion,
+    "search": lambda wanted: [search.against_trials(rounds=max(1, wanted.rounds // 3))],
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
     "encryption": lambda wanted: [
         encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)),

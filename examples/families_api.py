@@ -18,12 +18,10 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # Python 3.11 has one that Pydantic refuses
 
 import scheduler
-from scheduler import AsyncWork, FamilyId, FamilyStatus, LastParentError, MemberRole, Person, PostalAddress, UserId
-from scheduler.families.shapes import FamilyDetails, FamilySummary, UserDetails, UserSummary
-from scheduler.postgres.errors import TenantSuspendedError
+from scheduler import AsyncWork, FamilyId, FamilyStatus, LastParentError, MemberRole, Person, UserId, UserSummary
 
 STATUS: Final[Mapping[int, tuple[type[Exception], ...]]] = {  # all others stay 500: they are faults of this program
-    403: (scheduler.NotAllowedError, TenantSuspendedError),
+    403: (scheduler.NotAllowedError, scheduler.TenantSuspendedError),
     404: (scheduler.NotFoundError,),
     409: (scheduler.DuplicateError, scheduler.DuplicateMemberError, LastParentError, scheduler.MissingReferenceError),
     422: (RequestValidationError, scheduler.InvalidInputError, scheduler.CheckFailedError),
@@ -45,7 +43,7 @@ class NewFamily(TypedDict):
     name: Annotated[str, Field(alias="familyName")]
     parents: list[UserId | Person]
     students: NotRequired[list[UserId | Person]]
-    address: NotRequired[PostalAddress | None]
+    address: NotRequired[scheduler.PostalAddress | None]
     preferred_programs: NotRequired[list[str]]
 
 
@@ -56,7 +54,7 @@ class FamilyChanges(TypedDict, total=False):
     name: Annotated[str, Field(alias="familyName")]
     parents: list[UserId | Person]
     students: list[UserId | Person]
-    address: PostalAddress | None
+    address: scheduler.PostalAddress | None
     preferred_programs: list[str]
     status: FamilyStatus
 
@@ -103,37 +101,37 @@ router = APIRouter(responses=READS, generate_unique_id_function=lambda route: ro
 
 
 @router.get("/family/{familyId}")
-async def get_family(work: Work, family: OfFamily) -> FamilyDetails:
+async def get_family(work: Work, family: OfFamily) -> scheduler.FamilyDetails:
     """Return a family with its members."""
     return await work.families.get(family)
 
 
 @router.post("/family", status_code=201, responses=WRITES)
-async def create_family(work: Work, new: NewFamily) -> FamilyDetails:
+async def create_family(work: Work, new: NewFamily) -> scheduler.FamilyDetails:
     """Create a family, and users for the people who are not users yet."""
     return await work.families.create(**new)
 
 
 @router.patch("/family/{familyId}", responses=WRITES)
-async def change_family(work: Work, family: OfFamily, changes: FamilyChanges) -> FamilyDetails:
+async def change_family(work: Work, family: OfFamily, changes: FamilyChanges) -> scheduler.FamilyDetails:
     """Change the given fields of a family."""
     return await work.families.update(family, **changes)
 
 
 @router.delete("/family/{familyId}", responses=WRITES)
-async def delete_family(work: Work, family: OfFamily, *, clear: ClearMembers = False) -> FamilySummary:
+async def delete_family(work: Work, family: OfFamily, *, clear: ClearMembers = False) -> scheduler.FamilySummary:
     """Delete a family softly, and its memberships only if asked to."""
     return await work.families.delete(family, clear_members=clear)
 
 
 @router.get("/user/{userId}")
-async def get_user(work: Work, user: OfUser, *, families: bool = False) -> UserDetails | UserSummary:
+async def get_user(work: Work, user: OfUser, *, families: bool = False) -> scheduler.UserDetails | UserSummary:
     """Return a user with the ids of the families, or with the families if asked to."""
     return await (work.users.details(user) if families else work.users.get(user))
 
 
 @router.get("/user/{userId}/families")
-async def get_families_of_user(work: Work, user: OfUser) -> list[FamilySummary]:
+async def get_families_of_user(work: Work, user: OfUser) -> list[scheduler.FamilySummary]:
     """Return the families of a user."""
     return await work.users.families(user)
 

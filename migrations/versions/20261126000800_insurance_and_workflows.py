@@ -11,6 +11,10 @@ of their template (W2). A booking uses the active workflow for the patient's pla
 partial unique index allows one of each (nulls not distinct); inactive workflows stay for past appointments. The unique
 constraint on positions also serves the index that the specification lists beside it.
 
+A step needs resources at once, so many of each kind (W7), in rows of their own. A step without such a row needs the
+visit's doctor: whoever writes workflows as the specification has them writes no needs. The row `patient`, which must be
+alone, means that nobody is needed.
+
 Deleting a provider, plan, template, workflow or step deletes the appointments below it, as the specification says, and
 a cascade asks no policy. So the application ends or deactivates these rows, and the system alone deletes them.
 """
@@ -27,6 +31,7 @@ TABLES = (
     "step_templates",
     "service_workflows",
     "workflow_steps",
+    "workflow_step_needs",
 )
 
 
@@ -188,10 +193,45 @@ def upgrade() -> None:
 
     create index workflow_steps_step_template_id_idx on scheduling.workflow_steps (tenant_id, step_template_id);
 
+    create table scheduling.workflow_step_needs (
+        tenant_id uuid not null,
+        workflow_step_id bigint not null,
+        kind varchar(50) not null,
+        quantity integer not null default 1,
+        same_as_position integer,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        -- stops two quantities of one kind
+        constraint workflow_step_needs_pkey primary key (tenant_id, workflow_step_id, kind),
+        -- stops a step that is missing or of another tenant
+        constraint workflow_step_needs_workflow_step_id_fkey foreign key (tenant_id, workflow_step_id)
+            references scheduling.workflow_steps (tenant_id, id) on delete cascade,
+        -- stops 'Room' and 'room ' as two kinds
+        constraint the_kind_of_a_need_is_a_word check (kind ~ '^[a-z][a-z0-9_]*$'),
+        -- stops a need of nothing
+        constraint a_step_needs_one_of_a_kind_at_least check (quantity >= 1),
+        -- stops two doctors at once, and a doctor of an earlier step: the doctor is the same in each step
+        constraint a_visit_has_one_doctor_and_one_patient check (
+            (kind <> 'doctor' and kind <> 'patient') or (quantity = 1 and same_as_position is null)
+        ),
+        -- stops a position before the first
+        constraint the_earlier_step_of_a_need_counts_from_one check (same_as_position >= 1),
+        -- stops a step that needs nobody (the row 'patient') and somebody
+        constraint a_step_that_needs_nobody_has_no_other_need exclude using gist (
+            tenant_id with =,
+            workflow_step_id with =,
+            ((kind = 'patient')::integer) with <>
+        )
+    );
+
+    comment on table scheduling.workflow_step_needs is
+        'So many resources of a kind that a step needs at once (W7). No row: the doctor; patient alone: nobody.';
+
     call identity.secure_table('scheduling.step_templates', array['default_duration_minutes', 'requires_location']);
     call identity.secure_table('scheduling.service_workflows', array['total_estimated_minutes']);
     call identity.secure_table('scheduling.workflow_steps',
         array['duration_minutes', 'location_type', 'requires_preparation', 'can_be_skipped']);
+    call identity.secure_table('scheduling.workflow_step_needs', array['quantity', 'same_as_position']);
     """)
     op.execute("""
     -- stops deleting visits with an insurer, a workflow or a kind of step

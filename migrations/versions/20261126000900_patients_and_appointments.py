@@ -16,8 +16,8 @@ shows one time at an instant; a time on the clock may be two instants or none.
 A repeated request finds its first booking by its idempotency key (B3), which is unique for each actor. Without an actor
 the library is the actor, so a key is cleared when its actor is deleted.
 
-**Steps and resources.** A step names the kind of resource that it needs (W7): the doctor of the appointment, or another
-kind that the tenant uses. The time for which it takes them is in `scheduling.allocations`.
+**Steps and resources.** A step needs the doctor of the appointment, or resources of kinds that the tenant uses (W7). The
+time for which it takes them is in `scheduling.allocations`.
 
 **Waitlist.** A patient waits for a service, perhaps at one facility, with one doctor, or on certain days. The oldest
 matching entry is offered a freed slot (B6), which is held for it and says until when.
@@ -300,8 +300,10 @@ def upgrade() -> None:
             references scheduling.facilities (tenant_id, id) on delete cascade,
         -- stops two rooms with one name
         constraint a_resource_has_its_own_name_at_its_facility unique (tenant_id, facility_id, kind, name),
-        -- stops 'Room' and 'room ' as two kinds, and a doctor, whose time appointments occupy
-        constraint the_kind_of_a_resource_is_a_word_but_doctor check (kind ~ '^[a-z][a-z0-9_]*$' and kind <> 'doctor')
+        -- stops 'Room' and 'room ' as two kinds, a doctor, whose time appointments occupy, and a patient
+        constraint the_kind_of_a_resource_is_a_word_but_doctor_or_patient check (
+            kind ~ '^[a-z][a-z0-9_]*$' and kind <> 'doctor' and kind <> 'patient'
+        )
     );
 
     comment on table scheduling.resources is

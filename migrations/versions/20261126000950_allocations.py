@@ -40,6 +40,7 @@ READ = {
     "appointment_steps": "tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,"
     " status, resource_id",
     "workflow_steps": "tenant_id, id, requires_preparation, meta",
+    "workflow_step_needs": "tenant_id, workflow_step_id, kind",
     "service_offerings": "tenant_id, id, buffer_before_minutes, buffer_after_minutes",
     "patients": "tenant_id, id",
     "doctors": "tenant_id, id",
@@ -244,7 +245,10 @@ def upgrade() -> None:
             select step.id, step.resource_id, step.status, step.scheduled_end_at as end_at,
                 step.scheduled_start_at
                     - scheduling.preparation_of(planned.requires_preparation, planned.meta) as start_at,
-                coalesce(planned.meta ->> 'resource_kind', 'doctor') = 'doctor' as has_doctor
+                coalesce((
+                    select bool_or(need.kind = 'doctor') from scheduling.workflow_step_needs need
+                    where need.tenant_id = planned.tenant_id and need.workflow_step_id = planned.id
+                ), true) as has_doctor
             from scheduling.appointment_steps step
             join scheduling.workflow_steps planned
                 on planned.tenant_id = step.tenant_id and planned.id = step.workflow_step_id

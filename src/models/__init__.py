@@ -23,7 +23,14 @@ from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient
 from scheduler.models.scheduling.places import Doctor, Facility, FacilityDoctor
-from scheduler.models.scheduling.services import Service, ServiceOffering, ServiceWorkflow, StepTemplate, WorkflowStep
+from scheduler.models.scheduling.services import (
+    Service,
+    ServiceOffering,
+    ServiceWorkflow,
+    StepTemplate,
+    WorkflowStep,
+    WorkflowStepNeed,
+)
 from scheduler.models.scheduling.slots import AvailabilitySlot
 from scheduler.models.wellbeing.activity import Alert, GardenItem, StickerEarned, WellbeingResponse, WellbeingSession
 from scheduler.models.wellbeing.people import (
@@ -92,6 +99,7 @@ __all__ = [
     "WellbeingResponse",
     "WellbeingSession",
     "WorkflowStep",
+    "WorkflowStepNeed",
 ]
 
 if __name__ != "scheduler.models":

@@ -62,6 +62,11 @@ def part_of_key() -> Any:
     return Field(primary_key=True, sa_type=BigInteger)
 
 
+def word_of_key(length: int) -> Any:
+    """Declare a word of at most `length` characters as part of the primary key."""
+    return Field(primary_key=True, sa_type=String(length))
+
+
 def reference() -> Any:
     """Declare the bigint half of a composite key to another table; the other half is `tenant_id`."""
     return Field(sa_type=BigInteger)

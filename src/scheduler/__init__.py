@@ -40,11 +40,16 @@ from scheduler.core import (
     AvailabilityException,
     AvailabilityRule,
     BookingContext,
+    Candidate,
     Closure,
+    DoctorCalendar,
     ExceptionType,
     InvalidInputError,
     MissingExtraError,
+    Need,
     NotFoundError,
+    OfferedStep,
+    Resource,
     Schedule,
     SchedulerError,
     Slot,
@@ -53,11 +58,14 @@ from scheduler.core import (
     Span,
     StepTemplate,
     StoredSlot,
+    Use,
+    VisitOffer,
     Weekday,
     Workflow,
     WorkflowStep,
     expand,
     explain,
+    find_visits,
     reconcile,
     walk,
     walk_back,
@@ -71,10 +79,13 @@ __all__ = [  # noqa: RUF022  # in groups
     # Stored slots
     "SlotStatus", "StoredSlot", "reconcile",
     # Visits in steps
-    "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
+    "Need", "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
+    # Search for visits
+    "Candidate", "DoctorCalendar", "OfferedStep", "Resource", "Use", "VisitOffer", "find_visits",
     # Errors
     "BusyError", "CheckFailedError", "DatabaseUnreachableError", "DeadlockError", "DuplicateError", "InvalidInputError",
     "MissingExtraError", "MissingReferenceError", "NotAllowedError", "NotFoundError", "SchedulerError", "StoreError",
+    "TenantSuspendedError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
     # PostgreSQL: families, their documents and errors
@@ -138,6 +149,7 @@ if TYPE_CHECKING:
         MissingReferenceError,
         NotAllowedError,
         StoreError,
+        TenantSuspendedError,
     )
     from scheduler.postgres.pools import PoolSettings
     from scheduler.postgres.schema.host import alembic_include_name, references
@@ -193,6 +205,7 @@ else:
         "StoreError": "scheduler.postgres.errors",
         "TenantId": "scheduler.front_door.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
+        "TenantSuspendedError": "scheduler.postgres.errors",
         "UserDetails": "scheduler.families.shapes",
         "UserId": "scheduler.front_door.ids",
         "UserSummary": "scheduler.families.shapes",

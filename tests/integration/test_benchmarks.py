@@ -18,6 +18,7 @@ import migrating
 import names
 import peers
 import row_security
+import search
 import signed_setting
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
@@ -35,8 +36,8 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    modules = encryption, expansion, families, front_door, generation, migrating, names, row_security, signed_setting
-    for module in modules:
+    database = families, front_door, generation, migrating, names, row_security, signed_setting
+    for module in (encryption, expansion, search, *database):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
     return checked
@@ -57,6 +58,11 @@ def test_expansion_against_its_peers(checks: list[str]) -> None:
 def test_expansion_of_many_hours_and_its_growth() -> None:
     assert expansion.of_many_hours(8, rounds=1).row_count == 3
     assert expansion.growth(rounds=1).row_count == 12
+
+
+def test_search(checks: list[str]) -> None:
+    assert search.against_trials(rounds=1, doctors=20, days=10).row_count == 3
+    assert checks == ["search"] * 3
 
 
 def test_encryption(checks: list[str]) -> None:

@@ -393,6 +393,15 @@ def test_the_last_parent_stays(work: Work) -> None:
     work.users.delete(sarah)
 
 
+def test_users_are_listed_by_name_and_role(work: Work) -> None:
+    johnsons(work)
+    assert [user.name for user in work.users.all(role=UserRole.STUDENT)] == ["Emma Johnson", "Zoe Johnson"]
+    assert [user.name for user in work.users.all()] == [
+        "Emma Johnson", "Sarah Johnson", "The head", "Tom Johnson", "Zoe Johnson",
+    ]  # fmt: skip
+    assert work.users.all(role=UserRole.PARENT)[0] == work.users.by_email("sarah@example.org")
+
+
 def test_users_are_added_changed_and_deleted(work: Work) -> None:
     user = work.users.add("Ada Reed", role=UserRole.STUDENT, phone="555-0101")
     work.users.change(user, email="Ada@example.org", phone=None, status=UserStatus.INACTIVE)
@@ -470,6 +479,8 @@ def test_only_an_admin_adds_staff_and_deletes_users(school: School) -> None:
         assert staff.families.get(family).parents == family.parents
     with pytest.raises(DuplicateError):
         school.scheduler.add_admin(school.slug, "Another head", email="head@example.org")
+    with pytest.raises(InvalidInputError, match="user: email must be a text, not None"):
+        school.scheduler.add_admin(school.slug, "Another head", email=None)  # type: ignore[arg-type]
 
 
 def together(*calls: Callable[[], object]) -> list[object]:
@@ -530,6 +541,30 @@ def test_a_parent_who_becomes_the_last_one_meanwhile_is_not_deleted(school: Scho
         work.families.delete(second)
     with pytest.raises(LastParentError, match=f"{third.family_id}"):
         after_waiting(lambda: school.work(school.admin), take_over, partial(delete, sarah.user_id))
+
+
+def test_a_student_who_becomes_the_last_parent_meanwhile_is_not_deleted(school: School) -> None:
+    def new_family() -> FamilyDetails:
+        with school.work(school.admin) as work:
+            return work.families.create("A family", parents=[SARAH], students=[EMMA])
+
+    def change(family: FamilyDetails, work: Work) -> None:
+        work.families.change_member(family, family.students[0], role=MemberRole.PARENT)
+        work.families.remove_member(family, family.parents[0])
+
+    def update(family: FamilyDetails, work: Work) -> None:
+        work.families.update(family, parents=family.students, students=[])
+
+    def delete(family: FamilyDetails, work: Work) -> None:
+        work.users.delete(family.students[0])
+
+    for promote in (change, update):
+        family = new_family()
+        with pytest.raises(LastParentError, match=f"{family.family_id}"):
+            after_waiting(lambda: school.work(school.admin), partial(promote, family), partial(delete, family))
+        family = new_family()
+        with pytest.raises(NotFoundError, match=f"{family.family_id}"):
+            after_waiting(lambda: school.work(school.admin), partial(delete, family), partial(promote, family))
 
 
 def test_a_person_given_twice_at_once_is_one_user(school: School) -> None:

@@ -7,19 +7,20 @@ from itertools import count
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import col, func, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError, NotFoundError, WorkflowNotFoundError
 from scheduler.core.visits import walk
-from scheduler.core.workflows import StepTemplate, Workflow, WorkflowStep
+from scheduler.core.workflows import Need, StepTemplate, Workflow, WorkflowStep
 from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, PlanId, ProviderId, ServiceId
 from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.services import CodeSystem
 from scheduler.front_door.work import Work
 from scheduler.postgres.errors import DuplicateError, MissingReferenceError, StatementError
-from scheduler.postgres.workflows import appointment_steps, step_ids
+from scheduler.postgres.workflows import active_workflows, appointment_steps, step_ids
 
 pytestmark = pytest.mark.database
 
@@ -79,7 +80,8 @@ def rows_of_the_tenant(work: Work) -> list[int]:
     """Count the rows of each table that the repositories write."""
     tables = (
         models.Service, models.ServiceOffering, models.StepTemplate, models.ServiceWorkflow, models.WorkflowStep,
-        models.InsuranceProvider, models.InsurancePlan, models.FacilityInsurancePlan, models.Resource,
+        models.WorkflowStepNeed, models.InsuranceProvider, models.InsurancePlan, models.FacilityInsurancePlan,
+        models.Resource,
     )  # fmt: skip
     return [work.session.exec(select(func.count()).select_from(table)).one() for table in tables]
 
@@ -88,7 +90,7 @@ def test_an_offering_has_a_workflow_of_one_step_with_the_doctor(clinic: Clinic) 
     (step,) = clinic.workflow().steps
     name = clinic.work.services.get(clinic.service).name
     assert (clinic.workflow().name, step.template.name, step.length) == ("standard", name, minutes(20))
-    assert (step.resource_kind, clinic.workflow().estimate_error) == ("doctor", None)
+    assert (step.all_needs, clinic.workflow().estimate_error) == ((Need("doctor"),), None)
 
 
 def test_an_offering_with_steps_has_these(clinic: Clinic) -> None:
@@ -113,15 +115,33 @@ def test_offerings_of_a_service_share_its_step_template(clinic: Clinic) -> None:
 
 def test_a_workflow_is_read_back_as_it_was_written(clinic: Clinic) -> None:
     steps = (
-        WorkflowStep(4, clinic.template, minutes(7), "lab", True, True, minutes(3), minutes(9), "nurse"),
-        WorkflowStep(2, clinic.template),
-    )
+        WorkflowStep(
+            4, clinic.template, minutes(7), "lab", True, True, minutes(3), minutes(9),
+            (Need("room"), Need("nurse", 2, same_as=3), Need("doctor")),
+        ),
+        WorkflowStep(3, clinic.template, needs=[Need("nurse", 2)]),
+        WorkflowStep(2, clinic.template, needs=()),
+        WorkflowStep(1, clinic.template),
+    )  # fmt: skip
     written = clinic.work.workflows.add(clinic.offering, steps=steps, name="with a test", plan=clinic.plan)
     clinic.work.insurance.accept(clinic.plan, at=clinic.place)
     clinic.work.session.expire_all()
     assert clinic.workflow(plan=clinic.plan) == clinic.work.workflows.value(written) == written
     assert (written.steps, written.name, written.insurance_plan_id) == (steps[::-1], "with a test", clinic.plan)
-    assert (written.total_estimated, written.estimate_error) == (minutes(15), None)
+    assert (written.total_estimated, written.estimate_error) == (minutes(25), None)
+
+
+def test_the_workflows_of_an_offering_load_in_two_statements(clinic: Clinic) -> None:
+    steps = [WorkflowStep(number, clinic.template, needs=[Need("room"), Need("nurse")]) for number in (1, 2)]
+    clinic.work.workflows.add(clinic.offering, steps=steps, plan=clinic.plan)
+    clinic.work.session.expire_all()
+    statements: list[str] = []
+    event.listen(
+        clinic.work.session.connection(), "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+    )
+    workflows = active_workflows(clinic.work.session, clinic.offering)
+    assert [len(workflow.steps) for workflow in workflows] == [1, 2]
+    assert len(statements) == 2
 
 
 def test_a_steps_template_counts_as_it_is_stored(clinic: Clinic) -> None:
@@ -289,7 +309,9 @@ REFUSALS: list[tuple[str, Call, str]] = [
     ("a template", lambda c: c.work.workflows.add(c.offering, steps=[c.template], plan=c.plan), "steps"),
     ("one position", lambda c: steps(c, WorkflowStep(1, c.template), WorkflowStep(1, c.template)), "position 1"),
     ("seconds", lambda c: steps(c, WorkflowStep(1, c.template, minutes(0.5))), "step 1: duration"),
-    ("kind", lambda c: steps(c, WorkflowStep(1, c.template, resource_kind="Room")), "step 1: resource_kind"),
+    ("kind", lambda c: steps(c, WorkflowStep(1, c.template, needs=[Need("Room")])), "step 1: needs: kind"),
+    ("long", lambda c: steps(c, WorkflowStep(1, c.template, needs=[Need("r" * 51)])), "step 1: needs: kind"),
+    ("many", lambda c: steps(c, WorkflowStep(1, c.template, needs=[Need("room", 2**31)])), "need of room: quantity"),
     ("place", lambda c: steps(c, WorkflowStep(1, c.template, location_type="x" * 51)), "step 1: location_type"),
     ("wait", lambda c: steps(c, WorkflowStep(1, c.template, max_wait=minutes(0.5))), "step 1: max_wait"),
     ("position", lambda c: steps(c, WorkflowStep(2**31, c.template)), f"step {2**31}: position"),

@@ -40,7 +40,8 @@ def connection(filled: psycopg.Connection) -> Iterator[psycopg.Connection]:
 
 def add(connection: psycopg.Connection, table: str, **change: object) -> str | None:
     """Add a changed copy of the present row; return the name of the constraint that refuses the copy."""
-    row: Row = all_rows(TENANT)[table] | {"id": 2} | change
+    present = all_rows(TENANT)[table]
+    row: Row = present | ({"id": 2} if "id" in present else {}) | change
     try:
         with connection.transaction():
             insert(connection, table, row)
@@ -87,6 +88,21 @@ def test_w1_workflows_that_leave_one_choice_are_allowed(connection: psycopg.Conn
 
 def test_a_workflow_has_one_step_at_a_position(connection: psycopg.Connection) -> None:
     assert add(connection, "scheduling.workflow_steps") == "a_workflow_has_one_step_at_a_position"
+
+
+def test_w7_a_step_needs_several_kinds_each_named_once(connection: psycopg.Connection) -> None:
+    assert add(connection, "scheduling.workflow_step_needs", quantity=3) == "workflow_step_needs_pkey"
+    assert add(connection, "scheduling.workflow_step_needs", kind="doctor", quantity=1) is None
+    assert add(connection, "scheduling.workflow_step_needs", kind="room", same_as_position=1) is None
+
+
+@pytest.mark.parametrize(("stored", "other"), [("nurse", "patient"), ("patient", "nurse")])
+def test_w7_a_step_that_needs_nobody_has_no_other_need(connection: psycopg.Connection, stored: str, other: str) -> None:
+    connection.execute("update scheduling.workflow_step_needs set kind = %s, quantity = 1", (stored,))
+    refused = add(connection, "scheduling.workflow_step_needs", kind=other, quantity=1)
+    assert refused == "a_step_that_needs_nobody_has_no_other_need"
+    assert add(connection, "scheduling.workflow_steps", position=2) is None
+    assert add(connection, "scheduling.workflow_step_needs", workflow_step_id=2, kind=other, quantity=1) is None
 
 
 def test_an_appointment_has_one_step_at_a_position(connection: psycopg.Connection) -> None:

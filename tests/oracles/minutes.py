@@ -7,6 +7,7 @@ Times are whole minutes from 1973 on (older offsets have seconds).
 Must not know: anything of `scheduler.core` but the value types.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -103,7 +104,8 @@ def between(seen: Walk, day: date, start_time: time, end_time: time) -> list[int
     """Return the minutes between two wall times; an end not after the start lies on the next day (T2, T3)."""
     start = datetime.combine(day, start_time)
     end = datetime.combine(day + ONE_DAY if end_time <= start_time else day, end_time)
-    return [minute for minute, wall in seen.reached.items() if start <= wall < end]
+    walls = list(seen.reached.values())  # the latest wall time never goes back
+    return list(seen.reached)[bisect_left(walls, start) : bisect_left(walls, end)]
 
 
 def closed_minutes(schedule: Schedule, seen: Walk) -> frozenset[int]:
@@ -173,15 +175,20 @@ def override_windows(schedule: Schedule, day: date) -> Iterator[Window]:
             yield Window(row, row[0], kind)
 
 
+def blocked_spans(schedule: Schedule, rule: AvailabilityRule | None) -> list[Span]:
+    """Return the spans that blocked and emergency exceptions remove from the windows of a rule (A5, A6)."""
+    return [
+        Span(exception.start_at, exception.end_at)
+        for exception in schedule.exceptions
+        if exception.type is not ExceptionType.OVERRIDE and exception.rule_id in {None, rule.id if rule else None}
+    ]
+
+
 def slots_of(schedule: Schedule, window: Window) -> Iterator[Slot]:
     """Yield the slots on a window's grid that no exception or closure removes (S1, A3, A5, A6)."""
     rule, duration, interval, capacity = window.kind
     rule_id = rule.id if rule else None
-    blocked = [
-        Span(exception.start_at, exception.end_at)
-        for exception in schedule.exceptions
-        if exception.type is not ExceptionType.OVERRIDE and exception.rule_id in {None, rule_id}
-    ]
+    blocked = blocked_spans(schedule, rule)
     length, step, open_minutes = duration // MINUTE, interval // MINUTE, set(window.minutes)
     minute = window.grid
     while minute in open_minutes:
@@ -199,8 +206,8 @@ def rank(slot: Slot) -> tuple[bool, Id, int]:
     return slot.rule_id is None, slot.rule_id or 0, slot.capacity
 
 
-def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
-    """Return the sorted slots that start in the span."""
+def all_windows(schedule: Schedule, span: Span) -> list[Window]:
+    """Return the windows of a schedule that reach into the span, and some around it."""
     first, last = span.start - MARGIN, span.end + MARGIN
     midnight = time(tzinfo=span.start.tzinfo)
     seen = walk(
@@ -214,6 +221,21 @@ def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
     for day in days[1:-1]:  # the first and the last may be incomplete
         windows += rule_windows(schedule, seen, day, closed)
         windows += override_windows(schedule, day)
+    return windows
+
+
+def working_minutes(schedule: Schedule, windows: list[Window]) -> frozenset[int]:
+    """Return the minutes of the windows that no closure, blocked or emergency exception removes (A3, A5, A6)."""
+    return frozenset().union(
+        *(
+            frozenset(window.minutes) - window.closed - minutes_of(blocked_spans(schedule, window.kind.rule))
+            for window in windows
+        )
+    )
+
+
+def slots_of_windows(schedule: Schedule, windows: list[Window], span: Span) -> list[Slot]:
+    """Return the sorted slots of the windows that start in the span."""
     slots = [slot for window in windows for slot in slots_of(schedule, window) if slot.start_at in span]
     unique = {slot.identity: slot for slot in sorted(slots, key=rank, reverse=True)}
     return sorted(
@@ -225,3 +247,8 @@ def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
             slot.service_offering_id or 0,
         ),
     )
+
+
+def expand_by_minutes(schedule: Schedule, span: Span) -> list[Slot]:
+    """Return the sorted slots that start in the span."""
+    return slots_of_windows(schedule, all_windows(schedule, span), span)

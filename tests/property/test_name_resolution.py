@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.email_address import EmailAddress
-from scheduler.families.name_resolution import KnownPeople, NameAndRole, Resolution, SameName, key_of, resolve
+from scheduler.families.name_resolution import resolve
+from scheduler.families.name_values import KnownPeople, NameAndRole, Resolution, SameName, key_of
 from scheduler.families.names_file import NamedFamily, NamedMember, PersonKey, name_key
 from scheduler.families.values import FamilyStatus, MemberRole
 

@@ -180,6 +180,7 @@ HARMLESS = {
     "scheduling.resources": {"kind"},
     "scheduling.service_offerings": {"visibility"},
     "scheduling.services": {"code", "code_system", "code_version", "category"},
+    "scheduling.workflow_step_needs": {"kind"},
     "scheduling.workflow_steps": {"location_type"},
     "wellbeing.children": {"consent_type"},
     "wellbeing.garden_items": {"item_type"},

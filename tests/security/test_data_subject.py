@@ -70,6 +70,7 @@ NOT_ABOUT_A_PERSON = {
     "scheduling.service_workflows": "how a service is done",
     "scheduling.services": "a service",
     "scheduling.step_templates": "how a service is done",
+    "scheduling.workflow_step_needs": "how a service is done",
     "scheduling.workflow_steps": "how a service is done",
     "wellbeing.child_display_counters": "the last number of an organisation",
     "wellbeing.kv_store_a1855b25": "settings of the platform",

@@ -64,6 +64,7 @@ scheduling.service_workflows         all+iu  all+iu  all+iu  all    all     all 
 scheduling.services                  all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.step_templates            all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.waitlist_entries          all+iud all+iud all+iud own    own     own     -     -         -       -       -
+scheduling.workflow_step_needs       all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.workflow_steps            all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 """  # noqa: E501  # a table is read by its columns
 OBSERVERS, *LINES = (line.split() for line in EXPECTED.strip().splitlines())

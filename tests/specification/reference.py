@@ -39,7 +39,9 @@ TOP = """# API reference
 
 Made by `make reference` from the docstrings; a test compares them. Sections: the groups of `scheduler.__all__`, then
 [the repositories of `work`](#repositories), [results](#results), [`scheduler.testing`](#schedulertesting) and
-[all errors](#all-errors). Arguments after `*` are given by name. `models` are the tables, `scheduler.models`.
+[all errors](#all-errors). Arguments after `*` are given by name. `models` are the tables, `scheduler.models`, where
+`UserRole` and `UserStatus` are, too. `AnyUser` is the id of a user or a value that has it, `AnyFamily` likewise;
+`AnyPerson` is a `Person` or `AnyUser`.
 `AsyncScheduler` and `AsyncWork` have the methods of `Scheduler` and `Work`, with `await`.
 """
 
@@ -218,7 +220,10 @@ def page() -> str:
     assert isinstance(common, ast.ClassDef)
     inherited = [function_section("####", f"work.X.{m.name}", m, is_method=True) for m in methods(common)]
     links = ", ".join(f"[{name}](#work{name.replace('.', '')})" for name in repositories())
-    parts += ["## Repositories", f"`work` has {links}.\n\nEach of them that has rows has `get` and `all`."]
+    parts += [
+        "## Repositories",
+        f"`work` has {links}.\n\nThose of rows have `get` and `all`; users and families have calls of their own.",
+    ]
     parts += inherited
     for name, kind in repositories().items():
         node = node_of(kind)

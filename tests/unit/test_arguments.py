@@ -19,9 +19,13 @@ from scheduler.core import (
     AvailabilityException,
     AvailabilityRule,
     BookingContext,
+    Candidate,
     Closure,
+    DoctorCalendar,
     InsurancePlan,
+    Need,
     PlanAcceptance,
+    Resource,
     Schedule,
     SchedulerError,
     Slot,
@@ -32,11 +36,13 @@ from scheduler.core import (
     StoredSlot,
     TimedStep,
     Transition,
+    Use,
     Workflow,
     WorkflowStep,
     difference,
     expand,
     explain,
+    find_visits,
     fingerprint,
     intersection,
     reconcile,
@@ -77,6 +83,7 @@ SLOT = Slot(NINE, TEN, 7, 5)
 STORED = StoredSlot(1, SLOT)
 STATE = AppointmentState(1, AppointmentStatus.SCHEDULED, (StepState(1),))
 SPAN = Span(NINE, TEN)
+CALENDAR = DoctorCalendar(SCHEDULE)
 BLOCK = AvailabilityException(1, "blocked", NINE, TEN)  # type: ignore[arg-type]
 
 # For each callable: valid arguments, and for each parameter the values that it refuses.
@@ -228,6 +235,10 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "requires_location": NOT_FLAGS,
         },
     ),
+    Need: (
+        {"kind": "room"},
+        {"kind": (*NOT_TEXTS, "patient"), "quantity": NOT_COUNTS, "same_as": NOT_COUNTS[1:]},
+    ),
     WorkflowStep: (
         {"position": 1, "template": TEMPLATE},
         {
@@ -239,7 +250,46 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "can_be_skipped": NOT_FLAGS,
             "preparation": (None, *NOT_LENGTHS),
             "max_wait": (None, *NOT_LENGTHS),
-            "resource_kind": NOT_TEXTS,
+            "needs": (1, "doctor", ["doctor"], [None]),
+        },
+    ),
+    Use: ({"span": SPAN}, {"span": (None, *NOT_OBJECTS), "slot": NOT_OBJECTS}),
+    DoctorCalendar: (
+        {"schedule": SCHEDULE},
+        {"schedule": (None, *NOT_OBJECTS), "uses": NOT_SEQUENCES, "full": NOT_SEQUENCES},
+    ),
+    Resource: (
+        {"id": 1, "kind": "room", "facility_id": 5},
+        {
+            "id": NOT_IDS,
+            "kind": NOT_TEXTS,
+            "facility_id": NOT_IDS,
+            "opening": NOT_OBJECTS,
+            "uses": NOT_SEQUENCES,
+            "doctor_id": NOT_IDS[1:],
+        },
+    ),
+    Candidate: (
+        {"offering_id": 1, "workflow": WORKFLOW, "calendar": CALENDAR},
+        {
+            "offering_id": NOT_IDS,
+            "workflow": (None, *NOT_OBJECTS),
+            "calendar": (None, *NOT_OBJECTS),
+            "buffer_before": (None, *NOT_LENGTHS),
+            "buffer_after": (None, *NOT_LENGTHS),
+            "bookable": NOT_OBJECTS,
+        },
+    ),
+    find_visits: (
+        {"candidates": [], "resources": [], "span": SPAN},
+        {
+            "candidates": NOT_SEQUENCES,
+            "resources": NOT_SEQUENCES,
+            "span": (None, *NOT_OBJECTS),
+            "patient": NOT_SEQUENCES,
+            "skip": (None, 1, "text", ["a"], [None]),
+            "weekdays": NOT_SEQUENCES,
+            "part_of_day": (1, "text", [time(9)], (time(9), 5), (time(9, tzinfo=UTC), time(10))),
         },
     ),
     TimedStep: (
@@ -354,8 +404,10 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
 }
 # Values that the library returns, and a step's state, which `AppointmentState` checks.
 NOT_CHECKED = {"Explanation", "Plan", "Reason", "SlotColumns", "SlotIdentity", "SlotKind", "SlotUpdate", "Slots"} | {
+    "OfferedStep",
     "StepState",
     "TransitionResult",
+    "VisitOffer",
 }
 # Words by which a message may name a parameter instead.
 OTHER_NAMES = {

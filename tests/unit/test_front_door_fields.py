@@ -13,6 +13,7 @@ import pytest
 from scheduler import models
 from scheduler.core import readers
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import ExceptionType
 from scheduler.families.values import FamilyStatus, MemberRole
 from scheduler.front_door import fields
 from scheduler.front_door.closures import Closures
@@ -101,7 +102,7 @@ def test_a_field_reads(read: readers.Reader, value: object, expected: object) ->
         *((readers.country, value) for value in ("GBR", "g1", "", None)),
         *((fields.minutes, value) for value in (timedelta(0), timedelta(seconds=90), -timedelta(1), 20, None)),
         *((fields.minutes_or_none_at_all, value) for value in (timedelta(seconds=30), -timedelta(1), 0, None)),
-        *((fields.resource_kind, value) for value in ("Room", "room 1", "1st", "doctor", "", None)),
+        *((fields.resource_kind, value) for value in ("Room", "room 1", "1st", "doctor", "patient", "", None)),
         *((fields.word(Visibility), value) for value in ("hidden", CodeSystem.CPT, 1, None)),
         *((fields.reference(FacilityId, models.Facility), value) for value in (DoctorId(7), True, "7", 2**63, None)),
         (fields.reference(FacilityId, models.Facility), models.Doctor(id=7)),
@@ -111,6 +112,12 @@ def test_a_field_reads(read: readers.Reader, value: object, expected: object) ->
 def test_a_field_names_itself_when_it_refuses(read: readers.Reader, value: object) -> None:
     with pytest.raises(InvalidInputError, match=r"^patient: field"):
         read("patient: field", value)
+
+
+@pytest.mark.parametrize(("kind", "noun"), [(UserStatus, "a user status"), (ExceptionType, "an exception type")])
+def test_a_refused_word_has_the_article_of_its_kind(kind: type[StrEnum], noun: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"^field: 'gone' is not {noun} \("):
+        fields.word(kind)("field", "gone")
 
 
 @pytest.mark.parametrize("read", [readers.text, readers.day, readers.uuid, readers.flag, readers.country])

@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from scheduler.core.email_address import EmailAddress
-from scheduler.families.name_resolution import Ambiguity, KnownPeople, NameAndRole, Resolution, SameName, resolve
+from scheduler.families.name_resolution import resolve
+from scheduler.families.name_values import Ambiguity, KnownPeople, NameAndRole, Resolution, SameName
 from scheduler.families.names_file import Identity, NamedFamily, NamedMember, PersonKey
 from scheduler.families.values import FamilyStatus, MemberRole
 

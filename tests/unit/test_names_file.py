@@ -75,7 +75,10 @@ def test_a_deleted_family_is_counted_and_its_fields_are_not_read(tmp_path: Path)
         ({"parents": [7]}, "parents: number 1 must be a text, not int"),
         ({"students": ["Emma", " "]}, "students: number 2 must not be blank"),
         ({"students": [{"email": "emma@example.org"}]}, "students: number 1: name must be a text, not None"),
-        ({"parents": ["Sarah", " SARAH "]}, "parents: number 2 is the same person as parents: number 1"),
+        (
+            {"parents": ["Sarah", " SARAH "]},
+            "parents: number 2 is the same person as parents: number 1: give each a person if they are two",
+        ),
         (
             {"students": [{"name": "Sarah", "person": "s"}], "parents": [{"name": "Sarah", "person": "s"}]},
             "students: number 1 is the same person as parents: number 1",
@@ -123,6 +126,26 @@ def test_a_person_with_two_names_is_an_error_without_the_names(tmp_path: Path) -
         PLAIN | {"familyId": name, "parents": [{"name": name, "person": "p"}]} for name in ("Ann Lee", "ANN  LEE", "Bo")
     ]
     assert faults_of(tmp_path, *families) == [(3, "parents: number 1: this person has another name on line 1")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sarah Johnson",
+        PLAIN | {"parents": "Sarah Johnson"},
+        PLAIN | {"parents": ["Sarah Johnson\0"]},
+        PLAIN | {"parents": [["Sarah Johnson"]]},
+        PLAIN | {"parents": ["A", {"name": "Sarah Johnson", "email": "Sarah Johnson"}]},
+        PLAIN | {"parents": ["A", {"name": "Sarah Johnson", "person": "Sarah Johnson", "userId": "Sarah Johnson"}]},
+        PLAIN | {"students": "Sarah Johnson"},
+        PLAIN | {"address": "Sarah Johnson"},
+        PLAIN | {"address": {"line1": "Sarah Johnson", "country": "Sarah Johnson"}},
+        PLAIN | {"preferredPrograms": "Sarah Johnson"},
+    ],
+)
+def test_no_reason_of_a_broken_line_shows_a_name(line: Any, tmp_path: Path) -> None:
+    ((_, reason),) = faults_of(tmp_path, line)
+    assert "Sarah" not in reason
 
 
 @pytest.mark.parametrize(

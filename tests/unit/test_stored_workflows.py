@@ -1,4 +1,4 @@
-"""Rows of workflows: what the `meta` of a step says, and the rows of an appointment's steps."""
+"""Rows of workflows: the `meta` of a step, the rows of its needs, and the rows of an appointment's steps."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +9,8 @@ import pytest
 from scheduler import models
 from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.visits import walk
-from scheduler.core.workflows import StepTemplate, Workflow, WorkflowStep
-from scheduler.postgres.workflows import appointment_steps, meta_of, step_of
+from scheduler.core.workflows import Need, StepTemplate, Workflow, WorkflowStep
+from scheduler.postgres.workflows import StoredStep, appointment_steps, meta_of, needs_of, step_of, template_of
 
 TENANT = uuid4()
 SCAN = models.StepTemplate(tenant_id=TENANT, id=3, name="scan", default_duration_minutes=20, requires_location=True)
@@ -20,19 +20,49 @@ def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
 
-def stored(**fields: Any) -> models.WorkflowStep:
+def stored(*needs: models.WorkflowStepNeed, **fields: Any) -> StoredStep:
     row = {"position": 2, "step_template_id": 3, "service_workflow_id": 1}
-    return models.WorkflowStep(**{"tenant_id": TENANT, **row, **fields})
+    return StoredStep(models.WorkflowStep(**{"tenant_id": TENANT, **row, **fields}), SCAN, list(needs))
+
+
+def need(kind: str, quantity: int = 1, same_as_position: int | None = None) -> models.WorkflowStepNeed:
+    return models.WorkflowStepNeed(
+        tenant_id=TENANT, workflow_step_id=7, kind=kind, quantity=quantity, same_as_position=same_as_position
+    )
 
 
 def test_w2_preparation_and_waits_are_in_the_meta_of_a_step() -> None:
-    step = step_of(stored(requires_preparation=True, meta={"preparation_minutes": 5, "max_wait_minutes": 10}), SCAN)
+    step = step_of(stored(requires_preparation=True, meta={"preparation_minutes": 5, "max_wait_minutes": 10}))
     assert (step.lead, step.max_wait, step.length) == (minutes(5), minutes(10), minutes(20))
 
 
-@pytest.mark.parametrize(("meta", "kind"), [(None, "doctor"), ({}, "doctor"), ({"resource_kind": "room"}, "room")])
-def test_w7_the_kind_of_resource_is_in_the_meta_of_a_step(meta: dict[str, Any] | None, kind: str) -> None:
-    assert step_of(stored(meta=meta), SCAN).resource_kind == kind
+@pytest.mark.parametrize(
+    ("needs", "kinds"),
+    [
+        (None, []),
+        ((), ["patient"]),
+        ((Need("doctor"),), ["doctor"]),
+        ((Need("room"), Need("nurse", 2, same_as=1), Need("doctor")), ["doctor", "nurse", "room"]),
+    ],
+)
+def test_w7_the_rows_of_a_steps_needs_are_read_as_they_were_written(
+    needs: tuple[Need, ...] | None, kinds: list[str]
+) -> None:
+    step = WorkflowStep(2, template_of(SCAN), needs=needs)
+    rows = needs_of(step, tenant_id=TENANT)
+    assert [row.kind for row in rows] == kinds
+    assert step_of(stored(*rows[::-1])) == step
+
+
+def test_w7_a_stored_step_without_needs_has_the_doctor() -> None:
+    assert step_of(stored()).all_needs == (Need("doctor"),)
+    assert step_of(stored(need("patient"))).all_needs == ()
+    assert step_of(stored(need("room", 2, same_as_position=1))).all_needs == (Need("room", 2, same_as=1),)
+
+
+def test_w7_a_stored_step_needs_nobody_or_somebody() -> None:
+    with pytest.raises(InvalidWorkflowError, match="kind must not be patient"):
+        step_of(stored(need("nurse"), need("patient")))
 
 
 @pytest.mark.parametrize(
@@ -44,12 +74,11 @@ def test_w7_the_kind_of_resource_is_in_the_meta_of_a_step(meta: dict[str, Any] |
         ({"max_wait_minutes": -1}, "meta.max_wait_minutes"),
         ({"max_wait_minutes": None}, "meta.max_wait_minutes"),
         ({"max_wait_minutes": 10**30}, "meta.max_wait_minutes"),
-        ({"resource_kind": 7}, "resource_kind"),
     ],
 )
 def test_a_meta_that_cannot_be_read_is_named_with_its_step(meta: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidWorkflowError, match=f"^step 2: {key} "):
-        step_of(stored(meta=meta), SCAN)
+        step_of(stored(meta=meta))
 
 
 def test_the_meta_of_a_plain_step_is_empty() -> None:
@@ -67,7 +96,7 @@ def test_a_walked_visit_has_a_row_for_each_step_that_is_not_skipped() -> None:
     scan = StepTemplate(3, "scan", minutes(20))
     steps = (
         WorkflowStep(1, StepTemplate(4, "form", minutes(5)), can_be_skipped=True),
-        WorkflowStep(2, scan, location_type="lab", resource_kind="device"),
+        WorkflowStep(2, scan, location_type="lab", needs=(Need("device"),)),
         WorkflowStep(3, scan, duration=minutes(10)),
     )
     timed = walk(Workflow(1, "visit", 7, steps), datetime(2027, 3, 1, 9, tzinfo=UTC), skip=[1])

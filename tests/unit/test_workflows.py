@@ -12,7 +12,7 @@ from scheduler.core.errors import InvalidSpanError, InvalidWorkflowError, Workfl
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
 from scheduler.core.lifecycle import StepStatus
 from scheduler.core.visits import retime, walk, walk_back
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.core.workflows import Need, StepTemplate, TimedStep, Workflow, WorkflowStep
 
 DAY = date(2027, 3, 1)
 PLAN = InsurancePlan(7, "Basic", effective_from=date(2027, 1, 1), effective_to=date(2027, 12, 31))
@@ -27,12 +27,12 @@ def clock(text: str) -> datetime:
     return datetime.fromisoformat(f"2027-03-01T{text}:00+00:00")
 
 
-RECEPTION = WorkflowStep(1, StepTemplate(1, "reception", minutes(5)), can_be_skipped=True, resource_kind="receptionist")
+RECEPTION = WorkflowStep(1, StepTemplate(1, "reception", minutes(5)), can_be_skipped=True, needs=())
 SAMPLE = WorkflowStep(
     2,
     StepTemplate(2, "blood sample", minutes(10)),
     location_type="laboratory",
-    resource_kind="nurse",
+    needs=(Need("nurse"), Need("chair")),
     can_be_skipped=True,
     max_wait=minutes(15),
 )
@@ -44,6 +44,20 @@ CONSULTATION = WorkflowStep(
     preparation=minutes(5),
 )
 AFTERCARE = WorkflowStep(4, StepTemplate(4, "aftercare", minutes(10)))
+
+
+def needing(*steps: dict[str, int | Need]) -> tuple[WorkflowStep, ...]:
+    """Return a step for each dictionary of needs: a need, or the quantity of a kind."""
+    return tuple(
+        WorkflowStep(
+            position,
+            StepTemplate(1, "scan", minutes(10)),
+            needs=tuple(need if isinstance(need, Need) else Need(kind, need) for kind, need in needs.items()),
+        )
+        for position, needs in enumerate(steps, start=1)
+    )
+
+
 VISIT = Workflow(1, "check-up", 4, (RECEPTION, SAMPLE, CONSULTATION, AFTERCARE))
 
 
@@ -402,12 +416,10 @@ def test_w6_an_estimate_that_disagrees_with_the_steps_is_reported(
 
 
 def test_w7_each_timed_step_names_its_resource_and_its_place() -> None:
-    assert [(timed.resource_kind, timed.location_type) for timed in walk(VISIT, clock("09:00"))] == [
-        ("receptionist", None),
-        ("nurse", "laboratory"),
-        ("doctor", None),
-        ("doctor", None),
-    ]
+    kinds = [[need.kind for need in timed.step.all_needs] for timed in walk(VISIT, clock("09:00"))]
+    assert kinds == [[], ["chair", "nurse"], ["doctor"], ["doctor"]]
+    assert [timed.location_type for timed in walk(VISIT, clock("09:00"))] == [None, "laboratory", None, None]
+    assert [step.has_doctor for step in VISIT.steps] == [False, False, True, True]
 
 
 def test_a_workflow_keeps_its_steps_in_position_order() -> None:
@@ -441,7 +453,30 @@ def test_a_status_read_as_text_becomes_the_status() -> None:
         (RECEPTION, {"preparation": minutes(-1)}, "step 1: preparation"),
         (RECEPTION, {"preparation": None}, "step 1: preparation"),
         (RECEPTION, {"max_wait": minutes(-1)}, "step 1: max_wait"),
-        (RECEPTION, {"resource_kind": ""}, "step 1: resource_kind"),
+        (RECEPTION, {"needs": "doctor"}, "step 1: needs must be a sequence of Need, not str"),
+        (RECEPTION, {"needs": (Need("room"), Need("room", 2))}, "step 1: needs must name each kind once"),
+        (Need("room"), {"kind": ""}, "need: kind must be"),
+        (Need("room"), {"kind": "patient"}, "need: kind must not be patient"),
+        (Need("room"), {"kind": "doctor", "quantity": 2}, "need of doctor: a visit has one doctor"),
+        (Need("room"), {"quantity": 0}, "need of room: quantity must be a whole number from 1"),
+        (Need("room"), {"same_as": 0}, "need of room: same_as must be a whole number from 1"),
+        (VISIT, {"steps": needing({"room": 1}, {"nurse": Need("nurse", same_as=1)})}, "step 2: same_as 1 must name"),
+        (VISIT, {"steps": needing({"room": 2}, {"room": Need("room", same_as=1)})}, "step 2: same_as 1 must name"),
+        (VISIT, {"steps": needing({"room": Need("room", same_as=2)}, {"room": 1})}, "step 1: same_as 2 must name"),
+        (
+            VISIT,
+            {"steps": needing({"room": 1}, {"room": Need("room", same_as=1)}, {"room": Need("room", same_as=2)})},
+            "step 3: same_as 2 must name",
+        ),
+        (
+            VISIT,
+            {
+                "steps": needing(
+                    {"room": 1, "nurse": 1}, {"room": Need("room", same_as=1), "nurse": Need("nurse", same_as=1)}
+                )
+            },
+            "same_as is for one kind of a workflow, not for nurse, room",
+        ),
         (VISIT, {"id": 1.5}, "workflow id"),
         (VISIT, {"name": ""}, "workflow 1: name"),
         (VISIT, {"service_offering_id": None}, "workflow 1: service_offering_id"),

@@ -1,6 +1,6 @@
 """Services for patients: offerings by doctors at facilities, and workflows of steps.
 
-Owns: the rows of services, offerings, step templates, workflows and their steps.
+Owns: the rows of services, offerings, step templates, workflows, their steps and what these need.
 Holds: every reference carries the tenant, so that no row refers to another tenant.
 Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 """
@@ -19,12 +19,14 @@ from scheduler.models.columns import (
     optional_reference,
     optional_string,
     optional_text,
+    part_of_key,
     reference,
     string,
     switch,
+    word_of_key,
 )
 from scheduler.models.constraints import CASCADE, index, key_to, of_tenant, unique, unique_where
-from scheduler.models.mixins import BigintKeyed, SoftDeletable, Timestamped
+from scheduler.models.mixins import BigintKeyed, SoftDeletable, TenantOwned, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 
 
@@ -129,3 +131,18 @@ class WorkflowStep(Timestamped, BigintKeyed, table=True):
     requires_preparation: bool = switch(on=False)
     can_be_skipped: bool = switch(on=False)
     meta: dict[str, JsonValue] | None = optional_json_object()
+
+
+class WorkflowStepNeed(Timestamped, TenantOwned, table=True):
+    """So many resources of a kind that a step needs at once (W7). No row: the doctor; `patient` alone: nobody."""
+
+    __tablename__: ClassVar[Any] = "workflow_step_needs"
+    __table_args__: ClassVar[Any] = (
+        key_to("scheduling.workflow_steps", "workflow_step_id", ondelete=CASCADE),
+        SCHEDULING,
+    )
+
+    workflow_step_id: int = part_of_key()
+    kind: str = word_of_key(50)
+    quantity: int = number(1)
+    same_as_position: int | None = optional_number()

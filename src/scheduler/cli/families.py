@@ -15,7 +15,7 @@ from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, 
 from scheduler.cli.terminal import echo
 from scheduler.core.json_lines import BrokenLinesError
 from scheduler.families.name_migration import MigrationReport, plan_migration
-from scheduler.families.name_resolution import Ambiguity, AmbiguousName, SameName
+from scheduler.families.name_values import Ambiguity, AmbiguousName, SameName
 from scheduler.families.name_writing import write_families
 from scheduler.families.names_file import check_names, read_names
 from scheduler.postgres.database import Role

@@ -1,6 +1,7 @@
 """The pure core: standard library only; no I/O, no clock, no database. `__all__` groups its names."""
 
 from scheduler.core.bookings import BookingContext
+from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.errors import (
     InvalidInputError,
     InvalidRecurrenceError,
@@ -31,11 +32,14 @@ from scheduler.core.lifecycle import (
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.search import OfferedStep, VisitOffer, find_visits
+from scheduler.core.search_plans import Candidate
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
 from scheduler.core.spans import Span, difference, intersection, union
+from scheduler.core.uses import Use
 from scheduler.core.visits import retime, walk, walk_back
 from scheduler.core.weekdays import Weekday
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.core.workflows import Need, StepTemplate, TimedStep, Workflow, WorkflowStep
 
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times of a doctor at a facility
@@ -47,8 +51,10 @@ __all__ = [  # noqa: RUF022  # in groups
     # Stored slots
     "ENGINE_VERSION", "Plan", "SlotUpdate", "StoredSlot", "fingerprint", "reconcile",
     # Visits in steps
-    "InsurancePlan", "PlanAcceptance", "StepTemplate", "TimedStep", "Workflow", "WorkflowStep", "retime",
+    "InsurancePlan", "Need", "PlanAcceptance", "StepTemplate", "TimedStep", "Workflow", "WorkflowStep", "retime",
     "select_workflow", "walk", "walk_back",
+    # Search for visits
+    "Candidate", "DoctorCalendar", "OfferedStep", "Resource", "Use", "VisitOffer", "find_visits",
     # Life cycles of slots, appointments and steps
     "AppointmentState", "AppointmentStatus", "SlotStatus", "StepState", "StepStatus", "Transition",
     "TransitionResult", "transition",

@@ -90,6 +90,11 @@ class BlockedTime:
         self._blocks = {rule_id: blocks_of(of_rule) for rule_id, of_rule in spans.items()}
         self.is_empty: bool = not self._blocks
 
+    def spans_of(self, rule_id: Id | None) -> list[tuple[int, int]]:
+        """Return the spans that are removed from the windows of a rule; None stands for windows without a rule."""
+        of_rule = [self._blocks[key] for key in {None, rule_id} & self._blocks.keys()]
+        return [span for blocks in of_rule for span in zip(blocks.starts, blocks.ends, strict=True)]
+
     def remove_from(self, run: SlotRun, begin: int, end: int) -> Sequence[SlotRun]:
         """Return the slots of a run that start in `[begin, end)` and overlap no block; none of them moves (S1)."""
         first, size, interval, _, kind = run

@@ -23,14 +23,28 @@ _SIMILARITY: Final = 0.85  # of eight letters, one may be wrong, missing or too 
 _YEARS: Final = range(2, 9999)  # every day needs a day before and after it, and a zone may be a day off UTC
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+_KINDS: Final[Mapping[type, str]] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
 
 
 def shown(value: Json) -> str:
     """Return a value for an error message, in one short line."""
     if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
+        return _kind(value)
     text = ascii(value)
     return text if len(text) <= _MAX_SHOWN_LENGTH else f"{text[: _MAX_SHOWN_LENGTH - 3]}..."
+
+
+def _kind(value: Json) -> str:
+    """Return the kind of a value, for an error message. The value itself may be the name of a person."""
+    return _KINDS[type(value)]
 
 
 def _letters(name: str) -> str:
@@ -90,7 +104,7 @@ def _children(value: Json) -> list[Json]:
 
 def _check_text(value: Json) -> None:
     if isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
-        raise InvalidInputError(f"the text {shown(value)} contains a NUL or a lone surrogate")
+        raise InvalidInputError("a text contains a NUL or a lone surrogate")
 
 
 class Fields:
@@ -99,7 +113,7 @@ class Fields:
     def __init__(self, value: Json, *, where: str = "") -> None:
         self._prefix = f"{where}: " if where else ""
         if not isinstance(value, dict):
-            raise InvalidInputError(f"{self._prefix}expected a JSON object, not {shown(value)}")
+            raise InvalidInputError(f"{self._prefix}expected a JSON object, not {_kind(value)}")
         self._unread = dict(value)
 
     def refuse(self, reason: str) -> NoReturn:
@@ -189,7 +203,7 @@ def object_from(value: Json, *, where: str) -> dict[str, Json]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidInputError(f"{where} must be an object, not {shown(value)}")
+        raise InvalidInputError(f"{where} must be an object, not {_kind(value)}")
     return value
 
 
@@ -202,7 +216,7 @@ def list_from(value: Json, *, where: str) -> list[Json]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidInputError(f"{where} must be a list, not {shown(value)}")
+        raise InvalidInputError(f"{where} must be a list, not {_kind(value)}")
     return value
 
 

@@ -119,4 +119,4 @@ class Validator:
 
 
 def _article(noun: str) -> str:
-    return "an" if noun[0] in "AEIOUaeiou" else "a"
+    return "an" if re.match("(?!use)[aeiou]", noun, re.IGNORECASE) else "a"

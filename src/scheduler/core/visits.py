@@ -116,6 +116,15 @@ def retime(steps: Iterable[TimedStep], now: datetime) -> tuple[TimedStep, ...]:
     return tuple(retimed)
 
 
+def left_of(workflow: Workflow, skipped: Iterable[int]) -> tuple[WorkflowStep, ...]:
+    """Return the steps of a visit that skips some positions (W3), in order.
+
+    Raises:
+        InvalidWorkflowError: the workflow lacks a position, a step must not be skipped, or all steps are skipped.
+    """
+    return tuple(step_offset.step for step_offset in _offsets(workflow, skipped, None))
+
+
 class _StepOffset(NamedTuple):
     """The start and end of a step, counted from the visit's start."""
 

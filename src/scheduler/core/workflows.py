@@ -1,10 +1,11 @@
 """Workflows: the steps of a visit, as templates, workflow steps and timed steps.
 
-Owns: step template, workflow step, workflow and timed step as validated values.
-Holds: W6 (an estimate that disagrees is reported), W7 (the resource and the place of each step).
+Owns: need, step template, workflow step, workflow and timed step as validated values.
+Holds: W6 (an estimate that disagrees is reported), W7 (the needs and the place of each step).
 Must not know: how steps get their times (`visits`), how a workflow is chosen (`insurance`), whose calendar is free.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -19,6 +20,42 @@ from scheduler.core.validation import Validator
 _NO_TIME: Final = timedelta(0)
 _CALENDAR: Final = timedelta(days=date.max.toordinal())
 _CHECK: Final = Validator(InvalidWorkflowError)
+
+DOCTOR: Final = "doctor"
+"""The kind of the visit's doctor."""
+
+PATIENT: Final = "patient"
+"""The kind of the patient, whom no step needs to name: every step has the patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """So many resources of a kind that a step needs at once (W7), such as one nurse.
+
+    `same_as` is an earlier position of the workflow: exactly the resources that its step has of this kind.
+
+    Raises:
+        InvalidWorkflowError: a field is invalid, or the step would need two doctors or the patient.
+    """
+
+    kind: str
+    quantity: int = 1
+    same_as: int | None = None
+
+    def __post_init__(self) -> None:
+        _CHECK.text("need: kind", self.kind)
+        _CHECK.whole(f"need of {self.kind}: quantity", self.quantity)
+        if self.same_as is not None:
+            _CHECK.whole(f"need of {self.kind}: same_as", self.same_as)
+        if self.kind == PATIENT:
+            raise InvalidWorkflowError(
+                "need: kind must not be patient: a step that only the patient needs has needs=()"
+            )
+        if self.kind == DOCTOR and (self.quantity != 1 or self.same_as is not None):
+            raise InvalidWorkflowError("need of doctor: a visit has one doctor, who is the same in each step")
+
+
+_THE_DOCTOR: Final = (Need(DOCTOR),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +80,11 @@ class StepTemplate:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStep:
-    """A step of a workflow with its length, its kind of resource and its kind of place (W7).
+    """A step of a workflow with its length, its needs and its kind of place (W7).
 
     `duration` None means the template's. `preparation` counts only if `requires_preparation`. `max_wait` is the
-    longest wait before the step.
+    longest wait before the step. `needs` None means the visit's doctor; without any need the patient is alone. Needs
+    count at once, so their order means nothing: they are kept in the order of their kinds.
 
     Raises:
         InvalidWorkflowError: a field is invalid; the message names the step and the field.
@@ -60,7 +98,7 @@ class WorkflowStep:
     can_be_skipped: bool = False
     preparation: timedelta = _NO_TIME
     max_wait: timedelta = _NO_TIME
-    resource_kind: str = "doctor"
+    needs: Sequence[Need] | None = None
 
     def __post_init__(self) -> None:
         _CHECK.whole("step position", self.position)
@@ -74,7 +112,22 @@ class WorkflowStep:
         _CHECK.flag(f"{name}: can_be_skipped", self.can_be_skipped)
         _CHECK.non_negative(f"{name}: preparation", self.preparation)
         _CHECK.non_negative(f"{name}: max_wait", self.max_wait)
-        _CHECK.text(f"{name}: resource_kind", self.resource_kind)
+        if self.needs is not None:
+            needs = _CHECK.sequence(f"{name}: needs", self.needs, Need)
+            object.__setattr__(self, "needs", tuple(sorted(needs, key=lambda need: need.kind)))
+        kinds = [need.kind for need in self.all_needs]
+        if len(set(kinds)) < len(kinds):
+            raise InvalidWorkflowError(f"{name}: needs must name each kind once, not {', '.join(kinds)}")
+
+    @property
+    def all_needs(self) -> Sequence[Need]:
+        """The needs, also the one that the step has by default."""
+        return _THE_DOCTOR if self.needs is None else self.needs
+
+    @property
+    def has_doctor(self) -> bool:
+        """Whether the step needs the visit's doctor."""
+        return any(need.kind == DOCTOR for need in self.all_needs)
 
     @property
     def length(self) -> timedelta:
@@ -120,11 +173,6 @@ class TimedStep:
         return self.step.position
 
     @property
-    def resource_kind(self) -> str:
-        """The kind of resource that the step needs, such as the doctor, a room or a device (W7)."""
-        return self.step.resource_kind
-
-    @property
     def location_type(self) -> str | None:
         """The kind of place where the step happens (W7); None if the workflow leaves it open."""
         return self.step.location_type
@@ -158,6 +206,7 @@ class Workflow:
         for step, following in pairwise(self.steps):
             if step.position == following.position:
                 raise InvalidWorkflowError(f"{name}: two steps are at position {step.position}")
+        self._check_same_resources(name)
         if self.active and not self.steps:
             raise InvalidWorkflowError(f"{name} is active and has no step")
         if not self._fits_the_calendar():
@@ -175,6 +224,26 @@ class Workflow:
         if self.total_estimated is None:
             return None
         return self.total_estimated - self._total() or None
+
+    def _check_same_resources(self, name: str) -> None:
+        """Refuse a `same_as` that names no earlier need of as many resources, and such needs of two kinds."""
+        named: dict[int, dict[str, Need]] = {}
+        kinds = set()
+        for step in self.steps:
+            for need in step.all_needs:
+                if need.same_as is None:
+                    continue
+                kinds.add(need.kind)
+                first = named.get(need.same_as, {}).get(need.kind)
+                if first is None or first.same_as is not None or first.quantity != need.quantity:
+                    raise InvalidWorkflowError(
+                        f"{name}: step {step.position}: same_as {need.same_as} must name an earlier step that needs"
+                        f" {need.quantity} of {need.kind} itself"
+                    )
+            named[step.position] = {need.kind: need for need in step.all_needs}
+        if len(kinds) > 1:
+            shown = ", ".join(sorted(kinds))
+            raise InvalidWorkflowError(f"{name}: same_as is for one kind of a workflow, not for {shown}")
 
     def _total(self) -> timedelta:
         return sum((step.lead + step.length for step in self.steps), _NO_TIME)

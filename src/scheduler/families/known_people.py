@@ -16,8 +16,9 @@ from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
 from scheduler.core.email_address import EmailAddress
-from scheduler.families.name_resolution import KnownPeople, NameAndRole, key_of
+from scheduler.families.name_values import KnownPeople, NameAndRole, key_of
 from scheduler.families.names_file import Identity, NamedFamily, PersonKey, name_key
+from scheduler.families.people import users_by_key
 from scheduler.families.values import MemberRole
 
 _USERS_PER_FETCH: Final = 10_000
@@ -33,11 +34,6 @@ _NAMES: Final = text("""
     where tenant_id = :tenant and id = any (cast(:ids as uuid[])) and deleted_at is null
 """)
 _USERS: Final = text("select id, name, role from identity.users where tenant_id = :tenant and deleted_at is null")
-_FOUND: Final = text("""
-    select id, email from identity.users
-    where tenant_id = :tenant and deleted_at is null
-        and (id = any (cast(:ids as uuid[])) or email = any (cast(:emails as text[])))
-""")
 _MEMBERSHIPS: Final = text("""
     select user_id, role, family_id from identity.family_members
     where tenant_id = :tenant and user_id = any (cast(:ids as uuid[])) order by created_at, family_id
@@ -74,13 +70,13 @@ def read_known_people(session: Session, tenant_id: UUID, families: Sequence[Name
     identities = {member.identity for family in families for member in family.members}
     ids = [identity for identity in identities if isinstance(identity, UUID)]
     emails = [identity.text for identity in identities if isinstance(identity, EmailAddress)]
-    found = _rows(session, _FOUND, tenant_id, ids=ids, emails=emails) if ids or emails else []
+    found = users_by_key(session, tenant_id, ids=ids, emails=emails)
     return KnownPeople(
         families=stored,
         members=_members_by_name(session, tenant_id, keyed),
         by_name=_users_by_name(session, tenant_id, bare),
-        by_email={EmailAddress(email): id_ for id_, email in found if email is not None},
-        by_id={id_ for id_, _ in found},
+        by_email={EmailAddress(key): id_ for key, id_ in found.items() if isinstance(key, str)},
+        by_id=set(found.values()),
     )
 
 

@@ -3,8 +3,8 @@
 Owns: the statements that write families, addresses and memberships, and the lock of a family while its members change.
 Must not know: whether a person is a user already (`people`), or the shapes of documents.
 
-A membership is one row, so both directions change with one statement. Who changes the members of a family locks the
-family first: otherwise two callers could each remove one of two parents, and none would be left.
+A membership is one row, so both directions change with one statement. A change of members locks the family first:
+otherwise two callers could each remove one of two parents, and none would be left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,10 +74,12 @@ _LEFT: Final = """
 """
 _CHANGED_MEMBERS: Final = """
     update identity.family_members as membership set {written}
-    from identity.users as member
+    from (
+        select tenant_id, id from identity.users
+        where tenant_id = :tenant and id = any (cast(:users as uuid[])) and deleted_at is null order by id {lock}
+    ) as member
     where membership.tenant_id = :tenant and membership.family_id = :family
-        and membership.user_id = any (cast(:users as uuid[]))
-        and member.tenant_id = membership.tenant_id and member.id = membership.user_id and member.deleted_at is null
+        and member.tenant_id = membership.tenant_id and member.id = membership.user_id
     returning membership.user_id
 """
 _CLEARED: Final = "delete from identity.family_members where tenant_id = :tenant and family_id = :family"
@@ -192,7 +194,10 @@ class Memberships:
             LastParentError: no parent would be left.
         """
         written = ", ".join(f"{column} = :{column}" for column in columns)
-        changed = self._rows(_CHANGED_MEMBERS.format(written=written), family=family_id, users=list(users), **columns)
+        # a new parent is locked, as a new member is: a deletion of this user waits, or has been seen
+        lock = "for share" if columns.get("role") == MemberRole.PARENT else ""
+        query = _CHANGED_MEMBERS.format(written=written, lock=lock)
+        changed = self._rows(query, family=family_id, users=list(users), **columns)
         if len(changed) != len(users):
             raise NotFoundError(f"the family {family_id} has no such member")
         if columns.get("role") == MemberRole.STUDENT:

@@ -16,7 +16,8 @@ from sqlmodel import Session
 
 from scheduler.core.json_lines import BrokenLinesError
 from scheduler.families.known_people import memberships_of, read_known_people
-from scheduler.families.name_resolution import AmbiguousName, Resolution, SameName, resolve
+from scheduler.families.name_resolution import resolve
+from scheduler.families.name_values import AmbiguousName, Resolution, SameName
 from scheduler.families.names_file import NamesFile, check_names
 from scheduler.postgres.database import advisory_lock
 

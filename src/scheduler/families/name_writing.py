@@ -14,7 +14,7 @@ from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
 from scheduler.families.known_people import family_id_of
-from scheduler.families.name_resolution import NewPerson, Resolution, ResolvedFamily
+from scheduler.families.name_values import NewPerson, Resolution, ResolvedFamily
 from scheduler.families.names_file import NamedFamily
 
 _FAMILIES_PER_BATCH: Final = 1_000

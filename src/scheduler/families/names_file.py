@@ -204,7 +204,8 @@ def _refuse_repetition(members: tuple[NamedMember, ...]) -> None:
     for member in members:
         person = (member.role, name_key(member.name)) if member.identity is None else member.identity
         if person in places:
-            raise DuplicateMemberError(f"{member.where} is the same person as {places[person]}")
+            remedy = ": give each a person if they are two" if member.identity is None else ""
+            raise DuplicateMemberError(f"{member.where} is the same person as {places[person]}{remedy}")
         places[person] = member.where
 
 

@@ -83,6 +83,21 @@ def find_or_make_users(session: Session, tenant_id: UUID, candidates: Sequence[C
     raise BusyError("users with these e-mail addresses are being made and deleted: try again later")
 
 
+def users_by_key(
+    session: Session, tenant_id: UUID, *, ids: Sequence[UUID] = (), emails: Sequence[str] = ()
+) -> dict[UUID | str, UUID]:
+    """Return the live users with these ids and addresses, each by the id, and by the address, if any."""
+    if not ids and not emails:
+        return {}
+    given = {"tenant": tenant_id, "ids": list(ids), "emails": list(emails)}
+    found: dict[UUID | str, UUID] = {}
+    for id_, email in session.connection().execute(text(_FOUND), given):
+        found[id_] = id_
+        if email is not None:
+            found[email] = id_
+    return found
+
+
 def add_user(session: Session, tenant_id: UUID, columns: Mapping[str, object]) -> UUID:
     """Write a user and return the id."""
     added = session.connection().execute(text(_ADDED), {"tenant": tenant_id, **columns})
@@ -109,17 +124,9 @@ def change_user(session: Session, tenant_id: UUID, user_id: UUID, columns: Mappi
 
 def _find(session: Session, tenant_id: UUID, candidates: Sequence[Candidate], places: Sequence[int]) -> dict[int, UUID]:
     """Return the existing users, by their places among the candidates."""
-    wanted = {place: _key(candidates[place]) for place in places if _key(candidates[place]) is not None}
-    if not wanted:
-        return {}
-    given = {
-        "tenant": tenant_id,
-        "ids": [key for key in wanted.values() if isinstance(key, UUID)],
-        "emails": [key for key in wanted.values() if isinstance(key, str)],
-    }
-    found: dict[UUID | str | None, UUID] = {}
-    for id_, email in session.connection().execute(text(_FOUND), given):
-        found |= {id_: id_, email: id_}
+    wanted = {place: key for place in places if (key := _key(candidates[place])) is not None}
+    ids = [key for key in wanted.values() if isinstance(key, UUID)]
+    found = users_by_key(session, tenant_id, ids=ids, emails=[key for key in wanted.values() if isinstance(key, str)])
     for place, key in wanted.items():
         if isinstance(key, UUID) and key not in found:
             raise NotFoundError(f"family: {candidates[place].name}: no user has the id {key}")

@@ -18,6 +18,7 @@ from sqlmodel import Session
 from scheduler.core.errors import NotFoundError
 from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
 from scheduler.families.values import FamilyStatus, MemberRole, PostalAddress
+from scheduler.models import UserRole
 
 _ADDRESS: Final = ("line_1", "line_2", "city", "region", "postcode", "country")
 _FAMILY: Final = """
@@ -154,6 +155,18 @@ def user_summary(session: Session, tenant_id: UUID, *, user_id: UUID | None = No
     for found in row.mappings():
         return _user(found)
     raise NotFoundError("no user has this e-mail address" if user_id is None else f"no user has the id {user_id}")
+
+
+def all_users(session: Session, tenant_id: UUID, role: UserRole | None) -> list[UserSummary]:
+    """Return the users, or those with a role, by name; one statement."""
+    condition = "true" if role is None else "member.role = cast(:role as identity.user_role_enum)"
+    query = f"""
+        select {_USER} from identity.user_directory as member
+        where member.tenant_id = :tenant and {condition}
+        order by member.name, member.user_id
+    """  # noqa: S608  # constants only
+    given = {"tenant": tenant_id, "role": None if role is None else role.value}
+    return [_user(row) for row in session.connection().execute(text(query), given).mappings()]
 
 
 def user_details(session: Session, tenant_id: UUID, user_id: UUID) -> UserDetails:

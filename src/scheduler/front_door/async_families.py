@@ -15,6 +15,7 @@ class AsyncUsers(AsyncTwin[Users]):
     """The users of a tenant."""
 
     get: Final = awaited(Users.get)
+    all: Final = awaited(Users.all)
     details: Final = awaited(Users.details)
     by_email: Final = awaited(Users.by_email)
     families: Final = awaited(Users.families)

@@ -114,7 +114,10 @@ class Families:
         return reading.students_beside(self._session, self._tenant_id, student, MemberRole.STUDENT)
 
     def is_guardian_of(self, user: AnyUser, student: AnyUser) -> bool:
-        """Tell whether a user is a parent of a family in which another is a student."""
+        """Tell whether a user is a parent of a family in which another is a student.
+
+        A suspended user is still one; a deleted user or family does not count.
+        """
         parent, child = user_id_of("user", user), user_id_of("student", student)
         return reading.is_guardian(self._session, self._tenant_id, parent, child)
 
@@ -193,7 +196,7 @@ class Families:
         return self._details(family_id)
 
     def delete(self, family: AnyFamily, *, clear_members: bool = False) -> FamilySummary:
-        """Delete a family softly, and return it as it was. The users stay.
+        """Delete a family softly, and return it with the members that it had. The users stay.
 
         Its memberships stay, hidden, unless `clear_members` ends them.
 
@@ -214,7 +217,7 @@ class Families:
         return reading.family_details(self._session, self._tenant_id, family_id)
 
     def _replace(self, family_id: UUID, lists: Mapping[MemberRole, Sequence[Candidate]]) -> None:
-        """Replace lists of members of a locked family. Who joins does so first, so that a parent is always there."""
+        """Replace lists of members of a locked family. New members join first, so that a parent is always there."""
         candidates = [candidate for role in lists for candidate in lists[role]]
         users = find_or_make_users(self._session, self._tenant_id, candidates)
         wanted = dict(zip(users, candidates, strict=True))

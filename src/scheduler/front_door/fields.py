@@ -13,6 +13,7 @@ from typing import Any, Final
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.readers import Reader, fault, text
 from scheduler.core.validation import Validator
+from scheduler.core.workflows import DOCTOR, PATIENT
 from scheduler.core.zones import zone_of
 from scheduler.front_door.ids import RowId, read_id
 
@@ -43,12 +44,14 @@ def word(kind: type[StrEnum]) -> Reader:
 
 
 def resource_kind(field: str, value: object) -> str:
-    """Read a kind of resource: one word in lower case, such as room. The doctor is no resource."""
+    """Read a kind of resource: one word in lower case, such as room. Neither doctor nor patient is a resource."""
     kind = text(field, value)
     if not re.fullmatch("[a-z][a-z0-9_]*", kind):
         raise InvalidInputError(f"{field} must be a word of small letters, digits and _, such as room")
-    if kind == "doctor":
+    if kind == DOCTOR:
         raise InvalidInputError(f"{field} must not be doctor: a doctor is no resource, appointments occupy the time")
+    if kind == PATIENT:
+        raise InvalidInputError(f"{field} must not be patient: the patient is no resource, every step has the patient")
     return kind
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import URL, Engine
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.readers import email as required_email
 from scheduler.core.readers import text
 from scheduler.core.spans import utc
 from scheduler.core.validation import Validator
@@ -102,7 +103,7 @@ class Scheduler:
         tenant_id = self._tenant_id(slug)
         with self._database.unit_of_work(role=Role.SYSTEM, tenant_id=tenant_id) as session:
             users = Users(Context(session, tenant_id, None, self._clock))
-            return users.add(name, role=UserRole.ADMIN, email=email, sign_in=sign_in)
+            return users.add(name, role=UserRole.ADMIN, email=required_email("user: email", email), sign_in=sign_in)
 
     @contextmanager
     def tenant(self, slug: str, *, user: UserId | None = None, request: Request | None = None) -> Iterator[Work]:

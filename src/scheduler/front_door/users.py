@@ -6,6 +6,7 @@ from typing import Final, TypedDict, Unpack
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.readers import Reader, email, optional, text
 from scheduler.core.spans import utc
+from scheduler.core.validation import Validator
 from scheduler.families import reading
 from scheduler.families.memberships import Memberships
 from scheduler.families.people import add_user, change_user
@@ -90,6 +91,11 @@ class Users:
             NotFoundError: there is no such user, or the user is not seen.
         """
         return reading.user_summary(self._session, self._tenant_id, email=email("email", address))
+
+    def all(self, *, role: UserRole | None = None) -> list[UserSummary]:
+        """Return the users, or those with a role, by name."""
+        wanted = None if role is None else Validator(InvalidInputError).member("user: role", role, UserRole)
+        return reading.all_users(self._session, self._tenant_id, wanted)
 
     def families(self, user: AnyUser) -> list[FamilySummary]:
         """Return the families that a user belongs to, by name, as `work.families.of_user` does.

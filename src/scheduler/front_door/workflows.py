@@ -15,18 +15,19 @@ from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.insurance import select_workflow
 from scheduler.core.readers import flag, optional, text
 from scheduler.core.validation import Validator
-from scheduler.core.workflows import StepTemplate, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, StepTemplate, Workflow, WorkflowStep
 from scheduler.core.zones import zone_of
 from scheduler.front_door.fields import Field, minutes, reference, resource_kind
 from scheduler.front_door.ids import OfferingId, PlanId, StepTemplateId, WorkflowId, read_id
 from scheduler.front_door.repository import Repository, fit
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import (
-    DOCTOR,
+    StoredStep,
     acceptance_of,
     active_workflows,
     load_workflow,
     meta_of,
+    needs_of,
     plan_of,
     template_of,
     workflow_of,
@@ -127,22 +128,27 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
         columns = self._columns({"offering": offering, "plan": plan, "name": name})
         given = _CHECK.sequence("workflow: steps", steps, WorkflowStep)
         with refusable(self._session):
-            rows = [self._step(step) for step in given]
+            stored = [self._step(step) for step in given]
             row = models.ServiceWorkflow(
                 tenant_id=self._context.tenant_id, total_estimated_minutes=1, active=True, **columns
             )
-            value = workflow_of(row, rows)  # refuses what the core would refuse
+            value = workflow_of(row, stored)  # refuses what the core would refuse
             row.total_estimated_minutes = sum((step.lead + step.length for step in value.steps), 0 * _MINUTE) // _MINUTE
             fit(
                 "workflow: the length of the steps", self._model, "total_estimated_minutes", row.total_estimated_minutes
             )
             self._session.add(row)
             self._session.flush()
-            for step, _ in rows:
+            for step, _, _ in stored:
                 step.service_workflow_id = int(row.id or 0)
-            self._session.add_all(step for step, _ in rows)
+            self._session.add_all(step for step, _, _ in stored)
             self._session.flush()
-        return workflow_of(row, rows)
+            for step, _, needs in stored:
+                for need in needs:
+                    need.workflow_step_id = int(step.id or 0)
+                self._session.add_all(needs)
+            self._session.flush()
+        return workflow_of(row, stored)
 
     def replace(self, workflow: AnyWorkflow, *, steps: Sequence[WorkflowStep], name: str | None = None) -> Workflow:
         """Put a workflow with other steps in the place of one, and return it. Past visits keep the former's steps.
@@ -212,11 +218,14 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
         """Switch a workflow off: no new visit has its steps. Visits that have them keep them."""
         self._switch_off(workflow)
 
-    def _step(self, step: WorkflowStep) -> tuple[models.WorkflowStep, models.StepTemplate]:
+    def _step(self, step: WorkflowStep) -> StoredStep:
         name = f"workflow: step {step.position}"
         template_id = read_id(f"{name}: template", step.template, StepTemplateId, StepTemplate)
-        if step.resource_kind != DOCTOR:
-            resource_kind(f"{name}: resource_kind", step.resource_kind)
+        for need in step.all_needs:
+            if need.kind != DOCTOR:
+                resource_kind(f"{name}: needs: kind", need.kind)
+            fit(f"{name}: needs: kind", models.WorkflowStepNeed, "kind", need.kind)
+            fit(f"{name}: need of {need.kind}: quantity", models.WorkflowStepNeed, "quantity", need.quantity)
         row = models.WorkflowStep(
             tenant_id=self._context.tenant_id,
             step_template_id=int(template_id),
@@ -229,4 +238,5 @@ class Workflows(Repository[models.ServiceWorkflow, WorkflowId, AnyWorkflow]):
         )
         for column, field in (("position", "position"), ("duration_minutes", "duration"), ("location_type",) * 2):
             fit(f"{name}: {field}", models.WorkflowStep, column, getattr(row, column))
-        return row, self._referred(f"step {step.position}: template", models.StepTemplate, int(template_id))
+        template = self._referred(f"step {step.position}: template", models.StepTemplate, int(template_id))
+        return StoredStep(row, template, needs_of(step, tenant_id=self._context.tenant_id))

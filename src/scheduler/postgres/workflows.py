@@ -1,13 +1,13 @@
 """Workflows in PostgreSQL: rows become the core's workflows, plans and acceptances; timed steps become rows.
 
-Owns: the keys of a step's `meta`, loading the workflows of an offering, and the rows of an appointment's steps.
-Holds: W2 (declared preparation and allowed waits are in a step's `meta`), W7 (so is the kind of its resource).
+Owns: a step's `meta` and rows of needs, loading the workflows of an offering, and the rows of an appointment's steps.
+Holds: W2 (declared preparation and allowed waits are in a step's `meta`), W7 (no row of needs means the doctor).
 Must not know: which workflow is chosen (`core.insurance`), how steps get their times (`core.visits`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -17,20 +17,24 @@ from scheduler import models as rows
 from scheduler.core.errors import InvalidWorkflowError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance
 from scheduler.core.validation import Validator
-from scheduler.core.workflows import StepTemplate, TimedStep, Workflow, WorkflowStep
+from scheduler.core.workflows import PATIENT, Need, StepTemplate, TimedStep, Workflow, WorkflowStep
 
 StepIds = Mapping[int, int]
 """The id of a workflow's step, by its position."""
 
-DOCTOR: Final = "doctor"
-"""The kind of resource of a step whose `meta` names none."""
-
 _NEW: Final = "new"
 _PREPARATION: Final = "preparation_minutes"
 _MAX_WAIT: Final = "max_wait_minutes"
-_KIND: Final = "resource_kind"
 _MINUTE: Final = timedelta(minutes=1)
 _CHECK: Final = Validator(InvalidWorkflowError)
+
+
+class StoredStep(NamedTuple):
+    """The rows of a workflow's step: the step itself, its template, and its needs."""
+
+    step: rows.WorkflowStep
+    template: rows.StepTemplate
+    needs: list[rows.WorkflowStepNeed]
 
 
 def template_of(row: rows.StepTemplate) -> StepTemplate:
@@ -38,12 +42,13 @@ def template_of(row: rows.StepTemplate) -> StepTemplate:
     return StepTemplate(row.id or _NEW, row.name, row.default_duration_minutes * _MINUTE, row.requires_location)
 
 
-def step_of(row: rows.WorkflowStep, template: rows.StepTemplate) -> WorkflowStep:
+def step_of(stored: StoredStep) -> WorkflowStep:
     """Return a workflow's step as the core's value.
 
     Raises:
         InvalidWorkflowError: `meta` has a value that cannot be read; the message names the step and the key.
     """
+    row, template, needs = stored
     return WorkflowStep(
         row.position,
         template_of(template),
@@ -53,7 +58,7 @@ def step_of(row: rows.WorkflowStep, template: rows.StepTemplate) -> WorkflowStep
         can_be_skipped=bool(row.can_be_skipped),
         preparation=_minutes_in(row, _PREPARATION),
         max_wait=_minutes_in(row, _MAX_WAIT),
-        resource_kind=(row.meta or {}).get(_KIND, DOCTOR),  # type: ignore[arg-type]  # the core refuses another type
+        needs=_needs_in(needs),
     )
 
 
@@ -70,13 +75,28 @@ def meta_of(step: WorkflowStep) -> dict[str, JsonValue] | None:
             raise InvalidWorkflowError(f"step {step.position}: {field} must be whole minutes, not {length}")
         if length:
             meta[key] = length // _MINUTE
-    if step.resource_kind != DOCTOR:
-        meta[_KIND] = step.resource_kind
     return meta or None
 
 
-def workflow_of(row: rows.ServiceWorkflow, steps: Iterable[tuple[rows.WorkflowStep, rows.StepTemplate]]) -> Workflow:
-    """Return a workflow as the core's value, from its row and the rows of its steps with their templates.
+def needs_of(step: WorkflowStep, *, tenant_id: UUID) -> list[rows.WorkflowStepNeed]:
+    """Return the rows of a step's needs, without the step's id: none for the default, `patient` for nobody."""
+    if step.needs is None:
+        return []
+    need = rows.WorkflowStepNeed
+    return [
+        need(tenant_id=tenant_id, kind=each.kind, quantity=each.quantity, same_as_position=each.same_as)
+        for each in step.needs
+    ] or [need(tenant_id=tenant_id, kind=PATIENT)]
+
+
+def _needs_in(needs: Sequence[rows.WorkflowStepNeed]) -> tuple[Need, ...] | None:
+    if [row.kind for row in needs] == [PATIENT]:
+        return ()
+    return tuple(Need(row.kind, row.quantity, row.same_as_position) for row in needs) or None
+
+
+def workflow_of(row: rows.ServiceWorkflow, steps: Iterable[StoredStep]) -> Workflow:
+    """Return a workflow as the core's value, from its row and the rows of its steps.
 
     Raises:
         InvalidWorkflowError: the rows contradict each other.
@@ -85,7 +105,7 @@ def workflow_of(row: rows.ServiceWorkflow, steps: Iterable[tuple[rows.WorkflowSt
         row.id or _NEW,
         row.name,
         row.service_offering_id,
-        tuple(step_of(*step) for step in steps),
+        tuple(step_of(step) for step in steps),
         insurance_plan_id=row.insurance_plan_id,
         total_estimated=row.total_estimated_minutes * _MINUTE,
         active=bool(row.active),
@@ -135,10 +155,10 @@ def follow_length(session: Session, offering_ids: Iterable[int], *, former: int,
     found = {int(row.id or 0): row for row in session.exec(query)}
     for id_, steps in _steps(session, found).items():
         if len(steps) == 1:
-            ((step, template),) = steps
-            if (step.duration_minutes or template.default_duration_minutes) == former:
-                step.duration_minutes = minutes
-                found[id_].total_estimated_minutes = minutes + step_of(step, template).lead // _MINUTE
+            (stored,) = steps
+            if (stored.step.duration_minutes or stored.template.default_duration_minutes) == former:
+                stored.step.duration_minutes = minutes
+                found[id_].total_estimated_minutes = minutes + step_of(stored).lead // _MINUTE
     session.flush()
 
 
@@ -186,17 +206,19 @@ def appointment_steps(
     return written
 
 
-def _steps(
-    session: Session, workflow_ids: Iterable[int]
-) -> dict[int, list[tuple[rows.WorkflowStep, rows.StepTemplate]]]:
-    """Return the steps of workflows with their templates, by workflow; the core puts them in order."""
-    step, template = rows.WorkflowStep, rows.StepTemplate
-    steps: dict[int, list[tuple[rows.WorkflowStep, rows.StepTemplate]]] = {id_: [] for id_ in workflow_ids}
+def _steps(session: Session, workflow_ids: Iterable[int]) -> dict[int, list[StoredStep]]:
+    """Return the steps of workflows, by workflow, in one statement; the core puts steps and needs in order."""
+    step, template, need = rows.WorkflowStep, rows.StepTemplate, rows.WorkflowStepNeed
+    steps: dict[int, dict[int | None, StoredStep]] = {id_: {} for id_ in workflow_ids}
     of_step = and_(col(template.tenant_id) == col(step.tenant_id), col(template.id) == col(step.step_template_id))
-    query = select(step, template).join(template, of_step).where(col(step.service_workflow_id).in_(steps))
-    for row, its_template in session.exec(query) if steps else ():
-        steps[row.service_workflow_id].append((row, its_template))
-    return steps
+    needed = and_(col(need.tenant_id) == col(step.tenant_id), col(need.workflow_step_id) == col(step.id))
+    query = select(step, template, need).join(template, of_step).join(need, needed, isouter=True)
+    query = query.where(col(step.service_workflow_id).in_(steps))
+    for row, its_template, its_need in session.exec(query) if steps else ():
+        stored = steps[row.service_workflow_id].setdefault(row.id, StoredStep(row, its_template, []))
+        if its_need is not None:  # a step without needs has no row on the other side of the join
+            stored.needs.append(its_need)
+    return {id_: list(found.values()) for id_, found in steps.items()}
 
 
 def _minutes_in(row: rows.WorkflowStep, key: str) -> timedelta:

@@ -121,7 +121,7 @@ def _steps(
     resources: Sequence[rows.Resource],
     free_from: dict[int | None, datetime],
 ) -> list[rows.AppointmentStep]:
-    """Return the steps of a visit; those in a room reserve one."""
+    """Return the steps of a visit; those that need a room reserve one."""
     timed_steps = walk(workflow.workflow, appointment.start_at)
     return appointment_steps(
         timed_steps,
@@ -129,7 +129,9 @@ def _steps(
         tenant_id=appointment.tenant_id,
         appointment_id=appointment.id or 0,
         resources={
-            timed.position: _room(resources, timed, free_from) for timed in timed_steps if timed.location_type == "room"
+            timed.position: _room(resources, timed, free_from)
+            for timed in timed_steps
+            if any(need.kind == "room" for need in timed.step.all_needs)
         },
     )
 

@@ -1,17 +1,18 @@
 """Sample workflows: the steps of a visit, for each offering.
 
-Owns: the invented step templates, workflows and their steps, as rows and as values of the core.
+Owns: the invented step templates, workflows, their steps and needs, as rows and as values of the core.
 Must not know: appointments.
 
-Every offering has a general workflow, and one with an additional step for an insurance plan.
+Every offering has a general workflow, and one with an additional step for an insurance plan. The reception needs
+nobody; every other step needs the doctor and a room.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 import scheduler.models as rows
-from scheduler.core.workflows import Workflow
-from scheduler.postgres.workflows import StepIds, workflow_of
+from scheduler.core.workflows import DOCTOR, PATIENT, Workflow
+from scheduler.postgres.workflows import StepIds, StoredStep, workflow_of
 from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.places import Places
 
@@ -62,9 +63,15 @@ def make_workflows(
             )
             for position, template in enumerate(used_templates, start=1)
         ]
-        made[offering.id or 0, insured] = (workflow, list(zip(steps, used_templates, strict=True)))
-    factory.write([step for _, steps in made.values() for step, _ in steps])
+        stored = [StoredStep(step, template, []) for step, template in zip(steps, used_templates, strict=True)]
+        made[offering.id or 0, insured] = (workflow, stored)
+    all_steps = [step for _, steps in made.values() for step in steps]
+    factory.write([step for step, _, _ in all_steps])
+    for step, _, needs in all_steps:
+        needed = (PATIENT,) if step.location_type == "reception" else (DOCTOR, "room")
+        needs.extend(factory.build(rows.WorkflowStepNeed, workflow_step_id=step.id, kind=each) for each in needed)
+    factory.write(need for _, _, needs in all_steps for need in needs)
     return {
-        kind: WalkableWorkflow(workflow_of(workflow, steps), {step.position: step.id or 0 for step, _ in steps})
+        kind: WalkableWorkflow(workflow_of(workflow, steps), {step.position: step.id or 0 for step, _, _ in steps})
         for kind, (workflow, steps) in made.items()
     }

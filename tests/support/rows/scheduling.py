@@ -69,6 +69,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
         | {"service_offering_id": 1, "insurance_plan_id": 1, "name": "A visit", "total_estimated_minutes": 20},
         "scheduling.workflow_steps": own
         | {"service_workflow_id": 1, "step_template_id": 1, "position": 1, "duration_minutes": 20},
+        "scheduling.workflow_step_needs": {"tenant_id": tenant, "workflow_step_id": 1, "kind": "nurse", "quantity": 2},
         "scheduling.patients": own
         | {
             "user_id": key(tenant, "identity.users"),
@@ -293,6 +294,16 @@ WRONG: Wrong = [
     ("scheduling.service_workflows", {"total_estimated_minutes": 0}, "a_workflow_is_estimated_to_take_time"),
     ("scheduling.workflow_steps", {"position": 0}, "the_steps_of_a_workflow_count_from_one"),
     ("scheduling.workflow_steps", {"duration_minutes": 0}, "a_workflow_step_takes_time"),
+    ("scheduling.workflow_step_needs", {"kind": "Nurse"}, "the_kind_of_a_need_is_a_word"),
+    ("scheduling.workflow_step_needs", {"kind": "nurse "}, "the_kind_of_a_need_is_a_word"),
+    ("scheduling.workflow_step_needs", {"quantity": 0}, "a_step_needs_one_of_a_kind_at_least"),
+    ("scheduling.workflow_step_needs", {"kind": "doctor"}, "a_visit_has_one_doctor_and_one_patient"),
+    (
+        "scheduling.workflow_step_needs",
+        {"kind": "patient", "quantity": 1, "same_as_position": 1},
+        "a_visit_has_one_doctor_and_one_patient",
+    ),
+    ("scheduling.workflow_step_needs", {"same_as_position": 0}, "the_earlier_step_of_a_need_counts_from_one"),
     ("scheduling.patients", {"email": "nobody"}, "the_email_of_a_patient_is_an_address_in_lower_case"),
     ("scheduling.patients", {"email": "Bo@example.org"}, "the_email_of_a_patient_is_an_address_in_lower_case"),
     ("scheduling.patients", {"email": f"a@{'b' * 253}"}, "the_email_of_a_patient_is_an_address_in_lower_case"),
@@ -332,8 +343,9 @@ WRONG: Wrong = [
     ("scheduling.appointments", {"rescheduled_from": 1}, "an_appointment_is_rescheduled_from_another"),
     ("scheduling.appointments", {"idempotency_key": ""}, "an_idempotency_key_says_something"),
     ("scheduling.appointments", {"idempotency_key": "k" * 256}, "an_idempotency_key_says_something"),
-    ("scheduling.resources", {"kind": "doctor"}, "the_kind_of_a_resource_is_a_word_but_doctor"),
-    ("scheduling.resources", {"kind": "Room"}, "the_kind_of_a_resource_is_a_word_but_doctor"),
+    ("scheduling.resources", {"kind": "doctor"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
+    ("scheduling.resources", {"kind": "patient"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
+    ("scheduling.resources", {"kind": "Room"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
     ("scheduling.appointment_steps", {"position": 0}, "the_steps_of_an_appointment_count_from_one"),
     (
         "scheduling.appointment_steps",

@@ -1,0 +1,148 @@
+"""Calendars: the schedules and uses of doctors and resources, among which a visit is sought.
+
+Owns: calendar and resource as values, and what was loaded of them: open slots, working time, taken time.
+Holds: Q1 (a slot that is full takes no visit).
+Must not know: workflows, which visit is sought.
+
+A calendar keeps what it has loaded, so a second search in it is faster.
+"""
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from scheduler.core.chains import Ranges
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.expansion import expand
+from scheduler.core.intervals import merge, subtract
+from scheduler.core.schedules import Schedule
+from scheduler.core.slots import Id, SlotColumns, SlotIdentity, Slots
+from scheduler.core.spans import Span
+from scheduler.core.uses import Use, Uses, inside, times_of
+from scheduler.core.validation import Validator
+from scheduler.core.working_time import WEEK, WorkingTime
+from scheduler.core.zones import instant, micros
+
+_CHECK: Final = Validator(InvalidInputError)
+
+
+class OpenSlot(NamedTuple):
+    """A slot that can take another visit."""
+
+    start: int
+    end: int
+    service_offering_id: Id | None
+    capacity: int
+    rule_id: Id | None
+
+
+class LoadedCalendar:
+    """What is loaded of a doctor's calendar; times are microseconds since 2000-01-01T00:00Z (see `zones`)."""
+
+    def __init__(self, schedule: Schedule, uses: Sequence[Use], full: Collection[SlotIdentity]) -> None:
+        self._schedule = schedule
+        self._working = WorkingTime(schedule)
+        self._uses = Uses(uses)
+        self._full = {(micros(slot.start_at), micros(slot.end_at), slot.service_offering_id) for slot in full}
+        self._weeks: dict[int, SlotColumns] = {}
+
+    def working(self, begin: int, end: int) -> Ranges:
+        """Return the doctor's working time at the facility within `[begin, end)`."""
+        return self._working.within(begin, end)
+
+    def busy(self, begin: int, end: int, *, beside: OpenSlot | None = None) -> Ranges:
+        """Return the taken time that overlaps `[begin, end)`, without the uses that share a slot."""
+        if beside is None:
+            return self._uses.taken(begin, end)
+        ids = self._schedule.doctor_id, self._schedule.facility_id, beside.service_offering_id
+        own = SlotIdentity(instant(beside.start), instant(beside.end), *ids)
+        return merge(times_of(use) for use in self._uses.overlapping(begin, end) if use.slot != own)
+
+    def has_shared_slots(self, begin: int, end: int) -> bool:
+        """Tell whether a slot of several places may start in `[begin, end)`."""
+        weeks = range(begin // WEEK, (end - 1) // WEEK + 1)
+        return any(kind.capacity > 1 for week in weeks for kind in self._columns(week).kinds)
+
+    def open_slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
+        """Yield the slots that start in `[begin, end)` and can take another visit, sorted by start."""
+        for week in range(begin // WEEK, (end - 1) // WEEK + 1):
+            starts, ends, kinds, of_kind = self._columns(week)
+            for place in range(bisect_left(starts, begin), bisect_left(starts, end)):
+                offering_id, capacity, rule_id = of_kind[kinds[place]]
+                if not self._full or (starts[place], ends[place], offering_id) not in self._full:
+                    yield OpenSlot(starts[place], ends[place], offering_id, capacity, rule_id)
+
+    def _columns(self, week: int) -> SlotColumns:
+        if week not in self._weeks:
+            span, schedule = inside(week * WEEK, (week + 1) * WEEK), self._schedule
+            slots = Slots(schedule.doctor_id, schedule.facility_id, ()) if span is None else expand(schedule, span)
+            self._weeks[week] = slots.columns()
+        return self._weeks[week]
+
+
+class LoadedResource:
+    """What is loaded of the time of a resource; in the same unit."""
+
+    def __init__(self, opening: Schedule | None, uses: Sequence[Use]) -> None:
+        self._opening = None if opening is None else WorkingTime(opening)
+        self._uses = Uses(uses)
+
+    def free(self, begin: int, end: int) -> Ranges:
+        """Return the time within `[begin, end)` in which the resource is open and not used."""
+        opened = [(begin, end)] if self._opening is None else self._opening.within(begin, end)
+        return list(subtract(opened, self._uses.taken(begin, end)))
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorCalendar:
+    """The slots and the free time of a doctor at one facility.
+
+    `uses` are those of the doctor at all facilities, with their buffers. `full` are the slots that take no other visit:
+    those whose places are booked or held, and those that a person cancelled.
+
+    Raises:
+        InvalidInputError: a field is of another kind.
+    """
+
+    schedule: Schedule
+    uses: Sequence[Use] = ()
+    full: Collection[SlotIdentity] = ()
+    loaded: LoadedCalendar = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _CHECK.instance("schedule", self.schedule, Schedule)
+        object.__setattr__(self, "uses", _CHECK.sequence("uses", self.uses, Use))
+        object.__setattr__(self, "full", frozenset(_CHECK.sequence("full", self.full, SlotIdentity)))
+        object.__setattr__(self, "loaded", LoadedCalendar(self.schedule, self.uses, self.full))
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A person, room or device of a facility that steps of visits need, with its opening times and uses.
+
+    Without opening times it is free whenever it is not used. `doctor_id` is the doctor who is this person: then `uses`
+    has also the uses of the doctor.
+
+    Raises:
+        InvalidInputError: a field is of another kind.
+    """
+
+    id: Id
+    kind: str
+    facility_id: Id
+    opening: Schedule | None = None
+    uses: Sequence[Span] = ()
+    doctor_id: Id | None = None
+    loaded: LoadedResource = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _CHECK.id("resource: id", self.id)
+        name = f"resource {self.id}"
+        _CHECK.text(f"{name}: kind", self.kind)
+        _CHECK.id(f"{name}: facility_id", self.facility_id)
+        if self.opening is not None:
+            _CHECK.instance(f"{name}: opening", self.opening, Schedule)
+        object.__setattr__(self, "uses", _CHECK.sequence(f"{name}: uses", self.uses, Span))
+        _CHECK.optional_id(f"{name}: doctor_id", self.doctor_id)
+        object.__setattr__(self, "loaded", LoadedResource(self.opening, [Use(span) for span in self.uses]))

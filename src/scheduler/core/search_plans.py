@@ -1,0 +1,291 @@
+"""Search plans: the visit of one candidate around one slot.
+
+Owns: the candidate as a value, the sets of starts of its steps, and the choice of times and resources.
+Holds: Q1 (exact), Q2 (buffers, the patient's own time), W7 (needs, the same resources in several steps).
+Must not know: which slots are asked for, the order of offers (`search`).
+
+The sets of resources are computed for a day at a time, and shared by all candidates of a facility.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import combinations, islice, pairwise, product
+from typing import Final, NamedTuple
+
+from scheduler.core.calendars import DoctorCalendar, OpenSlot, Resource
+from scheduler.core.chains import (
+    Link,
+    Ranges,
+    between,
+    common,
+    contains,
+    earliest,
+    latest,
+    overlaps,
+    starts_within,
+)
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.free_starts import Shape, Stock, Window
+from scheduler.core.intervals import subtract
+from scheduler.core.slots import Id
+from scheduler.core.spans import Span
+from scheduler.core.validation import Validator
+from scheduler.core.visits import left_of
+from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
+from scheduler.core.zones import DAY, FIRST_INSTANT, LAST_INSTANT, MICROSECOND, micros
+
+_CHECK: Final = Validator(InvalidInputError)
+_NO_TIME: Final = timedelta(0)
+_HOUR: Final = DAY // 24
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offering that may serve the visit: its workflow, and the calendar of its doctor at its facility.
+
+    The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
+    away, and need not lie in working time. `bookable` are the starts that the booking policy allows.
+
+    Raises:
+        InvalidInputError: a field is invalid.
+    """
+
+    offering_id: Id
+    workflow: Workflow
+    calendar: DoctorCalendar
+    buffer_before: timedelta = _NO_TIME
+    buffer_after: timedelta = _NO_TIME
+    bookable: Span | None = None
+
+    def __post_init__(self) -> None:
+        _CHECK.id("candidate: offering_id", self.offering_id)
+        name = f"candidate {self.offering_id}"
+        _CHECK.instance(f"{name}: workflow", self.workflow, Workflow)
+        _CHECK.instance(f"{name}: calendar", self.calendar, DoctorCalendar)
+        _CHECK.non_negative(f"{name}: buffer_before", self.buffer_before)
+        _CHECK.non_negative(f"{name}: buffer_after", self.buffer_after)
+        if self.bookable is not None:
+            _CHECK.instance(f"{name}: bookable", self.bookable, Span)
+
+
+class Found(NamedTuple):
+    """A visit around a slot: the start of each step, and its resources by kind."""
+
+    slot: OpenSlot
+    times: Sequence[int]
+    resources: Sequence[Mapping[str, tuple[Id, ...]]]
+
+
+class _Group(NamedTuple):
+    """Steps, by their places, that need the same resources of a kind; without the person who is a doctor."""
+
+    kind: str
+    quantity: int
+    places: frozenset[int]
+    without: Id | None
+
+
+class Plan:
+    """The visits of one candidate."""
+
+    def __init__(self, candidate: Candidate, skipped: frozenset[int], stock: Stock) -> None:
+        self.candidate: Candidate = candidate
+        self.steps: Sequence[WorkflowStep] = left_of(candidate.workflow, skipped)
+        self._stock = stock
+        schedule = candidate.calendar.schedule
+        self._facility_id = schedule.facility_id
+        allowed = candidate.bookable
+        self._bookable = None if allowed is None else (micros(allowed.start), micros(allowed.end))
+        self._lengths = [step.length // MICROSECOND for step in self.steps]
+        self._shapes = [Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
+        self._links = [
+            Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)
+            for step, following in pairwise(self.steps)
+        ]
+        self._with_doctor = [place for place, step in enumerate(self.steps) if step.has_doctor]
+        self._without = [schedule.doctor_id if step.has_doctor else None for step in self.steps]
+        self._anchor = self._with_doctor[0] if self._with_doctor else 0
+        before, after = candidate.buffer_before // MICROSECOND, candidate.buffer_after // MICROSECOND
+        self._own_shapes = {
+            place: Shape(
+                self._shapes[place].before + (before if place == self._with_doctor[0] else 0),
+                self._shapes[place].after + (after if place == self._with_doctor[-1] else 0),
+            )
+            for place in self._with_doctor
+        }
+        self._groups = self._grouped()
+        self._needs = [
+            tuple(need for need in step.all_needs if need.kind != DOCTOR and self._group_of(place, need.kind) is None)
+            for place, step in enumerate(self.steps)
+        ]
+        self.longest_before: int = sum(link.distance + link.slack for link in self._links[: self._anchor])
+        reach = sum(link.distance + link.slack for link in self._links) + self._lengths[-1] + self._shapes[0].before
+        self._margin = -(-(reach + before + after) // _HOUR) * _HOUR
+
+    def slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
+        """Yield the open slots for the candidate's offering, or for any, that start in `[begin, end)`.
+
+        Those with whose start the doctor is taken are left out, unless the day has slots that visits share.
+        """
+        calendar = self.candidate.calendar.loaded
+        ranges: Ranges = [(begin, end)]
+        if self._with_doctor and not calendar.has_shared_slots(begin, end):
+            before, after = self._own_shapes[self._anchor]
+            around = begin - before, end + after
+            unused = subtract([around], calendar.busy(*around))
+            ranges = between(starts_within(list(unused), before, after), begin, end)
+        for first, last in ranges:
+            for slot in calendar.open_slots(first, last):
+                if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
+                    yield slot
+
+    def allows(self, at: int) -> bool:
+        """Tell whether the booking policy allows a visit that starts at an instant."""
+        return self._bookable is None or self._bookable[0] <= at < self._bookable[1]
+
+    def find(self, slot: OpenSlot, own: Ranges) -> Found | None:
+        """Return the visit around a slot that ends first, and of these the one that starts last; None without one.
+
+        `own` is the time of the patient's other visits.
+        """
+        at = slot.start
+        if self._with_doctor and not self._doctor_is_free(slot):
+            return None
+        gap = _gap(own, at)
+        if gap is None:
+            return None
+        window = Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
+        if not contains(self._starts_of_step(self._anchor, window), at):
+            return None
+        sets = self._sets(slot, window)
+        best: tuple[tuple[int, int], list[int], Sequence[Sequence[Resource]]] | None = None
+        for choice in self._choices():
+            times = self._times(slot.start, self._chosen_sets(sets, choice, window), gap)
+            if times is not None and (best is None or (times[-1], -times[0]) < best[0]):
+                best = (times[-1], -times[0]), times, choice
+        return None if best is None else Found(slot, best[1], self._resources(best[1], best[2], window))
+
+    def _grouped(self) -> list[_Group]:
+        named: dict[tuple[str, int], tuple[int, set[int]]] = {}
+        for place, step in enumerate(self.steps):
+            for need in step.all_needs:
+                if need.kind != DOCTOR:
+                    key = need.kind, need.same_as or step.position
+                    named.setdefault(key, (need.quantity, set()))[1].add(place)
+        doctor_id = self.candidate.calendar.schedule.doctor_id
+        return [
+            _Group(kind, quantity, frozenset(places), doctor_id if places & {*self._with_doctor} else None)
+            for (kind, _), (quantity, places) in named.items()
+            if len(places) > 1
+        ]
+
+    def _group_of(self, place: int, kind: str) -> int | None:
+        for number, group in enumerate(self._groups):
+            if group.kind == kind and place in group.places:
+                return number
+        return None
+
+    def _choices(self) -> Iterator[Sequence[Sequence[Resource]]]:
+        """Yield the resources that each group may have."""
+        return product(
+            *(
+                combinations(self._stock.of(self._facility_id, group.kind, group.without), group.quantity)
+                for group in self._groups
+            )
+        )
+
+    def _doctor_is_free(self, slot: OpenSlot) -> bool:
+        """Tell whether the doctor can begin the anchor with the slot: works, and has nothing else to do."""
+        at, calendar = slot.start, self.candidate.calendar.loaded
+        before, after = self._own_shapes[self._anchor]
+        busy = calendar.busy(at - before, at + after, beside=slot if slot.capacity > 1 else None)
+        if overlaps(busy, at - before, at + after):
+            return False
+        lead, length = self._shapes[self._anchor]
+        if not lead and at + length <= slot.end:
+            return True  # a slot lies in working time
+        return slot.capacity == 1 and contains(
+            starts_within(calendar.working(at - lead, at + length), lead, length), at
+        )
+
+    def _starts_of_step(self, place: int, window: Window) -> Ranges:
+        needs, without = self._needs[place], self._without[place]
+        return self._stock.starts_of_step(self._facility_id, needs, without, self._shapes[place], window)
+
+    def _sets(self, slot: OpenSlot, window: Window) -> Sequence[Ranges]:
+        """Return the starts of each step beside the anchor, which has its own, without those of groups."""
+        sets = [self._starts_of_step(place, window) for place in range(len(self.steps))]
+        sets[self._anchor] = ((slot.start, slot.start + 1),)
+        if len(self._with_doctor) > 1:
+            begin, end = slot.start - self._margin, slot.start + self._margin
+            calendar, is_shared = self.candidate.calendar.loaded, slot.capacity > 1
+            busy = calendar.busy(begin, end, beside=slot if is_shared else None)
+            working = [(slot.start, slot.end)] if is_shared else calendar.working(begin, end)
+            unused = list(subtract([(begin, end)], busy))
+            for place in self._with_doctor[1:]:
+                sets[place] = common(sets[place], starts_within(working, *self._shapes[place]))
+                sets[place] = common(sets[place], starts_within(unused, *self._own_shapes[place]))
+        return sets
+
+    def _chosen_sets(
+        self, sets: Sequence[Ranges], choice: Sequence[Sequence[Resource]], window: Window
+    ) -> Sequence[Ranges]:
+        if not choice:
+            return sets
+        narrowed = list(sets)
+        for group, resources in zip(self._groups, choice, strict=True):
+            for place in group.places:
+                for resource in resources:
+                    starts = self._stock.starts(resource, self._shapes[place], window)
+                    narrowed[place] = common(narrowed[place], starts)
+        return narrowed
+
+    def _times(self, start: int, sets: Sequence[Ranges], gap: tuple[int, int]) -> list[int] | None:
+        """Return the starts of all steps, or None if they do not fit around the anchor."""
+        anchor = self._anchor
+        if not contains(sets[anchor], start) or start + self._lengths[anchor] > gap[1]:
+            return None
+        last_starts = [gap[1] - length for length in self._lengths]
+        after = earliest(start, self._links[anchor:], sets[anchor + 1 :], last_starts[anchor + 1 :])
+        if after is None:
+            return None
+        links, earlier = self._links[:anchor][::-1], sets[:anchor][::-1]
+        before = latest(start, links, earlier, [gap[0]] * anchor)
+        return None if before is None else [*reversed(before), start, *after]
+
+    def _resources(
+        self, times: Sequence[int], choice: Sequence[Sequence[Resource]], window: Window
+    ) -> Sequence[Mapping[str, tuple[Id, ...]]]:
+        """Return the first free resources of each kind for each step, and those of the groups."""
+        assigned: list[Mapping[str, tuple[Id, ...]]] = []
+        for place, (step, at) in enumerate(zip(self.steps, times, strict=True)):
+            by_kind: dict[str, tuple[Id, ...]] = {}
+            for need in step.all_needs:
+                if need.kind == DOCTOR:
+                    continue
+                group = self._group_of(place, need.kind)
+                if group is not None:
+                    by_kind[need.kind] = tuple(resource.id for resource in choice[group])
+                    continue
+                of_kind = self._stock.of(self._facility_id, need.kind, self._without[place])
+                free = (
+                    resource.id
+                    for resource in of_kind
+                    if contains(self._stock.starts(resource, self._shapes[place], window), at)
+                )
+                by_kind[need.kind] = tuple(islice(free, need.quantity))
+            assigned.append(by_kind)
+        return assigned
+
+
+def _gap(own: Ranges, at: int) -> tuple[int, int] | None:
+    """Return the time between the patient's other visits, and within the calendar, that has an instant; else None."""
+    begin = FIRST_INSTANT
+    for low, high in own:
+        if at < low:
+            return begin, low
+        if at < high:
+            return None
+        begin = high
+    return begin, LAST_INSTANT

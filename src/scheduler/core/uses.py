@@ -1,0 +1,83 @@
+"""Uses: the time that visits and holds take of doctors and resources.
+
+Owns: the use as a value, and uses in order, read day by day.
+Must not know: working time, visits.
+
+Times are microseconds since 2000-01-01T00:00Z (see `zones`).
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from scheduler.core.chains import Ranges
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.intervals import merge
+from scheduler.core.slots import SlotIdentity
+from scheduler.core.spans import Span
+from scheduler.core.validation import Validator
+from scheduler.core.zones import DAY, FIRST_INSTANT, LAST_INSTANT, instant, micros
+
+_NO_TIME: Final = timedelta(0)
+_CHECK: Final = Validator(InvalidInputError)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Time that a visit or a hold takes of a doctor or a resource.
+
+    `slot` is the slot that it shares with others; only the doctor of a slot of several places is shared.
+    """
+
+    span: Span
+    slot: SlotIdentity | None = None
+
+    def __post_init__(self) -> None:
+        _CHECK.instance("use: span", self.span, Span)
+        if self.slot is not None:
+            _CHECK.instance("use: slot", self.slot, SlotIdentity)
+
+
+def inside(begin: int, end: int) -> Span | None:
+    """Return the part of a time that every zone has a calendar for."""
+    begin, end = max(begin, FIRST_INSTANT), min(end, LAST_INSTANT)
+    return Span(instant(begin), instant(end)) if begin < end else None
+
+
+class Uses:
+    """Uses in the order of their starts, read day by day and then kept."""
+
+    def __init__(self, uses: Sequence[Use]) -> None:
+        self._uses = sorted(uses, key=lambda use: use.span.start)
+        self._longest = max((use.span.duration for use in uses), default=_NO_TIME)
+        self._days: dict[int, Ranges] = {}
+
+    def overlapping(self, begin: int, end: int) -> Iterator[Use]:
+        """Yield the uses that overlap `[begin, end)`."""
+        span = inside(begin, end)
+        if span is None:
+            return
+        place = bisect_left(self._uses, -self._longest, key=lambda use: use.span.start - span.start)
+        while place < len(self._uses) and self._uses[place].span.start < span.end:
+            if self._uses[place].span.end > span.start:
+                yield self._uses[place]
+            place += 1
+
+    def taken(self, begin: int, end: int) -> Ranges:
+        """Return the time that uses take of the days around `[begin, end)`."""
+        days = range(begin // DAY, (end - 1) // DAY + 1)
+        if len(days) == 1:
+            return self._day(days[0])
+        return merge(part for day in days for part in self._day(day))
+
+    def _day(self, day: int) -> Ranges:
+        if day not in self._days:
+            self._days[day] = merge(times_of(use) for use in self.overlapping(day * DAY, (day + 1) * DAY))
+        return self._days[day]
+
+
+def times_of(use: Use) -> tuple[int, int]:
+    """Return the start and end of a use."""
+    return micros(use.span.start), micros(use.span.end)
