@@ -16,8 +16,8 @@ shows one time at an instant; a time on the clock may be two instants or none.
 A repeated request finds its first booking by its idempotency key (B3), which is unique for each actor. Without an actor
 the library is the actor, so a key is cleared when its actor is deleted.
 
-**Steps and resources.** A step needs the doctor of the appointment, or resources of kinds that the tenant uses (W7). The
-time for which it takes them is in `scheduling.allocations`.
+**Steps and resources.** A step needs the doctor of the appointment, or resources of kinds that the tenant uses (W7).
+The time for which it takes them is in `scheduling.allocations`.
 
 **Waitlist.** A patient waits for a service, perhaps at one facility, with one doctor, or on certain days. The oldest
 matching entry is offered a freed slot (B6), which is held for it and says until when.

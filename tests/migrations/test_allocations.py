@@ -32,9 +32,11 @@ DOCTOR, NURSE, PREPARED = 1, 2, 3
 def workflow(connection: psycopg.Connection, tenant: UUID) -> None:
     """Write the steps NURSE and PREPARED, and room 2."""
     step = all_rows(tenant)["scheduling.workflow_steps"] | {"requires_preparation": True}
-    metas = {NURSE: '{"resource_kind": "nurse"}', PREPARED: '{"resource_kind": "nurse", "preparation_minutes": 10}'}
-    for id_, meta in metas.items():
+    need = all_rows(tenant)["scheduling.workflow_step_needs"] | {"quantity": 1, "same_as_position": None}
+    insert(connection, "scheduling.workflow_step_needs", need | {"workflow_step_id": DOCTOR, "kind": "doctor"})
+    for id_, meta in {NURSE: None, PREPARED: '{"preparation_minutes": 10}'}.items():
         insert(connection, "scheduling.workflow_steps", step | {"id": id_, "position": id_, "meta": meta})
+        insert(connection, "scheduling.workflow_step_needs", need | {"workflow_step_id": id_, "kind": "nurse"})
     insert(connection, "scheduling.resources", all_rows(tenant)["scheduling.resources"] | {"id": 2, "name": "Room 2"})
 
 
