@@ -76,7 +76,7 @@ test-pythons:  ## run the tests on each other installed Python from 3.11 to 3.14
 	@bash tests/every_python.sh
 
 # The tests that depend most on the version of PostgreSQL; with DEEP=1 all database tests run.
-ON_15 := $(addprefix tests/migrations/test_,appointments.py clinic.py dump_and_restore.py models.py owner.py \
+ON_15 := $(addprefix tests/migrations/test_,allocations.py appointments.py clinic.py dump_and_restore.py models.py owner.py \
   slot_partitions.py soft_delete.py specification.py) $(addprefix tests/security/test_,guards.py logins.py row_security.py) \
   $(addprefix tests/integration/test_,database.py example_host.py front_door.py slots_in_postgres.py) \
   tests/migrations/test_migrations.py::test_rows_and_partitions_do_not_stop_the_way_down
