@@ -7,6 +7,7 @@ from contextlib import suppress
 from queue import Queue
 from threading import Barrier
 from time import sleep
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
@@ -246,6 +247,8 @@ def test_r2_a_slot_that_was_cancelled_stays_cancelled(connection: psycopg.Connec
     change(connection, "status = 'cancelled'", of="availability_slots")
     change(connection, "status = 'no_show'")
     assert slot(connection) == (0, "cancelled")
+    change(connection, "status = 'scheduled'")
+    assert slot(connection) == (1, "cancelled")
 
 
 def test_b2_a_held_slot_that_is_booked_is_open_after_the_cancellation(connection: psycopg.Connection) -> None:
@@ -264,13 +267,31 @@ def tenant(database_url: str) -> UUID:
     with psycopg.connect(database_url) as opened:
         opened.execute(MONTHS)
         clinic(opened, ours)
+        need = all_rows(ours)["scheduling.workflow_step_needs"] | {"kind": "doctor", "quantity": 1}
+        insert(opened, "scheduling.workflow_step_needs", need)
     return ours
 
 
-def after_waiting(
-    url: str, first: Callable[[psycopg.Connection], object], second: Callable[[psycopg.Connection], object]
-) -> str | None:
-    """Do `second` while `first` is not committed, so that it waits; return what refuses it after the commit."""
+class Waited(NamedTuple):
+    """What a waiting call waited for, and what refused the calls, if anything did."""
+
+    table: str | None
+    """The table whose row was locked, unless the call had a weaker lock of it."""
+    second: str | None
+    third: str | None
+
+
+Act = Callable[[psycopg.Connection], object]
+WAITS = """
+select (
+    select relation::regclass::text from pg_locks
+    where pg_locks.pid = %(pid)s and locktype = 'tuple' and granted
+) where cardinality(pg_blocking_pids(%(pid)s)) > 0
+"""
+
+
+def after_waiting(url: str, first: Act, second: Act, third: Act = lambda _: None) -> Waited:
+    """Do `second` until it waits for the lock of a row that `first` has; then do `third`, and commit."""
     pids: Queue[int] = Queue()
 
     def later() -> str | None:
@@ -282,46 +303,98 @@ def after_waiting(
         with psycopg.connect(url) as own:
             first(own)
             result, pid = thread.submit(later), pids.get(timeout=10)
-            waits = "select cardinality(pg_blocking_pids(%s)) > 0"
-            while watching.execute(waits, (pid,)).fetchone() != (True,):
+            for _ in range(1000):
+                waits = watching.execute(WAITS, {"pid": pid}).fetchone()
+                if waits is not None:
+                    break
                 assert not result.done(), "the second did not wait for the first"
                 sleep(0.01)
-        return result.result(30)
+            assert waits is not None
+            refused = refusal(own, lambda: third(own))
+        return Waited(waits[0], result.result(30), refused)
+
+
+def booking(tenant: UUID, number: int, begin: float = 0, **columns: Any) -> Act:
+    row = appointment(number, begin, begin + 20, tenant=tenant) | columns
+    return lambda own: book(own, row)
+
+
+def run(statement: str, tenant: UUID) -> Act:
+    return lambda own: own.execute(statement.encode(), {"tenant": tenant})
+
+
+def commit(url: str, act: Act) -> None:
+    with psycopg.connect(url) as own:
+        act(own)
+
+
+def second_doctor(tenant: UUID) -> Act:
+    row = all_rows(tenant)["scheduling.doctors"] | {"id": 2, "user_id": None}
+    return lambda own: insert(own, "scheduling.doctors", row)
+
+
+SLOT_1: dict[str, Any] = {"availability_slot_id": 1, "slot_start_at": at(0)}
+OF = "where tenant_id = %(tenant)s and id = 1"
+CANCEL = f"update scheduling.appointments set status = 'cancelled' {OF}"
+
+
+def test_b1_a_doctor_is_locked_before_time_is_taken(database_url: str, tenant: UUID) -> None:
+    waited = after_waiting(database_url, booking(tenant, 1), booking(tenant, 2, 10))
+    assert waited == ("scheduling.doctors", DOCTOR_TAKEN, None)
+
+
+def test_b1_a_patient_is_locked_before_time_is_taken(database_url: str, tenant: UUID) -> None:
+    """Otherwise two inserts would wait for each other in the exclusion constraint."""
+    commit(database_url, second_doctor(tenant))
+    with_another = booking(tenant, 2, 10, doctor_id=2, patient_id=1)
+    waited = after_waiting(database_url, booking(tenant, 1), with_another)
+    assert waited == ("scheduling.patients", "a_patient_has_one_appointment_at_a_time", None)
 
 
 def test_b1_the_last_place_of_a_slot_is_taken_once(database_url: str, tenant: UUID) -> None:
-    def one(number: int) -> Callable[[psycopg.Connection], None]:
-        return lambda own: book(own, appointment(number, 0, 20, tenant=tenant, slot=1) | {"doctor_id": 1})
-
-    assert after_waiting(database_url, one(1), one(2)) == FULL
+    waited = after_waiting(database_url, booking(tenant, 1, **SLOT_1), booking(tenant, 2, **SLOT_1))
+    assert waited == ("scheduling.doctors", FULL, None)
 
 
 def test_b1_a_place_that_is_given_back_meanwhile_is_free(database_url: str, tenant: UUID) -> None:
-    execute(database_url, "select 1")
-    with psycopg.connect(database_url) as own:
-        book(own, appointment(1, 0, 20, tenant=tenant, slot=1))
+    commit(database_url, booking(tenant, 1, **SLOT_1))
+    waited = after_waiting(database_url, run(CANCEL, tenant), booking(tenant, 2, **SLOT_1))
+    assert waited == ("scheduling.availability_slots_2027_03", None, None)
 
-    def cancel(own: psycopg.Connection) -> None:
-        own.execute(
-            "update scheduling.appointments set status = 'cancelled' where tenant_id = %s and id = 1", (tenant,)
-        )
 
-    assert (
-        after_waiting(database_url, cancel, lambda own: book(own, appointment(2, 0, 20, tenant=tenant, slot=1))) is None
+def test_b1_a_cancellation_waits_before_its_row_changes(database_url: str, tenant: UUID) -> None:
+    """The holder of the slot books the same patient: it would wait for a changed row, and both for ever."""
+    commit(database_url, booking(tenant, 1, **SLOT_1))
+    hold = run(f"select from scheduling.availability_slots {OF} for no key update", tenant)
+    again = booking(tenant, 2, 10, patient_id=1)
+    waited = after_waiting(database_url, hold, run(CANCEL, tenant), again)
+    assert waited == ("scheduling.availability_slots_2027_03", None, "a_patient_has_one_appointment_at_a_time")
+
+
+def test_b1_a_moved_step_waits_before_its_allocation_goes(database_url: str, tenant: UUID) -> None:
+    """The holder of the doctor books time that the visit has: it would wait for a deleted allocation."""
+    commit(database_url, booking(tenant, 1))
+    row = step(101, DOCTOR, 0, 20) | {"tenant_id": tenant}
+    commit(database_url, lambda own: add_steps(own, row))
+    hold = run(f"select from scheduling.doctors {OF} for no key update", tenant)
+    later = run(
+        "update scheduling.appointment_steps set scheduled_end_at = scheduled_end_at + '1 minute'::interval"
+        " where tenant_id = %(tenant)s",
+        tenant,
     )
+    waited = after_waiting(database_url, hold, later, booking(tenant, 2, 10))
+    assert waited == ("scheduling.doctors", None, DOCTOR_TAKEN)
 
 
-def test_b1_a_patient_is_booked_once_by_two_at_once(database_url: str, tenant: UUID) -> None:
-    """The second waits for the lock of the patient: in the exclusion constraint, two inserts wait for each other."""
+def test_b1_a_step_that_waits_for_its_visit_follows_its_move(database_url: str, tenant: UUID) -> None:
+    commit(database_url, second_doctor(tenant))
+    commit(database_url, booking(tenant, 1))
+    move = run(f"update scheduling.appointments set doctor_id = 2 {OF}", tenant)
+    row = step(101, DOCTOR, 0, 10) | {"tenant_id": tenant}
+    assert after_waiting(database_url, move, lambda own: add_steps(own, row))[1:] == (None, None)
     with psycopg.connect(database_url) as own:
-        insert(own, "scheduling.doctors", all_rows(tenant)["scheduling.doctors"] | {"id": 2, "user_id": None})
-
-    def with_doctor(doctor: int) -> Callable[[psycopg.Connection], None]:
-        row = appointment(doctor, 0, 20, tenant=tenant) | {"doctor_id": doctor, "patient_id": 1}
-        return lambda own: book(own, row)
-
-    refused = after_waiting(database_url, with_doctor(1), with_doctor(2))
-    assert refused == "a_patient_has_one_appointment_at_a_time"
+        query = "select doctor_id, end_at from scheduling.allocations where tenant_id = %s"
+        assert own.execute(query, (tenant,)).fetchall() == [(2, at(10))]
 
 
 def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, tenant: UUID) -> None:
@@ -336,7 +409,8 @@ def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, 
         own.execute("update scheduling.availability_slots set capacity = 2 where tenant_id = %s and id = 2", (tenant,))
     places = {1: (1, 0, 1), 2: (1, 10, 1), 3: (2, 0, 1), 4: (2, 20, 1)}  # slot -> doctor, minute
     ids = list(range(1, 25))
-    seeds, together, unexpected = [generator.random() for _ in range(6)], Barrier(6), Queue[str]()
+    seeds, together = [generator.random() for _ in range(6)], Barrier(6)
+    unexpected, changed = Queue[str](), Queue[str]()
 
     def place(dice: random.Random) -> Row:
         id_ = dice.choice([None, *places])
@@ -359,39 +433,32 @@ def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, 
                     with suppress(psycopg.errors.IntegrityError):
                         if act == "book":
                             book(own, base | place(dice))
-                        elif act == "delete":
-                            own.execute(
-                                "delete from scheduling.appointments where tenant_id = %s and id = %s", (tenant, id_)
-                            )
-                        else:
-                            acts: dict[str, Row] = {
-                                "move": place(dice),
-                                "cancel": {"status": dice.choice(["cancelled", "no_show"])},
-                                "undo": {"status": "scheduled"},
-                            }
-                            changes = acts[act]
-                            names = ", ".join(f"{name} = %s" for name in changes)
-                            own.execute(
-                                f"update scheduling.appointments set {names} where tenant_id = %s and id = %s".encode(),
-                                [*changes.values(), tenant, id_],
-                            )
+                            changed.put(act)
+                            continue
+                        acts: dict[str, dict[str, object]] = {
+                            "move": place(dice),
+                            "cancel": {"status": dice.choice(["cancelled", "no_show"])},
+                            "undo": {"status": "scheduled"},
+                        }
+                        names = ", ".join(f"{name} = %s" for name in acts.get(act, {}))
+                        begin = f"update scheduling.appointments set {names}" if names else DELETE
+                        of = " where tenant_id = %s and id = %s"
+                        if own.execute((begin + of).encode(), [*acts.get(act, {}).values(), tenant, id_]).rowcount:
+                            changed.put(act)
                 except psycopg.Error as error:
                     unexpected.put(f"{act}: {error}")
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(write, seeds))
     assert list(unexpected.queue) == []
+    assert {*changed.queue} == {"book", "move", "cancel", "undo", "delete"}
     with psycopg.connect(database_url) as own:
-        taking = own.execute(
-            "select count(*) from scheduling.appointments where tenant_id = %s and status = 'scheduled'", (tenant,)
-        ).fetchone()
-        assert taking is not None
-        assert taking[0] > 3
         assert own.execute(WRONG_COUNTS, (tenant,)).fetchall() == []
         assert own.execute(OVERLAPS, (tenant,)).fetchall() == []
         assert own.execute(UNLIKE_THEIR_APPOINTMENTS, (tenant, tenant)).fetchall() == []
 
 
+DELETE = "delete from scheduling.appointments"
 WRONG_COUNTS = """
 select id, booked_count, status, booked from (
     select slot.id, booked_count, slot.status, capacity, count(visit.id) as booked
