@@ -50,14 +50,8 @@ def refresh(
     result, pending = apply(session, tasks, request)
     if pending:  # a slot may have been booked while its deletion waited for the booking: the caller has to be told
         again, pending = apply(session, [task for task in tasks if task.key in pending], request)
-        result = replace(
-            result,
-            slots_created=result.slots_created + again.slots_created,
-            slots_updated=result.slots_updated + again.slots_updated,
-            slots_retired=result.slots_retired + again.slots_retired,
-            slots_conflicting=again.slots_conflicting,
-            slots_displaced=again.slots_displaced,
-        )
+        result = replace(result, slots_conflicting=(), slots_displaced=())
+        result += replace(again, schedules=0, slots_kept=0)  # both are counted already
     # Without generated days there is nothing to cover, and a run may have just generated the first ones.
     covering = [task for task in tasks if task.checkpoint.days.spans]
     save_checkpoints(session, checkpoints_of(covering, pending), run_id=None)
