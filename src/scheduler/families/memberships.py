@@ -19,9 +19,8 @@ from sqlmodel import Session
 from scheduler.core.errors import NotFoundError
 from scheduler.families.errors import DuplicateMemberError, LastParentError
 from scheduler.families.people import Candidate
+from scheduler.families.refusals import refuse_change
 from scheduler.families.values import MemberRole, PostalAddress
-from scheduler.postgres.errors import NotAllowedError
-from scheduler.postgres.translation import NOT_ALLOWED
 
 _ADDRESS: Final = """
     insert into identity.addresses (tenant_id, line_1, line_2, city, region, postcode, country)
@@ -49,9 +48,6 @@ _FAMILY: Final = """
 _LOCKED: Final = """
     update identity.families set modified_by = :by
     where tenant_id = :tenant and id = :family and deleted_at is null returning id
-"""
-_SEEN: Final = """
-    select 1 from identity.families where tenant_id = :tenant and id = :family and deleted_at is null
 """
 # A microsecond apart, so that a list of members has the order in which they were given.
 _JOINED: Final = """
@@ -130,18 +126,15 @@ class Memberships:
             NotFoundError: there is no such family, it is deleted, or the user does not see it.
             NotAllowedError: the user may not change it.
         """
-        if self._rows(_LOCKED, family=family_id, by=self._user_id):
-            return
-        if self._rows(_SEEN, family=family_id):
-            raise NotAllowedError(f"this user may not change the family {family_id}", sqlstate=NOT_ALLOWED)
-        raise NotFoundError(f"no family has the id {family_id}")
+        if not self._rows(_LOCKED, family=family_id, by=self._user_id):
+            refuse_change(self._session, self._tenant_id, "family", family_id)
 
     def change(self, family_id: UUID, columns: Mapping[str, object]) -> None:
         """Change columns of a locked family."""
         if columns:
             written = ", ".join(f"{column} = :{column}" for column in columns)
-            query = f"update identity.families set {written} where tenant_id = :tenant and id = :family returning id"  # noqa: S608  # names of columns
-            self._rows(query, family=family_id, **columns)
+            query = f"update identity.families set {written} where tenant_id = :tenant and id = :family"  # noqa: S608  # names of columns
+            self._run(query, family=family_id, **columns)
 
     def change_address(self, family_id: UUID, address: PostalAddress | None, *, at: datetime) -> None:
         """Change the address of a locked family; None removes it.

@@ -14,9 +14,9 @@ from sqlmodel import Session
 
 from scheduler.core.errors import NotFoundError
 from scheduler.families.errors import DuplicateMemberError
+from scheduler.families.refusals import refuse_change
 from scheduler.families.values import MemberRole, Person
-from scheduler.postgres.errors import BusyError, NotAllowedError
-from scheduler.postgres.translation import NOT_ALLOWED
+from scheduler.postgres.errors import BusyError
 
 _FOUND: Final = """
     select id, email from identity.users
@@ -47,7 +47,6 @@ _CHANGED: Final = """
     update identity.users set {written}
     where tenant_id = :tenant and id = :user and deleted_at is null returning id
 """
-_SEEN: Final = "select 1 from identity.users where tenant_id = :tenant and id = :user and deleted_at is null"
 _ATTEMPTS: Final = 3
 
 
@@ -112,14 +111,10 @@ def change_user(session: Session, tenant_id: UUID, user_id: UUID, columns: Mappi
         NotFoundError: there is no such user, the user is deleted, or the one who asks does not see the user.
         NotAllowedError: the user of the unit of work may not change this user.
     """
-    given = {"tenant": tenant_id, "user": user_id}
+    given = {"tenant": tenant_id, "user": user_id} | dict(columns)
     written = ", ".join(f"{column} = :{column}" for column in columns) or "name = name"
-    connection = session.connection()
-    if connection.execute(text(_CHANGED.format(written=written)), given | dict(columns)).first() is not None:
-        return
-    if connection.execute(text(_SEEN), given).first() is not None:
-        raise NotAllowedError(f"this user may not change the user {user_id}", sqlstate=NOT_ALLOWED)
-    raise NotFoundError(f"no user has the id {user_id}")
+    if session.connection().execute(text(_CHANGED.format(written=written)), given).first() is None:
+        refuse_change(session, tenant_id, "user", user_id)
 
 
 def _find(session: Session, tenant_id: UUID, candidates: Sequence[Candidate], places: Sequence[int]) -> dict[int, UUID]:
