@@ -5,7 +5,6 @@ from typing import Unpack
 from uuid import UUID
 
 from scheduler.core.readers import flag, text
-from scheduler.core.spans import utc
 from scheduler.families import reading
 from scheduler.families.memberships import Memberships
 from scheduler.families.people import Candidate, find_or_make_users
@@ -189,8 +188,7 @@ class Families:
             self._memberships.lock(family_id)
             self._memberships.change(family_id, columns)
             if "address" in fields:
-                at = utc(self._context.clock(), name="clock")
-                self._memberships.change_address(family_id, address, at=at)
+                self._memberships.change_address(family_id, address, at=self._context.clock())
             if lists:
                 self._replace(family_id, lists)
         return self._details(family_id)
@@ -210,7 +208,7 @@ class Families:
             summary = reading.family_summary(self._session, self._tenant_id, family_id)
             if clears:
                 self._memberships.clear(family_id)
-            self._memberships.change(family_id, {"deleted_at": utc(self._context.clock(), name="clock")})
+            self._memberships.change(family_id, {"deleted_at": self._context.clock()})
         return summary.model_copy(update={"soft_delete": True})
 
     def _details(self, family_id: UUID) -> FamilyDetails:

@@ -65,10 +65,8 @@ def read_candidates(field: str, people: object, role: MemberRole) -> list[Candid
         InvalidInputError: an entry is neither, or a parent has no e-mail address.
         MissingParentError: the list is one of parents, and empty.
     """
-    if not isinstance(people, Iterable) or isinstance(people, str | bytes):
-        raise InvalidInputError(f"family: {field} must be a list of users and people, not {type(people).__name__}")
     candidates = []
-    for place, who in enumerate(people):
+    for place, who in enumerate(_listed(field, people, "users and people")):
         name = f"{field}[{place}]"
         if not isinstance(who, Person):
             candidates.append(Candidate(name, role, user_id_of(f"family: {name}", who)))
@@ -111,9 +109,8 @@ def read_address(value: object) -> PostalAddress | None:
 
 def read_programs(value: object) -> list[str]:
     """Read the programs that a family prefers."""
-    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
-        raise InvalidInputError(f"family: preferred_programs must be a list of texts, not {type(value).__name__}")
-    return [text(f"family: preferred_programs[{place}]", program) for place, program in enumerate(value)]
+    programs = _listed("preferred_programs", value, "texts")
+    return [text(f"family: preferred_programs[{place}]", program) for place, program in enumerate(programs)]
 
 
 def read_member(fields: Mapping[str, object]) -> dict[str, Any]:
@@ -128,3 +125,10 @@ def read_member(fields: Mapping[str, object]) -> dict[str, Any]:
             known = ", ".join(MemberFields.__annotations__)
             raise InvalidInputError(f"a member has no field {name!r}: there are {known}")
     return columns
+
+
+def _listed(field: str, values: object, of: str) -> Iterable[object]:
+    """Return an iterable; a text is none here."""
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        raise InvalidInputError(f"family: {field} must be a list of {of}, not {type(values).__name__}")
+    return values

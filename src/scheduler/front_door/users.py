@@ -5,7 +5,6 @@ from typing import Final, TypedDict, Unpack
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.readers import Reader, email, optional, text
-from scheduler.core.spans import utc
 from scheduler.core.validation import Validator
 from scheduler.families import reading
 from scheduler.families.memberships import Memberships
@@ -122,8 +121,7 @@ class Users:
         user_id = user_id_of("user", user)
         memberships = Memberships(self._session, self._tenant_id, self._context.user_id)
         with refusable(self._session):
-            at = utc(self._context.clock(), name="clock")
-            change_user(self._session, self._tenant_id, user_id, {"deleted_at": at})
+            change_user(self._session, self._tenant_id, user_id, {"deleted_at": self._context.clock()})
             # afterwards, since the change waits for whoever makes the user a parent
             memberships.require_parents(memberships.lock_families_of_parent(user_id))
 
