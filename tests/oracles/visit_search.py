@@ -15,7 +15,7 @@ from typing import NamedTuple
 from oracles.minute_sets import MINUTE, instant_of, minute_of, minutes_of
 from oracles.minutes import all_windows, slots_of_windows, working_minutes
 from scheduler.core.calendars import DoctorCalendar, Resource
-from scheduler.core.search_plans import Candidate
+from scheduler.core.candidates import Candidate
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday

@@ -15,8 +15,8 @@ from oracles.minute_sets import MINUTE
 from oracles.minutes import expand_by_minutes
 from oracles.visit_search import World
 from scheduler.core.calendars import DoctorCalendar, Resource
+from scheduler.core.candidates import Candidate
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.search_plans import Candidate
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
 from scheduler.core.weekdays import Weekday

@@ -2,6 +2,7 @@
 
 from scheduler.core.bookings import BookingContext
 from scheduler.core.calendars import DoctorCalendar, Resource
+from scheduler.core.candidates import Candidate
 from scheduler.core.errors import (
     InvalidInputError,
     InvalidRecurrenceError,
@@ -33,7 +34,6 @@ from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.search import OfferedStep, VisitOffer, find_visits
-from scheduler.core.search_plans import Candidate
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
 from scheduler.core.spans import Span, difference, intersection, union
 from scheduler.core.uses import Use

@@ -1,6 +1,6 @@
 """Calendars: the schedules and uses of doctors and resources, among which a visit is sought.
 
-Owns: calendar and resource as values, and what was loaded of them: open slots, working time, taken time.
+Owns: calendar and resource as values, and the loaded parts of them: open slots, working time, unused time.
 Holds: Q1 (a slot that is full takes no visit).
 Must not know: workflows, which visit is sought.
 
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import expand
-from scheduler.core.intervals import merge, subtract
+from scheduler.core.intervals import subtract
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Id, SlotColumns, SlotIdentity, Slots
 from scheduler.core.spans import Span
@@ -38,7 +38,7 @@ class OpenSlot(NamedTuple):
 
 
 class LoadedCalendar:
-    """What is loaded of a doctor's calendar; times are microseconds since 2000-01-01T00:00Z (see `zones`)."""
+    """The loaded part of a doctor's calendar; times are microseconds since 2000-01-01T00:00Z (see `zones`)."""
 
     def __init__(self, schedule: Schedule, uses: Sequence[Use], full: Collection[SlotIdentity]) -> None:
         self._schedule = schedule
@@ -51,13 +51,15 @@ class LoadedCalendar:
         """Return the doctor's working time at the facility within `[begin, end)`."""
         return self._working.within(begin, end)
 
-    def busy(self, begin: int, end: int, *, beside: OpenSlot | None = None) -> Ranges:
-        """Return the taken time that overlaps `[begin, end)`, without the uses that share a slot."""
-        if beside is None:
-            return self._uses.taken(begin, end)
-        ids = self._schedule.doctor_id, self._schedule.facility_id, beside.service_offering_id
-        own = SlotIdentity(instant(beside.start), instant(beside.end), *ids)
-        return merge(times_of(use) for use in self._uses.overlapping(begin, end) if use.slot != own)
+    def unused(self, begin: int, end: int, *, beside: OpenSlot | None = None) -> Ranges:
+        """Return the time of `[begin, end)` without uses; those that share a slot of several places do not count."""
+        if beside is None or beside.capacity == 1:
+            taken = self._uses.taken(begin, end)
+        else:
+            ids = self._schedule.doctor_id, self._schedule.facility_id, beside.service_offering_id
+            own = SlotIdentity(instant(beside.start), instant(beside.end), *ids)
+            taken = [times_of(use) for use in self._uses.overlapping(begin, end) if use.slot != own]
+        return list(subtract([(begin, end)], taken))
 
     def has_shared_slots(self, begin: int, end: int) -> bool:
         """Tell whether a slot of several places may start in `[begin, end)`."""
@@ -82,7 +84,7 @@ class LoadedCalendar:
 
 
 class LoadedResource:
-    """What is loaded of the time of a resource; in the same unit."""
+    """The loaded part of the time of a resource, in the same unit."""
 
     def __init__(self, opening: Schedule | None, uses: Sequence[Use]) -> None:
         self._opening = None if opening is None else WorkingTime(opening)

@@ -34,22 +34,6 @@ def starts_within(free: Ranges, before: int, after: int) -> list[tuple[int, int]
     return [(low + before, high - after + 1) for low, high in free if low + before <= high - after]
 
 
-def common(first: Ranges, second: Ranges) -> Ranges:
-    """Return the numbers that lie in both sets."""
-    if first is EVERYWHERE:
-        return second
-    found = []
-    place = 0
-    for low, high in first:
-        while place < len(second) and second[place][1] <= low:
-            place += 1
-        ahead = place
-        while ahead < len(second) and second[ahead][0] < high:
-            found.append((max(low, second[ahead][0]), min(high, second[ahead][1])))
-            ahead += 1
-    return found
-
-
 def at_least(sets: Sequence[Ranges], quantity: int) -> Ranges:
     """Return the numbers that lie in so many of the sets."""
     if quantity == 1:
@@ -70,12 +54,6 @@ def contains(ranges: Ranges, number: int) -> bool:
     """Tell whether a number lies in the set."""
     place = bisect_right(ranges, (number, _FAR)) - 1
     return place >= 0 and number < ranges[place][1]
-
-
-def overlaps(ranges: Ranges, low: int, high: int) -> bool:
-    """Tell whether a set has a number in `[low, high)`."""
-    place = bisect_right(ranges, (high - 1, _FAR)) - 1
-    return place >= 0 and ranges[place][1] > low
 
 
 def between(ranges: Ranges, low: int, high: int) -> list[tuple[int, int]]:

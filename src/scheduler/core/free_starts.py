@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scheduler.core.calendars import Resource
-from scheduler.core.chains import EVERYWHERE, Ranges, at_least, common, starts_within
+from scheduler.core.chains import EVERYWHERE, Ranges, at_least, starts_within
+from scheduler.core.intervals import intersect
 from scheduler.core.slots import Id
 from scheduler.core.workflows import Need
 
@@ -66,7 +67,7 @@ class Stock:
                 of_each = [
                     self.starts(resource, shape, window) for resource in self.of(facility_id, need.kind, without)
                 ]
-                starts = common(starts, at_least(of_each, need.quantity))
+                starts = intersect(starts, at_least(of_each, need.quantity))
             self._starts_of_kind[key] = starts
         return self._starts_of_kind[key]
 

@@ -1,10 +1,10 @@
-"""Interval algebra: union and difference of half-open intervals between numbers, dates or instants.
+"""Interval algebra: union, intersection and difference of half-open intervals between numbers, dates or instants.
 
-Owns: the union as disjoint intervals in order, and the rest of a set of intervals without another one.
+Owns: the union as disjoint intervals in order, what two sets share, and the rest of a set without another one.
 Must not know: what the ends of an interval mean; it is a pair whose start lies before its end.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
@@ -39,3 +39,17 @@ def subtract(
             ahead += 1
         if begin < end:
             yield begin, end
+
+
+def intersect(first: Sequence[tuple[_End, _End]], second: Sequence[tuple[_End, _End]]) -> list[tuple[_End, _End]]:
+    """Return the time that lies in both of two sets of disjoint intervals, each in order."""
+    shared = []
+    place = 0
+    for start, end in first:
+        while place < len(second) and second[place][1] <= start:
+            place += 1
+        ahead = place
+        while ahead < len(second) and second[ahead][0] < end:
+            shared.append((max(start, second[ahead][0]), min(end, second[ahead][1])))
+            ahead += 1
+    return shared

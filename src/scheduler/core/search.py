@@ -17,11 +17,12 @@ from operator import itemgetter
 from typing import Final
 
 from scheduler.core.calendars import Resource
+from scheduler.core.candidates import Candidate
 from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.free_starts import Stock
 from scheduler.core.intervals import merge as union_of
-from scheduler.core.search_plans import Candidate, Found, Plan
+from scheduler.core.search_plans import Found, Plan
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator

@@ -1,6 +1,6 @@
 """Search plans: the visit of one candidate around one slot.
 
-Owns: the candidate as a value, the sets of starts of its steps, and the choice of times and resources.
+Owns: the sets of starts of the steps of a visit, and the choice of times and resources.
 Holds: Q1 (exact), Q2 (buffers, the patient's own time), W7 (needs, the same resources in several steps).
 Must not know: which slots are asked for, the order of offers (`search`).
 
@@ -8,65 +8,28 @@ The sets of resources are computed for a day at a time, and shared by all candid
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from itertools import combinations, islice, pairwise, product
 from typing import Final, NamedTuple
 
-from scheduler.core.calendars import DoctorCalendar, OpenSlot, Resource
+from scheduler.core.calendars import OpenSlot, Resource
+from scheduler.core.candidates import Candidate
 from scheduler.core.chains import (
     Link,
     Ranges,
     between,
-    common,
     contains,
     earliest,
     latest,
-    overlaps,
     starts_within,
 )
-from scheduler.core.errors import InvalidInputError
 from scheduler.core.free_starts import Shape, Stock, Window
-from scheduler.core.intervals import subtract
+from scheduler.core.intervals import intersect
 from scheduler.core.slots import Id
-from scheduler.core.spans import Span
-from scheduler.core.validation import Validator
 from scheduler.core.visits import left_of
-from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, WorkflowStep
 from scheduler.core.zones import DAY, FIRST_INSTANT, LAST_INSTANT, MICROSECOND, micros
 
-_CHECK: Final = Validator(InvalidInputError)
-_NO_TIME: Final = timedelta(0)
 _HOUR: Final = DAY // 24
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An offering that may serve the visit: its workflow, and the calendar of its doctor at its facility.
-
-    The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
-    away, and need not lie in working time. `bookable` are the starts that the booking policy allows.
-
-    Raises:
-        InvalidInputError: a field is invalid.
-    """
-
-    offering_id: Id
-    workflow: Workflow
-    calendar: DoctorCalendar
-    buffer_before: timedelta = _NO_TIME
-    buffer_after: timedelta = _NO_TIME
-    bookable: Span | None = None
-
-    def __post_init__(self) -> None:
-        _CHECK.id("candidate: offering_id", self.offering_id)
-        name = f"candidate {self.offering_id}"
-        _CHECK.instance(f"{name}: workflow", self.workflow, Workflow)
-        _CHECK.instance(f"{name}: calendar", self.calendar, DoctorCalendar)
-        _CHECK.non_negative(f"{name}: buffer_before", self.buffer_before)
-        _CHECK.non_negative(f"{name}: buffer_after", self.buffer_after)
-        if self.bookable is not None:
-            _CHECK.instance(f"{name}: bookable", self.bookable, Span)
 
 
 class Found(NamedTuple):
@@ -97,7 +60,6 @@ class Plan:
         self._facility_id = schedule.facility_id
         allowed = candidate.bookable
         self._bookable = None if allowed is None else (micros(allowed.start), micros(allowed.end))
-        self._lengths = [step.length // MICROSECOND for step in self.steps]
         self._shapes = [Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
         self._links = [
             Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)
@@ -120,7 +82,9 @@ class Plan:
             for place, step in enumerate(self.steps)
         ]
         self.longest_before: int = sum(link.distance + link.slack for link in self._links[: self._anchor])
-        reach = sum(link.distance + link.slack for link in self._links) + self._lengths[-1] + self._shapes[0].before
+        reach = (
+            sum(link.distance + link.slack for link in self._links) + self._shapes[-1].after + self._shapes[0].before
+        )
         self._margin = -(-(reach + before + after) // _HOUR) * _HOUR
 
     def slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
@@ -132,9 +96,8 @@ class Plan:
         ranges: Ranges = [(begin, end)]
         if self._with_doctor and not calendar.has_shared_slots(begin, end):
             before, after = self._own_shapes[self._anchor]
-            around = begin - before, end + after
-            unused = subtract([around], calendar.busy(*around))
-            ranges = between(starts_within(list(unused), before, after), begin, end)
+            unused = calendar.unused(begin - before, end + after)
+            ranges = between(starts_within(unused, before, after), begin, end)
         for first, last in ranges:
             for slot in calendar.open_slots(first, last):
                 if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
@@ -199,8 +162,7 @@ class Plan:
         """Tell whether the doctor can begin the anchor with the slot: works, and has nothing else to do."""
         at, calendar = slot.start, self.candidate.calendar.loaded
         before, after = self._own_shapes[self._anchor]
-        busy = calendar.busy(at - before, at + after, beside=slot if slot.capacity > 1 else None)
-        if overlaps(busy, at - before, at + after):
+        if calendar.unused(at - before, at + after, beside=slot) != [(at - before, at + after)]:
             return False
         lead, length = self._shapes[self._anchor]
         if not lead and at + length <= slot.end:
@@ -219,13 +181,12 @@ class Plan:
         sets[self._anchor] = ((slot.start, slot.start + 1),)
         if len(self._with_doctor) > 1:
             begin, end = slot.start - self._margin, slot.start + self._margin
-            calendar, is_shared = self.candidate.calendar.loaded, slot.capacity > 1
-            busy = calendar.busy(begin, end, beside=slot if is_shared else None)
-            working = [(slot.start, slot.end)] if is_shared else calendar.working(begin, end)
-            unused = list(subtract([(begin, end)], busy))
+            calendar = self.candidate.calendar.loaded
+            working = [(slot.start, slot.end)] if slot.capacity > 1 else calendar.working(begin, end)
+            unused = calendar.unused(begin, end, beside=slot)
             for place in self._with_doctor[1:]:
-                sets[place] = common(sets[place], starts_within(working, *self._shapes[place]))
-                sets[place] = common(sets[place], starts_within(unused, *self._own_shapes[place]))
+                sets[place] = intersect(sets[place], starts_within(working, *self._shapes[place]))
+                sets[place] = intersect(sets[place], starts_within(unused, *self._own_shapes[place]))
         return sets
 
     def _chosen_sets(
@@ -238,15 +199,15 @@ class Plan:
             for place in group.places:
                 for resource in resources:
                     starts = self._stock.starts(resource, self._shapes[place], window)
-                    narrowed[place] = common(narrowed[place], starts)
+                    narrowed[place] = intersect(narrowed[place], starts)
         return narrowed
 
     def _times(self, start: int, sets: Sequence[Ranges], gap: tuple[int, int]) -> list[int] | None:
         """Return the starts of all steps, or None if they do not fit around the anchor."""
         anchor = self._anchor
-        if not contains(sets[anchor], start) or start + self._lengths[anchor] > gap[1]:
+        if not contains(sets[anchor], start) or start + self._shapes[anchor].after > gap[1]:
             return None
-        last_starts = [gap[1] - length for length in self._lengths]
+        last_starts = [gap[1] - shape.after for shape in self._shapes]
         after = earliest(start, self._links[anchor:], sets[anchor + 1 :], last_starts[anchor + 1 :])
         if after is None:
             return None

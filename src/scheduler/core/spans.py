@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from scheduler.core.errors import InvalidSpanError
-from scheduler.core.intervals import merge, subtract
+from scheduler.core.intervals import intersect, merge, subtract
 from scheduler.core.validation import Validator
 
 _CHECK: Final = Validator(InvalidSpanError)
@@ -89,8 +89,7 @@ def intersection(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, .
     Raises:
         InvalidSpanError: an element is not a `Span`.
     """
-    ours = _pairs("first", first)
-    return _spans(subtract(ours, subtract(ours, _pairs("second", second))))
+    return _spans(intersect(merge(_pairs("first", first)), merge(_pairs("second", second))))
 
 
 def difference(first: Iterable[Span], second: Iterable[Span]) -> tuple[Span, ...]:

@@ -1,0 +1,48 @@
+"""Candidates: the offerings that may serve a visit.
+
+Owns: the candidate as a value: an offering's workflow, its doctor's calendar, its buffers and its policy.
+Must not know: how a visit is found (`search_plans`).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from scheduler.core.calendars import DoctorCalendar
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.slots import Id
+from scheduler.core.spans import Span
+from scheduler.core.validation import Validator
+from scheduler.core.workflows import Workflow
+
+_CHECK: Final = Validator(InvalidInputError)
+_NO_TIME: Final = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offering that may serve the visit: its workflow, and the calendar of its doctor at its facility.
+
+    The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
+    away, and need not lie in working time. `bookable` are the starts that the booking policy allows.
+
+    Raises:
+        InvalidInputError: a field is invalid.
+    """
+
+    offering_id: Id
+    workflow: Workflow
+    calendar: DoctorCalendar
+    buffer_before: timedelta = _NO_TIME
+    buffer_after: timedelta = _NO_TIME
+    bookable: Span | None = None
+
+    def __post_init__(self) -> None:
+        _CHECK.id("candidate: offering_id", self.offering_id)
+        name = f"candidate {self.offering_id}"
+        _CHECK.instance(f"{name}: workflow", self.workflow, Workflow)
+        _CHECK.instance(f"{name}: calendar", self.calendar, DoctorCalendar)
+        _CHECK.non_negative(f"{name}: buffer_before", self.buffer_before)
+        _CHECK.non_negative(f"{name}: buffer_after", self.buffer_after)
+        if self.bookable is not None:
+            _CHECK.instance(f"{name}: bookable", self.bookable, Span)
