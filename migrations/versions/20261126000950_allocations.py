@@ -54,6 +54,13 @@ LOCKED = {
     "resources": "updated_at",
 }
 
+CALLED_BY_THE_TRIGGERS = (
+    "takes_time(text)",
+    "preparation_of(boolean, jsonb)",
+    "allocate(uuid, bigint)",
+    "count_places(uuid, bigint, timestamptz)",
+)
+
 # Kind of change -> the names of the changed rows in the trigger.
 KINDS = {
     "insert": "new table as changed_rows",
@@ -442,12 +449,7 @@ def upgrade() -> None:
             new.capacity <> old.capacity and new.booked_count > 0 and new.status in ('open', 'booked')
         ) execute function scheduling.follow_capacity();
     """)
-    for function in ("takes_time(text)", "preparation_of(boolean, jsonb)"):
-        op.execute(f"""
-        revoke all on function scheduling.{function} from public;
-        grant execute on function scheduling.{function} to scheduler_definer;
-        """)
-    for function in ("allocate(uuid, bigint)", "count_places(uuid, bigint, timestamptz)"):
+    for function in CALLED_BY_THE_TRIGGERS:
         op.execute(f"""
         revoke all on function scheduling.{function} from public;
         grant execute on function scheduling.{function} to scheduler_definer;
