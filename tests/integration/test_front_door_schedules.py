@@ -173,18 +173,24 @@ def test_r6_rules_are_added_changed_ended_and_deleted_at_once(clinic: Clinic) ->
     assert clinic.drift() == {}
 
 
+def add_evening(clinic: Clinic, work: Work) -> AvailabilityRule:
+    """Add a rule of Ben without a weekday: an evening on every tenth day from 3 March 2027 on."""
+    (rule,) = work.rules.add(
+        clinic.ben,
+        at=clinic.place,
+        on=None,
+        start=time(20),
+        end=time(21),
+        slot_duration=HALF_HOUR,
+        effective_from=date(2027, 3, 3),
+        recurrence="FREQ=DAILY;INTERVAL=10",
+    )
+    return rule
+
+
 def test_a_rule_without_a_weekday_follows_its_recurrence(clinic: Clinic) -> None:
     with clinic.tenant() as work:
-        work.rules.add(
-            clinic.ben,
-            at=clinic.place,
-            on=None,
-            start=time(20),
-            end=time(21),
-            slot_duration=HALF_HOUR,
-            effective_from=date(2027, 3, 3),
-            recurrence="FREQ=DAILY;INTERVAL=10",
-        )
+        add_evening(clinic, work)
         evening = [
             slot for slot in work.slots.open(clinic.ben, between=Span(at(0), at(0, day=31))) if slot.start_at.hour == 20
         ]
@@ -339,16 +345,7 @@ def test_a_rule_for_an_offering_of_another_doctor_is_refused(clinic: Clinic) -> 
 
 def test_the_first_day_of_a_rule_without_a_weekday_can_be_changed(clinic: Clinic) -> None:
     with clinic.tenant() as work:
-        (rule,) = work.rules.add(
-            clinic.ben,
-            at=clinic.place,
-            on=None,
-            start=time(20),
-            end=time(21),
-            slot_duration=HALF_HOUR,
-            effective_from=date(2027, 3, 3),
-            recurrence="FREQ=DAILY;INTERVAL=10",
-        )
+        rule = add_evening(clinic, work)
         work.rules.change(rule, effective_from=date(2027, 3, 4))
         evening = work.slots.open(clinic.ben, between=Span(at(20, day=4), at(21, day=4)))
         assert [slot.start_at.hour for slot in evening] == [20, 20]

@@ -19,7 +19,7 @@ from support.databases import execute
 from support.roles import become
 from support.rows import Row, insert
 from support.rows.all_domains import MONTHS, all_rows
-from support.worlds.appointments import OURS, appointment, at, book, clinic
+from support.worlds.appointments import OURS, appointment, at, book, clinic, refusal
 
 pytestmark = pytest.mark.database
 
@@ -94,16 +94,6 @@ def taken(connection: psycopg.Connection, number: int = 1) -> list[tuple[str, fl
             (OURS, number),
         )
     ]
-
-
-def refusal(connection: psycopg.Connection, act: Callable[[], object]) -> str | None:
-    """Return the name of the constraint that refuses what is done, or None; a refused act is rolled back."""
-    try:
-        with connection.transaction():
-            act()
-    except psycopg.errors.IntegrityError as refused:
-        return refused.diag.constraint_name
-    return None
 
 
 def change(connection: psycopg.Connection, changes: str, where: str = "id = 1", of: str = "appointments") -> None:
@@ -273,7 +263,7 @@ def tenant(database_url: str) -> UUID:
 
 
 class Waited(NamedTuple):
-    """What a waiting call waited for, and what refused the calls, if anything did."""
+    """The lock for which a call waited, and the constraints that refused the calls, if any."""
 
     table: str | None
     """The table whose row was locked, unless the call had a weaker lock of it."""

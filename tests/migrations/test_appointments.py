@@ -24,7 +24,7 @@ from support.databases import execute
 from support.roles import become
 from support.rows import Row, insert, key
 from support.rows.all_domains import MONTHS, all_rows
-from support.worlds.appointments import OURS, appointment, at, book, clinic
+from support.worlds.appointments import OURS, appointment, at, book, clinic, refusal
 
 pytestmark = pytest.mark.database
 
@@ -55,12 +55,7 @@ def connection(clinics: psycopg.Connection) -> Iterator[psycopg.Connection]:
 
 def refuses(connection: psycopg.Connection, row: Row) -> str | None:
     """Return the name of the constraint that refuses an appointment, or None; a refused row is rolled back."""
-    try:
-        with connection.transaction():
-            book(connection, row)
-    except psycopg.errors.IntegrityError as refused:
-        return refused.diag.constraint_name
-    return None
+    return refusal(connection, lambda: book(connection, row))
 
 
 def share(connection: psycopg.Connection) -> None:

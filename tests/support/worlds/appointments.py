@@ -3,6 +3,7 @@
 Minutes count from 09:00. Slot 1 lasts from 0 to 20, slot 2 from 10 to 30.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -46,6 +47,16 @@ def clinic(connection: psycopg.Connection, tenant: UUID) -> None:
     insert(connection, "scheduling.availability_slots", slot | {"id": 2, "start_at": at(10), "end_at": at(30)})
     for number in range(2, 11):
         insert(connection, "scheduling.patients", all_rows(tenant)["scheduling.patients"] | {"id": number})
+
+
+def refusal(connection: psycopg.Connection, act: Callable[[], object]) -> str | None:
+    """Return the name of the constraint that refuses an act, or None; a refused act is rolled back."""
+    try:
+        with connection.transaction():
+            act()
+    except psycopg.errors.IntegrityError as refused:
+        return refused.diag.constraint_name
+    return None
 
 
 def book(connection: psycopg.Connection, *rows: Row) -> None:
