@@ -5,6 +5,7 @@ Holds: W1 (the workflow follows from the plan, on the local day of the visit).
 Must not know: calendars, slots, which visit is found.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -219,20 +220,15 @@ def _resources(session: Session, fits: Sequence[Fit]) -> list[Resource]:
 def _missing_need(fit: Fit, resources: Iterable[Resource]) -> NoSuchNeedError | None:
     """Return an error about the first need of a step for which the facility has too few resources."""
     facility_id, doctor_id = fit.offering.facility_id, fit.offering.doctor_id
+    there = Counter(resource.kind for resource in resources if resource.facility_id == facility_id)
+    own = Counter(resource.kind for resource in resources if resource.doctor_id == doctor_id)
     for step in fit.steps:
         for need in step.all_needs:
-            if need.kind == DOCTOR:
-                continue
-            there = sum(
-                resource.kind == need.kind
-                and resource.facility_id == facility_id
-                and not (step.has_doctor and resource.doctor_id == doctor_id)
-                for resource in resources
-            )
-            if there < need.quantity:
+            beside = there[need.kind] - (own[need.kind] if step.has_doctor else 0)
+            if need.kind != DOCTOR and beside < need.quantity:
                 return NoSuchNeedError(
                     f"step {step.position} ({step.template.name}) needs {need.quantity} of {need.kind},"
-                    f" and facility {facility_id} has {there}",
+                    f" and facility {facility_id} has {beside}",
                     need.kind,
                     facility_id,
                 )

@@ -22,6 +22,7 @@ from scheduler.booking.loading import stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import Schedule
 from scheduler.core.search import VisitOffer, find_visits
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
@@ -99,18 +100,17 @@ class Search:
             doctors={schedule.doctor_id for schedule in schedules},
             resources=resource_ids,
             now=self._now,
+            share=any(map(_has_places, schedules)),
         )
-        return [
-            replace(
-                found,
-                calendar=found.calendar.with_uses(
-                    busy.doctors.get(schedule.doctor_id, ()),
-                    busy.full.get((schedule.doctor_id, schedule.facility_id), ()),
-                ),
+        with_taken = []
+        for found, schedule in zip(candidates, schedules, strict=True):
+            doctor_id, key = schedule.doctor_id, (schedule.doctor_id, schedule.facility_id)
+            calendar = found.calendar.with_taken(
+                busy.doctors.get(doctor_id, ()), busy.shared.get(doctor_id, ()), busy.full.get(key, ())
             )
-            for found, schedule in zip(candidates, schedules, strict=True)
-        ], [
-            resource.with_uses(busy.resources.get(id_, ()))
+            with_taken.append(replace(found, calendar=calendar))
+        return with_taken, [
+            resource.with_taken(busy.resources.get(id_, ()))
             for id_, resource in zip(resource_ids, self.resources, strict=True)
         ]
 
@@ -121,6 +121,11 @@ class Search:
         far again.
         """
         return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
+
+
+def _has_places(schedule: Schedule) -> bool:
+    """Tell whether a slot of the schedule may have several places."""
+    return any((part.capacity or 1) > 1 for parts in (schedule.rules, schedule.exceptions) for part in parts)
 
 
 def _reach(fit: Fit) -> int:
