@@ -45,15 +45,14 @@ _PACKED: Final = "string_agg(timestamptz_send({start}) || timestamptz_send({end}
 _TIMES: Final = text(f"""
 select doctor_id, resource_id, {_PACKED.format(start="lower(part)", end="upper(part)")}
 from (
-    select doctor_id, resource_id, unnest(range_agg(tstzrange(start_at, end_at))) as part
-    from (
-        select taken.doctor_id, null::bigint as resource_id, taken.start_at, taken.end_at from {_IN_FORCE} taken
-        where {_DURING} and {_OF_DOCTORS} and (taken.shared_slot_id is null or not :share)
-        union all
-        select null, taken.resource_id, taken.start_at, taken.end_at from {_IN_FORCE} taken
-        where {_DURING} and {_OF_RESOURCES}
-    ) used
-    group by doctor_id, resource_id
+    select taken.doctor_id, null::bigint as resource_id, unnest(range_agg(tstzrange(start_at, end_at))) as part
+    from {_IN_FORCE} taken
+    where {_DURING} and {_OF_DOCTORS} and (taken.shared_slot_id is null or not :share)
+    group by taken.doctor_id
+    union all
+    select null, taken.resource_id, unnest(range_agg(tstzrange(start_at, end_at)))
+    from {_IN_FORCE} taken where {_DURING} and {_OF_RESOURCES}
+    group by taken.resource_id
 ) merged
 group by doctor_id, resource_id
 """)  # noqa: S608  # its own texts
