@@ -14,7 +14,7 @@ The exclusion constraints are deferrable. A host that writes an appointment and 
 in between with a visit that uses the doctor during a later step: `set constraints all deferred` moves the check to the
 end of the transaction.
 
-**Deleted slots.** An allocation remembers its slot without a foreign key, since months are detached and slots retired.
+**Deleted slots.** Allocations and holds remember their slots without a foreign key, since months are detached and slots retired.
 An appointment whose slot is gone goes on sharing its time while it stays within it.
 
 **Locks.** A trigger locks, before an appointment takes time, its patient, doctor, resources and slots in this order,
@@ -130,10 +130,6 @@ def upgrade() -> None:
             references scheduling.service_workflows (tenant_id, id) on delete cascade,
         constraint holds_held_by_fkey foreign key (tenant_id, held_by)
             references identity.users (tenant_id, id) on delete cascade,
-        -- stops a slot of another tenant; a hold goes with its slot
-        constraint holds_availability_slot_id_slot_start_at_fkey
-            foreign key (tenant_id, availability_slot_id, slot_start_at)
-            references scheduling.availability_slots (tenant_id, id, start_at) on delete cascade,
         -- stops two holds that one token opens
         constraint a_token_opens_one_hold unique (tenant_id, token_digest),
         -- stops a token in clear text
@@ -652,7 +648,9 @@ def upgrade() -> None:
         if tg_op = 'INSERT' then
             perform scheduling.lock_doctors_and_resources(new.tenant_id, new.doctor_id, array(
                 select distinct unnest(step.resources)
-                from jsonb_to_recordset(new.steps) as step(resources bigint[])
+                from jsonb_to_recordset(
+                    case jsonb_typeof(new.steps) when 'array' then new.steps else '[]' end
+                ) as step(resources bigint[])
             ));
         end if;
         perform from scheduling.availability_slots
@@ -721,12 +719,9 @@ def upgrade() -> None:
         for each row when (new.appointment_step_id <> old.appointment_step_id or new.resource_id <> old.resource_id)
         execute function scheduling.refuse_changed_step_resources();
 
-    create trigger a_hold_changes_in_its_end_only before update on scheduling.holds
-        for each row when ((new.token_digest, new.facility_id, new.doctor_id, new.service_offering_id,
-            new.service_workflow_id, new.availability_slot_id, new.slot_start_at, new.start_at, new.end_at, new.steps)
-            is distinct from (old.token_digest, old.facility_id, old.doctor_id, old.service_offering_id,
-            old.service_workflow_id, old.availability_slot_id, old.slot_start_at, old.start_at, old.end_at, old.steps))
-        execute function scheduling.refuse_changed_hold();
+    create trigger a_hold_changes_in_its_end_only before update of token_digest, facility_id, doctor_id,
+        service_offering_id, service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps
+        on scheduling.holds for each row execute function scheduling.refuse_changed_hold();
 
     create trigger what_a_hold_takes_is_locked before insert or update of ends_at on scheduling.holds
         for each row execute function scheduling.lock_what_is_held();

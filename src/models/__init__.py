@@ -20,7 +20,7 @@ from scheduler.models.scheduling.appointments import (
     WaitlistEntry,
 )
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
-from scheduler.models.scheduling.desk import BookingRequest, Hold
+from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient

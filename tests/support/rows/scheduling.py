@@ -110,7 +110,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
         "scheduling.holds": own
         | {
             "token_digest": sha256(tenant.bytes).digest(),
-            "ends_at": "2027-03-01 00:10Z",
+            "ends_at": "2026-01-01 00:10Z",
             "facility_id": 1,
             "doctor_id": 1,
             "service_offering_id": 1,

@@ -1,4 +1,4 @@
-"""Desk: visits that are held, and requests to book that are repeated.
+"""Holds: visits that are held, and requests to book that are repeated.
 
 Owns: the rows of holds and booking requests.
 Holds: every reference carries the tenant, so that no row refers to another tenant.
@@ -36,13 +36,6 @@ class Hold(Timestamped, BigintKeyed, table=True):
         key_to("scheduling.service_offerings", "service_offering_id", ondelete=CASCADE),
         key_to("scheduling.service_workflows", "service_workflow_id", ondelete=CASCADE),
         key_to("identity.users", "held_by", ondelete=CASCADE),
-        key_to(
-            "scheduling.availability_slots",
-            "availability_slot_id",
-            "slot_start_at",
-            to=("id", "start_at"),
-            ondelete=CASCADE,
-        ),
         unique("a_token_opens_one_hold", "token_digest"),
         index("facility_id"),
         index("doctor_id"),
