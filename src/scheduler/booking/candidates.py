@@ -57,7 +57,7 @@ where tenant_id = (select identity.current_tenant_id()) and insurance_plan_id = 
   and facility_id = any(cast(:facilities as bigint[]))
 """)
 _RESOURCES: Final = text("""
-select id, kind, facility_id from scheduling.resources
+select id, kind, facility_id, doctor_id from scheduling.resources
 where tenant_id = (select identity.current_tenant_id()) and active
   and facility_id = any(cast(:facilities as bigint[])) and kind = any(cast(:kinds as text[]))
 order by id
@@ -214,7 +214,10 @@ def _resources(session: Session, fits: Sequence[Fit]) -> list[Resource]:
     wanted = {"facilities": list({fit.offering.facility_id for fit in fits}), "kinds": list(kinds)}
     found = session.connection().execute(_RESOURCES, wanted).all()
     openings: Mapping[int, Any] = {}  # opening times of resources: none yet
-    return [Resource(id_, kind, facility_id, openings.get(id_)) for id_, kind, facility_id in found]
+    return [
+        Resource(id_, kind, facility_id, openings.get(id_), doctor_id=doctor_id)
+        for id_, kind, facility_id, doctor_id in found
+    ]
 
 
 def _missing_need(fit: Fit, resources: Iterable[Resource]) -> NoSuchNeedError | None:
