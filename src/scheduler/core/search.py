@@ -1,6 +1,6 @@
 """Search: the earliest visits whose every step finds its doctor and resources free.
 
-Owns: candidates and offers as values, and the search for them, earliest first.
+Owns: the search for offers, earliest first.
 Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), W7 (needs).
 Must not know: rows, who may book, how an offer is booked.
 
@@ -8,9 +8,8 @@ A visit is tied to a slot by its *anchor*: the first step with the doctor, or th
 starts with the slot. Earlier steps come as late, and later steps as early, as all that they need allows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import time
 from heapq import heappop, heappush
 from itertools import count
 from operator import itemgetter
@@ -22,45 +21,15 @@ from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.free_starts import Stock
 from scheduler.core.intervals import merge as union_of
+from scheduler.core.offers import OfferedStep, VisitOffer
 from scheduler.core.search_plans import Found, Plan
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
-from scheduler.core.workflows import WorkflowStep
 from scheduler.core.zones import DAY, WEEKDAY_OF_DAY_0, clock_span, instant, micros, wall_of
 
 _CHECK: Final = Validator(InvalidInputError)
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedStep:
-    """A step of an offer: its times `[start_at, end_at)` in UTC, and the ids of its resources by kind."""
-
-    step: WorkflowStep
-    start_at: datetime
-    end_at: datetime
-    resources: Mapping[str, tuple[Id, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class VisitOffer:
-    """A visit that could be booked: the slot of its anchor, and its steps in order with their resources."""
-
-    offering_id: Id
-    workflow_id: Id
-    slot: Slot
-    steps: tuple[OfferedStep, ...]
-
-    @property
-    def start_at(self) -> datetime:
-        """The start of the first step, when the patient is to be there."""
-        return self.steps[0].start_at
-
-    @property
-    def end_at(self) -> datetime:
-        """The end of the last step."""
-        return self.steps[-1].end_at
 
 
 def find_visits(  # noqa: PLR0913  # what a caller can ask for

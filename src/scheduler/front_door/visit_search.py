@@ -14,7 +14,8 @@ from scheduler.booking.candidates import DESK, Sought
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer, find_visits
+from scheduler.core.offers import VisitOffer
+from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
