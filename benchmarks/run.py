@@ -22,6 +22,7 @@ import migrating
 import names
 import row_security
 import search
+import search_in_tables
 import signed_setting
 import starting
 from scheduler.core.zones import zone_of
@@ -37,7 +38,10 @@ def _expansion(wanted: argparse.Namespace) -> Iterator[Table]:
 
 PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "expansion": _expansion,
-    "search": lambda wanted: [search.against_trials(rounds=max(1, wanted.rounds // 3))],
+    "search": lambda wanted: [
+        search.against_trials(rounds=max(1, wanted.rounds // 3)),
+        search_in_tables.in_tables(rounds=wanted.rounds),
+    ],
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
     "encryption": lambda wanted: [
         encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)),

@@ -19,6 +19,7 @@ import names
 import peers
 import row_security
 import search
+import search_in_tables
 import signed_setting
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
@@ -36,7 +37,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    database = families, front_door, generation, migrating, names, row_security, signed_setting
+    database = families, front_door, generation, migrating, names, row_security, search_in_tables, signed_setting
     for module in (encryption, expansion, search, *database):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
@@ -46,7 +47,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
     """Let the benchmarks use a database of the tests' server, which they need not migrate."""
-    for module in (families, front_door, generation, names, row_security, signed_setting):
+    for module in (families, front_door, generation, names, row_security, search_in_tables, signed_setting):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
 
 
@@ -63,6 +64,14 @@ def test_expansion_of_many_hours_and_its_growth() -> None:
 def test_search(checks: list[str]) -> None:
     assert search.against_trials(rounds=1, doctors=20, days=10).row_count == 3
     assert checks == ["search"] * 3
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_search_in_tables(checks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_in_tables.migrations, "upgrade", lambda _: None)
+    assert search_in_tables.in_tables(rounds=1, doctors=5, days=9).row_count == 2
+    assert checks == ["search_in_tables"] * 2
 
 
 def test_encryption(checks: list[str]) -> None:
