@@ -34,7 +34,7 @@ _COPY: Final = (
 )
 
 
-class Written(NamedTuple):
+class TablesOfWorld(NamedTuple):
     """A world in the tables."""
 
     slug: str
@@ -43,7 +43,7 @@ class Written(NamedTuple):
     span: Span
 
 
-def write(url: str, one: World, *, days: int) -> Written:
+def write(url: str, one: World, *, days: int) -> TablesOfWorld:
     """Write a world into the tables as a tenant of its own, and generate its slots."""
     slug = f"search-{next(NUMBERS)}"
     with Scheduler(url, clock=lambda: FIRST) as clinic, Database(url) as database:
@@ -91,7 +91,7 @@ def write(url: str, one: World, *, days: int) -> Written:
         connection.autocommit = True
         connection.execute("analyze scheduling.allocations")
         connection.execute("analyze scheduling.availability_slots")
-    return Written(slug, service, tuple(doctors), Span(one.span.start, one.span.end))
+    return TablesOfWorld(slug, service, tuple(doctors), Span(one.span.start, one.span.end))
 
 
 def check(expected: Sequence[Visit], answer: Sequence[Visit]) -> None:
@@ -100,12 +100,12 @@ def check(expected: Sequence[Visit], answer: Sequence[Visit]) -> None:
         raise SystemExit(f"values give {expected}, the tables {answer}: nothing to compare")
 
 
-def from_tables(clinic: Scheduler, written: Written) -> list[Visit]:
+def from_tables(clinic: Scheduler, written: TablesOfWorld) -> list[Visit]:
     """Return the first visits of a unit of work of its own."""
     with clinic.tenant(written.slug) as work:
         offers = work.visits.find(written.service, between=written.span, limit=FOUND)
     return [
-        (written.doctors.index(offer.slot.doctor_id) + 1, tuple(step.start_at for step in offer.steps))  # type: ignore[arg-type]  # the id of a row
+        (written.doctors.index(offer.slot.doctor_id) + 1, tuple(step.start_at for step in offer.steps))
         for offer in offers
     ]
 

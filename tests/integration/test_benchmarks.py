@@ -68,8 +68,7 @@ def test_search(checks: list[str]) -> None:
 
 @pytest.mark.database
 @pytest.mark.usefixtures("_one_server")
-def test_search_in_tables(checks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_in_tables.migrations, "upgrade", lambda _: None)
+def test_search_in_tables(checks: list[str]) -> None:
     assert search_in_tables.in_tables(rounds=1, doctors=5, days=9).row_count == 2
     assert checks == ["search_in_tables"] * 2
 

@@ -292,7 +292,7 @@ def test_q2_the_patients_own_visits_are_kept_free(work: Work, clinic: Clinic) ->
         facility_id=clinic.main,
         doctor_id=doctor,
         service_offering_id=offering,
-        service_workflow_id=int(work.workflows.of(offering).id),  # type: ignore[arg-type]  # the id of a row
+        service_workflow_id=int(work.workflows.of(offering).id),
         start_at=offer.start_at,
         end_at=offer.end_at,
         status="cancelled",

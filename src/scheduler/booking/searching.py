@@ -88,7 +88,7 @@ class Search:
                 size *= 2
 
     def still(self, offer: VisitOffer) -> VisitOffer | None:
-        """Return the visit of an offer of the one offering that is sought, at its times; None if it is taken."""
+        """Return the visit of an offer of the offering sought, at its times; None if it is taken."""
         candidates, resources = self.near(Span(offer.start_at, offer.start_at + MICROSECOND))
         return self._stored(candidates, resources, offer)
 
