@@ -612,7 +612,7 @@ WEEK = 7 * 1440
 )
 def test_q1_visits_stay_within_the_calendar(workflow: Workflow, first: int | None, last: int | None) -> None:
     opening = schedule(*(rule("00:00", "00:00", id=day + 1, day_of_week=day) for day in range(7)))
-    for staff in (nurse(3), nurse(3, opening=opening)):
+    for staff in (nurse(3), nurse(3, opening=opening), nurse(3, span("09:00", "09:01"))):
         # Each zone has a clock from 0001-01-03 to before 9999-12-29.
         for within, place, expected in (
             (Span(datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 20, tzinfo=UTC)), 0, first),
