@@ -31,28 +31,44 @@ from scheduling.allocations taken
 left join scheduling.availability_slots shared
     on shared.tenant_id = taken.tenant_id and shared.id = taken.shared_slot_id
     and shared.start_at = taken.slot_start_at
+left join scheduling.holds hold on hold.tenant_id = taken.tenant_id and hold.id = taken.hold_id
 where taken.tenant_id = (select identity.current_tenant_id())
   and taken.doctor_id = any(cast(:doctors as bigint[]))
   and taken.start_at >= :earliest and taken.start_at < :end and taken.end_at > :begin
+  and (taken.hold_id is null or hold.ends_at > scheduling.clock())
+  and taken.appointment_id is distinct from cast(:visit as bigint)
+  and taken.hold_id is distinct from cast(:hold as bigint)
 union all
 select null, taken.resource_id, taken.start_at, taken.end_at, null, null, null, null, null
 from scheduling.allocations taken
+left join scheduling.holds hold on hold.tenant_id = taken.tenant_id and hold.id = taken.hold_id
 where taken.tenant_id = (select identity.current_tenant_id())
   and taken.resource_id = any(cast(:resources as bigint[]))
   and taken.start_at >= :earliest and taken.start_at < :end and taken.end_at > :begin
+  and (taken.hold_id is null or hold.ends_at > scheduling.clock())
+  and taken.appointment_id is distinct from cast(:visit as bigint)
+  and taken.hold_id is distinct from cast(:hold as bigint)
 """)
 _FULL: Final = text("""
 select slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id, slot.capacity,
     slot.status = 'reserved'
 from scheduling.availability_slots slot
+left join scheduling.appointments own
+    on own.tenant_id = slot.tenant_id and own.id = cast(:visit as bigint)
+    and own.availability_slot_id = slot.id and own.slot_start_at = slot.start_at
+left join (
+    select tenant_id, availability_slot_id, slot_start_at, count(*) as places from scheduling.holds
+    where tenant_id = (select identity.current_tenant_id()) and ends_at > scheduling.clock()
+      and id is distinct from cast(:hold as bigint)
+    group by tenant_id, availability_slot_id, slot_start_at
+) held
+    on held.tenant_id = slot.tenant_id and held.availability_slot_id = slot.id and held.slot_start_at = slot.start_at
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.doctor_id = any(cast(:doctors as bigint[]))
   and slot.start_at >= :earliest_slot and slot.start_at < :end and slot.end_at > :begin
-  and case slot.status
-      when 'open' then slot.booked_count >= slot.capacity
-      when 'reserved' then slot.reserved_until is null or slot.reserved_until > :now
-      else true
-  end
+  and (slot.booked_count - cast(own.id is not null as integer) + coalesce(held.places, 0) >= slot.capacity
+    or slot.status = 'cancelled'
+    or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true))
 """)
 _STORED: Final = text("""
 select slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id
@@ -69,6 +85,13 @@ where tenant_id = (select identity.current_tenant_id()) and patient_id = :patien
 """)
 
 
+class Without(NamedTuple):
+    """A visit or a hold that does not count, since it is about to be replaced."""
+
+    visit_id: int | None = None
+    hold_id: int | None = None
+
+
 class Taken(NamedTuple):
     """The uses of doctors and resources by their ids, and the slots that take no other visit, by schedule."""
 
@@ -77,8 +100,16 @@ class Taken(NamedTuple):
     full: Mapping[tuple[int, int], list[SlotIdentity]]
 
 
+_NOTHING: Final = Without()
+
+
 def taken(
-    session: Session, span: Span, *, doctors: Collection[int], resources: Collection[int], now: datetime
+    session: Session,
+    span: Span,
+    *,
+    doctors: Collection[int],
+    resources: Collection[int],
+    without: Without = _NOTHING,
 ) -> Taken:
     """Return what is taken in a span. Slots without a stored row are not known here."""
     of_doctors: dict[int, list[Use]] = defaultdict(list)
@@ -86,6 +117,7 @@ def taken(
     full: dict[tuple[int, int], list[SlotIdentity]] = defaultdict(list)
     connection = session.connection()
     wanted = {"doctors": list(doctors), "begin": span.start, "end": span.end}
+    wanted |= {"visit": without.visit_id, "hold": without.hold_id}
     more = {"resources": list(resources), "earliest": before(span.start, LONGEST_USE)}
     for doctor_id, resource_id, start_at, end_at, *shared in connection.execute(_USES, wanted | more):
         used = Span(start_at, end_at)
@@ -93,7 +125,7 @@ def taken(
             of_resources[resource_id].append(used)
         else:
             of_doctors[doctor_id].append(Use(used, None if shared[0] is None else SlotIdentity(*shared)))
-    limits = {"earliest_slot": before(span.start, LONGEST_SLOT), "now": now}
+    limits = {"earliest_slot": before(span.start, LONGEST_SLOT)}
     for *identity, capacity, is_held in connection.execute(_FULL, wanted | limits):
         slot = SlotIdentity(*identity)
         full[slot.doctor_id, slot.facility_id].append(slot)  # type: ignore[index]  # the ids of rows

@@ -18,11 +18,11 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from scheduler.booking.candidates import Fit, Sought, fitting
-from scheduler.booking.loading import stored, taken, visits_of
+from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer, find_visits
+from scheduler.core.search import VisitOffer, find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
@@ -32,12 +32,15 @@ from scheduler.postgres.schedules import LoadedSchedule, load_schedules
 
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST_BATCH: Final = 16
+_NOTHING: Final = Without()
 
 
 class Search:
     """The search in the tables for one visit that starts in a span."""
 
-    def __init__(self, session: Session, sought: Sought, span: Span, *, now: datetime) -> None:
+    def __init__(
+        self, session: Session, sought: Sought, span: Span, *, without: Without = _NOTHING
+    ) -> None:
         """Load all but what is taken.
 
         Raises:
@@ -45,7 +48,7 @@ class Search:
             WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: no offering can serve the visit, and why.
         """
         self._session = session
-        self._now = now
+        self._without = without
         self._sought = sought
         self.fits: Sequence[Fit]
         self.resources: Sequence[Resource]
@@ -85,6 +88,24 @@ class Search:
                 yield from (offer for offer in batch if offer.slot.identity in there)
                 size *= 2
 
+    def still(self, offer: VisitOffer) -> VisitOffer | None:
+        """Return the visit of an offer of the one offering that is sought, at its times; None if it is taken."""
+        candidates, resources = self._in(Span(offer.start_at, offer.start_at + MICROSECOND))
+        return self._stored(candidates, resources, offer)
+
+    def is_offered(self, offer: VisitOffer) -> bool:
+        """Tell whether the visit of an offer would be possible if nothing else were booked."""
+        return self._stored(self._candidates, self.resources, offer) is not None
+
+    def _stored(
+        self, candidates: Iterable[Candidate], resources: Iterable[Resource], offer: VisitOffer
+    ) -> VisitOffer | None:
+        for candidate in candidates:
+            found = visit_at(candidate, resources, offer) if candidate.workflow.id == offer.workflow_id else None
+            if found is not None and stored(self._session, [found.slot]):
+                return found
+        return None
+
     def _in(self, week: Span) -> tuple[list[Candidate], list[Resource]]:
         """Return candidates and resources with what is taken around a week."""
         candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(week)]
@@ -98,7 +119,7 @@ class Search:
             around,
             doctors={schedule.doctor_id for schedule in schedules},
             resources=resource_ids,
-            now=self._now,
+            without=self._without,
         )
         return [
             replace(

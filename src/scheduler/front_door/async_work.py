@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from scheduler import models
 from scheduler.front_door.async_families import AsyncFamilies, AsyncUsers
+from scheduler.front_door.async_visits import AsyncVisits
 from scheduler.front_door.awaiting import AsyncTwin, awaited
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.doctors import Doctors
@@ -24,7 +25,6 @@ from scheduler.front_door.resources import Resources
 from scheduler.front_door.rules import Rules
 from scheduler.front_door.services import Services
 from scheduler.front_door.slots import OpenSlots
-from scheduler.front_door.visit_search import VisitSearch
 from scheduler.front_door.work import Work
 from scheduler.front_door.workflows import StepTemplates, Workflows
 
@@ -208,13 +208,6 @@ class AsyncOpenSlots(AsyncTwin[OpenSlots]):
         open = awaited(OpenSlots.open)
 
 
-class AsyncVisitSearch(AsyncTwin[VisitSearch]):
-    """The visits of a tenant that can be booked."""
-
-    find: Final = awaited(VisitSearch.find)
-    offer_at: Final = awaited(VisitSearch.offer_at)
-
-
 class AsyncWork(AsyncTwin[Work]):
     """A unit of work: one transaction for one tenant. Get it from `AsyncScheduler.tenant`; it ends with the block.
 
@@ -239,7 +232,7 @@ class AsyncWork(AsyncTwin[Work]):
         self.exceptions: AsyncExceptions = AsyncExceptions(work.exceptions, lock)
         self.closures: AsyncClosures = AsyncClosures(work.closures, lock)
         self.slots: AsyncOpenSlots = AsyncOpenSlots(work.slots, lock)
-        self.visits: AsyncVisitSearch = AsyncVisitSearch(work.visits, lock)
+        self.visits: AsyncVisits = AsyncVisits(work.visits, lock)
 
     @property
     def session(self) -> AsyncSession:
