@@ -5,6 +5,7 @@ Holds: W1 (the workflow follows from the plan, on the local day of the visit).
 Must not know: calendars, slots, which visit is found.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -56,7 +57,7 @@ where tenant_id = (select identity.current_tenant_id()) and insurance_plan_id = 
   and facility_id = any(cast(:facilities as bigint[]))
 """)
 _RESOURCES: Final = text("""
-select id, kind, facility_id from scheduling.resources
+select id, kind, facility_id, doctor_id from scheduling.resources
 where tenant_id = (select identity.current_tenant_id()) and active
   and facility_id = any(cast(:facilities as bigint[])) and kind = any(cast(:kinds as text[]))
 order by id
@@ -213,26 +214,24 @@ def _resources(session: Session, fits: Sequence[Fit]) -> list[Resource]:
     wanted = {"facilities": list({fit.offering.facility_id for fit in fits}), "kinds": list(kinds)}
     found = session.connection().execute(_RESOURCES, wanted).all()
     openings: Mapping[int, Any] = {}  # opening times of resources: none yet
-    return [Resource(id_, kind, facility_id, openings.get(id_)) for id_, kind, facility_id in found]
+    return [
+        Resource(id_, kind, facility_id, openings.get(id_), doctor_id=doctor_id)
+        for id_, kind, facility_id, doctor_id in found
+    ]
 
 
 def _missing_need(fit: Fit, resources: Iterable[Resource]) -> NoSuchNeedError | None:
     """Return an error about the first need of a step for which the facility has too few resources."""
     facility_id, doctor_id = fit.offering.facility_id, fit.offering.doctor_id
+    there = Counter(resource.kind for resource in resources if resource.facility_id == facility_id)
+    own = Counter(resource.kind for resource in resources if resource.doctor_id == doctor_id)
     for step in fit.steps:
         for need in step.all_needs:
-            if need.kind == DOCTOR:
-                continue
-            there = sum(
-                resource.kind == need.kind
-                and resource.facility_id == facility_id
-                and not (step.has_doctor and resource.doctor_id == doctor_id)
-                for resource in resources
-            )
-            if there < need.quantity:
+            beside = there[need.kind] - (own[need.kind] if step.has_doctor else 0)
+            if need.kind != DOCTOR and beside < need.quantity:
                 return NoSuchNeedError(
                     f"step {step.position} ({step.template.name}) needs {need.quantity} of {need.kind},"
-                    f" and facility {facility_id} has {there}",
+                    f" and facility {facility_id} has {beside}",
                     need.kind,
                     facility_id,
                 )

@@ -121,9 +121,7 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     return row.id, Hold(token, row.ends_at.astimezone(UTC), possible)
 
 
-def renew_token(
-    session: Session, hold_id: int, offer: VisitOffer, *, random_bytes: Callable[[int], bytes]
-) -> Hold:
+def renew_token(session: Session, hold_id: int, offer: VisitOffer, *, random_bytes: Callable[[int], bytes]) -> Hold:
     """Return a hold with a new token; the former one opens nothing any more."""
     token = _token(random_bytes)
     row = session.connection().execute(_RENEW, {"hold": hold_id, "digest": _digest(token)}).first()

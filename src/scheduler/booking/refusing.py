@@ -40,7 +40,7 @@ def not_offered(session: Session, sought: Sought, start_at: datetime, *, now: da
     Raises:
         NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: it cannot serve the visit at all.
     """
-    search = Search(session, sought, Span(start_at, start_at + MICROSECOND))
+    search = Search(session, sought, Span(start_at, start_at + MICROSECOND), now=now)
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
     if not search.fits:
         return NotOfferedError(f"{name}: it is switched off or private, or its doctor does not work there any more")
@@ -49,7 +49,7 @@ def not_offered(session: Session, sought: Sought, start_at: datetime, *, now: da
         return NotOfferedError(f"{name}: its schedule is invalid: {loaded.schedule}")
     reasons = sorted(_reasons(session, fit, loaded.schedule, search.resources, start_at, now), key=_rank)
     begin = max(start_at + MICROSECOND, now)
-    following = Search(session, sought, Span(begin, begin + SEARCHED))
+    following = Search(session, sought, Span(begin, begin + SEARCHED), now=now)
     next_offer = next(following.offers(), None)
     text = "; ".join(dict.fromkeys(reason.text for reason in reasons))
     return NotOfferedError(f"{name}: {text}", reasons, None if next_offer is None else next_offer.start_at)

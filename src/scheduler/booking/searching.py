@@ -18,10 +18,13 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from scheduler.booking.candidates import Fit, Sought, fitting
-from scheduler.booking.loading import Without, stored, taken, visits_of
+from scheduler.booking.loading import Taken, Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
+from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.intervals import merge
+from scheduler.core.schedules import Schedule
 from scheduler.core.search import VisitOffer, find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
@@ -32,14 +35,14 @@ from scheduler.postgres.schedules import LoadedSchedule, load_schedules
 
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST_BATCH: Final = 16
-_NOTHING: Final = Without()
+_NO_OTHER: Final = Without()
 
 
 class Search:
     """The search in the tables for one visit that starts in a span."""
 
     def __init__(
-        self, session: Session, sought: Sought, span: Span, *, without: Without = _NOTHING
+        self, session: Session, sought: Sought, span: Span, *, now: datetime, without: Without = _NO_OTHER
     ) -> None:
         """Load all but what is taken.
 
@@ -48,6 +51,7 @@ class Search:
             WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: no offering can serve the visit, and why.
         """
         self._session = session
+        self._now = now
         self._without = without
         self._sought = sought
         self.fits: Sequence[Fit]
@@ -117,23 +121,28 @@ class Search:
         busy = taken(
             self._session,
             around,
-            doctors={schedule.doctor_id for schedule in schedules},
+            doctors={schedule.doctor_id for schedule in schedules} | {who for who in self._persons.values() if who},
             resources=resource_ids,
+            now=self._now,
             without=self._without,
+            share=any(map(_has_places, schedules)),
         )
-        return [
-            replace(
-                found,
-                calendar=found.calendar.with_uses(
-                    busy.doctors.get(schedule.doctor_id, ()),
-                    busy.full.get((schedule.doctor_id, schedule.facility_id), ()),
-                ),
+        with_taken = []
+        for found, schedule in zip(candidates, schedules, strict=True):
+            doctor_id, key = schedule.doctor_id, (schedule.doctor_id, schedule.facility_id)
+            calendar = found.calendar.with_taken(
+                busy.doctors.get(doctor_id, ()), busy.shared.get(doctor_id, ()), busy.full.get(key, ())
             )
-            for found, schedule in zip(candidates, schedules, strict=True)
-        ], [
-            resource.with_uses(busy.resources.get(id_, ()))
+            with_taken.append(replace(found, calendar=calendar))
+        return with_taken, [
+            resource.with_taken(_with_person(busy, id_, self._persons[id_]))
             for id_, resource in zip(resource_ids, self.resources, strict=True)
         ]
+
+    @property
+    def _persons(self) -> dict[Any, Any]:
+        """The doctor who is the person of each resource, if it is one."""
+        return {resource.id: resource.doctor_id for resource in self.resources}
 
     def _around(self, span: Span) -> Span | None:
         """Return a span with the time before it, and that of two visits after it.
@@ -142,6 +151,20 @@ class Search:
         far again.
         """
         return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
+
+
+def _has_places(schedule: Schedule) -> bool:
+    """Tell whether a slot of the schedule may have several places."""
+    return any((part.capacity or 1) > 1 for parts in (schedule.rules, schedule.exceptions) for part in parts)
+
+
+def _with_person(busy: Taken, resource_id: int, doctor_id: int | None) -> Ranges:
+    """Return what is taken of a resource, also as a doctor."""
+    own = busy.resources.get(resource_id, ())
+    if doctor_id is None:
+        return own
+    shared = [(micros(use.span.start), micros(use.span.end)) for use in busy.shared.get(doctor_id, ())]
+    return merge([*own, *busy.doctors.get(doctor_id, ()), *shared])
 
 
 def _reach(fit: Fit) -> int:

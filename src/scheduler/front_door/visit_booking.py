@@ -133,9 +133,7 @@ class VisitBooking(VisitSearch):
         def first() -> tuple[Visit, Answer]:
             held = held_visit(self._session, token, by=by)
             offer = held_offer(self._session, held)
-            visit = bookings.confirm(
-                self._session, held, offer, patient_id=patient_id, notes=notes, by=by, now=now
-            )
+            visit = bookings.confirm(self._session, held, offer, patient_id=patient_id, notes=notes, by=by, now=now)
             return visit, {"visit": visit.id}
 
         return self._once(key, ["confirm", token, patient_id, notes], first, self._visit_again)
