@@ -118,12 +118,12 @@ def decide(  # noqa: PLR0913  # what decides
     )
     start_at = offer.start_at
     if start_at >= now:
-        search = Search(session, sought, Span(start_at, start_at + MICROSECOND), now=now, without=without)
+        search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
         possible = search.still(offer)
         if possible is not None:
             return possible
         if search.is_offered(offer):
-            raise taken(session, sought, offer, now=now)
+            raise taken(session, sought, offer)
     raise not_offered(session, sought, start_at, now=now)
 
 
@@ -139,9 +139,9 @@ def refuse_second_visit(session: Session, patient_id: int, span: Span, *, withou
         raise PatientBusyError(f"the patient has visit {found.id} at this time: move or cancel it first", found.id)
 
 
-def taken(session: Session, sought: Sought, offer: VisitOffer, *, now: datetime) -> SlotTakenError:
+def taken(session: Session, sought: Sought, offer: VisitOffer) -> SlotTakenError:
     """Return the error for a visit whose place, doctor or resource somebody else has, with the next start."""
     begin = offer.start_at
-    following = next(Search(session, sought, Span(begin, begin + SEARCHED), now=now).offers(), None)
+    following = next(Search(session, sought, Span(begin, begin + SEARCHED)).offers(), None)
     message = f"the visit at {begin.isoformat()} of offering {offer.offering_id} was given to somebody else"
     return SlotTakenError(message, None if following is None else following.start_at)

@@ -1,7 +1,7 @@
 """Loading: what is taken in a span of time, of doctors, resources, slots and a patient.
 
 Owns: the statements that read uses, full slots, stored slots, and the visits of a patient.
-Holds: B1 (what takes time), S3 (a held slot closes those that overlap it).
+Holds: B1 (what takes time), B2 (a hold takes it until it ends), S3 (a held slot closes those that overlap it).
 Must not know: offerings, workflows, which visit is sought.
 
 Uses and slots are numerous. The server merges those of one doctor or resource and packs their instants into one value,
@@ -24,7 +24,7 @@ from scheduler.core.chains import Ranges
 from scheduler.core.intervals import merge
 from scheduler.core.slots import Slot, SlotIdentity
 from scheduler.core.spans import Span
-from scheduler.core.uses import Use
+from scheduler.core.uses import Use, times_of
 from scheduler.core.validation import LONGEST_SLOT
 from scheduler.core.zones import EARLIEST, instant
 from scheduler.postgres.schedules import ScheduleKey
@@ -32,32 +32,29 @@ from scheduler.postgres.schedules import ScheduleKey
 LONGEST_USE: Final = timedelta(days=7)
 """A longer use that began before a span is not seen by the search; the constraints of allocations see it."""
 
-_IN_FORCE: Final = """(
-    select allocation.* from scheduling.allocations allocation
-    left join scheduling.holds hold on hold.tenant_id = allocation.tenant_id and hold.id = allocation.hold_id
-    where (allocation.hold_id is null or hold.ends_at > scheduling.clock())
-      and allocation.appointment_id is distinct from cast(:visit as bigint)
-      and allocation.hold_id is distinct from cast(:hold as bigint)
-)"""
-"""The allocations that count now: a hold ends by itself, and a visit that is replaced does not count."""
-
 _OF_DOCTORS: Final = "taken.doctor_id = any(cast(:doctors as bigint[]))"
 _OF_RESOURCES: Final = "taken.resource_id = any(cast(:resources as bigint[]))"
-_DURING: Final = """
+_LIVE: Final = """
+    hold.tenant_id = (select identity.current_tenant_id()) and hold.ends_at > scheduling.clock()
+    and hold.id is distinct from cast(:hold as bigint)
+"""
+_COUNTS: Final = f"""
     taken.tenant_id = (select identity.current_tenant_id())
     and taken.start_at >= :earliest and taken.start_at < :end and taken.end_at > :begin
-"""
+    and taken.appointment_id is distinct from cast(:visit as bigint)
+    and (taken.hold_id is null or taken.hold_id in (select hold.id from scheduling.holds hold where {_LIVE}))
+"""  # noqa: S608  # its own texts
 _PACKED: Final = "string_agg(timestamptz_send({start}) || timestamptz_send({end}), '')"
 _TIMES: Final = text(f"""
 select doctor_id, resource_id, {_PACKED.format(start="lower(part)", end="upper(part)")}
 from (
     select taken.doctor_id, null::bigint as resource_id, unnest(range_agg(tstzrange(start_at, end_at))) as part
-    from {_IN_FORCE} taken
-    where {_DURING} and {_OF_DOCTORS} and (taken.shared_slot_id is null or not :share)
+    from scheduling.allocations taken
+    where {_COUNTS} and {_OF_DOCTORS} and (taken.shared_slot_id is null or not :share)
     group by taken.doctor_id
     union all
     select null, taken.resource_id, unnest(range_agg(tstzrange(start_at, end_at)))
-    from {_IN_FORCE} taken where {_DURING} and {_OF_RESOURCES}
+    from scheduling.allocations taken where {_COUNTS} and {_OF_RESOURCES}
     group by taken.resource_id
 ) merged
 group by doctor_id, resource_id
@@ -65,10 +62,10 @@ group by doctor_id, resource_id
 _SHARED: Final = text(f"""
 select taken.start_at, taken.end_at, taken.doctor_id,
     slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id
-from {_IN_FORCE} taken
+from scheduling.allocations taken
 left join scheduling.availability_slots slot
     on slot.tenant_id = taken.tenant_id and slot.id = taken.shared_slot_id and slot.start_at = taken.slot_start_at
-where {_DURING} and {_OF_DOCTORS} and taken.shared_slot_id is not null
+where {_COUNTS} and {_OF_DOCTORS} and taken.shared_slot_id is not null
 """)  # noqa: S608  # its own texts
 _FULL: Final = text(f"""
 select slot.doctor_id, slot.facility_id, slot.service_offering_id, slot.capacity > 1, slot.status = 'reserved',
@@ -78,18 +75,16 @@ left join scheduling.appointments own
     on own.tenant_id = slot.tenant_id and own.id = cast(:visit as bigint)
     and own.availability_slot_id = slot.id and own.slot_start_at = slot.start_at
 left join (
-    select tenant_id, availability_slot_id, slot_start_at, count(*) as places from scheduling.holds
-    where tenant_id = (select identity.current_tenant_id()) and ends_at > scheduling.clock()
-      and id is distinct from cast(:hold as bigint)
-    group by tenant_id, availability_slot_id, slot_start_at
-) held
-    on held.tenant_id = slot.tenant_id and held.availability_slot_id = slot.id and held.slot_start_at = slot.start_at
+    select hold.availability_slot_id, hold.slot_start_at, count(*) as places
+    from scheduling.holds hold where {_LIVE}
+    group by hold.availability_slot_id, hold.slot_start_at
+) held on held.availability_slot_id = slot.id and held.slot_start_at = slot.start_at
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.doctor_id = any(cast(:doctors as bigint[]))
   and slot.start_at >= :earliest_slot and slot.start_at < :end and slot.end_at > :begin
   and (slot.booked_count - cast(own.id is not null as integer) + coalesce(held.places, 0) >= slot.capacity
     or slot.status = 'cancelled'
-    or slot.status = 'reserved' and (slot.reserved_until is null or slot.reserved_until > :now))
+    or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true))
 group by 1, 2, 3, 4, 5
 """)  # noqa: S608  # its own texts
 _STORED: Final = text("""
@@ -114,6 +109,9 @@ class Without(NamedTuple):
     hold_id: int | None = None
 
 
+_NOTHING: Final = Without()
+
+
 @dataclass
 class Taken:
     """What is taken: times of doctors and of resources by their ids, uses of shared slots, and full slots."""
@@ -123,12 +121,17 @@ class Taken:
     shared: dict[int, list[Use]] = field(default_factory=lambda: defaultdict(list))
     full: dict[ScheduleKey, list[FullSlot]] = field(default_factory=lambda: defaultdict(list))
 
+    def of_resource(self, resource_id: int, doctor_id: int | None = None) -> Ranges:
+        """Return the times of a resource; those of a person who is also this doctor are the doctor's, too."""
+        times = self.resources.get(resource_id, ())
+        if doctor_id is None:
+            return times
+        shared = (times_of(use) for use in self.shared.get(doctor_id, ()))
+        return merge([*times, *self.doctors.get(doctor_id, ()), *shared])
+
     def add(self, doctor_id: int, times: Ranges) -> None:
         """Add times of a doctor."""
         self.doctors[doctor_id] = merge([*self.doctors.get(doctor_id, ()), *times])
-
-
-_NO_OTHER: Final = Without()
 
 
 def taken(
@@ -137,16 +140,15 @@ def taken(
     *,
     doctors: Collection[int],
     resources: Collection[int],
-    now: datetime,
     share: bool = True,
-    without: Without = _NO_OTHER,
+    without: Without = _NOTHING,
 ) -> Taken:
     """Return what is taken in a span. Without `share`, also uses of slots of several places are nobody else's."""
     found = Taken()
     connection = session.connection()
     wanted = {"doctors": list(doctors), "resources": list(resources), "begin": span.start, "end": span.end}
     wanted |= {"earliest": before(span.start, LONGEST_USE), "earliest_slot": before(span.start, LONGEST_SLOT)}
-    wanted |= {"share": share, "now": now, "visit": without.visit_id, "hold": without.hold_id}
+    wanted |= {"share": share, "visit": without.visit_id, "hold": without.hold_id}
     for doctor_id, resource_id, packed in connection.execute(_TIMES, wanted):
         if doctor_id is None:
             found.resources[resource_id] = _unpacked(packed)

@@ -18,32 +18,27 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from scheduler.booking.candidates import Fit, Sought, fitting
-from scheduler.booking.loading import Taken, Without, stored, taken, visits_of
+from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
-from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.intervals import merge
-from scheduler.core.schedules import Schedule
 from scheduler.core.search import VisitOffer, find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
 from scheduler.core.working_time import WEEK
 from scheduler.core.zones import MICROSECOND, instant, instant_at, micros
-from scheduler.postgres.schedules import LoadedSchedule, load_schedules
+from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
 
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST_BATCH: Final = 16
-_NO_OTHER: Final = Without()
+_NOTHING: Final = Without()
 
 
 class Search:
     """The search in the tables for one visit that starts in a span."""
 
-    def __init__(
-        self, session: Session, sought: Sought, span: Span, *, now: datetime, without: Without = _NO_OTHER
-    ) -> None:
+    def __init__(self, session: Session, sought: Sought, span: Span, *, without: Without = _NOTHING) -> None:
         """Load all but what is taken.
 
         Raises:
@@ -51,7 +46,6 @@ class Search:
             WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: no offering can serve the visit, and why.
         """
         self._session = session
-        self._now = now
         self._without = without
         self._sought = sought
         self.fits: Sequence[Fit]
@@ -76,7 +70,7 @@ class Search:
         patient, around = self._sought.patient_id, self._around(self._span)
         own = [] if patient is None or around is None else visits_of(self._session, patient, around)
         for week in _weeks(self._span):
-            candidates, resources = self._in(week)
+            candidates, resources = self.near(week)
             found = find_visits(
                 candidates,
                 resources,
@@ -94,7 +88,7 @@ class Search:
 
     def still(self, offer: VisitOffer) -> VisitOffer | None:
         """Return the visit of an offer of the one offering that is sought, at its times; None if it is taken."""
-        candidates, resources = self._in(Span(offer.start_at, offer.start_at + MICROSECOND))
+        candidates, resources = self.near(Span(offer.start_at, offer.start_at + MICROSECOND))
         return self._stored(candidates, resources, offer)
 
     def is_offered(self, offer: VisitOffer) -> bool:
@@ -110,39 +104,32 @@ class Search:
                 return found
         return None
 
-    def _in(self, week: Span) -> tuple[list[Candidate], list[Resource]]:
-        """Return candidates and resources with what is taken around a week."""
-        candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(week)]
-        around = self._around(week)
+    def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
+        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
+        candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(span)]
+        around = self._around(span)
         if not candidates or around is None:
             return [], []
         schedules: Any = [found.calendar.schedule for found in candidates]
-        resource_ids: Any = [resource.id for resource in self.resources]
+        resources: Any = self.resources
         busy = taken(
             self._session,
             around,
-            doctors={schedule.doctor_id for schedule in schedules} | {who for who in self._persons.values() if who},
-            resources=resource_ids,
-            now=self._now,
+            doctors={each.doctor_id for each in (*schedules, *resources)} - {None},
+            resources=[resource.id for resource in resources],
+            share=any(found.calendar.loaded.has_places for found in candidates),
             without=self._without,
-            share=any(map(_has_places, schedules)),
         )
         with_taken = []
         for found, schedule in zip(candidates, schedules, strict=True):
-            doctor_id, key = schedule.doctor_id, (schedule.doctor_id, schedule.facility_id)
+            key = ScheduleKey(schedule.doctor_id, schedule.facility_id)
             calendar = found.calendar.with_taken(
-                busy.doctors.get(doctor_id, ()), busy.shared.get(doctor_id, ()), busy.full.get(key, ())
+                busy.doctors.get(key.doctor_id, ()), busy.shared.get(key.doctor_id, ()), busy.full.get(key, ())
             )
             with_taken.append(replace(found, calendar=calendar))
         return with_taken, [
-            resource.with_taken(_with_person(busy, id_, self._persons[id_]))
-            for id_, resource in zip(resource_ids, self.resources, strict=True)
+            resource.with_taken(busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
         ]
-
-    @property
-    def _persons(self) -> dict[Any, Any]:
-        """The doctor who is the person of each resource, if it is one."""
-        return {resource.id: resource.doctor_id for resource in self.resources}
 
     def _around(self, span: Span) -> Span | None:
         """Return a span with the time before it, and that of two visits after it.
@@ -151,20 +138,6 @@ class Search:
         far again.
         """
         return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
-
-
-def _has_places(schedule: Schedule) -> bool:
-    """Tell whether a slot of the schedule may have several places."""
-    return any((part.capacity or 1) > 1 for parts in (schedule.rules, schedule.exceptions) for part in parts)
-
-
-def _with_person(busy: Taken, resource_id: int, doctor_id: int | None) -> Ranges:
-    """Return what is taken of a resource, also as a doctor."""
-    own = busy.resources.get(resource_id, ())
-    if doctor_id is None:
-        return own
-    shared = [(micros(use.span.start), micros(use.span.end)) for use in busy.shared.get(doctor_id, ())]
-    return merge([*own, *busy.doctors.get(doctor_id, ()), *shared])
 
 
 def _reach(fit: Fit) -> int:

@@ -35,7 +35,7 @@ def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
         raise NotOfferedError("the slot or the workflow of the hold is not there any more: find the visit again")
     steps = {step.position: step for step in load_workflow(session, workflow_row).steps}
     ids = {id_ for stored in row.steps for id_ in stored["resources"] or ()}
-    kinds = dict(session.connection().execute(_KINDS, {"ids": list(ids)}).tuples().all()) if ids else {}
+    kinds: dict[int, str] = dict(session.connection().execute(_KINDS, {"ids": list(ids)}).tuples().all()) if ids else {}
     offered = tuple(
         OfferedStep(
             steps[stored["position"]],

@@ -49,9 +49,8 @@ class LoadedCalendar:
         self._working = WorkingTime(schedule)
         self._uses = uses
         self._full = full
-        self._has_places = any(
-            (part.capacity or 1) > 1 for parts in (schedule.rules, schedule.exceptions) for part in parts
-        )
+        parts = (*schedule.rules, *schedule.exceptions)
+        self.has_places: bool = any((part.capacity or 1) > 1 for part in parts)
         self._weeks: dict[int, SlotColumns] = {}
 
     def share(self, other: Self) -> None:
@@ -74,7 +73,7 @@ class LoadedCalendar:
 
     def has_shared_slots(self, begin: int, end: int) -> bool:
         """Tell whether a slot of several places may start in `[begin, end)`."""
-        if not self._has_places:
+        if not self.has_places:
             return False
         weeks = range(begin // WEEK, (end - 1) // WEEK + 1)
         return any(kind.capacity > 1 for week in weeks for kind in self._columns(week).kinds)

@@ -57,10 +57,10 @@ class Uses:
 
     def taken_beside(self, slot: SlotIdentity, begin: int, end: int) -> list[tuple[int, int]]:
         """Return the time that uses take of `[begin, end)`, without those that share the slot; it may be unordered."""
-        others = [times_of(use) for use in self._overlapping(begin, end) if use.slot != slot]
+        others = [times_of(use) for use in self.overlapping(begin, end) if use.slot != slot]
         return others + between(self._times, begin, end)
 
-    def _overlapping(self, begin: int, end: int) -> Iterator[Use]:
+    def overlapping(self, begin: int, end: int) -> Iterator[Use]:
         """Yield the uses that overlap `[begin, end)`."""
         span = inside(begin, end)
         if span is None:
@@ -83,7 +83,7 @@ class Uses:
     def _day(self, day: int) -> Ranges:
         if day not in self._days:
             begin, end = day * DAY, (day + 1) * DAY
-            uses = [times_of(use) for use in self._overlapping(begin, end)]
+            uses = [times_of(use) for use in self.overlapping(begin, end)]
             self._days[day] = merge(uses + between(self._times, begin, end))
         return self._days[day]
 

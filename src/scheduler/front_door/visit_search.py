@@ -76,7 +76,7 @@ class VisitSearch(OfTenant):
         now = utc(self._context.clock())
         if between.end <= now:
             return []
-        search = Search(self._session, sought, Span(max(between.start, now), between.end), now=now)
+        search = Search(self._session, sought, Span(max(between.start, now), between.end))
         return list(islice(search.offers(weekdays=days, part_of_day=part_of_day), limit))
 
     def offer_at(
@@ -106,7 +106,7 @@ class VisitSearch(OfTenant):
         )
         now = utc(self._context.clock())
         if start >= now:
-            search = Search(self._session, sought, Span(start, start + MICROSECOND), now=now)
+            search = Search(self._session, sought, Span(start, start + MICROSECOND))
             for offer in search.offers():
                 return offer
         raise not_offered(self._session, sought, start, now=now)
