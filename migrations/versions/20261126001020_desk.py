@@ -99,23 +99,23 @@ def upgrade() -> None:
         op.execute(f"grant update (updated_at) on scheduling.{table} to scheduler_desk")
     op.execute("""
     create function scheduling.lock_for_visits(
-        patients bigint[], doctors bigint[], resources bigint[], slots bigint[], slot_starts timestamptz[]) returns void
+        patient_ids bigint[], doctor_ids bigint[], resource_ids bigint[], slot_ids bigint[], slot_starts timestamptz[]) returns void
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
         tenant constant uuid := identity.current_tenant_id();
     begin
         perform from scheduling.patients
-        where tenant_id = tenant and id = any (patients) order by id for no key update;
+        where tenant_id = tenant and id = any (patient_ids) order by id for no key update;
         perform from scheduling.doctors
-        where tenant_id = tenant and (id = any (doctors) or id = any (array(
-            select doctor_id from scheduling.resources where tenant_id = tenant and id = any (resources)
+        where tenant_id = tenant and (id = any (doctor_ids) or id = any (array(
+            select doctor_id from scheduling.resources where tenant_id = tenant and id = any (resource_ids)
         )))
         order by id for no key update;
         perform from scheduling.resources
-        where tenant_id = tenant and id = any (resources) order by id for no key update;
+        where tenant_id = tenant and id = any (resource_ids) order by id for no key update;
         perform from scheduling.availability_slots
-        where tenant_id = tenant and id = any (slots) and start_at = any (slot_starts)
+        where tenant_id = tenant and id = any (slot_ids) and start_at = any (slot_starts)
         order by start_at, id for no key update;
     end $$;
 

@@ -158,9 +158,7 @@ def _visits(rows: Iterable[Any]) -> Iterable[Visit]:
         ids = patient_id, facility_id, doctor_id, offering_id, workflow_id
         start_at, end_at, local_start, zone, notes, reason = others
         of_visit = tuple(map(_step, steps.get(id_, {}).values()))
-        yield Visit(
-            id_, AppointmentStatus(status), *ids, start_at, end_at, local_start, zone, notes, reason, of_visit
-        )
+        yield Visit(id_, AppointmentStatus(status), *ids, start_at, end_at, local_start, zone, notes, reason, of_visit)
 
 
 def _step(row: tuple[tuple[Any, ...], Mapping[str, Sequence[int]]]) -> VisitStep:
