@@ -92,7 +92,7 @@ __all__ = [  # noqa: RUF022  # in groups
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
     "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
     "PatientBusyError", "SlotTakenError", "UnknownHoldError",
-    # PostgreSQL: what is held and booked
+    # PostgreSQL: visits that are held or booked
     "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
     "VisitId", "VisitStep",
     # PostgreSQL: the front door
@@ -113,6 +113,7 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.booking.delays import Delay
     from scheduler.booking.errors import (
         BookingError,
         HoldEndedError,
@@ -124,7 +125,6 @@ if TYPE_CHECKING:
         SlotTakenError,
         UnknownHoldError,
     )
-    from scheduler.booking.delays import Delay
     from scheduler.booking.holds import Hold
     from scheduler.booking.visits import DayPlan, Visit, VisitStep
     from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError

@@ -8,13 +8,13 @@ A visit is tied to a slot by its *anchor*: the first step with the doctor, or th
 starts with the slot. Earlier steps come as late, and later steps as early, as all that they need allows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from heapq import heappop, heappush
 from itertools import count
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from scheduler.core.calendars import Resource
 from scheduler.core.candidates import Candidate
@@ -23,7 +23,7 @@ from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.free_starts import Stock
 from scheduler.core.intervals import merge as union_of
 from scheduler.core.search_plans import Found, Plan
-from scheduler.core.slots import Id, Slot
+from scheduler.core.slots import Id, Slot, SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
@@ -31,6 +31,19 @@ from scheduler.core.workflows import WorkflowStep
 from scheduler.core.zones import DAY, WEEKDAY_OF_DAY_0, clock_span, instant, micros, wall_of
 
 _CHECK: Final = Validator(InvalidInputError)
+
+
+class WantedVisit(NamedTuple):
+    """A visit that somebody wants, as an offer or a hold names it; nothing of it is believed.
+
+    `starts` are the starts of its steps by position, `resources` the ids of those it would like to have.
+    """
+
+    offering_id: Id
+    workflow_id: Id
+    slot: SlotIdentity
+    starts: Mapping[int, datetime]
+    resources: Collection[Id] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,13 @@ class VisitOffer:
     workflow_id: Id
     slot: Slot
     steps: tuple[OfferedStep, ...]
+
+    @property
+    def wanted(self) -> WantedVisit:
+        """What somebody wants who chooses the offer."""
+        starts = {step.step.position: step.start_at for step in self.steps}
+        resources = {id_ for step in self.steps for ids in step.resources.values() for id_ in ids}
+        return WantedVisit(self.offering_id, self.workflow_id, self.slot.identity, starts, resources)
 
     @property
     def start_at(self) -> datetime:
@@ -93,33 +113,32 @@ def find_visits(  # noqa: PLR0913  # what a caller can ask for
 
 
 def visit_at(
-    candidate: Candidate, resources: Iterable[Resource], offer: VisitOffer, *, patient: Iterable[Span] = ()
+    candidate: Candidate, resources: Iterable[Resource], wanted: WantedVisit, *, patient: Iterable[Span] = ()
 ) -> VisitOffer | None:
-    """Return the visit of an offer at its times, or None if it is not possible, or not any more.
+    """Return the visit that is wanted, at its times, or None if it is not possible.
 
-    Nothing of the offer is believed. A step keeps its resources where they are free, and else gets others of the kind.
+    A step keeps the resources that are wanted where they are free, and else gets others of their kind.
 
     Raises:
         InvalidInputError: an argument is invalid.
-        InvalidWorkflowError: the offer lacks a step that must not be skipped, or has one that the workflow lacks.
+        InvalidWorkflowError: a step is left out that must not be skipped, or one is wanted that the workflow lacks.
     """
-    _CHECK.instance("offer", offer, VisitOffer)
+    _CHECK.instance("wanted", wanted, WantedVisit)
     own = union_of((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
-    positions = [step.step.position for step in offer.steps]
-    skipped = frozenset(step.position for step in candidate.workflow.steps).difference(positions)
-    wanted = {id_ for step in offer.steps for ids in step.resources.values() for id_ in ids}
-    found_resources = sorted(
-        _each_once(_CHECK.sequence("resources", resources, Resource)), key=lambda resource: resource.id not in wanted
+    preferred = sorted(
+        _each_once(_CHECK.sequence("resources", resources, Resource)),
+        key=lambda resource: resource.id not in wanted.resources,
     )
-    plan = Plan(candidate, skipped, Stock(found_resources))
-    if [step.position for step in plan.steps] != positions:
-        raise InvalidWorkflowError(f"workflow {candidate.workflow.id} has no steps at the positions {positions}")
-    start = micros(offer.slot.start_at)
-    times = [micros(step.start_at) for step in offer.steps]
+    positions = {step.position for step in candidate.workflow.steps}
+    if wanted.starts.keys() - positions:
+        raise InvalidWorkflowError(f"workflow {candidate.workflow.id} has no steps at {sorted(wanted.starts)}")
+    plan = Plan(candidate, frozenset(positions - wanted.starts.keys()), Stock(preferred))
+    times = [micros(wanted.starts[step.position]) for step in plan.steps]
+    start = micros(wanted.slot.start_at)
     if times[plan.anchor] != start:
         return None
     for slot in plan.slots(start, start + 1):
-        if slot.end == micros(offer.slot.end_at) and slot.service_offering_id == offer.slot.service_offering_id:
+        if (slot.end, slot.service_offering_id) == (micros(wanted.slot.end_at), wanted.slot.service_offering_id):
             found = plan.at(slot, times, own)
             if found is not None and plan.allows(times[0]):
                 return _offer([plan], (times[0], 0, 0, found))
