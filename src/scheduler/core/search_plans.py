@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from scheduler.core.calendars import OpenSlot, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.chains import (
+    EVERYWHERE,
     Link,
     Ranges,
     between,
@@ -59,7 +60,9 @@ class Plan:
         schedule = candidate.calendar.schedule
         self._facility_id = schedule.facility_id
         allowed = candidate.bookable
-        self._bookable = None if allowed is None else (micros(allowed.start), micros(allowed.end))
+        self.bookable: tuple[int, int] | None = (
+            None if allowed is None else (micros(allowed.start), micros(allowed.end))
+        )
         self._shapes = [Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
         self._links = [
             Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)
@@ -103,17 +106,13 @@ class Plan:
                 if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
                     yield slot
 
-    def allows(self, at: int) -> bool:
-        """Tell whether the booking policy allows a visit that starts at an instant."""
-        return self._bookable is None or self._bookable[0] <= at < self._bookable[1]
-
-    def find(self, slot: OpenSlot, own: Ranges) -> Found | None:
+    def find(self, slot: OpenSlot, own: Ranges, allowed: Ranges) -> Found | None:
         """Return the visit around a slot that ends first, and of these the one that starts last; None without one.
 
-        `own` is the time of the patient's other visits.
+        `own` is the time of the patient's other visits, `allowed` the starts that the visit may have.
         """
         at = slot.start
-        if self._with_doctor and not self._doctor_is_free(slot):
+        if not allowed or (self._with_doctor and not self._doctor_is_free(slot)):
             return None
         gap = _gap(own, at)
         if gap is None:
@@ -122,6 +121,8 @@ class Plan:
         if not contains(self._starts_of_step(self._anchor, window), at):
             return None
         sets = self._sets(slot, window)
+        if allowed is not EVERYWHERE:
+            sets[0] = intersect(sets[0], allowed)
         best: tuple[tuple[int, int], list[int], Sequence[Sequence[Resource]]] | None = None
         for choice in self._choices():
             times = self._times(slot.start, self._chosen_sets(sets, choice, window), gap)
@@ -175,7 +176,7 @@ class Plan:
         needs, without = self._needs[place], self._without[place]
         return self._stock.starts_of_step(self._facility_id, needs, without, self._shapes[place], window)
 
-    def _sets(self, slot: OpenSlot, window: Window) -> Sequence[Ranges]:
+    def _sets(self, slot: OpenSlot, window: Window) -> list[Ranges]:
         """Return the starts of each step beside the anchor, which has its own, without those of groups."""
         sets = [self._starts_of_step(place, window) for place in range(len(self.steps))]
         sets[self._anchor] = ((slot.start, slot.start + 1),)
