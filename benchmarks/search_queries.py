@@ -48,7 +48,7 @@ class Query(NamedTuple):
 
 
 def query(random: Random, *, doctors: int, days: int) -> Query:
-    """Return a random query of up to so many doctors and days, with as many nurses and half as many rooms."""
+    """Return a random query of up to so many doctors, nurses and days, and half as many rooms."""
     workflow = _workflow(random)
     candidates, working = [], []
     days = random.randint(1, days)
@@ -104,7 +104,7 @@ def _workflow(random: Random) -> Workflow:
 
 
 def _schedule(random: Random, doctor: int, days: int) -> tuple[Schedule, Pieces]:
-    """Return the schedule of a doctor who works in the mornings, and the working time until a day after the last."""
+    """Return the schedule of a doctor who works in the mornings, and the working time."""
     begin, middle, end = 9 * 60, 10 * 60 + random.choice((0, 20, 30)), 12 * 60
     pause = random.choice((0, 0, 15))
     length = random.choice((10, 15, 20, 30)) * MINUTE

@@ -73,7 +73,7 @@ class Starts:
         return place < len(slots) and slots[place] <= at + LONGEST_BEFORE
 
     def _times(self, order: int, place: int, first: datetime, last: datetime) -> Iterator[tuple[datetime, ...]]:
-        """Yield the starts of a step and of those after it; once the doctor's step has its time, the first suffice."""
+        """Yield the starts of a step and of those after it, of the last step only the first."""
         step = self._steps[place]
         start = first
         while start <= last:

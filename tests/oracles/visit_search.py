@@ -62,7 +62,7 @@ def find_by_trial(world: World) -> list[ExpectedVisit]:
 
 
 def is_allowed(world: World, candidate: Candidate, at: int) -> bool:
-    """Tell whether a visit may start at a minute by the booking policy, the weekdays and the part of the day (Q2)."""
+    """Tell whether policy, weekdays and part of day allow a visit to start at a minute (Q2)."""
     start = instant_of(at)
     wall = start.astimezone(candidate.calendar.schedule.zone)
     if candidate.bookable is not None and start not in candidate.bookable:

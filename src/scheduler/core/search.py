@@ -154,7 +154,7 @@ class _Start:
             self._part = clock_span(*clocks)
 
     def starts(self, plan: Plan, at: int) -> Ranges:
-        """Return the starts that a visit around a slot may have by its policy, the weekdays and the part of the day.
+        """Return the starts that policy, weekdays and part of day allow a visit around a slot.
 
         Where they end before the slot, the last of them is at a whole minute: the first step comes as late as possible.
         """
