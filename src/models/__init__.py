@@ -20,8 +20,8 @@ from scheduler.models.scheduling.appointments import (
     WaitlistEntry,
 )
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
-from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
+from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient
 from scheduler.models.scheduling.places import Doctor, Facility, FacilityDoctor
