@@ -119,7 +119,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "slot_start_at": "2027-03-01 09:00Z",
             "start_at": "2027-03-01 09:00Z",
             "end_at": "2027-03-01 09:20Z",
-            "steps": "[]",
+            "steps": '[{"workflow_step_id": 1, "resources": []}]',  # a nurse is needed and not named: takes no time
             "channel": "desk",
             "held_by": key(tenant, "identity.users"),
         },
