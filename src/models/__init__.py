@@ -23,6 +23,7 @@ from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient
 from scheduler.models.scheduling.places import Doctor, Facility, FacilityDoctor
+from scheduler.models.scheduling.resource_hours import ResourceException, ResourceRule
 from scheduler.models.scheduling.services import (
     Service,
     ServiceOffering,
@@ -82,6 +83,8 @@ __all__ = [
     "Profile",
     "ProfileRole",
     "Resource",
+    "ResourceException",
+    "ResourceRule",
     "ScheduleState",
     "Service",
     "ServiceOffering",

@@ -65,6 +65,8 @@ NOT_ABOUT_A_PERSON = {
     "scheduling.generation_runs": "what the nightly job did",
     "scheduling.insurance_plans": "a product",
     "scheduling.insurance_providers": "a company",
+    "scheduling.resource_exceptions": "hours of a room or a device",
+    "scheduling.resource_rules": "hours of a room or a device",
     "scheduling.resources": "a room or a device",
     "scheduling.schedule_states": "how far the nightly job is",
     "scheduling.service_workflows": "how a service is done",

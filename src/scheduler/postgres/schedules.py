@@ -169,7 +169,7 @@ def load_schedules(
     stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE
     still_relevant = col(rows.AvailabilityException.end_at) >= stored_since
     exceptions = _by_schedule(session, rows.AvailabilityException, keys, still_relevant)
-    closures = _closures(session, zones, begin.date())
+    closures = closures_of(session, zones, begin.date())
     loaded = []
     for key in keys:
         schedule: Schedule | InvalidInputError
@@ -185,6 +185,16 @@ def load_schedules(
             schedule = error
         loaded.append(LoadedSchedule(key, checkpoints.get(key, Checkpoint()), schedule))
     return loaded
+
+
+def closures_of(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
+    """Return the closures of facilities from a local day on, by facility."""
+    closure = rows.FacilityClosure
+    closures = defaultdict(list)
+    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
+    for row in session.exec(query, execution_options=_ANEW):
+        closures[row.facility_id].append(closure_of(row))
+    return closures
 
 
 def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int | None) -> None:
@@ -221,15 +231,6 @@ def _by_schedule(
     for row in session.exec(select(table).where(_among(table, keys), *where), execution_options=_ANEW):
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
-
-
-def _closures(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
-    closure = rows.FacilityClosure
-    closures = defaultdict(list)
-    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
-    for row in session.exec(query, execution_options=_ANEW):
-        closures[row.facility_id].append(closure_of(row))
-    return closures
 
 
 def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
