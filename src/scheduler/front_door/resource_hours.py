@@ -25,7 +25,7 @@ from scheduler.front_door.fields import Field, given, reference
 from scheduler.front_door.ids import FacilityId, ResourceExceptionId, ResourceId, ResourceRuleId
 from scheduler.front_door.parts import AnyFacility
 from scheduler.front_door.repository import Id, Repository, Row, Which
-from scheduler.front_door.rule_days import columns_of_weekday, weekdays_of
+from scheduler.front_door.rule_fields import columns_of_weekday, weekdays_of
 from scheduler.front_door.schedule_changes import Changing, ScheduleChange
 from scheduler.postgres.resource_schedules import lock_resource, opening_of, rule_of
 from scheduler.postgres.savepoints import refusable

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, time, timedelta
-from typing import ClassVar, TypedDict, Unpack, overload
+from typing import ClassVar, Unpack, overload
 
 from sqlmodel import col
 
@@ -16,29 +16,13 @@ from scheduler.front_door.fields import Field, given, minutes, reference
 from scheduler.front_door.ids import OfferingId, ResourceId, ResourceRuleId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.resource_hours import AnyResource, AnyResourceRule, ResourceRules, without_slots
-from scheduler.front_door.rule_days import columns_of_weekday, weekdays_of
+from scheduler.front_door.rule_fields import RuleFields, columns_of_weekday, weekdays_of
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.generation.refreshing import Invalid
 from scheduler.postgres.schedule_rows import rule_of
 from scheduler.postgres.schedules import ScheduleKey
 
 AnyRule = RuleId | AvailabilityRule | models.AvailabilityRule
-
-
-class RuleFields(TypedDict, total=False):
-    """Fields of a rule that `change` takes."""
-
-    start: time
-    end: time
-    slot_duration: timedelta
-    slot_interval: timedelta | None
-    alignment: timedelta | None
-    capacity: int
-    offering: OfferingId | models.ServiceOffering | None
-    effective_from: date | None
-    effective_until: date | None
-    recurrence: str | None
-    active: bool
 
 
 class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):

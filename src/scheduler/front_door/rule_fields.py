@@ -1,15 +1,34 @@
-"""Days of a rule: the weekdays that hosts give, and the columns that they are written to.
+"""Fields of rules: those that `change` takes, and the weekdays with the columns that they are written to.
 
-Must not know: whose rule it is.
+Must not know: the rows of rules, and what follows from a change.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import date, time, timedelta
+from typing import Any, TypedDict
 
+from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
+from scheduler.front_door.ids import OfferingId
 from scheduler.postgres.schedule_rows import weekday_columns
+
+
+class RuleFields(TypedDict, total=False):
+    """Fields of a rule that `change` takes."""
+
+    start: time
+    end: time
+    slot_duration: timedelta
+    slot_interval: timedelta | None
+    alignment: timedelta | None
+    capacity: int
+    offering: OfferingId | models.ServiceOffering | None
+    effective_from: date | None
+    effective_until: date | None
+    recurrence: str | None
+    active: bool
 
 
 def weekdays_of(on: object) -> list[int | None]:
