@@ -35,7 +35,7 @@ ends.
 from alembic import op
 
 revision = "20261126000950"
-down_revision = "20261126000900"
+down_revision = "20261126000940"
 
 # Table -> the columns that the triggers read, which run as scheduler_definer.
 READ = {

@@ -35,6 +35,8 @@ DECIDE = (
     "workflow_steps",
     "workflow_step_needs",
     "resources",
+    "resource_rules",
+    "resource_exceptions",
     "allocations",
 )
 WRITTEN = {

@@ -60,6 +60,8 @@ scheduling.holds                     all     all     all     -      -       -   
 scheduling.insurance_plans           all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.insurance_providers       all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.patients                  all+iu  all+iu  all+iu  own    own     own     -     -         -       -       -
+scheduling.resource_exceptions       all+iud all+iud all+iud -      -       -       -     -         -       -       -
+scheduling.resource_rules            all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.resources                 all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.schedule_states           all+u   all+u   all+u   -      -       -       -     -         -       -       -
 scheduling.service_offerings         all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -

@@ -88,6 +88,8 @@ OF_THE_DESK: dict[str, str] = {
                 "facility_doctors",
                 "facility_insurance_plans",
                 "insurance_plans",
+                "resource_exceptions",
+                "resource_rules",
                 "schedule_states",
                 "service_offerings",
                 "service_workflows",

@@ -7,6 +7,8 @@ Must not know: which steps need which kind (`workflows`).
 from collections.abc import Mapping
 from typing import ClassVar, TypedDict, Unpack
 
+from sqlmodel import col
+
 from scheduler import models
 from scheduler.core.readers import flag, text
 from scheduler.front_door.fields import Field, reference, resource_kind
@@ -44,6 +46,19 @@ class Resources(Repository[models.Resource, ResourceId, ResourceId | models.Reso
             DuplicateError: the facility has a resource of this kind and name.
         """
         return self._insert(kind=kind, name=name, at=at)
+
+    def of(self, facility: FacilityId | models.Facility, *, kind: str | None = None) -> list[models.Resource]:
+        """Return the resources of a facility that are not switched off, all or those of a kind, by their ids.
+
+        Raises:
+            InvalidInputError: the kind cannot be one.
+        """
+        resource = models.Resource
+        place = self._id_of("resource: facility", facility, FacilityId, models.Facility)
+        query = self._live().where(col(resource.facility_id) == place).order_by(col(resource.id))
+        if kind is not None:
+            query = query.where(col(resource.kind) == resource_kind("resource: kind", kind))
+        return [*self._session.scalars(query)]
 
     def change(self, resource: ResourceId | models.Resource, **fields: Unpack[ResourceFields]) -> None:
         """Change the name of a resource, or switch it off and on. Kind and facility stay. Errors are those of `add`."""

@@ -33,6 +33,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "activity_type": lambda _: "mood_wheel",
     "alert_type": lambda _: "wellbeing_decline",
     "availability_exceptions.type": lambda _: "blocked",
+    "resource_exceptions.type": lambda _: "blocked",
     "chain.position": lambda fake: fake.unique.random_int(),
     "channel": lambda _: "desk",
     "contributors.kind": lambda _: "outside",
