@@ -9,8 +9,9 @@ import pytest
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
+from scheduler.core.offers import VisitOffer
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.search import VisitOffer, find_visits
+from scheduler.core.search import find_visits
 from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use

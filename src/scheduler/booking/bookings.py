@@ -21,7 +21,7 @@ from scheduler.booking.visit_rows import move_visit, write_visit
 from scheduler.booking.visits import Visit
 from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import AppointmentStatus
-from scheduler.core.search import WantedVisit
+from scheduler.core.offers import WantedVisit
 
 # The visit first, so that two acts on one visit come one after another.
 _OF_VISIT: Final = text("""

@@ -20,7 +20,7 @@ from scheduler.booking.errors import NotOfferedError, PatientBusyError, SlotTake
 from scheduler.booking.loading import Without
 from scheduler.booking.refusing import SEARCHED, not_offered
 from scheduler.booking.searching import Search
-from scheduler.core.search import VisitOffer, WantedVisit
+from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.spans import Span
 from scheduler.core.zones import MICROSECOND
 

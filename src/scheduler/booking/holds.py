@@ -20,7 +20,7 @@ from scheduler.booking.errors import HoldEndedError, NotOfferedError, UnknownHol
 from scheduler.booking.people import Person
 from scheduler.booking.visit_rows import write_hold
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer, WantedVisit
+from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.slots import SlotIdentity
 
 LASTS: Final = timedelta(minutes=10)

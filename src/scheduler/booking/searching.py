@@ -11,7 +11,7 @@ visits can reach, so the offers of the weeks, one after another, are those of th
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer, WantedVisit, find_visits, visit_at
+from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.search import find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from scheduler import models as rows
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.holds import HeldVisit
-from scheduler.core.search import OfferedStep, VisitOffer
+from scheduler.core.offers import OfferedStep, VisitOffer
 from scheduler.core.slots import Slot
 from scheduler.postgres.workflows import load_workflow
 
@@ -51,7 +51,7 @@ def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
         )
         for stored in row.steps
     )
-    slot = Slot(*held.wanted.slot, row.capacity, row.created_from_rule_id)
+    slot = Slot(*held.wanted.slot, capacity=row.capacity, rule_id=row.created_from_rule_id)
     return VisitOffer(held.wanted.offering_id, held.wanted.workflow_id, slot, steps)
 
 

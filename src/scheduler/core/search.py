@@ -1,6 +1,6 @@
 """Search: the earliest visits whose every step finds its doctor and resources free.
 
-Owns: candidates and offers as values, and the search for them, earliest first.
+Owns: the search for offers, earliest first.
 Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), W7 (needs).
 Must not know: rows, who may book, how an offer is booked.
 
@@ -8,13 +8,12 @@ A visit is tied to a slot by its *anchor*: the first step with the doctor, or th
 starts with the slot. Earlier steps come as late, and later steps as early, as all that they need allows.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import time
 from heapq import heappop, heappush
 from itertools import count
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from scheduler.core.calendars import Resource
@@ -23,66 +22,16 @@ from scheduler.core.chains import EVERYWHERE, Ranges, between
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.free_starts import Stock
 from scheduler.core.intervals import merge
+from scheduler.core.offers import OfferedStep, VisitOffer, WantedVisit
 from scheduler.core.search_plans import Found, Plan
-from scheduler.core.slots import Id, Slot, SlotIdentity
+from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
-from scheduler.core.workflows import WorkflowStep
 from scheduler.core.zones import DAY, SECOND, WEEKDAY_OF_DAY_0, clock_span, instant, instants_showing, micros
 
 _MINUTE: Final = 60 * SECOND
 _CHECK: Final = Validator(InvalidInputError)
-
-
-class WantedVisit(NamedTuple):
-    """A visit that somebody wants, as an offer or a hold names it; nothing of it is believed.
-
-    `starts` are the starts of its steps by position, `resources` the ids of those it would like to have.
-    """
-
-    offering_id: Id
-    workflow_id: Id
-    slot: SlotIdentity
-    starts: Mapping[int, datetime]
-    resources: Collection[Id] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedStep:
-    """A step of an offer: its times `[start_at, end_at)` in UTC, and the ids of its resources by kind."""
-
-    step: WorkflowStep
-    start_at: datetime
-    end_at: datetime
-    resources: Mapping[str, tuple[Id, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class VisitOffer:
-    """A visit that could be booked: the slot of its anchor, and its steps in order with their resources."""
-
-    offering_id: Id
-    workflow_id: Id
-    slot: Slot
-    steps: tuple[OfferedStep, ...]
-
-    @property
-    def wanted(self) -> WantedVisit:
-        """What somebody wants who chooses the offer."""
-        starts = {step.step.position: step.start_at for step in self.steps}
-        resources = {id_ for step in self.steps for ids in step.resources.values() for id_ in ids}
-        return WantedVisit(self.offering_id, self.workflow_id, self.slot.identity, starts, resources)
-
-    @property
-    def start_at(self) -> datetime:
-        """The start of the first step, when the patient is to be there."""
-        return self.steps[0].start_at
-
-    @property
-    def end_at(self) -> datetime:
-        """The end of the last step."""
-        return self.steps[-1].end_at
 
 
 def find_visits(  # noqa: PLR0913  # what a caller can ask for

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, cast
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from scheduler.front_door.async_families import AsyncFamilies, AsyncUsers
-from scheduler.front_door.async_visits import AsyncVisits
 from scheduler.front_door.async_schedules import AsyncClosures, AsyncExceptions, AsyncOpenSlots, AsyncRules
+from scheduler.front_door.async_visits import AsyncVisits
 from scheduler.front_door.awaiting import AsyncTwin, awaited
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.facilities import Facilities
