@@ -14,8 +14,8 @@ The exclusion constraints are deferrable. A host that writes an appointment and 
 in between with a visit that uses the doctor during a later step: `set constraints all deferred` moves the check to the
 end of the transaction.
 
-**Deleted slots.** Allocations and holds remember their slots without a foreign key, since months are detached and slots retired.
-An appointment whose slot is gone goes on sharing its time while it stays within it.
+**Deleted slots.** Allocations and holds remember their slots without a foreign key, since months are detached and slots
+retired. An appointment whose slot is gone goes on sharing its time while it stays within it.
 
 **Locks.** A trigger locks, before an appointment takes time, its patient, doctor, resources and slots in this order,
 `for no key update`, which lets foreign keys be checked. Otherwise two inserts would each wait for the other in the
@@ -35,7 +35,7 @@ ends.
 from alembic import op
 
 revision = "20261126000950"
-down_revision = "20261126000900"
+down_revision = "20261126000940"
 
 # Table -> the columns that the triggers read, which run as scheduler_definer.
 READ = {
@@ -678,7 +678,7 @@ def upgrade() -> None:
     create function scheduling.refuse_changed_hold() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
-        raise exception 'a hold changes in its end and label only: release it, and hold another visit'
+        raise exception 'a hold changes in its end and token only: release it, and hold another visit'
             using errcode = 'check_violation', schema = 'scheduling', table = 'holds',
                 constraint = 'a_hold_changes_in_its_end_only';
     end $$;
@@ -719,7 +719,7 @@ def upgrade() -> None:
         for each row when (new.appointment_step_id <> old.appointment_step_id or new.resource_id <> old.resource_id)
         execute function scheduling.refuse_changed_step_resources();
 
-    create trigger a_hold_changes_in_its_end_only before update of token_digest, facility_id, doctor_id,
+    create trigger a_hold_changes_in_its_end_only before update of facility_id, doctor_id,
         service_offering_id, service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps
         on scheduling.holds for each row execute function scheduling.refuse_changed_hold();
 

@@ -37,6 +37,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from scheduler.core import (
+    AppointmentStatus,
     AvailabilityException,
     AvailabilityRule,
     BookingContext,
@@ -56,8 +57,10 @@ from scheduler.core import (
     Slots,
     SlotStatus,
     Span,
+    StepStatus,
     StepTemplate,
     StoredSlot,
+    TransitionRefusedError,
     Use,
     VisitOffer,
     Weekday,
@@ -89,6 +92,9 @@ __all__ = [  # noqa: RUF022  # in groups
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
     "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
     "PatientBusyError", "SlotTakenError", "UnknownHoldError",
+    # PostgreSQL: visits that are held or booked
+    "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
+    "VisitId", "VisitStep",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
     # PostgreSQL: families, their documents and errors
@@ -96,7 +102,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "MemberRole", "MissingParentError", "Person", "PostalAddress", "Stamp", "UserDetails", "UserSummary",
     # PostgreSQL: the ids of rows
     "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "FamilyId", "OfferingId", "PatientId", "PlanId", "ProviderId",
-    "ResourceId", "RuleId", "ServiceId", "StepTemplateId", "TenantId", "UserId", "WorkflowId",
+    "ResourceExceptionId", "ResourceId", "ResourceRuleId", "RuleId", "ServiceId", "StepTemplateId", "TenantId",
+    "UserId", "WorkflowId",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
     "upgrade",
@@ -107,6 +114,7 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.booking.delays import Delay
     from scheduler.booking.errors import (
         BookingError,
         HoldEndedError,
@@ -118,6 +126,8 @@ if TYPE_CHECKING:
         SlotTakenError,
         UnknownHoldError,
     )
+    from scheduler.booking.holds import Hold
+    from scheduler.booking.visits import DayPlan, Visit, VisitStep
     from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
     from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
     from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
@@ -133,18 +143,22 @@ if TYPE_CHECKING:
         PatientId,
         PlanId,
         ProviderId,
+        ResourceExceptionId,
         ResourceId,
+        ResourceRuleId,
         RuleId,
         ServiceId,
         StepTemplateId,
         TenantId,
         UserId,
+        VisitId,
         WorkflowId,
     )
     from scheduler.front_door.offerings import Visibility
     from scheduler.front_door.schedule_changes import ScheduleChange
     from scheduler.front_door.scheduler import Scheduler
     from scheduler.front_door.services import CodeSystem
+    from scheduler.front_door.visit_booking import Booking
     from scheduler.front_door.work import Work
     from scheduler.generation.job import generate
     from scheduler.generation.request import GenerationRequest, Mode, Scope
@@ -175,6 +189,7 @@ else:
     _MODULES = {
         "AsyncScheduler": "scheduler.front_door.async_scheduler",
         "AsyncWork": "scheduler.front_door.async_work",
+        "Booking": "scheduler.front_door.visit_booking",
         "BookingError": "scheduler.booking.errors",
         "BusyError": "scheduler.postgres.errors",
         "CheckFailedError": "scheduler.postgres.errors",
@@ -182,7 +197,9 @@ else:
         "CodeSystem": "scheduler.front_door.services",
         "Database": "scheduler.postgres.database",
         "DatabaseUnreachableError": "scheduler.postgres.errors",
+        "DayPlan": "scheduler.booking.visits",
         "DeadlockError": "scheduler.postgres.errors",
+        "Delay": "scheduler.booking.delays",
         "DoctorId": "scheduler.front_door.ids",
         "DuplicateError": "scheduler.postgres.errors",
         "DuplicateMemberError": "scheduler.families.errors",
@@ -194,6 +211,7 @@ else:
         "FamilyStatus": "scheduler.families.values",
         "FamilySummary": "scheduler.families.shapes",
         "GenerationRequest": "scheduler.generation.request",
+        "Hold": "scheduler.booking.holds",
         "HoldEndedError": "scheduler.booking.errors",
         "KeyReusedError": "scheduler.booking.errors",
         "LastParentError": "scheduler.families.errors",
@@ -214,7 +232,9 @@ else:
         "PostalAddress": "scheduler.families.values",
         "ProviderId": "scheduler.front_door.ids",
         "Request": "scheduler.postgres.database",
+        "ResourceExceptionId": "scheduler.front_door.ids",
         "ResourceId": "scheduler.front_door.ids",
+        "ResourceRuleId": "scheduler.front_door.ids",
         "Role": "scheduler.postgres.database",
         "RuleId": "scheduler.front_door.ids",
         "ScheduleChange": "scheduler.front_door.schedule_changes",
@@ -233,6 +253,9 @@ else:
         "UserId": "scheduler.front_door.ids",
         "UserSummary": "scheduler.families.shapes",
         "Visibility": "scheduler.front_door.offerings",
+        "Visit": "scheduler.booking.visits",
+        "VisitId": "scheduler.front_door.ids",
+        "VisitStep": "scheduler.booking.visits",
         "Work": "scheduler.front_door.work",
         "WorkflowId": "scheduler.front_door.ids",
         "act_for": "scheduler.postgres.acting",

@@ -8,15 +8,15 @@ time and resource. What else a workflow says about a step (preparation, waits, t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.json_fields import Fields, Json, list_from, object_from, parse_json, shown
-from scheduler.core.slots import Id, Slot
+from scheduler.core.slots import Id, Slot, SlotIdentity
 from scheduler.core.spans import utc
 from scheduler.core.workflows import DOCTOR, Need, StepTemplate, WorkflowStep
 from scheduler.core.zones import in_calendar
@@ -25,6 +25,19 @@ _WHERE: Final = "offer"
 _LARGEST_ID: Final = 2**63 - 1
 _LARGEST: Final = 2**31 - 1
 _LONGEST_NAME: Final = 255
+
+
+class WantedVisit(NamedTuple):
+    """A visit that somebody wants, as an offer or a hold names it; nothing of it is believed.
+
+    `starts` are the starts of its steps by position, `resources` the ids of those it would like to have.
+    """
+
+    offering_id: Id
+    workflow_id: Id
+    slot: SlotIdentity
+    starts: Mapping[int, datetime]
+    resources: Collection[Id] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,13 @@ class VisitOffer:
     workflow_id: Id
     slot: Slot
     steps: tuple[OfferedStep, ...]
+
+    @property
+    def wanted(self) -> WantedVisit:
+        """What somebody wants who chooses the offer."""
+        starts = {step.step.position: step.start_at for step in self.steps}
+        resources = {id_ for step in self.steps for ids in step.resources.values() for id_ in ids}
+        return WantedVisit(self.offering_id, self.workflow_id, self.slot.identity, starts, resources)
 
     @property
     def start_at(self) -> datetime:

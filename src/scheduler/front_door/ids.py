@@ -96,8 +96,26 @@ class ExceptionId(RowId):
     __slots__ = ()
 
 
+class ResourceRuleId(RowId):
+    """The id of a rule of a resource."""
+
+    __slots__ = ()
+
+
+class ResourceExceptionId(RowId):
+    """The id of an exception of a resource."""
+
+    __slots__ = ()
+
+
 class ClosureId(RowId):
     """The id of a closure."""
+
+    __slots__ = ()
+
+
+class VisitId(RowId):
+    """The id of a visit."""
 
     __slots__ = ()
 

@@ -21,7 +21,7 @@ from scheduler.front_door.rules import Rules
 from scheduler.front_door.services import Services
 from scheduler.front_door.slots import OpenSlots
 from scheduler.front_door.users import Users
-from scheduler.front_door.visit_search import VisitSearch
+from scheduler.front_door.visits import Visits
 from scheduler.front_door.workflows import StepTemplates, Workflows
 
 
@@ -45,7 +45,7 @@ class Work:
         self.exceptions: Exceptions = Exceptions(context)
         self.closures: Closures = Closures(context)
         self.slots: OpenSlots = OpenSlots(context)
-        self.visits: VisitSearch = VisitSearch(context)
+        self.visits: Visits = Visits(context)
 
     @property
     def session(self) -> Session:

@@ -1,0 +1,66 @@
+"""Stored offers: the visit of a hold as an offer, with its steps and resources.
+
+Owns: the steps of a hold as they are stored, read back.
+Must not know: whether the visit is still possible.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from scheduler import models as rows
+from scheduler.booking.errors import NotOfferedError
+from scheduler.booking.holds import HeldVisit
+from scheduler.core.offers import OfferedStep, VisitOffer
+from scheduler.core.slots import Slot
+from scheduler.postgres.workflows import load_workflow
+
+_HOLD: Final = text("""
+select hold.tenant_id, hold.steps, hold.service_workflow_id, slot.capacity, slot.created_from_rule_id, (
+    select coalesce(jsonb_object_agg(resource.id, resource.kind), '{}') from scheduling.resources resource
+    where resource.tenant_id = hold.tenant_id and resource.id in (
+        select cast(jsonb_array_elements_text(step -> 'resources') as bigint) from jsonb_array_elements(hold.steps) step
+    )
+) as kinds
+from scheduling.holds hold
+join scheduling.availability_slots slot
+    on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
+where hold.tenant_id = (select identity.current_tenant_id()) and hold.id = :hold
+""")
+
+
+def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
+    """Return the visit of a hold as an offer.
+
+    Raises:
+        NotOfferedError: its slot or its workflow is gone.
+    """
+    row = session.connection().execute(_HOLD, {"hold": held.id}).one_or_none()
+    workflow = None if row is None else session.get(rows.ServiceWorkflow, (row.tenant_id, row.service_workflow_id))
+    if row is None or workflow is None:
+        raise NotOfferedError("the slot or the workflow of the hold is not there any more: find the visit again")
+    planned = {step.position: step for step in load_workflow(session, workflow).steps}
+    steps = tuple(
+        OfferedStep(
+            planned[stored["position"]],
+            _instant(stored["start_at"]),
+            _instant(stored["end_at"]),
+            _by_kind(stored["resources"], row.kinds),
+        )
+        for stored in row.steps
+    )
+    slot = Slot(*held.wanted.slot, capacity=row.capacity, rule_id=row.created_from_rule_id)
+    return VisitOffer(held.wanted.offering_id, held.wanted.workflow_id, slot, steps)
+
+
+def _by_kind(ids: list[int], kinds: dict[str, str]) -> dict[str, tuple[Any, ...]]:
+    by_kind: dict[str, list[int]] = {}
+    for id_ in ids:
+        by_kind.setdefault(kinds[str(id_)], []).append(id_)
+    return {kind: tuple(found) for kind, found in by_kind.items()}
+
+
+def _instant(written: str) -> datetime:
+    return datetime.fromisoformat(written).astimezone(UTC)
