@@ -9,20 +9,22 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.errors import NoSuchNeedError
+from scheduler.booking.loading import before
 from scheduler.core.calendars import Resource
 from scheduler.core.errors import InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
 from scheduler.core.spans import Span
 from scheduler.core.visits import left_of
-from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, LONGEST_VISIT, Workflow, WorkflowStep
 from scheduler.core.zones import MICROSECOND, instant_at, zone_of
 from scheduler.postgres.active_workflows import workflows_of
+from scheduler.postgres.resource_schedules import openings_of
 from scheduler.postgres.schedules import ScheduleKey
 
 DESK: Final = "desk"
@@ -131,7 +133,7 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
             fits.append(_fit(offering, workflows.get(offering.id, ()), payer, frozenset(sought.skip), span))
         except (InvalidWorkflowError, WorkflowNotFoundError) as error:
             faults.append(error)
-    resources = _resources(session, fits)
+    resources = _resources(session, fits, before(span.start, LONGEST_VISIT).date())
     complete = []
     for fit in fits:
         fault = _missing_need(fit, resources)
@@ -207,13 +209,13 @@ def _fit(
     return Fit(offering, workflow, left_of(workflow, skip), Span(start_at, end_at))
 
 
-def _resources(session: Session, fits: Sequence[Fit]) -> list[Resource]:
+def _resources(session: Session, fits: Sequence[Fit], since: date) -> list[Resource]:
     kinds = {need.kind for fit in fits for step in fit.steps for need in step.all_needs} - {DOCTOR}
     if not kinds:
         return []
     wanted = {"facilities": list({fit.offering.facility_id for fit in fits}), "kinds": list(kinds)}
     found = session.connection().execute(_RESOURCES, wanted).all()
-    openings: Mapping[int, Any] = {}  # opening times of resources: none yet
+    openings = openings_of(session, [row.id for row in found], since=since)
     return [
         Resource(id_, kind, facility_id, openings.get(id_), doctor_id=doctor_id)
         for id_, kind, facility_id, doctor_id in found

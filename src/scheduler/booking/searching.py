@@ -11,7 +11,7 @@ visits can reach, so the offers of the weeks, one after another, are those of th
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer, find_visits, visit_at
+from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.search import find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
@@ -86,23 +87,13 @@ class Search:
                 yield from (offer for offer in batch if offer.slot.identity in there)
                 size *= 2
 
-    def still(self, offer: VisitOffer) -> VisitOffer | None:
-        """Return the visit of an offer of the one offering that is sought, at its times; None if it is taken."""
-        candidates, resources = self.near(Span(offer.start_at, offer.start_at + MICROSECOND))
-        return self._stored(candidates, resources, offer)
+    def still(self, wanted: WantedVisit) -> VisitOffer | None:
+        """Return a visit of the one offering that is sought, at its times; None if it is not possible now."""
+        return _visit_at(*self.near(_start_of(wanted)), wanted)
 
-    def is_offered(self, offer: VisitOffer) -> bool:
-        """Tell whether the visit of an offer would be possible if nothing else were booked."""
-        return self._stored(self._candidates, self.resources, offer) is not None
-
-    def _stored(
-        self, candidates: Iterable[Candidate], resources: Iterable[Resource], offer: VisitOffer
-    ) -> VisitOffer | None:
-        for candidate in candidates:
-            found = visit_at(candidate, resources, offer) if candidate.workflow.id == offer.workflow_id else None
-            if found is not None and stored(self._session, [found.slot]):
-                return found
-        return None
+    def is_offered(self, wanted: WantedVisit) -> bool:
+        """Tell whether a visit would be possible if nothing else were booked."""
+        return _visit_at(self._candidates, self.resources, wanted) is not None
 
     def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
         """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
@@ -138,6 +129,18 @@ class Search:
         far again.
         """
         return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
+
+
+def _visit_at(candidates: Iterable[Candidate], resources: Iterable[Resource], wanted: WantedVisit) -> VisitOffer | None:
+    for candidate in candidates:
+        if candidate.workflow.id == wanted.workflow_id:
+            return visit_at(candidate, resources, wanted)
+    return None
+
+
+def _start_of(wanted: WantedVisit) -> Span:
+    start_at = min(wanted.starts.values())
+    return Span(start_at, start_at + MICROSECOND)
 
 
 def _reach(fit: Fit) -> int:

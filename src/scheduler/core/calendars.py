@@ -49,8 +49,8 @@ class LoadedCalendar:
         self._working = WorkingTime(schedule)
         self._uses = uses
         self._full = full
-        parts = (*schedule.rules, *schedule.exceptions)
-        self.has_places: bool = any((part.capacity or 1) > 1 for part in parts)
+        capacities = [part.capacity for parts in (schedule.rules, schedule.exceptions) for part in parts]
+        self.has_places: bool = any(capacity is not None and capacity > 1 for capacity in capacities)
         self._weeks: dict[int, SlotColumns] = {}
 
     def share(self, other: Self) -> None:

@@ -179,7 +179,7 @@ def load_schedules(
     # The end of an exception in wall-clock time may have moved since it was stored.
     stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE
     exceptions = _by_schedule(session, rows.AvailabilityException, keys, stored_since)
-    closures = _closures(session, zones, begin.date())
+    closures = closures_of(session, zones, begin.date())
     loaded = []
     for key in keys:
         schedule: Schedule | InvalidInputError
@@ -195,6 +195,16 @@ def load_schedules(
             schedule = error
         loaded.append(LoadedSchedule(key, checkpoints.get(key, Checkpoint()), schedule))
     return loaded
+
+
+def closures_of(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
+    """Return the closures of facilities from a local day on, by facility."""
+    closure = rows.FacilityClosure
+    closures = defaultdict(list)
+    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
+    for row in session.exec(query, execution_options=_ANEW):
+        closures[row.facility_id].append(closure_of(row))
+    return closures
 
 
 def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int | None) -> None:
@@ -236,15 +246,6 @@ def _by_schedule(
     for row in rows_found:
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
-
-
-def _closures(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
-    closure = rows.FacilityClosure
-    closures = defaultdict(list)
-    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
-    for row in session.exec(query, execution_options=_ANEW):
-        closures[row.facility_id].append(closure_of(row))
-    return closures
 
 
 def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
