@@ -101,7 +101,8 @@ def upgrade() -> None:
         op.execute(f"grant update (updated_at) on scheduling.{table} to scheduler_desk")
     op.execute("""
     create function scheduling.lock_for_visits(
-        patient_ids bigint[], doctor_ids bigint[], resource_ids bigint[], slot_ids bigint[], slot_starts timestamptz[]) returns void
+        patient_ids bigint[], doctor_ids bigint[], resource_ids bigint[], slot_ids bigint[], slot_starts timestamptz[])
+    returns void
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare

@@ -39,7 +39,7 @@ with slot as (
 )
 """
 _HOLD: Final = text(
-    _PLANNED
+    _PLANNED  # noqa: S608  # its own texts
     + """
 insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,
     service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, channel, label, held_by)
@@ -70,7 +70,7 @@ select visit.id, visit.local_start, visit.zone, visit.patient_id, visit.notes, v
 from visit left join step on true order by step.position
 """
 _BOOK: Final = text(
-    _PLANNED
+    _PLANNED  # noqa: S608  # its own texts
     + """
 , visit as (
     insert into scheduling.appointments (tenant_id, patient_id, facility_id, doctor_id, service_offering_id,
@@ -90,7 +90,7 @@ delete from scheduling.appointment_steps
 where tenant_id = (select identity.current_tenant_id()) and appointment_id = :visit
 """)
 _MOVE: Final = text(
-    _PLANNED
+    _PLANNED  # noqa: S608  # its own texts
     + """
 , visit as (
     update scheduling.appointments moved

@@ -101,7 +101,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class DayPlan:
-    """A local day of a doctor at all facilities: the visits, also cancelled ones, and the slots that are still open."""
+    """A local day of a doctor at all facilities: all visits, and the slots that are still open."""
 
     doctor_id: int
     day: date
@@ -128,7 +128,7 @@ def visits_by_id(session: Session, ids: Sequence[int]) -> dict[int, Visit]:
 
 
 def day_of(session: Session, doctor_id: int, day: date, *, now: datetime) -> DayPlan:
-    """Return the visits of a doctor that the patients were told for a local day, and the open slots from `now` on."""
+    """Return the visits that patients were told for a local day of a doctor, and the open slots."""
     noon = datetime.combine(day, time(12), UTC)
     wanted = {"doctor": doctor_id, "day": day, "begin": noon - _AROUND, "end": noon + _AROUND}
     connection = session.connection()

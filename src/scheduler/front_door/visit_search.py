@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from scheduler import models
+from scheduler.booking.calls import at_the_desk
 from scheduler.booking.candidates import DESK, Sought
-from scheduler.booking.desk import at_the_desk
 from scheduler.booking.people import ask
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search

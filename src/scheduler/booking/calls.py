@@ -1,8 +1,8 @@
-"""The desk: a part of a unit of work that books.
+"""Calls at the desk: parts of a unit of work that book.
 
 Owns: the savepoint and the role of a call, and the refusals of the constraints as errors of booking.
 Holds: B1 (the constraints are the last line: whoever is refused by one is told that the visit was taken).
-Must not know: what the part does.
+Must not know: what a call does.
 """
 
 from collections.abc import Iterator
