@@ -114,7 +114,7 @@ def upgrade() -> None:
         select doctor_id, facility_id, start_at, end_at, capacity, booked_count, status, reserved_until into slot
         from scheduling.availability_slots where tenant_id = tenant and id = slot_id and start_at = slot_start;
         if not found or slot.status in ('booked', 'cancelled')
-            or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true)
+            or slot.status = 'reserved' and slot.reserved_until > scheduling.clock()
             or exists (
                 select from scheduling.schedule_states
                 where tenant_id = tenant and doctor_id = slot.doctor_id and facility_id = slot.facility_id
