@@ -1,6 +1,5 @@
 """Allocations: what visits take of doctors, resources and slots follows from them, whoever writes them (B1, W7)."""
 
-import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,7 +15,7 @@ from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.postgres.database import Role
 from support.databases import execute
 from support.roles import become
-from support.rows import Row, insert
+from support.rows import insert
 from support.rows.all_domains import MONTHS, all_rows
 from support.waiting import Act, after_waiting
 from support.worlds.appointments import (
@@ -38,6 +37,7 @@ from support.worlds.appointments import (
     use,
     workflow,
 )
+from support.worlds.writers import ACTS, WRONG, Writer, add_second_doctor
 
 pytestmark = pytest.mark.database
 
@@ -326,52 +326,20 @@ def test_b1_a_step_that_waits_for_its_visit_follows_its_move(database_url: str, 
 
 
 def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, tenant: UUID) -> None:
-    """Six write, move, cancel, undo and delete on two doctors with four slots; whoever is refused changes nothing."""
-    generator = random.Random(12)  # noqa: S311  # not for secrets
-    with psycopg.connect(database_url) as own:
-        insert(own, "scheduling.doctors", all_rows(tenant)["scheduling.doctors"] | {"id": 2, "user_id": None})
-        slots = all_rows(tenant)["scheduling.availability_slots"]
-        for id_, begin, capacity in ((3, 0, 3), (4, 20, 1)):
-            times = {"start_at": at(begin), "end_at": at(begin + 20), "doctor_id": 2, "capacity": capacity}
-            insert(own, "scheduling.availability_slots", slots | times | {"id": id_, "service_offering_id": None})
-        own.execute("update scheduling.availability_slots set capacity = 2 where tenant_id = %s and id = 2", (tenant,))
-    places = {1: (1, 0, 1), 2: (1, 10, 1), 3: (2, 0, 1), 4: (2, 20, 1)}  # slot -> doctor, minute
-    ids = list(range(1, 25))
-    seeds, together = [generator.random() for _ in range(6)], Barrier(6)
+    """Six write visits and holds; whoever is refused changes nothing, and nobody meets a deadlock."""
+    seeds, together = [12 + number / 6 for number in range(6)], Barrier(6)
     unexpected, changed = Queue[str](), Queue[str]()
-
-    def place(dice: random.Random) -> Row:
-        id_ = dice.choice([None, *places])
-        if id_ is None:
-            begin = dice.randrange(0, 200, 5)
-            on: Row = {"doctor_id": dice.choice([1, 2]), "availability_slot_id": None, "slot_start_at": None}
-        else:
-            begin = places[id_][1]
-            on = {"doctor_id": places[id_][0], "availability_slot_id": id_, "slot_start_at": at(begin)}
-        return on | {"start_at": at(begin), "end_at": at(begin + 20)}
+    commit(database_url, lambda own: add_second_doctor(own, tenant))
 
     def write(seed: float) -> None:
-        dice = random.Random(seed)  # noqa: S311
         with psycopg.connect(database_url, autocommit=True) as own:
+            writer = Writer(own, tenant, seed)
             together.wait(30)
-            for _ in range(60):
-                id_, act = dice.choice(ids), dice.choice(["book", "book", "move", "move", "cancel", "undo", "delete"])
-                base = appointment(id_, 0, 20, tenant=tenant) | {"patient_id": dice.randrange(1, 11)}
+            for _ in range(80):
+                act = writer.choose()
                 try:
-                    with suppress(psycopg.errors.IntegrityError):
-                        if act == "book":
-                            book(own, base | place(dice))
-                            changed.put(act)
-                            continue
-                        acts: dict[str, dict[str, object]] = {
-                            "move": place(dice),
-                            "cancel": {"status": dice.choice(["cancelled", "no_show"])},
-                            "undo": {"status": "scheduled"},
-                        }
-                        names = ", ".join(f"{name} = %s" for name in acts.get(act, {}))
-                        begin = f"update scheduling.appointments set {names}" if names else DELETE
-                        of = " where tenant_id = %s and id = %s"
-                        if own.execute((begin + of).encode(), [*acts.get(act, {}).values(), tenant, id_]).rowcount:
+                    with suppress(psycopg.errors.IntegrityError), own.transaction():
+                        if writer.do(act):
                             changed.put(act)
                 except psycopg.Error as error:
                     unexpected.put(f"{act}: {error}")
@@ -379,38 +347,7 @@ def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(write, seeds))
     assert list(unexpected.queue) == []
-    assert {*changed.queue} == {"book", "move", "cancel", "undo", "delete"}
+    assert {*changed.queue} == {*ACTS}
     with psycopg.connect(database_url) as own:
-        assert own.execute(WRONG_COUNTS, (tenant,)).fetchall() == []
-        assert own.execute(OVERLAPS, (tenant,)).fetchall() == []
-        assert own.execute(UNLIKE_THEIR_APPOINTMENTS, (tenant, tenant)).fetchall() == []
-
-
-DELETE = "delete from scheduling.appointments"
-WRONG_COUNTS = """
-select id, booked_count, status, booked from (
-    select slot.id, booked_count, slot.status, capacity, count(visit.id) as booked
-    from scheduling.availability_slots slot
-    left join scheduling.appointments visit on visit.tenant_id = slot.tenant_id
-        and availability_slot_id = slot.id and slot_start_at = slot.start_at
-        and visit.status not in ('cancelled', 'no_show')
-    where slot.tenant_id = %s
-    group by slot.id, booked_count, slot.status, capacity
-) counted
-where booked_count <> booked or status <> case when booked = capacity then 'booked' else 'open' end
-"""
-OVERLAPS = """
-select a.id, b.id from scheduling.appointments a
-join scheduling.appointments b on a.tenant_id = b.tenant_id and a.id < b.id
-    and a.start_at < b.end_at and b.start_at < a.end_at
-where a.tenant_id = %s and a.status not in ('cancelled', 'no_show') and b.status not in ('cancelled', 'no_show')
-    and (a.patient_id = b.patient_id
-        or a.doctor_id = b.doctor_id and a.availability_slot_id is distinct from b.availability_slot_id
-        or a.doctor_id = b.doctor_id and a.availability_slot_id is null)
-"""
-UNLIKE_THEIR_APPOINTMENTS = """
-select id, doctor_id, start_at, end_at from scheduling.appointments
-where tenant_id = %s and status not in ('cancelled', 'no_show')
-except
-select appointment_id, doctor_id, start_at, end_at from scheduling.allocations where tenant_id = %s
-"""
+        found = {name: own.execute(query.encode(), {"tenant": tenant}).fetchall() for name, query in WRONG.items()}
+    assert found == {name: [] for name in WRONG}
