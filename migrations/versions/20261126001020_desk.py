@@ -9,7 +9,8 @@ nothing about a patient is here. The nightly job deletes requests after seven da
 
 **Slots that can be booked.** Row security hides other people's visits from a parent, so a query of theirs would find
 every place free. The view asks a function of the definer, which counts for everybody alike: places that are left beside
-visits and live holds, none while the doctor is elsewhere, none while the schedule is stale.
+visits and live holds, none while the doctor is elsewhere, none while the schedule is stale. Its `offset 0` lets the
+function be called once for each slot, and not again for the column.
 """
 
 from alembic import op
@@ -147,7 +148,7 @@ def upgrade() -> None:
     select slot.tenant_id, slot.id, slot.facility_id, slot.doctor_id, slot.service_offering_id, slot.start_at,
         slot.end_at, slot.capacity, counted.places_left, slot.created_from_rule_id
     from scheduling.availability_slots slot
-    cross join lateral (select scheduling.places_left(slot.id, slot.start_at) as places_left) counted
+    cross join lateral (select scheduling.places_left(slot.id, slot.start_at) as places_left offset 0) counted
     where slot.status in ('open', 'reserved') and counted.places_left > 0;
 
     comment on view scheduling.bookable_slots is

@@ -326,6 +326,11 @@ def test_q1_a_slot_that_a_host_reserved_has_no_place_until_it_ends(
     assert bookable(connection, PARENT) == slots == bookable(connection)
 
 
+def test_q1_the_places_of_a_slot_are_counted_once(connection: psycopg.Connection) -> None:
+    plan = connection.execute("explain (verbose) select id, places_left from scheduling.bookable_slots").fetchall()
+    assert "".join(line for (line,) in plan).count("scheduling.places_left(") == 1
+
+
 def test_q1_a_stale_schedule_has_no_place(connection: psycopg.Connection) -> None:
     become(connection, Role.APP, OURS)
     connection.execute("update scheduling.availability_rules set slot_duration_minutes = 15")
