@@ -9,7 +9,8 @@ nothing about a patient is here. The nightly job deletes requests after seven da
 
 **Slots that can be booked.** Row security hides other people's visits from a parent, so a query of theirs would find
 every place free. The view asks a function of the definer, which counts for everybody alike: places that are left beside
-visits and live holds, none while the doctor is elsewhere, none while the schedule is stale.
+visits and live holds, none while the doctor is elsewhere, none while the schedule is stale. Its `offset 0` lets the
+function be called once for each slot, and not again for the column.
 """
 
 from alembic import op
@@ -141,7 +142,7 @@ def upgrade() -> None:
         select doctor_id, facility_id, start_at, end_at, capacity, booked_count, status, reserved_until into slot
         from scheduling.availability_slots where tenant_id = tenant and id = slot_id and start_at = slot_start;
         if not found or slot.status in ('booked', 'cancelled')
-            or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true)
+            or slot.status = 'reserved' and slot.reserved_until > scheduling.clock()
             or exists (
                 select from scheduling.schedule_states
                 where tenant_id = tenant and doctor_id = slot.doctor_id and facility_id = slot.facility_id
@@ -174,7 +175,7 @@ def upgrade() -> None:
     select slot.tenant_id, slot.id, slot.facility_id, slot.doctor_id, slot.service_offering_id, slot.start_at,
         slot.end_at, slot.capacity, counted.places_left, slot.created_from_rule_id
     from scheduling.availability_slots slot
-    cross join lateral (select scheduling.places_left(slot.id, slot.start_at) as places_left) counted
+    cross join lateral (select scheduling.places_left(slot.id, slot.start_at) as places_left offset 0) counted
     where slot.status in ('open', 'reserved') and counted.places_left > 0;
 
     comment on view scheduling.bookable_slots is
