@@ -4,23 +4,19 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.connections import open_engine, read_url
 from scheduler.postgres.database import Role
 from scheduler.postgres.errors import DatabaseUnreachableError, SchemaMismatchError, StoreError
 from scheduler.postgres.schema import migrations
-from scheduler.testing.databases import fresh_database
 from support.databases import driver_url, execute
 from support.hostile import make_hostile
 from support.pg_dump import dump
