@@ -19,6 +19,7 @@ from scheduler.models.scheduling.appointments import (
     WaitlistEntry,
 )
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
+from scheduler.models.scheduling.events import Event, EventCounter
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient
@@ -59,6 +60,8 @@ __all__ = [
     "Contributor",
     "DataKey",
     "Doctor",
+    "Event",
+    "EventCounter",
     "Facility",
     "FacilityClosure",
     "FacilityDoctor",

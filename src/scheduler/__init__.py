@@ -88,6 +88,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "TenantSuspendedError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
+    # PostgreSQL: the events of visits
+    "Event", "EventKind", "EventsGoneError",
     # PostgreSQL: families, their documents and errors
     "DuplicateMemberError", "FamilyDetails", "FamilyError", "FamilyStatus", "FamilySummary", "LastParentError",
     "MemberRole", "MissingParentError", "Person", "PostalAddress", "Stamp", "UserDetails", "UserSummary",
@@ -104,6 +106,7 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.booking.events import Event, EventKind, EventsGoneError
     from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
     from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
     from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
@@ -171,6 +174,9 @@ else:
         "DoctorId": "scheduler.front_door.ids",
         "DuplicateError": "scheduler.postgres.errors",
         "DuplicateMemberError": "scheduler.families.errors",
+        "Event": "scheduler.booking.events",
+        "EventKind": "scheduler.booking.events",
+        "EventsGoneError": "scheduler.booking.events",
         "ExceptionId": "scheduler.front_door.ids",
         "FacilityId": "scheduler.front_door.ids",
         "FamilyDetails": "scheduler.families.shapes",

@@ -44,6 +44,8 @@ WATCHED = (
 )
 UNWATCHED = {
     "scheduling.allocations": "triggers write them from appointments and steps, which are logged",
+    "scheduling.event_counters": "the database counts what it numbers and deletes",
+    "scheduling.events": "triggers write them from appointments, which are logged",
     "scheduling.schedule_states": "the job's checkpoints",
 }
 

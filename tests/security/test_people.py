@@ -49,6 +49,8 @@ scheduling.availability_exceptions   all+iud all+iud all+iud -      -       -   
 scheduling.availability_rules        all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.availability_slots        all+iuD all+iuD all+iuD open   open    open    open  -         -       -       -
 scheduling.doctors                   all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
+scheduling.event_counters            all     all     all     -      -       -       -     -         -       -       -
+scheduling.events                    all     all     all     -      -       -       -     -         -       -       -
 scheduling.facilities                all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.facility_closures         all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_doctors          all+iud all+iud all+iud all    all     all     all   -         -       -       -

@@ -39,6 +39,8 @@ NOT_FELT: dict[tuple[str, str], str] = {
     ("identity.users", "a_tenant_sees_its_own_rows"): "the row is an admin's, whom only an admin adds: see test_people",
     ("identity.data_keys", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("scheduling.allocations", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
+    ("scheduling.event_counters", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
+    ("scheduling.events", "a_tenant_sees_its_own_rows"): "no role may write here, so its check is not asked",
     ("scheduling.generation_runs", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("scheduling.schedule_states", "a_tenant_sees_its_own_rows"): "whom it refuses may not write here in any case",
     ("wellbeing.invitations", "a_tenant_sees_its_own_rows"): "an organisation is its tenant: each policy asks for it",

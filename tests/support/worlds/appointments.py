@@ -19,6 +19,8 @@ _EMPTY: Final = {
     "scheduling.allocations",
     "scheduling.appointments",
     "scheduling.appointment_steps",
+    "scheduling.event_counters",
+    "scheduling.events",
     "scheduling.waitlist_entries",
 }
 _HOLDING_ON: Final = {"placement.contributors", "placement.form_field_contributions", "wellbeing.invitations"}

@@ -1,0 +1,1 @@
+"""Booking: visits that are searched, held, booked and followed."""
