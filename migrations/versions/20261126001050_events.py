@@ -50,7 +50,8 @@ def upgrade() -> None:
         previous_start_at timestamptz,
         local_start timestamp not null,
         zone text not null,
-        occurred_at timestamptz not null default clock_timestamp(),
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
         constraint events_pkey primary key (tenant_id, id),
         -- stops two events at one position, of which a reader could miss one
         constraint an_event_has_a_position_of_its_own unique (tenant_id, position),
@@ -65,7 +66,8 @@ def upgrade() -> None:
             and end_at >= '0001-01-03 00:00+00' and end_at < '9999-12-29 00:00+00'
             and previous_start_at >= '0001-01-03 00:00+00' and previous_start_at < '9999-12-29 00:00+00'
             and local_start >= '0001-01-01 00:00' and local_start < '9999-12-31 00:00'
-            and occurred_at >= '0001-01-03 00:00+00' and occurred_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )
     );
 
@@ -78,10 +80,17 @@ def upgrade() -> None:
         tenant_id uuid not null references identity.tenants (id) on delete restrict,
         last_position bigint not null default 0,
         deleted_position bigint not null default 0,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
         constraint event_counters_pkey primary key (tenant_id),
         -- stops a deletion of events that have no position yet
         constraint events_are_numbered_before_they_are_deleted
-            check (deleted_position >= 0 and deleted_position <= last_position)
+            check (deleted_position >= 0 and deleted_position <= last_position),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
     );
 
     comment on table scheduling.event_counters is
@@ -193,7 +202,7 @@ def upgrade() -> None:
         -- The order of positions is that of ids: an event may be a moment older than the one before it.
         counter.deleted_position := coalesce((
             select position - 1 from scheduling.events
-            where tenant_id = tenant and occurred_at >= clock_timestamp() - kept and position is not null
+            where tenant_id = tenant and created_at >= clock_timestamp() - kept and position is not null
             order by position limit 1
         ), counter.last_position);
         delete from scheduling.events where tenant_id = tenant and position <= counter.deleted_position;

@@ -81,7 +81,7 @@ def count(connection: psycopg.Connection, table: str) -> int:
 
 
 def test_each_revision_goes_down_without_a_trace_and_up_the_same(empty_database_url: str) -> None:
-    """Every table has rows on each way: on the way up those of the older tables, on the way down all."""
+    """Tables have rows: on the way up those of older revisions, on the way down all."""
     rows = [fill(empty_database_url)]
     schemas = [dump(empty_database_url)]  # with the months that the rows need
     for revision in REVISIONS:

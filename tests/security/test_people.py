@@ -421,6 +421,7 @@ TELLING: Final = {
     "identity.own_families": "which families are theirs",
     "identity.is_staff_member": "that they do not work here",
     "identity.tenant_by_slug": "the id and the status of a tenant whose slug they know",
+    "scheduling.number_events": "nothing: it returns nothing, and does nothing for people without access",
     "placement.find_clients": "nothing: it is asked above",
     "wellbeing.find_children": "nothing: it answers practitioners and group contacts (tests/security/test_search.py)",
     "wellbeing.find_organisations": "their own organisation, by their profile (tests/security/test_search.py)",

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from scheduler.models.columns import (
     count,
     filled_wall_time,
-    happened_at,
     instant,
     long_text,
     optional_instant,
@@ -20,11 +19,11 @@ from scheduler.models.columns import (
     reference,
 )
 from scheduler.models.constraints import index, of_tenant, unique
-from scheduler.models.mixins import BigintKeyed, TenantOwned
+from scheduler.models.mixins import BigintKeyed, TenantOwned, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 
 
-class Event(BigintKeyed, table=True):
+class Event(Timestamped, BigintKeyed, table=True):
     """One event of a visit: ids, states and times (B10). It references nothing, since it outlives the visit.
 
     The position is given after the commit of the event, by its first reader. `status` is None after a deletion.
@@ -52,10 +51,9 @@ class Event(BigintKeyed, table=True):
     previous_start_at: datetime | None = optional_instant()
     local_start: datetime | None = filled_wall_time()
     zone: str = long_text()
-    occurred_at: datetime | None = happened_at()
 
 
-class EventCounter(TenantOwned, table=True):
+class EventCounter(Timestamped, TenantOwned, table=True):
     """The greatest position of a tenant's events, and the greatest one that was deleted."""
 
     __tablename__: ClassVar[Any] = "event_counters"

@@ -21,7 +21,7 @@ _MOST: Final = 2**31 - 1
 _LAST: Final = 2**63 - 1
 _COLUMNS: Final = (
     "position, kind, appointment_id, patient_id, doctor_id, facility_id, service_offering_id, status_before, status,"
-    " start_at, end_at, previous_start_at, local_start, zone, occurred_at"
+    " start_at, end_at, previous_start_at, local_start, zone, created_at"
 )
 _NUMBER: Final = text("select scheduling.number_events()")
 # One statement, so that no event is deleted between the two tables.
@@ -77,7 +77,8 @@ class Event:
     """One event of a visit, with the visit as it was then; instants are in UTC.
 
     `local_start` is the wall-clock time that the patient was told (naive), in `zone`. A new visit has no
-    `status_before`, a deleted one no `status`; `previous_start_at` is that of a visit that was moved.
+    `status_before`, a deleted one no `status`; `previous_start_at` is that of a visit that was moved. `occurred_at` is
+    the beginning of the transaction that changed the visit.
     """
 
     position: int
