@@ -46,6 +46,7 @@ COMMANDS = (
     "show",
     "explain",
     "doctors",
+    "events",
     "keys",
     "keys new-master",
     "keys rotate",

@@ -1,5 +1,6 @@
 """Events of visits: each kind, their order without gaps under concurrency, their readers and their deletion (B10)."""
 
+import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.generation.request import Mode
 from scheduler.postgres.database import Role
+from support.cli import run
 from support.roles import become
 from support.rows import insert
 from support.rows.all_domains import MONTHS, all_rows
@@ -305,6 +307,29 @@ def test_b10_a_position_that_no_event_has_is_refused(world: World, call: dict[st
 
 def test_b10_a_very_large_limit_is_none(world: World) -> None:
     assert world.events(limit=2**70) == []
+
+
+def test_the_command_prints_events_and_waits_for_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines(*options: str) -> list[tuple[int, str, str]]:
+        result = run(world.url, "events", "--tenant", world.slug, *options)
+        assert result.code == (0 if "--follow" not in options else 130)
+        events = map(json.loads, result.out.splitlines())
+        return [(event["position"], event["kind"], event["local_start"]) for event in events]
+
+    def wait(_: float) -> None:
+        if len(world.events()) == 3:
+            raise KeyboardInterrupt
+        with world.connect() as connection:
+            world.book(connection, 3)
+
+    monkeypatch.setattr("scheduler.cli.events.sleep", wait)
+    assert lines() == []
+    with world.connect() as connection:
+        world.book(connection, 1)
+        world.book(connection, 2)
+    second, third = ((number, "visit_booked", f"2027-03-01T{told}:00") for number, told in ((2, "05:50"), (3, "06:00")))
+    assert lines("--after", "1") == [second]
+    assert lines("--after", "1", "--follow") == [second, third]
 
 
 class KilledError(BaseException):
