@@ -97,6 +97,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "VisitId", "VisitStep",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
+    # PostgreSQL: the events of visits
+    "Event", "EventKind", "EventsGoneError",
     # PostgreSQL: families, their documents and errors
     "DuplicateMemberError", "FamilyDetails", "FamilyError", "FamilyStatus", "FamilySummary", "LastParentError",
     "MemberRole", "MissingParentError", "Person", "PostalAddress", "Stamp", "UserDetails", "UserSummary",
@@ -126,6 +128,7 @@ if TYPE_CHECKING:
         SlotTakenError,
         UnknownHoldError,
     )
+    from scheduler.booking.events import Event, EventKind, EventsGoneError
     from scheduler.booking.holds import Hold
     from scheduler.booking.visits import DayPlan, Visit, VisitStep
     from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
@@ -203,6 +206,9 @@ else:
         "DoctorId": "scheduler.front_door.ids",
         "DuplicateError": "scheduler.postgres.errors",
         "DuplicateMemberError": "scheduler.families.errors",
+        "Event": "scheduler.booking.events",
+        "EventKind": "scheduler.booking.events",
+        "EventsGoneError": "scheduler.booking.events",
         "ExceptionId": "scheduler.front_door.ids",
         "FacilityId": "scheduler.front_door.ids",
         "FamilyDetails": "scheduler.families.shapes",

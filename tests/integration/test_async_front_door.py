@@ -149,6 +149,7 @@ def test_a_clinic_is_kept_generated_and_read(database_url: str, taken: Callable[
             assert isinstance(exception, AvailabilityException)
             assert (await work.exceptions.remove(ExceptionId(int(exception.id)))).slots_made == 3
             assert len(await work.slots.open(clinic.anna, between=Span(ten, ten + timedelta(hours=1)))) == 3
+        assert await clinic.scheduler.events(clinic.slug, after=0, limit=1) == []
         assert isinstance(await clinic.scheduler.preflight(), list)
 
     run(taken(database_url), test)

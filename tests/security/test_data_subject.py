@@ -66,6 +66,8 @@ NOT_ABOUT_A_PERSON = {
     "scheduling.facility_insurance_plans": "what a place accepts",
     "scheduling.generation_runs": "what the nightly job did",
     "scheduling.insurance_plans": "a product",
+    "scheduling.event_counters": "how far events are numbered",
+    "scheduling.events": "ids and times, which lead nowhere once the visits are erased; kept for 90 days",
     "scheduling.insurance_providers": "a company",
     "scheduling.schedule_states": "how far the nightly job is",
     "scheduling.service_workflows": "how a service is done",

@@ -48,6 +48,8 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "scheduling.availability_slots": {JOB: ALL},
     "scheduling.booking_requests": {APP: NONE, JOB: "rd"},
     "scheduling.doctors": {APP: "raw", JOB: READ},
+    "scheduling.event_counters": {APP: READ, SYSTEM: READ},
+    "scheduling.events": {APP: READ, SYSTEM: READ},
     "scheduling.facilities": {APP: "raw", JOB: READ},
     "scheduling.facility_closures": {JOB: READ},
     "scheduling.facility_doctors": {JOB: READ},

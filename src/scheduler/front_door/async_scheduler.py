@@ -68,6 +68,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
 
     add_tenant: Final = awaited(Scheduler.add_tenant)
     add_admin: Final = awaited(Scheduler.add_admin)
+    events: Final = awaited(Scheduler.events)
     preflight: Final = awaited(Scheduler.preflight)
     generate: Final = _awaited_on_a_thread(Scheduler.generate)
     close: Final = awaited(Scheduler.close)

@@ -27,6 +27,8 @@ _EMPTY: Final = {
     "scheduling.appointment_step_resources",
     "scheduling.holds",
     "scheduling.booking_requests",
+    "scheduling.event_counters",
+    "scheduling.events",
     "scheduling.waitlist_entries",
 }
 _HOLDING_ON: Final = {"placement.contributors", "placement.form_field_contributions", "wellbeing.invitations"}
