@@ -126,6 +126,11 @@ def upgrade() -> None:
     grant select, insert, update on scheduling.generation_runs to scheduler_job;
     grant select, insert, update, delete on scheduling.schedule_states to scheduler_job;
 
+    -- The job retires no slot on which an appointment sits, and shows when the doctors are taken.
+    grant select (slot_start_at) on scheduling.appointments to scheduler_job;
+    grant select (tenant_id, doctor_id, start_at, end_at, slot_id, slot_start_at, appointment_id)
+        on scheduling.allocations to scheduler_job;
+
     create function scheduling.mark_as_stale() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
@@ -171,5 +176,8 @@ def downgrade() -> None:
     drop trigger a_changed_exception_makes_its_schedule_stale on scheduling.availability_exceptions;
     drop trigger a_changed_rule_makes_its_schedule_stale on scheduling.availability_rules;
     drop function scheduling.mark_as_stale();
+    revoke select (tenant_id, doctor_id, start_at, end_at, slot_id, slot_start_at, appointment_id)
+        on scheduling.allocations from scheduler_job;
+    revoke select (slot_start_at) on scheduling.appointments from scheduler_job;
     drop table scheduling.schedule_states, scheduling.generation_runs;
     """)

@@ -41,7 +41,7 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "placement.metadata": {APP: "raw"},
     "placement.placement_info": {APP: "raw"},
     "placement.specialists": {APP: "raw"},
-    "scheduling.allocations": {APP: READ},
+    "scheduling.allocations": {APP: READ, JOB: READ},  # the job some columns only
     "scheduling.appointments": {JOB: READ},  # of some columns only
     "scheduling.availability_exceptions": {JOB: READ},
     "scheduling.availability_rules": {JOB: READ},

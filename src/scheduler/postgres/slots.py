@@ -54,12 +54,22 @@ select (select identity.current_tenant_id()), doctor_id, facility_id, nullif(off
     capacity::integer, nullif(rule_id, 0)
 from staged_slots
 """)
+# Appointments decide what is booked (B1). One that sits on a slot begins with it, or less than a day before it.
 _STORED: Final = text("""
-select doctor_id, facility_id, id, start_at, end_at, service_offering_id, capacity, created_from_rule_id, status,
-    booked_count, reserved_until
-from scheduling.availability_slots
-where tenant_id = (select identity.current_tenant_id())
-  and doctor_id = any(cast(:doctor_ids as bigint[])) and start_at >= :begin and start_at < :end
+with sat_on as (
+    select availability_slot_id as id, slot_start_at as start_at, count(*) as places
+    from scheduling.appointments
+    where tenant_id = (select identity.current_tenant_id())
+      and doctor_id = any(cast(:doctor_ids as bigint[])) and status not in ('cancelled', 'no_show')
+      and start_at >= cast(:begin as timestamptz) - interval '1 day' and start_at < :end
+    group by 1, 2
+)
+select slot.doctor_id, slot.facility_id, slot.id, slot.start_at, slot.end_at, slot.service_offering_id, slot.capacity,
+    slot.created_from_rule_id, slot.status,
+    least(greatest(slot.booked_count, coalesce(sat_on.places, 0)), slot.capacity), slot.reserved_until
+from scheduling.availability_slots slot left join sat_on on sat_on.id = slot.id and sat_on.start_at = slot.start_at
+where slot.tenant_id = (select identity.current_tenant_id())
+  and slot.doctor_id = any(cast(:doctor_ids as bigint[])) and slot.start_at >= :begin and slot.start_at < :end
 """)
 _COUNT: Final = text("""
 select count(*) from scheduling.availability_slots
@@ -67,7 +77,15 @@ where tenant_id = (select identity.current_tenant_id())
   and doctor_id = cast(:doctor_id as bigint) and facility_id = cast(:facility_id as bigint)
   and start_at >= :begin and start_at < :end
 """)
-# Bookings, holds and cancellations since the plan was made take precedence over the plan.
+# Bookings, holds and cancellations since the plan was made take precedence over the plan. Whoever makes them locks the
+# slot, so the statements that follow this one see them.
+_LOCK: Final = text("""
+select from scheduling.availability_slots slot
+join unnest(cast(:ids as bigint[]), cast(:starts as timestamptz[])) as planned (id, start_at)
+    on slot.id = planned.id and slot.start_at = planned.start_at
+where slot.tenant_id = (select identity.current_tenant_id()) and slot.start_at between :first and :last
+order by slot.start_at, slot.id for update of slot
+""")
 _UPDATE: Final = text("""
 update scheduling.availability_slots slot set capacity = planned.capacity, created_from_rule_id = planned.rule_id
 from unnest(
@@ -85,6 +103,11 @@ where slot.tenant_id = (select identity.current_tenant_id())
   and slot.id = retired.id and slot.start_at = retired.start_at
   and slot.start_at between :first and :last
   and slot.booked_count = 0 and (slot.status = 'open' or slot.status = 'reserved' and slot.reserved_until <= :now)
+  and not exists (
+    select from scheduling.appointments visit
+    where visit.tenant_id = slot.tenant_id and visit.availability_slot_id = slot.id
+      and visit.slot_start_at = slot.start_at and visit.status not in ('cancelled', 'no_show')
+  )
 """)
 
 
@@ -111,9 +134,14 @@ def stored_slots(
     return _stored(session, {key.doctor_id for key in wanted}, begin, end, wanted)
 
 
-def slots_of_doctor(session: Session, doctor_id: int, begin: datetime, end: datetime) -> list[StoredSlot]:
-    """Return a doctor's stored slots that start in `[begin, end)`, at all facilities (S3)."""
-    return [slot for slots in _stored(session, {doctor_id}, begin, end).values() for slot in slots]
+def slots_of_doctors(
+    session: Session, doctor_ids: set[int], begin: datetime, end: datetime
+) -> dict[int, list[StoredSlot]]:
+    """Return the stored slots of doctors that start in `[begin, end)`, at all facilities (S3)."""
+    by_doctor: dict[int, list[StoredSlot]] = defaultdict(list)
+    for key, slots in _stored(session, doctor_ids, begin, end).items():
+        by_doctor[key.doctor_id] += slots
+    return by_doctor
 
 
 def _stored(
@@ -173,6 +201,8 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
     """Create, update and retire the slots of a plan. Slots that are booked, or held at `now`, do not change."""
     created = updated = retired = 0
     connection = session.connection()
+    if changed := [*plan.retire, *plan.update]:
+        connection.execute(_LOCK, _keys(changed))
     if plan.retire:
         retired = connection.execute(_RETIRE, _keys(plan.retire) | {"now": now}).rowcount
     if plan.update:
