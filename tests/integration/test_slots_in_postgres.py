@@ -119,6 +119,15 @@ def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: di
     assert [slot.id for slot in stored(world)] == [first.id]
 
 
+def test_r2_a_slot_under_a_visit_is_not_removed_whatever_it_counts(world: World) -> None:
+    insert(world, weekly(1))
+    plan = reconcile([], stored(world), now=NOW)
+    world.book(SPAN.start + 9 * HOUR)
+    world.touch(SPAN.start + 9 * HOUR, status="open", booked_count=0)
+    assert apply_plans(world, plan) == [PlanResult(retired=29)]
+    assert [(slot.slot.start_at, slot.booked_count) for slot in stored(world)] == [(SPAN.start + 9 * HOUR, 1)]
+
+
 def test_b2_a_slot_whose_hold_has_ended_is_removed(world: World) -> None:
     insert(world, weekly(1))
     world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)

@@ -16,7 +16,7 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import Schedule
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
 from support import strategies
@@ -107,7 +107,7 @@ def questions_with_bookings(draw: st.DrawFn) -> Question:
     begin = begin_of(question.day, question.schedule.zone)
     now = draw(st.one_of(st.none(), st.integers(-2880, 2880).map(lambda count: begin + count * MINUTE)))
     slots = expand(question.schedule, Span(begin - DAY, begin + 2 * DAY))
-    stored = []
+    stored: list[StoredSlot] = []
     for number in range(draw(st.integers(0, 4)) if slots else 0):
         slot = draw(st.sampled_from(slots))._replace(capacity=draw(st.integers(1, 2)))
         if draw(st.booleans()):  # a slot that only overlaps
@@ -225,19 +225,19 @@ def test_q3_reasons_are_sorted_by_time_then_from_strong_to_weak(question: Questi
 
 @given(questions_with_bookings())
 def test_q3_a_reason_names_a_cause_of_its_kind(question: Question) -> None:
-    exceptions = {
+    exceptions: dict[ReasonCode, set[Id | None]] = {
         kind: {exception.id for exception in question.schedule.exceptions if exception.type.value == kind.value}
         for kind in CODES
     }
-    stored_ids = {stored.id for stored in question.bookings.stored}
+    stored_ids: set[Id | None] = {stored.id for stored in question.bookings.stored}
     visits = {use.id for use in question.bookings.uses if use.ends_at is None}
     holds = {use.id for use in question.bookings.uses if use.ends_at is not None}
-    causes = {
+    causes: dict[ReasonCode, set[Id | None]] = {
         ReasonCode.EMERGENCY: exceptions[ReasonCode.EMERGENCY],
         ReasonCode.BLOCKED: exceptions[ReasonCode.BLOCKED],
         ReasonCode.OVERRIDE: exceptions[ReasonCode.OVERRIDE],
         ReasonCode.OVERRIDE_WITHOUT_SLOTS: exceptions[ReasonCode.OVERRIDE],
-        ReasonCode.CLOSURE: {closure.id for closure in question.schedule.closures},
+        ReasonCode.CLOSURE: {*(closure.id for closure in question.schedule.closures)},
         ReasonCode.BOOKED: visits,
         ReasonCode.CAPACITY: stored_ids,
         ReasonCode.HELD: stored_ids | holds,

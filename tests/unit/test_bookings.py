@@ -39,7 +39,8 @@ def stored(
 
 def use(slot: Slot = SLOT, /, **fields: Any) -> Use:
     """Return the use of a visit that sits on a slot and takes the doctor with it."""
-    return Use(Span(slot.start_at, slot.end_at), **{"slot": slot.identity, "id": 12} | fields)
+    values: dict[str, Any] = {"slot": slot.identity, "id": 12} | fields
+    return Use(Span(slot.start_at, slot.end_at), **values)
 
 
 def codes(bookings: BookingContext) -> list[ReasonCode]:

@@ -201,7 +201,8 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
     """Create, update and retire the slots of a plan. Slots that are booked, or held at `now`, do not change."""
     created = updated = retired = 0
     connection = session.connection()
-    if changed := [*plan.retire, *plan.update]:
+    changed: list[StoredSlot | SlotUpdate] = [*plan.retire, *plan.update]
+    if changed:
         connection.execute(_LOCK, _keys(changed))
     if plan.retire:
         retired = connection.execute(_RETIRE, _keys(plan.retire) | {"now": now}).rowcount
