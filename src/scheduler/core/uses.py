@@ -53,7 +53,7 @@ class Use:
         _CHECK.optional_id("use: facility_id", self.facility_id)
 
     def is_in_force(self, now: datetime | None) -> bool:
-        """Tell whether a visit takes the time, or a hold that has not ended at `now`; without `now` none has (B2)."""
+        """Tell whether the time is taken at `now`: a hold ends by itself (B2); without `now` none has ended."""
         at = None if now is None else utc(now, name="now")
         return at is None or self.ends_at is None or self.ends_at > at
 
