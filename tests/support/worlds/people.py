@@ -72,7 +72,9 @@ def make(connection: psycopg.Connection, ours: UUID, theirs: UUID) -> World:
 
 def key_of(row: Row) -> str:
     """Return the key of a row within its tenant and table."""
-    return str(row["id"]) if "id" in row else f"{row.get('family_id')} {row.get('user_id')}"
+    if "id" in row:
+        return str(row["id"])
+    return " ".join(str(row[name]) for name in ("family_id", "user_id", "appointment_step_id") if name in row)
 
 
 def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
@@ -84,9 +86,10 @@ def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
         own: Row = {"id": number}
         yield "scheduling.patients", own | {"user_id": person(tenant, name)}, whose
         # cancelled, so that all may be at the same time
-        visit: Row = {"patient_id": number, "status": "cancelled", "idempotency_key": None}
+        visit: Row = {"patient_id": number, "status": "cancelled"}
         yield "scheduling.appointments", own | visit, whose
-        yield "scheduling.appointment_steps", own | {"appointment_id": number, "resource_id": None}, whose
+        yield "scheduling.appointment_steps", own | {"appointment_id": number}, whose
+        yield "scheduling.appointment_step_resources", {"appointment_step_id": number}, whose
         hour: Row = {"start_at": f"2027-03-0{number} 07:00Z", "end_at": f"2027-03-0{number} 08:00Z"}
         yield "scheduling.allocations", hour | {"id": 1_000_000 + number, "appointment_id": number}, whose
         yield "scheduling.waitlist_entries", own | {"patient_id": number}, whose
