@@ -54,7 +54,7 @@ select (select identity.current_tenant_id()), doctor_id, facility_id, nullif(off
     capacity::integer, nullif(rule_id, 0)
 from staged_slots
 """)
-# Appointments decide what is booked (B1). One that sits on a slot begins with it, or less than a day before it.
+# Appointments and holds decide what is taken (B1, B2). A visit begins with its slot, or less than a day before it.
 _STORED: Final = text("""
 with sat_on as (
     select availability_slot_id as id, slot_start_at as start_at, count(*) as places
@@ -63,11 +63,19 @@ with sat_on as (
       and doctor_id = any(cast(:doctor_ids as bigint[])) and status not in ('cancelled', 'no_show')
       and start_at >= cast(:begin as timestamptz) - interval '1 day' and start_at < :end
     group by 1, 2
+), held as (
+    select availability_slot_id as id, slot_start_at as start_at, count(*) as places
+    from scheduling.holds
+    where tenant_id = (select identity.current_tenant_id()) and ends_at > scheduling.clock()
+    group by 1, 2
 )
 select slot.doctor_id, slot.facility_id, slot.id, slot.start_at, slot.end_at, slot.service_offering_id, slot.capacity,
     slot.created_from_rule_id, slot.status,
-    least(greatest(slot.booked_count, coalesce(sat_on.places, 0)), slot.capacity), slot.reserved_until
-from scheduling.availability_slots slot left join sat_on on sat_on.id = slot.id and sat_on.start_at = slot.start_at
+    least(greatest(slot.booked_count, coalesce(sat_on.places, 0)), slot.capacity), slot.reserved_until,
+    coalesce(held.places, 0)
+from scheduling.availability_slots slot
+left join sat_on on sat_on.id = slot.id and sat_on.start_at = slot.start_at
+left join held on held.id = slot.id and held.start_at = slot.start_at
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.doctor_id = any(cast(:doctor_ids as bigint[])) and slot.start_at >= :begin and slot.start_at < :end
 """)
@@ -94,7 +102,11 @@ from unnest(
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.id = planned.id and slot.start_at = planned.start_at
   and slot.start_at between :first and :last  -- reads these months only
-  and slot.booked_count <= planned.capacity and slot.status <> 'cancelled'
+  and slot.status <> 'cancelled' and slot.booked_count + (
+    select count(*) from scheduling.holds hold
+    where hold.tenant_id = slot.tenant_id and hold.availability_slot_id = slot.id
+      and hold.slot_start_at = slot.start_at and hold.ends_at > scheduling.clock()
+  ) <= planned.capacity
 """)
 _RETIRE: Final = text("""
 delete from scheduling.availability_slots slot
@@ -107,6 +119,11 @@ where slot.tenant_id = (select identity.current_tenant_id())
     select from scheduling.appointments visit
     where visit.tenant_id = slot.tenant_id and visit.availability_slot_id = slot.id
       and visit.slot_start_at = slot.start_at and visit.status not in ('cancelled', 'no_show')
+  )
+  and not exists (
+    select from scheduling.holds hold
+    where hold.tenant_id = slot.tenant_id and hold.availability_slot_id = slot.id
+      and hold.slot_start_at = slot.start_at and hold.ends_at > scheduling.clock()
   )
 """)
 
@@ -149,11 +166,11 @@ def _stored(
 ) -> dict[ScheduleKey, list[StoredSlot]]:
     stored: dict[ScheduleKey, list[StoredSlot]] = defaultdict(list)
     rows = session.connection().execute(_STORED, {"doctor_ids": list(doctor_ids), "begin": begin, "end": end})
-    for doctor_id, facility_id, id_, start_at, end_at, offering, capacity, rule, status, booked, until in rows:
+    for doctor_id, facility_id, id_, start_at, end_at, offering, capacity, rule, status, booked, until, held in rows:
         key = ScheduleKey(doctor_id, facility_id)
         if wanted is None or key in wanted:
             slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule)
-            stored[key].append(StoredSlot(id_, slot, SlotStatus(status), booked, until))
+            stored[key].append(StoredSlot(id_, slot, SlotStatus(status), booked, until, held))
     return stored
 
 

@@ -23,15 +23,18 @@ from scheduler.postgres.slots import slots_of_doctors
 _LONGEST_SLOT: Final = timedelta(days=1)
 # A slot that was deleted is shared with nobody.
 _USES: Final = text("""
-select taken.doctor_id, taken.start_at, taken.end_at, slot.start_at, slot.end_at, slot.facility_id,
-    slot.service_offering_id, visit.id, visit.facility_id
+select taken.doctor_id, taken.start_at, taken.end_at, coalesce(visit.id, hold.id), hold.ends_at,
+    coalesce(visit.facility_id, hold.facility_id),
+    slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id
 from scheduling.allocations taken
-join scheduling.appointments visit on visit.tenant_id = taken.tenant_id and visit.id = taken.appointment_id
+left join scheduling.appointments visit on visit.tenant_id = taken.tenant_id and visit.id = taken.appointment_id
+left join scheduling.holds hold on hold.tenant_id = taken.tenant_id and hold.id = taken.hold_id
 left join scheduling.availability_slots slot
     on slot.tenant_id = taken.tenant_id and slot.id = taken.slot_id and slot.start_at = taken.slot_start_at
 where taken.tenant_id = (select identity.current_tenant_id())
   and taken.doctor_id = any(cast(:doctor_ids as bigint[]))
   and tstzrange(taken.start_at, taken.end_at) && tstzrange(:begin, :end)
+  and (taken.hold_id is null or hold.ends_at > scheduling.clock())
 """)
 
 
@@ -39,11 +42,9 @@ def uses_of(session: Session, doctor_ids: Iterable[int], span: Span) -> dict[int
     """Return the uses in force of doctors that overlap a span, at all facilities."""
     uses: dict[int, list[Use]] = defaultdict(list)
     asked = {"doctor_ids": list(doctor_ids), "begin": span.start, "end": span.end}
-    for doctor_id, begin, end, slot_begin, slot_end, place, offering, id_, facility_id in session.connection().execute(
-        _USES, asked
-    ):
-        slot = None if slot_end is None else SlotIdentity(slot_begin, slot_end, doctor_id, place, offering)
-        uses[doctor_id].append(Use(Span(begin, end), slot, id_, facility_id=facility_id))
+    for doctor_id, begin, end, id_, ends_at, facility_id, *of_slot in session.connection().execute(_USES, asked):
+        slot = None if of_slot[0] is None else SlotIdentity(*of_slot)
+        uses[doctor_id].append(Use(Span(begin, end), slot, id_, ends_at, facility_id))
     return uses
 
 
