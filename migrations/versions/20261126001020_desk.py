@@ -125,9 +125,8 @@ def upgrade() -> None:
                 left join scheduling.holds hold on hold.tenant_id = tenant and hold.id = taken.hold_id
                 where taken.tenant_id = tenant and taken.doctor_id = slot.doctor_id
                     and tstzrange(taken.start_at, taken.end_at) && tstzrange(slot.start_at, slot.end_at)
-                    -- on a slot of several places, visits share the doctor
-                    and (slot.capacity = 1
-                        or (taken.slot_id, taken.slot_start_at) is distinct from (slot.id, slot.start_at))
+                    -- visits on one slot share the doctor, and its places are counted below
+                    and (taken.slot_id, taken.slot_start_at) is distinct from (slot.id, slot.start_at)
                     and (hold.id is null or hold.ends_at > scheduling.clock())
             )
             or exists (
