@@ -99,6 +99,10 @@ def world(database: Database, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch) 
         *(rows.Patient(**own, id=n, first_name="Bo", last_name="C", email="bo@example.org") for n in (1, *VISITS)),
     )
     world.run(MONDAY, 1)
+    by_start = {(slot.identity.start_at, slot.identity.facility_id): slot for slot in slots(world)}
+    group = by_start[NINE + 240 * MINUTE, 1]
+    world.sql(_VISIT, **on(group), id=VISITS[0], status="scheduled")
+    world.touch(NINE + 150 * MINUTE, status="cancelled")
     return world
 
 
@@ -193,7 +197,7 @@ def answers(world: World, scheduler: Scheduler) -> dict[str, set[SlotIdentity]]:
 @pytest.mark.parametrize("seed", range(2))
 def test_s3_all_answers_about_open_slots_agree(world: World, database_url: str, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311  # dice, no secret
-    numbers = iter(VISITS)
+    numbers = iter(VISITS[1:])
     refused = 0
     with Scheduler(database_url, clock=lambda: NOW) as scheduler:
         for _ in range(4):
