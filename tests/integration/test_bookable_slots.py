@@ -88,7 +88,7 @@ def world(database: Database, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch) 
     world = World(database, tenant_id)
     world.write(Schedule(1, 1, "Europe/London", HERE), Schedule(1, 2, "Europe/London", THERE))
     own: dict[str, Any] = {"tenant_id": tenant_id}
-    pair = {"doctor_id": 1, "buffer_before_minutes": 5, "buffer_after_minutes": 15}
+    pair: dict[str, Any] = {"doctor_id": 1, "buffer_before_minutes": 5, "buffer_after_minutes": 15}
     world.add(
         *(rows.Service(**own, id=number, name=f"Service {number}") for number in (3, 4)),
         *(rows.ServiceOffering(**own, **pair, id=n, facility_id=OFFERINGS[n], service_id=n) for n in (3, 4)),
