@@ -494,6 +494,11 @@ def upgrade() -> None:
         held := count(*) from scheduling.holds
             where tenant_id = tenant and availability_slot_id = slot_id and slot_start_at = slot_start
                 and ends_at > scheduling.clock();
+        if takes and slot.status = 'cancelled' then
+            raise exception 'slot % was cancelled: nobody can be booked on it; choose another slot', slot_id
+                using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',
+                    constraint = 'a_cancelled_slot_takes_no_visit';
+        end if;
         if takes and places + held > slot.capacity then
             raise exception 'slot % is full: all its places are booked or held; choose another slot', slot_id
                 using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',

@@ -215,10 +215,24 @@ def test_b1_no_more_than_the_places_of_a_slot_are_booked_at_once(connection: psy
 def test_r2_a_slot_that_was_cancelled_stays_cancelled(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
     change(connection, "status = 'cancelled'", of="availability_slots")
+    change(connection, "status = 'checked_in'")  # the visit that sits on it goes on
+    assert slot(connection) == (1, "cancelled")
     change(connection, "status = 'no_show'")
     assert slot(connection) == (0, "cancelled")
-    change(connection, "status = 'scheduled'")
-    assert slot(connection) == (1, "cancelled")
+
+
+def test_b1_no_appointment_comes_onto_a_cancelled_slot(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1) | {"status": "no_show"}, appointment(2, 30, 50))
+    change(connection, "status = 'cancelled'", "id = 1", of="availability_slots")
+    onto_it = f"availability_slot_id = 1, slot_start_at = '{at(0)}', start_at = '{at(0)}', end_at = '{at(20)}'"
+    for act in (
+        lambda: book(connection, appointment(3, 0, 20, slot=1)),
+        lambda: change(connection, onto_it, "id = 2"),
+        lambda: change(connection, "status = 'scheduled'", "id = 1"),
+    ):
+        assert refusal(connection, act) == "a_cancelled_slot_takes_no_visit"
+    change(connection, "status = 'open'", "id = 1", of="availability_slots")
+    assert refusal(connection, lambda: change(connection, "status = 'scheduled'", "id = 1")) is None
 
 
 def test_b2_a_held_slot_that_is_booked_is_open_after_the_cancellation(connection: psycopg.Connection) -> None:

@@ -41,7 +41,7 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "placement.metadata": {APP: "raw"},
     "placement.placement_info": {APP: "raw"},
     "placement.specialists": {APP: "raw"},
-    "scheduling.allocations": {APP: READ},
+    "scheduling.allocations": {APP: READ, JOB: READ},  # the job some columns only
     "scheduling.appointments": {JOB: READ},  # of some columns only
     "scheduling.availability_exceptions": {JOB: READ},
     "scheduling.availability_rules": {JOB: READ},
@@ -54,7 +54,7 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "scheduling.facility_closures": {JOB: READ},
     "scheduling.facility_doctors": {JOB: READ},
     "scheduling.generation_runs": {APP: READ, JOB: "raw"},
-    "scheduling.holds": {APP: READ},
+    "scheduling.holds": {APP: READ, JOB: READ},  # the job some columns only
     "scheduling.insurance_plans": {APP: "raw"},
     "scheduling.insurance_providers": {APP: "raw"},
     "scheduling.patients": {APP: "raw"},
