@@ -20,13 +20,13 @@ from sqlmodel import select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, ExceptionId, FacilityId, TenantId
 from scheduler.core.schedules import AvailabilityException
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.async_scheduler import AsyncScheduler
 from scheduler.front_door.async_work import AsyncWork
 from scheduler.front_door.context import Context
-from scheduler.front_door.ids import DoctorId, ExceptionId, FacilityId, TenantId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.connections import DRIVER

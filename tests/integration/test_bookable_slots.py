@@ -18,9 +18,9 @@ from scheduler import models as rows
 from scheduler.cli.explain import explained
 from scheduler.cli.show import week_of
 from scheduler.core.explanation import Explanation
+from scheduler.core.ids import DoctorId
 from scheduler.core.schedules import AvailabilityRule, Schedule
 from scheduler.core.slots import SlotIdentity
-from scheduler.front_door.ids import DoctorId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StoreError

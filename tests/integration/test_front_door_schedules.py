@@ -10,11 +10,11 @@ from sqlalchemy import text
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidScheduleError, NotFoundError
+from scheduler.core.ids import ClosureId, DoctorId, ExceptionId, FacilityId, RuleId
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
-from scheduler.front_door.ids import ClosureId, DoctorId, ExceptionId, FacilityId, RuleId
 from scheduler.front_door.schedule_changes import ScheduleChange
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work

@@ -18,6 +18,7 @@ from sqlmodel import Session
 
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.visits import Visit, VisitStep
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, VisitId, WorkflowId
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.offers import VisitOffer
 
@@ -195,13 +196,13 @@ def _written(offer: VisitOffer, rows: Any) -> Visit:  # noqa: ANN401  # rows of 
     )
     slot: Any = offer.slot
     return Visit(
-        id_,
+        VisitId(id_),
         AppointmentStatus(status),
-        patient_id,
-        slot.facility_id,
-        slot.doctor_id,
-        int(offer.offering_id),
-        int(offer.workflow_id),
+        PatientId(patient_id),
+        FacilityId(slot.facility_id),
+        DoctorId(slot.doctor_id),
+        OfferingId(offer.offering_id),
+        WorkflowId(offer.workflow_id),
         offer.start_at,
         offer.end_at,
         local_start,

@@ -18,12 +18,12 @@ from sqlalchemy import URL, Engine
 from scheduler.booking.errors import OutcomeUnknownError
 from scheduler.booking.events import Event, events_after
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.ids import FacilityId, TenantId, UserId, read_id
 from scheduler.core.readers import email as required_email
 from scheduler.core.readers import text
 from scheduler.core.spans import utc
 from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
-from scheduler.front_door.ids import FacilityId, TenantId, UserId, read_id
 from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.users import Users
 from scheduler.front_door.work import Work

@@ -15,13 +15,13 @@ from sqlmodel import select as select_rows
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, OfferingId
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.zones import local_day, zone_of
 from scheduler.front_door.context import Context
 from scheduler.front_door.doctors import Doctors
-from scheduler.front_door.ids import DoctorId, OfferingId
 from scheduler.front_door.offerings import Offerings
 
 _CHECK: Final = Validator(InvalidInputError)

@@ -27,10 +27,10 @@ from scheduler.booking.requests import Answer, begin_request, end_request
 from scheduler.booking.stored_offers import held_offer
 from scheduler.booking.visits import Visit, visit_of, visits_by_id
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import PatientId, VisitId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.readers import text
 from scheduler.core.validation import Validator
-from scheduler.front_door.ids import PatientId, VisitId
 from scheduler.front_door.visit_search import VisitSearch
 
 _CHECK: Final = Validator(InvalidInputError)

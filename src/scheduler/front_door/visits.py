@@ -15,12 +15,12 @@ from scheduler.booking.people import ask
 from scheduler.booking.requests import Answer
 from scheduler.booking.visits import DayPlan, Visit, day_of, visit_of, visits_of_patient
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, PatientId, VisitId
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.readers import text
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.front_door.doctors import Doctors
-from scheduler.front_door.ids import DoctorId, PatientId, VisitId
 from scheduler.front_door.patients import Patients
 from scheduler.front_door.visit_booking import VisitBooking
 from scheduler.postgres.errors import NotAllowedError
