@@ -23,7 +23,7 @@ _TAKEN: Final = frozenset(
         "a_patient_has_one_appointment_at_a_time",
         "a_slot_is_booked_within_its_capacity",
         "a_doctor_is_shared_within_the_slot",
-        "a_cancelled_slot_takes_no_appointment",
+        "a_cancelled_slot_takes_no_visit",
     }
 )
 
