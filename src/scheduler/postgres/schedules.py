@@ -99,7 +99,8 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 
 
 _PART = """
-select part.* from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
+select part.*
+from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
 join {table} part on part.doctor_id = schedule.doctor_id and part.facility_id = schedule.facility_id
 where part.tenant_id = (select identity.current_tenant_id())
 """
