@@ -97,7 +97,7 @@ class Offering(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """An offering with the workflow of its visits, the span in which these are sought, and the limits of the plan."""
+    """An offering with the workflow of its visits, the span that is sought, and the limits of the plan."""
 
     offering: Offering
     workflow: Workflow
