@@ -23,6 +23,7 @@ from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.schedules import Schedule
 from scheduler.core.search import find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
@@ -58,9 +59,12 @@ class Search:
         keys = [fit.offering.key for fit in self.fits]
         self.loaded: Sequence[LoadedSchedule] = load_schedules(session, keys, lock=False, since=since) if keys else ()
         pairs = zip(self.fits, self.loaded, strict=True)
-        self._candidates = [found for pair in pairs if (found := _candidate(*pair)) is not None]
-        spans = [found.bookable for found in self._candidates if found.bookable is not None]
-        self._span = Span(min(one.start for one in spans), max(one.end for one in spans)) if spans else None
+        found = [
+            (_candidate(fit, schedule), span) for fit, loaded in pairs for schedule, span in _generated(fit, loaded)
+        ]
+        self._candidates = [candidate for candidate, _ in found]
+        self._spans = [span for _, span in found]
+        self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
 
     def offers(
         self, *, weekdays: Iterable[Weekday] = (), part_of_day: tuple[time, time] | None = None
@@ -97,7 +101,8 @@ class Search:
 
     def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
         """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
-        candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(span)]
+        pairs = zip(self._candidates, self._spans, strict=True)
+        candidates = [candidate for candidate, sought in pairs if sought.overlaps(span)]
         around = self._around(span)
         if not candidates or around is None:
             return [], []
@@ -149,21 +154,23 @@ def _reach(fit: Fit) -> int:
     return steps + (fit.offering.buffer_before + fit.offering.buffer_after) * (_MINUTE // MICROSECOND)
 
 
-def _candidate(fit: Fit, loaded: LoadedSchedule) -> Candidate | None:
-    """Return the offering as a candidate, or None if no slot of its schedule is generated in the span."""
+def _generated(fit: Fit, loaded: LoadedSchedule) -> Iterator[tuple[Schedule, Span]]:
+    """Yield the schedule, and the part of the span that is sought before its last generated day ends, if any."""
     schedule, days = loaded.schedule, loaded.checkpoint.days.spans
-    if isinstance(schedule, InvalidInputError) or not days:
-        return None
-    end = min(fit.bookable.end, instant_at(schedule.zone, days[-1].until))
-    if fit.bookable.start >= end:
-        return None
+    if not isinstance(schedule, InvalidInputError) and days:
+        end = min(fit.span.end, instant_at(schedule.zone, days[-1].until))
+        if fit.span.start < end:
+            yield schedule, Span(fit.span.start, end)
+
+
+def _candidate(fit: Fit, schedule: Schedule) -> Candidate:
     return Candidate(
         fit.offering.id,
         fit.workflow,
         DoctorCalendar(schedule),
         fit.offering.buffer_before * _MINUTE,
         fit.offering.buffer_after * _MINUTE,
-        Span(fit.bookable.start, end),
+        fit.bookable,
     )
 
 
