@@ -7,7 +7,8 @@ and the deletion of a patient is an event, too, after which the ids lead nowhere
 **Positions.** An id is given before the commit. A reader that remembers the greatest id which it saw misses an event
 with a lesser id that was committed later. So an event gets its `position` after its commit, from
 `scheduling.number_events`: under the tenant's counter row it numbers all events without a position, in order of id.
-Numbering waits for nobody: while another reader numbers, a call reads what has a position. A transaction that sees a position sees all lesser ones. The
+Numbering waits for nobody: while another reader numbers,
+a call reads what has a position. A transaction that sees a position sees all lesser ones. The
 notification on the channel `scheduler_events`, with the tenant's id, comes from the numbering: in the transaction of a
 booking it would let all commits of the database wait for each other.
 
