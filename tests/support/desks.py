@@ -39,9 +39,9 @@ WORKDAYS: Final = (Weekday.MONDAY, Weekday.TUESDAY, Weekday.WEDNESDAY, Weekday.T
 class Desk:
     """A clinic with three doctors, each with slots of half an hour from 9 to 12 on workdays.
 
-    A visit with Anna is one step. One with Cara is a blood sample (10 minutes, a nurse), a talk (20 minutes, Cara, on the
-    slot), and a second sample after at most 30 minutes (a nurse and the room). Dora's slots have two places. `private` is
-    an offering of Anna's that staff alone see. Sarah is a parent, Tim her child, who is a patient.
+    A visit with Anna is one step. One with Cara is a blood sample (10 minutes, a nurse), a talk (20 minutes, Cara, on
+    the slot), and a second sample after at most 30 minutes (a nurse and the room). Dora's slots have two places.
+    `private` is an offering of Anna's that staff alone see. Sarah is a parent, Tim her child, who is a patient.
     """
 
     clinic: SmallClinic
@@ -115,7 +115,13 @@ def open_desk(url: str) -> Iterator[Desk]:
             private = work.offerings.add(second, by=clinic.anna, at=place, visibility=Visibility.PRIVATE)
             for doctor, capacity in ((cara, 1), (dora, 2)):
                 work.rules.add(
-                    doctor, at=place, on=WORKDAYS, start=time(9), end=time(12), slot_duration=HALF_HOUR, capacity=capacity
+                    doctor,
+                    at=place,
+                    on=WORKDAYS,
+                    start=time(9),
+                    end=time(12),
+                    slot_duration=HALF_HOUR,
+                    capacity=capacity,
                 )
             sarah = work.users.add("Sarah", role=UserRole.PARENT, email="sarah@example.org")
             family = work.families.create("Johnson", parents=[sarah], students=[Person("Tim")])
@@ -126,9 +132,7 @@ def open_desk(url: str) -> Iterator[Desk]:
             staff = work.users.add("Stan", role=UserRole.STAFF, email="stan@example.org")
         scheduler.generate(clinic.slug, from_day=clinic.monday, days=7 * WEEKS)
         days = (clinic.monday + timedelta(days=number) for number in range(7 * WEEKS) if number % 7 < len(WORKDAYS))
-        yield Desk(
-            clinic, url, clock, cara, dora, with_cara, with_dora, private, nurses, room, staff, sarah, tim, days
-        )
+        yield Desk(clinic, url, clock, cara, dora, with_cara, with_dora, private, nurses, room, staff, sarah, tim, days)
 
 
 def rows(work: Work, statement: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -147,7 +151,9 @@ def database_clock(url: str, *, ahead: timedelta) -> Iterator[None]:
     """Let the clock by which holds end go ahead while the block lasts."""
     seconds = ahead.total_seconds()
     with psycopg.connect(url, autocommit=True) as connection:
-        (definition,) = connection.execute("select pg_get_functiondef('scheduling.clock()'::regprocedure)").fetchone() or ""
+        (definition,) = (
+            connection.execute("select pg_get_functiondef('scheduling.clock()'::regprocedure)").fetchone() or ""
+        )
         try:
             connection.execute(
                 "create or replace function scheduling.clock() returns timestamptz language sql volatile parallel safe"

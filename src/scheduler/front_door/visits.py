@@ -12,7 +12,6 @@ from scheduler import models
 from scheduler.booking import progress
 from scheduler.booking.delays import Delay, delays_of
 from scheduler.booking.desk import at_the_desk
-from scheduler.booking.people import ask
 from scheduler.booking.requests import Answer
 from scheduler.booking.visits import DayPlan, Visit, day_of, visit_of, visits_of_patient
 from scheduler.core.errors import InvalidInputError
@@ -41,7 +40,7 @@ class Visits(VisitBooking):
             KeyReusedError, BusyError, InvalidInputError: as in `hold`.
         """
         visit_id, why = self._visit(visit), text("cancel: reason", reason)
-        by = ask(self._session, self._context.user_id, visits=(visit_id,))
+        by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
@@ -181,7 +180,6 @@ class Visits(VisitBooking):
 
     def _visit_of_staff(self, visit: object) -> int:
         visit_id = self._visit(visit)
-        self._session.flush()
-        if not ask(self._session, self._context.user_id, visits=(visit_id,)).is_staff:
+        if not self._ask(visits=(visit_id,)).is_staff:
             raise NotAllowedError("only staff see a visit through: others cancel or move it")
         return visit_id
