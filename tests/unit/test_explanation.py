@@ -114,7 +114,8 @@ EXAMPLES = {
 
 
 def test_q3_every_reason_has_an_example() -> None:
-    assert list(EXAMPLES) == list(ReasonCode)
+    of_visits = {ReasonCode.NO_RESOURCE, ReasonCode.NOT_GENERATED}  # given by `booking.refusing`
+    assert list(EXAMPLES) == [code for code in ReasonCode if code not in of_visits]
 
 
 @pytest.mark.parametrize("code", EXAMPLES)

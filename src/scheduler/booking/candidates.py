@@ -175,7 +175,7 @@ class _Payer:
     def workflow(
         self, workflows: Iterable[Workflow], offering: Offering, first: date, last: date
     ) -> tuple[Workflow, date, date]:
-        """Return the workflow of the visits of a span of local days, and the days of these on which the plan pays."""
+        """Return the workflow of the visits of some local days, with the first and last on which the plan pays."""
         begin, end = first, last
         acceptance = self._acceptances.get(offering.facility_id)
         if self.plan is not None:

@@ -47,7 +47,7 @@ def inside(begin: int, end: int) -> Span | None:
 
 
 class Uses:
-    """Uses in the order of their starts, read day by day and then kept, and times of uses that nobody shares."""
+    """Uses in the order of their starts, read day by day, and times of uses that nobody shares."""
 
     def __init__(self, uses: Sequence[Use], times: Ranges = ()) -> None:
         self._times = times

@@ -50,7 +50,7 @@ class VisitSearch(OfTenant):
         channel: str = DESK,
         limit: int = 10,
     ) -> list[VisitOffer]:
-        """Return the earliest visits that start in a span, for a service by any of the doctors or for one offering.
+        """Return the earliest visits that start in a span, for a service by any doctor, or one offering.
 
         Each step has its doctor and resources free, and the patient has no other visit. The workflow is that of the
         plan, by default the patient's. `skip` names positions to leave out, `weekdays` and `part_of_day` are of the
