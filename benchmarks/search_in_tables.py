@@ -15,9 +15,9 @@ import psycopg
 from rich.table import Table
 
 from measuring import best_times
+from scheduler.core.ids import DoctorId, ServiceId
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
-from scheduler.front_door.ids import DoctorId, ServiceId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.generation.job import generate
 from scheduler.generation.request import GenerationRequest

@@ -21,6 +21,7 @@ from scheduler.core.errors import (
     NotFoundError,
     WorkflowNotFoundError,
 )
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, ServiceId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.search import find_visits
@@ -29,7 +30,6 @@ from scheduler.core.spans import Span
 from scheduler.core.uses import Use
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, WorkflowStep
-from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, ServiceId
 from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work

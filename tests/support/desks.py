@@ -15,11 +15,11 @@ import psycopg
 from sqlalchemy import text
 
 from scheduler.booking.visits import Visit
+from scheduler.core.ids import DoctorId, OfferingId, PatientId, ResourceId, UserId
 from scheduler.core.search import VisitOffer
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.families.values import Person
-from scheduler.front_door.ids import DoctorId, OfferingId, PatientId, ResourceId, UserId
 from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work

@@ -22,9 +22,9 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.slots import SlotIdentity
 
-LASTS: Final = timedelta(minutes=10)
+USUAL_HOLD: Final = timedelta(minutes=10)
 """How long a hold lasts that says nothing else."""
-LONGEST: Final = timedelta(hours=24)
+LONGEST_HOLD: Final = timedelta(hours=24)
 """How long a hold lasts at most."""
 
 _TOKEN_BYTES: Final = 32
@@ -84,9 +84,9 @@ def lasting(lasts: timedelta | None) -> timedelta:
         InvalidInputError: it is not longer than nothing and at most 24 hours.
     """
     if lasts is None:
-        return LASTS
-    if not isinstance(lasts, timedelta) or not timedelta(0) < lasts <= LONGEST:
-        raise InvalidInputError(f"hold: lasts must be a length of at most {LONGEST}, not {lasts!r}")
+        return USUAL_HOLD
+    if not isinstance(lasts, timedelta) or not timedelta(0) < lasts <= LONGEST_HOLD:
+        raise InvalidInputError(f"hold: lasts must be a length of at most {LONGEST_HOLD}, not {lasts!r}")
     return lasts
 
 

@@ -1,8 +1,7 @@
 """Visit booking: holding, booking and moving visits.
 
 Owns: the reading of arguments, and the keys of requests.
-Holds: B2 (only the token opens a hold), B3 (a repeated call with a key gives the first answer), B9 in part (people who
-are cared for act for their own patients, staff for all).
+Holds: B2 (only the token opens a hold), B3 (a repeated call with a key gives the first answer).
 Must not know: how a visit is decided on or written (`booking`).
 """
 
@@ -13,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from scheduler import models
 from scheduler.booking import bookings
-from scheduler.booking.desk import at_the_desk
+from scheduler.booking.calls import at_the_desk
 from scheduler.booking.holds import (
     Hold,
     extend_hold,
@@ -28,9 +27,9 @@ from scheduler.booking.requests import Answer, begin_request, end_request
 from scheduler.booking.stored_offers import held_offer
 from scheduler.booking.visits import Visit, visit_of
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import PatientId, VisitId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.validation import Validator
-from scheduler.front_door.ids import PatientId, VisitId
 from scheduler.front_door.visit_arguments import asked, key_of, optional_text, token_of, wanted_visit
 from scheduler.front_door.visit_search import VisitSearch
 
@@ -189,7 +188,7 @@ class VisitBooking(VisitSearch):
         return self._once(key, ["book_all", *request], first, again)
 
     def reschedule(self, visit: VisitId | Visit, *, to: VisitOffer | Hold | str, key: str | None = None) -> Visit:
-        """Move a visit that has not begun to an offer, a hold or the hold of a token: all of it or nothing.
+        """Move a visit that has not begun to an offer or a hold: all of it or nothing.
 
         The visit keeps its id, patient and notes. What it was is in the audit log.
 

@@ -1,7 +1,6 @@
 """Visits: booked ones are seen through, cancelled, and read.
 
 Owns: the reading of arguments, and who may do what.
-Holds: B9 in part (staff see visits through; people who are cared for cancel and read their own).
 Must not know: which transitions there are (`core.lifecycle`), how they are written (`booking.progress`).
 """
 
@@ -10,17 +9,17 @@ from typing import Final
 
 from scheduler import models
 from scheduler.booking import progress
+from scheduler.booking.calls import at_the_desk
 from scheduler.booking.delays import Delay, delays_of
-from scheduler.booking.desk import at_the_desk
 from scheduler.booking.requests import Answer
 from scheduler.booking.visits import DayPlan, Visit, day_of, visit_of, visits_of_patient
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, PatientId, VisitId
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.readers import text
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.front_door.doctors import Doctors
-from scheduler.front_door.ids import DoctorId, PatientId, VisitId
 from scheduler.front_door.patients import Patients
 from scheduler.front_door.visit_booking import VisitBooking
 from scheduler.postgres.errors import NotAllowedError
@@ -126,7 +125,7 @@ class Visits(VisitBooking):
         return visit_of(self._session, visit_id)
 
     def of_day(self, doctor: DoctorId | models.Doctor, day: date) -> DayPlan:
-        """Return a local day of a doctor: the visits in order, also cancelled ones, and the slots that are still open.
+        """Return a local day of a doctor: all visits in order, and the slots that are still open.
 
         A visit is of the day that its patient was told.
 

@@ -99,7 +99,8 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 
 
 _PART = """
-select part.* from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
+select part.*
+from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
 join {table} part on part.doctor_id = schedule.doctor_id and part.facility_id = schedule.facility_id
 where part.tenant_id = (select identity.current_tenant_id())
 """
@@ -125,7 +126,7 @@ _SAVE = text("""
 update scheduling.schedule_states
 set fingerprint = :fingerprint, fingerprint_since = :since,
     generated_days = cast(:days as datemultirange), generated_at = now(),
-    last_run_id = coalesce(:run_id, last_run_id), last_error = null
+    last_run_id = coalesce(:run_id, last_run_id), last_error = null, is_stale = false
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
 _FAIL = text("""
