@@ -228,7 +228,7 @@ def test_b2_a_hold_of_a_former_workflow_is_not_confirmed(desk: Desk) -> None:
     with desk.work() as work:
         hold = work.visits.hold(desk.offer(work, on(desk.day(), 8, 50), desk.with_cara))
     with desk.tried() as work:
-        former = next(flow for flow in work.workflows.all() if flow.service_offering_id == desk.with_cara)
+        former = work.workflows.of(desk.with_cara)
         work.workflows.replace(former, steps=former.steps[1:])
         patient = desk.patient(work)
         with pytest.raises(NotOfferedError, match="workflow") as refused:
@@ -304,22 +304,22 @@ def test_a_refused_call_leaves_the_unit_of_work_usable(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("call", "field"),
     [
-        (lambda visits, offer: visits.hold("offer"), "hold: offer"),
-        (lambda visits, offer: visits.hold(None), "hold: offer"),
+        (lambda visits, _: visits.hold("offer"), "hold: offer"),
+        (lambda visits, _: visits.hold(None), "hold: offer"),
         (lambda visits, offer: visits.hold(offer, label=5), "hold: label"),
         (lambda visits, offer: visits.hold(offer, label=" "), "hold: label"),
         (lambda visits, offer: visits.hold(offer, label="x" * 256), "hold: label"),
         (lambda visits, offer: visits.hold(offer, key=7), "key"),
-        (lambda visits, offer: visits.extend(None, lasts=MINUTE), "hold: token"),
-        (lambda visits, offer: visits.extend(b"0", lasts=MINUTE), "hold: token"),
-        (lambda visits, offer: visits.release(" "), "hold: token"),
-        (lambda visits, offer: visits.release(7), "hold: token"),
-        (lambda visits, offer: visits.confirm("\ud800", patient=1), "hold: token"),
-        (lambda visits, offer: visits.confirm("0", patient="Ada"), "patient"),
-        (lambda visits, offer: visits.confirm("0", patient=True), "patient"),
-        (lambda visits, offer: visits.confirm("0", patient=2**70), "patient"),
-        (lambda visits, offer: visits.confirm("0", patient=1, notes=7), "visit: notes"),
-        (lambda visits, offer: visits.confirm("0", patient=1, notes="\0"), "visit: notes"),
+        (lambda visits, _: visits.extend(None, lasts=MINUTE), "hold: token"),
+        (lambda visits, _: visits.extend(b"0", lasts=MINUTE), "hold: token"),
+        (lambda visits, _: visits.release(" "), "hold: token"),
+        (lambda visits, _: visits.release(7), "hold: token"),
+        (lambda visits, _: visits.confirm("\ud800", patient=1), "hold: token"),
+        (lambda visits, _: visits.confirm("0", patient="Ada"), "patient"),
+        (lambda visits, _: visits.confirm("0", patient=True), "patient"),
+        (lambda visits, _: visits.confirm("0", patient=2**70), "patient"),
+        (lambda visits, _: visits.confirm("0", patient=1, notes=7), "visit: notes"),
+        (lambda visits, _: visits.confirm("0", patient=1, notes="\0"), "visit: notes"),
     ],
 )
 def test_a_wrong_argument_of_a_hold_is_named(desk: Desk, call: Any, field: str) -> None:

@@ -39,9 +39,9 @@ WORKDAYS: Final = (Weekday.MONDAY, Weekday.TUESDAY, Weekday.WEDNESDAY, Weekday.T
 class Desk:
     """A clinic with three doctors, each with slots of half an hour from 9 to 12 on workdays.
 
-    A visit with Anna is one step. One with Cara is a blood sample (10 minutes, a nurse), a talk (20 minutes, Cara, on the
-    slot), and a second sample after at most 30 minutes (a nurse and the room). Dora's slots have two places. `private` is
-    an offering of Anna's that staff alone see. Sarah is a parent, Tim her child, who is a patient.
+    A visit with Anna is one step. One with Cara is a blood sample (10 minutes, a nurse), a talk (20 minutes, Cara, on
+    the slot), and a second sample after at most 30 minutes (a nurse and the room). Dora's slots have two places.
+    `private` is an offering of Anna's that staff alone see. Sarah is a parent, Tim her child, who is a patient.
     """
 
     clinic: SmallClinic

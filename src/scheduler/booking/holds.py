@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.deciding import decide
-from scheduler.booking.errors import HoldEndedError, NotOfferedError, UnknownHoldError
+from scheduler.booking.errors import HoldEndedError, UnknownHoldError
 from scheduler.booking.people import Person
 from scheduler.booking.visit_rows import write_hold
 from scheduler.core.errors import InvalidInputError
@@ -31,7 +31,7 @@ _TOKEN_BYTES: Final = 32
 _BY_TOKEN: Final = text("""
 select hold.id, hold.ends_at, hold.ends_at > scheduling.clock() as is_live, hold.held_by, hold.channel, hold.steps,
     hold.service_offering_id as offering_id, hold.service_workflow_id as workflow_id, hold.doctor_id, hold.facility_id,
-    hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering_id
+    hold.end_at, hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering_id
 from scheduling.holds hold
 left join scheduling.availability_slots slot
     on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
@@ -119,13 +119,20 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     return row.id, Hold(token, row.ends_at.astimezone(UTC), possible)
 
 
-def renew_token(session: Session, hold_id: int, offer: VisitOffer, *, random_bytes: Callable[[int], bytes]) -> Hold:
-    """Return a hold with a new token; the former one opens nothing any more."""
+def renew_token(
+    session: Session, hold_id: int, *, random_bytes: Callable[[int], bytes]
+) -> tuple[HeldVisit, str, datetime]:
+    """Give a live hold a new token, and return the hold, the token and the end; the former token opens nothing.
+
+    Raises:
+        HoldEndedError: it has ended, or was confirmed or released.
+    """
     token = _token(random_bytes)
     row = session.connection().execute(_RENEW, {"hold": hold_id, "digest": _digest(token)}).first()
     if row is None:
         raise HoldEndedError("the hold of the first request has ended, or was confirmed or released")
-    return Hold(token, row.ends_at.astimezone(UTC), offer)
+    stored = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one()
+    return _held(stored), token, row.ends_at.astimezone(UTC)
 
 
 def held_visit(session: Session, token: str, *, by: Person, ended: bool = False) -> HeldVisit:
@@ -134,18 +141,22 @@ def held_visit(session: Session, token: str, *, by: Person, ended: bool = False)
     Raises:
         UnknownHoldError: no hold has this token, or it is another user's.
         HoldEndedError: it has ended.
-        NotOfferedError: its slot is gone.
     """
     row = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one_or_none()
     if row is None or (by.user_id is not None and row.held_by not in {None, by.user_id}):
         raise UnknownHoldError("no hold has this token: it has ended, was confirmed or released, or is another user's")
     if not row.is_live and not ended:
         raise HoldEndedError(f"the hold ended at {row.ends_at.astimezone(UTC).isoformat()}: find the visit again")
-    if row.slot_end_at is None and not ended:
-        raise NotOfferedError("the slot of the hold is not there any more: find the visit again")
+    return _held(row)
+
+
+def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
+    """Return a stored hold. If its slot is gone, as by an emergency, one with the end of the visit stands for it."""
     starts = {step["position"]: datetime.fromisoformat(step["start_at"]).astimezone(UTC) for step in row.steps}
     resources = {id_ for step in row.steps for id_ in step["resources"]}
-    slot = SlotIdentity(row.slot_start_at, row.slot_end_at, row.doctor_id, row.facility_id, row.slot_offering_id)
+    slot = SlotIdentity(
+        row.slot_start_at, row.slot_end_at or row.end_at, row.doctor_id, row.facility_id, row.slot_offering_id
+    )
     return HeldVisit(row.id, row.channel, WantedVisit(row.offering_id, row.workflow_id, slot, starts, resources))
 
 

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from scheduler.booking.candidates import Fit, Sought
 from scheduler.booking.errors import NotOfferedError
-from scheduler.booking.loading import stored
+from scheduler.booking.loading import Without, stored
 from scheduler.booking.searching import Search
 from scheduler.core.calendars import Resource
 from scheduler.core.candidates import Candidate
@@ -30,15 +30,20 @@ from scheduler.postgres.uses import booking_contexts
 _NO_TIME: Final = timedelta(0)
 SEARCHED: Final = timedelta(days=35)
 """How far the next start is sought."""
+_NO_OTHER: Final = Without()
 
 
-def not_offered(session: Session, sought: Sought, start_at: datetime, *, now: datetime) -> NotOfferedError:
+def not_offered(
+    session: Session, sought: Sought, start_at: datetime, *, now: datetime, without: Without = _NO_OTHER
+) -> NotOfferedError:
     """Return the error for a visit of an offering that does not start at an instant.
+
+    `without` names a hold or a visit that does not count.
 
     Raises:
         NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: it cannot serve the visit at all.
     """
-    search = Search(session, sought, Span(start_at, start_at + MICROSECOND))
+    search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
     if not search.fits:
         return NotOfferedError(f"{name}: it is switched off or private, or its doctor does not work there any more")

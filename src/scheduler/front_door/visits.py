@@ -11,7 +11,6 @@ from scheduler import models
 from scheduler.booking import progress
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.delays import Delay, delays_of
-from scheduler.booking.people import ask
 from scheduler.booking.requests import Answer
 from scheduler.booking.visits import DayPlan, Visit, day_of, visit_of, visits_of_patient
 from scheduler.core.errors import InvalidInputError
@@ -40,7 +39,7 @@ class Visits(VisitBooking):
             KeyReusedError, BusyError, InvalidInputError: as in `hold`.
         """
         visit_id, why = self._visit(visit), text("cancel: reason", reason)
-        by = ask(self._session, self._context.user_id, visits=(visit_id,))
+        by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
@@ -180,7 +179,6 @@ class Visits(VisitBooking):
 
     def _visit_of_staff(self, visit: object) -> int:
         visit_id = self._visit(visit)
-        self._session.flush()
-        if not ask(self._session, self._context.user_id, visits=(visit_id,)).is_staff:
+        if not self._ask(visits=(visit_id,)).is_staff:
             raise NotAllowedError("only staff see a visit through: others cancel or move it")
         return visit_id
