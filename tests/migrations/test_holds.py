@@ -44,6 +44,7 @@ return coalesce(nullif(current_setting('test.clock', true), '')::timestamptz, cl
 """
 SOON = -590
 """The minute in which a hold ends: ten minutes after the clock that the tests begin with."""
+LATER = "9999-01-01 00:00Z"
 
 
 @pytest.fixture(scope="module")
@@ -348,8 +349,8 @@ def tenant(database_url: str) -> UUID:
         insert(own, "scheduling.doctors", all_rows(ours)["scheduling.doctors"] | {"id": 2, "user_id": None})
         for number, begin in ((2, 60), (1, 0)):
             steps = held_step(DOCTOR, begin, begin + 10), held_step(NURSE, begin + 10, begin + 20, 1)
-            ended: Row = {"tenant_id": ours, "ends_at": "2026-01-01 00:10Z"}
-            keep(own, hold(number, begin, begin + 20, *steps) | ended)
+            keep(own, hold(number, begin, begin + 20, *steps, slot=number) | {"tenant_id": ours, "ends_at": LATER})
+        own.execute("update scheduling.holds set ends_at = '2026-01-01 00:10Z' where tenant_id = %s", (ours,))
     return ours
 
 
