@@ -285,7 +285,7 @@ def bookable(connection: psycopg.Connection, user: UUID | None = None, role: Rol
     """Return the slots that somebody may book, with their places."""
     become(connection, role, OURS, user)
     rows = connection.execute("select id, places_left from scheduling.bookable_slots where tenant_id = %s", (OURS,))
-    answer = dict(rows.fetchall())
+    answer: dict[int, int] = dict(rows.fetchall())
     become(connection, Role.DESK, OURS)
     return answer
 
