@@ -7,7 +7,8 @@ and the deletion of a patient is an event, too, after which the ids lead nowhere
 **Positions.** An id is given before the commit. A reader that remembers the greatest id which it saw misses an event
 with a lesser id that was committed later. So an event gets its `position` after its commit, from
 `scheduling.number_events`: under the tenant's counter row it numbers all events without a position, in order of id.
-Numbering waits for numbering, never for a booking. A transaction that sees a position sees all lesser ones. The
+Numbering waits for nobody: while another reader numbers,
+a call reads what has a position. A transaction that sees a position sees all lesser ones. The
 notification on the channel `scheduler_events`, with the tenant's id, comes from the numbering: in the transaction of a
 booking it would let all commits of the database wait for each other.
 
@@ -151,12 +152,17 @@ def upgrade() -> None:
 
     comment on function scheduling.record_event() is 'Writes the events of a change of an appointment.';
 
+    -- The settings and the loop keep each step on an index. A plan that was kept from an empty table joined all events
+    -- of the tenant with all new ones, and held the counter for seconds.
     create function scheduling.number_events() returns void
-    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    language plpgsql security definer
+    set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off
     as $$
     declare
         tenant constant uuid := identity.current_tenant_id();
-        numbered bigint;
+        number_before bigint;
+        number bigint;
+        new_id bigint;
     begin
         -- As row security has it: without access there are no events. Without new ones, polling takes no lock.
         if not identity.has_tenant_access()
@@ -164,17 +170,20 @@ def upgrade() -> None:
             return;
         end if;
         insert into scheduling.event_counters (tenant_id) values (tenant) on conflict do nothing;
-        perform from scheduling.event_counters where tenant_id = tenant for no key update;
+        select last_position, last_position into number_before, number
+        from scheduling.event_counters where tenant_id = tenant for no key update skip locked;
+        if not found then
+            return;  -- another reader numbers: its events come with the next call, and no reader waits for a slow one
+        end if;
         -- A statement after the lock sees all that was committed before it.
-        update scheduling.events event set position = counter.last_position + counted.number
-        from scheduling.event_counters counter, (
-            select id, row_number() over (order by id) as number from scheduling.events
-            where tenant_id = tenant and position is null
-        ) as counted
-        where counter.tenant_id = tenant and event.tenant_id = tenant and event.id = counted.id;
-        get diagnostics numbered = row_count;
-        if numbered > 0 then
-            update scheduling.event_counters set last_position = last_position + numbered where tenant_id = tenant;
+        for new_id in
+            select id from scheduling.events where tenant_id = tenant and position is null order by id
+        loop
+            number := number + 1;
+            update scheduling.events set position = number where tenant_id = tenant and id = new_id;
+        end loop;
+        if number > number_before then
+            update scheduling.event_counters set last_position = number where tenant_id = tenant;
             perform pg_notify('scheduler_events', tenant::text);
         end if;
     end $$;

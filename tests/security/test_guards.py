@@ -84,7 +84,7 @@ CALLERS: Final[dict[str, str]] = {
     "identity.is_staff_member": "app, desk, job, system",
     "identity.may_administer": "app, system",
     "identity.own_families": "app, job, system",
-    "identity.tenant_by_slug": "app, job, system",
+    "identity.tenant_by_slug": "app, desk, job, system",
     "placement.find_clients": "app, system",
     "scheduling.allocate": "definer",
     "scheduling.count_places": "definer",

@@ -102,7 +102,7 @@ def events_after(session: Session, position: int, *, limit: int) -> list[Event]:
     """Number the new events of the tenant, and return the first of those after a position.
 
     Position 0 is before the oldest event that is kept. The transaction should do nothing else: until it ends, nobody
-    else numbers events of the tenant.
+    else numbers events of the tenant, and others read those that have a position.
 
     Raises:
         EventsGoneError: events after the position are deleted.
