@@ -261,17 +261,19 @@ def test_t6_a_day_is_the_one_that_the_patients_were_told(desk: Desk) -> None:
         ]
         days = {day: work.visits.of_day(emi, day) for day in (sunday, sunday + timedelta(days=1))}
     assert [visit.local_start for visit in visits] == [
-        datetime(2027, 3, 28, 23, 30),  # noqa: DTZ001  # a wall-clock time
-        datetime(2027, 3, 29),  # noqa: DTZ001
-        datetime(2027, 3, 28, 8),  # noqa: DTZ001
-        datetime(2027, 3, 29, 8),  # noqa: DTZ001
+        datetime(2027, 3, 28, 23, 30),
+        datetime(2027, 3, 29),
+        datetime(2027, 3, 28, 8),
+        datetime(2027, 3, 29, 8),
     ]
     late, next_day, auckland, auckland_next = visits
     assert days[sunday].visits == (auckland, late)
     assert days[sunday + timedelta(days=1)].visits == (auckland_next, next_day)
     assert [slot.start_at for slot in days[sunday].open_slots] == [
         datetime(2027, 3, 27, 19, 30, tzinfo=UTC),
-        datetime(2027, 3, 28, 22, tzinfo=UTC) - timedelta(minutes=30),
+        datetime(2027, 3, 28, 0, tzinfo=UTC),
+        datetime(2027, 3, 28, 21, 30, tzinfo=UTC),
+        datetime(2027, 3, 28, 22, tzinfo=UTC),
     ]
 
 
@@ -314,8 +316,45 @@ def test_w5_a_late_visit_delays_those_that_follow(desk: Desk) -> None:
         (delay,) = work.visits.delays(desk.clinic.anna)
         assert (delay.visit, delay.length) == (second, 15 * MINUTE)
     with clock_at(desk, on(day, 11)), desk.work() as work:
-        (delay,) = work.visits.delays(desk.clinic.anna)  # the last waits for nobody who has not come yet
-        assert delay.visit == second or delay.visit == last
+        assert work.visits.delays(desk.clinic.anna) == [
+            Delay(second, on(day, 11), on(day, 11, 30)),
+            Delay(last, on(day, 11, 30), on(day, 12)),
+        ]
+
+
+def test_w5_visits_of_one_slot_do_not_wait_for_each_other(desk: Desk) -> None:
+    day = desk.day()
+    visits = [desk.booked(on(day, 9), desk.with_dora) for _ in range(2)]
+    following = desk.booked(on(day, 9, 30), desk.with_dora)
+    with clock_at(desk, on(day, 9)), desk.work() as work:
+        assert work.visits.delays(desk.dora) == []
+    with clock_at(desk, on(day, 9, 10)), desk.work() as work:
+        expected = [Delay(visit, on(day, 9, 10), on(day, 9, 40)) for visit in visits]
+        assert work.visits.delays(desk.dora) == [*expected, Delay(following, on(day, 9, 40), on(day, 10, 10))]
+
+
+def test_w5_what_comes_before_the_doctor_does_not_wait_for_the_doctor(desk: Desk) -> None:
+    """The sample of the second visit is taken in time; only its talk waits for the first talk."""
+    day = desk.day()
+    first = desk.booked(on(day, 8, 50), desk.with_cara)
+    second = desk.booked(on(day, 9, 20), desk.with_cara)
+    with desk.work() as work:
+        work.visits.check_in(first)
+        work.visits.complete_step(first, 1)
+        work.visits.begin_step(first, 2)
+    with clock_at(desk, on(day, 9, 20)), desk.work() as work:
+        assert work.visits.delays(desk.cara) == []
+    with clock_at(desk, on(day, 9, 28)), desk.work() as work:
+        work.visits.check_in(second)
+        work.visits.begin_step(second, 1)
+    with clock_at(desk, on(day, 9, 45)), desk.work() as work:
+        work.visits.complete_step(second, 1)
+        late = work.visits.delays(desk.cara)
+    assert [(one.visit.id, one.expected_start_at, one.expected_end_at) for one in late] == [
+        (first.id, first.start_at, on(day, 9, 55)),
+        (second.id, second.start_at, on(day, 10, 15)),
+    ]
+    assert [one.length for one in late] == [25 * MINUTE, 15 * MINUTE]
 
 
 def test_w5_a_delay_keeps_the_times_between_steps(desk: Desk) -> None:
@@ -325,6 +364,10 @@ def test_w5_a_delay_keeps_the_times_between_steps(desk: Desk) -> None:
         assert work.visits.delays(desk.cara) == [Delay(visit, on(day, 9), on(day, 9, 40))]
         work.visits.skip_step(visit, 1)
         assert work.visits.delays(desk.cara) == []
+    with clock_at(desk, on(day, 9, 5)), desk.work() as work:
+        work.visits.skip_step(visit, 3)
+        (delay,) = work.visits.delays(desk.cara)
+        assert (delay.expected_end_at, delay.length) == (on(day, 9, 25), 5 * MINUTE)
 
 
 def test_w5_a_visit_without_steps_delays_with_its_whole_length(desk: Desk) -> None:
@@ -357,7 +400,6 @@ def test_only_staff_see_the_delays_of_a_doctor(desk: Desk) -> None:
         (lambda visits: visits.check_in(True), "visit"),
         (lambda visits: visits.begin_step(1, 0), "visit: position"),
         (lambda visits: visits.complete_step(1, "1"), "visit: position"),
-        (lambda visits: visits.skip_step(1, 2**40), "visit: position"),
         (lambda visits: visits.cancel(1, reason=" "), "cancel: reason"),
         (lambda visits: visits.cancel(1, reason=None), "cancel: reason"),
         (lambda visits: visits.of_day("Anna", date(2027, 3, 1)), "doctor"),
