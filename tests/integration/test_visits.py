@@ -238,7 +238,7 @@ def test_a_day_shows_visits_in_order_and_open_slots(desk: Desk) -> None:
 
 
 def test_t6_a_day_is_the_one_that_the_patients_were_told(desk: Desk) -> None:
-    """Emi works late in London on the day of its clock change, and early in Auckland, where that day is another."""
+    """Emi works late in London on its day of a clock change, and early in Auckland."""
     sunday = date(2027, 3, 28)
     with desk.work() as work:
         away = work.facilities.add("auckland", name="Queen Street", zone="Pacific/Auckland")
