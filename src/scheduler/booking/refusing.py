@@ -47,10 +47,10 @@ def not_offered(
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
     if not search.fits:
         return NotOfferedError(f"{name}: it is switched off or private, or its doctor does not work there any more")
-    (loaded,) = search.loaded
-    if isinstance(loaded.schedule, InvalidInputError):
-        return NotOfferedError(f"{name}: its schedule is invalid: {loaded.schedule}")
-    reasons = sorted(_reasons(session, search, loaded.schedule, start_at, now), key=_rank)
+    (read,) = search.calendars
+    if isinstance(read.calendar, InvalidInputError):
+        return NotOfferedError(f"{name}: its schedule is invalid: {read.calendar}")
+    reasons = sorted(_reasons(session, search, read.calendar.schedule, start_at, now), key=_rank)
     begin = max(start_at + MICROSECOND, now)
     following = Search(session, sought, Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
     next_offer = next(following.offers(), None)

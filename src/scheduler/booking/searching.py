@@ -17,20 +17,20 @@ from typing import Any, Final
 
 from sqlmodel import Session
 
+from scheduler.booking.calendars import ReadCalendar, read_calendars
 from scheduler.booking.candidates import Fit, Sought, fitting
 from scheduler.booking.loading import Without, stored, taken, visits_of
-from scheduler.core.calendars import DoctorCalendar, Resource
+from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
-from scheduler.core.schedules import Schedule
 from scheduler.core.search import find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
 from scheduler.core.working_time import WEEK
 from scheduler.core.zones import MICROSECOND, instant, instant_at, micros
-from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
+from scheduler.postgres.schedules import ScheduleKey
 
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST_BATCH: Final = 16
@@ -57,11 +57,9 @@ class Search:
         first = inside(micros(span.start) - self._margin, micros(span.end))
         since = date.min if first is None else first.start.date()
         keys = [fit.offering.key for fit in self.fits]
-        self.loaded: Sequence[LoadedSchedule] = load_schedules(session, keys, lock=False, since=since) if keys else ()
-        pairs = zip(self.fits, self.loaded, strict=True)
-        found = [
-            (_candidate(fit, schedule), span) for fit, loaded in pairs for schedule, span in _generated(fit, loaded)
-        ]
+        self.calendars: Sequence[ReadCalendar] = read_calendars(session, keys, since)
+        pairs = zip(self.fits, self.calendars, strict=True)
+        found = [(_candidate(fit, calendar), span) for fit, read in pairs for calendar, span in _generated(fit, read)]
         self._candidates = [candidate for candidate, _ in found]
         self._spans = [span for _, span in found]
         self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
@@ -119,12 +117,15 @@ class Search:
         with_taken = []
         for found, schedule in zip(candidates, schedules, strict=True):
             key = ScheduleKey(schedule.doctor_id, schedule.facility_id)
-            calendar = found.calendar.with_taken(
-                busy.doctors.get(key.doctor_id, ()), busy.shared.get(key.doctor_id, ()), busy.full.get(key, ())
+            calendar = calendar_with(
+                found.calendar,
+                busy.doctors.get(key.doctor_id, ()),
+                busy.shared.get(key.doctor_id, ()),
+                busy.full.get(key, ()),
             )
             with_taken.append(replace(found, calendar=calendar))
         return with_taken, [
-            resource.with_taken(busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
+            resource_with(resource, busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
         ]
 
     def _around(self, span: Span) -> Span | None:
@@ -154,20 +155,20 @@ def _reach(fit: Fit) -> int:
     return steps + (fit.offering.buffer_before + fit.offering.buffer_after) * (_MINUTE // MICROSECOND)
 
 
-def _generated(fit: Fit, loaded: LoadedSchedule) -> Iterator[tuple[Schedule, Span]]:
-    """Yield the schedule, and the part of the span that is sought before its last generated day ends, if any."""
-    schedule, days = loaded.schedule, loaded.checkpoint.days.spans
-    if not isinstance(schedule, InvalidInputError) and days:
-        end = min(fit.span.end, instant_at(schedule.zone, days[-1].until))
+def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
+    """Yield the calendar, and the part of the span that is sought before its last generated day ends, if any."""
+    calendar, days = read.calendar, read.checkpoint.days.spans
+    if not isinstance(calendar, InvalidInputError) and days:
+        end = min(fit.span.end, instant_at(calendar.schedule.zone, days[-1].until))
         if fit.span.start < end:
-            yield schedule, Span(fit.span.start, end)
+            yield calendar, Span(fit.span.start, end)
 
 
-def _candidate(fit: Fit, schedule: Schedule) -> Candidate:
+def _candidate(fit: Fit, calendar: DoctorCalendar) -> Candidate:
     return Candidate(
         fit.offering.id,
         fit.workflow,
-        DoctorCalendar(schedule),
+        calendar,
         fit.offering.buffer_before * _MINUTE,
         fit.offering.buffer_after * _MINUTE,
         fit.bookable,

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import URL, Engine
 
+from scheduler.booking.calendars import KeptCalendars, keep_in
 from scheduler.booking.errors import OutcomeUnknownError
 from scheduler.booking.events import Event, events_after
 from scheduler.core.errors import InvalidInputError, NotFoundError
@@ -67,6 +68,7 @@ class Scheduler:
         self._database = _open(database)
         self._clock: Clock = partial(_now, clock)
         self._random_bytes = random_bytes
+        self._calendars = KeptCalendars()
         self._tenants: dict[str, tuple[TenantId, datetime]] = {}
 
     def add_tenant(self, slug: str, *, name: str) -> TenantId:
@@ -128,6 +130,7 @@ class Scheduler:
             with self._database.unit_of_work(
                 role=Role.APP, tenant_id=tenant_id, user_id=user, request=request
             ) as session:
+                keep_in(session, self._calendars, tenant_id)
                 yield Work(Context(session, tenant_id, user, self._clock, self._random_bytes, bookings))
                 is_over = True
         except DatabaseUnreachableError as error:

@@ -92,7 +92,9 @@ class VisitBooking(VisitSearch):
         with at_the_desk(self._session):
             held = held_visit(self._session, token, by=by)
             offer = hold.offer if isinstance(hold, Hold) else held_offer(self._session, held)
-            return Hold(token, extend_hold(self._session, held, lasts=length), offer)
+            longer = Hold(token, extend_hold(self._session, held, lasts=length), offer)
+        self._context.booked(None)
+        return longer
 
     def release(self, hold: Hold | str) -> None:
         """End a hold, or that of a token, so that others can have the visit. One that has ended stays as it is.
@@ -103,6 +105,7 @@ class VisitBooking(VisitSearch):
         token, by = token_of(hold), self._ask()
         with at_the_desk(self._session):
             release_hold(self._session, held_visit(self._session, token, by=by, ended=True))
+        self._context.booked(None)
 
     def confirm(
         self,

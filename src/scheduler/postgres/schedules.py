@@ -157,6 +157,17 @@ def zone_names(session: Session, keys: Iterable[ScheduleKey]) -> dict[int, str]:
     return {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
 
 
+def checkpoints_of(
+    session: Session, keys: Iterable[ScheduleKey], *, lock: bool = False
+) -> dict[ScheduleKey, Checkpoint]:
+    """Return the checkpoints of schedules; with `lock`, lock them and skip those that another run has locked."""
+    query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
+    if lock:
+        query = query.with_for_update(skip_locked=True)
+    states = session.exec(query, execution_options=_ANEW)
+    return {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in states}
+
+
 def load_schedules(
     session: Session, keys: Sequence[ScheduleKey], *, lock: bool, since: date | None = None
 ) -> list[LoadedSchedule]:
@@ -165,11 +176,7 @@ def load_schedules(
     With `since`, exceptions and closures are left out that decide neither slots from that local day on nor the stored
     fingerprints. A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
     """
-    query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
-    if lock:
-        query = query.with_for_update(skip_locked=True)
-    states = session.exec(query, execution_options=_ANEW)
-    checkpoints = {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in states}
+    checkpoints = checkpoints_of(session, keys, lock=lock)
     if lock:
         keys = [key for key in keys if key in checkpoints]
     zones = zone_names(session, keys)
