@@ -51,9 +51,9 @@ def shown(visit: Visit) -> str:
 
 if __name__ == "__main__":
     with Scheduler(os.environ["SCHEDULER_DATABASE_URL"]) as clinic:
-        desk = FrontDesk(clinic, *sys.argv[1:])
+        answer = FrontDesk(clinic, *sys.argv[1:]).answer
         for line in sys.stdin:
             try:
-                sys.stdout.write(f"{desk.answer(line)}\n")
+                sys.stdout.write(f"{answer(line)}\n")
             except (SchedulerError, ValueError, IndexError, TypeError) as error:
                 sys.stdout.write(f"refused: {error}\n")
