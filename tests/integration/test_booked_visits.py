@@ -31,6 +31,7 @@ from scheduler.front_door.visit_booking import Booking
 from scheduler.front_door.work import Work
 from scheduler.postgres.errors import NotAllowedError
 from support.concurrency import after_waiting
+from support.databases import execute
 from support.desks import (
     HALF_HOUR,
     MINUTE,
@@ -41,6 +42,7 @@ from support.desks import (
     left_alone,
     on,
     open_desk,
+    rows,
 )
 
 pytestmark = pytest.mark.database
@@ -504,6 +506,21 @@ def test_b4_the_time_that_a_move_frees_goes_to_the_next(desk: Desk) -> None:
 
     after = after_waiting(desk.work, first, lambda work: work.visits.reschedule(other, to=moved(free, -2 * HALF_HOUR)))
     assert after.start_at == on(day, 9)
+
+
+def test_b4_a_move_leaves_what_the_host_defers_deferred(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    execute(
+        desk.url,
+        "create table public.orders (id int primary key,"
+        " former int references public.orders deferrable initially deferred)",
+        "grant select, insert, update on public.orders to scheduler_app",
+    )
+    with desk.work() as work:
+        rows(work, "insert into public.orders values (1, 2) returning id")
+        assert work.visits.reschedule(visit, to=desk.offer(work, on(day, 10))).start_at == on(day, 10)
+        rows(work, "update public.orders set former = null returning id")
 
 
 @pytest.mark.parametrize(
