@@ -1,7 +1,7 @@
 """Desks: a small clinic whose visits are booked, with people who book, and the clock by which holds end.
 
-Every test takes a day or a week of its own from `Desk.day`, so that all tests of a module share one database. The time
-of the clinic is UTC on all of these days.
+Every test takes days of its own from `FrontDesk.day`, so that all tests of a module share one database. The time of the
+clinic is UTC on all of these days.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from scheduler.booking.visits import Visit
 from scheduler.core.ids import DoctorId, OfferingId, PatientId, ResourceId, UserId
-from scheduler.core.search import VisitOffer
+from scheduler.core.offers import VisitOffer
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.families.values import Person
@@ -36,7 +36,7 @@ WORKDAYS: Final = (Weekday.MONDAY, Weekday.TUESDAY, Weekday.WEDNESDAY, Weekday.T
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class FrontDesk:
     """A clinic with three doctors, each with slots of half an hour from 9 to 12 on workdays.
 
     A visit with Anna is one step. One with Cara is a blood sample (10 minutes, a nurse), a talk (20 minutes, Cara, on
@@ -92,7 +92,7 @@ def on(day: date, hour: int, minute: int = 0) -> datetime:
 
 
 @contextmanager
-def open_desk(url: str) -> Iterator[Desk]:
+def open_desk(url: str) -> Iterator[FrontDesk]:
     """Open the database, make the clinic, and generate its slots."""
     clock = FixedClock(NOW)
     with Scheduler(url, clock=clock) as scheduler:
@@ -132,7 +132,9 @@ def open_desk(url: str) -> Iterator[Desk]:
             staff = work.users.add("Stan", role=UserRole.STAFF, email="stan@example.org")
         scheduler.generate(clinic.slug, from_day=clinic.monday, days=7 * WEEKS)
         days = (clinic.monday + timedelta(days=number) for number in range(7 * WEEKS) if number % 7 < len(WORKDAYS))
-        yield Desk(clinic, url, clock, cara, dora, with_cara, with_dora, private, nurses, room, staff, sarah, tim, days)
+        yield FrontDesk(
+            clinic, url, clock, cara, dora, with_cara, with_dora, private, nurses, room, staff, sarah, tim, days
+        )
 
 
 def rows(work: Work, statement: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -151,9 +153,8 @@ def database_clock(url: str, *, ahead: timedelta) -> Iterator[None]:
     """Let the clock by which holds end go ahead while the block lasts."""
     seconds = ahead.total_seconds()
     with psycopg.connect(url, autocommit=True) as connection:
-        (definition,) = (
-            connection.execute("select pg_get_functiondef('scheduling.clock()'::regprocedure)").fetchone() or ""
-        )
+        former = connection.execute("select pg_get_functiondef('scheduling.clock()'::regprocedure)").fetchone()
+        assert former is not None
         try:
             connection.execute(
                 "create or replace function scheduling.clock() returns timestamptz language sql volatile parallel safe"
@@ -161,7 +162,7 @@ def database_clock(url: str, *, ahead: timedelta) -> Iterator[None]:
             )
             yield
         finally:
-            connection.execute(definition.encode())
+            connection.execute(former[0].encode())
 
 
 @contextmanager
