@@ -151,7 +151,7 @@ def test_b2_an_ended_hold_takes_nothing_and_opens_nothing(front_desk: FrontDesk)
     hold = held(front_desk, start_at)
     with database_clock(front_desk.url, ahead=10 * MINUTE), front_desk.work() as work:
         patient = front_desk.patient(work)
-        with pytest.raises(HoldEndedError, match=f"ended at {hold.ends_at.isoformat()}"):
+        with pytest.raises(HoldEndedError, match="the hold ended at"):
             work.visits.confirm(hold, patient=patient)
         with pytest.raises(HoldEndedError, match="find the visit again"):
             work.visits.extend(hold, lasts=HALF_HOUR)

@@ -152,9 +152,14 @@ def test_b3_the_key_of_another_request_is_refused(front_desk: FrontDesk) -> None
 def test_b3_each_person_and_tenant_has_keys_of_their_own(front_desk: FrontDesk) -> None:
     key, day = new_key(), front_desk.day()
     visits = []
-    for hour, user in enumerate((None, front_desk.staff, front_desk.sarah), start=9):
-        with front_desk.work(user) as work:
-            visits.append(work.visits.book(front_desk.offer(work, on(day, hour)), patient=front_desk.tim, key=key))
+    users = None, front_desk.staff, front_desk.sarah
+    with front_desk.work() as work:
+        offers = [front_desk.offer(work, on(day, hour)) for hour in (9, 10, 11)]
+    for _ in range(2):
+        for user, offer in zip(users, offers, strict=True):
+            with front_desk.work(user) as work:
+                visits.append(work.visits.book(offer, patient=front_desk.tim, key=key))
+    assert visits[:3] == visits[3:]
     assert len({visit.id for visit in visits}) == 3
     assert all_rows(front_desk.url, REQUESTS, key) == [(3,)]
 
