@@ -38,7 +38,7 @@ from support.desks import (
     HALF_HOUR,
     MINUTE,
     NOW,
-    FrontDesk,
+    Desk,
     all_rows,
     database_clock,
     left_alone,
@@ -66,41 +66,41 @@ SLOT = "select status, booked_count from scheduling.availability_slots where doc
 
 
 @pytest.fixture(scope="module")
-def front_desk(database_url: str) -> Iterator[FrontDesk]:
+def desk(database_url: str) -> Iterator[Desk]:
     with open_desk(database_url) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def offer(front_desk: FrontDesk) -> VisitOffer:
+def offer(desk: Desk) -> VisitOffer:
     """A visit with Cara of which no test books the time for good."""
-    with front_desk.work() as work:
-        return front_desk.offer(work, on(front_desk.day(), 8, 50), front_desk.with_cara)
+    with desk.work() as work:
+        return desk.offer(work, on(desk.day(), 8, 50), desk.with_cara)
 
 
 def nurses(visit: Visit) -> list[Any]:
     return [step.resources.get("nurse") for step in visit.steps]
 
 
-def test_b1_a_booked_visit_is_written_with_its_steps_and_resources(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    with front_desk.work(front_desk.staff) as work:
-        patient = front_desk.patient(work)
-        offer = front_desk.offer(work, on(day, 8, 50), front_desk.with_cara)
+def test_b1_a_booked_visit_is_written_with_its_steps_and_resources(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work(desk.staff) as work:
+        patient = desk.patient(work)
+        offer = desk.offer(work, on(day, 8, 50), desk.with_cara)
         visit = work.visits.book(offer, patient=patient, notes="  needs a chair ")
-    start_at, end_at, talk_at, nina = on(day, 8, 50), on(day, 9, 30), on(day, 9), front_desk.nurses[0]
-    place, local = front_desk.clinic.facility, start_at.replace(tzinfo=None)
-    ids = (patient, place, front_desk.cara, front_desk.with_cara, offer.workflow_id)
-    assert all_rows(front_desk.url, WRITTEN, visit.id) == [
-        (*ids, start_at, end_at, local, "Europe/London", "scheduled", "needs a chair", front_desk.staff, talk_at)
+    start_at, end_at, talk_at, nina = on(day, 8, 50), on(day, 9, 30), on(day, 9), desk.nurses[0]
+    place, local = desk.clinic.facility, start_at.replace(tzinfo=None)
+    ids = (patient, place, desk.cara, desk.with_cara, offer.workflow_id)
+    assert all_rows(desk.url, WRITTEN, visit.id) == [
+        (*ids, start_at, end_at, local, "Europe/London", "scheduled", "needs a chair", desk.staff, talk_at)
     ]
-    assert all_rows(front_desk.url, STEPS, visit.id) == [
+    assert all_rows(desk.url, STEPS, visit.id) == [
         (1, start_at, talk_at, "scheduled", "lab", [nina]),
         (2, talk_at, on(day, 9, 20), "scheduled", "office", []),
-        (3, on(day, 9, 20), end_at, "scheduled", None, [nina, front_desk.room]),
+        (3, on(day, 9, 20), end_at, "scheduled", None, [nina, desk.room]),
     ]
-    assert all_rows(front_desk.url, SLOT, front_desk.cara, talk_at) == [("booked", 1)]
-    with front_desk.work() as work:
+    assert all_rows(desk.url, SLOT, desk.cara, talk_at) == [("booked", 1)]
+    with desk.work() as work:
         assert work.visits.get(visit) == visit
     assert (visit.local_start, visit.zone, visit.status) == (local, "Europe/London", AppointmentStatus.SCHEDULED)
     assert [(step.position, step.name, step.location) for step in visit.steps] == [
@@ -110,56 +110,56 @@ def test_b1_a_booked_visit_is_written_with_its_steps_and_resources(front_desk: F
     ]
 
 
-def test_b1_a_visit_is_given_once(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    with front_desk.work() as work:
-        offer = front_desk.offer(work, on(day, 9))
-        work.visits.book(offer, patient=front_desk.patient(work))
-    with left_alone(front_desk.url), front_desk.work() as work, pytest.raises(SlotTakenError) as refused:
+def test_b1_a_visit_is_given_once(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        offer = desk.offer(work, on(day, 9))
+        work.visits.book(offer, patient=desk.patient(work))
+    with left_alone(desk.url), desk.work() as work, pytest.raises(SlotTakenError) as refused:
         work.visits.book(offer, patient=work.patients.all()[0])
     assert refused.value.next_start_at == on(day, 9, 30)
 
 
-def test_b1_a_patient_has_one_visit_at_a_time(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 8, 50), front_desk.with_cara)
-    with left_alone(front_desk.url), front_desk.work() as work, pytest.raises(PatientBusyError) as refused:
-        work.visits.book(front_desk.offer(work, on(day, 9)), patient=visit.patient_id)
+def test_b1_a_patient_has_one_visit_at_a_time(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 8, 50), desk.with_cara)
+    with left_alone(desk.url), desk.work() as work, pytest.raises(PatientBusyError) as refused:
+        work.visits.book(desk.offer(work, on(day, 9)), patient=visit.patient_id)
     assert refused.value.visit_id == visit.id
-    with front_desk.tried() as work:
+    with desk.tried() as work:
         work.visits.cancel(visit, reason="ill")
-        work.visits.book(front_desk.offer(work, on(day, 9)), patient=visit.patient_id)
+        work.visits.book(desk.offer(work, on(day, 9)), patient=visit.patient_id)
 
 
-def test_a_patient_who_is_not_there_is_refused(front_desk: FrontDesk, offer: VisitOffer) -> None:
-    front_desk.clinic.scheduler.add_tenant("elsewhere", name="Elsewhere")
-    with front_desk.clinic.scheduler.tenant("elsewhere") as work:
+def test_a_patient_who_is_not_there_is_refused(desk: Desk, offer: VisitOffer) -> None:
+    desk.clinic.scheduler.add_tenant("elsewhere", name="Elsewhere")
+    with desk.clinic.scheduler.tenant("elsewhere") as work:
         foreign = work.patients.get(work.patients.add("Ada", "Poe", email="ada@example.org"))
         work.session.expunge(foreign)
-    with front_desk.work() as work:
-        deleted = front_desk.patient(work)
+    with desk.work() as work:
+        deleted = desk.patient(work)
         work.patients.delete(deleted)
-    with left_alone(front_desk.url), front_desk.work() as work:
+    with left_alone(desk.url), desk.work() as work:
         for patient in (foreign, deleted, PatientId(2**40)):
             with pytest.raises(NotFoundError, match="patient"):
                 work.visits.book(offer, patient=patient)
 
 
-def test_a_parent_books_moves_and_cancels_for_the_own_child_alone(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    other = front_desk.booked(on(day, 11))
-    with front_desk.work(front_desk.sarah) as work:
-        visit = work.visits.book(front_desk.offer(work, on(day, 9)), patient=front_desk.tim)
-        offer = front_desk.offer(work, on(day, 10))
+def test_a_parent_books_moves_and_cancels_for_the_own_child_alone(desk: Desk) -> None:
+    day = desk.day()
+    other = desk.booked(on(day, 11))
+    with desk.work(desk.sarah) as work:
+        visit = work.visits.book(desk.offer(work, on(day, 9)), patient=desk.tim)
+        offer = desk.offer(work, on(day, 10))
         hold = work.visits.hold(offer)
         assert work.visits.reschedule(visit, to=hold).start_at == on(day, 10)
-        assert work.visits.of_patient(front_desk.tim) == [work.visits.get(visit)]
-        assert [one.id for one in work.visits.of_day(front_desk.clinic.anna, day).visits] == [visit.id]
-    with left_alone(front_desk.url), front_desk.work(front_desk.sarah) as work:
-        free = front_desk.offer(work, on(day, 9))
+        assert work.visits.of_patient(desk.tim) == [work.visits.get(visit)]
+        assert [one.id for one in work.visits.of_day(desk.clinic.anna, day).visits] == [visit.id]
+    with left_alone(desk.url), desk.work(desk.sarah) as work:
+        free = desk.offer(work, on(day, 9))
         for call in (
             lambda: work.visits.book(free, patient=other.patient_id),
-            lambda: work.visits.book_all([Booking(free, front_desk.tim), Booking(free, other.patient_id)]),
+            lambda: work.visits.book_all([Booking(free, desk.tim), Booking(free, other.patient_id)]),
             lambda: work.visits.reschedule(other, to=free),
             lambda: work.visits.cancel(other, reason="mine"),
             lambda: work.visits.get(other),
@@ -168,14 +168,14 @@ def test_a_parent_books_moves_and_cancels_for_the_own_child_alone(front_desk: Fr
         ):
             with pytest.raises(NotFoundError):
                 call()
-    with front_desk.work(front_desk.sarah) as work:
+    with desk.work(desk.sarah) as work:
         assert work.visits.cancel(visit, reason="ill").status is AppointmentStatus.CANCELLED
 
 
-def test_only_staff_see_a_visit_through(front_desk: FrontDesk) -> None:
-    with front_desk.work(front_desk.sarah) as work:
-        visit = work.visits.book(front_desk.offer(work, on(front_desk.day(), 9)), patient=front_desk.tim)
-    with left_alone(front_desk.url), front_desk.work(front_desk.sarah) as work:
+def test_only_staff_see_a_visit_through(desk: Desk) -> None:
+    with desk.work(desk.sarah) as work:
+        visit = work.visits.book(desk.offer(work, on(desk.day(), 9)), patient=desk.tim)
+    with left_alone(desk.url), desk.work(desk.sarah) as work:
         visits = work.visits
         for call in (visits.check_in, visits.complete, visits.no_show, visits.undo):
             with pytest.raises(NotAllowedError, match="only staff"):
@@ -183,46 +183,46 @@ def test_only_staff_see_a_visit_through(front_desk: FrontDesk) -> None:
         for step_call in (visits.begin_step, visits.complete_step, visits.skip_step):
             with pytest.raises(NotAllowedError, match="only staff"):
                 step_call(visit, 1)
-    with front_desk.work(front_desk.staff) as work:
+    with desk.work(desk.staff) as work:
         assert work.visits.check_in(visit).status is AppointmentStatus.CHECKED_IN
 
 
-def test_only_staff_book_what_is_private(front_desk: FrontDesk) -> None:
-    start_at = on(front_desk.day(), 9)
-    with front_desk.work(front_desk.staff) as work:
-        offer = front_desk.offer(work, start_at, front_desk.private)
-    with left_alone(front_desk.url), front_desk.work(front_desk.sarah) as work:
+def test_only_staff_book_what_is_private(desk: Desk) -> None:
+    start_at = on(desk.day(), 9)
+    with desk.work(desk.staff) as work:
+        offer = desk.offer(work, start_at, desk.private)
+    with left_alone(desk.url), desk.work(desk.sarah) as work:
         for call in (
-            lambda: front_desk.offer(work, start_at, front_desk.private),
+            lambda: desk.offer(work, start_at, desk.private),
             lambda: work.visits.hold(offer),
-            lambda: work.visits.book(offer, patient=front_desk.tim),
+            lambda: work.visits.book(offer, patient=desk.tim),
         ):
             with pytest.raises((NotOfferedError, NotFoundError)):
                 call()
-    with front_desk.work(front_desk.staff) as work:
-        work.visits.book(offer, patient=front_desk.tim)
+    with desk.work(desk.staff) as work:
+        work.visits.book(offer, patient=desk.tim)
 
 
-def test_w1_a_visit_under_a_plan_that_has_ended_is_refused(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    with front_desk.work() as work:
+def test_w1_a_visit_under_a_plan_that_has_ended_is_refused(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
         provider = work.insurance.add_provider("Mutual")
         plan = work.insurance.add_plan(provider, "BASIC", name="Basic", effective_to=day)
-        work.insurance.accept(plan, at=front_desk.clinic.facility)
-        steps = work.workflows.of(front_desk.clinic.with_anna).steps
-        workflow = work.workflows.add(front_desk.clinic.with_anna, steps=steps, name="basic", plan=plan)
-        offer = work.visits.offer_at(front_desk.clinic.with_anna, on(day, 9), plan=plan)
+        work.insurance.accept(plan, at=desk.clinic.facility)
+        steps = work.workflows.of(desk.clinic.with_anna).steps
+        workflow = work.workflows.add(desk.clinic.with_anna, steps=steps, name="basic", plan=plan)
+        offer = work.visits.offer_at(desk.clinic.with_anna, on(day, 9), plan=plan)
         assert offer.workflow_id == workflow.id
-    with front_desk.tried() as work:
-        assert work.visits.book(offer, patient=front_desk.patient(work)).workflow_id == workflow.id
-    with left_alone(front_desk.url), front_desk.work() as work:
+    with desk.tried() as work:
+        assert work.visits.book(offer, patient=desk.patient(work)).workflow_id == workflow.id
+    with left_alone(desk.url), desk.work() as work:
         late = moved(offer, timedelta(days=7))
         with pytest.raises((NotOfferedError, WorkflowNotFoundError)):
             work.visits.book(late, patient=work.patients.all()[0])
-    with front_desk.tried() as work:
+    with desk.tried() as work:
         work.insurance.plans.change(plan, effective_to=date(2026, 12, 31))
         with pytest.raises(WorkflowNotFoundError, match="in force"):
-            work.visits.book(offer, patient=front_desk.patient(work))
+            work.visits.book(offer, patient=desk.patient(work))
 
 
 def changed(offer: VisitOffer, **fields: Any) -> VisitOffer:
@@ -307,10 +307,10 @@ FORGED: dict[str, tuple[Callable[[VisitOffer], VisitOffer], type[SchedulerError]
 
 
 @pytest.mark.parametrize("forgery", FORGED)
-def test_b2_a_forged_offer_is_refused(front_desk: FrontDesk, offer: VisitOffer, forgery: str) -> None:
+def test_b2_a_forged_offer_is_refused(desk: Desk, offer: VisitOffer, forgery: str) -> None:
     forge, error = FORGED[forgery]
     forged = forge(offer)
-    with left_alone(front_desk.url), front_desk.work() as work:
+    with left_alone(desk.url), desk.work() as work:
         patient = work.patients.all()[0]
         for call in (
             lambda: work.visits.hold(forged),
@@ -336,66 +336,66 @@ HEALED: dict[str, Callable[[VisitOffer], VisitOffer]] = {
 
 
 @pytest.mark.parametrize("forgery", HEALED)
-def test_b2_nothing_but_the_times_of_an_offer_counts(front_desk: FrontDesk, offer: VisitOffer, forgery: str) -> None:
+def test_b2_nothing_but_the_times_of_an_offer_counts(desk: Desk, offer: VisitOffer, forgery: str) -> None:
     forged = HEALED[forgery](offer)
-    with front_desk.tried() as work:
+    with desk.tried() as work:
         held = work.visits.hold(forged).offer
-    with front_desk.tried() as work:
-        visit = work.visits.book(forged, patient=front_desk.patient(work))
-        assert (visit.doctor_id, visit.facility_id) == (front_desk.cara, front_desk.clinic.facility)
+    with desk.tried() as work:
+        visit = work.visits.book(forged, patient=desk.patient(work))
+        assert (visit.doctor_id, visit.facility_id) == (desk.cara, desk.clinic.facility)
         assert [(step.start_at, step.end_at, step.resources) for step in visit.steps] == [
             (step.start_at, step.end_at, step.resources) for step in offer.steps
         ]
     assert held == offer
 
 
-def test_b1_a_visit_that_would_have_begun_is_refused(front_desk: FrontDesk) -> None:
-    start_at = on(front_desk.day(), 9)
-    with front_desk.work() as work:
-        offer = front_desk.offer(work, start_at)
-    front_desk.clock.move_to(start_at + MINUTE)
-    with left_alone(front_desk.url), front_desk.work() as work, pytest.raises(NotOfferedError) as refused:
+def test_b1_a_visit_that_would_have_begun_is_refused(desk: Desk) -> None:
+    start_at = on(desk.day(), 9)
+    with desk.work() as work:
+        offer = desk.offer(work, start_at)
+    desk.clock.move_to(start_at + MINUTE)
+    with left_alone(desk.url), desk.work() as work, pytest.raises(NotOfferedError) as refused:
         work.visits.hold(offer)
-    front_desk.clock.move_to(NOW)
+    desk.clock.move_to(NOW)
     assert [reason.code for reason in refused.value.reasons] == [ReasonCode.NOTICE]
     assert refused.value.next_start_at == start_at + HALF_HOUR
 
 
-def test_w3_a_step_that_may_be_skipped_is_left_out(front_desk: FrontDesk, offer: VisitOffer) -> None:
-    with front_desk.tried() as work:
-        visit = work.visits.book(replace(offer, steps=offer.steps[1:]), patient=front_desk.patient(work))
+def test_w3_a_step_that_may_be_skipped_is_left_out(desk: Desk, offer: VisitOffer) -> None:
+    with desk.tried() as work:
+        visit = work.visits.book(replace(offer, steps=offer.steps[1:]), patient=desk.patient(work))
     assert [step.position for step in visit.steps] == [2, 3]
 
 
-def test_w2_a_wait_that_the_workflow_allows_is_kept(front_desk: FrontDesk, offer: VisitOffer) -> None:
-    with front_desk.tried() as work:
-        visit = work.visits.book(later(offer, 2, 20 * MINUTE), patient=front_desk.patient(work))
+def test_w2_a_wait_that_the_workflow_allows_is_kept(desk: Desk, offer: VisitOffer) -> None:
+    with desk.tried() as work:
+        visit = work.visits.book(later(offer, 2, 20 * MINUTE), patient=desk.patient(work))
     assert visit.steps[2].start_at - visit.steps[1].end_at == 20 * MINUTE
 
 
-def test_b1_a_resource_that_was_taken_is_replaced(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    nina, noor = front_desk.nurses
-    with front_desk.work() as work:
-        early, late = (front_desk.offer(work, on(day, *at), front_desk.with_cara) for at in ((8, 50), (9, 20)))
-        work.visits.book(early, patient=front_desk.patient(work))
-        visit = work.visits.book(late, patient=front_desk.patient(work))
+def test_b1_a_resource_that_was_taken_is_replaced(desk: Desk) -> None:
+    day = desk.day()
+    nina, noor = desk.nurses
+    with desk.work() as work:
+        early, late = (desk.offer(work, on(day, *at), desk.with_cara) for at in ((8, 50), (9, 20)))
+        work.visits.book(early, patient=desk.patient(work))
+        visit = work.visits.book(late, patient=desk.patient(work))
     assert nurses(visit) == [(noor,), None, (nina,)]
-    with front_desk.tried() as work:
+    with desk.tried() as work:
         work.resources.change(noor, active=False)
         work.visits.cancel(visit, reason="moved")
         with pytest.raises(SlotTakenError):
-            work.visits.book(late, patient=front_desk.patient(work))
+            work.visits.book(late, patient=desk.patient(work))
 
 
-def test_b1_several_visits_are_booked_all_or_none(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    with front_desk.work() as work:
-        patients = [front_desk.patient(work), front_desk.patient(work)]
-        late, early = (front_desk.offer(work, on(day, hour)) for hour in (11, 9))
-        dora = front_desk.offer(work, on(day, 9), front_desk.with_dora)
+def test_b1_several_visits_are_booked_all_or_none(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        patients = [desk.patient(work), desk.patient(work)]
+        late, early = (desk.offer(work, on(day, hour)) for hour in (11, 9))
+        dora = desk.offer(work, on(day, 9), desk.with_dora)
         assert work.visits.book_all([]) == []
-    with left_alone(front_desk.url), front_desk.work() as work:
+    with left_alone(desk.url), desk.work() as work:
         for second, error in (
             (Booking(late, patients[1]), SlotTakenError),
             (Booking(dora, patients[0]), PatientBusyError),
@@ -404,7 +404,7 @@ def test_b1_several_visits_are_booked_all_or_none(front_desk: FrontDesk) -> None
         ):
             with pytest.raises(error):
                 work.visits.book_all([Booking(late, patients[1]), Booking(early, patients[0]), second])
-    with front_desk.work() as work:
+    with desk.work() as work:
         visits = work.visits.book_all([Booking(late, patients[0], "second"), Booking(early, patients[1])])
     assert [(visit.start_at, visit.patient_id, visit.notes) for visit in visits] == [
         (on(day, 11), patients[0], "second"),
@@ -412,69 +412,69 @@ def test_b1_several_visits_are_booked_all_or_none(front_desk: FrontDesk) -> None
     ]
 
 
-def test_b4_a_moved_visit_keeps_its_id_patient_and_notes(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 9))
-    with front_desk.work(front_desk.staff) as work:
-        offer = front_desk.offer(work, on(day, 9, 50), front_desk.with_cara)
+def test_b4_a_moved_visit_keeps_its_id_patient_and_notes(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    with desk.work(desk.staff) as work:
+        offer = desk.offer(work, on(day, 9, 50), desk.with_cara)
         after = work.visits.reschedule(visit, to=offer)
         assert after == work.visits.get(visit.id)
-        assert front_desk.offer(work, on(day, 9)).start_at == visit.start_at  # free again
+        assert desk.offer(work, on(day, 9)).start_at == visit.start_at  # free again
     assert (after.id, after.patient_id, after.notes) == (visit.id, visit.patient_id, "allergic")
-    assert (after.doctor_id, after.start_at, len(after.steps)) == (front_desk.cara, on(day, 9, 50), 3)
+    assert (after.doctor_id, after.start_at, len(after.steps)) == (desk.cara, on(day, 9, 50), 3)
     assert after.local_start == on(day, 9, 50).replace(tzinfo=None)
-    assert all_rows(front_desk.url, SLOT, front_desk.clinic.anna, on(day, 9)) == [("open", 0)]
-    assert all_rows(front_desk.url, SLOT, front_desk.cara, on(day, 10)) == [("booked", 1)]
-    assert all_rows(front_desk.url, ALLOCATIONS, visit.id) == [(4,)]
+    assert all_rows(desk.url, SLOT, desk.clinic.anna, on(day, 9)) == [("open", 0)]
+    assert all_rows(desk.url, SLOT, desk.cara, on(day, 10)) == [("booked", 1)]
+    assert all_rows(desk.url, ALLOCATIONS, visit.id) == [(4,)]
 
 
-def test_b4_a_visit_moves_onto_its_own_time(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    with front_desk.work() as work:
-        early, late = (front_desk.offer(work, on(day, *at), front_desk.with_cara) for at in ((8, 50), (9, 20)))
-        work.resources.change(front_desk.nurses[1], active=False)
-        visit = work.visits.book(early, patient=front_desk.patient(work))
+def test_b4_a_visit_moves_onto_its_own_time(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        early, late = (desk.offer(work, on(day, *at), desk.with_cara) for at in ((8, 50), (9, 20)))
+        work.resources.change(desk.nurses[1], active=False)
+        visit = work.visits.book(early, patient=desk.patient(work))
         same = work.visits.reschedule(visit, to=early)
         after = work.visits.reschedule(visit, to=late)
         back = work.visits.reschedule(visit, to=early)
-        work.resources.change(front_desk.nurses[1], active=True)
+        work.resources.change(desk.nurses[1], active=True)
     assert (same.start_at, nurses(same)) == (visit.start_at, nurses(visit))
     assert (after.start_at, nurses(after)) == (on(day, 9, 20), nurses(visit))
     assert (back.id, back.start_at, nurses(back)) == (visit.id, on(day, 8, 50), nurses(visit))
 
 
-def test_b4_a_visit_moves_within_a_shared_slot(front_desk: FrontDesk) -> None:
-    start_at = on(front_desk.day(), 9)
-    first, second = (front_desk.booked(start_at, front_desk.with_dora) for _ in range(2))
-    with front_desk.work() as work:
-        offer = replace(front_desk.offer(work, start_at + HALF_HOUR, front_desk.with_dora))
+def test_b4_a_visit_moves_within_a_shared_slot(desk: Desk) -> None:
+    start_at = on(desk.day(), 9)
+    first, second = (desk.booked(start_at, desk.with_dora) for _ in range(2))
+    with desk.work() as work:
+        offer = replace(desk.offer(work, start_at + HALF_HOUR, desk.with_dora))
         assert work.visits.reschedule(first, to=moved(offer, -HALF_HOUR)).start_at == start_at
         assert work.visits.reschedule(second, to=offer).start_at == start_at + HALF_HOUR
-    assert all_rows(front_desk.url, SLOT, front_desk.dora, start_at) == [("open", 1)]
+    assert all_rows(desk.url, SLOT, desk.dora, start_at) == [("open", 1)]
 
 
 @pytest.mark.parametrize("by", ["hold", "token"])
-def test_b4_a_visit_moves_to_a_hold(front_desk: FrontDesk, by: str) -> None:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 9))
-    with front_desk.work() as work:
-        hold = work.visits.hold(front_desk.offer(work, on(day, 10)))
+def test_b4_a_visit_moves_to_a_hold(desk: Desk, by: str) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    with desk.work() as work:
+        hold = work.visits.hold(desk.offer(work, on(day, 10)))
         after = work.visits.reschedule(visit, to=hold if by == "hold" else hold.token)
         assert after.start_at == on(day, 10)
         with pytest.raises(UnknownHoldError):
             work.visits.release(hold)
 
 
-def test_b4_a_refused_move_leaves_the_visit_as_it_was(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 8, 50), front_desk.with_cara)
-    front_desk.booked(on(day, 9))
-    with front_desk.work() as work:
-        ended = work.visits.hold(front_desk.offer(work, on(day, 10)), lasts=MINUTE)
+def test_b4_a_refused_move_leaves_the_visit_as_it_was(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 8, 50), desk.with_cara)
+    desk.booked(on(day, 9))
+    with desk.work() as work:
+        ended = work.visits.hold(desk.offer(work, on(day, 10)), lasts=MINUTE)
         taken = moved(ended.offer, -2 * HALF_HOUR)
-        beside = work.visits.book(front_desk.offer(work, on(day, 11), front_desk.with_dora), patient=visit.patient_id)
-        busy = front_desk.offer(work, on(day, 11))
-    with left_alone(front_desk.url), database_clock(front_desk.url, ahead=MINUTE), front_desk.work() as work:
+        beside = work.visits.book(desk.offer(work, on(day, 11), desk.with_dora), patient=visit.patient_id)
+        busy = desk.offer(work, on(day, 11))
+    with left_alone(desk.url), database_clock(desk.url, ahead=MINUTE), desk.work() as work:
         targets: list[tuple[Any, type[BookingError]]] = [
             (taken, SlotTakenError),
             (moved(taken, MINUTE), NotOfferedError),
@@ -490,77 +490,75 @@ def test_b4_a_refused_move_leaves_the_visit_as_it_was(front_desk: FrontDesk) -> 
         assert work.visits.get(visit) == visit
 
 
-def test_b4_a_visit_that_began_or_is_over_stays(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 9))
-    with front_desk.work() as work:
-        offer = front_desk.offer(work, on(day, 10))
+def test_b4_a_visit_that_began_or_is_over_stays(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    with desk.work() as work:
+        offer = desk.offer(work, on(day, 10))
     changes: list[Callable[[Work], object]] = [
         lambda work: work.visits.check_in(visit),
         lambda work: work.visits.no_show(visit),
         lambda work: work.visits.cancel(visit, reason="ill"),
     ]
     for change in changes:
-        with front_desk.tried() as work:
+        with desk.tried() as work:
             change(work)
             with pytest.raises(TransitionRefusedError, match="only a scheduled visit is moved"):
                 work.visits.reschedule(visit, to=offer)
 
 
-def test_b4_crossing_moves_do_not_deadlock(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    with_anna, with_cara = front_desk.booked(on(day, 9)), front_desk.booked(on(day, 8, 50), front_desk.with_cara)
-    with front_desk.work() as work:
+def test_b4_crossing_moves_do_not_deadlock(desk: Desk) -> None:
+    day = desk.day()
+    with_anna, with_cara = desk.booked(on(day, 9)), desk.booked(on(day, 8, 50), desk.with_cara)
+    with desk.work() as work:
         to_cara, to_anna = (
-            front_desk.offer(work, on(day, 9, 50), front_desk.with_cara),
-            front_desk.offer(work, on(day, 10)),
+            desk.offer(work, on(day, 9, 50), desk.with_cara),
+            desk.offer(work, on(day, 10)),
         )
 
     def first(work: Work) -> None:
         work.visits.reschedule(with_anna, to=to_cara)
 
-    after = after_waiting(front_desk.work, first, lambda work: work.visits.reschedule(with_cara, to=to_anna))
-    assert (after.doctor_id, after.start_at) == (front_desk.clinic.anna, on(day, 10))
+    after = after_waiting(desk.work, first, lambda work: work.visits.reschedule(with_cara, to=to_anna))
+    assert (after.doctor_id, after.start_at) == (desk.clinic.anna, on(day, 10))
 
 
-def test_b4_a_visit_moves_away_from_one_that_lies_within_it(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    with front_desk.work() as work:
-        early, late = (front_desk.offer(work, on(day, *at), front_desk.with_cara) for at in ((8, 50), (9, 20)))
-        free = front_desk.offer(work, on(day, 10, 50), front_desk.with_cara)
-        long = work.visits.book(later(early, 2, 20 * MINUTE), patient=front_desk.patient(work))
-        within = work.visits.book(late, patient=front_desk.patient(work))
+def test_b4_a_visit_moves_away_from_one_that_lies_within_it(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        early, late = (desk.offer(work, on(day, *at), desk.with_cara) for at in ((8, 50), (9, 20)))
+        free = desk.offer(work, on(day, 10, 50), desk.with_cara)
+        long = work.visits.book(later(early, 2, 20 * MINUTE), patient=desk.patient(work))
+        within = work.visits.book(late, patient=desk.patient(work))
         assert within.steps[1].start_at < long.end_at  # the talk of one, while the other waits for its sample
         assert work.visits.reschedule(long, to=free).start_at == on(day, 10, 50)
 
 
-def test_b4_the_time_that_a_move_frees_goes_to_the_next(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    one, other = front_desk.booked(on(day, 9)), front_desk.booked(on(day, 9, 30))
-    with front_desk.work() as work:
-        free = front_desk.offer(work, on(day, 10))
+def test_b4_the_time_that_a_move_frees_goes_to_the_next(desk: Desk) -> None:
+    day = desk.day()
+    one, other = desk.booked(on(day, 9)), desk.booked(on(day, 9, 30))
+    with desk.work() as work:
+        free = desk.offer(work, on(day, 10))
 
     def first(work: Work) -> None:
         work.visits.reschedule(one, to=free)
 
-    after = after_waiting(
-        front_desk.work, first, lambda work: work.visits.reschedule(other, to=moved(free, -2 * HALF_HOUR))
-    )
+    after = after_waiting(desk.work, first, lambda work: work.visits.reschedule(other, to=moved(free, -2 * HALF_HOUR)))
     assert after.start_at == on(day, 9)
 
 
-def test_b4_a_move_leaves_what_the_host_defers_deferred(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 9))
+def test_b4_a_move_leaves_what_the_host_defers_deferred(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
     execute(
-        front_desk.url,
+        desk.url,
         "create table public.orders (id int primary key,"
         " former int references public.orders deferrable initially deferred)",
         "grant select, insert, update on public.orders to scheduler_app",
     )
-    with front_desk.work() as work:
+    with desk.work() as work:
         rows(work, "insert into public.orders values (1, 2) returning id")
-        assert work.visits.reschedule(visit, to=front_desk.offer(work, on(day, 10))).start_at == on(day, 10)
+        assert work.visits.reschedule(visit, to=desk.offer(work, on(day, 10))).start_at == on(day, 10)
         rows(work, "update public.orders set former = null returning id")
 
 
@@ -582,8 +580,6 @@ def test_b4_a_move_leaves_what_the_host_defers_deferred(front_desk: FrontDesk) -
         (lambda visits, offer: visits.reschedule(1, to=replace(offer, steps=())), "reschedule: to"),
     ],
 )
-def test_a_wrong_argument_of_a_booking_is_named(
-    front_desk: FrontDesk, offer: VisitOffer, call: Any, field: str
-) -> None:
-    with front_desk.tried() as work, pytest.raises(InvalidInputError, match=field):
+def test_a_wrong_argument_of_a_booking_is_named(desk: Desk, offer: VisitOffer, call: Any, field: str) -> None:
+    with desk.tried() as work, pytest.raises(InvalidInputError, match=field):
         call(work.visits, offer)

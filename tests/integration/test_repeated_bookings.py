@@ -22,7 +22,7 @@ from scheduler.front_door.visit_booking import Booking
 from scheduler.front_door.work import Work
 from scheduler.postgres.errors import DatabaseUnreachableError
 from support.concurrency import after_waiting
-from support.desks import MINUTE, FrontDesk, all_rows, left_alone, on, open_desk, rows
+from support.desks import MINUTE, Desk, all_rows, left_alone, on, open_desk, rows
 
 pytestmark = pytest.mark.database
 
@@ -31,7 +31,7 @@ LIVE = "select count(*) from scheduling.appointments where start_at = %s and sta
 
 
 @pytest.fixture(scope="module")
-def front_desk(database_url: str) -> Iterator[FrontDesk]:
+def desk(database_url: str) -> Iterator[Desk]:
     with open_desk(database_url) as opened:
         yield opened
 
@@ -40,21 +40,21 @@ def new_key() -> str:
     return str(uuid4())
 
 
-def test_b3_a_repeated_hold_is_the_same_with_another_token(front_desk: FrontDesk) -> None:
-    key, nina = new_key(), front_desk.nurses[0]
-    with front_desk.work() as work:
-        offer = front_desk.offer(work, on(front_desk.day(), 8, 50), front_desk.with_cara)
+def test_b3_a_repeated_hold_is_the_same_with_another_token(desk: Desk) -> None:
+    key, nina = new_key(), desk.nurses[0]
+    with desk.work() as work:
+        offer = desk.offer(work, on(desk.day(), 8, 50), desk.with_cara)
         work.resources.change(nina, active=False)
         first = work.visits.hold(offer, label="desk 1", key=key)
         work.resources.change(nina, active=True)
     assert first.offer != offer  # the other nurse was free
-    with front_desk.work() as work:
+    with desk.work() as work:
         again = work.visits.hold(VisitOffer.from_json(offer.to_json()), label="desk 1", key=key)
         assert (again.ends_at, again.offer) == (first.ends_at, first.offer)
         assert again.token != first.token
         with pytest.raises(UnknownHoldError):
             work.visits.release(first)
-        work.visits.confirm(again, patient=front_desk.patient(work))
+        work.visits.confirm(again, patient=desk.patient(work))
         with pytest.raises(HoldEndedError):
             work.visits.hold(offer, label="desk 1", key=key)
 
@@ -62,75 +62,73 @@ def test_b3_a_repeated_hold_is_the_same_with_another_token(front_desk: FrontDesk
 Call = Callable[[Work, str], Any]
 
 
-def confirm(front_desk: FrontDesk) -> Call:
-    with front_desk.work() as work:
-        hold, patient = work.visits.hold(front_desk.offer(work, on(front_desk.day(), 9))), front_desk.patient(work)
+def confirm(desk: Desk) -> Call:
+    with desk.work() as work:
+        hold, patient = work.visits.hold(desk.offer(work, on(desk.day(), 9))), desk.patient(work)
     return lambda work, key: work.visits.confirm(hold, patient=patient, notes="first", key=key)
 
 
-def book(front_desk: FrontDesk) -> Call:
-    with front_desk.work() as work:
-        offer, patient = front_desk.offer(work, on(front_desk.day(), 9)), front_desk.patient(work)
+def book(desk: Desk) -> Call:
+    with desk.work() as work:
+        offer, patient = desk.offer(work, on(desk.day(), 9)), desk.patient(work)
     return lambda work, key: work.visits.book(offer, patient=patient, notes="first", key=key)
 
 
-def book_all(front_desk: FrontDesk) -> Call:
-    day = front_desk.day()
-    with front_desk.work() as work:
-        bookings = [
-            Booking(front_desk.offer(work, on(day, hour)), front_desk.patient(work), "first") for hour in (11, 9)
-        ]
+def book_all(desk: Desk) -> Call:
+    day = desk.day()
+    with desk.work() as work:
+        bookings = [Booking(desk.offer(work, on(day, hour)), desk.patient(work), "first") for hour in (11, 9)]
     return lambda work, key: work.visits.book_all(iter(bookings), key=key)
 
 
-def reschedule(front_desk: FrontDesk) -> Call:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 9))
-    with front_desk.work() as work:
-        offer = front_desk.offer(work, on(day, 10))
+def reschedule(desk: Desk) -> Call:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    with desk.work() as work:
+        offer = desk.offer(work, on(day, 10))
     return lambda work, key: work.visits.reschedule(visit, to=offer, key=key)
 
 
-def reschedule_to_a_hold(front_desk: FrontDesk) -> Call:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 9))
-    with front_desk.work() as work:
-        hold = work.visits.hold(front_desk.offer(work, on(day, 10)))
+def reschedule_to_a_hold(desk: Desk) -> Call:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    with desk.work() as work:
+        hold = work.visits.hold(desk.offer(work, on(day, 10)))
     return lambda work, key: work.visits.reschedule(visit.id, to=hold.token, key=key)
 
 
-def cancel(front_desk: FrontDesk) -> Call:
-    visit = front_desk.booked(on(front_desk.day(), 9))
+def cancel(desk: Desk) -> Call:
+    visit = desk.booked(on(desk.day(), 9))
     return lambda work, key: work.visits.cancel(visit, reason="ill", key=key)
 
 
 @pytest.mark.parametrize("call", [confirm, book, book_all, reschedule, reschedule_to_a_hold, cancel])
-def test_b3_a_repeated_call_gives_the_first_answer(front_desk: FrontDesk, call: Callable[[FrontDesk], Call]) -> None:
-    key, do = new_key(), call(front_desk)
-    with front_desk.work() as work:
+def test_b3_a_repeated_call_gives_the_first_answer(desk: Desk, call: Callable[[Desk], Call]) -> None:
+    key, do = new_key(), call(desk)
+    with desk.work() as work:
         first = do(work, key)
         assert do(work, key) == first
-    with left_alone(front_desk.url), front_desk.work() as work:
+    with left_alone(desk.url), desk.work() as work:
         assert do(work, key) == first
         assert do(work, f" {key} ") == first
 
 
-def test_b3_a_repeated_call_shows_the_visit_as_it_is_now(front_desk: FrontDesk) -> None:
-    key, do = new_key(), book(front_desk)
-    with front_desk.work() as work:
+def test_b3_a_repeated_call_shows_the_visit_as_it_is_now(desk: Desk) -> None:
+    key, do = new_key(), book(desk)
+    with desk.work() as work:
         visit = do(work, key)
         cancelled = work.visits.cancel(visit, reason="ill")
         assert do(work, key) == cancelled
 
 
-def test_b3_the_key_of_another_request_is_refused(front_desk: FrontDesk) -> None:
-    key, day = new_key(), front_desk.day()
-    with front_desk.work() as work:
-        patient, other = front_desk.patient(work), front_desk.patient(work)
-        offer, later = (front_desk.offer(work, on(day, *at), front_desk.with_cara) for at in ((8, 50), (9, 50)))
+def test_b3_the_key_of_another_request_is_refused(desk: Desk) -> None:
+    key, day = new_key(), desk.day()
+    with desk.work() as work:
+        patient, other = desk.patient(work), desk.patient(work)
+        offer, later = (desk.offer(work, on(day, *at), desk.with_cara) for at in ((8, 50), (9, 50)))
         visit = work.visits.book(offer, patient=patient, notes="first", key=key)
         hold = work.visits.hold(later)
-    with left_alone(front_desk.url), front_desk.work() as work:
+    with left_alone(desk.url), desk.work() as work:
         for call in (
             lambda: work.visits.book(later, patient=patient, notes="first", key=key),
             lambda: work.visits.book(offer, patient=other, notes="first", key=key),
@@ -149,90 +147,88 @@ def test_b3_the_key_of_another_request_is_refused(front_desk: FrontDesk) -> None
         assert work.visits.book(bare, patient=patient, notes="first", key=key) == visit
 
 
-def test_b3_each_person_and_tenant_has_keys_of_their_own(front_desk: FrontDesk) -> None:
-    key, day = new_key(), front_desk.day()
+def test_b3_each_person_and_tenant_has_keys_of_their_own(desk: Desk) -> None:
+    key, day = new_key(), desk.day()
     visits = []
-    users = None, front_desk.staff, front_desk.sarah
-    with front_desk.work() as work:
-        offers = [front_desk.offer(work, on(day, hour)) for hour in (9, 10, 11)]
+    users = None, desk.staff, desk.sarah
+    with desk.work() as work:
+        offers = [desk.offer(work, on(day, hour)) for hour in (9, 10, 11)]
     for _ in range(2):
         for user, offer in zip(users, offers, strict=True):
-            with front_desk.work(user) as work:
-                visits.append(work.visits.book(offer, patient=front_desk.tim, key=key))
+            with desk.work(user) as work:
+                visits.append(work.visits.book(offer, patient=desk.tim, key=key))
     assert visits[:3] == visits[3:]
     assert len({visit.id for visit in visits}) == 3
-    assert all_rows(front_desk.url, REQUESTS, key) == [(3,)]
+    assert all_rows(desk.url, REQUESTS, key) == [(3,)]
 
 
-def test_b3_a_refused_call_does_not_keep_its_key(front_desk: FrontDesk) -> None:
-    key, day = new_key(), front_desk.day()
-    with front_desk.work() as work:
-        offer, patient = front_desk.offer(work, on(day, 9)), front_desk.patient(work)
+def test_b3_a_refused_call_does_not_keep_its_key(desk: Desk) -> None:
+    key, day = new_key(), desk.day()
+    with desk.work() as work:
+        offer, patient = desk.offer(work, on(day, 9)), desk.patient(work)
         hold = work.visits.hold(offer)
         for _ in range(2):
             with pytest.raises(SlotTakenError):
                 work.visits.book(offer, patient=patient, key=key)
         work.visits.release(hold)
-    assert all_rows(front_desk.url, REQUESTS, key) == [(0,)]
-    with front_desk.work() as work:
+    assert all_rows(desk.url, REQUESTS, key) == [(0,)]
+    with desk.work() as work:
         assert work.visits.book(offer, patient=patient, key=key).start_at == offer.start_at
 
 
-def test_b3_a_key_is_kept_as_long_as_the_transaction_that_used_it(front_desk: FrontDesk) -> None:
-    key, do = new_key(), book(front_desk)
-    with front_desk.tried() as work:
+def test_b3_a_key_is_kept_as_long_as_the_transaction_that_used_it(desk: Desk) -> None:
+    key, do = new_key(), book(desk)
+    with desk.tried() as work:
         do(work, key)
-    with front_desk.work() as work:
+    with desk.work() as work:
         visit = do(work, key)
         assert work.visits.get(visit) == visit
 
 
 @pytest.mark.parametrize("call", [book, book_all, cancel, reschedule_to_a_hold])
-def test_b3_of_two_calls_at_once_the_second_gets_the_answer(
-    front_desk: FrontDesk, call: Callable[[FrontDesk], Call]
-) -> None:
-    key, do = new_key(), call(front_desk)
+def test_b3_of_two_calls_at_once_the_second_gets_the_answer(desk: Desk, call: Callable[[Desk], Call]) -> None:
+    key, do = new_key(), call(desk)
     answers: list[Any] = []
-    second = after_waiting(front_desk.work, lambda work: answers.append(do(work, key)), lambda work: do(work, key))
+    second = after_waiting(desk.work, lambda work: answers.append(do(work, key)), lambda work: do(work, key))
     assert answers == [second]
-    assert all_rows(front_desk.url, REQUESTS, key) == [(1,)]
+    assert all_rows(desk.url, REQUESTS, key) == [(1,)]
 
 
-def test_b3_of_two_holds_at_once_the_second_has_the_token(front_desk: FrontDesk) -> None:
-    key, day = new_key(), front_desk.day()
-    with front_desk.work() as work:
-        offer = front_desk.offer(work, on(day, 9))
+def test_b3_of_two_holds_at_once_the_second_has_the_token(desk: Desk) -> None:
+    key, day = new_key(), desk.day()
+    with desk.work() as work:
+        offer = desk.offer(work, on(day, 9))
     held: list[Any] = []
     second = after_waiting(
-        front_desk.work,
+        desk.work,
         lambda work: held.append(work.visits.hold(offer, key=key)),
         lambda work: work.visits.hold(offer, key=key),
     )
     assert second.ends_at == held[0].ends_at
-    with front_desk.work() as work:
+    with desk.work() as work:
         with pytest.raises(UnknownHoldError):
             work.visits.extend(held[0], lasts=MINUTE)
         work.visits.release(second)
 
 
-def test_b3_what_another_person_answers_is_not_seen_anew(front_desk: FrontDesk) -> None:
+def test_b3_what_another_person_answers_is_not_seen_anew(desk: Desk) -> None:
     """The patient is asked for at each call: whoever lost the child reads no visit by an old key."""
-    key, day = new_key(), front_desk.day()
-    with front_desk.work() as work:
-        patient = work.patients.add("Kim", "Johnson", email="kim@example.org", user=front_desk.sarah)
-    with front_desk.work(front_desk.sarah) as work:
-        offer = front_desk.offer(work, on(day, 9))
+    key, day = new_key(), desk.day()
+    with desk.work() as work:
+        patient = work.patients.add("Kim", "Johnson", email="kim@example.org", user=desk.sarah)
+    with desk.work(desk.sarah) as work:
+        offer = desk.offer(work, on(day, 9))
         work.visits.book(offer, patient=patient, key=key)
-    with front_desk.work() as work:
+    with desk.work() as work:
         work.patients.change(patient, user=None)
-    with front_desk.work(front_desk.sarah) as work, pytest.raises(NotFoundError):
+    with desk.work(desk.sarah) as work, pytest.raises(NotFoundError):
         work.visits.book(offer, patient=patient, key=key)
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256, 7, b"key", "\0", "\ud800"])
-def test_b3_a_key_is_a_text_of_up_to_255_characters(front_desk: FrontDesk, key: Any) -> None:
-    with front_desk.tried() as work:
-        offer = front_desk.offer(work, on(front_desk.clinic.monday, 9))
+def test_b3_a_key_is_a_text_of_up_to_255_characters(desk: Desk, key: Any) -> None:
+    with desk.tried() as work:
+        offer = desk.offer(work, on(desk.clinic.monday, 9))
         with pytest.raises(InvalidInputError, match="key"):
             work.visits.hold(offer, key=key)
         with pytest.raises(InvalidInputError, match="key"):
@@ -240,36 +236,36 @@ def test_b3_a_key_is_a_text_of_up_to_255_characters(front_desk: FrontDesk, key: 
         assert work.visits.hold(offer, key="é" * 255).offer == offer
 
 
-def kill_before_commit(front_desk: FrontDesk, call: Callable[[Work], object]) -> None:
+def kill_before_commit(desk: Desk, call: Callable[[Work], object]) -> None:
     """Call in a unit of work whose connection to the server is lost before the commit."""
-    with front_desk.work() as work:
+    with desk.work() as work:
         call(work)
         ((pid,),) = rows(work, "select pg_backend_pid()")
-        all_rows(front_desk.url, "select pg_terminate_backend(%s, 5000)", pid)
+        all_rows(desk.url, "select pg_terminate_backend(%s, 5000)", pid)
 
 
-def test_b3_an_outcome_that_is_unknown_is_settled_by_the_key(front_desk: FrontDesk) -> None:
-    key, do = new_key(), book(front_desk)
+def test_b3_an_outcome_that_is_unknown_is_settled_by_the_key(desk: Desk) -> None:
+    key, do = new_key(), book(desk)
     with pytest.raises(OutcomeUnknownError, match="repeat the call with the same key") as lost:
-        kill_before_commit(front_desk, lambda work: do(work, key))
+        kill_before_commit(desk, lambda work: do(work, key))
     assert lost.value.key == key
-    with front_desk.work() as work:
+    with desk.work() as work:
         visit = do(work, key)
-    with left_alone(front_desk.url), front_desk.work() as work:
+    with left_alone(desk.url), desk.work() as work:
         assert do(work, key) == visit
-    assert all_rows(front_desk.url, LIVE, visit.start_at) == [(1,)]
+    assert all_rows(desk.url, LIVE, visit.start_at) == [(1,)]
 
 
-def test_b3_without_a_booking_a_lost_connection_is_no_riddle(front_desk: FrontDesk) -> None:
+def test_b3_without_a_booking_a_lost_connection_is_no_riddle(desk: Desk) -> None:
     with pytest.raises(DatabaseUnreachableError):
-        kill_before_commit(front_desk, lambda work: work.visits.of_patient(front_desk.tim))
+        kill_before_commit(desk, lambda work: work.visits.of_patient(desk.tim))
 
 
-def test_b3_an_outcome_without_a_key_is_unknown_too(front_desk: FrontDesk) -> None:
-    day = front_desk.day()
-    visit = front_desk.booked(on(day, 9))
-    with front_desk.work() as work:
-        hold = work.visits.hold(front_desk.offer(work, on(day, 10)))
+def test_b3_an_outcome_without_a_key_is_unknown_too(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    with desk.work() as work:
+        hold = work.visits.hold(desk.offer(work, on(day, 10)))
     calls: list[Callable[[Work], object]] = [
         lambda work: work.visits.check_in(visit),
         lambda work: work.visits.skip_step(visit, 1),
@@ -278,18 +274,18 @@ def test_b3_an_outcome_without_a_key_is_unknown_too(front_desk: FrontDesk) -> No
     ]
     for call in calls:
         with pytest.raises(OutcomeUnknownError) as lost:
-            kill_before_commit(front_desk, call)
+            kill_before_commit(desk, call)
         assert lost.value.key is None
 
 
-def test_b3_a_connection_lost_before_the_end_wrote_nothing(front_desk: FrontDesk) -> None:
-    key, do = new_key(), book(front_desk)
+def test_b3_a_connection_lost_before_the_end_wrote_nothing(desk: Desk) -> None:
+    key, do = new_key(), book(desk)
 
     def twice(work: Work) -> None:
         do(work, key)
         ((pid,),) = rows(work, "select pg_backend_pid()")
-        all_rows(front_desk.url, "select pg_terminate_backend(%s, 5000)", pid)
+        all_rows(desk.url, "select pg_terminate_backend(%s, 5000)", pid)
         do(work, key)
 
-    with left_alone(front_desk.url), pytest.raises(DatabaseUnreachableError), front_desk.work() as work:
+    with left_alone(desk.url), pytest.raises(DatabaseUnreachableError), desk.work() as work:
         twice(work)

@@ -225,7 +225,6 @@ def test_b2_a_visit_takes_over_from_its_hold_in_one_transaction(connection: psyc
 
 
 CHANGES = {
-    "token_digest": b"t" * 32,
     "facility_id": 2,
     "doctor_id": 2,
     "service_offering_id": 2,
@@ -239,9 +238,11 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("column", CHANGES)
-def test_b2_a_hold_changes_in_its_end_and_label_only(connection: psycopg.Connection, column: str) -> None:
+def test_b2_a_hold_changes_in_its_end_and_token_only(connection: psycopg.Connection, column: str) -> None:
     keep(connection, hold(1, 0, 20, held_step(DOCTOR, 0, 20)))
-    connection.execute("update scheduling.holds set ends_at = ends_at + '1 minute'::interval, label = 'for Ann'")
+    connection.execute(
+        "update scheduling.holds set ends_at = ends_at + '1 minute'::interval, token_digest = sha256('new')"
+    )
     change = f"update scheduling.holds set {column} = %s".encode()
     with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
         connection.execute(change, (CHANGES[column],))
@@ -327,7 +328,7 @@ def test_q1_a_place_beside_a_longer_visit_of_its_slot_is_left(connection: psycop
     ("change", "slots"),
     [
         ("status = 'cancelled'", {2: 1}),
-        (f"status = 'reserved', reserved_until = '{at(-570)}'", {2: 1}),
+        (f"status = 'reserved', reserved_until = '{at(-570)}'", {}),
         (f"status = 'reserved', reserved_until = '{at(-601)}'", {1: 1, 2: 1}),
     ],
 )

@@ -1,6 +1,6 @@
 """Desks: a small clinic whose visits are booked, with people who book, and the clock by which holds end.
 
-Every test takes days of its own from `FrontDesk.day`, so that all tests of a module share one database. The time of the
+Every test takes days of its own from `Desk.day`, so that all tests of a module share one database. The time of the
 clinic is UTC on all of these days.
 """
 
@@ -36,7 +36,7 @@ WORKDAYS: Final = (Weekday.MONDAY, Weekday.TUESDAY, Weekday.WEDNESDAY, Weekday.T
 
 
 @dataclass(frozen=True, slots=True)
-class FrontDesk:
+class Desk:
     """A clinic with three doctors, each with slots of half an hour from 9 to 12 on workdays.
 
     A visit with Anna is one step. One with Cara is a blood sample (10 minutes, a nurse), a talk (20 minutes, Cara, on
@@ -92,7 +92,7 @@ def on(day: date, hour: int, minute: int = 0) -> datetime:
 
 
 @contextmanager
-def open_desk(url: str) -> Iterator[FrontDesk]:
+def open_desk(url: str) -> Iterator[Desk]:
     """Open the database, make the clinic, and generate its slots."""
     clock = FixedClock(NOW)
     with Scheduler(url, clock=clock) as scheduler:
@@ -132,9 +132,7 @@ def open_desk(url: str) -> Iterator[FrontDesk]:
             staff = work.users.add("Stan", role=UserRole.STAFF, email="stan@example.org")
         scheduler.generate(clinic.slug, from_day=clinic.monday, days=7 * WEEKS)
         days = (clinic.monday + timedelta(days=number) for number in range(7 * WEEKS) if number % 7 < len(WORKDAYS))
-        yield FrontDesk(
-            clinic, url, clock, cara, dora, with_cara, with_dora, private, nurses, room, staff, sarah, tim, days
-        )
+        yield Desk(clinic, url, clock, cara, dora, with_cara, with_dora, private, nurses, room, staff, sarah, tim, days)
 
 
 def rows(work: Work, statement: str, **values: Any) -> list[tuple[Any, ...]]:

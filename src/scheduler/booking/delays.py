@@ -120,7 +120,7 @@ def _planned(session: Session, visits: Sequence[Visit]) -> dict[int, dict[int, W
 
 
 def _timed(visit: Visit, known: Mapping[int, WorkflowStep]) -> list[TimedStep]:
-    """Return the steps that a visit still has; without any it has the doctor all the time."""
+    """Return the steps that a visit still has; without any, it has the doctor all the time."""
     steps = [
         TimedStep(
             known.get(step.position) or _with_doctor(step.position, step.name), step.start_at, step.end_at, step.status
