@@ -100,8 +100,10 @@ _BOOK: Final = text(
     + ")"
     + _STEPS
 ).bindparams(bindparam("steps", type_=JSONB))
-_DEFER: Final = text("set constraints all deferred")
-_CHECK: Final = text("set constraints all immediate")
+# By name, since the host may defer constraints of its own until the commit.
+_CONSTRAINTS: Final = "scheduling.a_doctor_is_taken_once_at_a_time, scheduling.a_resource_is_taken_once_at_a_time"
+_DEFER: Final = text(f"set constraints {_CONSTRAINTS} deferred")
+_CHECK: Final = text(f"set constraints {_CONSTRAINTS} immediate")
 _CLEAR: Final = text("""
 delete from scheduling.appointment_steps
 where tenant_id = (select identity.current_tenant_id()) and appointment_id = :visit
