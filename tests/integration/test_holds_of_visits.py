@@ -239,16 +239,14 @@ def test_b2_a_hold_whose_slot_was_deleted_is_not_confirmed(desk: Desk) -> None:
         assert work.visits.extend(hold.token, lasts=HALF_HOUR).offer.steps == hold.offer.steps
 
 
-def test_b2_a_hold_of_a_former_workflow_is_not_confirmed(desk: Desk) -> None:
+def test_b2_a_hold_of_a_former_workflow_is_confirmed_as_it_was_held(desk: Desk) -> None:
     with desk.work() as work:
         hold = work.visits.hold(desk.offer(work, on(desk.day(), 8, 50), desk.with_cara))
     with desk.tried() as work:
         former = work.workflows.of(desk.with_cara)
         work.workflows.replace(former, steps=former.steps[1:])
-        patient = desk.patient(work)
-        with pytest.raises(NotOfferedError, match="workflow") as refused:
-            work.visits.confirm(hold, patient=patient)
-    assert all(reason.code is not ReasonCode.BOOKED for reason in refused.value.reasons)
+        visit = work.visits.confirm(hold, patient=desk.patient(work))
+        assert (visit.workflow_id, len(visit.steps)) == (hold.offer.workflow_id, len(former.steps))
 
 
 def test_b2_a_hold_takes_one_place_of_a_shared_slot(desk: Desk) -> None:

@@ -198,10 +198,12 @@ def planned_visit(offer: VisitOffer) -> PlannedVisit:
 
 
 def _gone(planned: PlannedVisit) -> NotOfferedError:
-    return NotOfferedError(f"the slot at {planned['slot_start'].isoformat()} is not there any more: find a visit again")
+    slot = planned["slot_start"].isoformat()
+    return NotOfferedError(f"the slot at {slot} or a step of its workflow is not there any more: find a visit again")
 
 
 def _written(planned: PlannedVisit, rows: Iterable[Any]) -> Visit:
     for visit in visits_in(rows):
-        return visit
+        if len(visit.steps) == len(planned["steps"]):  # a step may be gone from the workflow
+            return visit
     raise _gone(planned)
