@@ -2,6 +2,8 @@
 
 - The *owner* runs the migrations, and makes and changes tables.
 - `scheduler_app` does all work for a user. It owns nothing, and cannot truncate, since that ignores row security.
+- `scheduler_desk` books: it reads what decides a visit, and writes appointments, their steps and holds. A parent may
+  not see what decides, so the library asks as the user whether the patient is theirs, and then acts as this role.
 - `scheduler_job` is the nightly job: it reads the rows that decide slots, and writes slots.
 - `scheduler_system` works for a tenant but for no user: it awards stickers, raises alerts, accepts invitations, rotates
   keys, and seals the audit log.
@@ -24,7 +26,7 @@ from alembic import op
 revision = "20261126000100"
 down_revision = None
 
-ROLES = ("scheduler_app", "scheduler_job", "scheduler_system", "scheduler_definer")
+ROLES = ("scheduler_app", "scheduler_job", "scheduler_system", "scheduler_desk", "scheduler_definer")
 SCHEMAS = ("identity", "scheduling", "audit", "placement", "wellbeing")
 EXTENSIONS = ("btree_gist", "pg_trgm")
 
@@ -41,7 +43,7 @@ def upgrade() -> None:
         end $$
         """)
     # The migrating role acts as these roles in tests and in the quick start; a superuser may anyway.
-    for role in ROLES[:3]:
+    for role in ROLES[:-1]:
         op.execute(f"""
         do $$ begin
             if not pg_catalog.pg_has_role(current_user, '{role}', 'usage') then
@@ -58,15 +60,15 @@ def upgrade() -> None:
         op.execute(f"create extension if not exists {extension} with schema public")
     # Every session first compares the revision of the schema with that of its code.
     op.execute("""
-    grant usage on schema scheduler to scheduler_app, scheduler_job, scheduler_system;
-    grant select on scheduler.revision to scheduler_app, scheduler_job, scheduler_system;
+    grant usage on schema scheduler to scheduler_app, scheduler_job, scheduler_system, scheduler_desk;
+    grant select on scheduler.revision to scheduler_app, scheduler_job, scheduler_system, scheduler_desk;
     """)
 
 
 def downgrade() -> None:
     op.execute("""
-    revoke all on scheduler.revision from scheduler_app, scheduler_job, scheduler_system;
-    revoke all on schema scheduler from scheduler_app, scheduler_job, scheduler_system;
+    revoke all on scheduler.revision from scheduler_app, scheduler_job, scheduler_system, scheduler_desk;
+    revoke all on schema scheduler from scheduler_app, scheduler_job, scheduler_system, scheduler_desk;
     """)
     for extension in reversed(EXTENSIONS):
         op.execute(f"""

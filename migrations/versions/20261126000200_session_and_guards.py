@@ -208,9 +208,12 @@ def upgrade() -> None:
     comment on function identity.may_administer() is
         'Whether the session may add staff, suspend and readmit users: as system, or for an active admin.';
 
-    call identity.set_definer_owner('identity.is_open_tenant()', 'scheduler_app, scheduler_job, scheduler_system');
-    call identity.set_definer_owner('identity.is_active_user()', 'scheduler_app, scheduler_job, scheduler_system');
-    call identity.set_definer_owner('identity.is_staff_member()', 'scheduler_app, scheduler_job, scheduler_system');
+    call identity.set_definer_owner('identity.is_open_tenant()',
+        'scheduler_app, scheduler_job, scheduler_system, scheduler_desk');
+    call identity.set_definer_owner('identity.is_active_user()',
+        'scheduler_app, scheduler_job, scheduler_system, scheduler_desk');
+    call identity.set_definer_owner('identity.is_staff_member()',
+        'scheduler_app, scheduler_job, scheduler_system, scheduler_desk');
     call identity.set_definer_owner('identity.may_administer()', 'scheduler_app, scheduler_system');
 
     create function identity.has_tenant_access() returns boolean
@@ -221,11 +224,14 @@ def upgrade() -> None:
         when identity.current_user_id() is null
             or pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
                 'scheduler_job', 'usage') then identity.is_open_tenant()
+        when pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
+            'scheduler_desk', 'usage') then identity.is_active_user()
         else identity.is_staff_member()
     end;
 
     comment on function identity.has_tenant_access() is
-        'Whether the session sees all rows of its tenant: as system; if it is open, without a user, as job, for staff.';
+        'Whether the session sees all rows of its tenant: as system; if it is open, without a user, as job, as desk for'
+        ' an active user, for staff.';
     """)
     op.execute("""
     create procedure identity.secure_table(

@@ -103,7 +103,7 @@ def upgrade() -> None:
 
     create policy a_person_sees_their_own on scheduling.availability_slots for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
-            and (select identity.is_active_user()) and status = 'open');
+            and (select identity.is_active_user()) and status <> 'booked' and status <> 'cancelled');
 
     -- stops deleting what an appointment sits on (R2); the owner and the system may
     create policy a_booked_slot_is_not_deleted on scheduling.availability_slots as restrictive for delete
@@ -194,7 +194,8 @@ def upgrade() -> None:
                 ' and (select identity.has_tenant_access()))', partition_name);
             execute format('create policy a_person_sees_their_own on scheduling.%I for select to scheduler_app'
                 ' using (tenant_id = (select identity.current_tenant_id())'
-                ' and (select identity.is_active_user()) and status = ''open'')', partition_name);
+                ' and (select identity.is_active_user()) and status <> ''booked'' and status <> ''cancelled'')',
+                partition_name);
             execute format('create policy a_booked_slot_is_not_deleted on scheduling.%I as restrictive for delete'
                 ' to scheduler_app, scheduler_job using (booked_count = 0)', partition_name);
             execute format('alter table scheduling.availability_slots attach partition scheduling.%I'

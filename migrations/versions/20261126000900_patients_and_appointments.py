@@ -13,11 +13,9 @@ they stay, whatever becomes of the zone: the nightly job compares them with the 
 that would begin at another time. PostgreSQL's own time zone data decides at the moment of booking only, since the clock
 shows one time at an instant; a time on the clock may be two instants or none.
 
-A repeated request finds its first booking by its idempotency key (B3), which is unique for each actor. Without an actor
-the library is the actor, so a key is cleared when its actor is deleted.
-
-**Steps and resources.** A step needs the doctor of the appointment, or resources of kinds that the tenant uses (W7).
-The time for which it takes them is in `scheduling.allocations`.
+**Steps and resources.** A step needs the doctor of the appointment, or resources of kinds that the tenant uses (W7),
+perhaps several at once. The time for which it takes them is in `scheduling.allocations`. A resource may be a person who
+is also a doctor: whoever uses the one takes the time of both.
 
 **Waitlist.** A patient waits for a service, perhaps at one facility, with one doctor, or on certain days. The oldest
 matching entry is offered a freed slot (B6), which is held for it and says until when.
@@ -34,6 +32,7 @@ INSTANTS = {
     "appointments": [],
     "resources": [],
     "appointment_steps": [],
+    "appointment_step_resources": [],
     "waitlist_entries": ["offered_slot_start_at"],
 }
 
@@ -113,7 +112,6 @@ def upgrade() -> None:
         cancellation_reason text,
         rescheduled_from bigint,
         booked_by uuid,
-        idempotency_key text,
         updated_by uuid,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
@@ -168,8 +166,6 @@ def upgrade() -> None:
         -- stops an appointment on a slot of another time; its steps before the doctor's come before the slot
         constraint the_slot_of_an_appointment_begins_during_it
             check (slot_start_at >= start_at and slot_start_at < end_at),
-        -- stops an empty key, which all requests would share, and one too long for its index
-        constraint an_idempotency_key_says_something check (length(idempotency_key) between 1 and 255),
         -- stops two appointments of a patient at once (B1)
         constraint a_patient_has_one_appointment_at_a_time exclude using gist (
             tenant_id with =,
@@ -181,10 +177,6 @@ def upgrade() -> None:
     comment on table scheduling.appointments is
         'A visit of a patient with a doctor at a facility, and its slot.';
 
-    -- stops a second appointment by a repeated request (B3)
-    create unique index a_request_of_an_actor_is_booked_once
-        on scheduling.appointments (tenant_id, booked_by, idempotency_key) nulls not distinct
-        where idempotency_key is not null;
     create index appointments_patient_id_idx on scheduling.appointments (tenant_id, patient_id);
     create index appointments_doctor_id_start_at_idx on scheduling.appointments (tenant_id, doctor_id, start_at);
     create index appointments_facility_id_start_at_idx on scheduling.appointments (tenant_id, facility_id, start_at);
@@ -249,20 +241,6 @@ def upgrade() -> None:
         for each row when (new.availability_slot_id is not null)
         execute function scheduling.refuse_slot_of_another_doctor();
 
-    create function scheduling.forget_idempotency_key() returns trigger
-    language plpgsql set search_path = pg_catalog, pg_temp
-    as $$ begin
-        new.idempotency_key := null;
-        return new;
-    end $$;
-
-    comment on function scheduling.forget_idempotency_key() is
-        'Clears the idempotency key when its actor is deleted: the request will not be repeated.';
-
-    create trigger an_idempotency_key_goes_with_its_actor before update on scheduling.appointments
-        for each row when (old.booked_by is not null and new.booked_by is null)
-        execute function scheduling.forget_idempotency_key();
-
     call identity.secure_table('scheduling.appointments', array['local_start', 'zone']);
     -- The job shows booked time and compares promised times. It sees neither patients nor notes.
     grant select (
@@ -292,12 +270,16 @@ def upgrade() -> None:
         kind varchar(50) not null,
         name varchar(255) not null,
         active boolean not null default true,
+        doctor_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint resources_pkey primary key (tenant_id, id),
         -- stops a facility that is missing or of another tenant
         constraint resources_facility_id_fkey foreign key (tenant_id, facility_id)
             references scheduling.facilities (tenant_id, id) on delete cascade,
+        -- stops a doctor of another tenant; deleting the doctor keeps the resource
+        constraint resources_doctor_id_fkey foreign key (tenant_id, doctor_id)
+            references scheduling.doctors (tenant_id, id) on delete set null (doctor_id),
         -- stops two rooms with one name
         constraint a_resource_has_its_own_name_at_its_facility unique (tenant_id, facility_id, kind, name),
         -- stops 'Room' and 'room ' as two kinds, a doctor, whose time appointments occupy, and a patient
@@ -308,6 +290,8 @@ def upgrade() -> None:
 
     comment on table scheduling.resources is
         'A room, nurse, device or other resource of a facility, used by one step at a time.';
+
+    create index resources_doctor_id_idx on scheduling.resources (tenant_id, doctor_id);
 
     create table scheduling.appointment_steps (
         tenant_id uuid not null,
@@ -321,7 +305,6 @@ def upgrade() -> None:
         status text not null default 'scheduled',
         notes text,
         location varchar(255),
-        resource_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint appointment_steps_pkey primary key (tenant_id, id),
@@ -341,10 +324,7 @@ def upgrade() -> None:
             check (scheduled_start_at >= '0001-01-03 00:00+00' and scheduled_end_at < '9999-12-29 00:00+00'),
         -- stops an unknown status; a skipped step is cancelled or never made
         constraint an_appointment_step_has_a_status_of_its_life_cycle
-            check (status in ('scheduled', 'completed', 'no_show', 'cancelled', 'in_progress')),
-        -- stops a resource of another tenant; deleting the resource keeps the step
-        constraint appointment_steps_resource_id_fkey foreign key (tenant_id, resource_id)
-            references scheduling.resources (tenant_id, id) on delete set null (resource_id)
+            check (status in ('scheduled', 'completed', 'no_show', 'cancelled', 'in_progress'))
     );
 
     comment on table scheduling.appointment_steps is 'One step of an appointment with its times.';
@@ -354,14 +334,50 @@ def upgrade() -> None:
         on scheduling.appointment_steps (tenant_id, appointment_id, position);
     create index appointment_steps_workflow_step_id_idx on scheduling.appointment_steps (tenant_id, workflow_step_id);
     create index appointment_steps_step_template_id_idx on scheduling.appointment_steps (tenant_id, step_template_id);
-    create index appointment_steps_resource_id_idx on scheduling.appointment_steps (tenant_id, resource_id);
+
+    create table scheduling.appointment_step_resources (
+        tenant_id uuid not null,
+        appointment_step_id bigint not null,
+        resource_id bigint not null,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        -- stops naming one resource twice
+        constraint appointment_step_resources_pkey primary key (tenant_id, appointment_step_id, resource_id),
+        -- these two stop a reference that is missing or of another tenant
+        constraint appointment_step_resources_appointment_step_id_fkey foreign key (tenant_id, appointment_step_id)
+            references scheduling.appointment_steps (tenant_id, id) on delete cascade,
+        constraint appointment_step_resources_resource_id_fkey foreign key (tenant_id, resource_id)
+            references scheduling.resources (tenant_id, id) on delete cascade
+    );
+
+    comment on table scheduling.appointment_step_resources is
+        'A resource that a step of an appointment uses; a step may use several at once.';
+
+    create index appointment_step_resources_resource_id_idx
+        on scheduling.appointment_step_resources (tenant_id, resource_id);
 
     call identity.secure_table('scheduling.resources', array['kind']);
     call identity.secure_table('scheduling.appointment_steps');
+    call identity.secure_table('scheduling.appointment_step_resources');
 
     create policy a_person_sees_their_own on scheduling.appointment_steps for select to scheduler_app
         using (tenant_id = (select identity.current_tenant_id())
             and appointment_id = any ((select scheduling.own_appointments())::bigint[]));
+
+    create function scheduling.own_appointment_steps() returns bigint[]
+    language sql stable parallel safe
+    return array(
+        select id from scheduling.appointment_steps
+        where tenant_id = identity.current_tenant_id()
+            and appointment_id = any ((select scheduling.own_appointments())::bigint[])
+    );
+
+    comment on function scheduling.own_appointment_steps() is
+        'The steps of the appointments of the user of this transaction and their dependants.';
+
+    create policy a_person_sees_their_own on scheduling.appointment_step_resources for select to scheduler_app
+        using (tenant_id = (select identity.current_tenant_id())
+            and appointment_step_id = any ((select scheduling.own_appointment_steps())::bigint[]));
     """)
     op.execute("""
     create table scheduling.waitlist_entries (
@@ -445,11 +461,12 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("""
-    drop table scheduling.waitlist_entries, scheduling.appointment_steps, scheduling.resources;
+    drop table scheduling.waitlist_entries, scheduling.appointment_step_resources;
+    drop function scheduling.own_appointment_steps();
+    drop table scheduling.appointment_steps, scheduling.resources;
     drop policy a_person_sees_their_own on scheduling.appointments;
     drop function scheduling.own_appointments();
     drop table scheduling.appointments;
-    drop function scheduling.forget_idempotency_key();
     drop function scheduling.refuse_slot_of_another_doctor();
     drop function scheduling.keep_promised_time();
     drop policy a_person_sees_their_own on scheduling.patients;

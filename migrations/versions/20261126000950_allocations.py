@@ -1,20 +1,20 @@
-"""Allocations: the time for which a visit takes its doctor and resources, and the places that visits take of slots.
+"""Allocations: the time that visits and holds take of doctors and resources, and the places that they take of slots.
 
 Two exclusion constraints refuse a second use of a doctor or of a resource at any isolation level (B1), except by visits
 that share a slot whose capacity is above 1. Buffers of the offering lie before the first use of the doctor and after
 the last one. Preparation takes the doctor or the resource of its step, too.
 
-**Who writes them.** Nobody but triggers: allocations, `booked_count` and `status` of a slot follow from appointments
-and steps, whoever writes these. So a host that writes one appointment knows neither table, and what is taken cannot
-contradict what is booked. An appointment without steps takes its doctor from start to end; with steps, while a step
-needs the doctor. A cancelled appointment and a no-show take nothing, a completed one keeps the doctor's time as
+**Who writes them.** Nobody but triggers: allocations, `booked_count` and `status` of a slot follow from appointments,
+steps and holds, whoever writes these. So a host that writes one appointment knows neither table, and what is taken
+cannot contradict what is booked. An appointment without steps takes its doctor from start to end; with steps, while a
+step needs the doctor. A cancelled appointment and a no-show take nothing, a completed one keeps the doctor's time as
 history. Undoing takes the time again or raises. A step that is over frees its resource, also early (W5).
 
 The exclusion constraints are deferrable. A host that writes an appointment and its steps in two statements may collide
 in between with a visit that uses the doctor during a later step: `set constraints all deferred` moves the check to the
 end of the transaction.
 
-**Deleted slots.** An allocation remembers its slot without a foreign key, since months are detached and slots retired.
+**Deleted slots.** Allocations and holds remember their slots without a foreign key, since months are detached and slots retired.
 An appointment whose slot is gone goes on sharing its time while it stays within it.
 
 **Locks.** A trigger locks, before an appointment takes time, its patient, doctor, resources and slots in this order,
@@ -22,10 +22,14 @@ An appointment whose slot is gone goes on sharing its time while it stays within
 exclusion constraint, a deadlock. Places are counted under the lock of the slot, so no count is lost. Freeing time locks
 the slot alone, before the row changes: whoever takes the time holds the slot and may wait for the row.
 
-Allocations are not audited: each follows from changes that are.
+**Holds.** A hold (B2) takes what its visit will need until it ends, by `scheduling.clock()`. Nobody has to sweep: a
+writer that needs the time deletes ended holds in its own transaction, after the locks. Live holds are counted beside
+the booked places when a place is taken; no stored count has them, so that a hold ends without a write.
 
-Holds, when they come, get a column of their own beside `appointment_id`, one of the two being set, and keys from the
-same sequence.
+A person may be both a doctor and a resource (`resources.doctor_id`): whoever uses the resource takes the doctor, too.
+
+Allocations and holds are not audited: each allocation follows from changes that are, and a hold becomes a visit or
+ends.
 """
 
 from alembic import op
@@ -38,13 +42,14 @@ READ = {
     "appointments": "tenant_id, id, doctor_id, service_offering_id, availability_slot_id, slot_start_at, start_at,"
     " end_at, status",
     "appointment_steps": "tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,"
-    " status, resource_id",
+    " status",
+    "appointment_step_resources": "tenant_id, appointment_step_id, resource_id",
     "workflow_steps": "tenant_id, id, requires_preparation, meta",
     "workflow_step_needs": "tenant_id, workflow_step_id, kind",
     "service_offerings": "tenant_id, id, buffer_before_minutes, buffer_after_minutes",
     "patients": "tenant_id, id",
     "doctors": "tenant_id, id",
-    "resources": "tenant_id, id",
+    "resources": "tenant_id, id, doctor_id",
 }
 # Table -> a column that they may write, since a row can be locked only by who may update it.
 LOCKED = {
@@ -57,8 +62,19 @@ LOCKED = {
 CALLED_BY_THE_TRIGGERS = (
     "takes_time(text)",
     "preparation_of(boolean, jsonb)",
-    "allocate(uuid, bigint)",
-    "count_places(uuid, bigint, timestamptz)",
+    "lock_doctors_and_resources(uuid, bigint, bigint[])",
+    "steps_that_take_time(uuid, bigint, boolean)",
+    "allocate(uuid, bigint, boolean)",
+    "count_places(uuid, bigint, timestamptz, boolean)",
+)
+
+DEFINERS = (
+    "lock_what_is_taken",
+    "follow_appointment",
+    "follow_steps",
+    "follow_step_resources",
+    "lock_what_is_held",
+    "follow_hold",
 )
 
 # Kind of change -> the names of the changed rows in the trigger.
@@ -76,6 +92,85 @@ def upgrade() -> None:
     comment on sequence scheduling.visit_keys is
         'Keys of what takes time together: one key for all allocations of a visit, another one whenever it moves.';
 
+    create function scheduling.clock() returns timestamptz
+    language sql volatile parallel safe
+    return clock_timestamp();
+
+    comment on function scheduling.clock() is
+        'The instant by which holds end, also within a long transaction. A test database may replace it.';
+
+    create table scheduling.holds (
+        tenant_id uuid not null,
+        id bigint not null generated by default as identity,
+        token_digest bytea not null,
+        ends_at timestamptz not null,
+        facility_id bigint not null,
+        doctor_id bigint not null,
+        service_offering_id bigint not null,
+        service_workflow_id bigint not null,
+        availability_slot_id bigint not null,
+        slot_start_at timestamptz not null,
+        start_at timestamptz not null,
+        end_at timestamptz not null,
+        steps jsonb not null,
+        channel varchar(50) not null,
+        label varchar(255),
+        held_by uuid,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        constraint holds_pkey primary key (tenant_id, id),
+        -- these five stop a reference that is missing or of another tenant
+        constraint holds_facility_id_fkey foreign key (tenant_id, facility_id)
+            references scheduling.facilities (tenant_id, id) on delete cascade,
+        constraint holds_doctor_id_fkey foreign key (tenant_id, doctor_id)
+            references scheduling.doctors (tenant_id, id) on delete cascade,
+        constraint holds_service_offering_id_fkey foreign key (tenant_id, service_offering_id)
+            references scheduling.service_offerings (tenant_id, id) on delete cascade,
+        constraint holds_service_workflow_id_fkey foreign key (tenant_id, service_workflow_id)
+            references scheduling.service_workflows (tenant_id, id) on delete cascade,
+        constraint holds_held_by_fkey foreign key (tenant_id, held_by)
+            references identity.users (tenant_id, id) on delete cascade,
+        -- stops two holds that one token opens
+        constraint a_token_opens_one_hold unique (tenant_id, token_digest),
+        -- stops a token in clear text
+        constraint a_token_is_kept_as_sha_256 check (octet_length(token_digest) = 32),
+        -- stops an empty or reversed range
+        constraint a_held_visit_starts_before_it_ends check (start_at < end_at),
+        -- stops a text where steps are read
+        constraint the_steps_of_a_hold_are_a_list check (jsonb_typeof(steps) = 'array'),
+        -- stops 'Web' and 'web ' as two channels
+        constraint a_channel_is_a_word check (channel ~ '^[a-z][a-z0-9_]*$'),
+        -- stops 'infinity' and the year 10000, which the driver cannot read
+        constraint its_times_are_in_the_calendar check (
+            ends_at >= '0001-01-03 00:00+00' and ends_at < '9999-12-29 00:00+00'
+            and slot_start_at >= '0001-01-03 00:00+00' and slot_start_at < '9999-12-29 00:00+00'
+            and start_at >= '0001-01-03 00:00+00' and end_at < '9999-12-29 00:00+00'
+            and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
+            and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
+        )
+    );
+
+    comment on table scheduling.holds is
+        'A visit that is held for whoever has the token, until it ends; its steps with their times and resources.';
+
+    create index holds_facility_id_idx on scheduling.holds (tenant_id, facility_id);
+    create index holds_doctor_id_idx on scheduling.holds (tenant_id, doctor_id);
+    create index holds_service_offering_id_idx on scheduling.holds (tenant_id, service_offering_id);
+    create index holds_service_workflow_id_idx on scheduling.holds (tenant_id, service_workflow_id);
+    create index holds_availability_slot_id_slot_start_at_idx
+        on scheduling.holds (tenant_id, availability_slot_id, slot_start_at);
+    create index holds_held_by_idx on scheduling.holds (tenant_id, held_by);
+    create index holds_ends_at_idx on scheduling.holds (tenant_id, ends_at);
+
+    call identity.secure_table('scheduling.holds');
+    drop trigger inserts_are_logged on scheduling.holds;
+    drop trigger updates_are_logged on scheduling.holds;
+    drop trigger deletes_are_logged on scheduling.holds;
+    revoke insert, update, delete on scheduling.holds from scheduler_app;  -- the desk holds
+
+    grant select, delete on scheduling.holds to scheduler_definer;
+    create policy the_definer_ends_holds on scheduling.holds to scheduler_definer using (true) with check (true);
+
     create table scheduling.allocations (
         tenant_id uuid not null,
         id bigint not null generated by default as identity,
@@ -84,15 +179,16 @@ def upgrade() -> None:
         resource_id bigint,
         start_at timestamptz not null,
         end_at timestamptz not null,
-        appointment_id bigint not null,
+        appointment_id bigint,
         appointment_step_id bigint,
+        hold_id bigint,
         slot_id bigint,
         slot_start_at timestamptz,
         shared_slot_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint allocations_pkey primary key (tenant_id, id),
-        -- these four stop a reference that is missing or of another tenant
+        -- these five stop a reference that is missing or of another tenant
         constraint allocations_doctor_id_fkey foreign key (tenant_id, doctor_id)
             references scheduling.doctors (tenant_id, id) on delete cascade,
         constraint allocations_resource_id_fkey foreign key (tenant_id, resource_id)
@@ -101,6 +197,10 @@ def upgrade() -> None:
             references scheduling.appointments (tenant_id, id) on delete cascade,
         constraint allocations_appointment_step_id_fkey foreign key (tenant_id, appointment_step_id)
             references scheduling.appointment_steps (tenant_id, id) on delete cascade,
+        constraint allocations_hold_id_fkey foreign key (tenant_id, hold_id)
+            references scheduling.holds (tenant_id, id) on delete cascade,
+        -- stops an allocation for nothing, and one for two
+        constraint an_allocation_is_for_an_appointment_or_a_hold check (num_nulls(appointment_id, hold_id) = 1),
         -- stops an allocation of nobody, and one of two
         constraint an_allocation_is_of_a_doctor_or_a_resource check (num_nulls(doctor_id, resource_id) = 1),
         -- stops an empty or reversed range, which overlaps nothing
@@ -135,12 +235,13 @@ def upgrade() -> None:
     );
 
     comment on table scheduling.allocations is
-        'The time for which a visit takes a doctor or a resource; triggers on appointments and steps write it.';
+        'The time for which a visit or a hold takes a doctor or a resource; triggers on these write it.';
 
     create index allocations_doctor_id_start_at_idx on scheduling.allocations (tenant_id, doctor_id, start_at);
     create index allocations_resource_id_start_at_idx on scheduling.allocations (tenant_id, resource_id, start_at);
     create index allocations_appointment_id_idx on scheduling.allocations (tenant_id, appointment_id);
     create index allocations_appointment_step_id_idx on scheduling.allocations (tenant_id, appointment_step_id);
+    create index allocations_hold_id_idx on scheduling.allocations (tenant_id, hold_id);
     create index allocations_slot_id_slot_start_at_idx on scheduling.allocations (tenant_id, slot_id, slot_start_at);
 
     call identity.secure_table('scheduling.allocations');
@@ -189,7 +290,48 @@ def upgrade() -> None:
     comment on function scheduling.preparation_of(boolean, jsonb) is
         'The preparation before a step of a workflow, by its meta; 24 hours at most.';
 
-    create function scheduling.allocate(tenant uuid, visit_id bigint) returns void
+    create function scheduling.lock_doctors_and_resources(tenant uuid, doctor bigint, used bigint[]) returns void
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        perform from scheduling.doctors
+        where tenant_id = tenant and (id = doctor or id = any (array(
+            select doctor_id from scheduling.resources where tenant_id = tenant and id = any (used)
+        )))
+        order by id for no key update;
+        perform from scheduling.resources where tenant_id = tenant and id = any (used) order by id for no key update;
+    end $$;
+
+    comment on function scheduling.lock_doctors_and_resources(uuid, bigint, bigint[]) is
+        'Locks a doctor with the doctors among resources, then the resources, each in the order of their ids.';
+
+    create function scheduling.steps_that_take_time(tenant uuid, visit bigint, is_hold boolean)
+    returns table (id bigint, workflow_step_id bigint, start_at timestamptz, end_at timestamptz, is_over boolean,
+        resources bigint[])
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if is_hold then
+            return query
+            select null::bigint, step.workflow_step_id, step.start_at, step.end_at, false, step.resources
+            from scheduling.holds hold
+            cross join jsonb_to_recordset(hold.steps) as step(
+                workflow_step_id bigint, start_at timestamptz, end_at timestamptz, resources bigint[])
+            where hold.tenant_id = tenant and hold.id = visit;
+        else
+            return query
+            select step.id, step.workflow_step_id, step.scheduled_start_at, step.scheduled_end_at,
+                step.status = 'completed', array(
+                    select used.resource_id from scheduling.appointment_step_resources used
+                    where used.tenant_id = tenant and used.appointment_step_id = step.id
+                )
+            from scheduling.appointment_steps step
+            where step.tenant_id = tenant and step.appointment_id = visit and scheduling.takes_time(step.status);
+        end if;
+    end $$;
+
+    comment on function scheduling.steps_that_take_time(uuid, bigint, boolean) is
+        'The steps of an appointment or a hold that take time, with their resources; is_over: the resources are free.';
+
+    create function scheduling.allocate(tenant uuid, visit_id bigint, is_hold boolean) returns void
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
@@ -199,18 +341,21 @@ def upgrade() -> None:
         slot_end timestamptz;
         is_shared boolean;
         new_key bigint;
+        used bigint[];
+        doctors bigint[];
+        time_of_visit tstzrange;
     begin
         -- Steps change without their appointment, so everything but slots is locked here, too.
-        select appointment.doctor_id, appointment.availability_slot_id, appointment.slot_start_at,
-            appointment.start_at, appointment.end_at, appointment.status,
-            make_interval(mins => offering.buffer_before_minutes) as buffer_before,
-            make_interval(mins => offering.buffer_after_minutes) as buffer_after
-        into visit
-        from scheduling.appointments appointment
-        join scheduling.service_offerings offering
-            on offering.tenant_id = appointment.tenant_id and offering.id = appointment.service_offering_id
-        where appointment.tenant_id = tenant and appointment.id = visit_id
-        for no key update of appointment;
+        if is_hold then
+            select hold.doctor_id, hold.availability_slot_id, hold.slot_start_at, hold.start_at, hold.end_at,
+                'scheduled' as status, hold.service_offering_id
+            into visit from scheduling.holds hold where hold.tenant_id = tenant and hold.id = visit_id;
+        else
+            select appointment.doctor_id, appointment.availability_slot_id, appointment.slot_start_at,
+                appointment.start_at, appointment.end_at, appointment.status, appointment.service_offering_id
+            into visit from scheduling.appointments appointment
+            where appointment.tenant_id = tenant and appointment.id = visit_id for no key update;
+        end if;
         if not found then
             return;  -- deleted, with its allocations
         end if;
@@ -230,15 +375,30 @@ def upgrade() -> None:
             delete from scheduling.allocations where tenant_id = tenant and appointment_id = visit_id;
             return;
         end if;
-        -- before the deletion, for which the holder of these locks may wait
-        perform from scheduling.doctors where tenant_id = tenant and id = visit.doctor_id for no key update;
-        perform from scheduling.resources
-        where tenant_id = tenant and id = any (array(
-            select resource_id from scheduling.appointment_steps
-            where tenant_id = tenant and appointment_id = visit_id and resource_id is not null
-        ))
-        order by id for no key update;
-        delete from scheduling.allocations where tenant_id = tenant and appointment_id = visit_id;
+        used := array(
+            select distinct unnest(resources) from scheduling.steps_that_take_time(tenant, visit_id, is_hold) order by 1
+        );
+        -- before the deletions, for which the holder of these locks may wait
+        perform scheduling.lock_doctors_and_resources(tenant, visit.doctor_id, used);
+        doctors := array[visit.doctor_id] || array(
+            select doctor_id from scheduling.resources
+            where tenant_id = tenant and id = any (used) and doctor_id is not null
+        );
+        -- a day more, for buffers and preparation
+        time_of_visit := tstzrange(visit.start_at - interval '1 day', visit.end_at + interval '1 day');
+        delete from scheduling.holds ended
+        where ended.tenant_id = tenant and ended.ends_at <= scheduling.clock() and ended.id in (
+            select hold_id from scheduling.allocations
+            where tenant_id = tenant and doctor_id = any (doctors) and hold_id is not null
+                and tstzrange(start_at, end_at) && time_of_visit
+            union
+            select hold_id from scheduling.allocations
+            where tenant_id = tenant and resource_id = any (used) and hold_id is not null
+                and tstzrange(start_at, end_at) && time_of_visit
+        );
+        if not is_hold then
+            delete from scheduling.allocations where tenant_id = tenant and appointment_id = visit_id;
+        end if;
         new_key := nextval('scheduling.visit_keys');
         if is_shared and visit.availability_slot_id is not null then
             -- The capacity was 1 when the others came.
@@ -247,46 +407,59 @@ def upgrade() -> None:
                 and shared_slot_id is null;
         end if;
         insert into scheduling.allocations (tenant_id, visit_key, doctor_id, resource_id, start_at, end_at,
-            appointment_id, appointment_step_id, slot_id, slot_start_at, shared_slot_id)
-        with step as (
-            select step.id, step.resource_id, step.status, step.scheduled_end_at as end_at,
-                step.scheduled_start_at
-                    - scheduling.preparation_of(planned.requires_preparation, planned.meta) as start_at,
+            appointment_id, appointment_step_id, hold_id, slot_id, slot_start_at, shared_slot_id)
+        with buffers as (
+            select make_interval(mins => buffer_before_minutes) as before,
+                make_interval(mins => buffer_after_minutes) as after
+            from scheduling.service_offerings where tenant_id = tenant and id = visit.service_offering_id
+        ), step as (
+            select step.id, step.resources, step.is_over, step.end_at,
+                step.start_at - scheduling.preparation_of(planned.requires_preparation, planned.meta) as start_at,
                 coalesce((
                     select bool_or(need.kind = 'doctor') from scheduling.workflow_step_needs need
                     where need.tenant_id = planned.tenant_id and need.workflow_step_id = planned.id
                 ), true) as has_doctor
-            from scheduling.appointment_steps step
+            from scheduling.steps_that_take_time(tenant, visit_id, is_hold) step
             join scheduling.workflow_steps planned
-                on planned.tenant_id = step.tenant_id and planned.id = step.workflow_step_id
-            where step.tenant_id = tenant and step.appointment_id = visit_id and scheduling.takes_time(step.status)
+                on planned.tenant_id = tenant and planned.id = step.workflow_step_id
         ), use_of_the_doctor as (
             select step.id, step.start_at, step.end_at from step where has_doctor
             union all
             select null, visit.start_at, visit.end_at
-            where not exists (
+            where is_hold and not exists (select from step) or not is_hold and not exists (
                 select from scheduling.appointment_steps where tenant_id = tenant and appointment_id = visit_id
             )
+        ), use_of_a_resource as (
+            select step.id, resource.id as resource_id, resource.doctor_id, step.start_at, step.end_at
+            from step join scheduling.resources resource
+                on resource.tenant_id = tenant and resource.id = any (step.resources)
+            where not step.is_over
         ), taken as (
             select visit.doctor_id, null::bigint as resource_id, used.id,
                 used.start_at - case when row_number() over (order by used.start_at, used.id) = 1
-                    then visit.buffer_before else interval '0' end as start_at,
+                    then buffers.before else interval '0' end as start_at,
                 used.end_at + case when row_number() over (order by used.end_at desc, used.id desc) = 1
-                    then visit.buffer_after else interval '0' end as end_at
-            from use_of_the_doctor used
+                    then buffers.after else interval '0' end as end_at
+            from use_of_the_doctor used cross join buffers
             union all
-            select null, step.resource_id, step.id, step.start_at, step.end_at from step
-            where step.resource_id is not null and step.status <> 'completed'
+            select null, resource_id, id, start_at, end_at from use_of_a_resource
+            union all
+            select doctor_id, null, id, start_at, end_at from use_of_a_resource where doctor_id is not null
         )
-        select tenant, new_key, taken.doctor_id, taken.resource_id, taken.start_at, taken.end_at, visit_id, taken.id,
+        select tenant, new_key, taken.doctor_id, taken.resource_id, taken.start_at, taken.end_at,
+            case when not is_hold then visit_id end, taken.id, case when is_hold then visit_id end,
             slot_of_visit, slot_begin, case when is_shared then slot_of_visit end
         from taken;
         -- Those who share a slot share its time only: beyond it, the doctor would be with two at once.
         if is_shared and exists (
             select from scheduling.allocations taken
-            where taken.tenant_id = tenant and taken.appointment_id = visit_id and taken.doctor_id is not null and (
-                taken.start_at < slot_begin - visit.buffer_before or taken.end_at > slot_end + visit.buffer_after
-            )
+            join scheduling.service_offerings offering
+                on offering.tenant_id = tenant and offering.id = visit.service_offering_id
+            where taken.tenant_id = tenant and taken.visit_key = new_key and taken.doctor_id = visit.doctor_id
+                and taken.appointment_id is not distinct from case when not is_hold then visit_id end
+                and taken.hold_id is not distinct from case when is_hold then visit_id end
+                and (taken.start_at < slot_begin - make_interval(mins => offering.buffer_before_minutes)
+                    or taken.end_at > slot_end + make_interval(mins => offering.buffer_after_minutes))
         ) then
             raise exception 'an appointment on a slot with several places takes its doctor beyond the slot:'
                 ' it must end with the slot' using errcode = 'check_violation', schema = 'scheduling',
@@ -294,15 +467,17 @@ def upgrade() -> None:
         end if;
     end $$;
 
-    comment on function scheduling.allocate(uuid, bigint) is
-        'Writes the allocations of an appointment anew, from the appointment, its steps and its offering.';
+    comment on function scheduling.allocate(uuid, bigint, boolean) is
+        'Writes the allocations of an appointment or a hold anew, from itself, its steps and its offering.';
 
-    create function scheduling.count_places(tenant uuid, slot_id bigint, slot_start timestamptz) returns void
+    create function scheduling.count_places(tenant uuid, slot_id bigint, slot_start timestamptz, takes boolean)
+    returns void
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
         slot record;
         places integer;
+        held integer;
     begin
         select capacity, booked_count, status into slot from scheduling.availability_slots
         where tenant_id = tenant and id = slot_id and start_at = slot_start for no key update;
@@ -312,8 +487,11 @@ def upgrade() -> None:
         places := count(*) from scheduling.appointments
             where tenant_id = tenant and availability_slot_id = slot_id and slot_start_at = slot_start
                 and scheduling.takes_time(status);
-        if places > slot.capacity then
-            raise exception 'slot % is full: appointments take all its places; choose another slot', slot_id
+        held := count(*) from scheduling.holds
+            where tenant_id = tenant and availability_slot_id = slot_id and slot_start_at = slot_start
+                and ends_at > scheduling.clock();
+        if takes and places + held > slot.capacity then
+            raise exception 'slot % is full: all its places are booked or held; choose another slot', slot_id
                 using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',
                     constraint = 'a_slot_is_booked_within_its_capacity';
         end if;
@@ -329,8 +507,9 @@ def upgrade() -> None:
         where tenant_id = tenant and id = slot_id and start_at = slot_start;
     end $$;
 
-    comment on function scheduling.count_places(uuid, bigint, timestamptz) is
-        'Counts the places that appointments take of a slot, under its lock, and refuses more than its capacity.';
+    comment on function scheduling.count_places(uuid, bigint, timestamptz, boolean) is
+        'Counts the places that appointments take of a slot, under its lock; when one takes a place, refuses more than'
+        ' its capacity, live holds included.';
 
     create function scheduling.lock_what_is_taken() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -349,13 +528,12 @@ def upgrade() -> None:
         end if;
         if takes then
             perform from scheduling.patients where tenant_id = tenant and id = new.patient_id for no key update;
-            perform from scheduling.doctors where tenant_id = tenant and id = new.doctor_id for no key update;
-            perform from scheduling.resources
-            where tenant_id = tenant and id = any (array(
-                select resource_id from scheduling.appointment_steps
-                where tenant_id = tenant and appointment_id = new.id and resource_id is not null
-            ))
-            order by id for no key update;
+            perform scheduling.lock_doctors_and_resources(tenant, new.doctor_id, array(
+                select resource_id from scheduling.appointment_steps step
+                join scheduling.appointment_step_resources used
+                    on used.tenant_id = step.tenant_id and used.appointment_step_id = step.id
+                where step.tenant_id = tenant and step.appointment_id = new.id
+            ));
         end if;
         perform from scheduling.availability_slots
         where tenant_id = tenant
@@ -381,10 +559,10 @@ def upgrade() -> None:
             is distinct from (old.availability_slot_id, old.slot_start_at);
     begin
         if took and old.availability_slot_id is not null and (not takes or is_elsewhere) then
-            perform scheduling.count_places(old.tenant_id, old.availability_slot_id, old.slot_start_at);
+            perform scheduling.count_places(old.tenant_id, old.availability_slot_id, old.slot_start_at, takes => false);
         end if;
         if takes and new.availability_slot_id is not null and (not took or is_elsewhere) then
-            perform scheduling.count_places(new.tenant_id, new.availability_slot_id, new.slot_start_at);
+            perform scheduling.count_places(new.tenant_id, new.availability_slot_id, new.slot_start_at, takes => true);
         end if;
         -- A deleted slot changes no allocation.
         if tg_op <> 'DELETE' and (
@@ -393,7 +571,7 @@ def upgrade() -> None:
                 is distinct from (old.doctor_id, old.service_offering_id, old.start_at, old.end_at)
             or takes and is_elsewhere and new.availability_slot_id is not null
         ) then
-            perform scheduling.allocate(new.tenant_id, new.id);
+            perform scheduling.allocate(new.tenant_id, new.id, is_hold => false);
         end if;
         return null;
     end $$;
@@ -413,19 +591,18 @@ def upgrade() -> None:
                     select tenant_id, unnest(array[earlier.appointment_id, later.appointment_id]) as id
                     from old_rows earlier join changed_rows later using (tenant_id, id)
                     where (earlier.appointment_id, earlier.workflow_step_id, earlier.scheduled_start_at,
-                            earlier.scheduled_end_at, earlier.resource_id, scheduling.takes_time(earlier.status),
+                            earlier.scheduled_end_at, scheduling.takes_time(earlier.status),
                             earlier.status = 'completed')
                         is distinct from (later.appointment_id, later.workflow_step_id, later.scheduled_start_at,
-                            later.scheduled_end_at, later.resource_id, scheduling.takes_time(later.status),
-                            later.status = 'completed')
+                            later.scheduled_end_at, scheduling.takes_time(later.status), later.status = 'completed')
                 ) changed
                 order by tenant_id, id
             loop
-                perform scheduling.allocate(visit.tenant_id, visit.id);
+                perform scheduling.allocate(visit.tenant_id, visit.id, is_hold => false);
             end loop;
         else
             for visit in select distinct tenant_id, appointment_id as id from changed_rows order by 1, 2 loop
-                perform scheduling.allocate(visit.tenant_id, visit.id);
+                perform scheduling.allocate(visit.tenant_id, visit.id, is_hold => false);
             end loop;
         end if;
         return null;
@@ -433,6 +610,81 @@ def upgrade() -> None:
 
     comment on function scheduling.follow_steps() is
         'Lets the allocations of appointments follow from their steps, once a statement.';
+
+    create function scheduling.follow_step_resources() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        visit record;
+    begin
+        for visit in
+            select distinct step.tenant_id, step.appointment_id as id
+            from changed_rows changed join scheduling.appointment_steps step
+                on step.tenant_id = changed.tenant_id and step.id = changed.appointment_step_id
+            order by 1, 2
+        loop
+            perform scheduling.allocate(visit.tenant_id, visit.id, is_hold => false);
+        end loop;
+        return null;
+    end $$;
+
+    comment on function scheduling.follow_step_resources() is
+        'Lets the allocations of appointments follow from the resources of their steps, once a statement.';
+
+    create function scheduling.refuse_changed_step_resources() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        raise exception 'cannot change a resource of a step: delete the row, and insert another'
+            using errcode = 'check_violation', schema = 'scheduling', table = 'appointment_step_resources',
+                constraint = 'the_resources_of_a_step_are_replaced';
+    end $$;
+
+    comment on function scheduling.refuse_changed_step_resources() is
+        'Refuses to change which resource a row names: both of its columns are its key.';
+
+    create function scheduling.lock_what_is_held() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if tg_op = 'INSERT' then
+            perform scheduling.lock_doctors_and_resources(new.tenant_id, new.doctor_id, array(
+                select distinct unnest(step.resources)
+                from jsonb_to_recordset(
+                    case jsonb_typeof(new.steps) when 'array' then new.steps else '[]' end
+                ) as step(resources bigint[])
+            ));
+        end if;
+        perform from scheduling.availability_slots
+        where tenant_id = new.tenant_id and id = new.availability_slot_id and start_at = new.slot_start_at
+        for no key update;
+        return new;
+    end $$;
+
+    comment on function scheduling.lock_what_is_held() is
+        'Locks doctors, resources and the slot, in this order, before a hold takes time or is prolonged.';
+
+    create function scheduling.follow_hold() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$ begin
+        perform scheduling.count_places(new.tenant_id, new.availability_slot_id, new.slot_start_at, takes => true);
+        if tg_op = 'INSERT' then
+            perform scheduling.allocate(new.tenant_id, new.id, is_hold => true);
+        end if;
+        return null;
+    end $$;
+
+    comment on function scheduling.follow_hold() is
+        'Lets the allocations of a hold follow from it, and counts its place; a hold changes in nothing but its end.';
+
+    create function scheduling.refuse_changed_hold() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        raise exception 'a hold changes in its end and label only: release it, and hold another visit'
+            using errcode = 'check_violation', schema = 'scheduling', table = 'holds',
+                constraint = 'a_hold_changes_in_its_end_only';
+    end $$;
+
+    comment on function scheduling.refuse_changed_hold() is
+        'Refuses to change what a hold takes: its allocations were written when it began.';
 
     create function scheduling.follow_capacity() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -454,7 +706,7 @@ def upgrade() -> None:
         revoke all on function scheduling.{function} from public;
         grant execute on function scheduling.{function} to scheduler_definer;
         """)
-    for function in ("lock_what_is_taken", "follow_appointment", "follow_steps"):
+    for function in DEFINERS:
         op.execute(f"call identity.set_definer_owner('scheduling.{function}()')")
     op.execute("""
     create trigger what_an_appointment_takes_is_locked before insert or update or delete on scheduling.appointments
@@ -462,18 +714,48 @@ def upgrade() -> None:
 
     create trigger allocations_and_places_follow after insert or update or delete on scheduling.appointments
         for each row execute function scheduling.follow_appointment();
+
+    create trigger the_resources_of_a_step_are_replaced before update on scheduling.appointment_step_resources
+        for each row when (new.appointment_step_id <> old.appointment_step_id or new.resource_id <> old.resource_id)
+        execute function scheduling.refuse_changed_step_resources();
+
+    create trigger a_hold_changes_in_its_end_only before update of token_digest, facility_id, doctor_id,
+        service_offering_id, service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps
+        on scheduling.holds for each row execute function scheduling.refuse_changed_hold();
+
+    create trigger what_a_hold_takes_is_locked before insert or update of ends_at on scheduling.holds
+        for each row execute function scheduling.lock_what_is_held();
+
+    create trigger allocations_and_places_follow after insert or update of ends_at on scheduling.holds
+        for each row execute function scheduling.follow_hold();
     """)
     for kind, rows in KINDS.items():
         op.execute(f"""
         create trigger allocations_follow_{kind}s after {kind} on scheduling.appointment_steps referencing {rows}
             for each statement execute function scheduling.follow_steps();
         """)
+        if kind != "update":
+            op.execute(f"""
+            create trigger allocations_follow_{kind}s after {kind} on scheduling.appointment_step_resources
+                referencing {rows} for each statement execute function scheduling.follow_step_resources();
+            """)
 
 
 def downgrade() -> None:
     for kind in KINDS:
         op.execute(f"drop trigger allocations_follow_{kind}s on scheduling.appointment_steps")
+        if kind != "update":
+            op.execute(f"drop trigger allocations_follow_{kind}s on scheduling.appointment_step_resources")
     op.execute("""
+    drop trigger allocations_and_places_follow on scheduling.holds;
+    drop trigger what_a_hold_takes_is_locked on scheduling.holds;
+    drop trigger a_hold_changes_in_its_end_only on scheduling.holds;
+    drop trigger the_resources_of_a_step_are_replaced on scheduling.appointment_step_resources;
+    drop function scheduling.refuse_changed_hold();
+    drop function scheduling.follow_hold();
+    drop function scheduling.lock_what_is_held();
+    drop function scheduling.refuse_changed_step_resources();
+    drop function scheduling.follow_step_resources();
     drop trigger allocations_and_places_follow on scheduling.appointments;
     drop trigger what_an_appointment_takes_is_locked on scheduling.appointments;
     drop trigger a_slot_is_booked_up_to_its_capacity on scheduling.availability_slots;
@@ -481,8 +763,10 @@ def downgrade() -> None:
     drop function scheduling.follow_steps();
     drop function scheduling.follow_appointment();
     drop function scheduling.lock_what_is_taken();
-    drop function scheduling.count_places(uuid, bigint, timestamptz);
-    drop function scheduling.allocate(uuid, bigint);
+    drop function scheduling.count_places(uuid, bigint, timestamptz, boolean);
+    drop function scheduling.allocate(uuid, bigint, boolean);
+    drop function scheduling.steps_that_take_time(uuid, bigint, boolean);
+    drop function scheduling.lock_doctors_and_resources(uuid, bigint, bigint[]);
     drop function scheduling.preparation_of(boolean, jsonb);
     drop function scheduling.takes_time(text);
     """)
@@ -497,6 +781,7 @@ def downgrade() -> None:
         revoke select ({columns}) on scheduling.{table} from scheduler_definer;
         """)
     op.execute("""
-    drop table scheduling.allocations;
+    drop table scheduling.allocations, scheduling.holds;
+    drop function scheduling.clock();
     drop sequence scheduling.visit_keys;
     """)

@@ -15,10 +15,12 @@ from scheduler.models.scheduling.appointments import (
     Allocation,
     Appointment,
     AppointmentStep,
+    AppointmentStepResource,
     Resource,
     WaitlistEntry,
 )
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
+from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient
@@ -49,10 +51,12 @@ __all__ = [
     "Allocation",
     "Appointment",
     "AppointmentStep",
+    "AppointmentStepResource",
     "AuditSeal",
     "AvailabilityException",
     "AvailabilityRule",
     "AvailabilitySlot",
+    "BookingRequest",
     "Child",
     "ChildDisplayCounter",
     "Client",
@@ -70,6 +74,7 @@ __all__ = [
     "FormMetadata",
     "GardenItem",
     "GenerationRun",
+    "Hold",
     "InsurancePlan",
     "InsuranceProvider",
     "Invitation",

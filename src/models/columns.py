@@ -224,6 +224,11 @@ def optional_json_object() -> Any:
     return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True))
 
 
+def json_list() -> Any:
+    """Declare a required `jsonb` list."""
+    return Field(sa_type=JSONB)
+
+
 def empty_json_object() -> Any:
     """Declare an optional `jsonb` object, which the database fills in as empty."""
     return Field(default=None, nullable=True, sa_type=JSONB(none_as_null=True), sa_column_kwargs=_filled("'{}'"))

@@ -86,6 +86,9 @@ __all__ = [  # noqa: RUF022  # in groups
     "BusyError", "CheckFailedError", "DatabaseUnreachableError", "DeadlockError", "DuplicateError", "InvalidInputError",
     "MissingExtraError", "MissingReferenceError", "NotAllowedError", "NotFoundError", "SchedulerError", "StoreError",
     "TenantSuspendedError",
+    # PostgreSQL: why a visit cannot be offered, held, booked or changed
+    "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
+    "PatientBusyError", "SlotTakenError", "UnknownHoldError",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
     # PostgreSQL: families, their documents and errors
@@ -104,6 +107,17 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.booking.errors import (
+        BookingError,
+        HoldEndedError,
+        KeyReusedError,
+        NoSuchNeedError,
+        NotOfferedError,
+        OutcomeUnknownError,
+        PatientBusyError,
+        SlotTakenError,
+        UnknownHoldError,
+    )
     from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
     from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
     from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
@@ -161,6 +175,7 @@ else:
     _MODULES = {
         "AsyncScheduler": "scheduler.front_door.async_scheduler",
         "AsyncWork": "scheduler.front_door.async_work",
+        "BookingError": "scheduler.booking.errors",
         "BusyError": "scheduler.postgres.errors",
         "CheckFailedError": "scheduler.postgres.errors",
         "ClosureId": "scheduler.front_door.ids",
@@ -179,13 +194,19 @@ else:
         "FamilyStatus": "scheduler.families.values",
         "FamilySummary": "scheduler.families.shapes",
         "GenerationRequest": "scheduler.generation.request",
+        "HoldEndedError": "scheduler.booking.errors",
+        "KeyReusedError": "scheduler.booking.errors",
         "LastParentError": "scheduler.families.errors",
         "MemberRole": "scheduler.families.values",
         "MissingParentError": "scheduler.families.errors",
         "MissingReferenceError": "scheduler.postgres.errors",
         "Mode": "scheduler.generation.request",
+        "NoSuchNeedError": "scheduler.booking.errors",
         "NotAllowedError": "scheduler.postgres.errors",
+        "NotOfferedError": "scheduler.booking.errors",
         "OfferingId": "scheduler.front_door.ids",
+        "OutcomeUnknownError": "scheduler.booking.errors",
+        "PatientBusyError": "scheduler.booking.errors",
         "PatientId": "scheduler.front_door.ids",
         "Person": "scheduler.families.values",
         "PlanId": "scheduler.front_door.ids",
@@ -200,12 +221,14 @@ else:
         "Scheduler": "scheduler.front_door.scheduler",
         "Scope": "scheduler.generation.request",
         "ServiceId": "scheduler.front_door.ids",
+        "SlotTakenError": "scheduler.booking.errors",
         "Stamp": "scheduler.families.shapes",
         "StepTemplateId": "scheduler.front_door.ids",
         "StoreError": "scheduler.postgres.errors",
         "TenantId": "scheduler.front_door.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
         "TenantSuspendedError": "scheduler.postgres.errors",
+        "UnknownHoldError": "scheduler.booking.errors",
         "UserDetails": "scheduler.families.shapes",
         "UserId": "scheduler.front_door.ids",
         "UserSummary": "scheduler.families.shapes",

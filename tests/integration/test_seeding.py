@@ -161,7 +161,7 @@ def test_every_table_that_people_fill_has_rows(database: Database, world: Seed) 
         "select child_id from wellbeing.wellbeing_sessions group by 1 having count(*) = 3",
         "select 1 from wellbeing.profiles join scheduling.doctors on doctors.user_id = profiles.id",
         "select client_id from placement.medications group by 1 having count(*) = 2",
-        "select 1 from scheduling.appointment_steps where resource_id is not null",
+        "select 1 from scheduling.appointment_step_resources",
     ],
     ids=[
         "facilities in several zones",

@@ -60,17 +60,24 @@ def connection(opened: psycopg.Connection) -> Iterator[psycopg.Connection]:
         yield opened
 
 
-def step(number: int, kind: int, begin: float, end: float, **columns: object) -> Row:
+def step(number: int, kind: int, begin: float, end: float) -> Row:
     """Return a step; its hundreds are its appointment."""
     times: Row = {"scheduled_start_at": at(begin), "scheduled_end_at": at(end)}
     of: Row = {"appointment_id": number // 100, "position": number % 100, "workflow_step_id": kind}
-    base = all_rows(OURS)["scheduling.appointment_steps"] | {"id": number, "resource_id": None}
-    return base | of | times | columns
+    base = all_rows(OURS)["scheduling.appointment_steps"] | {"id": number}
+    return base | of | times
 
 
 def add_steps(connection: psycopg.Connection, *rows: Row) -> None:
     for row in rows:
         insert(connection, "scheduling.appointment_steps", row)
+
+
+def use(connection: psycopg.Connection, number: int, *resources: int) -> None:
+    """Let a step use resources."""
+    for resource in resources:
+        row: Row = {"tenant_id": OURS, "appointment_step_id": number, "resource_id": resource}
+        insert(connection, "scheduling.appointment_step_resources", row)
 
 
 def infusion(connection: psycopg.Connection) -> None:
@@ -79,9 +86,10 @@ def infusion(connection: psycopg.Connection) -> None:
     add_steps(
         connection,
         step(101, DOCTOR, 0, 10),
-        step(102, NURSE, 10, 90, resource_id=1),
+        step(102, NURSE, 10, 90),
         step(103, DOCTOR, 90, 100),
     )
+    use(connection, 102, 1)
 
 
 def taken(connection: psycopg.Connection, number: int = 1) -> list[tuple[str, float, float]]:
@@ -122,19 +130,21 @@ def test_b1_buffers_lie_once_around_all_uses_of_the_doctor(connection: psycopg.C
 
 def test_w2_preparation_takes_the_resource_of_its_step(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 60))
-    add_steps(connection, step(101, DOCTOR, 0, 10), step(102, PREPARED, 20, 60, resource_id=1))
+    add_steps(connection, step(101, DOCTOR, 0, 10), step(102, PREPARED, 20, 60))
+    use(connection, 102, 1)
     assert taken(connection) == [("doctor 1", 0, 10), ("room 1", 10, 60)]
 
 
 def test_w7_a_resource_is_used_once_at_a_time(connection: psycopg.Connection) -> None:
     infusion(connection)
     book(connection, appointment(2, 10, 90))
-    occupied = step(201, NURSE, 85, 95, resource_id=1)
-    assert refusal(connection, lambda: add_steps(connection, occupied)) == RESOURCE_TAKEN
-    assert refusal(connection, lambda: add_steps(connection, occupied | {"resource_id": 2})) is None
+    add_steps(connection, step(201, NURSE, 85, 95))
+    assert refusal(connection, lambda: use(connection, 201, 1)) == RESOURCE_TAKEN
+    use(connection, 201, 2)
     moved = "scheduled_start_at = %s, scheduled_end_at = %s"
     connection.execute(f"update scheduling.appointment_steps set {moved} where id = 102".encode(), (at(10), at(85)))
-    change(connection, "resource_id = 1", "id = 201", "appointment_steps")
+    connection.execute("delete from scheduling.appointment_step_resources where appointment_step_id = 201")
+    use(connection, 201, 1)
     assert ("room 1", 85, 95) in taken(connection, 2)
 
 
@@ -167,7 +177,8 @@ def test_b5_a_no_show_is_not_undone_if_its_room_was_given_away(connection: psyco
     infusion(connection)
     change(connection, "status = 'no_show'")
     book(connection, appointment(2, 10, 90))
-    add_steps(connection, step(201, NURSE, 20, 30, resource_id=1))
+    add_steps(connection, step(201, NURSE, 20, 30))
+    use(connection, 201, 1)
     assert refusal(connection, lambda: change(connection, "status = 'scheduled'")) == RESOURCE_TAKEN
     assert taken(connection) == []
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from enum import StrEnum
 from threading import Barrier
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -335,36 +335,11 @@ def test_a_deleted_patient_takes_appointments_and_their_steps_along(connection: 
 
 
 def test_a_deleted_user_leaves_the_appointments_booked_and_changed(connection: psycopg.Connection) -> None:
-    book(connection, appointment(1, 0, 20) | {"booked_by": key(OURS, "identity.users"), "idempotency_key": "k"})
+    book(connection, appointment(1, 0, 20) | {"booked_by": key(OURS, "identity.users")})
     become(connection, Role.SYSTEM, OURS)  # no other role deletes a user for good
     connection.execute("delete from identity.users")
-    query = "select tenant_id, booked_by, idempotency_key, updated_by from scheduling.appointments"
-    assert connection.execute(query.encode()).fetchall() == [(OURS, None, None, None)]
-
-
-@pytest.mark.parametrize("actor", [None, key(OURS, "identity.users")])
-def test_b3_a_request_of_an_actor_is_booked_once(connection: psycopg.Connection, actor: UUID | None) -> None:
-    request: Row = {"booked_by": actor, "idempotency_key": "k"}
-    book(connection, appointment(1, 0, 20) | request)
-    assert refuses(connection, appointment(2, 20, 40) | request) == "a_request_of_an_actor_is_booked_once"
-
-
-def test_b3_two_actors_may_choose_one_key_and_many_may_choose_none(connection: psycopg.Connection) -> None:
-    user = key(OURS, "identity.users")
-    book(connection, appointment(1, 0, 20) | {"booked_by": user, "idempotency_key": "k"})
-    book(connection, appointment(2, 20, 40) | {"idempotency_key": "k"})
-    book(connection, *[appointment(number, number * 20, number * 20 + 20) | {"booked_by": user} for number in (3, 4)])
-    assert len(slots_of(connection)) == 4
-
-
-def test_b3_the_idempotency_keys_of_a_deleted_user_are_erased(connection: psycopg.Connection) -> None:
-    user = key(OURS, "identity.users")
-    book(connection, appointment(1, 0, 20) | {"booked_by": user, "idempotency_key": "k"})
-    book(connection, appointment(2, 20, 40) | {"idempotency_key": "k"})
-    become(connection, Role.SYSTEM, OURS)  # no other role deletes a user for good
-    connection.execute("delete from identity.users")
-    query = "select id, idempotency_key from scheduling.appointments order by id"
-    assert connection.execute(query.encode()).fetchall() == [(1, None), (2, "k")]
+    query = "select tenant_id, booked_by, updated_by from scheduling.appointments"
+    assert connection.execute(query.encode()).fetchall() == [(OURS, None, None)]
 
 
 def test_b4_an_appointment_is_rescheduled_once(connection: psycopg.Connection) -> None:

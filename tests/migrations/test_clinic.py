@@ -106,7 +106,7 @@ def test_w7_a_step_that_needs_nobody_has_no_other_need(connection: psycopg.Conne
 
 
 def test_an_appointment_has_one_step_at_a_position(connection: psycopg.Connection) -> None:
-    refused = add(connection, "scheduling.appointment_steps", resource_id=None)
+    refused = add(connection, "scheduling.appointment_steps")
     assert refused == "an_appointment_has_one_step_at_a_position"
 
 
@@ -114,15 +114,16 @@ def test_w7_one_room_number_in_two_tenants_is_two_rooms(database_url: str) -> No
     with psycopg.connect(database_url) as opened:
         for tenant in (uuid4(), uuid4()):
             insert_all(opened, tenant)
-        rows = opened.execute("select count(*) from scheduling.appointment_steps where resource_id = 1").fetchone()
+        rows = opened.execute("select count(*) from scheduling.appointment_step_resources").fetchone()
         opened.rollback()
     assert rows == (2,)
 
 
 def test_a_deleted_resource_leaves_the_step(connection: psycopg.Connection) -> None:
     connection.execute("delete from scheduling.resources")
-    rows = connection.execute("select tenant_id, resource_id from scheduling.appointment_steps").fetchall()
-    assert rows == [(TENANT, None)]
+    steps = connection.execute("select tenant_id from scheduling.appointment_steps").fetchall()
+    assert steps == [(TENANT,)]
+    assert connection.execute("select from scheduling.appointment_step_resources").fetchall() == []
 
 
 @pytest.mark.parametrize("wish", [{}, {"facility_id": None}, {"facility_id": None, "doctor_id": None}])

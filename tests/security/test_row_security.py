@@ -19,11 +19,11 @@ from support.worlds.tenants import Table, World, partition_names, read_table, ta
 pytestmark = pytest.mark.database
 
 TABLES = sorted(all_rows(uuid4()))
-APP, JOB, SYSTEM = ROLES
+APP, JOB, SYSTEM, DESK = ROLES
 
 # As `\dp` writes them: r is select, a insert, w update, d delete.
 ALL, READ, NONE = "rawd", "r", ""
-GRANTS = {APP: ALL, SYSTEM: ALL, JOB: NONE}
+GRANTS = {APP: ALL, SYSTEM: ALL, JOB: NONE, DESK: NONE}
 OTHER_GRANTS: dict[str, dict[str, str]] = {
     "audit.chain": {APP: NONE, SYSTEM: READ},
     "audit.system_audit_log": {APP: NONE, SYSTEM: READ},
@@ -46,11 +46,13 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "scheduling.availability_exceptions": {JOB: READ},
     "scheduling.availability_rules": {JOB: READ},
     "scheduling.availability_slots": {JOB: ALL},
+    "scheduling.booking_requests": {APP: NONE, JOB: "rd"},
     "scheduling.doctors": {APP: "raw", JOB: READ},
     "scheduling.facilities": {APP: "raw", JOB: READ},
     "scheduling.facility_closures": {JOB: READ},
     "scheduling.facility_doctors": {JOB: READ},
     "scheduling.generation_runs": {APP: READ, JOB: "raw"},
+    "scheduling.holds": {APP: READ},
     "scheduling.insurance_plans": {APP: "raw"},
     "scheduling.insurance_providers": {APP: "raw"},
     "scheduling.patients": {APP: "raw"},
@@ -72,6 +74,40 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
 }
 # The tenant does not matter: the job has to list all tenants.
 SEES_ALL_TENANTS = {("identity.tenants", JOB)}
+# What the desk reads, locks (where it may write the time of the last change alone) and writes.
+OF_THE_DESK: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            f"scheduling.{table}"
+            for table in (
+                "allocations",
+                "availability_exceptions",
+                "availability_rules",
+                "facilities",
+                "facility_closures",
+                "facility_doctors",
+                "facility_insurance_plans",
+                "insurance_plans",
+                "schedule_states",
+                "service_offerings",
+                "service_workflows",
+                "services",
+                "step_templates",
+                "workflow_step_needs",
+                "workflow_steps",
+            )
+        ),
+        READ,
+    ),
+    **dict.fromkeys(
+        (f"scheduling.{table}" for table in ("availability_slots", "doctors", "patients", "resources")), "rw"
+    ),
+    "scheduling.appointments": "raw",
+    "scheduling.appointment_steps": ALL,
+    "scheduling.appointment_step_resources": "rad",
+    "scheduling.booking_requests": ALL,
+    "scheduling.holds": ALL,
+}
 BY_ROLE = ("wellbeing.",)
 # The row is an admin's: a session for no user adds people in care only (test_people tries both).
 ADDED_BY_AN_ADMIN = {"identity.users"}
@@ -105,6 +141,8 @@ NEEDS = {
 
 
 def grants(table: str, role: str) -> str:
+    if role == DESK:
+        return OF_THE_DESK.get(table, NONE)
     return OTHER_GRANTS.get(table, {}).get(role, GRANTS[role])
 
 

@@ -66,7 +66,7 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
         execute(
             url,
             f"create role {owner} login createrole password '{password}'",
-            f"grant scheduler_app, scheduler_job, scheduler_system to {owner} with admin option",
+            f"grant scheduler_app, scheduler_job, scheduler_system, scheduler_desk to {owner} with admin option",
             # From 16 on, the creator of a role is only its administrator; before, a role creator may grant any role.
             f"""do $$ begin if current_setting('server_version_num')::int >= 160000 then
                 execute 'grant scheduler_definer to {owner} with admin true, inherit false, set false';

@@ -19,7 +19,7 @@ import psycopg
 
 from support.worlds.tenants import Table, World, read_table, remove, value_of, without_triggers
 
-ROLES: Final = ("scheduler_app", "scheduler_job", "scheduler_system")
+ROLES: Final = ("scheduler_app", "scheduler_job", "scheduler_system", "scheduler_desk")
 FOR_NO_USER: Final = "scheduler_job"
 PEOPLE: Final = "wellbeing.profiles"
 ROLES_OF_PEOPLE: Final = ("Account", "GroupContact", "Practitioner", "Child")

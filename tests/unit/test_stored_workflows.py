@@ -100,11 +100,10 @@ def test_a_walked_visit_has_a_row_for_each_step_that_is_not_skipped() -> None:
         WorkflowStep(3, scan, duration=minutes(10)),
     )
     timed = walk(Workflow(1, "visit", 7, steps), datetime(2027, 3, 1, 9, tzinfo=UTC), skip=[1])
-    rows = appointment_steps(timed, {1: 11, 2: 12, 3: 13}, tenant_id=TENANT, appointment_id=5, resources={2: 8})
+    rows = appointment_steps(timed, {1: 11, 2: 12, 3: 13}, tenant_id=TENANT, appointment_id=5)
     assert [
-        (row.appointment_id, row.workflow_step_id, row.step_template_id, row.position, row.location, row.resource_id)
-        for row in rows
-    ] == [(5, 12, 3, 2, "lab", 8), (5, 13, 3, 3, None, None)]
+        (row.appointment_id, row.workflow_step_id, row.step_template_id, row.position, row.location) for row in rows
+    ] == [(5, 12, 3, 2, "lab"), (5, 13, 3, 3, None)]
     assert [(f"{row.scheduled_start_at:%H:%M}", f"{row.scheduled_end_at:%H:%M}", row.status) for row in rows] == [
         ("09:00", "09:20", "scheduled"),
         ("09:20", "09:30", "scheduled"),

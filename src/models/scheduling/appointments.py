@@ -23,12 +23,13 @@ from scheduler.models.columns import (
     optional_string,
     optional_text,
     optional_uuid_reference,
+    part_of_key,
     reference,
     string,
     switch,
 )
 from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, unique, unique_where
-from scheduler.models.mixins import BigintKeyed, Timestamped
+from scheduler.models.mixins import BigintKeyed, TenantOwned, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 
 
@@ -57,13 +58,6 @@ class Appointment(Timestamped, BigintKeyed, table=True):
         key_to("identity.users", "booked_by", ondelete=SET_NULL),
         key_to("identity.users", "updated_by", ondelete=SET_NULL),
         unique("an_appointment_is_rescheduled_once", "rescheduled_from"),
-        unique_where(
-            "idempotency_key is not null",
-            "a_request_of_an_actor_is_booked_once",
-            "booked_by",
-            "idempotency_key",
-            nulls_not_distinct=True,
-        ),
         index("patient_id"),
         index("doctor_id", "start_at"),
         index("facility_id", "start_at"),
@@ -93,23 +87,20 @@ class Appointment(Timestamped, BigintKeyed, table=True):
     cancellation_reason: str | None = optional_text()
     rescheduled_from: int | None = optional_reference()
     booked_by: UUID | None = optional_uuid_reference()
-    idempotency_key: str | None = optional_text()
     updated_by: UUID | None = optional_uuid_reference()
 
 
 class AppointmentStep(Timestamped, BigintKeyed, table=True):
-    """One step of an appointment with its times, and the resource that it uses (W7)."""
+    """One step of an appointment with its times."""
 
     __tablename__: ClassVar[Any] = "appointment_steps"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.appointments", "appointment_id", ondelete=CASCADE),
         key_to("scheduling.workflow_steps", "workflow_step_id", ondelete=CASCADE),
         key_to("scheduling.step_templates", "step_template_id", ondelete=CASCADE),
-        key_to("scheduling.resources", "resource_id", ondelete=SET_NULL),
         Index("an_appointment_has_one_step_at_a_position", "tenant_id", "appointment_id", "position", unique=True),
         index("workflow_step_id"),
         index("step_template_id"),
-        index("resource_id"),
         SCHEDULING,
     )
 
@@ -122,16 +113,35 @@ class AppointmentStep(Timestamped, BigintKeyed, table=True):
     status: str = choice("scheduled")
     notes: str | None = optional_text()
     location: str | None = optional_string()
-    resource_id: int | None = optional_reference()
+
+
+class AppointmentStepResource(Timestamped, TenantOwned, table=True):
+    """A resource that a step of an appointment uses (W7)."""
+
+    __tablename__: ClassVar[Any] = "appointment_step_resources"
+    __table_args__: ClassVar[Any] = (
+        key_to("scheduling.appointment_steps", "appointment_step_id", ondelete=CASCADE),
+        key_to("scheduling.resources", "resource_id", ondelete=CASCADE),
+        index("resource_id"),
+        SCHEDULING,
+    )
+
+    appointment_step_id: int = part_of_key()
+    resource_id: int = part_of_key()
 
 
 class Resource(Timestamped, BigintKeyed, table=True):
-    """A room, nurse, device or other resource of a facility, for one step at a time (W7)."""
+    """A room, nurse, device or other resource of a facility, for one step at a time (W7).
+
+    `doctor_id` is the doctor who is this person: uses of the resource take the doctor, too.
+    """
 
     __tablename__: ClassVar[Any] = "resources"
     __table_args__: ClassVar[Any] = (
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
+        key_to("scheduling.doctors", "doctor_id", ondelete=SET_NULL),
         unique("a_resource_has_its_own_name_at_its_facility", "facility_id", "kind", "name"),
+        index("doctor_id"),
         SCHEDULING,
     )
 
@@ -139,12 +149,14 @@ class Resource(Timestamped, BigintKeyed, table=True):
     kind: str = string(50)
     name: str = string()
     active: bool = switch()
+    doctor_id: int | None = optional_reference()
 
 
 class Allocation(Timestamped, BigintKeyed, table=True):
-    """The time for which a visit takes its doctor or a resource (B1).
+    """The time for which a visit or a hold takes its doctor or a resource (B1).
 
-    The database writes it from the appointment and its steps. Allocations of one visit have one `visit_key`.
+    The database writes it from the appointment and its steps, or from the hold. Allocations of one visit have one
+    `visit_key`.
     """
 
     __tablename__: ClassVar[Any] = "allocations"
@@ -153,10 +165,12 @@ class Allocation(Timestamped, BigintKeyed, table=True):
         key_to("scheduling.resources", "resource_id", ondelete=CASCADE),
         key_to("scheduling.appointments", "appointment_id", ondelete=CASCADE),
         key_to("scheduling.appointment_steps", "appointment_step_id", ondelete=CASCADE),
+        key_to("scheduling.holds", "hold_id", ondelete=CASCADE),
         index("doctor_id", "start_at"),
         index("resource_id", "start_at"),
         index("appointment_id"),
         index("appointment_step_id"),
+        index("hold_id"),
         index("slot_id", "slot_start_at"),
         SCHEDULING,
     )
@@ -166,8 +180,9 @@ class Allocation(Timestamped, BigintKeyed, table=True):
     resource_id: int | None = optional_reference()
     start_at: datetime = instant()
     end_at: datetime = instant()
-    appointment_id: int = reference()
+    appointment_id: int | None = optional_reference()
     appointment_step_id: int | None = optional_reference()
+    hold_id: int | None = optional_reference()
     slot_id: int | None = optional_reference()
     slot_start_at: datetime | None = optional_instant()
     shared_slot_id: int | None = optional_reference()

@@ -48,6 +48,8 @@ class Role(StrEnum):
 
     APP = "scheduler_app"
     """Work for a user."""
+    DESK = "scheduler_desk"
+    """Booking for a user: reads what decides a visit, also what the user may not see, and writes visits and holds."""
     JOB = "scheduler_job"
     """The nightly job: reads schedules, writes slots."""
     SYSTEM = "scheduler_system"
@@ -105,7 +107,7 @@ def settings_of(
         "user_agent": _sendable("user_agent", origin.user_agent),
         "application": application,
         # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
-        "statement_timeout": None if role is Role.APP else "0",
+        "statement_timeout": None if role in {Role.APP, Role.DESK} else "0",
     }
 
 

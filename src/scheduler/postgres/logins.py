@@ -29,9 +29,9 @@ class Purpose(StrEnum):
 
 _SCHEMAS: Final = [*SCHEMAS, "scheduler"]
 _NEEDED: Final[Mapping[Purpose, frozenset[str]]] = {
-    Purpose.OWNER: frozenset({"scheduler_app", "scheduler_job", "scheduler_system"}),
+    Purpose.OWNER: frozenset({"scheduler_app", "scheduler_job", "scheduler_system", "scheduler_desk"}),
     Purpose.JOB: frozenset({"scheduler_job"}),
-    Purpose.WEB: frozenset({"scheduler_app"}),
+    Purpose.WEB: frozenset({"scheduler_app", "scheduler_desk"}),
 }
 _ALLOWED: Final = {
     Purpose.OWNER: _NEEDED[Purpose.OWNER],

@@ -175,16 +175,14 @@ def appointment_steps(
     *,
     tenant_id: UUID,
     appointment_id: int,
-    resources: Mapping[int, int | None] | None = None,
 ) -> list[rows.AppointmentStep]:
     """Return the rows of an appointment's steps, as `walk` times them; they are not written.
 
-    `ids` are those of `step_ids`, `resources` the reserved resource by position; a step of the doctor needs none.
+    `ids` are those of `step_ids`. The resources of a step are rows of their own.
 
     Raises:
         InvalidWorkflowError: a step is of another workflow.
     """
-    reserved = resources or {}
     written = []
     for timed in timed_steps:
         if timed.position not in ids:
@@ -200,7 +198,6 @@ def appointment_steps(
                 scheduled_end_at=timed.end_at,
                 status=timed.status.value,
                 location=timed.location_type,
-                resource_id=reserved.get(timed.position),
             )
         )
     return written

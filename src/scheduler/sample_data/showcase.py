@@ -28,7 +28,8 @@ join scheduling.facilities f on f.id = a.facility_id
 join scheduling.service_workflows w on w.id = a.service_workflow_id
 join scheduling.appointment_steps s on s.appointment_id = a.id
 join scheduling.step_templates t on t.id = s.step_template_id
-left join scheduling.resources r on r.id = s.resource_id
+left join scheduling.appointment_step_resources u on u.appointment_step_id = s.id
+left join scheduling.resources r on r.id = u.resource_id
 order by s.position
 """)
 

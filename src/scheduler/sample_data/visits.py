@@ -7,7 +7,7 @@ The booked slots come from the engine's own `expand`, the steps from its `walk`;
 slots and adds the open ones around them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import cycle, islice, zip_longest
 from typing import Final
@@ -107,32 +107,31 @@ def _appointments(
         )
         for (patient, _), slot, workflow in zip(booked, stored, chosen, strict=True)
     )
-    free_from: dict[int | None, datetime] = {}
-    factory.write(
-        step
-        for appointment, workflow in sorted(zip(appointments, chosen, strict=True), key=lambda pair: pair[0].start_at)
-        for step in _steps(appointment, workflow, resources[appointment.facility_id], free_from)
-    )
+    visits = sorted(zip(appointments, chosen, strict=True), key=lambda pair: pair[0].start_at)
+    _steps(factory, visits, resources)
 
 
 def _steps(
-    appointment: rows.Appointment,
-    workflow: WalkableWorkflow,
-    resources: Sequence[rows.Resource],
-    free_from: dict[int | None, datetime],
-) -> list[rows.AppointmentStep]:
-    """Return the steps of a visit; those that need a room reserve one."""
-    timed_steps = walk(workflow.workflow, appointment.start_at)
-    return appointment_steps(
-        timed_steps,
-        workflow.step_ids,
-        tenant_id=appointment.tenant_id,
-        appointment_id=appointment.id or 0,
-        resources={
-            timed.position: _room(resources, timed, free_from)
-            for timed in timed_steps
-            if any(need.kind == "room" for need in timed.step.all_needs)
-        },
+    factory: Factory,
+    visits: Iterable[tuple[rows.Appointment, WalkableWorkflow]],
+    resources: Mapping[int, Sequence[rows.Resource]],
+) -> None:
+    """Write the steps of visits; those that need a room reserve one."""
+    free_from: dict[int | None, datetime] = {}
+    rooms: list[int | None] = []
+    steps: list[rows.AppointmentStep] = []
+    for appointment, workflow in visits:
+        timed_steps = walk(workflow.workflow, appointment.start_at)
+        steps += appointment_steps(
+            timed_steps, workflow.step_ids, tenant_id=appointment.tenant_id, appointment_id=appointment.id or 0
+        )
+        for timed in timed_steps:
+            needs_room = any(need.kind == "room" for need in timed.step.all_needs)
+            rooms.append(_room(resources[appointment.facility_id], timed, free_from) if needs_room else None)
+    factory.write(
+        rows.AppointmentStepResource(tenant_id=step.tenant_id, appointment_step_id=step.id or 0, resource_id=room)
+        for step, room in zip(factory.write(steps), rooms, strict=True)
+        if room is not None
     )
 
 

@@ -1,5 +1,6 @@
 """Rows of the schema `scheduling`."""
 
+from hashlib import sha256
 from uuid import UUID
 
 from support.rows import Row, Wrong, key
@@ -93,7 +94,6 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "zone": "America/St_Johns",
             "status": "no_show",  # so that the slot stays open, and can be deleted
             "booked_by": key(tenant, "identity.users"),
-            "idempotency_key": "a-request",
             "updated_by": key(tenant, "identity.users"),
         },
         "scheduling.resources": own | {"facility_id": 1, "kind": "room", "name": "Room 1"},
@@ -105,7 +105,30 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "position": 1,
             "scheduled_start_at": "2027-03-01 09:00Z",
             "scheduled_end_at": "2027-03-01 09:20Z",
-            "resource_id": 1,
+        },
+        "scheduling.appointment_step_resources": {"tenant_id": tenant, "appointment_step_id": 1, "resource_id": 1},
+        "scheduling.holds": own
+        | {
+            "token_digest": sha256(tenant.bytes).digest(),
+            "ends_at": "2026-01-01 00:10Z",
+            "facility_id": 1,
+            "doctor_id": 1,
+            "service_offering_id": 1,
+            "service_workflow_id": 1,
+            "availability_slot_id": 1,
+            "slot_start_at": "2027-03-01 09:00Z",
+            "start_at": "2027-03-01 09:00Z",
+            "end_at": "2027-03-01 09:20Z",
+            "steps": "[]",
+            "channel": "desk",
+            "held_by": key(tenant, "identity.users"),
+        },
+        "scheduling.booking_requests": own
+        | {
+            "actor_id": key(tenant, "identity.users"),
+            "key": "a-request",
+            "digest": sha256(b"a request").digest(),
+            "answer": '{"visit": 1}',
         },
         # on another day than the allocations that triggers write for the appointment, under ids that they do not reach
         "scheduling.allocations": {
@@ -341,8 +364,6 @@ WRONG: Wrong = [
         "the_slot_of_an_appointment_begins_during_it",
     ),
     ("scheduling.appointments", {"rescheduled_from": 1}, "an_appointment_is_rescheduled_from_another"),
-    ("scheduling.appointments", {"idempotency_key": ""}, "an_idempotency_key_says_something"),
-    ("scheduling.appointments", {"idempotency_key": "k" * 256}, "an_idempotency_key_says_something"),
     ("scheduling.resources", {"kind": "doctor"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
     ("scheduling.resources", {"kind": "patient"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
     ("scheduling.resources", {"kind": "Room"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
@@ -359,6 +380,16 @@ WRONG: Wrong = [
     ),
     ("scheduling.appointment_steps", {"scheduled_end_at": "infinity"}, "an_appointment_step_is_in_the_calendar"),
     ("scheduling.appointment_steps", {"status": "skipped"}, "an_appointment_step_has_a_status_of_its_life_cycle"),
+    ("scheduling.holds", {"token_digest": "a token"}, "a_token_is_kept_as_sha_256"),
+    ("scheduling.holds", {"end_at": "2027-03-01 09:00Z"}, "a_held_visit_starts_before_it_ends"),
+    ("scheduling.holds", {"steps": "{}"}, "the_steps_of_a_hold_are_a_list"),
+    ("scheduling.holds", {"channel": "Web"}, "a_channel_is_a_word"),
+    ("scheduling.holds", {"ends_at": "infinity"}, "its_times_are_in_the_calendar"),
+    ("scheduling.booking_requests", {"key": ""}, "a_key_says_something"),
+    ("scheduling.booking_requests", {"digest": "a digest"}, "a_request_is_kept_as_sha_256"),
+    ("scheduling.booking_requests", {"created_at": "infinity"}, "its_times_are_in_the_calendar"),
+    ("scheduling.allocations", {"appointment_id": None}, "an_allocation_is_for_an_appointment_or_a_hold"),
+    ("scheduling.allocations", {"hold_id": 1}, "an_allocation_is_for_an_appointment_or_a_hold"),
     ("scheduling.allocations", {"resource_id": None}, "an_allocation_is_of_a_doctor_or_a_resource"),
     ("scheduling.allocations", {"doctor_id": 1}, "an_allocation_is_of_a_doctor_or_a_resource"),
     ("scheduling.allocations", {"end_at": "2027-03-02 09:00Z"}, "an_allocation_starts_before_it_ends"),

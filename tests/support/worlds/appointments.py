@@ -19,6 +19,9 @@ _EMPTY: Final = {
     "scheduling.allocations",
     "scheduling.appointments",
     "scheduling.appointment_steps",
+    "scheduling.appointment_step_resources",
+    "scheduling.holds",
+    "scheduling.booking_requests",
     "scheduling.waitlist_entries",
 }
 _HOLDING_ON: Final = {"placement.contributors", "placement.form_field_contributions", "wellbeing.invitations"}
@@ -33,7 +36,7 @@ def appointment(number: int, begin: float, end: float, *, tenant: UUID = OURS, s
     """Return an appointment of the patient with that number, on a slot or on none."""
     times: Row = {"start_at": at(begin), "end_at": at(end), "patient_id": number, "status": "scheduled"}
     starts = {None: None, 1: at(0), 2: at(10)}
-    on: Row = {"availability_slot_id": slot, "slot_start_at": starts[slot], "booked_by": None, "idempotency_key": None}
+    on: Row = {"availability_slot_id": slot, "slot_start_at": starts[slot], "booked_by": None}
     promise = {"local_start": None, "zone": None}
     return all_rows(tenant)["scheduling.appointments"] | times | on | promise | {"id": number}
 

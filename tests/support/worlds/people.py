@@ -84,9 +84,10 @@ def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:
         own: Row = {"id": number}
         yield "scheduling.patients", own | {"user_id": person(tenant, name)}, whose
         # cancelled, so that all may be at the same time
-        visit: Row = {"patient_id": number, "status": "cancelled", "idempotency_key": None}
+        visit: Row = {"patient_id": number, "status": "cancelled"}
         yield "scheduling.appointments", own | visit, whose
-        yield "scheduling.appointment_steps", own | {"appointment_id": number, "resource_id": None}, whose
+        yield "scheduling.appointment_steps", own | {"appointment_id": number}, whose
+        yield "scheduling.appointment_step_resources", {"appointment_step_id": number}, whose
         hour: Row = {"start_at": f"2027-03-0{number} 07:00Z", "end_at": f"2027-03-0{number} 08:00Z"}
         yield "scheduling.allocations", hour | {"id": 1_000_000 + number, "appointment_id": number}, whose
         yield "scheduling.waitlist_entries", own | {"patient_id": number}, whose

@@ -68,7 +68,8 @@ _ROLES: Final = text("""
                 or pg_has_role(rolname, 'usage with admin option')
                 or may.rolcreaterole and current_setting('server_version_num')::int < 160000
         end, rolname is not null
-    from unnest(array['scheduler_app', 'scheduler_job', 'scheduler_system', 'scheduler_definer']) as wanted (name)
+    from unnest(array['scheduler_app', 'scheduler_job', 'scheduler_system', 'scheduler_desk',
+        'scheduler_definer']) as wanted (name)
     left join pg_roles on rolname = name
     cross join (select rolsuper, rolcreaterole from pg_roles where rolname = current_user) as may
 """)

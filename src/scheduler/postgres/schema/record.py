@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 VERSION_TABLE: Final = "scheduler.revision"
 
 GRANTS: Final = text(f"""
-    grant usage on schema scheduler to scheduler_app, scheduler_job, scheduler_system;
-    grant select on {VERSION_TABLE} to scheduler_app, scheduler_job, scheduler_system
+    grant usage on schema scheduler to scheduler_app, scheduler_job, scheduler_system, scheduler_desk;
+    grant select on {VERSION_TABLE} to scheduler_app, scheduler_job, scheduler_system, scheduler_desk
 """)
 """The rights that the first revision grants, for a record that is written anew."""
 

@@ -1,0 +1,1 @@
+"""Booking: the search for visits in the tables, their holds and bookings."""
