@@ -13,6 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+import contention
 import encryption
 import expansion
 import families
@@ -39,6 +40,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "expansion": _expansion,
     "search": lambda wanted: [search.against_trials(rounds=max(1, wanted.rounds // 3))],
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
+    "contention": lambda wanted: contention.against_each_other(slots=wanted.rounds * 20),
     "encryption": lambda wanted: [
         encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)),
     ],

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from rich.table import Table
 
+import contention
 import encryption
 import expansion
 import families
@@ -36,7 +37,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    database = families, front_door, generation, migrating, names, row_security, signed_setting
+    database = contention, families, front_door, generation, migrating, names, row_security, signed_setting
     for module in (encryption, expansion, search, *database):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
@@ -46,7 +47,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
     """Let the benchmarks use a database of the tests' server, which they need not migrate."""
-    for module in (families, front_door, generation, names, row_security, signed_setting):
+    for module in (contention, families, front_door, generation, names, row_security, signed_setting):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
 
 
@@ -103,6 +104,14 @@ def test_signed_setting(checks: list[str]) -> None:
 def test_front_door(checks: list[str]) -> None:
     assert front_door.against_none(calls=2).row_count == 3
     assert checks == ["front_door"] * 3
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_contention(checks: list[str]) -> None:
+    tables = list(contention.against_each_other(slots=2, workers=4))
+    assert [table.row_count for table in tables] == [5, 5]
+    assert checks == ["contention"] * 10
 
 
 @pytest.mark.database

@@ -6,7 +6,7 @@ Must not know: threads, histories, the database.
 | operation | value | answer | refused as |
 |---|---|---|---|
 | `open` | `slot`, `capacity` | | |
-| `hold` | a place, `key`? | `hold`, `ends` | `taken`, `key_reused` |
+| `hold` | a place, `key`? | `hold`, `ends` | `taken`, `ended`, `key_reused` |
 | `extend` | `hold` | `ends` | `ended` |
 | `release` | `hold` | | `ended` |
 | `confirm` | `hold`, `patient`, `key`? | `visit` | `ended`, `taken`, `key_reused` |
@@ -73,6 +73,8 @@ def _hold(state: State, operation: Operation) -> Outcome:
     if isinstance(known, Answered):
         # The repeated request gets a new token, and the earlier one opens nothing.
         earlier = {hold for hold in state.holds if hold.id == known.id}
+        if not earlier:
+            return {"ended"}
         renamed = {hold._replace(id=new_id, ends=answer.get("ends")) for hold in earlier}
         answered = state.answered - {known} | {known._replace(id=new_id)}
         return state._replace(holds=state.holds - earlier | renamed, answered=answered)
