@@ -678,7 +678,7 @@ def upgrade() -> None:
     create function scheduling.refuse_changed_hold() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
-        raise exception 'a hold changes in its end and label only: release it, and hold another visit'
+        raise exception 'a hold changes in its end and token only: release it, and hold another visit'
             using errcode = 'check_violation', schema = 'scheduling', table = 'holds',
                 constraint = 'a_hold_changes_in_its_end_only';
     end $$;
@@ -719,7 +719,7 @@ def upgrade() -> None:
         for each row when (new.appointment_step_id <> old.appointment_step_id or new.resource_id <> old.resource_id)
         execute function scheduling.refuse_changed_step_resources();
 
-    create trigger a_hold_changes_in_its_end_only before update of token_digest, facility_id, doctor_id,
+    create trigger a_hold_changes_in_its_end_only before update of facility_id, doctor_id,
         service_offering_id, service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps
         on scheduling.holds for each row execute function scheduling.refuse_changed_hold();
 

@@ -41,7 +41,7 @@ WRITTEN = {
     "appointments": "select, insert, update",
     "appointment_steps": "select, insert, update, delete",
     "appointment_step_resources": "select, insert, delete",
-    "holds": "select, insert, update (ends_at, label), delete",
+    "holds": "select, insert, update (ends_at, token_digest), delete",
     "booking_requests": "select, insert, update (answer), delete",
 }
 LOCKED = ("patients", "doctors", "resources", "availability_slots")
@@ -98,6 +98,30 @@ def upgrade() -> None:
     for table in LOCKED:
         op.execute(f"grant update (updated_at) on scheduling.{table} to scheduler_desk")
     op.execute("""
+    create function scheduling.lock_for_visits(
+        patients bigint[], doctors bigint[], resources bigint[], slots bigint[], slot_starts timestamptz[]) returns void
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        tenant constant uuid := identity.current_tenant_id();
+    begin
+        perform from scheduling.patients
+        where tenant_id = tenant and id = any (patients) order by id for no key update;
+        perform from scheduling.doctors
+        where tenant_id = tenant and (id = any (doctors) or id = any (array(
+            select doctor_id from scheduling.resources where tenant_id = tenant and id = any (resources)
+        )))
+        order by id for no key update;
+        perform from scheduling.resources
+        where tenant_id = tenant and id = any (resources) order by id for no key update;
+        perform from scheduling.availability_slots
+        where tenant_id = tenant and id = any (slots) and start_at = any (slot_starts)
+        order by start_at, id for no key update;
+    end $$;
+
+    comment on function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[]) is
+        'Locks what visits concern in the order of all bookings: patients, doctors, resources, slots.';
+
     grant select (tenant_id, id, facility_id, doctor_id) on scheduling.availability_slots to scheduler_definer;
     grant select (tenant_id, doctor_id, facility_id, fingerprint) on scheduling.schedule_states to scheduler_definer;
     create policy the_definer_asks_whether_slots_are_stale on scheduling.schedule_states for select
@@ -161,6 +185,7 @@ def downgrade() -> None:
     op.execute("""
     drop view scheduling.bookable_slots;
     drop function scheduling.places_left(bigint, timestamptz);
+    drop function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[]);
     drop policy the_definer_asks_whether_slots_are_stale on scheduling.schedule_states;
     revoke select on scheduling.schedule_states from scheduler_definer;
     revoke select (tenant_id, doctor_id, facility_id, fingerprint) on scheduling.schedule_states

@@ -37,6 +37,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from scheduler.core import (
+    AppointmentStatus,
     AvailabilityException,
     AvailabilityRule,
     BookingContext,
@@ -56,8 +57,10 @@ from scheduler.core import (
     Slots,
     SlotStatus,
     Span,
+    StepStatus,
     StepTemplate,
     StoredSlot,
+    TransitionRefusedError,
     Use,
     VisitOffer,
     Weekday,
@@ -89,6 +92,9 @@ __all__ = [  # noqa: RUF022  # in groups
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
     "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
     "PatientBusyError", "SlotTakenError", "UnknownHoldError",
+    # PostgreSQL: what is held and booked
+    "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
+    "VisitId", "VisitStep",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
     # PostgreSQL: families, their documents and errors
@@ -118,6 +124,9 @@ if TYPE_CHECKING:
         SlotTakenError,
         UnknownHoldError,
     )
+    from scheduler.booking.delays import Delay
+    from scheduler.booking.holds import Hold
+    from scheduler.booking.visits import DayPlan, Visit, VisitStep
     from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
     from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
     from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
@@ -139,12 +148,14 @@ if TYPE_CHECKING:
         StepTemplateId,
         TenantId,
         UserId,
+        VisitId,
         WorkflowId,
     )
     from scheduler.front_door.offerings import Visibility
     from scheduler.front_door.schedule_changes import ScheduleChange
     from scheduler.front_door.scheduler import Scheduler
     from scheduler.front_door.services import CodeSystem
+    from scheduler.front_door.visit_booking import Booking
     from scheduler.front_door.work import Work
     from scheduler.generation.job import generate
     from scheduler.generation.request import GenerationRequest, Mode, Scope
@@ -175,6 +186,7 @@ else:
     _MODULES = {
         "AsyncScheduler": "scheduler.front_door.async_scheduler",
         "AsyncWork": "scheduler.front_door.async_work",
+        "Booking": "scheduler.front_door.visit_booking",
         "BookingError": "scheduler.booking.errors",
         "BusyError": "scheduler.postgres.errors",
         "CheckFailedError": "scheduler.postgres.errors",
@@ -182,7 +194,9 @@ else:
         "CodeSystem": "scheduler.front_door.services",
         "Database": "scheduler.postgres.database",
         "DatabaseUnreachableError": "scheduler.postgres.errors",
+        "DayPlan": "scheduler.booking.visits",
         "DeadlockError": "scheduler.postgres.errors",
+        "Delay": "scheduler.booking.delays",
         "DoctorId": "scheduler.front_door.ids",
         "DuplicateError": "scheduler.postgres.errors",
         "DuplicateMemberError": "scheduler.families.errors",
@@ -194,6 +208,7 @@ else:
         "FamilyStatus": "scheduler.families.values",
         "FamilySummary": "scheduler.families.shapes",
         "GenerationRequest": "scheduler.generation.request",
+        "Hold": "scheduler.booking.holds",
         "HoldEndedError": "scheduler.booking.errors",
         "KeyReusedError": "scheduler.booking.errors",
         "LastParentError": "scheduler.families.errors",
@@ -233,6 +248,9 @@ else:
         "UserId": "scheduler.front_door.ids",
         "UserSummary": "scheduler.families.shapes",
         "Visibility": "scheduler.front_door.offerings",
+        "Visit": "scheduler.booking.visits",
+        "VisitId": "scheduler.front_door.ids",
+        "VisitStep": "scheduler.booking.visits",
         "Work": "scheduler.front_door.work",
         "WorkflowId": "scheduler.front_door.ids",
         "act_for": "scheduler.postgres.acting",

@@ -8,9 +8,9 @@ A calendar keeps what it has loaded, so a second search in it is faster.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from scheduler.core.chains import Ranges
 from scheduler.core.errors import InvalidInputError
@@ -46,6 +46,10 @@ class LoadedCalendar:
         self._uses = Uses(uses)
         self._full = {(micros(slot.start_at), micros(slot.end_at), slot.service_offering_id) for slot in full}
         self._weeks: dict[int, SlotColumns] = {}
+
+    def share(self, other: Self) -> None:
+        """Keep what is loaded of the schedule in one place with another calendar of the same schedule."""
+        self._working, self._weeks = other._working, other._weeks
 
     def working(self, begin: int, end: int) -> Ranges:
         """Return the doctor's working time at the facility within `[begin, end)`."""
@@ -90,6 +94,10 @@ class LoadedResource:
         self._opening = None if opening is None else WorkingTime(opening)
         self._uses = Uses(uses)
 
+    def share(self, other: Self) -> None:
+        """Keep what is loaded of the opening times in one place with another resource of the same opening times."""
+        self._opening = other._opening
+
     def free(self, begin: int, end: int) -> Ranges:
         """Return the time within `[begin, end)` in which the resource is open and not used."""
         opened = [(begin, end)] if self._opening is None else self._opening.within(begin, end)
@@ -117,6 +125,12 @@ class DoctorCalendar:
         object.__setattr__(self, "uses", _CHECK.sequence("uses", self.uses, Use))
         object.__setattr__(self, "full", frozenset(_CHECK.sequence("full", self.full, SlotIdentity)))
         object.__setattr__(self, "loaded", LoadedCalendar(self.schedule, self.uses, self.full))
+
+    def with_uses(self, uses: Iterable[Use], full: Iterable[SlotIdentity] = ()) -> "DoctorCalendar":
+        """Return the calendar with other uses and full slots, as of another week; the schedule is not loaded anew."""
+        calendar = DoctorCalendar(self.schedule, tuple(uses), tuple(full))
+        calendar.loaded.share(self.loaded)
+        return calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +162,9 @@ class Resource:
         object.__setattr__(self, "uses", _CHECK.sequence(f"{name}: uses", self.uses, Span))
         _CHECK.optional_id(f"{name}: doctor_id", self.doctor_id)
         object.__setattr__(self, "loaded", LoadedResource(self.opening, [Use(span) for span in self.uses]))
+
+    def with_uses(self, uses: Iterable[Span]) -> "Resource":
+        """Return the resource with other uses, as of another week; the opening times are not loaded anew."""
+        resource = Resource(self.id, self.kind, self.facility_id, self.opening, tuple(uses), self.doctor_id)
+        resource.loaded.share(self.loaded)
+        return resource

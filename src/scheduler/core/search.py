@@ -19,7 +19,7 @@ from typing import Final
 from scheduler.core.calendars import Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.chains import Ranges
-from scheduler.core.errors import InvalidInputError
+from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.free_starts import Stock
 from scheduler.core.intervals import merge as union_of
 from scheduler.core.search_plans import Found, Plan
@@ -90,6 +90,40 @@ def find_visits(  # noqa: PLR0913  # what a caller can ask for
     stock = Stock(_each_once(_CHECK.sequence("resources", resources, Resource)))
     plans = [Plan(candidate, skipped, stock) for candidate in _CHECK.sequence("candidates", candidates, Candidate)]
     return _search(plans, wanted, own)
+
+
+def visit_at(
+    candidate: Candidate, resources: Iterable[Resource], offer: VisitOffer, *, patient: Iterable[Span] = ()
+) -> VisitOffer | None:
+    """Return the visit of an offer at its times, or None if it is not possible, or not any more.
+
+    Nothing of the offer is believed. A step keeps its resources where they are free, and else gets others of the kind.
+
+    Raises:
+        InvalidInputError: an argument is invalid.
+        InvalidWorkflowError: the offer lacks a step that must not be skipped, or has one that the workflow lacks.
+    """
+    _CHECK.instance("offer", offer, VisitOffer)
+    own = union_of((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
+    positions = [step.step.position for step in offer.steps]
+    skipped = frozenset(step.position for step in candidate.workflow.steps).difference(positions)
+    wanted = {id_ for step in offer.steps for ids in step.resources.values() for id_ in ids}
+    found_resources = sorted(
+        _each_once(_CHECK.sequence("resources", resources, Resource)), key=lambda resource: resource.id not in wanted
+    )
+    plan = Plan(candidate, skipped, Stock(found_resources))
+    if [step.position for step in plan.steps] != positions:
+        raise InvalidWorkflowError(f"workflow {candidate.workflow.id} has no steps at the positions {positions}")
+    start = micros(offer.slot.start_at)
+    times = [micros(step.start_at) for step in offer.steps]
+    if times[plan.anchor] != start:
+        return None
+    for slot in plan.slots(start, start + 1):
+        if slot.end == micros(offer.slot.end_at) and slot.service_offering_id == offer.slot.service_offering_id:
+            found = plan.at(slot, times, own)
+            if found is not None and plan.allows(times[0]):
+                return _offer([plan], (times[0], 0, 0, found))
+    return None
 
 
 def _each_once(resources: Sequence[Resource]) -> Sequence[Resource]:

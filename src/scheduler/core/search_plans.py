@@ -49,6 +49,14 @@ class _Group(NamedTuple):
     without: Id | None
 
 
+class _Around(NamedTuple):
+    """The time between the patient's other visits, the window, and the starts of each step without those of groups."""
+
+    gap: tuple[int, int]
+    window: Window
+    sets: Sequence[Ranges]
+
+
 class Plan:
     """The visits of one candidate."""
 
@@ -67,7 +75,7 @@ class Plan:
         ]
         self._with_doctor = [place for place, step in enumerate(self.steps) if step.has_doctor]
         self._without = [schedule.doctor_id if step.has_doctor else None for step in self.steps]
-        self._anchor = self._with_doctor[0] if self._with_doctor else 0
+        self.anchor: int = self._with_doctor[0] if self._with_doctor else 0
         before, after = candidate.buffer_before // MICROSECOND, candidate.buffer_after // MICROSECOND
         self._own_shapes = {
             place: Shape(
@@ -81,7 +89,7 @@ class Plan:
             tuple(need for need in step.all_needs if need.kind != DOCTOR and self._group_of(place, need.kind) is None)
             for place, step in enumerate(self.steps)
         ]
-        self.longest_before: int = sum(link.distance + link.slack for link in self._links[: self._anchor])
+        self.longest_before: int = sum(link.distance + link.slack for link in self._links[: self.anchor])
         reach = (
             sum(link.distance + link.slack for link in self._links) + self._shapes[-1].after + self._shapes[0].before
         )
@@ -95,7 +103,7 @@ class Plan:
         calendar = self.candidate.calendar.loaded
         ranges: Ranges = [(begin, end)]
         if self._with_doctor and not calendar.has_shared_slots(begin, end):
-            before, after = self._own_shapes[self._anchor]
+            before, after = self._own_shapes[self.anchor]
             unused = calendar.unused(begin - before, end + after)
             ranges = between(starts_within(unused, before, after), begin, end)
         for first, last in ranges:
@@ -112,6 +120,32 @@ class Plan:
 
         `own` is the time of the patient's other visits.
         """
+        around = self._around(slot, own)
+        if around is None:
+            return None
+        best: tuple[tuple[int, int], list[int], Sequence[Sequence[Resource]]] | None = None
+        for choice in self._choices():
+            times = self._times(slot.start, self._chosen_sets(around.sets, choice, around.window), around.gap)
+            if times is not None and (best is None or (times[-1], -times[0]) < best[0]):
+                best = (times[-1], -times[0]), times, choice
+        return None if best is None else Found(slot, best[1], self._resources(best[1], best[2], around.window))
+
+    def at(self, slot: OpenSlot, times: Sequence[int], own: Ranges) -> Found | None:
+        """Return the visit around a slot whose steps start at these times; None if it is not possible (any more)."""
+        around = self._around(slot, own)
+        if around is None or times[0] < around.gap[0] or times[-1] + self._shapes[-1].after > around.gap[1]:
+            return None
+        waits = (later - sooner - link.distance for link, (sooner, later) in zip(self._links, pairwise(times)))
+        if any(not 0 <= wait <= link.slack for link, wait in zip(self._links, waits, strict=True)):
+            return None
+        for choice in self._choices():
+            sets = self._chosen_sets(around.sets, choice, around.window)
+            if all(contains(starts, at) for starts, at in zip(sets, times, strict=True)):
+                return Found(slot, times, self._resources(times, choice, around.window))
+        return None
+
+    def _around(self, slot: OpenSlot, own: Ranges) -> _Around | None:
+        """Return the starts of the steps of a visit around a slot; None if the anchor cannot start with it."""
         at = slot.start
         if self._with_doctor and not self._doctor_is_free(slot):
             return None
@@ -119,15 +153,9 @@ class Plan:
         if gap is None:
             return None
         window = Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
-        if not contains(self._starts_of_step(self._anchor, window), at):
+        if not contains(self._starts_of_step(self.anchor, window), at):
             return None
-        sets = self._sets(slot, window)
-        best: tuple[tuple[int, int], list[int], Sequence[Sequence[Resource]]] | None = None
-        for choice in self._choices():
-            times = self._times(slot.start, self._chosen_sets(sets, choice, window), gap)
-            if times is not None and (best is None or (times[-1], -times[0]) < best[0]):
-                best = (times[-1], -times[0]), times, choice
-        return None if best is None else Found(slot, best[1], self._resources(best[1], best[2], window))
+        return _Around(gap, window, self._sets(slot, window))
 
     def _grouped(self) -> list[_Group]:
         named: dict[tuple[str, int], tuple[int, set[int]]] = {}
@@ -161,10 +189,10 @@ class Plan:
     def _doctor_is_free(self, slot: OpenSlot) -> bool:
         """Tell whether the doctor can begin the anchor with the slot: works, and has nothing else to do."""
         at, calendar = slot.start, self.candidate.calendar.loaded
-        before, after = self._own_shapes[self._anchor]
+        before, after = self._own_shapes[self.anchor]
         if calendar.unused(at - before, at + after, beside=slot) != [(at - before, at + after)]:
             return False
-        lead, length = self._shapes[self._anchor]
+        lead, length = self._shapes[self.anchor]
         if not lead and at + length <= slot.end:
             return True  # a slot lies in working time
         return slot.capacity == 1 and contains(
@@ -178,7 +206,7 @@ class Plan:
     def _sets(self, slot: OpenSlot, window: Window) -> Sequence[Ranges]:
         """Return the starts of each step beside the anchor, which has its own, without those of groups."""
         sets = [self._starts_of_step(place, window) for place in range(len(self.steps))]
-        sets[self._anchor] = ((slot.start, slot.start + 1),)
+        sets[self.anchor] = ((slot.start, slot.start + 1),)
         if len(self._with_doctor) > 1:
             begin, end = slot.start - self._margin, slot.start + self._margin
             calendar = self.candidate.calendar.loaded
@@ -204,7 +232,7 @@ class Plan:
 
     def _times(self, start: int, sets: Sequence[Ranges], gap: tuple[int, int]) -> list[int] | None:
         """Return the starts of all steps, or None if they do not fit around the anchor."""
-        anchor = self._anchor
+        anchor = self.anchor
         if not contains(sets[anchor], start) or start + self._shapes[anchor].after > gap[1]:
             return None
         last_starts = [gap[1] - shape.after for shape in self._shapes]

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from scheduler import models
 from scheduler.front_door.async_families import AsyncFamilies, AsyncUsers
+from scheduler.front_door.async_visits import AsyncVisits
 from scheduler.front_door.awaiting import AsyncTwin, awaited
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.doctors import Doctors
@@ -231,6 +232,7 @@ class AsyncWork(AsyncTwin[Work]):
         self.exceptions: AsyncExceptions = AsyncExceptions(work.exceptions, lock)
         self.closures: AsyncClosures = AsyncClosures(work.closures, lock)
         self.slots: AsyncOpenSlots = AsyncOpenSlots(work.slots, lock)
+        self.visits: AsyncVisits = AsyncVisits(work.visits, lock)
 
     @property
     def session(self) -> AsyncSession:

@@ -102,6 +102,12 @@ class ClosureId(RowId):
     __slots__ = ()
 
 
+class VisitId(RowId):
+    """The id of a visit."""
+
+    __slots__ = ()
+
+
 AnyId = TypeVar("AnyId", bound=RowId)
 _BEYOND: Final = 2**63
 

@@ -27,7 +27,25 @@ Other = TypeVar("Other", bound=BigintKeyed)
 _LARGEST: Final = 2**31 - 1
 
 
-class Repository(Generic[Row, Id, Which]):
+class OfTenant:
+    """What one tenant has: ids are read for it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._session = context.session
+
+    def _id_of(self, field: str, value: object, kind: type[AnyId], *owners: type[Any]) -> AnyId:
+        """Return the id of a row of this tenant, as `read_id` does."""
+        self._check_tenant(field, value)
+        return read_id(field, value, kind, *owners)
+
+    def _check_tenant(self, field: str, value: object) -> None:
+        """Refuse a row of another tenant: a row of this one may have the same id."""
+        if isinstance(value, TenantOwned) and value.tenant_id not in {None, self._context.tenant_id}:
+            raise NotFoundError(f"{field}: the row is another tenant's")
+
+
+class Repository(OfTenant, Generic[Row, Id, Which]):
     """Rows of one table of the tenant. Get one from `work`. `Which` is all that names a row: its id, or what has it."""
 
     _model: ClassVar[type[Any]]
@@ -38,10 +56,6 @@ class Repository(Generic[Row, Id, Which]):
     """Classes besides the model whose objects have the id of a row."""
     _is_switched: ClassVar[bool] = False
     """Whether a row ends by `active`, since visits refer to it. It is then found by `get`, and not listed by `all`."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._session = context.session
 
     def get(self, which: Which) -> Row:
         """Return a row, given its id. Change it by `change`: a row itself does not validate.
@@ -67,16 +81,6 @@ class Repository(Generic[Row, Id, Which]):
     def _read(self, which: object) -> Id:
         id_: Id = self._id_of(self._noun, which, self._id, self._model, *self._owners)
         return id_
-
-    def _id_of(self, field: str, value: object, kind: type[AnyId], *owners: type[Any]) -> AnyId:
-        """Return the id of a row of this tenant, as `read_id` does."""
-        self._check_tenant(field, value)
-        return read_id(field, value, kind, *owners)
-
-    def _check_tenant(self, field: str, value: object) -> None:
-        """Refuse a row of another tenant: a row of this one may have the same id."""
-        if isinstance(value, TenantOwned) and value.tenant_id not in {None, self._context.tenant_id}:
-            raise NotFoundError(f"{field}: the row is another tenant's")
 
     def _live(self) -> Select[Any]:
         query: Any = select(self._model)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import URL, Engine
 
+from scheduler.booking.errors import OutcomeUnknownError
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.readers import email as required_email
 from scheduler.core.readers import text
@@ -32,7 +33,7 @@ from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.models import Facility, UserRole
 from scheduler.postgres.acting import Request, Role
 from scheduler.postgres.database import Database
-from scheduler.postgres.errors import DeadlockError, RoleRefusedError, StatementError
+from scheduler.postgres.errors import DatabaseUnreachableError, DeadlockError, RoleRefusedError, StatementError
 from scheduler.postgres.logins import Purpose, faults
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 from scheduler.postgres.translation import NOT_ALLOWED
@@ -116,11 +117,24 @@ class Scheduler:
             NotFoundError: no tenant has this slug.
             InvalidInputError: the slug cannot be one, or the user or request is of another type.
             TenantSuspendedError: the tenant is suspended, closed or deleted.
+            OutcomeUnknownError: the connection was lost while bookings were committed.
             StoreError: no connection, or the database refused a statement.
         """
         tenant_id = self._tenant_id(slug)
-        with self._database.unit_of_work(role=Role.APP, tenant_id=tenant_id, user_id=user, request=request) as session:
-            yield Work(Context(session, tenant_id, user, self._clock))
+        bookings: list[str | None] = []
+        is_over = False
+        try:
+            with self._database.unit_of_work(
+                role=Role.APP, tenant_id=tenant_id, user_id=user, request=request
+            ) as session:
+                yield Work(Context(session, tenant_id, user, self._clock, self._random_bytes, bookings))
+                is_over = True
+        except DatabaseUnreachableError as error:
+            if not is_over or not bookings:
+                raise
+            key = next((key for key in bookings if key is not None), None)
+            lost = f"the connection was lost during the commit: {error}; repeat the call with the same key"
+            raise OutcomeUnknownError(lost, key) from None
 
     def run(
         self,

@@ -21,6 +21,7 @@ from scheduler.front_door.rules import Rules
 from scheduler.front_door.services import Services
 from scheduler.front_door.slots import OpenSlots
 from scheduler.front_door.users import Users
+from scheduler.front_door.visits import Visits
 from scheduler.front_door.workflows import StepTemplates, Workflows
 
 
@@ -44,6 +45,7 @@ class Work:
         self.exceptions: Exceptions = Exceptions(context)
         self.closures: Closures = Closures(context)
         self.slots: OpenSlots = OpenSlots(context)
+        self.visits: Visits = Visits(context)
 
     @property
     def session(self) -> Session:

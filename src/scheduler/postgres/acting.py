@@ -219,6 +219,19 @@ def _name_of(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any])
     return f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
 
 
+@contextmanager
+def acting(session: Session, role: Role) -> Iterator[None]:
+    """Run the block as another role, and then go on as the former one.
+
+    Use it in a savepoint: after an error it is the savepoint that restores the role.
+    """
+    change = text("select current_setting('role'), set_config('role', :role, true)")
+    former = session.connection().execute(change, {"role": role.value}).one()[0]
+    yield
+    session.flush()  # what the block has changed is written as its role
+    session.connection().execute(change, {"role": former})
+
+
 def act_as(session: Session, role: Role) -> None:
     """Continue the unit of work as another role, of which the role that signed in has to be a member."""
     session.connection().execute(text("select set_config('role', :role, true)"), {"role": role.value})

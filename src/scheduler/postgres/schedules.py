@@ -217,8 +217,10 @@ def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # n
 def _by_schedule(
     session: Session, table: type[_Part], keys: Iterable[ScheduleKey], *where: ColumnElement[bool]
 ) -> dict[ScheduleKey, list[_Part]]:
-    rows_of = defaultdict(list)
-    for row in session.exec(select(table).where(_among(table, keys), *where), execution_options=_ANEW):
+    """Return rows as tuples with the columns' names: objects of the model would cost more than the rest."""
+    rows_of: dict[ScheduleKey, list[_Part]] = defaultdict(list)
+    columns: Any = [getattr(table, name) for name in table.model_fields]
+    for row in session.exec(select(*columns).where(_among(table, keys), *where)):
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
 

@@ -1,0 +1,136 @@
+"""Bookings: a visit is booked, confirmed from a hold, moved or cancelled.
+
+Owns: what each of these acts locks, decides and writes, in this order.
+Holds: B1 (locks before the decision), B2 (a hold becomes a visit once), B4 (a moved visit keeps its id; both or
+nothing), B5 (a cancelled visit takes nothing), L1-L3 through `progress`.
+Must not know: keys of requests, sessions as other roles.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from scheduler.booking.deciding import Locked, decide, lock, resources_of
+from scheduler.booking.holds import HeldVisit, take_hold
+from scheduler.booking.loading import Without
+from scheduler.booking.people import Person
+from scheduler.booking.visit_rows import move_visit, write_visit
+from scheduler.booking.visits import Visit
+from scheduler.core.errors import NotFoundError, TransitionRefusedError
+from scheduler.core.lifecycle import AppointmentStatus
+from scheduler.core.search import VisitOffer
+
+# The visit first, so that two acts on one visit come one after another.
+_OF_VISIT: Final = text("""
+select visit.status, visit.patient_id, visit.doctor_id, visit.availability_slot_id, visit.slot_start_at, array(
+    select distinct used.resource_id
+    from scheduling.appointment_steps step
+    join scheduling.appointment_step_resources used
+        on used.tenant_id = step.tenant_id and used.appointment_step_id = step.id
+    where step.tenant_id = visit.tenant_id and step.appointment_id = visit.id
+) as resources
+from scheduling.appointments visit
+where visit.tenant_id = (select identity.current_tenant_id()) and visit.id = :visit
+for no key update of visit
+""")
+
+
+_DOCTORS: Final = text("""
+select distinct doctor_id from scheduling.service_offerings
+where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:offerings as bigint[]))
+""")
+
+
+class Concerned(NamedTuple):
+    """What a visit has: its status, patient and locks."""
+
+    status: AppointmentStatus
+    patient_id: int
+    locked: Locked
+
+
+def book(
+    session: Session, offer: VisitOffer, *, patient_id: int, notes: str | None, by: Person, now: datetime
+) -> Visit:
+    """Book the visit of an offer for a patient.
+
+    Raises:
+        NotOfferedError, SlotTakenError, PatientBusyError: as in `decide`.
+    """
+    possible = decide(session, offer, now=now, channel=by.channel, patient_id=patient_id)
+    return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
+
+
+def confirm(  # noqa: PLR0913  # who confirms what for whom
+    session: Session,
+    held: HeldVisit,
+    offer: VisitOffer,
+    *,
+    patient_id: int,
+    notes: str | None,
+    by: Person,
+    now: datetime,
+) -> Visit:
+    """Book the held visit for a patient, at the times of the hold.
+
+    Raises:
+        HoldEndedError: it has ended meanwhile.
+        NotOfferedError: the schedule has changed since, as by an emergency.
+        PatientBusyError: the patient has another visit at this time.
+    """
+    without = Without(hold_id=held.id)
+    possible = decide(session, offer, now=now, channel=held.row.channel, patient_id=patient_id, without=without)
+    take_hold(session, held)
+    return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
+
+
+def reschedule(
+    session: Session, visit_id: int, offer: VisitOffer, *, held: HeldVisit | None, by: Person, now: datetime
+) -> Visit:
+    """Move a visit that has not begun to another offer or hold; it keeps its id, patient and notes.
+
+    Raises:
+        NotFoundError: there is no such visit.
+        TransitionRefusedError: the visit has begun, is over, or was cancelled.
+        HoldEndedError, NotOfferedError, SlotTakenError, PatientBusyError: as in `confirm` and `decide`.
+    """
+    concerned = concerned_by(session, visit_id)
+    if concerned.status is not AppointmentStatus.SCHEDULED:
+        reason = f"visit {visit_id} is {concerned.status}: only a scheduled visit is moved"
+        raise TransitionRefusedError(reason, concerned.status, AppointmentStatus.SCHEDULED)
+    possible = decide(
+        session,
+        offer,
+        now=now,
+        channel=by.channel if held is None else held.row.channel,
+        patient_id=concerned.patient_id,
+        without=Without(visit_id, None if held is None else held.id),
+        also=concerned.locked,
+    )
+    if held is not None:
+        take_hold(session, held)
+    return move_visit(session, visit_id, possible, user_id=by.user_id)
+
+
+def lock_together(session: Session, offers: Sequence[VisitOffer], patients: Sequence[int]) -> None:
+    """Lock what several visits concern, before the first of them is booked."""
+    offerings = {"offerings": [int(offer.offering_id) for offer in offers]}
+    doctors = [row.doctor_id for row in session.connection().execute(_DOCTORS, offerings)]
+    lock(session, Locked(patients, doctors, {id_ for offer in offers for id_ in resources_of(offer)}))
+
+
+def concerned_by(session: Session, visit_id: int) -> Concerned:
+    """Lock a visit, and return what it has.
+
+    Raises:
+        NotFoundError: there is no such visit.
+    """
+    row = session.connection().execute(_OF_VISIT, {"visit": visit_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no visit has the id {visit_id}")
+    slots = [] if row.availability_slot_id is None else [(row.availability_slot_id, row.slot_start_at)]
+    locked = Locked([row.patient_id], [row.doctor_id], row.resources, slots)
+    return Concerned(AppointmentStatus(row.status), row.patient_id, locked)

@@ -1,0 +1,239 @@
+"""Offerings sought: which offerings may serve a visit, with what decides about them.
+
+Owns: the statements that read offerings, the payer's plan, and the resources of facilities.
+Holds: W1 (the workflow follows from the plan, on the local day of the visit).
+Must not know: calendars, slots, which visit is found.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from scheduler.booking.errors import NoSuchNeedError
+from scheduler.core.calendars import Resource
+from scheduler.core.errors import InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
+from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
+from scheduler.core.spans import Span
+from scheduler.core.visits import left_of
+from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
+from scheduler.core.zones import MICROSECOND, instant_at, zone_of
+from scheduler.postgres.active_workflows import workflows_of
+from scheduler.postgres.schedules import ScheduleKey
+
+DESK: Final = "desk"
+"""The channel of staff, who also see private offerings."""
+
+_DAY: Final = timedelta(days=1)
+_OFFERINGS: Final = text("""
+select offering.id, offering.doctor_id, offering.facility_id, facility.timezone,
+    offering.buffer_before_minutes, offering.buffer_after_minutes
+from scheduling.service_offerings offering
+join scheduling.facilities facility
+    on facility.tenant_id = offering.tenant_id and facility.id = offering.facility_id and facility.deleted_at is null
+join scheduling.doctors doctor
+    on doctor.tenant_id = offering.tenant_id and doctor.id = offering.doctor_id and doctor.deleted_at is null
+join scheduling.facility_doctors post
+    on post.tenant_id = offering.tenant_id and post.doctor_id = offering.doctor_id
+    and post.facility_id = offering.facility_id and post.active
+where offering.tenant_id = (select identity.current_tenant_id())
+  and (offering.service_id = :service or offering.id = :offering)
+  and offering.active and (offering.visibility = 'public' or :private)
+  and (cast(:doctors as bigint[]) is null or offering.doctor_id = any(cast(:doctors as bigint[])))
+  and (cast(:facilities as bigint[]) is null or offering.facility_id = any(cast(:facilities as bigint[])))
+order by offering.id
+""")
+_PLAN: Final = text("""
+select id, name, effective_from, effective_to from scheduling.insurance_plans
+where tenant_id = (select identity.current_tenant_id()) and id = :plan
+""")
+_ACCEPTANCES: Final = text("""
+select facility_id, insurance_plan_id, enabled, accepted_since from scheduling.facility_insurance_plans
+where tenant_id = (select identity.current_tenant_id()) and insurance_plan_id = :plan
+  and facility_id = any(cast(:facilities as bigint[]))
+""")
+_RESOURCES: Final = text("""
+select id, kind, facility_id from scheduling.resources
+where tenant_id = (select identity.current_tenant_id()) and active
+  and facility_id = any(cast(:facilities as bigint[])) and kind = any(cast(:kinds as text[]))
+order by id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The visit that is sought: one offering, or a service by any of these doctors at any of these facilities."""
+
+    service_id: int | None = None
+    offering_id: int | None = None
+    doctor_ids: Collection[int] = ()
+    facility_ids: Collection[int] = ()
+    plan_id: int | None = None
+    patient_id: int | None = None
+    skip: Collection[int] = ()
+    channel: str = DESK
+
+
+class Offering(NamedTuple):
+    """An offering that may serve the visit: its doctor, facility with zone, and buffers in minutes."""
+
+    id: int
+    doctor_id: int
+    facility_id: int
+    zone: str
+    buffer_before: int
+    buffer_after: int
+
+    @property
+    def key(self) -> ScheduleKey:
+        """The key of the schedule of its doctor there."""
+        return ScheduleKey(self.doctor_id, self.facility_id)
+
+
+class Fit(NamedTuple):
+    """An offering with the workflow of its visits, and the span in which these may start."""
+
+    offering: Offering
+    workflow: Workflow
+    steps: Sequence[WorkflowStep]
+    bookable: Span
+
+
+class Fitting(NamedTuple):
+    """The offerings that can serve the visit at all, and the resources of their facilities."""
+
+    fits: Sequence[Fit]
+    resources: Sequence[Resource]
+
+
+def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
+    """Return the offerings that can serve the visit in a span.
+
+    Those that lack a workflow for the plan, a resource that a step needs, or a step that is to be skipped are left out.
+
+    Raises:
+        NotFoundError: there is no such plan.
+        WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: no offering is left: why the first is left out.
+    """
+    offerings = _offerings(session, sought)
+    if not offerings:
+        return Fitting((), ())
+    payer = _Payer(session, sought.plan_id, {offering.facility_id for offering in offerings})
+    workflows = workflows_of(session, (offering.id for offering in offerings), plan_id=sought.plan_id)
+    faults: list[InvalidWorkflowError | WorkflowNotFoundError | NoSuchNeedError] = []
+    fits = []
+    for offering in offerings:
+        try:
+            fits.append(_fit(offering, workflows.get(offering.id, ()), payer, frozenset(sought.skip), span))
+        except (InvalidWorkflowError, WorkflowNotFoundError) as error:
+            faults.append(error)
+    resources = _resources(session, fits)
+    complete = []
+    for fit in fits:
+        fault = _missing_need(fit, resources)
+        if fault is None:
+            complete.append(fit)
+        else:
+            faults.append(fault)
+    if not complete:
+        raise faults[0]
+    return Fitting(complete, resources)
+
+
+def _offerings(session: Session, sought: Sought) -> list[Offering]:
+    wanted = {
+        "service": sought.service_id,
+        "offering": sought.offering_id,
+        "private": sought.channel == DESK,
+        "doctors": list(sought.doctor_ids) or None,
+        "facilities": list(sought.facility_ids) or None,
+    }
+    return [Offering(*row) for row in session.connection().execute(_OFFERINGS, wanted)]
+
+
+class _Payer:
+    """The plan that pays, with its acceptance by facilities; or nobody's."""
+
+    def __init__(self, session: Session, plan_id: int | None, facility_ids: Iterable[int]) -> None:
+        self.plan: InsurancePlan | None = None
+        self._acceptances: Mapping[int, PlanAcceptance] = {}
+        if plan_id is None:
+            return
+        row = session.connection().execute(_PLAN, {"plan": plan_id}).one_or_none()
+        if row is None:
+            raise NotFoundError(f"no insurance plan has the id {plan_id}")
+        self.plan = InsurancePlan(*row)
+        accepted = session.connection().execute(_ACCEPTANCES, {"plan": plan_id, "facilities": list(facility_ids)})
+        self._acceptances = {row.facility_id: PlanAcceptance(*row) for row in accepted}
+
+    def workflow(
+        self, workflows: Iterable[Workflow], offering: Offering, first: date, last: date
+    ) -> tuple[Workflow, date, date]:
+        """Return the workflow of the visits of a span of local days, and the days of these on which the plan pays."""
+        begin, end = first, last
+        acceptance = self._acceptances.get(offering.facility_id)
+        if self.plan is not None:
+            starts = [self.plan.effective_from, None if acceptance is None else acceptance.accepted_since]
+            begin = min([max([first, *filter(None, starts)]), last])
+            end = last if self.plan.effective_to is None else min(last, self.plan.effective_to)
+        chosen = select_workflow(
+            workflows,
+            service_offering_id=offering.id,
+            day=begin,
+            insurance_plan=self.plan,
+            acceptance=acceptance,
+        )
+        return chosen, begin, end
+
+
+def _fit(
+    offering: Offering,
+    workflows: tuple[Workflow, ...] | InvalidWorkflowError,
+    payer: _Payer,
+    skip: frozenset[int],
+    span: Span,
+) -> Fit:
+    if isinstance(workflows, InvalidWorkflowError):
+        raise workflows
+    zone = zone_of(offering.zone)
+    first, last = span.start.astimezone(zone).date(), (span.end - MICROSECOND).astimezone(zone).date()
+    workflow, begin, end = payer.workflow(workflows, offering, first, last)
+    start_at = span.start if begin == first else instant_at(zone, begin)
+    end_at = span.end if end == last else instant_at(zone, end + _DAY)
+    return Fit(offering, workflow, left_of(workflow, skip), Span(start_at, end_at))
+
+
+def _resources(session: Session, fits: Sequence[Fit]) -> list[Resource]:
+    kinds = {need.kind for fit in fits for step in fit.steps for need in step.all_needs} - {DOCTOR}
+    if not kinds:
+        return []
+    wanted = {"facilities": list({fit.offering.facility_id for fit in fits}), "kinds": list(kinds)}
+    found = session.connection().execute(_RESOURCES, wanted).all()
+    openings: Mapping[int, Any] = {}  # opening times of resources: none yet
+    return [Resource(id_, kind, facility_id, openings.get(id_)) for id_, kind, facility_id in found]
+
+
+def _missing_need(fit: Fit, resources: Iterable[Resource]) -> NoSuchNeedError | None:
+    """Return an error about the first need of a step for which the facility has too few resources."""
+    facility_id, doctor_id = fit.offering.facility_id, fit.offering.doctor_id
+    for step in fit.steps:
+        for need in step.all_needs:
+            if need.kind == DOCTOR:
+                continue
+            there = sum(
+                resource.kind == need.kind
+                and resource.facility_id == facility_id
+                and not (step.has_doctor and resource.doctor_id == doctor_id)
+                for resource in resources
+            )
+            if there < need.quantity:
+                return NoSuchNeedError(
+                    f"step {step.position} ({step.template.name}) needs {need.quantity} of {need.kind},"
+                    f" and facility {facility_id} has {there}",
+                    need.kind,
+                    facility_id,
+                )
+    return None

@@ -1,0 +1,183 @@
+"""Holds: a visit kept for whoever has the token, until its end.
+
+Owns: the hold as a value, its token, and holding, prolonging and releasing.
+Holds: B2 (a hold ends by the clock of the database; only its token opens it, which is kept as a digest).
+Must not know: patients, how a hold becomes a visit (`bookings`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from scheduler.booking.deciding import decide
+from scheduler.booking.errors import HoldEndedError, UnknownHoldError
+from scheduler.booking.people import Person
+from scheduler.booking.visit_rows import write_hold
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.search import VisitOffer
+
+LASTS: Final = timedelta(minutes=10)
+"""How long a hold lasts that says nothing else."""
+LONGEST: Final = timedelta(hours=24)
+"""How long a hold lasts at most."""
+
+_TOKEN_BYTES: Final = 32
+_BY_TOKEN: Final = text("""
+select hold.tenant_id, hold.id, hold.ends_at, hold.ends_at > scheduling.clock() as is_live, hold.held_by, hold.facility_id,
+    hold.doctor_id, hold.service_offering_id, hold.service_workflow_id, hold.start_at, hold.end_at, hold.steps, hold.channel,
+    hold.availability_slot_id, hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering,
+    slot.capacity, slot.created_from_rule_id
+from scheduling.holds hold
+left join scheduling.availability_slots slot
+    on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
+where hold.tenant_id = (select identity.current_tenant_id()) and hold.token_digest = :digest
+""")
+_PROLONG: Final = text("""
+update scheduling.holds set ends_at = scheduling.clock() + :lasts
+where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
+returning ends_at
+""")
+_TAKE: Final = text("""
+delete from scheduling.holds
+where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
+returning id
+""")
+_RELEASE: Final = text("""
+delete from scheduling.holds where tenant_id = (select identity.current_tenant_id()) and id = :hold
+""")
+_RENEW: Final = text("""
+update scheduling.holds set token_digest = :digest
+where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
+returning ends_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A held visit: confirm, extend or release it with this value, or with its token, before `ends_at` (in UTC).
+
+    The token is secret: whoever has it may book the visit.
+    """
+
+    token: str = field(repr=False)
+    ends_at: datetime
+    offer: VisitOffer
+
+
+class HeldVisit(NamedTuple):
+    """A live hold as it is stored."""
+
+    id: int
+    ends_at: datetime
+    doctor_id: int
+    row: Any
+
+
+def lasting(lasts: timedelta | None) -> timedelta:
+    """Return how long a hold is to last.
+
+    Raises:
+        InvalidInputError: it is not longer than nothing and at most 24 hours.
+    """
+    if lasts is None:
+        return LASTS
+    if not isinstance(lasts, timedelta) or not timedelta(0) < lasts <= LONGEST:
+        raise InvalidInputError(f"hold: lasts must be a length of at most {LONGEST}, not {lasts!r}")
+    return lasts
+
+
+def hold_visit(  # noqa: PLR0913  # what a hold has
+    session: Session,
+    offer: VisitOffer,
+    *,
+    by: Person,
+    now: datetime,
+    lasts: timedelta,
+    label: str | None,
+    random_bytes: Callable[[int], bytes],
+) -> tuple[int, Hold]:
+    """Hold the visit of an offer, and return the hold with its id.
+
+    Raises:
+        NotOfferedError, SlotTakenError: as in `decide`.
+    """
+    possible = decide(session, offer, now=now, channel=by.channel)
+    token = _token(random_bytes)
+    row = write_hold(
+        session,
+        possible,
+        digest=_digest(token),
+        lasts=lasts,
+        channel=by.channel,
+        label=label,
+        user_id=by.user_id,
+    )
+    return row.id, Hold(token, row.ends_at.astimezone(UTC), possible)
+
+
+def renew_token(
+    session: Session, hold_id: int, offer: VisitOffer, *, random_bytes: Callable[[int], bytes]
+) -> Hold:
+    """Return a hold with a new token; the former one opens nothing any more."""
+    token = _token(random_bytes)
+    row = session.connection().execute(_RENEW, {"hold": hold_id, "digest": _digest(token)}).first()
+    if row is None:
+        raise HoldEndedError("the hold of the first request has ended, or was confirmed or released")
+    return Hold(token, row.ends_at.astimezone(UTC), offer)
+
+
+def held_visit(session: Session, token: str, *, by: Person, ended: bool = False) -> HeldVisit:
+    """Return the live hold that a token opens; with `ended`, also one that has ended.
+
+    Raises:
+        UnknownHoldError: no hold has this token, or it is another user's.
+        HoldEndedError: it has ended.
+    """
+    row = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one_or_none()
+    if row is None or (by.user_id is not None and row.held_by not in {None, by.user_id}):
+        raise UnknownHoldError("no hold has this token: it has ended, was confirmed or released, or is another user's")
+    if not row.is_live and not ended:
+        raise HoldEndedError(f"the hold ended at {row.ends_at.astimezone(UTC).isoformat()}: find the visit again")
+    return HeldVisit(row.id, row.ends_at, row.doctor_id, row)
+
+
+def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datetime:
+    """Let a hold last so long from now on, by the clock of the database, and return its new end.
+
+    Raises:
+        HoldEndedError: it has ended meanwhile.
+    """
+    row = session.connection().execute(_PROLONG, {"hold": held.id, "lasts": lasts}).first()
+    if row is None:
+        raise HoldEndedError("the hold has just ended: find the visit again")
+    ends_at: datetime = row.ends_at
+    return ends_at.astimezone(UTC)
+
+
+def take_hold(session: Session, held: HeldVisit) -> None:
+    """End a live hold, whose visit is written in the same transaction.
+
+    Raises:
+        HoldEndedError: it has ended meanwhile.
+    """
+    if session.connection().execute(_TAKE, {"hold": held.id}).first() is None:
+        raise HoldEndedError("the hold has just ended: find the visit again")
+
+
+def release_hold(session: Session, held: HeldVisit) -> None:
+    """End a hold."""
+    session.connection().execute(_RELEASE, {"hold": held.id})
+
+
+def _token(random_bytes: Callable[[int], bytes]) -> str:
+    return random_bytes(_TOKEN_BYTES).hex()
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()

@@ -1,0 +1,177 @@
+"""Searching: visits found in the tables, as the core finds them in values.
+
+Owns: the search week by week, so that nothing is read beyond the offers that are asked for.
+Holds: Q1 and Q2 from the tables: the schedule decides which slots there are, and a slot that is not stored is not
+offered.
+Must not know: which user asks, how an offer is held or booked.
+
+A visit is found in the week in which it starts. What is taken is known for as long before and after the week as its
+visits can reach, so the offers of the weeks, one after another, are those of the whole span.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from sqlmodel import Session
+
+from scheduler.booking.candidates import Fit, Sought, fitting
+from scheduler.booking.loading import Without, stored, taken, visits_of
+from scheduler.core.calendars import DoctorCalendar, Resource
+from scheduler.core.candidates import Candidate
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.search import VisitOffer, find_visits, visit_at
+from scheduler.core.spans import Span
+from scheduler.core.uses import inside
+from scheduler.core.weekdays import Weekday
+from scheduler.core.working_time import WEEK
+from scheduler.core.zones import MICROSECOND, instant, instant_at, micros
+from scheduler.postgres.schedules import LoadedSchedule, load_schedules
+
+_MINUTE: Final = timedelta(minutes=1)
+_FIRST_BATCH: Final = 16
+_NOTHING: Final = Without()
+
+
+class Search:
+    """The search in the tables for one visit that starts in a span."""
+
+    def __init__(
+        self, session: Session, sought: Sought, span: Span, *, without: Without = _NOTHING
+    ) -> None:
+        """Load all but what is taken.
+
+        Raises:
+            NotFoundError: there is no such plan.
+            WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: no offering can serve the visit, and why.
+        """
+        self._session = session
+        self._without = without
+        self._sought = sought
+        self.fits: Sequence[Fit]
+        self.resources: Sequence[Resource]
+        self.fits, self.resources = fitting(session, sought, span)
+        self._margin = max(map(_reach, self.fits), default=0)
+        first = inside(micros(span.start) - self._margin, micros(span.end))
+        since = date.min if first is None else first.start.date()
+        keys = [fit.offering.key for fit in self.fits]
+        self.loaded: Sequence[LoadedSchedule] = load_schedules(session, keys, lock=False, since=since) if keys else ()
+        pairs = zip(self.fits, self.loaded, strict=True)
+        self._candidates = [found for pair in pairs if (found := _candidate(*pair)) is not None]
+        spans = [found.bookable for found in self._candidates if found.bookable is not None]
+        self._span = Span(min(one.start for one in spans), max(one.end for one in spans)) if spans else None
+
+    def offers(
+        self, *, weekdays: Iterable[Weekday] = (), part_of_day: tuple[time, time] | None = None
+    ) -> Iterator[VisitOffer]:
+        """Yield the offers of the span, earliest first; what is taken is read week by week."""
+        if self._span is None:
+            return
+        patient, around = self._sought.patient_id, self._around(self._span)
+        own = [] if patient is None or around is None else visits_of(self._session, patient, around)
+        for week in _weeks(self._span):
+            candidates, resources = self._in(week)
+            found = find_visits(
+                candidates,
+                resources,
+                week,
+                patient=own,
+                skip=self._sought.skip,
+                weekdays=weekdays,
+                part_of_day=part_of_day,
+            )
+            size = _FIRST_BATCH
+            while batch := list(islice(found, size)):
+                there = stored(self._session, (offer.slot for offer in batch))
+                yield from (offer for offer in batch if offer.slot.identity in there)
+                size *= 2
+
+    def still(self, offer: VisitOffer) -> VisitOffer | None:
+        """Return the visit of an offer of the one offering that is sought, at its times; None if it is taken."""
+        candidates, resources = self._in(Span(offer.start_at, offer.start_at + MICROSECOND))
+        return self._stored(candidates, resources, offer)
+
+    def is_offered(self, offer: VisitOffer) -> bool:
+        """Tell whether the visit of an offer would be possible if nothing else were booked."""
+        return self._stored(self._candidates, self.resources, offer) is not None
+
+    def _stored(
+        self, candidates: Iterable[Candidate], resources: Iterable[Resource], offer: VisitOffer
+    ) -> VisitOffer | None:
+        for candidate in candidates:
+            found = visit_at(candidate, resources, offer) if candidate.workflow.id == offer.workflow_id else None
+            if found is not None and stored(self._session, [found.slot]):
+                return found
+        return None
+
+    def _in(self, week: Span) -> tuple[list[Candidate], list[Resource]]:
+        """Return candidates and resources with what is taken around a week."""
+        candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(week)]
+        around = self._around(week)
+        if not candidates or around is None:
+            return [], []
+        schedules: Any = [found.calendar.schedule for found in candidates]
+        resource_ids: Any = [resource.id for resource in self.resources]
+        busy = taken(
+            self._session,
+            around,
+            doctors={schedule.doctor_id for schedule in schedules},
+            resources=resource_ids,
+            without=self._without,
+        )
+        return [
+            replace(
+                found,
+                calendar=found.calendar.with_uses(
+                    busy.doctors.get(schedule.doctor_id, ()),
+                    busy.full.get((schedule.doctor_id, schedule.facility_id), ()),
+                ),
+            )
+            for found, schedule in zip(candidates, schedules, strict=True)
+        ], [
+            resource.with_uses(busy.resources.get(id_, ()))
+            for id_, resource in zip(resource_ids, self.resources, strict=True)
+        ]
+
+    def _around(self, span: Span) -> Span | None:
+        """Return a span with the time before it, and that of two visits after it.
+
+        The slot of a visit that starts in the span may lie a visit behind it, and a visit around that slot reaches as
+        far again.
+        """
+        return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
+
+
+def _reach(fit: Fit) -> int:
+    """Return the longest time that a visit and its buffers take, in microseconds."""
+    steps = sum((step.lead + step.length + step.max_wait) // MICROSECOND for step in fit.steps)
+    return steps + (fit.offering.buffer_before + fit.offering.buffer_after) * (_MINUTE // MICROSECOND)
+
+
+def _candidate(fit: Fit, loaded: LoadedSchedule) -> Candidate | None:
+    """Return the offering as a candidate, or None if no slot of its schedule is generated in the span."""
+    schedule, days = loaded.schedule, loaded.checkpoint.days.spans
+    if isinstance(schedule, InvalidInputError) or not days:
+        return None
+    end = min(fit.bookable.end, instant_at(schedule.zone, days[-1].until))
+    if fit.bookable.start >= end:
+        return None
+    return Candidate(
+        fit.offering.id,
+        fit.workflow,
+        DoctorCalendar(schedule),
+        fit.offering.buffer_before * _MINUTE,
+        fit.offering.buffer_after * _MINUTE,
+        Span(fit.bookable.start, end),
+    )
+
+
+def _weeks(span: Span) -> Iterator[Span]:
+    """Yield the parts of a span in the weeks of the calendars."""
+    begin, last = micros(span.start), micros(span.end)
+    while begin < last:
+        end = min((begin // WEEK + 1) * WEEK, last)
+        yield Span(instant(begin), instant(end))
+        begin = end

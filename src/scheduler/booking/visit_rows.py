@@ -1,0 +1,212 @@
+"""Visit rows: an offer becomes a hold or an appointment with its steps and their resources, in one statement.
+
+Owns: the statements that write holds and appointments.
+Holds: B4 (a moved visit keeps its id, and its steps are replaced).
+Must not know: who may book, whether the visit is possible (`deciding`).
+
+One statement writes an appointment with all its rows, since an appointment without steps would take its doctor from
+start to end until they come.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Session
+
+from scheduler.booking.errors import NotOfferedError
+from scheduler.booking.visits import Visit, VisitStep
+from scheduler.core.lifecycle import AppointmentStatus, StepStatus
+from scheduler.core.search import VisitOffer
+
+# The slot of the anchor, and the steps with those of the workflow.
+_PLANNED: Final = """
+with slot as (
+    select id, start_at from scheduling.availability_slots
+    where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor and facility_id = :facility
+      and start_at = :slot_start and end_at = :slot_end
+      and service_offering_id is not distinct from cast(:slot_offering as bigint)
+), planned as (
+    select wanted.position, wanted.start_at, wanted.end_at, wanted.resources, step.id as workflow_step_id,
+        step.step_template_id, step.location_type
+    from jsonb_to_recordset(:steps) as wanted(
+        position integer, start_at timestamptz, end_at timestamptz, resources bigint[])
+    join scheduling.workflow_steps step
+        on step.tenant_id = (select identity.current_tenant_id()) and step.service_workflow_id = :workflow
+        and step.position = wanted.position
+)
+"""
+_HOLD: Final = text(
+    _PLANNED
+    + """
+insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,
+    service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, channel, label, held_by)
+select identity.current_tenant_id(), :digest, scheduling.clock() + :lasts, :facility, :doctor, :offering,
+    :workflow, slot.id, slot.start_at, :start, :end, (
+        select jsonb_agg(jsonb_build_object('position', position, 'workflow_step_id', workflow_step_id,
+            'start_at', start_at, 'end_at', end_at, 'resources', resources) order by position) from planned
+    ), :channel, :label, :user
+from slot
+returning id, ends_at
+"""
+).bindparams(bindparam("steps", type_=JSONB))
+_STEPS: Final = """
+, step as (
+    insert into scheduling.appointment_steps (tenant_id, appointment_id, workflow_step_id, step_template_id, position,
+        scheduled_start_at, scheduled_end_at, location)
+    select identity.current_tenant_id(), visit.id, planned.workflow_step_id, planned.step_template_id,
+        planned.position, planned.start_at, planned.end_at, planned.location_type
+    from visit cross join planned
+    returning id, position, location
+), used as (
+    insert into scheduling.appointment_step_resources (tenant_id, appointment_step_id, resource_id)
+    select identity.current_tenant_id(), step.id, unnest(planned.resources)
+    from step join planned using (position)
+)
+select visit.id, visit.local_start, visit.zone, visit.patient_id, visit.notes, visit.status, step.id, step.position,
+    step.location
+from visit left join step on true order by step.position
+"""
+_BOOK: Final = text(
+    _PLANNED
+    + """
+, visit as (
+    insert into scheduling.appointments (tenant_id, patient_id, facility_id, doctor_id, service_offering_id,
+        availability_slot_id, slot_start_at, service_workflow_id, start_at, end_at, notes, booked_by, updated_by)
+    select identity.current_tenant_id(), :patient, :facility, :doctor, :offering, slot.id, slot.start_at, :workflow,
+        :start, :end, :notes, :user, :user
+    from slot
+    returning id, local_start, zone, patient_id, notes, status
+)
+"""
+    + _STEPS
+).bindparams(bindparam("steps", type_=JSONB))
+_DEFER: Final = text("set constraints all deferred")
+_CHECK: Final = text("set constraints all immediate")
+_CLEAR: Final = text("""
+delete from scheduling.appointment_steps
+where tenant_id = (select identity.current_tenant_id()) and appointment_id = :visit
+""")
+_MOVE: Final = text(
+    _PLANNED
+    + """
+, visit as (
+    update scheduling.appointments moved
+    set facility_id = :facility, doctor_id = :doctor, service_offering_id = :offering,
+        availability_slot_id = slot.id, slot_start_at = slot.start_at, service_workflow_id = :workflow,
+        start_at = :start, end_at = :end, status = 'scheduled', updated_by = :user
+    from slot
+    where moved.tenant_id = (select identity.current_tenant_id()) and moved.id = :visit
+    returning moved.id, moved.local_start, moved.zone, moved.patient_id, moved.notes, moved.status
+)
+"""
+    + _STEPS
+).bindparams(bindparam("steps", type_=JSONB))
+
+
+class HeldRow(NamedTuple):
+    """The id of a new hold, and its end by the clock of the database."""
+
+    id: int
+    ends_at: datetime
+
+
+def write_hold(  # noqa: PLR0913  # the columns of a hold
+    session: Session,
+    offer: VisitOffer,
+    *,
+    digest: bytes,
+    lasts: timedelta,
+    channel: str,
+    label: str | None,
+    user_id: UUID | None,
+) -> HeldRow:
+    """Write a hold of the visit of an offer."""
+    values = {"digest": digest, "lasts": lasts, "channel": channel, "label": label, "user": user_id}
+    row = session.connection().execute(_HOLD, _values(offer) | values).first()
+    if row is None:
+        raise _gone(offer)
+    return HeldRow(*row)
+
+
+def write_visit(
+    session: Session, offer: VisitOffer, *, patient_id: int, notes: str | None, user_id: UUID | None
+) -> Visit:
+    """Write an appointment with its steps and their resources."""
+    values = {"patient": patient_id, "notes": notes, "user": user_id}
+    return _written(offer, session.connection().execute(_BOOK, _values(offer) | values).all())
+
+
+def move_visit(session: Session, visit_id: int, offer: VisitOffer, *, user_id: UUID | None) -> Visit:
+    """Move an appointment to another offer: its steps are replaced (B4)."""
+    connection = session.connection()
+    connection.execute(_DEFER)  # between the statements the doctor would be taken from start to end
+    connection.execute(_CLEAR, {"visit": visit_id})
+    rows = connection.execute(_MOVE, _values(offer) | {"visit": visit_id, "user": user_id}).all()
+    connection.execute(_CHECK)
+    return _written(offer, rows)
+
+
+def _values(offer: VisitOffer) -> dict[str, Any]:
+    return {
+        "doctor": offer.slot.doctor_id,
+        "facility": offer.slot.facility_id,
+        "offering": offer.offering_id,
+        "workflow": offer.workflow_id,
+        "slot_start": offer.slot.start_at,
+        "slot_end": offer.slot.end_at,
+        "slot_offering": offer.slot.service_offering_id,
+        "start": offer.start_at,
+        "end": offer.end_at,
+        "steps": [
+            {
+                "position": step.step.position,
+                "start_at": step.start_at.isoformat(),
+                "end_at": step.end_at.isoformat(),
+                "resources": [id_ for ids in step.resources.values() for id_ in ids],
+            }
+            for step in offer.steps
+        ],
+    }
+
+
+def _gone(offer: VisitOffer) -> NotOfferedError:
+    return NotOfferedError(f"the slot at {offer.slot.start_at.isoformat()} of the offer is not there any more")
+
+
+def _written(offer: VisitOffer, rows: Any) -> Visit:  # noqa: ANN401  # rows of SQLAlchemy
+    if not rows:
+        raise _gone(offer)
+    id_, local_start, zone, patient_id, notes, status, *_ = rows[0]
+    steps = tuple(
+        VisitStep(
+            row[6],
+            step.step.position,
+            step.step.template.name,
+            step.start_at,
+            step.end_at,
+            StepStatus.SCHEDULED,
+            row[8],
+            dict(step.resources),  # type: ignore[arg-type]  # the ids of rows
+        )
+        for row, step in zip(rows, offer.steps, strict=True)
+    )
+    slot: Any = offer.slot
+    return Visit(
+        id_,
+        AppointmentStatus(status),
+        patient_id,
+        slot.facility_id,
+        slot.doctor_id,
+        int(offer.offering_id),
+        int(offer.workflow_id),
+        offer.start_at,
+        offer.end_at,
+        local_start,
+        zone,
+        notes,
+        None,
+        steps,
+    )

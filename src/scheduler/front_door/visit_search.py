@@ -1,0 +1,158 @@
+"""Visit search: the visits that can be booked.
+
+Owns: the reading of a search's arguments, and the plan that pays: the one given, else the patient's own.
+Must not know: how visits are found (`booking.searching`), how one is booked.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, time
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from scheduler import models
+from scheduler.booking.candidates import DESK, Sought
+from scheduler.booking.refusing import not_offered
+from scheduler.booking.searching import Search
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.search import VisitOffer, find_visits
+from scheduler.core.spans import Span, utc
+from scheduler.core.validation import Validator
+from scheduler.core.weekdays import Weekday
+from scheduler.core.zones import MICROSECOND, in_calendar
+from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
+from scheduler.front_door.offerings import Offerings
+from scheduler.front_door.patients import Patients
+from scheduler.front_door.repository import OfTenant
+from scheduler.front_door.services import Services
+
+_CHECK: Final = Validator(InvalidInputError)
+_Kind = TypeVar("_Kind", bound=RowId)
+
+
+class VisitSearch(OfTenant):
+    """The visits of a tenant that can be booked."""
+
+    def find(  # noqa: PLR0913  # what a caller can ask for
+        self,
+        what: ServiceId | models.Service | OfferingId | models.ServiceOffering,
+        *,
+        between: Span,
+        patient: PatientId | models.Patient | None = None,
+        plan: PlanId | models.InsurancePlan | None = None,
+        doctors: Iterable[DoctorId | models.Doctor] = (),
+        facilities: Iterable[FacilityId | models.Facility] = (),
+        weekdays: Iterable[Weekday] = (),
+        part_of_day: tuple[time, time] | None = None,
+        skip: Iterable[int] = (),
+        channel: str = DESK,
+        limit: int = 10,
+    ) -> list[VisitOffer]:
+        """Return the earliest visits that start in a span, for a service by any of the doctors or for one offering.
+
+        Each step has its doctor and resources free, and the patient has no other visit. The workflow is that of the
+        plan, by default the patient's. `skip` names positions to leave out, `weekdays` and `part_of_day` are of the
+        facility's clock. An offering that cannot serve the visit is left out while another one can. Nothing is held.
+
+        Raises:
+            InvalidInputError: an argument is invalid; the message names it.
+            NotFoundError: there is no such service, offering, patient or plan.
+            WorkflowNotFoundError: no workflow serves the plan, or it is not in force or not accepted.
+            InvalidWorkflowError: no workflow has the positions to skip, or the steps must not be skipped.
+            NoSuchNeedError: a step needs more resources of a kind than the facility has.
+        """
+        _CHECK.whole("visits: limit", limit)
+        _CHECK.instance("visits: between", between, Span)
+        days = _CHECK.sequence("visits: weekdays", weekdays, Weekday)
+        find_visits((), (), between, weekdays=days, part_of_day=part_of_day)  # refuses what the core refuses
+        sought = self._sought(
+            what,
+            patient=patient,
+            plan=plan,
+            skip=skip,
+            channel=channel,
+            doctor_ids=self._ids("doctors", doctors, DoctorId, models.Doctor),
+            facility_ids=self._ids("facilities", facilities, FacilityId, models.Facility),
+        )
+        now = utc(self._context.clock())
+        if between.end <= now:
+            return []
+        search = Search(self._session, sought, Span(max(between.start, now), between.end))
+        return list(islice(search.offers(weekdays=days, part_of_day=part_of_day), limit))
+
+    def offer_at(
+        self,
+        offering: OfferingId | models.ServiceOffering,
+        start_at: datetime,
+        *,
+        plan: PlanId | models.InsurancePlan | None = None,
+        skip: Iterable[int] = (),
+        channel: str = DESK,
+    ) -> VisitOffer:
+        """Return the visit that starts at an instant, which is the start of its first step.
+
+        Raises:
+            NotOfferedError: no visit starts then; `reasons` has why, `next_start_at` the next start within 35 days.
+            InvalidInputError: an argument is invalid; the message names it.
+            NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: as in `find`.
+        """
+        start = in_calendar(utc(start_at, name="visits: start_at"), start_at)
+        if not isinstance(offering, OfferingId | models.ServiceOffering):
+            self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering)
+        sought = self._sought(
+            OfferingId(self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering)),
+            plan=plan,
+            skip=skip,
+            channel=channel,
+        )
+        now = utc(self._context.clock())
+        if start >= now:
+            search = Search(self._session, sought, Span(start, start + MICROSECOND))
+            for offer in search.offers():
+                return offer
+        raise not_offered(self._session, sought, start, now=now)
+
+    def _sought(  # noqa: PLR0913  # the fields of what is sought
+        self,
+        what: object,
+        *,
+        plan: object,
+        skip: Iterable[int],
+        channel: str,
+        patient: PatientId | models.Patient | None = None,
+        doctor_ids: Iterable[int] = (),
+        facility_ids: Iterable[int] = (),
+    ) -> Sought:
+        """Read what is sought, and look it up as the user."""
+        _CHECK.text("visits: channel", channel)
+        positions = _CHECK.sequence("visits: skip", skip, int)
+        self._session.flush()  # what the host has changed counts
+        service_id = offering_id = None
+        if isinstance(what, ServiceId | models.Service):
+            service_id = int(Services(self._context).get(what).id or 0)
+        elif isinstance(what, OfferingId | models.ServiceOffering):
+            offering_id = int(Offerings(self._context).get(what).id or 0)
+        else:
+            raise InvalidInputError(
+                "visits: the first argument must be of type ServiceId or OfferingId, such as OfferingId(1),"
+                f" not {type(what).__name__}"
+            )
+        plan_id = None if plan is None else int(self._id_of("visits: plan", plan, PlanId, models.InsurancePlan))
+        patient_id = None
+        if patient is not None:
+            row = Patients(self._context).get(patient)
+            patient_id = int(row.id or 0)
+            plan_id = row.default_insurance_plan_id if plan_id is None else plan_id
+        return Sought(
+            service_id=service_id,
+            offering_id=offering_id,
+            doctor_ids=frozenset(doctor_ids),
+            facility_ids=frozenset(facility_ids),
+            plan_id=plan_id,
+            patient_id=patient_id,
+            skip=positions,
+            channel=channel,
+        )
+
+    def _ids(self, field: str, values: Iterable[object], kind: type[_Kind], owner: type[Any]) -> list[int]:
+        name = f"visits: {field}"
+        return [int(self._id_of(name, value, kind, owner)) for value in _CHECK.sequence(name, values, object)]
