@@ -73,10 +73,10 @@ def test_b1_mixtures_have_an_order_for_minutes(
     total, seed = Counter[str](), 0
     while monotonic() < until:
         seed += 1
-        clinic = hot_clinic(scheduler)
-        openings = [*clinic.openings()]
-        for plan in (burst(clinic), mixture(clinic, 60)):
+        for planned in (burst, partial(mixture, requests=60)):
+            clinic = hot_clinic(scheduler)
             broken = killed_now_and_then(database_url, pause=0.2) if seed % 2 else None
+            plan, openings = planned(clinic), [*clinic.openings()]
             events = contend(partial(make, clinic), plan, openings, seed=seed, meanwhile=broken).events
             assert_linearizable(events, tmp_path)
             total += outcomes(events)

@@ -19,6 +19,7 @@ from support.contention.history import (
     write,
 )
 from support.contention.linearizability import UndecidedError, judge
+from support.contention.resolving import resolved, with_ids
 
 ALONE = ["doctor 1", 0, 30]
 
@@ -319,3 +320,26 @@ def test_each_end_of_a_hold_is_an_operation() -> None:
         ("expire", {"hold": "7", "ends": 9}, 8, 10),
         ("expire", {"hold": "7", "ends": 20}, 19, 21),
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "types"),
+    [
+        (["1 > book a", "1 ? book", "2 > read", "2 = read none"], ["ok"]),
+        (["1 > book a", "1 ? book", "2 > read", "2 = read ann"], ["ok", "ok"]),
+        (["1 > book a", "1 ? book", "3 > book a", "3 ? book", "2 > read", "2 = read ann"], ["info", "info", "ok"]),
+        ([*BOOKED, "1 > cancel v1", "1 ? cancel", "2 > read", "2 = read none"], ["ok", "ok", "ok"]),
+        ([*BOOKED, "1 > cancel v1", "1 ? cancel", "2 > read", "2 = read ann"], ["ok", "ok"]),
+        ([*BOOKED, "1 > cancel v1", "1 ? cancel", "2 > book b", "2 = book v2"], ["ok", "info", "ok"]),
+    ],
+)
+def test_the_last_reading_decides_lost_answers(lines: list[str], types: list[str]) -> None:
+    values: dict[str, Value] = {
+        "a": place(patient="ann"),
+        "b": place(patient="bob"),
+        "v1": {"visit": "1"},
+        "v2": {"visit": "2"},
+        "none": {"visits": []},
+        "ann": {"visits": [["1", "ann", None, 0, 30]]},
+    }
+    assert [operation.type for operation in resolved(with_ids(operations(history(*lines, **values))))] == types

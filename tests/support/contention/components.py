@@ -15,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support.contention.desk_model import request_of, step, unknown
+from support.contention.desk_model import step
 from support.contention.desk_state import State
 from support.contention.history import NEVER, Event, Operation, Type, operations, write
+from support.contention.resolving import resolved, with_ids
 from support.contention.linearizability import MAX_CONFIGURATIONS, Verdict, judge
 
 Use = tuple[str, float, float]
@@ -32,7 +33,7 @@ def verdicts(
         HistoryError: the events are no history.
         UndecidedError: a component has too many overlapping operations.
     """
-    complete = with_ends_of_holds(with_ids(operations(events)), clocks_differ_by)
+    complete = with_ends_of_holds(resolved(with_ids(operations(events))), clocks_differ_by)
     return [judge(part, State(), step, most=most) for part in components(complete)]
 
 
@@ -41,21 +42,6 @@ def assert_linearizable(events: Sequence[Event], folder: Path, *, clocks_differ_
     write(folder / "history.jsonl", events)
     wrong = [verdict for verdict in verdicts(events, clocks_differ_by=clocks_differ_by) if not verdict.is_linearizable]
     assert not wrong, f"{len(wrong)} components of {folder / 'history.jsonl'} have no order; the first: {wrong[0]}"
-
-
-def with_ids(history: Sequence[Operation]) -> list[Operation]:
-    """Give a request of unknown outcome the visit that its repetition was answered, or an id that nobody knows."""
-    answers = {
-        (operation.value["key"], request_of(operation)): operation.answer
-        for operation in history
-        if operation.type is Type.OK and "key" in operation.value and "visit" in operation.answer
-    }
-    return [
-        replace(operation, answer=answers.get((operation.value.get("key"), request_of(operation)), unknown(operation)))
-        if operation.type is Type.INFO
-        else operation
-        for operation in history
-    ]
 
 
 def with_ends_of_holds(history: Sequence[Operation], clocks_differ_by: float = 0) -> list[Operation]:

@@ -133,11 +133,12 @@ def _pair(request: Event, answer: Event) -> Operation:
 
 
 class RefusedError(Exception):
-    """A desk refuses a request: `error` is the reason, in a word of the model."""
+    """A desk refuses a request: `error` is the reason in a word of the model, `detail` in those of the desk."""
 
-    def __init__(self, error: str) -> None:
-        super().__init__(error)
+    def __init__(self, error: str, detail: str = "") -> None:
+        super().__init__(error, detail)
         self.error = error
+        self.detail = detail
 
 
 class UnknownOutcomeError(Exception):
@@ -179,7 +180,8 @@ class Recorder:
         try:
             answer = perform()
         except RefusedError as refused:
-            self.note(Type.FAIL, f, {"error": refused.error}, process)
+            why = {"error": refused.error} | ({"detail": refused.detail} if refused.detail else {})
+            self.note(Type.FAIL, f, why, process)
             return None
         except UnknownOutcomeError:
             self.note(Type.INFO, f, {}, process)

@@ -60,15 +60,12 @@ class SqlPort:
 
     def _reschedule(self, value: Value) -> Value:
         slot = self._clinic.slots[value["slot"]]
-        # In one statement the step would be with the former doctor for a moment.
+        # Between the two statements, the step is with the new doctor at the former time.
         self._connection.execute("set constraints all deferred")
-        steps = "delete from scheduling.appointment_steps where tenant_id = %(tenant)s and appointment_id = %(visit)s"
         given = self._given(slot) | {"visit": value["visit"]}
         if self._connection.execute(_MOVE, given).rowcount == 0:
             raise RefusedError("gone")
-        self._connection.execute(steps, given)
-        if slot.room is not None:
-            self._add_step(int(value["visit"]), slot)
+        self._connection.execute(_MOVE_STEP, given)
         self._connection.execute("set constraints all immediate")
         return {"visit": value["visit"]}
 
@@ -121,7 +118,7 @@ def refusals() -> Iterator[None]:
     except psycopg.IntegrityError as refused:
         if refused.diag.constraint_name not in _TAKEN:
             raise
-        raise RefusedError("taken") from refused
+        raise RefusedError("taken", f"{refused.diag.constraint_name}: {refused.diag.message_detail}") from refused
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as waited:
         raise RefusedError("busy") from waited
     except psycopg.OperationalError as lost:
@@ -163,6 +160,13 @@ update scheduling.appointments set (doctor_id, service_offering_id, service_work
     slot_start_at, start_at, end_at) = (%(doctor)s, %(offering)s, %(workflow)s, %(id)s,
     %(start_at)s, %(start_at)s, %(end_at)s)
 where tenant_id = %(tenant)s and id = %(visit)s and status = 'scheduled'
+"""
+_MOVE_STEP: Final = b"""
+update scheduling.appointment_steps step
+set workflow_step_id = planned.id, scheduled_start_at = %(start_at)s, scheduled_end_at = %(end_at)s
+from scheduling.workflow_steps planned
+where planned.tenant_id = %(tenant)s and planned.service_workflow_id = %(workflow)s
+    and step.tenant_id = %(tenant)s and step.appointment_id = %(visit)s
 """
 _CANCEL: Final = b"""
 update scheduling.appointments set status = 'cancelled'
