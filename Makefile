@@ -114,6 +114,7 @@ lock:  ## regenerate requirements/*.txt with hashes (needs uv; UPGRADE=1: newest
 	@$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/core.txt
 	@for extra in $(EXTRAS); do $(COMPILE) pyproject.toml --extra $$extra --constraints requirements/dev.txt \
 	  --output-file requirements/$$extra.txt || exit 1; done
+	@$(COMPILE) --group benchmarks --constraints requirements/dev.txt --output-file requirements/benchmarks.txt
 
 .PHONY: clean
 clean:  ## delete the virtual environments, caches and build results

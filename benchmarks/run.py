@@ -7,6 +7,7 @@ import argparse
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ import migrating
 import names
 import row_security
 import search
+import search_starts
 import signed_setting
 import starting
 from scheduler.core.zones import zone_of
@@ -36,9 +38,24 @@ def _expansion(wanted: argparse.Namespace) -> Iterator[Table]:
     yield expansion.growth(rounds=wanted.rounds)
 
 
+def _search(wanted: argparse.Namespace) -> Iterator[Table]:
+    yield search.against_trials(rounds=max(1, wanted.rounds // 3))
+    yield search_starts.against_every_start(rounds=1)
+
+
+def _solver(wanted: argparse.Namespace) -> Iterator[Table]:
+    if find_spec("ortools") is not None:
+        from search_solver import against_cp_sat  # noqa: PLC0415  # OR-Tools is installed where it is asked for only
+
+        yield against_cp_sat()
+    elif wanted.part == "solver":
+        raise SystemExit("solver needs OR-Tools: pip install --no-deps --require-hashes -r requirements/benchmarks.txt")
+
+
 PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "expansion": _expansion,
-    "search": lambda wanted: [search.against_trials(rounds=max(1, wanted.rounds // 3))],
+    "search": _search,
+    "solver": _solver,
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
     "contention": lambda wanted: contention.against_each_other(slots=wanted.rounds * 20),
     "encryption": lambda wanted: [

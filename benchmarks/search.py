@@ -63,7 +63,7 @@ def visit() -> Workflow:
     return Workflow(1, "visit", OFFERING, steps)
 
 
-def world(*, doctors: int, days: int, load: float, full_days: int = 0) -> World:
+def world(*, doctors: int, days: int, load: float, full_days: int = 0, zone: str = "Europe/London") -> World:
     """Return a world in which so much of each working day is taken, and all of the first days."""
     random = Random(1)  # noqa: S311  # a fixed world, not a secret
 
@@ -83,7 +83,7 @@ def world(*, doctors: int, days: int, load: float, full_days: int = 0) -> World:
             Candidate(
                 OFFERING,
                 workflow,
-                DoctorCalendar(Schedule(doctor, PLACE, "Europe/London", rules), [Use(span) for span in uses()]),
+                DoctorCalendar(Schedule(doctor, PLACE, zone, rules), [Use(span) for span in uses()]),
                 buffer_after=BUFFER,
             )
             for doctor in range(1, doctors + 1)

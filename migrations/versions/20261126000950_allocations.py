@@ -14,8 +14,8 @@ The exclusion constraints are deferrable. A host that writes an appointment and 
 in between with a visit that uses the doctor during a later step: `set constraints all deferred` moves the check to the
 end of the transaction.
 
-**Deleted slots.** Allocations and holds remember their slots without a foreign key, since months are detached and slots retired.
-An appointment whose slot is gone goes on sharing its time while it stays within it.
+**Deleted slots.** Allocations and holds remember their slots without a foreign key, since months are detached and slots
+retired. An appointment whose slot is gone goes on sharing its time while it stays within it.
 
 **Locks.** A trigger locks, before an appointment takes time, its patient, doctor, resources and slots in this order,
 `for no key update`, which lets foreign keys be checked. Otherwise two inserts would each wait for the other in the
@@ -35,7 +35,7 @@ ends.
 from alembic import op
 
 revision = "20261126000950"
-down_revision = "20261126000900"
+down_revision = "20261126000940"
 
 # Table -> the columns that the triggers read, which run as scheduler_definer.
 READ = {

@@ -4,8 +4,8 @@
 patients, doctors, resources and slots it may write `updated_at`, since a row can be locked only by who may update it.
 
 **Requests.** A repeated request finds the answer of the first by its key (B3), which is unique for each actor; without
-a user the host is the actor. The digest shows whether it is the same request. Of the answer only ids are kept, so nothing
-about a patient is here. The nightly job deletes requests after seven days. A user's requests go with the user.
+a user the host is the actor. The digest shows whether it is the same request. Of the answer only ids are kept, so
+nothing about a patient is here. The nightly job deletes requests after seven days. A user's requests go with the user.
 
 **Slots that can be booked.** Row security hides other people's visits from a parent, so a query of theirs would find
 every place free. The view asks a function of the definer, which counts for everybody alike: places that are left beside
@@ -35,14 +35,16 @@ DECIDE = (
     "workflow_steps",
     "workflow_step_needs",
     "resources",
+    "resource_rules",
+    "resource_exceptions",
     "allocations",
 )
 WRITTEN = {
     "appointments": "select, insert, update",
     "appointment_steps": "select, insert, update, delete",
     "appointment_step_resources": "select, insert, delete",
-    "holds": "select, insert, update (ends_at, token_digest), delete",
-    "booking_requests": "select, insert, update (answer), delete",
+    "holds": "select, insert, update (ends_at, token_digest, updated_at), delete",
+    "booking_requests": "select, insert, update (answer, updated_at), delete",
 }
 LOCKED = ("patients", "doctors", "resources", "availability_slots")
 
@@ -90,7 +92,7 @@ def upgrade() -> None:
     for table in DECIDE:
         op.execute(f"grant select on scheduling.{table} to scheduler_desk")
     op.execute("""
-    grant select (tenant_id, id, user_id, default_insurance_plan_id, deleted_at) on scheduling.patients
+    grant select (tenant_id, id, user_id, default_insurance_plan_id, updated_at, deleted_at) on scheduling.patients
         to scheduler_desk;
     """)
     for table, rights in WRITTEN.items():
@@ -99,23 +101,23 @@ def upgrade() -> None:
         op.execute(f"grant update (updated_at) on scheduling.{table} to scheduler_desk")
     op.execute("""
     create function scheduling.lock_for_visits(
-        patients bigint[], doctors bigint[], resources bigint[], slots bigint[], slot_starts timestamptz[]) returns void
+        patient_ids bigint[], doctor_ids bigint[], resource_ids bigint[], slot_ids bigint[], slot_starts timestamptz[]) returns void
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
         tenant constant uuid := identity.current_tenant_id();
     begin
         perform from scheduling.patients
-        where tenant_id = tenant and id = any (patients) order by id for no key update;
+        where tenant_id = tenant and id = any (patient_ids) order by id for no key update;
         perform from scheduling.doctors
-        where tenant_id = tenant and (id = any (doctors) or id = any (array(
-            select doctor_id from scheduling.resources where tenant_id = tenant and id = any (resources)
+        where tenant_id = tenant and (id = any (doctor_ids) or id = any (array(
+            select doctor_id from scheduling.resources where tenant_id = tenant and id = any (resource_ids)
         )))
         order by id for no key update;
         perform from scheduling.resources
-        where tenant_id = tenant and id = any (resources) order by id for no key update;
+        where tenant_id = tenant and id = any (resource_ids) order by id for no key update;
         perform from scheduling.availability_slots
-        where tenant_id = tenant and id = any (slots) and start_at = any (slot_starts)
+        where tenant_id = tenant and id = any (slot_ids) and start_at = any (slot_starts)
         order by start_at, id for no key update;
     end $$;
 
@@ -149,7 +151,7 @@ def upgrade() -> None:
                 left join scheduling.holds hold on hold.tenant_id = tenant and hold.id = taken.hold_id
                 where taken.tenant_id = tenant and taken.doctor_id = slot.doctor_id
                     and tstzrange(taken.start_at, taken.end_at) && tstzrange(slot.start_at, slot.end_at)
-                    and taken.shared_slot_id is distinct from slot_id
+                    and taken.shared_slot_id is distinct from places_left.slot_id
                     and (hold.id is null or hold.ends_at > scheduling.clock())
             )
         then
@@ -199,6 +201,6 @@ def downgrade() -> None:
         if table != "booking_requests":
             op.execute(f"revoke all on scheduling.{table} from scheduler_desk")
     op.execute("""
-    revoke select (tenant_id, id, user_id, default_insurance_plan_id, deleted_at) on scheduling.patients
+    revoke select (tenant_id, id, user_id, default_insurance_plan_id, updated_at, deleted_at) on scheduling.patients
         from scheduler_desk;
     """)

@@ -20,11 +20,12 @@ from scheduler.models.scheduling.appointments import (
     WaitlistEntry,
 )
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
-from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
+from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient
 from scheduler.models.scheduling.places import Doctor, Facility, FacilityDoctor
+from scheduler.models.scheduling.resource_hours import ResourceException, ResourceRule
 from scheduler.models.scheduling.services import (
     Service,
     ServiceOffering,
@@ -87,6 +88,8 @@ __all__ = [
     "Profile",
     "ProfileRole",
     "Resource",
+    "ResourceException",
+    "ResourceRule",
     "ScheduleState",
     "Service",
     "ServiceOffering",

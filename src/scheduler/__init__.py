@@ -92,7 +92,7 @@ __all__ = [  # noqa: RUF022  # in groups
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
     "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
     "PatientBusyError", "SlotTakenError", "UnknownHoldError",
-    # PostgreSQL: what is held and booked
+    # PostgreSQL: visits that are held or booked
     "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
     "VisitId", "VisitStep",
     # PostgreSQL: the front door
@@ -102,7 +102,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "MemberRole", "MissingParentError", "Person", "PostalAddress", "Stamp", "UserDetails", "UserSummary",
     # PostgreSQL: the ids of rows
     "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "FamilyId", "OfferingId", "PatientId", "PlanId", "ProviderId",
-    "ResourceId", "RuleId", "ServiceId", "StepTemplateId", "TenantId", "UserId", "WorkflowId",
+    "ResourceExceptionId", "ResourceId", "ResourceRuleId", "RuleId", "ServiceId", "StepTemplateId", "TenantId",
+    "UserId", "WorkflowId",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
     "upgrade",
@@ -113,6 +114,7 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.booking.delays import Delay
     from scheduler.booking.errors import (
         BookingError,
         HoldEndedError,
@@ -124,7 +126,6 @@ if TYPE_CHECKING:
         SlotTakenError,
         UnknownHoldError,
     )
-    from scheduler.booking.delays import Delay
     from scheduler.booking.holds import Hold
     from scheduler.booking.visits import DayPlan, Visit, VisitStep
     from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
@@ -142,7 +143,9 @@ if TYPE_CHECKING:
         PatientId,
         PlanId,
         ProviderId,
+        ResourceExceptionId,
         ResourceId,
+        ResourceRuleId,
         RuleId,
         ServiceId,
         StepTemplateId,
@@ -229,7 +232,9 @@ else:
         "PostalAddress": "scheduler.families.values",
         "ProviderId": "scheduler.front_door.ids",
         "Request": "scheduler.postgres.database",
+        "ResourceExceptionId": "scheduler.front_door.ids",
         "ResourceId": "scheduler.front_door.ids",
+        "ResourceRuleId": "scheduler.front_door.ids",
         "Role": "scheduler.postgres.database",
         "RuleId": "scheduler.front_door.ids",
         "ScheduleChange": "scheduler.front_door.schedule_changes",

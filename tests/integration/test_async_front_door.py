@@ -20,6 +20,7 @@ from sqlmodel import select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import AvailabilityException
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.async_scheduler import AsyncScheduler
@@ -145,6 +146,7 @@ def test_a_clinic_is_kept_generated_and_read(database_url: str, taken: Callable[
             )
             (exception,) = blocked.written
             assert (blocked.slots_taken, len(await work.slots.open(clinic.anna, day=MONDAY))) == (3, 6)
+            assert isinstance(exception, AvailabilityException)
             assert (await work.exceptions.remove(ExceptionId(int(exception.id)))).slots_made == 3
             assert len(await work.slots.open(clinic.anna, between=Span(ten, ten + timedelta(hours=1)))) == 3
         assert isinstance(await clinic.scheduler.preflight(), list)

@@ -1,7 +1,13 @@
 """Benchmarks at a tiny size: each still runs, and each checks its result before it reports a time."""
 
+import runpy
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +26,7 @@ import names
 import peers
 import row_security
 import search
+import search_starts
 import signed_setting
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
@@ -38,7 +45,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return recorded
 
     database = contention, families, front_door, generation, migrating, names, row_security, signed_setting
-    for module in (encryption, expansion, search, *database):
+    for module in (encryption, expansion, search, search_starts, *database):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
     return checked
@@ -64,6 +71,20 @@ def test_expansion_of_many_hours_and_its_growth() -> None:
 def test_search(checks: list[str]) -> None:
     assert search.against_trials(rounds=1, doctors=20, days=10).row_count == 3
     assert checks == ["search"] * 3
+    assert (
+        search_starts.against_every_start(rounds=1, doctors=5, loads=[0.1], begin=timedelta(hours=8.6)).row_count == 1
+    )
+    assert checks[3:] == ["search_starts"] * 2
+
+
+def test_search_against_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answers are compared where OR-Tools is installed; elsewhere the run says how to install it."""
+    if find_spec("ortools") is not None:
+        assert import_module("search_solver").against_cp_sat(queries=3, doctors=2, days=1).row_count == 2
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["run.py", "solver"])
+    with pytest.raises(SystemExit, match=r"requirements/benchmarks\.txt$"):
+        runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "run.py"), run_name="__main__")
 
 
 def test_encryption(checks: list[str]) -> None:

@@ -32,6 +32,8 @@ BY_ANOTHER = {
     ("scheduling.appointments", "local_start"): "is within a day of the start of the appointment",
     ("scheduling.availability_exceptions", "local_start"): "is within a day of the start of the exception",
     ("scheduling.availability_exceptions", "local_end"): "is within a day of the end of the exception",
+    ("scheduling.resource_exceptions", "local_start"): "is within a day of the start of the exception",
+    ("scheduling.resource_exceptions", "local_end"): "is within a day of the end of the exception",
     ("scheduling.appointments", "slot_start_at"): "lies in the appointment",
 }
 

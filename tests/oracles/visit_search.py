@@ -9,6 +9,7 @@ Must not know: anything of `scheduler.core` but the value types.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta
+from functools import lru_cache, partial
 from itertools import accumulate, combinations, product
 from typing import NamedTuple
 
@@ -55,20 +56,16 @@ class World:
 
 def find_by_trial(world: World) -> list[ExpectedVisit]:
     """Return the visits of a world in order: by their start, then by candidate, then by slot."""
-    found = [
-        (visit, candidate)
-        for candidate in world.candidates
-        for visit in Trial(world, candidate).visits()
-        if is_asked_for(world, candidate, visit)
-    ]
-    return [visit for visit, _ in sorted(found, key=lambda pair: pair[0].steps[0].start)]
+    found = [visit for candidate in world.candidates for visit in Trial(world, candidate).visits()]
+    asked_for = [visit for visit in found if instant_of(visit.steps[0].start) in world.span]
+    return sorted(asked_for, key=lambda visit: visit.steps[0].start)
 
 
-def is_asked_for(world: World, candidate: Candidate, visit: ExpectedVisit) -> bool:
-    """Tell whether a visit starts where the search and the booking policy allow it (Q2)."""
-    start = instant_of(visit.steps[0].start)
+def is_allowed(world: World, candidate: Candidate, at: int) -> bool:
+    """Tell whether policy, weekdays and part of day allow a visit to start at a minute (Q2)."""
+    start = instant_of(at)
     wall = start.astimezone(candidate.calendar.schedule.zone)
-    if start not in world.span or (candidate.bookable is not None and start not in candidate.bookable):
+    if candidate.bookable is not None and start not in candidate.bookable:
         return False
     if world.weekdays and Weekday.of(wall.date()) not in world.weekdays:
         return False
@@ -86,6 +83,7 @@ class Trial:
     def __init__(self, world: World, candidate: Candidate) -> None:
         self.candidate = candidate
         self.calendar: DoctorCalendar = candidate.calendar
+        self.is_allowed = lru_cache(partial(is_allowed, world, candidate))
         self.steps = [step for step in candidate.workflow.steps if step.position not in world.skip]
         self.lengths = [step.length // MINUTE for step in self.steps]
         self.leads = [step.lead // MINUTE for step in self.steps]
@@ -120,14 +118,15 @@ class Trial:
                     yield visit
 
     def best(self, slot: Slot) -> ExpectedVisit | None:
-        """Return the visit that ends first, then starts last, then has the first shared resources.
+        """Return the allowed visit that ends first, then starts last, then has the first shared resources.
 
-        Of those, each step before the anchor is as late as possible, and each one after it as early as possible:
+        Of these, each step before the anchor is as late as possible, and each one after it as early as possible:
         possible times are closed under the later and under the earlier of two, so that any order of steps will do.
         """
         possible = [
             ((times[-1], -times[0], rank, [-at for at in times[: self.anchor]], times[self.anchor :]), times, shared)
             for times in self.times(slot)
+            if self.is_allowed(times[0])
             for rank, shared in enumerate(self.shared_resources())
             if self.is_possible(slot, times, shared)
         ]

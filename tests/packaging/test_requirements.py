@@ -130,6 +130,17 @@ def test_every_package_of_a_list_has_hashes_and_no_address(path: Path) -> None:
         assert re.fullmatch(r"\S+==\S+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", package), package
 
 
+def test_benchmarks_pin_what_the_development_list_pins() -> None:
+    """The packages of this list are installed into the environment of the development list."""
+    of_development, of_benchmarks = pins_of(text_of("dev")), pins_of(text_of("benchmarks"))
+    both = of_development.keys() & of_benchmarks.keys()
+    assert both
+    assert {name: of_benchmarks[name] for name in both} == {name: of_development[name] for name in both}
+    for line in PYPROJECT["dependency-groups"]["benchmarks"]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(of_benchmarks[requirement.name])
+
+
 def test_every_extra_and_the_core_have_a_list() -> None:
     files = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
-    assert files == set(REQUIREMENTS)
+    assert files == {*REQUIREMENTS, "benchmarks"}

@@ -9,7 +9,8 @@ from hypothesis import given
 from oracles.minute_sets import minute_of
 from oracles.visit_search import ExpectedStep, ExpectedVisit, World, find_by_trial
 from scheduler.core.candidates import Candidate
-from scheduler.core.search import VisitOffer, find_visits
+from scheduler.core.offers import VisitOffer
+from scheduler.core.search import find_visits
 from scheduler.core.spans import Span
 from support.visit_worlds import worlds
 

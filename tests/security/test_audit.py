@@ -43,7 +43,9 @@ WATCHED = (
     "scheduling.generation_runs",
 )
 UNWATCHED = {
-    "scheduling.allocations": "triggers write them from appointments and steps, which are logged",
+    "scheduling.allocations": "triggers write them from appointments and steps, which are logged, and from holds",
+    "scheduling.booking_requests": "ids of the answer to a request; what it changed is logged",
+    "scheduling.holds": "a hold becomes a visit, which is logged, or ends",
     "scheduling.schedule_states": "the job's checkpoints",
 }
 

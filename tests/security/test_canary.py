@@ -177,6 +177,7 @@ HARMLESS = {
     "scheduling.generation_runs": {"engine_version", "tzdata_version", "trigger"},
     "scheduling.facilities": {"slug", "timezone", "country", "locale"},
     "scheduling.insurance_plans": {"plan_code"},
+    "scheduling.resource_rules": {"recurrence"},
     "scheduling.resources": {"kind"},
     "scheduling.service_offerings": {"visibility"},
     "scheduling.services": {"code", "code_system", "code_version", "category"},

@@ -63,6 +63,8 @@ CALLED_BY_ANYBODY: Final = {
     "identity.own_addresses",
     "identity.own_dependants",
     "identity.own_household",
+    "scheduling.clock",
+    "scheduling.own_appointment_steps",
     "scheduling.own_appointments",
     "scheduling.own_patients",
 }
@@ -77,9 +79,9 @@ CALLERS: Final[dict[str, str]] = {
     "audit.seal": "system",
     "identity.current_organisation_id": "app, system",
     "identity.current_role_name": "app, system",
-    "identity.is_active_user": "app, job, system",
-    "identity.is_open_tenant": "app, job, system",
-    "identity.is_staff_member": "app, job, system",
+    "identity.is_active_user": "app, desk, job, system",
+    "identity.is_open_tenant": "app, desk, job, system",
+    "identity.is_staff_member": "app, desk, job, system",
     "identity.may_administer": "app, system",
     "identity.own_families": "app, job, system",
     "identity.tenant_by_slug": "app, job, system",
@@ -87,7 +89,10 @@ CALLERS: Final[dict[str, str]] = {
     "scheduling.allocate": "definer",
     "scheduling.count_places": "definer",
     "scheduling.ensure_slot_partitions": "job",
+    "scheduling.lock_doctors_and_resources": "definer",
+    "scheduling.places_left": "app, desk, job, system",
     "scheduling.preparation_of": "definer",
+    "scheduling.steps_that_take_time": "definer",
     "scheduling.takes_time": "definer",
     "wellbeing.find_children": "app, system",
     "wellbeing.find_organisations": "app, system",
@@ -204,11 +209,11 @@ def test_the_application_cannot_delete_soft_deletable_rows_for_good(connection: 
     soft = f"""select attrelid::regclass::text from pg_attribute join pg_class on pg_class.oid = attrelid
         where attname = 'deleted_at' and not attisdropped and relkind in ('r', 'p') and relnamespace{OURS}"""
     assert len(names(connection, soft)) > 15
-    for role in ("scheduler_app", "scheduler_job"):
+    for role in ("scheduler_app", "scheduler_job", "scheduler_desk"):
         assert names(connection, f"{soft} and has_table_privilege('{role}', attrelid, 'delete')") == set(), role
 
 
-@pytest.mark.parametrize("role", ["scheduler_app", "scheduler_job"])
+@pytest.mark.parametrize("role", ["scheduler_app", "scheduler_job", "scheduler_desk"])
 def test_no_cascade_deletes_a_record_of_care_or_more_than_its_role_may(
     connection: psycopg.Connection, role: str
 ) -> None:

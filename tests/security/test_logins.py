@@ -182,7 +182,9 @@ def test_an_admin_of_a_role_is_named_though_it_is_no_member(clinic: dict[str, st
 
 def test_a_login_whose_name_needs_quotes_is_checked(clinic: dict[str, str]) -> None:
     name = f"{make_url(clinic['web']).username}-A"
-    execute(clinic["superuser"], f"create role \"{name}\" login password 'secret-4' in role scheduler_app")
+    execute(
+        clinic["superuser"], f"create role \"{name}\" login password 'secret-4' in role scheduler_app, scheduler_desk"
+    )
     try:
         url = make_url(clinic["web"]).set(username=name, password="secret-4")  # noqa: S106  # a login of this test
         assert faults_of(url.render_as_string(hide_password=False), Purpose.WEB) == ()

@@ -43,20 +43,25 @@ placement.placement_info             all+iu  all+iu  all+iu  -      -       -   
 placement.placement_info_specialists all+iud all+iud all+iud -      -       -       -     -         -       -       -
 placement.specialists                all+iu  all+iu  all+iu  -      -       -       -     -         -       -       -
 scheduling.allocations               all     all     all     own    own     own     -     -         -       -       -
+scheduling.appointment_step_resources all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.appointment_steps         all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.appointments              all+iud all+iud all+iud own    own     own     -     -         -       -       -
 scheduling.availability_exceptions   all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.availability_rules        all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.availability_slots        all+iuD all+iuD all+iuD open   open    open    open  -         -       -       -
+scheduling.booking_requests          -       -       -       -      -       -       -     -         -       -       -
 scheduling.doctors                   all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.facilities                all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.facility_closures         all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_doctors          all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_insurance_plans  all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.generation_runs           all     all     all     -      -       -       -     -         -       -       -
+scheduling.holds                     all     all     all     -      -       -       -     -         -       -       -
 scheduling.insurance_plans           all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.insurance_providers       all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.patients                  all+iu  all+iu  all+iu  own    own     own     -     -         -       -       -
+scheduling.resource_exceptions       all+iud all+iud all+iud -      -       -       -     -         -       -       -
+scheduling.resource_rules            all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.resources                 all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.schedule_states           all+u   all+u   all+u   -      -       -       -     -         -       -       -
 scheduling.service_offerings         all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
@@ -420,6 +425,7 @@ TELLING: Final = {
     "identity.is_staff_member": "that they do not work here",
     "identity.tenant_by_slug": "the id and the status of a tenant whose slug they know",
     "placement.find_clients": "nothing: it is asked above",
+    "scheduling.places_left": "how many places are free: no name, no visit",
     "wellbeing.find_children": "nothing: it answers practitioners and group contacts (tests/security/test_search.py)",
     "wellbeing.find_organisations": "their own organisation, by their profile (tests/security/test_search.py)",
     "wellbeing.has_active_profile": "whether an id that they know has a profile here that is active",

@@ -21,6 +21,7 @@ from support.worlds.tenants import Table, World, read_table, remove, value_of, w
 
 ROLES: Final = ("scheduler_app", "scheduler_job", "scheduler_system", "scheduler_desk")
 FOR_NO_USER: Final = "scheduler_job"
+DESK: Final = "scheduler_desk"
 PEOPLE: Final = "wellbeing.profiles"
 ROLES_OF_PEOPLE: Final = ("Account", "GroupContact", "Practitioner", "Child")
 AT_WORK_OR_NOT: Final = ("Practitioner", "Child")
@@ -102,7 +103,9 @@ def observers(connection: psycopg.Connection, table: str, world: World) -> list[
     else:
         kinds = []
     people = our_people(connection, world) if kinds else []
-    return [Observer(role) for role in roles] + [
+    # No user of a tenant: the desk reaches a tenant for an active user of any role.
+    strangers = [Observer(DESK, UUID(int=1))] if "has_tenant_access" in expressions else []
+    return [*map(Observer, roles), *strangers] + [
         Observer(role, person, of_person) for person in people for role, of_person in kinds
     ]
 

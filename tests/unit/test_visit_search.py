@@ -9,8 +9,9 @@ import pytest
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
+from scheduler.core.offers import VisitOffer
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.search import VisitOffer, find_visits
+from scheduler.core.search import find_visits
 from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
@@ -453,6 +454,46 @@ def test_q2_weekdays_and_part_of_day_are_on_the_facilitys_clock() -> None:
     ) == ["22:00", "21:30"]
 
 
+TO_THE_NURSE_FIRST = visit(step(1, 5, NURSE), step(2, 20, DOCTOR, wait=15))
+
+
+def test_q2_a_slot_offers_the_visit_that_is_asked_for() -> None:
+    noon = candidate(TO_THE_NURSE_FIRST, schedule(rule("12:10", "12:30")))
+    assert starts(noon, nurse(3)) == ["12:05"]
+    morning: dict[str, Any] = {"part_of_day": (time(9), time(12))}
+    assert search(noon, nurse(3), **morning) == ["11:59-12:04 nurse 3, 12:10-12:30"]
+    assert starts(noon, nurse(3, span("11:57", "11:58")), **morning) == ["11:59"]
+    assert starts(noon, nurse(3, span("12:03", "12:05")), **morning) == ["11:58"]
+    assert starts(noon, nurse(3, span("11:54", "12:05")), **morning) == []
+    assert starts(candidate(noon.workflow, noon.calendar.schedule, bookable=span("08:00", "12:01")), nurse(3)) == [
+        "12:00"
+    ]
+    midnight = candidate(TO_THE_NURSE_FIRST, schedule(rule("00:10", "00:30", day_of_week=2)))
+    assert starts(midnight, nurse(3), within=span("01T00:00", "03T00:00"), weekdays=[Weekday.MONDAY]) == ["23:59"]
+
+
+def test_q2_a_slot_offers_a_later_end_for_the_start_asked_for() -> None:
+    shared = visit(step(1, 5, NURSE), step(2, 20, DOCTOR, wait=15), step(3, 5, Need("nurse", same_as=1), wait=15))
+    staff = [nurse(9, span("08:55", "09:10")), nurse(3, span("09:30", "09:40"))]
+    only = schedule(rule("09:10", "09:30"))
+    assert search(candidate(shared, only), *staff) == ["08:50-08:55 nurse 9, 09:10-09:30, 09:30-09:35 nurse 9"]
+    late = ["09:05-09:10 nurse 3, 09:10-09:30, 09:40-09:45 nurse 3"]
+    assert search(candidate(shared, only), *staff, part_of_day=(time(9), time(12))) == late
+    assert search(candidate(shared, only, bookable=span("09:00", "17:00")), *staff) == late
+    assert search(candidate(shared, only), *staff, within=span("09:00", "17:00")) == []
+
+
+def test_q2_a_start_between_minutes_is_asked_as_it_is() -> None:
+    seconds = schedule(rule("11:59:30", "12:19:30"))
+    assert starts(candidate(plan=seconds), part_of_day=(time(9), time(12))) == ["11:59"]
+    assert starts(candidate(plan=seconds), part_of_day=(time(11, 59, 30), time(11, 59, 31))) == ["11:59"]
+    assert starts(candidate(plan=seconds), part_of_day=(time(11, 59, 31), time(12))) == []
+    first = candidate(visit(step(1, 5), step(2, 20, DOCTOR, wait=15)), schedule(rule("12:10", "12:30")))
+    part = time(12, 4, 10), time(12, 4, 20)
+    (offer,) = find_visits([first], [], THE_DAY, part_of_day=part)
+    assert offer.start_at == at("12:04") + timedelta(seconds=10)
+
+
 def test_q2_a_repeated_hour_belongs_twice_to_a_part_of_the_day() -> None:
     nights = schedule(rule("00:30", "03:00", slot=30, day_of_week=0))
     within = Span(datetime(2027, 10, 30, 22, tzinfo=UTC), datetime(2027, 10, 31, 6, tzinfo=UTC))
@@ -607,6 +648,8 @@ TODAY: Any = at("09:00")
     [
         lambda: candidate(buffer_before=minutes(-1)),
         lambda: candidate(buffer_after=WRONG),
+        lambda: candidate(buffer_before=minutes(366 * 1440 + 1)),
+        lambda: candidate(buffer_after=timedelta.max),
         lambda: candidate(bookable=WRONG),
         lambda: candidate(workflow=WRONG),
         lambda: candidate(offering_id=None),

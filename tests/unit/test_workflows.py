@@ -281,20 +281,25 @@ def test_w2_a_visit_outside_the_calendar_is_refused(place: Callable[[], object])
         place()
 
 
-def test_w2_waits_longer_than_any_calendar_are_refused() -> None:
-    endless = tuple(
-        WorkflowStep(number, StepTemplate(1, "step", minutes(5)), max_wait=timedelta.max) for number in (1, 2)
-    )
-    waits = {1: timedelta.max, 2: timedelta.max}
-    with pytest.raises(InvalidWorkflowError, match="workflow 1: the visit with its waits is too long"):
-        walk(Workflow(1, "visit", 4, endless), clock("09:00"), waits=waits)
+def test_w2_a_visit_that_may_last_over_a_year_is_refused() -> None:
+    half, tiny = timedelta(days=183), timedelta(microseconds=1)
 
+    def of(length: timedelta, **fields: Any) -> Workflow:
+        step = WorkflowStep(2, StepTemplate(1, "step", length), requires_preparation=True, **fields)
+        return Workflow(1, "visit", 4, (WorkflowStep(1, StepTemplate(1, "step", half)), step))
 
-def test_w2_steps_longer_than_the_calendar_are_refused() -> None:
-    longest = tuple(WorkflowStep(number, StepTemplate(1, "step", timedelta.max)) for number in (1, 2))
-    for steps in (longest, longest[:1]):
-        with pytest.raises(InvalidWorkflowError, match="workflow 1: steps must together be shorter than the calendar"):
-            Workflow(1, "visit", 4, steps, total_estimated=timedelta(0))
+    assert of(half).steps
+    assert of(tiny, max_wait=half - 2 * tiny, preparation=tiny).steps
+    for length, fields in (
+        (half + tiny, {}),
+        (half, {"max_wait": tiny}),
+        (half, {"preparation": tiny}),
+        (timedelta.max, {}),
+        (tiny, {"max_wait": timedelta.max}),
+        (tiny, {"preparation": timedelta.max}),
+    ):
+        with pytest.raises(InvalidWorkflowError, match=r"^workflow 1: steps .* must together last at most 366 days$"):
+            of(length, **fields)
 
 
 def test_w4_without_an_anchor_the_visit_ends_at_the_instant() -> None:

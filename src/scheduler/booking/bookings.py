@@ -8,12 +8,12 @@ Must not know: keys of requests, sessions as other roles.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.deciding import Locked, decide, lock, resources_of
+from scheduler.booking.deciding import Locked, decide, lock
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
 from scheduler.booking.people import Person
@@ -21,7 +21,7 @@ from scheduler.booking.visit_rows import move_visit, write_visit
 from scheduler.booking.visits import Visit
 from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import AppointmentStatus
-from scheduler.core.search import VisitOffer
+from scheduler.core.offers import WantedVisit
 
 # The visit first, so that two acts on one visit come one after another.
 _OF_VISIT: Final = text("""
@@ -53,21 +53,20 @@ class Concerned(NamedTuple):
 
 
 def book(
-    session: Session, offer: VisitOffer, *, patient_id: int, notes: str | None, by: Person, now: datetime
+    session: Session, wanted: WantedVisit, *, patient_id: int, notes: str | None, by: Person, now: datetime
 ) -> Visit:
-    """Book the visit of an offer for a patient.
+    """Book a visit for a patient.
 
     Raises:
         NotOfferedError, SlotTakenError, PatientBusyError: as in `decide`.
     """
-    possible = decide(session, offer, now=now, channel=by.channel, patient_id=patient_id)
+    possible = decide(session, wanted, now=now, channel=by.channel, patient_id=patient_id)
     return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
 def confirm(  # noqa: PLR0913  # who confirms what for whom
     session: Session,
     held: HeldVisit,
-    offer: VisitOffer,
     *,
     patient_id: int,
     notes: str | None,
@@ -82,14 +81,12 @@ def confirm(  # noqa: PLR0913  # who confirms what for whom
         PatientBusyError: the patient has another visit at this time.
     """
     without = Without(hold_id=held.id)
-    possible = decide(session, offer, now=now, channel=held.row.channel, patient_id=patient_id, without=without)
+    possible = decide(session, held.wanted, now=now, channel=held.channel, patient_id=patient_id, without=without)
     take_hold(session, held)
     return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
-def reschedule(
-    session: Session, visit_id: int, offer: VisitOffer, *, held: HeldVisit | None, by: Person, now: datetime
-) -> Visit:
+def reschedule(session: Session, visit_id: int, to: WantedVisit | HeldVisit, *, by: Person, now: datetime) -> Visit:
     """Move a visit that has not begun to another offer or hold; it keeps its id, patient and notes.
 
     Raises:
@@ -101,11 +98,12 @@ def reschedule(
     if concerned.status is not AppointmentStatus.SCHEDULED:
         reason = f"visit {visit_id} is {concerned.status}: only a scheduled visit is moved"
         raise TransitionRefusedError(reason, concerned.status, AppointmentStatus.SCHEDULED)
+    held = to if isinstance(to, HeldVisit) else None
     possible = decide(
         session,
-        offer,
+        to.wanted if isinstance(to, HeldVisit) else to,
         now=now,
-        channel=by.channel if held is None else held.row.channel,
+        channel=by.channel if held is None else held.channel,
         patient_id=concerned.patient_id,
         without=Without(visit_id, None if held is None else held.id),
         also=concerned.locked,
@@ -115,11 +113,12 @@ def reschedule(
     return move_visit(session, visit_id, possible, user_id=by.user_id)
 
 
-def lock_together(session: Session, offers: Sequence[VisitOffer], patients: Sequence[int]) -> None:
+def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int]) -> None:
     """Lock what several visits concern, before the first of them is booked."""
-    offerings = {"offerings": [int(offer.offering_id) for offer in offers]}
+    offerings = {"offerings": [one.offering_id for one in wanted]}
     doctors = [row.doctor_id for row in session.connection().execute(_DOCTORS, offerings)]
-    lock(session, Locked(patients, doctors, {id_ for offer in offers for id_ in resources_of(offer)}))
+    resources: Any = {id_ for one in wanted for id_ in one.resources}
+    lock(session, Locked(patients, doctors, resources))
 
 
 def concerned_by(session: Session, visit_id: int) -> Concerned:

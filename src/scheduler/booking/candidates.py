@@ -5,23 +5,26 @@ Holds: W1 (the workflow follows from the plan, on the local day of the visit).
 Must not know: calendars, slots, which visit is found.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.errors import NoSuchNeedError
+from scheduler.booking.loading import before
 from scheduler.core.calendars import Resource
 from scheduler.core.errors import InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
 from scheduler.core.spans import Span
 from scheduler.core.visits import left_of
-from scheduler.core.workflows import DOCTOR, Workflow, WorkflowStep
+from scheduler.core.workflows import DOCTOR, LONGEST_VISIT, Workflow, WorkflowStep
 from scheduler.core.zones import MICROSECOND, instant_at, zone_of
 from scheduler.postgres.active_workflows import workflows_of
+from scheduler.postgres.resource_schedules import openings_of
 from scheduler.postgres.schedules import ScheduleKey
 
 DESK: Final = "desk"
@@ -56,7 +59,7 @@ where tenant_id = (select identity.current_tenant_id()) and insurance_plan_id = 
   and facility_id = any(cast(:facilities as bigint[]))
 """)
 _RESOURCES: Final = text("""
-select id, kind, facility_id from scheduling.resources
+select id, kind, facility_id, doctor_id from scheduling.resources
 where tenant_id = (select identity.current_tenant_id()) and active
   and facility_id = any(cast(:facilities as bigint[])) and kind = any(cast(:kinds as text[]))
 order by id
@@ -130,7 +133,7 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
             fits.append(_fit(offering, workflows.get(offering.id, ()), payer, frozenset(sought.skip), span))
         except (InvalidWorkflowError, WorkflowNotFoundError) as error:
             faults.append(error)
-    resources = _resources(session, fits)
+    resources = _resources(session, fits, before(span.start, LONGEST_VISIT).date())
     complete = []
     for fit in fits:
         fault = _missing_need(fit, resources)
@@ -206,33 +209,31 @@ def _fit(
     return Fit(offering, workflow, left_of(workflow, skip), Span(start_at, end_at))
 
 
-def _resources(session: Session, fits: Sequence[Fit]) -> list[Resource]:
+def _resources(session: Session, fits: Sequence[Fit], since: date) -> list[Resource]:
     kinds = {need.kind for fit in fits for step in fit.steps for need in step.all_needs} - {DOCTOR}
     if not kinds:
         return []
     wanted = {"facilities": list({fit.offering.facility_id for fit in fits}), "kinds": list(kinds)}
     found = session.connection().execute(_RESOURCES, wanted).all()
-    openings: Mapping[int, Any] = {}  # opening times of resources: none yet
-    return [Resource(id_, kind, facility_id, openings.get(id_)) for id_, kind, facility_id in found]
+    openings = openings_of(session, [row.id for row in found], since=since)
+    return [
+        Resource(id_, kind, facility_id, openings.get(id_), doctor_id=doctor_id)
+        for id_, kind, facility_id, doctor_id in found
+    ]
 
 
 def _missing_need(fit: Fit, resources: Iterable[Resource]) -> NoSuchNeedError | None:
     """Return an error about the first need of a step for which the facility has too few resources."""
     facility_id, doctor_id = fit.offering.facility_id, fit.offering.doctor_id
+    there = Counter(resource.kind for resource in resources if resource.facility_id == facility_id)
+    own = Counter(resource.kind for resource in resources if resource.doctor_id == doctor_id)
     for step in fit.steps:
         for need in step.all_needs:
-            if need.kind == DOCTOR:
-                continue
-            there = sum(
-                resource.kind == need.kind
-                and resource.facility_id == facility_id
-                and not (step.has_doctor and resource.doctor_id == doctor_id)
-                for resource in resources
-            )
-            if there < need.quantity:
+            beside = there[need.kind] - (own[need.kind] if step.has_doctor else 0)
+            if need.kind != DOCTOR and beside < need.quantity:
                 return NoSuchNeedError(
                     f"step {step.position} ({step.template.name}) needs {need.quantity} of {need.kind},"
-                    f" and facility {facility_id} has {there}",
+                    f" and facility {facility_id} has {beside}",
                     need.kind,
                     facility_id,
                 )

@@ -10,7 +10,7 @@ through the library holds this lock.
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
@@ -20,7 +20,7 @@ from scheduler.booking.errors import NotOfferedError, PatientBusyError, SlotTake
 from scheduler.booking.loading import Without
 from scheduler.booking.refusing import SEARCHED, not_offered
 from scheduler.booking.searching import Search
-from scheduler.core.search import VisitOffer
+from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.spans import Span
 from scheduler.core.zones import MICROSECOND
 
@@ -75,14 +75,9 @@ def lock(session: Session, locked: Locked) -> None:
     session.connection().execute(_LOCK, values)
 
 
-def resources_of(offer: VisitOffer) -> list[int]:
-    """Return the ids of the resources of an offer, each once."""
-    return sorted({int(id_) for step in offer.steps for ids in step.resources.values() for id_ in ids})
-
-
 def decide(  # noqa: PLR0913  # what decides
     session: Session,
-    offer: VisitOffer,
+    wanted: WantedVisit,
     *,
     now: datetime,
     channel: str,
@@ -90,9 +85,10 @@ def decide(  # noqa: PLR0913  # what decides
     without: Without = _NO_OTHER,
     also: Locked = _NOTHING,
 ) -> VisitOffer:
-    """Lock what a visit concerns, and return it with free resources, at the times of its offer.
+    """Lock what a visit concerns, and return it at its times with free resources.
 
-    `without` names a hold or a visit that is about to be replaced, `also` what else is locked with it.
+    `without` names a hold or a visit that is about to be replaced, `also` what else is locked with it. Whether the slot
+    is stored shows when the visit is written.
 
     Raises:
         NotOfferedError: the offering has no such visit, or its workflow is not the payer's any more.
@@ -100,31 +96,32 @@ def decide(  # noqa: PLR0913  # what decides
         PatientBusyError: the patient has another visit at this time.
         WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: the offering cannot serve it any more.
     """
-    connection = session.connection()
-    row = connection.execute(_WORKFLOW, {"workflow": offer.workflow_id, "offering": offer.offering_id}).one_or_none()
+    of = {"workflow": wanted.workflow_id, "offering": wanted.offering_id}
+    row = session.connection().execute(_WORKFLOW, of).one_or_none()
     if row is None:
-        raise NotOfferedError(f"offering {offer.offering_id} has no workflow {offer.workflow_id}")
+        raise NotOfferedError(f"offering {wanted.offering_id} has no workflow {wanted.workflow_id}")
     plan_id, doctor_id, positions = row
     patients = [*also.patients] if patient_id is None else [*also.patients, patient_id]
-    resources = [*resources_of(offer), *also.resources]
+    resources: list[Any] = [*wanted.resources, *also.resources]
     lock(session, Locked(patients, [doctor_id, *also.doctors], resources, also.slots))
-    if patient_id is not None:
-        refuse_second_visit(session, patient_id, Span(offer.start_at, offer.end_at), without=without)
     sought = Sought(
-        offering_id=int(offer.offering_id),
+        offering_id=int(wanted.offering_id),
         plan_id=plan_id,
-        skip=frozenset(positions).difference(step.step.position for step in offer.steps),
+        skip=frozenset(positions).difference(wanted.starts),
         channel=channel,
     )
-    start_at = offer.start_at
-    if start_at >= now:
-        search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
-        possible = search.still(offer)
-        if possible is not None:
-            return possible
-        if search.is_offered(offer):
-            raise taken(session, sought, offer)
-    raise not_offered(session, sought, start_at, now=now)
+    start_at = min(wanted.starts.values())
+    if start_at < now:
+        raise not_offered(session, sought, start_at, now=now)
+    search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
+    possible = search.still(wanted)
+    if possible is None:
+        if search.is_offered(wanted):
+            raise taken(session, sought, start_at)
+        raise not_offered(session, sought, start_at, now=now)
+    if patient_id is not None:
+        refuse_second_visit(session, patient_id, Span(possible.start_at, possible.end_at), without=without)
+    return possible
 
 
 def refuse_second_visit(session: Session, patient_id: int, span: Span, *, without: Without) -> None:
@@ -139,9 +136,8 @@ def refuse_second_visit(session: Session, patient_id: int, span: Span, *, withou
         raise PatientBusyError(f"the patient has visit {found.id} at this time: move or cancel it first", found.id)
 
 
-def taken(session: Session, sought: Sought, offer: VisitOffer) -> SlotTakenError:
+def taken(session: Session, sought: Sought, start_at: datetime) -> SlotTakenError:
     """Return the error for a visit whose place, doctor or resource somebody else has, with the next start."""
-    begin = offer.start_at
-    following = next(Search(session, sought, Span(begin, begin + SEARCHED)).offers(), None)
-    message = f"the visit at {begin.isoformat()} of offering {offer.offering_id} was given to somebody else"
+    following = next(Search(session, sought, Span(start_at, start_at + SEARCHED)).offers(), None)
+    message = f"the visit at {start_at.isoformat()} of offering {sought.offering_id} was given to somebody else"
     return SlotTakenError(message, None if following is None else following.start_at)

@@ -9,18 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.deciding import decide
-from scheduler.booking.errors import HoldEndedError, UnknownHoldError
+from scheduler.booking.errors import HoldEndedError, NotOfferedError, UnknownHoldError
 from scheduler.booking.people import Person
 from scheduler.booking.visit_rows import write_hold
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer
+from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.slots import SlotIdentity
 
 LASTS: Final = timedelta(minutes=10)
 """How long a hold lasts that says nothing else."""
@@ -29,10 +30,9 @@ LONGEST: Final = timedelta(hours=24)
 
 _TOKEN_BYTES: Final = 32
 _BY_TOKEN: Final = text("""
-select hold.tenant_id, hold.id, hold.ends_at, hold.ends_at > scheduling.clock() as is_live, hold.held_by, hold.facility_id,
-    hold.doctor_id, hold.service_offering_id, hold.service_workflow_id, hold.start_at, hold.end_at, hold.steps, hold.channel,
-    hold.availability_slot_id, hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering,
-    slot.capacity, slot.created_from_rule_id
+select hold.id, hold.ends_at, hold.ends_at > scheduling.clock() as is_live, hold.held_by, hold.channel, hold.steps,
+    hold.service_offering_id as offering_id, hold.service_workflow_id as workflow_id, hold.doctor_id, hold.facility_id,
+    hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering_id
 from scheduling.holds hold
 left join scheduling.availability_slots slot
     on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
@@ -71,12 +71,11 @@ class Hold:
 
 
 class HeldVisit(NamedTuple):
-    """A live hold as it is stored."""
+    """A hold as it is stored, with the visit that it holds."""
 
     id: int
-    ends_at: datetime
-    doctor_id: int
-    row: Any
+    channel: str
+    wanted: WantedVisit
 
 
 def lasting(lasts: timedelta | None) -> timedelta:
@@ -94,7 +93,7 @@ def lasting(lasts: timedelta | None) -> timedelta:
 
 def hold_visit(  # noqa: PLR0913  # what a hold has
     session: Session,
-    offer: VisitOffer,
+    wanted: WantedVisit,
     *,
     by: Person,
     now: datetime,
@@ -102,12 +101,12 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     label: str | None,
     random_bytes: Callable[[int], bytes],
 ) -> tuple[int, Hold]:
-    """Hold the visit of an offer, and return the hold with its id.
+    """Hold a visit, and return the hold with its id.
 
     Raises:
         NotOfferedError, SlotTakenError: as in `decide`.
     """
-    possible = decide(session, offer, now=now, channel=by.channel)
+    possible = decide(session, wanted, now=now, channel=by.channel)
     token = _token(random_bytes)
     row = write_hold(
         session,
@@ -121,9 +120,7 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     return row.id, Hold(token, row.ends_at.astimezone(UTC), possible)
 
 
-def renew_token(
-    session: Session, hold_id: int, offer: VisitOffer, *, random_bytes: Callable[[int], bytes]
-) -> Hold:
+def renew_token(session: Session, hold_id: int, offer: VisitOffer, *, random_bytes: Callable[[int], bytes]) -> Hold:
     """Return a hold with a new token; the former one opens nothing any more."""
     token = _token(random_bytes)
     row = session.connection().execute(_RENEW, {"hold": hold_id, "digest": _digest(token)}).first()
@@ -138,13 +135,19 @@ def held_visit(session: Session, token: str, *, by: Person, ended: bool = False)
     Raises:
         UnknownHoldError: no hold has this token, or it is another user's.
         HoldEndedError: it has ended.
+        NotOfferedError: its slot is gone.
     """
     row = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one_or_none()
     if row is None or (by.user_id is not None and row.held_by not in {None, by.user_id}):
         raise UnknownHoldError("no hold has this token: it has ended, was confirmed or released, or is another user's")
     if not row.is_live and not ended:
         raise HoldEndedError(f"the hold ended at {row.ends_at.astimezone(UTC).isoformat()}: find the visit again")
-    return HeldVisit(row.id, row.ends_at, row.doctor_id, row)
+    if row.slot_end_at is None and not ended:
+        raise NotOfferedError("the slot of the hold is not there any more: find the visit again")
+    starts = {step["position"]: datetime.fromisoformat(step["start_at"]).astimezone(UTC) for step in row.steps}
+    resources = {id_ for step in row.steps for id_ in step["resources"]}
+    slot = SlotIdentity(row.slot_start_at, row.slot_end_at, row.doctor_id, row.facility_id, row.slot_offering_id)
+    return HeldVisit(row.id, row.channel, WantedVisit(row.offering_id, row.workflow_id, slot, starts, resources))
 
 
 def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datetime:

@@ -1,75 +1,92 @@
 """Loading: what is taken in a span of time, of doctors, resources, slots and a patient.
 
-Owns: the statements that read uses, full slots, stored slots, and the visits of a patient; raw rows, since they are
-numerous.
-Holds: B1 (what takes time), B2 (a hold that has ended takes nothing).
+Owns: the statements that read uses, full slots, stored slots, and the visits of a patient.
+Holds: B1 (what takes time), B2 (a hold takes it until it ends), S3 (a held slot closes those that overlap it).
 Must not know: offerings, workflows, which visit is sought.
+
+Uses and slots are numerous. The server merges those of one doctor or resource and packs their instants into one value,
+in the unit of the core's calendars: microseconds since 2000-01-01T00:00Z, which is also PostgreSQL's own.
 """
 
+from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from sys import byteorder
 from typing import Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
+from scheduler.core.calendars import FullSlot
+from scheduler.core.chains import Ranges
+from scheduler.core.intervals import merge
 from scheduler.core.slots import Slot, SlotIdentity
 from scheduler.core.spans import Span
-from scheduler.core.uses import Use
+from scheduler.core.uses import Use, times_of
 from scheduler.core.validation import LONGEST_SLOT
-from scheduler.core.zones import EARLIEST
+from scheduler.core.zones import EARLIEST, instant
+from scheduler.postgres.schedules import ScheduleKey
 
 LONGEST_USE: Final = timedelta(days=7)
 """A longer use that began before a span is not seen by the search; the constraints of allocations see it."""
 
-# Whether an allocation counts: one place for the holds, which end by themselves.
-_USES: Final = text("""
-select taken.doctor_id, taken.resource_id, taken.start_at, taken.end_at,
-    shared.start_at, shared.end_at, shared.doctor_id, shared.facility_id, shared.service_offering_id
+_OF_DOCTORS: Final = "taken.doctor_id = any(cast(:doctors as bigint[]))"
+_OF_RESOURCES: Final = "taken.resource_id = any(cast(:resources as bigint[]))"
+_LIVE: Final = """
+    hold.tenant_id = (select identity.current_tenant_id()) and hold.ends_at > scheduling.clock()
+    and hold.id is distinct from cast(:hold as bigint)
+"""
+_COUNTS: Final = f"""
+    taken.tenant_id = (select identity.current_tenant_id())
+    and taken.start_at >= :earliest and taken.start_at < :end and taken.end_at > :begin
+    and taken.appointment_id is distinct from cast(:visit as bigint)
+    and (taken.hold_id is null or taken.hold_id in (select hold.id from scheduling.holds hold where {_LIVE}))
+"""  # noqa: S608  # its own texts
+_PACKED: Final = "string_agg(timestamptz_send({start}) || timestamptz_send({end}), '')"
+_TIMES: Final = text(f"""
+select doctor_id, resource_id, {_PACKED.format(start="lower(part)", end="upper(part)")}
+from (
+    select taken.doctor_id, null::bigint as resource_id, unnest(range_agg(tstzrange(start_at, end_at))) as part
+    from scheduling.allocations taken
+    where {_COUNTS} and {_OF_DOCTORS} and (taken.shared_slot_id is null or not :share)
+    group by taken.doctor_id
+    union all
+    select null, taken.resource_id, unnest(range_agg(tstzrange(start_at, end_at)))
+    from scheduling.allocations taken where {_COUNTS} and {_OF_RESOURCES}
+    group by taken.resource_id
+) merged
+group by doctor_id, resource_id
+""")  # noqa: S608  # its own texts
+_SHARED: Final = text(f"""
+select taken.start_at, taken.end_at, taken.doctor_id,
+    slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id
 from scheduling.allocations taken
-left join scheduling.availability_slots shared
-    on shared.tenant_id = taken.tenant_id and shared.id = taken.shared_slot_id
-    and shared.start_at = taken.slot_start_at
-left join scheduling.holds hold on hold.tenant_id = taken.tenant_id and hold.id = taken.hold_id
-where taken.tenant_id = (select identity.current_tenant_id())
-  and taken.doctor_id = any(cast(:doctors as bigint[]))
-  and taken.start_at >= :earliest and taken.start_at < :end and taken.end_at > :begin
-  and (taken.hold_id is null or hold.ends_at > scheduling.clock())
-  and taken.appointment_id is distinct from cast(:visit as bigint)
-  and taken.hold_id is distinct from cast(:hold as bigint)
-union all
-select null, taken.resource_id, taken.start_at, taken.end_at, null, null, null, null, null
-from scheduling.allocations taken
-left join scheduling.holds hold on hold.tenant_id = taken.tenant_id and hold.id = taken.hold_id
-where taken.tenant_id = (select identity.current_tenant_id())
-  and taken.resource_id = any(cast(:resources as bigint[]))
-  and taken.start_at >= :earliest and taken.start_at < :end and taken.end_at > :begin
-  and (taken.hold_id is null or hold.ends_at > scheduling.clock())
-  and taken.appointment_id is distinct from cast(:visit as bigint)
-  and taken.hold_id is distinct from cast(:hold as bigint)
-""")
-_FULL: Final = text("""
-select slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id, slot.capacity,
-    slot.status = 'reserved'
+left join scheduling.availability_slots slot
+    on slot.tenant_id = taken.tenant_id and slot.id = taken.shared_slot_id and slot.start_at = taken.slot_start_at
+where {_COUNTS} and {_OF_DOCTORS} and taken.shared_slot_id is not null
+""")  # noqa: S608  # its own texts
+_FULL: Final = text(f"""
+select slot.doctor_id, slot.facility_id, slot.service_offering_id, slot.capacity > 1, slot.status = 'reserved',
+    {_PACKED.format(start="slot.start_at", end="slot.end_at")}
 from scheduling.availability_slots slot
 left join scheduling.appointments own
     on own.tenant_id = slot.tenant_id and own.id = cast(:visit as bigint)
     and own.availability_slot_id = slot.id and own.slot_start_at = slot.start_at
 left join (
-    select tenant_id, availability_slot_id, slot_start_at, count(*) as places from scheduling.holds
-    where tenant_id = (select identity.current_tenant_id()) and ends_at > scheduling.clock()
-      and id is distinct from cast(:hold as bigint)
-    group by tenant_id, availability_slot_id, slot_start_at
-) held
-    on held.tenant_id = slot.tenant_id and held.availability_slot_id = slot.id and held.slot_start_at = slot.start_at
+    select hold.availability_slot_id, hold.slot_start_at, count(*) as places
+    from scheduling.holds hold where {_LIVE}
+    group by hold.availability_slot_id, hold.slot_start_at
+) held on held.availability_slot_id = slot.id and held.slot_start_at = slot.start_at
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.doctor_id = any(cast(:doctors as bigint[]))
   and slot.start_at >= :earliest_slot and slot.start_at < :end and slot.end_at > :begin
   and (slot.booked_count - cast(own.id is not null as integer) + coalesce(held.places, 0) >= slot.capacity
     or slot.status = 'cancelled'
     or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true))
-""")
+group by 1, 2, 3, 4, 5
+""")  # noqa: S608  # its own texts
 _STORED: Final = text("""
 select slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id
 from unnest(cast(:doctors as bigint[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))
@@ -92,15 +109,29 @@ class Without(NamedTuple):
     hold_id: int | None = None
 
 
-class Taken(NamedTuple):
-    """The uses of doctors and resources by their ids, and the slots that take no other visit, by schedule."""
-
-    doctors: Mapping[int, list[Use]]
-    resources: Mapping[int, list[Span]]
-    full: Mapping[tuple[int, int], list[SlotIdentity]]
-
-
 _NOTHING: Final = Without()
+
+
+@dataclass
+class Taken:
+    """What is taken: times of doctors and of resources by their ids, uses of shared slots, and full slots."""
+
+    doctors: dict[int, Ranges] = field(default_factory=dict)
+    resources: dict[int, Ranges] = field(default_factory=dict)
+    shared: dict[int, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    full: dict[ScheduleKey, list[FullSlot]] = field(default_factory=lambda: defaultdict(list))
+
+    def of_resource(self, resource_id: int, doctor_id: int | None = None) -> Ranges:
+        """Return the times of a resource; those of a person who is also this doctor are the doctor's, too."""
+        times = self.resources.get(resource_id, ())
+        if doctor_id is None:
+            return times
+        shared = (times_of(use) for use in self.shared.get(doctor_id, ()))
+        return merge([*times, *self.doctors.get(doctor_id, ()), *shared])
+
+    def add(self, doctor_id: int, times: Ranges) -> None:
+        """Add times of a doctor."""
+        self.doctors[doctor_id] = merge([*self.doctors.get(doctor_id, ()), *times])
 
 
 def taken(
@@ -109,30 +140,42 @@ def taken(
     *,
     doctors: Collection[int],
     resources: Collection[int],
+    share: bool = True,
     without: Without = _NOTHING,
 ) -> Taken:
-    """Return what is taken in a span. Slots without a stored row are not known here."""
-    of_doctors: dict[int, list[Use]] = defaultdict(list)
-    of_resources: dict[int, list[Span]] = defaultdict(list)
-    full: dict[tuple[int, int], list[SlotIdentity]] = defaultdict(list)
+    """Return what is taken in a span. Without `share`, also uses of slots of several places are nobody else's."""
+    found = Taken()
     connection = session.connection()
-    wanted = {"doctors": list(doctors), "begin": span.start, "end": span.end}
-    wanted |= {"visit": without.visit_id, "hold": without.hold_id}
-    more = {"resources": list(resources), "earliest": before(span.start, LONGEST_USE)}
-    for doctor_id, resource_id, start_at, end_at, *shared in connection.execute(_USES, wanted | more):
-        used = Span(start_at, end_at)
+    wanted = {"doctors": list(doctors), "resources": list(resources), "begin": span.start, "end": span.end}
+    wanted |= {"earliest": before(span.start, LONGEST_USE), "earliest_slot": before(span.start, LONGEST_SLOT)}
+    wanted |= {"share": share, "visit": without.visit_id, "hold": without.hold_id}
+    for doctor_id, resource_id, packed in connection.execute(_TIMES, wanted):
         if doctor_id is None:
-            of_resources[resource_id].append(used)
+            found.resources[resource_id] = _unpacked(packed)
         else:
-            of_doctors[doctor_id].append(Use(used, None if shared[0] is None else SlotIdentity(*shared)))
-    limits = {"earliest_slot": before(span.start, LONGEST_SLOT)}
-    for *identity, capacity, is_held in connection.execute(_FULL, wanted | limits):
-        slot = SlotIdentity(*identity)
-        full[slot.doctor_id, slot.facility_id].append(slot)  # type: ignore[index]  # the ids of rows
-        if is_held:  # it also closes the slots that overlap it (S3)
-            used = Use(Span(slot.start_at, slot.end_at), slot if capacity > 1 else None)
-            of_doctors[slot.doctor_id].append(used)  # type: ignore[index]
-    return Taken(of_doctors, of_resources, full)
+            found.doctors[doctor_id] = _unpacked(packed)
+    for start_at, end_at, doctor_id, *slot in connection.execute(_SHARED, wanted) if share else ():
+        # An allocation outlives its slot, which nobody else can then share.
+        shared = None if slot[0] is None else SlotIdentity(*slot)
+        found.shared[doctor_id].append(Use(Span(start_at, end_at), shared))
+    for doctor_id, facility_id, offering_id, has_places, is_held, packed in connection.execute(_FULL, wanted):
+        times = _unpacked(packed)
+        found.full[ScheduleKey(doctor_id, facility_id)] += [(start, end, offering_id) for start, end in times]
+        if is_held and not (has_places and share):
+            found.add(doctor_id, times)
+        elif is_held:
+            for start, end in times:
+                begin_at, end_at = instant(start), instant(end)
+                slot_held = SlotIdentity(begin_at, end_at, doctor_id, facility_id, offering_id)
+                found.shared[doctor_id].append(Use(Span(begin_at, end_at), slot_held))
+    return found
+
+
+def _unpacked(packed: bytes) -> list[tuple[int, int]]:
+    numbers = array("q", packed)
+    if byteorder == "little":
+        numbers.byteswap()
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def before(at: datetime, length: timedelta) -> datetime:
@@ -146,7 +189,7 @@ def stored(session: Session, slots: Iterable[Slot]) -> set[SlotIdentity]:
     if not wanted:
         return set()
     starts = [slot.start_at for slot in wanted]
-    values = {
+    values: Mapping[str, object] = {
         "doctors": [slot.doctor_id for slot in wanted],
         "starts": starts,
         "ends": [slot.end_at for slot in wanted],

@@ -69,9 +69,7 @@ def cancel(session: Session, visit_id: int, *, reason: str, user_id: UUID | None
     )
 
 
-def advance(
-    session: Session, visit_id: int, to: AppointmentStatus, *, user_id: UUID | None, now: datetime
-) -> Visit:
+def advance(session: Session, visit_id: int, to: AppointmentStatus, *, user_id: UUID | None, now: datetime) -> Visit:
     """Change the status of a visit.
 
     Raises:
@@ -103,9 +101,7 @@ def advance_step(
     return _change(session, visit_id, change, user_id=user_id, reason=None)
 
 
-def _change(
-    session: Session, visit_id: int, change: Change, *, user_id: UUID | None, reason: str | None
-) -> Visit:
+def _change(session: Session, visit_id: int, change: Change, *, user_id: UUID | None, reason: str | None) -> Visit:
     concerned = concerned_by(session, visit_id)
     connection = session.connection()
     steps = connection.execute(_STEPS, {"visit": visit_id}).all()

@@ -13,10 +13,11 @@ from sqlmodel import Session
 
 from scheduler.booking.candidates import Fit, Sought
 from scheduler.booking.errors import NotOfferedError
-from scheduler.booking.loading import Taken, before, taken
+from scheduler.booking.loading import before, stored
 from scheduler.booking.searching import Search
 from scheduler.core.bookings import BookingContext
 from scheduler.core.calendars import Resource
+from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import explain
 from scheduler.core.reasons import Reason, ReasonCode
@@ -25,10 +26,9 @@ from scheduler.core.spans import Span
 from scheduler.core.validation import LONGEST_SLOT
 from scheduler.core.visits import walk
 from scheduler.core.workflows import DOCTOR, TimedStep
-from scheduler.core.zones import MICROSECOND
+from scheduler.core.zones import LATEST, MICROSECOND, instant, micros
 from scheduler.postgres.slots import slots_of_doctor
 
-_MINUTE: Final = timedelta(minutes=1)
 _NO_TIME: Final = timedelta(0)
 SEARCHED: Final = timedelta(days=35)
 """How far the next start is sought."""
@@ -44,12 +44,12 @@ def not_offered(session: Session, sought: Sought, start_at: datetime, *, now: da
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
     if not search.fits:
         return NotOfferedError(f"{name}: it is switched off or private, or its doctor does not work there any more")
-    (fit,), (loaded,) = search.fits, search.loaded
+    (loaded,) = search.loaded
     if isinstance(loaded.schedule, InvalidInputError):
         return NotOfferedError(f"{name}: its schedule is invalid: {loaded.schedule}")
-    reasons = sorted(_reasons(session, fit, loaded.schedule, search.resources, start_at, now), key=_rank)
+    reasons = sorted(_reasons(session, search, loaded.schedule, start_at, now), key=_rank)
     begin = max(start_at + MICROSECOND, now)
-    following = Search(session, sought, Span(begin, begin + SEARCHED))
+    following = Search(session, sought, Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
     next_offer = next(following.offers(), None)
     text = "; ".join(dict.fromkeys(reason.text for reason in reasons))
     return NotOfferedError(f"{name}: {text}", reasons, None if next_offer is None else next_offer.start_at)
@@ -59,60 +59,60 @@ def _rank(reason: Reason) -> int:
     return list(ReasonCode).index(reason.code)
 
 
-def _reasons(
-    session: Session, fit: Fit, schedule: Schedule, resources: Sequence[Resource], start_at: datetime, now: datetime
-) -> list[Reason]:
-    """Return the reasons against the slot on which the visit would start, else those against its steps."""
-    steps = walk(
-        fit.workflow,
-        start_at,
-        skip={step.position for step in fit.workflow.steps} - {step.position for step in fit.steps},
-    )
+def _reasons(session: Session, search: Search, schedule: Schedule, start_at: datetime, now: datetime) -> list[Reason]:
+    """Return the reasons against the slot on which the visit would start without waits, else against its steps."""
+    (fit,) = search.fits
+    left = {step.position for step in fit.steps}
+    steps = walk(fit.workflow, start_at, skip={step.position for step in fit.workflow.steps} - left)
     anchor = next((timed for timed in steps if timed.step.has_doctor), steps[0])
     at = anchor.start_at
+    if start_at < now:
+        return [Reason(ReasonCode.NOTICE, start_at, at, "the visit begins in the past")]
     known = slots_of_doctor(session, fit.offering.doctor_id, before(at, LONGEST_SLOT), at + LONGEST_SLOT)
-    explanation = explain(schedule, at, bookings=BookingContext(known, now), search=timedelta(0))
+    explanation = explain(schedule, at, bookings=BookingContext(known, now=now), search=_NO_TIME)
     if explanation.reasons:
         return list(explanation)
     offered = [slot for slot in explanation.offered if slot.service_offering_id in {None, fit.offering.id}]
     if not offered:
         return [Reason(ReasonCode.OFF_GRID, at, at, "the slots that start then are for other offerings")]
-    if not {slot.identity for slot in offered} & {stored.slot.identity for stored in known}:
-        return [Reason(ReasonCode.NOT_GENERATED, at, offered[0].end_at, "no slots are generated yet for this time")]
-    busy = taken(
-        session,
-        Span(before(start_at, LONGEST_SLOT), steps[-1].end_at + LONGEST_SLOT),
-        doctors=[fit.offering.doctor_id],
-        resources=[resource.id for resource in resources],  # type: ignore[misc]  # the ids of rows
-    )
-    return list(_reasons_of_steps(fit, steps, busy, resources)) or [
-        Reason(ReasonCode.TOO_SHORT, start_at, steps[-1].end_at, "the steps with the doctor leave the working time")
+    candidates, resources = search.near(Span(start_at, start_at + MICROSECOND))
+    if not candidates or not stored(session, offered):
+        return [Reason(ReasonCode.NOT_GENERATED, at, offered[0].end_at, "the slots of this time are not generated yet")]
+    return list(_reasons_of_steps(fit, steps, candidates[0], resources)) or [
+        Reason(ReasonCode.CAPACITY, at, offered[0].end_at, "no place is left, or the steps find no time together")
     ]
 
 
 def _reasons_of_steps(
-    fit: Fit, steps: Sequence[TimedStep], busy: Taken, resources: Sequence[Resource]
+    fit: Fit, steps: Sequence[TimedStep], candidate: Candidate, resources: Sequence[Resource]
 ) -> Iterator[Reason]:
     """Yield the reasons against the steps, one after another without waits."""
-    with_doctor = [timed for timed in steps if timed.step.has_doctor]
-    uses = [use.span for use in busy.doctors.get(fit.offering.doctor_id, ())]
+    calendar, with_doctor = candidate.calendar.loaded, [timed for timed in steps if timed.step.has_doctor]
+    anchor = next(iter(with_doctor), steps[0])
+    slots = list(calendar.open_slots(micros(anchor.start_at), micros(anchor.start_at) + 1))
+    slot = next((slot for slot in slots if slot.service_offering_id in {None, fit.offering.id}), None)
     for timed in steps:
-        begin, end = timed.start_at - timed.step.lead, timed.end_at
+        begin_at = timed.start_at - timed.step.lead
+        begin, end = micros(begin_at), micros(timed.end_at)
         name = f"step {timed.position} ({timed.step.template.name})"
         if timed.step.has_doctor:
-            own_begin = begin - (fit.offering.buffer_before * _MINUTE if timed is with_doctor[0] else _NO_TIME)
-            own_end = end + (fit.offering.buffer_after * _MINUTE if timed is with_doctor[-1] else _NO_TIME)
-            for use in uses:
-                if use.start < own_end and own_begin < use.end:
-                    yield Reason(ReasonCode.BOOKED, use.start, use.end, f"{name}: the doctor is taken then")
+            first = begin - (candidate.buffer_before // MICROSECOND if timed is with_doctor[0] else 0)
+            last = end + (candidate.buffer_after // MICROSECOND if timed is with_doctor[-1] else 0)
+            if calendar.unused(first, last, beside=slot) != [(first, last)]:
+                text = f"{name}: a visit or a hold takes the doctor"
+                yield Reason(ReasonCode.BOOKED, instant(first), instant(last), text)
+            if calendar.working(begin, end) != [(begin, end)]:
+                yield Reason(ReasonCode.OUTSIDE_RULES, begin_at, timed.end_at, f"{name}: the doctor does not work then")
+        without = candidate.calendar.schedule.doctor_id if timed.step.has_doctor else None
         for need in timed.step.all_needs:
             if need.kind == DOCTOR:
                 continue
             free = sum(
                 resource.kind == need.kind
-                and not any(use.start < end and begin < use.end for use in busy.resources.get(resource.id, ()))  # type: ignore[call-overload]  # the id of a row
+                and (without is None or resource.doctor_id != without)
+                and resource.loaded.free(begin, end) == [(begin, end)]
                 for resource in resources
             )
             if free < need.quantity:
-                text = f"{name}: {need.quantity} of {need.kind} needed and {free} free"
-                yield Reason(ReasonCode.NO_RESOURCE, begin, end, text)
+                text = f"{name} needs {need.quantity} of {need.kind}, and {free} of them are free"
+                yield Reason(ReasonCode.NO_RESOURCE, begin_at, timed.end_at, text)

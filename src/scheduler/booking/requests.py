@@ -37,9 +37,7 @@ where tenant_id = (select identity.current_tenant_id()) and actor_id is not dist
 """).bindparams(bindparam("answer", type_=JSONB))
 
 
-def begin_request(
-    session: Session, key: str, *, actor: UUID | None, asked: Sequence[Any]
-) -> Answer | None:
+def begin_request(session: Session, key: str, *, actor: UUID | None, asked: Sequence[Any]) -> Answer | None:
     """Return the answer to the first request with this key of an actor, or None if this is the first.
 
     `asked` is the operation with its arguments.

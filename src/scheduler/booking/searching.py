@@ -11,7 +11,7 @@ visits can reach, so the offers of the weeks, one after another, are those of th
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -22,13 +22,14 @@ from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer, find_visits, visit_at
+from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.search import find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
 from scheduler.core.working_time import WEEK
 from scheduler.core.zones import MICROSECOND, instant, instant_at, micros
-from scheduler.postgres.schedules import LoadedSchedule, load_schedules
+from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
 
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST_BATCH: Final = 16
@@ -38,9 +39,7 @@ _NOTHING: Final = Without()
 class Search:
     """The search in the tables for one visit that starts in a span."""
 
-    def __init__(
-        self, session: Session, sought: Sought, span: Span, *, without: Without = _NOTHING
-    ) -> None:
+    def __init__(self, session: Session, sought: Sought, span: Span, *, without: Without = _NOTHING) -> None:
         """Load all but what is taken.
 
         Raises:
@@ -72,7 +71,7 @@ class Search:
         patient, around = self._sought.patient_id, self._around(self._span)
         own = [] if patient is None or around is None else visits_of(self._session, patient, around)
         for week in _weeks(self._span):
-            candidates, resources = self._in(week)
+            candidates, resources = self.near(week)
             found = find_visits(
                 candidates,
                 resources,
@@ -88,51 +87,39 @@ class Search:
                 yield from (offer for offer in batch if offer.slot.identity in there)
                 size *= 2
 
-    def still(self, offer: VisitOffer) -> VisitOffer | None:
-        """Return the visit of an offer of the one offering that is sought, at its times; None if it is taken."""
-        candidates, resources = self._in(Span(offer.start_at, offer.start_at + MICROSECOND))
-        return self._stored(candidates, resources, offer)
+    def still(self, wanted: WantedVisit) -> VisitOffer | None:
+        """Return a visit of the one offering that is sought, at its times; None if it is not possible now."""
+        return _visit_at(*self.near(_start_of(wanted)), wanted)
 
-    def is_offered(self, offer: VisitOffer) -> bool:
-        """Tell whether the visit of an offer would be possible if nothing else were booked."""
-        return self._stored(self._candidates, self.resources, offer) is not None
+    def is_offered(self, wanted: WantedVisit) -> bool:
+        """Tell whether a visit would be possible if nothing else were booked."""
+        return _visit_at(self._candidates, self.resources, wanted) is not None
 
-    def _stored(
-        self, candidates: Iterable[Candidate], resources: Iterable[Resource], offer: VisitOffer
-    ) -> VisitOffer | None:
-        for candidate in candidates:
-            found = visit_at(candidate, resources, offer) if candidate.workflow.id == offer.workflow_id else None
-            if found is not None and stored(self._session, [found.slot]):
-                return found
-        return None
-
-    def _in(self, week: Span) -> tuple[list[Candidate], list[Resource]]:
-        """Return candidates and resources with what is taken around a week."""
-        candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(week)]
-        around = self._around(week)
+    def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
+        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
+        candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(span)]
+        around = self._around(span)
         if not candidates or around is None:
             return [], []
         schedules: Any = [found.calendar.schedule for found in candidates]
-        resource_ids: Any = [resource.id for resource in self.resources]
+        resources: Any = self.resources
         busy = taken(
             self._session,
             around,
-            doctors={schedule.doctor_id for schedule in schedules},
-            resources=resource_ids,
+            doctors={each.doctor_id for each in (*schedules, *resources)} - {None},
+            resources=[resource.id for resource in resources],
+            share=any(found.calendar.loaded.has_places for found in candidates),
             without=self._without,
         )
-        return [
-            replace(
-                found,
-                calendar=found.calendar.with_uses(
-                    busy.doctors.get(schedule.doctor_id, ()),
-                    busy.full.get((schedule.doctor_id, schedule.facility_id), ()),
-                ),
+        with_taken = []
+        for found, schedule in zip(candidates, schedules, strict=True):
+            key = ScheduleKey(schedule.doctor_id, schedule.facility_id)
+            calendar = found.calendar.with_taken(
+                busy.doctors.get(key.doctor_id, ()), busy.shared.get(key.doctor_id, ()), busy.full.get(key, ())
             )
-            for found, schedule in zip(candidates, schedules, strict=True)
-        ], [
-            resource.with_uses(busy.resources.get(id_, ()))
-            for id_, resource in zip(resource_ids, self.resources, strict=True)
+            with_taken.append(replace(found, calendar=calendar))
+        return with_taken, [
+            resource.with_taken(busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
         ]
 
     def _around(self, span: Span) -> Span | None:
@@ -142,6 +129,18 @@ class Search:
         far again.
         """
         return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
+
+
+def _visit_at(candidates: Iterable[Candidate], resources: Iterable[Resource], wanted: WantedVisit) -> VisitOffer | None:
+    for candidate in candidates:
+        if candidate.workflow.id == wanted.workflow_id:
+            return visit_at(candidate, resources, wanted)
+    return None
+
+
+def _start_of(wanted: WantedVisit) -> Span:
+    start_at = min(wanted.starts.values())
+    return Span(start_at, start_at + MICROSECOND)
 
 
 def _reach(fit: Fit) -> int:

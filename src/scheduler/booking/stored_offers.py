@@ -1,4 +1,4 @@
-"""Stored offers: the visit of a hold as an offer.
+"""Stored offers: the visit of a hold as an offer, with its steps and resources.
 
 Owns: the steps of a hold as they are stored, read back.
 Must not know: whether the visit is still possible.
@@ -13,45 +13,53 @@ from sqlmodel import Session
 from scheduler import models as rows
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.holds import HeldVisit
-from scheduler.core.search import OfferedStep, VisitOffer
+from scheduler.core.offers import OfferedStep, VisitOffer
 from scheduler.core.slots import Slot
 from scheduler.postgres.workflows import load_workflow
 
-_KINDS: Final = text("""
-select id, kind from scheduling.resources
-where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:ids as bigint[]))
+_HOLD: Final = text("""
+select hold.tenant_id, hold.steps, hold.service_workflow_id, slot.capacity, slot.created_from_rule_id, (
+    select coalesce(jsonb_object_agg(resource.id, resource.kind), '{}') from scheduling.resources resource
+    where resource.tenant_id = hold.tenant_id and resource.id in (
+        select cast(jsonb_array_elements_text(step -> 'resources') as bigint) from jsonb_array_elements(hold.steps) step
+    )
+) as kinds
+from scheduling.holds hold
+join scheduling.availability_slots slot
+    on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
+where hold.tenant_id = (select identity.current_tenant_id()) and hold.id = :hold
 """)
 
 
 def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
-    """Return the visit of a hold.
+    """Return the visit of a hold as an offer.
 
     Raises:
         NotOfferedError: its slot or its workflow is gone.
     """
-    row = held.row
-    workflow_row = session.get(rows.ServiceWorkflow, (row.tenant_id, row.service_workflow_id))
-    if workflow_row is None or row.slot_end_at is None:
+    row = session.connection().execute(_HOLD, {"hold": held.id}).one_or_none()
+    workflow = None if row is None else session.get(rows.ServiceWorkflow, (row.tenant_id, row.service_workflow_id))
+    if row is None or workflow is None:
         raise NotOfferedError("the slot or the workflow of the hold is not there any more: find the visit again")
-    steps = {step.position: step for step in load_workflow(session, workflow_row).steps}
-    ids = {id_ for stored in row.steps for id_ in stored["resources"] or ()}
-    kinds = dict(session.connection().execute(_KINDS, {"ids": list(ids)}).tuples().all()) if ids else {}
-    offered = tuple(
+    planned = {step.position: step for step in load_workflow(session, workflow).steps}
+    steps = tuple(
         OfferedStep(
-            steps[stored["position"]],
+            planned[stored["position"]],
             _instant(stored["start_at"]),
             _instant(stored["end_at"]),
-            _by_kind(stored["resources"] or (), kinds),
+            _by_kind(stored["resources"], row.kinds),
         )
         for stored in row.steps
     )
-    ids_of_slot = row.doctor_id, row.facility_id, row.slot_offering, row.capacity, row.created_from_rule_id
-    slot = Slot(row.slot_start_at, row.slot_end_at, *ids_of_slot)
-    return VisitOffer(row.service_offering_id, row.service_workflow_id, slot, offered)
+    slot = Slot(*held.wanted.slot, capacity=row.capacity, rule_id=row.created_from_rule_id)
+    return VisitOffer(held.wanted.offering_id, held.wanted.workflow_id, slot, steps)
 
 
-def _by_kind(ids: Any, kinds: dict[int, str]) -> dict[str, tuple[int, ...]]:  # noqa: ANN401  # JSON
-    return {kind: tuple(id_ for id_ in ids if kinds.get(id_) == kind) for kind in sorted(set(kinds.values()))}
+def _by_kind(ids: list[int], kinds: dict[str, str]) -> dict[str, tuple[Any, ...]]:
+    by_kind: dict[str, list[int]] = {}
+    for id_ in ids:
+        by_kind.setdefault(kinds[str(id_)], []).append(id_)
+    return {kind: tuple(found) for kind, found in by_kind.items()}
 
 
 def _instant(written: str) -> datetime:

@@ -19,7 +19,7 @@ from sqlmodel import Session
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.visits import Visit, VisitStep
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
-from scheduler.core.search import VisitOffer
+from scheduler.core.offers import VisitOffer
 
 # The slot of the anchor, and the steps with those of the workflow.
 _PLANNED: Final = """

@@ -154,9 +154,14 @@ def _visits(rows: Iterable[Any]) -> Iterable[Visit]:
         _, resources = steps.setdefault(head[0], {}).setdefault(step[0], (step, {}))
         if kind is not None:
             resources.setdefault(kind, []).append(resource_id)
-    for id_, (_, status, *others) in heads.items():
-        of_visit = tuple(
-            VisitStep(*step[:5], StepStatus(step[5]), step[6], {kind: tuple(ids) for kind, ids in resources.items()})
-            for step, resources in steps.get(id_, {}).values()
-        )
-        yield Visit(id_, AppointmentStatus(status), *others, of_visit)
+    for id_, (_, status, patient_id, facility_id, doctor_id, offering_id, workflow_id, *others) in heads.items():
+        ids = patient_id, facility_id, doctor_id, offering_id, workflow_id
+        start_at, end_at, local_start, zone, notes, reason = others
+        of_visit = tuple(map(_step, steps.get(id_, {}).values()))
+        yield Visit(id_, AppointmentStatus(status), *ids, start_at, end_at, local_start, zone, notes, reason, of_visit)
+
+
+def _step(row: tuple[tuple[Any, ...], Mapping[str, Sequence[int]]]) -> VisitStep:
+    (id_, position, name, start_at, end_at, status, location), resources = row
+    by_kind = {kind: tuple(ids) for kind, ids in resources.items()}
+    return VisitStep(id_, position, name, start_at, end_at, StepStatus(status), location, by_kind)

@@ -30,10 +30,11 @@ from scheduler.core.lifecycle import (
     TransitionResult,
     transition,
 )
+from scheduler.core.offers import OfferedStep, VisitOffer
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.search import OfferedStep, VisitOffer, find_visits
+from scheduler.core.search import find_visits
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
 from scheduler.core.spans import Span, difference, intersection, union
 from scheduler.core.uses import Use

@@ -19,7 +19,7 @@ from scheduler.core.intervals import subtract
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Id, SlotColumns, SlotIdentity, Slots
 from scheduler.core.spans import Span
-from scheduler.core.uses import Use, Uses, inside, times_of
+from scheduler.core.uses import Use, Uses, inside
 from scheduler.core.validation import Validator
 from scheduler.core.working_time import WEEK, WorkingTime
 from scheduler.core.zones import instant, micros
@@ -37,14 +37,20 @@ class OpenSlot(NamedTuple):
     rule_id: Id | None
 
 
+FullSlot = tuple[int, int, Id | None]
+"""The start and end of a slot that takes no other visit, and its offering."""
+
+
 class LoadedCalendar:
     """The loaded part of a doctor's calendar; times are microseconds since 2000-01-01T00:00Z (see `zones`)."""
 
-    def __init__(self, schedule: Schedule, uses: Sequence[Use], full: Collection[SlotIdentity]) -> None:
+    def __init__(self, schedule: Schedule, uses: Uses, full: Collection[FullSlot]) -> None:
         self._schedule = schedule
         self._working = WorkingTime(schedule)
-        self._uses = Uses(uses)
-        self._full = {(micros(slot.start_at), micros(slot.end_at), slot.service_offering_id) for slot in full}
+        self._uses = uses
+        self._full = full
+        capacities = [part.capacity for parts in (schedule.rules, schedule.exceptions) for part in parts]
+        self.has_places: bool = any(capacity is not None and capacity > 1 for capacity in capacities)
         self._weeks: dict[int, SlotColumns] = {}
 
     def share(self, other: Self) -> None:
@@ -62,11 +68,13 @@ class LoadedCalendar:
         else:
             ids = self._schedule.doctor_id, self._schedule.facility_id, beside.service_offering_id
             own = SlotIdentity(instant(beside.start), instant(beside.end), *ids)
-            taken = [times_of(use) for use in self._uses.overlapping(begin, end) if use.slot != own]
+            taken = self._uses.taken_beside(own, begin, end)
         return list(subtract([(begin, end)], taken))
 
     def has_shared_slots(self, begin: int, end: int) -> bool:
         """Tell whether a slot of several places may start in `[begin, end)`."""
+        if not self.has_places:
+            return False
         weeks = range(begin // WEEK, (end - 1) // WEEK + 1)
         return any(kind.capacity > 1 for week in weeks for kind in self._columns(week).kinds)
 
@@ -90,9 +98,9 @@ class LoadedCalendar:
 class LoadedResource:
     """The loaded part of the time of a resource, in the same unit."""
 
-    def __init__(self, opening: Schedule | None, uses: Sequence[Use]) -> None:
+    def __init__(self, opening: Schedule | None, uses: Uses) -> None:
         self._opening = None if opening is None else WorkingTime(opening)
-        self._uses = Uses(uses)
+        self._uses = uses
 
     def share(self, other: Self) -> None:
         """Keep what is loaded of the opening times in one place with another resource of the same opening times."""
@@ -124,12 +132,18 @@ class DoctorCalendar:
         _CHECK.instance("schedule", self.schedule, Schedule)
         object.__setattr__(self, "uses", _CHECK.sequence("uses", self.uses, Use))
         object.__setattr__(self, "full", frozenset(_CHECK.sequence("full", self.full, SlotIdentity)))
-        object.__setattr__(self, "loaded", LoadedCalendar(self.schedule, self.uses, self.full))
+        full = {(micros(slot.start_at), micros(slot.end_at), slot.service_offering_id) for slot in self.full}
+        object.__setattr__(self, "loaded", LoadedCalendar(self.schedule, Uses(self.uses), full))
 
-    def with_uses(self, uses: Iterable[Use], full: Iterable[SlotIdentity] = ()) -> "DoctorCalendar":
-        """Return the calendar with other uses and full slots, as of another week; the schedule is not loaded anew."""
-        calendar = DoctorCalendar(self.schedule, tuple(uses), tuple(full))
-        calendar.loaded.share(self.loaded)
+    def with_taken(self, times: Ranges, shared: Iterable[Use] = (), full: Iterable[FullSlot] = ()) -> "DoctorCalendar":
+        """Return the calendar of the same schedule, which is not loaded anew, with what is taken in another week.
+
+        `times` are those of uses that nobody shares, in microseconds. They are many, so `uses` and `full` lack them.
+        """
+        calendar = DoctorCalendar(self.schedule)
+        loaded = LoadedCalendar(self.schedule, Uses(tuple(shared), times), frozenset(full))
+        loaded.share(self.loaded)
+        object.__setattr__(calendar, "loaded", loaded)
         return calendar
 
 
@@ -161,10 +175,13 @@ class Resource:
             _CHECK.instance(f"{name}: opening", self.opening, Schedule)
         object.__setattr__(self, "uses", _CHECK.sequence(f"{name}: uses", self.uses, Span))
         _CHECK.optional_id(f"{name}: doctor_id", self.doctor_id)
-        object.__setattr__(self, "loaded", LoadedResource(self.opening, [Use(span) for span in self.uses]))
+        uses = Uses([Use(span) for span in self.uses])
+        object.__setattr__(self, "loaded", LoadedResource(self.opening, uses))
 
-    def with_uses(self, uses: Iterable[Span]) -> "Resource":
-        """Return the resource with other uses, as of another week; the opening times are not loaded anew."""
-        resource = Resource(self.id, self.kind, self.facility_id, self.opening, tuple(uses), self.doctor_id)
-        resource.loaded.share(self.loaded)
+    def with_taken(self, times: Ranges) -> "Resource":
+        """Return the resource, whose opening times are not loaded anew, with what is taken in another week."""
+        resource = Resource(self.id, self.kind, self.facility_id, self.opening, (), self.doctor_id)
+        loaded = LoadedResource(self.opening, Uses((), times))
+        loaded.share(self.loaded)
+        object.__setattr__(resource, "loaded", loaded)
         return resource

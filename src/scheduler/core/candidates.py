@@ -13,7 +13,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
-from scheduler.core.workflows import Workflow
+from scheduler.core.workflows import LONGEST_VISIT, Workflow
 
 _CHECK: Final = Validator(InvalidInputError)
 _NO_TIME: Final = timedelta(0)
@@ -24,7 +24,8 @@ class Candidate:
     """An offering that may serve the visit: its workflow, and the calendar of its doctor at its facility.
 
     The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
-    away, and need not lie in working time. `bookable` are the starts that the booking policy allows.
+    away, and need not lie in working time; each lasts at most 366 days. `bookable` are the starts that
+    the booking policy allows.
 
     Raises:
         InvalidInputError: a field is invalid.
@@ -42,7 +43,9 @@ class Candidate:
         name = f"candidate {self.offering_id}"
         _CHECK.instance(f"{name}: workflow", self.workflow, Workflow)
         _CHECK.instance(f"{name}: calendar", self.calendar, DoctorCalendar)
-        _CHECK.non_negative(f"{name}: buffer_before", self.buffer_before)
-        _CHECK.non_negative(f"{name}: buffer_after", self.buffer_after)
+        for field, buffer in (("buffer_before", self.buffer_before), ("buffer_after", self.buffer_after)):
+            _CHECK.non_negative(f"{name}: {field}", buffer)
+            if buffer > LONGEST_VISIT:
+                raise InvalidInputError(f"{name}: {field} must be at most {LONGEST_VISIT.days} days, not {buffer}")
         if self.bookable is not None:
             _CHECK.instance(f"{name}: bookable", self.bookable, Span)

@@ -1,6 +1,6 @@
 """Search: the earliest visits whose every step finds its doctor and resources free.
 
-Owns: candidates and offers as values, and the search for them, earliest first.
+Owns: the search for offers, earliest first.
 Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), W7 (needs).
 Must not know: rows, who may book, how an offer is booked.
 
@@ -8,59 +8,30 @@ A visit is tied to a slot by its *anchor*: the first step with the doctor, or th
 starts with the slot. Earlier steps come as late, and later steps as early, as all that they need allows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import time
 from heapq import heappop, heappush
 from itertools import count
 from operator import itemgetter
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from scheduler.core.calendars import Resource
 from scheduler.core.candidates import Candidate
-from scheduler.core.chains import Ranges
+from scheduler.core.chains import EVERYWHERE, Ranges, between
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.free_starts import Stock
-from scheduler.core.intervals import merge as union_of
+from scheduler.core.intervals import merge
+from scheduler.core.offers import OfferedStep, VisitOffer, WantedVisit
 from scheduler.core.search_plans import Found, Plan
 from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
-from scheduler.core.workflows import WorkflowStep
-from scheduler.core.zones import DAY, WEEKDAY_OF_DAY_0, clock_span, instant, micros, wall_of
+from scheduler.core.zones import DAY, SECOND, WEEKDAY_OF_DAY_0, clock_span, instant, instants_showing, micros
 
+_MINUTE: Final = 60 * SECOND
 _CHECK: Final = Validator(InvalidInputError)
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedStep:
-    """A step of an offer: its times `[start_at, end_at)` in UTC, and the ids of its resources by kind."""
-
-    step: WorkflowStep
-    start_at: datetime
-    end_at: datetime
-    resources: Mapping[str, tuple[Id, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class VisitOffer:
-    """A visit that could be booked: the slot of its anchor, and its steps in order with their resources."""
-
-    offering_id: Id
-    workflow_id: Id
-    slot: Slot
-    steps: tuple[OfferedStep, ...]
-
-    @property
-    def start_at(self) -> datetime:
-        """The start of the first step, when the patient is to be there."""
-        return self.steps[0].start_at
-
-    @property
-    def end_at(self) -> datetime:
-        """The end of the last step."""
-        return self.steps[-1].end_at
 
 
 def find_visits(  # noqa: PLR0913  # what a caller can ask for
@@ -86,44 +57,49 @@ def find_visits(  # noqa: PLR0913  # what a caller can ask for
     _CHECK.instance("span", span, Span)
     skipped = frozenset(_CHECK.sequence("skip", skip, int))
     wanted = _Start(span, frozenset(_CHECK.sequence("weekdays", weekdays, Weekday)), part_of_day)
-    own = union_of((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
+    own = merge((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
     stock = Stock(_each_once(_CHECK.sequence("resources", resources, Resource)))
     plans = [Plan(candidate, skipped, stock) for candidate in _CHECK.sequence("candidates", candidates, Candidate)]
     return _search(plans, wanted, own)
 
 
 def visit_at(
-    candidate: Candidate, resources: Iterable[Resource], offer: VisitOffer, *, patient: Iterable[Span] = ()
+    candidate: Candidate, resources: Iterable[Resource], wanted: WantedVisit, *, patient: Iterable[Span] = ()
 ) -> VisitOffer | None:
-    """Return the visit of an offer at its times, or None if it is not possible, or not any more.
+    """Return the visit that is wanted, at its times, or None if it is not possible.
 
-    Nothing of the offer is believed. A step keeps its resources where they are free, and else gets others of the kind.
+    A step keeps the resources that are wanted where they are free, and else gets others of their kind.
 
     Raises:
         InvalidInputError: an argument is invalid.
-        InvalidWorkflowError: the offer lacks a step that must not be skipped, or has one that the workflow lacks.
+        InvalidWorkflowError: a step is left out that must not be skipped, or one is wanted that the workflow lacks.
     """
-    _CHECK.instance("offer", offer, VisitOffer)
-    own = union_of((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
-    positions = [step.step.position for step in offer.steps]
-    skipped = frozenset(step.position for step in candidate.workflow.steps).difference(positions)
-    wanted = {id_ for step in offer.steps for ids in step.resources.values() for id_ in ids}
-    found_resources = sorted(
-        _each_once(_CHECK.sequence("resources", resources, Resource)), key=lambda resource: resource.id not in wanted
+    _CHECK.instance("wanted", wanted, WantedVisit)
+    own = merge((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
+    preferred = sorted(
+        _each_once(_CHECK.sequence("resources", resources, Resource)),
+        key=lambda resource: resource.id not in wanted.resources,
     )
-    plan = Plan(candidate, skipped, Stock(found_resources))
-    if [step.position for step in plan.steps] != positions:
-        raise InvalidWorkflowError(f"workflow {candidate.workflow.id} has no steps at the positions {positions}")
-    start = micros(offer.slot.start_at)
-    times = [micros(step.start_at) for step in offer.steps]
-    if times[plan.anchor] != start:
+    positions = {step.position for step in candidate.workflow.steps}
+    if wanted.starts.keys() - positions:
+        raise InvalidWorkflowError(f"workflow {candidate.workflow.id} has no steps at {sorted(wanted.starts)}")
+    plan = Plan(candidate, frozenset(positions - wanted.starts.keys()), Stock(preferred))
+    times = [micros(wanted.starts[step.position]) for step in plan.steps]
+    start = micros(wanted.slot.start_at)
+    if times[plan.anchor] != start or not _is_bookable(candidate, times[0]):
         return None
     for slot in plan.slots(start, start + 1):
-        if slot.end == micros(offer.slot.end_at) and slot.service_offering_id == offer.slot.service_offering_id:
+        if (slot.end, slot.service_offering_id) == (micros(wanted.slot.end_at), wanted.slot.service_offering_id):
             found = plan.at(slot, times, own)
-            if found is not None and plan.allows(times[0]):
+            if found is not None:
                 return _offer([plan], (times[0], 0, 0, found))
     return None
+
+
+def _is_bookable(candidate: Candidate, at: int) -> bool:
+    """Tell whether the booking policy allows a visit that starts at an instant."""
+    bookable = candidate.bookable
+    return bookable is None or micros(bookable.start) <= at < micros(bookable.end)
 
 
 def _each_once(resources: Sequence[Resource]) -> Sequence[Resource]:
@@ -131,7 +107,7 @@ def _each_once(resources: Sequence[Resource]) -> Sequence[Resource]:
     seen: set[Id] = set()
     for resource in resources:
         if resource.id in seen:
-            raise InvalidInputError(f"two resources have the id {resource.id!r}")
+            raise InvalidInputError(f"two resources have the id {resource.id!r}; kinds and facilities share the ids")
         seen.add(resource.id)
     return resources
 
@@ -148,8 +124,8 @@ def _search(plans: Sequence[Plan], wanted: "_Start", own: Ranges) -> Iterator[Vi
         for start, order, slot in slots:
             while pending and pending[0][0] < start - lead:  # no later slot has an earlier visit
                 yield _offer(plans, heappop(pending))
-            found = plans[order].find(slot, own)
-            if found is not None and wanted.allows(plans[order], found.times[0]):
+            found = plans[order].find(slot, own, wanted.starts(plans[order], start))
+            if found is not None and wanted.begin <= found.times[0] < wanted.end:
                 heappush(pending, (found.times[0], order, next(numbers), found))
         begin = end
     while pending:
@@ -175,7 +151,8 @@ class _Start:
     def __init__(self, span: Span, weekdays: Iterable[Weekday], part_of_day: tuple[time, time] | None) -> None:
         self.begin, self.end = micros(span.start), micros(span.end)
         self._weekdays = frozenset(weekday.value for weekday in weekdays)
-        self._part = None
+        self._part: tuple[int, int] | None = None
+        self._loaded: dict[tuple[ZoneInfo, int, int], Ranges] = {}
         if part_of_day is not None:
             clocks = _CHECK.sequence("part_of_day", part_of_day, time)
             if len(clocks) != len(("start", "end")):
@@ -184,13 +161,34 @@ class _Start:
                 _CHECK.clock("part_of_day", clock)
             self._part = clock_span(*clocks)
 
-    def allows(self, plan: Plan, at: int) -> bool:
-        """Tell whether a visit may start at an instant."""
-        if not self.begin <= at < self.end or not plan.allows(at):
-            return False
+    def starts(self, plan: Plan, at: int) -> Ranges:
+        """Return the starts that policy, weekdays and part of day allow a visit around a slot.
+
+        Where they end before the slot, the last of them is at a whole minute: the first step comes as late as possible.
+        """
+        low, high = at - plan.longest_before, at + 1
+        if plan.bookable is not None:
+            low, high = max(low, plan.bookable[0]), min(high, plan.bookable[1])
         if not self._weekdays and self._part is None:
-            return True
-        day, clock = divmod(wall_of(plan.candidate.calendar.schedule.zone, at), DAY)
-        if self._weekdays and (day + WEEKDAY_OF_DAY_0) % 7 not in self._weekdays:
-            return False
-        return self._part is None or any(self._part[0] <= at < self._part[1] for at in (clock, clock + DAY))
+            if plan.bookable is None:
+                return EVERYWHERE
+            ranges = [(low, high)][: low < high]
+        else:
+            zone = plan.candidate.calendar.schedule.zone
+            ranges = between(self._on_the_clock(zone, low // DAY, high // DAY), low, high)
+        return [(first, end if end > at else max(first, (end - 1) // _MINUTE * _MINUTE) + 1) for first, end in ranges]
+
+    def _on_the_clock(self, zone: ZoneInfo, first: int, last: int) -> Ranges:
+        """Return the wanted times of the local days that days of UTC overlap."""
+        key = zone, first, last
+        if key not in self._loaded:
+            begin, end = self._part or (0, DAY)
+            parts = [(begin, end)] if end <= DAY else [(0, end - DAY), (begin, DAY)]
+            self._loaded[key] = merge(
+                shown
+                for day in range(first - 1, last + 2)
+                if not self._weekdays or (day + WEEKDAY_OF_DAY_0) % 7 in self._weekdays
+                for low, high in parts
+                for shown in instants_showing(zone, day, day * DAY + low, day * DAY + high)
+            )
+        return self._loaded[key]

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from scheduler.core.calendars import OpenSlot, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.chains import (
+    EVERYWHERE,
     Link,
     Ranges,
     between,
@@ -67,7 +68,9 @@ class Plan:
         schedule = candidate.calendar.schedule
         self._facility_id = schedule.facility_id
         allowed = candidate.bookable
-        self._bookable = None if allowed is None else (micros(allowed.start), micros(allowed.end))
+        self.bookable: tuple[int, int] | None = (
+            None if allowed is None else (micros(allowed.start), micros(allowed.end))
+        )
         self._shapes = [Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
         self._links = [
             Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)
@@ -111,16 +114,12 @@ class Plan:
                 if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
                     yield slot
 
-    def allows(self, at: int) -> bool:
-        """Tell whether the booking policy allows a visit that starts at an instant."""
-        return self._bookable is None or self._bookable[0] <= at < self._bookable[1]
-
-    def find(self, slot: OpenSlot, own: Ranges) -> Found | None:
+    def find(self, slot: OpenSlot, own: Ranges, allowed: Ranges) -> Found | None:
         """Return the visit around a slot that ends first, and of these the one that starts last; None without one.
 
-        `own` is the time of the patient's other visits.
+        `own` is the time of the patient's other visits, `allowed` the starts that the visit may have.
         """
-        around = self._around(slot, own)
+        around = self._around(slot, own, allowed)
         if around is None:
             return None
         best: tuple[tuple[int, int], list[int], Sequence[Sequence[Resource]]] | None = None
@@ -132,7 +131,7 @@ class Plan:
 
     def at(self, slot: OpenSlot, times: Sequence[int], own: Ranges) -> Found | None:
         """Return the visit around a slot whose steps start at these times; None if it is not possible (any more)."""
-        around = self._around(slot, own)
+        around = self._around(slot, own, EVERYWHERE)
         if around is None or times[0] < around.gap[0] or times[-1] + self._shapes[-1].after > around.gap[1]:
             return None
         waits = (later - sooner - link.distance for link, (sooner, later) in zip(self._links, pairwise(times)))
@@ -144,10 +143,10 @@ class Plan:
                 return Found(slot, times, self._resources(times, choice, around.window))
         return None
 
-    def _around(self, slot: OpenSlot, own: Ranges) -> _Around | None:
+    def _around(self, slot: OpenSlot, own: Ranges, allowed: Ranges) -> _Around | None:
         """Return the starts of the steps of a visit around a slot; None if the anchor cannot start with it."""
         at = slot.start
-        if self._with_doctor and not self._doctor_is_free(slot):
+        if not allowed or (self._with_doctor and not self._doctor_is_free(slot)):
             return None
         gap = _gap(own, at)
         if gap is None:
@@ -155,7 +154,10 @@ class Plan:
         window = Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
         if not contains(self._starts_of_step(self.anchor, window), at):
             return None
-        return _Around(gap, window, self._sets(slot, window))
+        sets = self._sets(slot, window)
+        if allowed is not EVERYWHERE:
+            sets[0] = intersect(sets[0], allowed)
+        return _Around(gap, window, sets)
 
     def _grouped(self) -> list[_Group]:
         named: dict[tuple[str, int], tuple[int, set[int]]] = {}
@@ -203,7 +205,7 @@ class Plan:
         needs, without = self._needs[place], self._without[place]
         return self._stock.starts_of_step(self._facility_id, needs, without, self._shapes[place], window)
 
-    def _sets(self, slot: OpenSlot, window: Window) -> Sequence[Ranges]:
+    def _sets(self, slot: OpenSlot, window: Window) -> list[Ranges]:
         """Return the starts of each step beside the anchor, which has its own, without those of groups."""
         sets = [self._starts_of_step(place, window) for place in range(len(self.steps))]
         sets[self.anchor] = ((slot.start, slot.start + 1),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from scheduler.core.chains import Ranges
+from scheduler.core.chains import Ranges, between
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.intervals import merge
 from scheduler.core.slots import SlotIdentity
@@ -47,12 +47,18 @@ def inside(begin: int, end: int) -> Span | None:
 
 
 class Uses:
-    """Uses in the order of their starts, read day by day and then kept."""
+    """Uses in the order of their starts, read day by day and then kept, and times of uses that nobody shares."""
 
-    def __init__(self, uses: Sequence[Use]) -> None:
+    def __init__(self, uses: Sequence[Use], times: Ranges = ()) -> None:
+        self._times = times
         self._uses = sorted(uses, key=lambda use: use.span.start)
         self._longest = max((use.span.duration for use in uses), default=_NO_TIME)
         self._days: dict[int, Ranges] = {}
+
+    def taken_beside(self, slot: SlotIdentity, begin: int, end: int) -> list[tuple[int, int]]:
+        """Return the time that uses take of `[begin, end)`, without those that share the slot; it may be unordered."""
+        others = [times_of(use) for use in self.overlapping(begin, end) if use.slot != slot]
+        return others + between(self._times, begin, end)
 
     def overlapping(self, begin: int, end: int) -> Iterator[Use]:
         """Yield the uses that overlap `[begin, end)`."""
@@ -66,7 +72,9 @@ class Uses:
             place += 1
 
     def taken(self, begin: int, end: int) -> Ranges:
-        """Return the time that uses take of the days around `[begin, end)`."""
+        """Return the time that uses take of `[begin, end)`, perhaps with more of the days around it."""
+        if not self._uses:
+            return between(self._times, begin, end)
         days = range(begin // DAY, (end - 1) // DAY + 1)
         if len(days) == 1:
             return self._day(days[0])
@@ -74,7 +82,9 @@ class Uses:
 
     def _day(self, day: int) -> Ranges:
         if day not in self._days:
-            self._days[day] = merge(times_of(use) for use in self.overlapping(day * DAY, (day + 1) * DAY))
+            begin, end = day * DAY, (day + 1) * DAY
+            uses = [times_of(use) for use in self.overlapping(begin, end)]
+            self._days[day] = merge(uses + between(self._times, begin, end))
         return self._days[day]
 
 

@@ -143,11 +143,8 @@ def _offsets(workflow: Workflow, skip: Iterable[int], waits: Mapping[int, timede
     end = _NO_TIME
     for step in workflow.steps:
         if step.position not in skipped:
-            try:
-                start = end + waits.get(step.position, _NO_TIME) + step.lead
-                end = start + step.length
-            except OverflowError:
-                raise InvalidWorkflowError(f"workflow {workflow.id}: the visit with its waits is too long") from None
+            start = end + waits.get(step.position, _NO_TIME) + step.lead
+            end = start + step.length
             offsets.append(_StepOffset(step, start, end))
     if not offsets:
         raise InvalidWorkflowError(f"workflow {workflow.id}: no step is left, at least one must not be skipped")

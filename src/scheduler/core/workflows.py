@@ -7,7 +7,7 @@ Must not know: how steps get their times (`visits`), how a workflow is chosen (`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
@@ -18,11 +18,13 @@ from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 
 _NO_TIME: Final = timedelta(0)
-_CALENDAR: Final = timedelta(days=date.max.toordinal())
 _CHECK: Final = Validator(InvalidWorkflowError)
 
 DOCTOR: Final = "doctor"
 """The kind of the visit's doctor."""
+
+LONGEST_VISIT: Final = timedelta(days=366)
+"""The longest that the steps of a workflow may last together, since a search reads the whole time around a slot."""
 
 PATIENT: Final = "patient"
 """The kind of the patient, whom no step needs to name: every step has the patient."""
@@ -183,8 +185,8 @@ class Workflow:
     """The steps of a visit for one service offering, in position order, for one insurance plan or without any.
 
     Raises:
-        InvalidWorkflowError: two steps have the same position, an active workflow has no step, the steps are longer
-            than the calendar, or a field is invalid.
+        InvalidWorkflowError: two steps have the same position, an active workflow has no step, the steps with their
+            preparation and longest waits last more than 366 days, or a field is invalid.
     """
 
     id: Id
@@ -209,8 +211,11 @@ class Workflow:
         self._check_same_resources(name)
         if self.active and not self.steps:
             raise InvalidWorkflowError(f"{name} is active and has no step")
-        if not self._fits_the_calendar():
-            raise InvalidWorkflowError(f"{name}: steps must together be shorter than the calendar, the years 1 to 9999")
+        if not self._ends_in_time():
+            raise InvalidWorkflowError(
+                f"{name}: steps with their preparation and longest waits must together last at most"
+                f" {LONGEST_VISIT.days} days"
+            )
         _CHECK.optional_id(f"{name}: insurance_plan_id", self.insurance_plan_id)
         if self.total_estimated is not None:
             _CHECK.non_negative(f"{name}: total_estimated", self.total_estimated)
@@ -248,8 +253,8 @@ class Workflow:
     def _total(self) -> timedelta:
         return sum((step.lead + step.length for step in self.steps), _NO_TIME)
 
-    def _fits_the_calendar(self) -> bool:
+    def _ends_in_time(self) -> bool:
         try:
-            return self._total() < _CALENDAR
+            return self._total() + sum((step.max_wait for step in self.steps), _NO_TIME) <= LONGEST_VISIT
         except OverflowError:
             return False

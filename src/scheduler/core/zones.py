@@ -232,6 +232,19 @@ def day_lasts(zone: ZoneInfo, day: int) -> bool:
     return begin < end
 
 
+def instants_showing(zone: ZoneInfo, day: int, start: int, end: int) -> list[tuple[int, int]]:
+    """Return the instants at which the wall clock shows `[start, end)` of a local day, in order.
+
+    A repeated wall time has two parts, a skipped one none.
+    """
+    steady = steady_offset(zone, day)
+    if steady is not None:
+        return [(start - steady, end - steady)]
+    jump, before, after = _change(zone, day)
+    parts = (start - before, min(end - before, jump)), (max(start - after, jump), end - after)
+    return [(low, high) for low, high in parts if low < high]
+
+
 def next_aligned(zone: ZoneInfo, day: int, at: int, step: int) -> int:
     """Return the first instant from `at` on whose wall time since midnight is a multiple of `step`.
 

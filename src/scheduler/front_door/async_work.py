@@ -5,38 +5,27 @@ Must not know: what the methods do (the repositories), how a call is awaited (`a
 """
 
 from asyncio import Lock
-from typing import TYPE_CHECKING, Any, Final, cast, overload
+from typing import TYPE_CHECKING, Final, cast
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from scheduler import models
 from scheduler.front_door.async_families import AsyncFamilies, AsyncUsers
+from scheduler.front_door.async_schedules import AsyncClosures, AsyncExceptions, AsyncOpenSlots, AsyncRules
 from scheduler.front_door.async_visits import AsyncVisits
 from scheduler.front_door.awaiting import AsyncTwin, awaited
-from scheduler.front_door.closures import Closures
 from scheduler.front_door.doctors import Doctors
-from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.facilities import Facilities
-from scheduler.front_door.ids import DoctorId, OfferingId, TenantId, UserId
+from scheduler.front_door.ids import TenantId, UserId
 from scheduler.front_door.insurance import Insurance, Plans, Providers
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
 from scheduler.front_door.resources import Resources
-from scheduler.front_door.rules import Rules
 from scheduler.front_door.services import Services
-from scheduler.front_door.slots import OpenSlots
 from scheduler.front_door.work import Work
 from scheduler.front_door.workflows import StepTemplates, Workflows
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from sqlmodel import Session
-
-    from scheduler.core.slots import Slot
-    from scheduler.core.spans import Span
-
-Bookable = OfferingId | models.ServiceOffering | DoctorId | models.Doctor
 
 
 class AsyncFacilities(AsyncTwin[Facilities]):
@@ -151,61 +140,10 @@ class AsyncResources(AsyncTwin[Resources]):
 
     get: Final = awaited(Resources.get)
     all: Final = awaited(Resources.all)
+    of: Final = awaited(Resources.of)
     add: Final = awaited(Resources.add)
     change: Final = awaited(Resources.change)
     delete: Final = awaited(Resources.delete)
-
-
-class AsyncRules(AsyncTwin[Rules]):
-    """The availability rules of a tenant."""
-
-    get: Final = awaited(Rules.get)
-    all: Final = awaited(Rules.all)
-    of: Final = awaited(Rules.of)
-    add: Final = awaited(Rules.add)
-    change: Final = awaited(Rules.change)
-    end: Final = awaited(Rules.end)
-    delete: Final = awaited(Rules.delete)
-
-
-class AsyncExceptions(AsyncTwin[Exceptions]):
-    """The availability exceptions of a tenant."""
-
-    get: Final = awaited(Exceptions.get)
-    all: Final = awaited(Exceptions.all)
-    of: Final = awaited(Exceptions.of)
-    block: Final = awaited(Exceptions.block)
-    override: Final = awaited(Exceptions.override)
-    emergency: Final = awaited(Exceptions.emergency)
-    remove: Final = awaited(Exceptions.remove)
-
-
-class AsyncClosures(AsyncTwin[Closures]):
-    """The closures of the facilities of a tenant."""
-
-    get: Final = awaited(Closures.get)
-    all: Final = awaited(Closures.all)
-    of: Final = awaited(Closures.of)
-    add: Final = awaited(Closures.add)
-    remove: Final = awaited(Closures.remove)
-
-
-class AsyncOpenSlots(AsyncTwin[OpenSlots]):
-    """The slots of a tenant that can still be booked."""
-
-    if TYPE_CHECKING:  # a type checker would keep the first overload only
-
-        @overload
-        async def open(self, what: Bookable, *, day: date, limit: int = 100) -> list[Slot]: ...
-
-        @overload
-        async def open(self, what: Bookable, *, between: Span, limit: int = 100) -> list[Slot]: ...
-
-        async def open(self, *args: Any, **kwargs: Any) -> list[Slot]:
-            """As `OpenSlots.open`."""
-            raise NotImplementedError
-    else:
-        open = awaited(OpenSlots.open)
 
 
 class AsyncWork(AsyncTwin[Work]):

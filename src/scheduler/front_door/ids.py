@@ -96,6 +96,18 @@ class ExceptionId(RowId):
     __slots__ = ()
 
 
+class ResourceRuleId(RowId):
+    """The id of a rule of a resource."""
+
+    __slots__ = ()
+
+
+class ResourceExceptionId(RowId):
+    """The id of an exception of a resource."""
+
+    __slots__ = ()
+
+
 class ClosureId(RowId):
     """The id of a closure."""
 

@@ -1,8 +1,8 @@
-"""Rules: the weekly hours of doctors; a change takes effect at once."""
+"""Rules: the weekly hours of doctors and resources; a change takes effect at once."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, time, timedelta
-from typing import Any, ClassVar, TypedDict, Unpack
+from typing import ClassVar, Unpack, overload
 
 from sqlmodel import col
 
@@ -11,31 +11,18 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.readers import day, flag, optional
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
+from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, given, minutes, reference
-from scheduler.front_door.ids import OfferingId, RuleId
+from scheduler.front_door.ids import OfferingId, ResourceId, ResourceRuleId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
+from scheduler.front_door.resource_hours import AnyResource, AnyResourceRule, ResourceRules, without_slots
+from scheduler.front_door.rule_fields import RuleFields, columns_of_weekday, weekdays_of
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.generation.refreshing import Invalid
-from scheduler.postgres.schedule_rows import rule_of, weekday_columns
+from scheduler.postgres.schedule_rows import rule_of
 from scheduler.postgres.schedules import ScheduleKey
 
 AnyRule = RuleId | AvailabilityRule | models.AvailabilityRule
-
-
-class RuleFields(TypedDict, total=False):
-    """Fields of a rule that `change` takes."""
-
-    start: time
-    end: time
-    slot_duration: timedelta
-    slot_interval: timedelta | None
-    alignment: timedelta | None
-    capacity: int
-    offering: OfferingId | models.ServiceOffering | None
-    effective_from: date | None
-    effective_until: date | None
-    recurrence: str | None
-    active: bool
 
 
 class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
@@ -61,7 +48,28 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         "active": Field("active", flag),
     }
 
-    def add(  # noqa: PLR0913  # the fields of a rule
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._of_resources = ResourceRules(context)
+
+    @overload
+    def get(self, which: AnyRule) -> models.AvailabilityRule: ...
+
+    @overload
+    def get(self, which: AnyResourceRule) -> models.ResourceRule: ...
+
+    def get(self, which: AnyRule | AnyResourceRule) -> models.AvailabilityRule | models.ResourceRule:
+        """Return a rule as a row, given its id. Change it by `change`: a row itself does not validate.
+
+        Raises:
+            NotFoundError: there is no such rule, or the user does not see it.
+        """
+        if isinstance(which, ResourceRuleId | models.ResourceRule):
+            return self._of_resources.get(which)
+        return super().get(which)
+
+    @overload
+    def add(
         self,
         who: AnyDoctor,
         *,
@@ -77,16 +85,72 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         effective_from: date | None = None,
         effective_until: date | None = None,
         recurrence: str | None = None,
-    ) -> tuple[AvailabilityRule, ...]:
-        """Add the hours of a doctor at a facility, one rule for each weekday, and return the rules.
+    ) -> tuple[AvailabilityRule, ...]: ...
+
+    @overload
+    def add(
+        self,
+        who: AnyResource,
+        *,
+        at: AnyFacility,
+        on: Weekday | Iterable[Weekday] | None,
+        start: time,
+        end: time,
+        effective_from: date | None = None,
+        effective_until: date | None = None,
+        recurrence: str | None = None,
+    ) -> tuple[models.ResourceRule, ...]: ...
+
+    def add(  # noqa: PLR0913  # the fields of a rule
+        self,
+        who: AnyDoctor | AnyResource,
+        *,
+        at: AnyFacility,
+        on: Weekday | Iterable[Weekday] | None,
+        start: time,
+        end: time,
+        slot_duration: timedelta | None = None,
+        slot_interval: timedelta | None = None,
+        alignment: timedelta | None = None,
+        capacity: int = 1,
+        offering: OfferingId | models.ServiceOffering | None = None,
+        effective_from: date | None = None,
+        effective_until: date | None = None,
+        recurrence: str | None = None,
+    ) -> tuple[AvailabilityRule, ...] | tuple[models.ResourceRule, ...]:
+        """Add the hours of a doctor or resource at a facility, one rule for each weekday, and return the rules.
 
         Times are wall-clock times of the facility; `end <= start` ends on the next day. `on` None means every day that
-        the recurrence (RFC 5545) names. Without an offering, the slots are for all offerings of the doctor there.
+        the recurrence (RFC 5545) names. The rules of a doctor need a `slot_duration`; without an offering, the slots
+        are for all offerings of the doctor there. A resource has no slots: its rules say when it is open, have none of
+        the fields of slots, and are returned as rows. Without rules, it is always open.
 
         Raises:
-            InvalidInputError: a field is invalid, or the doctor does not work there; the message names it.
-            NotFoundError: there is no such doctor, facility or offering.
+            InvalidInputError: a field is invalid, the doctor does not work there, or the resource is of another
+                facility; the message names it.
+            NotFoundError: there is no such doctor, resource, facility or offering.
         """
+        if isinstance(who, ResourceId | models.Resource):
+            without_slots(
+                self._noun,
+                slot_duration=slot_duration,
+                slot_interval=slot_interval,
+                alignment=alignment,
+                capacity=None if capacity == 1 else capacity,
+                offering=offering,
+            )
+            return self._of_resources.add(
+                who,
+                at=at,
+                on=on,
+                start=start,
+                end=end,
+                effective_from=effective_from,
+                effective_until=effective_until,
+                recurrence=recurrence,
+            )
+        if slot_duration is None:
+            raise InvalidInputError("rule: slot_duration must be given for a doctor: it is the length of the slots")
         key = self._key_of_new(who, at)
         columns = self._columns(
             {
@@ -104,10 +168,10 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         )
         self._check_offering(key, columns["service_offering_id"])
         rows = []
-        for weekday in _weekdays(on):
+        for weekday in weekdays_of(on):
             rule = AvailabilityRule(
                 "new",
-                None if weekday is None else int(weekday),
+                weekday,
                 start,
                 end,
                 slot_duration,
@@ -122,7 +186,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 models.AvailabilityRule(
                     tenant_id=self._context.tenant_id,
                     **key._asdict(),
-                    **_weekday_columns(rule),
+                    **columns_of_weekday(rule),
                     **columns,
                 )
             )
@@ -134,7 +198,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         return tuple(rule for rule in under_way.change.written if isinstance(rule, AvailabilityRule))
 
     def _check(self, row: models.AvailabilityRule) -> None:
-        for column, value in _weekday_columns(rule_of(row)).items():  # another first day may be another weekday
+        for column, value in columns_of_weekday(rule_of(row)).items():  # another first day may be another weekday
             setattr(row, column, value)
 
     def _check_offering(self, key: ScheduleKey, offering: int | None) -> None:
@@ -147,13 +211,25 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 f"rule: offering {offering} is not one of doctor {key.doctor_id} at facility {key.facility_id}"
             )
 
-    def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[AvailabilityRule, ...]:
-        """Return the rules of a doctor at a facility, in the order of their ids."""
+    @overload
+    def of(self, who: AnyDoctor, *, at: AnyFacility) -> tuple[AvailabilityRule, ...]: ...
+
+    @overload
+    def of(self, who: AnyResource, *, at: AnyFacility) -> tuple[models.ResourceRule, ...]: ...
+
+    def of(
+        self, who: AnyDoctor | AnyResource, *, at: AnyFacility
+    ) -> tuple[AvailabilityRule, ...] | tuple[models.ResourceRule, ...]:
+        """Return the rules of a doctor, or the rows of those of a resource, by their ids."""
+        if isinstance(who, ResourceId | models.Resource):
+            return self._of_resources.of(who, at)
         query = self._of(who, at).order_by(col(models.AvailabilityRule.id))
         return tuple(map(rule_of, self._session.scalars(query)))
 
-    def change(self, rule: AnyRule, **fields: Unpack[RuleFields]) -> ScheduleChange:
+    def change(self, rule: AnyRule | AnyResourceRule, **fields: Unpack[RuleFields]) -> ScheduleChange:
         """Change fields of a rule, and the slots that follow from it. Errors are those of `add`."""
+        if isinstance(rule, ResourceRuleId | models.ResourceRule):
+            return self._of_resources.change(rule, fields)
         row = self.get(rule)
         with changing(self._context, [key_of(row)], invalid=Invalid.REFUSED) as under_way:
             self._get(row, anew=True)
@@ -163,32 +239,15 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
             under_way.written = (rule_of(row),)
         return under_way.change
 
-    def end(self, rule: AnyRule, *, last_day: date) -> ScheduleChange:
+    def end(self, rule: AnyRule | AnyResourceRule, *, last_day: date) -> ScheduleChange:
         """Let a rule open no day after `last_day`, and take away the open slots after it."""
         return self.change(rule, effective_until=last_day)
 
-    def delete(self, rule: AnyRule) -> ScheduleChange:
+    def delete(self, rule: AnyRule | AnyResourceRule) -> ScheduleChange:
         """Delete a rule with the exceptions to it alone, and take its open slots away. To keep the past, end it."""
+        if isinstance(rule, ResourceRuleId | models.ResourceRule):
+            return self._of_resources.delete(rule)
         row = self.get(rule)
         with changing(self._context, [key_of(row)], invalid=Invalid.REFUSED) as under_way:
             self._session.delete(self._get(row, anew=True))
         return under_way.change
-
-
-def _weekday_columns(rule: AvailabilityRule) -> dict[str, Any]:
-    if rule.day_of_week is None and rule.effective_from is None:
-        raise InvalidInputError("rule: without `on`, the rule needs effective_from, the first day of its recurrence")
-    return weekday_columns(rule)
-
-
-def _weekdays(on: object) -> list[Weekday | None]:
-    if on is None:
-        return [None]
-    weekdays: list[Weekday | None] = []
-    for weekday in on if isinstance(on, Iterable) and not isinstance(on, str) else [on]:
-        if not isinstance(weekday, Weekday):
-            raise InvalidInputError(f"rule: on must be of type Weekday, such as Weekday.MONDAY, not {weekday!r}")
-        weekdays.append(weekday)
-    if not weekdays or len(set(weekdays)) < len(weekdays):
-        raise InvalidInputError("rule: on must name each weekday once, and one at least")
-    return weekdays

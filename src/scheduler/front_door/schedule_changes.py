@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from scheduler import models
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure
 from scheduler.front_door.context import Context
@@ -16,6 +17,9 @@ from scheduler.generation.refreshing import Invalid, refresh
 from scheduler.generation.report import Failure
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.schedules import ScheduleKey, lock_schedules
+
+SchedulePart = AvailabilityRule | AvailabilityException | Closure | models.ResourceRule | models.ResourceException
+"""The parts of schedules; those of resources are rows, whose ids differ in type from those of doctors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +29,25 @@ class ScheduleChange:
     The counts are those of slots on days that are generated already; the next run of `generate` makes further days.
     `displaced` lists booked slots in time that an emergency took, `conflicting` those that are booked or held and no
     longer in the schedule: they stay, and people have to be told. `failed` lists invalid schedules, as other SQL may
-    leave them: their slots are as they were, until somebody repairs the schedule.
+    leave them: their slots are as they were, until somebody repairs the schedule. A change of a resource's hours makes
+    and takes no slots; `conflicting_visits` are then the ids of the appointments that use it outside of its hours.
     """
 
-    written: tuple[AvailabilityRule | AvailabilityException | Closure, ...] = ()
+    written: tuple[SchedulePart, ...] = ()
     slots_made: int = 0
     slots_changed: int = 0
     slots_taken: int = 0
     displaced: tuple[StoredSlot, ...] = ()
     conflicting: tuple[StoredSlot, ...] = ()
     failed: tuple[Failure, ...] = ()
+    conflicting_visits: tuple[int, ...] = ()
 
 
 class Changing:
     """A change of schedules under way: `written` and `change` are filled in before the block ends."""
 
     def __init__(self) -> None:
-        self.written: tuple[AvailabilityRule | AvailabilityException | Closure, ...] = ()
+        self.written: tuple[SchedulePart, ...] = ()
         self.change: ScheduleChange = ScheduleChange()
 
 

@@ -28,8 +28,8 @@ from scheduler.booking.requests import Answer, begin_request, end_request
 from scheduler.booking.stored_offers import held_offer
 from scheduler.booking.visits import Visit, visit_of, visits_by_id
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.offers import VisitOffer
 from scheduler.core.readers import text
-from scheduler.core.search import VisitOffer
 from scheduler.core.validation import Validator
 from scheduler.front_door.ids import PatientId, VisitId
 from scheduler.front_door.visit_search import VisitSearch
@@ -74,7 +74,7 @@ class VisitBooking(VisitSearch):
 
         def first() -> tuple[Hold, Answer]:
             id_, held = hold_visit(
-                self._session, offer, by=by, now=now, lasts=length, label=label, random_bytes=random_bytes
+                self._session, offer.wanted, by=by, now=now, lasts=length, label=label, random_bytes=random_bytes
             )
             return held, {"hold": id_}
 
@@ -95,7 +95,8 @@ class VisitBooking(VisitSearch):
         by = ask(self._session, self._context.user_id)
         with at_the_desk(self._session):
             held = held_visit(self._session, token, by=by)
-            return Hold(token, extend_hold(self._session, held, lasts=length), held_offer(self._session, held))
+            offer = hold.offer if isinstance(hold, Hold) else held_offer(self._session, held)
+            return Hold(token, extend_hold(self._session, held, lasts=length), offer)
 
     def release(self, hold: Hold | str) -> None:
         """End a hold, or that of a token, so that others can have the visit. One that has ended stays as it is.
@@ -132,10 +133,7 @@ class VisitBooking(VisitSearch):
 
         def first() -> tuple[Visit, Answer]:
             held = held_visit(self._session, token, by=by)
-            offer = held_offer(self._session, held)
-            visit = bookings.confirm(
-                self._session, held, offer, patient_id=patient_id, notes=notes, by=by, now=now
-            )
+            visit = bookings.confirm(self._session, held, patient_id=patient_id, notes=notes, by=by, now=now)
             return visit, {"visit": visit.id}
 
         return self._once(key, ["confirm", token, patient_id, notes], first, self._visit_again)
@@ -164,7 +162,7 @@ class VisitBooking(VisitSearch):
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
-            visit = bookings.book(self._session, offer, patient_id=patient_id, notes=notes, by=by, now=now)
+            visit = bookings.book(self._session, offer.wanted, patient_id=patient_id, notes=notes, by=by, now=now)
             return visit, {"visit": visit.id}
 
         return self._once(key, ["book", _asked(offer), patient_id, notes], first, self._visit_again)
@@ -184,9 +182,9 @@ class VisitBooking(VisitSearch):
         now = self._context.clock()
 
         def first() -> tuple[list[Visit], Answer]:
-            bookings.lock_together(self._session, [one.offer for one in wanted], patients)
+            bookings.lock_together(self._session, [one.offer.wanted for one in wanted], patients)
             visits = [
-                bookings.book(self._session, one.offer, patient_id=patient_id, notes=one.notes, by=by, now=now)
+                bookings.book(self._session, one.offer.wanted, patient_id=patient_id, notes=one.notes, by=by, now=now)
                 for one, patient_id in zip(wanted, patients, strict=True)
             ]
             return visits, {"visits": [visit.id for visit in visits]}
@@ -209,18 +207,15 @@ class VisitBooking(VisitSearch):
             KeyReusedError, BusyError, InvalidInputError: as in `book` and `confirm`.
         """
         visit_id = self._visit(visit)
-        token = None if isinstance(to, VisitOffer) else _token(to)
+        asked = _asked(to) if isinstance(to, VisitOffer) else _token(to)
         by = ask(self._session, self._context.user_id, visits=(visit_id,))
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
-            held = None if token is None else held_visit(self._session, token, by=by)
-            offer = to if isinstance(to, VisitOffer) or held is None else held_offer(self._session, held)
-            assert isinstance(offer, VisitOffer)  # noqa: S101  # without a token, it is an offer
-            moved = bookings.reschedule(self._session, visit_id, offer, held=held, by=by, now=now)
+            target = to.wanted if isinstance(to, VisitOffer) else held_visit(self._session, _token(to), by=by)
+            moved = bookings.reschedule(self._session, visit_id, target, by=by, now=now)
             return moved, {"visit": moved.id}
 
-        asked = _asked(to) if isinstance(to, VisitOffer) else token
         return self._once(key, ["reschedule", visit_id, asked], first, self._visit_again)
 
     def _once(

@@ -11,10 +11,13 @@ from typing import Any, Final, TypeVar
 
 from scheduler import models
 from scheduler.booking.candidates import DESK, Sought
+from scheduler.booking.desk import at_the_desk
+from scheduler.booking.people import ask
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.search import VisitOffer, find_visits
+from scheduler.core.offers import VisitOffer
+from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
@@ -76,8 +79,9 @@ class VisitSearch(OfTenant):
         now = utc(self._context.clock())
         if between.end <= now:
             return []
-        search = Search(self._session, sought, Span(max(between.start, now), between.end))
-        return list(islice(search.offers(weekdays=days, part_of_day=part_of_day), limit))
+        with at_the_desk(self._session):
+            search = Search(self._session, sought, Span(max(between.start, now), between.end))
+            return list(islice(search.offers(weekdays=days, part_of_day=part_of_day), limit))
 
     def offer_at(
         self,
@@ -105,11 +109,12 @@ class VisitSearch(OfTenant):
             channel=channel,
         )
         now = utc(self._context.clock())
-        if start >= now:
-            search = Search(self._session, sought, Span(start, start + MICROSECOND))
-            for offer in search.offers():
-                return offer
-        raise not_offered(self._session, sought, start, now=now)
+        with at_the_desk(self._session):
+            if start >= now:
+                search = Search(self._session, sought, Span(start, start + MICROSECOND))
+                for offer in search.offers():
+                    return offer
+            raise not_offered(self._session, sought, start, now=now)
 
     def _sought(  # noqa: PLR0913  # the fields of what is sought
         self,
@@ -124,6 +129,8 @@ class VisitSearch(OfTenant):
     ) -> Sought:
         """Read what is sought, and look it up as the user."""
         _CHECK.text("visits: channel", channel)
+        if channel == DESK:  # which is that of staff
+            channel = ask(self._session, self._context.user_id).channel
         positions = _CHECK.sequence("visits: skip", skip, int)
         self._session.flush()  # what the host has changed counts
         service_id = offering_id = None

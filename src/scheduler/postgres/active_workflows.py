@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidWorkflowError
-from scheduler.core.workflows import Workflow
+from scheduler.core.workflows import Workflow, WorkflowStep
 from scheduler.postgres.workflows import StoredStep, step_of
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -71,12 +71,23 @@ def workflows_of(
         named.setdefault(offering_id, {})[id_] = tuple(rest[:3])
         if rest[3] is None:
             continue
-        step: Any = _Step(*rest[3:9])
-        template: Any = _Template(*rest[9:13])
-        stored = steps.setdefault(id_, {}).setdefault(step.position, StoredStep(step, template, []))
+        of_workflow = steps.setdefault(id_, {})
+        stored = of_workflow.get(rest[3])
+        if stored is None:
+            step: Any = _Step(*rest[3:9])
+            template: Any = _Template(*rest[9:13])
+            stored = of_workflow[rest[3]] = StoredStep(step, template, [])
         if rest[13] is not None:
             need: Any = _Need(*rest[13:])
             stored.needs.append(need)
+    known: dict[str, WorkflowStep] = {}  # the workflows of doctors often have the same steps
+
+    def value_of(stored: StoredStep) -> WorkflowStep:
+        key = repr(stored)
+        if key not in known:
+            known[key] = step_of(stored)
+        return known[key]
+
     workflows: dict[int, tuple[Workflow, ...] | InvalidWorkflowError] = {}
     for offering_id, of_offering in named.items():
         try:
@@ -85,7 +96,7 @@ def workflows_of(
                     id_,
                     name,
                     offering_id,
-                    tuple(map(step_of, steps.get(id_, {}).values())),
+                    tuple(map(value_of, steps.get(id_, {}).values())),
                     insurance_plan_id=plan,
                     total_estimated=minutes * _MINUTE,
                 )

@@ -69,7 +69,9 @@ def exception_of(row: rows.AvailabilityException, start_at: datetime, end_at: da
     )
 
 
-def span_of_exception(row: rows.AvailabilityException, zone: ZoneInfo) -> tuple[datetime, datetime]:
+def span_of_exception(
+    row: rows.AvailabilityException | rows.ResourceException, zone: ZoneInfo
+) -> tuple[datetime, datetime]:
     """Return start and end of an exception: those of its wall-clock times in this zone, if it has them (T6)."""
     if row.local_start is None or row.local_end is None:
         return row.start_at, row.end_at

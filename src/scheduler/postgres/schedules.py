@@ -98,6 +98,17 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 """)
 
 
+_PART = """
+select part.* from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
+join {table} part on part.doctor_id = schedule.doctor_id and part.facility_id = schedule.facility_id
+where part.tenant_id = (select identity.current_tenant_id())
+"""
+_PARTS: Final = {
+    rows.AvailabilityRule: text(_PART.format(table="scheduling.availability_rules")),
+    rows.AvailabilityException: text(
+        _PART.format(table="scheduling.availability_exceptions") + "and part.end_at >= :since"
+    ),
+}
 _LOCK_DOCTORS = text("""
 select from scheduling.doctors
 where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:doctors as bigint[]))
@@ -167,9 +178,8 @@ def load_schedules(
     rules = _by_schedule(session, rows.AvailabilityRule, keys)
     # The end of an exception in wall-clock time may have moved since it was stored.
     stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE
-    still_relevant = col(rows.AvailabilityException.end_at) >= stored_since
-    exceptions = _by_schedule(session, rows.AvailabilityException, keys, still_relevant)
-    closures = _closures(session, zones, begin.date())
+    exceptions = _by_schedule(session, rows.AvailabilityException, keys, stored_since)
+    closures = closures_of(session, zones, begin.date())
     loaded = []
     for key in keys:
         schedule: Schedule | InvalidInputError
@@ -185,6 +195,16 @@ def load_schedules(
             schedule = error
         loaded.append(LoadedSchedule(key, checkpoints.get(key, Checkpoint()), schedule))
     return loaded
+
+
+def closures_of(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
+    """Return the closures of facilities from a local day on, by facility."""
+    closure = rows.FacilityClosure
+    closures = defaultdict(list)
+    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
+    for row in session.exec(query, execution_options=_ANEW):
+        closures[row.facility_id].append(closure_of(row))
+    return closures
 
 
 def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int | None) -> None:
@@ -215,23 +235,17 @@ def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # n
 
 
 def _by_schedule(
-    session: Session, table: type[_Part], keys: Iterable[ScheduleKey], *where: ColumnElement[bool]
+    session: Session, part: type[_Part], keys: Sequence[ScheduleKey], since: datetime | None = None
 ) -> dict[ScheduleKey, list[_Part]]:
-    """Return rows as tuples with the columns' names: objects of the model would cost more than the rest."""
+    """Return rows with the columns' names: they are many, and objects of the model would cost more than the rest."""
     rows_of: dict[ScheduleKey, list[_Part]] = defaultdict(list)
-    columns: Any = [getattr(table, name) for name in table.model_fields]
-    for row in session.exec(select(*columns).where(_among(table, keys), *where)):
+    session.flush()
+    wanted = {"doctors": [key.doctor_id for key in keys], "facilities": [key.facility_id for key in keys]}
+    limit = {} if since is None else {"since": since}
+    rows_found: Any = session.connection().execute(_PARTS[part], wanted | limit)
+    for row in rows_found:
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
-
-
-def _closures(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
-    closure = rows.FacilityClosure
-    closures = defaultdict(list)
-    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
-    for row in session.exec(query, execution_options=_ANEW):
-        closures[row.facility_id].append(closure_of(row))
-    return closures
 
 
 def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:

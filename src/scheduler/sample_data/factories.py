@@ -33,7 +33,9 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "activity_type": lambda _: "mood_wheel",
     "alert_type": lambda _: "wellbeing_decline",
     "availability_exceptions.type": lambda _: "blocked",
+    "resource_exceptions.type": lambda _: "blocked",
     "chain.position": lambda fake: fake.unique.random_int(),
+    "channel": lambda _: "desk",
     "contributors.kind": lambda _: "outside",
     "data_keys.purpose": lambda _: "encryption",
     "digest": lambda fake: fake.random.randbytes(32),
@@ -45,6 +47,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "family_members.role": lambda _: "parent",
     "family_name": lambda fake: fake.last_name(),
     "first_name": lambda fake: fake.first_name(),
+    "holds.steps": lambda _: [],
     "invitation_token": lambda fake: fake.sha256(),
     "invitations.role": lambda _: "Practitioner",
     "item_type": lambda _: "flower",
@@ -63,6 +66,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "slug": lambda fake: fake.unique.slug(),
     "timezone": lambda _: "Europe/London",
     "title": lambda fake: fake.sentence(4),
+    "token_digest": lambda fake: fake.random.randbytes(32),
     "until_day": lambda _: _START_AT.date() + timedelta(days=1),
 }
 _BY_TYPE: Final[Mapping[type, Callable[[Faker], object]]] = {
@@ -75,8 +79,8 @@ _BY_TYPE: Final[Mapping[type, Callable[[Faker], object]]] = {
     object: lambda _: {},  # the Python type of required JSON columns
     bytes: lambda fake: fake.random.randbytes(60),
 }
-# Exclusion constraints, which no model declares: a doctor and a patient have one appointment at a time.
-_EXCLUSIVE: Final = {"appointments": {"doctor_id", "patient_id"}}
+# Exclusion constraints, which no model declares: a doctor and a patient have one appointment or hold at a time.
+_EXCLUSIVE: Final = {"appointments": {"doctor_id", "patient_id"}, "holds": {"doctor_id"}}
 
 
 class Factory:

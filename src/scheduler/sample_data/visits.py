@@ -1,6 +1,6 @@
 """Sample visits: appointments of the patients, with their steps and booked slots.
 
-Owns: the invented resources, booked slots, appointments with steps, and the waitlist.
+Owns: the invented resources with their hours, booked slots, appointments with steps, and the waitlist.
 Must not know: the nightly job.
 
 The booked slots come from the engine's own `expand`, the steps from its `walk`; so the nightly job later keeps these
@@ -36,6 +36,7 @@ def make_visits(factory: Factory, places: Places, size: Size, *, begin: date) ->
     """Make patients with an appointment each in the two weeks from `begin`, with insurance and workflows."""
     plans = make_insurance(factory, places, begin=begin)
     resources = _resources(factory, places)
+    _hours(factory, [resource for of_one in resources.values() for resource in of_one], begin=begin)
     workflows = make_workflows(factory, places, plans[0])
     patients = make_patients(factory, size.patients, plans)
     start = datetime.combine(begin, time(), UTC)
@@ -56,6 +57,31 @@ def _resources(factory: Factory, places: Places) -> dict[int, list[rows.Resource
         facility_id: [resource for resource in resources if resource.facility_id == facility_id]
         for facility_id in {resource.facility_id for resource in resources}
     }
+
+
+def _hours(factory: Factory, resources: Sequence[rows.Resource], *, begin: date) -> None:
+    """Make the hours of the nurses, and the maintenance of the devices; rooms are open whenever they are asked for."""
+    factory.write(
+        factory.build(
+            rows.ResourceRule, resource_id=nurse.id, day_of_week=weekday, start_time=time(7, 30), end_time=time(21)
+        )
+        for nurse in resources
+        if nurse.kind == "nurse"
+        for weekday in range(1, 6)
+    )
+    serviced_at = datetime.combine(begin, time(6), UTC)
+    factory.write(
+        factory.build(
+            rows.ResourceException,
+            resource_id=device.id,
+            type="blocked",
+            reason="maintenance",
+            start_at=serviced_at,
+            end_at=serviced_at + timedelta(hours=2),
+        )
+        for device in resources
+        if device.kind == "device"
+    )
 
 
 def _slots_to_book(factory: Factory, places: Places, span: Span) -> Iterator[Slot]:

@@ -97,6 +97,18 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "updated_by": key(tenant, "identity.users"),
         },
         "scheduling.resources": own | {"facility_id": 1, "kind": "room", "name": "Room 1"},
+        "scheduling.resource_rules": own
+        | {"resource_id": 1, "day_of_week": 1, "start_time": "22:00", "end_time": "06:00"},
+        "scheduling.resource_exceptions": own
+        | {
+            "resource_id": 1,
+            "resource_rule_id": 1,
+            "start_at": "2027-03-01 09:00Z",
+            "end_at": "2027-03-02 11:00Z",
+            "local_start": "2027-03-01 05:30",
+            "local_end": "2027-03-02 07:30",
+            "type": "override",
+        },
         "scheduling.appointment_steps": own
         | {
             "appointment_id": 1,
@@ -119,7 +131,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "slot_start_at": "2027-03-01 09:00Z",
             "start_at": "2027-03-01 09:00Z",
             "end_at": "2027-03-01 09:20Z",
-            "steps": "[]",
+            "steps": '[{"workflow_step_id": 1, "resources": []}]',  # a nurse is needed and not named: takes no time
             "channel": "desk",
             "held_by": key(tenant, "identity.users"),
         },
@@ -367,6 +379,42 @@ WRONG: Wrong = [
     ("scheduling.resources", {"kind": "doctor"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
     ("scheduling.resources", {"kind": "patient"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
     ("scheduling.resources", {"kind": "Room"}, "the_kind_of_a_resource_is_a_word_but_doctor_or_patient"),
+    ("scheduling.resource_rules", {"day_of_week": 7}, "a_weekday_counts_from_sunday"),
+    (
+        "scheduling.resource_rules",
+        {"any_weekday": True, "effective_from": "2027-03-01"},
+        "a_rule_of_any_weekday_has_a_recurrence_and_a_first_day",
+    ),
+    (
+        "scheduling.resource_rules",
+        {"any_weekday": True, "recurrence": "FREQ=DAILY", "effective_from": "2027-03-02"},
+        "a_rule_of_any_weekday_stores_that_of_its_first_day",
+    ),
+    ("scheduling.resource_rules", {"start_time": "24:00"}, "midnight_is_written_as_zero"),
+    (
+        "scheduling.resource_rules",
+        {"effective_from": "2027-03-02", "effective_until": "2027-03-01"},
+        "a_rule_begins_before_it_ends",
+    ),
+    ("scheduling.resource_rules", {"effective_until": "infinity"}, "a_rules_days_are_in_the_calendar"),
+    (
+        "scheduling.resource_exceptions",
+        {"type": "holiday"},
+        "an_exception_blocks_overrides_or_is_an_emergency",
+    ),
+    ("scheduling.resource_exceptions", {"end_at": "2027-03-01 09:00Z"}, "an_exception_starts_before_it_ends"),
+    (
+        "scheduling.resource_exceptions",
+        {"end_at": "infinity", "type": "blocked"},
+        "an_exception_is_in_the_calendar",
+    ),
+    ("scheduling.resource_exceptions", {"local_end": None}, "an_exceptions_wall_times_are_a_pair_in_order"),
+    (
+        "scheduling.resource_exceptions",
+        {"local_end": "infinity"},
+        "an_exceptions_wall_times_are_readings_of_its_instants",
+    ),
+    ("scheduling.resource_exceptions", {"end_at": "2027-03-02 11:01Z"}, "an_override_lasts_a_day_at_most"),
     ("scheduling.appointment_steps", {"position": 0}, "the_steps_of_an_appointment_count_from_one"),
     (
         "scheduling.appointment_steps",

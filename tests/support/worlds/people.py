@@ -72,7 +72,9 @@ def make(connection: psycopg.Connection, ours: UUID, theirs: UUID) -> World:
 
 def key_of(row: Row) -> str:
     """Return the key of a row within its tenant and table."""
-    return str(row["id"]) if "id" in row else f"{row.get('family_id')} {row.get('user_id')}"
+    if "id" in row:
+        return str(row["id"])
+    return " ".join(str(row[name]) for name in ("family_id", "user_id", "appointment_step_id") if name in row)
 
 
 def _rows(tenant: UUID) -> Iterator[tuple[str, Row, frozenset[str]]]:

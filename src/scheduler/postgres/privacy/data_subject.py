@@ -40,6 +40,10 @@ SUBJECT_REFERENCES: Final = (
     "specialists_user_id_fkey",
     "facility_staff_user_id_fkey",
     "contributors_user_id_fkey",
+    "holds_held_by_fkey",
+    "booking_requests_actor_id_fkey",
+    # what a user holds
+    "allocations_hold_id_fkey",
     # a profile
     "children_id_fkey",
     "invitations_accepted_by_fkey",
@@ -52,6 +56,7 @@ SUBJECT_REFERENCES: Final = (
     # a patient
     "appointments_patient_id_fkey",
     "appointment_steps_appointment_id_fkey",
+    "appointment_step_resources_appointment_step_id_fkey",
     "allocations_appointment_id_fkey",
     "waitlist_entries_patient_id_fkey",
     # a client
@@ -68,6 +73,7 @@ SUBJECT_REFERENCES: Final = (
     "service_offerings_doctor_id_fkey",
     "availability_rules_doctor_id_fkey",
     "availability_exceptions_doctor_id_fkey",
+    "resources_doctor_id_fkey",
 )
 """References of rows to a row about a person that are about the same person."""
 

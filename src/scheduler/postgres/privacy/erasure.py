@@ -9,7 +9,7 @@ A user who signs in for others, such as a guardian of two patients, is not erase
 another user: their records would lose their guardian. A person whom the records of others refer to (a doctor with
 appointments, a practitioner with children) is not erased: a cascade would delete those, too. A column that only names
 the person as the author of something is set to null. A family or an address is deleted with its last person. The audit
-log stays: it has ids, but no names and no notes.
+log stays: it has ids, but no names and no notes. Ended holds refuse nothing: they go first.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, select, tuple_
+from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, select, text, tuple_
 from sqlmodel import Session, SQLModel
 
 from scheduler.postgres.audit.log import record_system
@@ -36,6 +36,8 @@ from scheduler.postgres.privacy.data_subject import (
 GOES_ALONG: Final = frozenset({"contributors_placement_info_id_fkey", "schedule_states_doctor_id_fkey"})
 """Foreign keys of rows that are not about the person but useless without a row that is: a cascade deletes them."""
 
+_ENDED_HOLDS: Final = text("delete from scheduling.holds where tenant_id = :tenant and ends_at <= scheduling.clock()")
+
 
 def erase_person(session: Session, person: Person) -> dict[str, int]:
     """Delete all rows about a person as `Role.SYSTEM`, record it, and return the number of deleted rows by table.
@@ -45,6 +47,7 @@ def erase_person(session: Session, person: Person) -> dict[str, int]:
         ErasureRefusedError: the person signs in for others, or rows about other people depend on rows about the person;
             nothing is deleted.
     """
+    session.connection().execute(_ENDED_HOLDS, {"tenant": person.tenant_id})
     rows = rows_of_subject(session, person, lock=True)
     if others := others_under(session, rows):
         names = ", ".join(map(str, others))
