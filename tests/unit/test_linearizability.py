@@ -84,6 +84,7 @@ HELD = ["1 > hold h", "1 = hold held"]
         [*BOOKED, "1 > cancel v1", "1 = cancel", "2 > cancel v1", "2 ! cancel gone"],
         [*HELD, "2 > book b", "2 ! book taken", "1 > confirm its", "1 = confirm v1"],
         [*HELD, "1 > release it", "2 > book b", "2 = book v2", "1 = release", "1 > confirm its", "1 ! confirm ended"],
+        [*HELD, *["1 > release it", "1 = release"] * 2, "1 > release it", "1 ! release ended"],
         [*HELD, "1 > confirm its", "2 > block off", "2 = block", "1 = confirm v1"],
         [*HELD, "1 > confirm its", "2 > block off", "2 = block", "1 ! confirm taken"],
         ["1 > book a", "1 ? book", "2 > book b", "2 = book v2"],
@@ -212,6 +213,14 @@ def test_b4_crossing_reschedules_are_both_refused() -> None:
     assert is_linearizable(*cross, "2 = reschedule v2", "1 = reschedule v1", **values)
     values["to_b"] = place(10, visit="1")
     assert is_linearizable(*booked, "1 > reschedule to_b", "1 = reschedule v1", **values)
+
+
+def test_b4_a_visit_moves_away_and_back_between_two_others() -> None:
+    """A move that changes nothing where it first fits may still have to come later."""
+    values: dict[str, Value] = {"there": place(60, visit="1"), "away": place(30, visit="1")}
+    values["moved"] = {"visits": [["1", "ann", None, 60, 90]]}
+    twice = [*BOOKED, "1 > reschedule there", "1 = reschedule v1", "2 > reschedule away", "3 > reschedule there"]
+    assert is_linearizable(*twice, "2 = reschedule v1", "3 = reschedule v1", "1 > read", "1 = read moved", **values)
 
 
 def test_components_join_doctors_who_share_a_room_or_a_patient() -> None:

@@ -18,8 +18,8 @@ from typing import Any
 from support.contention.desk_model import step
 from support.contention.desk_state import State
 from support.contention.history import NEVER, Event, Operation, Type, operations, write
-from support.contention.resolving import resolved, with_ids
 from support.contention.linearizability import MAX_CONFIGURATIONS, Verdict, judge
+from support.contention.resolving import resolved, with_ids
 
 Use = tuple[str, float, float]
 

@@ -23,7 +23,7 @@ from support.contention.history import Value
 NOW: Final = datetime(2027, 3, 1, 6, tzinfo=UTC)
 DAY: Final = date(2027, 3, 1)  # a Monday
 GROUP: Final = 5
-_NINE: Final = datetime(2027, 3, 1, 9, tzinfo=UTC)
+NINE: Final = datetime(2027, 3, 1, 9, tzinfo=UTC)
 _NUMBERS: Final = count()
 
 
@@ -58,7 +58,7 @@ class HotClinic:
     def place(self, name: str) -> Value:
         """Return a visit on a slot as operations name it: times are minutes after nine."""
         slot = self.slots[name]
-        start, end = (int((at - _NINE) / minutes(1)) for at in (slot.start_at, slot.end_at))
+        start, end = (int((at - NINE) / minutes(1)) for at in (slot.start_at, slot.end_at))
         uses = [f"doctor {slot.doctor}", *([f"room {slot.room}"] if slot.room is not None else [])]
         return {"slot": name, "start": start, "end": end, "uses": [[who, start, end] for who in uses]}
 
@@ -78,7 +78,7 @@ class HotClinic:
         slots = {slot.id: name for name, slot in self.slots.items()}
         rows = connection.execute(_LIVE, (self.tenant,)).fetchall()
         return [
-            [str(id_), patients[patient], slots.get(slot), *(int((at - _NINE) / minutes(1)) for at in (start, end))]
+            [str(id_), patients[patient], slots.get(slot), *(int((at - NINE) / minutes(1)) for at in (start, end))]
             for id_, patient, slot, start, end in rows
         ]
 

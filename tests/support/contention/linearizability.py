@@ -7,7 +7,7 @@ An order keeps real time: an operation that ended before another began comes fir
 another into the order, and goes back where the model rejects all that could come next. Four things keep it short:
 
 - a configuration, of the operations in the order and the model's state, is searched once;
-- an operation that fits and changes nothing comes at once: it cannot fit better later;
+- a refusal that fits comes at once: it changes nothing, wherever it is;
 - operations that cannot overlap are never permuted, so that the memory is emptied by every quiescent moment;
 - operations of unknown outcome are tried last, and need not come at all.
 """
@@ -20,7 +20,10 @@ from support.contention.history import Operation, Type
 
 S = TypeVar("S", bound=Hashable)
 Step = Callable[[S, Operation], S | None]
-"""Returns the state after an operation with its outcome, or None if a state does not allow that outcome."""
+"""Returns the state after an operation with its outcome, or None if a state does not allow that outcome.
+
+A refused operation leaves the state as it was.
+"""
 MAX_CONFIGURATIONS: Final = 1_000_000
 
 
@@ -85,14 +88,14 @@ def judge(operations: Sequence[Operation], initial: S, step: Step[S], *, most: i
         if (memory := following.memory()) in seen:
             continue
         if len(seen) >= most:
-            raise UndecidedError(f"gave up after {most:,} configurations of {len(operations)} operations")
+            so_far = search.without_order(longest, stuck_at, len(seen))
+            raise UndecidedError(f"gave up after {most:,} configurations of {len(operations)} operations: {so_far}")
         seen.add(memory)
         path.append(following)
         if (following.base, following.mask.bit_count()) > (stuck_at.base, stuck_at.mask.bit_count()):
             longest = [operation for configuration in path for operation in configuration.added]
             stuck_at = following
-    stuck = [search.required[index] for index in search.candidates(stuck_at)]
-    return Verdict(False, longest, stuck_at.state, stuck, len(seen))
+    return search.without_order(longest, stuck_at, len(seen))
 
 
 class _Search(Generic[S]):
@@ -103,6 +106,10 @@ class _Search(Generic[S]):
         self.required = [operation for operation in by_begin if operation.type is not Type.INFO]
         self.optional = [operation for operation in by_begin if operation.type is Type.INFO]
         self.step = step
+
+    def without_order(self, order: list[Operation], at: _Configuration[S], configurations: int) -> Verdict[S]:
+        """Return the verdict that no longer beginning of an order was found."""
+        return Verdict(False, order, at.state, [self.required[index] for index in self.candidates(at)], configurations)
 
     def candidates(self, configuration: _Configuration[S]) -> list[int]:
         """Return the required operations that may come next: none outside the order ended before they began."""
@@ -118,14 +125,14 @@ class _Search(Generic[S]):
         return found
 
     def enter(self, configuration: _Configuration[S]) -> None:
-        """Put everything into the order that fits and changes nothing, and prepare what can follow."""
+        """Put the refusals that fit into the order, and prepare what can follow."""
         following: dict[int, S] = {}
         while True:
             added = False
             following.clear()
             for index in self.candidates(configuration):
                 state = self.step(configuration.state, self.required[index])
-                if state == configuration.state:
+                if state is not None and self.required[index].type is Type.FAIL:
                     self._add(configuration, index)
                     added = True
                 elif state is not None:

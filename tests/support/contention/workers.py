@@ -57,8 +57,7 @@ class Worker:
         elif f == "hold":
             holds[answer["hold"]] = value["slot"]
         elif f == "confirm":
-            visits[answer["visit"]] = holds[value["hold"]]
-            holds.pop(value["hold"], None)
+            visits[answer["visit"]] = holds.pop(value["hold"], "")
         elif f == "cancel":
             visits.pop(value["visit"], None)
 
