@@ -14,10 +14,10 @@ import psycopg
 from rich.table import Table
 
 from measuring import best_times
+from scheduler.core.ids import FamilyId, UserId
 from scheduler.families import reading
 from scheduler.families.shapes import FamilySummary, UserSummary
 from scheduler.families.values import Person
-from scheduler.front_door.ids import FamilyId, UserId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.models import UserRole

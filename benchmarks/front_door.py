@@ -18,8 +18,8 @@ from rich.table import Table
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from scheduler.core.ids import TenantId
 from scheduler.front_door.async_scheduler import AsyncScheduler
-from scheduler.front_door.ids import TenantId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.postgres.acting import _ASSUME, settings_of
 from scheduler.postgres.connections import COMMIT, DRIVER, application_of, engine_options, read_url

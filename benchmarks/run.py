@@ -24,6 +24,7 @@ import migrating
 import names
 import row_security
 import search
+import search_in_tables
 import search_starts
 import signed_setting
 import starting
@@ -41,6 +42,7 @@ def _expansion(wanted: argparse.Namespace) -> Iterator[Table]:
 def _search(wanted: argparse.Namespace) -> Iterator[Table]:
     yield search.against_trials(rounds=max(1, wanted.rounds // 3))
     yield search_starts.against_every_start(rounds=1)
+    yield search_in_tables.in_tables(rounds=wanted.rounds)
 
 
 def _solver(wanted: argparse.Namespace) -> Iterator[Table]:

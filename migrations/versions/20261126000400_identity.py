@@ -103,7 +103,8 @@ def upgrade() -> None:
     comment on function identity.tenant_by_slug(text) is
         'The tenant with this slug: the live one, else the one that was deleted last.';
 
-    call identity.set_definer_owner('identity.tenant_by_slug(text)', 'scheduler_app, scheduler_job, scheduler_system');
+    call identity.set_definer_owner('identity.tenant_by_slug(text)',
+        'scheduler_app, scheduler_job, scheduler_system, scheduler_desk');
     """)
     op.execute(r"""
     do $$ begin

@@ -168,7 +168,7 @@ def upgrade() -> None:
     drop trigger deletes_are_logged on scheduling.holds;
     revoke insert, update, delete on scheduling.holds from scheduler_app;  -- the desk holds
 
-    grant select, delete on scheduling.holds to scheduler_definer;
+    grant select, update (updated_at), delete on scheduling.holds to scheduler_definer;
     create policy the_definer_ends_holds on scheduling.holds to scheduler_definer using (true) with check (true);
 
     create table scheduling.allocations (
@@ -386,16 +386,20 @@ def upgrade() -> None:
         );
         -- a day more, for buffers and preparation
         time_of_visit := tstzrange(visit.start_at - interval '1 day', visit.end_at + interval '1 day');
-        delete from scheduling.holds ended
-        where ended.tenant_id = tenant and ended.ends_at <= scheduling.clock() and ended.id in (
-            select hold_id from scheduling.allocations
-            where tenant_id = tenant and doctor_id = any (doctors) and hold_id is not null
-                and tstzrange(start_at, end_at) && time_of_visit
-            union
-            select hold_id from scheduling.allocations
-            where tenant_id = tenant and resource_id = any (used) and hold_id is not null
-                and tstzrange(start_at, end_at) && time_of_visit
-        );
+        with ended as materialized (
+            select hold.id from scheduling.holds hold
+            where hold.tenant_id = tenant and hold.ends_at <= scheduling.clock() and hold.id in (
+                select hold_id from scheduling.allocations
+                where tenant_id = tenant and doctor_id = any (doctors) and hold_id is not null
+                    and tstzrange(start_at, end_at) && time_of_visit
+                union
+                select hold_id from scheduling.allocations
+                where tenant_id = tenant and resource_id = any (used) and hold_id is not null
+                    and tstzrange(start_at, end_at) && time_of_visit
+            )
+            order by hold.id for update  -- two that share no doctor may delete the same holds
+        )
+        delete from scheduling.holds using ended where holds.tenant_id = tenant and holds.id = ended.id;
         if not is_hold then
             delete from scheduling.allocations where tenant_id = tenant and appointment_id = visit_id;
         end if;
@@ -490,6 +494,11 @@ def upgrade() -> None:
         held := count(*) from scheduling.holds
             where tenant_id = tenant and availability_slot_id = slot_id and slot_start_at = slot_start
                 and ends_at > scheduling.clock();
+        if takes and slot.status = 'cancelled' then
+            raise exception 'slot % was cancelled: nobody can be booked on it; choose another slot', slot_id
+                using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',
+                    constraint = 'a_cancelled_slot_takes_no_visit';
+        end if;
         if takes and places + held > slot.capacity then
             raise exception 'slot % is full: all its places are booked or held; choose another slot', slot_id
                 using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',

@@ -81,6 +81,7 @@ def upgrade() -> None:
         generated_at timestamptz,
         last_run_id bigint,
         last_error text,
+        is_stale boolean not null default false,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint schedule_states_pkey primary key (tenant_id, doctor_id, facility_id),
@@ -126,6 +127,13 @@ def upgrade() -> None:
     grant select, insert, update on scheduling.generation_runs to scheduler_job;
     grant select, insert, update, delete on scheduling.schedule_states to scheduler_job;
 
+    -- The job retires no slot on which an appointment or a hold sits, and shows when the doctors are taken.
+    grant select (slot_start_at) on scheduling.appointments to scheduler_job;
+    grant select (tenant_id, doctor_id, start_at, end_at, slot_id, slot_start_at, appointment_id, hold_id)
+        on scheduling.allocations to scheduler_job;
+    grant select (tenant_id, id, facility_id, availability_slot_id, slot_start_at, ends_at)
+        on scheduling.holds to scheduler_job;
+
     create function scheduling.mark_as_stale() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
@@ -134,7 +142,7 @@ def upgrade() -> None:
         row_before constant jsonb := to_jsonb(old);
         facility_column constant text := tg_argv[0];
     begin
-        update scheduling.schedule_states state set fingerprint = null
+        update scheduling.schedule_states state set fingerprint = null, is_stale = true
         from (
             select distinct (changed ->> 'tenant_id')::uuid as tenant_id,
                 (changed ->> facility_column)::bigint as facility_id, (changed ->> 'doctor_id')::bigint as doctor_id
@@ -142,7 +150,7 @@ def upgrade() -> None:
         ) as schedule
         where state.tenant_id = schedule.tenant_id and state.facility_id = schedule.facility_id
             and (schedule.doctor_id is null or state.doctor_id = schedule.doctor_id)
-            and state.fingerprint is not null;
+            and not state.is_stale;
         return null;
     end $$;
 
@@ -171,5 +179,10 @@ def downgrade() -> None:
     drop trigger a_changed_exception_makes_its_schedule_stale on scheduling.availability_exceptions;
     drop trigger a_changed_rule_makes_its_schedule_stale on scheduling.availability_rules;
     drop function scheduling.mark_as_stale();
+    revoke select (tenant_id, id, facility_id, availability_slot_id, slot_start_at, ends_at)
+        on scheduling.holds from scheduler_job;
+    revoke select (tenant_id, doctor_id, start_at, end_at, slot_id, slot_start_at, appointment_id, hold_id)
+        on scheduling.allocations from scheduler_job;
+    revoke select (slot_start_at) on scheduling.appointments from scheduler_job;
     drop table scheduling.schedule_states, scheduling.generation_runs;
     """)

@@ -9,7 +9,8 @@ nothing about a patient is here. The nightly job deletes requests after seven da
 
 **Slots that can be booked.** Row security hides other people's visits from a parent, so a query of theirs would find
 every place free. The view asks a function of the definer, which counts for everybody alike: places that are left beside
-visits and live holds, none while the doctor is elsewhere, none while the schedule is stale.
+visits and live holds, none while the doctor is elsewhere, none while the schedule is stale. Its `offset 0` lets the
+function be called once for each slot, and not again for the column.
 """
 
 from alembic import op
@@ -101,7 +102,8 @@ def upgrade() -> None:
         op.execute(f"grant update (updated_at) on scheduling.{table} to scheduler_desk")
     op.execute("""
     create function scheduling.lock_for_visits(
-        patient_ids bigint[], doctor_ids bigint[], resource_ids bigint[], slot_ids bigint[], slot_starts timestamptz[]) returns void
+        patient_ids bigint[], doctor_ids bigint[], resource_ids bigint[], slot_ids bigint[], slot_starts timestamptz[])
+    returns void
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
@@ -125,7 +127,7 @@ def upgrade() -> None:
         'Locks what visits concern in the order of all bookings: patients, doctors, resources, slots.';
 
     grant select (tenant_id, id, facility_id, doctor_id) on scheduling.availability_slots to scheduler_definer;
-    grant select (tenant_id, doctor_id, facility_id, fingerprint) on scheduling.schedule_states to scheduler_definer;
+    grant select (tenant_id, doctor_id, facility_id, is_stale) on scheduling.schedule_states to scheduler_definer;
     create policy the_definer_asks_whether_slots_are_stale on scheduling.schedule_states for select
         to scheduler_definer using (true);
 
@@ -137,22 +139,30 @@ def upgrade() -> None:
         slot record;
         held integer;
     begin
-        select doctor_id, facility_id, start_at, end_at, capacity, booked_count, status, reserved_until into slot
+        select id, doctor_id, facility_id, start_at, end_at, capacity, booked_count, status, reserved_until into slot
         from scheduling.availability_slots where tenant_id = tenant and id = slot_id and start_at = slot_start;
         if not found or slot.status in ('booked', 'cancelled')
-            or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true)
+            or slot.status = 'reserved' and slot.reserved_until > scheduling.clock()
             or exists (
                 select from scheduling.schedule_states
                 where tenant_id = tenant and doctor_id = slot.doctor_id and facility_id = slot.facility_id
-                    and fingerprint is null
+                    and is_stale
             )
             or exists (
                 select from scheduling.allocations taken
                 left join scheduling.holds hold on hold.tenant_id = tenant and hold.id = taken.hold_id
                 where taken.tenant_id = tenant and taken.doctor_id = slot.doctor_id
                     and tstzrange(taken.start_at, taken.end_at) && tstzrange(slot.start_at, slot.end_at)
-                    and taken.shared_slot_id is distinct from places_left.slot_id
+                    -- visits on one slot share the doctor, and its places are counted below
+                    and (taken.slot_id, taken.slot_start_at) is distinct from (slot.id, slot.start_at)
                     and (hold.id is null or hold.ends_at > scheduling.clock())
+            )
+            or exists (
+                select from scheduling.availability_slots other
+                where other.tenant_id = tenant and other.doctor_id = slot.doctor_id and other.status = 'reserved'
+                    and other.start_at > slot.start_at - interval '1 day' and other.start_at < slot.end_at
+                    and other.end_at > slot.start_at
+                    and (other.reserved_until is null or other.reserved_until > scheduling.clock())
             )
         then
             return 0;
@@ -173,7 +183,7 @@ def upgrade() -> None:
     select slot.tenant_id, slot.id, slot.facility_id, slot.doctor_id, slot.service_offering_id, slot.start_at,
         slot.end_at, slot.capacity, counted.places_left, slot.created_from_rule_id
     from scheduling.availability_slots slot
-    cross join lateral (select scheduling.places_left(slot.id, slot.start_at) as places_left) counted
+    cross join lateral (select scheduling.places_left(slot.id, slot.start_at) as places_left offset 0) counted
     where slot.status in ('open', 'reserved') and counted.places_left > 0;
 
     comment on view scheduling.bookable_slots is
@@ -190,7 +200,7 @@ def downgrade() -> None:
     drop function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[]);
     drop policy the_definer_asks_whether_slots_are_stale on scheduling.schedule_states;
     revoke select on scheduling.schedule_states from scheduler_definer;
-    revoke select (tenant_id, doctor_id, facility_id, fingerprint) on scheduling.schedule_states
+    revoke select (tenant_id, doctor_id, facility_id, is_stale) on scheduling.schedule_states
         from scheduler_definer;
     revoke select (facility_id, doctor_id) on scheduling.availability_slots from scheduler_definer;
     drop table scheduling.booking_requests;

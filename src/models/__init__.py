@@ -20,6 +20,7 @@ from scheduler.models.scheduling.appointments import (
     WaitlistEntry,
 )
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
+from scheduler.models.scheduling.events import Event, EventCounter
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
@@ -64,6 +65,8 @@ __all__ = [
     "Contributor",
     "DataKey",
     "Doctor",
+    "Event",
+    "EventCounter",
     "Facility",
     "FacilityClosure",
     "FacilityDoctor",

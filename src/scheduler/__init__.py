@@ -97,6 +97,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "VisitId", "VisitStep",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
+    # PostgreSQL: the events of visits
+    "Event", "EventKind", "EventsGoneError",
     # PostgreSQL: families, their documents and errors
     "DuplicateMemberError", "FamilyDetails", "FamilyError", "FamilyStatus", "FamilySummary", "LastParentError",
     "MemberRole", "MissingParentError", "Person", "PostalAddress", "Stamp", "UserDetails", "UserSummary",
@@ -126,14 +128,10 @@ if TYPE_CHECKING:
         SlotTakenError,
         UnknownHoldError,
     )
+    from scheduler.booking.events import Event, EventKind, EventsGoneError
     from scheduler.booking.holds import Hold
     from scheduler.booking.visits import DayPlan, Visit, VisitStep
-    from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
-    from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
-    from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
-    from scheduler.front_door.async_scheduler import AsyncScheduler
-    from scheduler.front_door.async_work import AsyncWork
-    from scheduler.front_door.ids import (
+    from scheduler.core.ids import (
         ClosureId,
         DoctorId,
         ExceptionId,
@@ -154,6 +152,11 @@ if TYPE_CHECKING:
         VisitId,
         WorkflowId,
     )
+    from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
+    from scheduler.families.shapes import FamilyDetails, FamilySummary, Stamp, UserDetails, UserSummary
+    from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
+    from scheduler.front_door.async_scheduler import AsyncScheduler
+    from scheduler.front_door.async_work import AsyncWork
     from scheduler.front_door.offerings import Visibility
     from scheduler.front_door.schedule_changes import ScheduleChange
     from scheduler.front_door.scheduler import Scheduler
@@ -193,21 +196,24 @@ else:
         "BookingError": "scheduler.booking.errors",
         "BusyError": "scheduler.postgres.errors",
         "CheckFailedError": "scheduler.postgres.errors",
-        "ClosureId": "scheduler.front_door.ids",
+        "ClosureId": "scheduler.core.ids",
         "CodeSystem": "scheduler.front_door.services",
         "Database": "scheduler.postgres.database",
         "DatabaseUnreachableError": "scheduler.postgres.errors",
         "DayPlan": "scheduler.booking.visits",
         "DeadlockError": "scheduler.postgres.errors",
         "Delay": "scheduler.booking.delays",
-        "DoctorId": "scheduler.front_door.ids",
+        "DoctorId": "scheduler.core.ids",
         "DuplicateError": "scheduler.postgres.errors",
         "DuplicateMemberError": "scheduler.families.errors",
-        "ExceptionId": "scheduler.front_door.ids",
-        "FacilityId": "scheduler.front_door.ids",
+        "Event": "scheduler.booking.events",
+        "EventKind": "scheduler.booking.events",
+        "EventsGoneError": "scheduler.booking.events",
+        "ExceptionId": "scheduler.core.ids",
+        "FacilityId": "scheduler.core.ids",
         "FamilyDetails": "scheduler.families.shapes",
         "FamilyError": "scheduler.families.errors",
-        "FamilyId": "scheduler.front_door.ids",
+        "FamilyId": "scheduler.core.ids",
         "FamilyStatus": "scheduler.families.values",
         "FamilySummary": "scheduler.families.shapes",
         "GenerationRequest": "scheduler.generation.request",
@@ -222,42 +228,42 @@ else:
         "NoSuchNeedError": "scheduler.booking.errors",
         "NotAllowedError": "scheduler.postgres.errors",
         "NotOfferedError": "scheduler.booking.errors",
-        "OfferingId": "scheduler.front_door.ids",
+        "OfferingId": "scheduler.core.ids",
         "OutcomeUnknownError": "scheduler.booking.errors",
         "PatientBusyError": "scheduler.booking.errors",
-        "PatientId": "scheduler.front_door.ids",
+        "PatientId": "scheduler.core.ids",
         "Person": "scheduler.families.values",
-        "PlanId": "scheduler.front_door.ids",
+        "PlanId": "scheduler.core.ids",
         "PoolSettings": "scheduler.postgres.pools",
         "PostalAddress": "scheduler.families.values",
-        "ProviderId": "scheduler.front_door.ids",
+        "ProviderId": "scheduler.core.ids",
         "Request": "scheduler.postgres.database",
-        "ResourceExceptionId": "scheduler.front_door.ids",
-        "ResourceId": "scheduler.front_door.ids",
-        "ResourceRuleId": "scheduler.front_door.ids",
+        "ResourceExceptionId": "scheduler.core.ids",
+        "ResourceId": "scheduler.core.ids",
+        "ResourceRuleId": "scheduler.core.ids",
         "Role": "scheduler.postgres.database",
-        "RuleId": "scheduler.front_door.ids",
+        "RuleId": "scheduler.core.ids",
         "ScheduleChange": "scheduler.front_door.schedule_changes",
         "Scheduler": "scheduler.front_door.scheduler",
         "Scope": "scheduler.generation.request",
-        "ServiceId": "scheduler.front_door.ids",
+        "ServiceId": "scheduler.core.ids",
         "SlotTakenError": "scheduler.booking.errors",
         "Stamp": "scheduler.families.shapes",
-        "StepTemplateId": "scheduler.front_door.ids",
+        "StepTemplateId": "scheduler.core.ids",
         "StoreError": "scheduler.postgres.errors",
-        "TenantId": "scheduler.front_door.ids",
+        "TenantId": "scheduler.core.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
         "TenantSuspendedError": "scheduler.postgres.errors",
         "UnknownHoldError": "scheduler.booking.errors",
         "UserDetails": "scheduler.families.shapes",
-        "UserId": "scheduler.front_door.ids",
+        "UserId": "scheduler.core.ids",
         "UserSummary": "scheduler.families.shapes",
         "Visibility": "scheduler.front_door.offerings",
         "Visit": "scheduler.booking.visits",
-        "VisitId": "scheduler.front_door.ids",
+        "VisitId": "scheduler.core.ids",
         "VisitStep": "scheduler.booking.visits",
         "Work": "scheduler.front_door.work",
-        "WorkflowId": "scheduler.front_door.ids",
+        "WorkflowId": "scheduler.core.ids",
         "act_for": "scheduler.postgres.acting",
         "alembic_include_name": "scheduler.postgres.schema.host",
         "generate": "scheduler.generation.job",

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "scheduler"
 MODELS = ROOT / "src" / "models"
 
-RULE = re.compile(r"\b[TASRWQBL][1-9]\b")
+RULE = re.compile(r"\b[TASRWQBL][1-9]\d?\b")
 HOLDS = re.compile(r"^Holds: (.*?)(?=^\w[\w ]*: |^$|\Z)", flags=re.DOTALL | re.MULTILINE)
 
 

@@ -20,13 +20,13 @@ from sqlmodel import select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, ExceptionId, FacilityId, TenantId
 from scheduler.core.schedules import AvailabilityException
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.async_scheduler import AsyncScheduler
 from scheduler.front_door.async_work import AsyncWork
 from scheduler.front_door.context import Context
-from scheduler.front_door.ids import DoctorId, ExceptionId, FacilityId, TenantId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.connections import DRIVER
@@ -149,6 +149,7 @@ def test_a_clinic_is_kept_generated_and_read(database_url: str, taken: Callable[
             assert isinstance(exception, AvailabilityException)
             assert (await work.exceptions.remove(ExceptionId(int(exception.id)))).slots_made == 3
             assert len(await work.slots.open(clinic.anna, between=Span(ten, ten + timedelta(hours=1)))) == 3
+        assert await clinic.scheduler.events(clinic.slug, after=0, limit=1) == []
         assert isinstance(await clinic.scheduler.preflight(), list)
 
     run(taken(database_url), test)

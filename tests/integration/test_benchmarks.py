@@ -26,6 +26,7 @@ import names
 import peers
 import row_security
 import search
+import search_in_tables
 import search_starts
 import signed_setting
 from scheduler.postgres.encryption.key_ring import KeyRing
@@ -44,7 +45,17 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    database = contention, families, front_door, generation, migrating, names, row_security, signed_setting
+    database = (
+        contention,
+        families,
+        front_door,
+        generation,
+        migrating,
+        names,
+        row_security,
+        search_in_tables,
+        signed_setting,
+    )
     for module in (encryption, expansion, search, search_starts, *database):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
@@ -54,7 +65,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
     """Let the benchmarks use a database of the tests' server, which they need not migrate."""
-    for module in (contention, families, front_door, generation, names, row_security, signed_setting):
+    for module in (contention, families, front_door, generation, names, row_security, search_in_tables, signed_setting):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
 
 
@@ -85,6 +96,13 @@ def test_search_against_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["run.py", "solver"])
     with pytest.raises(SystemExit, match=r"requirements/benchmarks\.txt$"):
         runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "run.py"), run_name="__main__")
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_search_in_tables(checks: list[str]) -> None:
+    assert search_in_tables.in_tables(rounds=1, doctors=5, days=9).row_count == 2
+    assert checks == ["search_in_tables"] * 2
 
 
 def test_encryption(checks: list[str]) -> None:

@@ -98,6 +98,7 @@ def test_pages_with_a_database_have_programs() -> None:
         "encryption-keys",
         "families",
         "families-api",
+        "follow-events",
         "generate-slots",
         "host-application",
         "in-fastapi",

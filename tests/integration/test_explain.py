@@ -78,13 +78,12 @@ def test_s3_a_doctor_who_is_booked_elsewhere_is_not_offered(world: World) -> Non
     rows = world._rows(replace(weekly(1, 2), rules=[replace(weekly(1).rules[0], id=900)]))
     world.add(*(row for row in rows if type(row).__name__ != "Doctor"))
     world.run(MONDAY, 7)
-    world.sql(
-        "update scheduling.availability_slots set status = 'booked', booked_count = 1"
-        " where tenant_id = :tenant_id and facility_id = 2 and start_at = :nine",
-        nine=NINE,
-    )
-    assert ask(world, NINE).codes == (ReasonCode.BOOKED,)
+    assert "○ 30 open" in week(world, MONDAY)
+    world.book(NINE, facility_id=2, number=4)
+    explanation = ask(world, NINE)
+    assert [(reason.code, reason.cause_id) for reason in explanation] == [(ReasonCode.BOOKED, 4)]
     assert ask(world, NINE + HALF_HOUR).codes == ()
+    assert "○ 29 open  ◐ 0 reserved  ● 0 booked  ◌ 1 taken" in week(world, MONDAY)
 
 
 def test_q3_a_slot_booked_weeks_ahead_is_not_the_nearest(world: World) -> None:
@@ -93,7 +92,7 @@ def test_q3_a_slot_booked_weeks_ahead_is_not_the_nearest(world: World) -> None:
     world.add(world.exception_row(weekly(1), off))
     world.run(MONDAY, 60)
     later = datetime(2027, 3, 29, 8, tzinfo=UTC)
-    world.touch(later, status="booked", booked_count=1)
+    world.book(later)
     assert nearest_start(ask(world, NINE)) == later + HALF_HOUR
 
 
@@ -102,7 +101,7 @@ def test_q3_a_booked_slot_at_the_end_of_the_search_is_not_the_nearest(world: Wor
     world.add(world.exception_row(weekly(1), off))
     world.run(MONDAY, 60)
     for number in range(3):
-        world.touch(datetime(2027, 4, 5, 8, tzinfo=UTC) + number * HALF_HOUR, status="booked", booked_count=1)
+        world.book(datetime(2027, 4, 5, 8, tzinfo=UTC) + number * HALF_HOUR, number=number + 1)
     assert ask(world, NINE).nearest is None
 
 
@@ -174,7 +173,7 @@ def test_c1_an_invalid_schedule_is_named_and_the_others_explained(world: World) 
 def test_c7_a_booking_without_a_schedule_is_shown_and_explained(world: World, left: str) -> None:
     """A doctor who moved away, a closed day, a doctor who was deleted: the patient still comes."""
     world.run(MONDAY, 7)
-    world.touch(NINE, status="booked", booked_count=1)
+    world.book(NINE, number=4)
     world.sql("delete from scheduling.availability_slots where tenant_id = :tenant_id and booked_count = 0")
     if left == "closed":
         world.add(world.closure(weekly(1), Closure(1, MONDAY)))
@@ -182,11 +181,10 @@ def test_c7_a_booking_without_a_schedule_is_shown_and_explained(world: World, le
         world.sql("delete from scheduling.availability_rules where tenant_id = :tenant_id")
     if left == "deleted":
         world.sql("update scheduling.doctors set deleted_at = now() where tenant_id = :tenant_id and id = 1")
-    (slot_id,) = world.sql("select id from scheduling.availability_slots where tenant_id = :tenant_id")[0]
     for when in (MONDAY, NINE, NINE + HALF_HOUR / 2):
         explanation = ask(world, when)
         booked = [reason for reason in explanation if reason.code is ReasonCode.BOOKED]
-        assert [(reason.start_at, reason.cause_id) for reason in booked] == [(NINE, slot_id)]
+        assert [(reason.start_at, reason.cause_id) for reason in booked] == [(NINE, 4)]
         assert len(explanation) > 1  # and why no slot is offered
     for doctor_id in (1, None):
         assert "● 1 booked" in week(world, MONDAY, doctor_id=doctor_id)

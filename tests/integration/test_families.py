@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError
+from scheduler.core.ids import FamilyId, UserId
 from scheduler.families.errors import DuplicateMemberError, FamilyError, LastParentError, MissingParentError
 from scheduler.families.shapes import FamilyDetails
 from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
-from scheduler.front_door.ids import FamilyId, UserId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.models import UserRole, UserStatus

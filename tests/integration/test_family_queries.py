@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url
 
+from scheduler.core.ids import FamilyId, UserId
 from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
-from scheduler.front_door.ids import FamilyId, UserId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.connections import DRIVER

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
-from scheduler.front_door.ids import DoctorId, UserId
+from scheduler.core.ids import DoctorId, UserId
 from scheduler.front_door.scheduler import REMEMBERED, Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.acting import Request

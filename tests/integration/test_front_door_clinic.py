@@ -12,9 +12,9 @@ from sqlmodel import col, func, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError, NotFoundError, WorkflowNotFoundError
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PlanId, ProviderId, ServiceId
 from scheduler.core.visits import walk
 from scheduler.core.workflows import Need, StepTemplate, Workflow, WorkflowStep
-from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, PlanId, ProviderId, ServiceId
 from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.services import CodeSystem

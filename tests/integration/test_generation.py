@@ -340,6 +340,18 @@ def test_r2_a_slot_in_use_outlives_its_rule_and_is_reported(world: World, touch:
     assert report.result.slots_displaced == ()
 
 
+@pytest.mark.parametrize("status", ["open", "cancelled"])
+def test_r2_a_slot_stays_under_a_visit_whatever_its_status_says(world: World, status: str) -> None:
+    world.write(weekly(1))
+    world.run()
+    world.book(NINE)
+    world.touch(NINE, status=status, booked_count=0)
+    rule_removed(world, weekly(1))
+    report = world.run()
+    assert [(stored.slot.start_at, stored.booked_count) for stored in report.result.slots_conflicting] == [(NINE, 1)]
+    assert NINE in {slot.start_at for slot in world.slots()}
+
+
 def test_r2_a_cancelled_slot_stays_cancelled(world: World) -> None:
     world.write(weekly(1))
     world.run()

@@ -25,7 +25,7 @@ from support.worlds.generation import MONDAY, World, expected, weekly
 pytestmark = pytest.mark.database
 
 SCHEDULES = tuple(weekly(doctor, 1 + doctor // 8) for doctor in range(1, 97))
-DAYS = 28
+DAYS = 14
 VICTIM = "victim"
 
 

@@ -11,10 +11,10 @@ from sqlalchemy import event, text
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.ids import DoctorId, FacilityId, ResourceExceptionId, ResourceId, ResourceRuleId, RuleId
 from scheduler.core.resource_hours import spans_outside
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
-from scheduler.front_door.ids import DoctorId, FacilityId, ResourceExceptionId, ResourceId, ResourceRuleId, RuleId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.resource_schedules import openings_of

@@ -119,6 +119,34 @@ def test_r2_a_slot_touched_since_the_plan_is_not_removed(world: World, touch: di
     assert [slot.id for slot in stored(world)] == [first.id]
 
 
+def test_r2_a_slot_under_a_visit_is_not_removed_whatever_it_counts(world: World) -> None:
+    insert(world, weekly(1))
+    plan = reconcile([], stored(world), now=NOW)
+    world.book(SPAN.start + 9 * HOUR)
+    world.touch(SPAN.start + 9 * HOUR, status="open", booked_count=0)
+    assert apply_plans(world, plan) == [PlanResult(retired=29)]
+    assert [(slot.slot.start_at, slot.booked_count) for slot in stored(world)] == [(SPAN.start + 9 * HOUR, 1)]
+
+
+@pytest.mark.parametrize(("ends_at", "left"), [("2099-01-01 00:00Z", 1), ("2020-01-01 00:00Z", 0)])
+def test_r2_a_slot_under_a_live_hold_is_not_removed(world: World, ends_at: str, left: int) -> None:
+    insert(world, weekly(1))
+    plan = reconcile([], stored(world), now=NOW)
+    world.visit(SPAN.start + 9 * HOUR, status="cancelled")  # with an offering and a workflow
+    world.sql(
+        "insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,"
+        " service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, channel)"
+        " select tenant_id, sha256('a token'), cast(:ends_at as timestamptz), 1, 1, 1, 1, id, start_at, start_at,"
+        " end_at, '[]', 'desk' from scheduling.availability_slots"
+        " where tenant_id = :tenant_id and doctor_id = 1 order by start_at limit 1",
+        ends_at=ends_at,
+    )
+    first, *_ = sorted(stored(world), key=lambda slot: slot.slot.start_at)
+    assert (first.held_count, first.is_held(NOW)) == (left, left == 1)
+    assert apply_plans(world, plan) == [PlanResult(retired=30 - left)]
+    assert reconcile([], stored(world), now=NOW).conflict == (first,) * left
+
+
 def test_b2_a_slot_whose_hold_has_ended_is_removed(world: World) -> None:
     insert(world, weekly(1))
     world.touch(SPAN.start + 9 * HOUR, status="reserved", reserved_until=NOW)

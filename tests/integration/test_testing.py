@@ -1,7 +1,9 @@
 """`scheduler.testing`, as the tests of a host use it."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,6 +20,7 @@ from scheduler.testing import (
     migrated_database,
     small_clinic,
 )
+from scheduler.testing import databases as databases_of_tests
 
 pytestmark = pytest.mark.database
 
@@ -130,3 +133,15 @@ def test_without_a_template_a_server_runs_for_the_block() -> None:
         assert small_clinic(opened, weeks=1).monday == MONDAY
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
+
+
+def test_a_server_lies_in_memory_only_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(memory: Path, *, free: int) -> Path | None:
+        monkeypatch.setattr(databases_of_tests, "_MEMORY", memory)
+        monkeypatch.setattr(databases_of_tests, "disk_usage", lambda path: usage(path)._replace(free=free))
+        return databases_of_tests._in_memory()
+
+    usage = shutil.disk_usage
+    assert chosen(tmp_path, free=2 * 1024**3) == tmp_path
+    assert chosen(tmp_path, free=2 * 1024**3 - 1) is None
+    assert chosen(tmp_path / "missing", free=2 * 1024**3) is None

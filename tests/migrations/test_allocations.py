@@ -1,13 +1,11 @@
 """Allocations: what visits take of doctors, resources and slots follows from them, whoever writes them (B1, W7)."""
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import Queue
 from threading import Barrier
-from time import sleep
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -17,28 +15,31 @@ from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.postgres.database import Role
 from support.databases import execute
 from support.roles import become
-from support.rows import Row, insert
+from support.rows import insert
 from support.rows.all_domains import MONTHS, all_rows
-from support.worlds.appointments import OURS, appointment, at, book, clinic, refusal
+from support.waiting import Act, after_waiting
+from support.worlds.appointments import (
+    DOCTOR,
+    DOCTOR_TAKEN,
+    FULL,
+    NURSE,
+    OURS,
+    PREPARED,
+    RESOURCE_TAKEN,
+    add_steps,
+    appointment,
+    at,
+    book,
+    clinic,
+    refusal,
+    step,
+    taken,
+    use,
+    workflow,
+)
+from support.worlds.writers import ACTS, WRONG, Writer, add_second_doctor
 
 pytestmark = pytest.mark.database
-
-DOCTOR_TAKEN = "a_doctor_is_taken_once_at_a_time"
-RESOURCE_TAKEN = "a_resource_is_taken_once_at_a_time"
-FULL = "a_slot_is_booked_within_its_capacity"
-DOCTOR, NURSE, PREPARED = 1, 2, 3
-"""Steps of the workflow: with the doctor, with a nurse alone, and with a nurse who prepares for ten minutes."""
-
-
-def workflow(connection: psycopg.Connection, tenant: UUID) -> None:
-    """Write the steps NURSE and PREPARED, and room 2."""
-    step = all_rows(tenant)["scheduling.workflow_steps"] | {"requires_preparation": True}
-    need = all_rows(tenant)["scheduling.workflow_step_needs"] | {"quantity": 1, "same_as_position": None}
-    insert(connection, "scheduling.workflow_step_needs", need | {"workflow_step_id": DOCTOR, "kind": "doctor"})
-    for id_, meta in {NURSE: None, PREPARED: '{"preparation_minutes": 10}'}.items():
-        insert(connection, "scheduling.workflow_steps", step | {"id": id_, "position": id_, "meta": meta})
-        insert(connection, "scheduling.workflow_step_needs", need | {"workflow_step_id": id_, "kind": "nurse"})
-    insert(connection, "scheduling.resources", all_rows(tenant)["scheduling.resources"] | {"id": 2, "name": "Room 2"})
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +61,6 @@ def connection(opened: psycopg.Connection) -> Iterator[psycopg.Connection]:
         yield opened
 
 
-def step(number: int, kind: int, begin: float, end: float) -> Row:
-    """Return a step; its hundreds are its appointment."""
-    times: Row = {"scheduled_start_at": at(begin), "scheduled_end_at": at(end)}
-    of: Row = {"appointment_id": number // 100, "position": number % 100, "workflow_step_id": kind}
-    base = all_rows(OURS)["scheduling.appointment_steps"] | {"id": number}
-    return base | of | times
-
-
-def add_steps(connection: psycopg.Connection, *rows: Row) -> None:
-    for row in rows:
-        insert(connection, "scheduling.appointment_steps", row)
-
-
-def use(connection: psycopg.Connection, number: int, *resources: int) -> None:
-    """Let a step use resources."""
-    for resource in resources:
-        row: Row = {"tenant_id": OURS, "appointment_step_id": number, "resource_id": resource}
-        insert(connection, "scheduling.appointment_step_resources", row)
-
-
 def infusion(connection: psycopg.Connection) -> None:
     """Write a visit of 100 minutes: the doctor, a nurse in room 1, and the doctor again."""
     book(connection, appointment(1, 0, 100))
@@ -90,18 +71,6 @@ def infusion(connection: psycopg.Connection) -> None:
         step(103, DOCTOR, 90, 100),
     )
     use(connection, 102, 1)
-
-
-def taken(connection: psycopg.Connection, number: int = 1) -> list[tuple[str, float, float]]:
-    """Return what an appointment takes: doctor or room, with the minutes from and until."""
-    return [
-        (by, (begin - at(0)).total_seconds() / 60, (end - at(0)).total_seconds() / 60)
-        for by, begin, end in connection.execute(
-            "select coalesce('doctor ' || doctor_id, 'room ' || resource_id), start_at, end_at"
-            " from scheduling.allocations where tenant_id = %s and appointment_id = %s order by start_at, 1",
-            (OURS, number),
-        )
-    ]
 
 
 def change(connection: psycopg.Connection, changes: str, where: str = "id = 1", of: str = "appointments") -> None:
@@ -246,10 +215,24 @@ def test_b1_no_more_than_the_places_of_a_slot_are_booked_at_once(connection: psy
 def test_r2_a_slot_that_was_cancelled_stays_cancelled(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
     change(connection, "status = 'cancelled'", of="availability_slots")
+    change(connection, "status = 'checked_in'")  # the visit that sits on it goes on
+    assert slot(connection) == (1, "cancelled")
     change(connection, "status = 'no_show'")
     assert slot(connection) == (0, "cancelled")
-    change(connection, "status = 'scheduled'")
-    assert slot(connection) == (1, "cancelled")
+
+
+def test_b1_no_appointment_comes_onto_a_cancelled_slot(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1) | {"status": "no_show"}, appointment(2, 30, 50))
+    change(connection, "status = 'cancelled'", "id = 1", of="availability_slots")
+    onto_it = f"availability_slot_id = 1, slot_start_at = '{at(0)}', start_at = '{at(0)}', end_at = '{at(20)}'"
+    for act in (
+        lambda: book(connection, appointment(3, 0, 20, slot=1)),
+        lambda: change(connection, onto_it, "id = 2"),
+        lambda: change(connection, "status = 'scheduled'", "id = 1"),
+    ):
+        assert refusal(connection, act) == "a_cancelled_slot_takes_no_visit"
+    change(connection, "status = 'open'", "id = 1", of="availability_slots")
+    assert refusal(connection, lambda: change(connection, "status = 'scheduled'", "id = 1")) is None
 
 
 def test_b2_a_held_slot_that_is_booked_is_open_after_the_cancellation(connection: psycopg.Connection) -> None:
@@ -271,48 +254,6 @@ def tenant(database_url: str) -> UUID:
         need = all_rows(ours)["scheduling.workflow_step_needs"] | {"kind": "doctor", "quantity": 1}
         insert(opened, "scheduling.workflow_step_needs", need)
     return ours
-
-
-class Waited(NamedTuple):
-    """The lock for which a call waited, and the constraints that refused the calls, if any."""
-
-    table: str | None
-    """The table whose row was locked, unless the call had a weaker lock of it."""
-    second: str | None
-    third: str | None
-
-
-Act = Callable[[psycopg.Connection], object]
-WAITS = """
-select (
-    select relation::regclass::text from pg_locks
-    where pg_locks.pid = %(pid)s and locktype = 'tuple' and granted
-) where cardinality(pg_blocking_pids(%(pid)s)) > 0
-"""
-
-
-def after_waiting(url: str, first: Act, second: Act, third: Act = lambda _: None) -> Waited:
-    """Do `second` until it waits for the lock of a row that `first` has; then do `third`, and commit."""
-    pids: Queue[int] = Queue()
-
-    def later() -> str | None:
-        with psycopg.connect(url) as own:
-            pids.put(own.info.backend_pid)
-            return refusal(own, lambda: second(own))
-
-    with ThreadPoolExecutor(1) as thread, psycopg.connect(url, autocommit=True) as watching:
-        with psycopg.connect(url) as own:
-            first(own)
-            result, pid = thread.submit(later), pids.get(timeout=10)
-            for _ in range(1000):
-                waits = watching.execute(WAITS, {"pid": pid}).fetchone()
-                if waits is not None:
-                    break
-                assert not result.done(), "the second did not wait for the first"
-                sleep(0.01)
-            assert waits is not None
-            refused = refusal(own, lambda: third(own))
-        return Waited(waits[0], result.result(30), refused)
 
 
 def booking(tenant: UUID, number: int, begin: float = 0, **columns: Any) -> Act:
@@ -375,7 +316,7 @@ def test_b1_a_cancellation_waits_before_its_row_changes(database_url: str, tenan
 def test_b1_a_moved_step_waits_before_its_allocation_goes(database_url: str, tenant: UUID) -> None:
     """The holder of the doctor books time that the visit has: it would wait for a deleted allocation."""
     commit(database_url, booking(tenant, 1))
-    row = step(101, DOCTOR, 0, 20) | {"tenant_id": tenant}
+    row = step(101, DOCTOR, 0, 20, tenant=tenant)
     commit(database_url, lambda own: add_steps(own, row))
     hold = run(f"select from scheduling.doctors {OF} for no key update", tenant)
     later = run(
@@ -391,7 +332,7 @@ def test_b1_a_step_that_waits_for_its_visit_follows_its_move(database_url: str, 
     commit(database_url, second_doctor(tenant))
     commit(database_url, booking(tenant, 1))
     move = run(f"update scheduling.appointments set doctor_id = 2 {OF}", tenant)
-    row = step(101, DOCTOR, 0, 10) | {"tenant_id": tenant}
+    row = step(101, DOCTOR, 0, 10, tenant=tenant)
     assert after_waiting(database_url, move, lambda own: add_steps(own, row))[1:] == (None, None)
     with psycopg.connect(database_url) as own:
         query = "select doctor_id, end_at from scheduling.allocations where tenant_id = %s"
@@ -399,52 +340,20 @@ def test_b1_a_step_that_waits_for_its_visit_follows_its_move(database_url: str, 
 
 
 def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, tenant: UUID) -> None:
-    """Six write, move, cancel, undo and delete on two doctors with four slots; whoever is refused changes nothing."""
-    generator = random.Random(12)  # noqa: S311  # not for secrets
-    with psycopg.connect(database_url) as own:
-        insert(own, "scheduling.doctors", all_rows(tenant)["scheduling.doctors"] | {"id": 2, "user_id": None})
-        slots = all_rows(tenant)["scheduling.availability_slots"]
-        for id_, begin, capacity in ((3, 0, 3), (4, 20, 1)):
-            times = {"start_at": at(begin), "end_at": at(begin + 20), "doctor_id": 2, "capacity": capacity}
-            insert(own, "scheduling.availability_slots", slots | times | {"id": id_, "service_offering_id": None})
-        own.execute("update scheduling.availability_slots set capacity = 2 where tenant_id = %s and id = 2", (tenant,))
-    places = {1: (1, 0, 1), 2: (1, 10, 1), 3: (2, 0, 1), 4: (2, 20, 1)}  # slot -> doctor, minute
-    ids = list(range(1, 25))
-    seeds, together = [generator.random() for _ in range(6)], Barrier(6)
+    """Six write visits and holds; whoever is refused changes nothing, and nobody meets a deadlock."""
+    seeds, together = [12 + number / 6 for number in range(6)], Barrier(6)
     unexpected, changed = Queue[str](), Queue[str]()
-
-    def place(dice: random.Random) -> Row:
-        id_ = dice.choice([None, *places])
-        if id_ is None:
-            begin = dice.randrange(0, 200, 5)
-            on: Row = {"doctor_id": dice.choice([1, 2]), "availability_slot_id": None, "slot_start_at": None}
-        else:
-            begin = places[id_][1]
-            on = {"doctor_id": places[id_][0], "availability_slot_id": id_, "slot_start_at": at(begin)}
-        return on | {"start_at": at(begin), "end_at": at(begin + 20)}
+    commit(database_url, lambda own: add_second_doctor(own, tenant))
 
     def write(seed: float) -> None:
-        dice = random.Random(seed)  # noqa: S311
         with psycopg.connect(database_url, autocommit=True) as own:
+            writer = Writer(own, tenant, seed)
             together.wait(30)
-            for _ in range(60):
-                id_, act = dice.choice(ids), dice.choice(["book", "book", "move", "move", "cancel", "undo", "delete"])
-                base = appointment(id_, 0, 20, tenant=tenant) | {"patient_id": dice.randrange(1, 11)}
+            for _ in range(80):
+                act = writer.choose()
                 try:
-                    with suppress(psycopg.errors.IntegrityError):
-                        if act == "book":
-                            book(own, base | place(dice))
-                            changed.put(act)
-                            continue
-                        acts: dict[str, dict[str, object]] = {
-                            "move": place(dice),
-                            "cancel": {"status": dice.choice(["cancelled", "no_show"])},
-                            "undo": {"status": "scheduled"},
-                        }
-                        names = ", ".join(f"{name} = %s" for name in acts.get(act, {}))
-                        begin = f"update scheduling.appointments set {names}" if names else DELETE
-                        of = " where tenant_id = %s and id = %s"
-                        if own.execute((begin + of).encode(), [*acts.get(act, {}).values(), tenant, id_]).rowcount:
+                    with suppress(psycopg.errors.IntegrityError), own.transaction():
+                        if writer.do(act):
                             changed.put(act)
                 except psycopg.Error as error:
                     unexpected.put(f"{act}: {error}")
@@ -452,38 +361,7 @@ def test_b1_random_writers_leave_no_overlap_and_right_counts(database_url: str, 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(write, seeds))
     assert list(unexpected.queue) == []
-    assert {*changed.queue} == {"book", "move", "cancel", "undo", "delete"}
+    assert {*changed.queue} == {*ACTS}
     with psycopg.connect(database_url) as own:
-        assert own.execute(WRONG_COUNTS, (tenant,)).fetchall() == []
-        assert own.execute(OVERLAPS, (tenant,)).fetchall() == []
-        assert own.execute(UNLIKE_THEIR_APPOINTMENTS, (tenant, tenant)).fetchall() == []
-
-
-DELETE = "delete from scheduling.appointments"
-WRONG_COUNTS = """
-select id, booked_count, status, booked from (
-    select slot.id, booked_count, slot.status, capacity, count(visit.id) as booked
-    from scheduling.availability_slots slot
-    left join scheduling.appointments visit on visit.tenant_id = slot.tenant_id
-        and availability_slot_id = slot.id and slot_start_at = slot.start_at
-        and visit.status not in ('cancelled', 'no_show')
-    where slot.tenant_id = %s
-    group by slot.id, booked_count, slot.status, capacity
-) counted
-where booked_count <> booked or status <> case when booked = capacity then 'booked' else 'open' end
-"""
-OVERLAPS = """
-select a.id, b.id from scheduling.appointments a
-join scheduling.appointments b on a.tenant_id = b.tenant_id and a.id < b.id
-    and a.start_at < b.end_at and b.start_at < a.end_at
-where a.tenant_id = %s and a.status not in ('cancelled', 'no_show') and b.status not in ('cancelled', 'no_show')
-    and (a.patient_id = b.patient_id
-        or a.doctor_id = b.doctor_id and a.availability_slot_id is distinct from b.availability_slot_id
-        or a.doctor_id = b.doctor_id and a.availability_slot_id is null)
-"""
-UNLIKE_THEIR_APPOINTMENTS = """
-select id, doctor_id, start_at, end_at from scheduling.appointments
-where tenant_id = %s and status not in ('cancelled', 'no_show')
-except
-select appointment_id, doctor_id, start_at, end_at from scheduling.allocations where tenant_id = %s
-"""
+        found = {name: own.execute(query.encode(), {"tenant": tenant}).fetchall() for name, query in WRONG.items()}
+    assert found == {name: [] for name in WRONG}

@@ -410,4 +410,5 @@ def test_the_job_reads_the_times_of_appointments_and_no_patient(connection: psyc
             and has_column_privilege(attrelid, attname, 'select')
     """).fetchall()
     times = ["start_at", "end_at", "local_start", "zone", "status"]
-    assert readable == [(["tenant_id", "id", "facility_id", "doctor_id", "availability_slot_id", *times],)]
+    slot = ["availability_slot_id", "slot_start_at"]
+    assert readable == [(["tenant_id", "id", "facility_id", "doctor_id", *slot, *times],)]

@@ -16,8 +16,9 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import Schedule
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Id, Slot
 from scheduler.core.spans import Span
+from scheduler.core.uses import Use
 from support import strategies
 
 MINUTE = timedelta(minutes=1)
@@ -59,6 +60,10 @@ def bare(schedule: Schedule) -> Schedule:
     return replace(schedule, rules=rules, exceptions=(), closures=())
 
 
+def overlap(start_at: datetime, end_at: datetime, slot: Slot) -> bool:
+    return max(start_at, slot.start_at) < min(end_at, slot.end_at)
+
+
 def is_available(slot: Slot, bookings: BookingContext) -> bool:
     """Decide in the slowest way whether a scheduled slot is available."""
     if bookings.now is not None:
@@ -66,16 +71,21 @@ def is_available(slot: Slot, bookings: BookingContext) -> bool:
             return False
         if bookings.horizon is not None and slot.start_at > bookings.now + bookings.horizon:
             return False
+    capacity = next((stored.slot.capacity for stored in bookings.stored if stored.slot[:5] == slot[:5]), slot.capacity)
+    for use in bookings.uses:
+        ended = use.ends_at is not None and bookings.now is not None and bookings.now >= use.ends_at
+        shared = capacity > 1 and use.slot is not None and tuple(use.slot) == slot[:5]
+        if not ended and not shared and overlap(use.span.start, use.span.end, slot):
+            return False
     for stored in bookings.stored:
-        booked = stored.status == "booked" or stored.booked_count > 0
-        held = stored.status == "reserved" and (
+        reserved = stored.status == "reserved" and (
             bookings.now is None or stored.reserved_until is None or stored.reserved_until > bookings.now
         )
-        if stored.slot[:5] == slot[:5]:
-            full = stored.status == "booked" or stored.booked_count == stored.slot.capacity
-            if full or held or stored.status == "cancelled":
-                return False
-        elif (booked or held) and max(stored.slot.start_at, slot.start_at) < min(stored.slot.end_at, slot.end_at):
+        if reserved and overlap(stored.slot.start_at, stored.slot.end_at, slot):
+            return False
+        if stored.slot[:5] == slot[:5] and (
+            stored.status in {"booked", "cancelled"} or stored.booked_count + stored.held_count >= capacity
+        ):
             return False
     return True
 
@@ -97,17 +107,29 @@ def questions_with_bookings(draw: st.DrawFn) -> Question:
     begin = begin_of(question.day, question.schedule.zone)
     now = draw(st.one_of(st.none(), st.integers(-2880, 2880).map(lambda count: begin + count * MINUTE)))
     slots = expand(question.schedule, Span(begin - DAY, begin + 2 * DAY))
-    stored = []
+    stored: list[StoredSlot] = []
     for number in range(draw(st.integers(0, 4)) if slots else 0):
         slot = draw(st.sampled_from(slots))._replace(capacity=draw(st.integers(1, 2)))
         if draw(st.booleans()):  # a slot that only overlaps
             slot = slot._replace(service_offering_id=9, start_at=slot.start_at - MINUTE)
+        if slot.identity in {row.slot.identity for row in stored}:
+            continue
         status, booked_count = draw(st.sampled_from(SlotStatus)), draw(st.integers(0, slot.capacity))
         until = draw(st.one_of(st.none(), st.integers(-60, 60).map(lambda count: (now or begin) + count * MINUTE)))
-        stored.append(StoredSlot(number, slot, status, booked_count, until))
+        stored.append(StoredSlot(number, slot, status, booked_count, until, draw(st.integers(0, 2))))
+    taken = []
+    for number in range(draw(st.integers(0, 3)) if slots else 0):
+        slot = draw(st.sampled_from([*slots, *(row.slot for row in stored)]))
+        start_at = slot.start_at + draw(st.one_of(st.just(0), st.integers(-30, 30))) * MINUTE
+        end_at = start_at + draw(
+            st.one_of(st.just(slot.duration), st.integers(1, 90).map(lambda count: count * MINUTE))
+        )
+        ends_at = draw(st.one_of(st.none(), st.integers(-60, 60).map(lambda count: (now or begin) + count * MINUTE)))
+        on = draw(st.sampled_from((slot.identity, None)))
+        taken.append(Use(Span(start_at, end_at), on, 100 + number, ends_at, draw(st.sampled_from((5, 6)))))
     notice = draw(st.integers(0, 1440)) * MINUTE
     horizon = draw(st.one_of(st.none(), st.integers(0, 2880).map(lambda count: notice + count * MINUTE)))
-    return replace(question, bookings=BookingContext(stored, now, notice, horizon))
+    return replace(question, bookings=BookingContext(stored, taken, now, notice, horizon))
 
 
 @given(questions())
@@ -123,9 +145,11 @@ def test_q3_every_booking_without_a_scheduled_slot_is_a_reason(question: Questio
     """A doctor who left keeps the visits that are booked: they stay stored (R2)."""
     slots = scheduled_on(question.schedule, question.day)
     assume(slots)
-    stored = [StoredSlot(number, slot, SlotStatus.BOOKED, slot.capacity) for number, slot in enumerate(slots)]
-    left = explain(Schedule(7, 5, question.schedule.zone), question.day, bookings=BookingContext(stored))
-    assert [reason.cause_id for reason in left if reason.code is ReasonCode.BOOKED] == [slot.id for slot in stored]
+    uses = [
+        Use(Span(slot.start_at, slot.end_at), slot.identity, number, facility_id=5) for number, slot in enumerate(slots)
+    ]
+    left = explain(Schedule(7, 5, question.schedule.zone), question.day, bookings=BookingContext(uses=uses))
+    assert [reason.cause_id for reason in left if reason.code is ReasonCode.BOOKED] == [use.id for use in uses]
 
 
 @given(questions_with_bookings())
@@ -201,20 +225,22 @@ def test_q3_reasons_are_sorted_by_time_then_from_strong_to_weak(question: Questi
 
 @given(questions_with_bookings())
 def test_q3_a_reason_names_a_cause_of_its_kind(question: Question) -> None:
-    exceptions = {
+    exceptions: dict[ReasonCode, set[Id | None]] = {
         kind: {exception.id for exception in question.schedule.exceptions if exception.type.value == kind.value}
         for kind in CODES
     }
-    stored_ids = {stored.id for stored in question.bookings.stored}
-    causes = {
+    stored_ids: set[Id | None] = {stored.id for stored in question.bookings.stored}
+    visits = {use.id for use in question.bookings.uses if use.ends_at is None}
+    holds = {use.id for use in question.bookings.uses if use.ends_at is not None}
+    causes: dict[ReasonCode, set[Id | None]] = {
         ReasonCode.EMERGENCY: exceptions[ReasonCode.EMERGENCY],
         ReasonCode.BLOCKED: exceptions[ReasonCode.BLOCKED],
         ReasonCode.OVERRIDE: exceptions[ReasonCode.OVERRIDE],
         ReasonCode.OVERRIDE_WITHOUT_SLOTS: exceptions[ReasonCode.OVERRIDE],
-        ReasonCode.CLOSURE: {closure.id for closure in question.schedule.closures},
-        ReasonCode.BOOKED: stored_ids,
+        ReasonCode.CLOSURE: {*(closure.id for closure in question.schedule.closures)},
+        ReasonCode.BOOKED: visits,
         ReasonCode.CAPACITY: stored_ids,
-        ReasonCode.HELD: stored_ids,
+        ReasonCode.HELD: stored_ids | holds,
         ReasonCode.CANCELLED: stored_ids,
     }
     for reason in explain(question.schedule, question.day, bookings=question.bookings):

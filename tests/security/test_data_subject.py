@@ -6,7 +6,7 @@ The oracle knows no references: it looks for the person's ids in every column of
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from itertools import chain
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
+from faker import Faker
 from pydantic import JsonValue
 from rich.console import Console
 from sqlalchemy import text
@@ -43,6 +44,7 @@ from scheduler.postgres.privacy.data_subject import (
 )
 from scheduler.postgres.privacy.erasure import erase_person
 from scheduler.postgres.privacy.export import ExportedRow, export_person, export_tenant
+from scheduler.sample_data.factories import Factory
 from scheduler.sample_data.scales import Scale, Seed
 from support.databases import undone
 from support.worlds.encryption import master_keys, tenant_keys
@@ -64,6 +66,8 @@ NOT_ABOUT_A_PERSON = {
     "scheduling.facility_insurance_plans": "what a place accepts",
     "scheduling.generation_runs": "what the nightly job did",
     "scheduling.insurance_plans": "a product",
+    "scheduling.event_counters": "how far events are numbered",
+    "scheduling.events": "ids and times, which lead nowhere once the visits are erased; kept for 90 days",
     "scheduling.insurance_providers": "a company",
     "scheduling.schedule_states": "how far the nightly job is",
     "scheduling.service_workflows": "how a service is done",
@@ -512,6 +516,30 @@ def test_a_doctor_with_appointments_is_not_erased(world: World) -> None:
         world.erase(Kind.DOCTOR, doctor)
     assert refused.value.rows["appointments_doctor_id_fkey"] > 0
     assert world.scalar("select count(*) from scheduling.appointments") == before
+
+
+@pytest.mark.parametrize(("hours", "kind"), [(-1, Kind.DOCTOR), (1, Kind.DOCTOR), (1, Kind.USER)])
+def test_a_live_hold_goes_with_its_user_and_keeps_its_doctor(world: World, hours: int, kind: Kind) -> None:
+    """An ended hold keeps nobody."""
+    with undone(world.unit()) as session:
+        factory = Factory(session, Faker(), world.tenant_id)
+        doctor, user = factory.make(rows.Doctor), factory.make(rows.User, role=rows.UserRole.STAFF)
+        offering = factory.make(rows.ServiceOffering, doctor_id=factory.make(rows.Doctor).id)
+        ends_at = datetime.now(UTC) + timedelta(hours=hours)
+        named = {
+            "doctor_id": doctor.id,
+            "service_offering_id": offering.id,
+            "held_by": user.id,
+            "availability_slot_id": 10**6,
+        }
+        factory.make(rows.Hold, ends_at=ends_at, **named)
+        person = world.person(kind, doctor.id if kind is Kind.DOCTOR else user.id)
+        if (hours, kind) == (1, Kind.DOCTOR):
+            with pytest.raises(ErasureRefusedError, match=r"holds_doctor_id_fkey \(1\)"):
+                erase_person(session, person)
+        else:
+            erased = {"scheduling.holds": 1, "scheduling.allocations": 1} if kind is Kind.USER else {}
+            assert erase_person(session, person) == {kind.value: 1} | erased
 
 
 def test_an_erasure_is_an_event_with_counts_and_no_names(world: World) -> None:

@@ -51,6 +51,8 @@ scheduling.availability_rules        all+iud all+iud all+iud -      -       -   
 scheduling.availability_slots        all+iuD all+iuD all+iuD open   open    open    open  -         -       -       -
 scheduling.booking_requests          -       -       -       -      -       -       -     -         -       -       -
 scheduling.doctors                   all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
+scheduling.event_counters            all     all     all     -      -       -       -     -         -       -       -
+scheduling.events                    all     all     all     -      -       -       -     -         -       -       -
 scheduling.facilities                all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.facility_closures         all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_doctors          all+iud all+iud all+iud all    all     all     all   -         -       -       -
@@ -424,6 +426,7 @@ TELLING: Final = {
     "identity.own_families": "which families are theirs",
     "identity.is_staff_member": "that they do not work here",
     "identity.tenant_by_slug": "the id and the status of a tenant whose slug they know",
+    "scheduling.number_events": "nothing: it returns nothing, and does nothing for people without access",
     "placement.find_clients": "nothing: it is asked above",
     "scheduling.places_left": "how many places are free: no name, no visit",
     "wellbeing.find_children": "nothing: it answers practitioners and group contacts (tests/security/test_search.py)",

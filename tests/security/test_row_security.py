@@ -41,18 +41,20 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "placement.metadata": {APP: "raw"},
     "placement.placement_info": {APP: "raw"},
     "placement.specialists": {APP: "raw"},
-    "scheduling.allocations": {APP: READ},
+    "scheduling.allocations": {APP: READ, JOB: READ},  # the job some columns only
     "scheduling.appointments": {JOB: READ},  # of some columns only
     "scheduling.availability_exceptions": {JOB: READ},
     "scheduling.availability_rules": {JOB: READ},
     "scheduling.availability_slots": {JOB: ALL},
     "scheduling.booking_requests": {APP: NONE, JOB: "rd"},
     "scheduling.doctors": {APP: "raw", JOB: READ},
+    "scheduling.event_counters": {APP: READ, SYSTEM: READ},
+    "scheduling.events": {APP: READ, SYSTEM: READ},
     "scheduling.facilities": {APP: "raw", JOB: READ},
     "scheduling.facility_closures": {JOB: READ},
     "scheduling.facility_doctors": {JOB: READ},
     "scheduling.generation_runs": {APP: READ, JOB: "raw"},
-    "scheduling.holds": {APP: READ},
+    "scheduling.holds": {APP: READ, JOB: READ},  # the job some columns only
     "scheduling.insurance_plans": {APP: "raw"},
     "scheduling.insurance_providers": {APP: "raw"},
     "scheduling.patients": {APP: "raw"},

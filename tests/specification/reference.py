@@ -18,8 +18,8 @@ from uuid import UUID
 import scheduler
 import scheduler.testing
 from scheduler.core.errors import SchedulerError
+from scheduler.core.ids import RowId, TenantId
 from scheduler.front_door.context import Context
-from scheduler.front_door.ids import RowId, TenantId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.work import Work
 from scheduler.generation.report import RunResult

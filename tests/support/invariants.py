@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 PAGE: Final = DOCS / "invariants.md"
 
-_RULE: Final = re.compile(r"^- \*\*([A-Z]\d)\*\*( \*\(later\))?", flags=re.MULTILINE)
-_ROW: Final = re.compile(r"^\| *([A-Z]\d) *\|(.*)\|([^|]*)\|([^|]*)\| *$", flags=re.MULTILINE)
+_RULE: Final = re.compile(r"^- \*\*([A-Z]\d+)\*\*( \*\(later\))?", flags=re.MULTILINE)
+_ROW: Final = re.compile(r"^\| *([A-Z]\d+) *\|(.*)\|([^|]*)\|([^|]*)\| *$", flags=re.MULTILINE)
 
 
 class Row(NamedTuple):

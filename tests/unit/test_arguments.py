@@ -176,19 +176,26 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "status": (StepStatus.CANCELLED, *NOT_STATUSES),
             "booked_count": (None, True, 0.5, "0"),
             "reserved_until": NOT_INSTANTS[1:],
+            "held_count": (None, True, -1, 0.5, "0"),
         },
     ),
     StoredSlot.is_held: ({"self": STORED, "now": NINE}, {"now": NOT_INSTANTS[1:]}),
+    StoredSlot.is_reserved: ({"self": STORED, "now": NINE}, {"now": NOT_INSTANTS[1:]}),
     BookingContext: (
         {},
         {
             "stored": (STORED, [SLOT], *NOT_SEQUENCES),
+            "uses": (SPAN, [SPAN], *NOT_SEQUENCES),
             "now": NOT_INSTANTS[1:],
             "notice": (None, *NOT_LENGTHS),
             "horizon": NOT_LENGTHS,
         },
     ),
     BookingContext.reasons_against: (
+        {"self": BookingContext(), "slot": SLOT},
+        {"slot": (None, STORED, tuple(SLOT), *NOT_OBJECTS)},
+    ),
+    BookingContext.takers: (
         {"self": BookingContext(), "slot": SLOT},
         {"slot": (None, STORED, tuple(SLOT), *NOT_OBJECTS)},
     ),
@@ -253,7 +260,17 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "needs": (1, "doctor", ["doctor"], [None]),
         },
     ),
-    Use: ({"span": SPAN}, {"span": (None, *NOT_OBJECTS), "slot": NOT_OBJECTS}),
+    Use: (
+        {"span": SPAN},
+        {
+            "span": (None, *NOT_OBJECTS),
+            "slot": NOT_OBJECTS,
+            "id": NOT_IDS[1:],
+            "ends_at": NOT_INSTANTS[1:],
+            "facility_id": NOT_IDS[1:],
+        },
+    ),
+    Use.is_in_force: ({"self": Use(SPAN), "now": NINE}, {"now": NOT_INSTANTS[1:]}),
     DoctorCalendar: (
         {"schedule": SCHEDULE},
         {"schedule": (None, *NOT_OBJECTS), "uses": NOT_SEQUENCES, "full": NOT_SEQUENCES},

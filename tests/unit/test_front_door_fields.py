@@ -13,12 +13,12 @@ import pytest
 from scheduler import models
 from scheduler.core import readers
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, FacilityId, read_id
 from scheduler.core.schedules import ExceptionType
 from scheduler.families.values import FamilyStatus, MemberRole
 from scheduler.front_door import fields
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.exceptions import Exceptions
-from scheduler.front_door.ids import DoctorId, FacilityId, read_id
 from scheduler.front_door.insurance import Insurance, Plans, Providers
 from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.repository import Repository, fit

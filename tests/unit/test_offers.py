@@ -90,7 +90,7 @@ MALFORMED: list[tuple[Any, str]] = [
     (changed(lambda offer: offer["steps"][1].update(resources={"nurse": 3})), "offer: step 2: resources: 'nurse' must"),
     (changed(lambda offer: offer["steps"][1].update(resources={"nurse": [3, 3]})), "offer: step 2: resources: 'nurse'"),
     (changed(lambda offer: offer["steps"][1].update(resources={"nurse": [0]})), "offer: step 2: resources: 'nurse'"),
-    (changed(lambda offer: offer["steps"][1].update(resources={"nurse": []})), "offer: step 2: need of nurse: quantity"),
+    (changed(lambda offer: offer["steps"][1].update(resources={"nurse": []})), "offer: step 2: need of nurse"),
     (changed(lambda offer: offer["steps"][1].update(resources={"doctor": [1]})), "offer: step 2: step 3: needs must"),
     (changed(lambda offer: offer["steps"][1].update(resources={"patient": [1]})), "offer: step 2: need: kind must"),
 ]  # fmt: skip

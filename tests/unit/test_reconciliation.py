@@ -1,5 +1,6 @@
 """Reconciliation by example (R1, R2, A5)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,6 +52,13 @@ def test_r2_a_capacity_never_falls_below_the_booked_places() -> None:
     assert reconcile([slot(capacity=2)], [stored]).update == (SlotUpdate(1, slot(capacity=3)),)
 
 
+def test_r2_a_capacity_never_falls_below_the_held_places() -> None:
+    stored = StoredSlot(1, slot(capacity=5), booked_count=3, held_count=1)
+    assert reconcile([slot(capacity=2)], [stored]).update == (SlotUpdate(1, slot(capacity=4)),)
+    drifted = replace(stored, held_count=9)
+    assert reconcile([slot(capacity=2)], [drifted]).update == ()
+
+
 @pytest.mark.parametrize(
     "touched",
     [
@@ -60,8 +68,19 @@ def test_r2_a_capacity_never_falls_below_the_booked_places() -> None:
         StoredSlot(1, slot(capacity=2), SlotStatus.CANCELLED, 1),
         StoredSlot(1, slot(), SlotStatus.RESERVED, reserved_until=NOON),
         StoredSlot(1, slot(), SlotStatus.RESERVED),
+        StoredSlot(1, slot(), held_count=1),
+        StoredSlot(1, slot(), SlotStatus.CANCELLED, held_count=1),
     ],
-    ids=["booked", "booked uncounted", "one of two", "cancelled with a booking", "held", "held without an end"],
+    ids=[
+        "booked",
+        "booked uncounted",
+        "one of two",
+        "cancelled with a booking",
+        "reserved",
+        "reserved without an end",
+        "held",
+        "cancelled with a hold",
+    ],
 )
 def test_r2_a_booked_or_held_slot_that_is_no_longer_desired_is_a_conflict(touched: StoredSlot) -> None:
     assert reconcile([], [touched], now=NINE) == Plan(conflict=(touched,))

@@ -20,12 +20,15 @@ from scheduler.cli.rendering import RunSummary, between, explanation_table, runs
 from scheduler.cli.show import _status as status
 from scheduler.cli.week import Week, WeekClosure, WeekDoctor, WeekException, WeekSlot
 from scheduler.cli.week_calendar import week_calendar
+from scheduler.core.bookings import BookingContext
 from scheduler.core.explanation import Explanation
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.slots import Id, Slot
+from scheduler.core.spans import Span
+from scheduler.core.uses import Use
 from scheduler.generation.report import Report, RunResult
 from scheduler.models.scheduling.generation import RUN_COUNTS, GenerationRun
 from scheduler.postgres.promised_times import BrokenPromise
@@ -39,6 +42,9 @@ COUNTS = dict.fromkeys(RUN_COUNTS, 0) | {
     "slots_kept": 771,
 }
 SUMMARY = RunSummary(facilities=41, schedules_unchanged=0, counts=COUNTS, seconds=2.0, peak_memory=83 << 20)
+
+
+GROUP = Slot(datetime(2027, 3, 22, 9, tzinfo=UTC), datetime(2027, 3, 22, 10, tzinfo=UTC), 1, 1, capacity=2)
 
 
 def drawn(picture: RenderableType) -> list[str]:
@@ -81,11 +87,14 @@ def test_a_cell_counts_the_slots_that_start_in_it() -> None:
     assert cell(lines, "Mon 22", "09:00") == ""
 
 
-def test_a_cell_distinguishes_the_four_statuses() -> None:
+def test_a_cell_distinguishes_the_statuses() -> None:
     begun = [slots(at(22, 9, 5 * k), 1, minutes=5, status=s)[0] for k, s in enumerate(("open", "reserved", "booked"))]
     assert cell(week(*begun), "Mon 22", "09:00") == "○1 ◐1 ●1"
     begun += slots(at(22, 9, 20), 1, status="cancelled")
     assert cell(week(*begun), "Mon 22", "09:00") == "○1◐1●1✕1"
+    begun += slots(at(22, 9, 25), 1, minutes=5, status="taken")
+    assert cell(week(*begun[:2], begun[-1]), "Mon 22", "09:00") == "○1 ◐1 ◌1"
+    assert cell(week(*begun), "Mon 22", "09:00") == "○1◐1●1"  # where it is short, without them
 
 
 def test_a_long_slot_goes_on_in_the_rows_below() -> None:
@@ -298,7 +307,27 @@ def test_a_week_fits_into_the_columns_of_the_terminal(columns: int) -> None:
 def test_b2_a_hold_that_has_ended_is_shown_as_open() -> None:
     slot = Slot(at(22, 9), at(22, 10), 1, 1)
     held = StoredSlot(1, slot, SlotStatus.RESERVED, reserved_until=at(20, 9))
-    assert [status(held, now) for now in (at(20, 8), at(20, 9))] == ["reserved", "open"]
+    assert [status(held, BookingContext([held], now=now)) for now in (at(20, 8), at(20, 9))] == ["reserved", "open"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (StoredSlot(1, GROUP, booked_count=1), "open"),
+        (StoredSlot(1, GROUP, booked_count=2), "booked"),
+        (StoredSlot(1, GROUP, booked_count=1, held_count=1), "reserved"),
+        (StoredSlot(1, GROUP, SlotStatus.CANCELLED), "cancelled"),
+    ],
+)
+def test_q3_a_slot_is_shown_as_open_while_a_place_is_left(stored: StoredSlot, shown: str) -> None:
+    assert status(stored, BookingContext([stored], [Use(Span(at(22, 9), at(22, 10)), GROUP.identity)])) == shown
+
+
+def test_s3_a_slot_is_shown_as_taken_while_the_doctor_is() -> None:
+    stored = StoredSlot(1, GROUP)
+    uses = [Use(Span(at(22, 9, 59), at(22, 11)), ends_at=at(20, 9))]
+    contexts = (BookingContext([stored], uses, now) for now in (at(20, 8), at(20, 9)))
+    assert [status(stored, context) for context in contexts] == ["taken", "open"]
 
 
 def test_a_week_as_json_has_instants_with_the_offset_of_the_zone() -> None:

@@ -1,6 +1,7 @@
 """The search for visits by example: times (Q1), what narrows them (Q2), and the resources of steps (W7)."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from scheduler.core.spans import Span
 from scheduler.core.uses import Use
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, StepTemplate, Workflow, WorkflowStep
+from scheduler.core.zones import micros
 
 DOCTOR, NURSE, ROOM = Need("doctor"), Need("nurse"), Need("room")
 MONDAY = 1
@@ -144,6 +146,27 @@ def test_q1_a_visit_may_be_longer_or_shorter_than_its_slot() -> None:
 def test_q1_a_pause_between_slots_is_working_time() -> None:
     pauses = schedule(rule("09:00", "10:00", slot=10, slot_interval=minutes(30)))
     assert search(candidate(visit(step(1, 30, DOCTOR)), pauses)) == ["09:00-09:30", "09:30-10:00"]
+
+
+def test_q1_what_is_taken_in_another_week_is_known_by_its_times() -> None:
+    several = schedule(rule("09:00", "10:00", capacity=2))
+    shared = Use(span("09:40", "10:00"), slot("09:40", "10:00"))
+    uses, full = [span("08:00", "09:10"), span("09:15", "09:16")], [slot("09:00", "09:20")]
+    times = [(micros(use.start), micros(use.end)) for use in uses]
+    for plan, of_plan in ((several, [shared]), (MORNING, [])):
+        known = candidate(CONSULTATION, plan, *uses, *of_plan, full=full)
+        ends = [(micros(each.start_at), micros(each.end_at), None) for each in full]
+        again = replace(known, calendar=known.calendar.with_taken(times, of_plan, ends))
+        assert starts(again) == starts(known) == ["09:20", "09:40"]
+    assert starts(replace(known, calendar=known.calendar.with_taken([]))) == ["09:00", "09:20", "09:40"]
+
+
+def test_q1_resources_are_taken_in_another_week_by_its_times() -> None:
+    workflow, opened = visit(step(1, 20, DOCTOR, NURSE)), schedule(rule("09:00", "09:40", 40))
+    known = nurse(3, span("09:00", "09:20"), opening=opened)
+    again = known.with_taken([(micros(at("09:00")), micros(at("09:20")))])
+    assert starts(candidate(workflow), again) == starts(candidate(workflow), known) == ["09:20"]
+    assert starts(candidate(workflow), known.with_taken([])) == ["09:00", "09:20"]
 
 
 def test_q1_a_full_slot_and_one_of_another_offering_have_no_visit() -> None:
@@ -629,7 +652,7 @@ WEEK = 7 * 1440
 )
 def test_q1_visits_stay_within_the_calendar(workflow: Workflow, first: int | None, last: int | None) -> None:
     opening = schedule(*(rule("00:00", "00:00", id=day + 1, day_of_week=day) for day in range(7)))
-    for staff in (nurse(3), nurse(3, opening=opening)):
+    for staff in (nurse(3), nurse(3, opening=opening), nurse(3, span("09:00", "09:01"))):
         # Each zone has a clock from 0001-01-03 to before 9999-12-29.
         for within, place, expected in (
             (Span(datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 20, tzinfo=UTC)), 0, first),

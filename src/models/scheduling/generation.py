@@ -21,6 +21,7 @@ from scheduler.models.columns import (
     optional_reference,
     optional_text,
     part_of_key,
+    switch,
     written_at,
 )
 from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, of_tenant
@@ -77,3 +78,4 @@ class ScheduleState(Timestamped, TenantOwned, table=True):
     generated_at: datetime | None = optional_instant()
     last_run_id: int | None = optional_reference()
     last_error: str | None = optional_text()
+    is_stale: bool = switch(on=False)

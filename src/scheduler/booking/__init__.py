@@ -1,1 +1,1 @@
-"""Booking: the search for visits in the tables, their holds and bookings."""
+"""Booking: visits that are searched, held, booked and followed."""

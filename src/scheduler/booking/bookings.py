@@ -64,7 +64,7 @@ def book(
     return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
-def confirm(  # noqa: PLR0913  # who confirms what for whom
+def confirm(
     session: Session,
     held: HeldVisit,
     *,

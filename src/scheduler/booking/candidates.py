@@ -22,7 +22,7 @@ from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workf
 from scheduler.core.spans import Span
 from scheduler.core.visits import left_of
 from scheduler.core.workflows import DOCTOR, LONGEST_VISIT, Workflow, WorkflowStep
-from scheduler.core.zones import MICROSECOND, instant_at, zone_of
+from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, instant_at, zone_of
 from scheduler.postgres.active_workflows import workflows_of
 from scheduler.postgres.resource_schedules import openings_of
 from scheduler.postgres.schedules import ScheduleKey
@@ -97,12 +97,13 @@ class Offering(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """An offering with the workflow of its visits, and the span in which these may start."""
+    """An offering with the workflow of its visits, the span that is sought, and the limits of the plan."""
 
     offering: Offering
     workflow: Workflow
     steps: Sequence[WorkflowStep]
-    bookable: Span
+    span: Span
+    bookable: Span | None
 
 
 class Fitting(NamedTuple):
@@ -175,7 +176,7 @@ class _Payer:
     def workflow(
         self, workflows: Iterable[Workflow], offering: Offering, first: date, last: date
     ) -> tuple[Workflow, date, date]:
-        """Return the workflow of the visits of a span of local days, and the days of these on which the plan pays."""
+        """Return the workflow of the visits of some local days, with the first and last on which the plan pays."""
         begin, end = first, last
         acceptance = self._acceptances.get(offering.facility_id)
         if self.plan is not None:
@@ -204,9 +205,13 @@ def _fit(
     zone = zone_of(offering.zone)
     first, last = span.start.astimezone(zone).date(), (span.end - MICROSECOND).astimezone(zone).date()
     workflow, begin, end = payer.workflow(workflows, offering, first, last)
-    start_at = span.start if begin == first else instant_at(zone, begin)
-    end_at = span.end if end == last else instant_at(zone, end + _DAY)
-    return Fit(offering, workflow, left_of(workflow, skip), Span(start_at, end_at))
+    # A limit of the plan decides which visit around a slot is the best; the span that is sought does not.
+    start_at, end_at = EARLIEST if begin == first else instant_at(zone, begin), LATEST
+    if end != last:
+        end_at = instant_at(zone, end + _DAY)
+    bookable = None if (start_at, end_at) == (EARLIEST, LATEST) else Span(start_at, end_at)
+    within = Span(max(span.start, start_at), min(span.end, end_at))
+    return Fit(offering, workflow, left_of(workflow, skip), within, bookable)
 
 
 def _resources(session: Session, fits: Sequence[Fit], since: date) -> list[Resource]:

@@ -118,7 +118,9 @@ def decide(  # noqa: PLR0913  # what decides
     if possible is None:
         if search.is_offered(wanted):
             raise taken(session, sought, start_at)
-        raise not_offered(session, sought, start_at, now=now)
+        if any(fit.workflow.id != wanted.workflow_id for fit in search.fits):
+            raise NotOfferedError(f"workflow {wanted.workflow_id} is not in use any more: find the visit again")
+        raise not_offered(session, sought, start_at, now=now, without=without)
     if patient_id is not None:
         refuse_second_visit(session, patient_id, Span(possible.start_at, possible.end_at), without=without)
     return possible

@@ -9,30 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final, NamedTuple
-from uuid import UUID
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.deciding import decide
-from scheduler.booking.errors import HoldEndedError, NotOfferedError, UnknownHoldError
+from scheduler.booking.errors import HoldEndedError, UnknownHoldError
 from scheduler.booking.people import Person
 from scheduler.booking.visit_rows import write_hold
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.slots import SlotIdentity
 
-LASTS: Final = timedelta(minutes=10)
+USUAL_HOLD: Final = timedelta(minutes=10)
 """How long a hold lasts that says nothing else."""
-LONGEST: Final = timedelta(hours=24)
+LONGEST_HOLD: Final = timedelta(hours=24)
 """How long a hold lasts at most."""
 
 _TOKEN_BYTES: Final = 32
 _BY_TOKEN: Final = text("""
 select hold.id, hold.ends_at, hold.ends_at > scheduling.clock() as is_live, hold.held_by, hold.channel, hold.steps,
     hold.service_offering_id as offering_id, hold.service_workflow_id as workflow_id, hold.doctor_id, hold.facility_id,
-    hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering_id
+    hold.end_at, hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering_id
 from scheduling.holds hold
 left join scheduling.availability_slots slot
     on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
@@ -85,9 +84,9 @@ def lasting(lasts: timedelta | None) -> timedelta:
         InvalidInputError: it is not longer than nothing and at most 24 hours.
     """
     if lasts is None:
-        return LASTS
-    if not isinstance(lasts, timedelta) or not timedelta(0) < lasts <= LONGEST:
-        raise InvalidInputError(f"hold: lasts must be a length of at most {LONGEST}, not {lasts!r}")
+        return USUAL_HOLD
+    if not isinstance(lasts, timedelta) or not timedelta(0) < lasts <= LONGEST_HOLD:
+        raise InvalidInputError(f"hold: lasts must be a length of at most {LONGEST_HOLD}, not {lasts!r}")
     return lasts
 
 
@@ -120,13 +119,20 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     return row.id, Hold(token, row.ends_at.astimezone(UTC), possible)
 
 
-def renew_token(session: Session, hold_id: int, offer: VisitOffer, *, random_bytes: Callable[[int], bytes]) -> Hold:
-    """Return a hold with a new token; the former one opens nothing any more."""
+def renew_token(
+    session: Session, hold_id: int, *, random_bytes: Callable[[int], bytes]
+) -> tuple[HeldVisit, str, datetime]:
+    """Give a live hold a new token, and return the hold, the token and the end; the former token opens nothing.
+
+    Raises:
+        HoldEndedError: it has ended, or was confirmed or released.
+    """
     token = _token(random_bytes)
     row = session.connection().execute(_RENEW, {"hold": hold_id, "digest": _digest(token)}).first()
     if row is None:
         raise HoldEndedError("the hold of the first request has ended, or was confirmed or released")
-    return Hold(token, row.ends_at.astimezone(UTC), offer)
+    stored = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one()
+    return _held(stored), token, row.ends_at.astimezone(UTC)
 
 
 def held_visit(session: Session, token: str, *, by: Person, ended: bool = False) -> HeldVisit:
@@ -135,18 +141,22 @@ def held_visit(session: Session, token: str, *, by: Person, ended: bool = False)
     Raises:
         UnknownHoldError: no hold has this token, or it is another user's.
         HoldEndedError: it has ended.
-        NotOfferedError: its slot is gone.
     """
     row = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one_or_none()
     if row is None or (by.user_id is not None and row.held_by not in {None, by.user_id}):
         raise UnknownHoldError("no hold has this token: it has ended, was confirmed or released, or is another user's")
     if not row.is_live and not ended:
         raise HoldEndedError(f"the hold ended at {row.ends_at.astimezone(UTC).isoformat()}: find the visit again")
-    if row.slot_end_at is None and not ended:
-        raise NotOfferedError("the slot of the hold is not there any more: find the visit again")
+    return _held(row)
+
+
+def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
+    """Return a stored hold. If its slot is gone, as by an emergency, one with the end of the visit stands for it."""
     starts = {step["position"]: datetime.fromisoformat(step["start_at"]).astimezone(UTC) for step in row.steps}
     resources = {id_ for step in row.steps for id_ in step["resources"]}
-    slot = SlotIdentity(row.slot_start_at, row.slot_end_at, row.doctor_id, row.facility_id, row.slot_offering_id)
+    slot = SlotIdentity(
+        row.slot_start_at, row.slot_end_at or row.end_at, row.doctor_id, row.facility_id, row.slot_offering_id
+    )
     return HeldVisit(row.id, row.channel, WantedVisit(row.offering_id, row.workflow_id, slot, starts, resources))
 
 

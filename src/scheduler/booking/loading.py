@@ -113,7 +113,7 @@ _NOTHING: Final = Without()
 
 
 @dataclass
-class Taken:
+class TakenTime:
     """What is taken: times of doctors and of resources by their ids, uses of shared slots, and full slots."""
 
     doctors: dict[int, Ranges] = field(default_factory=dict)
@@ -142,9 +142,9 @@ def taken(
     resources: Collection[int],
     share: bool = True,
     without: Without = _NOTHING,
-) -> Taken:
+) -> TakenTime:
     """Return what is taken in a span. Without `share`, also uses of slots of several places are nobody else's."""
-    found = Taken()
+    found = TakenTime()
     connection = session.connection()
     wanted = {"doctors": list(doctors), "resources": list(resources), "begin": span.start, "end": span.end}
     wanted |= {"earliest": before(span.start, LONGEST_USE), "earliest_slot": before(span.start, LONGEST_SLOT)}

@@ -1,7 +1,6 @@
 """People at the desk: who asks, and for which patient or visit.
 
 Owns: the question to row security, asked as the user, whether a patient or a visit is theirs.
-Holds: B9 in part (staff see all patients of the tenant, others their own).
 Must not know: what is done with a visit.
 """
 

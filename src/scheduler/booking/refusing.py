@@ -13,9 +13,8 @@ from sqlmodel import Session
 
 from scheduler.booking.candidates import Fit, Sought
 from scheduler.booking.errors import NotOfferedError
-from scheduler.booking.loading import before, stored
+from scheduler.booking.loading import Without, stored
 from scheduler.booking.searching import Search
-from scheduler.core.bookings import BookingContext
 from scheduler.core.calendars import Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
@@ -23,31 +22,35 @@ from scheduler.core.explanation import explain
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
-from scheduler.core.validation import LONGEST_SLOT
 from scheduler.core.visits import walk
 from scheduler.core.workflows import DOCTOR, TimedStep
 from scheduler.core.zones import LATEST, MICROSECOND, instant, micros
-from scheduler.postgres.slots import slots_of_doctor
+from scheduler.postgres.uses import booking_contexts
 
 _NO_TIME: Final = timedelta(0)
 SEARCHED: Final = timedelta(days=35)
 """How far the next start is sought."""
+_NO_OTHER: Final = Without()
 
 
-def not_offered(session: Session, sought: Sought, start_at: datetime, *, now: datetime) -> NotOfferedError:
+def not_offered(
+    session: Session, sought: Sought, start_at: datetime, *, now: datetime, without: Without = _NO_OTHER
+) -> NotOfferedError:
     """Return the error for a visit of an offering that does not start at an instant.
+
+    `without` names a hold or a visit that does not count.
 
     Raises:
         NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: it cannot serve the visit at all.
     """
-    search = Search(session, sought, Span(start_at, start_at + MICROSECOND))
+    search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
     if not search.fits:
         return NotOfferedError(f"{name}: it is switched off or private, or its doctor does not work there any more")
-    (loaded,) = search.loaded
-    if isinstance(loaded.schedule, InvalidInputError):
-        return NotOfferedError(f"{name}: its schedule is invalid: {loaded.schedule}")
-    reasons = sorted(_reasons(session, search, loaded.schedule, start_at, now), key=_rank)
+    (read,) = search.calendars
+    if isinstance(read.calendar, InvalidInputError):
+        return NotOfferedError(f"{name}: its schedule is invalid: {read.calendar}")
+    reasons = sorted(_reasons(session, search, read.calendar.schedule, start_at, now), key=_rank)
     begin = max(start_at + MICROSECOND, now)
     following = Search(session, sought, Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
     next_offer = next(following.offers(), None)
@@ -68,8 +71,9 @@ def _reasons(session: Session, search: Search, schedule: Schedule, start_at: dat
     at = anchor.start_at
     if start_at < now:
         return [Reason(ReasonCode.NOTICE, start_at, at, "the visit begins in the past")]
-    known = slots_of_doctor(session, fit.offering.doctor_id, before(at, LONGEST_SLOT), at + LONGEST_SLOT)
-    explanation = explain(schedule, at, bookings=BookingContext(known, now=now), search=_NO_TIME)
+    doctor_id = fit.offering.doctor_id
+    bookings = booking_contexts(session, [doctor_id], at, at + MICROSECOND, now=now)[doctor_id]
+    explanation = explain(schedule, at, bookings=bookings, search=_NO_TIME)
     if explanation.reasons:
         return list(explanation)
     offered = [slot for slot in explanation.offered if slot.service_offering_id in {None, fit.offering.id}]

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sqlmodel import Session
 
+from scheduler.booking.calendars import ReadCalendar, read_calendars
 from scheduler.booking.candidates import Fit, Sought, fitting
 from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource
@@ -29,7 +30,7 @@ from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
 from scheduler.core.working_time import WEEK
 from scheduler.core.zones import MICROSECOND, instant, instant_at, micros
-from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
+from scheduler.postgres.schedules import ScheduleKey
 
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST_BATCH: Final = 16
@@ -56,11 +57,12 @@ class Search:
         first = inside(micros(span.start) - self._margin, micros(span.end))
         since = date.min if first is None else first.start.date()
         keys = [fit.offering.key for fit in self.fits]
-        self.loaded: Sequence[LoadedSchedule] = load_schedules(session, keys, lock=False, since=since) if keys else ()
-        pairs = zip(self.fits, self.loaded, strict=True)
-        self._candidates = [found for pair in pairs if (found := _candidate(*pair)) is not None]
-        spans = [found.bookable for found in self._candidates if found.bookable is not None]
-        self._span = Span(min(one.start for one in spans), max(one.end for one in spans)) if spans else None
+        self.calendars: Sequence[ReadCalendar] = read_calendars(session, keys, since)
+        pairs = zip(self.fits, self.calendars, strict=True)
+        found = [(_candidate(fit, calendar), span) for fit, read in pairs for calendar, span in _generated(fit, read)]
+        self._candidates = [candidate for candidate, _ in found]
+        self._spans = [span for _, span in found]
+        self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
 
     def offers(
         self, *, weekdays: Iterable[Weekday] = (), part_of_day: tuple[time, time] | None = None
@@ -97,7 +99,8 @@ class Search:
 
     def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
         """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
-        candidates = [found for found in self._candidates if found.bookable is None or found.bookable.overlaps(span)]
+        pairs = zip(self._candidates, self._spans, strict=True)
+        candidates = [candidate for candidate, sought in pairs if sought.overlaps(span)]
         around = self._around(span)
         if not candidates or around is None:
             return [], []
@@ -149,21 +152,23 @@ def _reach(fit: Fit) -> int:
     return steps + (fit.offering.buffer_before + fit.offering.buffer_after) * (_MINUTE // MICROSECOND)
 
 
-def _candidate(fit: Fit, loaded: LoadedSchedule) -> Candidate | None:
-    """Return the offering as a candidate, or None if no slot of its schedule is generated in the span."""
-    schedule, days = loaded.schedule, loaded.checkpoint.days.spans
-    if isinstance(schedule, InvalidInputError) or not days:
-        return None
-    end = min(fit.bookable.end, instant_at(schedule.zone, days[-1].until))
-    if fit.bookable.start >= end:
-        return None
+def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
+    """Yield the calendar, and the part of the span that is sought before its last generated day ends, if any."""
+    calendar, days = read.calendar, read.checkpoint.days.spans
+    if not isinstance(calendar, InvalidInputError) and days:
+        end = min(fit.span.end, instant_at(calendar.schedule.zone, days[-1].until))
+        if fit.span.start < end:
+            yield calendar, Span(fit.span.start, end)
+
+
+def _candidate(fit: Fit, calendar: DoctorCalendar) -> Candidate:
     return Candidate(
         fit.offering.id,
         fit.workflow,
-        DoctorCalendar(schedule),
+        calendar,
         fit.offering.buffer_before * _MINUTE,
         fit.offering.buffer_after * _MINUTE,
-        Span(fit.bookable.start, end),
+        fit.bookable,
     )
 
 

@@ -25,7 +25,7 @@ select hold.tenant_id, hold.steps, hold.service_workflow_id, slot.capacity, slot
     )
 ) as kinds
 from scheduling.holds hold
-join scheduling.availability_slots slot
+left join scheduling.availability_slots slot
     on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
 where hold.tenant_id = (select identity.current_tenant_id()) and hold.id = :hold
 """)
@@ -35,13 +35,13 @@ def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
     """Return the visit of a hold as an offer.
 
     Raises:
-        NotOfferedError: its slot or its workflow is gone.
+        NotOfferedError: its workflow has other steps now.
     """
-    row = session.connection().execute(_HOLD, {"hold": held.id}).one_or_none()
-    workflow = None if row is None else session.get(rows.ServiceWorkflow, (row.tenant_id, row.service_workflow_id))
-    if row is None or workflow is None:
-        raise NotOfferedError("the slot or the workflow of the hold is not there any more: find the visit again")
+    row = session.connection().execute(_HOLD, {"hold": held.id}).one()
+    workflow = session.get_one(rows.ServiceWorkflow, (row.tenant_id, row.service_workflow_id))
     planned = {step.position: step for step in load_workflow(session, workflow).steps}
+    if not planned.keys() >= held.wanted.starts.keys():
+        raise NotOfferedError("the workflow of the hold has other steps now: find the visit again")
     steps = tuple(
         OfferedStep(
             planned[stored["position"]],
@@ -51,7 +51,7 @@ def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
         )
         for stored in row.steps
     )
-    slot = Slot(*held.wanted.slot, capacity=row.capacity, rule_id=row.created_from_rule_id)
+    slot = Slot(*held.wanted.slot, capacity=row.capacity or 1, rule_id=row.created_from_rule_id)
     return VisitOffer(held.wanted.offering_id, held.wanted.workflow_id, slot, steps)
 
 

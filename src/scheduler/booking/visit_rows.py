@@ -18,6 +18,7 @@ from sqlmodel import Session
 
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.visits import Visit, VisitStep
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, VisitId, WorkflowId
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.offers import VisitOffer
 
@@ -39,7 +40,7 @@ with slot as (
 )
 """
 _HOLD: Final = text(
-    _PLANNED
+    _PLANNED  # noqa: S608  # its own texts
     + """
 insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,
     service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, channel, label, held_by)
@@ -70,7 +71,7 @@ select visit.id, visit.local_start, visit.zone, visit.patient_id, visit.notes, v
 from visit left join step on true order by step.position
 """
 _BOOK: Final = text(
-    _PLANNED
+    _PLANNED  # noqa: S608  # its own texts
     + """
 , visit as (
     insert into scheduling.appointments (tenant_id, patient_id, facility_id, doctor_id, service_offering_id,
@@ -90,7 +91,7 @@ delete from scheduling.appointment_steps
 where tenant_id = (select identity.current_tenant_id()) and appointment_id = :visit
 """)
 _MOVE: Final = text(
-    _PLANNED
+    _PLANNED  # noqa: S608  # its own texts
     + """
 , visit as (
     update scheduling.appointments moved
@@ -195,13 +196,13 @@ def _written(offer: VisitOffer, rows: Any) -> Visit:  # noqa: ANN401  # rows of 
     )
     slot: Any = offer.slot
     return Visit(
-        id_,
+        VisitId(id_),
         AppointmentStatus(status),
-        patient_id,
-        slot.facility_id,
-        slot.doctor_id,
-        int(offer.offering_id),
-        int(offer.workflow_id),
+        PatientId(patient_id),
+        FacilityId(slot.facility_id),
+        DoctorId(slot.doctor_id),
+        OfferingId(offer.offering_id),
+        WorkflowId(offer.workflow_id),
         offer.start_at,
         offer.end_at,
         local_start,

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.core.errors import NotFoundError
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, VisitId, WorkflowId
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.slots import Slot
 
@@ -83,13 +84,13 @@ class Visit:
     `local_start` (naive) on the clock of `zone` is the time that the patient was told.
     """
 
-    id: int
+    id: VisitId
     status: AppointmentStatus
-    patient_id: int
-    facility_id: int
-    doctor_id: int
-    offering_id: int
-    workflow_id: int
+    patient_id: PatientId
+    facility_id: FacilityId
+    doctor_id: DoctorId
+    offering_id: OfferingId
+    workflow_id: WorkflowId
     start_at: datetime
     end_at: datetime
     local_start: datetime
@@ -101,9 +102,9 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class DayPlan:
-    """A local day of a doctor at all facilities: the visits, also cancelled ones, and the slots that are still open."""
+    """A local day of a doctor at all facilities: all visits, and the slots that are still open."""
 
-    doctor_id: int
+    doctor_id: DoctorId
     day: date
     visits: tuple[Visit, ...]
     open_slots: tuple[Slot, ...]
@@ -128,13 +129,13 @@ def visits_by_id(session: Session, ids: Sequence[int]) -> dict[int, Visit]:
 
 
 def day_of(session: Session, doctor_id: int, day: date, *, now: datetime) -> DayPlan:
-    """Return the visits of a doctor that the patients were told for a local day, and the open slots from `now` on."""
+    """Return the visits that patients were told for a local day of a doctor, and the open slots."""
     noon = datetime.combine(day, time(12), UTC)
     wanted = {"doctor": doctor_id, "day": day, "begin": noon - _AROUND, "end": noon + _AROUND}
     connection = session.connection()
     visits = tuple(_visits(connection.execute(_OF_DAY, wanted)))
     slots = tuple(Slot(*row) for row in connection.execute(_OPEN_SLOTS, wanted | {"now": now}))
-    return DayPlan(doctor_id, day, visits, slots)
+    return DayPlan(DoctorId(doctor_id), day, visits, slots)
 
 
 def visits_of_patient(session: Session, patient_id: int, begin: datetime | None, end: datetime | None) -> list[Visit]:
@@ -155,10 +156,23 @@ def _visits(rows: Iterable[Any]) -> Iterable[Visit]:
         if kind is not None:
             resources.setdefault(kind, []).append(resource_id)
     for id_, (_, status, patient_id, facility_id, doctor_id, offering_id, workflow_id, *others) in heads.items():
-        ids = patient_id, facility_id, doctor_id, offering_id, workflow_id
         start_at, end_at, local_start, zone, notes, reason = others
-        of_visit = tuple(map(_step, steps.get(id_, {}).values()))
-        yield Visit(id_, AppointmentStatus(status), *ids, start_at, end_at, local_start, zone, notes, reason, of_visit)
+        yield Visit(
+            VisitId(id_),
+            AppointmentStatus(status),
+            PatientId(patient_id),
+            FacilityId(facility_id),
+            DoctorId(doctor_id),
+            OfferingId(offering_id),
+            WorkflowId(workflow_id),
+            start_at,
+            end_at,
+            local_start,
+            zone,
+            notes,
+            reason,
+            tuple(map(_step, steps.get(id_, {}).values())),
+        )
 
 
 def _step(row: tuple[tuple[Any, ...], Mapping[str, Sequence[int]]]) -> VisitStep:

@@ -79,6 +79,9 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "doctors": _Entry(
         "doctors:doctors", "List doctors: the id for `--doctor`, name, specialty, and the facilities where each works."
     ),
+    "events": _Entry(
+        "events:events", "Print the events of visits as lines of JSON, in order: booked, moved, cancelled and so on."
+    ),
     "keys": _Entry("keys:app", "Manage the encryption keys of a tenant, and the master keys that wrap them."),
     "audit": _Entry("audit:app", "Seal, verify and read the audit log."),
     "export": _Entry("privacy:app", "Export everything that is stored about a person, or for a tenant."),

@@ -18,7 +18,6 @@ from scheduler.cli.picture_files import HtmlFile, SvgFile, write_pictures
 from scheduler.cli.rendering import explanation_table, offset_time
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
 from scheduler.cli.terminal import echo, printable
-from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import Reason, ReasonCode
@@ -35,8 +34,8 @@ from scheduler.postgres.facilities import (
     with_doctors_of_slots,
 )
 from scheduler.postgres.schedules import load_schedules
-from scheduler.postgres.slots import slots_of_doctor
 from scheduler.postgres.tenants import tenant_id_of
+from scheduler.postgres.uses import booking_contexts
 
 SEARCH = timedelta(days=35)
 _REACH = SEARCH + timedelta(days=2)  # an exception that overlaps a slot may start a long day before it
@@ -167,11 +166,12 @@ def _explained(
     as_of: datetime,
 ) -> Iterator[tuple[DoctorAtFacility, Explanation | InvalidInputError]]:
     by_key = {doctor.key: doctor for doctor in doctors}
+    contexts = booking_contexts(session, [key.doctor_id for key in by_key], *known, now=as_of)
     for loaded in load_schedules(session, list(by_key), lock=False):
         if isinstance(loaded.schedule, InvalidInputError):
             yield by_key[loaded.key], loaded.schedule
             continue
-        bookings = BookingContext(slots_of_doctor(session, loaded.key.doctor_id, *known), now=as_of)
+        bookings = contexts[loaded.key.doctor_id]
         yield by_key[loaded.key], explain(loaded.schedule, at, bookings=bookings, search=SEARCH)
 
 

@@ -21,8 +21,9 @@ from scheduler.cli.settings import (
     read_day,
 )
 from scheduler.cli.terminal import echo
-from scheduler.cli.week import Week, WeekClosure, WeekDoctor, WeekException, WeekSlot
+from scheduler.cli.week import TAKEN, Week, WeekClosure, WeekDoctor, WeekException, WeekSlot
 from scheduler.cli.week_calendar import week_calendar
+from scheduler.core.bookings import BookingContext
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import ExceptionType
@@ -37,8 +38,8 @@ from scheduler.postgres.facilities import (
     visits_without_slot,
     with_doctors_of_slots,
 )
-from scheduler.postgres.slots import stored_slots
 from scheduler.postgres.tenants import tenant_id_of
+from scheduler.postgres.uses import booking_contexts
 
 WEEK = timedelta(days=7)
 
@@ -76,12 +77,12 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
         local_days(zone, day)  # an error names the day that was asked for
         begin, end = local_days(zone, monday, min(monday, date.max - WEEK) + WEEK)  # no date follows the last one
         doctors = doctors_at(with_doctors_of_slots(session, facility, begin, end), doctor_id)
-        slots_by_key = stored_slots(session, [doctor.key for doctor in doctors], begin, end)
+        at = now()
+        contexts = booking_contexts(session, [doctor.key.doctor_id for doctor in doctors], begin, end, now=at)
         visits = visits_without_slot(session, facility.id, begin, end)
         ids = {doctor.key.doctor_id for doctor in doctors}
         exceptions = exceptions_between(session, facility, begin, end)
         closures = closures_between(session, facility.id, monday - timedelta(days=1), monday + WEEK)
-    at = now()
     return Week(
         slug=facility.slug,
         name=facility.name,
@@ -89,10 +90,11 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
         first_day=monday,
         doctors=tuple(WeekDoctor(doctor.key.doctor_id, doctor.name) for doctor in doctors),
         slots=tuple(
-            WeekSlot(id_, slot.start_at, slot.end_at, _status(stored, at), slot.service_offering_id, stored.id)
-            for (id_, _), slots in slots_by_key.items()
-            for stored in slots
+            WeekSlot(id_, slot.start_at, slot.end_at, _status(stored, context), slot.service_offering_id, stored.id)
+            for id_, context in contexts.items()
+            for stored in context.stored
             for slot in (stored.slot,)
+            if slot.facility_id == facility.id and begin <= slot.start_at < end
         )
         + tuple(WeekSlot(id_, start_at, end_at, "booked") for id_, start_at, end_at in visits if id_ in ids),
         exceptions=tuple(
@@ -106,12 +108,15 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
     )
 
 
-def _status(stored: StoredSlot, at: datetime) -> str:
-    """Return the status to show: a slot with a booking is booked, one whose hold has ended is open (B2)."""
-    if stored.is_booked:
+def _status(stored: StoredSlot, context: BookingContext) -> str:
+    """Return the status to show: that of the slot, or `taken` if the doctor is not free for its length."""
+    if stored.is_full:
         return SlotStatus.BOOKED.value
-    has_ended = stored.status is SlotStatus.RESERVED and not stored.is_held(at)
-    return SlotStatus.OPEN.value if has_ended else stored.status.value
+    if stored.status is SlotStatus.CANCELLED:
+        return SlotStatus.CANCELLED.value
+    if stored.is_reserved(context.now) or stored.taken_count == stored.slot.capacity:
+        return SlotStatus.RESERVED.value
+    return TAKEN if any(context.takers(stored.slot)) else SlotStatus.OPEN.value
 
 
 def _closed_time(closure: FacilityClosure, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

@@ -6,12 +6,14 @@ Must not know: how a week is drawn; the clock and the database.
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from scheduler.cli.rendering import offset_time
 from scheduler.core.schedules import ExceptionType
 from scheduler.core.slots import Id
+
+TAKEN: Final = "taken"
 
 
 class WeekDoctor(NamedTuple):
@@ -24,7 +26,7 @@ class WeekDoctor(NamedTuple):
 class WeekSlot(NamedTuple):
     """A slot, or a visit without one, which has no id. Instants are aware.
 
-    `status` is open, reserved, booked or cancelled.
+    `status` is open, reserved (held), booked (all places), cancelled, or taken: the doctor is not free for its length.
     """
 
     doctor_id: int

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scheduler.cli.terminal import printable
-from scheduler.cli.week import Week, WeekException, WeekSlot
+from scheduler.cli.week import TAKEN, Week, WeekException, WeekSlot
 from scheduler.cli.week_grid import Cell, Grid, Row, grid_of, whole_days
 from scheduler.cli.week_notes import legend, notes
 from scheduler.cli.week_signs import CLOSED, CONTINUED, EXCEPTIONS, REPEATED, SKIPPED, STATUSES, STRENGTH, letters_of
@@ -29,6 +29,7 @@ from scheduler.core.schedules import ExceptionType
 LEAST_COLUMNS: Final = 80
 _LABEL: Final = 6
 _NARROWEST, _WIDEST = 9, 16  # of a day's column
+_OF_LITTLE_USE: Final = ("cancelled", TAKEN)
 _OF_A_DAY: Final = ("open", "booked")  # for each doctor: a narrow column has no room for more
 _NARROWER: Final = 2  # the days of each doctor leave this much of each column to the names
 
@@ -149,8 +150,8 @@ def _strongest_first(exceptions: Iterable[WeekException]) -> list[WeekException]
 def _fitted(counts: Mapping[str, int], signs: Iterable[_Sign], width: int, *, goes_on: bool = False) -> Text:
     """Return counts and signs as text of this width.
 
-    Where it is short, cancelled slots are left out first, then the letters become a number, then nothing, and then
-    reserved and booked slots are left out: open slots and signs stay.
+    Where it is short, cancelled and taken slots are left out first, then the letters become a number, then nothing, and
+    then reserved and booked slots are left out: open slots and signs stay.
     """
     signs = tuple(signs)
 
@@ -169,11 +170,11 @@ def _fitted(counts: Mapping[str, int], signs: Iterable[_Sign], width: int, *, go
     for gap, parts in (
         (" ", everything + lettered),
         ("", everything + lettered),
-        ("", numbers("cancelled") + lettered),
-        ("", numbers("cancelled") + numbered),
-        ("", numbers("cancelled") + bare),
-        ("", numbers("cancelled", "reserved") + bare),
-        ("", numbers("cancelled", "reserved", "booked") + bare),
+        ("", numbers(*_OF_LITTLE_USE) + lettered),
+        ("", numbers(*_OF_LITTLE_USE) + numbered),
+        ("", numbers(*_OF_LITTLE_USE) + bare),
+        ("", numbers(*_OF_LITTLE_USE, "reserved") + bare),
+        ("", numbers(*_OF_LITTLE_USE, "reserved", "booked") + bare),
     ):
         text = Text(gap).join(parts)
         if text.cell_len <= width:

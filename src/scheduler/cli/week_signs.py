@@ -7,13 +7,14 @@ Must not know: where a sign is drawn.
 from string import ascii_letters
 from typing import Final
 
-from scheduler.cli.week import Week
+from scheduler.cli.week import TAKEN, Week
 from scheduler.core.schedules import ExceptionType
 
 STATUSES: Final = {
     "open": ("○", "green"),
     "reserved": ("◐", "yellow"),
     "booked": ("●", "bold blue"),
+    TAKEN: ("◌", "dim"),
     "cancelled": ("✕", "dim"),
 }
 EXCEPTIONS: Final = {

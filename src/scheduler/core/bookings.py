@@ -1,8 +1,8 @@
-"""Booking context: bookings, holds, notice and horizon that make a scheduled slot unavailable.
+"""Booking context: what visits and holds take of a doctor, and the limits that make a scheduled slot unavailable.
 
-Owns: bookings, holds (which end by themselves) and cancelled slots as stored, minimum notice, booking horizon, and the
+Owns: the uses of a doctor, the places and reservations of stored slots, minimum notice, booking horizon, and the
 reasons that they give.
-Holds: S3 (booking a slot closes those that overlap it), Q3.
+Holds: S3 (a booking closes the slots that overlap it), B2 (a hold ends by itself), Q3.
 Must not know: rules, exceptions, rooms.
 """
 
@@ -10,24 +10,28 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.core.slots import Id, Slot
+from scheduler.core.slots import Id, Slot, SlotIdentity
 from scheduler.core.spans import Span, utc
+from scheduler.core.uses import Use, Uses
 from scheduler.core.validation import Validator
+from scheduler.core.zones import micros
 
 _CHECK: Final = Validator(InvalidInputError)
 
 
 @dataclass(frozen=True, slots=True)
 class BookingContext:
-    """The stored slots of one doctor at all facilities, and the limits of booking counted from `now` (aware).
+    """What is stored of one doctor at all facilities, and the limits of booking counted from `now` (aware).
 
-    `stored` is accepted in any order and kept sorted by start.
+    `uses` say when the doctor is taken. `stored` are the slots, with their places, reservations and cancellations; they
+    are accepted in any order and kept sorted by start.
 
     Raises:
         InvalidSpanError: `now` is naive.
@@ -36,10 +40,12 @@ class BookingContext:
     """
 
     stored: Sequence[StoredSlot] = ()
+    uses: Sequence[Use] = ()
     now: datetime | None = None
     notice: timedelta = timedelta(0)
     horizon: timedelta | None = None
     _longest: timedelta = field(init=False, repr=False, compare=False)
+    _ordered: Uses = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         stored = _CHECK.sequence("stored", self.stored, StoredSlot)
@@ -51,8 +57,10 @@ class BookingContext:
         object.__setattr__(self, "stored", ordered)
         longest = max((stored.slot.duration for stored in ordered), default=timedelta(0))
         object.__setattr__(self, "_longest", longest)
+        object.__setattr__(self, "uses", _CHECK.sequence("uses", self.uses, Use))
         if self.now is not None:
             object.__setattr__(self, "now", utc(self.now, name="now"))
+        object.__setattr__(self, "_ordered", Uses([use for use in self.uses if use.is_in_force(self.now)]))
         _CHECK.non_negative("notice", self.notice)
         if self.horizon is not None:
             _CHECK.non_negative("horizon", self.horizon)
@@ -80,9 +88,39 @@ class BookingContext:
         """
         _CHECK.instance("slot", slot, Slot)
         self.check_doctor(slot.doctor_id)
-        return self._reasons_against(slot)
+        return chain(self._limits(slot), self._takers(slot))
 
-    def _reasons_against(self, slot: Slot) -> Iterator[Reason]:
+    def takers(self, slot: Slot) -> Iterator[Reason]:
+        """Return each reason but notice and horizon, which are about time: what takes the slot.
+
+        Raises:
+            InvalidInputError: the slot is not a `Slot`, or of another doctor.
+        """
+        _CHECK.instance("slot", slot, Slot)
+        self.check_doctor(slot.doctor_id)
+        return self._takers(slot)
+
+    def taken_in(self, span: Span, *, facility_id: Id) -> list[tuple[SlotIdentity | None, Reason]]:
+        """Return each use and reservation at a facility that overlaps the span, with its slot, if any.
+
+        Raises:
+            InvalidInputError: the span is not a `Span`, or the facility's id is not an id.
+        """
+        _CHECK.instance("span", span, Span)
+        _CHECK.id("facility_id", facility_id)
+        taken = [
+            (use.slot, _use_reason(use, use.span.start, use.span.end))
+            for use in self._ordered.overlapping(micros(span.start), micros(span.end))
+            if use.facility_id == facility_id
+        ]
+        for stored in self.stored:
+            slot = stored.slot
+            overlaps = slot.start_at < span.end and slot.end_at > span.start
+            if slot.facility_id == facility_id and overlaps and stored.is_reserved(self.now):
+                taken.append((slot.identity, _held_reason(stored, slot)))
+        return taken
+
+    def _limits(self, slot: Slot) -> Iterator[Reason]:
         if self.now is not None:
             if self.horizon is not None and slot.start_at - self.now > self.horizon:
                 yield _reason(slot, ReasonCode.HORIZON, f"it starts after the booking horizon of {self.horizon}")
@@ -90,36 +128,23 @@ class BookingContext:
                 yield _reason(slot, ReasonCode.NOTICE, "the slot begins in the past")
             elif slot.start_at - self.now < self.notice:
                 yield _reason(slot, ReasonCode.NOTICE, f"it starts within the minimum notice of {self.notice}")
-        for stored in self._candidates(slot):
-            if stored.slot.identity == slot.identity:
-                yield from self._reasons_of_same_slot(stored, slot)
-            elif slot.start_at < stored.slot.end_at:
-                if stored.is_booked:
-                    text = f"slot {stored.id}, which overlaps it, is booked"
-                    yield _reason(slot, ReasonCode.BOOKED, text, stored)
-                elif stored.is_held(self.now):
-                    yield _held_reason(stored, slot)
 
-    def taken_in(self, span: Span, *, facility_id: Id) -> list[tuple[Slot, Reason]]:
-        """Return each booked or held slot of a facility that overlaps the span, with its reason.
+    def _takers(self, slot: Slot) -> Iterator[Reason]:
+        near = self._near(slot)
+        same = next((stored for stored in near if stored.slot.identity == slot.identity), None)
+        is_shared = (slot if same is None else same.slot).capacity > 1
+        is_taken = False
+        for use in self._ordered.overlapping(micros(slot.start_at), micros(slot.end_at)):
+            if not (is_shared and use.slot == slot.identity):
+                is_taken = True
+                yield _use_reason(use, slot.start_at, slot.end_at, (slot.start_at,), slot.rule_id)
+        for stored in near:
+            if stored is not same and slot.start_at < stored.slot.end_at and stored.is_reserved(self.now):
+                yield _held_reason(stored, slot)
+        if same is not None:
+            yield from self._reasons_of_same_slot(same, slot, is_taken=is_taken)
 
-        Raises:
-            InvalidInputError: the span is not a `Span`, or the facility's id is not an id.
-        """
-        _CHECK.instance("span", span, Span)
-        _CHECK.id("facility_id", facility_id)
-        taken = []
-        for stored in self.stored:
-            slot = stored.slot
-            if slot.facility_id != facility_id or slot.start_at >= span.end or slot.end_at <= span.start:
-                continue
-            if stored.is_booked:
-                taken.append((slot, _reason(slot, ReasonCode.BOOKED, f"slot {stored.id} is booked", stored)))
-            elif stored.is_held(self.now):
-                taken.append((slot, _held_reason(stored, slot)))
-        return taken
-
-    def _candidates(self, slot: Slot) -> Sequence[StoredSlot]:
+    def _near(self, slot: Slot) -> Sequence[StoredSlot]:
         """Return the stored slots that may overlap a slot: they start before its end, and not too early."""
 
         def ahead(stored: StoredSlot) -> timedelta:  # a difference, since `start_at - longest` may be before year 1
@@ -128,17 +153,30 @@ class BookingContext:
         first = bisect_right(self.stored, -self._longest, key=ahead)
         return self.stored[first : bisect_left(self.stored, slot.duration, lo=first, key=ahead)]
 
-    def _reasons_of_same_slot(self, stored: StoredSlot, slot: Slot) -> Iterator[Reason]:
+    def _reasons_of_same_slot(self, stored: StoredSlot, slot: Slot, *, is_taken: bool) -> Iterator[Reason]:
+        places = stored.slot.capacity
         if stored.is_full:
-            if stored.slot.capacity == 1:
-                yield _reason(slot, ReasonCode.BOOKED, f"slot {stored.id} is booked", stored)
-            else:
-                text = f"all {stored.slot.capacity} places are booked"
+            if not is_taken:  # else the visit is named
+                text = "its only place is booked" if places == 1 else f"all {places} places are booked"
                 yield _reason(slot, ReasonCode.CAPACITY, text, stored)
-        elif stored.is_held(self.now):
+        elif stored.is_reserved(self.now):
             yield _held_reason(stored, slot)
         elif stored.status is SlotStatus.CANCELLED:
             yield _reason(slot, ReasonCode.CANCELLED, f"slot {stored.id} was cancelled by hand", stored)
+        elif stored.taken_count == places and not is_taken:
+            text = "its only place is held" if places == 1 else f"all {places} places are booked or held"
+            yield _reason(slot, ReasonCode.CAPACITY, text, stored)
+
+
+def _use_reason(
+    use: Use, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = (), rule_id: Id | None = None
+) -> Reason:
+    if use.ends_at is None:
+        who = "a visit" if use.id is None else f"visit {use.id}"
+        return Reason(ReasonCode.BOOKED, start_at, end_at, f"{who} takes the doctor", starts, rule_id, use.id)
+    who = "a hold" if use.id is None else f"hold {use.id}"
+    text = f"{who}, which ends at {use.ends_at.isoformat()}, takes the doctor"
+    return Reason(ReasonCode.HELD, start_at, end_at, text, starts, rule_id, use.id)
 
 
 def _held_reason(stored: StoredSlot, slot: Slot) -> Reason:

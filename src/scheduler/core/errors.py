@@ -7,7 +7,7 @@ the facts; the message states them in one line. Each floor above defines its own
       InvalidInputError             InvalidSpanError, WallClockError, InvalidScheduleError, InvalidRecurrenceError,
                                     InvalidWorkflowError, BrokenLinesError (json_lines)
         BrokenLinesError            InvalidOpeningsError (openings.format.file)
-      NotFoundError                 WorkflowNotFoundError
+      NotFoundError                 WorkflowNotFoundError, EventsGoneError (booking.events)
       TransitionRefusedError
       MissingExtraError
       StoreError                    DatabaseUnreachableError, SchemaMismatchError, StatementError

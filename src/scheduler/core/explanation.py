@@ -144,10 +144,10 @@ class _Inquiry:
             for slot in self._grid_slots(item.window):
                 if slot.identity not in reasons_by_slot:
                     reasons_against.append(self._suppression_reason(item, slot.start_at, slot.end_at, (slot.start_at,)))
-        self.unscheduled = tuple(self._reasons_of_unscheduled_slots(bookings))
         # A start with an offered slot needs no reasons against its alternatives (S3).
         starts = {slot.start_at for slot in self.offered}
         self.reasons_against = [reason for reason in dict.fromkeys(reasons_against) if reason.start_at not in starts]
+        self.unscheduled = tuple(self._reasons_of_unscheduled_slots(bookings))
 
     def reasons_of_day(self) -> list[Reason]:
         """Return the reasons against each start of the day and against the time without starts."""
@@ -191,16 +191,17 @@ class _Inquiry:
         return sorted(reasons, key=lambda reason: _RANK[reason.code])
 
     def _reasons_of_unscheduled_slots(self, bookings: BookingContext) -> Iterator[Reason]:
-        """Yield the bookings and holds of this time whose slots the schedule no longer has: they stay stored (R2)."""
+        """Yield what is booked or held at this time on no slot of the schedule: it stays stored (R2)."""
         if self.begin == self.end:
             return  # a missing day
         span = Span(instant(self.begin), instant(self.end))
         taken = bookings.taken_in(span, facility_id=self.schedule.facility_id)
-        if not taken:
-            return
-        starts = [slot.start_at for slot, _ in taken]  # a slot that reaches into this time may start before it
-        scheduled = {slot.identity for slot in expand(self.schedule, Span(min(starts), max(starts) + MICROSECOND))}
-        yield from (reason for slot, reason in taken if slot.identity not in scheduled)
+        starts = [slot.start_at for slot, _ in taken if slot]  # a slot that reaches into this time may start before it
+        around = Span(min(starts), max(starts) + MICROSECOND) if starts else None
+        scheduled = set() if around is None else {slot.identity for slot in expand(self.schedule, around)}
+        for slot, reason in taken:
+            if slot not in scheduled and not any(_is_named(reason, named) for named in self.reasons_against):
+                yield reason
 
     def _reaches(self, window: Window) -> bool:
         return window.start < self.end and self.begin < window.end
@@ -243,6 +244,12 @@ class _Inquiry:
         for item in self.suppressed:
             if not item.window.slots.size:
                 yield self._suppression_reason(item, instant(item.window.start), instant(item.window.end))
+
+
+def _is_named(reason: Reason, named: Reason) -> bool:
+    """Tell whether a reason against a slot names the same cause at the same time."""
+    is_same = (reason.code, reason.cause_id) == (named.code, named.cause_id)
+    return is_same and reason.start_at < named.end_at and named.start_at < reason.end_at
 
 
 def _merge_neighbours(reasons: Iterable[Reason]) -> Iterator[Reason]:

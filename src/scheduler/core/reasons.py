@@ -41,7 +41,7 @@ class Reason:
     """A reason why time in `[start_at, end_at)` (UTC) is not offered; `text` is one line for people.
 
     `starts` are the slot starts that the reason rules out; empty if no slot would start then. `cause_id` names the
-    exception, closure or stored slot that is the cause.
+    exception, closure, visit, hold or stored slot that is the cause.
     """
 
     code: ReasonCode

@@ -24,9 +24,9 @@ _CHECK: Final = Validator(InvalidInputError)
 
 @dataclass(frozen=True, slots=True)
 class StoredSlot:
-    """A generated slot as it is stored, with its bookings and hold. Instants are in UTC.
+    """A generated slot as it is stored, with its bookings and holds. Instants are in UTC.
 
-    The status may be given as its text.
+    The status may be given as its text. `held_count` is the number of places that holds take which are in force.
 
     Raises:
         InvalidInputError: a field is invalid, or the number of booked places does not fit the capacity.
@@ -38,6 +38,7 @@ class StoredSlot:
     status: SlotStatus = SlotStatus.OPEN
     booked_count: int = 0
     reserved_until: datetime | None = None
+    held_count: int = 0
 
     def __post_init__(self) -> None:
         if type(self.id) is not int:
@@ -54,13 +55,24 @@ class StoredSlot:
             )
         if self.reserved_until is not None:
             object.__setattr__(self, "reserved_until", utc(self.reserved_until, name=f"slot {self.id}: reserved_until"))
+        if type(self.held_count) is not int or self.held_count < 0:
+            _CHECK.whole(f"slot {self.id}: held_count", self.held_count, lowest=0)
 
     def is_held(self, now: datetime | None) -> bool:
-        """Tell whether a hold on the slot is in force at `now`; without `now` every hold is (B2)."""
+        """Tell whether a place is held, or the slot is reserved at `now`."""
+        return self.is_reserved(now) or self.held_count > 0
+
+    def is_reserved(self, now: datetime | None) -> bool:
+        """Tell whether the slot as a whole is reserved at `now`; without `now` every reservation is in force (B2)."""
         at = None if now is None else utc(now, name="now")
         if self.status is not SlotStatus.RESERVED:
             return False
         return at is None or self.reserved_until is None or self.reserved_until > at
+
+    @property
+    def taken_count(self) -> int:
+        """The number of places that bookings and holds take."""
+        return min(self.booked_count + self.held_count, self.slot.capacity)
 
     @property
     def is_full(self) -> bool:
@@ -134,8 +146,8 @@ def reconcile(
     for existing in sorted(old, key=lambda existing: existing.slot.start_at):
         target = wanted.pop(existing.slot[:5], None)
         if target is not None:
-            if target.capacity < existing.booked_count:  # a capacity never falls below the number of booked places
-                target = target._replace(capacity=existing.booked_count)
+            if target.capacity < existing.taken_count:  # a capacity never falls below the places that are taken
+                target = target._replace(capacity=existing.taken_count)
             if target == existing.slot or existing.status is SlotStatus.CANCELLED:
                 keep.append(existing)
             else:

@@ -134,7 +134,9 @@ class Plan:
         around = self._around(slot, own, EVERYWHERE)
         if around is None or times[0] < around.gap[0] or times[-1] + self._shapes[-1].after > around.gap[1]:
             return None
-        waits = (later - sooner - link.distance for link, (sooner, later) in zip(self._links, pairwise(times)))
+        waits = (
+            later - sooner - link.distance for link, (sooner, later) in zip(self._links, pairwise(times), strict=True)
+        )
         if any(not 0 <= wait <= link.slack for link, wait in zip(self._links, waits, strict=True)):
             return None
         for choice in self._choices():

@@ -1,6 +1,7 @@
 """Uses: the time that visits and holds take of doctors and resources.
 
 Owns: the use as a value, and uses in order, read day by day.
+Holds: B2 (a hold ends by itself).
 Must not know: working time, visits.
 
 Times are microseconds since 2000-01-01T00:00Z (see `zones`).
@@ -9,14 +10,14 @@ Times are microseconds since 2000-01-01T00:00Z (see `zones`).
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from scheduler.core.chains import Ranges, between
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.intervals import merge
-from scheduler.core.slots import SlotIdentity
-from scheduler.core.spans import Span
+from scheduler.core.slots import Id, SlotIdentity
+from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.zones import DAY, FIRST_INSTANT, LAST_INSTANT, instant, micros
 
@@ -26,18 +27,35 @@ _CHECK: Final = Validator(InvalidInputError)
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Time that a visit or a hold takes of a doctor or a resource.
+    """Time that a visit or a hold takes of a doctor or a resource, buffers included.
 
-    `slot` is the slot that it shares with others; only the doctor of a slot of several places is shared.
+    `slot` is the slot on which the visit sits: on a slot of several places, visits share the doctor. `ends_at` is the
+    end of a hold; a visit has none. `id` is that of the visit or hold.
+
+    Raises:
+        InvalidInputError: a field is of another kind.
+        InvalidSpanError: `ends_at` is naive.
     """
 
     span: Span
     slot: SlotIdentity | None = None
+    id: Id | None = None
+    ends_at: datetime | None = None
+    facility_id: Id | None = None
 
     def __post_init__(self) -> None:
         _CHECK.instance("use: span", self.span, Span)
         if self.slot is not None:
             _CHECK.instance("use: slot", self.slot, SlotIdentity)
+        _CHECK.optional_id("use: id", self.id)
+        if self.ends_at is not None:
+            object.__setattr__(self, "ends_at", utc(self.ends_at, name="use: ends_at"))
+        _CHECK.optional_id("use: facility_id", self.facility_id)
+
+    def is_in_force(self, now: datetime | None) -> bool:
+        """Tell whether the time is taken at `now`: a hold ends by itself (B2); without `now` none has ended."""
+        at = None if now is None else utc(now, name="now")
+        return at is None or self.ends_at is None or self.ends_at > at
 
 
 def inside(begin: int, end: int) -> Span | None:
@@ -47,7 +65,7 @@ def inside(begin: int, end: int) -> Span | None:
 
 
 class Uses:
-    """Uses in the order of their starts, read day by day and then kept, and times of uses that nobody shares."""
+    """Uses in the order of their starts, read day by day, and times of uses that nobody shares."""
 
     def __init__(self, uses: Sequence[Use], times: Ranges = ()) -> None:
         self._times = times

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import UserId
 from scheduler.core.validation import Validator
 from scheduler.front_door.async_work import AsyncWork
 from scheduler.front_door.awaiting import AsyncTwin, AwaitedBlock, AwaitedMethod, awaited, on_a_thread
 from scheduler.front_door.context import Clock
-from scheduler.front_door.ids import UserId
 from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.postgres.acting import Request
@@ -68,6 +68,7 @@ class AsyncScheduler(AsyncTwin[Scheduler]):
 
     add_tenant: Final = awaited(Scheduler.add_tenant)
     add_admin: Final = awaited(Scheduler.add_admin)
+    events: Final = awaited(Scheduler.events)
     preflight: Final = awaited(Scheduler.preflight)
     generate: Final = _awaited_on_a_thread(Scheduler.generate)
     close: Final = awaited(Scheduler.close)

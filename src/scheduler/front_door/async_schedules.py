@@ -7,10 +7,10 @@ Must not know: what the methods do (the repositories), how a call is awaited (`a
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from scheduler import models
+from scheduler.core.ids import DoctorId, OfferingId
 from scheduler.front_door.awaiting import AsyncTwin, awaited
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.exceptions import AnyException, Exceptions
-from scheduler.front_door.ids import DoctorId, OfferingId
 from scheduler.front_door.rules import AnyRule, Rules
 from scheduler.front_door.slots import OpenSlots
 

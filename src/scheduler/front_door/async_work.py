@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from scheduler.core.ids import TenantId, UserId
 from scheduler.front_door.async_families import AsyncFamilies, AsyncUsers
 from scheduler.front_door.async_schedules import AsyncClosures, AsyncExceptions, AsyncOpenSlots, AsyncRules
 from scheduler.front_door.async_visits import AsyncVisits
 from scheduler.front_door.awaiting import AsyncTwin, awaited
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.facilities import Facilities
-from scheduler.front_door.ids import TenantId, UserId
 from scheduler.front_door.insurance import Insurance, Plans, Providers
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients

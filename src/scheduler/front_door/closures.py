@@ -7,10 +7,10 @@ from typing import ClassVar
 from sqlmodel import col
 
 from scheduler import models
+from scheduler.core.ids import ClosureId, FacilityId
 from scheduler.core.readers import optional, text
 from scheduler.core.schedules import Closure
 from scheduler.front_door.fields import Field
-from scheduler.front_door.ids import ClosureId, FacilityId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.postgres.schedule_rows import closure_of

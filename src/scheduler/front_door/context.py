@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from scheduler.front_door.ids import TenantId, UserId
+from scheduler.core.ids import TenantId, UserId
 from scheduler.front_door.process import random_bytes
 
 Clock = Callable[[], datetime]

@@ -7,9 +7,9 @@ from sqlmodel import col, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, FacilityId, UserId
 from scheduler.core.readers import optional, text, uuid
 from scheduler.front_door.fields import Field
-from scheduler.front_door.ids import DoctorId, FacilityId, UserId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.postgres.savepoints import refusable

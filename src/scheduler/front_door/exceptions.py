@@ -8,12 +8,12 @@ from sqlmodel import col
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import ExceptionId, ResourceExceptionId, ResourceId, RuleId
 from scheduler.core.readers import optional, text
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType
 from scheduler.core.spans import Span
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, given, minutes, reference
-from scheduler.front_door.ids import ExceptionId, ResourceExceptionId, ResourceId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.resource_hours import (
     AnyResource,

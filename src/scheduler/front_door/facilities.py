@@ -8,9 +8,9 @@ from sqlmodel import col
 
 from scheduler import models
 from scheduler.core.errors import NotFoundError
+from scheduler.core.ids import FacilityId
 from scheduler.core.readers import country, optional, text
 from scheduler.front_door.fields import Field, zone
-from scheduler.front_door.ids import FacilityId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.postgres.schedules import ScheduleKey, schedule_keys

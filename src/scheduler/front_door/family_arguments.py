@@ -10,13 +10,13 @@ from uuid import UUID
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import FamilyId, UserId, read_uuid
 from scheduler.core.readers import flag, text
 from scheduler.core.validation import Validator
 from scheduler.families.errors import MissingParentError
 from scheduler.families.people import Candidate
 from scheduler.families.shapes import FamilySummary, UserSummary
 from scheduler.families.values import FamilyStatus, MemberRole, Person, PostalAddress
-from scheduler.front_door.ids import FamilyId, UserId, read_uuid
 
 AnyUser = UserId | UserSummary | models.User
 AnyFamily = FamilyId | FamilySummary | models.Family

@@ -11,11 +11,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import RowId, read_id
 from scheduler.core.readers import Reader, fault, text
 from scheduler.core.validation import Validator
 from scheduler.core.workflows import DOCTOR, PATIENT
 from scheduler.core.zones import zone_of
-from scheduler.front_door.ids import RowId, read_id
 
 _CHECK: Final = Validator(InvalidInputError)
 _MINUTE: Final = timedelta(minutes=1)

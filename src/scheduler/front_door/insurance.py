@@ -12,11 +12,11 @@ from sqlmodel import col, select
 
 from scheduler import models
 from scheduler.core.errors import NotFoundError
+from scheduler.core.ids import FacilityId, PlanId, ProviderId, RowId
 from scheduler.core.insurance import PlanAcceptance
 from scheduler.core.readers import day, optional, text
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, reference
-from scheduler.front_door.ids import FacilityId, PlanId, ProviderId, RowId
 from scheduler.front_door.parts import AnyFacility
 from scheduler.front_door.repository import Repository
 from scheduler.postgres.savepoints import refusable

@@ -13,11 +13,11 @@ from sqlmodel import col, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidWorkflowError
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, ServiceId
 from scheduler.core.readers import flag, optional
 from scheduler.core.validation import Validator
 from scheduler.core.workflows import StepTemplate, WorkflowStep
 from scheduler.front_door.fields import Field, minutes, minutes_or_none_at_all, reference, word
-from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, ServiceId
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.workflows import StepTemplates, Workflows
 from scheduler.postgres.savepoints import refusable

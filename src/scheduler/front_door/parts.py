@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
-from scheduler.front_door.ids import DoctorId, FacilityId
+from scheduler.core.ids import DoctorId, FacilityId
 from scheduler.front_door.repository import Id, Repository, Row, Which
 from scheduler.postgres.schedules import ScheduleKey
 

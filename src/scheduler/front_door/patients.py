@@ -5,10 +5,10 @@ from datetime import date
 from typing import ClassVar, TypedDict, Unpack
 
 from scheduler import models
+from scheduler.core.ids import PatientId, PlanId, UserId
 from scheduler.core.readers import day, optional, text, uuid
 from scheduler.core.readers import email as read_email
 from scheduler.front_door.fields import Field, reference
-from scheduler.front_door.ids import PatientId, PlanId, UserId
 from scheduler.front_door.repository import Repository
 
 

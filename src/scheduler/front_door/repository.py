@@ -12,9 +12,9 @@ from sqlalchemy import Integer, Select, String
 from sqlmodel import select
 
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.ids import AnyId, RowId, read_id
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field
-from scheduler.front_door.ids import AnyId, RowId, read_id
 from scheduler.models.mixins import BigintKeyed, SoftDeletable, TenantOwned
 from scheduler.models.registry import table_of
 from scheduler.postgres.savepoints import refusable

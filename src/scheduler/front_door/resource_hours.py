@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import FacilityId, ResourceExceptionId, ResourceId, ResourceRuleId
 from scheduler.core.readers import day, flag, optional, text
 from scheduler.core.resource_hours import exception_without_slots, rule_without_slots, spans_outside
 from scheduler.core.schedules import ExceptionType
@@ -22,7 +23,6 @@ from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, given, reference
-from scheduler.front_door.ids import FacilityId, ResourceExceptionId, ResourceId, ResourceRuleId
 from scheduler.front_door.parts import AnyFacility
 from scheduler.front_door.repository import Id, Repository, Row, Which
 from scheduler.front_door.rule_fields import columns_of_weekday, weekdays_of

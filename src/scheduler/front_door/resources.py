@@ -10,9 +10,9 @@ from typing import ClassVar, TypedDict, Unpack
 from sqlmodel import col
 
 from scheduler import models
+from scheduler.core.ids import DoctorId, FacilityId, ResourceId
 from scheduler.core.readers import flag, optional, text
 from scheduler.front_door.fields import Field, reference, resource_kind
-from scheduler.front_door.ids import DoctorId, FacilityId, ResourceId
 from scheduler.front_door.repository import Repository
 
 

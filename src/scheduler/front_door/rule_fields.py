@@ -9,9 +9,9 @@ from typing import Any, TypedDict
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import OfferingId
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
-from scheduler.front_door.ids import OfferingId
 from scheduler.postgres.schedule_rows import weekday_columns
 
 

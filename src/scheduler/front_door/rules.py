@@ -8,12 +8,12 @@ from sqlmodel import col
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import OfferingId, ResourceId, ResourceRuleId, RuleId
 from scheduler.core.readers import day, flag, optional
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, given, minutes, reference
-from scheduler.front_door.ids import OfferingId, ResourceId, ResourceRuleId, RuleId
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.resource_hours import AnyResource, AnyResourceRule, ResourceRules, without_slots
 from scheduler.front_door.rule_fields import RuleFields, columns_of_weekday, weekdays_of

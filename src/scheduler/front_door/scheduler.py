@@ -15,14 +15,16 @@ from uuid import UUID
 
 from sqlalchemy import URL, Engine
 
+from scheduler.booking.calendars import KeptCalendars, keep_in
 from scheduler.booking.errors import OutcomeUnknownError
+from scheduler.booking.events import Event, events_after
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.ids import FacilityId, TenantId, UserId, read_id
 from scheduler.core.readers import email as required_email
 from scheduler.core.readers import text
 from scheduler.core.spans import utc
 from scheduler.core.validation import Validator
 from scheduler.front_door.context import Clock, Context
-from scheduler.front_door.ids import FacilityId, TenantId, UserId, read_id
 from scheduler.front_door.process import random_bytes, utc_now
 from scheduler.front_door.users import Users
 from scheduler.front_door.work import Work
@@ -66,6 +68,7 @@ class Scheduler:
         self._database = _open(database)
         self._clock: Clock = partial(_now, clock)
         self._random_bytes = random_bytes
+        self._calendars = KeptCalendars()
         self._tenants: dict[str, tuple[TenantId, datetime]] = {}
 
     def add_tenant(self, slug: str, *, name: str) -> TenantId:
@@ -127,6 +130,7 @@ class Scheduler:
             with self._database.unit_of_work(
                 role=Role.APP, tenant_id=tenant_id, user_id=user, request=request
             ) as session:
+                keep_in(session, self._calendars, tenant_id)
                 yield Work(Context(session, tenant_id, user, self._clock, self._random_bytes, bookings))
                 is_over = True
         except DatabaseUnreachableError as error:
@@ -200,6 +204,21 @@ class Scheduler:
         except RoleRefusedError as error:
             needed = f"generate needs {Role.JOB}: grant {Role.JOB} to {error.login or 'the login'}"
             raise StatementError(needed, sqlstate=error.sqlstate) from None
+
+    def events(self, slug: str, *, after: int = 0, limit: int = 500) -> list[Event]:
+        """Return the events of a tenant's visits after a position, in order; store the last one's for the next call.
+
+        No committed event is missed, and none comes twice. Events are kept for 90 days; 0 is before the oldest of them.
+
+        Raises:
+            EventsGoneError: events after the position are deleted already.
+            NotFoundError: no tenant has this slug.
+            InvalidInputError: the position is negative or beyond the last event, or the limit is below 1.
+            TenantSuspendedError: the tenant is suspended, closed or deleted.
+            StoreError: no connection, or the database refused a statement.
+        """
+        with self._database.unit_of_work(role=Role.APP, tenant_id=self._tenant_id(slug)) as session:
+            return events_after(session, after, limit=limit)
 
     def preflight(self, purpose: Purpose = Purpose.WEB) -> list[str]:
         """Return the rights that the login has beyond its purpose, and those that it lacks; none is the answer wanted.

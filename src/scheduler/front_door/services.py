@@ -12,9 +12,9 @@ from typing import ClassVar, TypedDict, Unpack
 from sqlmodel import col, select
 
 from scheduler import models
+from scheduler.core.ids import ServiceId
 from scheduler.core.readers import optional, text
 from scheduler.front_door.fields import Field, minutes, word
-from scheduler.front_door.ids import ServiceId
 from scheduler.front_door.repository import Repository
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import follow_length

@@ -1,29 +1,40 @@
 """Slots: the open slots of an offering, or of a doctor.
 
-Owns: the condition under which a stored slot is open.
+Owns: which of the bookable slots are asked for.
+Holds: S3 (the database says which slots can be booked, alike to everybody).
 Must not know: whether a visit fits into a slot (the search for visits).
 """
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Any, Final, overload
+from typing import Final, overload
 
-from sqlalchemy import ColumnElement
-from sqlmodel import and_, col, or_, select
+from sqlalchemy import ColumnElement, and_, column, or_, select, table
+from sqlmodel import col
+from sqlmodel import select as select_rows
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.lifecycle import SlotStatus
+from scheduler.core.ids import DoctorId, OfferingId
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.core.zones import local_day, zone_of
 from scheduler.front_door.context import Context
 from scheduler.front_door.doctors import Doctors
-from scheduler.front_door.ids import DoctorId, OfferingId
 from scheduler.front_door.offerings import Offerings
 
 _CHECK: Final = Validator(InvalidInputError)
+_FIELDS: Final = (
+    "start_at",
+    "end_at",
+    "doctor_id",
+    "facility_id",
+    "service_offering_id",
+    "capacity",
+    "created_from_rule_id",
+)
+_SLOT: Final = table("bookable_slots", *map(column, ("tenant_id", "id", *_FIELDS)), schema="scheduling")
 _MOST: Final = 2**31 - 1
 """A larger limit is none; PostgreSQL refuses one beyond 2 ** 63."""
 
@@ -55,8 +66,8 @@ class OpenSlots:
     ) -> list[Slot]:
         """Return the open slots that start on a local day of the facility, or in a span, earliest first.
 
-        A slot is open if it has not begun, a place is left, and nobody holds it. Slots of an offering are those made
-        for it, and those made for any offering of its doctor there. Instants are in UTC.
+        A slot is open if it has not begun, a place is left, and its doctor is free during it, or shares it. Slots of an
+        offering are those made for it, and those made for any offering of its doctor there. Instants are in UTC.
 
         Raises:
             InvalidInputError: the first argument is neither an offering nor a doctor, not exactly one of `day` and
@@ -68,60 +79,45 @@ class OpenSlots:
             raise InvalidInputError("slots: give either day or between")
         if between is not None:
             _CHECK.instance("between", between, Span)
-        slot = models.AvailabilitySlot
         doctor, zones, suits = self._of(what)
         starts = [
-            and_(col(slot.facility_id) == facility, col(slot.start_at) >= span.start, col(slot.start_at) < span.end)
+            and_(_SLOT.c.facility_id == facility, _SLOT.c.start_at >= span.start, _SLOT.c.start_at < span.end)
             for facility, zone in zones
             if (span := between or local_day(zone_of(zone), _day(day))) is not None
         ]
-        now = self._context.clock()
-        free = or_(
-            col(slot.status) == SlotStatus.OPEN.value,
-            and_(col(slot.status) == SlotStatus.RESERVED.value, col(slot.reserved_until) <= now),
-        )
         if not starts:
             return []
-        columns: Any = (
-            slot.start_at,
-            slot.end_at,
-            slot.doctor_id,
-            slot.facility_id,
-            slot.service_offering_id,
-            slot.capacity,
-            slot.created_from_rule_id,
-        )
         query = (
-            select(*columns)
-            .where(col(slot.tenant_id) == self._context.tenant_id, col(slot.doctor_id) == doctor, or_(*starts), *suits)
-            .where(free, col(slot.booked_count) < col(slot.capacity), col(slot.start_at) >= now)
-            .order_by(col(slot.start_at), col(slot.id))
+            select(*(_SLOT.c[name] for name in _FIELDS))
+            .where(_SLOT.c.tenant_id == self._context.tenant_id, _SLOT.c.doctor_id == doctor, or_(*starts), *suits)
+            .where(_SLOT.c.start_at >= self._context.clock())
+            .order_by(_SLOT.c.start_at, _SLOT.c.id)
             .limit(min(limit, _MOST))
         )  # fmt: skip
         return [Slot(*row) for row in self._session.connection().execute(query)]
 
     def _of(self, what: object) -> tuple[int, Iterable[tuple[int, str]], list[ColumnElement[bool]]]:
         """Return the doctor, facilities with their zones, and the condition on the offering."""
-        facility, post, slot = models.Facility, models.FacilityDoctor, models.AvailabilitySlot
+        facility, post = models.Facility, models.FacilityDoctor
         if isinstance(what, OfferingId | models.ServiceOffering):
             offering = Offerings(self._context).get(what)
             where = [col(facility.id) == offering.facility_id]
             doctor = offering.doctor_id
             suits: list[ColumnElement[bool]] = [
-                or_(col(slot.service_offering_id).is_(None), col(slot.service_offering_id) == offering.id)
+                or_(_SLOT.c.service_offering_id.is_(None), _SLOT.c.service_offering_id == offering.id)
             ]
             if not offering.active:
                 return doctor, (), suits
         elif isinstance(what, DoctorId | models.Doctor):
             doctor = int(Doctors(self._context).get(what).id or 0)
-            at = select(post.facility_id).where(col(post.doctor_id) == doctor, col(post.active))
+            at = select_rows(post.facility_id).where(col(post.doctor_id) == doctor, col(post.active))
             where, suits = [col(facility.id).in_(at)], []
         else:
             raise InvalidInputError(
                 f"slots: the first argument must be of type OfferingId or DoctorId, such as OfferingId(1),"
                 f" not {type(what).__name__}"
             )
-        zones = select(facility.id, facility.timezone).where(col(facility.deleted_at).is_(None), *where)
+        zones = select_rows(facility.id, facility.timezone).where(col(facility.deleted_at).is_(None), *where)
         return doctor, [(int(found or 0), zone) for found, zone in self._session.exec(zones)], suits
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final, TypedDict, Unpack
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import UserId
 from scheduler.core.readers import Reader, email, optional, text
 from scheduler.core.validation import Validator
 from scheduler.families import reading
@@ -14,7 +15,6 @@ from scheduler.families.values import MAX_PHONE_LENGTH, up_to
 from scheduler.front_door.context import Context
 from scheduler.front_door.family_arguments import AnyUser, user_id_of
 from scheduler.front_door.fields import word
-from scheduler.front_door.ids import UserId
 from scheduler.models import UserRole, UserStatus
 from scheduler.postgres.savepoints import refusable
 

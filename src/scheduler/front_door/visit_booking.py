@@ -1,8 +1,7 @@
 """Visit booking: holding, booking and moving visits.
 
 Owns: the reading of arguments, and the keys of requests.
-Holds: B2 (only the token opens a hold), B3 (a repeated call with a key gives the first answer), B9 in part (people who
-are cared for act for their own patients, staff for all).
+Holds: B2 (only the token opens a hold), B3 (a repeated call with a key gives the first answer).
 Must not know: how a visit is decided on or written (`booking`).
 """
 
@@ -13,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from scheduler import models
 from scheduler.booking import bookings
-from scheduler.booking.desk import at_the_desk
+from scheduler.booking.calls import at_the_desk
 from scheduler.booking.holds import (
     Hold,
     extend_hold,
@@ -23,19 +22,18 @@ from scheduler.booking.holds import (
     release_hold,
     renew_token,
 )
-from scheduler.booking.people import ask
+from scheduler.booking.people import Person, ask
 from scheduler.booking.requests import Answer, begin_request, end_request
 from scheduler.booking.stored_offers import held_offer
-from scheduler.booking.visits import Visit, visit_of, visits_by_id
+from scheduler.booking.visits import Visit, visit_of
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import PatientId, VisitId
 from scheduler.core.offers import VisitOffer
-from scheduler.core.readers import text
 from scheduler.core.validation import Validator
-from scheduler.front_door.ids import PatientId, VisitId
+from scheduler.front_door.visit_arguments import asked, key_of, optional_text, token_of, wanted_visit
 from scheduler.front_door.visit_search import VisitSearch
 
 _CHECK: Final = Validator(InvalidInputError)
-_LONGEST_KEY: Final = 255
 _Result = TypeVar("_Result")
 
 
@@ -65,23 +63,22 @@ class VisitBooking(VisitSearch):
             KeyReusedError, BusyError: the key belongs to another call, or to one that has not ended.
             InvalidInputError: an argument is invalid.
         """
-        _CHECK.instance("hold: offer", offer, VisitOffer)
-        length = lasting(lasts)
-        if label is not None:
-            text("hold: label", label)
-        by = ask(self._session, self._context.user_id)
+        wanted, length = wanted_visit("hold: offer", offer), lasting(lasts)
+        shown = optional_text("hold: label", label, models.Hold, "label")
+        by = self._ask()
         now, random_bytes = self._context.clock(), self._context.random_bytes
 
         def first() -> tuple[Hold, Answer]:
             id_, held = hold_visit(
-                self._session, offer.wanted, by=by, now=now, lasts=length, label=label, random_bytes=random_bytes
+                self._session, wanted, by=by, now=now, lasts=length, label=shown, random_bytes=random_bytes
             )
             return held, {"hold": id_}
 
         def again(answer: Answer) -> Hold:
-            return renew_token(self._session, answer["hold"], offer, random_bytes=random_bytes)
+            held, token, ends_at = renew_token(self._session, answer["hold"], random_bytes=random_bytes)
+            return Hold(token, ends_at, held_offer(self._session, held))
 
-        return self._once(key, ["hold", _asked(offer), label, length.total_seconds()], first, again)
+        return self._once(key, ["hold", asked(wanted), shown, length.total_seconds()], first, again)
 
     def extend(self, hold: Hold | str, *, lasts: timedelta) -> Hold:
         """Let a hold, or that of a token, last so long from now on; at most 24 hours.
@@ -91,12 +88,13 @@ class VisitBooking(VisitSearch):
             UnknownHoldError: no hold has this token, or it is another user's.
         """
         length = lasting(lasts)
-        token = _token(hold)
-        by = ask(self._session, self._context.user_id)
+        token, by = token_of(hold), self._ask()
         with at_the_desk(self._session):
             held = held_visit(self._session, token, by=by)
             offer = hold.offer if isinstance(hold, Hold) else held_offer(self._session, held)
-            return Hold(token, extend_hold(self._session, held, lasts=length), offer)
+            longer = Hold(token, extend_hold(self._session, held, lasts=length), offer)
+        self._context.booked(None)
+        return longer
 
     def release(self, hold: Hold | str) -> None:
         """End a hold, or that of a token, so that others can have the visit. One that has ended stays as it is.
@@ -104,9 +102,10 @@ class VisitBooking(VisitSearch):
         Raises:
             UnknownHoldError: no hold has this token, or it is another user's.
         """
-        by = ask(self._session, self._context.user_id)
+        token, by = token_of(hold), self._ask()
         with at_the_desk(self._session):
-            release_hold(self._session, held_visit(self._session, _token(hold), by=by, ended=True))
+            release_hold(self._session, held_visit(self._session, token, by=by, ended=True))
+        self._context.booked(None)
 
     def confirm(
         self,
@@ -126,17 +125,16 @@ class VisitBooking(VisitSearch):
             NotFoundError: there is no such patient, or the patient is not the user's.
             KeyReusedError, BusyError: as in `hold`.
         """
-        token, patient_id = _token(hold), self._patient(patient)
-        _check_notes(notes)
-        by = ask(self._session, self._context.user_id, patients=(patient_id,))
+        token, patient_id, noted = token_of(hold), self._patient(patient), _notes(notes)
+        by = self._ask(patients=(patient_id,))
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
             held = held_visit(self._session, token, by=by)
-            visit = bookings.confirm(self._session, held, patient_id=patient_id, notes=notes, by=by, now=now)
+            visit = bookings.confirm(self._session, held, patient_id=patient_id, notes=noted, by=by, now=now)
             return visit, {"visit": visit.id}
 
-        return self._once(key, ["confirm", token, patient_id, notes], first, self._visit_again)
+        return self._once(key, ["confirm", token, patient_id, noted], first, self._visit_again)
 
     def book(
         self,
@@ -155,17 +153,15 @@ class VisitBooking(VisitSearch):
             SlotTakenError, NotOfferedError, KeyReusedError, BusyError, InvalidInputError: as in `hold`.
             PatientBusyError, NotFoundError: as in `confirm`.
         """
-        _CHECK.instance("book: offer", offer, VisitOffer)
-        patient_id = self._patient(patient)
-        _check_notes(notes)
-        by = ask(self._session, self._context.user_id, patients=(patient_id,))
+        wanted, patient_id, noted = wanted_visit("book: offer", offer), self._patient(patient), _notes(notes)
+        by = self._ask(patients=(patient_id,))
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
-            visit = bookings.book(self._session, offer.wanted, patient_id=patient_id, notes=notes, by=by, now=now)
+            visit = bookings.book(self._session, wanted, patient_id=patient_id, notes=noted, by=by, now=now)
             return visit, {"visit": visit.id}
 
-        return self._once(key, ["book", _asked(offer), patient_id, notes], first, self._visit_again)
+        return self._once(key, ["book", asked(wanted), patient_id, noted], first, self._visit_again)
 
     def book_all(self, bookings_: Iterable[Booking], *, key: str | None = None) -> list[Visit]:
         """Book several visits, all or none, and return them in the order given.
@@ -173,31 +169,29 @@ class VisitBooking(VisitSearch):
         Raises:
             BookingError, NotFoundError, InvalidInputError: as in `book`; none is booked.
         """
-        wanted = _CHECK.sequence("book_all: bookings", bookings_, Booking)
-        patients = [self._patient(one.patient) for one in wanted]
-        for one in wanted:
-            _CHECK.instance("book_all: offer", one.offer, VisitOffer)
-            _check_notes(one.notes)
-        by = ask(self._session, self._context.user_id, patients=tuple(patients))
+        given = _CHECK.sequence("book_all: bookings", bookings_, Booking)
+        all_wanted = [wanted_visit("book_all: offer", one.offer) for one in given]
+        patients = [self._patient(one.patient) for one in given]
+        noted = [_notes(one.notes) for one in given]
+        by = self._ask(patients=tuple(patients))
         now = self._context.clock()
 
         def first() -> tuple[list[Visit], Answer]:
-            bookings.lock_together(self._session, [one.offer.wanted for one in wanted], patients)
+            bookings.lock_together(self._session, all_wanted, patients)
             visits = [
-                bookings.book(self._session, one.offer.wanted, patient_id=patient_id, notes=one.notes, by=by, now=now)
-                for one, patient_id in zip(wanted, patients, strict=True)
+                bookings.book(self._session, wanted, patient_id=patient_id, notes=notes, by=by, now=now)
+                for wanted, patient_id, notes in zip(all_wanted, patients, noted, strict=True)
             ]
             return visits, {"visits": [visit.id for visit in visits]}
 
         def again(answer: Answer) -> list[Visit]:
-            found = visits_by_id(self._session, answer["visits"])
-            return [found[id_] for id_ in answer["visits"]]
+            return [self._visit_again({"visit": id_}) for id_ in answer["visits"]]
 
-        asked = [[_asked(one.offer), id_, one.notes] for one, id_ in zip(wanted, patients, strict=True)]
-        return self._once(key, ["book_all", *asked], first, again)
+        request = list(zip(map(asked, all_wanted), patients, noted, strict=True))
+        return self._once(key, ["book_all", *request], first, again)
 
     def reschedule(self, visit: VisitId | Visit, *, to: VisitOffer | Hold | str, key: str | None = None) -> Visit:
-        """Move a visit that has not begun to an offer, a hold or the hold of a token: all of it or nothing.
+        """Move a visit that has not begun to an offer or a hold: all of it or nothing.
 
         The visit keeps its id, patient and notes. What it was is in the audit log.
 
@@ -207,42 +201,42 @@ class VisitBooking(VisitSearch):
             KeyReusedError, BusyError, InvalidInputError: as in `book` and `confirm`.
         """
         visit_id = self._visit(visit)
-        asked = _asked(to) if isinstance(to, VisitOffer) else _token(to)
-        by = ask(self._session, self._context.user_id, visits=(visit_id,))
+        wanted = wanted_visit("reschedule: to", to) if isinstance(to, VisitOffer) else None
+        token = "" if wanted is not None else token_of(to)
+        by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
-            target = to.wanted if isinstance(to, VisitOffer) else held_visit(self._session, _token(to), by=by)
+            target = held_visit(self._session, token, by=by) if wanted is None else wanted
             moved = bookings.reschedule(self._session, visit_id, target, by=by, now=now)
             return moved, {"visit": moved.id}
 
-        return self._once(key, ["reschedule", visit_id, asked], first, self._visit_again)
+        request = token if wanted is None else asked(wanted)
+        return self._once(key, ["reschedule", visit_id, request], first, self._visit_again)
 
     def _once(
         self,
         key: str | None,
-        asked: list[Any],
+        request: list[Any],
         first: Callable[[], tuple[_Result, Answer]],
         again: Callable[[Answer], _Result],
     ) -> _Result:
         """Do a call at the desk, or give the answer of the first one with its key."""
-        self._session.flush()  # what the host has changed counts
-        actor = self._context.user_id
-        if key is None:
-            with at_the_desk(self._session):
-                result, _ = first()
-            self._context.booked(None)
-            return result
-        if len(text("key", key)) > _LONGEST_KEY:
-            raise InvalidInputError(f"key must have at most {_LONGEST_KEY} characters, not {len(key)}")
+        read, actor = key_of(key), self._context.user_id
         with at_the_desk(self._session):
-            answer = begin_request(self._session, key, actor=actor, asked=asked)
+            answer = None if read is None else begin_request(self._session, read, actor=actor, asked=request)
             if answer is not None:
                 return again(answer)
             result, answer = first()
-            end_request(self._session, key, actor=actor, answer=answer)
+            if read is not None:
+                end_request(self._session, read, actor=actor, answer=answer)
         self._context.booked(key)
         return result
+
+    def _ask(self, *, patients: tuple[int, ...] = (), visits: tuple[int, ...] = ()) -> Person:
+        """Return who asks, as `ask` does; what the host has changed counts."""
+        self._session.flush()
+        return ask(self._session, self._context.user_id, patients=patients, visits=visits)
 
     def _visit_again(self, answer: Answer) -> Visit:
         return visit_of(self._session, answer["visit"])
@@ -254,17 +248,5 @@ class VisitBooking(VisitSearch):
         return int(self._id_of("visit", visit, VisitId, Visit, models.Appointment))
 
 
-def _token(hold: object) -> str:
-    """Return the token of a hold, given as such or as the hold."""
-    return hold.token if isinstance(hold, Hold) else text("hold: token", hold)
-
-
-def _check_notes(notes: object) -> None:
-    if notes is not None:
-        text("visit: notes", notes)
-
-
-def _asked(offer: VisitOffer) -> list[Any]:
-    """Return what a request asks for with an offer; which resources it named makes no difference."""
-    starts = [[step.step.position, step.start_at.isoformat()] for step in offer.steps]
-    return [offer.offering_id, offer.workflow_id, list(offer.slot.identity), starts]
+def _notes(notes: object) -> str | None:
+    return optional_text("visit: notes", notes, models.Appointment, "notes")

@@ -10,19 +10,19 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from scheduler import models
+from scheduler.booking.calls import at_the_desk
 from scheduler.booking.candidates import DESK, Sought
-from scheduler.booking.desk import at_the_desk
 from scheduler.booking.people import ask
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
 from scheduler.core.zones import MICROSECOND, in_calendar
-from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
 from scheduler.front_door.repository import OfTenant
@@ -50,7 +50,7 @@ class VisitSearch(OfTenant):
         channel: str = DESK,
         limit: int = 10,
     ) -> list[VisitOffer]:
-        """Return the earliest visits that start in a span, for a service by any of the doctors or for one offering.
+        """Return the earliest visits that start in a span, for a service by any doctor, or one offering.
 
         Each step has its doctor and resources free, and the patient has no other visit. The workflow is that of the
         plan, by default the patient's. `skip` names positions to leave out, `weekdays` and `part_of_day` are of the

@@ -1,7 +1,6 @@
 """Visits: booked ones are seen through, cancelled, and read.
 
 Owns: the reading of arguments, and who may do what.
-Holds: B9 in part (staff see visits through; people who are cared for cancel and read their own).
 Must not know: which transitions there are (`core.lifecycle`), how they are written (`booking.progress`).
 """
 
@@ -10,18 +9,17 @@ from typing import Final
 
 from scheduler import models
 from scheduler.booking import progress
+from scheduler.booking.calls import at_the_desk
 from scheduler.booking.delays import Delay, delays_of
-from scheduler.booking.desk import at_the_desk
-from scheduler.booking.people import ask
 from scheduler.booking.requests import Answer
 from scheduler.booking.visits import DayPlan, Visit, day_of, visit_of, visits_of_patient
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import DoctorId, PatientId, VisitId
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.readers import text
 from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.front_door.doctors import Doctors
-from scheduler.front_door.ids import DoctorId, PatientId, VisitId
 from scheduler.front_door.patients import Patients
 from scheduler.front_door.visit_booking import VisitBooking
 from scheduler.postgres.errors import NotAllowedError
@@ -41,7 +39,7 @@ class Visits(VisitBooking):
             KeyReusedError, BusyError, InvalidInputError: as in `hold`.
         """
         visit_id, why = self._visit(visit), text("cancel: reason", reason)
-        by = ask(self._session, self._context.user_id, visits=(visit_id,))
+        by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 
         def first() -> tuple[Visit, Answer]:
@@ -127,7 +125,7 @@ class Visits(VisitBooking):
         return visit_of(self._session, visit_id)
 
     def of_day(self, doctor: DoctorId | models.Doctor, day: date) -> DayPlan:
-        """Return a local day of a doctor: the visits in order, also cancelled ones, and the slots that are still open.
+        """Return a local day of a doctor: all visits in order, and the slots that are still open.
 
         A visit is of the day that its patient was told.
 
@@ -181,7 +179,6 @@ class Visits(VisitBooking):
 
     def _visit_of_staff(self, visit: object) -> int:
         visit_id = self._visit(visit)
-        self._session.flush()
-        if not ask(self._session, self._context.user_id, visits=(visit_id,)).is_staff:
+        if not self._ask(visits=(visit_id,)).is_staff:
             raise NotAllowedError("only staff see a visit through: others cancel or move it")
         return visit_id

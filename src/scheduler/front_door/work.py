@@ -6,13 +6,13 @@ Must not know: how a unit of work begins and ends (`scheduler`).
 
 from sqlmodel import Session
 
+from scheduler.core.ids import TenantId, UserId
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.context import Context
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.families import Families
-from scheduler.front_door.ids import TenantId, UserId
 from scheduler.front_door.insurance import Insurance
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients

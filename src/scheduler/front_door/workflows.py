@@ -12,13 +12,13 @@ from sqlmodel import col, select
 
 from scheduler import models
 from scheduler.core.errors import InvalidWorkflowError
+from scheduler.core.ids import OfferingId, PlanId, StepTemplateId, WorkflowId, read_id
 from scheduler.core.insurance import select_workflow
 from scheduler.core.readers import flag, optional, text
 from scheduler.core.validation import Validator
 from scheduler.core.workflows import DOCTOR, StepTemplate, Workflow, WorkflowStep
 from scheduler.core.zones import zone_of
 from scheduler.front_door.fields import Field, minutes, reference, resource_kind
-from scheduler.front_door.ids import OfferingId, PlanId, StepTemplateId, WorkflowId, read_id
 from scheduler.front_door.repository import Repository, fit
 from scheduler.postgres.savepoints import refusable
 from scheduler.postgres.workflows import (

@@ -99,7 +99,8 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 
 
 _PART = """
-select part.* from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
+select part.*
+from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
 join {table} part on part.doctor_id = schedule.doctor_id and part.facility_id = schedule.facility_id
 where part.tenant_id = (select identity.current_tenant_id())
 """
@@ -125,7 +126,7 @@ _SAVE = text("""
 update scheduling.schedule_states
 set fingerprint = :fingerprint, fingerprint_since = :since,
     generated_days = cast(:days as datemultirange), generated_at = now(),
-    last_run_id = coalesce(:run_id, last_run_id), last_error = null
+    last_run_id = coalesce(:run_id, last_run_id), last_error = null, is_stale = false
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
 _FAIL = text("""
@@ -156,6 +157,17 @@ def zone_names(session: Session, keys: Iterable[ScheduleKey]) -> dict[int, str]:
     return {row.id: row.timezone for row in session.connection().execute(_ZONES, {"ids": ids})}
 
 
+def checkpoints_of(
+    session: Session, keys: Iterable[ScheduleKey], *, lock: bool = False
+) -> dict[ScheduleKey, Checkpoint]:
+    """Return the checkpoints of schedules; with `lock`, lock them and skip those that another run has locked."""
+    query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
+    if lock:
+        query = query.with_for_update(skip_locked=True)
+    states = session.exec(query, execution_options=_ANEW)
+    return {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in states}
+
+
 def load_schedules(
     session: Session, keys: Sequence[ScheduleKey], *, lock: bool, since: date | None = None
 ) -> list[LoadedSchedule]:
@@ -164,11 +176,7 @@ def load_schedules(
     With `since`, exceptions and closures are left out that decide neither slots from that local day on nor the stored
     fingerprints. A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
     """
-    query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
-    if lock:
-        query = query.with_for_update(skip_locked=True)
-    states = session.exec(query, execution_options=_ANEW)
-    checkpoints = {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in states}
+    checkpoints = checkpoints_of(session, keys, lock=lock)
     if lock:
         keys = [key for key in keys if key in checkpoints]
     zones = zone_names(session, keys)

@@ -54,12 +54,30 @@ select (select identity.current_tenant_id()), doctor_id, facility_id, nullif(off
     capacity::integer, nullif(rule_id, 0)
 from staged_slots
 """)
+# Appointments and holds decide what is taken (B1, B2). A visit begins with its slot, or less than a day before it.
 _STORED: Final = text("""
-select doctor_id, facility_id, id, start_at, end_at, service_offering_id, capacity, created_from_rule_id, status,
-    booked_count, reserved_until
-from scheduling.availability_slots
-where tenant_id = (select identity.current_tenant_id())
-  and doctor_id = any(cast(:doctor_ids as bigint[])) and start_at >= :begin and start_at < :end
+with sat_on as (
+    select availability_slot_id as id, slot_start_at as start_at, count(*) as places
+    from scheduling.appointments
+    where tenant_id = (select identity.current_tenant_id())
+      and doctor_id = any(cast(:doctor_ids as bigint[])) and status not in ('cancelled', 'no_show')
+      and start_at >= cast(:begin as timestamptz) - interval '1 day' and start_at < :end
+    group by 1, 2
+), held as (
+    select availability_slot_id as id, slot_start_at as start_at, count(*) as places
+    from scheduling.holds
+    where tenant_id = (select identity.current_tenant_id()) and ends_at > scheduling.clock()
+    group by 1, 2
+)
+select slot.doctor_id, slot.facility_id, slot.id, slot.start_at, slot.end_at, slot.service_offering_id, slot.capacity,
+    slot.created_from_rule_id, slot.status,
+    least(greatest(slot.booked_count, coalesce(sat_on.places, 0)), slot.capacity), slot.reserved_until,
+    coalesce(held.places, 0)
+from scheduling.availability_slots slot
+left join sat_on on sat_on.id = slot.id and sat_on.start_at = slot.start_at
+left join held on held.id = slot.id and held.start_at = slot.start_at
+where slot.tenant_id = (select identity.current_tenant_id())
+  and slot.doctor_id = any(cast(:doctor_ids as bigint[])) and slot.start_at >= :begin and slot.start_at < :end
 """)
 _COUNT: Final = text("""
 select count(*) from scheduling.availability_slots
@@ -67,7 +85,15 @@ where tenant_id = (select identity.current_tenant_id())
   and doctor_id = cast(:doctor_id as bigint) and facility_id = cast(:facility_id as bigint)
   and start_at >= :begin and start_at < :end
 """)
-# Bookings, holds and cancellations since the plan was made take precedence over the plan.
+# Bookings, holds and cancellations since the plan was made take precedence over the plan. Whoever makes them locks the
+# slot, so the statements that follow this one see them.
+_LOCK: Final = text("""
+select from scheduling.availability_slots slot
+join unnest(cast(:ids as bigint[]), cast(:starts as timestamptz[])) as planned (id, start_at)
+    on slot.id = planned.id and slot.start_at = planned.start_at
+where slot.tenant_id = (select identity.current_tenant_id()) and slot.start_at between :first and :last
+order by slot.start_at, slot.id for update of slot
+""")
 _UPDATE: Final = text("""
 update scheduling.availability_slots slot set capacity = planned.capacity, created_from_rule_id = planned.rule_id
 from unnest(
@@ -76,7 +102,11 @@ from unnest(
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.id = planned.id and slot.start_at = planned.start_at
   and slot.start_at between :first and :last  -- reads these months only
-  and slot.booked_count <= planned.capacity and slot.status <> 'cancelled'
+  and slot.status <> 'cancelled' and slot.booked_count + (
+    select count(*) from scheduling.holds hold
+    where hold.tenant_id = slot.tenant_id and hold.availability_slot_id = slot.id
+      and hold.slot_start_at = slot.start_at and hold.ends_at > scheduling.clock()
+  ) <= planned.capacity
 """)
 _RETIRE: Final = text("""
 delete from scheduling.availability_slots slot
@@ -85,6 +115,16 @@ where slot.tenant_id = (select identity.current_tenant_id())
   and slot.id = retired.id and slot.start_at = retired.start_at
   and slot.start_at between :first and :last
   and slot.booked_count = 0 and (slot.status = 'open' or slot.status = 'reserved' and slot.reserved_until <= :now)
+  and not exists (
+    select from scheduling.appointments visit
+    where visit.tenant_id = slot.tenant_id and visit.availability_slot_id = slot.id
+      and visit.slot_start_at = slot.start_at and visit.status not in ('cancelled', 'no_show')
+  )
+  and not exists (
+    select from scheduling.holds hold
+    where hold.tenant_id = slot.tenant_id and hold.availability_slot_id = slot.id
+      and hold.slot_start_at = slot.start_at and hold.ends_at > scheduling.clock()
+  )
 """)
 
 
@@ -111,9 +151,14 @@ def stored_slots(
     return _stored(session, {key.doctor_id for key in wanted}, begin, end, wanted)
 
 
-def slots_of_doctor(session: Session, doctor_id: int, begin: datetime, end: datetime) -> list[StoredSlot]:
-    """Return a doctor's stored slots that start in `[begin, end)`, at all facilities (S3)."""
-    return [slot for slots in _stored(session, {doctor_id}, begin, end).values() for slot in slots]
+def slots_of_doctors(
+    session: Session, doctor_ids: set[int], begin: datetime, end: datetime
+) -> dict[int, list[StoredSlot]]:
+    """Return the stored slots of doctors that start in `[begin, end)`, at all facilities (S3)."""
+    by_doctor: dict[int, list[StoredSlot]] = defaultdict(list)
+    for key, slots in _stored(session, doctor_ids, begin, end).items():
+        by_doctor[key.doctor_id] += slots
+    return by_doctor
 
 
 def _stored(
@@ -121,11 +166,11 @@ def _stored(
 ) -> dict[ScheduleKey, list[StoredSlot]]:
     stored: dict[ScheduleKey, list[StoredSlot]] = defaultdict(list)
     rows = session.connection().execute(_STORED, {"doctor_ids": list(doctor_ids), "begin": begin, "end": end})
-    for doctor_id, facility_id, id_, start_at, end_at, offering, capacity, rule, status, booked, until in rows:
+    for doctor_id, facility_id, id_, start_at, end_at, offering, capacity, rule, status, booked, until, held in rows:
         key = ScheduleKey(doctor_id, facility_id)
         if wanted is None or key in wanted:
             slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule)
-            stored[key].append(StoredSlot(id_, slot, SlotStatus(status), booked, until))
+            stored[key].append(StoredSlot(id_, slot, SlotStatus(status), booked, until, held))
     return stored
 
 
@@ -173,6 +218,9 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
     """Create, update and retire the slots of a plan. Slots that are booked, or held at `now`, do not change."""
     created = updated = retired = 0
     connection = session.connection()
+    changed: list[StoredSlot | SlotUpdate] = [*plan.retire, *plan.update]
+    if changed:
+        connection.execute(_LOCK, _keys(changed))
     if plan.retire:
         retired = connection.execute(_RETIRE, _keys(plan.retire) | {"now": now}).rowcount
     if plan.update:

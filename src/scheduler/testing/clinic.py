@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from typing import Final
 
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, ServiceId, TenantId
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
-from scheduler.front_door.ids import DoctorId, FacilityId, OfferingId, PatientId, ServiceId, TenantId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 

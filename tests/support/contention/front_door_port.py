@@ -20,9 +20,9 @@ from scheduler.booking.errors import (
     UnknownHoldError,
 )
 from scheduler.core.errors import TransitionRefusedError
+from scheduler.core.ids import DoctorId, FacilityId, PatientId, VisitId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.spans import Span
-from scheduler.front_door.ids import DoctorId, FacilityId, PatientId, VisitId
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.errors import BusyError, DatabaseUnreachableError

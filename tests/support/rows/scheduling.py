@@ -166,6 +166,26 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "offered_slot_id": 1,
             "offered_slot_start_at": "2027-03-01 09:00Z",
         },
+        # under ids that the triggers on the appointment do not reach
+        "scheduling.events": {
+            "tenant_id": tenant,
+            "id": 1_000_000,
+            "position": 1,
+            "kind": "visit_moved",
+            "appointment_id": 1,
+            "patient_id": 1,
+            "doctor_id": 1,
+            "facility_id": 1,
+            "service_offering_id": 1,
+            "status_before": "scheduled",
+            "status": "scheduled",
+            "start_at": "2027-03-01 09:00Z",
+            "end_at": "2027-03-01 09:20Z",
+            "previous_start_at": "2027-03-01 10:00Z",
+            "local_start": "2027-03-01 09:00",
+            "zone": "Europe/London",
+        },
+        "scheduling.event_counters": {"tenant_id": tenant, "last_position": 1, "deleted_position": 0},
     }
 
 
@@ -459,4 +479,8 @@ WRONG: Wrong = [
         {"status": "lost", "offered_slot_id": None, "offered_slot_start_at": None},
         "a_waitlist_entry_has_a_known_status",
     ),
+    ("scheduling.events", {"position": 0}, "positions_of_events_begin_with_one"),
+    ("scheduling.events", {"kind": "visit_forgotten"}, "an_event_is_of_a_known_kind"),
+    ("scheduling.events", {"start_at": "-infinity"}, "its_times_are_in_the_calendar"),
+    ("scheduling.event_counters", {"deleted_position": 2}, "events_are_numbered_before_they_are_deleted"),
 ]

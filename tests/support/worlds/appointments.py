@@ -15,6 +15,11 @@ from support.rows.all_domains import all_rows
 
 OURS: Final = uuid4()
 NINE: Final = datetime(2027, 3, 1, 9, tzinfo=UTC)
+DOCTOR_TAKEN: Final = "a_doctor_is_taken_once_at_a_time"
+RESOURCE_TAKEN: Final = "a_resource_is_taken_once_at_a_time"
+FULL: Final = "a_slot_is_booked_within_its_capacity"
+DOCTOR, NURSE, PREPARED = 1, 2, 3
+"""Steps of the workflow: with the doctor, with a nurse alone, and with a nurse who prepares for ten minutes."""
 _EMPTY: Final = {
     "scheduling.allocations",
     "scheduling.appointments",
@@ -22,6 +27,8 @@ _EMPTY: Final = {
     "scheduling.appointment_step_resources",
     "scheduling.holds",
     "scheduling.booking_requests",
+    "scheduling.event_counters",
+    "scheduling.events",
     "scheduling.waitlist_entries",
 }
 _HOLDING_ON: Final = {"placement.contributors", "placement.form_field_contributions", "wellbeing.invitations"}
@@ -66,3 +73,49 @@ def book(connection: psycopg.Connection, *rows: Row) -> None:
     """Write appointments, one after another."""
     for row in rows:
         insert(connection, "scheduling.appointments", row)
+
+
+def workflow(connection: psycopg.Connection, tenant: UUID) -> None:
+    """Write the steps NURSE and PREPARED, and room 2."""
+    step = all_rows(tenant)["scheduling.workflow_steps"] | {"requires_preparation": True}
+    need = all_rows(tenant)["scheduling.workflow_step_needs"] | {"quantity": 1, "same_as_position": None}
+    insert(connection, "scheduling.workflow_step_needs", need | {"workflow_step_id": DOCTOR, "kind": "doctor"})
+    for id_, meta in {NURSE: None, PREPARED: '{"preparation_minutes": 10}'}.items():
+        insert(connection, "scheduling.workflow_steps", step | {"id": id_, "position": id_, "meta": meta})
+        insert(connection, "scheduling.workflow_step_needs", need | {"workflow_step_id": id_, "kind": "nurse"})
+    insert(connection, "scheduling.resources", all_rows(tenant)["scheduling.resources"] | {"id": 2, "name": "Room 2"})
+
+
+def step(number: int, kind: int, begin: float, end: float, *, tenant: UUID = OURS) -> Row:
+    """Return a step; its hundreds are its appointment."""
+    times: Row = {"scheduled_start_at": at(begin), "scheduled_end_at": at(end)}
+    of: Row = {"appointment_id": number // 100, "position": number % 100, "workflow_step_id": kind}
+    base = all_rows(tenant)["scheduling.appointment_steps"] | {"id": number}
+    return base | of | times
+
+
+def add_steps(connection: psycopg.Connection, *rows: Row) -> None:
+    for row in rows:
+        insert(connection, "scheduling.appointment_steps", row)
+
+
+def use(connection: psycopg.Connection, number: int, *resources: int, tenant: UUID = OURS) -> None:
+    """Let a step use resources."""
+    for resource in resources:
+        row: Row = {"tenant_id": tenant, "appointment_step_id": number, "resource_id": resource}
+        insert(connection, "scheduling.appointment_step_resources", row)
+
+
+def taken(
+    connection: psycopg.Connection, number: int = 1, *, hold: int | None = None
+) -> list[tuple[str, float, float]]:
+    """Return what an appointment or a hold takes: doctor or room, with the minutes from and until."""
+    of, id_ = ("appointment_id", number) if hold is None else ("hold_id", hold)
+    return [
+        (by, (begin - at(0)).total_seconds() / 60, (end - at(0)).total_seconds() / 60)
+        for by, begin, end in connection.execute(
+            "select coalesce('doctor ' || doctor_id, 'room ' || resource_id), start_at, end_at"
+            f" from scheduling.allocations where tenant_id = %s and {of} = %s order by start_at, 1".encode(),
+            (OURS, id_),
+        )
+    ]

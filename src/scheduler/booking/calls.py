@@ -1,8 +1,8 @@
-"""The desk: a part of a unit of work that books.
+"""Calls at the desk: parts of a unit of work that book.
 
 Owns: the savepoint and the role of a call, and the refusals of the constraints as errors of booking.
 Holds: B1 (the constraints are the last line: whoever is refused by one is told that the visit was taken).
-Must not know: what the part does.
+Must not know: what a call does.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _TAKEN: Final = frozenset(
         "a_patient_has_one_appointment_at_a_time",
         "a_slot_is_booked_within_its_capacity",
         "a_doctor_is_shared_within_the_slot",
-        "a_cancelled_slot_takes_no_appointment",
+        "a_cancelled_slot_takes_no_visit",
     }
 )
 
