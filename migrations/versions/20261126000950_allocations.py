@@ -654,22 +654,17 @@ def upgrade() -> None:
     create function scheduling.lock_what_is_held() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$ begin
-        if tg_op = 'INSERT' then
-            perform scheduling.lock_doctors_and_resources(new.tenant_id, new.doctor_id, array(
-                select distinct unnest(step.resources)
-                from jsonb_to_recordset(
-                    case jsonb_typeof(new.steps) when 'array' then new.steps else '[]' end
-                ) as step(resources bigint[])
-            ));
-        end if;
-        perform from scheduling.availability_slots
-        where tenant_id = new.tenant_id and id = new.availability_slot_id and start_at = new.slot_start_at
-        for no key update;
+        perform scheduling.lock_doctors_and_resources(new.tenant_id, new.doctor_id, array(
+            select distinct unnest(step.resources)
+            from jsonb_to_recordset(
+                case jsonb_typeof(new.steps) when 'array' then new.steps else '[]' end
+            ) as step(resources bigint[])
+        ));
         return new;
     end $$;
 
     comment on function scheduling.lock_what_is_held() is
-        'Locks doctors, resources and the slot, in this order, before a hold takes time or is prolonged.';
+        'Locks doctors and resources before a hold takes time; its slot is locked when its places are counted.';
 
     create function scheduling.follow_hold() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -732,7 +727,7 @@ def upgrade() -> None:
         service_offering_id, service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps
         on scheduling.holds for each row execute function scheduling.refuse_changed_hold();
 
-    create trigger what_a_hold_takes_is_locked before insert or update of ends_at on scheduling.holds
+    create trigger what_a_hold_takes_is_locked before insert on scheduling.holds
         for each row execute function scheduling.lock_what_is_held();
 
     create trigger allocations_and_places_follow after insert or update of ends_at on scheduling.holds

@@ -126,6 +126,11 @@ def upgrade() -> None:
     comment on function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[]) is
         'Locks what visits concern in the order of all bookings: patients, doctors, resources, slots.';
 
+    revoke all on function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[])
+        from public;
+    grant execute on function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[])
+        to scheduler_desk;
+
     grant select (tenant_id, id, facility_id, doctor_id) on scheduling.availability_slots to scheduler_definer;
     grant select (tenant_id, doctor_id, facility_id, is_stale) on scheduling.schedule_states to scheduler_definer;
     create policy the_definer_asks_whether_slots_are_stale on scheduling.schedule_states for select

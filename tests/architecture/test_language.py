@@ -20,7 +20,7 @@ def words(text: str) -> frozenset[str]:
 
 # A better word has replaced each of these names. Where a name had several meanings, each of them got its own.
 RETIRED = words("""
-    APPOINTMENT_MOVES BATCH BrokenOpeningsError Clear Depth Desk Fault GivenWay LONGEST Listing MOST Move Moved
+    APPOINTMENT_MOVES BATCH BrokenOpeningsError Clear Depth Fault GivenWay LONGEST Listing MOST Move Moved
     NameTakenError NeededByOthersError NotSealedError OF_A_PERSON Order Post SHOWN SealError Sealed SealedColumn
     SealedTable Settlement Stretch Taken Tally Tangle Written
     _Case _Line _Place _gives_way _settle _startless _untangled
@@ -28,7 +28,7 @@ RETIRED = words("""
     settle_exceptions settle_facilities settle_posts settle_rules settled_below unsettled work_on
 """)
 RETIRED_MODULES = words("""
-    auditing catalogue checks consent desk emails entities explaining generating keeping_keys listing live marks
+    auditing catalogue checks consent emails entities explaining generating keeping_keys listing live marks
     migrating nightly orders overview personal pictures rekeying runs sealed sealed_tables sealing seeding settling
     showing store walking
 """)

@@ -128,7 +128,7 @@ def test_r4_a_call_is_repeated_as_a_whole_after_a_deadlock(clinic: Scheduler, sl
 
 def test_a_login_of_the_web_may_serve_users_and_nothing_else(slug: str, database_url: str) -> None:
     name = f"web_{uuid4().hex}"
-    execute(database_url, f"create role {name} login password '{name}' in role scheduler_app")
+    execute(database_url, f"create role {name} login password '{name}' in role scheduler_app, scheduler_desk")
     url = make_url(database_url).set(username=name, password=name)
     with Scheduler(url) as web:
         with web.tenant(slug) as work:

@@ -317,7 +317,7 @@ REFUSALS: list[tuple[str, Call, str]] = [
     ("position", lambda c: steps(c, WorkflowStep(2**31, c.template)), f"step {2**31}: position"),
     ("missing", lambda c: steps(c, WorkflowStep(1, StepTemplate(NOBODY, "x", minutes(1)))), "step 1: template"),
     ("foreign id", lambda c: steps(c, WorkflowStep(1, StepTemplate("x", "x", minutes(1)))), "step 1: template"),
-    ("whole", lambda c: steps(c, *(WorkflowStep(n, c.template, minutes(2**30)) for n in (1, 2, 3))), "length"),
+    ("whole", lambda c: steps(c, *(WorkflowStep(n, c.template, minutes(2**30)) for n in (1, 2, 3))), "steps"),
     ("no template", lambda c: c.work.step_templates.change(c.template, duration=None), "step template: duration"),
     ("reversed", lambda c: c.work.insurance.plans.change(
         c.plan, effective_from=DAY, effective_to=DAY - timedelta(1)), "effective_to 2027-02-28 is before"),

@@ -1,4 +1,4 @@
-"""Repeated bookings: a call with a key gives the answer of the first one, also when its outcome was unknown (B3)."""
+"""Repeated bookings: a call with a key gives the answer of the first one (B3)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

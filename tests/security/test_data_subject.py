@@ -102,6 +102,7 @@ NOT_FOLLOWED = {
     "holds_service_offering_id_fkey": OF_THE_OTHER,
     "availability_rules_service_offering_id_fkey": BY_ANOTHER_WAY,
     "availability_exceptions_availability_rule_id_fkey": BY_ANOTHER_WAY,
+    "resource_exceptions_resource_rule_id_fkey": BY_ANOTHER_WAY,
     "children_primary_practitioner_id_fkey": OF_THE_OTHER,
     "placement_info_specialists_specialist_id_fkey": OF_THE_OTHER,
     "appointments_doctor_id_fkey": OF_THE_OTHER,

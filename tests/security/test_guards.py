@@ -91,6 +91,7 @@ CALLERS: Final[dict[str, str]] = {
     "scheduling.delete_events": "job, system",
     "scheduling.ensure_slot_partitions": "job",
     "scheduling.lock_doctors_and_resources": "definer",
+    "scheduling.lock_for_visits": "desk",
     "scheduling.places_left": "app, desk, job, system",
     "scheduling.number_events": "app, job, system",
     "scheduling.preparation_of": "definer",

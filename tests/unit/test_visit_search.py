@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.core.calendars import DoctorCalendar, Resource
+from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.offers import VisitOffer
@@ -156,17 +156,17 @@ def test_q1_what_is_taken_in_another_week_is_known_by_its_times() -> None:
     for plan, of_plan in ((several, [shared]), (MORNING, [])):
         known = candidate(CONSULTATION, plan, *uses, *of_plan, full=full)
         ends = [(micros(each.start_at), micros(each.end_at), None) for each in full]
-        again = replace(known, calendar=known.calendar.with_taken(times, of_plan, ends))
+        again = replace(known, calendar=calendar_with(known.calendar, times, of_plan, ends))
         assert starts(again) == starts(known) == ["09:20", "09:40"]
-    assert starts(replace(known, calendar=known.calendar.with_taken([]))) == ["09:00", "09:20", "09:40"]
+    assert starts(replace(known, calendar=calendar_with(known.calendar, []))) == ["09:00", "09:20", "09:40"]
 
 
 def test_q1_resources_are_taken_in_another_week_by_its_times() -> None:
     workflow, opened = visit(step(1, 20, DOCTOR, NURSE)), schedule(rule("09:00", "09:40", 40))
     known = nurse(3, span("09:00", "09:20"), opening=opened)
-    again = known.with_taken([(micros(at("09:00")), micros(at("09:20")))])
+    again = resource_with(known, [(micros(at("09:00")), micros(at("09:20")))])
     assert starts(candidate(workflow), again) == starts(candidate(workflow), known) == ["09:20"]
-    assert starts(candidate(workflow), known.with_taken([])) == ["09:00", "09:20"]
+    assert starts(candidate(workflow), resource_with(known, [])) == ["09:00", "09:20"]
 
 
 def test_q1_a_full_slot_and_one_of_another_offering_have_no_visit() -> None:

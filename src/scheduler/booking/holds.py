@@ -122,7 +122,7 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
 def renew_token(
     session: Session, hold_id: int, *, random_bytes: Callable[[int], bytes]
 ) -> tuple[HeldVisit, str, datetime]:
-    """Give a live hold a new token, and return the hold, the token and the end; the former token opens nothing.
+    """Give a live hold a new token, and return hold, token and end; the former opens nothing.
 
     Raises:
         HoldEndedError: it has ended, or was confirmed or released.

@@ -44,7 +44,7 @@ _COUNTS: Final = f"""
     and taken.appointment_id is distinct from cast(:visit as bigint)
     and (taken.hold_id is null or taken.hold_id in (select hold.id from scheduling.holds hold where {_LIVE}))
 """  # noqa: S608  # its own texts
-_PACKED: Final = "string_agg(timestamptz_send({start}) || timestamptz_send({end}), '')"
+_PACKED: Final = "string_agg(timestamptz_send({start}) || timestamptz_send({end}), '' order by {start})"
 _TIMES: Final = text(f"""
 select doctor_id, resource_id, {_PACKED.format(start="lower(part)", end="upper(part)")}
 from (

@@ -20,7 +20,7 @@ from sqlmodel import Session
 from scheduler.booking.calendars import ReadCalendar, read_calendars
 from scheduler.booking.candidates import Fit, Sought, fitting
 from scheduler.booking.loading import Without, stored, taken, visits_of
-from scheduler.core.calendars import DoctorCalendar, Resource
+from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
@@ -117,12 +117,15 @@ class Search:
         with_taken = []
         for found, schedule in zip(candidates, schedules, strict=True):
             key = ScheduleKey(schedule.doctor_id, schedule.facility_id)
-            calendar = found.calendar.with_taken(
-                busy.doctors.get(key.doctor_id, ()), busy.shared.get(key.doctor_id, ()), busy.full.get(key, ())
+            calendar = calendar_with(
+                found.calendar,
+                busy.doctors.get(key.doctor_id, ()),
+                busy.shared.get(key.doctor_id, ()),
+                busy.full.get(key, ()),
             )
             with_taken.append(replace(found, calendar=calendar))
         return with_taken, [
-            resource.with_taken(busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
+            resource_with(resource, busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
         ]
 
     def _around(self, span: Span) -> Span | None:

@@ -16,6 +16,7 @@ from scheduler.core.errors import NotFoundError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, VisitId, WorkflowId
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.slots import Slot
+from scheduler.core.zones import EARLIEST, LATEST
 
 _READ: Final = """
 select visit.id, visit.status, visit.patient_id, visit.facility_id, visit.doctor_id, visit.service_offering_id,
@@ -130,7 +131,7 @@ def visits_by_id(session: Session, ids: Sequence[int]) -> dict[int, Visit]:
 
 def day_of(session: Session, doctor_id: int, day: date, *, now: datetime) -> DayPlan:
     """Return the visits that patients were told for a local day of a doctor, and the open slots."""
-    noon = datetime.combine(day, time(12), UTC)
+    noon = min(max(datetime.combine(day, time(12), UTC), EARLIEST + _AROUND), LATEST - _AROUND)
     wanted = {"doctor": doctor_id, "day": day, "begin": noon - _AROUND, "end": noon + _AROUND}
     connection = session.connection()
     visits = tuple(_visits(connection.execute(_OF_DAY, wanted)))

@@ -135,17 +135,6 @@ class DoctorCalendar:
         full = {(micros(slot.start_at), micros(slot.end_at), slot.service_offering_id) for slot in self.full}
         object.__setattr__(self, "loaded", LoadedCalendar(self.schedule, Uses(self.uses), full))
 
-    def with_taken(self, times: Ranges, shared: Iterable[Use] = (), full: Iterable[FullSlot] = ()) -> "DoctorCalendar":
-        """Return the calendar of the same schedule, which is not loaded anew, with what is taken in another week.
-
-        `times` are those of uses that nobody shares, in microseconds. They are many, so `uses` and `full` lack them.
-        """
-        calendar = DoctorCalendar(self.schedule)
-        loaded = LoadedCalendar(self.schedule, Uses(tuple(shared), times), frozenset(full))
-        loaded.share(self.loaded)
-        object.__setattr__(calendar, "loaded", loaded)
-        return calendar
-
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -178,10 +167,25 @@ class Resource:
         uses = Uses([Use(span) for span in self.uses])
         object.__setattr__(self, "loaded", LoadedResource(self.opening, uses))
 
-    def with_taken(self, times: Ranges) -> "Resource":
-        """Return the resource, whose opening times are not loaded anew, with what is taken in another week."""
-        resource = Resource(self.id, self.kind, self.facility_id, self.opening, (), self.doctor_id)
-        loaded = LoadedResource(self.opening, Uses((), times))
-        loaded.share(self.loaded)
-        object.__setattr__(resource, "loaded", loaded)
-        return resource
+
+def calendar_with(
+    calendar: DoctorCalendar, times: Ranges, shared: Iterable[Use] = (), full: Iterable[FullSlot] = ()
+) -> DoctorCalendar:
+    """Return the calendar of the same schedule, which is not loaded anew, with what is taken in another week.
+
+    `times` are those of uses that nobody shares, in microseconds. They are many, so `uses` and `full` lack them.
+    """
+    other = DoctorCalendar(calendar.schedule)
+    loaded = LoadedCalendar(calendar.schedule, Uses(tuple(shared), times), frozenset(full))
+    loaded.share(calendar.loaded)
+    object.__setattr__(other, "loaded", loaded)
+    return other
+
+
+def resource_with(resource: Resource, times: Ranges) -> Resource:
+    """Return the resource of the same opening times, which are not loaded anew, with what is taken in another week."""
+    other = Resource(resource.id, resource.kind, resource.facility_id, resource.opening, doctor_id=resource.doctor_id)
+    loaded = LoadedResource(resource.opening, Uses((), times))
+    loaded.share(resource.loaded)
+    object.__setattr__(other, "loaded", loaded)
+    return other

@@ -155,9 +155,11 @@ class Visits(VisitBooking):
 
         Raises:
             NotFoundError: there is no such doctor.
+            NotAllowedError: the user is not staff, and so does not see by whom the doctor is late.
         """
         doctor_id = int(Doctors(self._context).get(doctor).id or 0)
-        self._session.flush()
+        if not self._ask().is_staff:
+            raise NotAllowedError("only staff see the delays of a doctor: others see their own visits alone")
         return delays_of(self._session, doctor_id, now=self._context.clock())
 
     def _advance(self, visit: VisitId | Visit, to: AppointmentStatus) -> Visit:

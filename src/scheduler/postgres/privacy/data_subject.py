@@ -74,6 +74,8 @@ SUBJECT_REFERENCES: Final = (
     "availability_rules_doctor_id_fkey",
     "availability_exceptions_doctor_id_fkey",
     "resources_doctor_id_fkey",
+    "resource_rules_resource_id_fkey",
+    "resource_exceptions_resource_id_fkey",
 )
 """References of rows to a row about a person that are about the same person."""
 
