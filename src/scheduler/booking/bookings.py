@@ -6,7 +6,8 @@ nothing), B5 (a cancelled visit takes nothing), L1-L3 through `progress`.
 Must not know: keys of requests, sessions as other roles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.deciding import Locked, decide, lock
+from scheduler.booking.errors import SlotTakenError
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
 from scheduler.booking.people import Person
@@ -81,7 +83,8 @@ def confirm(
         PatientBusyError: the patient has another visit at this time.
     """
     without = Without(hold_id=held.id)
-    possible = decide(session, held.wanted, now=now, channel=held.channel, patient_id=patient_id, without=without)
+    with _ended_first(session, held):
+        possible = decide(session, held.wanted, now=now, channel=held.channel, patient_id=patient_id, without=without)
     take_hold(session, held)
     return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
@@ -99,18 +102,30 @@ def reschedule(session: Session, visit_id: int, to: WantedVisit | HeldVisit, *, 
         reason = f"visit {visit_id} is {concerned.status}: only a scheduled visit is moved"
         raise TransitionRefusedError(reason, concerned.status, AppointmentStatus.SCHEDULED)
     held = to if isinstance(to, HeldVisit) else None
-    possible = decide(
-        session,
-        to.wanted if isinstance(to, HeldVisit) else to,
-        now=now,
-        channel=by.channel if held is None else held.channel,
-        patient_id=concerned.patient_id,
-        without=Without(visit_id, None if held is None else held.id),
-        also=concerned.locked,
-    )
+    with _ended_first(session, held):
+        possible = decide(
+            session,
+            to.wanted if isinstance(to, HeldVisit) else to,
+            now=now,
+            channel=by.channel if held is None else held.channel,
+            patient_id=concerned.patient_id,
+            without=Without(visit_id, None if held is None else held.id),
+            also=concerned.locked,
+        )
     if held is not None:
         take_hold(session, held)
     return move_visit(session, visit_id, possible, user_id=by.user_id)
+
+
+@contextmanager
+def _ended_first(session: Session, held: HeldVisit | None) -> Iterator[None]:
+    """Name the end of a hold as the reason where its place was given away while the call waited for a lock."""
+    try:
+        yield
+    except SlotTakenError:
+        if held is not None:
+            take_hold(session, held)
+        raise
 
 
 def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int]) -> None:
