@@ -5,23 +5,24 @@ Must not know: holds.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import sql
 
-SPEED = 300
+SPEED: Final = 300
 """How many seconds of the fast clock pass in one: a minute takes 0.2 seconds."""
 
 
 class FastClock(NamedTuple):
-    """A clock that showed the right time at `since`."""
+    """A clock that showed the right time at `since`, and has run so many times as fast since then."""
 
     since: datetime
+    speed: float = SPEED
 
     def real(self, shown: datetime) -> float:
         """Return when the clock shows an instant, in seconds as of `time.time`."""
-        return self.since.timestamp() + (shown - self.since).total_seconds() / SPEED
+        return self.since.timestamp() + (shown - self.since).total_seconds() / self.speed
 
 
 def run_fast(url: str) -> FastClock:
@@ -33,10 +34,9 @@ def run_fast(url: str) -> FastClock:
         return FastClock(row[0])
 
 
-def stop_at(url: str, at: datetime) -> None:
+def stop_at(connection: psycopg.Connection, at: datetime) -> None:
     """Let the clock of a database show an instant until it is set again."""
-    with psycopg.connect(url) as connection:
-        _replace(connection, sql.SQL("{}").format(at))
+    _replace(connection, sql.SQL("{}").format(at))
 
 
 def _replace(connection: psycopg.Connection, value: sql.Composed) -> None:
