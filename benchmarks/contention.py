@@ -1,4 +1,4 @@
-"""Ways to prevent double booking: five with bare tables, and the library's, with 16 workers who want the same times.
+"""Ways to prevent double booking: five with bare tables, and the library's, for 16 workers who want the same times.
 
 On one hot slot after another, all workers want the same place at the same moment; one gets it. On overlapping times,
 each wants half an hour at a random multiple of five minutes. The first way is wrong, and shows why the others are
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -23,15 +24,19 @@ import psycopg
 from psycopg import IsolationLevel
 from rich.table import Table
 
+from booking_world import BEGIN, LENGTH, NOW, BookingWorld, booking_world
+from scheduler.booking.errors import SlotTakenError
+from scheduler.front_door.scheduler import Scheduler
 from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.errors import DeadlockError
+from scheduler.postgres.schema import migrations
 
 WORKERS: Final = 16
-LENGTH: Final = timedelta(minutes=30)
 CELL: Final = timedelta(minutes=5)
 STARTS_PER_DAY: Final = 96
 ATTEMPTS_PER_DAY: Final = 10
 """How many attempts each worker makes on a day of overlapping times, before all go on to the next one."""
-_BEGIN: Final = datetime(2027, 3, 1, 9, tzinfo=UTC)
+_BEGIN: Final = BEGIN + timedelta(hours=9)
 _PATIENCE: Final = 60
 
 
@@ -138,6 +143,35 @@ FIVE: Final = (
 )
 
 
+def through_the_front_door(world: BookingWorld) -> Way:
+    """Return the way of `work.visits.book`, with a `Scheduler` for each worker.
+
+    Each attempt of a day is for another patient, since nobody has two visits at once.
+    """
+    workers = count()
+
+    @contextmanager
+    def opened(url: str) -> Iterator[Book]:
+        own, attempts = next(workers) * ATTEMPTS_PER_DAY, count()
+        with Scheduler(url, clock=lambda: NOW) as scheduler:
+
+            def book(wanted: Attempt) -> bool:
+                patient = world.patients[own + next(attempts) % ATTEMPTS_PER_DAY]
+                try:
+                    with scheduler.tenant(world.slug) as work:
+                        work.visits.book(world.offer(wanted.start_at), patient=patient)
+                except SlotTakenError:
+                    return False
+                except DeadlockError as deadlock:
+                    raise psycopg.errors.DeadlockDetected from deadlock
+                return True
+
+            yield book
+
+    visits = f"(select start_at, end_at from scheduling.appointments where tenant_id = '{world.tenant}') visits"
+    return Way("work.visits.book", opened, visits)
+
+
 def check(way: Way, double: int) -> None:
     """Stop if a way that should be right has booked a time twice."""
     if way.is_right and double:
@@ -213,6 +247,7 @@ def add_row(table: Table, way: Way, url: str, attempts: Sequence[Sequence[Attemp
 def against_each_other(*, slots: int, workers: int = WORKERS) -> Iterator[Table]:
     """Measure all ways on hot slots and on overlapping times."""
     with TemporaryDirectory() as folder, embedded_server(Path(folder) / "postgresql") as url:
+        migrations.upgrade(url)
         for name, attempts, together in (
             (f"one hot slot at a time, {slots:,} of them", on_hot_slots(slots, workers), True),
             (f"overlapping times, {slots:,} attempts each", on_overlapping_times(slots, workers), False),
@@ -221,7 +256,12 @@ def against_each_other(*, slots: int, workers: int = WORKERS) -> Iterator[Table]
             headings = ("median, ms", "p99, ms", "ratio", "visits", "double", "lost", "deadlocks", "repeats")
             for heading in ("", *headings):
                 table.add_column(heading, justify="right" if heading else "left")
-            for way in FIVE:
+            last_day = max(own[-1].end_at for own in attempts)
+            days = (last_day - BEGIN) // timedelta(days=1) + 1
+            world = booking_world(
+                url, days=days, patients=workers * ATTEMPTS_PER_DAY, every=LENGTH if together else CELL
+            )
+            for way in (*FIVE, through_the_front_door(world)):
                 add_row(table, way, url, attempts, together=together)
             yield table
 

@@ -21,6 +21,7 @@ import expansion
 import families
 import front_door
 import generation
+import holding
 import migrating
 import names
 import peers
@@ -65,7 +66,17 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
     """Let the benchmarks use a database of the tests' server, which they need not migrate."""
-    for module in (contention, families, front_door, generation, names, row_security, search_in_tables, signed_setting):
+    for module in (
+        contention,
+        families,
+        front_door,
+        generation,
+        holding,
+        names,
+        row_security,
+        search_in_tables,
+        signed_setting,
+    ):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
 
 
@@ -149,8 +160,15 @@ def test_front_door(checks: list[str]) -> None:
 @pytest.mark.usefixtures("_one_server")
 def test_contention(checks: list[str]) -> None:
     tables = list(contention.against_each_other(slots=2, workers=4))
-    assert [table.row_count for table in tables] == [5, 5]
-    assert checks == ["contention"] * 10
+    assert [table.row_count for table in tables] == [6, 6]
+    assert checks == ["contention"] * 12
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_holding(checks: list[str]) -> None:
+    assert holding.against_bare_sql(visits=1, rounds=1, clients=[2]).row_count == 1
+    assert checks == ["holding"]
 
 
 @pytest.mark.database
