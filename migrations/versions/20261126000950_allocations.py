@@ -113,6 +113,7 @@ def upgrade() -> None:
         start_at timestamptz not null,
         end_at timestamptz not null,
         steps jsonb not null,
+        schedule_fingerprint text,
         channel varchar(50) not null,
         label varchar(255),
         held_by uuid,
@@ -152,6 +153,8 @@ def upgrade() -> None:
 
     comment on table scheduling.holds is
         'A visit that is held for whoever has the token, until it ends; its steps with their times and resources.';
+    comment on column scheduling.holds.schedule_fingerprint is
+        'The fingerprint of the schedule on which the hold was decided: while it is the same, nothing has changed.';
 
     create index holds_facility_id_idx on scheduling.holds (tenant_id, facility_id);
     create index holds_doctor_id_idx on scheduling.holds (tenant_id, doctor_id);
