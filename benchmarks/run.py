@@ -14,11 +14,13 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+import contention
 import encryption
 import expansion
 import families
 import front_door
 import generation
+import holding
 import migrating
 import names
 import row_security
@@ -58,6 +60,8 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "search": _search,
     "solver": _solver,
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
+    "holding": lambda wanted: [holding.against_bare_sql(visits=wanted.rounds * 4)],
+    "contention": lambda wanted: contention.against_each_other(slots=wanted.rounds * 20),
     "encryption": lambda wanted: [
         encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)),
     ],

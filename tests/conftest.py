@@ -28,6 +28,7 @@ settings.load_profile("quick")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="run the tests with large budgets too")
+    parser.addoption("--minutes", type=float, default=1, help="how long --deep lets workers contend for places")
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads its option, and xdist copies the options for its workers

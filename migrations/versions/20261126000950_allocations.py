@@ -113,6 +113,7 @@ def upgrade() -> None:
         start_at timestamptz not null,
         end_at timestamptz not null,
         steps jsonb not null,
+        schedule_fingerprint text,  -- of the schedule on which it was decided
         channel varchar(50) not null,
         label varchar(255),
         held_by uuid,

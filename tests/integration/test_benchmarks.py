@@ -15,11 +15,13 @@ import psycopg
 import pytest
 from rich.table import Table
 
+import contention
 import encryption
 import expansion
 import families
 import front_door
 import generation
+import holding
 import migrating
 import names
 import peers
@@ -44,7 +46,17 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return recorded
 
-    database = families, front_door, generation, migrating, names, row_security, search_in_tables, signed_setting
+    database = (
+        contention,
+        families,
+        front_door,
+        generation,
+        migrating,
+        names,
+        row_security,
+        search_in_tables,
+        signed_setting,
+    )
     for module in (encryption, expansion, search, search_starts, *database):
         monkeypatch.setattr(module, "check", recording(module, module.check))
     monkeypatch.delenv("SCHEDULER_TEST_DATABASE_URL", raising=False)  # pgcrypto is not on every server
@@ -54,7 +66,17 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
     """Let the benchmarks use a database of the tests' server, which they need not migrate."""
-    for module in (families, front_door, generation, names, row_security, search_in_tables, signed_setting):
+    for module in (
+        contention,
+        families,
+        front_door,
+        generation,
+        holding,
+        names,
+        row_security,
+        search_in_tables,
+        signed_setting,
+    ):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
 
 
@@ -132,6 +154,21 @@ def test_signed_setting(checks: list[str]) -> None:
 def test_front_door(checks: list[str]) -> None:
     assert front_door.against_none(calls=2).row_count == 3
     assert checks == ["front_door"] * 3
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_contention(checks: list[str]) -> None:
+    tables = list(contention.against_each_other(slots=2, workers=4))
+    assert [table.row_count for table in tables] == [6, 6]
+    assert checks == ["contention"] * 12
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_holding(checks: list[str]) -> None:
+    assert holding.against_bare_sql(visits=1, rounds=1, clients=[2]).row_count == 1
+    assert checks == ["holding"]
 
 
 @pytest.mark.database

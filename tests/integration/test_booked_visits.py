@@ -24,13 +24,16 @@ from scheduler.core.errors import (
     TransitionRefusedError,
     WorkflowNotFoundError,
 )
+from scheduler.core.ids import PatientId
 from scheduler.core.lifecycle import AppointmentStatus
 from scheduler.core.offers import VisitOffer
+from scheduler.core.reasons import ReasonCode
 from scheduler.core.workflows import WorkflowStep
 from scheduler.front_door.visit_booking import Booking
 from scheduler.front_door.work import Work
 from scheduler.postgres.errors import NotAllowedError
 from support.concurrency import after_waiting
+from support.databases import execute
 from support.desks import (
     HALF_HOUR,
     MINUTE,
@@ -41,6 +44,7 @@ from support.desks import (
     left_alone,
     on,
     open_desk,
+    rows,
 )
 
 pytestmark = pytest.mark.database
@@ -136,7 +140,7 @@ def test_a_patient_who_is_not_there_is_refused(desk: Desk, offer: VisitOffer) ->
         deleted = desk.patient(work)
         work.patients.delete(deleted)
     with left_alone(desk.url), desk.work() as work:
-        for patient in (foreign, deleted, 2**40):
+        for patient in (foreign, deleted, PatientId(2**40)):
             with pytest.raises(NotFoundError, match="patient"):
                 work.visits.book(offer, patient=patient)
 
@@ -221,6 +225,16 @@ def test_w1_a_visit_under_a_plan_that_has_ended_is_refused(desk: Desk) -> None:
             work.visits.book(offer, patient=desk.patient(work))
 
 
+def changed(offer: VisitOffer, **fields: Any) -> VisitOffer:
+    """Return an offer with fields of any type."""
+    return replace(offer, **fields)
+
+
+def given(*fields: Any) -> Booking:
+    """Return a booking with fields of any type."""
+    return Booking(*fields)
+
+
 def moved(offer: VisitOffer, by: timedelta) -> VisitOffer:
     """Return an offer with its slot and all of its steps moved."""
     slot = offer.slot._replace(start_at=offer.slot.start_at + by, end_at=offer.slot.end_at + by)
@@ -239,7 +253,7 @@ def later(offer: VisitOffer, place: int, by: timedelta) -> VisitOffer:
     return with_step(offer, place, start_at=step.start_at + by, end_at=step.end_at + by)
 
 
-def with_resources(offer: VisitOffer, **ids: tuple[int, ...]) -> VisitOffer:
+def with_resources(offer: VisitOffer, **ids: Any) -> VisitOffer:
     return replace(offer, steps=tuple(replace(step, resources=ids) for step in offer.steps))
 
 
@@ -274,11 +288,11 @@ FORGED: dict[str, tuple[Callable[[VisitOffer], VisitOffer], type[SchedulerError]
         NotOfferedError,
     ),
     "no steps": (lambda offer: replace(offer, steps=()), InvalidInputError),
-    "steps of another kind": (lambda offer: replace(offer, steps=(1,)), InvalidInputError),
-    "an id as a text": (lambda offer: replace(offer, offering_id="1"), InvalidInputError),
+    "steps of another kind": (lambda offer: changed(offer, steps=(1,)), InvalidInputError),
+    "an id as a text": (lambda offer: changed(offer, offering_id="1"), InvalidInputError),
     "an id as a flag": (lambda offer: replace(offer, workflow_id=True), InvalidInputError),
     "an id beyond all": (lambda offer: replace(offer, workflow_id=2**63), InvalidInputError),
-    "no slot": (lambda offer: replace(offer, slot=None), InvalidInputError),
+    "no slot": (lambda offer: changed(offer, slot=None), InvalidInputError),
     "a slot at the end of the calendar": (
         lambda offer: moved(offer, datetime(9999, 12, 30, tzinfo=NOW.tzinfo) - offer.start_at),
         InvalidInputError,
@@ -335,6 +349,18 @@ def test_b2_nothing_but_the_times_of_an_offer_counts(desk: Desk, offer: VisitOff
     assert held == offer
 
 
+def test_b1_a_visit_that_would_have_begun_is_refused(desk: Desk) -> None:
+    start_at = on(desk.day(), 9)
+    with desk.work() as work:
+        offer = desk.offer(work, start_at)
+    desk.clock.move_to(start_at + MINUTE)
+    with left_alone(desk.url), desk.work() as work, pytest.raises(NotOfferedError) as refused:
+        work.visits.hold(offer)
+    desk.clock.move_to(NOW)
+    assert [reason.code for reason in refused.value.reasons] == [ReasonCode.NOTICE]
+    assert refused.value.next_start_at == start_at + HALF_HOUR
+
+
 def test_w3_a_step_that_may_be_skipped_is_left_out(desk: Desk, offer: VisitOffer) -> None:
     with desk.tried() as work:
         visit = work.visits.book(replace(offer, steps=offer.steps[1:]), patient=desk.patient(work))
@@ -374,7 +400,7 @@ def test_b1_several_visits_are_booked_all_or_none(desk: Desk) -> None:
             (Booking(late, patients[1]), SlotTakenError),
             (Booking(dora, patients[0]), PatientBusyError),
             (Booking(moved(late, MINUTE), patients[1]), NotOfferedError),
-            (Booking(early, 2**40), NotFoundError),
+            (Booking(early, PatientId(2**40)), NotFoundError),
         ):
             with pytest.raises(error):
                 work.visits.book_all([Booking(late, patients[1]), Booking(early, patients[0]), second])
@@ -469,11 +495,12 @@ def test_b4_a_visit_that_began_or_is_over_stays(desk: Desk) -> None:
     visit = desk.booked(on(day, 9))
     with desk.work() as work:
         offer = desk.offer(work, on(day, 10))
-    for change in (
+    changes: list[Callable[[Work], object]] = [
         lambda work: work.visits.check_in(visit),
         lambda work: work.visits.no_show(visit),
         lambda work: work.visits.cancel(visit, reason="ill"),
-    ):
+    ]
+    for change in changes:
         with desk.tried() as work:
             change(work)
             with pytest.raises(TransitionRefusedError, match="only a scheduled visit is moved"):
@@ -484,13 +511,27 @@ def test_b4_crossing_moves_do_not_deadlock(desk: Desk) -> None:
     day = desk.day()
     with_anna, with_cara = desk.booked(on(day, 9)), desk.booked(on(day, 8, 50), desk.with_cara)
     with desk.work() as work:
-        to_cara, to_anna = desk.offer(work, on(day, 9, 50), desk.with_cara), desk.offer(work, on(day, 10))
+        to_cara, to_anna = (
+            desk.offer(work, on(day, 9, 50), desk.with_cara),
+            desk.offer(work, on(day, 10)),
+        )
 
     def first(work: Work) -> None:
         work.visits.reschedule(with_anna, to=to_cara)
 
     after = after_waiting(desk.work, first, lambda work: work.visits.reschedule(with_cara, to=to_anna))
     assert (after.doctor_id, after.start_at) == (desk.clinic.anna, on(day, 10))
+
+
+def test_b4_a_visit_moves_away_from_one_that_lies_within_it(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        early, late = (desk.offer(work, on(day, *at), desk.with_cara) for at in ((8, 50), (9, 20)))
+        free = desk.offer(work, on(day, 10, 50), desk.with_cara)
+        long = work.visits.book(later(early, 2, 20 * MINUTE), patient=desk.patient(work))
+        within = work.visits.book(late, patient=desk.patient(work))
+        assert within.steps[1].start_at < long.end_at  # the talk of one, while the other waits for its sample
+        assert work.visits.reschedule(long, to=free).start_at == on(day, 10, 50)
 
 
 def test_b4_the_time_that_a_move_frees_goes_to_the_next(desk: Desk) -> None:
@@ -506,6 +547,21 @@ def test_b4_the_time_that_a_move_frees_goes_to_the_next(desk: Desk) -> None:
     assert after.start_at == on(day, 9)
 
 
+def test_b4_a_move_leaves_what_the_host_defers_deferred(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    execute(
+        desk.url,
+        "create table public.orders (id int primary key,"
+        " former int references public.orders deferrable initially deferred)",
+        "grant select, insert, update on public.orders to scheduler_app",
+    )
+    with desk.work() as work:
+        rows(work, "insert into public.orders values (1, 2) returning id")
+        assert work.visits.reschedule(visit, to=desk.offer(work, on(day, 10))).start_at == on(day, 10)
+        rows(work, "update public.orders set former = null returning id")
+
+
 @pytest.mark.parametrize(
     ("call", "field"),
     [
@@ -515,9 +571,9 @@ def test_b4_the_time_that_a_move_frees_goes_to_the_next(desk: Desk) -> None:
         (lambda visits, offer: visits.book(offer, patient=1, key=""), "key"),
         (lambda visits, offer: visits.book_all(offer), "book_all: bookings"),
         (lambda visits, offer: visits.book_all([offer]), "book_all: bookings"),
-        (lambda visits, _: visits.book_all([Booking(None, 1)]), "book_all: offer"),  # type: ignore[arg-type]
-        (lambda visits, offer: visits.book_all([Booking(offer, None)]), "patient"),
-        (lambda visits, offer: visits.book_all([Booking(offer, 1, 7)]), "visit: notes"),
+        (lambda visits, _: visits.book_all([given(None, 1)]), "book_all: offer"),
+        (lambda visits, offer: visits.book_all([given(offer, None)]), "patient"),
+        (lambda visits, offer: visits.book_all([given(offer, 1, 7)]), "visit: notes"),
         (lambda visits, offer: visits.reschedule("1", to=offer), "visit"),
         (lambda visits, offer: visits.reschedule(2**70, to=offer), "visit"),
         (lambda visits, _: visits.reschedule(1, to=None), "hold: token"),

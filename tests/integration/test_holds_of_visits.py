@@ -17,6 +17,7 @@ from scheduler.booking.errors import (
 )
 from scheduler.booking.holds import Hold
 from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.ids import PatientId
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.spans import Span
 from support.databases import undone
@@ -146,9 +147,9 @@ def test_b2_an_ended_hold_takes_nothing_and_opens_nothing(desk: Desk) -> None:
     hold = held(desk, start_at)
     with database_clock(desk.url, ahead=10 * MINUTE), desk.work() as work:
         patient = desk.patient(work)
-        with pytest.raises(HoldEndedError):
+        with pytest.raises(HoldEndedError, match="the hold ended at"):
             work.visits.confirm(hold, patient=patient)
-        with pytest.raises(HoldEndedError):
+        with pytest.raises(HoldEndedError, match="find the visit again"):
             work.visits.extend(hold, lasts=HALF_HOUR)
         visit = work.visits.book(hold.offer, patient=patient)
     assert visit.start_at == start_at
@@ -224,16 +225,28 @@ def test_b2_a_hold_is_not_confirmed_in_time_that_was_closed(desk: Desk, cause: s
         work.visits.release(hold)
 
 
-def test_b2_a_hold_of_a_former_workflow_is_not_confirmed(desk: Desk) -> None:
+def test_b2_a_hold_whose_slot_was_deleted_is_not_confirmed(desk: Desk) -> None:
+    start_at = on(desk.day(), 9)
+    hold = held(desk, start_at)
+    with desk.tried() as work:
+        deletion = (
+            "delete from scheduling.availability_slots where doctor_id = :doctor and start_at = :start returning 1"
+        )
+        assert rows(work, deletion, doctor=int(desk.clinic.anna), start=start_at) == [(1,)]
+        patient = desk.patient(work)
+        with pytest.raises(NotOfferedError, match="not there any more"):
+            work.visits.confirm(hold, patient=patient)
+        assert work.visits.extend(hold.token, lasts=HALF_HOUR).offer.steps == hold.offer.steps
+
+
+def test_b2_a_hold_of_a_former_workflow_is_confirmed_as_it_was_held(desk: Desk) -> None:
     with desk.work() as work:
         hold = work.visits.hold(desk.offer(work, on(desk.day(), 8, 50), desk.with_cara))
     with desk.tried() as work:
         former = work.workflows.of(desk.with_cara)
         work.workflows.replace(former, steps=former.steps[1:])
-        patient = desk.patient(work)
-        with pytest.raises(NotOfferedError, match="workflow") as refused:
-            work.visits.confirm(hold, patient=patient)
-    assert all(reason.code is not ReasonCode.BOOKED for reason in refused.value.reasons)
+        visit = work.visits.confirm(hold, patient=desk.patient(work))
+        assert (visit.workflow_id, len(visit.steps)) == (hold.offer.workflow_id, len(former.steps))
 
 
 def test_b2_a_hold_takes_one_place_of_a_shared_slot(desk: Desk) -> None:
@@ -260,7 +273,7 @@ def test_b2_a_hold_is_confirmed_for_a_patient_who_is_free(desk: Desk) -> None:
         with pytest.raises(PatientBusyError) as refused:
             work.visits.confirm(hold, patient=visit.patient_id)
         with pytest.raises(NotFoundError, match="no patient has the id"):
-            work.visits.confirm(hold, patient=2**40)
+            work.visits.confirm(hold, patient=PatientId(2**40))
     assert refused.value.visit_id == visit.id
 
 

@@ -1,7 +1,7 @@
 """Desks: a small clinic whose visits are booked, with people who book, and the clock by which holds end.
 
-Every test takes a day or a week of its own from `Desk.day`, so that all tests of a module share one database. The time
-of the clinic is UTC on all of these days.
+Every test takes days of its own from `Desk.day`, so that all tests of a module share one database. The time of the
+clinic is UTC on all of these days.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from scheduler.booking.visits import Visit
 from scheduler.core.ids import DoctorId, OfferingId, PatientId, ResourceId, UserId
-from scheduler.core.search import VisitOffer
+from scheduler.core.offers import VisitOffer
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.families.values import Person
@@ -151,9 +151,8 @@ def database_clock(url: str, *, ahead: timedelta) -> Iterator[None]:
     """Let the clock by which holds end go ahead while the block lasts."""
     seconds = ahead.total_seconds()
     with psycopg.connect(url, autocommit=True) as connection:
-        (definition,) = (
-            connection.execute("select pg_get_functiondef('scheduling.clock()'::regprocedure)").fetchone() or ""
-        )
+        former = connection.execute("select pg_get_functiondef('scheduling.clock()'::regprocedure)").fetchone()
+        assert former is not None
         try:
             connection.execute(
                 "create or replace function scheduling.clock() returns timestamptz language sql volatile parallel safe"
@@ -161,7 +160,7 @@ def database_clock(url: str, *, ahead: timedelta) -> Iterator[None]:
             )
             yield
         finally:
-            connection.execute(definition.encode())
+            connection.execute(former[0].encode())
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from scheduler.models.columns import (
     json_list,
     optional_json_object,
     optional_string,
+    optional_text,
     optional_uuid_reference,
     reference,
     string,
@@ -58,6 +59,7 @@ class Hold(Timestamped, BigintKeyed, table=True):
     start_at: datetime = instant()
     end_at: datetime = instant()
     steps: list[JsonValue] = json_list()
+    schedule_fingerprint: str | None = optional_text()
     channel: str = string(50)
     label: str | None = optional_string()
     held_by: UUID | None = optional_uuid_reference()

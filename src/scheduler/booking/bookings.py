@@ -17,7 +17,7 @@ from scheduler.booking.deciding import Locked, decide, lock
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
 from scheduler.booking.people import Person
-from scheduler.booking.visit_rows import move_visit, write_visit
+from scheduler.booking.visit_rows import move_visit, planned_visit, write_visit
 from scheduler.booking.visits import Visit
 from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import AppointmentStatus
@@ -52,19 +52,26 @@ class Concerned(NamedTuple):
     locked: Locked
 
 
-def book(
-    session: Session, wanted: WantedVisit, *, patient_id: int, notes: str | None, by: Person, now: datetime
+def book(  # noqa: PLR0913  # what is booked
+    session: Session,
+    wanted: WantedVisit,
+    *,
+    patient_id: int,
+    notes: str | None,
+    by: Person,
+    now: datetime,
+    careful: bool,
 ) -> Visit:
     """Book a visit for a patient.
 
     Raises:
         NotOfferedError, SlotTakenError, PatientBusyError: as in `decide`.
     """
-    possible = decide(session, wanted, now=now, channel=by.channel, patient_id=patient_id)
-    return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
+    possible = decide(session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
+    return write_visit(session, planned_visit(possible), patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
-def confirm(
+def confirm(  # noqa: PLR0913  # what is confirmed
     session: Session,
     held: HeldVisit,
     *,
@@ -72,21 +79,31 @@ def confirm(
     notes: str | None,
     by: Person,
     now: datetime,
+    careful: bool,
 ) -> Visit:
     """Book the held visit for a patient, at the times of the hold.
+
+    What the hold takes is nobody else's. So it is decided on again only if the schedule may have changed, as by an
+    emergency.
 
     Raises:
         HoldEndedError: it has ended meanwhile.
         NotOfferedError: the schedule has changed since, as by an emergency.
         PatientBusyError: the patient has another visit at this time.
     """
-    without = Without(hold_id=held.id)
-    possible = decide(session, held.wanted, now=now, channel=held.channel, patient_id=patient_id, without=without)
-    take_hold(session, held)
-    return write_visit(session, possible, patient_id=patient_id, notes=notes, user_id=by.user_id)
+    doctor_id: Any = held.wanted.slot.doctor_id
+    resources: Any = held.wanted.resources
+    lock(session, Locked([patient_id], [doctor_id], resources, [held.slot]))
+    planned = held.planned
+    if not take_hold(session, held) or careful:
+        possible = decide(session, held.wanted, now=now, channel=held.channel, careful=careful, patient_id=patient_id)
+        planned = planned_visit(possible)
+    return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
-def reschedule(session: Session, visit_id: int, to: WantedVisit | HeldVisit, *, by: Person, now: datetime) -> Visit:
+def reschedule(
+    session: Session, visit_id: int, to: WantedVisit | HeldVisit, *, by: Person, now: datetime, careful: bool
+) -> Visit:
     """Move a visit that has not begun to another offer or hold; it keeps its id, patient and notes.
 
     Raises:
@@ -107,10 +124,11 @@ def reschedule(session: Session, visit_id: int, to: WantedVisit | HeldVisit, *, 
         patient_id=concerned.patient_id,
         without=Without(visit_id, None if held is None else held.id),
         also=concerned.locked,
+        careful=careful,
     )
     if held is not None:
         take_hold(session, held)
-    return move_visit(session, visit_id, possible, user_id=by.user_id)
+    return move_visit(session, visit_id, planned_visit(possible), user_id=by.user_id)
 
 
 def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int]) -> None:

@@ -9,16 +9,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.errors import NoSuchNeedError
+from scheduler.booking.errors import NoSuchNeedError, NotOfferedError
 from scheduler.booking.loading import before
 from scheduler.core.calendars import Resource
 from scheduler.core.errors import InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
+from scheduler.core.offers import WantedVisit
 from scheduler.core.spans import Span
 from scheduler.core.visits import left_of
 from scheduler.core.workflows import DOCTOR, LONGEST_VISIT, Workflow, WorkflowStep
@@ -59,10 +60,21 @@ where tenant_id = (select identity.current_tenant_id()) and insurance_plan_id = 
   and facility_id = any(cast(:facilities as bigint[]))
 """)
 _RESOURCES: Final = text("""
-select id, kind, facility_id, doctor_id from scheduling.resources
-where tenant_id = (select identity.current_tenant_id()) and active
-  and facility_id = any(cast(:facilities as bigint[])) and kind = any(cast(:kinds as text[]))
-order by id
+select resource.id, resource.kind, resource.facility_id, resource.doctor_id, exists (
+    select from scheduling.resource_rules rule
+    where rule.tenant_id = resource.tenant_id and rule.resource_id = resource.id
+) or exists (
+    select from scheduling.resource_exceptions exception
+    where exception.tenant_id = resource.tenant_id and exception.resource_id = resource.id
+) or exists (
+    select from scheduling.facility_closures closure
+    where closure.tenant_id = resource.tenant_id and closure.facility_id = resource.facility_id
+      and closure.day >= :since
+) as has_hours
+from scheduling.resources resource
+where resource.tenant_id = (select identity.current_tenant_id()) and resource.active
+  and resource.facility_id = any(cast(:facilities as bigint[])) and resource.kind = any(cast(:kinds as text[]))
+order by resource.id
 """)
 
 
@@ -78,6 +90,8 @@ class Sought:
     patient_id: int | None = None
     skip: Collection[int] = ()
     channel: str = DESK
+    wanted: WantedVisit | None = None
+    """The visit of the one offering, which names the workflow and the steps."""
 
 
 class Offering(NamedTuple):
@@ -125,13 +139,18 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
     offerings = _offerings(session, sought)
     if not offerings:
         return Fitting((), ())
-    payer = _Payer(session, sought.plan_id, {offering.facility_id for offering in offerings})
-    workflows = workflows_of(session, (offering.id for offering in offerings), plan_id=sought.plan_id)
+    workflow_id: Any = None if sought.wanted is None else sought.wanted.workflow_id
+    ids = [offering.id for offering in offerings]
+    workflows = workflows_of(session, ids, plan_id=sought.plan_id, workflow_id=workflow_id)
+    plan_id, skip = sought.plan_id, frozenset(sought.skip)
+    if sought.wanted is not None:
+        plan_id, skip = _pinned(workflows.get(ids[0], ()), sought.wanted)
+    payer = _Payer(session, plan_id, {offering.facility_id for offering in offerings})
     faults: list[InvalidWorkflowError | WorkflowNotFoundError | NoSuchNeedError] = []
     fits = []
     for offering in offerings:
         try:
-            fits.append(_fit(offering, workflows.get(offering.id, ()), payer, frozenset(sought.skip), span))
+            fits.append(_fit(offering, workflows.get(offering.id, ()), payer, skip, span))
         except (InvalidWorkflowError, WorkflowNotFoundError) as error:
             faults.append(error)
     resources = _resources(session, fits, before(span.start, LONGEST_VISIT).date())
@@ -145,6 +164,20 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
     if not complete:
         raise faults[0]
     return Fitting(complete, resources)
+
+
+def _pinned(workflows: Sequence[Workflow] | InvalidWorkflowError, wanted: WantedVisit) -> tuple[Any, frozenset[int]]:
+    """Return the plan of the workflow of a wanted visit, and the positions that the visit leaves out."""
+    if isinstance(workflows, InvalidWorkflowError):
+        raise workflows
+    for workflow in workflows:
+        if workflow.id == wanted.workflow_id:
+            positions = {step.position for step in workflow.steps}
+            return workflow.insurance_plan_id, frozenset(positions.difference(wanted.starts))
+    message = (
+        f"workflow {wanted.workflow_id} is not in use any more by offering {wanted.offering_id}: find a visit again"
+    )
+    raise NotOfferedError(message)
 
 
 def _offerings(session: Session, sought: Sought) -> list[Offering]:
@@ -218,12 +251,12 @@ def _resources(session: Session, fits: Sequence[Fit], since: date) -> list[Resou
     kinds = {need.kind for fit in fits for step in fit.steps for need in step.all_needs} - {DOCTOR}
     if not kinds:
         return []
-    wanted = {"facilities": list({fit.offering.facility_id for fit in fits}), "kinds": list(kinds)}
+    wanted = {"facilities": list({fit.offering.facility_id for fit in fits}), "kinds": list(kinds), "since": since}
     found = session.connection().execute(_RESOURCES, wanted).all()
-    openings = openings_of(session, [row.id for row in found], since=since)
+    openings = openings_of(session, [row.id for row in found if row.has_hours], since=since)
     return [
         Resource(id_, kind, facility_id, openings.get(id_), doctor_id=doctor_id)
-        for id_, kind, facility_id, doctor_id in found
+        for id_, kind, facility_id, doctor_id, _ in found
     ]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.candidates import Sought
-from scheduler.booking.errors import NotOfferedError, PatientBusyError, SlotTakenError
+from scheduler.booking.errors import PatientBusyError, SlotTakenError
 from scheduler.booking.loading import Without
 from scheduler.booking.refusing import SEARCHED, not_offered
 from scheduler.booking.searching import Search
@@ -24,17 +24,6 @@ from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.spans import Span
 from scheduler.core.zones import MICROSECOND
 
-_WORKFLOW: Final = text("""
-select workflow.insurance_plan_id, offering.doctor_id, array(
-    select step.position from scheduling.workflow_steps step
-    where step.tenant_id = workflow.tenant_id and step.service_workflow_id = workflow.id
-)
-from scheduling.service_workflows workflow
-join scheduling.service_offerings offering
-    on offering.tenant_id = workflow.tenant_id and offering.id = workflow.service_offering_id
-where workflow.tenant_id = (select identity.current_tenant_id())
-  and workflow.id = :workflow and workflow.service_offering_id = :offering
-""")
 _BUSY: Final = text("""
 select id from scheduling.appointments
 where tenant_id = (select identity.current_tenant_id()) and patient_id = :patient
@@ -81,14 +70,17 @@ def decide(  # noqa: PLR0913  # what decides
     *,
     now: datetime,
     channel: str,
+    careful: bool,
     patient_id: int | None = None,
     without: Without = _NO_OTHER,
     also: Locked = _NOTHING,
 ) -> VisitOffer:
-    """Lock what a visit concerns, and return it at its times with free resources.
+    """Lock what a visit concerns, and return it at its times.
 
-    `without` names a hold or a visit that is about to be replaced, `also` what else is locked with it. Whether the slot
-    is stored shows when the visit is written.
+    With `careful`, what is taken counts, and resources that are taken are replaced by free ones. Without, the caller
+    writes the visit at once, and the constraints say whether it is taken: usually it is not. `without` names a hold or
+    a visit that is about to be replaced, `also` what else is locked. Whether the slot is stored shows when the visit is
+    written.
 
     Raises:
         NotOfferedError: the offering has no such visit, or its workflow is not the payer's any more.
@@ -96,32 +88,21 @@ def decide(  # noqa: PLR0913  # what decides
         PatientBusyError: the patient has another visit at this time.
         WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: the offering cannot serve it any more.
     """
-    of = {"workflow": wanted.workflow_id, "offering": wanted.offering_id}
-    row = session.connection().execute(_WORKFLOW, of).one_or_none()
-    if row is None:
-        raise NotOfferedError(f"offering {wanted.offering_id} has no workflow {wanted.workflow_id}")
-    plan_id, doctor_id, positions = row
     patients = [*also.patients] if patient_id is None else [*also.patients, patient_id]
+    doctors: list[Any] = [wanted.slot.doctor_id, *also.doctors]  # another doctor than the offering's is refused below
     resources: list[Any] = [*wanted.resources, *also.resources]
-    lock(session, Locked(patients, [doctor_id, *also.doctors], resources, also.slots))
-    sought = Sought(
-        offering_id=int(wanted.offering_id),
-        plan_id=plan_id,
-        skip=frozenset(positions).difference(wanted.starts),
-        channel=channel,
-    )
+    lock(session, Locked(patients, doctors, resources, also.slots))
+    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel)
     start_at = min(wanted.starts.values())
     if start_at < now:
         raise not_offered(session, sought, start_at, now=now)
     search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
-    possible = search.still(wanted)
+    possible = search.still(wanted) if careful else search.by_schedule(wanted)
     if possible is None:
-        if search.is_offered(wanted):
+        if careful and search.by_schedule(wanted) is not None:
             raise taken(session, sought, start_at)
-        if any(fit.workflow.id != wanted.workflow_id for fit in search.fits):
-            raise NotOfferedError(f"workflow {wanted.workflow_id} is not in use any more: find the visit again")
         raise not_offered(session, sought, start_at, now=now, without=without)
-    if patient_id is not None:
+    if careful and patient_id is not None:
         refuse_second_visit(session, patient_id, Span(possible.start_at, possible.end_at), without=without)
     return possible
 

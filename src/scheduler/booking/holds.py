@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.deciding import decide
+from scheduler.booking.deciding import Locked, decide, lock
 from scheduler.booking.errors import HoldEndedError, UnknownHoldError
 from scheduler.booking.people import Person
-from scheduler.booking.visit_rows import write_hold
+from scheduler.booking.visit_rows import PlannedVisit, planned_visit, write_hold
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.slots import SlotIdentity
@@ -31,7 +31,8 @@ _TOKEN_BYTES: Final = 32
 _BY_TOKEN: Final = text("""
 select hold.id, hold.ends_at, hold.ends_at > scheduling.clock() as is_live, hold.held_by, hold.channel, hold.steps,
     hold.service_offering_id as offering_id, hold.service_workflow_id as workflow_id, hold.doctor_id, hold.facility_id,
-    hold.end_at, hold.slot_start_at, slot.end_at as slot_end_at, slot.service_offering_id as slot_offering_id
+    hold.start_at, hold.end_at, hold.availability_slot_id as slot_id, hold.slot_start_at, slot.end_at as slot_end_at,
+    slot.service_offering_id as slot_offering_id
 from scheduling.holds hold
 left join scheduling.availability_slots slot
     on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
@@ -42,10 +43,24 @@ update scheduling.holds set ends_at = scheduling.clock() + :lasts
 where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
 returning ends_at
 """)
+# Hours of resources have no fingerprint.
 _TAKE: Final = text("""
-delete from scheduling.holds
-where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
-returning id
+with taken as (
+    delete from scheduling.holds
+    where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
+    returning doctor_id, facility_id, schedule_fingerprint
+)
+select coalesce(state.fingerprint = taken.schedule_fingerprint, false) and not exists (
+    select from scheduling.resource_rules
+    where tenant_id = (select identity.current_tenant_id()) and resource_id = any(cast(:resources as bigint[]))
+) and not exists (
+    select from scheduling.resource_exceptions
+    where tenant_id = (select identity.current_tenant_id()) and resource_id = any(cast(:resources as bigint[]))
+) as is_unchanged
+from taken
+left join scheduling.schedule_states state
+    on state.tenant_id = (select identity.current_tenant_id()) and state.doctor_id = taken.doctor_id
+    and state.facility_id = taken.facility_id
 """)
 _RELEASE: Final = text("""
 delete from scheduling.holds where tenant_id = (select identity.current_tenant_id()) and id = :hold
@@ -75,6 +90,8 @@ class HeldVisit(NamedTuple):
     id: int
     channel: str
     wanted: WantedVisit
+    planned: PlannedVisit
+    slot: tuple[int, datetime]
 
 
 def lasting(lasts: timedelta | None) -> timedelta:
@@ -99,17 +116,18 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     lasts: timedelta,
     label: str | None,
     random_bytes: Callable[[int], bytes],
+    careful: bool,
 ) -> tuple[int, Hold]:
     """Hold a visit, and return the hold with its id.
 
     Raises:
         NotOfferedError, SlotTakenError: as in `decide`.
     """
-    possible = decide(session, wanted, now=now, channel=by.channel)
+    possible = decide(session, wanted, now=now, channel=by.channel, careful=careful)
     token = _token(random_bytes)
     row = write_hold(
         session,
-        possible,
+        planned_visit(possible),
         digest=_digest(token),
         lasts=lasts,
         channel=by.channel,
@@ -157,7 +175,20 @@ def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
     slot = SlotIdentity(
         row.slot_start_at, row.slot_end_at or row.end_at, row.doctor_id, row.facility_id, row.slot_offering_id
     )
-    return HeldVisit(row.id, row.channel, WantedVisit(row.offering_id, row.workflow_id, slot, starts, resources))
+    planned = {
+        "doctor": row.doctor_id,
+        "facility": row.facility_id,
+        "offering": row.offering_id,
+        "workflow": row.workflow_id,
+        "slot_start": row.slot_start_at,
+        "slot_end": slot.end_at,
+        "slot_offering": row.slot_offering_id,
+        "start": row.start_at,
+        "end": row.end_at,
+        "steps": row.steps,
+    }
+    wanted = WantedVisit(row.offering_id, row.workflow_id, slot, starts, resources)
+    return HeldVisit(row.id, row.channel, wanted, planned, (row.slot_id, row.slot_start_at))
 
 
 def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datetime:
@@ -166,6 +197,8 @@ def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datet
     Raises:
         HoldEndedError: it has ended meanwhile.
     """
+    doctor_id: Any = held.wanted.slot.doctor_id
+    lock(session, Locked(doctors=[doctor_id], slots=[held.slot]))
     row = session.connection().execute(_PROLONG, {"hold": held.id, "lasts": lasts}).first()
     if row is None:
         raise HoldEndedError("the hold has just ended: find the visit again")
@@ -173,14 +206,19 @@ def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datet
     return ends_at.astimezone(UTC)
 
 
-def take_hold(session: Session, held: HeldVisit) -> None:
+def take_hold(session: Session, held: HeldVisit) -> bool:
     """End a live hold, whose visit is written in the same transaction.
+
+    Return whether the schedule is the one on which the hold was decided, and nothing else could have changed.
 
     Raises:
         HoldEndedError: it has ended meanwhile.
     """
-    if session.connection().execute(_TAKE, {"hold": held.id}).first() is None:
+    values = {"hold": held.id, "resources": list(held.wanted.resources)}
+    row = session.connection().execute(_TAKE, values).first()
+    if row is None:
         raise HoldEndedError("the hold has just ended: find the visit again")
+    return bool(row.is_unchanged)
 
 
 def release_hold(session: Session, held: HeldVisit) -> None:

@@ -93,9 +93,9 @@ class Search:
         """Return a visit of the one offering that is sought, at its times; None if it is not possible now."""
         return _visit_at(*self.near(_start_of(wanted)), wanted)
 
-    def is_offered(self, wanted: WantedVisit) -> bool:
-        """Tell whether a visit would be possible if nothing else were booked."""
-        return _visit_at(self._candidates, self.resources, wanted) is not None
+    def by_schedule(self, wanted: WantedVisit) -> VisitOffer | None:
+        """Return a visit of the one offering that is sought, as if nothing else were booked."""
+        return _visit_at(self._candidates, self.resources, wanted)
 
     def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
         """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""

@@ -8,6 +8,8 @@ One statement writes an appointment with all its rows, since an appointment with
 start to end until they come.
 """
 
+import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -17,9 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from scheduler.booking.errors import NotOfferedError
-from scheduler.booking.visits import Visit, VisitStep
-from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, VisitId, WorkflowId
-from scheduler.core.lifecycle import AppointmentStatus, StepStatus
+from scheduler.booking.visits import Visit, visits_in
 from scheduler.core.offers import VisitOffer
 
 # The slot of the anchor, and the steps with those of the workflow.
@@ -43,11 +43,15 @@ _HOLD: Final = text(
     _PLANNED  # noqa: S608  # its own texts
     + """
 insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,
-    service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, channel, label, held_by)
+    service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, schedule_fingerprint, channel,
+    label, held_by)
 select identity.current_tenant_id(), :digest, scheduling.clock() + :lasts, :facility, :doctor, :offering,
     :workflow, slot.id, slot.start_at, :start, :end, (
         select jsonb_agg(jsonb_build_object('position', position, 'workflow_step_id', workflow_step_id,
             'start_at', start_at, 'end_at', end_at, 'resources', resources) order by position) from planned
+    ), (
+        select fingerprint from scheduling.schedule_states
+        where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor and facility_id = :facility
     ), :channel, :label, :user
 from slot
 returning id, ends_at
@@ -60,15 +64,26 @@ _STEPS: Final = """
     select identity.current_tenant_id(), visit.id, planned.workflow_step_id, planned.step_template_id,
         planned.position, planned.start_at, planned.end_at, planned.location_type
     from visit cross join planned
-    returning id, position, location
+    returning id, position, step_template_id, scheduled_start_at, scheduled_end_at, status, location
 ), used as (
     insert into scheduling.appointment_step_resources (tenant_id, appointment_step_id, resource_id)
     select identity.current_tenant_id(), step.id, unnest(planned.resources)
     from step join planned using (position)
 )
-select visit.id, visit.local_start, visit.zone, visit.patient_id, visit.notes, visit.status, step.id, step.position,
-    step.location
-from visit left join step on true order by step.position
+select visit.*, step.id, step.position, template.name, step.scheduled_start_at, step.scheduled_end_at, step.status,
+    step.location, resource.kind, resource.id
+from visit
+left join step on true
+left join planned on planned.position = step.position
+left join scheduling.step_templates template
+    on template.tenant_id = (select identity.current_tenant_id()) and template.id = step.step_template_id
+left join scheduling.resources resource
+    on resource.tenant_id = (select identity.current_tenant_id()) and resource.id = any(planned.resources)
+order by step.position, resource.id
+"""
+_VISIT: Final = """
+    id, status, patient_id, facility_id, doctor_id, service_offering_id, service_workflow_id, start_at, end_at,
+        local_start, zone, notes, cancellation_reason
 """
 _BOOK: Final = text(
     _PLANNED  # noqa: S608  # its own texts
@@ -79,13 +94,16 @@ _BOOK: Final = text(
     select identity.current_tenant_id(), :patient, :facility, :doctor, :offering, slot.id, slot.start_at, :workflow,
         :start, :end, :notes, :user, :user
     from slot
-    returning id, local_start, zone, patient_id, notes, status
-)
+    returning
 """
+    + _VISIT
+    + ")"
     + _STEPS
 ).bindparams(bindparam("steps", type_=JSONB))
-_DEFER: Final = text("set constraints all deferred")
-_CHECK: Final = text("set constraints all immediate")
+# By name, since the host may defer constraints of its own until the commit.
+_CONSTRAINTS: Final = "scheduling.a_doctor_is_taken_once_at_a_time, scheduling.a_resource_is_taken_once_at_a_time"
+_DEFER: Final = text(f"set constraints {_CONSTRAINTS} deferred")
+_CHECK: Final = text(f"set constraints {_CONSTRAINTS} immediate")
 _CLEAR: Final = text("""
 delete from scheduling.appointment_steps
 where tenant_id = (select identity.current_tenant_id()) and appointment_id = :visit
@@ -100,11 +118,16 @@ _MOVE: Final = text(
         start_at = :start, end_at = :end, status = 'scheduled', updated_by = :user
     from slot
     where moved.tenant_id = (select identity.current_tenant_id()) and moved.id = :visit
-    returning moved.id, moved.local_start, moved.zone, moved.patient_id, moved.notes, moved.status
-)
+    returning
 """
+    + re.sub(r"(\w+)", r"moved.\1", _VISIT)
+    + ")"
     + _STEPS
 ).bindparams(bindparam("steps", type_=JSONB))
+
+
+PlannedVisit = dict[str, Any]
+"""A visit as the statements need it: ids, slot, times, and steps with their resources."""
 
 
 class HeldRow(NamedTuple):
@@ -116,7 +139,7 @@ class HeldRow(NamedTuple):
 
 def write_hold(  # noqa: PLR0913  # the columns of a hold
     session: Session,
-    offer: VisitOffer,
+    planned: PlannedVisit,
     *,
     digest: bytes,
     lasts: timedelta,
@@ -124,33 +147,34 @@ def write_hold(  # noqa: PLR0913  # the columns of a hold
     label: str | None,
     user_id: UUID | None,
 ) -> HeldRow:
-    """Write a hold of the visit of an offer."""
+    """Write a hold of a visit."""
     values = {"digest": digest, "lasts": lasts, "channel": channel, "label": label, "user": user_id}
-    row = session.connection().execute(_HOLD, _values(offer) | values).first()
+    row = session.connection().execute(_HOLD, planned | values).first()
     if row is None:
-        raise _gone(offer)
+        raise _gone(planned)
     return HeldRow(*row)
 
 
 def write_visit(
-    session: Session, offer: VisitOffer, *, patient_id: int, notes: str | None, user_id: UUID | None
+    session: Session, planned: PlannedVisit, *, patient_id: int, notes: str | None, user_id: UUID | None
 ) -> Visit:
     """Write an appointment with its steps and their resources."""
     values = {"patient": patient_id, "notes": notes, "user": user_id}
-    return _written(offer, session.connection().execute(_BOOK, _values(offer) | values).all())
+    return _written(planned, session.connection().execute(_BOOK, planned | values))
 
 
-def move_visit(session: Session, visit_id: int, offer: VisitOffer, *, user_id: UUID | None) -> Visit:
-    """Move an appointment to another offer: its steps are replaced (B4)."""
+def move_visit(session: Session, visit_id: int, planned: PlannedVisit, *, user_id: UUID | None) -> Visit:
+    """Move an appointment to another visit: its steps are replaced (B4)."""
     connection = session.connection()
     connection.execute(_DEFER)  # between the statements the doctor would be taken from start to end
     connection.execute(_CLEAR, {"visit": visit_id})
-    rows = connection.execute(_MOVE, _values(offer) | {"visit": visit_id, "user": user_id}).all()
+    visit = _written(planned, connection.execute(_MOVE, planned | {"visit": visit_id, "user": user_id}))
     connection.execute(_CHECK)
-    return _written(offer, rows)
+    return visit
 
 
-def _values(offer: VisitOffer) -> dict[str, Any]:
+def planned_visit(offer: VisitOffer) -> PlannedVisit:
+    """Return what the statements need of an offer."""
     return {
         "doctor": offer.slot.doctor_id,
         "facility": offer.slot.facility_id,
@@ -173,41 +197,13 @@ def _values(offer: VisitOffer) -> dict[str, Any]:
     }
 
 
-def _gone(offer: VisitOffer) -> NotOfferedError:
-    return NotOfferedError(f"the slot at {offer.slot.start_at.isoformat()} of the offer is not there any more")
+def _gone(planned: PlannedVisit) -> NotOfferedError:
+    slot = planned["slot_start"].isoformat()
+    return NotOfferedError(f"the slot at {slot} or a step of its workflow is not there any more: find a visit again")
 
 
-def _written(offer: VisitOffer, rows: Any) -> Visit:  # noqa: ANN401  # rows of SQLAlchemy
-    if not rows:
-        raise _gone(offer)
-    id_, local_start, zone, patient_id, notes, status, *_ = rows[0]
-    steps = tuple(
-        VisitStep(
-            row[6],
-            step.step.position,
-            step.step.template.name,
-            step.start_at,
-            step.end_at,
-            StepStatus.SCHEDULED,
-            row[8],
-            dict(step.resources),  # type: ignore[arg-type]  # the ids of rows
-        )
-        for row, step in zip(rows, offer.steps, strict=True)
-    )
-    slot: Any = offer.slot
-    return Visit(
-        VisitId(id_),
-        AppointmentStatus(status),
-        PatientId(patient_id),
-        FacilityId(slot.facility_id),
-        DoctorId(slot.doctor_id),
-        OfferingId(offer.offering_id),
-        WorkflowId(offer.workflow_id),
-        offer.start_at,
-        offer.end_at,
-        local_start,
-        zone,
-        notes,
-        None,
-        steps,
-    )
+def _written(planned: PlannedVisit, rows: Iterable[Any]) -> Visit:
+    for visit in visits_in(rows):
+        if len(visit.steps) == len(planned["steps"]):  # a step may be gone from the workflow
+            return visit
+    raise _gone(planned)

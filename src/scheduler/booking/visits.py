@@ -126,7 +126,7 @@ def visit_of(session: Session, id_: int) -> Visit:
 def visits_by_id(session: Session, ids: Sequence[int]) -> dict[int, Visit]:
     """Return the visits with these ids that there are, by id."""
     rows = session.connection().execute(_ONE, {"ids": list(ids)})
-    return {visit.id: visit for visit in _visits(rows)}
+    return {visit.id: visit for visit in visits_in(rows)}
 
 
 def day_of(session: Session, doctor_id: int, day: date, *, now: datetime) -> DayPlan:
@@ -134,18 +134,23 @@ def day_of(session: Session, doctor_id: int, day: date, *, now: datetime) -> Day
     noon = min(max(datetime.combine(day, time(12), UTC), EARLIEST + _AROUND), LATEST - _AROUND)
     wanted = {"doctor": doctor_id, "day": day, "begin": noon - _AROUND, "end": noon + _AROUND}
     connection = session.connection()
-    visits = tuple(_visits(connection.execute(_OF_DAY, wanted)))
+    visits = tuple(visits_in(connection.execute(_OF_DAY, wanted)))
     slots = tuple(Slot(*row) for row in connection.execute(_OPEN_SLOTS, wanted | {"now": now}))
     return DayPlan(DoctorId(doctor_id), day, visits, slots)
 
 
 def visits_of_patient(session: Session, patient_id: int, begin: datetime | None, end: datetime | None) -> list[Visit]:
     """Return the visits of a patient, also cancelled ones, that overlap a span, or all."""
-    return list(_visits(session.connection().execute(_OF_PATIENT, {"patient": patient_id, "begin": begin, "end": end})))
+    return list(
+        visits_in(session.connection().execute(_OF_PATIENT, {"patient": patient_id, "begin": begin, "end": end}))
+    )
 
 
-def _visits(rows: Iterable[Any]) -> Iterable[Visit]:
-    """Yield visits from their rows: one for each step, or for each of its resources if it has any."""
+def visits_in(rows: Iterable[Any]) -> Iterable[Visit]:
+    """Yield visits from their rows: one for each step, or for each of its resources if it has any.
+
+    The columns are those of the statements above.
+    """
     heads: dict[int, tuple[Any, ...]] = {}
     steps: dict[int, dict[int, tuple[tuple[Any, ...], dict[str, list[int]]]]] = {}
     for *row, kind, resource_id in rows:

@@ -8,11 +8,12 @@ Must not know: how a visit is decided on or written (`booking`).
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from scheduler import models
 from scheduler.booking import bookings
 from scheduler.booking.calls import at_the_desk
+from scheduler.booking.errors import SlotTakenError
 from scheduler.booking.holds import (
     Hold,
     extend_hold,
@@ -35,6 +36,13 @@ from scheduler.front_door.visit_search import VisitSearch
 
 _CHECK: Final = Validator(InvalidInputError)
 _Result = TypeVar("_Result")
+_Result_co = TypeVar("_Result_co", covariant=True)
+
+
+class _First(Protocol[_Result_co]):
+    """The first call with a key: what it returns, and the answer that is kept."""
+
+    def __call__(self, *, careful: bool) -> tuple[_Result_co, Answer]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +76,16 @@ class VisitBooking(VisitSearch):
         by = self._ask()
         now, random_bytes = self._context.clock(), self._context.random_bytes
 
-        def first() -> tuple[Hold, Answer]:
+        def first(*, careful: bool) -> tuple[Hold, Answer]:
             id_, held = hold_visit(
-                self._session, wanted, by=by, now=now, lasts=length, label=shown, random_bytes=random_bytes
+                self._session,
+                wanted,
+                by=by,
+                now=now,
+                lasts=length,
+                label=shown,
+                random_bytes=random_bytes,
+                careful=careful,
             )
             return held, {"hold": id_}
 
@@ -129,9 +144,11 @@ class VisitBooking(VisitSearch):
         by = self._ask(patients=(patient_id,))
         now = self._context.clock()
 
-        def first() -> tuple[Visit, Answer]:
+        def first(*, careful: bool) -> tuple[Visit, Answer]:
             held = held_visit(self._session, token, by=by)
-            visit = bookings.confirm(self._session, held, patient_id=patient_id, notes=noted, by=by, now=now)
+            visit = bookings.confirm(
+                self._session, held, patient_id=patient_id, notes=noted, by=by, now=now, careful=careful
+            )
             return visit, {"visit": visit.id}
 
         return self._once(key, ["confirm", token, patient_id, noted], first, self._visit_again)
@@ -157,8 +174,10 @@ class VisitBooking(VisitSearch):
         by = self._ask(patients=(patient_id,))
         now = self._context.clock()
 
-        def first() -> tuple[Visit, Answer]:
-            visit = bookings.book(self._session, wanted, patient_id=patient_id, notes=noted, by=by, now=now)
+        def first(*, careful: bool) -> tuple[Visit, Answer]:
+            visit = bookings.book(
+                self._session, wanted, patient_id=patient_id, notes=noted, by=by, now=now, careful=careful
+            )
             return visit, {"visit": visit.id}
 
         return self._once(key, ["book", asked(wanted), patient_id, noted], first, self._visit_again)
@@ -176,10 +195,12 @@ class VisitBooking(VisitSearch):
         by = self._ask(patients=tuple(patients))
         now = self._context.clock()
 
-        def first() -> tuple[list[Visit], Answer]:
+        def first(*, careful: bool) -> tuple[list[Visit], Answer]:
             bookings.lock_together(self._session, all_wanted, patients)
             visits = [
-                bookings.book(self._session, wanted, patient_id=patient_id, notes=notes, by=by, now=now)
+                bookings.book(
+                    self._session, wanted, patient_id=patient_id, notes=notes, by=by, now=now, careful=careful
+                )
                 for wanted, patient_id, notes in zip(all_wanted, patients, noted, strict=True)
             ]
             return visits, {"visits": [visit.id for visit in visits]}
@@ -206,9 +227,9 @@ class VisitBooking(VisitSearch):
         by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 
-        def first() -> tuple[Visit, Answer]:
+        def first(*, careful: bool) -> tuple[Visit, Answer]:
             target = held_visit(self._session, token, by=by) if wanted is None else wanted
-            moved = bookings.reschedule(self._session, visit_id, target, by=by, now=now)
+            moved = bookings.reschedule(self._session, visit_id, target, by=by, now=now, careful=careful)
             return moved, {"visit": moved.id}
 
         request = token if wanted is None else asked(wanted)
@@ -218,16 +239,34 @@ class VisitBooking(VisitSearch):
         self,
         key: str | None,
         request: list[Any],
-        first: Callable[[], tuple[_Result, Answer]],
+        first: _First[_Result],
         again: Callable[[Answer], _Result],
     ) -> _Result:
-        """Do a call at the desk, or give the answer of the first one with its key."""
+        """Do a call at the desk, or give the answer of the first one with its key.
+
+        If a constraint refuses what the schedule allows, the call is done again with care, which finds free resources
+        or says what is taken.
+        """
+        try:
+            return self._attempt(key, request, first, again, careful=False)
+        except SlotTakenError:
+            return self._attempt(key, request, first, again, careful=True)
+
+    def _attempt(
+        self,
+        key: str | None,
+        request: list[Any],
+        first: _First[_Result],
+        again: Callable[[Answer], _Result],
+        *,
+        careful: bool,
+    ) -> _Result:
         read, actor = key_of(key), self._context.user_id
         with at_the_desk(self._session):
             answer = None if read is None else begin_request(self._session, read, actor=actor, asked=request)
             if answer is not None:
                 return again(answer)
-            result, answer = first()
+            result, answer = first(careful=careful)
             if read is not None:
                 end_request(self._session, read, actor=actor, answer=answer)
         self._context.booked(key)

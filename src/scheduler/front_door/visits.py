@@ -42,7 +42,7 @@ class Visits(VisitBooking):
         by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 
-        def first() -> tuple[Visit, Answer]:
+        def first(*, careful: bool) -> tuple[Visit, Answer]:  # noqa: ARG001  # a cancellation takes nothing
             cancelled = progress.cancel(self._session, visit_id, reason=why, user_id=by.user_id, now=now)
             return cancelled, {"visit": visit_id}
 

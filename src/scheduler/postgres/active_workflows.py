@@ -33,7 +33,7 @@ left join scheduling.workflow_step_needs need
 where workflow.tenant_id = (select identity.current_tenant_id())
   and workflow.service_offering_id = any(cast(:offerings as bigint[]))
   and workflow.active
-  and (workflow.insurance_plan_id is null or workflow.insurance_plan_id = :plan)
+  and (workflow.insurance_plan_id is null or workflow.insurance_plan_id = :plan or workflow.id = :workflow)
 order by workflow.id
 """)
 
@@ -61,12 +61,17 @@ class _Need(NamedTuple):
 
 
 def workflows_of(
-    session: Session, offering_ids: Iterable[int], *, plan_id: int | None
+    session: Session, offering_ids: Iterable[int], *, plan_id: int | None, workflow_id: int | None = None
 ) -> Mapping[int, tuple[Workflow, ...] | InvalidWorkflowError]:
-    """Return the active workflows of offerings for a plan and for no plan, or the error that their rows raise."""
+    """Return the active workflows of offerings for a plan and for no plan, or the error that their rows raise.
+
+    The workflow with the id is among them, whatever its plan.
+    """
     named: dict[int, dict[int, tuple[Any, ...]]] = {}
     steps: dict[int, dict[int, StoredStep]] = {}
-    found = session.connection().execute(_ACTIVE, {"offerings": list(offering_ids), "plan": plan_id})
+    found = session.connection().execute(
+        _ACTIVE, {"offerings": list(offering_ids), "plan": plan_id, "workflow": workflow_id}
+    )
     for offering_id, id_, *rest in found:
         named.setdefault(offering_id, {})[id_] = tuple(rest[:3])
         if rest[3] is None:

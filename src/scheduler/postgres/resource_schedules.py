@@ -30,17 +30,6 @@ select resource.id, resource.facility_id, facility.timezone from scheduling.reso
 join scheduling.facilities facility
     on facility.tenant_id = resource.tenant_id and facility.id = resource.facility_id
 where resource.tenant_id = (select identity.current_tenant_id()) and resource.id = any(cast(:ids as bigint[]))
-  and (exists (
-      select from scheduling.resource_rules rule
-      where rule.tenant_id = resource.tenant_id and rule.resource_id = resource.id
-  ) or exists (
-      select from scheduling.resource_exceptions exception
-      where exception.tenant_id = resource.tenant_id and exception.resource_id = resource.id
-  ) or exists (
-      select from scheduling.facility_closures closure
-      where closure.tenant_id = resource.tenant_id and closure.facility_id = resource.facility_id
-        and closure.day >= :since
-  ))
 order by resource.id
 """)
 _LOCK = text("""
@@ -84,10 +73,10 @@ def _load(
 ) -> Iterator[tuple[int, int, Schedule | InvalidInputError]]:
     """Yield each resource that is not always open, its facility, and its schedule or the error that its rows raised."""
     ids = sorted(resource_ids)
-    begin = relevant_from(date.min if since is None else since)
-    places = session.connection().execute(_PLACES, {"ids": ids, "since": begin.date()}).all() if ids else []
-    if not places:  # as is usual
+    places = session.connection().execute(_PLACES, {"ids": ids}).all() if ids else []
+    if not places:
         return
+    begin = relevant_from(date.min if since is None else since)
     rules = _by_resource(session, rows.ResourceRule, ids)
     # The end of an exception in wall-clock time may have moved since it was stored.
     stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, text, tuple_
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler import models as rows
@@ -110,6 +110,14 @@ _PARTS: Final = {
         _PART.format(table="scheduling.availability_exceptions") + "and part.end_at >= :since"
     ),
 }
+_STATE: Final = """
+select doctor_id, facility_id, fingerprint, fingerprint_since, generated_days from scheduling.schedule_states
+where tenant_id = (select identity.current_tenant_id()) and (doctor_id, facility_id) in (
+    select * from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[]))
+)
+"""
+_STATES: Final = text(_STATE)
+_STATES_LOCKED: Final = text(_STATE + "for update skip locked")
 _LOCK_DOCTORS = text("""
 select from scheduling.doctors
 where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:doctors as bigint[]))
@@ -161,11 +169,10 @@ def checkpoints_of(
     session: Session, keys: Iterable[ScheduleKey], *, lock: bool = False
 ) -> dict[ScheduleKey, Checkpoint]:
     """Return the checkpoints of schedules; with `lock`, lock them and skip those that another run has locked."""
-    query = select(rows.ScheduleState).where(_among(rows.ScheduleState, keys))
-    if lock:
-        query = query.with_for_update(skip_locked=True)
-    states = session.exec(query, execution_options=_ANEW)
-    return {ScheduleKey(row.doctor_id, row.facility_id): _checkpoint(row) for row in states}
+    pairs = list(keys)
+    wanted = {"doctors": [key.doctor_id for key in pairs], "facilities": [key.facility_id for key in pairs]}
+    states = session.connection().execute(_STATES_LOCKED if lock else _STATES, wanted)
+    return {ScheduleKey(doctor_id, facility_id): _checkpoint(*rest) for doctor_id, facility_id, *rest in states}
 
 
 def load_schedules(
@@ -238,10 +245,6 @@ def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
     connection.execute(_LOCK, {"doctors": doctors, "facilities": facilities})
 
 
-def _among(table: Any, keys: Iterable[ScheduleKey]) -> ColumnElement[bool]:  # noqa: ANN401  # any table with both keys
-    return tuple_(table.doctor_id, table.facility_id).in_([tuple(key) for key in keys])
-
-
 def _by_schedule(
     session: Session, part: type[_Part], keys: Sequence[ScheduleKey], since: datetime | None = None
 ) -> dict[ScheduleKey, list[_Part]]:
@@ -262,6 +265,7 @@ def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
     return {ScheduleKey(*pair) for pair in pairs}
 
 
-def _checkpoint(row: rows.ScheduleState) -> Checkpoint:
-    days = DaySet((days.lower, days.upper) for days in row.generated_days if days.lower and days.upper)
-    return Checkpoint(row.fingerprint, row.fingerprint_since, days)
+def _checkpoint(fingerprint: str | None, since: date | None, days: Iterable[Any]) -> Checkpoint:
+    return Checkpoint(
+        fingerprint, since, DaySet((part.lower, part.upper) for part in days if part.lower and part.upper)
+    )

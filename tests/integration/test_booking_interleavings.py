@@ -1,0 +1,176 @@
+"""Interleavings: of two acts that want one place, the second waits for a lock of the first; one order each (B1-B4)."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from scheduler.booking.errors import HoldEndedError, NotOfferedError, PatientBusyError, SlotTakenError
+from scheduler.booking.holds import Hold
+from scheduler.booking.visits import Visit
+from scheduler.core.lifecycle import AppointmentStatus
+from scheduler.core.reasons import ReasonCode
+from scheduler.core.search import VisitOffer
+from scheduler.core.spans import Span
+from scheduler.front_door.schedule_changes import ScheduleChange
+from scheduler.front_door.work import Work
+from support.concurrency import after_waiting
+from support.desks import HALF_HOUR, MINUTE, Desk, database_clock, on, open_desk
+
+pytestmark = pytest.mark.database
+
+
+@pytest.fixture(scope="module")
+def desk(database_url: str) -> Iterator[Desk]:
+    with open_desk(database_url) as opened:
+        yield opened
+
+
+class Wanted:
+    """A place of Anna's that is free, and one beside it."""
+
+    def __init__(self, desk: Desk) -> None:
+        day = desk.day()
+        self.desk, self.start_at = desk, on(day, 9)
+        with desk.work() as work:
+            self.offer, self.beside = (desk.offer(work, self.start_at + delay) for delay in (0 * MINUTE, HALF_HOUR))
+            self.patients = [desk.patient(work) for _ in range(2)]
+
+    def held(self, **options: object) -> Hold:
+        with self.desk.work() as work:
+            return work.visits.hold(self.offer, **options)  # type: ignore[arg-type]
+
+    def booked(self, offer: VisitOffer) -> Visit:
+        with self.desk.work() as work:
+            return work.visits.book(offer, patient=self.patients[0])
+
+    def live(self) -> list[tuple[object, object]]:
+        """Return the live visits of the two patients: their patient and start."""
+        with self.desk.work() as work:
+            visits = [visit for patient in self.patients for visit in work.visits.of_patient(patient)]
+        return [(v.patient_id, v.start_at) for v in visits if v.status is AppointmentStatus.SCHEDULED]
+
+
+@pytest.fixture
+def wanted(desk: Desk) -> Wanted:
+    return Wanted(desk)
+
+
+@pytest.mark.parametrize("act", ["confirm", "reschedule"])
+def test_b2_a_hold_that_ends_while_its_confirmation_waits(desk: Desk, wanted: Wanted, act: str) -> None:
+    """The place of the ended hold is given away in between."""
+    ann, bob = wanted.patients
+    with desk.work() as work:
+        elsewhere = work.visits.book(desk.offer(work, wanted.start_at + 4 * HALF_HOUR), patient=ann)
+    hold = wanted.held()
+
+    def second(work: Work) -> Visit:
+        if act == "confirm":
+            return work.visits.confirm(hold, patient=ann)
+        return work.visits.reschedule(elsewhere, to=hold)
+
+    with ExitStack() as stack:
+
+        def third(work: Work) -> None:
+            stack.enter_context(database_clock(desk.url, ahead=20 * MINUTE))
+            work.visits.book(wanted.offer, patient=bob)
+
+        def first(work: Work) -> None:
+            work.visits.hold(wanted.beside)
+
+        with pytest.raises(HoldEndedError):
+            after_waiting(desk.work, first, second, third)
+    assert wanted.live() == [(ann, elsewhere.start_at), (bob, wanted.start_at)]
+
+
+def test_b2_a_confirmation_that_comes_first_keeps_its_place(desk: Desk, wanted: Wanted) -> None:
+    """The hold ends before the commit; the visit was booked before."""
+    ann, bob = wanted.patients
+    hold = wanted.held()
+    with ExitStack() as stack:
+
+        def first(work: Work) -> None:
+            work.visits.confirm(hold, patient=ann)
+            stack.enter_context(database_clock(desk.url, ahead=20 * MINUTE))
+
+        with pytest.raises(SlotTakenError):
+            after_waiting(desk.work, first, lambda work: work.visits.book(wanted.offer, patient=bob))
+    assert wanted.live() == [(ann, wanted.start_at)]
+
+
+def block(wanted: Wanted, work: Work) -> ScheduleChange:
+    between = Span(wanted.start_at, wanted.start_at + HALF_HOUR)
+    return work.exceptions.emergency(wanted.desk.clinic.anna, at=wanted.desk.clinic.facility, between=between)
+
+
+def test_b2_a_hold_is_not_confirmed_after_an_emergency(desk: Desk, wanted: Wanted) -> None:
+    hold = wanted.held()
+    with pytest.raises(NotOfferedError) as refused:
+        after_waiting(
+            desk.work,
+            lambda work: block(wanted, work),
+            lambda work: work.visits.confirm(hold, patient=wanted.patients[0]),
+        )
+    assert [reason.code for reason in refused.value.reasons][:1] == [ReasonCode.EMERGENCY]
+    assert wanted.live() == []
+
+
+def test_b2_an_emergency_displaces_what_was_confirmed_before(desk: Desk, wanted: Wanted) -> None:
+    hold, (ann, _) = wanted.held(), wanted.patients
+    change = after_waiting(
+        desk.work, lambda work: work.visits.confirm(hold, patient=ann), lambda work: block(wanted, work)
+    )
+    assert [stored.slot.start_at for stored in change.displaced] == [wanted.start_at]
+    assert wanted.live() == [(ann, wanted.start_at)]
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_b1_a_cancelled_place_is_booked_if_the_cancellation_holds(desk: Desk, wanted: Wanted, *, commits: bool) -> None:
+    class UndoneError(Exception):
+        pass
+
+    visit, (ann, bob) = wanted.booked(wanted.offer), wanted.patients
+
+    def third(work: Work) -> None:  # noqa: ARG001
+        if not commits:
+            raise UndoneError
+
+    def second(work: Work) -> Visit | None:
+        try:
+            return work.visits.book(wanted.offer, patient=bob)
+        except SlotTakenError:
+            return None
+
+    expected = [(bob if commits else ann, wanted.start_at)]
+    try:
+        after_waiting(desk.work, lambda work: work.visits.cancel(visit, reason="ill"), second, third)
+    except UndoneError:
+        assert not commits
+    assert wanted.live() == expected
+
+
+def test_b1_a_patient_is_booked_with_one_of_two_doctors(desk: Desk, wanted: Wanted) -> None:
+    ann, _ = wanted.patients
+    with desk.work() as work:
+        with_dora = desk.offer(work, wanted.start_at, desk.with_dora)
+
+    def first(work: Work) -> None:
+        work.visits.book(wanted.offer, patient=ann)
+
+    with pytest.raises(PatientBusyError):
+        after_waiting(desk.work, first, lambda work: work.visits.book(with_dora, patient=ann))
+    assert wanted.live() == [(ann, wanted.start_at)]
+
+
+def test_b4_two_moves_to_one_place_leave_the_second_where_it_was(desk: Desk, wanted: Wanted) -> None:
+    ann, bob = wanted.patients
+    one = wanted.booked(wanted.beside)
+    with desk.work() as work:
+        other = work.visits.book(desk.offer(work, wanted.start_at + 2 * HALF_HOUR), patient=bob)
+
+    def first(work: Work) -> None:
+        work.visits.reschedule(one, to=wanted.offer)
+
+    with pytest.raises(SlotTakenError):
+        after_waiting(desk.work, first, lambda work: work.visits.reschedule(other, to=wanted.offer))
+    assert wanted.live() == [(ann, wanted.start_at), (bob, other.start_at)]
