@@ -108,5 +108,6 @@ def test_pages_with_a_database_have_programs() -> None:
         "searching",
         "tutorial",
         "tutorial-visits",
+        "what-a-booking-writes",
         "your-tables",
     }
