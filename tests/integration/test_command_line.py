@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 import typer
+from rich.table import Table
 
 from scheduler.cli.app import COMMANDS as TABLE
 from scheduler.cli.app import EXIT_CODES, load
+from scheduler.cli.demo_visit import demo_visit
 from scheduler.core.zones import _load
+from scheduler.postgres.database import Database
 from scheduler.postgres.errors import UnfitLoginError
 from support.cli import CommandResult, run
 from support.databases import execute
@@ -326,6 +330,21 @@ def test_demo_without_a_master_key_skips_the_sample_tenant(migrated: str) -> Non
     result = run(migrated, "demo", "--days", "1", "--database-url", migrated)
     assert (result.code, result.lines) == (0, [])
     assert "skipped the sample tenant: no master key" in result.out
+    visit = [
+        "Mon 01 Feb 07:45-07:50  reception",
+        "Mon 01 Feb 07:50-08:00  vitals        nurse of the demo",
+        "Mon 01 Feb 08:00-08:20  consultation  Bridget Oakes, room of the demo",
+        "Mon 01 Feb 08:20-08:30  blood sample  nurse of the demo, room of the demo",
+    ]
+    lines = [line.rstrip() for line in result.out.splitlines()]
+    assert [line for line in lines if line in visit] == visit
+    assert "Bob Lee wants it, too: it is held, and the next start is Mon 08:15." in lines
+    with Database(migrated) as database:
+        again, *_ = demo_visit(database, "gb-larkspur", date(2027, 2, 1), date(2027, 2, 2), tenant="demo")
+    assert isinstance(again, Table)
+    assert list(again.columns[0].cells) == [line[:22] for line in visit]
+    with psycopg.connect(migrated) as connection:
+        assert connection.execute("select count(*) from scheduling.appointments").fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize(("command", "lines"), [("demo", []), ("import openings", []), ("import openings", ["", " "])])

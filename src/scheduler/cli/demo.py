@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from scheduler.cli.demo_visit import demo_visit
 from scheduler.cli.demo_world import world_pictures
 from scheduler.cli.explain import Explained, explained
 from scheduler.cli.generate import run
@@ -98,6 +99,8 @@ def demo(
             console.print(week_calendar(week, columns=console.width))
             console.print(_day_without_slots(database, place.slug, day, tenant=tenant).picture())
             if file is None:
+                for picture in demo_visit(database, places[0].slug, begin, end, tenant=tenant):
+                    console.print(picture, "")
                 _show_sample_tenant(database, url, console)
     program = "scheduler" if which("scheduler") == which(sys.argv[0]) else quote(sys.argv[0])
     option = f"--tenant {quote(tenant)}"

@@ -1,13 +1,13 @@
-"""Tables about a sample tenant: families from both sides, children, a visit with its steps, encrypted values."""
+"""Tables about a sample tenant: families from both sides, children, encrypted values."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from rich.console import RenderableType
 from rich.table import Table
 from sqlmodel import Session, col, select
 
+from scheduler.cli.rendering import titled_table
 from scheduler.cli.settings import random_bytes
-from scheduler.cli.terminal import printable
 from scheduler.families.shapes import FamilyDetails, UserSummary
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
@@ -17,7 +17,7 @@ from scheduler.postgres.encryption import phi
 from scheduler.postgres.encryption.master_keys import MasterKeys
 from scheduler.postgres.encryption.tenant_keys import TenantKeys
 from scheduler.sample_data.scales import Seed
-from scheduler.sample_data.showcase import longest_visit, progress_of_children
+from scheduler.sample_data.showcase import progress_of_children
 
 _MAX_FAMILIES = 5
 _MAX_MEDICATIONS = 3
@@ -29,11 +29,7 @@ def world_pictures(database: Database, seed: Seed, masters: MasterKeys) -> Itera
         yield from _families(work)
     with database.unit_of_work(role=Role.SYSTEM, tenant_id=seed.tenant_id, phi=True) as session:
         columns = ("child", "check-ins", "mood", "stickers", "urgent alerts")
-        yield _table("Children who check in", columns, progress_of_children(session))
-        visit = longest_visit(session)
-        patient, doctor, place, workflow = visit[0][:4]
-        title = f"A visit: {patient} with {doctor}, {place} ({workflow})"
-        yield _table(title, ("when", "step", "where"), [row[4:] for row in visit])
+        yield titled_table("Children who check in", columns, progress_of_children(session))
         yield _encrypted(session, TenantKeys(seed.tenant_id, masters, random_bytes))
 
 
@@ -41,7 +37,7 @@ def _families(work: Work) -> Iterator[Table]:
     """Yield families with their members, then the members of one family with their families."""
     families = [work.families.get(family) for family in work.families.all()[:_MAX_FAMILIES]]
     rows = [(family.family_name, _names(family.parents), _names(family.students)) for family in families]
-    yield _table("Families", ("family", "parents", "students"), rows)
+    yield titled_table("Families", ("family", "parents", "students"), rows)
     for family in sorted(families, key=_memberships)[-1:]:
         members = [
             (
@@ -53,7 +49,7 @@ def _families(work: Work) -> Iterator[Table]:
             for member in (*family.parents, *family.students)
         ]
         title = f"{family.family_name}, from the side of its members"
-        yield _table(title, ("member", "families", "children", "siblings"), members)
+        yield titled_table(title, ("member", "families", "children", "siblings"), members)
 
 
 def _memberships(family: FamilyDetails) -> int:
@@ -72,13 +68,4 @@ def _encrypted(session: Session, keys: TenantKeys) -> Table:
         (f"...{bytes(row.name or b'').hex()[-32:]}", f"{plaintext['name']} {plaintext['dosage']}")
         for row, plaintext in zip(rows, plaintexts, strict=True)
     ]
-    return _table("Medications", ("as the database has them", "as those with the key read them"), lines)
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    table = Table(title=printable(title), title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*[printable(", ".join(cell) if isinstance(cell, list) else str(cell)) for cell in row])
-    return table
+    return titled_table("Medications", ("as the database has them", "as those with the key read them"), lines)

@@ -6,7 +6,7 @@ Must not know: where the figures come from; the clock and the database.
 Every table is complete without colour, and fits into 80 columns.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
@@ -169,3 +169,13 @@ def between(start_at: datetime, end_at: datetime, *, zone: ZoneInfo) -> str:
     if last == start.date():
         return f"{start:%a %d %b %H:%M}-24:00"
     return f"{start:%a %d %b %H:%M} - {last:%a %d %b} 24:00"
+
+
+def titled_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Return a plain table below a title; a cell may have several words."""
+    table = Table(title=printable(title), title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*[printable(", ".join(cell) if isinstance(cell, list) else str(cell)) for cell in row])
+    return table
