@@ -131,7 +131,9 @@ def hot_clinic(scheduler: Scheduler, *, patients: int = 16) -> HotClinic:
     scheduler.generate(slug, from_day=DAY, days=1)
     with scheduler.tenant(slug) as work:
         rows = work.session.connection().exec_driver_sql(_SLOTS)
-        slots = {f"slot {number}": HotSlot._make([*row, rooms.get(row.doctor_id)]) for number, row in enumerate(rows, 1)}
+        slots = {
+            f"slot {number}": HotSlot._make([*row, rooms.get(row.doctor_id)]) for number, row in enumerate(rows, 1)
+        }
     return HotClinic(slug, UUID(str(tenant)), int(facility), slots, ids)
 
 
