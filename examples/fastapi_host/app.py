@@ -1,22 +1,22 @@
 """Portal of patients around the library: open slots as JSON, and rows of its own beside those of the library.
 
-Each endpoint opens its unit of work itself, so that an answer is sent after the commit. A real portal would sign its
-users in, and check that the user may use the clinic of the address.
+A real portal would sign its users in, and check that the user may use the clinic of the address.
 """
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI
 from pydantic import AwareDatetime, BaseModel
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import col, select
 
 import models
+import visits
+from clinics import Clinics
 from errors import add_error_handlers
 from scheduler import AsyncScheduler, OfferingId, Slot
 from scheduler import models as scheduling
@@ -35,14 +35,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await engine.dispose()
 
 
-def scheduler_of(request: Request) -> AsyncScheduler:
-    """Return the scheduler of the application."""
-    scheduler: AsyncScheduler = request.app.state.scheduler
-    return scheduler
-
-
-Clinics = Annotated[AsyncScheduler, Depends(scheduler_of)]
 app = FastAPI(title="Portal of patients", lifespan=lifespan)
+app.include_router(visits.router)
 add_error_handlers(app)
 
 

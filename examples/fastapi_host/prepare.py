@@ -1,6 +1,6 @@
 """Prepare the database: the migrations of the library and of the portal, and a clinic with two weeks of slots.
 
-It needs the owner of the database; the application needs a member of `scheduler_app` only.
+It needs the owner of the database; the application a member of `scheduler_app` and `scheduler_desk`.
 """
 
 import os

@@ -129,5 +129,12 @@ def test_every_module_of_the_glossary_exists() -> None:
     assert [path for path in paths if not path.is_dir() and not path.with_suffix(".py").is_file()] == []
 
 
+def test_every_constraint_that_a_page_names_exists() -> None:
+    rows = text(ROOT / "docs" / "what-a-booking-writes.md").splitlines()
+    named = {name for row in rows for name in re.findall(r"^\| `(an?_\w+|the_\w+)` \|", row)}
+    assert len(named) == 10
+    assert named - set(re.findall(r"\w+", text(ROOT / "migrations" / "schema.txt"))) == set()
+
+
 def test_benchmarks_page_states_its_figures() -> None:
     assert re.search(r"columns\(\)`.*\d+\.\d times \(a\)", text(ROOT / "docs" / "benchmarks.md"))

@@ -32,6 +32,7 @@ def test_an_offer_comes_back_from_json() -> None:
     assert VisitOffer.from_json(OFFER.to_json()) == OFFER
     assert VisitOffer.from_json(json.loads(OFFER.to_json())) == OFFER
     assert (OFFER.start_at, OFFER.end_at) == (NINE, NINE + 2 * TEN)
+    assert [(step.position, step.name) for step in OFFER.steps] == [(1, "réception"), (3, "doctor")]
 
 
 def test_an_offer_on_a_slot_for_any_offering_comes_back() -> None:

@@ -111,7 +111,8 @@ def transition(current: _Status, to: _Status) -> _Status:
     )
     if to not in following:
         choice = ", ".join(sorted(following)) or "nothing"
-        reason = f"no transition from {_shown(current)} to {_shown(to)}; allowed: {choice}"
+        thing = "appointment" if isinstance(current, AppointmentStatus) else "step"
+        reason = f"{thing}: no transition from {current} to {to}; allowed: {choice}"
         raise TransitionRefusedError(reason, current, to)
     return to
 

@@ -49,6 +49,16 @@ class OfferedStep:
     end_at: datetime
     resources: Mapping[str, tuple[Id, ...]]
 
+    @property
+    def position(self) -> int:
+        """The position of the step in its workflow."""
+        return self.step.position
+
+    @property
+    def name(self) -> str:
+        """The name of the step, such as blood sample."""
+        return self.step.template.name
+
 
 @dataclass(frozen=True, slots=True)
 class VisitOffer:
