@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from scheduler.core.ids import FacilityId, OfferingId, PatientId
-from scheduler.core.search import VisitOffer
+from scheduler.core.offers import VisitOffer
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.scheduler import Scheduler
 
@@ -53,8 +53,15 @@ def booking_world(url: str, *, days: int, patients: int, every: timedelta, docto
             for number in range(doctors):
                 doctor = work.doctors.add("Anna", f"Ray {number}", at=[facility])
                 offerings.append(work.offerings.add(service, by=doctor, at=facility))
-                hours = {"start": time(0), "end": time(0), "slot_duration": LENGTH, "slot_interval": every}
-                work.rules.add(doctor, at=facility, on=list(Weekday), **hours)  # type: ignore[arg-type]
+                work.rules.add(
+                    doctor,
+                    at=facility,
+                    on=list(Weekday),
+                    start=time(0),
+                    end=time(0),
+                    slot_duration=LENGTH,
+                    slot_interval=every,
+                )
             ids = [work.patients.add("Pat", str(n), email=f"{n}@example.org") for n in range(patients)]
         scheduler.generate(slug, from_day=DAY, days=days)
         with scheduler.tenant(slug) as work:

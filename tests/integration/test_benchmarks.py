@@ -51,6 +51,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         families,
         front_door,
         generation,
+        holding,
         migrating,
         names,
         row_security,

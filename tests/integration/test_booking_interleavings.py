@@ -1,4 +1,4 @@
-"""Interleavings: of two acts that want one place, the second waits for a lock of the first; one order each (B1-B4)."""
+"""Interleavings: of two acts that want one place, the second waits for a lock of the first (B1-B4)."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,8 +9,8 @@ from scheduler.booking.errors import HoldEndedError, NotOfferedError, PatientBus
 from scheduler.booking.holds import Hold
 from scheduler.booking.visits import Visit
 from scheduler.core.lifecycle import AppointmentStatus
+from scheduler.core.offers import VisitOffer
 from scheduler.core.reasons import ReasonCode
-from scheduler.core.search import VisitOffer
 from scheduler.core.spans import Span
 from scheduler.front_door.schedule_changes import ScheduleChange
 from scheduler.front_door.work import Work

@@ -144,7 +144,7 @@ def test_b1_random_calls_are_answered_as_the_model_says(database_url: str, reque
         Calls.opened, Calls.seen = Opened(clinic, port, connection), set()
         examples = settings(max_examples=200 if deep else 5, stateful_step_count=50 if deep else 20)
         try:
-            run_state_machine_as_test(Calls, settings=examples)  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(Calls, settings=examples)
         finally:
             port.close()
     assert {"book ok", "hold ok", "read ok"} <= Calls.seen

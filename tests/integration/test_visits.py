@@ -345,6 +345,8 @@ def test_w5_what_comes_before_the_doctor_does_not_wait_for_the_doctor(desk: Desk
     with desk.work() as work:
         work.visits.check_in(first)
         work.visits.complete_step(first, 1)
+    with clock_at(desk, on(day, 9, 10)), desk.work() as work:  # the talk may last until 9:30, when the second begins
+        assert [delay.visit.id for delay in work.visits.delays(desk.cara)] == [first.id]
         work.visits.begin_step(first, 2)
     with clock_at(desk, on(day, 9, 20)), desk.work() as work:
         assert work.visits.delays(desk.cara) == []

@@ -1,4 +1,4 @@
-"""Clocks of a test database: one that runs fast, so that holds end within a test, and one that stands still.
+"""Clocks of a test database: one runs fast, so that holds end within a test, and one stands still.
 
 Owns: the replacement of `scheduling.clock()`, and the conversion of its instants.
 Must not know: holds.

@@ -20,7 +20,7 @@ from scheduler.booking.errors import (
     UnknownHoldError,
 )
 from scheduler.core.errors import TransitionRefusedError
-from scheduler.core.ids import DoctorId, FacilityId, PatientId, VisitId
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, VisitId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.spans import Span
 from scheduler.front_door.scheduler import Scheduler
@@ -86,7 +86,9 @@ class FrontDoorPort:
 def offers_of(scheduler: Scheduler, clinic: HotClinic) -> dict[str, VisitOffer]:
     """Return the offer of each slot, while all are free."""
     with scheduler.tenant(clinic.slug) as work:
-        return {name: work.visits.offer_at(slot.offering, slot.start_at) for name, slot in clinic.slots.items()}
+        return {
+            name: work.visits.offer_at(OfferingId(slot.offering), slot.start_at) for name, slot in clinic.slots.items()
+        }
 
 
 def _answer(visit: int) -> Value:

@@ -133,7 +133,7 @@ def _pair(request: Event, answer: Event) -> Operation:
 
 
 class RefusedError(Exception):
-    """A desk refuses a request: `error` is the reason in a word of the model, `detail` in those of the desk."""
+    """A refusal by a desk: `error` is the reason in a word of the model, `detail` in its own."""
 
     def __init__(self, error: str, detail: str = "") -> None:
         super().__init__(error, detail)

@@ -1,4 +1,4 @@
-"""World of a clinic with few slots for many who want them: single places, groups, and doctors who share a room.
+"""World of a clinic with few slots: single places, groups, and doctors who share a room.
 
 Owns: the clinic, and its slots as the values of operations.
 Must not know: who asks for the slots.
@@ -106,9 +106,17 @@ def hot_clinic(scheduler: Scheduler, *, patients: int = 16) -> HotClinic:
             id_ = work.doctors.add(name, "Ray", at=[facility])
             offered, steps = (treatment, in_the_room) if with_room else (service, None)
             offering = work.offerings.add(offered, by=id_, at=facility, steps=steps)
-            hours = {"on": Weekday.MONDAY, "start": time(9), "end": until, "offering": offering}
-            lengths = {"slot_duration": minutes(20), "slot_interval": minutes(interval), "capacity": capacity}
-            work.rules.add(id_, at=facility, **hours, **lengths)  # type: ignore[arg-type]
+            work.rules.add(
+                id_,
+                at=facility,
+                on=Weekday.MONDAY,
+                start=time(9),
+                end=until,
+                slot_duration=minutes(20),
+                slot_interval=minutes(interval),
+                capacity=capacity,
+                offering=offering,
+            )
             if with_room:
                 rooms[int(id_)] = int(room)
 
@@ -123,7 +131,9 @@ def hot_clinic(scheduler: Scheduler, *, patients: int = 16) -> HotClinic:
     scheduler.generate(slug, from_day=DAY, days=1)
     with scheduler.tenant(slug) as work:
         rows = work.session.connection().exec_driver_sql(_SLOTS)
-        slots = {f"slot {number}": HotSlot(*row, rooms.get(row.doctor_id)) for number, row in enumerate(rows, 1)}
+        slots = {
+            f"slot {number}": HotSlot._make([*row, rooms.get(row.doctor_id)]) for number, row in enumerate(rows, 1)
+        }
     return HotClinic(slug, UUID(str(tenant)), int(facility), slots, ids)
 
 
