@@ -58,7 +58,7 @@ class BookedStep(BaseModel):
 
 
 class BookedVisit(BaseModel):
-    """A visit as a client sees it; the patient was told `local_start`, on the clock of `zone`."""
+    """A visit as a client sees it. The patient was told `local_start`, on the clock of `zone`."""
 
     model_config = ConfigDict(from_attributes=True)
     id: int

@@ -73,6 +73,7 @@ DEFINERS = (
     "follow_appointment",
     "follow_steps",
     "follow_step_resources",
+    "lock_visit_of_step",
     "lock_what_is_held",
     "follow_hold",
 )
@@ -641,6 +642,28 @@ def upgrade() -> None:
     comment on function scheduling.follow_step_resources() is
         'Lets the allocations of appointments follow from the resources of their steps, once a statement.';
 
+    create function scheduling.lock_visit_of_step() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        doctor bigint;
+    begin
+        select doctor_id into doctor from scheduling.appointments
+        where tenant_id = old.tenant_id and id = old.appointment_id for no key update;
+        if found then  -- else the visit goes, too
+            perform scheduling.lock_doctors_and_resources(old.tenant_id, doctor, array(
+                select resource_id from scheduling.appointment_steps step
+                join scheduling.appointment_step_resources used
+                    on used.tenant_id = step.tenant_id and used.appointment_step_id = step.id
+                where step.tenant_id = old.tenant_id and step.appointment_id = old.appointment_id
+            ));
+        end if;
+        return old;
+    end $$;
+
+    comment on function scheduling.lock_visit_of_step() is
+        'Locks a visit, its doctor and its resources before a step goes, with which its allocations go.';
+
     create function scheduling.refuse_changed_step_resources() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$ begin
@@ -720,6 +743,9 @@ def upgrade() -> None:
     create trigger allocations_and_places_follow after insert or update or delete on scheduling.appointments
         for each row execute function scheduling.follow_appointment();
 
+    create trigger what_a_step_takes_is_locked before delete on scheduling.appointment_steps
+        for each row execute function scheduling.lock_visit_of_step();
+
     create trigger the_resources_of_a_step_are_replaced before update on scheduling.appointment_step_resources
         for each row when (new.appointment_step_id <> old.appointment_step_id or new.resource_id <> old.resource_id)
         execute function scheduling.refuse_changed_step_resources();
@@ -756,10 +782,12 @@ def downgrade() -> None:
     drop trigger what_a_hold_takes_is_locked on scheduling.holds;
     drop trigger a_hold_changes_in_its_end_only on scheduling.holds;
     drop trigger the_resources_of_a_step_are_replaced on scheduling.appointment_step_resources;
+    drop trigger what_a_step_takes_is_locked on scheduling.appointment_steps;
     drop function scheduling.refuse_changed_hold();
     drop function scheduling.follow_hold();
     drop function scheduling.lock_what_is_held();
     drop function scheduling.refuse_changed_step_resources();
+    drop function scheduling.lock_visit_of_step();
     drop function scheduling.follow_step_resources();
     drop trigger allocations_and_places_follow on scheduling.appointments;
     drop trigger what_an_appointment_takes_is_locked on scheduling.appointments;

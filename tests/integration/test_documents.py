@@ -27,7 +27,7 @@ pytestmark = pytest.mark.database
 PROGRAMS = [page for page in PAGES if needs_database(page) and not is_for_pytest(page)]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 FASTAPI = ROOT / "docs" / "in-fastapi.md"
-OUTPUTS = {"tutorial": "training", "tutorial-visits": "2 booked"}
+WORDS_SHOWN = {"tutorial": "training", "tutorial-visits": "2 booked"}
 """A part of what the commands of a page print."""
 SHOW_COMMAND = re.compile(r"^(?:\$ )?scheduler ((?:show|explain|doctors) .*)$", flags=re.MULTILINE)
 
@@ -66,7 +66,7 @@ def test_program_of_a_page_prints_its_promised_output(
     for command in SHOW_COMMAND.findall("\n".join([*blocks(page, "console"), out])):
         shown = run_command(migrated, *shlex.split(command))
         assert (shown.code, shown.err) == (0, "")
-        assert OUTPUTS[page.stem] in shown.out
+        assert WORDS_SHOWN[page.stem] in shown.out
 
 
 def value_of(name: str, names: Mapping[str, Any], made: dict[str, Any], stack: ExitStack) -> Any:

@@ -114,7 +114,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
 
 @pytest.fixture(scope="module")
 def application(database_url: str) -> Iterator[list[Any]]:
-    """The answers to `REQUESTS` and those of visits: status and content, with the rights of the web."""
+    """The answers to `REQUESTS` and those to visits, each with its status, of a login of the web."""
     name, password = f"slotsmith_web_{uuid4().hex[:12]}", uuid4().hex
     execute(database_url, f"create role {name} login password '{password}' in role scheduler_app, scheduler_desk")
     web = make_url(database_url).set(username=name, password=password).render_as_string(hide_password=False)

@@ -313,17 +313,21 @@ def test_b1_a_cancellation_waits_before_its_row_changes(database_url: str, tenan
     assert waited == ("scheduling.availability_slots_2027_03", None, "a_patient_has_one_appointment_at_a_time")
 
 
-def test_b1_a_moved_step_waits_before_its_allocation_goes(database_url: str, tenant: UUID) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update scheduling.appointment_steps set scheduled_end_at = scheduled_end_at + '1 minute'::interval",
+        "delete from scheduling.appointment_steps",
+    ],
+    ids=["moved", "deleted"],
+)
+def test_b1_a_changed_step_waits_before_its_allocation_goes(database_url: str, tenant: UUID, change: str) -> None:
     """The holder of the doctor books time that the visit has: it would wait for a deleted allocation."""
     commit(database_url, booking(tenant, 1))
     row = step(101, DOCTOR, 0, 20, tenant=tenant)
     commit(database_url, lambda own: add_steps(own, row))
     hold = run(f"select from scheduling.doctors {OF} for no key update", tenant)
-    later = run(
-        "update scheduling.appointment_steps set scheduled_end_at = scheduled_end_at + '1 minute'::interval"
-        " where tenant_id = %(tenant)s",
-        tenant,
-    )
+    later = run(f"{change} where tenant_id = %(tenant)s", tenant)
     waited = after_waiting(database_url, hold, later, booking(tenant, 2, 10))
     assert waited == ("scheduling.doctors", None, DOCTOR_TAKEN)
 

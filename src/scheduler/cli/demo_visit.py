@@ -1,4 +1,8 @@
-"""Visit of the demo: four steps with a nurse, a room and a doctor, held and booked, and a second one refused."""
+"""Visit of the demo: four steps with a nurse, a room and a doctor, first held, then booked.
+
+Owns: the service that the demo adds, the booking, the refusal of a second one, and their picture.
+Must not know: how a visit is found or written.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
