@@ -111,6 +111,8 @@ def upgrade() -> None:
         service_workflow_id bigint not null,
         availability_slot_id bigint not null,
         slot_start_at timestamptz not null,
+        slot_end_at timestamptz not null,
+        slot_offering_id bigint,
         start_at timestamptz not null,
         end_at timestamptz not null,
         steps jsonb not null,
@@ -146,6 +148,7 @@ def upgrade() -> None:
         constraint its_times_are_in_the_calendar check (
             ends_at >= '0001-01-03 00:00+00' and ends_at < '9999-12-29 00:00+00'
             and slot_start_at >= '0001-01-03 00:00+00' and slot_start_at < '9999-12-29 00:00+00'
+            and slot_end_at >= '0001-01-03 00:00+00' and slot_end_at < '9999-12-29 00:00+00'
             and start_at >= '0001-01-03 00:00+00' and end_at < '9999-12-29 00:00+00'
             and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
             and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
@@ -751,8 +754,8 @@ def upgrade() -> None:
         execute function scheduling.refuse_changed_step_resources();
 
     create trigger a_hold_changes_in_its_end_only before update of facility_id, doctor_id,
-        service_offering_id, service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps
-        on scheduling.holds for each row execute function scheduling.refuse_changed_hold();
+        service_offering_id, service_workflow_id, availability_slot_id, slot_start_at, slot_end_at, slot_offering_id,
+        start_at, end_at, steps on scheduling.holds for each row execute function scheduling.refuse_changed_hold();
 
     create trigger what_a_hold_takes_is_locked before insert on scheduling.holds
         for each row execute function scheduling.lock_what_is_held();

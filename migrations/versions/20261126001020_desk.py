@@ -103,14 +103,16 @@ def upgrade() -> None:
     op.execute("""
     create function scheduling.lock_for_visits(
         patient_ids bigint[], doctor_ids bigint[], resource_ids bigint[], slot_ids bigint[], slot_starts timestamptz[])
-    returns void
+    returns bigint[]
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
     declare
         tenant constant uuid := identity.current_tenant_id();
+        there constant bigint[] := array(
+            select id from scheduling.patients
+            where tenant_id = tenant and id = any (patient_ids) and deleted_at is null order by id for no key update
+        );
     begin
-        perform from scheduling.patients
-        where tenant_id = tenant and id = any (patient_ids) order by id for no key update;
         perform from scheduling.doctors
         where tenant_id = tenant and (id = any (doctor_ids) or id = any (array(
             select doctor_id from scheduling.resources where tenant_id = tenant and id = any (resource_ids)
@@ -121,10 +123,12 @@ def upgrade() -> None:
         perform from scheduling.availability_slots
         where tenant_id = tenant and id = any (slot_ids) and start_at = any (slot_starts)
         order by start_at, id for no key update;
+        return there;
     end $$;
 
     comment on function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[]) is
-        'Locks what visits concern in the order of all bookings: patients, doctors, resources, slots.';
+        'Locks what visits concern in the order of all bookings: patients, doctors, resources, slots; returns the'
+        ' patients that there are.';
 
     revoke all on function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[])
         from public;

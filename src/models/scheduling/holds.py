@@ -16,6 +16,7 @@ from scheduler.models.columns import (
     instant,
     json_list,
     optional_json_object,
+    optional_reference,
     optional_string,
     optional_text,
     optional_uuid_reference,
@@ -56,6 +57,8 @@ class Hold(Timestamped, BigintKeyed, table=True):
     service_workflow_id: int = reference()
     availability_slot_id: int = reference()
     slot_start_at: datetime = instant()
+    slot_end_at: datetime = instant()
+    slot_offering_id: int | None = optional_reference()
     start_at: datetime = instant()
     end_at: datetime = instant()
     steps: list[JsonValue] = json_list()

@@ -93,7 +93,7 @@ def confirm(  # noqa: PLR0913  # what is confirmed
     """
     doctor_id: Any = held.wanted.slot.doctor_id
     resources: Any = held.wanted.resources
-    lock(session, Locked([patient_id], [doctor_id], resources, [held.slot]))
+    lock(session, Locked([patient_id], [doctor_id], resources))
     planned = held.planned
     if not take_hold(session, held) or careful:
         possible = decide(session, held.wanted, now=now, channel=held.channel, careful=careful, patient_id=patient_id)

@@ -20,6 +20,7 @@ from scheduler.booking.errors import PatientBusyError, SlotTakenError
 from scheduler.booking.loading import Without
 from scheduler.booking.refusing import SEARCHED, not_offered
 from scheduler.booking.searching import Search
+from scheduler.core.errors import NotFoundError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.spans import Span
 from scheduler.core.zones import MICROSECOND
@@ -52,16 +53,23 @@ _NOTHING: Final = Locked()
 
 
 def lock(session: Session, locked: Locked) -> None:
-    """Wait for the locks of what visits concern, and hold them until the transaction ends."""
-    slots = list(locked.slots)
+    """Wait for the locks of what visits concern, and hold them until the transaction ends.
+
+    Raises:
+        NotFoundError: there is no such patient, or the patient is deleted.
+    """
+    slots, patients = list(locked.slots), list(locked.patients)
     values = {
-        "patients": list(locked.patients),
+        "patients": patients,
         "doctors": list(locked.doctors),
         "resources": list(locked.resources),
         "slots": [id_ for id_, _ in slots],
         "slot_starts": [start_at for _, start_at in slots],
     }
-    session.connection().execute(_LOCK, values)
+    there = session.connection().execute(_LOCK, values).scalar_one()
+    for id_ in patients:
+        if id_ not in there:
+            raise NotFoundError(f"no patient has the id {id_}")
 
 
 def decide(  # noqa: PLR0913  # what decides

@@ -29,14 +29,11 @@ LONGEST_HOLD: Final = timedelta(hours=24)
 
 _TOKEN_BYTES: Final = 32
 _BY_TOKEN: Final = text("""
-select hold.id, hold.ends_at, hold.ends_at > scheduling.clock() as is_live, hold.held_by, hold.channel, hold.steps,
-    hold.service_offering_id as offering_id, hold.service_workflow_id as workflow_id, hold.doctor_id, hold.facility_id,
-    hold.start_at, hold.end_at, hold.availability_slot_id as slot_id, hold.slot_start_at, slot.end_at as slot_end_at,
-    slot.service_offering_id as slot_offering_id
-from scheduling.holds hold
-left join scheduling.availability_slots slot
-    on slot.tenant_id = hold.tenant_id and slot.id = hold.availability_slot_id and slot.start_at = hold.slot_start_at
-where hold.tenant_id = (select identity.current_tenant_id()) and hold.token_digest = :digest
+select id, ends_at, ends_at > scheduling.clock() as is_live, held_by, channel, steps,
+    service_offering_id as offering_id, service_workflow_id as workflow_id, doctor_id, facility_id, start_at, end_at,
+    slot_start_at, slot_end_at, slot_offering_id
+from scheduling.holds
+where tenant_id = (select identity.current_tenant_id()) and token_digest = :digest
 """)
 _PROLONG: Final = text("""
 update scheduling.holds set ends_at = scheduling.clock() + :lasts
@@ -91,7 +88,6 @@ class HeldVisit(NamedTuple):
     channel: str
     wanted: WantedVisit
     planned: PlannedVisit
-    slot: tuple[int, datetime]
 
 
 def lasting(lasts: timedelta | None) -> timedelta:
@@ -169,12 +165,10 @@ def held_visit(session: Session, token: str, *, by: Person, ended: bool = False)
 
 
 def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
-    """Return a stored hold. If its slot is gone, as by an emergency, one with the end of the visit stands for it."""
+    """Return a stored hold. Its slot may be gone, as by an emergency."""
     starts = {step["position"]: datetime.fromisoformat(step["start_at"]).astimezone(UTC) for step in row.steps}
     resources = {id_ for step in row.steps for id_ in step["resources"]}
-    slot = SlotIdentity(
-        row.slot_start_at, row.slot_end_at or row.end_at, row.doctor_id, row.facility_id, row.slot_offering_id
-    )
+    slot = SlotIdentity(row.slot_start_at, row.slot_end_at, row.doctor_id, row.facility_id, row.slot_offering_id)
     planned = {
         "doctor": row.doctor_id,
         "facility": row.facility_id,
@@ -188,7 +182,7 @@ def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
         "steps": row.steps,
     }
     wanted = WantedVisit(row.offering_id, row.workflow_id, slot, starts, resources)
-    return HeldVisit(row.id, row.channel, wanted, planned, (row.slot_id, row.slot_start_at))
+    return HeldVisit(row.id, row.channel, wanted, planned)
 
 
 def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datetime:
@@ -198,7 +192,7 @@ def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datet
         HoldEndedError: it has ended meanwhile.
     """
     doctor_id: Any = held.wanted.slot.doctor_id
-    lock(session, Locked(doctors=[doctor_id], slots=[held.slot]))
+    lock(session, Locked(doctors=[doctor_id]))  # before the hold: who needs its time has the doctor
     row = session.connection().execute(_PROLONG, {"hold": held.id, "lasts": lasts}).first()
     if row is None:
         raise HoldEndedError("the hold has just ended: find the visit again")

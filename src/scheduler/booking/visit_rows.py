@@ -43,10 +43,10 @@ _HOLD: Final = text(
     _PLANNED  # noqa: S608  # its own texts
     + """
 insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,
-    service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, schedule_fingerprint, channel,
-    label, held_by)
+    service_workflow_id, availability_slot_id, slot_start_at, slot_end_at, slot_offering_id, start_at, end_at, steps,
+    schedule_fingerprint, channel, label, held_by)
 select identity.current_tenant_id(), :digest, scheduling.clock() + :lasts, :facility, :doctor, :offering,
-    :workflow, slot.id, slot.start_at, :start, :end, (
+    :workflow, slot.id, slot.start_at, :slot_end, :slot_offering, :start, :end, (
         select jsonb_agg(jsonb_build_object('position', position, 'workflow_step_id', workflow_step_id,
             'start_at', start_at, 'end_at', end_at, 'resources', resources) order by position) from planned
     ), (

@@ -129,6 +129,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "service_workflow_id": 1,
             "availability_slot_id": 1,
             "slot_start_at": "2027-03-01 09:00Z",
+            "slot_end_at": "2027-03-01 09:20Z",
             "start_at": "2027-03-01 09:00Z",
             "end_at": "2027-03-01 09:20Z",
             "steps": '[{"workflow_step_id": 1, "resources": []}]',  # a nurse is needed and not named: takes no time
