@@ -126,6 +126,23 @@ def upgrade() -> None:
     comment on function scheduling.refuse_another_doctor() is
         'Refuses to move a slot to another doctor: its appointments are with the first.';
 
+    create function scheduling.refuse_another_count() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if current_user in ('scheduler_app', 'scheduler_desk', 'scheduler_job') then
+            raise exception 'booked_count follows from the appointments of the slot: write these'
+                using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',
+                    constraint = 'a_slot_counts_its_appointments';
+        end if;
+        return new;
+    end $$;
+
+    comment on function scheduling.refuse_another_count() is
+        'Refuses a count of booked places that a user writes: triggers count the appointments of a slot.';
+
+    create trigger a_slot_counts_its_appointments before update of booked_count on scheduling.availability_slots
+        for each row when (new.booked_count <> old.booked_count) execute function scheduling.refuse_another_count();
+
     create trigger a_slot_stays_its_doctors before update of doctor_id on scheduling.availability_slots
         for each row when (new.doctor_id <> old.doctor_id) execute function scheduling.refuse_another_doctor();
     """)
@@ -258,4 +275,5 @@ def downgrade() -> None:
     drop function scheduling.ensure_slot_partitions(timestamptz, timestamptz);
     drop table scheduling.availability_slots;
     drop function scheduling.refuse_another_doctor();
+    drop function scheduling.refuse_another_count();
     """)

@@ -291,7 +291,9 @@ def upgrade() -> None:
     comment on table scheduling.resources is
         'A room, nurse, device or other resource of a facility, used by one step at a time.';
 
-    create index resources_doctor_id_idx on scheduling.resources (tenant_id, doctor_id);
+    -- stops a person who counts as two
+    create unique index a_doctor_is_one_resource_of_a_facility
+        on scheduling.resources (tenant_id, doctor_id, facility_id);
 
     create table scheduling.appointment_steps (
         tenant_id uuid not null,

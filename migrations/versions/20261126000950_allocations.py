@@ -74,6 +74,8 @@ DEFINERS = (
     "follow_steps",
     "follow_step_resources",
     "lock_visit_of_step",
+    "refuse_another_person",
+    "refuse_steps_beyond_their_visit",
     "lock_what_is_held",
     "follow_hold",
 )
@@ -372,8 +374,11 @@ def upgrade() -> None:
             -- The slot was deleted: the appointment shares its former time, and no other.
             select slot_id, slot_start_at, bool_or(shared_slot_id is not null)
                 and min(start_at) <= visit.start_at and max(end_at) >= visit.end_at
-            into slot_of_visit, slot_begin, is_shared from scheduling.allocations
-            where tenant_id = tenant and appointment_id = visit_id and slot_id is not null
+            into slot_of_visit, slot_begin, is_shared from scheduling.allocations taken
+            where tenant_id = tenant and appointment_id = visit_id and slot_id is not null and not exists (
+                select from scheduling.availability_slots slot
+                where slot.tenant_id = tenant and slot.id = taken.slot_id and slot.start_at = taken.slot_start_at
+            )
             group by slot_id, slot_start_at;
         end if;
         if not scheduling.takes_time(visit.status) then
@@ -389,8 +394,12 @@ def upgrade() -> None:
             select doctor_id from scheduling.resources
             where tenant_id = tenant and id = any (used) and doctor_id is not null
         );
-        -- a day more, for buffers and preparation
-        time_of_visit := tstzrange(visit.start_at - interval '1 day', visit.end_at + interval '1 day');
+        -- a day more, for preparation
+        select tstzrange(
+            visit.start_at - interval '1 day' - make_interval(mins => buffer_before_minutes),
+            visit.end_at + interval '1 day' + make_interval(mins => buffer_after_minutes)
+        ) into time_of_visit
+        from scheduling.service_offerings where tenant_id = tenant and id = visit.service_offering_id;
         with ended as materialized (
             select hold.id from scheduling.holds hold
             where hold.tenant_id = tenant and hold.ends_at <= scheduling.clock() and hold.id in (
@@ -435,9 +444,7 @@ def upgrade() -> None:
             select step.id, step.start_at, step.end_at from step where has_doctor
             union all
             select null, visit.start_at, visit.end_at
-            where is_hold and not exists (select from step) or not is_hold and not exists (
-                select from scheduling.appointment_steps where tenant_id = tenant and appointment_id = visit_id
-            )
+            where not exists (select from step)  -- none was written, or all are off
         ), use_of_a_resource as (
             select step.id, resource.id as resource_id, resource.doctor_id, step.start_at, step.end_at
             from step join scheduling.resources resource
@@ -459,6 +466,19 @@ def upgrade() -> None:
             case when not is_hold then visit_id end, taken.id, case when is_hold then visit_id end,
             slot_of_visit, slot_begin, case when is_shared then slot_of_visit end
         from taken;
+        -- Slots of two months may have one id.
+        if is_shared and exists (
+            select from scheduling.allocations own
+            join scheduling.allocations other
+                on other.tenant_id = tenant and other.doctor_id = own.doctor_id
+                and other.shared_slot_id = own.shared_slot_id and other.slot_start_at <> own.slot_start_at
+                and tstzrange(other.start_at, other.end_at) && tstzrange(own.start_at, own.end_at)
+            where own.tenant_id = tenant and own.visit_key = new_key and own.slot_start_at = slot_begin
+        ) then
+            raise exception 'another slot of the same id has the doctor then: choose another slot'
+                using errcode = 'exclusion_violation', schema = 'scheduling', table = 'allocations',
+                    constraint = 'a_doctor_is_taken_once_at_a_time';
+        end if;
         -- Those who share a slot share its time only: beyond it, the doctor would be with two at once.
         if is_shared and exists (
             select from scheduling.allocations taken
@@ -583,7 +603,13 @@ def upgrade() -> None:
             takes <> took
             or takes and (new.doctor_id, new.service_offering_id, new.start_at, new.end_at)
                 is distinct from (old.doctor_id, old.service_offering_id, old.start_at, old.end_at)
-            or takes and is_elsewhere and new.availability_slot_id is not null
+            -- an appointment that is over may forget its slot, so that the month of the slot can be detached
+            or takes and is_elsewhere and (
+                new.availability_slot_id is not null or new.end_at > scheduling.clock() and exists (
+                    select from scheduling.availability_slots
+                    where tenant_id = old.tenant_id and id = old.availability_slot_id and start_at = old.slot_start_at
+                )
+            )
         ) then
             perform scheduling.allocate(new.tenant_id, new.id, is_hold => false);
         end if;
@@ -600,17 +626,32 @@ def upgrade() -> None:
         visit record;
     begin
         if tg_op = 'UPDATE' then
+            -- A step that is completed frees its resources; whatever else it takes stays as it was.
+            delete from scheduling.allocations taken
+            using changed_rows changed
+            where taken.tenant_id = changed.tenant_id and taken.appointment_step_id = changed.id
+                and changed.status = 'completed' and taken.resource_id is not null;
             for visit in
-                select distinct tenant_id, id from (
-                    select tenant_id, unnest(array[earlier.appointment_id, later.appointment_id]) as id
-                    from old_rows earlier join changed_rows later using (tenant_id, id)
-                    where (earlier.appointment_id, earlier.workflow_step_id, earlier.scheduled_start_at,
-                            earlier.scheduled_end_at, scheduling.takes_time(earlier.status),
-                            earlier.status = 'completed')
-                        is distinct from (later.appointment_id, later.workflow_step_id, later.scheduled_start_at,
-                            later.scheduled_end_at, scheduling.takes_time(later.status), later.status = 'completed')
+                select distinct tenant_id, appointment_id as id from (
+                    (
+                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
+                            scheduling.takes_time(status)
+                        from old_rows
+                        except
+                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
+                            scheduling.takes_time(status)
+                        from changed_rows
+                    ) union all (
+                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
+                            scheduling.takes_time(status)
+                        from changed_rows
+                        except
+                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
+                            scheduling.takes_time(status)
+                        from old_rows
+                    )
                 ) changed
-                order by tenant_id, id
+                order by 1, 2
             loop
                 perform scheduling.allocate(visit.tenant_id, visit.id, is_hold => false);
             end loop;
@@ -644,6 +685,48 @@ def upgrade() -> None:
 
     comment on function scheduling.follow_step_resources() is
         'Lets the allocations of appointments follow from the resources of their steps, once a statement.';
+
+    create function scheduling.refuse_another_person() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$ begin
+        if exists (
+            select from scheduling.allocations
+            where tenant_id = new.tenant_id and resource_id = new.id and end_at > scheduling.clock()
+        ) then
+            raise exception 'cannot change the doctor of a resource while visits or holds use it: add another resource'
+                using errcode = 'check_violation', schema = 'scheduling', table = 'resources',
+                    constraint = 'a_resource_in_use_stays_the_same_person';
+        end if;
+        return new;
+    end $$;
+
+    comment on function scheduling.refuse_another_person() is
+        'Refuses to make a resource another doctor while visits or holds use it, which take the first doctor.';
+
+    create function scheduling.refuse_steps_beyond_their_visit() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        row_after constant jsonb := to_jsonb(new);
+        visit constant bigint := coalesce(row_after ->> 'appointment_id', row_after ->> 'id')::bigint;
+    begin
+        if exists (
+            select from scheduling.appointments appointment
+            join scheduling.appointment_steps step
+                on step.tenant_id = appointment.tenant_id and step.appointment_id = appointment.id
+            where appointment.tenant_id = new.tenant_id and appointment.id = visit
+                and scheduling.takes_time(appointment.status) and scheduling.takes_time(step.status)
+                and (step.scheduled_start_at < appointment.start_at or step.scheduled_end_at > appointment.end_at)
+        ) then
+            raise exception 'a step of an appointment lies beyond it: move the steps in the same transaction'
+                using errcode = 'check_violation', schema = 'scheduling', table = 'appointment_steps',
+                    constraint = 'the_steps_of_an_appointment_lie_within_it';
+        end if;
+        return null;
+    end $$;
+
+    comment on function scheduling.refuse_steps_beyond_their_visit() is
+        'Refuses, at the end of the transaction, an appointment that moved without its steps, which take the doctor.';
 
     create function scheduling.lock_visit_of_step() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -746,6 +829,19 @@ def upgrade() -> None:
     create trigger allocations_and_places_follow after insert or update or delete on scheduling.appointments
         for each row execute function scheduling.follow_appointment();
 
+    create trigger a_resource_in_use_stays_the_same_person before update of doctor_id on scheduling.resources
+        for each row when (new.doctor_id is distinct from old.doctor_id and new.doctor_id is not null)
+        execute function scheduling.refuse_another_person();
+
+    create constraint trigger the_steps_of_an_appointment_lie_within_it
+        after update of start_at, end_at on scheduling.appointments deferrable initially deferred
+        for each row execute function scheduling.refuse_steps_beyond_their_visit();
+
+    create constraint trigger the_steps_of_an_appointment_lie_within_it
+        after insert or update of appointment_id, scheduled_start_at, scheduled_end_at on scheduling.appointment_steps
+        deferrable initially deferred
+        for each row execute function scheduling.refuse_steps_beyond_their_visit();
+
     create trigger what_a_step_takes_is_locked before delete on scheduling.appointment_steps
         for each row execute function scheduling.lock_visit_of_step();
 
@@ -786,11 +882,16 @@ def downgrade() -> None:
     drop trigger a_hold_changes_in_its_end_only on scheduling.holds;
     drop trigger the_resources_of_a_step_are_replaced on scheduling.appointment_step_resources;
     drop trigger what_a_step_takes_is_locked on scheduling.appointment_steps;
+    drop trigger the_steps_of_an_appointment_lie_within_it on scheduling.appointment_steps;
+    drop trigger the_steps_of_an_appointment_lie_within_it on scheduling.appointments;
+    drop trigger a_resource_in_use_stays_the_same_person on scheduling.resources;
     drop function scheduling.refuse_changed_hold();
     drop function scheduling.follow_hold();
     drop function scheduling.lock_what_is_held();
     drop function scheduling.refuse_changed_step_resources();
     drop function scheduling.lock_visit_of_step();
+    drop function scheduling.refuse_steps_beyond_their_visit();
+    drop function scheduling.refuse_another_person();
     drop function scheduling.follow_step_resources();
     drop trigger allocations_and_places_follow on scheduling.appointments;
     drop trigger what_an_appointment_takes_is_locked on scheduling.appointments;

@@ -404,13 +404,9 @@ def test_q3_a_step_without_its_resources_is_named(work: Work, clinic: Clinic) ->
     workflow = work.workflows.of(clinic.offerings[0])
     two_nurses = [replace(step, needs=(Need("nurse", 2),)) if step.position == 2 else step for step in workflow.steps]
     work.workflows.replace(workflow, steps=two_nurses)
-    lacking(
-        work,
-        "update scheduling.resources set doctor_id = (select doctor_id from scheduling.service_offerings"
-        " where id = :busy) where id = :nurse",
-        busy=clinic.offerings[0],
-        nurse=nurse.id,
-    )
+    doctor = work.offerings.get(clinic.offerings[0]).doctor_id
+    work.resources.change(nurse, active=False)
+    work.resources.add("nurse", "the doctor", at=clinic.main, doctor=DoctorId(doctor))
     with pytest.raises(NotOfferedError) as refused:
         work.visits.offer_at(clinic.offerings[0], offer.start_at + MINUTE)
     assert refused.value.reasons

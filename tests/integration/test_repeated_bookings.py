@@ -268,7 +268,7 @@ def test_b3_an_outcome_without_a_key_is_unknown_too(desk: Desk) -> None:
         hold = work.visits.hold(desk.offer(work, on(day, 10)))
     calls: list[Callable[[Work], object]] = [
         lambda work: work.visits.check_in(visit),
-        lambda work: work.visits.skip_step(visit, 1),
+        lambda work: work.visits.no_show(visit),
         lambda work: work.visits.extend(hold, lasts=timedelta(hours=1)),
         lambda work: work.visits.release(hold),
     ]

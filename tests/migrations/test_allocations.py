@@ -244,6 +244,67 @@ def test_b2_a_held_slot_that_is_booked_is_open_after_the_cancellation(connection
     assert slot(connection) == (0, "open")
 
 
+def test_b1_a_visit_whose_steps_are_all_cancelled_takes_all_its_time(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    change(connection, "status = 'cancelled'", "appointment_id = 1", "appointment_steps")
+    assert taken(connection) == [("doctor 1", 0, 100)]
+
+
+def test_b1_a_step_that_is_restored_under_another_id_takes_time(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    change(connection, "status = 'cancelled'", "id = 103", "appointment_steps")
+    book(connection, appointment(2, 95, 105))
+    revive = "id = 1103, status = 'scheduled'"
+    assert refusal(connection, lambda: change(connection, revive, "id = 103", "appointment_steps")) == DOCTOR_TAKEN
+
+
+def test_b1_a_visit_that_leaves_its_shared_slot_shares_no_more(connection: psycopg.Connection) -> None:
+    change(connection, "capacity = 2", of="availability_slots")
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
+    leave = "availability_slot_id = null, slot_start_at = null"
+    assert refusal(connection, lambda: change(connection, leave)) == DOCTOR_TAKEN
+    change(connection, "status = 'cancelled'", "id = 2")
+    change(connection, leave)
+    assert refusal(connection, lambda: book(connection, appointment(3, 0, 20, slot=1))) == DOCTOR_TAKEN
+
+
+def test_b1_an_appointment_does_not_move_without_its_steps(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    later = "start_at = start_at + '1 day'::interval, end_at = end_at + '1 day'::interval"
+
+    def moved() -> None:
+        change(connection, later)
+        connection.execute("set constraints all immediate")
+
+    assert refusal(connection, moved) == "the_steps_of_an_appointment_lie_within_it"
+    connection.execute("delete from scheduling.appointment_steps")
+    assert refusal(connection, moved) is None
+
+
+def test_w5_a_step_is_completed_after_buffers_have_grown(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    book(connection, appointment(2, 100, 120))
+    change(connection, "buffer_after_minutes = 15", of="service_offerings")
+    change(connection, "status = 'completed'", "id = 102", "appointment_steps")
+    assert taken(connection) == [("doctor 1", 0, 10), ("doctor 1", 90, 100)]
+
+
+def test_w7_a_resource_in_use_stays_the_same_person(connection: psycopg.Connection) -> None:
+    infusion(connection)
+    person = "a_resource_in_use_stays_the_same_person"
+    assert refusal(connection, lambda: change(connection, "doctor_id = 1", "id = 1", "resources")) == person
+    change(connection, "status = 'cancelled'")
+    assert refusal(connection, lambda: change(connection, "doctor_id = 1", "id = 1", "resources")) is None
+    twice = "a_doctor_is_one_resource_of_a_facility"
+    assert refusal(connection, lambda: change(connection, "doctor_id = 1", "id = 2", "resources")) == twice
+
+
+def test_b1_nobody_writes_the_count_of_a_slot(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    count = "a_slot_counts_its_appointments"
+    assert refusal(connection, lambda: change(connection, "booked_count = 0", of="availability_slots")) == count
+
+
 @pytest.fixture
 def tenant(database_url: str) -> UUID:
     """A clinic that other connections see."""
@@ -316,7 +377,7 @@ def test_b1_a_cancellation_waits_before_its_row_changes(database_url: str, tenan
 @pytest.mark.parametrize(
     "change",
     [
-        "update scheduling.appointment_steps set scheduled_end_at = scheduled_end_at + '1 minute'::interval",
+        "update scheduling.appointment_steps set scheduled_end_at = scheduled_end_at - '1 minute'::interval",
         "delete from scheduling.appointment_steps",
     ],
     ids=["moved", "deleted"],

@@ -244,7 +244,13 @@ def test_b1_a_month_of_slots_can_be_detached_once_appointments_forget_them(conne
     share(connection)
     book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1))
     become(connection, Role.OWNER, OURS)
-    connection.execute("update scheduling.appointments set availability_slot_id = null, slot_start_at = null")
+    forget = "update scheduling.appointments set availability_slot_id = null, slot_start_at = null"
+    assert refusal(connection, lambda: connection.execute(forget)) == "a_doctor_is_taken_once_at_a_time"
+    later = (
+        "create or replace function scheduling.clock() returns timestamptz language sql return timestamptz '2028-01-01'"
+    )
+    connection.execute(later)
+    connection.execute(forget)
     connection.execute(DETACH)
     become(connection, Role.APP, OURS)
     assert slots_of(connection) == [(OURS, 1, None, None), (OURS, 2, None, None)]

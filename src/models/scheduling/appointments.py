@@ -141,7 +141,7 @@ class Resource(Timestamped, BigintKeyed, table=True):
         key_to("scheduling.facilities", "facility_id", ondelete=CASCADE),
         key_to("scheduling.doctors", "doctor_id", ondelete=SET_NULL),
         unique("a_resource_has_its_own_name_at_its_facility", "facility_id", "kind", "name"),
-        index("doctor_id"),
+        Index("a_doctor_is_one_resource_of_a_facility", "tenant_id", "doctor_id", "facility_id", unique=True),
         SCHEDULING,
     )
 

@@ -5,7 +5,7 @@ Holds: B1 (the constraints are the last line: whoever is refused by one is told 
 Must not know: what a call does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -29,8 +29,8 @@ _TAKEN: Final = frozenset(
 
 
 @contextmanager
-def at_the_desk(session: Session) -> Iterator[None]:
-    """Run the block as the role that books; an error undoes the block alone.
+def at_the_desk(session: Session, *, then: Callable[[], object] | None = None) -> Iterator[None]:
+    """Run the block as the role that books, and `then` as the former role; an error undoes both alone.
 
     A writer of other SQL, which holds no lock of the library, may come between decision and writing: then a constraint
     refuses.
@@ -41,8 +41,11 @@ def at_the_desk(session: Session) -> Iterator[None]:
     """
     refusal: str | None = None
     try:
-        with refusable(session), acting(session, Role.DESK):
-            yield
+        with refusable(session):
+            with acting(session, Role.DESK):
+                yield
+            if then is not None:
+                then()
     except (DuplicateError, CheckFailedError) as error:
         if error.constraint not in _TAKEN:
             raise

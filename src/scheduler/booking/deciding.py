@@ -25,6 +25,10 @@ from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.spans import Span
 from scheduler.core.zones import MICROSECOND
 
+_RESOURCES: Final = text("""
+select id from scheduling.resources
+where tenant_id = (select identity.current_tenant_id()) and facility_id = :facility and active
+""")
 _BUSY: Final = text("""
 select id from scheduling.appointments
 where tenant_id = (select identity.current_tenant_id()) and patient_id = :patient
@@ -99,6 +103,9 @@ def decide(  # noqa: PLR0913  # what decides
     patients = [*also.patients] if patient_id is None else [*also.patients, patient_id]
     doctors: list[Any] = [wanted.slot.doctor_id, *also.doctors]  # another doctor than the offering's is refused below
     resources: list[Any] = [*wanted.resources, *also.resources]
+    if careful:  # another resource may be chosen: all are locked together, since an order has to be kept
+        facility = {"facility": wanted.slot.facility_id}
+        resources += [row.id for row in session.connection().execute(_RESOURCES, facility)]
     lock(session, Locked(patients, doctors, resources, also.slots))
     sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel)
     start_at = min(wanted.starts.values())

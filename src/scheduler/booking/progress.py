@@ -18,7 +18,7 @@ from scheduler.booking.bookings import concerned_by
 from scheduler.booking.deciding import lock, refuse_second_visit
 from scheduler.booking.loading import Without
 from scheduler.booking.visits import Visit, visit_of
-from scheduler.core.errors import NotFoundError
+from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import (
     AppointmentState,
     AppointmentStatus,
@@ -48,6 +48,8 @@ update scheduling.appointments
 set status = :status, cancellation_reason = :reason, updated_by = :user
 where tenant_id = (select identity.current_tenant_id()) and id = :visit
 """)
+_OVER: Final = frozenset({AppointmentStatus.COMPLETED, AppointmentStatus.CANCELLED, AppointmentStatus.NO_SHOW})
+_OFF: Final = frozenset({StepStatus.CANCELLED, StepStatus.NO_SHOW})
 _HOST: Final = "host"
 """Who acts in a unit of work without a user."""
 
@@ -96,6 +98,13 @@ def advance_step(
     def change(state: AppointmentState, ids: Mapping[int, int]) -> TransitionResult:
         if position not in ids:
             raise NotFoundError(f"visit {visit_id} has no step at position {position}")
+        if state.status in _OVER:
+            reason = f"visit {visit_id} is {state.status}: its steps stay as they are"
+            raise TransitionRefusedError(reason, state.status, to)
+        others = [step for step in state.steps if step.id != ids[position]]
+        if to is StepStatus.CANCELLED and all(step.status in _OFF for step in others):
+            reason = f"step {position} is the last one of visit {visit_id}: cancel the visit"
+            raise TransitionRefusedError(reason, StepStatus.SCHEDULED, to)
         return state.transition_step(ids[position], to, at=now, by=user_id or _HOST)
 
     return _change(session, visit_id, change, user_id=user_id, reason=None)

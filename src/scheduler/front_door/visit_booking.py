@@ -8,6 +8,7 @@ Must not know: how a visit is decided on or written (`booking`).
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from scheduler import models
@@ -151,7 +152,7 @@ class VisitBooking(VisitSearch):
             )
             return visit, {"visit": visit.id}
 
-        return self._once(key, ["confirm", token, patient_id, noted], first, self._visit_again)
+        return self._once(key, ["confirm", token, patient_id, noted], first, self._visit_again, patients=(patient_id,))
 
     def book(
         self,
@@ -180,7 +181,9 @@ class VisitBooking(VisitSearch):
             )
             return visit, {"visit": visit.id}
 
-        return self._once(key, ["book", asked(wanted), patient_id, noted], first, self._visit_again)
+        return self._once(
+            key, ["book", asked(wanted), patient_id, noted], first, self._visit_again, patients=(patient_id,)
+        )
 
     def book_all(self, bookings_: Iterable[Booking], *, key: str | None = None) -> list[Visit]:
         """Book several visits, all or none, and return them in the order given.
@@ -209,7 +212,7 @@ class VisitBooking(VisitSearch):
             return [self._visit_again({"visit": id_}) for id_ in answer["visits"]]
 
         request = list(zip(map(asked, all_wanted), patients, noted, strict=True))
-        return self._once(key, ["book_all", *request], first, again)
+        return self._once(key, ["book_all", *request], first, again, patients=tuple(patients))
 
     def reschedule(self, visit: VisitId | Visit, *, to: VisitOffer | Hold | str, key: str | None = None) -> Visit:
         """Move a visit that has not begun to an offer or a hold: all of it or nothing.
@@ -233,7 +236,7 @@ class VisitBooking(VisitSearch):
             return moved, {"visit": moved.id}
 
         request = token if wanted is None else asked(wanted)
-        return self._once(key, ["reschedule", visit_id, request], first, self._visit_again)
+        return self._once(key, ["reschedule", visit_id, request], first, self._visit_again, visits=(visit_id,))
 
     def _once(
         self,
@@ -241,16 +244,23 @@ class VisitBooking(VisitSearch):
         request: list[Any],
         first: _First[_Result],
         again: Callable[[Answer], _Result],
+        *,
+        patients: tuple[int, ...] = (),
+        visits: tuple[int, ...] = (),
     ) -> _Result:
         """Do a call at the desk, or give the answer of the first one with its key.
 
         If a constraint refuses what the schedule allows, the call is done again with care, which finds free resources
-        or says what is taken.
+        or says what is taken. A user is asked again for patients and visits, which may have become another user's while
+        the call waited for their locks.
         """
+        is_users = self._context.user_id is not None and (patients or visits)
+        then = partial(self._ask, patients=patients, visits=visits) if is_users else None
+        attempt = partial(self._attempt, key, request, first, again, then=then)
         try:
-            return self._attempt(key, request, first, again, careful=False)
+            return attempt(careful=False)
         except SlotTakenError:
-            return self._attempt(key, request, first, again, careful=True)
+            return attempt(careful=True)
 
     def _attempt(
         self,
@@ -260,9 +270,10 @@ class VisitBooking(VisitSearch):
         again: Callable[[Answer], _Result],
         *,
         careful: bool,
+        then: Callable[[], object] | None,
     ) -> _Result:
         read, actor = key_of(key), self._context.user_id
-        with at_the_desk(self._session):
+        with at_the_desk(self._session, then=then):
             answer = None if read is None else begin_request(self._session, read, actor=actor, asked=request)
             if answer is not None:
                 return again(answer)

@@ -29,6 +29,8 @@ from scheduler.front_door.repository import OfTenant
 from scheduler.front_door.services import Services
 
 _CHECK: Final = Validator(InvalidInputError)
+_MOST: Final = 2**31 - 1
+"""A larger limit is none; `islice` refuses one beyond 2 ** 63."""
 _Kind = TypeVar("_Kind", bound=RowId)
 
 
@@ -81,7 +83,7 @@ class VisitSearch(OfTenant):
             return []
         with at_the_desk(self._session):
             search = Search(self._session, sought, Span(max(between.start, now), between.end))
-            return list(islice(search.offers(weekdays=days, part_of_day=part_of_day), limit))
+            return list(islice(search.offers(weekdays=days, part_of_day=part_of_day), min(limit, _MOST)))
 
     def offer_at(
         self,

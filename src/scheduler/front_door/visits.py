@@ -46,7 +46,7 @@ class Visits(VisitBooking):
             cancelled = progress.cancel(self._session, visit_id, reason=why, user_id=by.user_id, now=now)
             return cancelled, {"visit": visit_id}
 
-        return self._once(key, ["cancel", visit_id, why], first, self._visit_again)
+        return self._once(key, ["cancel", visit_id, why], first, self._visit_again, visits=(visit_id,))
 
     def check_in(self, visit: VisitId | Visit) -> Visit:
         """Note that the patient is there.
