@@ -89,6 +89,7 @@ def upgrade() -> None:
     drop trigger deletes_are_logged on scheduling.booking_requests;
     revoke all on scheduling.booking_requests from scheduler_app;  -- the desk answers
     grant select (tenant_id, created_at), delete on scheduling.booking_requests to scheduler_job;
+    grant delete on scheduling.holds to scheduler_job;  -- once they have ended
     """)
     for table in DECIDE:
         op.execute(f"grant select on scheduling.{table} to scheduler_desk")
@@ -204,6 +205,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("""
+    revoke delete on scheduling.holds from scheduler_job;
     drop view scheduling.bookable_slots;
     drop function scheduling.places_left(bigint, timestamptz);
     drop function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[]);

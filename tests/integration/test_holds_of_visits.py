@@ -20,6 +20,8 @@ from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.ids import PatientId
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.spans import Span
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.old_rows import delete_old_rows
 from support.databases import undone
 from support.desks import HALF_HOUR, MINUTE, Desk, all_rows, database_clock, left_alone, on, open_desk, rows
 
@@ -100,6 +102,21 @@ def test_b2_only_a_digest_of_the_token_is_kept_or_shown(desk: Desk, caplog: pyte
     assert hold.token not in caplog.text + repr(hold)
     for table in ("holds", "booking_requests"):
         assert hold.token not in str(all_rows(desk.url, f"select x::text from scheduling.{table} x"))
+
+
+def test_b3_the_night_deletes_old_requests_and_ended_holds(desk: Desk) -> None:
+    with desk.work() as work:
+        work.visits.hold(desk.offer(work, on(desk.day(), 9)), key="of a week ago")
+    kept = "select (select count(*) from scheduling.holds), (select count(*) from scheduling.booking_requests)"
+    left = []
+    with Database(desk.url) as database:
+        for days in (0, 6, 8):
+            night = database.unit_of_work(role=Role.JOB, tenant_id=desk.clinic.tenant_id)
+            with database_clock(desk.url, ahead=timedelta(days=days)), night as session:
+                delete_old_rows(session)
+            left.append(all_rows(desk.url, kept)[0])
+    (holds, requests), (fewer_holds, all_requests), (_, fewer_requests) = left
+    assert (holds > fewer_holds, requests == all_requests > fewer_requests) == (True, True)
 
 
 @pytest.mark.parametrize("how", ["unknown", "released", "of another user", "of another tenant"])

@@ -54,7 +54,7 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "scheduling.facility_closures": {JOB: READ},
     "scheduling.facility_doctors": {JOB: READ},
     "scheduling.generation_runs": {APP: READ, JOB: "raw"},
-    "scheduling.holds": {APP: READ, JOB: READ},  # the job some columns only
+    "scheduling.holds": {APP: READ, JOB: "rd"},  # the job some columns only
     "scheduling.insurance_plans": {APP: "raw"},
     "scheduling.insurance_providers": {APP: "raw"},
     "scheduling.patients": {APP: "raw"},

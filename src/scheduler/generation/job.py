@@ -24,7 +24,7 @@ from scheduler.generation.report import Failure, Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode, earliest_day
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
-from scheduler.postgres.event_log import delete_old_events
+from scheduler.postgres.old_rows import delete_old_rows
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
 from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, finish_run
 from scheduler.postgres.schedules import (
@@ -82,7 +82,7 @@ class _Run:
         locked, result = result.schedules_locked, replace(result, schedules_locked=())
         for start in range(0, len(locked), SCHEDULES_PER_BATCH):
             result += self.batch(locked[start : start + SCHEDULES_PER_BATCH])
-        self.delete_old_events()
+        self.delete_old_rows()
         self.finish(RunStatus.FAILED if result.schedules_failed else RunStatus.SUCCEEDED)
         return Report(self.run_id, len({key.facility_id for key in keys}), result)
 
@@ -127,10 +127,10 @@ class _Run:
                 return self._failed(keys[0], str(error))
         return sum((self.batch([key]) for key in keys), RunResult())
 
-    def delete_old_events(self) -> None:
+    def delete_old_rows(self) -> None:
         if self.request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
-                delete_old_events(session)
+                delete_old_rows(session)
 
     def finish(self, status: RunStatus) -> None:
         if self.run_id is not None:
