@@ -50,6 +50,8 @@ from scheduler.core import (
     Need,
     NotFoundError,
     OfferedStep,
+    Reason,
+    ReasonCode,
     Resource,
     Schedule,
     SchedulerError,
@@ -77,8 +79,8 @@ from scheduler.core.extras import extra_needed
 
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times, slots, and the reasons for times without one
-    "AvailabilityException", "AvailabilityRule", "BookingContext", "Closure", "ExceptionType", "Schedule", "Slot",
-    "Slots", "Span", "Weekday", "expand", "explain",
+    "AvailabilityException", "AvailabilityRule", "BookingContext", "Closure", "ExceptionType", "Reason", "ReasonCode",
+    "Schedule", "Slot", "Slots", "Span", "Weekday", "expand", "explain",
     # Stored slots
     "SlotStatus", "StoredSlot", "reconcile",
     # Visits in steps

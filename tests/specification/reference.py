@@ -77,6 +77,17 @@ def methods(node: ast.ClassDef) -> list[Function]:
     ]
 
 
+def all_methods(kind: type) -> list[Function]:
+    """Return the public methods of a repository with those that it inherits, but for the ones of all repositories."""
+    found: dict[str, Function] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__.startswith("scheduler.") and base is not Repository:
+            node = node_of(base)
+            assert isinstance(node, ast.ClassDef)
+            found |= {method.name: method for method in methods(node)}
+    return list(found.values())
+
+
 def attributes(node: ast.ClassDef) -> Iterator[str]:
     """Yield the public properties and fields, and the members of an enum, as entries of a list."""
     for member, following in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
@@ -118,14 +129,15 @@ def construction(name: str, node: ast.ClassDef) -> str | None:
     return None
 
 
-def class_section(name: str, node: ast.ClassDef) -> str:
-    """Return the section of a class and those of its methods."""
+def class_section(name: str, node: ast.ClassDef, having: Iterable[Function] | None = None) -> str:
+    """Return the section of a class and those of its methods: its own ones, unless others are given."""
     is_made = not is_given(node) and not name.startswith("work.")
     head = [f"### {name}", construction(name, node) if is_made else None, prose(ast.get_docstring(node))]
+    shown = methods(node) if having is None else having
     listed = "\n".join(attributes(node))
     if listed and not is_enum(node):
         listed = f"**Properties**\n\n{listed}"
-    rest = [function_section("####", f"{name}.{method.name}", method, is_method=True) for method in methods(node)]
+    rest = [function_section("####", f"{name}.{method.name}", method, is_method=True) for method in shown]
     return "\n\n".join(filter(None, [*head, listed, *rest]))
 
 
@@ -228,7 +240,7 @@ def page() -> str:
     for name, kind in repositories().items():
         node = node_of(kind)
         assert isinstance(node, ast.ClassDef)
-        parts.append(class_section(f"work.{name}", node))
+        parts.append(class_section(f"work.{name}", node, all_methods(kind)))
     parts += ["## Results", section("RunResult", RunResult), "## scheduler.testing"]
     parts.append(prose((ast.get_docstring(tree("scheduler.testing")) or "").partition("\n\n")[0]))
     parts += [section(name, getattr(scheduler.testing, name)) for name in scheduler.testing.__all__]

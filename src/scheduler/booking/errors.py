@@ -24,7 +24,7 @@ class NotOfferedError(BookingError):
     """The visit cannot start then.
 
     Attributes:
-        reasons: why, the strongest reason first.
+        reasons: why, each a `Reason`, the strongest first: its `code` is a `ReasonCode`, its `text` is for people.
         next_start_at: the next start that is offered, in UTC; None if there is none within the days searched.
     """
 
@@ -47,11 +47,18 @@ class SlotTakenError(BookingError):
 
 
 class HoldEndedError(BookingError):
-    """The hold has ended, or was confirmed or released: find the visit again."""
+    """The time of the hold is over: find the visit again.
+
+    The token of a hold that was confirmed or released is an `UnknownHoldError`. A call of `hold` that is repeated with
+    its key cannot tell these apart, and is a `HoldEndedError` in each case.
+    """
 
 
 class UnknownHoldError(BookingError):
-    """No hold of this tenant has this token, or it is another user's."""
+    """No hold of this tenant has this token: it was confirmed or released, or is another user's.
+
+    A hold whose time is over is a `HoldEndedError` for a day, until the nightly job deletes it.
+    """
 
 
 class KeyReusedError(BookingError):
