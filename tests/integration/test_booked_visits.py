@@ -576,7 +576,10 @@ def test_b4_a_move_leaves_what_the_host_defers_deferred(desk: Desk) -> None:
         (lambda visits, offer: visits.book_all([given(offer, 1, 7)]), "visit: notes"),
         (lambda visits, offer: visits.reschedule("1", to=offer), "visit"),
         (lambda visits, offer: visits.reschedule(2**70, to=offer), "visit"),
-        (lambda visits, _: visits.reschedule(1, to=None), "hold: token"),
+        (
+            lambda visits, _: visits.reschedule(1, to=NOW),
+            "reschedule: to must be a VisitOffer, a Hold or a token, not datetime",
+        ),
         (lambda visits, offer: visits.reschedule(1, to=replace(offer, steps=())), "reschedule: to"),
     ],
 )

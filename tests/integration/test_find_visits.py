@@ -421,7 +421,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a channel": ({"channel": " "}, InvalidInputError, "visits: channel must be a non-blank string"),
     "an unknown patient": ({"patient": PatientId(NOBODY)}, NotFoundError, "no patient has the id"),
     "a doctor as patient": ({"patient": DoctorId(1)}, InvalidInputError, "patient must be of type PatientId"),
-    "one doctor": ({"doctors": DoctorId(1)}, InvalidInputError, "visits: doctors must be a sequence"),
+    "one doctor": ({"doctors": DoctorId(1)}, InvalidInputError, "visits: doctors must be a sequence of DoctorId"),
     "a facility as doctor": (
         {"doctors": [FacilityId(1)]},
         InvalidInputError,

@@ -211,10 +211,14 @@ def test_b2_a_released_visit_is_free_at_once(desk: Desk) -> None:
 def test_b2_a_hold_lasts_up_to_24_hours(desk: Desk, lasts: Any) -> None:
     with desk.tried() as work:
         offer = desk.offer(work, on(desk.clinic.monday, 11, 30))
-        with pytest.raises(InvalidInputError, match="hold: lasts"):
+        with pytest.raises(
+            InvalidInputError, match="hold: lasts must be a timedelta longer than zero, at most one day"
+        ):
             work.visits.hold(offer, lasts=lasts)
         hold = work.visits.hold(offer, lasts=timedelta(hours=24))
-        with pytest.raises(InvalidInputError, match="hold: lasts"):
+        with pytest.raises(
+            InvalidInputError, match="hold: lasts must be a timedelta longer than zero, at most one day"
+        ):
             work.visits.extend(hold, lasts=lasts)
 
 
@@ -340,10 +344,11 @@ def test_a_refused_call_leaves_the_unit_of_work_usable(desk: Desk) -> None:
         (lambda visits, offer: visits.hold(offer, label=" "), "hold: label"),
         (lambda visits, offer: visits.hold(offer, label="x" * 256), "hold: label"),
         (lambda visits, offer: visits.hold(offer, key=7), "key"),
-        (lambda visits, _: visits.extend(None, lasts=MINUTE), "hold: token"),
-        (lambda visits, _: visits.extend(b"0", lasts=MINUTE), "hold: token"),
+        (lambda visits, _: visits.extend(None, lasts=MINUTE), "hold must be a Hold or its token, not None"),
+        (lambda visits, _: visits.extend(b"0", lasts=MINUTE), "hold must be a Hold or its token, not bytes"),
         (lambda visits, _: visits.release(" "), "hold: token"),
-        (lambda visits, _: visits.release(7), "hold: token"),
+        (lambda visits, _: visits.release(7), "hold must be a Hold or its token, not int"),
+        (lambda visits, offer: visits.confirm(offer, patient=1), "hold must be a Hold or its token, not VisitOffer"),
         (lambda visits, _: visits.confirm("\ud800", patient=1), "hold: token"),
         (lambda visits, _: visits.confirm("0", patient="Ada"), "patient"),
         (lambda visits, _: visits.confirm("0", patient=True), "patient"),

@@ -59,8 +59,8 @@ def changed(change: Callable[[Any], object]) -> Any:
 
 
 MALFORMED: list[tuple[Any, str]] = [
-    ("", "the line is not JSON"),
-    ("{", "the line is not JSON"),
+    ("", "the offer is not JSON"),
+    ("{", "the offer is not JSON"),
     ("[]", "offer: expected a JSON object, not a list"),
     (None, "offer: expected a JSON object, not null"),
     (b"{}", "offer: expected JSON, not a bytes"),

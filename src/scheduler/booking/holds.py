@@ -94,12 +94,12 @@ def lasting(lasts: timedelta | None) -> timedelta:
     """Return how long a hold is to last.
 
     Raises:
-        InvalidInputError: it is not longer than nothing and at most 24 hours.
+        InvalidInputError: it is no timedelta longer than zero and of at most a day.
     """
     if lasts is None:
         return USUAL_HOLD
     if not isinstance(lasts, timedelta) or not timedelta(0) < lasts <= LONGEST_HOLD:
-        raise InvalidInputError(f"hold: lasts must be a length of at most {LONGEST_HOLD}, not {lasts!r}")
+        raise InvalidInputError(f"hold: lasts must be a timedelta longer than zero, at most one day, not {lasts!r}")
     return lasts
 
 

@@ -72,8 +72,10 @@ def _finite(text: str) -> float:
     return number
 
 
-def parse_json(text: str) -> Json:
+def parse_json(text: str, *, noun: str = "line") -> Json:
     """Parse strict JSON that jsonb can hold: no NaN, no field twice, no NUL, no lone surrogate, no deep nesting.
+
+    `noun` is what a message calls the text.
 
     Raises:
         InvalidInputError: the text is not such JSON.
@@ -85,7 +87,7 @@ def parse_json(text: str) -> Json:
     except RecursionError:
         raise InvalidInputError("the JSON is nested too deep") from None
     except ValueError as error:  # also an integer of thousands of digits
-        raise InvalidInputError(f"the line is not JSON: {error}") from None
+        raise InvalidInputError(f"the {noun} is not JSON: {error}") from None
     level: list[Json] = [value]
     for _ in range(_MAX_DEPTH):
         for item in level:

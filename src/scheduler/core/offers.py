@@ -135,7 +135,7 @@ class VisitOffer:
                 value = json.dumps(value)
             except (TypeError, ValueError, RecursionError):
                 raise InvalidInputError(f"{_WHERE}: expected JSON, not a {type(value).__name__}") from None
-        fields = Fields(parse_json(value), where=_WHERE)
+        fields = Fields(parse_json(value, noun=_WHERE), where=_WHERE)
         offering_id, workflow_id = _id(fields, "offering_id"), _id(fields, "workflow_id")
         slot = _slot(Fields(fields.take("slot"), where=f"{_WHERE}: slot"))
         steps = [

@@ -107,14 +107,18 @@ class Validator:
         if not isinstance(value, kind):
             raise self.error(f"{field} must be {_article(kind.__name__)} {kind.__name__}, not {type(value).__name__}")
 
-    def sequence(self, field: str, values: object, kind: type[_T]) -> tuple[_T, ...]:
-        """Return an iterable as a tuple; raise unless all elements are objects of this class."""
+    def sequence(self, field: str, values: object, kind: type[_T], *, shown: type | None = None) -> tuple[_T, ...]:
+        """Return an iterable as a tuple; raise unless all elements are objects of this class.
+
+        The message shows another class if the elements are read later, also from objects that have one of it.
+        """
+        name = (shown or kind).__name__
         if not isinstance(values, Iterable) or isinstance(values, str | bytes):
-            raise self.error(f"{field} must be a sequence of {kind.__name__}, not {type(values).__name__}")
+            raise self.error(f"{field} must be a sequence of {name}, not {type(values).__name__}")
         elements = tuple(values)
         for element in elements:
             if not isinstance(element, kind):
-                raise self.error(f"{field} must be a sequence of {kind.__name__}, but has {type(element).__name__}")
+                raise self.error(f"{field} must be a sequence of {name}, but has {type(element).__name__}")
         return elements
 
 

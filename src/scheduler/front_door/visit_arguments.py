@@ -10,7 +10,7 @@ from scheduler import models
 from scheduler.booking.holds import Hold
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import OfferedStep, VisitOffer, WantedVisit
-from scheduler.core.readers import text
+from scheduler.core.readers import fault, text
 from scheduler.core.slots import Slot
 from scheduler.core.spans import utc
 from scheduler.core.validation import Validator
@@ -55,8 +55,10 @@ def asked(wanted: WantedVisit) -> list[Any]:
     return [wanted.offering_id, wanted.workflow_id, list(wanted.slot), starts]
 
 
-def token_of(hold: object) -> str:
-    """Return the token of a hold, given as such or as the hold."""
+def token_of(hold: object, *, field: str = "hold", wanted: str = "a Hold or its token") -> str:
+    """Return the token of a hold, given as such or as the hold; `field` and `wanted` are for the refusal of others."""
+    if not isinstance(hold, Hold | str):
+        raise fault(field, wanted, hold)
     return text("hold: token", hold.token if isinstance(hold, Hold) else hold)
 
 

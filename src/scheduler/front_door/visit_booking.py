@@ -36,6 +36,7 @@ from scheduler.front_door.visit_arguments import asked, key_of, optional_text, t
 from scheduler.front_door.visit_search import VisitSearch
 
 _CHECK: Final = Validator(InvalidInputError)
+_TARGETS: Final = "a VisitOffer, a Hold or a token"
 _Result = TypeVar("_Result")
 _Result_co = TypeVar("_Result_co", covariant=True)
 
@@ -226,7 +227,7 @@ class VisitBooking(VisitSearch):
         """
         visit_id = self._visit(visit)
         wanted = wanted_visit("reschedule: to", to) if isinstance(to, VisitOffer) else None
-        token = "" if wanted is not None else token_of(to)
+        token = "" if wanted is not None else token_of(to, field="reschedule: to", wanted=_TARGETS)
         by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 

@@ -164,4 +164,6 @@ class VisitSearch(OfTenant):
 
     def _ids(self, field: str, values: Iterable[object], kind: type[_Kind], owner: type[Any]) -> list[int]:
         name = f"visits: {field}"
-        return [int(self._id_of(name, value, kind, owner)) for value in _CHECK.sequence(name, values, object)]
+        return [
+            int(self._id_of(name, value, kind, owner)) for value in _CHECK.sequence(name, values, object, shown=kind)
+        ]
