@@ -89,7 +89,7 @@ def test_tests_of_the_page_about_testing_pass(server: str, template: str, monkey
         made: dict[str, Any] = {}
         for name in tests:
             value_of(name, names, made, stack)
-    assert len(tests) == 2
+    assert len(tests) == 3
     assert {"template", "database_url", "clock", "clinic"} <= set(made)
 
 
