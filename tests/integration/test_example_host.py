@@ -47,7 +47,7 @@ assert models.__file__.startswith(os.getcwd()) and scheduler.models.Patient is n
 
 def client():
     transport = ASGITransport(app.app, raise_app_exceptions=False)
-    return AsyncClient(transport=transport, base_url="http://host/riverside")
+    return AsyncClient(transport=transport, base_url="http://host/bayside")
 
 async def send(client, method, path, body=None, key=None):
     headers = {} if key is None else {"Idempotency-Key": key}
@@ -98,17 +98,17 @@ TODAY = datetime.now(UTC).date()
 MONDAY = TODAY + timedelta(days=7 - TODAY.weekday())
 ADA = {"email": "ada@example.org", "first_name": "Ada", "last_name": "Poe"}
 REQUESTS: list[tuple[str, str, Any]] = [
-    ("GET", "/riverside/slots?offering={offering}&day={day}", None),
-    ("GET", "/riverside/slots?offering=999&day={day}", None),
-    ("GET", "/riverside/slots?offering=99999999999999999999&day={day}", None),
-    ("GET", "/riverside/slots?offering={offering}&day=9999-12-31", None),
-    ("GET", "/riverside/slots?offering={offering}&day=0001-01-01", None),
+    ("GET", "/bayside/slots?offering={offering}&day={day}", None),
+    ("GET", "/bayside/slots?offering=999&day={day}", None),
+    ("GET", "/bayside/slots?offering=99999999999999999999&day={day}", None),
+    ("GET", "/bayside/slots?offering={offering}&day=9999-12-31", None),
+    ("GET", "/bayside/slots?offering={offering}&day=0001-01-01", None),
     ("GET", "/hillside/slots?offering={offering}&day={day}", None),
     ("GET", "/hill%00side/slots?offering={offering}&day={day}", None),
-    ("POST", "/riverside/patients", ADA | {"last_name": " "}),
-    ("POST", "/riverside/patients", ADA),
-    ("POST", "/riverside/patients", ADA | {"first_name": "Eve"}),
-    ("GET", "/riverside/patients", None),
+    ("POST", "/bayside/patients", ADA | {"last_name": " "}),
+    ("POST", "/bayside/patients", ADA),
+    ("POST", "/bayside/patients", ADA | {"first_name": "Eve"}),
+    ("GET", "/bayside/patients", None),
 ]
 
 

@@ -44,6 +44,13 @@ def test_every_page_with_files_of_a_host_has_a_test_that_runs_them() -> None:
     assert {page.stem for page in PAGES if files(page)} == {"beside-your-alembic"}  # `migrations/test_host.py`
 
 
+def test_every_page_makes_a_tenant_of_its_own() -> None:
+    made = re.compile(r"""(?:add_tenant\(|small_clinic\(\w+, slug=)"([\w-]+)\"""")
+    slugs = [slug for page in PAGES for slug in sorted(set(made.findall(program(page))))]
+    assert len(slugs) >= 9
+    assert sorted(slugs) == sorted(set(slugs))  # so that one server runs all pages
+
+
 def modules_with_examples() -> list[str]:
     """Return the modules whose docstrings have examples."""
     sources = ROOT / "src"
