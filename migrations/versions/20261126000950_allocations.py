@@ -1,8 +1,8 @@
 """Allocations: the time that visits and holds take of doctors and resources, and the places that they take of slots.
 
-Two exclusion constraints refuse a second use of a doctor or of a resource at any isolation level (B1), except by visits
-that share a slot whose capacity is above 1. Buffers of the offering lie before the first use of the doctor and after
-the last one. Preparation takes the doctor or the resource of its step, too.
+Two exclusion constraints refuse a second use of a doctor or of a resource at any isolation level (B1). Visits that
+share a slot whose capacity is above 1 share its doctor, and no resource. Buffers of the offering lie before the first
+use of the doctor and after the last one. Preparation takes the doctor or the resource of its step, too.
 
 **Who writes them.** Nobody but triggers: allocations, `booked_count` and `status` of a slot follow from appointments,
 steps and holds, whoever writes these. So a host that writes one appointment knows neither table, and what is taken
@@ -237,7 +237,7 @@ def upgrade() -> None:
             tenant_id with =,
             resource_id with =,
             tstzrange(start_at, end_at) with &&,
-            (coalesce(shared_slot_id, -visit_key)) with <>
+            visit_key with <>
         ) deferrable initially immediate
     );
 
@@ -626,31 +626,28 @@ def upgrade() -> None:
         visit record;
     begin
         if tg_op = 'UPDATE' then
-            -- A step that is completed frees its resources; whatever else it takes stays as it was.
+            -- A step that is over or off frees what it took. Other times stay as they were: buffers and needs that
+            -- have changed since the booking would make it impossible to finish a visit.
             delete from scheduling.allocations taken
             using changed_rows changed
             where taken.tenant_id = changed.tenant_id and taken.appointment_step_id = changed.id
-                and changed.status = 'completed' and taken.resource_id is not null;
+                and (changed.status = 'completed' and taken.resource_id is not null
+                    or not scheduling.takes_time(changed.status));
             for visit in
                 select distinct tenant_id, appointment_id as id from (
-                    (
-                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
-                            scheduling.takes_time(status)
-                        from old_rows
-                        except
-                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
-                            scheduling.takes_time(status)
-                        from changed_rows
-                    ) union all (
-                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
-                            scheduling.takes_time(status)
-                        from changed_rows
-                        except
-                        select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,
-                            scheduling.takes_time(status)
-                        from old_rows
-                    )
-                ) changed
+                    select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at
+                    from changed_rows where scheduling.takes_time(status)
+                    except
+                    select tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at
+                    from old_rows where scheduling.takes_time(status)
+                ) new_use
+                union
+                select tenant_id, appointment_id from old_rows former
+                where scheduling.takes_time(status) and not exists (
+                    select from scheduling.appointment_steps step
+                    where step.tenant_id = former.tenant_id and step.appointment_id = former.appointment_id
+                        and scheduling.takes_time(step.status)
+                )
                 order by 1, 2
             loop
                 perform scheduling.allocate(visit.tenant_id, visit.id, is_hold => false);

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.deciding import Locked, decide, lock
+from scheduler.booking.errors import SlotTakenError
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
 from scheduler.booking.people import Person
@@ -23,7 +24,6 @@ from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import AppointmentStatus
 from scheduler.core.offers import WantedVisit
 
-# The visit first, so that two acts on one visit come one after another.
 _OF_VISIT: Final = text("""
 select visit.status, visit.patient_id, visit.doctor_id, visit.availability_slot_id, visit.slot_start_at, array(
     select distinct used.resource_id
@@ -34,7 +34,11 @@ select visit.status, visit.patient_id, visit.doctor_id, visit.availability_slot_
 ) as resources
 from scheduling.appointments visit
 where visit.tenant_id = (select identity.current_tenant_id()) and visit.id = :visit
-for no key update of visit
+""")
+_LOCK_VISIT: Final = text("""
+select id from scheduling.appointments
+where tenant_id = (select identity.current_tenant_id()) and id = :visit
+for no key update
 """)
 
 
@@ -68,7 +72,9 @@ def book(  # noqa: PLR0913  # what is booked
         NotOfferedError, SlotTakenError, PatientBusyError: as in `decide`.
     """
     possible = decide(session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
-    return write_visit(session, planned_visit(possible), patient_id=patient_id, notes=notes, user_id=by.user_id)
+    return write_visit(
+        session, planned_visit(possible, careful=careful), patient_id=patient_id, notes=notes, user_id=by.user_id
+    )
 
 
 def confirm(  # noqa: PLR0913  # what is confirmed
@@ -95,9 +101,9 @@ def confirm(  # noqa: PLR0913  # what is confirmed
     resources: Any = held.wanted.resources
     lock(session, Locked([patient_id], [doctor_id], resources))
     planned = held.planned
-    if not take_hold(session, held) or careful:
+    if not take_hold(session, held, now=now) or careful:
         possible = decide(session, held.wanted, now=now, channel=held.channel, careful=careful, patient_id=patient_id)
-        planned = planned_visit(possible)
+        planned = planned_visit(possible, careful=careful)
     return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
@@ -112,9 +118,7 @@ def reschedule(
         HoldEndedError, NotOfferedError, SlotTakenError, PatientBusyError: as in `confirm` and `decide`.
     """
     concerned = concerned_by(session, visit_id)
-    if concerned.status is not AppointmentStatus.SCHEDULED:
-        reason = f"visit {visit_id} is {concerned.status}: only a scheduled visit is moved"
-        raise TransitionRefusedError(reason, concerned.status, AppointmentStatus.SCHEDULED)
+    _refuse_to_move(visit_id, concerned.status)
     held = to if isinstance(to, HeldVisit) else None
     possible = decide(
         session,
@@ -126,9 +130,20 @@ def reschedule(
         also=concerned.locked,
         careful=careful,
     )
+    # The visit is locked last, as a deleted slot or patient does. It may have changed while the locks were waited for.
+    locked = lock_visit(session, visit_id)
+    _refuse_to_move(visit_id, locked.status)
+    if locked != concerned:
+        raise SlotTakenError(f"visit {visit_id} was just changed: move it again")
     if held is not None:
-        take_hold(session, held)
-    return move_visit(session, visit_id, planned_visit(possible), user_id=by.user_id)
+        take_hold(session, held, now=now)
+    return move_visit(session, visit_id, planned_visit(possible, careful=careful), user_id=by.user_id)
+
+
+def _refuse_to_move(visit_id: int, status: AppointmentStatus) -> None:
+    if status is not AppointmentStatus.SCHEDULED:
+        reason = f"visit {visit_id} is {status}: only a scheduled visit is moved"
+        raise TransitionRefusedError(reason, status, AppointmentStatus.SCHEDULED)
 
 
 def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int]) -> None:
@@ -139,8 +154,18 @@ def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Seq
     lock(session, Locked(patients, doctors, resources))
 
 
+def lock_visit(session: Session, visit_id: int) -> Concerned:
+    """Lock a visit, after whatever else is locked, and return what it has now.
+
+    Raises:
+        NotFoundError: there is no such visit.
+    """
+    session.connection().execute(_LOCK_VISIT, {"visit": visit_id})
+    return concerned_by(session, visit_id)
+
+
 def concerned_by(session: Session, visit_id: int) -> Concerned:
-    """Lock a visit, and return what it has.
+    """Return what a visit has.
 
     Raises:
         NotFoundError: there is no such visit.

@@ -11,7 +11,7 @@ fingerprint is read each time.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from threading import Lock
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -23,6 +23,8 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.postgres.schedules import Checkpoint, ScheduleKey, checkpoints_of, load_schedules
 
 _MOST: Final = 2000
+_SLACK: Final = timedelta(days=2)
+"""So much before the first day of a fingerprint nothing decides a visit: the date in UTC may be that of yesterday."""
 _KEPT_IN: Final = "scheduler.kept_calendars"
 
 
@@ -51,7 +53,10 @@ class KeptCalendars:
         checkpoints = checkpoints_of(session, keys)
         found = {key: self._still(tenant_id, key, checkpoints.get(key), since) for key in keys}
         missing = [key for key, calendar in found.items() if calendar is None]
-        loaded = {one.key: one for one in load_schedules(session, missing, lock=False, since=since)} if missing else {}
+        begin = since - min(_SLACK, since - date.min)
+        loaded = {one.key: one for one in load_schedules(session, missing, lock=False, since=begin)} if missing else {}
+        # A schedule that changes between the statements would be kept under the fingerprint of its former state.
+        after = checkpoints_of(session, missing) if missing else {}
         read = []
         for key in keys:
             calendar = found[key]
@@ -63,8 +68,9 @@ class KeptCalendars:
                 read.append(ReadCalendar(checkpoint, schedule))
                 continue
             calendar = DoctorCalendar(schedule)
-            if checkpoint.fingerprint is not None and checkpoint.since is not None:
-                self._keep((tenant_id, key), _Kept(checkpoint.fingerprint, min(since, checkpoint.since), calendar))
+            is_same = key in after and after[key].fingerprint == checkpoint.fingerprint
+            if checkpoint.fingerprint is not None and is_same:
+                self._keep((tenant_id, key), _Kept(checkpoint.fingerprint, begin, calendar))
             read.append(ReadCalendar(checkpoint, calendar))
         return read
 
@@ -76,7 +82,7 @@ class KeptCalendars:
             kept = self._kept.get((tenant_id, key))
             if kept is None or checkpoint is None or checkpoint.since is None:
                 return None
-            if kept.fingerprint != checkpoint.fingerprint or since < max(kept.begin, checkpoint.since):
+            if kept.fingerprint != checkpoint.fingerprint or since < max(kept.begin, checkpoint.since - _SLACK):
                 return None
             self._kept.move_to_end((tenant_id, key))
             return kept.calendar

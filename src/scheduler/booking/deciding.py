@@ -117,6 +117,8 @@ def decide(  # noqa: PLR0913  # what decides
         if careful and search.by_schedule(wanted) is not None:
             raise taken(session, sought, start_at)
         raise not_offered(session, sought, start_at, now=now, without=without)
+    if not careful and not possible.wanted.resources <= {*wanted.resources}:
+        raise SlotTakenError("resources that are not locked would be taken: decide with care")
     if careful and patient_id is not None:
         refuse_second_visit(session, patient_id, Span(possible.start_at, possible.end_at), without=without)
     return possible

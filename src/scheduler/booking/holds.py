@@ -45,9 +45,24 @@ _TAKE: Final = text("""
 with taken as (
     delete from scheduling.holds
     where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
-    returning doctor_id, facility_id, schedule_fingerprint
+    returning doctor_id, facility_id, service_offering_id, schedule_fingerprint, start_at, channel
 )
-select coalesce(state.fingerprint = taken.schedule_fingerprint, false) and not exists (
+select coalesce(state.fingerprint = taken.schedule_fingerprint, false) and taken.start_at >= :now and exists (
+    select from scheduling.service_offerings offering
+    join scheduling.doctors doctor
+        on doctor.tenant_id = offering.tenant_id and doctor.id = offering.doctor_id and doctor.deleted_at is null
+    join scheduling.facilities facility
+        on facility.tenant_id = offering.tenant_id and facility.id = offering.facility_id
+        and facility.deleted_at is null
+    join scheduling.facility_doctors post
+        on post.tenant_id = offering.tenant_id and post.doctor_id = offering.doctor_id
+        and post.facility_id = offering.facility_id and post.active
+    where offering.tenant_id = (select identity.current_tenant_id()) and offering.id = taken.service_offering_id
+      and offering.active and (offering.visibility = 'public' or taken.channel = 'desk')
+) and not exists (
+    select from scheduling.resources
+    where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:resources as bigint[])) and not active
+) and not exists (
     select from scheduling.resource_rules
     where tenant_id = (select identity.current_tenant_id()) and resource_id = any(cast(:resources as bigint[]))
 ) and not exists (
@@ -123,7 +138,7 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     token = _token(random_bytes)
     row = write_hold(
         session,
-        planned_visit(possible),
+        planned_visit(possible, careful=careful),
         digest=_digest(token),
         lasts=lasts,
         channel=by.channel,
@@ -167,9 +182,10 @@ def held_visit(session: Session, token: str, *, by: Person, ended: bool = False)
 def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
     """Return a stored hold. Its slot may be gone, as by an emergency."""
     starts = {step["position"]: datetime.fromisoformat(step["start_at"]).astimezone(UTC) for step in row.steps}
-    resources = {id_ for step in row.steps for id_ in step["resources"]}
+    resources = frozenset(id_ for step in row.steps for id_ in step["resources"])
     slot = SlotIdentity(row.slot_start_at, row.slot_end_at, row.doctor_id, row.facility_id, row.slot_offering_id)
     planned = {
+        "careful": False,
         "doctor": row.doctor_id,
         "facility": row.facility_id,
         "offering": row.offering_id,
@@ -200,15 +216,15 @@ def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datet
     return ends_at.astimezone(UTC)
 
 
-def take_hold(session: Session, held: HeldVisit) -> bool:
+def take_hold(session: Session, held: HeldVisit, *, now: datetime) -> bool:
     """End a live hold, whose visit is written in the same transaction.
 
-    Return whether the schedule is the one on which the hold was decided, and nothing else could have changed.
+    Return whether nothing has changed on which the hold was decided: the schedule, the offering and who serves it.
 
     Raises:
         HoldEndedError: it has ended meanwhile.
     """
-    values = {"hold": held.id, "resources": list(held.wanted.resources)}
+    values = {"hold": held.id, "resources": list(held.wanted.resources), "now": now}
     row = session.connection().execute(_TAKE, values).first()
     if row is None:
         raise HoldEndedError("the hold has just ended: find the visit again")

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.bookings import concerned_by
+from scheduler.booking.bookings import concerned_by, lock_visit
 from scheduler.booking.deciding import lock, refuse_second_visit
 from scheduler.booking.loading import Without
 from scheduler.booking.visits import Visit, visit_of
@@ -111,23 +111,25 @@ def advance_step(
 
 
 def _change(session: Session, visit_id: int, change: Change, *, user_id: UUID | None, reason: str | None) -> Visit:
-    concerned = concerned_by(session, visit_id)
+    before = concerned_by(session, visit_id)
+    if before.status is AppointmentStatus.NO_SHOW:  # it may take its time again
+        lock(session, before.locked)
+    concerned = lock_visit(session, visit_id)
     connection = session.connection()
     steps = connection.execute(_STEPS, {"visit": visit_id}).all()
     state = AppointmentState(
         visit_id, concerned.status, tuple(StepState(id_, StepStatus(status)) for id_, _, status in steps)
     )
     result = change(state, {position: id_ for id_, position, _ in steps})
-    if concerned.status is AppointmentStatus.NO_SHOW:  # it takes its time again
-        lock(session, concerned.locked)
+    if concerned.status is AppointmentStatus.NO_SHOW:
         visit = visit_of(session, visit_id)
         span = Span(visit.start_at, visit.end_at)
         refuse_second_visit(session, concerned.patient_id, span, without=Without(visit_id))
+    if result.state.status is not concerned.status:  # before its steps: what is cancelled takes nothing
+        values = {"visit": visit_id, "status": result.state.status.value, "reason": reason, "user": user_id}
+        connection.execute(_SET_VISIT, values)
     changed = [one for one in result.transitions if one.subject.kind is SubjectKind.APPOINTMENT_STEP]
     if changed:
         statuses = {"ids": [one.subject.id for one in changed], "statuses": [one.after.value for one in changed]}
         connection.execute(_SET_STEPS, statuses)
-    if result.state.status is not concerned.status:
-        values = {"visit": visit_id, "status": result.state.status.value, "reason": reason, "user": user_id}
-        connection.execute(_SET_VISIT, values)
     return visit_of(session, visit_id)

@@ -18,17 +18,24 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
-from scheduler.booking.errors import NotOfferedError
+from scheduler.booking.errors import NotOfferedError, SlotTakenError
 from scheduler.booking.visits import Visit, visits_in
 from scheduler.core.offers import VisitOffer
 
-# The slot of the anchor, and the steps with those of the workflow.
+# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time.
 _PLANNED: Final = """
 with slot as (
     select id, start_at from scheduling.availability_slots
     where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor and facility_id = :facility
       and start_at = :slot_start and end_at = :slot_end
       and service_offering_id is not distinct from cast(:slot_offering as bigint)
+      and (cast(:careful as boolean) or not exists (
+          select from scheduling.availability_slots reserved
+          where reserved.tenant_id = (select identity.current_tenant_id()) and reserved.doctor_id = :doctor
+            and reserved.start_at > cast(:start as timestamptz) - interval '1 day' and reserved.start_at < :end
+            and reserved.end_at > :start and reserved.status = 'reserved'
+            and (reserved.reserved_until is null or reserved.reserved_until > scheduling.clock())
+      ))
 ), planned as (
     select wanted.position, wanted.start_at, wanted.end_at, wanted.resources, step.id as workflow_step_id,
         step.step_template_id, step.location_type
@@ -173,9 +180,10 @@ def move_visit(session: Session, visit_id: int, planned: PlannedVisit, *, user_i
     return visit
 
 
-def planned_visit(offer: VisitOffer) -> PlannedVisit:
-    """Return what the statements need of an offer."""
+def planned_visit(offer: VisitOffer, *, careful: bool) -> PlannedVisit:
+    """Return what the statements need of an offer; with `careful`, it was decided on with all that is taken."""
     return {
+        "careful": careful,
         "doctor": offer.slot.doctor_id,
         "facility": offer.slot.facility_id,
         "offering": offer.offering_id,
@@ -197,7 +205,9 @@ def planned_visit(offer: VisitOffer) -> PlannedVisit:
     }
 
 
-def _gone(planned: PlannedVisit) -> NotOfferedError:
+def _gone(planned: PlannedVisit) -> NotOfferedError | SlotTakenError:
+    if not planned["careful"]:
+        return SlotTakenError("the slot is gone, or a host has reserved it: decide with care")
     slot = planned["slot_start"].isoformat()
     return NotOfferedError(f"the slot at {slot} or a step of its workflow is not there any more: find a visit again")
 

@@ -8,7 +8,7 @@ time and resource. What else a workflow says about a step (preparation, waits, t
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -37,7 +37,7 @@ class WantedVisit(NamedTuple):
     workflow_id: Id
     slot: SlotIdentity
     starts: Mapping[int, datetime]
-    resources: Collection[Id] = ()
+    resources: frozenset[Id] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class VisitOffer:
     def wanted(self) -> WantedVisit:
         """What somebody wants who chooses the offer."""
         starts = {step.step.position: step.start_at for step in self.steps}
-        resources = {id_ for step in self.steps for ids in step.resources.values() for id_ in ids}
+        resources = frozenset(id_ for step in self.steps for ids in step.resources.values() for id_ in ids)
         return WantedVisit(self.offering_id, self.workflow_id, self.slot.identity, starts, resources)
 
     @property

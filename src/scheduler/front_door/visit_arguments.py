@@ -4,11 +4,14 @@ Owns: their reading; an offer becomes what somebody wants, of which nothing is b
 Must not know: what is done with them (`visit_booking`, `visits`).
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from scheduler import models
 from scheduler.booking.holds import Hold
+from scheduler.booking.visits import Visit
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.lifecycle import AppointmentStatus
 from scheduler.core.offers import OfferedStep, VisitOffer, WantedVisit
 from scheduler.core.readers import fault, text
 from scheduler.core.slots import Slot
@@ -17,6 +20,7 @@ from scheduler.core.validation import Validator
 from scheduler.core.workflows import WorkflowStep
 from scheduler.core.zones import in_calendar
 from scheduler.front_door.repository import fit
+from scheduler.postgres.errors import NotAllowedError
 
 _CHECK: Final = Validator(InvalidInputError)
 _LARGEST_ID: Final = 2**63 - 1
@@ -46,7 +50,7 @@ def wanted_visit(field: str, offer: object) -> WantedVisit:
     for id_ in ids:
         if isinstance(id_, bool) or not isinstance(id_, int) or not 1 <= id_ <= _LARGEST_ID:
             raise InvalidInputError(f"{field}: an id must be that of a row, not {id_!r}")
-    return WantedVisit(offer.offering_id, offer.workflow_id, offer.slot.identity, starts, set(ids[4:]))
+    return WantedVisit(offer.offering_id, offer.workflow_id, offer.slot.identity, starts, frozenset(ids[4:]))
 
 
 def asked(wanted: WantedVisit) -> list[Any]:
@@ -74,3 +78,14 @@ def optional_text(field: str, value: object, model: type[Any], column: str) -> s
 def key_of(key: object) -> str | None:
     """Return an idempotency key, or None."""
     return optional_text("key", key, models.BookingRequest, "key")
+
+
+def refuse_begun(visit: Visit, now: datetime) -> None:
+    """Refuse that people who are cared for change a visit that has begun, or should have.
+
+    Raises:
+        NotAllowedError: it has, or should have.
+    """
+    is_late = visit.status is AppointmentStatus.SCHEDULED and visit.start_at <= now
+    if is_late or visit.status in {AppointmentStatus.CHECKED_IN, AppointmentStatus.IN_PROGRESS}:
+        raise NotAllowedError("the visit has begun, or should have: only staff change it now")

@@ -32,7 +32,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import PatientId, VisitId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.validation import Validator
-from scheduler.front_door.visit_arguments import asked, key_of, optional_text, token_of, wanted_visit
+from scheduler.front_door.visit_arguments import asked, key_of, optional_text, refuse_begun, token_of, wanted_visit
 from scheduler.front_door.visit_search import VisitSearch
 
 _CHECK: Final = Validator(InvalidInputError)
@@ -222,6 +222,7 @@ class VisitBooking(VisitSearch):
 
         Raises:
             TransitionRefusedError: the visit has begun, is over, or was cancelled.
+            NotAllowedError: the user is not staff, and the visit has begun or should have.
             SlotTakenError, NotOfferedError, PatientBusyError, HoldEndedError, UnknownHoldError, NotFoundError,
             KeyReusedError, BusyError, InvalidInputError: as in `book` and `confirm`.
         """
@@ -230,6 +231,8 @@ class VisitBooking(VisitSearch):
         token = "" if wanted is not None else token_of(to, field="reschedule: to", wanted=_TARGETS)
         by = self._ask(visits=(visit_id,))
         now = self._context.clock()
+        if not by.is_staff:
+            refuse_begun(visit_of(self._session, visit_id), now)
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
             target = held_visit(self._session, token, by=by) if wanted is None else wanted
@@ -277,7 +280,9 @@ class VisitBooking(VisitSearch):
         with at_the_desk(self._session, then=then):
             answer = None if read is None else begin_request(self._session, read, actor=actor, asked=request)
             if answer is not None:
-                return again(answer)
+                repeated = again(answer)
+                self._context.booked(key)  # a hold has a new token
+                return repeated
             result, answer = first(careful=careful)
             if read is not None:
                 end_request(self._session, read, actor=actor, answer=answer)

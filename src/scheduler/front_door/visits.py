@@ -21,6 +21,7 @@ from scheduler.core.spans import Span
 from scheduler.core.validation import Validator
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.patients import Patients
+from scheduler.front_door.visit_arguments import refuse_begun
 from scheduler.front_door.visit_booking import VisitBooking
 from scheduler.postgres.errors import NotAllowedError
 
@@ -36,11 +37,15 @@ class Visits(VisitBooking):
         Raises:
             TransitionRefusedError: the visit is over, or cancelled already.
             NotFoundError: there is no such visit, or the user does not see it.
+            NotAllowedError: the user is not staff, and the visit has begun or should have.
             KeyReusedError, BusyError, InvalidInputError: as in `hold`.
         """
         visit_id, why = self._visit(visit), text("cancel: reason", reason)
         by = self._ask(visits=(visit_id,))
         now = self._context.clock()
+
+        if not by.is_staff:
+            refuse_begun(visit_of(self._session, visit_id), now)
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:  # noqa: ARG001  # a cancellation takes nothing
             cancelled = progress.cancel(self._session, visit_id, reason=why, user_id=by.user_id, now=now)

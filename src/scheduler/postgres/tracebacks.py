@@ -21,17 +21,28 @@ from scheduler.core.errors import SchedulerError
 
 _OF_THE_DRIVER: Final = frozenset({"psycopg", "psycopg_binary", "psycopg_c", "psycopg_pool", "sqlalchemy", "sqlmodel"})
 _CURSORS: Final = (Cursor, AsyncCursor)
-_SENDERS: Final = (Connection, Engine, Session, DriverConnection, AsyncConnection, *_CURSORS)
+_OF_PSYCOPG: Final = (DriverConnection, AsyncConnection)
+_SENDERS: Final = (Connection, Engine, Session, *_OF_PSYCOPG, *_CURSORS)
 
 
 def is_raised_by(error: BaseException, senders: Iterable[object]) -> bool:
-    """Tell whether one of these engines, sessions or connections raised an error: the last one in its traceback."""
+    """Tell whether one of these engines, sessions or connections raised an error: the last one in its traceback.
+
+    An engine that opens a connection raises what the new connection does, which nobody knows yet.
+    """
     methods = (frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__))
-    last = None
-    for method in methods:
-        if isinstance(method, _SENDERS):
-            last = method.connection if isinstance(method, _CURSORS) else method
-    return any(last is sender for sender in senders)
+    found = [
+        method.connection if isinstance(method, _CURSORS) else method
+        for method in methods
+        if isinstance(method, _SENDERS)
+    ]
+    if not found:
+        return False
+    known = list(senders)
+    if any(found[-1] is sender for sender in known):
+        return True
+    above = next((sender for sender in reversed(found) if not isinstance(sender, _OF_PSYCOPG)), None)
+    return isinstance(found[-1], _OF_PSYCOPG) and isinstance(above, Engine) and any(above is sender for sender in known)
 
 
 def raise_instead(error: BaseException, replacement: SchedulerError) -> NoReturn:
