@@ -34,6 +34,8 @@ PATIENT: Final = "patient"
 class Need:
     """So many resources of a kind that a step needs at once (W7), such as one nurse.
 
+    Any word is a kind, as of `work.resources.add`; a search refuses one of which the facility has no resource.
+
     `same_as` is an earlier position of the workflow: exactly the resources that its step has of this kind.
 
     Raises:
