@@ -327,7 +327,7 @@ def test_a_second_demo_creates_nothing(migrated: str, tmp_path: Path) -> None:
 
 
 def test_demo_without_a_master_key_skips_the_sample_tenant(migrated: str) -> None:
-    result = run(migrated, "demo", "--days", "1", "--database-url", migrated)
+    result = run(migrated, "demo", "--days", "7", "--database-url", migrated)
     assert (result.code, result.lines) == (0, [])
     assert "skipped the sample tenant: no master key" in result.out
     visit = [
@@ -340,9 +340,11 @@ def test_demo_without_a_master_key_skips_the_sample_tenant(migrated: str) -> Non
     assert [line for line in lines if line in visit] == visit
     assert "Bob Lee wants it, too: it is held, and the next start is Mon 08:15." in lines
     with Database(migrated) as database:
-        again, *_ = demo_visit(database, "gb-larkspur", date(2027, 2, 1), date(2027, 2, 2), tenant="demo")
+        (again, *_), day = demo_visit(database, "gb-larkspur", date(2027, 2, 1), date(2027, 2, 2), tenant="demo")
     assert isinstance(again, Table)
     assert list(again.columns[0].cells) == [line[:22] for line in visit]
+    (week,) = [line for line in lines if line.endswith(f"show gb-larkspur --week {day} --tenant demo")]
+    assert "1 booked" in run(migrated, *week.split()[1:]).out
     with psycopg.connect(migrated) as connection:
         assert connection.execute("select count(*) from scheduling.appointments").fetchall() == [(1,)]
 

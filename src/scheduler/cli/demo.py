@@ -98,20 +98,23 @@ def demo(
             week = week_of(database, place.slug, day, tenant=tenant)
             console.print(week_calendar(week, columns=console.width))
             console.print(_day_without_slots(database, place.slug, day, tenant=tenant).picture())
+            commands = [
+                "status",
+                f"show {place.slug} --week {day}",
+                f"explain {place.slug} {day}",
+                f"generate --from {begin} --days {days + 30}",
+            ]
             if file is None:
-                for picture in demo_visit(database, places[0].slug, begin, end, tenant=tenant):
+                pictures, visited = demo_visit(database, places[0].slug, begin, end, tenant=tenant)
+                commands += [] if visited is None else [f"show {places[0].slug} --week {visited}"]
+                for picture in pictures:
                     console.print(picture, "")
                 _show_sample_tenant(database, url, console)
     program = "scheduler" if which("scheduler") == which(sys.argv[0]) else quote(sys.argv[0])
     option = f"--tenant {quote(tenant)}"
     echo("")
     echo("The database stays. Look around:")
-    for command in (
-        "status",
-        f"show {place.slug} --week {day}",
-        f"explain {place.slug} {day}",
-        f"generate --from {begin} --days {days + 30}",
-    ):
+    for command in dict.fromkeys(commands):
         echo(f"  {program} {command} {option}")
 
 

@@ -38,10 +38,12 @@ order by start_at, doctor_id limit 1
 """)
 
 
-def demo_visit(database: Database, place: str, begin: date, end: date, *, tenant: str) -> list[Table | str]:
-    """Return pictures of the visit, which the first call books at a place of a tenant.
+def demo_visit(
+    database: Database, place: str, begin: date, end: date, *, tenant: str
+) -> tuple[list[Table | str], date | None]:
+    """Return pictures of the visit, which the first call books at a place of a tenant, and its day.
 
-    None is returned if no slot is free there from the first day to the last, which is excluded.
+    There is neither if no slot is free there from the first day to the last, which is excluded.
     """
     facts: list[Table | str] = []
     day_before = datetime.combine(begin, time(), UTC) - timedelta(days=1)  # the days of the region may be over
@@ -53,12 +55,12 @@ def demo_visit(database: Database, place: str, begin: date, end: date, *, tenant
             where = {"facility": facility.id, "begin": days.start, "end": days.end}
             free = work.session.connection().execute(_FREE, where).first()
             if free is None:
-                return []
+                return [], None
             offering = _add_service(work, FacilityId(facility.id or 0), DoctorId(free.doctor_id))
             ada, bob = (work.patients.add(*name.split(), email="demo@example.org") for name in ("Ada Poe", "Bob Lee"))
             offer = next(iter(work.visits.find(offering, between=days, limit=1)), None)
             if offer is None:
-                return []
+                return [], None
             hold = work.visits.hold(offer)
             try:
                 work.visits.book(offer, patient=bob)
@@ -66,7 +68,7 @@ def demo_visit(database: Database, place: str, begin: date, end: date, *, tenant
                 other = error.next_start_at and f"{error.next_start_at.astimezone(zone):%a %H:%M}"
                 facts.append(f"Bob Lee wants it, too: it is held, and the next start is {other}.")
             visit = work.visits.confirm(hold, patient=ada)
-        return [_picture(work, visit), *facts]
+        return [_picture(work, visit), *facts], visit.local_start.date()
 
 
 def _visit_of_before(work: Work) -> Visit | None:
