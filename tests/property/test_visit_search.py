@@ -10,7 +10,7 @@ from oracles.minute_sets import minute_of
 from oracles.visit_search import ExpectedStep, ExpectedVisit, World, find_by_trial
 from scheduler.core.candidates import Candidate
 from scheduler.core.offers import VisitOffer
-from scheduler.core.search import find_visits
+from scheduler.core.search import find_visits, visit_at
 from scheduler.core.spans import Span
 from support.visit_worlds import worlds
 
@@ -98,3 +98,15 @@ def test_w7_same_resources_serve_the_steps_that_share_them(world: World) -> None
                     serving = one.resources["nurse"]
                     assert len(set(serving)) == need.quantity
                     assert of_position.setdefault(need.same_as or one.step.position, serving) == serving
+
+
+@given(worlds())
+def test_q1_a_visit_that_is_found_is_decided_on_alike(world: World) -> None:
+    """It is what booking asks: the same visit at its times, and none where its slot is full."""
+    for offer in search(world):
+        candidate = candidate_of(world, offer)
+        again = visit_at(candidate, world.resources, offer.wanted, patient=world.patient)
+        assert again is not None
+        assert (again.wanted.starts, again.slot) == (offer.wanted.starts, offer.slot)
+        full = replace(candidate.calendar, full=[*candidate.calendar.full, offer.slot.identity])
+        assert visit_at(replace(candidate, calendar=full), world.resources, offer.wanted) is None

@@ -8,13 +8,13 @@ Must not know: keys of requests, sessions as other roles.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.deciding import Locked, decide, lock
-from scheduler.booking.errors import SlotTakenError
+from scheduler.booking.deciding import Locked, decide, lock, resources_of
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
 from scheduler.booking.people import Person
@@ -24,6 +24,7 @@ from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import AppointmentStatus
 from scheduler.core.offers import WantedVisit
 
+# The visit first: any UPDATE locks it before its triggers lock the others.
 _OF_VISIT: Final = text("""
 select visit.status, visit.patient_id, visit.doctor_id, visit.availability_slot_id, visit.slot_start_at, array(
     select distinct used.resource_id
@@ -34,11 +35,7 @@ select visit.status, visit.patient_id, visit.doctor_id, visit.availability_slot_
 ) as resources
 from scheduling.appointments visit
 where visit.tenant_id = (select identity.current_tenant_id()) and visit.id = :visit
-""")
-_LOCK_VISIT: Final = text("""
-select id from scheduling.appointments
-where tenant_id = (select identity.current_tenant_id()) and id = :visit
-for no key update
+for no key update of visit
 """)
 
 
@@ -97,13 +94,16 @@ def confirm(  # noqa: PLR0913  # what is confirmed
         NotOfferedError: the schedule has changed since, as by an emergency.
         PatientBusyError: the patient has another visit at this time.
     """
-    doctor_id: Any = held.wanted.slot.doctor_id
-    resources: Any = held.wanted.resources
-    lock(session, Locked([patient_id], [doctor_id], resources))
-    planned = held.planned
-    if not take_hold(session, held, now=now) or careful:
-        possible = decide(session, held.wanted, now=now, channel=held.channel, careful=careful, patient_id=patient_id)
-        planned = planned_visit(possible, careful=careful)
+    again = partial(decide, session, held.wanted, now=now, channel=held.channel, careful=careful, patient_id=patient_id)
+    if careful:  # its locks are more, and have an order
+        planned = planned_visit(again(without=Without(hold_id=held.id)), careful=careful)
+        take_hold(session, held, now=now)
+    else:
+        doctor_id: Any = held.wanted.slot.doctor_id
+        resources: Any = held.wanted.resources
+        lock(session, Locked([patient_id], [doctor_id], resources))
+        is_unchanged = take_hold(session, held, now=now)
+        planned = held.planned if is_unchanged else planned_visit(again(), careful=careful)
     return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
@@ -118,7 +118,9 @@ def reschedule(
         HoldEndedError, NotOfferedError, SlotTakenError, PatientBusyError: as in `confirm` and `decide`.
     """
     concerned = concerned_by(session, visit_id)
-    _refuse_to_move(visit_id, concerned.status)
+    if concerned.status is not AppointmentStatus.SCHEDULED:
+        reason = f"visit {visit_id} is {concerned.status}: only a scheduled visit is moved"
+        raise TransitionRefusedError(reason, concerned.status, AppointmentStatus.SCHEDULED)
     held = to if isinstance(to, HeldVisit) else None
     possible = decide(
         session,
@@ -130,42 +132,24 @@ def reschedule(
         also=concerned.locked,
         careful=careful,
     )
-    # The visit is locked last, as a deleted slot or patient does. It may have changed while the locks were waited for.
-    locked = lock_visit(session, visit_id)
-    _refuse_to_move(visit_id, locked.status)
-    if locked != concerned:
-        raise SlotTakenError(f"visit {visit_id} was just changed: move it again")
     if held is not None:
         take_hold(session, held, now=now)
     return move_visit(session, visit_id, planned_visit(possible, careful=careful), user_id=by.user_id)
 
 
-def _refuse_to_move(visit_id: int, status: AppointmentStatus) -> None:
-    if status is not AppointmentStatus.SCHEDULED:
-        reason = f"visit {visit_id} is {status}: only a scheduled visit is moved"
-        raise TransitionRefusedError(reason, status, AppointmentStatus.SCHEDULED)
-
-
-def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int]) -> None:
-    """Lock what several visits concern, before the first of them is booked."""
+def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int], *, careful: bool) -> None:
+    """Lock what several visits concern, before the first of them is booked; with care, all that may be chosen."""
     offerings = {"offerings": [one.offering_id for one in wanted]}
     doctors = [row.doctor_id for row in session.connection().execute(_DOCTORS, offerings)]
     resources: Any = {id_ for one in wanted for id_ in one.resources}
+    if careful:
+        facilities: Any = {one.slot.facility_id for one in wanted}
+        resources |= {id_ for facility_id in facilities for id_ in resources_of(session, facility_id)}
     lock(session, Locked(patients, doctors, resources))
 
 
-def lock_visit(session: Session, visit_id: int) -> Concerned:
-    """Lock a visit, after whatever else is locked, and return what it has now.
-
-    Raises:
-        NotFoundError: there is no such visit.
-    """
-    session.connection().execute(_LOCK_VISIT, {"visit": visit_id})
-    return concerned_by(session, visit_id)
-
-
 def concerned_by(session: Session, visit_id: int) -> Concerned:
-    """Return what a visit has.
+    """Lock a visit, and return what it has.
 
     Raises:
         NotFoundError: there is no such visit.

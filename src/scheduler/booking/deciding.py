@@ -76,6 +76,11 @@ def lock(session: Session, locked: Locked) -> None:
             raise NotFoundError(f"no patient has the id {id_}")
 
 
+def resources_of(session: Session, facility_id: Any) -> list[int]:  # noqa: ANN401  # the id of a row
+    """Return the ids of all resources of a facility that are not switched off."""
+    return [row.id for row in session.connection().execute(_RESOURCES, {"facility": facility_id})]
+
+
 def decide(  # noqa: PLR0913  # what decides
     session: Session,
     wanted: WantedVisit,
@@ -104,8 +109,7 @@ def decide(  # noqa: PLR0913  # what decides
     doctors: list[Any] = [wanted.slot.doctor_id, *also.doctors]  # another doctor than the offering's is refused below
     resources: list[Any] = [*wanted.resources, *also.resources]
     if careful:  # another resource may be chosen: all are locked together, since an order has to be kept
-        facility = {"facility": wanted.slot.facility_id}
-        resources += [row.id for row in session.connection().execute(_RESOURCES, facility)]
+        resources += resources_of(session, wanted.slot.facility_id)
     lock(session, Locked(patients, doctors, resources, also.slots))
     sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel)
     start_at = min(wanted.starts.values())

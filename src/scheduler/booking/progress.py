@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.bookings import concerned_by, lock_visit
+from scheduler.booking.bookings import concerned_by
 from scheduler.booking.deciding import lock, refuse_second_visit
 from scheduler.booking.loading import Without
 from scheduler.booking.visits import Visit, visit_of
@@ -111,10 +111,9 @@ def advance_step(
 
 
 def _change(session: Session, visit_id: int, change: Change, *, user_id: UUID | None, reason: str | None) -> Visit:
-    before = concerned_by(session, visit_id)
-    if before.status is AppointmentStatus.NO_SHOW:  # it may take its time again
-        lock(session, before.locked)
-    concerned = lock_visit(session, visit_id)
+    concerned = concerned_by(session, visit_id)
+    if concerned.status is AppointmentStatus.NO_SHOW:  # it may take its time again
+        lock(session, concerned.locked)
     connection = session.connection()
     steps = connection.execute(_STEPS, {"visit": visit_id}).all()
     state = AppointmentState(

@@ -200,7 +200,7 @@ class VisitBooking(VisitSearch):
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[list[Visit], Answer]:
-            bookings.lock_together(self._session, all_wanted, patients)
+            bookings.lock_together(self._session, all_wanted, patients, careful=careful)
             visits = [
                 bookings.book(
                     self._session, wanted, patient_id=patient_id, notes=notes, by=by, now=now, careful=careful
