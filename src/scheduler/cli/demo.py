@@ -105,9 +105,9 @@ def demo(
                 f"generate --from {begin} --days {days + 30}",
             ]
             if file is None:
-                pictures, visited = demo_visit(database, places[0].slug, begin, end, tenant=tenant)
+                parts, visited = demo_visit(database, places[0].slug, begin, end, tenant=tenant)
                 commands += [] if visited is None else [f"show {places[0].slug} --week {visited}"]
-                for picture in pictures:
+                for picture in parts:
                     console.print(picture, "")
                 _show_sample_tenant(database, url, console)
     program = "scheduler" if which("scheduler") == which(sys.argv[0]) else quote(sys.argv[0])

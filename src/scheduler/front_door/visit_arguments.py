@@ -60,7 +60,7 @@ def asked(wanted: WantedVisit) -> list[Any]:
 
 
 def token_of(hold: object, *, field: str = "hold", wanted: str = "a Hold or its token") -> str:
-    """Return the token of a hold, given as such or as the hold; `field` and `wanted` are for the refusal of others."""
+    """Return the token of a hold, given as such or as the hold; a refusal says `field` and `wanted`."""
     if not isinstance(hold, Hold | str):
         raise fault(field, wanted, hold)
     return text("hold: token", hold.token if isinstance(hold, Hold) else hold)
