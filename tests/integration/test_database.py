@@ -790,3 +790,20 @@ def test_a_tenants_slug_is_free_again_once_it_is_deleted(database: Database) -> 
             session.add(Tenant(id=tenant_id, slug="once", name="Once"))
             session.flush()
             session.execute(text("update identity.tenants set deleted_at = now() where slug = 'once'"))
+
+
+@pytest.mark.parametrize("opening", ["get_default_isolation_level", "_get_default_schema_name"])
+def test_a_connection_that_is_lost_while_it_is_opened_is_unreachable(
+    database_url: str, opening: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy asks a first connection for its settings, by the driver and by a connection of its own."""
+
+    def lost(connection: Any) -> None:
+        if opening == "_get_default_schema_name":
+            connection.exec_driver_sql("select pg_terminate_backend(pg_backend_pid())")
+        connection.execute("select pg_terminate_backend(pg_backend_pid())")
+
+    with Database(database_url) as database:
+        monkeypatch.setattr(database._engine.dialect, opening, lost)
+        with pytest.raises(DatabaseUnreachableError), database.unit_of_work(role=Role.OWNER, tenant_id=None):
+            pass

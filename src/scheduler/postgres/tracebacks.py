@@ -36,13 +36,16 @@ def is_raised_by(error: BaseException, senders: Iterable[object]) -> bool:
         for method in methods
         if isinstance(method, _SENDERS)
     ]
-    if not found:
-        return False
     known = list(senders)
-    if any(found[-1] is sender for sender in known):
+    if found and any(found[-1] is sender for sender in known):
         return True
-    above = next((sender for sender in reversed(found) if not isinstance(sender, _OF_PSYCOPG)), None)
-    return isinstance(found[-1], _OF_PSYCOPG) and isinstance(above, Engine) and any(above is sender for sender in known)
+    opening = next((place for place in reversed(range(len(found))) if isinstance(found[place], Engine)), None)
+    if opening is None or not any(found[opening] is sender for sender in known):
+        return False
+    return all(
+        isinstance(sender, _OF_PSYCOPG) or (isinstance(sender, Connection) and sender.engine is found[opening])
+        for sender in found[opening + 1 :]
+    )
 
 
 def raise_instead(error: BaseException, replacement: SchedulerError) -> NoReturn:
