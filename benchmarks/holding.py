@@ -133,9 +133,9 @@ select start_at, id from scheduling.availability_slots where tenant_id = %(tenan
 """
 _HOLD: Final = """
 insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,
-    service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, channel)
+    service_workflow_id, availability_slot_id, slot_start_at, slot_end_at, start_at, end_at, steps, channel)
 values (%(tenant)s, %(digest)s, scheduling.clock() + '10 minutes', %(facility)s, %(doctor)s, %(offering)s,
-    %(workflow)s, %(slot)s, %(start_at)s, %(start_at)s, %(end_at)s, jsonb_build_array(jsonb_build_object(
+    %(workflow)s, %(slot)s, %(start_at)s, %(end_at)s, %(start_at)s, %(end_at)s, jsonb_build_array(jsonb_build_object(
         'workflow_step_id', %(step)s::bigint, 'start_at', %(start_at)s, 'end_at', %(end_at)s,
         'resources', '[]'::jsonb)), 'desk')
 """

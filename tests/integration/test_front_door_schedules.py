@@ -20,6 +20,7 @@ from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.generation import applying, refreshing
 from scheduler.generation.request import Mode, Scope
+from scheduler.postgres.acting import Role, act_as
 from support.concurrency import after_waiting
 from support.databases import undone
 
@@ -63,7 +64,8 @@ class Clinic(NamedTuple):
         return {name: counts[name] for name in ("slots_created", "slots_updated", "slots_retired") if counts[name]}
 
     def book(self, work: Work, starts: datetime) -> None:
-        """Set the slot of Anna's that starts then to booked."""
+        """Set the slot of Anna's that starts then to booked, which no role of the library may."""
+        act_as(work.session, Role.OWNER)
         work.session.connection().execute(
             text(
                 "update scheduling.availability_slots set status = 'booked', booked_count = 1"
@@ -71,6 +73,7 @@ class Clinic(NamedTuple):
             ),
             {"tenant_id": work.tenant_id, "doctor_id": int(self.anna), "starts": starts},
         )
+        act_as(work.session, Role.APP)
 
 
 @pytest.fixture(scope="module")

@@ -135,9 +135,9 @@ def test_r2_a_slot_under_a_live_hold_is_not_removed(world: World, ends_at: str, 
     world.visit(SPAN.start + 9 * HOUR, status="cancelled")  # with an offering and a workflow
     world.sql(
         "insert into scheduling.holds (tenant_id, token_digest, ends_at, facility_id, doctor_id, service_offering_id,"
-        " service_workflow_id, availability_slot_id, slot_start_at, start_at, end_at, steps, channel)"
-        " select tenant_id, sha256('a token'), cast(:ends_at as timestamptz), 1, 1, 1, 1, id, start_at, start_at,"
-        " end_at, '[]', 'desk' from scheduling.availability_slots"
+        " service_workflow_id, availability_slot_id, slot_start_at, slot_end_at, start_at, end_at, steps, channel)"
+        " select tenant_id, sha256('a token'), cast(:ends_at as timestamptz), 1, 1, 1, 1, id, start_at, end_at,"
+        " start_at, end_at, '[]', 'desk' from scheduling.availability_slots"
         " where tenant_id = :tenant_id and doctor_id = 1 order by start_at limit 1",
         ends_at=ends_at,
     )

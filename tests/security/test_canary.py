@@ -201,6 +201,7 @@ def test_the_audit_log_shows_only_texts_of_reviewed_columns(database_url: str) -
     tried = 0
     with psycopg.connect(database_url) as connection:
         insert_all(connection, tenant_id)
+        connection.execute("set constraints all immediate")  # a table with pending triggers cannot be altered
         for table, column, kind in watched_columns(database_url):
             value = {"jsonb": f'{{"a": "{CANARY}"}}', "text[]": f"{{{CANARY}}}"}.get(kind, CANARY)
             connection.execute("savepoint before")
