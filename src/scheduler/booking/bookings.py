@@ -46,7 +46,7 @@ where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:offer
 
 
 class Concerned(NamedTuple):
-    """What a visit has: its status, patient and locks."""
+    """A visit as far as a change concerns it: its status, patient and locks."""
 
     status: AppointmentStatus
     patient_id: int
@@ -86,7 +86,7 @@ def confirm(  # noqa: PLR0913  # what is confirmed
 ) -> Visit:
     """Book the held visit for a patient, at the times of the hold.
 
-    What the hold takes is nobody else's. So it is decided on again only if the schedule may have changed, as by an
+    Nobody else has the time of the hold. So it is decided on again only if the schedule may have changed, as by an
     emergency.
 
     Raises:

@@ -4,7 +4,7 @@ Owns: the locks of a visit, and the decision by search.
 Holds: Q1 (the visit of an offer is decided as the search found it), W1 (the workflow of an offer is still the payer's).
 Must not know: how a visit is written.
 
-The doctor is locked first, so the schedule cannot change until the end of the transaction: whoever changes a schedule
+The doctor is locked, so the schedule cannot change until the end of the transaction: whoever changes a schedule
 through the library holds this lock.
 """
 
@@ -44,7 +44,7 @@ select scheduling.lock_for_visits(
 
 
 class Locked(NamedTuple):
-    """What visits concern, to be locked in one order."""
+    """Rows that visits concern, to be locked in one order."""
 
     patients: Iterable[int] = ()
     doctors: Iterable[int] = ()
@@ -106,7 +106,7 @@ def decide(  # noqa: PLR0913  # what decides
         WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: the offering cannot serve it any more.
     """
     patients = [*also.patients] if patient_id is None else [*also.patients, patient_id]
-    doctors: list[Any] = [wanted.slot.doctor_id, *also.doctors]  # another doctor than the offering's is refused below
+    doctors: list[Any] = [wanted.slot.doctor_id, *also.doctors]
     resources: list[Any] = [*wanted.resources, *also.resources]
     if careful:  # another resource may be chosen: all are locked together, since an order has to be kept
         resources += resources_of(session, wanted.slot.facility_id)

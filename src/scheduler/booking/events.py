@@ -38,7 +38,7 @@ order by event.position
 
 
 class EventKind(StrEnum):
-    """What happened to a visit."""
+    """Something that happened to a visit."""
 
     BOOKED = "visit_booked"
     MOVED = "visit_moved"

@@ -29,7 +29,7 @@ select identity.current_user_id() is null or identity.is_staff_member() as is_st
 
 
 class Person(NamedTuple):
-    """Whoever asks: the user, or the host itself without one, and the channel."""
+    """The person who asks: the user, or the host itself without one, and the channel."""
 
     user_id: UUID | None
     channel: str

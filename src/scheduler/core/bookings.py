@@ -28,7 +28,7 @@ _CHECK: Final = Validator(InvalidInputError)
 
 @dataclass(frozen=True, slots=True)
 class BookingContext:
-    """What is stored of one doctor at all facilities, and the limits of booking counted from `now` (aware).
+    """The stored slots and uses of one doctor at all facilities, and the limits of booking counted from `now` (aware).
 
     `uses` say when the doctor is taken. `stored` are the slots, with their places, reservations and cancellations; they
     are accepted in any order and kept sorted by start.

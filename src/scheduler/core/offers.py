@@ -71,7 +71,7 @@ class VisitOffer:
 
     @property
     def wanted(self) -> WantedVisit:
-        """What somebody wants who chooses the offer."""
+        """The visit that somebody wants who chooses the offer."""
         starts = {step.step.position: step.start_at for step in self.steps}
         resources = frozenset(id_ for step in self.steps for ids in step.resources.values() for id_ in ids)
         return WantedVisit(self.offering_id, self.workflow_id, self.slot.identity, starts, resources)

@@ -218,7 +218,7 @@ class VisitBooking(VisitSearch):
     def reschedule(self, visit: VisitId | Visit, *, to: VisitOffer | Hold | str, key: str | None = None) -> Visit:
         """Move a visit that has not begun to an offer or a hold: all of it or nothing.
 
-        The visit keeps its id, patient and notes. What it was is in the audit log.
+        The visit keeps its id, patient and notes. Its former times are in the audit log.
 
         Raises:
             TransitionRefusedError: the visit has begun, is over, or was cancelled.
