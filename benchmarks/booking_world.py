@@ -9,12 +9,14 @@ from itertools import count
 from typing import Final
 from uuid import UUID
 
-from scheduler.core.ids import FacilityId, OfferingId, PatientId
+from scheduler.core.ids import OfferingId, PatientId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.weekdays import Weekday
+from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.front_door.scheduler import Scheduler
 
 LENGTH: Final = timedelta(minutes=30)
+STEP: Final = timedelta(minutes=5)
 DAY: Final = date(2027, 3, 1)
 BEGIN: Final = datetime(2027, 3, 1, tzinfo=UTC)
 NOW: Final = BEGIN - timedelta(hours=6)
@@ -27,7 +29,6 @@ class BookingWorld:
 
     slug: str
     tenant: UUID
-    facility: FacilityId
     offerings: list[OfferingId]
     first: list[VisitOffer]
     patients: list[PatientId]
@@ -41,18 +42,37 @@ class BookingWorld:
         return replace(offer, slot=slot, steps=steps)
 
 
-def booking_world(url: str, *, days: int, patients: int, every: timedelta, doctors: int = 1) -> BookingWorld:
-    """Make a clinic in a migrated database, and generate its slots, one beginning `every` so long."""
+def booking_world(
+    url: str, *, days: int, patients: int, every: timedelta, doctors: int = 1, in_steps: bool = False
+) -> BookingWorld:
+    """Make a clinic in a migrated database, and generate its slots, one beginning `every` so long.
+
+    With `in_steps`, a visit has four steps: the doctor, a nurse in a room, the nurse, and the reception. Each doctor
+    has a facility alone, so that no two doctors want one resource.
+    """
     slug = f"contention-{next(_NUMBERS)}"
     with Scheduler(url, clock=lambda: NOW) as scheduler:
         tenant = scheduler.add_tenant(slug, name="Riverside Clinics")
         with scheduler.tenant(slug) as work:
-            facility = work.facilities.add("main", name="Main Street", zone="UTC")
+            facilities = [
+                work.facilities.add(f"place-{number}", name=f"{number} Main Street", zone="UTC")
+                for number in range(doctors if in_steps else 1)
+            ]
+            templates = [work.step_templates.add(name, duration=STEP) for name in ("doctor", "room", "nurse", "desk")]
+            needs = (None, (Need("nurse"), Need("room")), (Need("nurse"),), (Need("reception"),))
+            steps = [
+                WorkflowStep(position, template, needs=needed)
+                for position, (template, needed) in enumerate(zip(templates, needs, strict=True), start=1)
+            ]
+            for facility in facilities if in_steps else ():
+                for kind in ("nurse", "room", "reception"):
+                    work.resources.add(kind, f"the {kind}", at=facility)
             service = work.services.add("check-up", duration=LENGTH)
             offerings = []
             for number in range(doctors):
+                facility = facilities[number % len(facilities)]
                 doctor = work.doctors.add("Anna", f"Ray {number}", at=[facility])
-                offerings.append(work.offerings.add(service, by=doctor, at=facility))
+                offerings.append(work.offerings.add(service, by=doctor, at=facility, steps=steps if in_steps else None))
                 work.rules.add(
                     doctor,
                     at=facility,
@@ -66,4 +86,4 @@ def booking_world(url: str, *, days: int, patients: int, every: timedelta, docto
         scheduler.generate(slug, from_day=DAY, days=days)
         with scheduler.tenant(slug) as work:
             first = [work.visits.offer_at(offering, BEGIN) for offering in offerings]
-    return BookingWorld(slug, tenant, facility, offerings, first, ids)
+    return BookingWorld(slug, tenant, offerings, first, ids)

@@ -161,15 +161,15 @@ def test_front_door(checks: list[str]) -> None:
 @pytest.mark.usefixtures("_one_server")
 def test_contention(checks: list[str]) -> None:
     tables = list(contention.against_each_other(slots=2, workers=4))
-    assert [table.row_count for table in tables] == [6, 6]
-    assert checks == ["contention"] * 12
+    assert [table.row_count for table in tables] == [7, 7]
+    assert checks == ["contention"] * 14
 
 
 @pytest.mark.database
 @pytest.mark.usefixtures("_one_server")
 def test_holding(checks: list[str]) -> None:
-    assert holding.against_bare_sql(visits=1, rounds=1, clients=[2]).row_count == 1
-    assert checks == ["holding"]
+    assert holding.against_bare_sql(visits=1, rounds=1, clients=[2]).row_count == 2
+    assert checks == ["holding"] * 2
 
 
 @pytest.mark.database
