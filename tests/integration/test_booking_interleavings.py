@@ -83,6 +83,19 @@ def test_b2_a_hold_that_ends_while_its_confirmation_waits(desk: Desk, wanted: Wa
     assert wanted.live() == [(ann, elsewhere.start_at), (bob, wanted.start_at)]
 
 
+def test_b2_a_hold_that_is_being_extended_has_not_ended(desk: Desk, wanted: Wanted) -> None:
+    """The extension commits after the former end; whoever reads the hold in between awaits it."""
+    hold, (ann, _) = wanted.held(), wanted.patients
+    with ExitStack() as stack:
+
+        def first(work: Work) -> None:
+            work.visits.extend(hold, lasts=40 * MINUTE)
+            stack.enter_context(database_clock(desk.url, ahead=20 * MINUTE))
+
+        after_waiting(desk.work, first, lambda work: work.visits.confirm(hold, patient=ann))
+    assert wanted.live() == [(ann, wanted.start_at)]
+
+
 def test_b2_a_confirmation_that_comes_first_keeps_its_place(desk: Desk, wanted: Wanted) -> None:
     """The hold ends before the commit; the visit was booked before."""
     ann, bob = wanted.patients

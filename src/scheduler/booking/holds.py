@@ -35,6 +35,7 @@ select id, ends_at, ends_at > scheduling.clock() as is_live, held_by, channel, s
 from scheduling.holds
 where tenant_id = (select identity.current_tenant_id()) and token_digest = :digest
 """)
+_BY_TOKEN_AWAITED: Final = text(_BY_TOKEN.text + "for no key update")
 _PROLONG: Final = text("""
 update scheduling.holds set ends_at = scheduling.clock() + :lasts
 where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
@@ -167,11 +168,17 @@ def renew_token(
 def held_visit(session: Session, token: str, *, by: Person, ended: bool = False) -> HeldVisit:
     """Return the live hold that a token opens; with `ended`, also one that has ended.
 
+    A hold that seems to have ended may be about to be extended, so whoever writes it is awaited.
+
     Raises:
         UnknownHoldError: no hold has this token, or it is another user's.
         HoldEndedError: it has ended.
     """
     row = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one_or_none()
+    if row is not None and not row.is_live and not ended:
+        with session.begin_nested() as savepoint:
+            row = session.connection().execute(_BY_TOKEN_AWAITED, {"digest": _digest(token)}).one_or_none()
+            savepoint.rollback()  # gives the lock back: a hold is locked last
     if row is None or (by.user_id is not None and row.held_by not in {None, by.user_id}):
         raise UnknownHoldError("no hold has this token: it has ended, was confirmed or released, or is another user's")
     if not row.is_live and not ended:
