@@ -110,6 +110,8 @@ def upgrade() -> None:
         language varchar(10),
         locale varchar(10),
         cancellation_reason text,
+        override_rules text[] not null default '{}',
+        override_reason text,
         rescheduled_from bigint,
         booked_by uuid,
         updated_by uuid,
@@ -159,6 +161,11 @@ def upgrade() -> None:
         -- stops a reason without a cancellation
         constraint only_a_cancelled_appointment_says_why_it_is
             check (status = 'cancelled' or cancellation_reason is null),
+        -- stops an override without a reason, one without a rule, and a rule that nobody knows (B8)
+        constraint an_override_names_its_rules_and_its_reason check (
+            (override_rules = '{}') = (override_reason is null)
+            and override_rules <@ array['notice', 'horizon', 'cap', 'release'] and override_reason <> ''
+        ),
         -- stops an appointment that replaces itself
         constraint an_appointment_is_rescheduled_from_another check (rescheduled_from <> id),
         -- stops two concurrent replacements of one appointment
@@ -241,7 +248,7 @@ def upgrade() -> None:
         for each row when (new.availability_slot_id is not null)
         execute function scheduling.refuse_slot_of_another_doctor();
 
-    call identity.secure_table('scheduling.appointments', array['local_start', 'zone']);
+    call identity.secure_table('scheduling.appointments', array['local_start', 'zone', 'override_rules']);
     -- The job shows booked time and compares promised times. It sees neither patients nor notes.
     grant select (
         tenant_id, id, facility_id, doctor_id, availability_slot_id, start_at, end_at, local_start, zone, status

@@ -41,6 +41,7 @@ from scheduler.core import (
     AvailabilityException,
     AvailabilityRule,
     BookingContext,
+    BookingRule,
     Candidate,
     Closure,
     DoctorCalendar,
@@ -50,6 +51,7 @@ from scheduler.core import (
     Need,
     NotFoundError,
     OfferedStep,
+    Override,
     Reason,
     ReasonCode,
     Resource,
@@ -86,14 +88,15 @@ __all__ = [  # noqa: RUF022  # in groups
     # Visits in steps
     "Need", "StepTemplate", "Workflow", "WorkflowStep", "walk", "walk_back",
     # Search for visits
-    "Candidate", "DoctorCalendar", "OfferedStep", "Resource", "Use", "VisitOffer", "find_visits",
+    "BookingRule", "Candidate", "DoctorCalendar", "OfferedStep", "Override", "Resource", "Use", "VisitOffer",
+    "find_visits",
     # Errors
     "BusyError", "CheckFailedError", "DatabaseUnreachableError", "DeadlockError", "DuplicateError", "InvalidInputError",
     "MissingExtraError", "MissingReferenceError", "NotAllowedError", "NotFoundError", "SchedulerError", "StoreError",
     "TenantSuspendedError",
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
     "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
-    "PatientBusyError", "SlotTakenError", "UnknownHoldError",
+    "OverrideNotNeededError", "PatientBusyError", "SlotTakenError", "UnknownHoldError",
     # PostgreSQL: visits that are held or booked
     "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
     "VisitId", "VisitStep",
@@ -126,6 +129,7 @@ if TYPE_CHECKING:
         NoSuchNeedError,
         NotOfferedError,
         OutcomeUnknownError,
+        OverrideNotNeededError,
         PatientBusyError,
         SlotTakenError,
         UnknownHoldError,
@@ -232,6 +236,7 @@ else:
         "NotOfferedError": "scheduler.booking.errors",
         "OfferingId": "scheduler.core.ids",
         "OutcomeUnknownError": "scheduler.booking.errors",
+        "OverrideNotNeededError": "scheduler.booking.errors",
         "PatientBusyError": "scheduler.booking.errors",
         "PatientId": "scheduler.core.ids",
         "Person": "scheduler.families.values",

@@ -27,6 +27,7 @@ from scheduler.models.columns import (
     reference,
     string,
     switch,
+    texts,
 )
 from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, unique, unique_where
 from scheduler.models.mixins import BigintKeyed, TenantOwned, Timestamped
@@ -85,6 +86,8 @@ class Appointment(Timestamped, BigintKeyed, table=True):
     language: str | None = optional_string(10)
     locale: str | None = optional_string(10)
     cancellation_reason: str | None = optional_text()
+    override_rules: list[str] = texts()
+    override_reason: str | None = optional_text()
     rescheduled_from: int | None = optional_reference()
     booked_by: UUID | None = optional_uuid_reference()
     updated_by: UUID | None = optional_uuid_reference()

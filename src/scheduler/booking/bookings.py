@@ -17,12 +17,14 @@ from sqlmodel import Session
 from scheduler.booking.deciding import Locked, decide, lock, resources_of
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
+from scheduler.booking.overriding import decide_with, keep_override
 from scheduler.booking.people import Person
 from scheduler.booking.visit_rows import move_visit, planned_visit, write_visit
 from scheduler.booking.visits import Visit
 from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import AppointmentStatus
 from scheduler.core.offers import WantedVisit
+from scheduler.core.overrides import Override
 
 # The visit first: any UPDATE locks it before its triggers lock the others.
 _OF_VISIT: Final = text("""
@@ -62,16 +64,20 @@ def book(  # noqa: PLR0913  # what is booked
     by: Person,
     now: datetime,
     careful: bool,
+    override: Override | None = None,
 ) -> Visit:
-    """Book a visit for a patient.
+    """Book a visit for a patient; with an override it may break the rules that it names.
 
     Raises:
         NotOfferedError, SlotTakenError, PatientBusyError: as in `decide`.
+        OverrideNotNeededError: the visit breaks none of the rules.
     """
-    possible = decide(session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
-    return write_visit(
-        session, planned_visit(possible, careful=careful), patient_id=patient_id, notes=notes, user_id=by.user_id
-    )
+    decision = partial(decide, session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
+    planned = planned_visit(decide_with(override, decision), careful=careful)
+    visit = write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
+    if override is not None:
+        keep_override(session, visit.id, override)
+    return visit
 
 
 def confirm(  # noqa: PLR0913  # what is confirmed
@@ -107,8 +113,15 @@ def confirm(  # noqa: PLR0913  # what is confirmed
     return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
-def reschedule(
-    session: Session, visit_id: int, to: WantedVisit | HeldVisit, *, by: Person, now: datetime, careful: bool
+def reschedule(  # noqa: PLR0913  # what is moved
+    session: Session,
+    visit_id: int,
+    to: WantedVisit | HeldVisit,
+    *,
+    by: Person,
+    now: datetime,
+    careful: bool,
+    override: Override | None = None,
 ) -> Visit:
     """Move a visit that has not begun to another offer or hold; it keeps its id, patient and notes.
 
@@ -116,13 +129,15 @@ def reschedule(
         NotFoundError: there is no such visit.
         TransitionRefusedError: the visit has begun, is over, or was cancelled.
         HoldEndedError, NotOfferedError, SlotTakenError, PatientBusyError: as in `confirm` and `decide`.
+        OverrideNotNeededError: the visit breaks none of the rules of the override.
     """
     concerned = concerned_by(session, visit_id)
     if concerned.status is not AppointmentStatus.SCHEDULED:
         reason = f"visit {visit_id} is {concerned.status}: only a scheduled visit is moved"
         raise TransitionRefusedError(reason, concerned.status, AppointmentStatus.SCHEDULED)
     held = to if isinstance(to, HeldVisit) else None
-    possible = decide(
+    decision = partial(
+        decide,
         session,
         to.wanted if isinstance(to, HeldVisit) else to,
         now=now,
@@ -132,9 +147,13 @@ def reschedule(
         also=concerned.locked,
         careful=careful,
     )
+    possible = decide_with(override, decision)
     if held is not None:
         take_hold(session, held, now=now)
-    return move_visit(session, visit_id, planned_visit(possible, careful=careful), user_id=by.user_id)
+    moved = move_visit(session, visit_id, planned_visit(possible, careful=careful), user_id=by.user_id)
+    if override is not None:
+        keep_override(session, visit_id, override)
+    return moved
 
 
 def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int], *, careful: bool) -> None:

@@ -20,6 +20,7 @@ from scheduler.core.calendars import Resource
 from scheduler.core.errors import InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
 from scheduler.core.offers import WantedVisit
+from scheduler.core.overrides import BookingRule
 from scheduler.core.spans import Span
 from scheduler.core.visits import left_of
 from scheduler.core.workflows import DOCTOR, LONGEST_VISIT, Workflow, WorkflowStep
@@ -92,6 +93,8 @@ class Sought:
     channel: str = DESK
     wanted: WantedVisit | None = None
     """The visit of the one offering, which names the workflow and the steps."""
+    relaxed: frozenset[BookingRule] = frozenset()
+    """The rules of booking that the visit may break."""
 
 
 class Offering(NamedTuple):

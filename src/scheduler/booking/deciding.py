@@ -22,6 +22,7 @@ from scheduler.booking.refusing import SEARCHED, not_offered
 from scheduler.booking.searching import Search
 from scheduler.core.errors import NotFoundError
 from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.overrides import BookingRule
 from scheduler.core.spans import Span
 from scheduler.core.zones import MICROSECOND
 
@@ -91,13 +92,14 @@ def decide(  # noqa: PLR0913  # what decides
     patient_id: int | None = None,
     without: Without = _NO_OTHER,
     also: Locked = _NOTHING,
+    relaxed: frozenset[BookingRule] = frozenset(),
 ) -> VisitOffer:
     """Lock what a visit concerns, and return it at its times.
 
     With `careful`, what is taken counts, and resources that are taken are replaced by free ones. Without, the caller
     writes the visit at once, and the constraints say whether it is taken: usually it is not. `without` names a hold or
-    a visit that is about to be replaced, `also` what else is locked. Whether the slot is stored shows when the visit is
-    written.
+    a visit that is about to be replaced, `also` what else is locked, `relaxed` rules that the visit may break. Whether
+    the slot is stored shows when the visit is written.
 
     Raises:
         NotOfferedError: the offering has no such visit, or its workflow is not the payer's any more.
@@ -111,7 +113,7 @@ def decide(  # noqa: PLR0913  # what decides
     if careful:  # another resource may be chosen: all are locked together, since an order has to be kept
         resources += resources_of(session, wanted.slot.facility_id)
     lock(session, Locked(patients, doctors, resources, also.slots))
-    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel)
+    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel, relaxed=relaxed)
     start_at = min(wanted.starts.values())
     if start_at < now:
         raise not_offered(session, sought, start_at, now=now)

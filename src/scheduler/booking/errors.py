@@ -61,6 +61,10 @@ class UnknownHoldError(BookingError):
     """
 
 
+class OverrideNotNeededError(BookingError):
+    """The override names rules, and the visit breaks none of them: book it without an override."""
+
+
 class KeyReusedError(BookingError):
     """The idempotency key belongs to another request."""
 

@@ -122,7 +122,8 @@ _MOVE: Final = text(
     update scheduling.appointments moved
     set facility_id = :facility, doctor_id = :doctor, service_offering_id = :offering,
         availability_slot_id = slot.id, slot_start_at = slot.start_at, service_workflow_id = :workflow,
-        start_at = :start, end_at = :end, status = 'scheduled', updated_by = :user
+        start_at = :start, end_at = :end, status = 'scheduled', updated_by = :user,
+        override_rules = '{}', override_reason = null
     from slot
     where moved.tenant_id = (select identity.current_tenant_id()) and moved.id = :visit
     returning

@@ -5,6 +5,7 @@ from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import (
     InvalidInputError,
+    InvalidOverrideError,
     InvalidRecurrenceError,
     InvalidScheduleError,
     InvalidSpanError,
@@ -31,6 +32,7 @@ from scheduler.core.lifecycle import (
     transition,
 )
 from scheduler.core.offers import OfferedStep, VisitOffer
+from scheduler.core.overrides import BookingRule, Override
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
@@ -55,12 +57,13 @@ __all__ = [  # noqa: RUF022  # in groups
     "InsurancePlan", "Need", "PlanAcceptance", "StepTemplate", "TimedStep", "Workflow", "WorkflowStep", "retime",
     "select_workflow", "walk", "walk_back",
     # Search for visits
-    "Candidate", "DoctorCalendar", "OfferedStep", "Resource", "Use", "VisitOffer", "find_visits",
+    "BookingRule", "Candidate", "DoctorCalendar", "OfferedStep", "Override", "Resource", "Use", "VisitOffer",
+    "find_visits",
     # Life cycles of slots, appointments and steps
     "AppointmentState", "AppointmentStatus", "SlotStatus", "StepState", "StepStatus", "Transition",
     "TransitionResult", "transition",
     # Errors
-    "InvalidInputError", "InvalidRecurrenceError", "InvalidScheduleError", "InvalidSpanError",
-    "InvalidWorkflowError", "MissingExtraError", "NotFoundError", "SchedulerError", "TransitionRefusedError",
-    "WallClockError", "WorkflowNotFoundError",
+    "InvalidInputError", "InvalidOverrideError", "InvalidRecurrenceError", "InvalidScheduleError",
+    "InvalidSpanError", "InvalidWorkflowError", "MissingExtraError", "NotFoundError", "SchedulerError",
+    "TransitionRefusedError", "WallClockError", "WorkflowNotFoundError",
 ]  # fmt: skip

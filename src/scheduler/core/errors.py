@@ -53,6 +53,10 @@ class InvalidRecurrenceError(InvalidInputError):
     """A recurrence that is not RFC 5545, is not supported, or never opens its rule."""
 
 
+class InvalidOverrideError(InvalidInputError):
+    """An override names no rule, or no reason."""
+
+
 class InvalidWorkflowError(InvalidInputError):
     """A workflow that contradicts itself, or a request that contradicts its workflow."""
 

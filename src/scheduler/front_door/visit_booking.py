@@ -1,20 +1,18 @@
 """Visit booking: holding, booking and moving visits.
 
-Owns: the reading of arguments, and the keys of requests.
-Holds: B2 (only the token opens a hold), B3 (a repeated call with a key gives the first answer).
+Owns: the reading of arguments.
+Holds: B2 (only the token opens a hold).
 Must not know: how a visit is decided on or written (`booking`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from scheduler import models
 from scheduler.booking import bookings
 from scheduler.booking.calls import at_the_desk
-from scheduler.booking.errors import SlotTakenError
 from scheduler.booking.holds import (
     Hold,
     extend_hold,
@@ -24,27 +22,22 @@ from scheduler.booking.holds import (
     release_hold,
     renew_token,
 )
-from scheduler.booking.people import Person, ask
-from scheduler.booking.requests import Answer, begin_request, end_request
+from scheduler.booking.overriding import refuse_override
+from scheduler.booking.people import Person
+from scheduler.booking.requests import Answer
 from scheduler.booking.stored_offers import held_offer
 from scheduler.booking.visits import Visit, visit_of
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import PatientId, VisitId
-from scheduler.core.offers import VisitOffer
+from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.overrides import Override
 from scheduler.core.validation import Validator
-from scheduler.front_door.visit_arguments import asked, key_of, optional_text, refuse_begun, token_of, wanted_visit
+from scheduler.front_door.repeated_calls import RepeatedCalls
+from scheduler.front_door.visit_arguments import asked, optional_text, refuse_begun, token_of, wanted_visit
 from scheduler.front_door.visit_search import VisitSearch
 
 _CHECK: Final = Validator(InvalidInputError)
 _TARGETS: Final = "a VisitOffer, a Hold or a token"
-_Result = TypeVar("_Result")
-_Result_co = TypeVar("_Result_co", covariant=True)
-
-
-class _First(Protocol[_Result_co]):
-    """The first call with a key: what it returns, and the answer that is kept."""
-
-    def __call__(self, *, careful: bool) -> tuple[_Result_co, Answer]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,7 @@ class Booking:
     notes: str | None = None
 
 
-class VisitBooking(VisitSearch):
+class VisitBooking(RepeatedCalls, VisitSearch):
     """Visits of a tenant are held, booked and moved."""
 
     def hold(
@@ -161,30 +154,40 @@ class VisitBooking(VisitSearch):
         *,
         patient: PatientId | models.Patient,
         notes: str | None = None,
+        override: Override | None = None,
         key: str | None = None,
     ) -> Visit:
         """Book the visit of an offer for a patient.
 
         Nothing of the offer is believed: the visit is decided on again, at its times. Resources that were taken
-        meanwhile are replaced by free ones.
+        meanwhile are replaced by free ones. Staff may break rules of booking with an `override`, which names each.
 
         Raises:
+            OverrideNotNeededError: the visit breaks none of the rules that the override names.
+            NotAllowedError: the user may not override, as a parent, or a doctor another doctor's rules.
             SlotTakenError, NotOfferedError, KeyReusedError, BusyError, InvalidInputError: as in `hold`.
             PatientBusyError, NotFoundError: as in `confirm`.
         """
         wanted, patient_id, noted = wanted_visit("book: offer", offer), self._patient(patient), _notes(notes)
         by = self._ask(patients=(patient_id,))
+        broken = self._override(override, by, wanted)
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
             visit = bookings.book(
-                self._session, wanted, patient_id=patient_id, notes=noted, by=by, now=now, careful=careful
+                self._session,
+                wanted,
+                patient_id=patient_id,
+                notes=noted,
+                by=by,
+                now=now,
+                careful=careful,
+                override=override,
             )
             return visit, {"visit": visit.id}
 
-        return self._once(
-            key, ["book", asked(wanted), patient_id, noted], first, self._visit_again, patients=(patient_id,)
-        )
+        request = ["book", asked(wanted), patient_id, noted, *broken]
+        return self._once(key, request, first, self._visit_again, patients=(patient_id,))
 
     def book_all(self, bookings_: Iterable[Booking], *, key: str | None = None) -> list[Visit]:
         """Book several visits, all or none, and return them in the order given.
@@ -215,12 +218,20 @@ class VisitBooking(VisitSearch):
         request = list(zip(map(asked, all_wanted), patients, noted, strict=True))
         return self._once(key, ["book_all", *request], first, again, patients=tuple(patients))
 
-    def reschedule(self, visit: VisitId | Visit, *, to: VisitOffer | Hold | str, key: str | None = None) -> Visit:
+    def reschedule(
+        self,
+        visit: VisitId | Visit,
+        *,
+        to: VisitOffer | Hold | str,
+        override: Override | None = None,
+        key: str | None = None,
+    ) -> Visit:
         """Move a visit that has not begun to an offer or a hold: all of it or nothing.
 
-        The visit keeps its id, patient and notes. Its former times are in the audit log.
+        The visit keeps its id, patient and notes. Its former times are in the audit log. `override` is as in `book`.
 
         Raises:
+            OverrideNotNeededError: as in `book`.
             TransitionRefusedError: the visit has begun, is over, or was cancelled.
             NotAllowedError: the user is not staff, and the visit has begun or should have.
             SlotTakenError, NotOfferedError, PatientBusyError, HoldEndedError, UnknownHoldError, NotFoundError,
@@ -233,69 +244,27 @@ class VisitBooking(VisitSearch):
         now = self._context.clock()
         if not by.is_staff:
             refuse_begun(visit_of(self._session, visit_id), now)
+        broken = self._override(override, by, wanted)
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
             target = held_visit(self._session, token, by=by) if wanted is None else wanted
-            moved = bookings.reschedule(self._session, visit_id, target, by=by, now=now, careful=careful)
+            moved = bookings.reschedule(
+                self._session, visit_id, target, by=by, now=now, careful=careful, override=override
+            )
             return moved, {"visit": moved.id}
 
-        request = token if wanted is None else asked(wanted)
-        return self._once(key, ["reschedule", visit_id, request], first, self._visit_again, visits=(visit_id,))
+        request = ["reschedule", visit_id, token if wanted is None else asked(wanted), *broken]
+        return self._once(key, request, first, self._visit_again, visits=(visit_id,))
 
-    def _once(
-        self,
-        key: str | None,
-        request: list[Any],
-        first: _First[_Result],
-        again: Callable[[Answer], _Result],
-        *,
-        patients: tuple[int, ...] = (),
-        visits: tuple[int, ...] = (),
-    ) -> _Result:
-        """Do a call at the desk, or give the answer of the first one with its key.
-
-        If a constraint refuses what the schedule allows, the call is done again with care, which finds free resources
-        or says what is taken. A user is asked again for patients and visits, which may have become another user's while
-        the call waited for their locks.
-        """
-        is_users = self._context.user_id is not None and (patients or visits)
-        then = partial(self._ask, patients=patients, visits=visits) if is_users else None
-        attempt = partial(self._attempt, key, request, first, again, then=then)
-        try:
-            return attempt(careful=False)
-        except SlotTakenError:
-            return attempt(careful=True)
-
-    def _attempt(
-        self,
-        key: str | None,
-        request: list[Any],
-        first: _First[_Result],
-        again: Callable[[Answer], _Result],
-        *,
-        careful: bool,
-        then: Callable[[], object] | None,
-    ) -> _Result:
-        read, actor = key_of(key), self._context.user_id
-        with at_the_desk(self._session, then=then):
-            answer = None if read is None else begin_request(self._session, read, actor=actor, asked=request)
-            if answer is not None:
-                repeated = again(answer)
-                self._context.booked(key)  # a hold has a new token
-                return repeated
-            result, answer = first(careful=careful)
-            if read is not None:
-                end_request(self._session, read, actor=actor, answer=answer)
-        self._context.booked(key)
-        return result
-
-    def _ask(self, *, patients: tuple[int, ...] = (), visits: tuple[int, ...] = ()) -> Person:
-        """Return who asks, as `ask` does; what the host has changed counts."""
-        self._session.flush()
-        return ask(self._session, self._context.user_id, patients=patients, visits=visits)
-
-    def _visit_again(self, answer: Answer) -> Visit:
-        return visit_of(self._session, answer["visit"])
+    def _override(self, override: Override | None, by: Person, wanted: WantedVisit | None) -> list[Any]:
+        """Return an override as the request keeps it, having seen that the person may override."""
+        if override is None:
+            return []
+        _CHECK.instance("override", override, Override)
+        if wanted is None:
+            raise InvalidInputError("override: to must be a VisitOffer, since a hold was decided on when it was made")
+        refuse_override(self._session, by, int(wanted.slot.doctor_id))
+        return [override.reason, sorted(override.rules)]
 
     def _patient(self, patient: object) -> int:
         return int(self._id_of("patient", patient, PatientId, models.Patient))

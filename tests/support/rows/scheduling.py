@@ -390,6 +390,13 @@ WRONG: Wrong = [
         {"cancellation_reason": "a cold"},
         "only_a_cancelled_appointment_says_why_it_is",
     ),
+    ("scheduling.appointments", {"override_reason": "urgent"}, "an_override_names_its_rules_and_its_reason"),
+    ("scheduling.appointments", {"override_rules": ["cap"]}, "an_override_names_its_rules_and_its_reason"),
+    (
+        "scheduling.appointments",
+        {"override_rules": ["mood"], "override_reason": "urgent"},
+        "an_override_names_its_rules_and_its_reason",
+    ),
     ("scheduling.appointments", {"start_at": "2027-03-01 09:01Z"}, "the_slot_of_an_appointment_begins_during_it"),
     (
         "scheduling.appointments",
