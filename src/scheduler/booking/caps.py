@@ -10,8 +10,9 @@ Counting without the lock of the cap is for those who read; two bookings would b
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import text
 from sqlmodel import Session
@@ -93,7 +94,8 @@ order by cap.id
 _NO_OTHER: Final = Without()
 
 
-class ReachedCap(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReachedCap:
     """A cap that is reached: its id, how many it counts, and the words for it."""
 
     id: int
