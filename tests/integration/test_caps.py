@@ -62,17 +62,18 @@ def assert_reached(call: Callable[[], object], cap: CapId, count: int, text: str
     assert (refused.value.cap, refused.value.count, str(refused.value)) == (cap, count, text)
 
 
+def of_service(desk: Desk) -> dict[str, Any]:
+    return {"service": desk.clinic.service, "facility": desk.clinic.facility}
+
+
 def str_of(most: int) -> str:
     return f"the doctor's cap of {most} is reached"
 
 
-TARGETS: dict[str, Callable[[Desk], dict[str, object]]] = {
+TARGETS: dict[str, Callable[[Desk], dict[str, Any]]] = {
     "the doctor's cap of 2": lambda desk: {"doctor": desk.clinic.anna},
     "the offering's cap of 2": lambda desk: {"offering": desk.clinic.with_anna},
-    "the service's cap of 2 at the facility": lambda desk: {
-        "service": desk.clinic.service,
-        "facility": desk.clinic.facility,
-    },
+    "the service's cap of 2 at the facility": of_service,
 }
 
 
@@ -208,7 +209,7 @@ def test_q4_a_visit_counts_on_the_local_day_of_its_facility(desk: Desk) -> None:
 
 def test_q4_who_books_waits_for_the_lock_of_the_cap(desk: Desk) -> None:
     """The two visits have no doctor, resource or patient in common."""
-    day, service = desk.day(), {"service": desk.clinic.service, "facility": desk.clinic.facility}
+    day, service = desk.day(), of_service(desk)
     with desk.work() as work:
         one, other = desk.patient(work), desk.patient(work)
         with_anna, with_dora = desk.offer(work, on(day, 9)), desk.offer(work, on(day, 10), desk.with_dora)
@@ -227,7 +228,7 @@ def test_q4_who_books_waits_for_the_lock_of_the_cap(desk: Desk) -> None:
 
 def test_q4_who_extends_a_hold_locks_its_cap(desk: Desk) -> None:
     """Else another booking finds the hold ended, and counts without it."""
-    day, service = desk.day(), {"service": desk.clinic.service, "facility": desk.clinic.facility}
+    day, service = desk.day(), of_service(desk)
     with desk.work() as work:
         held = work.visits.hold(desk.offer(work, on(day, 9)), lasts=MINUTE)
         with_dora = desk.offer(work, on(day, 10), desk.with_dora)
@@ -247,7 +248,7 @@ def test_q4_who_extends_a_hold_locks_its_cap(desk: Desk) -> None:
 
 def test_q4_of_sixteen_workers_as_many_book_as_the_cap_says(desk: Desk) -> None:
     day, barrier = desk.day(), Barrier(WORKERS)
-    service = {"service": desk.clinic.service, "facility": desk.clinic.facility}
+    service = of_service(desk)
     places = [(desk.clinic.with_anna, 0), (desk.with_dora, 0), (desk.with_dora, 1)]
     with desk.work() as work:
         offers = [

@@ -76,6 +76,7 @@ SUBJECT_REFERENCES: Final = (
     "availability_exceptions_doctor_id_fkey",
     "resources_doctor_id_fkey",
     "booking_caps_doctor_id_fkey",
+    "booking_caps_service_offering_id_fkey",
     "resource_rules_resource_id_fkey",
     "resource_exceptions_resource_id_fkey",
 )
