@@ -67,7 +67,7 @@ def is_allowed(world: World, candidate: Candidate, at: int) -> bool:
     wall = start.astimezone(candidate.calendar.schedule.zone)
     if candidate.bookable is not None and start not in candidate.bookable:
         return False
-    if any(start in span for span in candidate.full):
+    if any(start in span for span in candidate.capped):
         return False
     if world.weekdays and Weekday.of(wall.date()) not in world.weekdays:
         return False

@@ -139,7 +139,7 @@ def refuse_beyond_caps(
         raise CapReachedError(cap.text, cap.id, cap.count)
 
 
-def full_times(
+def capped_times(
     session: Session, offerings: Sequence[Offering], span: Span, *, patient_id: int | None, without: Without
 ) -> Mapping[int, tuple[Span, ...]]:
     """Return the times around a span in which no visit starts, since a cap is reached, by the id of the offering."""

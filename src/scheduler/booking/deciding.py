@@ -1,7 +1,8 @@
 """Deciding: whether the visit of an offer can be had at its times, as the tables are now.
 
 Owns: the locks of a visit, and the decision by search.
-Holds: Q1 (the visit of an offer is decided as the search found it), W1 (the workflow of an offer is still the payer's).
+Holds: Q1 (the visit of an offer is decided as the search found it), W1 (the workflow of an offer is still the payer's),
+Q4 (the caps of a visit are locked before they are counted).
 Must not know: how a visit is written.
 
 The doctor is locked, so the schedule cannot change until the end of the transaction: whoever changes a schedule

@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from scheduler.booking.calendars import ReadCalendar, read_calendars
 from scheduler.booking.candidates import Fit, Sought, fitting
-from scheduler.booking.caps import ReachedCap, caps_reached, full_times
+from scheduler.booking.caps import ReachedCap, capped_times, caps_reached
 from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
@@ -115,7 +115,7 @@ class Search:
             share=any(found.calendar.loaded.has_places for found in candidates),
             without=self._without,
         )
-        full = self._full(candidates, span)
+        capped = self._capped(candidates, span)
         with_taken = []
         for found, schedule in zip(candidates, schedules, strict=True):
             key = ScheduleKey(schedule.doctor_id, schedule.facility_id)
@@ -125,7 +125,7 @@ class Search:
                 busy.shared.get(key.doctor_id, ()),
                 busy.full.get(key, ()),
             )
-            with_taken.append(replace(found, calendar=calendar, full=full.get(int(found.offering_id), ())))
+            with_taken.append(replace(found, calendar=calendar, capped=capped.get(int(found.offering_id), ())))
         return with_taken, [
             resource_with(resource, busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
         ]
@@ -138,13 +138,13 @@ class Search:
         patient_id = self._sought.patient_id
         return caps_reached(self._session, fit.offering.id, start_at, patient_id=patient_id, without=self._without)
 
-    def _full(self, candidates: Iterable[Candidate], span: Span) -> Mapping[int, tuple[Span, ...]]:
+    def _capped(self, candidates: Iterable[Candidate], span: Span) -> Mapping[int, tuple[Span, ...]]:
         """Return the times near a span that caps take away, by the id of the offering."""
         ids = {candidate.offering_id for candidate in candidates}
         offerings = [fit.offering for fit in self.fits if fit.offering.id in ids and fit.offering.may_be_capped]
         if not offerings:
             return {}
-        return full_times(self._session, offerings, span, patient_id=self._sought.patient_id, without=self._without)
+        return capped_times(self._session, offerings, span, patient_id=self._sought.patient_id, without=self._without)
 
     def _around(self, span: Span) -> Span | None:
         """Return a span with the time before it, and that of two visits after it.

@@ -1,7 +1,8 @@
 """Search: the earliest visits whose every step finds its doctor and resources free.
 
 Owns: the search for offers, earliest first.
-Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), W7 (needs).
+Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), Q4 (full days have
+no starts), W7 (needs).
 Must not know: rows, who may book, how an offer is booked.
 
 A visit is tied to a slot by its *anchor*: the first step with the doctor, or the first of all if none has the doctor,
@@ -101,7 +102,7 @@ def _is_bookable(candidate: Candidate, at: int) -> bool:
     bookable = candidate.bookable
     if bookable is not None and not micros(bookable.start) <= at < micros(bookable.end):
         return False
-    return not any(micros(span.start) <= at < micros(span.end) for span in candidate.full)
+    return not any(micros(span.start) <= at < micros(span.end) for span in candidate.capped)
 
 
 def _each_once(resources: Sequence[Resource]) -> Sequence[Resource]:
@@ -172,14 +173,14 @@ class _Start:
         if plan.bookable is not None:
             low, high = max(low, plan.bookable[0]), min(high, plan.bookable[1])
         if not self._weekdays and self._part is None:
-            if plan.bookable is None and not plan.full:
+            if plan.bookable is None and not plan.capped:
                 return EVERYWHERE
             ranges: Ranges = [(low, high)][: low < high]
         else:
             zone = plan.candidate.calendar.schedule.zone
             ranges = between(self._on_the_clock(zone, low // DAY, high // DAY), low, high)
-        if plan.full:
-            ranges = [*subtract(ranges, plan.full)]
+        if plan.capped:
+            ranges = [*subtract(ranges, plan.capped)]
         return [(first, end if end > at else max(first, (end - 1) // _MINUTE * _MINUTE) + 1) for first, end in ranges]
 
     def _on_the_clock(self, zone: ZoneInfo, first: int, last: int) -> Ranges:

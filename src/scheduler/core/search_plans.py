@@ -71,7 +71,7 @@ class Plan:
         self.bookable: tuple[int, int] | None = (
             None if allowed is None else (micros(allowed.start), micros(allowed.end))
         )
-        self.full: Ranges = merge((micros(span.start), micros(span.end)) for span in candidate.full)
+        self.capped: Ranges = merge((micros(span.start), micros(span.end)) for span in candidate.capped)
         self._shapes = [Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
         self._links = [
             Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)
