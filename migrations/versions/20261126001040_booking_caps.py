@@ -1,4 +1,6 @@
-"""Caps: at most so many visits a local day or ISO week of a doctor, an offering, a service at a facility, or a patient.
+"""Caps: at most so many visits a local day or ISO week of one thing.
+
+A cap is of a doctor, an offering, a service at a facility, or a patient.
 
 A booking locks the caps that concern the visit before all other rows, and then counts. So two bookings that one cap
 concerns count one after another, also where they have no doctor, resource or patient in common. The lock is one that

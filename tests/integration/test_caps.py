@@ -27,7 +27,7 @@ from support.desks import HALF_HOUR, MINUTE, Desk, all_rows, database_clock, lef
 pytestmark = pytest.mark.database
 
 DAY = timedelta(days=1)
-WORKERS, MOST = 16, 10
+WORKERS, PLACES = 16, 10
 
 
 @pytest.fixture(scope="module")
@@ -265,12 +265,12 @@ def test_q4_of_sixteen_workers_as_many_book_as_the_cap_says(desk: Desk) -> None:
             return str(error)
         return "booked"
 
-    with capped(desk, MOST, **service), ThreadPoolExecutor(WORKERS) as threads:
+    with capped(desk, PLACES, **service), ThreadPoolExecutor(WORKERS) as threads:
         answers = [*threads.map(attempt, range(WORKERS))]
-    refused = f"the service's cap of {MOST} at the facility is reached"
-    assert sorted(answers) == ["booked"] * MOST + [refused] * (WORKERS - MOST)
+    refused = f"the service's cap of {PLACES} at the facility is reached"
+    assert sorted(answers) == ["booked"] * PLACES + [refused] * (WORKERS - PLACES)
     of_day = "select count(*) from scheduling.appointments where cast(local_start as date) = %s"
-    assert all_rows(desk.url, of_day, day) == [(MOST,)]
+    assert all_rows(desk.url, of_day, day) == [(PLACES,)]
 
 
 def test_q4_without_caps_no_statement_counts(desk: Desk) -> None:

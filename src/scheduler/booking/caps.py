@@ -142,7 +142,7 @@ def refuse_beyond_caps(
 def capped_times(
     session: Session, offerings: Sequence[Offering], span: Span, *, patient_id: int | None, without: Without
 ) -> Mapping[int, tuple[Span, ...]]:
-    """Return the times around a span in which no visit starts, since a cap is reached, by the id of the offering."""
+    """Return the times around a span that full days and weeks take away, by the id of the offering."""
     values: dict[str, Any] = {
         "doctors": [offering.doctor_id for offering in offerings],
         "offerings": [offering.id for offering in offerings],

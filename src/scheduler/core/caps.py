@@ -1,4 +1,4 @@
-"""Caps: at most so many visits a local day or ISO week of one doctor, offering, service at a facility, or patient.
+"""Caps: at most so many visits a local day or ISO week of one thing.
 
 Owns: the periods and targets of caps, the words for a cap that is reached, and the times that a full period takes.
 Holds: Q4 (a day is local, a week is that of ISO 8601, from Monday on).

@@ -1,4 +1,4 @@
-"""Caps: at most so many visits a local day or week of a doctor, an offering, a service at a facility, or a patient.
+"""Caps: at most so many visits a local day or week of one thing.
 
 Owns: the fields of a cap.
 Must not know: how visits are counted, and how a visit beyond a cap is refused (`booking.caps`).
