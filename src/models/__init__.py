@@ -20,6 +20,7 @@ from scheduler.models.scheduling.appointments import (
     WaitlistEntry,
 )
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
+from scheduler.models.scheduling.caps import BookingCap
 from scheduler.models.scheduling.events import Event, EventCounter
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.holds import BookingRequest, Hold
@@ -58,6 +59,7 @@ __all__ = [
     "AvailabilityException",
     "AvailabilityRule",
     "AvailabilitySlot",
+    "BookingCap",
     "BookingRequest",
     "Child",
     "ChildDisplayCounter",

@@ -95,22 +95,23 @@ __all__ = [  # noqa: RUF022  # in groups
     "MissingExtraError", "MissingReferenceError", "NotAllowedError", "NotFoundError", "SchedulerError", "StoreError",
     "TenantSuspendedError",
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
-    "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
-    "OverrideNotNeededError", "PatientBusyError", "SlotTakenError", "UnknownHoldError",
+    "BookingError", "CapReachedError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError",
+    "OutcomeUnknownError", "OverrideNotNeededError", "PatientBusyError", "SlotTakenError", "UnknownHoldError",
     # PostgreSQL: visits that are held or booked
     "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
     "VisitId", "VisitStep",
     # PostgreSQL: the front door
-    "AsyncScheduler", "AsyncWork", "CodeSystem", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility", "Work",
+    "AsyncScheduler", "AsyncWork", "CodeSystem", "Period", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility",
+    "Work",
     # PostgreSQL: the events of visits
     "Event", "EventKind", "EventsGoneError",
     # PostgreSQL: families, their documents and errors
     "DuplicateMemberError", "FamilyDetails", "FamilyError", "FamilyStatus", "FamilySummary", "LastParentError",
     "MemberRole", "MissingParentError", "Person", "PostalAddress", "Stamp", "UserDetails", "UserSummary",
     # PostgreSQL: the ids of rows
-    "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "FamilyId", "OfferingId", "PatientId", "PlanId", "ProviderId",
-    "ResourceExceptionId", "ResourceId", "ResourceRuleId", "RuleId", "ServiceId", "StepTemplateId", "TenantId",
-    "UserId", "WorkflowId",
+    "CapId", "ClosureId", "DoctorId", "ExceptionId", "FacilityId", "FamilyId", "OfferingId", "PatientId", "PlanId",
+    "ProviderId", "ResourceExceptionId", "ResourceId", "ResourceRuleId", "RuleId", "ServiceId", "StepTemplateId",
+    "TenantId", "UserId", "WorkflowId",
     # PostgreSQL: migrations, units of work, the slot-generation job
     "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
     "upgrade",
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
     from scheduler.booking.delays import Delay
     from scheduler.booking.errors import (
         BookingError,
+        CapReachedError,
         HoldEndedError,
         KeyReusedError,
         NoSuchNeedError,
@@ -137,7 +139,9 @@ if TYPE_CHECKING:
     from scheduler.booking.events import Event, EventKind, EventsGoneError
     from scheduler.booking.holds import Hold
     from scheduler.booking.visits import DayPlan, Visit, VisitStep
+    from scheduler.core.caps import Period
     from scheduler.core.ids import (
+        CapId,
         ClosureId,
         DoctorId,
         ExceptionId,
@@ -201,6 +205,8 @@ else:
         "Booking": "scheduler.front_door.visit_booking",
         "BookingError": "scheduler.booking.errors",
         "BusyError": "scheduler.postgres.errors",
+        "CapId": "scheduler.core.ids",
+        "CapReachedError": "scheduler.booking.errors",
         "CheckFailedError": "scheduler.postgres.errors",
         "ClosureId": "scheduler.core.ids",
         "CodeSystem": "scheduler.front_door.services",
@@ -240,6 +246,7 @@ else:
         "PatientBusyError": "scheduler.booking.errors",
         "PatientId": "scheduler.core.ids",
         "Person": "scheduler.families.values",
+        "Period": "scheduler.core.caps",
         "PlanId": "scheduler.core.ids",
         "PoolSettings": "scheduler.postgres.pools",
         "PostalAddress": "scheduler.families.values",

@@ -62,10 +62,12 @@ def find_by_trial(world: World) -> list[ExpectedVisit]:
 
 
 def is_allowed(world: World, candidate: Candidate, at: int) -> bool:
-    """Tell whether policy, weekdays and part of day allow a visit to start at a minute (Q2)."""
+    """Tell whether policy, caps, weekdays and part of day allow a visit to start at a minute (Q2)."""
     start = instant_of(at)
     wall = start.astimezone(candidate.calendar.schedule.zone)
     if candidate.bookable is not None and start not in candidate.bookable:
+        return False
+    if any(start in span for span in candidate.capped):
         return False
     if world.weekdays and Weekday.of(wall.date()) not in world.weekdays:
         return False

@@ -90,6 +90,7 @@ CALLERS: Final[dict[str, str]] = {
     "scheduling.count_places": "definer",
     "scheduling.delete_events": "job, system",
     "scheduling.ensure_slot_partitions": "job",
+    "scheduling.lock_caps": "desk",
     "scheduling.lock_doctors_and_resources": "definer",
     "scheduling.lock_for_visits": "desk",
     "scheduling.places_left": "app, desk, job, system",

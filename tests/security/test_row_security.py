@@ -104,7 +104,8 @@ OF_THE_DESK: dict[str, str] = {
         READ,
     ),
     **dict.fromkeys(
-        (f"scheduling.{table}" for table in ("availability_slots", "doctors", "patients", "resources")), "rw"
+        (f"scheduling.{table}" for table in ("availability_slots", "booking_caps", "doctors", "patients", "resources")),
+        "rw",
     ),
     "scheduling.appointments": "raw",
     "scheduling.appointment_steps": ALL,
@@ -114,7 +115,7 @@ OF_THE_DESK: dict[str, str] = {
 }
 # The desk may write the columns that change, so none of these rows changes its tenant.
 SOME_COLUMNS = {
-    *(f"scheduling.{table}" for table in ("availability_slots", "doctors", "patients", "resources")),
+    *(f"scheduling.{table}" for table in ("availability_slots", "booking_caps", "doctors", "patients", "resources")),
     "scheduling.booking_requests",
     "scheduling.holds",
 }

@@ -220,6 +220,7 @@ def worlds(draw: st.DrawFn) -> World:
                 draw(buffers) * MINUTE,
                 draw(buffers) * MINUTE,
                 Span(near - 60 * MINUTE, near + 90 * MINUTE) if draw(seldom) else None,
+                (Span(near - 30 * MINUTE, near + 30 * MINUTE),) if draw(seldom) else (),
             )
         )
     shortest = min(len(candidate.workflow.steps) for candidate in candidates)

@@ -21,6 +21,7 @@ REFUSALS = [
     (errors.KeyReusedError("no visit"), {}),
     (errors.OutcomeUnknownError("no visit", "k1"), {"key": "k1"}),
     (errors.PatientBusyError("no visit", 7), {"visit_id": 7}),
+    (errors.CapReachedError("no visit", 7, 12), {"cap": 7, "count": 12}),
     (errors.NoSuchNeedError("no visit", "nurse", 7), {"kind": "nurse", "facility": 7}),
 ]
 

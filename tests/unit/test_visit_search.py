@@ -12,7 +12,7 @@ from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.offers import VisitOffer
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.search import find_visits
+from scheduler.core.search import find_visits, visit_at
 from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
@@ -455,6 +455,17 @@ def test_q2_a_policy_bounds_the_starts() -> None:
     ]
 
 
+def test_q4_a_full_day_has_no_starts() -> None:
+    capped = span("09:20", "09:40"), span("08:00", "09:00")
+    assert starts(candidate())[:3] == ["09:00", "09:20", "09:40"]
+    assert starts(candidate(capped=capped))[:2] == ["09:00", "09:40"]
+    assert starts(candidate(capped=capped, bookable=span("09:20", "09:41"))) == ["09:40"]
+    assert starts(candidate(capped=capped), weekdays=[Weekday.MONDAY])[:2] == ["09:00", "09:40"]
+    for offer in find_visits([candidate()], [], span("09:00", "10:00")):
+        found = visit_at(candidate(capped=capped), [], offer.wanted)
+        assert found == (None if offer.start_at == at("09:20") else offer)
+
+
 def test_q2_weekdays_and_part_of_day_are_on_the_facilitys_clock() -> None:
     days = schedule(*(rule("23:00", "01:00", slot=30, id=day + 1, day_of_week=day) for day in (1, 2)), zone="Asia/Gaza")
     week = span("01T00:00", "04T00:00")  # Gaza is two hours ahead
@@ -674,6 +685,7 @@ TODAY: Any = at("09:00")
         lambda: candidate(buffer_before=minutes(366 * 1440 + 1)),
         lambda: candidate(buffer_after=timedelta.max),
         lambda: candidate(bookable=WRONG),
+        lambda: candidate(capped=[TODAY]),
         lambda: candidate(workflow=WRONG),
         lambda: candidate(offering_id=None),
         lambda: Candidate(1, CONSULTATION, WRONG),

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session
 
+from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.deciding import Locked, decide, lock, resources_of
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
@@ -28,7 +29,8 @@ from scheduler.core.overrides import Override
 
 # The visit first: any UPDATE locks it before its triggers lock the others.
 _OF_VISIT: Final = text("""
-select visit.status, visit.patient_id, visit.doctor_id, visit.availability_slot_id, visit.slot_start_at, array(
+select visit.status, visit.patient_id, visit.doctor_id, visit.service_offering_id, visit.availability_slot_id,
+    visit.slot_start_at, array(
     select distinct used.resource_id
     from scheduling.appointment_steps step
     join scheduling.appointment_step_resources used
@@ -69,7 +71,7 @@ def book(  # noqa: PLR0913  # what is booked
     """Book a visit for a patient; with an override it may break the rules that it names.
 
     Raises:
-        NotOfferedError, SlotTakenError, PatientBusyError: as in `decide`.
+        NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError: as in `decide`.
         OverrideNotNeededError: the visit breaks none of the rules.
     """
     decision = partial(decide, session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
@@ -98,6 +100,7 @@ def confirm(  # noqa: PLR0913  # what is confirmed
     Raises:
         HoldEndedError: it has ended meanwhile.
         NotOfferedError: the schedule has changed since, as by an emergency.
+        CapReachedError: a cap of the patient is reached, or one that was set or lowered since.
         PatientBusyError: the patient has another visit at this time.
     """
     again = partial(decide, session, held.wanted, now=now, channel=held.channel, careful=careful, patient_id=patient_id)
@@ -107,8 +110,12 @@ def confirm(  # noqa: PLR0913  # what is confirmed
     else:
         doctor_id: Any = held.wanted.slot.doctor_id
         resources: Any = held.wanted.resources
-        lock(session, Locked([patient_id], [doctor_id], resources))
+        offering_id: Any = held.wanted.offering_id
+        are_capped = lock(session, Locked([patient_id], [doctor_id], resources, offerings=[offering_id]))
         is_unchanged = take_hold(session, held, now=now)
+        if are_capped:
+            start_at = min(held.wanted.starts.values())
+            refuse_beyond_caps(session, offering_id, start_at, patient_id=patient_id)
         planned = held.planned if is_unchanged else planned_visit(again(), careful=careful)
     return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
@@ -128,7 +135,8 @@ def reschedule(  # noqa: PLR0913  # what is moved
     Raises:
         NotFoundError: there is no such visit.
         TransitionRefusedError: the visit has begun, is over, or was cancelled.
-        HoldEndedError, NotOfferedError, SlotTakenError, PatientBusyError: as in `confirm` and `decide`.
+        HoldEndedError, NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError: as in `confirm` and
+        `decide`.
         OverrideNotNeededError: the visit breaks none of the rules of the override.
     """
     concerned = concerned_by(session, visit_id)
@@ -158,13 +166,13 @@ def reschedule(  # noqa: PLR0913  # what is moved
 
 def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int], *, careful: bool) -> None:
     """Lock what several visits concern, before the first of them is booked; with care, all that may be chosen."""
-    offerings = {"offerings": [one.offering_id for one in wanted]}
+    offerings: dict[str, Any] = {"offerings": [one.offering_id for one in wanted]}
     doctors = [row.doctor_id for row in session.connection().execute(_DOCTORS, offerings)]
     resources: Any = {id_ for one in wanted for id_ in one.resources}
     if careful:
         facilities: Any = {one.slot.facility_id for one in wanted}
         resources |= {id_ for facility_id in facilities for id_ in resources_of(session, facility_id)}
-    lock(session, Locked(patients, doctors, resources))
+    lock(session, Locked(patients, doctors, resources, offerings=offerings["offerings"]))
 
 
 def concerned_by(session: Session, visit_id: int) -> Concerned:
@@ -177,5 +185,5 @@ def concerned_by(session: Session, visit_id: int) -> Concerned:
     if row is None:
         raise NotFoundError(f"no visit has the id {visit_id}")
     slots = [] if row.availability_slot_id is None else [(row.availability_slot_id, row.slot_start_at)]
-    locked = Locked([row.patient_id], [row.doctor_id], row.resources, slots)
+    locked = Locked([row.patient_id], [row.doctor_id], row.resources, slots, [row.service_offering_id])
     return Concerned(AppointmentStatus(row.status), row.patient_id, locked)

@@ -35,7 +35,9 @@ DESK: Final = "desk"
 _DAY: Final = timedelta(days=1)
 _OFFERINGS: Final = text("""
 select offering.id, offering.doctor_id, offering.facility_id, facility.timezone,
-    offering.buffer_before_minutes, offering.buffer_after_minutes
+    offering.buffer_before_minutes, offering.buffer_after_minutes, offering.service_id, exists (
+        select from scheduling.booking_caps where tenant_id = (select identity.current_tenant_id())
+    ) as may_be_capped
 from scheduling.service_offerings offering
 join scheduling.facilities facility
     on facility.tenant_id = offering.tenant_id and facility.id = offering.facility_id and facility.deleted_at is null
@@ -98,7 +100,10 @@ class Sought:
 
 
 class Offering(NamedTuple):
-    """An offering that may serve the visit: its doctor, facility with zone, and buffers in minutes."""
+    """An offering that may serve the visit: its doctor, facility with zone, buffers in minutes, and service.
+
+    It may be capped if the tenant has any caps.
+    """
 
     id: int
     doctor_id: int
@@ -106,6 +111,8 @@ class Offering(NamedTuple):
     zone: str
     buffer_before: int
     buffer_after: int
+    service_id: int
+    may_be_capped: bool
 
     @property
     def key(self) -> ScheduleKey:

@@ -1,7 +1,8 @@
 """Deciding: whether the visit of an offer can be had at its times, as the tables are now.
 
 Owns: the locks of a visit, and the decision by search.
-Holds: Q1 (the visit of an offer is decided as the search found it), W1 (the workflow of an offer is still the payer's).
+Holds: Q1 (the visit of an offer is decided as the search found it), W1 (the workflow of an offer is still the payer's),
+Q4 (the caps of a visit are locked before they are counted).
 Must not know: how a visit is written.
 
 The doctor is locked, so the schedule cannot change until the end of the transaction: whoever changes a schedule
@@ -16,6 +17,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.candidates import Sought
+from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.errors import PatientBusyError, SlotTakenError
 from scheduler.booking.loading import Without
 from scheduler.booking.refusing import SEARCHED, not_offered
@@ -38,9 +40,10 @@ where tenant_id = (select identity.current_tenant_id()) and patient_id = :patien
 order by start_at limit 1
 """)
 _LOCK: Final = text("""
-select scheduling.lock_for_visits(
+select caps, scheduling.lock_for_visits(
     cast(:patients as bigint[]), cast(:doctors as bigint[]), cast(:resources as bigint[]), cast(:slots as bigint[]),
-    cast(:slot_starts as timestamptz[]))
+    cast(:slot_starts as timestamptz[])) as patients
+from scheduling.lock_caps(cast(:offerings as bigint[]), cast(:patients as bigint[])) as caps
 """)
 
 
@@ -51,14 +54,17 @@ class Locked(NamedTuple):
     doctors: Iterable[int] = ()
     resources: Iterable[int] = ()
     slots: Iterable[tuple[int, datetime]] = ()
+    offerings: Iterable[int] = ()
 
 
 _NO_OTHER: Final = Without()
 _NOTHING: Final = Locked()
 
 
-def lock(session: Session, locked: Locked) -> None:
-    """Wait for the locks of what visits concern, and hold them until the transaction ends.
+def lock(session: Session, locked: Locked) -> bool:
+    """Wait for the locks of what visits concern, hold them until the transaction ends, and tell whether caps are there.
+
+    The caps of patients and offerings come first.
 
     Raises:
         NotFoundError: there is no such patient, or the patient is deleted.
@@ -70,11 +76,13 @@ def lock(session: Session, locked: Locked) -> None:
         "resources": list(locked.resources),
         "slots": [id_ for id_, _ in slots],
         "slot_starts": [start_at for _, start_at in slots],
+        "offerings": list(locked.offerings),
     }
-    there = session.connection().execute(_LOCK, values).scalar_one()
+    row = session.connection().execute(_LOCK, values).one()
     for id_ in patients:
-        if id_ not in there:
+        if id_ not in row.patients:
             raise NotFoundError(f"no patient has the id {id_}")
+    return bool(row.caps)
 
 
 def resources_of(session: Session, facility_id: Any) -> list[int]:  # noqa: ANN401  # the id of a row
@@ -104,6 +112,7 @@ def decide(  # noqa: PLR0913  # what decides
     Raises:
         NotOfferedError: the offering has no such visit, or its workflow is not the payer's any more.
         SlotTakenError: it has, but somebody else has the place, the doctor or a resource.
+        CapReachedError: a cap of the day or the week is reached.
         PatientBusyError: the patient has another visit at this time.
         WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: the offering cannot serve it any more.
     """
@@ -112,11 +121,15 @@ def decide(  # noqa: PLR0913  # what decides
     resources: list[Any] = [*wanted.resources, *also.resources]
     if careful:  # another resource may be chosen: all are locked together, since an order has to be kept
         resources += resources_of(session, wanted.slot.facility_id)
-    lock(session, Locked(patients, doctors, resources, also.slots))
+    offerings = [int(wanted.offering_id), *also.offerings]
+    are_capped = lock(session, Locked(patients, doctors, resources, also.slots, offerings))
+    are_capped = are_capped and BookingRule.CAP not in relaxed
     sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel, relaxed=relaxed)
     start_at = min(wanted.starts.values())
     if start_at < now:
         raise not_offered(session, sought, start_at, now=now)
+    if are_capped:
+        refuse_beyond_caps(session, offerings[0], start_at, patient_id=patient_id, without=without)
     search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
     possible = search.still(wanted) if careful else search.by_schedule(wanted)
     if possible is None:

@@ -95,6 +95,20 @@ class PatientBusyError(BookingError):
         self.visit_id = visit_id
 
 
+class CapReachedError(BookingError):
+    """A cap of the day or the week of the visit is reached.
+
+    Attributes:
+        cap: the id of the cap.
+        count: how many visits and holds it counts now, without the one that is refused.
+    """
+
+    def __init__(self, message: str, cap: int, count: int) -> None:
+        super().__init__(message, cap, count)
+        self.cap = cap
+        self.count = count
+
+
 class NoSuchNeedError(BookingError):
     """A step needs more resources of a kind than the facility has at all.
 

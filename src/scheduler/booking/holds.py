@@ -215,7 +215,9 @@ def extend_hold(session: Session, held: HeldVisit, *, lasts: timedelta) -> datet
         HoldEndedError: it has ended meanwhile.
     """
     doctor_id: Any = held.wanted.slot.doctor_id
-    lock(session, Locked(doctors=[doctor_id]))  # before the hold: who needs its time has the doctor
+    offering_id: Any = held.wanted.offering_id
+    # before the hold: who needs its time has the doctor, and who counts it a cap
+    lock(session, Locked(doctors=[doctor_id], offerings=[offering_id]))
     row = session.connection().execute(_PROLONG, {"hold": held.id, "lasts": lasts}).first()
     if row is None:
         raise HoldEndedError("the hold has just ended: find the visit again")

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.errors import NotOfferedError, OverrideNotNeededError
+from scheduler.booking.errors import CapReachedError, NotOfferedError, OverrideNotNeededError
 from scheduler.booking.people import Person
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
@@ -60,7 +60,7 @@ def decide_with(override: Override | None, decide: Decide) -> VisitOffer:
         return decide()
     try:
         decide()
-    except NotOfferedError:
+    except (NotOfferedError, CapReachedError):
         return decide(relaxed=frozenset(override.rules))
     raise OverrideNotNeededError("the visit breaks no rule that the override names: book it without one")
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.bookings import concerned_by
+from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.deciding import lock, refuse_second_visit
 from scheduler.booking.loading import Without
 from scheduler.booking.visits import Visit, visit_of
@@ -77,7 +78,8 @@ def advance(session: Session, visit_id: int, to: AppointmentStatus, *, user_id: 
     Raises:
         NotFoundError: there is no such visit.
         TransitionRefusedError: the life cycle lacks the transition, or a step is not finished.
-        SlotTakenError, PatientBusyError: a visit that takes its time again, and the time was given away.
+        SlotTakenError, PatientBusyError, CapReachedError: a visit that takes its time again, and the time or the last
+            place of a cap was given away.
     """
     by = user_id or _HOST
     return _change(
@@ -113,7 +115,7 @@ def advance_step(
 def _change(session: Session, visit_id: int, change: Change, *, user_id: UUID | None, reason: str | None) -> Visit:
     concerned = concerned_by(session, visit_id)
     if concerned.status is AppointmentStatus.NO_SHOW:  # it may take its time again
-        lock(session, concerned.locked)
+        are_capped = lock(session, concerned.locked)
     connection = session.connection()
     steps = connection.execute(_STEPS, {"visit": visit_id}).all()
     state = AppointmentState(
@@ -124,6 +126,8 @@ def _change(session: Session, visit_id: int, change: Change, *, user_id: UUID | 
         visit = visit_of(session, visit_id)
         span = Span(visit.start_at, visit.end_at)
         refuse_second_visit(session, concerned.patient_id, span, without=Without(visit_id))
+        if are_capped:
+            refuse_beyond_caps(session, visit.offering_id, visit.start_at, patient_id=visit.patient_id)
     if result.state.status is not concerned.status:  # before its steps: what is cancelled takes nothing
         values = {"visit": visit_id, "status": result.state.status.value, "reason": reason, "user": user_id}
         connection.execute(_SET_VISIT, values)

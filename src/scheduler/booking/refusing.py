@@ -82,7 +82,11 @@ def _reasons(session: Session, search: Search, schedule: Schedule, start_at: dat
     candidates, resources = search.near(Span(start_at, start_at + MICROSECOND))
     if not candidates or not stored(session, offered):
         return [Reason(ReasonCode.NOT_GENERATED, at, offered[0].end_at, "the slots of this time are not generated yet")]
-    return list(_reasons_of_steps(fit, steps, candidates[0], resources)) or [
+    reached = [
+        Reason(ReasonCode.CAP, start_at, steps[-1].end_at, cap.text, cause_id=cap.id)
+        for cap in search.caps_reached(start_at)
+    ]
+    return [*reached, *_reasons_of_steps(fit, steps, candidates[0], resources)] or [
         Reason(ReasonCode.CAPACITY, at, offered[0].end_at, "no place is left, or the steps find no time together")
     ]
 

@@ -9,9 +9,9 @@ A visit is found in the week in which it starts. What is taken is known for as l
 visits can reach, so the offers of the weeks, one after another, are those of the whole span.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -19,11 +19,13 @@ from sqlmodel import Session
 
 from scheduler.booking.calendars import ReadCalendar, read_calendars
 from scheduler.booking.candidates import Fit, Sought, fitting
+from scheduler.booking.caps import ReachedCap, capped_times, caps_reached
 from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.overrides import BookingRule
 from scheduler.core.search import find_visits, visit_at
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
@@ -114,6 +116,7 @@ class Search:
             share=any(found.calendar.loaded.has_places for found in candidates),
             without=self._without,
         )
+        capped = self._capped(candidates, span)
         with_taken = []
         for found, schedule in zip(candidates, schedules, strict=True):
             key = ScheduleKey(schedule.doctor_id, schedule.facility_id)
@@ -123,10 +126,26 @@ class Search:
                 busy.shared.get(key.doctor_id, ()),
                 busy.full.get(key, ()),
             )
-            with_taken.append(replace(found, calendar=calendar))
+            with_taken.append(replace(found, calendar=calendar, capped=capped.get(int(found.offering_id), ())))
         return with_taken, [
             resource_with(resource, busy.of_resource(resource.id, resource.doctor_id)) for resource in resources
         ]
+
+    def caps_reached(self, start_at: datetime) -> list[ReachedCap]:
+        """Return the caps that are reached for a visit of the one offering that starts at an instant."""
+        (fit,) = self.fits
+        if not fit.offering.may_be_capped:
+            return []
+        patient_id = self._sought.patient_id
+        return caps_reached(self._session, fit.offering.id, start_at, patient_id=patient_id, without=self._without)
+
+    def _capped(self, candidates: Iterable[Candidate], span: Span) -> Mapping[int, tuple[Span, ...]]:
+        """Return the times near a span that caps take away, by the id of the offering."""
+        ids = {candidate.offering_id for candidate in candidates}
+        offerings = [fit.offering for fit in self.fits if fit.offering.id in ids and fit.offering.may_be_capped]
+        if not offerings or BookingRule.CAP in self._sought.relaxed:
+            return {}
+        return capped_times(self._session, offerings, span, patient_id=self._sought.patient_id, without=self._without)
 
     def _around(self, span: Span) -> Span | None:
         """Return a span with the time before it, and that of two visits after it.

@@ -25,7 +25,7 @@ class Candidate:
 
     The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
     away, and need not lie in working time; each lasts at most 366 days. `bookable` are the starts that
-    the booking policy allows.
+    the booking policy allows, `capped` those that a cap which is reached takes away.
 
     Raises:
         InvalidInputError: a field is invalid.
@@ -37,6 +37,7 @@ class Candidate:
     buffer_before: timedelta = _NO_TIME
     buffer_after: timedelta = _NO_TIME
     bookable: Span | None = None
+    capped: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         _CHECK.id("candidate: offering_id", self.offering_id)
@@ -49,3 +50,4 @@ class Candidate:
                 raise InvalidInputError(f"{name}: {field} must be at most {LONGEST_VISIT.days} days, not {buffer}")
         if self.bookable is not None:
             _CHECK.instance(f"{name}: bookable", self.bookable, Span)
+        object.__setattr__(self, "capped", _CHECK.sequence(f"{name}: capped", self.capped, Span))

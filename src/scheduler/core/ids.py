@@ -114,6 +114,12 @@ class ClosureId(RowId):
     __slots__ = ()
 
 
+class CapId(RowId):
+    """The id of a cap."""
+
+    __slots__ = ()
+
+
 class VisitId(RowId):
     """The id of a visit."""
 

@@ -17,6 +17,7 @@ class ReasonCode(StrEnum):
 
     HORIZON = "horizon"
     NOTICE = "notice"
+    CAP = "cap"
     EMERGENCY = "emergency"
     BLOCKED = "blocked"
     BOOKED = "booked"
@@ -41,7 +42,7 @@ class Reason:
     """A reason why time in `[start_at, end_at)` (UTC) is not offered; `text` is one line for people.
 
     `starts` are the slot starts that the reason rules out; empty if no slot would start then. `cause_id` names the
-    exception, closure, visit, hold or stored slot that is the cause.
+    exception, closure, visit, hold, stored slot or cap that is the cause.
     """
 
     code: ReasonCode

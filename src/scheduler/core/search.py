@@ -1,7 +1,8 @@
 """Search: the earliest visits whose every step finds its doctor and resources free.
 
 Owns: the search for offers, earliest first.
-Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), W7 (needs).
+Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), Q4 (full days have
+no starts), W7 (needs).
 Must not know: rows, who may book, how an offer is booked.
 
 A visit is tied to a slot by its *anchor*: the first step with the doctor, or the first of all if none has the doctor,
@@ -21,7 +22,7 @@ from scheduler.core.candidates import Candidate
 from scheduler.core.chains import EVERYWHERE, Ranges, between
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.free_starts import Stock
-from scheduler.core.intervals import merge
+from scheduler.core.intervals import merge, subtract
 from scheduler.core.offers import OfferedStep, VisitOffer, WantedVisit
 from scheduler.core.search_plans import Found, Plan
 from scheduler.core.slots import Id, Slot
@@ -97,9 +98,11 @@ def visit_at(
 
 
 def _is_bookable(candidate: Candidate, at: int) -> bool:
-    """Tell whether the booking policy allows a visit that starts at an instant."""
+    """Tell whether the booking policy and the caps allow a visit that starts at an instant."""
     bookable = candidate.bookable
-    return bookable is None or micros(bookable.start) <= at < micros(bookable.end)
+    if bookable is not None and not micros(bookable.start) <= at < micros(bookable.end):
+        return False
+    return not any(micros(span.start) <= at < micros(span.end) for span in candidate.capped)
 
 
 def _each_once(resources: Sequence[Resource]) -> Sequence[Resource]:
@@ -162,7 +165,7 @@ class _Start:
             self._part = clock_span(*clocks)
 
     def starts(self, plan: Plan, at: int) -> Ranges:
-        """Return the starts that policy, weekdays and part of day allow a visit around a slot.
+        """Return the starts that policy, caps, weekdays and part of day allow a visit around a slot.
 
         Where they end before the slot, the last of them is at a whole minute: the first step comes as late as possible.
         """
@@ -170,12 +173,14 @@ class _Start:
         if plan.bookable is not None:
             low, high = max(low, plan.bookable[0]), min(high, plan.bookable[1])
         if not self._weekdays and self._part is None:
-            if plan.bookable is None:
+            if plan.bookable is None and not plan.capped:
                 return EVERYWHERE
-            ranges = [(low, high)][: low < high]
+            ranges: Ranges = [(low, high)][: low < high]
         else:
             zone = plan.candidate.calendar.schedule.zone
             ranges = between(self._on_the_clock(zone, low // DAY, high // DAY), low, high)
+        if plan.capped:
+            ranges = [*subtract(ranges, plan.capped)]
         return [(first, end if end > at else max(first, (end - 1) // _MINUTE * _MINUTE) + 1) for first, end in ranges]
 
     def _on_the_clock(self, zone: ZoneInfo, first: int, last: int) -> Ranges:

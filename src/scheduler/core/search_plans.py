@@ -24,7 +24,7 @@ from scheduler.core.chains import (
     starts_within,
 )
 from scheduler.core.free_starts import Shape, Stock, Window
-from scheduler.core.intervals import intersect
+from scheduler.core.intervals import intersect, merge
 from scheduler.core.slots import Id
 from scheduler.core.visits import left_of
 from scheduler.core.workflows import DOCTOR, WorkflowStep
@@ -71,6 +71,7 @@ class Plan:
         self.bookable: tuple[int, int] | None = (
             None if allowed is None else (micros(allowed.start), micros(allowed.end))
         )
+        self.capped: Ranges = merge((micros(span.start), micros(span.end)) for span in candidate.capped)
         self._shapes = [Shape(step.lead // MICROSECOND, step.length // MICROSECOND) for step in self.steps]
         self._links = [
             Link((step.length + following.lead) // MICROSECOND, following.max_wait // MICROSECOND)

@@ -14,6 +14,7 @@ from scheduler.front_door.async_families import AsyncFamilies, AsyncUsers
 from scheduler.front_door.async_schedules import AsyncClosures, AsyncExceptions, AsyncOpenSlots, AsyncRules
 from scheduler.front_door.async_visits import AsyncVisits
 from scheduler.front_door.awaiting import AsyncTwin, awaited
+from scheduler.front_door.caps import Caps
 from scheduler.front_door.doctors import Doctors
 from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.insurance import Insurance, Plans, Providers
@@ -146,6 +147,15 @@ class AsyncResources(AsyncTwin[Resources]):
     delete: Final = awaited(Resources.delete)
 
 
+class AsyncCaps(AsyncTwin[Caps]):
+    """The caps of a tenant."""
+
+    get: Final = awaited(Caps.get)
+    all: Final = awaited(Caps.all)
+    set: Final = awaited(Caps.set)
+    remove: Final = awaited(Caps.remove)
+
+
 class AsyncWork(AsyncTwin[Work]):
     """A unit of work: one transaction for one tenant. Get it from `AsyncScheduler.tenant`; it ends with the block.
 
@@ -169,6 +179,7 @@ class AsyncWork(AsyncTwin[Work]):
         self.rules: AsyncRules = AsyncRules(work.rules, lock)
         self.exceptions: AsyncExceptions = AsyncExceptions(work.exceptions, lock)
         self.closures: AsyncClosures = AsyncClosures(work.closures, lock)
+        self.caps: AsyncCaps = AsyncCaps(work.caps, lock)
         self.slots: AsyncOpenSlots = AsyncOpenSlots(work.slots, lock)
         self.visits: AsyncVisits = AsyncVisits(work.visits, lock)
 

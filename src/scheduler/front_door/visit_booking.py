@@ -63,6 +63,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         Raises:
             SlotTakenError: somebody else has the place, the doctor or a resource; `next_start_at` is another start.
             NotOfferedError: there is no such visit; `reasons` has why.
+            CapReachedError: a cap of the day or the week is reached; `cap` says which, `count` how many it counts.
             KeyReusedError, BusyError: the key belongs to another call, or to one that has not ended.
             InvalidInputError: an argument is invalid.
         """
@@ -131,6 +132,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
             HoldEndedError: the hold has ended.
             UnknownHoldError: no hold has this token, or it is another user's.
             NotOfferedError: the schedule has changed since, as by an emergency.
+            CapReachedError: a cap of the patient is reached, or one that was set or lowered since.
             PatientBusyError: the patient has another visit at this time; `visit_id` says which.
             NotFoundError: there is no such patient, or the patient is not the user's.
             KeyReusedError, BusyError: as in `hold`.
@@ -165,7 +167,8 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         Raises:
             OverrideNotNeededError: the visit breaks none of the rules that the override names.
             NotAllowedError: the user may not override, as a parent, or a doctor another doctor's rules.
-            SlotTakenError, NotOfferedError, KeyReusedError, BusyError, InvalidInputError: as in `hold`.
+            SlotTakenError, NotOfferedError, CapReachedError, KeyReusedError, BusyError, InvalidInputError: as in
+            `hold`.
             PatientBusyError, NotFoundError: as in `confirm`.
         """
         wanted, patient_id, noted = wanted_visit("book: offer", offer), self._patient(patient), _notes(notes)
@@ -234,8 +237,8 @@ class VisitBooking(RepeatedCalls, VisitSearch):
             OverrideNotNeededError: as in `book`.
             TransitionRefusedError: the visit has begun, is over, or was cancelled.
             NotAllowedError: the user is not staff, and the visit has begun or should have.
-            SlotTakenError, NotOfferedError, PatientBusyError, HoldEndedError, UnknownHoldError, NotFoundError,
-            KeyReusedError, BusyError, InvalidInputError: as in `book` and `confirm`.
+            SlotTakenError, NotOfferedError, CapReachedError, PatientBusyError, HoldEndedError, UnknownHoldError,
+            NotFoundError, KeyReusedError, BusyError, InvalidInputError: as in `book` and `confirm`.
         """
         visit_id = self._visit(visit)
         wanted = wanted_visit("reschedule: to", to) if isinstance(to, VisitOffer) else None

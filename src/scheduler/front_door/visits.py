@@ -113,7 +113,8 @@ class Visits(VisitBooking):
         """Take a check-in or a no-show back: the visit is scheduled again, and takes its time again.
 
         Raises:
-            SlotTakenError, PatientBusyError: the time of a no-show was given away.
+            SlotTakenError, PatientBusyError, CapReachedError: the time of a no-show was given away, or its place in a
+                cap.
             TransitionRefusedError: the visit is neither checked in nor a no-show.
             NotFoundError, NotAllowedError: as in `check_in`.
         """

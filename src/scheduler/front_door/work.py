@@ -7,6 +7,7 @@ Must not know: how a unit of work begins and ends (`scheduler`).
 from sqlmodel import Session
 
 from scheduler.core.ids import TenantId, UserId
+from scheduler.front_door.caps import Caps
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.context import Context
 from scheduler.front_door.doctors import Doctors
@@ -44,6 +45,7 @@ class Work:
         self.rules: Rules = Rules(context)
         self.exceptions: Exceptions = Exceptions(context)
         self.closures: Closures = Closures(context)
+        self.caps: Caps = Caps(context)
         self.slots: OpenSlots = OpenSlots(context)
         self.visits: Visits = Visits(context)
 

@@ -44,6 +44,9 @@ def make_visits(factory: Factory, places: Places, size: Size, *, begin: date) ->
     booked = list(zip(patients, islice(_slots_to_book(factory, places, span), len(patients)), strict=False))
     _appointments(factory, booked, workflows, plans[0], resources)
     _waitlist(factory, patients[: len(patients) // 4], places, begin=begin)
+    factory.write(
+        factory.build(rows.BookingCap, most=40, period="day", doctor_id=doctor.id) for doctor in places.doctors
+    )
 
 
 def _resources(factory: Factory, places: Places) -> dict[int, list[rows.Resource]]:

@@ -136,6 +136,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "channel": "desk",
             "held_by": key(tenant, "identity.users"),
         },
+        "scheduling.booking_caps": own | {"most": 12, "period": "day", "service_id": 1, "facility_id": 1},
         "scheduling.booking_requests": own
         | {
             "actor_id": key(tenant, "identity.users"),
@@ -461,6 +462,12 @@ WRONG: Wrong = [
     ("scheduling.holds", {"steps": "{}"}, "the_steps_of_a_hold_are_a_list"),
     ("scheduling.holds", {"channel": "Web"}, "a_channel_is_a_word"),
     ("scheduling.holds", {"ends_at": "infinity"}, "its_times_are_in_the_calendar"),
+    ("scheduling.booking_caps", {"most": 0}, "a_cap_is_positive"),
+    ("scheduling.booking_caps", {"period": "month"}, "a_cap_is_for_a_day_or_a_week"),
+    ("scheduling.booking_caps", {"doctor_id": 1}, "a_cap_is_of_one_thing"),
+    ("scheduling.booking_caps", {"service_id": None, "facility_id": None}, "a_cap_is_of_one_thing"),
+    ("scheduling.booking_caps", {"facility_id": None}, "a_service_is_capped_at_a_facility"),
+    ("scheduling.booking_caps", {"created_at": "infinity"}, "its_times_are_in_the_calendar"),
     ("scheduling.booking_requests", {"key": ""}, "a_key_says_something"),
     ("scheduling.booking_requests", {"digest": "a digest"}, "a_request_is_kept_as_sha_256"),
     ("scheduling.booking_requests", {"created_at": "infinity"}, "its_times_are_in_the_calendar"),

@@ -59,6 +59,7 @@ SUBJECT_REFERENCES: Final = (
     "appointment_step_resources_appointment_step_id_fkey",
     "allocations_appointment_id_fkey",
     "waitlist_entries_patient_id_fkey",
+    "booking_caps_patient_id_fkey",
     # a client
     "medications_client_id_fkey",
     "placement_info_client_id_fkey",
@@ -74,6 +75,8 @@ SUBJECT_REFERENCES: Final = (
     "availability_rules_doctor_id_fkey",
     "availability_exceptions_doctor_id_fkey",
     "resources_doctor_id_fkey",
+    "booking_caps_doctor_id_fkey",
+    "booking_caps_service_offering_id_fkey",
     "resource_rules_resource_id_fkey",
     "resource_exceptions_resource_id_fkey",
 )
