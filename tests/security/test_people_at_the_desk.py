@@ -99,6 +99,8 @@ REFUSALS: Final[dict[type[Exception], str]] = {
     TransitionRefusedError: "state",
 }
 
+A_DAY: Final = timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -127,45 +129,47 @@ def world(database_url: str) -> Iterator[World]:
 
 
 def _world(desk: Desk) -> World:
-    scheduler, slug = desk.clinic.scheduler, desk.clinic.slug
+    scheduler = desk.clinic.scheduler
     scheduler.add_tenant("elsewhere", name="Elsewhere")
     foreign = scheduler.add_admin("elsewhere", "Eve", email="eve@example.org")
-    users: dict[str, UserId | None] = {"host": None, "staff": desk.staff, "sarah": desk.sarah}
     with desk.work() as work:
-        tim = work.patients.get(desk.tim).user_id
-        assert tim is not None
-        roles = {"paul": UserRole.PARENT, "ada": UserRole.PATIENT, "noah": UserRole.PARENT, "fred": UserRole.PARENT}
-        for name, role in (roles | {"sue": UserRole.PARENT}).items():
-            users[name] = work.users.add(name.title(), role=role, email=f"{name}@example.org")
-        users["tim"] = UserId(tim)
+        paul, noah, fred, sue = (
+            work.users.add(name, role=UserRole.PARENT, email=f"{name}@example.org")
+            for name in ("paul", "noah", "fred", "sue")
+        )
+        ada = work.users.add("ada", role=UserRole.PATIENT, email="ada@example.org")
         (own,) = work.families.of_user(desk.sarah)
-        work.families.update(own, parents=[desk.sarah, users["paul"], users["sue"]])
-        work.families.create("Other", parents=[users["noah"]], students=[Person("Nell")])
-        gone = work.families.create("Gone", parents=[users["fred"]], students=[users["tim"]])
-        ada = work.patients.add("Ada", "Own", email="ada@example.org", user=users["ada"])
+        (child,) = work.families.get(own).students
+        work.families.update(own, parents=[desk.sarah, paul, sue])
+        work.families.create("Other", parents=[noah], students=[Person("Nell")])
+        gone = work.families.create("Gone", parents=[fred], students=[child])
+        patient = work.patients.add("Ada", "Own", email="ada@example.org", user=ada)
         work.families.delete(gone)
-    execute(desk.url, f"update identity.users set status = 'suspended' where id = '{users['sue']}'")
-    users |= {"foreign": foreign, "unknown": UserId(uuid4())}
+    users = {"host": None, "staff": desk.staff, "sarah": desk.sarah, "paul": paul, "tim": UserId(child.user_id)}
+    users |= {"ada": ada, "noah": noah, "fred": fred, "sue": sue, "foreign": foreign, "unknown": UserId(uuid4())}
+    execute(desk.url, f"update identity.users set status = 'suspended' where id = '{sue}'")
     days = [desk.day() for _ in range(12)]
     with desk.work() as work:
-        book = lambda day, patient: work.visits.book(desk.offer(work, on(day, 9)), patient=patient)  # noqa: E731
         coming = work.visits.book(desk.offer(work, on(days[0], 8, 50), desk.with_cara), patient=desk.tim)
-        there, begun, of_ada = book(days[1], desk.tim), book(days[2], desk.tim), book(days[3], ada)
+        there, begun, of_ada = (
+            work.visits.book(desk.offer(work, on(day, 9)), patient=whose)
+            for day, whose in ((days[1], desk.tim), (days[2], desk.tim), (days[3], patient))
+        )
         work.visits.check_in(there)
         work.visits.check_in(begun)
         work.visits.begin_step(begun, 1)
-        of_host = work.visits.hold(desk.offer(work, on(days[4], 9)))
-        of_host_private = work.visits.hold(desk.offer(work, on(days[5], 9), desk.private))
+        of_host = work.visits.hold(desk.offer(work, on(days[4], 9)), lasts=A_DAY)
+        of_host_private = work.visits.hold(desk.offer(work, on(days[5], 9), desk.private), lasts=A_DAY)
         public, private = desk.offer(work, on(days[6], 9)), desk.offer(work, on(days[7], 9), desk.private)
-    with scheduler.tenant(slug, user=desk.staff) as work:
-        of_staff = work.visits.hold(desk.offer(work, on(days[8], 9)))
+    with desk.work(desk.staff) as work:
+        of_staff = work.visits.hold(desk.offer(work, on(days[8], 9)), lasts=A_DAY)
     with desk.work(desk.sarah) as work:
-        of_sarah = work.visits.hold(desk.offer(work, on(days[9], 9)))
+        of_sarah = work.visits.hold(desk.offer(work, on(days[9], 9)), lasts=A_DAY)
     week = Span(on(days[0], 0), on(days[11], 0))
     return World(
         desk,
         users,
-        ada,
+        patient,
         public,
         private,
         coming,
@@ -193,8 +197,8 @@ CALLS: Final[dict[str, Call]] = {
     "find private on web": lambda w, x: w.visits.find(x.desk.private, between=x.week, channel="web"),
     "find for Tim": lambda w, x: w.visits.find(x.desk.clinic.with_anna, between=x.week, patient=x.desk.tim),
     "find for Ada": lambda w, x: w.visits.find(x.desk.clinic.with_anna, between=x.week, patient=x.ada),
-    "offer_at public": lambda w, x: w.visits.offer_at(x.public.offering_id, x.public.start_at),
-    "offer_at private": lambda w, x: w.visits.offer_at(x.private.offering_id, x.private.start_at),
+    "offer_at public": lambda w, x: w.visits.offer_at(x.desk.clinic.with_anna, x.public.start_at),
+    "offer_at private": lambda w, x: w.visits.offer_at(x.desk.private, x.private.start_at),
     "hold public": lambda w, x: w.visits.hold(x.public),
     "hold private": lambda w, x: w.visits.hold(x.private),
     "hold with key": lambda w, x: w.visits.hold(x.public, key="k"),
