@@ -17,7 +17,7 @@ from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.work import Work
 from scheduler.postgres.errors import NotAllowedError
-from support.desks import HALF_HOUR, MINUTE, NOW, Desk, all_rows, left_alone, on, open_desk
+from support.desks import HALF_HOUR, MINUTE, NOW, WORKDAYS, Desk, all_rows, left_alone, on, open_desk
 
 pytestmark = pytest.mark.database
 
@@ -390,6 +390,36 @@ def test_w5_a_visit_without_steps_delays_with_its_whole_length(desk: Desk) -> No
         (visit.id, on(day, 9, 10), on(day, 9, 40)),
         (later.id, on(day, 9, 40), on(day, 10, 10)),
     ]
+
+
+def test_w5_a_delay_names_the_closing_time_of_the_doctor(desk: Desk) -> None:
+    day = desk.day()
+    late, last = desk.booked(on(day, 11)), desk.booked(on(day, 11, 30))
+    before_pause = desk.booked(on(day, 9, 30))
+    with desk.work() as work:
+        work.exceptions.block(desk.clinic.anna, at=desk.clinic.facility, between=Span(on(day, 10), on(day, 10, 30)))
+    with clock_at(desk, on(day, 9, 40)), desk.work() as work:
+        assert work.visits.delays(desk.clinic.anna) == [
+            Delay(before_pause, on(day, 9, 40), on(day, 10, 10), closing_at=on(day, 10))
+        ]
+        work.visits.no_show(before_pause)
+    with clock_at(desk, on(day, 11, 15)), left_alone(desk.url), desk.work(desk.staff) as work:
+        assert work.visits.delays(desk.clinic.anna) == [
+            Delay(late, on(day, 11, 15), on(day, 11, 45)),
+            Delay(last, on(day, 11, 45), on(day, 12, 15), closing_at=on(day, 12)),
+        ]
+
+
+def test_w5_a_delay_names_the_closing_time_of_a_resource(desk: Desk) -> None:
+    day = desk.day()
+    with desk.tried() as work:
+        visit = work.visits.book(desk.offer(work, on(day, 8, 50), desk.with_cara), patient=desk.patient(work))
+        for who, start, end in ((desk.room, 9, 10), (desk.nurses[0], 8, 11)):
+            work.rules.add(who, at=desk.clinic.facility, on=WORKDAYS, start=time(start), end=time(end))
+        for minutes, closing_at in ((30, None), (31, on(day, 10)), (120, on(day, 10))):
+            with clock_at(desk, on(day, 8, 50) + minutes * MINUTE):
+                (delay,) = work.visits.delays(desk.cara)
+            assert (delay.visit, delay.closing_at) == (visit, closing_at)
 
 
 def test_only_staff_see_the_delays_of_a_doctor(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler import models as rows
+from scheduler.booking.closings import LateVisit, passed_closings
 from scheduler.booking.visits import Visit, VisitStep, visits_by_id
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
 from scheduler.core.visits import retime
@@ -37,11 +38,14 @@ class Delay:
     """A visit that begins or ends later than planned. Instants are in UTC.
 
     Steps that were left out are not waited for: a visit whose last step was skipped is planned to end before it.
+    `closing_at` is the first closing time that a step is expected to pass and was planned to keep: the end of hours of
+    the doctor at the facility, or of a resource of the step. It is None if there is none.
     """
 
     visit: Visit
     expected_start_at: datetime
     expected_end_at: datetime
+    closing_at: datetime | None = None
 
     @property
     def length(self) -> timedelta:
@@ -53,7 +57,7 @@ def delays_of(session: Session, doctor_id: int, *, now: datetime) -> list[Delay]
     """Return the delayed visits of a doctor's day, in order.
 
     A visit waits for its own earlier steps, and each of its steps with the doctor for those of other visits that were
-    planned to end before it.
+    planned to end before it. Nothing is changed.
     """
     ids = [row.id for row in session.connection().execute(_LIVE, {"doctor": doctor_id, "now": now})]
     today = [
@@ -64,14 +68,17 @@ def delays_of(session: Session, doctor_id: int, *, now: datetime) -> list[Delay]
     known = _planned(session, today)
     planned = [_timed(visit, known.get(visit.workflow_id, {})) for visit in today]
     expected = _expected(planned, now)
-    delays = []
+    delays, late = [], []
     for visit, before, after in zip(today, planned, expected, strict=True):
         begun = [timed for timed in after if timed.status is not StepStatus.SCHEDULED]
         start_at = visit.start_at if begun else after[0].start_at
-        end_at = max(_end_of(timed, now) for timed in after)
+        ends = [_end_of(timed, now) for timed in after]
+        end_at = max(ends)
         if end_at > before[-1].end_at or after[0].start_at > before[0].start_at:
             delays.append(Delay(visit, start_at, end_at))
-    return delays
+            late.append(LateVisit(visit, before, ends))
+    closings = passed_closings(session, late)
+    return [replace(delay, closing_at=closing_at) for delay, closing_at in zip(delays, closings, strict=True)]
 
 
 def _expected(planned: Sequence[Sequence[TimedStep]], now: datetime) -> list[Sequence[TimedStep]]:

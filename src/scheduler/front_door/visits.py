@@ -159,6 +159,8 @@ class Visits(VisitBooking):
     def delays(self, doctor: DoctorId | models.Doctor) -> list[Delay]:
         """Return the visits of the doctor's present day that begin or end later than planned, as it looks now.
 
+        A delay names the closing time that the visit passes. Nothing is changed.
+
         Raises:
             NotFoundError: there is no such doctor.
             NotAllowedError: the user is not staff, and so does not see by whom the doctor is late.
