@@ -22,7 +22,7 @@ since the changes that they follow from are in it.
 from alembic import op
 
 revision = "20261126001050"
-down_revision = "20261126001020"
+down_revision = "20261126001030"
 
 FUNCTIONS = {
     "record_event()": None,

@@ -43,6 +43,7 @@ from scheduler.core import (
     BookingContext,
     Candidate,
     Closure,
+    DaysBefore,
     DoctorCalendar,
     ExceptionType,
     InvalidInputError,
@@ -50,6 +51,8 @@ from scheduler.core import (
     Need,
     NotFoundError,
     OfferedStep,
+    Policy,
+    PolicyRow,
     Reason,
     ReasonCode,
     Resource,
@@ -93,7 +96,9 @@ __all__ = [  # noqa: RUF022  # in groups
     "TenantSuspendedError",
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
     "BookingError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError", "OutcomeUnknownError",
-    "PatientBusyError", "SlotTakenError", "UnknownHoldError",
+    "PatientBusyError", "SlotTakenError", "TooLateError", "TooManyHoldsError", "UnknownHoldError",
+    # PostgreSQL: the policies of booking
+    "DaysBefore", "Policy", "PolicyRow",
     # PostgreSQL: visits that are held or booked
     "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
     "VisitId", "VisitStep",
@@ -128,6 +133,8 @@ if TYPE_CHECKING:
         OutcomeUnknownError,
         PatientBusyError,
         SlotTakenError,
+        TooLateError,
+        TooManyHoldsError,
         UnknownHoldError,
     )
     from scheduler.booking.events import Event, EventKind, EventsGoneError
@@ -256,6 +263,8 @@ else:
         "TenantId": "scheduler.core.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
         "TenantSuspendedError": "scheduler.postgres.errors",
+        "TooLateError": "scheduler.booking.errors",
+        "TooManyHoldsError": "scheduler.booking.errors",
         "UnknownHoldError": "scheduler.booking.errors",
         "UserDetails": "scheduler.families.shapes",
         "UserId": "scheduler.core.ids",

@@ -173,6 +173,7 @@ HARMLESS = {
     "placement.specialists": {"specialty"},
     "scheduling.appointments": {"zone"},
     "scheduling.availability_rules": {"recurrence"},
+    "scheduling.booking_policies": {"channel"},
     "scheduling.doctors": {"specialty"},
     "scheduling.generation_runs": {"engine_version", "tzdata_version", "trigger"},
     "scheduling.facilities": {"slug", "timezone", "country", "locale"},

@@ -9,6 +9,7 @@ through the library holds this lock.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -91,12 +92,14 @@ def decide(  # noqa: PLR0913  # what decides
     patient_id: int | None = None,
     without: Without = _NO_OTHER,
     also: Locked = _NOTHING,
+    is_held: bool = False,
 ) -> VisitOffer:
     """Lock what a visit concerns, and return it at its times.
 
     With `careful`, what is taken counts, and resources that are taken are replaced by free ones. Without, the caller
     writes the visit at once, and the constraints say whether it is taken: usually it is not. `without` names a hold or
-    a visit that is about to be replaced, `also` what else is locked. Whether the slot is stored shows when the visit is
+    a visit that is about to be replaced, `also` what else is locked. Of a visit that `is_held`, notice and horizon were
+    asked when it was held. Whether the slot is stored shows when the visit is
     written.
 
     Raises:
@@ -111,7 +114,7 @@ def decide(  # noqa: PLR0913  # what decides
     if careful:  # another resource may be chosen: all are locked together, since an order has to be kept
         resources += resources_of(session, wanted.slot.facility_id)
     lock(session, Locked(patients, doctors, resources, also.slots))
-    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel)
+    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel, now=None if is_held else now)
     start_at = min(wanted.starts.values())
     if start_at < now:
         raise not_offered(session, sought, start_at, now=now)
@@ -119,7 +122,7 @@ def decide(  # noqa: PLR0913  # what decides
     possible = search.still(wanted) if careful else search.by_schedule(wanted)
     if possible is None:
         if careful and search.by_schedule(wanted) is not None:
-            raise taken(session, sought, start_at)
+            raise taken(session, replace(sought, now=now), start_at)
         raise not_offered(session, sought, start_at, now=now, without=without)
     if not careful and not possible.wanted.resources <= {*wanted.resources}:
         raise SlotTakenError("resources that are not locked would be taken: decide with care")

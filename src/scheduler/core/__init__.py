@@ -31,6 +31,8 @@ from scheduler.core.lifecycle import (
     transition,
 )
 from scheduler.core.offers import OfferedStep, VisitOffer
+from scheduler.core.policies import DaysBefore, Policy
+from scheduler.core.policy_rows import Place, PolicyRow
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
@@ -56,6 +58,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "select_workflow", "walk", "walk_back",
     # Search for visits
     "Candidate", "DoctorCalendar", "OfferedStep", "Resource", "Use", "VisitOffer", "find_visits",
+    # Policies of booking
+    "DaysBefore", "Place", "Policy", "PolicyRow",
     # Life cycles of slots, appointments and steps
     "AppointmentState", "AppointmentStatus", "SlotStatus", "StepState", "StepStatus", "Transition",
     "TransitionResult", "transition",

@@ -19,6 +19,7 @@ from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.insurance import Insurance, Plans, Providers
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
+from scheduler.front_door.policies import Policies
 from scheduler.front_door.resources import Resources
 from scheduler.front_door.services import Services
 from scheduler.front_door.work import Work
@@ -146,6 +147,14 @@ class AsyncResources(AsyncTwin[Resources]):
     delete: Final = awaited(Resources.delete)
 
 
+class AsyncPolicies(AsyncTwin[Policies]):
+    """The booking policies of a tenant."""
+
+    set: Final = awaited(Policies.set)
+    effective: Final = awaited(Policies.effective)
+    all: Final = awaited(Policies.all)
+
+
 class AsyncWork(AsyncTwin[Work]):
     """A unit of work: one transaction for one tenant. Get it from `AsyncScheduler.tenant`; it ends with the block.
 
@@ -169,6 +178,7 @@ class AsyncWork(AsyncTwin[Work]):
         self.rules: AsyncRules = AsyncRules(work.rules, lock)
         self.exceptions: AsyncExceptions = AsyncExceptions(work.exceptions, lock)
         self.closures: AsyncClosures = AsyncClosures(work.closures, lock)
+        self.policies: AsyncPolicies = AsyncPolicies(work.policies, lock)
         self.slots: AsyncOpenSlots = AsyncOpenSlots(work.slots, lock)
         self.visits: AsyncVisits = AsyncVisits(work.visits, lock)
 

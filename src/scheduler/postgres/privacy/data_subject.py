@@ -73,6 +73,7 @@ SUBJECT_REFERENCES: Final = (
     "service_offerings_doctor_id_fkey",
     "availability_rules_doctor_id_fkey",
     "availability_exceptions_doctor_id_fkey",
+    "booking_policies_doctor_id_fkey",
     "resources_doctor_id_fkey",
     "resource_rules_resource_id_fkey",
     "resource_exceptions_resource_id_fkey",
