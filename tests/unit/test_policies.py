@@ -12,6 +12,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.policies import DaysBefore, Lead, Policy, last_instant
 from scheduler.core.policy_rows import Place, PolicyRow, effective, refuse_contradictions
 from scheduler.core.reasons import ReasonCode
+from scheduler.core.slots import Id
 from scheduler.core.spans import Span
 from scheduler.core.zones import EARLIEST, LATEST, instant_at
 
@@ -19,7 +20,10 @@ LONDON, ST_JOHNS, APIA = ZoneInfo("Europe/London"), ZoneInfo("America/St_Johns")
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 OURS = Place("web", 1, 1, 1)
-PLACES = [Place(*parts) for parts in product(("web", "app", None), (1, 2, None), (1, 2, None), (1, 2, None))]
+ONE_OR_ANY = (1, 2, None)
+PLACES = [
+    Place(channel, *ids) for channel in ("web", "app", None) for ids in product(ONE_OR_ANY, ONE_OR_ANY, ONE_OR_ANY)
+]
 
 leads = st.one_of(
     st.integers(0, 5000).map(lambda minutes: timedelta(minutes=minutes)),
@@ -50,9 +54,14 @@ def at(text: str) -> datetime:
 def test_q2_the_most_specific_row_that_says_a_field_decides_it(rows: list[PolicyRow]) -> None:
     rows = [*{row.place: row for row in rows}.values()]
     by_place = {row.place: row.horizon for row in rows}
-    parts = [("web", None), (1, None), (1, None), (1, None)]
-    in_order = sorted(product(*parts), key=lambda place: [part is None for part in reversed(place)])
-    said = [by_place[Place(*place)] for place in in_order if by_place.get(Place(*place)) is not None]
+    in_order = (
+        Place(channel, facility, doctor, offering)
+        for offering in (1, None)
+        for doctor in (1, None)
+        for facility in (1, None)
+        for channel in ("web", None)
+    )
+    said = [by_place[place] for place in in_order if by_place.get(place) is not None]
     assert effective(rows, OURS).horizon == (said[0] if said else None)
 
 
@@ -73,7 +82,7 @@ def test_q2_each_field_is_decided_by_itself() -> None:
 def test_q2_a_start_is_allowed_from_notice_to_horizon(
     notice: Lead, horizon: int | None, change: tuple[ZoneInfo, datetime], ago: timedelta, ahead: timedelta
 ) -> None:
-    """A start is allowed while its last instant to book it has not passed, and its day is within the horizon."""
+    """A start is allowed until the last instant to book it, and on the days of the horizon."""
     zone, changed = change
     now, start_at = changed + ago, changed + ago + abs(ahead)
     starts = Policy(notice, horizon).starts(now, zone)
@@ -128,6 +137,8 @@ def test_q2_a_span_is_narrowed_to_what_is_allowed() -> None:
     assert starts.within(None) == Span(now + HOUR, now + 15 * HOUR)
     assert starts.within(Span(now, now + 2 * HOUR)) == Span(now + HOUR, now + 2 * HOUR)
     assert starts.within(Span(now, now + HOUR)) is None
+    assert not starts.are_all
+    assert Policy().starts(now, LONDON).are_all
 
 
 @pytest.mark.parametrize(
@@ -145,7 +156,7 @@ def test_q2_a_span_is_narrowed_to_what_is_allowed() -> None:
         ({"place": Place("Web")}, "channel must be a word of small letters, digits and _ with at most 50"),
         ({"place": Place("w" * 51)}, "channel must be a word"),
         ({"place": Place(7)}, "such as web, not int"),  # type: ignore[arg-type]  # as callers do
-        ({"notice": DAY, "horizon": 0}, "the notice .* is longer than the horizon .0 days.: nothing could ever"),
+        ({"notice": DAY, "horizon": 0}, "the notice .* is longer than the horizon .0 local days.: nothing could ever"),
         ({"notice": DaysBefore(3, time(12)), "horizon": 2}, "3 local days before, until 12:00.* is longer"),
     ],
     ids=str,
@@ -161,7 +172,7 @@ def test_q2_invalid_days_before_are_refused(days: int, until: time) -> None:
         DaysBefore(days, until)
 
 
-OFFERINGS = {1: Place(None, 1, 1, 1), 2: Place(None, 2, 2, 2)}
+OFFERINGS: dict[Id, Place] = {1: Place(None, 1, 1, 1), 2: Place(None, 2, 2, 2)}
 
 
 @pytest.mark.parametrize(

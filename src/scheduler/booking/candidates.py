@@ -179,15 +179,13 @@ def _by_policy(session: Session, sought: Sought, fits: list[Fit]) -> list[Fit]:
         return fits
     offerings = [fit.offering for fit in fits]
     places = [Place(sought.channel, one.facility_id, one.doctor_id, one.id) for one in offerings]
-    narrowed = []
-    for fit, policy in zip(fits, policies_of(session, places), strict=True):
-        starts = policy.starts(sought.now, zone_of(fit.offering.zone))
-        if starts[:2] == ANY_START[:2]:
-            narrowed.append(fit)
-            continue
-        span, bookable = starts.within(fit.span), starts.within(fit.bookable)
-        narrowed.append(fit._replace(span=span, bookable=bookable, starts=starts))
-    return narrowed
+    allowed = zip(offerings, policies_of(session, places), strict=True)
+    found = [policy.starts(sought.now, zone_of(offering.zone)) for offering, policy in allowed]
+    return [fit if starts.are_all else _within(fit, starts) for fit, starts in zip(fits, found, strict=True)]
+
+
+def _within(fit: Fit, starts: Starts) -> Fit:
+    return fit._replace(span=starts.within(fit.span), bookable=starts.within(fit.bookable), starts=starts)
 
 
 def _pinned(workflows: Sequence[Workflow] | InvalidWorkflowError, wanted: WantedVisit) -> tuple[Any, frozenset[int]]:

@@ -1,4 +1,4 @@
-"""Booking policies: how early and how late a visit may be booked, how long a hold lasts, until when it is cancelled.
+"""Booking policies: when a visit may be booked and cancelled, and how long a hold lasts.
 
 Owns: the policy of a visit, and the starts that it allows.
 Holds: Q2 (notice and horizon).
@@ -61,7 +61,7 @@ class DaysBefore:
             raise InvalidInputError(f"days before: until must be a naive time of day, not {self.until!r}")
 
     def __str__(self) -> str:
-        return f"{self.days} local days before, until {self.until:%H:%M}"
+        return f"{local_days(self.days)} before, until {self.until:%H:%M}"
 
 
 Lead = timedelta | DaysBefore
@@ -104,6 +104,11 @@ class Starts(NamedTuple):
     end: datetime
     policy: Policy
 
+    @property
+    def are_all(self) -> bool:
+        """Whether every start is allowed."""
+        return (self.begin, self.end) == (EARLIEST, LATEST)
+
     def within(self, span: Span | None) -> Span | None:
         """Return the allowed instants of a span, or of all time; None if there is none."""
         begin, end = (EARLIEST, LATEST) if span is None else (span.start, span.end)
@@ -113,7 +118,7 @@ class Starts(NamedTuple):
     def reasons(self, start_at: datetime) -> Iterator[Reason]:
         """Yield why the policy does not allow a start, the strongest first."""
         if start_at >= self.end:
-            text = f"it starts after the booking horizon of {self.policy.horizon} local days"
+            text = f"it starts after the booking horizon of {local_days(self.policy.horizon or 0)}"
             yield Reason(ReasonCode.HORIZON, start_at, start_at, text)
         if start_at < self.begin:
             text = f"it starts within the minimum notice ({self.policy.notice})"
@@ -122,6 +127,11 @@ class Starts(NamedTuple):
 
 ANY_START: Final = Starts(EARLIEST, LATEST, Policy())
 """All starts, as without a policy."""
+
+
+def local_days(count: int) -> str:
+    """Return a number of local days in words."""
+    return "1 local day" if count == 1 else f"{count} local days"
 
 
 def last_instant(lead: Lead, start_at: datetime, zone: ZoneInfo) -> datetime:

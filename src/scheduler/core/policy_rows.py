@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any, Final, NamedTuple, Self
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.policies import LONGEST_HOLD, LONGEST_LEAD, DaysBefore, Lead, Policy
+from scheduler.core.policies import LONGEST_HOLD, LONGEST_LEAD, DaysBefore, Lead, Policy, local_days
 from scheduler.core.slots import Id
 from scheduler.core.validation import Validator
 
@@ -157,7 +157,7 @@ def _is_longer(notice: Lead | None, horizon: int | None) -> bool:
 def _refuse_longer(notice: Lead | None, horizon: int | None) -> None:
     if _is_longer(notice, horizon):
         raise InvalidInputError(
-            f"policy: the notice ({notice}) is longer than the horizon ({horizon} days): nothing could ever be booked"
+            f"policy: the notice ({notice}) is longer than the horizon ({local_days(horizon or 0)}): nothing could ever be booked"
         )
 
 

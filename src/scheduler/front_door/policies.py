@@ -74,7 +74,7 @@ class Policies(OfTenant):
             refuse_contradictions(self.all(), self._places())
 
     def effective(self, offering: AnyOffering, *, channel: str = _DESK) -> Policy:
-        """Return the policy of the visits of an offering on a channel, each field as the most specific one says it.
+        """Return the policy that decides the visits of an offering on a channel, field by field.
 
         Raises:
             InvalidInputError: nobody knows the channel.
