@@ -157,7 +157,8 @@ def _is_longer(notice: Lead | None, horizon: int | None) -> bool:
 def _refuse_longer(notice: Lead | None, horizon: int | None) -> None:
     if _is_longer(notice, horizon):
         raise InvalidInputError(
-            f"policy: the notice ({notice}) is longer than the horizon ({local_days(horizon or 0)}): nothing could ever be booked"
+            f"policy: the notice ({notice}) is longer than the horizon ({local_days(horizon or 0)}):"
+            " nothing could ever be booked"
         )
 
 
