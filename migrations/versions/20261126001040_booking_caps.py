@@ -10,7 +10,7 @@ leaves the checks of foreign keys alone.
 from alembic import op
 
 revision = "20261126001040"
-down_revision = "20261126001020"
+down_revision = "20261126001030"
 
 
 def upgrade() -> None:

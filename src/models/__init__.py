@@ -27,6 +27,7 @@ from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
 from scheduler.models.scheduling.patients import Patient
 from scheduler.models.scheduling.places import Doctor, Facility, FacilityDoctor
+from scheduler.models.scheduling.policies import BookingPolicy
 from scheduler.models.scheduling.resource_hours import ResourceException, ResourceRule
 from scheduler.models.scheduling.services import (
     Service,
@@ -60,6 +61,7 @@ __all__ = [
     "AvailabilityRule",
     "AvailabilitySlot",
     "BookingCap",
+    "BookingPolicy",
     "BookingRequest",
     "Child",
     "ChildDisplayCounter",

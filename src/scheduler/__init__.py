@@ -44,6 +44,7 @@ from scheduler.core import (
     BookingRule,
     Candidate,
     Closure,
+    DaysBefore,
     DoctorCalendar,
     ExceptionType,
     InvalidInputError,
@@ -52,6 +53,8 @@ from scheduler.core import (
     NotFoundError,
     OfferedStep,
     Override,
+    Policy,
+    PolicyRow,
     Reason,
     ReasonCode,
     Resource,
@@ -96,7 +99,10 @@ __all__ = [  # noqa: RUF022  # in groups
     "TenantSuspendedError",
     # PostgreSQL: why a visit cannot be offered, held, booked or changed
     "BookingError", "CapReachedError", "HoldEndedError", "KeyReusedError", "NoSuchNeedError", "NotOfferedError",
-    "OutcomeUnknownError", "OverrideNotNeededError", "PatientBusyError", "SlotTakenError", "UnknownHoldError",
+    "OutcomeUnknownError", "OverrideNotNeededError", "PatientBusyError", "SlotTakenError", "TooLateError",
+    "TooManyHoldsError", "UnknownHoldError",
+    # PostgreSQL: the policies of booking
+    "DaysBefore", "Policy", "PolicyRow",
     # PostgreSQL: visits that are held or booked
     "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
     "VisitId", "VisitStep",
@@ -134,6 +140,8 @@ if TYPE_CHECKING:
         OverrideNotNeededError,
         PatientBusyError,
         SlotTakenError,
+        TooLateError,
+        TooManyHoldsError,
         UnknownHoldError,
     )
     from scheduler.booking.events import Event, EventKind, EventsGoneError
@@ -268,6 +276,8 @@ else:
         "TenantId": "scheduler.core.ids",
         "TenantKeys": "scheduler.postgres.encryption.tenant_keys",
         "TenantSuspendedError": "scheduler.postgres.errors",
+        "TooLateError": "scheduler.booking.errors",
+        "TooManyHoldsError": "scheduler.booking.errors",
         "UnknownHoldError": "scheduler.booking.errors",
         "UserDetails": "scheduler.families.shapes",
         "UserId": "scheduler.core.ids",

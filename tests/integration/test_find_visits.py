@@ -418,7 +418,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "an unknown offering": ({"what": OfferingId(NOBODY)}, NotFoundError, "no offering has the id"),
     "a day for a span": ({"between": NOW.date()}, InvalidInputError, "visits: between must be a Span"),
     "no limit": ({"limit": 0}, InvalidInputError, "visits: limit must be a whole number from 1"),
-    "a channel": ({"channel": " "}, InvalidInputError, "visits: channel must be a non-blank string"),
+    "a channel": ({"channel": " "}, InvalidInputError, "visits: channel must be a word of small letters"),
     "an unknown patient": ({"patient": PatientId(NOBODY)}, NotFoundError, "no patient has the id"),
     "a doctor as patient": ({"patient": DoctorId(1)}, InvalidInputError, "patient must be of type PatientId"),
     "one doctor": ({"doctors": DoctorId(1)}, InvalidInputError, "visits: doctors must be a sequence of DoctorId"),

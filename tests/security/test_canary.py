@@ -174,6 +174,7 @@ HARMLESS = {
     "scheduling.appointments": {"zone"},
     "scheduling.availability_rules": {"recurrence"},
     "scheduling.booking_caps": {"period"},
+    "scheduling.booking_policies": {"channel"},
     "scheduling.doctors": {"specialty"},
     "scheduling.generation_runs": {"engine_version", "tzdata_version", "trigger"},
     "scheduling.facilities": {"slug", "timezone", "country", "locale"},

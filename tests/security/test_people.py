@@ -50,6 +50,7 @@ scheduling.availability_exceptions   all+iud all+iud all+iud -      -       -   
 scheduling.availability_rules        all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.availability_slots        all+iuD all+iuD all+iuD open   open    open    open  -         -       -       -
 scheduling.booking_caps              all+iud all+iud all+iud -      -       -       -     -         -       -       -
+scheduling.booking_policies          all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.booking_requests          -       -       -       -      -       -       -     -         -       -       -
 scheduling.doctors                   all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.event_counters            all     all     all     -      -       -       -     -         -       -       -

@@ -85,6 +85,7 @@ OF_THE_DESK: dict[str, str] = {
                 "allocations",
                 "availability_exceptions",
                 "availability_rules",
+                "booking_policies",
                 "facilities",
                 "facility_closures",
                 "facility_doctors",

@@ -103,7 +103,16 @@ def confirm(  # noqa: PLR0913  # what is confirmed
         CapReachedError: a cap of the patient is reached, or one that was set or lowered since.
         PatientBusyError: the patient has another visit at this time.
     """
-    again = partial(decide, session, held.wanted, now=now, channel=held.channel, careful=careful, patient_id=patient_id)
+    again = partial(
+        decide,
+        session,
+        held.wanted,
+        now=now,
+        channel=held.channel,
+        careful=careful,
+        patient_id=patient_id,
+        is_held=True,
+    )
     if careful:  # its locks are more, and have an order
         planned = planned_visit(again(without=Without(hold_id=held.id)), careful=careful)
         take_hold(session, held, now=now)
@@ -154,6 +163,7 @@ def reschedule(  # noqa: PLR0913  # what is moved
         without=Without(visit_id, None if held is None else held.id),
         also=concerned.locked,
         careful=careful,
+        is_held=held is not None,
     )
     possible = decide_with(override, decision)
     if held is not None:

@@ -7,8 +7,8 @@ Must not know: calendars, slots, which visit is found.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import KW_ONLY, dataclass
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
@@ -16,11 +16,14 @@ from sqlmodel import Session
 
 from scheduler.booking.errors import NoSuchNeedError, NotOfferedError
 from scheduler.booking.loading import before
+from scheduler.booking.policies import DESK, policies_of
 from scheduler.core.calendars import Resource
 from scheduler.core.errors import InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
 from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
 from scheduler.core.offers import WantedVisit
 from scheduler.core.overrides import BookingRule
+from scheduler.core.policies import ANY_START, Starts
+from scheduler.core.policy_rows import Place
 from scheduler.core.spans import Span
 from scheduler.core.visits import left_of
 from scheduler.core.workflows import DOCTOR, LONGEST_VISIT, Workflow, WorkflowStep
@@ -28,9 +31,6 @@ from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, instant_at, zone
 from scheduler.postgres.active_workflows import workflows_of
 from scheduler.postgres.resource_schedules import openings_of
 from scheduler.postgres.schedules import ScheduleKey
-
-DESK: Final = "desk"
-"""The channel of staff, who also see private offerings."""
 
 _DAY: Final = timedelta(days=1)
 _OFFERINGS: Final = text("""
@@ -97,6 +97,9 @@ class Sought:
     """The visit of the one offering, which names the workflow and the steps."""
     relaxed: frozenset[BookingRule] = frozenset()
     """The rules of booking that the visit may break."""
+    _: KW_ONLY
+    now: datetime | None
+    """The instant from which notice and horizon count; None for what is held, of which neither is asked again."""
 
 
 class Offering(NamedTuple):
@@ -121,13 +124,17 @@ class Offering(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """An offering with the workflow of its visits, the span that is sought, and the limits of the plan."""
+    """An offering with the workflow of its visits, the span that is sought, and the limits of plan and policy.
+
+    Without a span, the policy allows no start that is sought.
+    """
 
     offering: Offering
     workflow: Workflow
     steps: Sequence[WorkflowStep]
-    span: Span
+    span: Span | None
     bookable: Span | None
+    starts: Starts = ANY_START
 
 
 class Fitting(NamedTuple):
@@ -173,7 +180,30 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
             faults.append(fault)
     if not complete:
         raise faults[0]
-    return Fitting(complete, resources)
+    return Fitting(_by_policy(session, sought, complete), resources)
+
+
+def _by_policy(session: Session, sought: Sought, fits: list[Fit]) -> list[Fit]:
+    """Narrow what is sought of each offering to the starts that its policy allows."""
+    if sought.now is None:
+        return fits
+    offerings = [fit.offering for fit in fits]
+    places = [Place(sought.channel, one.facility_id, one.doctor_id, one.id) for one in offerings]
+    allowed = zip(offerings, policies_of(session, places), strict=True)
+    found = [_relaxed(policy.starts(sought.now, zone_of(offering.zone)), sought) for offering, policy in allowed]
+    return [fit if starts.are_all else _within(fit, starts) for fit, starts in zip(fits, found, strict=True)]
+
+
+def _relaxed(starts: Starts, sought: Sought) -> Starts:
+    """Return the starts without the rules that the visit may break."""
+    return starts._replace(
+        begin=EARLIEST if BookingRule.NOTICE in sought.relaxed else starts.begin,
+        end=LATEST if BookingRule.HORIZON in sought.relaxed else starts.end,
+    )
+
+
+def _within(fit: Fit, starts: Starts) -> Fit:
+    return fit._replace(span=starts.within(fit.span), bookable=starts.within(fit.bookable), starts=starts)
 
 
 def _pinned(workflows: Sequence[Workflow] | InvalidWorkflowError, wanted: WantedVisit) -> tuple[Any, frozenset[int]]:

@@ -10,6 +10,7 @@ through the library holds this lock.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -101,13 +102,15 @@ def decide(  # noqa: PLR0913  # what decides
     without: Without = _NO_OTHER,
     also: Locked = _NOTHING,
     relaxed: frozenset[BookingRule] = frozenset(),
+    is_held: bool = False,
 ) -> VisitOffer:
     """Lock what a visit concerns, and return it at its times.
 
     With `careful`, what is taken counts, and resources that are taken are replaced by free ones. Without, the caller
     writes the visit at once, and the constraints say whether it is taken: usually it is not. `without` names a hold or
-    a visit that is about to be replaced, `also` what else is locked, `relaxed` rules that the visit may break. Whether
-    the slot is stored shows when the visit is written.
+    a visit that is about to be replaced, `also` what else is locked, `relaxed` rules that the visit may break. Of a
+    visit that `is_held`, notice and horizon were asked when it was held. Whether the slot is stored shows when the
+    visit is written.
 
     Raises:
         NotOfferedError: the offering has no such visit, or its workflow is not the payer's any more.
@@ -124,7 +127,9 @@ def decide(  # noqa: PLR0913  # what decides
     offerings = [int(wanted.offering_id), *also.offerings]
     are_capped = lock(session, Locked(patients, doctors, resources, also.slots, offerings))
     are_capped = are_capped and BookingRule.CAP not in relaxed
-    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel, relaxed=relaxed)
+    sought = Sought(
+        offering_id=offerings[0], wanted=wanted, channel=channel, relaxed=relaxed, now=None if is_held else now
+    )
     start_at = min(wanted.starts.values())
     if start_at < now:
         raise not_offered(session, sought, start_at, now=now)
@@ -134,7 +139,7 @@ def decide(  # noqa: PLR0913  # what decides
     possible = search.still(wanted) if careful else search.by_schedule(wanted)
     if possible is None:
         if careful and search.by_schedule(wanted) is not None:
-            raise taken(session, sought, start_at)
+            raise taken(session, replace(sought, now=now), start_at)
         raise not_offered(session, sought, start_at, now=now, without=without)
     if not careful and not possible.wanted.resources <= {*wanted.resources}:
         raise SlotTakenError("resources that are not locked would be taken: decide with care")

@@ -109,6 +109,30 @@ class CapReachedError(BookingError):
         self.count = count
 
 
+class TooLateError(BookingError):
+    """A policy lets people who are cared for cancel or move a visit until an instant, which has passed.
+
+    Attributes:
+        until: the last instant at which they could, in UTC.
+    """
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message, until)
+        self.until = until
+
+
+class TooManyHoldsError(BookingError):
+    """The user, who is not staff, holds as many visits as a user may hold.
+
+    Attributes:
+        most: how many that is.
+    """
+
+    def __init__(self, message: str, most: int) -> None:
+        super().__init__(message, most)
+        self.most = most
+
+
 class NoSuchNeedError(BookingError):
     """A step needs more resources of a kind than the facility has at all.
 

@@ -17,15 +17,12 @@ from sqlmodel import Session
 from scheduler.booking.deciding import Locked, decide, lock
 from scheduler.booking.errors import HoldEndedError, UnknownHoldError
 from scheduler.booking.people import Person
+from scheduler.booking.policies import policy_of, refuse_more_holds
 from scheduler.booking.visit_rows import PlannedVisit, planned_visit, write_hold
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
+from scheduler.core.policies import LONGEST_HOLD
 from scheduler.core.slots import SlotIdentity
-
-USUAL_HOLD: Final = timedelta(minutes=10)
-"""How long a hold lasts that says nothing else."""
-LONGEST_HOLD: Final = timedelta(hours=24)
-"""How long a hold lasts at most."""
 
 _TOKEN_BYTES: Final = 32
 _BY_TOKEN: Final = text("""
@@ -106,14 +103,12 @@ class HeldVisit(NamedTuple):
     planned: PlannedVisit
 
 
-def lasting(lasts: timedelta | None) -> timedelta:
-    """Return how long a hold is to last.
+def lasting(lasts: timedelta) -> timedelta:
+    """Return how long a hold is to last, as somebody says.
 
     Raises:
         InvalidInputError: it is no timedelta longer than zero and of at most a day.
     """
-    if lasts is None:
-        return USUAL_HOLD
     if not isinstance(lasts, timedelta) or not timedelta(0) < lasts <= LONGEST_HOLD:
         raise InvalidInputError(f"hold: lasts must be a timedelta longer than zero, at most one day, not {lasts!r}")
     return lasts
@@ -125,17 +120,22 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     *,
     by: Person,
     now: datetime,
-    lasts: timedelta,
+    lasts: timedelta | None,
     label: str | None,
     random_bytes: Callable[[int], bytes],
     careful: bool,
 ) -> tuple[int, Hold]:
-    """Hold a visit, and return the hold with its id.
+    """Hold a visit, as long as its policy says if `lasts` does not, and return the hold with its id.
 
     Raises:
+        TooManyHoldsError: the user is not staff, and has as many holds as may be.
         NotOfferedError, SlotTakenError: as in `decide`.
     """
+    if by.user_id is not None and not by.is_staff:
+        refuse_more_holds(session, by.user_id)
     possible = decide(session, wanted, now=now, channel=by.channel, careful=careful)
+    if lasts is None:
+        lasts = policy_of(session, possible.offering_id, by.channel).hold_lasts
     token = _token(random_bytes)
     row = write_hold(
         session,

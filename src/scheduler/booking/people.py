@@ -11,11 +11,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.candidates import DESK
+from scheduler.booking.policies import DESK, WEB
 from scheduler.core.errors import NotFoundError
-
-WEB: Final = "web"
-"""The channel of people who are cared for, who do not see private offerings."""
 
 _ASK: Final = text("""
 select identity.current_user_id() is null or identity.is_staff_member() as is_staff, array(

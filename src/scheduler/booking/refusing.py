@@ -6,6 +6,7 @@ Must not know: how an offer is found (`searching`).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -52,7 +53,7 @@ def not_offered(
         return NotOfferedError(f"{name}: its schedule is invalid: {read.calendar}")
     reasons = sorted(_reasons(session, search, read.calendar.schedule, start_at, now), key=_rank)
     begin = max(start_at + MICROSECOND, now)
-    following = Search(session, sought, Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
+    following = Search(session, replace(sought, now=now), Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
     next_offer = next(following.offers(), None)
     text = "; ".join(dict.fromkeys(reason.text for reason in reasons))
     return NotOfferedError(f"{name}: {text}", reasons, None if next_offer is None else next_offer.start_at)
@@ -71,6 +72,8 @@ def _reasons(session: Session, search: Search, schedule: Schedule, start_at: dat
     at = anchor.start_at
     if start_at < now:
         return [Reason(ReasonCode.NOTICE, start_at, at, "the visit begins in the past")]
+    if barred := list(fit.starts.reasons(start_at)):
+        return barred
     doctor_id = fit.offering.doctor_id
     bookings = booking_contexts(session, [doctor_id], at, at + MICROSECOND, now=now)[doctor_id]
     explanation = explain(schedule, at, bookings=bookings, search=_NO_TIME)

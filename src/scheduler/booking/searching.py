@@ -177,7 +177,7 @@ def _reach(fit: Fit) -> int:
 def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
     """Yield the calendar, and the part of the span that is sought before its last generated day ends, if any."""
     calendar, days = read.calendar, read.checkpoint.days.spans
-    if not isinstance(calendar, InvalidInputError) and days:
+    if not isinstance(calendar, InvalidInputError) and days and fit.span is not None:
         end = min(fit.span.end, instant_at(calendar.schedule.zone, days[-1].until))
         if fit.span.start < end:
             yield calendar, Span(fit.span.start, end)

@@ -33,6 +33,8 @@ from scheduler.core.lifecycle import (
 )
 from scheduler.core.offers import OfferedStep, VisitOffer
 from scheduler.core.overrides import BookingRule, Override
+from scheduler.core.policies import DaysBefore, Policy
+from scheduler.core.policy_rows import Place, PolicyRow
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
@@ -59,6 +61,8 @@ __all__ = [  # noqa: RUF022  # in groups
     # Search for visits
     "BookingRule", "Candidate", "DoctorCalendar", "OfferedStep", "Override", "Resource", "Use", "VisitOffer",
     "find_visits",
+    # Policies of booking
+    "DaysBefore", "Place", "Policy", "PolicyRow",
     # Life cycles of slots, appointments and steps
     "AppointmentState", "AppointmentStatus", "SlotStatus", "StepState", "StepStatus", "Transition",
     "TransitionResult", "transition",

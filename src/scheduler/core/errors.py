@@ -17,7 +17,8 @@ the facts; the message states them in one line. Each floor above defines its own
       EncryptionError               KeyUnavailableError, StaleKeyRingError, TamperedError (postgres.encryption.errors)
       FamilyError                   DuplicateMemberError, MissingParentError, LastParentError (families.errors)
       BookingError                  NotOfferedError, SlotTakenError, HoldEndedError, UnknownHoldError, KeyReusedError,
-                                    OutcomeUnknownError, PatientBusyError, NoSuchNeedError (booking.errors)
+                                    OutcomeUnknownError, PatientBusyError, TooLateError, TooManyHoldsError,
+                                    NoSuchNeedError (booking.errors)
       InvitationError               see invitations.errors
       SchedulesFailedError, AmbiguousNamesError                      (cli.errors)
 

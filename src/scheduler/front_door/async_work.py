@@ -20,6 +20,7 @@ from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.insurance import Insurance, Plans, Providers
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
+from scheduler.front_door.policies import Policies
 from scheduler.front_door.resources import Resources
 from scheduler.front_door.services import Services
 from scheduler.front_door.work import Work
@@ -156,6 +157,14 @@ class AsyncCaps(AsyncTwin[Caps]):
     remove: Final = awaited(Caps.remove)
 
 
+class AsyncPolicies(AsyncTwin[Policies]):
+    """The booking policies of a tenant."""
+
+    set: Final = awaited(Policies.set)
+    effective: Final = awaited(Policies.effective)
+    all: Final = awaited(Policies.all)
+
+
 class AsyncWork(AsyncTwin[Work]):
     """A unit of work: one transaction for one tenant. Get it from `AsyncScheduler.tenant`; it ends with the block.
 
@@ -180,6 +189,7 @@ class AsyncWork(AsyncTwin[Work]):
         self.exceptions: AsyncExceptions = AsyncExceptions(work.exceptions, lock)
         self.closures: AsyncClosures = AsyncClosures(work.closures, lock)
         self.caps: AsyncCaps = AsyncCaps(work.caps, lock)
+        self.policies: AsyncPolicies = AsyncPolicies(work.policies, lock)
         self.slots: AsyncOpenSlots = AsyncOpenSlots(work.slots, lock)
         self.visits: AsyncVisits = AsyncVisits(work.visits, lock)
 

@@ -24,6 +24,7 @@ from scheduler.booking.holds import (
 )
 from scheduler.booking.overriding import refuse_override
 from scheduler.booking.people import Person
+from scheduler.booking.policies import refuse_late
 from scheduler.booking.requests import Answer
 from scheduler.booking.stored_offers import held_offer
 from scheduler.booking.visits import Visit, visit_of
@@ -55,19 +56,21 @@ class VisitBooking(RepeatedCalls, VisitSearch):
     def hold(
         self, offer: VisitOffer, *, label: str | None = None, lasts: timedelta | None = None, key: str | None = None
     ) -> Hold:
-        """Hold the visit of an offer for whoever has the token, for ten minutes unless `lasts` says how long.
+        """Hold the visit of an offer for whoever has the token, as long as the policy says unless `lasts` does.
 
-        It ends by itself. Resources that were taken meanwhile are replaced by free ones; the times stay. `label` is for
-        you, such as the name of a screen. A repeated call with the same key returns the same hold with a new token.
+        It ends by itself; without a policy, after ten minutes. Resources that were taken meanwhile are replaced by free
+        ones; the times stay. `label` is for you, such as the name of a screen. A repeated call with the same key
+        returns the same hold with a new token.
 
         Raises:
             SlotTakenError: somebody else has the place, the doctor or a resource; `next_start_at` is another start.
             NotOfferedError: there is no such visit; `reasons` has why.
             CapReachedError: a cap of the day or the week is reached; `cap` says which, `count` how many it counts.
+            TooManyHoldsError: the user is not staff, and holds three visits.
             KeyReusedError, BusyError: the key belongs to another call, or to one that has not ended.
             InvalidInputError: an argument is invalid.
         """
-        wanted, length = wanted_visit("hold: offer", offer), lasting(lasts)
+        wanted, length = wanted_visit("hold: offer", offer), None if lasts is None else lasting(lasts)
         shown = optional_text("hold: label", label, models.Hold, "label")
         by = self._ask()
         now, random_bytes = self._context.clock(), self._context.random_bytes
@@ -89,7 +92,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
             held, token, ends_at = renew_token(self._session, answer["hold"], random_bytes=random_bytes)
             return Hold(token, ends_at, held_offer(self._session, held))
 
-        return self._once(key, ["hold", asked(wanted), shown, length.total_seconds()], first, again)
+        return self._once(key, ["hold", asked(wanted), shown, length and length.total_seconds()], first, again)
 
     def extend(self, hold: Hold | str, *, lasts: timedelta) -> Hold:
         """Let a hold, or that of a token, last so long from now on; at most 24 hours.
@@ -237,6 +240,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
             OverrideNotNeededError: as in `book`.
             TransitionRefusedError: the visit has begun, is over, or was cancelled.
             NotAllowedError: the user is not staff, and the visit has begun or should have.
+            TooLateError: the user is not staff, and the policy lets patients cancel or move it until `until` only.
             SlotTakenError, NotOfferedError, CapReachedError, PatientBusyError, HoldEndedError, UnknownHoldError,
             NotFoundError, KeyReusedError, BusyError, InvalidInputError: as in `book` and `confirm`.
         """
@@ -251,6 +255,9 @@ class VisitBooking(RepeatedCalls, VisitSearch):
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
             target = held_visit(self._session, token, by=by) if wanted is None else wanted
+            if not by.is_staff:
+                bookings.concerned_by(self._session, visit_id)  # locks it: its times stay as they are
+                refuse_late(self._session, visit_of(self._session, visit_id), channel=by.channel, now=now)
             moved = bookings.reschedule(
                 self._session, visit_id, target, by=by, now=now, careful=careful, override=override
             )

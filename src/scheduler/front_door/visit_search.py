@@ -11,13 +11,15 @@ from typing import Any, Final, TypeVar
 
 from scheduler import models
 from scheduler.booking.calls import at_the_desk
-from scheduler.booking.candidates import DESK, Sought
+from scheduler.booking.candidates import Sought
 from scheduler.booking.people import ask
+from scheduler.booking.policies import DESK, WEB, check_known
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
 from scheduler.core.offers import VisitOffer
+from scheduler.core.policy_rows import check_channel
 from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
@@ -58,8 +60,9 @@ class VisitSearch(OfTenant):
         plan, by default the patient's. `skip` names positions to leave out, `weekdays` and `part_of_day` are of the
         facility's clock. An offering that cannot serve the visit is left out while another one can. Nothing is held.
 
-        `channel` is `desk` for staff, who also see private offerings; any other word stands for the public, and makes
-        no further difference until there are policies. A user who is not staff is of the public in each case.
+        `channel` is `desk` for staff, who also see private offerings. Any other word stands for the public: `web`, or
+        one that a policy has. A visit within the notice or after the horizon of its policy is not offered. A user who
+        is not staff is of the public in each case.
 
         Raises:
             InvalidInputError: an argument is invalid; the message names it.
@@ -133,11 +136,14 @@ class VisitSearch(OfTenant):
         facility_ids: Iterable[int] = (),
     ) -> Sought:
         """Read what is sought, and look it up as the user."""
-        _CHECK.text("visits: channel", channel)
+        check_channel("visits: channel", channel)
         if channel == DESK:  # which is that of staff
             channel = ask(self._session, self._context.user_id).channel
         positions = _CHECK.sequence("visits: skip", skip, int)
         self._session.flush()  # what the host has changed counts
+        if channel not in {DESK, WEB}:
+            with at_the_desk(self._session):
+                check_known(self._session, "visits", channel)
         service_id = offering_id = None
         if isinstance(what, ServiceId | models.Service):
             service_id = int(Services(self._context).get(what).id or 0)
@@ -163,6 +169,7 @@ class VisitSearch(OfTenant):
             patient_id=patient_id,
             skip=positions,
             channel=channel,
+            now=utc(self._context.clock()),
         )
 
     def _ids(self, field: str, values: Iterable[object], kind: type[_Kind], owner: type[Any]) -> list[int]:

@@ -11,6 +11,7 @@ from scheduler import models
 from scheduler.booking import progress
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.delays import Delay, delays_of
+from scheduler.booking.policies import refuse_late
 from scheduler.booking.requests import Answer
 from scheduler.booking.visits import DayPlan, Visit, day_of, visit_of, visits_of_patient
 from scheduler.core.errors import InvalidInputError
@@ -38,6 +39,7 @@ class Visits(VisitBooking):
             TransitionRefusedError: the visit is over, or cancelled already.
             NotFoundError: there is no such visit, or the user does not see it.
             NotAllowedError: the user is not staff, and the visit has begun or should have.
+            TooLateError: the user is not staff, and the policy lets patients cancel it until `until` only.
             KeyReusedError, BusyError, InvalidInputError: as in `hold`.
         """
         visit_id, why = self._visit(visit), text("cancel: reason", reason)
@@ -49,6 +51,8 @@ class Visits(VisitBooking):
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:  # noqa: ARG001  # a cancellation takes nothing
             cancelled = progress.cancel(self._session, visit_id, reason=why, user_id=by.user_id, now=now)
+            if not by.is_staff:
+                refuse_late(self._session, cancelled, channel=by.channel, now=now)
             return cancelled, {"visit": visit_id}
 
         return self._once(key, ["cancel", visit_id, why], first, self._visit_again, visits=(visit_id,))

@@ -17,6 +17,7 @@ from scheduler.front_door.families import Families
 from scheduler.front_door.insurance import Insurance
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
+from scheduler.front_door.policies import Policies
 from scheduler.front_door.resources import Resources
 from scheduler.front_door.rules import Rules
 from scheduler.front_door.services import Services
@@ -46,6 +47,7 @@ class Work:
         self.exceptions: Exceptions = Exceptions(context)
         self.closures: Closures = Closures(context)
         self.caps: Caps = Caps(context)
+        self.policies: Policies = Policies(context)
         self.slots: OpenSlots = OpenSlots(context)
         self.visits: Visits = Visits(context)
 

@@ -18,6 +18,7 @@ from scheduler.models import (
     Address,
     AvailabilityException,
     AvailabilityRule,
+    BookingPolicy,
     Doctor,
     Facility,
     FacilityClosure,
@@ -92,6 +93,7 @@ def make_places(factory: Factory, size: Size, *, begin: date) -> Places:
         for facility in facilities
         for after, fields in _CLOSURES
     )
+    factory.make(BookingPolicy, channel="web", notice_minutes=60, horizon_days=90, cancel_days=1, cancel_until=time(16))
     return Places(facilities, doctors, offerings, lengths)
 
 

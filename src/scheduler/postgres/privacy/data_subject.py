@@ -74,6 +74,7 @@ SUBJECT_REFERENCES: Final = (
     "service_offerings_doctor_id_fkey",
     "availability_rules_doctor_id_fkey",
     "availability_exceptions_doctor_id_fkey",
+    "booking_policies_doctor_id_fkey",
     "resources_doctor_id_fkey",
     "booking_caps_doctor_id_fkey",
     "booking_caps_service_offering_id_fkey",

@@ -1,0 +1,254 @@
+"""Booking policies (Q2) at the desk: search and booking follow them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, time, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from scheduler.booking.errors import NotOfferedError, TooLateError, TooManyHoldsError
+from scheduler.core.errors import InvalidInputError, NotFoundError
+from scheduler.core.ids import OfferingId
+from scheduler.core.policies import DaysBefore, Policy
+from scheduler.core.policy_rows import Place, PolicyRow
+from scheduler.core.reasons import ReasonCode
+from scheduler.core.spans import Span
+from scheduler.front_door.work import Work
+from scheduler.postgres.errors import NotAllowedError
+from support.desks import HALF_HOUR, MINUTE, NOW, Desk, left_alone, on, open_desk
+
+pytestmark = pytest.mark.database
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+_PLACE = ("channel", "facility", "doctor", "offering")
+
+
+@pytest.fixture(scope="module")
+def desk(database_url: str) -> Iterator[Desk]:
+    with open_desk(database_url) as opened:
+        yield opened
+
+
+@contextmanager
+def policies(desk: Desk, *given: dict[str, Any], now: datetime = NOW) -> Iterator[None]:
+    """Let policies hold, and the clock stand at an instant, while the block lasts."""
+    with desk.work() as work:
+        for fields in given:
+            work.policies.set(**fields)
+    desk.clock.move_to(now)
+    try:
+        yield
+    finally:
+        desk.clock.move_to(NOW)
+        with desk.work() as work:
+            for fields in given:
+                work.policies.set(**{part: fields[part] for part in _PLACE if part in fields})
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_q2_find_offer_at_and_book_follow_the_same_policy(desk: Desk, seed: int) -> None:
+    """Days of London's winter are those of UTC, so the allowed starts follow from plain sums."""
+    random = Random(seed)  # noqa: S311  # for a test
+    first, offering = desk.day(), desk.clinic.with_anna
+    now = on(first, random.randint(0, 23), random.choice((0, 30)))
+    lead = random.choice((random.randint(0, 60) * HOUR, DaysBefore(random.randint(0, 2), time(random.randint(0, 23)))))
+    days, limited = random.randint(2, 5), random.choice(("desk", "web"))
+    place: dict[str, Any] = random.choice(({"offering": offering}, {"doctor": desk.clinic.anna}))
+    user, channel = random.choice(((desk.sarah, "web"), (None, "desk")))
+    given = (
+        {"notice": HOUR, "horizon": 60},
+        {"channel": limited, "horizon": days},
+        {"channel": "web", "notice": lead, **place},
+    )
+    notice, horizon = lead if channel == "web" else HOUR, days if channel == limited else 60
+    span = Span(on(first, 0), on(first, 0) + 9 * DAY)
+    with desk.work() as work:
+        without = work.visits.find(offering, between=span, limit=100)
+    with policies(desk, *given, now=now), desk.tried(user) as work:
+        found = {offer.start_at for offer in work.visits.find(offering, between=span, limit=100)}
+        for offer in without:
+            expected = against(offer.start_at, now, notice, horizon)
+            assert (offer.start_at in found) == (not expected), (offer.start_at, notice, horizon)
+            if offer.start_at.hour % 3 == offer.start_at.minute == 0:
+                with refused_for(expected):
+                    work.visits.offer_at(offering, offer.start_at, channel=channel)
+                with refused_for(expected):
+                    work.visits.book(offer, patient=desk.tim)
+
+
+def against(start_at: datetime, now: datetime, notice: Any, horizon: int) -> list[ReasonCode]:
+    """Return the reasons against a start."""
+    last = start_at - notice if isinstance(notice, timedelta) else on(start_at - notice.days * DAY, notice.until.hour)
+    is_beyond = start_at.date() > now.date() + horizon * DAY
+    return [ReasonCode.HORIZON] if is_beyond else [ReasonCode.NOTICE] if last < now else []
+
+
+@contextmanager
+def refused_for(expected: list[ReasonCode]) -> Iterator[None]:
+    """Check that the block is refused for these reasons; without one, that it is not."""
+    codes: list[ReasonCode] = []
+    try:
+        yield
+    except NotOfferedError as refused:
+        codes = [reason.code for reason in refused.reasons]
+    assert codes == expected
+
+
+def test_q2_a_refusal_names_the_next_start_that_the_policy_allows(desk: Desk) -> None:
+    day = desk.day()
+    given = {"offering": desk.clinic.with_anna, "notice": 3 * HOUR}
+    with policies(desk, given, now=on(day, 8)), desk.tried() as work:
+        with pytest.raises(NotOfferedError, match=r"within the minimum notice \(3:00:00\)") as refused:
+            desk.offer(work, on(day, 9))
+        assert refused.value.next_start_at == on(day, 11)
+
+
+def test_q2_a_hold_lasts_as_long_as_the_policy_says(desk: Desk) -> None:
+    day = desk.day()
+
+    def lasts(work: Work, hour: int, **options: Any) -> timedelta:
+        offer = desk.offer(work, on(day, hour))
+        now = work.session.connection().exec_driver_sql("select clock_timestamp()").scalar_one()
+        length: timedelta = work.visits.hold(offer, **options).ends_at - now
+        return length
+
+    with policies(desk, {"doctor": desk.clinic.anna, "hold_lasts": 2 * HOUR}), desk.tried() as work:
+        assert 2 * HOUR <= lasts(work, 9) < 2 * HOUR + MINUTE
+        assert 5 * MINUTE <= lasts(work, 10, lasts=5 * MINUTE) < 6 * MINUTE
+    with desk.tried() as work:
+        assert 10 * MINUTE <= lasts(work, 9) < 11 * MINUTE
+
+
+def test_q2_what_was_held_in_time_is_confirmed_and_moved_to_later(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        visit = work.visits.book(desk.offer(work, on(desk.day(), 9)), patient=desk.tim)
+    with policies(desk, {"notice": 3 * HOUR}, now=on(day, 6)), desk.work(desk.sarah) as work:
+        hold, other = (work.visits.hold(desk.offer(work, on(day, hour))) for hour in (9, 10))
+        desk.clock.move_to(on(day, 8))
+        with pytest.raises(NotOfferedError):
+            work.visits.hold(hold.offer)
+        assert work.visits.confirm(hold, patient=desk.tim).start_at == on(day, 9)
+        assert work.visits.reschedule(visit, to=other).start_at == on(day, 10)
+
+
+@pytest.mark.parametrize("until", [2 * HOUR, DaysBefore(0, time(7))], ids=str)
+def test_q2_patients_cancel_and_move_until_the_policy_says(desk: Desk, until: Any) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        visit = work.visits.book(desk.offer(work, on(day, 9)), patient=desk.tim)
+        later = desk.offer(work, on(day, 11))
+    late = on(day, 7) + timedelta(microseconds=1)
+    with policies(desk, {"channel": "web", "cancel_until": until}, now=late):
+        with left_alone(desk.url), desk.work(desk.sarah) as work:
+            with pytest.raises(TooLateError, match="only staff do now") as refused:
+                work.visits.cancel(visit, reason="ill")
+            with pytest.raises(TooLateError):
+                work.visits.reschedule(visit, to=later)
+        assert refused.value.until == on(day, 7)
+        with desk.tried(desk.staff) as work:
+            assert work.visits.cancel(visit, reason="ill").status == "cancelled"
+        desk.clock.move_to(on(day, 7))
+        with desk.work(desk.sarah) as work:
+            assert work.visits.reschedule(visit, to=later).start_at == on(day, 11)
+            work.visits.cancel(visit, reason="ill", key=f"cancel {until}")
+        desk.clock.move_to(on(day, 10))
+        with desk.work(desk.sarah) as work:
+            assert work.visits.cancel(visit, reason="ill", key=f"cancel {until}").status == "cancelled"
+
+
+def test_b2_a_user_who_is_not_staff_holds_three_visits_at_most(desk: Desk) -> None:
+    day = desk.day()
+    with desk.tried(desk.sarah) as work:
+        holds = [work.visits.hold(desk.offer(work, on(day, hour))) for hour in (9, 10, 11)]
+        with pytest.raises(TooManyHoldsError, match="holds 3 visits: confirm or release") as refused:
+            work.visits.hold(desk.offer(work, on(day, 9, 30)))
+        assert refused.value.most == 3
+        work.visits.release(holds[0])
+        work.visits.hold(desk.offer(work, on(day, 9, 30)))
+    with desk.tried(desk.staff) as work:
+        for hour in (9, 10, 11, 12):
+            start_at = on(day, hour) if hour < 12 else on(day, 9, 30)
+            work.visits.hold(desk.offer(work, start_at))
+
+
+def test_q2_a_channel_is_one_that_the_library_or_a_policy_knows(desk: Desk) -> None:
+    span = Span(NOW, NOW + 9 * DAY)
+    offering = desk.clinic.with_anna
+
+    def calls(work: Work, channel: Any) -> tuple[Any, ...]:
+        return (
+            lambda: work.visits.find(offering, between=span, channel=channel),
+            lambda: work.visits.offer_at(offering, on(desk.clinic.monday, 9), channel=channel),
+            lambda: work.policies.effective(offering, channel=channel),
+        )
+
+    with desk.tried() as work:
+        for call in calls(work, "kiosk"):
+            with pytest.raises(InvalidInputError, match="nobody knows the channel 'kiosk': there are desk, web; a pol"):
+                call()
+        for channel in ("Web", "", 7, None, "w" * 51):
+            for call in (*calls(work, channel), lambda at=channel: work.policies.set(channel=at or "", horizon=9)):
+                with pytest.raises(InvalidInputError, match="channel must be a word of small letters"):
+                    call()
+        work.policies.set(channel="kiosk", horizon=9)
+        for call in calls(work, "kiosk"):
+            call()
+
+
+def test_q2_policies_are_set_replaced_and_removed(desk: Desk) -> None:
+    anna, offering = desk.clinic.anna, desk.clinic.with_anna
+    with desk.tried() as work:
+        assert work.policies.all() == []
+        work.policies.set(horizon=90, hold_lasts=HALF_HOUR)
+        work.policies.set(channel="web", facility=desk.clinic.facility, doctor=anna, offering=offering, horizon=30)
+        work.policies.set(doctor=anna, notice=DaysBefore(1, time(16)), cancel_until=HOUR, offer_lasts=HOUR)
+        assert work.policies.all() == [
+            PolicyRow(horizon=90, hold_lasts=HALF_HOUR),
+            PolicyRow(Place("web", desk.clinic.facility, anna, offering), horizon=30),
+            PolicyRow(Place(doctor_id=anna), DaysBefore(1, time(16)), None, None, HOUR, HOUR),
+        ]
+        general = Policy(DaysBefore(1, time(16)), 90, HALF_HOUR, HOUR, HOUR)
+        assert work.policies.effective(offering) == general
+        assert work.policies.effective(offering, channel="web").horizon == 30
+        assert work.policies.effective(desk.with_cara) == Policy(horizon=90, hold_lasts=HALF_HOUR)
+        work.policies.set(doctor=anna, notice=HOUR)
+        assert work.policies.effective(offering) == Policy(HOUR, 90, HALF_HOUR)
+        work.policies.set(doctor=anna)
+        work.policies.set(doctor=desk.cara)
+        assert len(work.policies.all()) == 2
+
+
+def test_q2_a_policy_that_cannot_hold_is_refused_and_undone(desk: Desk) -> None:
+    anna, offering = desk.clinic.anna, desk.clinic.with_anna
+    with desk.tried() as work:
+        work.policies.set(doctor=anna, horizon=2)
+        before = work.policies.all()
+        refused: list[tuple[dict[str, Any], type[Exception], str]] = [
+            ({"offering": offering, "notice": 3 * DAY}, InvalidInputError, "notice .3 days, 0:00:00. is longer than"),
+            ({"channel": "web", "notice": DaysBefore(3, time(9))}, InvalidInputError, "is longer than the horizon"),
+            ({"horizon": 1, "notice": 2 * DAY}, InvalidInputError, "is longer than the horizon"),
+            ({"offering": offering, "doctor": desk.cara, "horizon": 1}, InvalidInputError, "name the offering only"),
+            ({"offering": OfferingId(2**40), "horizon": 1}, NotFoundError, f"no offering has the id {2**40}"),
+            ({"doctor": desk.clinic.facility, "horizon": 1}, InvalidInputError, "policy: doctor must be of type Doct"),
+            ({"horizon": 2**40}, InvalidInputError, "horizon must be at most 3660 days"),
+        ]
+        for fields, error, message in refused:
+            with pytest.raises(error, match=message):
+                work.policies.set(**fields)
+            assert work.policies.all() == before
+
+
+def test_q2_staff_alone_write_policies_and_everybody_is_told_theirs(desk: Desk) -> None:
+    with policies(desk, {"channel": "web", "cancel_until": HOUR}):
+        with desk.tried(desk.sarah) as work:
+            assert work.policies.effective(desk.clinic.with_anna, channel="web").cancel_until == HOUR
+            assert work.policies.all() == []
+            with pytest.raises(NotAllowedError):
+                work.policies.set(channel="web", cancel_until=timedelta(0))
+        with desk.tried(desk.staff) as work:
+            work.policies.set(channel="web", cancel_until=timedelta(0))
+            assert len(work.policies.all()) == 1
