@@ -6,7 +6,7 @@ cannot), `none` (an empty list), `open` (a day with its open slots, and none of 
 
 Sarah and Paul are parents of Tim, who has a login; Ada is a patient with a login; Noah is the parent of another child;
 Fred was a parent of Tim in a family that was deleted; Sue is a suspended parent of Tim. Foreign is an admin of another
-tenant, and Unknown the id of nobody. A hold of the host belongs to whoever has its token, and is confirmed as it was
+tenant, and Unknown the id of nobody. A hold of the host belongs to the holder of its token, and is confirmed as it was
 held, also where the offering is private (B2).
 """
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", flags=re.DOTALL | re.MULTILINE)
-_PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", flags=re.MULTILINE)
+_PRINTED = re.compile(r"^ *(?:print\(.*)?\)  # (.*)$", flags=re.MULTILINE)
 
 
 def name_of(page: Path) -> str:

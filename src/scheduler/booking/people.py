@@ -1,7 +1,7 @@
 """People at the desk: who asks, and for which patient or visit.
 
 Owns: the question to row security, asked as the user, whether a patient or a visit is theirs.
-Holds: B9 (a patient or a visit that is not the user's is not found; whoever is not staff has another channel).
+Holds: B9 (a patient or a visit that is not the user's is not found; the channel `desk` is that of staff).
 Must not know: what is done with a visit.
 """
 
