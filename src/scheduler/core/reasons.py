@@ -41,7 +41,7 @@ class Reason:
     """A reason why time in `[start_at, end_at)` (UTC) is not offered; `text` is one line for people.
 
     `starts` are the slot starts that the reason rules out; empty if no slot would start then. `cause_id` names the
-    exception, closure, visit, hold or stored slot that is the cause.
+    exception, closure, visit, hold or stored slot that is the cause. `until` is when the reason ends by itself.
     """
 
     code: ReasonCode
@@ -51,3 +51,4 @@ class Reason:
     starts: tuple[datetime, ...] = ()
     rule_id: Id | None = None
     cause_id: Id | None = None
+    until: datetime | None = None
