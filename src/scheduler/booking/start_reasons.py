@@ -63,7 +63,7 @@ Rule = Callable[[Question], Iterable[Reason]]
 
 def _in_the_past(question: Question) -> Iterator[Reason]:
     for start_at, slot in question.starts:
-        if start_at < question.now:
+        if start_at < question.now <= slot.start_at:  # a slot in the past is a reason of its own
             yield Reason(ReasonCode.NOTICE, start_at, start_at, "the visit begins in the past", (slot.start_at,))
 
 
