@@ -59,7 +59,7 @@ class Region:
 
 
 def steps(random: Random, work: Work) -> list[WorkflowStep]:
-    """Return one to four steps; some need a nurse or a room, some the doctor again, some the same room as before."""
+    """Return one to four steps; some need a nurse, the doctor, or the room of an earlier one."""
     template = work.step_templates.add("blood sample", duration=10 * MINUTE)
     made: list[WorkflowStep] = []
     for position in range(1, random.randint(2, 5)):

@@ -1,4 +1,4 @@
-"""Day explanations: each start of an offering on a local day, with its visit or the reasons why there is none.
+"""Day explanations: each start of an offering on a local day, with its visit or the reasons against it.
 
 Owns: the explanation of a day as a value, its text for people, and its making.
 Holds: Q3 (what is offered is what the search finds; each other start has a reason).

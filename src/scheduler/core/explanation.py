@@ -119,7 +119,10 @@ def explain(
 
 
 class StartingSlots(NamedTuple):
-    """The slots of a schedule that start in a span, and each reason against a slot that does or would start there."""
+    """The slots of a schedule that start in a span, and each reason against one of them.
+
+    A reason may be against a slot that would start there, and does not.
+    """
 
     scheduled: Mapping[SlotIdentity, Slot]
     against: Sequence[tuple[Slot, Reason]]
