@@ -318,7 +318,7 @@ def test_q3_the_statements_of_a_day_do_not_depend_on_its_starts(work: Work, regi
     statements.clear()
     explained = work.visits.explain(region.infusion, MONDAY)
     assert len(explained.offered) > 100
-    assert len(explained.refused) == 2
+    assert explained.refused
     assert len(statements) <= 24
 
 
