@@ -106,6 +106,8 @@ __all__ = [  # noqa: RUF022  # in groups
     # PostgreSQL: visits that are held or booked
     "AppointmentStatus", "Booking", "DayPlan", "Delay", "Hold", "StepStatus", "TransitionRefusedError", "Visit",
     "VisitId", "VisitStep",
+    # PostgreSQL: a day of an offering explained
+    "DayExplanation", "ExplainedStart",
     # PostgreSQL: the front door
     "AsyncScheduler", "AsyncWork", "CodeSystem", "Period", "PoolSettings", "ScheduleChange", "Scheduler", "Visibility",
     "Work",
@@ -128,6 +130,7 @@ __all__ = [  # noqa: RUF022  # in groups
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from scheduler.booking.day_explanations import DayExplanation, ExplainedStart
     from scheduler.booking.delays import Delay
     from scheduler.booking.errors import (
         BookingError,
@@ -220,6 +223,7 @@ else:
         "CodeSystem": "scheduler.front_door.services",
         "Database": "scheduler.postgres.database",
         "DatabaseUnreachableError": "scheduler.postgres.errors",
+        "DayExplanation": "scheduler.booking.day_explanations",
         "DayPlan": "scheduler.booking.visits",
         "DeadlockError": "scheduler.postgres.errors",
         "Delay": "scheduler.booking.delays",
@@ -230,6 +234,7 @@ else:
         "EventKind": "scheduler.booking.events",
         "EventsGoneError": "scheduler.booking.events",
         "ExceptionId": "scheduler.core.ids",
+        "ExplainedStart": "scheduler.booking.day_explanations",
         "FacilityId": "scheduler.core.ids",
         "FamilyDetails": "scheduler.families.shapes",
         "FamilyError": "scheduler.families.errors",

@@ -115,7 +115,7 @@ def test_q3_a_reason_names_the_visit_or_hold(taken: Use, text: str) -> None:
     """The slot, whose only place this is, is not named beside it."""
     (reason,) = BookingContext([stored(SINGLE, SlotStatus.BOOKED, 1)], [taken]).reasons_against(SINGLE)
     code = ReasonCode.BOOKED if taken.ends_at is None else ReasonCode.HELD
-    assert reason == Reason(code, NINE, NINE + TWENTY, text, (NINE,), rule_id=1, cause_id=taken.id)
+    assert reason == Reason(code, NINE, NINE + TWENTY, text, (NINE,), 1, taken.id, until=taken.ends_at)
 
 
 def test_b1_visits_on_one_slot_of_several_places_share_the_doctor() -> None:

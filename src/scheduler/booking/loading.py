@@ -41,7 +41,7 @@ _LIVE: Final = """
 _COUNTS: Final = f"""
     taken.tenant_id = (select identity.current_tenant_id())
     and taken.start_at >= :earliest and taken.start_at < :end and taken.end_at > :begin
-    and taken.appointment_id is distinct from cast(:visit as bigint)
+    and coalesce(taken.appointment_id <> cast(:visit as bigint), true)
     and (taken.hold_id is null or taken.hold_id in (select hold.id from scheduling.holds hold where {_LIVE}))
 """  # noqa: S608  # its own texts
 _PACKED: Final = "string_agg(timestamptz_send({start}) || timestamptz_send({end}), '' order by {start})"

@@ -1,31 +1,27 @@
-"""Refusing: why a visit is not offered at an instant, and when the next one is.
+"""Refusing: the error for a visit that is not offered at an instant, with the next start that is.
 
-Owns: the reasons against a visit, beside those against its slot, which `core.explanation` gives.
-Holds: Q3 (the reasons of a visit: the slot's, then those of its steps).
-Must not know: how an offer is found (`searching`).
+Owns: the error, and the reasons against an instant at which no slot of the offering starts.
+Holds: Q3 (a refusal has its reasons, and the next start that is offered).
+Must not know: how an offer is found (`searching`), the reasons against a start of the offering (`start_reasons`).
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlmodel import Session
 
-from scheduler.booking.candidates import Fit, Sought
+from scheduler.booking.candidates import DESK, Sought
 from scheduler.booking.errors import NotOfferedError
-from scheduler.booking.loading import Without, stored
+from scheduler.booking.loading import Without
 from scheduler.booking.searching import Search
-from scheduler.core.calendars import Resource
-from scheduler.core.candidates import Candidate
+from scheduler.booking.start_reasons import ahead_of, reasons_of_starts, told
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import explain
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
-from scheduler.core.visits import walk
-from scheduler.core.workflows import DOCTOR, TimedStep
-from scheduler.core.zones import LATEST, MICROSECOND, instant, micros
+from scheduler.core.zones import LATEST, MICROSECOND, zone_of
 from scheduler.postgres.uses import booking_contexts
 
 _NO_TIME: Final = timedelta(0)
@@ -39,91 +35,46 @@ def not_offered(
 ) -> NotOfferedError:
     """Return the error for a visit of an offering that does not start at an instant.
 
-    `without` names a hold or a visit that does not count.
+    `without` names a hold or a visit that does not count. Visits and holds are named on the channel of staff only.
 
     Raises:
         NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: it cannot serve the visit at all.
     """
     search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
+    schedule = schedule_of(search, name)
+    if isinstance(schedule, NotOfferedError):
+        return schedule
+    reasons = _reasons(session, search, schedule, start_at, now, names=sought.channel == DESK)
+    begin = max(start_at + MICROSECOND, now)
+    following = Search(session, replace(sought, now=now), Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
+    next_offer = next(following.offers(), None)
+    text = "; ".join(reason.text for reason in reasons)
+    return NotOfferedError(f"{name}: {text}", reasons, None if next_offer is None else next_offer.start_at)
+
+
+def schedule_of(search: Search, name: str) -> Schedule | NotOfferedError:
+    """Return the schedule of the one offering that is sought, or the error that it has no visits at all."""
     if not search.fits:
         return NotOfferedError(f"{name}: it is switched off or private, or its doctor does not work there any more")
     (read,) = search.calendars
     if isinstance(read.calendar, InvalidInputError):
         return NotOfferedError(f"{name}: its schedule is invalid: {read.calendar}")
-    reasons = sorted(_reasons(session, search, read.calendar.schedule, start_at, now), key=_rank)
-    begin = max(start_at + MICROSECOND, now)
-    following = Search(session, replace(sought, now=now), Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
-    next_offer = next(following.offers(), None)
-    text = "; ".join(dict.fromkeys(reason.text for reason in reasons))
-    return NotOfferedError(f"{name}: {text}", reasons, None if next_offer is None else next_offer.start_at)
+    return read.calendar.schedule
 
 
-def _rank(reason: Reason) -> int:
-    return list(ReasonCode).index(reason.code)
-
-
-def _reasons(session: Session, search: Search, schedule: Schedule, start_at: datetime, now: datetime) -> list[Reason]:
-    """Return the reasons against the slot on which the visit would start without waits, else against its steps."""
+def _reasons(
+    session: Session, search: Search, schedule: Schedule, start_at: datetime, now: datetime, *, names: bool
+) -> list[Reason]:
+    """Return the reasons against the start, else those against the instant of the anchor of a visit without waits."""
     (fit,) = search.fits
-    left = {step.position for step in fit.steps}
-    steps = walk(fit.workflow, start_at, skip={step.position for step in fit.workflow.steps} - left)
-    anchor = next((timed for timed in steps if timed.step.has_doctor), steps[0])
-    at = anchor.start_at
+    instant = Span(start_at, start_at + MICROSECOND)
+    reasons = reasons_of_starts(session, search, schedule, instant, now=now, names=names).get(start_at)
+    if reasons is not None:
+        return reasons
     if start_at < now:
-        return [Reason(ReasonCode.NOTICE, start_at, at, "the visit begins in the past")]
-    if barred := list(fit.starts.reasons(start_at)):
-        return barred
-    doctor_id = fit.offering.doctor_id
-    bookings = booking_contexts(session, [doctor_id], at, at + MICROSECOND, now=now)[doctor_id]
-    explanation = explain(schedule, at, bookings=bookings, search=_NO_TIME)
-    if explanation.reasons:
-        return list(explanation)
-    offered = [slot for slot in explanation.offered if slot.service_offering_id in {None, fit.offering.id}]
-    if not offered:
-        return [Reason(ReasonCode.OFF_GRID, at, at, "the slots that start then are for other offerings")]
-    candidates, resources = search.near(Span(start_at, start_at + MICROSECOND))
-    if not candidates or not stored(session, offered):
-        return [Reason(ReasonCode.NOT_GENERATED, at, offered[0].end_at, "the slots of this time are not generated yet")]
-    reached = [
-        Reason(ReasonCode.CAP, start_at, steps[-1].end_at, cap.text, cause_id=cap.id)
-        for cap in search.caps_reached(start_at)
-    ]
-    return [*reached, *_reasons_of_steps(fit, steps, candidates[0], resources)] or [
-        Reason(ReasonCode.CAPACITY, at, offered[0].end_at, "no place is left, or the steps find no time together")
-    ]
-
-
-def _reasons_of_steps(
-    fit: Fit, steps: Sequence[TimedStep], candidate: Candidate, resources: Sequence[Resource]
-) -> Iterator[Reason]:
-    """Yield the reasons against the steps, one after another without waits."""
-    calendar, with_doctor = candidate.calendar.loaded, [timed for timed in steps if timed.step.has_doctor]
-    anchor = next(iter(with_doctor), steps[0])
-    slots = list(calendar.open_slots(micros(anchor.start_at), micros(anchor.start_at) + 1))
-    slot = next((slot for slot in slots if slot.service_offering_id in {None, fit.offering.id}), None)
-    for timed in steps:
-        begin_at = timed.start_at - timed.step.lead
-        begin, end = micros(begin_at), micros(timed.end_at)
-        name = f"step {timed.position} ({timed.step.template.name})"
-        if timed.step.has_doctor:
-            first = begin - (candidate.buffer_before // MICROSECOND if timed is with_doctor[0] else 0)
-            last = end + (candidate.buffer_after // MICROSECOND if timed is with_doctor[-1] else 0)
-            if calendar.unused(first, last, beside=slot) != [(first, last)]:
-                text = f"{name}: a visit or a hold takes the doctor"
-                yield Reason(ReasonCode.BOOKED, instant(first), instant(last), text)
-            if calendar.working(begin, end) != [(begin, end)]:
-                yield Reason(ReasonCode.OUTSIDE_RULES, begin_at, timed.end_at, f"{name}: the doctor does not work then")
-        without = candidate.calendar.schedule.doctor_id if timed.step.has_doctor else None
-        for need in timed.step.all_needs:
-            if need.kind == DOCTOR:
-                continue
-            free = sum(
-                resource.kind == need.kind
-                and (without is None or resource.doctor_id != without)
-                and resource.loaded.free(begin, end) == [(begin, end)]
-                for resource in resources
-            )
-            if free < need.quantity:
-                text = f"{name} needs {need.quantity} of {need.kind}, and {free} of them are free"
-                yield Reason(ReasonCode.NO_RESOURCE, begin_at, timed.end_at, text)
+        return [Reason(ReasonCode.NOTICE, start_at, start_at, "the visit begins in the past")]
+    at = min(start_at, LATEST - ahead_of(fit)) + ahead_of(fit)
+    bookings = booking_contexts(session, [fit.offering.doctor_id], at, at + MICROSECOND, now=now)
+    explanation = explain(schedule, at, bookings=bookings[fit.offering.doctor_id], search=_NO_TIME)
+    return told(explanation.reasons, zone_of(fit.offering.zone), names=names)

@@ -67,7 +67,11 @@ class Search:
         self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
 
     def offers(
-        self, *, weekdays: Iterable[Weekday] = (), part_of_day: tuple[time, time] | None = None
+        self,
+        *,
+        weekdays: Iterable[Weekday] = (),
+        part_of_day: tuple[time, time] | None = None,
+        batch_size: int = _FIRST_BATCH,
     ) -> Iterator[VisitOffer]:
         """Yield the offers of the span, earliest first; what is taken is read week by week."""
         if self._span is None:
@@ -85,7 +89,7 @@ class Search:
                 weekdays=weekdays,
                 part_of_day=part_of_day,
             )
-            size = _FIRST_BATCH
+            size = batch_size
             while batch := list(islice(found, size)):
                 there = stored(self._session, (offer.slot for offer in batch))
                 yield from (offer for offer in batch if offer.slot.identity in there)
@@ -134,7 +138,7 @@ class Search:
     def caps_reached(self, start_at: datetime) -> list[ReachedCap]:
         """Return the caps that are reached for a visit of the one offering that starts at an instant."""
         (fit,) = self.fits
-        if not fit.offering.may_be_capped:
+        if not fit.offering.may_be_capped or BookingRule.CAP in self._sought.relaxed:
             return []
         patient_id = self._sought.patient_id
         return caps_reached(self._session, fit.offering.id, start_at, patient_id=patient_id, without=self._without)

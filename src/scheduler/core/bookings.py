@@ -8,7 +8,7 @@ Must not know: rules, exceptions, rooms.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
@@ -176,12 +176,13 @@ def _use_reason(
         return Reason(ReasonCode.BOOKED, start_at, end_at, f"{who} takes the doctor", starts, rule_id, use.id)
     who = "a hold" if use.id is None else f"hold {use.id}"
     text = f"{who}, which ends at {use.ends_at.isoformat()}, takes the doctor"
-    return Reason(ReasonCode.HELD, start_at, end_at, text, starts, rule_id, use.id)
+    return Reason(ReasonCode.HELD, start_at, end_at, text, starts, rule_id, use.id, use.ends_at)
 
 
 def _held_reason(stored: StoredSlot, slot: Slot) -> Reason:
     until = "released" if stored.reserved_until is None else stored.reserved_until.isoformat()
-    return _reason(slot, ReasonCode.HELD, f"slot {stored.id} is held until {until}", stored)
+    held = _reason(slot, ReasonCode.HELD, f"slot {stored.id} is held until {until}", stored)
+    return replace(held, until=stored.reserved_until)
 
 
 def _reason(slot: Slot, code: ReasonCode, text: str, cause: StoredSlot | None = None) -> Reason:

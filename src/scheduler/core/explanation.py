@@ -6,18 +6,18 @@ Holds: Q3, on the code path that decides: `timetable` decides about windows, `ex
 Must not know: how reasons are shown, rooms, calendars of other people.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import overload
+from typing import NamedTuple, overload
 
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import days_reaching, expand
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Slot, Slots
+from scheduler.core.slots import Slot, SlotIdentity, Slots
 from scheduler.core.spans import Span, difference, utc
 from scheduler.core.timetable import SuppressedWindow, Timetable, Window
 from scheduler.core.validation import Validator
@@ -118,6 +118,27 @@ def explain(
     return Explanation(instant(begin), instant(end), tuple(reasons), inquiry.offered, nearest)
 
 
+class StartingSlots(NamedTuple):
+    """The slots of a schedule that start in a span, and each reason against one of them.
+
+    A reason may be against a slot that would start there, and does not.
+    """
+
+    scheduled: Mapping[SlotIdentity, Slot]
+    against: Sequence[tuple[Slot, Reason]]
+
+
+def starting_slots(schedule: Schedule, span: Span, *, bookings: BookingContext) -> StartingSlots:
+    """Return the slots of a schedule that start in a span, and the reasons against them one by one.
+
+    Raises:
+        WallClockError: the time lies in the first or last days of the calendar.
+    """
+    begin, end = micros(span.start), micros(span.end)
+    inquiry = _Inquiry(schedule, wall_of(schedule.zone, begin) // DAY, bookings, begin, end)
+    return StartingSlots(inquiry.scheduled, inquiry.against)
+
+
 class _Inquiry:
     """The windows that reach into `[begin, end)`, the slots offered there, and the reasons against all others."""
 
@@ -133,20 +154,24 @@ class _Inquiry:
             self.windows += (window for window in windows if start_day == day or self._reaches(window))
             self.suppressed += (item for item in suppressed if start_day == day or self._reaches(item.window))
         scheduled = expand(schedule, Span(instant(begin), instant(end))) if begin < end else ()
-        reasons_by_slot = {slot.identity: tuple(bookings.reasons_against(slot)) for slot in scheduled}
-        self.offered = tuple(slot for slot in scheduled if not reasons_by_slot[slot.identity])
-        reasons_against = [reason for reasons in reasons_by_slot.values() for reason in reasons]
+        self.scheduled = {slot.identity: slot for slot in scheduled}
+        self.against = [(slot, reason) for slot in scheduled for reason in bookings.reasons_against(slot)]
+        taken = {slot.identity for slot, _ in self.against}
+        self.offered = tuple(slot for slot in scheduled if slot.identity not in taken)
         for window in self.windows:
             for slot in self._grid_slots(window):
-                if slot.identity not in reasons_by_slot:
-                    reasons_against += self._removal_reasons(window, slot.start_at, slot.end_at, (slot.start_at,))
+                if slot.identity not in self.scheduled:
+                    removals = self._removal_reasons(window, slot.start_at, slot.end_at, (slot.start_at,))
+                    self.against += ((slot, reason) for reason in removals)
         for item in self.suppressed:
             for slot in self._grid_slots(item.window):
-                if slot.identity not in reasons_by_slot:
-                    reasons_against.append(self._suppression_reason(item, slot.start_at, slot.end_at, (slot.start_at,)))
+                if slot.identity not in self.scheduled:
+                    reason = self._suppression_reason(item, slot.start_at, slot.end_at, (slot.start_at,))
+                    self.against.append((slot, reason))
         # A start with an offered slot needs no reasons against its alternatives (S3).
         starts = {slot.start_at for slot in self.offered}
-        self.reasons_against = [reason for reason in dict.fromkeys(reasons_against) if reason.start_at not in starts]
+        reasons = dict.fromkeys(reason for _, reason in self.against)
+        self.reasons_against = [reason for reason in reasons if reason.start_at not in starts]
         self.unscheduled = tuple(self._reasons_of_unscheduled_slots(bookings))
 
     def reasons_of_day(self) -> list[Reason]:

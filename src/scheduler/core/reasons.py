@@ -42,7 +42,7 @@ class Reason:
     """A reason why time in `[start_at, end_at)` (UTC) is not offered; `text` is one line for people.
 
     `starts` are the slot starts that the reason rules out; empty if no slot would start then. `cause_id` names the
-    exception, closure, visit, hold, stored slot or cap that is the cause.
+    exception, closure, visit, hold, stored slot or cap that is the cause. `until` is when the reason ends by itself.
     """
 
     code: ReasonCode
@@ -52,3 +52,4 @@ class Reason:
     starts: tuple[datetime, ...] = ()
     rule_id: Id | None = None
     cause_id: Id | None = None
+    until: datetime | None = None

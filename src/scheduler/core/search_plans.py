@@ -154,13 +154,16 @@ class Plan:
         gap = _gap(own, at)
         if gap is None:
             return None
-        window = Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
+        window = self._window(at)
         if not contains(self._starts_of_step(self.anchor, window), at):
             return None
         sets = self._sets(slot, window)
         if allowed is not EVERYWHERE:
             sets[0] = intersect(sets[0], allowed)
         return _Around(gap, window, sets)
+
+    def _window(self, at: int) -> Window:
+        return Window(at // DAY * DAY - self._margin, at // DAY * DAY + DAY + self._margin)
 
     def _grouped(self) -> list[_Group]:
         named: dict[tuple[str, int], tuple[int, set[int]]] = {}
@@ -193,10 +196,15 @@ class Plan:
 
     def _doctor_is_free(self, slot: OpenSlot) -> bool:
         """Tell whether the doctor can begin the anchor with the slot: works, and has nothing else to do."""
-        at, calendar = slot.start, self.candidate.calendar.loaded
+        return self._doctor_is_unused(slot) and self._doctor_works(slot)
+
+    def _doctor_is_unused(self, slot: OpenSlot) -> bool:
         before, after = self._own_shapes[self.anchor]
-        if calendar.unused(at - before, at + after, beside=slot) != [(at - before, at + after)]:
-            return False
+        begin, end = slot.start - before, slot.start + after
+        return self.candidate.calendar.loaded.unused(begin, end, beside=slot) == [(begin, end)]
+
+    def _doctor_works(self, slot: OpenSlot) -> bool:
+        at, calendar = slot.start, self.candidate.calendar.loaded
         lead, length = self._shapes[self.anchor]
         if not lead and at + length <= slot.end:
             return True  # a slot lies in working time
@@ -214,13 +222,18 @@ class Plan:
         sets[self.anchor] = ((slot.start, slot.start + 1),)
         if len(self._with_doctor) > 1:
             begin, end = slot.start - self._margin, slot.start + self._margin
-            calendar = self.candidate.calendar.loaded
-            working = [(slot.start, slot.end)] if slot.capacity > 1 else calendar.working(begin, end)
-            unused = calendar.unused(begin, end, beside=slot)
+            working = self._working(slot)
+            unused = self.candidate.calendar.loaded.unused(begin, end, beside=slot)
             for place in self._with_doctor[1:]:
                 sets[place] = intersect(sets[place], starts_within(working, *self._shapes[place]))
                 sets[place] = intersect(sets[place], starts_within(unused, *self._own_shapes[place]))
         return sets
+
+    def _working(self, slot: OpenSlot) -> Ranges:
+        """Return the time in which steps with the doctor may lie: on a slot of several places, the slot."""
+        if slot.capacity > 1:
+            return [(slot.start, slot.end)]
+        return self.candidate.calendar.loaded.working(slot.start - self._margin, slot.start + self._margin)
 
     def _chosen_sets(
         self, sets: Sequence[Ranges], choice: Sequence[Sequence[Resource]], window: Window

@@ -15,6 +15,7 @@ class AsyncVisits(AsyncTwin[Visits]):
 
     find: Final = awaited(Visits.find)
     offer_at: Final = awaited(Visits.offer_at)
+    explain: Final = awaited(Visits.explain)
     hold: Final = awaited(Visits.hold)
     extend: Final = awaited(Visits.extend)
     release: Final = awaited(Visits.release)

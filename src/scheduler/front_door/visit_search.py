@@ -5,13 +5,14 @@ Must not know: how visits are found (`booking.searching`), how one is booked.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, time
+from datetime import date, datetime, time
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from scheduler import models
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.candidates import Sought
+from scheduler.booking.day_explanations import DayExplanation, explain_day
 from scheduler.booking.people import ask
 from scheduler.booking.policies import DESK, WEB, check_known
 from scheduler.booking.refusing import not_offered
@@ -25,6 +26,7 @@ from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
 from scheduler.core.zones import MICROSECOND, in_calendar
+from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
 from scheduler.front_door.repository import OfTenant
@@ -123,6 +125,35 @@ class VisitSearch(OfTenant):
                 for offer in search.offers():
                     return offer
             raise not_offered(self._session, sought, start, now=now)
+
+    def explain(
+        self,
+        offering: OfferingId | models.ServiceOffering,
+        day: date,
+        *,
+        channel: str = DESK,
+        plan: PlanId | models.InsurancePlan | None = None,
+    ) -> DayExplanation:
+        """Explain a local day of the facility: each start of the offering, with its visit or why there is none.
+
+        What is offered is what `find` returns for the day. A user who is not staff is not told which visits and holds
+        there are, nor when a hold ends.
+
+        Raises:
+            NotOfferedError: the offering has no visits at all: it is switched off or private, or its schedule invalid.
+            InvalidInputError: an argument is invalid; the message names it.
+            NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: as in `find`.
+        """
+        _CHECK.day("visits: day", day)
+        if not isinstance(offering, OfferingId | models.ServiceOffering):
+            self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering)
+        sought = self._sought(offering, plan=plan, skip=(), channel=channel)
+        is_staff = ask(self._session, self._context.user_id).is_staff
+        facility_id = FacilityId(Offerings(self._context).get(OfferingId(sought.offering_id or 0)).facility_id)
+        zone = Facilities(self._context).get(facility_id).timezone
+        now = utc(self._context.clock())
+        with at_the_desk(self._session):
+            return explain_day(self._session, sought, day, zone, now=now, names=is_staff)
 
     def _sought(  # noqa: PLR0913  # the fields of what is sought
         self,

@@ -1,0 +1,354 @@
+"""A day of an offering explained, against the search, over a random world (Q3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from scheduler.booking.errors import BookingError, NotOfferedError
+from scheduler.core.errors import InvalidInputError, NotFoundError, WallClockError
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, ResourceId, UserId
+from scheduler.core.reasons import ReasonCode
+from scheduler.core.spans import Span
+from scheduler.core.weekdays import Weekday
+from scheduler.core.workflows import DOCTOR, Need, WorkflowStep
+from scheduler.core.zones import local_day, zone_of
+from scheduler.front_door.offerings import Visibility
+from scheduler.front_door.scheduler import Scheduler
+from scheduler.front_door.work import Work
+from scheduler.models import UserRole
+from support.databases import execute, undone
+
+pytestmark = pytest.mark.database
+
+NOW = datetime(2027, 3, 12, 14, 30, tzinfo=UTC)  # a Friday; the clock of New York changes on Sunday
+FIRST = date(2027, 3, 12)
+DAYS = 9
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+ZONES = ("America/New_York", "Europe/London", "Pacific/Apia")
+DOCTORS = 3
+LEAST_CASES = 200
+NOBODY = 2**40
+CLOCK = (
+    "create or replace function scheduling.clock() returns timestamptz language sql volatile parallel safe"
+    f" return timestamptz '{NOW.isoformat()}'"
+)
+MONDAY = date(2027, 3, 15)
+
+
+@dataclass
+class Region:
+    """Doctors with random rules, exceptions, workflows, visits and holds at three facilities, and one without chance.
+
+    Eva's visits at the quay have a blood sample, prepared for five minutes, and twenty minutes with her.
+    """
+
+    scheduler: Scheduler
+    offerings: list[tuple[OfferingId, FacilityId, DoctorId, str]]
+    quay: FacilityId
+    eva: DoctorId
+    infusion: OfferingId
+    talk: OfferingId
+    sampler: ResourceId
+    patient: PatientId
+    user: UserId
+
+
+def steps(random: Random, work: Work) -> list[WorkflowStep]:
+    """Return one to four steps; some need a nurse, the doctor, or the room of an earlier one."""
+    template = work.step_templates.add("blood sample", duration=10 * MINUTE)
+    made: list[WorkflowStep] = []
+    for position in range(1, random.randint(2, 5)):
+        needs = [Need(kind) for kind in ("nurse", "room", DOCTOR) if random.random() < 0.4]
+        with_room = [step.position for step in made if any(need.kind == "room" for need in step.needs or ())]
+        if with_room and random.random() < 0.4:
+            needs = [need for need in needs if need.kind != "room"] + [Need("room", same_as=with_room[0])]
+        lead = random.choice((0, 0, 5)) * MINUTE
+        made.append(
+            WorkflowStep(
+                position,
+                template,
+                random.choice((5, 10, 20)) * MINUTE,
+                needs=tuple(needs),
+                max_wait=random.choice((0, 0, 15, 120)) * MINUTE,
+                requires_preparation=bool(lead),
+                preparation=lead,
+            )
+        )
+    return made
+
+
+def hours(random: Random, work: Work, doctor: DoctorId, place: FacilityId, offering: OfferingId) -> None:
+    """Give a doctor rules that interleave, end and recur, and an exception of each kind."""
+    for _ in range(random.randint(1, 3)):
+        start = random.randrange(0, 24)
+        length = random.choice((10, 20, 30))
+        work.rules.add(
+            doctor,
+            at=place,
+            on=[Weekday(day) for day in random.sample(range(7), 5)],
+            start=time(start, random.choice((0, 20))),
+            end=time((start + random.randint(2, 6)) % 24, 30),
+            slot_duration=length * MINUTE,
+            slot_interval=random.choice((None, None, 20 * MINUTE)),
+            capacity=random.choice((1, 1, 2)),
+            offering=random.choice((None, None, offering)),
+            effective_until=random.choice((None, None, FIRST + 5 * DAY)),
+        )
+    for add in (work.exceptions.block, work.exceptions.emergency, work.exceptions.override):
+        begin = NOW + random.randrange(DAYS * 24) * timedelta(hours=1)
+        try:
+            add(doctor, at=place, between=Span(begin, begin + random.choice((1, 4)) * timedelta(hours=1)))
+        except InvalidInputError:  # an override must lie on one day of the facility
+            add(doctor, at=place, between=Span(begin, begin + MINUTE))
+
+
+@pytest.fixture(scope="module")
+def region(database_url: str) -> Iterator[Region]:
+    random = Random(13)  # noqa: S311  # a fixed world, not a secret
+    execute(database_url, CLOCK)
+    with Scheduler(database_url, clock=lambda: NOW) as scheduler:
+        scheduler.add_tenant("riverside", name="Riverside Clinics")
+        offerings = []
+        with scheduler.tenant("riverside") as work:
+            places = [work.facilities.add(zone[:4].lower(), name=zone, zone=zone) for zone in ZONES]
+            service, other = (work.services.add(name, duration=20 * MINUTE) for name in ("infusion", "talk"))
+            for number in range(DOCTORS):
+                place, zone = places[number % 3], ZONES[number % 3]
+                doctor = work.doctors.add("Anna", "Ray", at=[place])
+                buffers: dict[str, Any] = {"buffer_before": random.choice((0, 5)) * MINUTE}
+                talk = work.offerings.add(other, by=doctor, at=place)
+                offering = work.offerings.add(service, by=doctor, at=place, steps=steps(random, work), **buffers)
+                hours(random, work, doctor, place, random.choice((talk, offering)))
+                offerings.append((offering, place, doctor, zone))
+            for place in places:
+                for kind, name in (("nurse", "Flo"), ("room", "1"), ("room", "2")):
+                    work.resources.add(kind, name, at=place)
+                work.closures.add(place, FIRST + 3 * DAY)
+                work.closures.add(place, FIRST + 4 * DAY, start=time(9), end=time(12))
+            patients = [work.patients.add("Pat", "Low", email=f"pat{number}@example.org") for number in range(9)]
+            quay = work.facilities.add("quay", name="Quay", zone="Europe/London")
+            eva = work.doctors.add("Eva", "Lane", at=[quay])
+            template = work.step_templates.add("blood sample", duration=10 * MINUTE)
+            sample = WorkflowStep(
+                1, template, needs=(Need("sampler"),), requires_preparation=True, preparation=5 * MINUTE
+            )
+            fixed = [sample, WorkflowStep(2, work.step_templates.add("infusion", duration=20 * MINUTE))]
+            infusion = work.offerings.add(service, by=eva, at=quay, steps=fixed)
+            talk = work.offerings.add(other, by=eva, at=quay)
+            weekdays = [Weekday(day) for day in range(1, 6)]
+            half = 30 * MINUTE
+            work.rules.add(eva, at=quay, on=weekdays, start=time(9), end=time(11), slot_duration=half)
+            work.rules.add(eva, at=quay, on=weekdays, start=time(14), end=time(15), slot_duration=half, offering=talk)
+            sampler = work.resources.add("sampler", "Sam", at=quay)
+            user = work.users.add("Kim", role=UserRole.PATIENT, email="kim@example.org")
+        scheduler.generate("riverside", from_day=FIRST - DAY, days=DAYS)
+        with scheduler.tenant("riverside") as work:
+            take(random, work, offerings, patients[1:])
+        yield Region(scheduler, offerings, quay, eva, infusion, talk, sampler, patients[0], user)
+
+
+def take(random: Random, work: Work, offerings: list[Any], patients: list[PatientId]) -> None:
+    """Book and hold visits, cancel slots and delete slots."""
+    between = Span(NOW, NOW + DAYS * DAY)
+    for offering, *_ in offerings:
+        found = work.visits.find(offering, between=between, limit=10_000)
+        for offer in random.sample(found, len(found) // 10):
+            try:
+                if random.random() < 0.6:
+                    work.visits.book(offer, patient=random.choice(patients))
+                else:
+                    work.visits.hold(offer)
+            except BookingError:
+                continue  # what was booked before has taken it
+    connection = work.session.connection()
+    for change in (
+        "update scheduling.availability_slots set status = 'cancelled'",
+        "update scheduling.availability_slots set status = 'reserved', reserved_until = '2040-01-01'",
+        "delete from scheduling.availability_slots",
+    ):
+        part = "status = 'open' and booked_count = 0 and id % 23 = :rest and doctor_id = any(:doctors)"
+        values = {"rest": random.randrange(23), "doctors": [int(doctor) for _, _, doctor, _ in offerings]}
+        connection.execute(text(f"{change} where {part}"), values)
+
+
+@pytest.fixture
+def work(region: Region) -> Iterator[Work]:
+    """A unit of work that is undone."""
+    with undone(region.scheduler.tenant("riverside")) as opened:
+        yield opened
+
+
+def test_q3_a_day_offers_what_the_search_finds(work: Work, region: Region, request: pytest.FixtureRequest) -> None:
+    deep = request.config.getoption("--deep")
+    random = Random(request.config.option.hypothesis_seed)  # noqa: S311  # printed with those of the properties
+    days = [FIRST + number * DAY for number in range(-2, DAYS + 1)]
+    pairs = [(offering, zone, day) for offering, _, _, zone in region.offerings for day in days]
+    random.shuffle(pairs)
+    cases, codes = {True: 0, False: 0}, set()
+    for offering, zone, day in pairs:
+        if sum(cases.values()) >= LEAST_CASES and min(cases.values()) >= LEAST_CASES // 5 and not deep:
+            break
+        explained = work.visits.explain(offering, day)
+        span = local_day(zone_of(zone), day)
+        assert span is not None
+        found = work.visits.find(offering, between=span, limit=10_000)
+        first = {offer.start_at: offer for offer in reversed(found)}
+        assert {start.start_at: start.offer for start in explained.offered} == first, (offering, day)
+        starts = [start.start_at for start in explained.starts]
+        assert starts == sorted(set(starts))
+        assert len(starts) == len(explained.offered) + len(explained.refused)
+        assert all(span.start <= start < span.end for start in starts)
+        assert all(start.reasons for start in explained.refused), (offering, day)
+        for start in explained.starts:
+            cases[start.is_offered] += 1
+            codes |= {reason.code for reason in start.reasons}
+            ranks = [list(ReasonCode).index(reason.code) for reason in start.reasons]
+            assert ranks == sorted(ranks)
+        for start in explained.starts if deep else random.sample(explained.starts, min(len(starts), 3)):
+            if start.is_offered:
+                assert work.visits.offer_at(offering, start.start_at) == start.offer
+                continue
+            with pytest.raises(NotOfferedError) as refused:
+                work.visits.offer_at(offering, start.start_at)
+            assert refused.value.reasons == start.reasons, (offering, start)
+    assert sum(cases.values()) >= LEAST_CASES
+    assert {ReasonCode.NOTICE, ReasonCode.NO_RESOURCE} <= codes if deep else len(codes) >= 3
+
+
+def at(clock: str, day: date = MONDAY) -> datetime:
+    """Return a clock time at the quay, whose offset is zero."""
+    return datetime.combine(day, time.fromisoformat(clock), UTC)
+
+
+def told(work: Work, region: Region, day: date = MONDAY, **asked: Any) -> dict[str, str]:
+    """Return the text of each start of the infusion that is not offered."""
+    starts = work.visits.explain(region.infusion, day, **asked).refused
+    return {f"{start.start_at:%H:%M}": "; ".join(reason.text for reason in start.reasons) for start in starts}
+
+
+def test_q3_a_day_is_told_in_local_time(work: Work, region: Region) -> None:
+    """The only sampler is taken by the visit and the hold, and then away; the sample comes before the slot."""
+    for clock in ("08:50", "09:20"):
+        offer = work.visits.offer_at(region.infusion, at(clock))
+        if clock == "08:50":
+            visit = work.visits.book(offer, patient=region.patient)
+        else:
+            work.visits.hold(offer)
+    work.exceptions.block(region.sampler, at=region.quay, between=Span(at("09:45"), at("10:00")))
+    explained = work.visits.explain(region.infusion, MONDAY)
+    no_room = "step 1 (blood sample) has no room: it needs 1 of sampler"
+    assert str(explained).splitlines() == [
+        "2027-03-15 (Europe/London): 1 offered, 5 not offered",
+        f"08:50 not offered: visit {int(visit.id)} takes the doctor; {no_room}",
+        f"09:20 not offered: held until 2027-03-12 14:40; {no_room}",
+        f"09:50 not offered: {no_room}",
+        "10:20 offered: blood sample 10:20-10:30, infusion 10:30-10:50",
+        "13:50 not offered: the slots that start then are for other offerings",
+        "14:20 not offered: the slots that start then are for other offerings",
+    ]
+    assert [start.is_offered for start in explained.starts] == [False, False, False, True, False, False]
+
+
+def test_b2_a_hold_takes_its_time_from_slots_that_overlap_it(work: Work, region: Region) -> None:
+    work.rules.add(
+        region.eva, at=region.quay, on=Weekday.MONDAY, start=time(9, 40), end=time(10), slot_duration=20 * MINUTE
+    )
+    monday = Span(at("00:00"), at("23:00"))
+    before = [offer.start_at for offer in work.visits.find(region.talk, between=monday, limit=99)]
+    held = work.visits.hold(work.visits.offer_at(region.infusion, at("09:20")))  # with Eva from 09:30 to 09:50
+    after = [offer.start_at for offer in work.visits.find(region.talk, between=monday, limit=99)]
+    assert set(before) - set(after) == {at("09:30"), at("09:40")}
+    assert work.visits.explain(region.talk, MONDAY).refused[1].reasons[0].until == held.ends_at
+
+
+def test_q3_who_is_not_staff_is_told_of_no_visit(region: Region) -> None:
+    with region.scheduler.tenant("riverside") as work:
+        visit = work.visits.book(work.visits.offer_at(region.infusion, at("08:50")), patient=region.patient)
+        hold = work.visits.hold(work.visits.offer_at(region.infusion, at("09:20")))
+    try:
+        with undone(region.scheduler.tenant("riverside")) as work:
+            assert f"visit {int(visit.id)} takes" in told(work, region, channel="web")["08:50"]
+        with undone(region.scheduler.tenant("riverside", user=region.user)) as work:
+            explained = work.visits.explain(region.infusion, MONDAY)
+            for clock, start in zip(("08:50", "09:20"), explained.refused, strict=False):
+                assert start.start_at == at(clock)
+                assert start.reasons[0].text == "taken"
+                assert {reason.cause_id for reason in start.reasons} == {None}
+                assert {reason.until for reason in start.reasons} == {None}
+                with pytest.raises(NotOfferedError) as refused:
+                    work.visits.offer_at(region.infusion, at(clock))
+                assert refused.value.reasons == start.reasons
+    finally:
+        with region.scheduler.tenant("riverside") as work:
+            work.visits.release(hold)
+            work.visits.cancel(visit, reason="the test is over")
+
+
+def test_q3_what_is_not_generated_is_told(work: Work, region: Region) -> None:
+    assert told(work, region, FIRST + 17 * DAY)["08:50"] == "not generated yet"
+    work.session.connection().execute(text("delete from scheduling.availability_slots"))
+    assert told(work, region)["08:50"] == "not generated yet"
+
+
+def test_q3_a_past_day_has_passed(work: Work, region: Region) -> None:
+    passed = told(work, region, FIRST)
+    assert set(passed) == {"08:50", "09:20", "09:50", "10:20", "13:50", "14:20"}
+    assert "past" in passed["08:50"]
+
+
+def test_q3_a_refused_start_counts_the_preparation_of_its_first_step(work: Work, region: Region) -> None:
+    work.exceptions.block(region.eva, at=region.quay, between=Span(at("09:00"), at("09:10")))
+    with pytest.raises(NotOfferedError) as refused:
+        work.visits.offer_at(region.infusion, at("08:50"))
+    assert [reason.code for reason in refused.value.reasons] == [ReasonCode.BLOCKED]
+    assert told(work, region)["08:50"].startswith("blocked exception")
+
+
+def test_q3_the_statements_of_a_day_do_not_depend_on_its_starts(work: Work, region: Region) -> None:
+    statements: list[str] = []
+    event.listen(work.session.connection(), "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    work.rules.add(
+        region.eva, at=region.quay, on=Weekday.MONDAY, start=time(16), end=time(20), slot_duration=2 * MINUTE
+    )
+    statements.clear()
+    explained = work.visits.explain(region.infusion, MONDAY)
+    assert len(explained.offered) > 100
+    assert explained.refused
+    assert len(statements) <= 24
+
+
+BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "a number": ({"offering": 1}, InvalidInputError, "must be of type ServiceId or OfferingId"),
+    "an unknown offering": ({"offering": OfferingId(NOBODY)}, NotFoundError, "no offering has the id"),
+    "an instant": ({"day": NOW}, InvalidInputError, "visits: day must be a date"),
+    "the first day": ({"day": date.min}, WallClockError, "0001-01-01"),
+    "the last day": ({"day": date.max}, WallClockError, "9999-12-31"),
+    "an unknown plan": ({"plan": PlanId(NOBODY)}, NotFoundError, "no insurance plan has the id"),
+    "a blank channel": ({"channel": " "}, InvalidInputError, "visits: channel must be"),
+}
+
+
+@pytest.mark.parametrize(("argument", "error", "message"), BAD.values(), ids=BAD)
+def test_q3_a_bad_question_about_a_day_is_refused(
+    work: Work, region: Region, argument: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    arguments: dict[str, Any] = {"offering": region.infusion, "day": MONDAY} | argument
+    with pytest.raises(error, match=message):
+        work.visits.explain(arguments.pop("offering"), arguments.pop("day"), **arguments)
+
+
+def test_q3_an_offering_without_visits_is_not_explained(work: Work, region: Region) -> None:
+    work.offerings.change(region.infusion, visibility=Visibility.PRIVATE)
+    assert work.visits.explain(region.infusion, MONDAY).starts
+    with pytest.raises(NotOfferedError, match="switched off or private"):
+        work.visits.explain(region.infusion, MONDAY, channel="web")
+
+
+def test_q3_a_day_that_the_zone_skipped_has_no_starts(work: Work, region: Region) -> None:
+    apia = region.offerings[2][0]
+    assert work.visits.explain(apia, date(2011, 12, 30)).starts == ()
