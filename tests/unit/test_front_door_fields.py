@@ -17,6 +17,7 @@ from scheduler.core.ids import DoctorId, FacilityId, read_id
 from scheduler.core.schedules import ExceptionType
 from scheduler.families.values import FamilyStatus, MemberRole
 from scheduler.front_door import fields
+from scheduler.front_door.caps import Caps
 from scheduler.front_door.closures import Closures
 from scheduler.front_door.exceptions import Exceptions
 from scheduler.front_door.insurance import Insurance, Plans, Providers
@@ -51,7 +52,9 @@ def repositories() -> list[AnyRepository]:
     return sorted({*found, Providers, Plans}, key=lambda kind: kind.__name__)
 
 
-CHANGED = [kind for kind in repositories() if kind not in {Exceptions, Closures}]  # which are removed and added anew
+CHANGED = [
+    kind for kind in repositories() if kind not in {Caps, Closures, Exceptions}
+]  # which are removed, or set anew
 
 
 def changeable(repository: AnyRepository) -> set[str]:
