@@ -6,24 +6,18 @@ Must not know: HTML.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from scheduler.cli.explain import comments_on
-from scheduler.cli.week_page import Entry, Kind, Lane, WeekPage, in_order
+from scheduler.cli.week_doctors import doctor_days
+from scheduler.cli.week_page import Entry, Kind, Lane, WeekPage
 from scheduler.cli.week_resources import Comments, resource_days
-from scheduler.core.bookings import BookingContext
-from scheduler.core.errors import InvalidInputError
-from scheduler.core.explanation import explain
-from scheduler.core.reasons import Reason, ReasonCode
-from scheduler.core.schedules import Schedule
-from scheduler.core.slots import Slot, SlotIdentity
+from scheduler.core.reasons import ReasonCode
 from scheduler.core.spans import Span
 from scheduler.core.zones import local_days, zone_of
 from scheduler.models import Resource, ResourceException
@@ -35,7 +29,6 @@ from scheduler.postgres.tenants import tenant_id_of
 from scheduler.postgres.uses import booking_contexts
 
 WEEK: Final = timedelta(days=7)
-_NO_TIME: Final = timedelta(0)
 _TAKEN: Final = text("""
 select taken.doctor_id, taken.resource_id, taken.start_at, taken.end_at, hold.ends_at,
     coalesce(visit.facility_id, hold.facility_id) as facility_id, service.name as service, template.name as step,
@@ -102,13 +95,13 @@ def week_page(
         lanes = [
             Lane(
                 doctor.name,
-                _doctor_days(
+                doctor_days(
                     schedules[doctor.key],
                     contexts[doctor.key.doctor_id],
                     days,
                     taken.get(("doctor", doctor.key.doctor_id), ()),
-                    comments,
-                    zone,
+                    comments=comments,
+                    zone=zone,
                 ),
             )
             for doctor in doctors
@@ -150,78 +143,6 @@ def _taken(
         patient = row.patient if row.patient and row.facility_id == facility.id else ""
         taken[whose].append(Entry(kind, row.start_at, row.end_at, what, patient))
     return taken
-
-
-def _doctor_days(
-    schedule: Schedule | InvalidInputError,
-    context: BookingContext,
-    days: _Days,
-    taken: Iterable[Entry],
-    comments: Comments,
-    zone: ZoneInfo,
-) -> tuple[tuple[Entry, ...], ...]:
-    taken, stored = list(taken), {stored.slot.identity for stored in context.stored}
-    entries = []
-    for begin, end in days:
-        found = [entry for entry in taken if entry.overlaps(begin, end)]
-        if isinstance(schedule, InvalidInputError):
-            found.append(Entry(Kind.BLOCKED, begin, end, f"the schedule is invalid: {schedule}"))
-        elif begin < end:
-            found += _explained(schedule, context, begin, end, stored, comments, zone)
-        entries.append(in_order(found))
-    return tuple(entries)
-
-
-def _explained(
-    schedule: Schedule,
-    context: BookingContext,
-    begin: datetime,
-    end: datetime,
-    stored: set[SlotIdentity],
-    comments: Comments,
-    zone: ZoneInfo,
-) -> Iterator[Entry]:
-    """Yield the open slots of a day, and the reasons against others but visits and holds, which are known exactly.
-
-    A day that is over is explained as of its beginning.
-    """
-    if context.now is not None and end <= context.now:
-        context = replace(context, now=begin)
-    explanation = explain(schedule, begin.astimezone(zone).date(), bookings=context, search=_NO_TIME)
-    for slot in explanation.offered:
-        yield _open(slot, stored, context)
-    for reason in explanation:
-        if reason.code not in {ReasonCode.BOOKED, ReasonCode.HELD}:
-            yield _of_reason(reason, comments)
-    for reserved in context.stored:
-        slot = reserved.slot
-        if (
-            slot.facility_id == schedule.facility_id
-            and begin <= slot.start_at < end
-            and reserved.is_reserved(context.now)
-        ):
-            until = reserved.reserved_until
-            what = "reserved" if until is None else f"reserved until {until.astimezone(zone):%a %H:%M}"
-            yield Entry(Kind.HELD, slot.start_at, slot.end_at, what)
-
-
-def _open(slot: Slot, stored: set[SlotIdentity], context: BookingContext) -> Entry:
-    if slot.identity not in stored:
-        return Entry(Kind.BLOCKED, slot.start_at, slot.end_at, "not generated yet")
-    places = ""
-    if slot.capacity > 1:
-        taken = next(each.taken_count for each in context.stored if each.slot.identity == slot.identity)
-        places = f"{slot.capacity - taken} of {slot.capacity} places"
-    return Entry(Kind.OPEN, slot.start_at, slot.end_at, places)
-
-
-def _of_reason(reason: Reason, comments: Comments) -> Entry:
-    if reason.code is ReasonCode.OUTSIDE_RULES:
-        return Entry(Kind.OUTSIDE, reason.start_at, reason.end_at)
-    kind = Kind.BOOKED if reason.code is ReasonCode.CAPACITY else Kind.BLOCKED
-    comment = comments.get((reason.code, reason.cause_id))
-    why = f"{reason.code.replace('_', ' ')}: {comment}" if comment else reason.text
-    return Entry(kind, reason.start_at, reason.end_at, why)
 
 
 def _resource_lanes(
