@@ -1,4 +1,4 @@
-"""Week of a facility as read for its page: open, held, booked and blocked time of doctors and resources, and why."""
+"""Week of a facility as it is read for its page: the time of doctors and resources, and why it is blocked."""
 
 import re
 from collections.abc import Iterator

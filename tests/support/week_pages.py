@@ -19,7 +19,7 @@ def entry(kind: Kind, day: date, first: float, last: float, text: str = "", pati
 
 
 def sample(first_day: date = SPRING, *, name: str = "Larkspur", patient: str = "") -> WeekPage:
-    """Return a week with two doctors and a room; `name` is that of the facility, the first doctor and the room."""
+    """Return a week with two doctors and a room; the facility, one doctor and the room have the name."""
     days = [first_day + timedelta(days=number) for number in range(7)]
     own = [
         (

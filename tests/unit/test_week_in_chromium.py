@@ -16,7 +16,7 @@ from support.week_pages import ATTACK, sample
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="the program `chromium` is not installed")
 
-SHOWN = (
+VISIBLE = (
     "Array.from(document.querySelectorAll('section')).filter((part) => part.checkVisibility()).map((part) => part.id)"
 )
 SELECTED = "document.querySelector('[aria-selected=true]').textContent"
@@ -47,17 +47,17 @@ def browser(tab: Browser, path: Path) -> Iterator[Browser]:
 
 
 def test_the_views_are_reached_by_keyboard(browser: Browser) -> None:
-    assert browser.evaluate(SHOWN) == ["view-week"]
+    assert browser.evaluate(VISIBLE) == ["view-week"]
     browser.press("Tab")
     assert browser.evaluate(FOCUSED) == "Week"
     for key, day in (("ArrowRight", 22), ("ArrowRight", 23), ("End", 28), ("ArrowLeft", 27)):
         browser.press(key)
         assert str(browser.evaluate(SELECTED)).endswith(str(day))
         assert browser.evaluate(FOCUSED) == browser.evaluate(SELECTED)
-        assert browser.evaluate(SHOWN) == [f"view-2027-03-{day}"]
+        assert browser.evaluate(VISIBLE) == [f"view-2027-03-{day}"]
     for key in ("Home", "ArrowLeft", "ArrowRight"):  # around the end and back
         browser.press(key)
-    assert browser.evaluate(SHOWN) == ["view-week"]
+    assert browser.evaluate(VISIBLE) == ["view-week"]
     browser.press("Tab")
     assert browser.evaluate("document.activeElement.value") == "doctor"
     assert "by doctor" in browser.evaluate(CAPTION)

@@ -1,7 +1,6 @@
 """Days of doctors on the page of a week: open, held, booked and blocked time, and why.
 
-Owns: the entries of a doctor's days.
-Holds: Q3 (the reasons are the explanation's), R2 (a slot that is not stored yet is not open).
+Owns: the entries of a doctor's days; reasons are those of the explanation, and a slot that is not stored is not open.
 Must not know: HTML; how slots and visits are stored.
 """
 

@@ -158,11 +158,11 @@ def _offsets(page: WeekPage, rows: Iterable[tuple[datetime, datetime]]) -> list[
 
 def _cell(entries: Sequence[Entry], row: tuple[datetime, datetime], day: date, page: WeekPage, is_first: bool) -> str:
     """Return the cell of a row: the entries that start in it, else the strongest that goes on."""
-    here = [entry for entry in entries if entry.overlaps(*row)]
-    new = [entry for entry in here if entry.start_at >= row[0] or is_first]
+    overlapping = [entry for entry in entries if entry.overlaps(*row)]
+    new = [entry for entry in overlapping if entry.start_at >= row[0] or is_first]
     if new and not all(entry.kind is Kind.OUTSIDE for entry in new):
         return f"<td>{_entries([entry for entry in new if entry.kind is not Kind.OUTSIDE], day, page)}</td>"
-    kind = next((kind for kind in _STRONGEST for entry in here if entry.kind is kind), Kind.OUTSIDE)
+    kind = next((kind for kind in _STRONGEST for entry in overlapping if entry.kind is kind), Kind.OUTSIDE)
     if kind is Kind.OUTSIDE:
         return f'<td class="goes outside">{_sign(SIGNS[kind])}<span class="only-read">{kind}</span></td>'
     return f'<td class="goes {_CLASSES[kind]}">{_sign("┆")}<span class="only-read">{kind}, goes on</span></td>'

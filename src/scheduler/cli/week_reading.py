@@ -1,7 +1,6 @@
 """Reading a facility's week for its page: open, held, booked and blocked time of doctors and resources, and why.
 
-Owns: the statements and explanations from which the page is made.
-Holds: B2 (an ended hold takes nothing), Q3 (the reasons against a doctor's slots are those of the explanation).
+Owns: the statements and explanations from which the page is made; an ended hold takes nothing.
 Must not know: HTML.
 """
 

@@ -1,7 +1,6 @@
 """Days of resources on the page of a week: open and closed time, and why.
 
-Owns: the entries of a resource's days.
-Holds: W7 (rules, exceptions and closures decide when a resource is open), Q3 (the reasons are the explanation's).
+Owns: the entries of a resource's days; reasons are those of the explanation.
 Must not know: HTML; how opening times are stored.
 """
 

@@ -21,7 +21,7 @@ _FIRST, _LAST = timedelta(hours=8), timedelta(hours=18)  # of a day on which not
 
 
 def rows_of(page: WeekPage, number: int) -> list[tuple[datetime, datetime]]:
-    """Return the rows of a day, of half an hour or an hour, from its first to its last busy time."""
+    """Return the rows of a day, from its first to its last busy time, as half hours or hours."""
     begin, end = local_days(page.zone, page.days[number])
     spans = [
         (entry.start_at, entry.end_at)
