@@ -1,4 +1,4 @@
-"""Week of a facility as it is read for its page: the time of doctors and resources, and why it is blocked."""
+"""Week of a facility, read for its page: the time of doctors and resources, and what blocks it."""
 
 import re
 from collections.abc import Iterator

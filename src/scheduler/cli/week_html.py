@@ -29,6 +29,7 @@ _MEANINGS: Final = {
 }
 _CLASSES: Final = {kind: kind.value.split()[0] for kind in Kind}
 _STRONGEST: Final = (Kind.BOOKED, Kind.HELD, Kind.BLOCKED, Kind.OPEN, Kind.OUTSIDE)
+_Changes = Sequence[tuple[datetime, str]]
 _GROUPS: Final = ("doctor", "resource")
 
 
@@ -40,6 +41,7 @@ def escape(text: str) -> str:
 def week_html(page: WeekPage) -> str:
     """Return the page as one HTML document."""
     title = f"{page.name} ({page.slug}), week of {page.first_day:%d %B %Y}"
+    changes = changes_of(page)
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -53,10 +55,10 @@ def week_html(page: WeekPage) -> str:
         f"<style>{STYLE}</style>",
         "</head>",
         "<body>",
-        *_header(page, title),
+        *_header(page, title, changes),
         "<main>",
         *_week(page),
-        *(line for number in range(7) for line in _day(page, number)),
+        *(line for number in range(7) for line in _day(page, number, changes)),
         "</main>",
         f"<script>{SCRIPT}</script>",
         "</body>",
@@ -73,11 +75,11 @@ def _policy() -> str:
     )
 
 
-def _header(page: WeekPage, title: str) -> Iterator[str]:
+def _header(page: WeekPage, title: str, changes: _Changes) -> Iterator[str]:
     made = f"{page.made_at.astimezone(page.zone):%a %d %b %Y} {clock(page.made_at, page.zone)}"
     yield f"<header>\n<h1>{escape(title)}</h1>"
     yield f"<p>All times are those of {escape(page.zone.key)}. This page shows the state of {escape(made)}.</p>"
-    for _, sentence in changes_of(page):
+    for _, sentence in changes:
         yield f"<p><strong>{escape(sentence)}</strong></p>"
     if page.has_names:
         yield "<p><strong>This page names patients: keep it like their records.</strong></p>"
@@ -128,7 +130,7 @@ def _of_week(entries: Sequence[Entry]) -> list[Entry]:
     return inside or list(entries[:1])
 
 
-def _day(page: WeekPage, number: int) -> Iterator[str]:
+def _day(page: WeekPage, number: int, changes: _Changes) -> Iterator[str]:
     day = page.days[number]
     heading = f"{day:%A %d %B %Y}"
     yield from _section(str(day), heading)
@@ -137,7 +139,6 @@ def _day(page: WeekPage, number: int) -> Iterator[str]:
         yield f"<p>This day does not exist in {escape(page.zone.key)}: the clock skipped it.</p>\n</section>"
         return
     yield f"<p>Times of {escape(page.zone.key)}, {escape(' to '.join(_offsets(page, rows)))}.</p>"
-    changes = changes_of(page)
     for group, lanes in _groups(page):
         names = [lane.name for lane in lanes]
         yield from _table_head(group, f"{heading}, by {group}", ["Time", *names])
