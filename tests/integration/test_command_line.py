@@ -48,6 +48,7 @@ COMMANDS = (
     "generate",
     "status",
     "show",
+    "week",
     "explain",
     "doctors",
     "events",

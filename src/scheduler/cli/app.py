@@ -75,6 +75,10 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "generate": _Entry("generate:generate_slots", "Generate slots: make the stored slots those of the schedules."),
     "status": _Entry("status:status", "Show totals, the latest runs and the failing schedules."),
     "show": _Entry("show:show", "Show a facility's week as a calendar, with its slots, exceptions and closed days."),
+    "week": _Entry(
+        "week_command:week",
+        "Write a facility's week as one HTML page: doctors, resources, open and taken time, and why.",
+    ),
     "explain": _Entry("explain:explain_time", "Explain why a day or a time is not offered, and name the slot that is."),
     "doctors": _Entry(
         "doctors:doctors", "List doctors: the id for `--doctor`, name, specialty, and the facilities where each works."

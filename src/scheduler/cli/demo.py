@@ -101,6 +101,7 @@ def demo(
             commands = [
                 "status",
                 f"show {place.slug} --week {day}",
+                f"week {place.slug} --week {day} --html week.html",
                 f"explain {place.slug} {day}",
                 f"generate --from {begin} --days {days + 30}",
             ]

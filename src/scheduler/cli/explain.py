@@ -144,7 +144,7 @@ def explained(
         around = max(first, EARLIEST + MAX_SLOT) - MAX_SLOT, max(last, first + MICROSECOND)
         doctors = doctors_at(with_doctors_of_slots(session, facility, *around), doctor_id)
         answers = _explained(session, doctors, at, known, as_of)
-        comments = _comments(session, facility, *known)
+        comments = comments_on(session, facility, *known)
         return [Explained(facility, doctor, when, explanation, comments) for doctor, explanation in answers]
 
 
@@ -175,7 +175,7 @@ def _explained(
         yield by_key[loaded.key], explain(loaded.schedule, at, bookings=bookings, search=SEARCH)
 
 
-def _comments(
+def comments_on(
     session: Session, facility: FacilityView, begin: datetime, end: datetime
 ) -> dict[tuple[ReasonCode, Id | None], str]:
     """Return the texts that people wrote about exceptions and closed days, by code and id of the cause."""
