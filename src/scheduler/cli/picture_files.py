@@ -42,9 +42,9 @@ def write_pictures(draw: Callable[[int], RenderableType], *, title: str, svg: Pa
     console = Console(file=StringIO(), record=True, width=PICTURE_COLUMNS)
     console.print(draw(PICTURE_COLUMNS))
     if svg is not None:
-        _write(svg, _without_web_fonts(console.export_svg(title=printable(title), clear=False)))
+        write_file(svg, _without_web_fonts(console.export_svg(title=printable(title), clear=False)))
     if html is not None:
-        _write(html, console.export_html(clear=False))
+        write_file(html, console.export_html(clear=False))
 
 
 def _without_web_fonts(svg: str) -> str:
@@ -53,8 +53,12 @@ def _without_web_fonts(svg: str) -> str:
     return _WEB_FONT.sub("", styles) + end + picture
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file under another name first, and then replace it; a device or pipe is written as it is."""
+def write_file(path: Path, text: str) -> None:
+    """Write a file under another name first, and then replace it; a device or pipe is written as it is.
+
+    Raises:
+        InvalidInputError: the file cannot be written. It is then as it was.
+    """
     try:
         target = path.resolve()  # a link stays
         if target.exists() and not target.is_file():
