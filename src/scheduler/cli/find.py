@@ -1,8 +1,8 @@
 """`scheduler find`: visits that can be booked."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import date
 from heapq import merge
 from itertools import islice
@@ -28,7 +28,7 @@ from scheduler.core.zones import local_day, zone_of
 from scheduler.front_door.work import Work
 
 DEFAULT_DAYS: Final = 14
-_KINDS: Final = {"service": ids.ServiceId, "offering": ids.OfferingId}
+_ID: Final = re.compile(r"(?P<kind>service|offering):(?P<id>\d{1,18})", re.ASCII)
 _SERVICES_NAMED: Final = 5
 
 
@@ -141,18 +141,14 @@ def read_sought(work: Work, what: str) -> ids.ServiceId | ids.OfferingId:
     """Read what is sought: `service:3`, `offering:7`, or the code or the name of a service.
 
     Raises:
-        NotFoundError: no service has the code or name.
+        NotFoundError: there is no such service or offering.
         InvalidInputError: several services have the name.
     """
-    kind, _, number = what.partition(":")
-    if kind in _KINDS and number:
-        with suppress(ValueError):
-            id_ = int(number)
-            if isinstance(sought := _KINDS[kind](id_), ids.ServiceId):
-                work.services.get(sought)
-            else:
-                work.offerings.get(sought)
-            return sought
+    if (given := _ID.fullmatch(what)) is not None:
+        id_ = int(given["id"])
+        if given["kind"] == "service":
+            return ids.ServiceId(work.services.get(ids.ServiceId(id_)).id or 0)
+        return ids.OfferingId(work.offerings.get(ids.OfferingId(id_)).id or 0)
     services = work.services.all()
     meant = [service for service in services if service.code == what]
     meant = meant or [service for service in services if service.name.casefold() == what.casefold()]
