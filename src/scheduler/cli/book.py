@@ -64,7 +64,7 @@ def _with_next_start(error: NotOfferedError | SlotTakenError) -> str:
 
 
 def read_offer(file: str, number: int | None) -> VisitOffer:
-    """Read one of the offers of a file, each a line of JSON: the one with a number, or the only one.
+    """Read an offer of a file, each a line of JSON: the one with a number, or the only one.
 
     Raises:
         NotFoundError: there is no such file.

@@ -104,7 +104,7 @@ def boxes(entries: Sequence[Entry]) -> list[_Box]:
 
 
 def _bounds(entries: Sequence[Entry]) -> tuple[datetime, datetime]:
-    """Return the time that is drawn, from an hour to an hour; leave of a whole day adds nothing to the rest."""
+    """Return the time that is drawn, from a full hour on. Leave of a whole day adds nothing to the rest."""
     parts = [entry for entry in entries if entry.end_at - entry.start_at < 20 * _HOUR] or entries
     if not parts:
         return datetime.min, datetime.min  # noqa: DTZ901  # nothing is drawn
