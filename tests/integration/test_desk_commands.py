@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from datetime import time
+from datetime import time, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -11,10 +11,14 @@ import pytest
 
 from scheduler.core.offers import VisitOffer
 from scheduler.core.spans import Span
+from scheduler.core.weekdays import Weekday
 from support.cli import CommandResult, run
-from support.desks import NOW, Desk, left_alone, on, open_desk
+from support.databases import execute
+from support.desks import HALF_HOUR, NOW, Desk, left_alone, on, open_desk
 
 pytestmark = pytest.mark.database
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +125,31 @@ def test_find_takes_a_doctor_a_facility_and_a_patient(desk: Desk) -> None:
     assert [offer for offer in of_all if offer.end_at <= visit.start_at or offer.start_at >= visit.end_at] == free
     nothing = called(desk, "find", "check-up", "--from", "2027-12-01")
     assert (nothing.code, nothing.out.startswith("no visit can be booked")) == (0, True)
+
+
+def test_find_takes_local_days_of_each_facility(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        tokyo = work.facilities.add("tokyo", name="Tokyo", zone="Asia/Tokyo")
+        kei = work.doctors.add("Kei", "Ito", at=[tokyo])
+        advice = work.services.add("advice", duration=HALF_HOUR, code="99401")
+        for doctor, place in ((kei, tokyo), (desk.clinic.anna, desk.clinic.facility)):
+            work.offerings.add(advice, by=doctor, at=place)
+        work.rules.add(kei, at=tokyo, on=Weekday.of(day), start=time(0), end=time(1), slot_duration=HALF_HOUR)
+    desk.clinic.scheduler.generate(desk.clinic.slug, from_day=day, days=1)
+    of_day = [VisitOffer.from_json(line).start_at for line in found(desk, "99401", "--from", day, "--days", 1)]
+    assert of_day[:3] == [on(day, 0) - 9 * HOUR, on(day, 0) - 8.5 * HOUR, on(day, 9)]
+    shown = lines_of(called(desk, "find", "99401", "--from", day, "--days", 1, "--limit", 3).out)
+    assert ["Tokyo (Asia/Tokyo)" in line for line in shown[2:4]] == [True, True]
+    assert f"{day:%a %d %b} 00:00-00:30" in shown[2]
+
+
+def test_a_slot_that_a_host_has_reserved_is_no_gap(desk: Desk) -> None:
+    day = desk.day()
+    reserved = "update scheduling.availability_slots set status = 'reserved' where doctor_id = {} and start_at = '{}'"
+    execute(desk.url, reserved.format(int(desk.clinic.anna), on(day, 9).isoformat()))
+    seen = lines_of(called(desk, "day", int(desk.clinic.anna), day).out)
+    assert seen[2:] == ["09:00-09:30  ◐  reserved", "09:30-12:00  ○  open: 5 slots of 30 minutes"]
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def found_offers(
 def _facilities_by_zone(
     work: Work, sought: ids.ServiceId | ids.OfferingId, only: int | None
 ) -> dict[str, list[ids.FacilityId]]:
-    """Return the facilities of the offerings that are sought, by zone. A local day begins in each zone at another instant."""
+    """Return the facilities of the offerings that are sought, by zone: each zone has its own days."""
     offering, facility = models.ServiceOffering, models.Facility
     column = col(offering.service_id) if isinstance(sought, ids.ServiceId) else col(offering.id)
     of_offerings = select(offering.facility_id).where(column == int(sought))
