@@ -146,8 +146,8 @@ def test_find_takes_local_days_of_each_facility(desk: Desk) -> None:
 
 def test_a_slot_that_a_host_has_reserved_is_no_gap(desk: Desk) -> None:
     day = desk.day()
-    reserved = "update scheduling.availability_slots set status = 'reserved' where doctor_id = {} and start_at = '{}'"
-    execute(desk.url, reserved.format(int(desk.clinic.anna), on(day, 9).isoformat()))
+    reserved = "update scheduling.availability_slots set status = 'reserved', reserved_until = '2099-01-01'"
+    execute(desk.url, f"{reserved} where doctor_id = {int(desk.clinic.anna)} and start_at = '{on(day, 9).isoformat()}'")
     seen = lines_of(called(desk, "day", int(desk.clinic.anna), day).out)
     assert seen[2:] == ["09:00-09:30  ◐  reserved", "09:30-12:00  ○  open: 5 slots of 30 minutes"]
 
