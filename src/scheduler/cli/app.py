@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 import scheduler
+from scheduler.booking.errors import BookingError, NotOfferedError, OutcomeUnknownError, SlotTakenError
 from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
 from scheduler.cli.terminal import echo
@@ -48,6 +49,10 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     SchemaMismatchError: 6,
     EncryptionError: 7,
     UnfitLoginError: 10,
+    BookingError: 4,
+    OutcomeUnknownError: 5,
+    NotOfferedError: 11,
+    SlotTakenError: 12,
 }
 
 
@@ -83,6 +88,10 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "doctors": _Entry(
         "doctors:doctors", "List doctors: the id for `--doctor`, name, specialty, and the facilities where each works."
     ),
+    "find": _Entry("find:find", "Find visits that can be booked, earliest first, and number them."),
+    "book": _Entry("book:book", "Book the visit of an offer for a patient, at the times of the offer."),
+    "cancel": _Entry("cancel:cancel", "Cancel a visit: its time, its place and its resources are free at once."),
+    "day": _Entry("day:day", "Show a day of a doctor: visits with their steps, holds, gaps, blocked time and why."),
     "events": _Entry(
         "events:events", "Print the events of visits as lines of JSON, in order: booked, moved, cancelled and so on."
     ),

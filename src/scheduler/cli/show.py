@@ -104,7 +104,7 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
             for start_at, end_at, row in exceptions
             if row.doctor_id in ids
         ),
-        closures=tuple(WeekClosure(row.day, row.reason, *_closed_time(row, zone), row.id) for row in closures),
+        closures=tuple(WeekClosure(row.day, row.reason, *closed_time(row, zone), row.id) for row in closures),
     )
 
 
@@ -119,7 +119,7 @@ def _status(stored: StoredSlot, context: BookingContext) -> str:
     return TAKEN if any(context.takers(stored.slot)) else SlotStatus.OPEN.value
 
 
-def _closed_time(closure: FacilityClosure, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+def closed_time(closure: FacilityClosure, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
     """Return start and end of a closed time; none for a closed day."""
     if closure.start_time is None or closure.end_time is None:
         return None, None
