@@ -51,6 +51,8 @@ COMMANDS = (
     "explain",
     "doctors",
     "events",
+    "report",
+    "report visits",
     "keys",
     "keys new-master",
     "keys rotate",
