@@ -1,7 +1,7 @@
 """Figures: booked, held, free and blocked time of a day, places of slots, lead times, the third next appointment.
 
-**Days.** A slot and a visit count on the local day of their facility on which they start; blocked time is divided at
-local midnights. SQL reads instants on the wall clock, and never the other way round: PostgreSQL reads skipped and
+**Days.** A slot, a visit and each use of time count on the local day of their facility on which they begin; blocked time
+is divided at local midnights. SQL reads instants on the wall clock, and never the other way round: PostgreSQL reads skipped and
 repeated times otherwise than T3. So `scheduling.start_of_day` checks the reading of PostgreSQL, and where another
 instant before it has the same date, it looks for the first.
 
@@ -136,7 +136,7 @@ def count_for_doctors() -> None:
             select scheduling.clock() as now
         ), used as materialized (
             select taken.tenant_id, taken.doctor_id, coalesce(visit.facility_id, hold.facility_id) as facility_id,
-                coalesce(visit.start_at, hold.start_at) as visit_at, taken.hold_id is not null as is_held,
+                taken.start_at, taken.hold_id is not null as is_held,
                 tstzrange(taken.start_at, taken.end_at) as time
             from scheduling.allocations taken
             left join scheduling.appointments visit
@@ -211,7 +211,7 @@ def count_for_doctors() -> None:
             from used
             join scheduling.facilities facility
                 on facility.tenant_id = used.tenant_id and facility.id = used.facility_id
-            cross join lateral (values ((used.visit_at at time zone facility.timezone)::date)) as local (day)
+            cross join lateral (values ((used.start_at at time zone facility.timezone)::date)) as local (day)
             where local.day >= from_day and local.day < until_day group by 1, 2, 3, 4
         ), blocked as (
             select exception.tenant_id, exception.facility_id, exception.doctor_id, local.day,
@@ -276,15 +276,11 @@ def count_for_resources() -> None:
                 on resource.tenant_id = taken.tenant_id and resource.id = taken.resource_id
             join scheduling.facilities facility
                 on facility.tenant_id = resource.tenant_id and facility.id = resource.facility_id
-            left join scheduling.appointments visit
-                on visit.tenant_id = taken.tenant_id and visit.id = taken.appointment_id
             left join scheduling.holds hold on hold.tenant_id = taken.tenant_id and hold.id = taken.hold_id
-            cross join lateral (
-                values ((coalesce(visit.start_at, hold.start_at) at time zone facility.timezone)::date)
-            ) as local (day)
+            cross join lateral (values ((taken.start_at at time zone facility.timezone)::date)) as local (day)
             where taken.resource_id is not null
-                and taken.start_at >= from_day::timestamp at time zone 'UTC' - interval '3 days'
-                and taken.start_at < until_day::timestamp at time zone 'UTC' + interval '3 days'
+                and taken.start_at >= from_day::timestamp at time zone 'UTC' - interval '1 day'
+                and taken.start_at < until_day::timestamp at time zone 'UTC' + interval '1 day'
                 and (taken.hold_id is null or hold.ends_at > (select now from present))
                 and local.day >= from_day and local.day < until_day
             group by 1, 2, 3
