@@ -1,9 +1,9 @@
 """Figures: booked, held, free and blocked time of a day, places of slots, lead times, the third next appointment.
 
-**Days.** A slot, a visit and each use of time count on the local day of their facility on which they begin; blocked time
-is divided at local midnights. SQL reads instants on the wall clock, and never the other way round: PostgreSQL reads skipped and
-repeated times otherwise than T3. So `scheduling.start_of_day` checks the reading of PostgreSQL, and where another
-instant before it has the same date, it looks for the first.
+**Days.** A slot, a visit and each use of time count on the local day of their facility on which they begin; blocked
+time is divided at local midnights. PostgreSQL reads skipped and repeated wall times otherwise than T3. So
+`scheduling.start_of_day` checks the reading of PostgreSQL, and where another instant before it has the same date, it
+looks for the first.
 
 **Places and time.** A slot of several places counts with all of them: `places` is the sum of the booked, the held, the
 closed and the free. A place is closed if neither a visit nor a hold has it, and still nobody can be booked on it, since
@@ -22,12 +22,12 @@ revision = "20261126001070"
 down_revision = "20261126001050"
 
 FUNCTIONS = {
-    "length_of(tstzmultirange)": "How long the spans of a multirange last together.",
     "start_of_day(date, text)": "The first instant of a local day of a zone; that of the next day if the zone has no"
     " such day.",
     "doctor_days(date, date)": "Places of slots, and booked, held, blocked and free time, of each doctor, facility and"
     " local day in [from_day, until_day).",
-    "resource_days(date, date)": "Booked, held and blocked time of each resource and local day in [from_day, until_day).",
+    "resource_days(date, date)": "Booked, held and blocked time of each resource and local day in"
+    " [from_day, until_day).",
     "third_next_available(timestamptz)": "The third next available appointment of each doctor at each facility, as of"
     " an instant: each of the three begins after the one before it.",
 }
@@ -41,12 +41,6 @@ READERS = "scheduler_app, scheduler_system"
 
 def upgrade() -> None:
     op.execute("""
-    create function scheduling.length_of(times tstzmultirange) returns interval
-    language sql immutable parallel safe set search_path = pg_catalog, pg_temp
-    as $$
-        select coalesce(sum(upper(span) - lower(span)), interval '0') from unnest(times) as span
-    $$;
-
     create function scheduling.start_of_day(day date, zone text) returns timestamptz
     language sql stable parallel safe set search_path = pg_catalog, pg_temp
     as $$
@@ -147,7 +141,14 @@ def count_for_doctors() -> None:
                 and taken.start_at < until_day::timestamp at time zone 'UTC' + interval '3 days'
                 and (taken.hold_id is null or hold.ends_at > (select now from present))
         ), use_of_doctor as materialized (
-            select used.tenant_id, used.doctor_id, range_agg(used.time) as times from used group by 1, 2
+            -- by the day in UTC of the slots that may overlap: they begin on a day of the use, or the day before
+            select used.tenant_id, used.doctor_id, touched.day, range_agg(used.time) as times
+            from used
+            cross join lateral generate_series(
+                (lower(used.time) at time zone 'UTC')::date - date '2000-01-01' - 1,
+                (upper(used.time) at time zone 'UTC')::date - date '2000-01-01'
+            ) as touched (day)
+            group by 1, 2, 3
         ), reserved as materialized (
             select slot.tenant_id, slot.doctor_id, range_agg(tstzrange(slot.start_at, slot.end_at)) as times
             from scheduling.availability_slots slot
@@ -189,12 +190,14 @@ def count_for_doctors() -> None:
                 on facility.tenant_id = slot.tenant_id and facility.id = slot.facility_id
             left join use_of_doctor
                 on use_of_doctor.tenant_id = slot.tenant_id and use_of_doctor.doctor_id = slot.doctor_id
+                and use_of_doctor.day = (slot.start_at at time zone 'UTC')::date - date '2000-01-01'
             left join reserved on reserved.tenant_id = slot.tenant_id and reserved.doctor_id = slot.doctor_id
             left join held_slot on held_slot.tenant_id = slot.tenant_id and held_slot.availability_slot_id = slot.id
                 and held_slot.slot_start_at = slot.start_at
             where slot.status <> 'cancelled'
-                and slot.start_at >= from_day::timestamp at time zone 'UTC' - interval '1 day' and slot.start_at < until_day::timestamp at time zone 'UTC' + interval '1 day'
-            offset 0  -- the uses of the doctor, thousands of spans, are not carried into the grouping
+                and slot.start_at >= from_day::timestamp at time zone 'UTC' - interval '1 day'
+                and slot.start_at < until_day::timestamp at time zone 'UTC' + interval '1 day'
+            offset 0  -- the uses of the doctor are not carried into the grouping
         ), offered as (
             select slot.tenant_id, slot.facility_id, slot.doctor_id, slot.day, sum(slot.capacity) as places,
                 sum(slot.booked_count) as booked, sum(slot.held) as held,
@@ -231,7 +234,8 @@ def count_for_doctors() -> None:
                 ) as day
             ) as local
             where exception.type in ('blocked', 'emergency')
-                and exception.start_at < until_day::timestamp at time zone 'UTC' + interval '1 day' and exception.end_at > from_day::timestamp at time zone 'UTC' - interval '1 day'
+                and exception.start_at < until_day::timestamp at time zone 'UTC' + interval '1 day'
+                and exception.end_at > from_day::timestamp at time zone 'UTC' - interval '1 day'
                 and exception.start_at < local.end_at and exception.end_at > local.begin_at
                 and local.begin_at < local.end_at
             group by 1, 2, 3, 4
@@ -247,10 +251,10 @@ def count_for_doctors() -> None:
         )
         select tenant_id, facility_id, doctor_id, day, places, booked_places, held_places, closed_places,
             places - booked_places - held_places - closed_places,
-            scheduling.length_of(booked),
-            scheduling.length_of(held - booked),
-            scheduling.length_of(blocked - booked - held),
-            scheduling.length_of(free - booked - held - blocked)
+            (select coalesce(sum(upper(span) - lower(span)), '0') from unnest(booked) span),
+            (select coalesce(sum(upper(span) - lower(span)), '0') from unnest(held - booked) span),
+            (select coalesce(sum(upper(span) - lower(span)), '0') from unnest(blocked - booked - held) span),
+            (select coalesce(sum(upper(span) - lower(span)), '0') from unnest(free - booked - held - blocked) span)
         from together
     $$;
     """)
@@ -304,16 +308,18 @@ def count_for_resources() -> None:
                 ) as day
             ) as local
             where exception.type in ('blocked', 'emergency')
-                and exception.start_at < until_day::timestamp at time zone 'UTC' + interval '1 day' and exception.end_at > from_day::timestamp at time zone 'UTC' - interval '1 day'
+                and exception.start_at < until_day::timestamp at time zone 'UTC' + interval '1 day'
+                and exception.end_at > from_day::timestamp at time zone 'UTC' - interval '1 day'
                 and exception.start_at < local.end_at and exception.end_at > local.begin_at
                 and local.begin_at < local.end_at
             group by 1, 2, 3
         )
         select tenant_id, resource.facility_id, resource_id, day,
-            scheduling.length_of(coalesce(taken.booked, '{}')),
-            scheduling.length_of(coalesce(taken.held, '{}') - coalesce(taken.booked, '{}')),
-            scheduling.length_of(
-                coalesce(blocked.blocked, '{}') - coalesce(taken.booked, '{}') - coalesce(taken.held, '{}'))
+            (select coalesce(sum(upper(span) - lower(span)), '0') from unnest(taken.booked) span),
+            (select coalesce(sum(upper(span) - lower(span)), '0')
+                from unnest(taken.held - coalesce(taken.booked, '{}')) span),
+            (select coalesce(sum(upper(span) - lower(span)), '0')
+                from unnest(blocked.blocked - coalesce(taken.booked, '{}') - coalesce(taken.held, '{}')) span)
         from taken
         full join blocked using (tenant_id, resource_id, day)
         join (

@@ -95,9 +95,9 @@ def clinic(database_url: str) -> Iterator[Clinic]:
         booked = NOW.isoformat()
         execute(
             database_url,
-            f"update scheduling.appointments set created_at = '{booked}'"  # noqa: S608
+            f"update scheduling.appointments set created_at = '{booked}'"
             f" where tenant_id = (select id from identity.tenants where slug = '{SLUG}')",
-            f"update scheduling.appointments set status = 'no_show' where id = {missed.id}"  # noqa: S608
+            f"update scheduling.appointments set status = 'no_show' where id = {missed.id}"
             f" and tenant_id = (select id from identity.tenants where slug = '{SLUG}')",
         )
         yield Clinic(scheduler, database_url, main, anna)

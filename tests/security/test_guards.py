@@ -91,7 +91,6 @@ CALLERS: Final[dict[str, str]] = {
     "scheduling.delete_events": "job, system",
     "scheduling.doctor_days": "app, system",
     "scheduling.ensure_slot_partitions": "job",
-    "scheduling.length_of": "app, system",
     "scheduling.lock_doctors_and_resources": "definer",
     "scheduling.lock_for_visits": "desk",
     "scheduling.places_left": "app, desk, job, system",

@@ -9,7 +9,7 @@ Must not know: how places and time are counted (the functions of the migrations)
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import TextClause, text
 from sqlmodel import Session
@@ -18,7 +18,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import FacilityId
 from scheduler.core.zones import check_day
 
-_TIME: Final = """
+_TIME: Final = text("""
 with figure as materialized (
     select * from scheduling.doctor_days(:from_day, :until_day)
     where cast(:facility as bigint) is null or facility_id = :facility
@@ -28,9 +28,9 @@ select facility_id, doctor_id, day, sum(places), sum(booked_places), sum(held_pl
 from figure group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
 having count(*) > 0
 order by facility_id, doctor_id, day
-"""
+""")
 # A visit is a day away from its local day at most.
-_VISITS: Final = """
+_VISITS: Final = text("""
 select facility_id, doctor_id, day, count(*), count(*) filter (where status = 'cancelled'),
     count(*) filter (where status = 'no_show'),
     percentile_cont(0.5) within group (order by lead_time) filter (where status <> 'cancelled')
@@ -41,18 +41,18 @@ where start_at >= cast(:from_day as timestamp) at time zone 'UTC' - interval '1 
 group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
 having count(*) > 0
 order by facility_id, doctor_id, day
-"""
-_RESOURCES: Final = """
+""")
+_RESOURCES: Final = text("""
 select facility_id, resource_id, sum(booked), sum(held), sum(blocked)
 from scheduling.resource_days(:from_day, :until_day)
 where cast(:facility as bigint) is null or facility_id = :facility
 group by facility_id, resource_id order by facility_id, resource_id
-"""
-_THIRD: Final = """
+""")
+_THIRD: Final = text("""
 select facility_id, doctor_id, third_start_at, days from scheduling.third_next_available(:as_of)
 where cast(:facility as bigint) is null or facility_id = :facility
 order by facility_id, doctor_id
-"""
+""")
 _NONE: Final = timedelta(0)
 
 
@@ -134,14 +134,14 @@ def visit_report(
     check_day(until_day)
     given = {"from_day": from_day, "until_day": until_day, "facility": facility_id, "as_of": as_of}
 
-    def rows(query: str) -> Iterator[tuple[object, ...]]:
-        return (tuple(row) for row in session.connection().execute(_asking(query), given))
+    def rows(query: TextClause) -> Iterator[tuple[Any, ...]]:
+        return (tuple(row) for row in session.connection().execute(query, given))
 
-    figures: dict[tuple[object, ...], tuple[object, ...]] = {row[:3]: row[3:] for row in rows(_TIME)}
+    figures = {row[:3]: row[3:] for row in rows(_TIME)}
     nothing = (0,) * 5 + (_NONE,) * 4
     visits = {row[:3]: row[3:] for row in rows(_VISITS)}
     keys = sorted(figures.keys() | visits.keys(), key=_order)
-    all_figures = [Figures(*key, *figures.get(key, nothing), *visits.get(key, (0, 0, 0, None))) for key in keys]  # type: ignore[arg-type]
+    all_figures = [Figures(*key, *figures.get(key, nothing), *visits.get(key, (0, 0, 0, None))) for key in keys]
     return VisitReport(
         from_day,
         until_day,
@@ -150,13 +150,9 @@ def visit_report(
         tuple(one for one in all_figures if one.facility_id is not None and one.doctor_id is None),
         tuple(one for one in all_figures if one.doctor_id is not None),
         tuple(one for one in all_figures if one.day is not None),
-        tuple(ResourceFigures(*row) for row in rows(_RESOURCES)),  # type: ignore[arg-type]
-        tuple(ThirdNextAvailable(*row) for row in rows(_THIRD)),  # type: ignore[arg-type]
+        tuple(ResourceFigures(*row) for row in rows(_RESOURCES)),
+        tuple(ThirdNextAvailable(*row) for row in rows(_THIRD)),
     )
-
-
-def _asking(query: str) -> TextClause:
-    return text(query)
 
 
 def _order(key: tuple[object, ...]) -> tuple[str, ...]:

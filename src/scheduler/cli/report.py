@@ -17,7 +17,6 @@ from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, 
 from scheduler.cli.terminal import echo, printable
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import FacilityId
-from scheduler.postgres.database import Role
 from scheduler.postgres.doctors import listed_doctors
 from scheduler.postgres.facilities import facility_view
 
@@ -118,7 +117,9 @@ def third_table(rows: Sequence[ThirdNextAvailable], named: dict[int, str]) -> Ta
     table.add_column("days", justify="right")
     for one in rows:
         table.add_row(
-            Text(printable(_doctor(one.doctor_id, named))), str(one.facility_id), "none" if one.days is None else str(one.days)
+            Text(printable(_doctor(one.doctor_id, named))),
+            str(one.facility_id),
+            "none" if one.days is None else str(one.days),
         )
     return table
 
