@@ -4,7 +4,6 @@ Slots, visits and allocations are written by a superuser, without triggers. Thre
 reads the same rows and groups them by doctor only: no report that reads the slots can take less.
 """
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -80,9 +79,9 @@ def of_a_year(*, rounds: int, doctors: int = 98, spans: tuple[int, ...] = (7, 31
         with Database(url) as database:
             for days in spans:
                 check(report(database, days), days, doctors)
-                ways: dict[str, Callable[[], object]] = {
-                    "report": partial(report, database, days),
-                    "count": partial(count, database, days),
+                ways = {
+                    "report": partial[object](report, database, days),
+                    "count": partial[object](count, database, days),
                 }
                 best = best_times(ways, rounds=rounds)
                 table.add_row(

@@ -75,9 +75,9 @@ def clinic(database_url: str) -> Iterator[Clinic]:
                 work.services.add("talk", duration=30 * MINUTE), by=anna, at=main, buffer_after=10 * MINUTE
             )
             patients = [work.patients.add("Pat", str(n), email=f"{n}@example.org") for n in range(5)]
-            monday = {"at": main, "on": [Weekday.MONDAY]}
-            work.rules.add(anna, **monday, start=time(9), end=time(12), slot_duration=30 * MINUTE)  # type: ignore[arg-type]
-            work.rules.add(anna, **monday, start=time(14), end=time(15), slot_duration=HOUR, capacity=3)  # type: ignore[arg-type]
+            monday = Weekday.MONDAY
+            work.rules.add(anna, at=main, on=monday, start=time(9), end=time(12), slot_duration=30 * MINUTE)
+            work.rules.add(anna, at=main, on=monday, start=time(14), end=time(15), slot_duration=HOUR, capacity=3)
             work.rules.add(anna, at=main, on=list(Weekday), start=time(0), end=time(2), slot_duration=30 * MINUTE)
         scheduler.generate(SLUG, from_day=SUNDAY, days=3)
         with scheduler.tenant(SLUG) as work:

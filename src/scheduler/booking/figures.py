@@ -23,8 +23,8 @@ with figure as materialized (
     select * from scheduling.doctor_days(:from_day, :until_day)
     where cast(:facility as bigint) is null or facility_id = :facility
 )
-select facility_id, doctor_id, day, sum(places), sum(booked_places), sum(held_places), sum(closed_places),
-    sum(free_places), sum(booked), sum(held), sum(blocked), sum(free)
+select facility_id, doctor_id, day, sum(places)::bigint, sum(booked_places)::bigint, sum(held_places)::bigint,
+    sum(closed_places)::bigint, sum(free_places)::bigint, sum(booked), sum(held), sum(blocked), sum(free)
 from figure group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
 having count(*) > 0
 order by facility_id, doctor_id, day
@@ -156,4 +156,4 @@ def visit_report(
 
 
 def _order(key: tuple[object, ...]) -> tuple[str, ...]:
-    return tuple("" if part is None else f"{part:>20}" for part in key)
+    return tuple("" if part is None else f"{part!s:>20}" for part in key)

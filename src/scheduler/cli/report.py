@@ -130,4 +130,4 @@ def _readable(value: object) -> object:
         return value / timedelta(minutes=1)
     if isinstance(value, (date, datetime)):
         return value.isoformat()
-    return float(str(value))
+    raise TypeError(value)
