@@ -79,15 +79,13 @@ def of_a_year(*, rounds: int, doctors: int = 98, spans: tuple[int, ...] = (7, 31
         with Database(url) as database:
             for days in spans:
                 check(report(database, days), days, doctors)
-                ways = {
-                    "report": partial[object](report, database, days),
-                    "count": partial[object](count, database, days),
-                }
-                best = best_times(ways, rounds=rounds)
+                best = best_times(
+                    {"report": partial(report, database, days), "count": partial(count, database, days)}, rounds=rounds
+                )
                 table.add_row(
                     str(days),
                     f"{days * doctors * A_DAY:,}",
-                    *(f"{best[way] * 1000:,.0f}" for way in ways),
+                    *(f"{best[way] * 1000:,.0f}" for way in best),
                     f"{best['report'] / best['count']:,.1f}",
                     "200" if days == spans[-1] else "",
                 )

@@ -58,9 +58,10 @@ _NONE: Final = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures of a facility, of a doctor there, of a local day, or of all: then none of the three is given.
+    """Figures of a facility, of a doctor there, of a local day, or of all.
 
-    `places` is the sum of the booked, held, closed and free ones. `lead_time` is the median, None without visits.
+    Without facility, doctor and day, they are of all. `places` is the sum of the booked, held, closed and free ones.
+    `lead_time` is the median, None without visits.
     """
 
     facility_id: int | None = None
@@ -94,7 +95,7 @@ class ResourceFigures:
 
 @dataclass(frozen=True, slots=True)
 class ThirdNextAvailable:
-    """The third next available appointment of a doctor at a facility, and the local days until it; None if none is."""
+    """The third next available appointment of a doctor at a facility, and the local days until it, or None."""
 
     facility_id: int
     doctor_id: int
