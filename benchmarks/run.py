@@ -18,6 +18,7 @@ import contention
 import encryption
 import expansion
 import families
+import figures
 import front_door
 import generation
 import holding
@@ -71,6 +72,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "row-security": lambda wanted: [row_security.against_none(calls=wanted.rounds * 100)],
     "signed-setting": lambda wanted: [signed_setting.against_none(calls=wanted.rounds * 100, tenants=20)],
     "front-door": lambda wanted: [front_door.against_none(calls=wanted.rounds * 100)],
+    "figures": lambda wanted: [figures.of_a_year(rounds=max(1, wanted.rounds // 5))],
     "families": lambda wanted: [families.against_one_by_one(rounds=wanted.rounds)],
 }
 

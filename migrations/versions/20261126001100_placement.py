@@ -21,7 +21,7 @@ Lists that only say which people or forms belong to a placement are deleted with
 from alembic import op
 
 revision = "20261126001100"
-down_revision = "20261126001050"
+down_revision = "20261126001070"
 
 SPECIALIST = ("name", "phone", "email", "license_number", "notes")
 MEDICATION = ("name", "dosage", "frequency", "instructions", "prescriber")

@@ -19,6 +19,7 @@ import contention
 import encryption
 import expansion
 import families
+import figures
 import front_door
 import generation
 import holding
@@ -49,6 +50,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     database = (
         contention,
         families,
+        figures,
         front_door,
         generation,
         holding,
@@ -70,6 +72,7 @@ def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
     for module in (
         contention,
         families,
+        figures,
         front_door,
         generation,
         holding,
@@ -108,6 +111,13 @@ def test_search_against_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["run.py", "solver"])
     with pytest.raises(SystemExit, match=r"requirements/benchmarks\.txt$"):
         runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "run.py"), run_name="__main__")
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_figures(checks: list[str]) -> None:
+    assert figures.of_a_year(rounds=1, doctors=5, spans=(2, 4)).row_count == 2
+    assert checks == ["figures"] * 2
 
 
 @pytest.mark.database

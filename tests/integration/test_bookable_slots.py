@@ -48,6 +48,11 @@ _BOOKABLE = """
 select start_at, end_at, doctor_id, facility_id, service_offering_id
 from scheduling.bookable_slots where tenant_id = :tenant_id
 """
+_PLACES = """
+select (select sum(places_left) from scheduling.bookable_slots where tenant_id = :tenant_id),
+    sum(free_places), sum(places) - sum(booked_places) - sum(held_places) - sum(closed_places)
+from scheduling.doctor_days('2027-02-28', '2027-03-03') where tenant_id = :tenant_id
+"""
 _VISIT = """
 insert into scheduling.appointments (tenant_id, id, patient_id, facility_id, doctor_id, service_offering_id,
     service_workflow_id, start_at, end_at, availability_slot_id, slot_start_at, status)
@@ -209,5 +214,7 @@ def test_s3_all_answers_about_open_slots_agree(world: World, database_url: str, 
             expected = bookable(world)
             for asked, answer in answers(world, scheduler).items():
                 assert answer == expected, asked
+            ((places, free, rest),) = world.sql(_PLACES)
+            assert places == free == rest, "figures"
             assert 0 < len(expected) < len(slots(world))
     assert refused < 15

@@ -56,6 +56,8 @@ COMMANDS = (
     "cancel",
     "day",
     "events",
+    "report",
+    "report visits",
     "keys",
     "keys new-master",
     "keys rotate",

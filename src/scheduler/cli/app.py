@@ -95,6 +95,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "events": _Entry(
         "events:events", "Print the events of visits as lines of JSON, in order: booked, moved, cancelled and so on."
     ),
+    "report": _Entry("report:app", "Report figures of visits: time, places, lead times, access."),
     "keys": _Entry("keys:app", "Manage the encryption keys of a tenant, and the master keys that wrap them."),
     "audit": _Entry("audit:app", "Seal, verify and read the audit log."),
     "export": _Entry("privacy:app", "Export everything that is stored about a person, or for a tenant."),

@@ -1,0 +1,160 @@
+"""Figures of visits: places and time by doctor, facility, resource and day, lead times, and the wait for a visit.
+
+Owns: the totals of a span of local days, and the third next available appointments.
+Must not know: how places and time are counted (the functions of the migrations), how figures are shown.
+
+`docs/figures.md` defines each figure. A report has ids, and nothing about a patient.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import TextClause, text
+from sqlmodel import Session
+
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import FacilityId
+from scheduler.core.zones import check_day
+
+_TIME: Final = text("""
+with figure as materialized (
+    select * from scheduling.doctor_days(:from_day, :until_day)
+    where cast(:facility as bigint) is null or facility_id = :facility
+)
+select facility_id, doctor_id, day, sum(places)::bigint, sum(booked_places)::bigint, sum(held_places)::bigint,
+    sum(closed_places)::bigint, sum(free_places)::bigint, sum(booked), sum(held), sum(blocked), sum(free)
+from figure group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
+having count(*) > 0
+order by facility_id, doctor_id, day
+""")
+# A visit is a day away from its local day at most.
+_VISITS: Final = text("""
+select facility_id, doctor_id, day, count(*), count(*) filter (where status = 'cancelled'),
+    count(*) filter (where status = 'no_show'),
+    percentile_cont(0.5) within group (order by lead_time) filter (where status <> 'cancelled')
+from scheduling.visit_figures
+where start_at >= cast(:from_day as timestamp) at time zone 'UTC' - interval '1 day'
+    and start_at < cast(:until_day as timestamp) at time zone 'UTC' + interval '1 day'
+    and day >= :from_day and day < :until_day and (cast(:facility as bigint) is null or facility_id = :facility)
+group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
+having count(*) > 0
+order by facility_id, doctor_id, day
+""")
+_RESOURCES: Final = text("""
+select facility_id, resource_id, sum(booked), sum(held), sum(blocked)
+from scheduling.resource_days(:from_day, :until_day)
+where cast(:facility as bigint) is null or facility_id = :facility
+group by facility_id, resource_id order by facility_id, resource_id
+""")
+_THIRD: Final = text("""
+select facility_id, doctor_id, third_start_at, days from scheduling.third_next_available(:as_of)
+where cast(:facility as bigint) is null or facility_id = :facility
+order by facility_id, doctor_id
+""")
+_NONE: Final = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures of a facility, of a doctor there, of a local day, or of all.
+
+    Without facility, doctor and day, they are of all. `places` is the sum of the booked, held, closed and free ones.
+    `lead_time` is the median, None without visits.
+    """
+
+    facility_id: int | None = None
+    doctor_id: int | None = None
+    day: date | None = None
+    places: int = 0
+    booked_places: int = 0
+    held_places: int = 0
+    closed_places: int = 0
+    free_places: int = 0
+    booked: timedelta = _NONE
+    held: timedelta = _NONE
+    blocked: timedelta = _NONE
+    free: timedelta = _NONE
+    visits: int = 0
+    cancelled: int = 0
+    no_shows: int = 0
+    lead_time: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceFigures:
+    """The time of a resource; it has no slots, and so no free time that is offered."""
+
+    facility_id: int
+    resource_id: int
+    booked: timedelta
+    held: timedelta
+    blocked: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdNextAvailable:
+    """The third next available appointment of a doctor at a facility, and the local days until it, or None."""
+
+    facility_id: int
+    doctor_id: int
+    start_at: datetime | None
+    days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VisitReport:
+    """Figures of the local days from `from_day` to before `until_day`."""
+
+    from_day: date
+    until_day: date
+    as_of: datetime
+    total: Figures
+    facilities: tuple[Figures, ...]
+    doctors: tuple[Figures, ...]
+    days: tuple[Figures, ...]
+    resources: tuple[ResourceFigures, ...]
+    third_next_available: tuple[ThirdNextAvailable, ...]
+
+
+def visit_report(
+    session: Session, from_day: date, until_day: date, *, as_of: datetime, facility_id: FacilityId | None = None
+) -> VisitReport:
+    """Return the figures of the local days from `from_day` to before `until_day`, of all facilities or one.
+
+    The third next available appointments are those after `as_of`, whatever the days. Staff, admins and the host see
+    all figures; another user those of the rows that are theirs.
+
+    Raises:
+        InvalidInputError: there is no day, or a day lies at an end of the calendar.
+    """
+    if from_day >= until_day:
+        raise InvalidInputError(f"no day to report on: from {from_day} to before {until_day}")
+    check_day(from_day)
+    check_day(until_day)
+    given = {"from_day": from_day, "until_day": until_day, "facility": facility_id, "as_of": as_of}
+
+    def rows(query: TextClause) -> Iterator[tuple[Any, ...]]:
+        return (tuple(row) for row in session.connection().execute(query, given))
+
+    figures = {row[:3]: row[3:] for row in rows(_TIME)}
+    nothing = (0,) * 5 + (_NONE,) * 4
+    visits = {row[:3]: row[3:] for row in rows(_VISITS)}
+    keys = sorted(figures.keys() | visits.keys(), key=_order)
+    all_figures = [Figures(*key, *figures.get(key, nothing), *visits.get(key, (0, 0, 0, None))) for key in keys]
+    return VisitReport(
+        from_day,
+        until_day,
+        as_of,
+        next((one for one in all_figures if one.facility_id is None and one.day is None), Figures()),
+        tuple(one for one in all_figures if one.facility_id is not None and one.doctor_id is None),
+        tuple(one for one in all_figures if one.doctor_id is not None),
+        tuple(one for one in all_figures if one.day is not None),
+        tuple(ResourceFigures(*row) for row in rows(_RESOURCES)),
+        tuple(ThirdNextAvailable(*row) for row in rows(_THIRD)),
+    )
+
+
+def _order(key: tuple[object, ...]) -> tuple[str, ...]:
+    return tuple("" if part is None else f"{part!s:>20}" for part in key)
