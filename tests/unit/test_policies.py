@@ -17,6 +17,7 @@ from scheduler.core.spans import Span
 from scheduler.core.zones import EARLIEST, LATEST, instant_at
 
 LONDON, ST_JOHNS, APIA = ZoneInfo("Europe/London"), ZoneInfo("America/St_Johns"), ZoneInfo("Pacific/Apia")
+NUUK = ZoneInfo("America/Nuuk")  # from 23:00 on to 00:00 of the next day
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 OURS = Place("web", 1, 1, 1)
@@ -78,6 +79,7 @@ def test_q2_each_field_is_decided_by_itself() -> None:
 
 
 @given(leads, st.none() | st.integers(0, 5), changes_of_clocks, minutes_around, minutes_around)
+@example(DaysBefore(1, time(23, 30)), 2, (NUUK, at("2024-03-31T01:00+00:00")), timedelta(0), 5 * HOUR)
 @example(DaysBefore(1, time(23, 30)), 2, (ST_JOHNS, at("2010-11-07T02:40+00:00")), timedelta(0), DAY)
 def test_q2_a_start_is_allowed_from_notice_to_horizon(
     notice: Lead, horizon: int | None, change: tuple[ZoneInfo, datetime], ago: timedelta, ahead: timedelta
