@@ -193,6 +193,11 @@ def test_q2_a_notice_longer_than_another_rows_horizon_is_refused(early: Place, l
         refuse_contradictions(rows, OFFERINGS)
 
 
+def test_q2_a_row_without_any_field_says_nothing() -> None:
+    assert PolicyRow(OURS).says_nothing
+    assert not PolicyRow(OURS, horizon=0).says_nothing
+
+
 def test_q2_rows_that_never_meet_do_not_contradict_each_other() -> None:
     rows = [
         PolicyRow(Place("web"), notice=3 * DAY),
