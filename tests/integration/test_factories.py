@@ -21,7 +21,10 @@ MODELS = sorted(
     key=lambda model: model.__name__,
 )
 """All tables but the tenant, under whom the rows are, and those that the database writes."""
-ANOTHER: dict[type[SQLModel], dict[str, object]] = {models.DataKey: {"purpose": "index"}}
+ANOTHER: dict[type[SQLModel], dict[str, object]] = {
+    models.BookingPolicy: {"channel": "web"},
+    models.DataKey: {"purpose": "index"},
+}
 MONTHS = text("select scheduling.ensure_slot_partitions('2027-02-01', '2027-03-01')")
 
 

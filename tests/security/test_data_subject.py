@@ -112,6 +112,7 @@ NOT_FOLLOWED = {
     "contributors_placement_info_id_fkey": "who wrote is somebody else, often a relative; what was written is followed",
     "facilities_address_id_fkey": "the row is a place",
     "service_workflows_service_offering_id_fkey": "how a service is done",
+    "booking_policies_service_offering_id_fkey": "how a service is booked",
     "availability_slots_doctor_id_fkey": "computed from the rules",
     "availability_slots_service_offering_id_fkey": "computed from the rules",
     "availability_slots_created_from_rule_id_fkey": "computed from the rules",

@@ -21,10 +21,12 @@ from scheduler.core import (
     BookingContext,
     Candidate,
     Closure,
+    DaysBefore,
     DoctorCalendar,
     InsurancePlan,
     Need,
     PlanAcceptance,
+    PolicyRow,
     Resource,
     Schedule,
     SchedulerError,
@@ -242,6 +244,18 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "requires_location": NOT_FLAGS,
         },
     ),
+    DaysBefore: ({"days": 1, "until": time(16)}, {"days": (None, True, -1, 1.5, "1"), "until": (None, *NOT_CLOCKS)}),
+    PolicyRow: (
+        {},
+        {
+            "place": (None, ("web",), *NOT_OBJECTS),
+            "notice": NOT_LENGTHS,
+            "horizon": (True, -1, 1.5, "1", HALF),
+            "hold_lasts": (timedelta(0), *NOT_LENGTHS),
+            "offer_lasts": (timedelta(0), *NOT_LENGTHS),
+            "cancel_until": NOT_LENGTHS,
+        },
+    ),
     Need: (
         {"kind": "room"},
         {"kind": (*NOT_TEXTS, "patient"), "quantity": NOT_COUNTS, "same_as": NOT_COUNTS[1:]},
@@ -422,6 +436,8 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
 # Values that the library returns, and a step's state, which `AppointmentState` checks.
 NOT_CHECKED = {"Explanation", "Plan", "Reason", "SlotColumns", "SlotIdentity", "SlotKind", "SlotUpdate", "Slots"} | {
     "OfferedStep",
+    "Place",
+    "Policy",
     "StepState",
     "TransitionResult",
     "VisitOffer",

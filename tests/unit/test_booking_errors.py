@@ -22,6 +22,8 @@ REFUSALS = [
     (errors.OutcomeUnknownError("no visit", "k1"), {"key": "k1"}),
     (errors.PatientBusyError("no visit", 7), {"visit_id": 7}),
     (errors.CapReachedError("no visit", 7, 12), {"cap": 7, "count": 12}),
+    (errors.TooLateError("no visit", NOON), {"until": NOON}),
+    (errors.TooManyHoldsError("no visit", 3), {"most": 3}),
     (errors.NoSuchNeedError("no visit", "nurse", 7), {"kind": "nurse", "facility": 7}),
 ]
 

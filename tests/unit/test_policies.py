@@ -17,6 +17,7 @@ from scheduler.core.spans import Span
 from scheduler.core.zones import EARLIEST, LATEST, instant_at
 
 LONDON, ST_JOHNS, APIA = ZoneInfo("Europe/London"), ZoneInfo("America/St_Johns"), ZoneInfo("Pacific/Apia")
+NUUK = ZoneInfo("America/Nuuk")  # from 23:00 on to 00:00 of the next day
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 OURS = Place("web", 1, 1, 1)
@@ -78,6 +79,7 @@ def test_q2_each_field_is_decided_by_itself() -> None:
 
 
 @given(leads, st.none() | st.integers(0, 5), changes_of_clocks, minutes_around, minutes_around)
+@example(DaysBefore(1, time(23, 30)), 2, (NUUK, at("2024-03-31T01:00+00:00")), timedelta(0), 5 * HOUR)
 @example(DaysBefore(1, time(23, 30)), 2, (ST_JOHNS, at("2010-11-07T02:40+00:00")), timedelta(0), DAY)
 def test_q2_a_start_is_allowed_from_notice_to_horizon(
     notice: Lead, horizon: int | None, change: tuple[ZoneInfo, datetime], ago: timedelta, ahead: timedelta
@@ -189,6 +191,11 @@ def test_q2_a_notice_longer_than_another_rows_horizon_is_refused(early: Place, l
     rows = [PolicyRow(early, notice=3 * DAY), PolicyRow(late, horizon=2)]
     with pytest.raises(InvalidInputError, match="is longer than the horizon"):
         refuse_contradictions(rows, OFFERINGS)
+
+
+def test_q2_a_row_without_any_field_says_nothing() -> None:
+    assert PolicyRow(OURS).says_nothing
+    assert not PolicyRow(OURS, horizon=0).says_nothing
 
 
 def test_q2_rows_that_never_meet_do_not_contradict_each_other() -> None:

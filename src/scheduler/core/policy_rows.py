@@ -63,6 +63,7 @@ class PolicyRow:
     cancel_until: Lead | None = None
 
     def __post_init__(self) -> None:
+        _CHECK.instance("policy: place", self.place, Place)
         if self.place.channel is not None:
             check_channel("policy: channel", self.place.channel)
         _check_lead("policy: notice", self.notice)
