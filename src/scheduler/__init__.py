@@ -52,6 +52,7 @@ from scheduler.core import (
     OfferedStep,
     Reason,
     ReasonCode,
+    Release,
     Resource,
     Schedule,
     SchedulerError,
@@ -80,7 +81,7 @@ from scheduler.core.extras import extra_needed
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times, slots, and the reasons for times without one
     "AvailabilityException", "AvailabilityRule", "BookingContext", "Closure", "ExceptionType", "Reason", "ReasonCode",
-    "Schedule", "Slot", "Slots", "Span", "Weekday", "expand", "explain",
+    "Release", "Schedule", "Slot", "Slots", "Span", "Weekday", "expand", "explain",
     # Stored slots
     "SlotStatus", "StoredSlot", "reconcile",
     # Visits in steps

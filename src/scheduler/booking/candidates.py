@@ -8,7 +8,7 @@ Must not know: calendars, slots, which visit is found.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
@@ -92,6 +92,8 @@ class Sought:
     channel: str = DESK
     wanted: WantedVisit | None = None
     """The visit of the one offering, which names the workflow and the steps."""
+    now: datetime | None = None
+    """The instant by which slots must be released for channels but the desk; None asks for no release."""
 
 
 class Offering(NamedTuple):

@@ -111,7 +111,7 @@ def decide(  # noqa: PLR0913  # what decides
     if careful:  # another resource may be chosen: all are locked together, since an order has to be kept
         resources += resources_of(session, wanted.slot.facility_id)
     lock(session, Locked(patients, doctors, resources, also.slots))
-    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel)
+    sought = Sought(offering_id=int(wanted.offering_id), wanted=wanted, channel=channel, now=now)
     start_at = min(wanted.starts.values())
     if start_at < now:
         raise not_offered(session, sought, start_at, now=now)

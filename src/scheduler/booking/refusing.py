@@ -14,6 +14,7 @@ from sqlmodel import Session
 from scheduler.booking.candidates import Fit, Sought
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.loading import Without, stored
+from scheduler.booking.releasing import reasons_of_release
 from scheduler.booking.searching import Search
 from scheduler.core.calendars import Resource
 from scheduler.core.candidates import Candidate
@@ -74,8 +75,9 @@ def _reasons(session: Session, search: Search, schedule: Schedule, start_at: dat
     doctor_id = fit.offering.doctor_id
     bookings = booking_contexts(session, [doctor_id], at, at + MICROSECOND, now=now)[doctor_id]
     explanation = explain(schedule, at, bookings=bookings, search=_NO_TIME)
-    if explanation.reasons:
-        return list(explanation)
+    not_yet = reasons_of_release(schedule, search.sought, fit.offering.id, at, free=explanation.offered)
+    if explanation.reasons or not_yet:
+        return [*not_yet, *explanation]
     offered = [slot for slot in explanation.offered if slot.service_offering_id in {None, fit.offering.id}]
     if not offered:
         return [Reason(ReasonCode.OFF_GRID, at, at, "the slots that start then are for other offerings")]

@@ -11,7 +11,7 @@ visits can reach, so the offers of the weeks, one after another, are those of th
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from sqlmodel import Session
 from scheduler.booking.calendars import ReadCalendar, read_calendars
 from scheduler.booking.candidates import Fit, Sought, fitting
 from scheduler.booking.loading import Without, stored, taken, visits_of
+from scheduler.booking.releasing import released_by
 from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
@@ -49,7 +50,7 @@ class Search:
         """
         self._session = session
         self._without = without
-        self._sought = sought
+        self.sought: Sought = sought
         self.fits: Sequence[Fit]
         self.resources: Sequence[Resource]
         self.fits, self.resources = fitting(session, sought, span)
@@ -59,7 +60,10 @@ class Search:
         keys = [fit.offering.key for fit in self.fits]
         self.calendars: Sequence[ReadCalendar] = read_calendars(session, keys, since)
         pairs = zip(self.fits, self.calendars, strict=True)
-        found = [(_candidate(fit, calendar), span) for fit, read in pairs for calendar, span in _generated(fit, read)]
+        by = released_by(sought)
+        found = [
+            (_candidate(fit, calendar, by), span) for fit, read in pairs for calendar, span in _generated(fit, read)
+        ]
         self._candidates = [candidate for candidate, _ in found]
         self._spans = [span for _, span in found]
         self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
@@ -70,7 +74,7 @@ class Search:
         """Yield the offers of the span, earliest first; what is taken is read week by week."""
         if self._span is None:
             return
-        patient, around = self._sought.patient_id, self._around(self._span)
+        patient, around = self.sought.patient_id, self._around(self._span)
         own = [] if patient is None or around is None else visits_of(self._session, patient, around)
         for week in _weeks(self._span):
             candidates, resources = self.near(week)
@@ -79,7 +83,7 @@ class Search:
                 resources,
                 week,
                 patient=own,
-                skip=self._sought.skip,
+                skip=self.sought.skip,
                 weekdays=weekdays,
                 part_of_day=part_of_day,
             )
@@ -164,7 +168,7 @@ def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, S
             yield calendar, Span(fit.span.start, end)
 
 
-def _candidate(fit: Fit, calendar: DoctorCalendar) -> Candidate:
+def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None) -> Candidate:
     return Candidate(
         fit.offering.id,
         fit.workflow,
@@ -172,6 +176,7 @@ def _candidate(fit: Fit, calendar: DoctorCalendar) -> Candidate:
         fit.offering.buffer_before * _MINUTE,
         fit.offering.buffer_after * _MINUTE,
         fit.bookable,
+        released_by=released_by,
     )
 
 

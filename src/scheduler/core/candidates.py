@@ -5,13 +5,13 @@ Must not know: how a visit is found (`search_plans`).
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from scheduler.core.calendars import DoctorCalendar
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.slots import Id
-from scheduler.core.spans import Span
+from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.workflows import LONGEST_VISIT, Workflow
 
@@ -25,7 +25,7 @@ class Candidate:
 
     The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
     away, and need not lie in working time; each lasts at most 366 days. `bookable` are the starts that
-    the booking policy allows.
+    the booking policy allows. With `released_by`, only slots that are released by then take a visit (Q5).
 
     Raises:
         InvalidInputError: a field is invalid.
@@ -37,6 +37,7 @@ class Candidate:
     buffer_before: timedelta = _NO_TIME
     buffer_after: timedelta = _NO_TIME
     bookable: Span | None = None
+    released_by: datetime | None = None
 
     def __post_init__(self) -> None:
         _CHECK.id("candidate: offering_id", self.offering_id)
@@ -49,3 +50,5 @@ class Candidate:
                 raise InvalidInputError(f"{name}: {field} must be at most {LONGEST_VISIT.days} days, not {buffer}")
         if self.bookable is not None:
             _CHECK.instance(f"{name}: bookable", self.bookable, Span)
+        if self.released_by is not None:
+            object.__setattr__(self, "released_by", utc(self.released_by, name=f"{name}: released_by"))

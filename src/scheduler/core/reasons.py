@@ -17,6 +17,7 @@ class ReasonCode(StrEnum):
 
     HORIZON = "horizon"
     NOTICE = "notice"
+    RELEASE = "release"
     EMERGENCY = "emergency"
     BLOCKED = "blocked"
     BOOKED = "booked"

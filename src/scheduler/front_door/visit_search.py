@@ -163,6 +163,7 @@ class VisitSearch(OfTenant):
             patient_id=patient_id,
             skip=positions,
             channel=channel,
+            now=utc(self._context.clock()),
         )
 
     def _ids(self, field: str, values: Iterable[object], kind: type[_Kind], owner: type[Any]) -> list[int]:

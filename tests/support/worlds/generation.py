@@ -185,6 +185,8 @@ class World:
                 effective_from=rule.effective_from,
                 effective_until=rule.effective_until,
                 recurrence=rule.recurrence,
+                release_days_before=rule.release and rule.release.days_before,
+                release_time=rule.release and rule.release.at,
                 active=rule.active,
             )
         for exception in schedule.exceptions:
