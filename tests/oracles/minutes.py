@@ -112,12 +112,18 @@ def between(seen: Walk, day: date, start_time: time, end_time: time) -> list[int
     return list(seen.reached)[bisect_left(walls, start) : bisect_left(walls, end)]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def first_shown(zone: ZoneInfo, wall: datetime) -> datetime:
     """Return the first minute at which the wall clock shows a time or a later one (T3)."""
-    middle = minute_of(wall.replace(tzinfo=UTC))
-    reached = walk(zone, middle - 30 * 60, middle + 30 * 60).reached
-    return instant_of(next(minute for minute, shown in reached.items() if shown >= wall))
+
+    def shown(instant: datetime) -> datetime:
+        return instant.astimezone(zone).replace(tzinfo=None)
+
+    instant = wall.replace(tzinfo=zone).astimezone(UTC)  # of a repeated time the first, of a skipped one a later time
+    if shown(instant) != wall:
+        while shown(instant - MINUTE) >= wall:
+            instant -= MINUTE
+    return instant
 
 
 def release(rule: AvailabilityRule | None, zone: ZoneInfo, day: date) -> datetime | None:

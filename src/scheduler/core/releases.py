@@ -1,7 +1,7 @@
 """Releases: when the slots of a rule may be booked at the earliest.
 
 Owns: the release of a rule as a value, and the instant at which the slots of a local day are released.
-Holds: Q5 (so many local days before the slot's day, at a time of day), T3 (the wall clock becomes an instant here).
+Holds: Q5 (so many local days before the slot's day, at a time of day; the zone's map makes an instant of it).
 Must not know: rules, slots, who may book before.
 """
 
