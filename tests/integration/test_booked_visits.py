@@ -211,7 +211,7 @@ RELEASES = "select distinct released_at from scheduling.{} where doctor_id = :do
 
 @pytest.fixture
 def released(desk: Desk) -> Iterator[tuple[datetime, datetime]]:
-    """Return the start of a visit, and when the slots of its day are released, for the time of a test."""
+    """Return the start of a visit and the release of its day, for the time of a test."""
     day, now = desk.day(), desk.clock()
     with desk.work() as work:
         rules = work.rules.of(desk.clinic.anna, at=desk.clinic.facility)

@@ -92,7 +92,7 @@ class _CompiledRule(NamedTuple):
         return self.effective_on(day) and (self.rule.day_of_week is not None or day in (self.days or ()))
 
     def kind_on(self, zone: ZoneInfo, day: int) -> SlotKind:
-        """Return the kind of the rule's slots of a day: where the rule has a release, each day has its own."""
+        """Return the kind of the rule's slots of a day. A rule with a release has another kind on each day."""
         release = self.rule.release
         return self.kind if release is None else self.kind._replace(released_at=released_on(release, zone, day))
 

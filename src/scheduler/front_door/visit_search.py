@@ -58,8 +58,8 @@ class VisitSearch(OfTenant):
         plan, by default the patient's. `skip` names positions to leave out, `weekdays` and `part_of_day` are of the
         facility's clock. An offering that cannot serve the visit is left out while another one can. Nothing is held.
 
-        `channel` is `desk` for staff, who also see private offerings; any other word stands for the public, and makes
-        no further difference until there are policies. A user who is not staff is of the public in each case.
+        `channel` is `desk` for staff, who also see private offerings and slots that are not released yet; any other
+        word stands for the public. A user who is not staff is of the public in each case.
 
         Raises:
             InvalidInputError: an argument is invalid; the message names it.
