@@ -216,11 +216,11 @@ def released(desk: Desk) -> Iterator[tuple[datetime, datetime]]:
     with desk.work() as work:
         rules = work.rules.of(desk.clinic.anna, at=desk.clinic.facility)
         (rule,) = (one for one in rules if one.day_of_week == Weekday.of(day).value)
-        work.rules.change(rule.id, release=Release(1, time(8)))
+        work.rules.change(rule, release=Release(1, time(8)))
     yield on(day, 9), on(day, 8) - timedelta(days=1)
     desk.clock.move_to(now)
     with desk.work() as work:
-        work.rules.change(rule.id, release=None)
+        work.rules.change(rule, release=None)
         slots = rows(work, RELEASES.format("availability_slots"), doctor=desk.clinic.anna, day=day)
     assert slots == [(None,)]
 

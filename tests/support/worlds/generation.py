@@ -186,8 +186,8 @@ class World:
                 effective_from=rule.effective_from,
                 effective_until=rule.effective_until,
                 recurrence=rule.recurrence,
-                release_days_before=rule.release and rule.release.days_before,
-                release_time=rule.release and rule.release.at,
+                release_days_before=None if rule.release is None else rule.release.days_before,
+                release_time=None if rule.release is None else rule.release.at,
                 active=rule.active,
             )
         for exception in schedule.exceptions:
