@@ -11,6 +11,9 @@ An exception that was entered as wall-clock times keeps them in `local_start` an
 (T6). They decide then; `start_at` and `end_at` are the instants at entry. A writer that changes only these instants, to
 others than the clock of the facility shows, clears the wall-clock times, so that the instants decide.
 
+`release_days_before` and `release_time` say when the slots of a rule may be booked on channels but `desk` (Q5). The
+code makes the `released_at` of each slot of them, since PostgreSQL reads skipped and repeated times otherwise than T3.
+
 A closure with two times closes a part of its day; its times are read like those of a rule (A3). Without them it closes
 the day.
 
@@ -45,6 +48,8 @@ def upgrade() -> None:
         effective_from date,
         effective_until date,
         recurrence varchar(300),
+        release_days_before integer,
+        release_time time,
         active boolean not null default true,
         meta jsonb,
         created_at timestamptz not null default now(),
@@ -66,7 +71,14 @@ def upgrade() -> None:
         constraint a_rule_of_any_weekday_stores_that_of_its_first_day
             check (not any_weekday or day_of_week = extract(dow from effective_from)),
         -- stops 24:00, which is written 00:00 here
-        constraint midnight_is_written_as_zero check (start_time < '24:00' and end_time < '24:00'),
+        constraint midnight_is_written_as_zero
+            check (start_time < '24:00' and end_time < '24:00' and release_time < '24:00'),
+        -- stops a release that says a day without a time, or a time without a day
+        constraint a_release_says_day_and_time check (num_nonnulls(release_days_before, release_time) in (0, 2)),
+        -- stops a release on a later day, after the slots have begun, and one of more than a year before
+        constraint a_release_comes_before_its_slots check (
+            release_days_before between 0 and 366 and (release_days_before > 0 or release_time <= start_time)
+        ),
         -- stops slots without length, and slots of several days
         constraint a_rules_slots_take_a_day_at_most check (slot_duration_minutes > 0 and slot_duration_minutes <= 1440),
         -- stops slots that never advance, or by more than a day

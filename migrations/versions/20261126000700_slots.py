@@ -5,6 +5,8 @@ serves the look-up by doctor and start. Slots may overlap (S3). Ids are positive
 stands under its own negative key. Deleting a rule keeps its slots (R2) and clears only `created_from_rule_id`. The
 references to rules and offerings have no index: all slots would pay for it.
 
+`released_at` is written when a slot is made: before it, the channel `desk` alone books the slot (Q5).
+
 `booked_count` and `status` follow from the appointments by triggers (`allocations`). Only the owner and the system may
 delete a slot with an appointment. `reserved` and `reserved_until` are for hosts that hold a slot by SQL.
 
@@ -49,6 +51,7 @@ def upgrade() -> None:
         capacity integer not null default 1,
         booked_count integer not null default 0,
         reserved_until timestamptz,
+        released_at timestamptz,
         created_from_rule_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
@@ -86,6 +89,7 @@ def upgrade() -> None:
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
             reserved_until >= '0001-01-03 00:00+00' and reserved_until < '9999-12-29 00:00+00'
+            and released_at >= '0001-01-03 00:00+00' and released_at < '9999-12-29 00:00+00'
             and created_at >= '0001-01-03 00:00+00' and created_at < '9999-12-29 00:00+00'
             and updated_at >= '0001-01-03 00:00+00' and updated_at < '9999-12-29 00:00+00'
         )

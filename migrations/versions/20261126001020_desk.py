@@ -189,15 +189,16 @@ def upgrade() -> None:
     call identity.set_definer_owner('scheduling.places_left(bigint, timestamptz)',
         'scheduler_app, scheduler_job, scheduler_system, scheduler_desk');
 
+    -- released_at hides no row: staff may book before it, and the clock decides for others (Q5).
     create view scheduling.bookable_slots with (security_invoker = true) as
     select slot.tenant_id, slot.id, slot.facility_id, slot.doctor_id, slot.service_offering_id, slot.start_at,
-        slot.end_at, slot.capacity, counted.places_left, slot.created_from_rule_id
+        slot.end_at, slot.capacity, counted.places_left, slot.released_at, slot.created_from_rule_id
     from scheduling.availability_slots slot
     cross join lateral (select scheduling.places_left(slot.id, slot.start_at) as places_left offset 0) counted
     where slot.status in ('open', 'reserved') and counted.places_left > 0;
 
     comment on view scheduling.bookable_slots is
-        'The slots that can take another visit, with their places: the same for staff and for parents.';
+        'The slots that can take another visit, with their places: the same for everybody, also before released_at.';
 
     grant select on scheduling.bookable_slots to scheduler_app, scheduler_job, scheduler_system, scheduler_desk;
     """)

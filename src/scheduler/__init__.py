@@ -57,6 +57,7 @@ from scheduler.core import (
     PolicyRow,
     Reason,
     ReasonCode,
+    Release,
     Resource,
     Schedule,
     SchedulerError,
@@ -85,7 +86,7 @@ from scheduler.core.extras import extra_needed
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times, slots, and the reasons for times without one
     "AvailabilityException", "AvailabilityRule", "BookingContext", "Closure", "ExceptionType", "Reason", "ReasonCode",
-    "Schedule", "Slot", "Slots", "Span", "Weekday", "expand", "explain",
+    "Release", "Schedule", "Slot", "Slots", "Span", "Weekday", "expand", "explain",
     # Stored slots
     "SlotStatus", "StoredSlot", "reconcile",
     # Visits in steps

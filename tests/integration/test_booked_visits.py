@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +28,9 @@ from scheduler.core.ids import PatientId
 from scheduler.core.lifecycle import AppointmentStatus
 from scheduler.core.offers import VisitOffer
 from scheduler.core.reasons import ReasonCode
+from scheduler.core.releases import Release
+from scheduler.core.spans import Span
+from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import WorkflowStep
 from scheduler.front_door.visit_booking import Booking
 from scheduler.front_door.work import Work
@@ -201,6 +204,64 @@ def test_only_staff_book_what_is_private(desk: Desk) -> None:
                 call()
     with desk.work(desk.staff) as work:
         work.visits.book(offer, patient=desk.tim)
+
+
+RELEASES = "select distinct released_at from scheduling.{} where doctor_id = :doctor and start_at::date = :day"
+
+
+@pytest.fixture
+def released(desk: Desk) -> Iterator[tuple[datetime, datetime]]:
+    """Return the start of a visit and the release of its day, for the time of a test."""
+    day, now = desk.day(), desk.clock()
+    with desk.work() as work:
+        rules = work.rules.of(desk.clinic.anna, at=desk.clinic.facility)
+        (rule,) = (one for one in rules if one.day_of_week == Weekday.of(day).value)
+        work.rules.change(rule, release=Release(1, time(8)))
+    yield on(day, 9), on(day, 8) - timedelta(days=1)
+    desk.clock.move_to(now)
+    with desk.work() as work:
+        work.rules.change(rule, release=None)
+        slots = rows(work, RELEASES.format("availability_slots"), doctor=desk.clinic.anna, day=day)
+    assert slots == [(None,)]
+
+
+def test_q5_the_release_is_written_to_slots_at_once(desk: Desk, released: tuple[datetime, datetime]) -> None:
+    start_at, released_at = released
+    anna, day = desk.clinic.anna, start_at.date()
+    with desk.work() as work:
+        for relation in ("availability_slots", "bookable_slots"):
+            assert rows(work, RELEASES.format(relation), doctor=anna, day=day) == [(released_at,)]
+        assert {slot.released_at for slot in work.slots.open(anna, day=day)} == {released_at}
+        assert {slot.released_at for slot in work.visits.of_day(anna, day).open_slots} == {released_at}
+
+
+def test_q5_a_release_binds_every_channel_but_the_desk(desk: Desk, released: tuple[datetime, datetime]) -> None:
+    start_at, released_at = released
+    day, with_anna = Span(start_at, start_at + timedelta(hours=3)), desk.clinic.with_anna
+    desk.clock.move_to(released_at - MINUTE)
+    with desk.tried() as work:
+        assert work.visits.find(with_anna, between=day, channel="kiosk") == []
+        offer = desk.offer(work, start_at)
+        assert (offer.start_at, offer.slot.released_at) == (start_at, released_at)
+        assert work.visits.find(with_anna, between=day)[0] == offer
+        work.visits.book(offer, patient=desk.patient(work))
+    with left_alone(desk.url), desk.work(desk.sarah) as work:
+        assert work.visits.find(with_anna, between=day) == []
+        for call in (
+            lambda: desk.offer(work, start_at),
+            lambda: work.visits.hold(offer),
+            lambda: work.visits.book(offer, patient=desk.tim),
+            lambda: work.visits.book_all([Booking(offer, desk.tim)]),
+        ):
+            with pytest.raises(NotOfferedError) as refused:
+                call()
+            assert [reason.code for reason in refused.value.reasons] == [ReasonCode.RELEASE]
+            assert f"released on {released_at:%A %Y-%m-%d} 08:00" in str(refused.value)
+            assert refused.value.next_start_at != start_at
+    desk.clock.move_to(released_at)
+    with desk.tried(desk.sarah) as work:
+        assert work.visits.find(with_anna, between=day)[0] == desk.offer(work, start_at) == offer
+        assert work.visits.confirm(work.visits.hold(offer), patient=desk.tim).start_at == start_at
 
 
 def test_w1_a_visit_under_a_plan_that_has_ended_is_refused(desk: Desk) -> None:

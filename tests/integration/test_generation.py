@@ -17,6 +17,7 @@ from scheduler.core.errors import InvalidInputError, NotFoundError, WallClockErr
 from scheduler.core.expansion import expand
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.reconciliation import Plan
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.spans import Span
 from scheduler.generation.applying import apply
@@ -57,7 +58,9 @@ class Region:
     fortnight = AvailabilityRule(
         12, 1, time(9), time(12), TWENTY, effective_from=date(2027, 1, 4), recurrence="FREQ=WEEKLY;INTERVAL=2"
     )
-    group = AvailabilityRule(13, 2, time(16, 10), time(19), HOUR, slot_alignment=HOUR / 2, capacity=8)
+    group = AvailabilityRule(
+        13, 2, time(16, 10), time(19), HOUR, slot_alignment=HOUR / 2, capacity=8, release=Release(7, time(8))
+    )
     checks = AvailabilityRule(14, 2, time(16), time(19), TWENTY, service_offering_id=5)
     switched_off = AvailabilityRule(15, 3, time(9), time(12), TWENTY, active=False)
     shift = AvailabilityRule(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from typing import Any, Final
 
 import pytest
 
@@ -32,7 +33,7 @@ LOGGED = """
 select user_id, after->'override_rules', after::text from audit.user_action_audit_log
 where entity = 'scheduling.appointments' and action = 'update' and after ? 'override_rules' and entity_key = %s
 """
-BREAKS = {
+BREAKS: Final[dict[BookingRule, dict[str, Any] | None]] = {
     BookingRule.NOTICE: {"notice": 60 * DAY},
     BookingRule.HORIZON: {"horizon": 0},
     BookingRule.CAP: None,
@@ -141,15 +142,16 @@ def test_b8_a_moved_visit_loses_its_override_or_gets_another(desk: Desk) -> None
 
 def test_b8_staff_override_and_a_doctor_for_the_own_schedule_only(desk: Desk) -> None:
     override = Override(REASON, [BookingRule.NOTICE])
-    with desk.work() as work:
+    admin = desk.clinic.scheduler.add_admin(desk.clinic.slug, "Ada", email="ada@example.org")
+    with desk.work(admin) as work:
         anna, ben = (work.users.add(name, role=UserRole.DOCTOR, email=f"{name}@example.org") for name in "ab")
         work.doctors.change(desk.clinic.anna, user=anna)
     with broken(desk, BookingRule.NOTICE) as (offer, _):
         for user in (ben, desk.sarah):
             with desk.tried(user) as work, pytest.raises(NotAllowedError):
                 work.visits.book(offer, patient=desk.tim, override=override)
-        for user in (anna, desk.staff, None):
-            with desk.tried(user) as work:
+        for permitted in (anna, desk.staff, None):
+            with desk.tried(permitted) as work:
                 work.visits.book(offer, patient=desk.tim, override=override)
 
 

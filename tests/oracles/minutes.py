@@ -1,16 +1,16 @@
 """Expansion minute by minute: a slow oracle for the engine (S5).
 
-Owns: T2-T4, A1-A6, S1, S2 and S4 a second time, from first principles. The oracle walks UTC minute by minute, asks
-zoneinfo for the wall time, and treats open time as a set of minutes. A wall time is *reached* when the wall clock first
-shows it or a later time (T3): a window holds the minutes at which its start has been reached and its end has not.
-Times are whole minutes from 1973 on (older offsets have seconds).
+Owns: T2-T4, A1-A6, S1, S2, S4 and the releases of Q5 a second time, from first principles. The oracle walks UTC minute
+by minute, asks zoneinfo for the wall time, and treats open time as a set of minutes. A wall time is *reached* when the
+wall clock first shows it or a later time (T3): a window holds the minutes at which its start has been reached and its
+end has not. Times are whole minutes from 1973 on (older offsets have seconds).
 Must not know: anything of `scheduler.core` but the value types.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -45,12 +45,16 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """An unbroken row of minutes, the minute at which its grid begins (None: no slot fits), and the closed minutes."""
+    """An unbroken row of minutes, the minute at which its grid begins (None: no slot fits), and the closed minutes.
+
+    Its slots are released at an instant, if its rule has a release.
+    """
 
     minutes: list[int]
     grid: int | None
     kind: Kind
     closed: frozenset[int] = frozenset()
+    released_at: datetime | None = None
 
 
 @lru_cache(maxsize=32)
@@ -108,6 +112,27 @@ def between(seen: Walk, day: date, start_time: time, end_time: time) -> list[int
     return list(seen.reached)[bisect_left(walls, start) : bisect_left(walls, end)]
 
 
+@lru_cache(maxsize=4096)
+def first_shown(zone: ZoneInfo, wall: datetime) -> datetime:
+    """Return the first minute at which the wall clock shows a time or a later one (T3)."""
+
+    def shown(instant: datetime) -> datetime:
+        return instant.astimezone(zone).replace(tzinfo=None)
+
+    instant = wall.replace(tzinfo=zone).astimezone(UTC)  # of a repeated time the first, of a skipped one a later time
+    if shown(instant) != wall:
+        while shown(instant - MINUTE) >= wall:
+            instant -= MINUTE
+    return instant
+
+
+def release(rule: AvailabilityRule | None, zone: ZoneInfo, day: date) -> datetime | None:
+    """Return the instant at which a rule's slots of a local day are released (Q5)."""
+    if rule is None or rule.release is None:
+        return None
+    return first_shown(zone, datetime.combine(day - rule.release.days_before * ONE_DAY, rule.release.at))
+
+
 def closed_minutes(schedule: Schedule, seen: Walk) -> frozenset[int]:
     """Return the minutes at which the facility is closed for a part of a day (A3)."""
     days = {wall.date() for wall in seen.shown.values()}
@@ -138,7 +163,7 @@ def rule_windows(schedule: Schedule, seen: Walk, day: date, closed: frozenset[in
             None,
         )
         kind = Kind(rule, rule.slot_duration, rule.slot_interval or rule.slot_duration, rule.capacity)
-        yield Window(minutes, grid, kind, closed)
+        yield Window(minutes, grid, kind, closed, release(rule, schedule.zone, day))
 
 
 def bases(schedule: Schedule, override: AvailabilityException, day: date) -> list[AvailabilityRule]:
@@ -172,7 +197,7 @@ def override_windows(schedule: Schedule, day: date) -> Iterator[Window]:
             opened.setdefault(kind, set()).update(minutes_of([Span(override.start_at, override.end_at)]))
     for kind, minutes in opened.items():
         for row in runs(minutes):
-            yield Window(row, row[0], kind)
+            yield Window(row, row[0], kind, released_at=release(kind.rule, schedule.zone, day))
 
 
 def blocked_spans(schedule: Schedule, rule: AvailabilityRule | None) -> list[Span]:
@@ -197,13 +222,14 @@ def slots_of(schedule: Schedule, window: Window) -> Iterator[Slot]:
         removed = any(map(span.overlaps, blocked)) or not window.closed.isdisjoint(minutes)
         if open_minutes.issuperset(minutes) and not removed:
             offering = rule.service_offering_id if rule else None
-            yield Slot(span.start, span.end, schedule.doctor_id, schedule.facility_id, offering, capacity, rule_id)
+            ids = schedule.doctor_id, schedule.facility_id, offering
+            yield Slot(span.start, span.end, *ids, capacity, rule_id, window.released_at)
         minute += step
 
 
-def rank(slot: Slot) -> tuple[bool, Id, int]:
+def rank(slot: Slot) -> tuple[bool, Id, int, datetime | None]:
     """Return the precedence of a slot among those of the same identity: the first wins (S2)."""
-    return slot.rule_id is None, slot.rule_id or 0, slot.capacity
+    return slot.rule_id is None, slot.rule_id or 0, slot.capacity, slot.released_at
 
 
 def all_windows(schedule: Schedule, span: Span) -> list[Window]:

@@ -111,6 +111,9 @@ class Trial:
     def visits(self) -> Iterator[ExpectedVisit]:
         """Yield the best visit of each slot that has one."""
         for slot in slots_of_windows(self.calendar.schedule, self.windows, self.around):
+            by = self.candidate.released_by
+            if by is not None and slot.released_at is not None and by < slot.released_at:
+                continue
             if slot.identity not in self.calendar.full and slot.service_offering_id in {
                 None,
                 self.candidate.offering_id,

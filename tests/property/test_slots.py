@@ -15,7 +15,8 @@ MICROSECOND = timedelta(microseconds=1)
 HOUR = 3_600_000_000
 CENTURY = 36_525 * 24 * HOUR
 lengths = st.one_of(st.sampled_from((HOUR, HOUR // 2, HOUR // 3)), st.integers(1, 24 * HOUR))
-kinds = st.builds(SlotKind, st.one_of(st.none(), st.integers(1, 3)), st.integers(1, 3), st.integers(1, 3))
+releases = st.one_of(st.none(), st.datetimes(timezones=st.just(UTC)))
+kinds = st.builds(SlotKind, st.one_of(st.none(), st.integers(1, 3)), st.integers(1, 3), st.integers(1, 3), releases)
 # Also before 2000, where the numbers of a column are negative.
 slot_runs = st.builds(SlotRun, st.integers(-CENTURY, CENTURY), st.integers(1, 30), lengths, lengths, kinds)
 even = st.builds(lambda run: run._replace(duration=run.interval), slot_runs)

@@ -19,6 +19,7 @@ from hypothesis.strategies import SearchStrategy
 
 from scheduler.core.errors import InvalidRecurrenceError
 from scheduler.core.recurrence import recurrence
+from scheduler.core.releases import Release
 from scheduler.core.schedules import (
     AvailabilityException,
     AvailabilityRule,
@@ -155,12 +156,15 @@ def weekdays_and_recurrences(
     return own, None
 
 
+DAYS_BEFORE = st.sampled_from((None, None, None, None, 0, 1, 2, 30))
+
+
 @st.composite
 def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False) -> AvailabilityRule:
     """Draw a rule that often has a window near a day; a plain rule has no dates, recurrence or alignment."""
     day = near + draw(st.sampled_from((0, 0, -1, 1, 2))) * DAY
     weekday: int | None = day.isoweekday() % 7
-    effective_from = effective_until = text = alignment = None
+    effective_from = effective_until = text = alignment = release = None
     start_time = draw(clock_times)
     if not plain:
         effective_from = draw(st.sampled_from((None, None, None, *(day - ago * DAY for ago in (-1, 0, 1, 9, 400)))))
@@ -168,6 +172,10 @@ def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False)
         alignment = draw(perhaps_lengths)
         if draw(st.integers(0, 3)) == 3:
             weekday, text = draw(weekdays_and_recurrences(day, effective_from, start_time))
+        days_before = draw(DAYS_BEFORE)
+        if days_before is not None:
+            released = draw(clock_times)
+            release = Release(days_before, released if days_before else min(released, start_time))
     if effective_from is not None and effective_until is not None:
         effective_until = max(effective_from, effective_until)
     return AvailabilityRule(
@@ -184,6 +192,7 @@ def rules(draw: st.DrawFn, near: date, *, rule_id: int = 1, plain: bool = False)
         effective_until=effective_until,
         recurrence=text,
         active=plain or draw(st.integers(0, 7)) < 7,
+        release=release,
     )
 
 

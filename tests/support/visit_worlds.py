@@ -16,6 +16,7 @@ from oracles.minutes import expand_by_minutes
 from oracles.visit_search import World
 from scheduler.core.calendars import DoctorCalendar, Resource
 from scheduler.core.candidates import Candidate
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
@@ -90,6 +91,7 @@ def schedules(draw: st.DrawFn, origin: datetime, *, doctor_id: int, facility_id:
                 slot_interval=interval and interval * MINUTE,
                 capacity=draw(capacities),
                 service_offering_id=draw(offerings),
+                release=Release(draw(some(1, 2)), wall(begin).time()) if draw(seldom) else None,
             )
         )
     exceptions = []
@@ -221,6 +223,7 @@ def worlds(draw: st.DrawFn) -> World:
                 draw(buffers) * MINUTE,
                 Span(near - 60 * MINUTE, near + 90 * MINUTE) if draw(seldom) else None,
                 (Span(near - 30 * MINUTE, near + 30 * MINUTE),) if draw(seldom) else (),
+                near - draw(some(1, 2)) * timedelta(days=1) if draw(halves) else None,
             )
         )
     shortest = min(len(candidate.workflow.steps) for candidate in candidates)

@@ -27,6 +27,7 @@ from scheduler.core import (
     Need,
     PlanAcceptance,
     PolicyRow,
+    Release,
     Resource,
     Schedule,
     SchedulerError,
@@ -107,7 +108,12 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "effective_until": NOT_DAYS,
             "recurrence": NOT_TEXTS[1:],
             "active": NOT_FLAGS,
+            "release": (*NOT_OBJECTS, Release(0, time(9, 1))),
         },
+    ),
+    Release: (
+        {"days_before": 7, "at": time(8)},
+        {"days_before": (None, -1, True, 1.5, "1", 367), "at": (None, *NOT_CLOCKS)},
     ),
     AvailabilityException: (
         {"id": 1, "type": "override", "start_at": NINE, "end_at": TEN},
@@ -168,6 +174,7 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "service_offering_id": NOT_IDS[1:],
             "capacity": NOT_COUNTS,
             "rule_id": NOT_IDS[1:],
+            "released_at": NOT_INSTANTS[1:],
         },
     ),
     StoredSlot: (
@@ -309,6 +316,7 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "buffer_before": (None, *NOT_LENGTHS),
             "buffer_after": (None, *NOT_LENGTHS),
             "bookable": NOT_OBJECTS,
+            "released_by": NOT_INSTANTS[1:],
         },
     ),
     find_visits: (

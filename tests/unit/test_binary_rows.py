@@ -2,6 +2,7 @@
 
 import struct
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +11,13 @@ from scheduler.core.slots import SlotKind, SlotRun, Slots
 from scheduler.postgres.slots import binary_rows
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 SECOND = 1_000_000
 BIGINTS = st.integers(1, 2**63 - 1)
-KINDS = st.builds(SlotKind, st.none() | BIGINTS, st.integers(1, 2**31 - 1), st.none() | BIGINTS)
+RELEASES = st.none() | st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 28), timezones=st.just(UTC))
+KINDS = st.builds(
+    SlotKind, st.none() | BIGINTS, st.integers(1, 2**31 - 1), st.none() | BIGINTS, st.just(None) | RELEASES
+)
 LENGTHS = st.integers(1, 86_400).map(lambda seconds: seconds * SECOND)
 
 
@@ -31,18 +36,23 @@ RUNS = st.builds(
 
 
 def packed(slots: Slots) -> bytes:
-    """Pack each row: the number of fields, then for each field its length in bytes and its value."""
-    rows = b""
+    """Pack each row: the number of fields, then for each field its length in bytes and its value.
+
+    The field of the release is there if one of the slots has a release; the others have -infinity then.
+    """
+    rows, have_release = b"", any(slot.released_at for slot in slots)
     for slot in slots:
-        fields = (
+        fields: tuple[Any, ...] = (
             slot.doctor_id,
             slot.facility_id,
             slot.service_offering_id or 0,
-            (slot.start_at - EPOCH) // timedelta(microseconds=1),
-            (slot.end_at - EPOCH) // timedelta(microseconds=1),
+            (slot.start_at - EPOCH) // MICROSECOND,
+            (slot.end_at - EPOCH) // MICROSECOND,
             slot.capacity,
             slot.rule_id or 0,
         )
+        if have_release:
+            fields += (-(2**63) if slot.released_at is None else (slot.released_at - EPOCH) // MICROSECOND,)
         rows += struct.pack(">h", len(fields)) + b"".join(struct.pack(">iq", 8, field) for field in fields)
     return rows
 

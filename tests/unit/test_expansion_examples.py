@@ -14,6 +14,7 @@ import pytest
 from oracles.minutes import expand_by_minutes
 from scheduler.core.errors import InvalidInputError, WallClockError
 from scheduler.core.expansion import expand
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.slots import Slot
 from scheduler.core.spans import Span
@@ -394,7 +395,7 @@ def test_a4_an_override_without_rules_needs_a_duration_of_its_own() -> None:
     without_duration = AvailabilityException(1, OVERRIDE, london(14), london(15), slot_interval=HOUR, capacity=2)
     assert slots_of([], [without_duration]) == []
     with_duration = replace(without_duration, slot_interval=None, slot_duration=30 * MINUTE)
-    assert [slot[4:] for slot in slots_of([], [with_duration])] == [(None, 2, None), (None, 2, None)]
+    assert [slot[4:] for slot in slots_of([], [with_duration])] == [(None, 2, None, None), (None, 2, None, None)]
 
 
 def test_a4_an_override_of_an_inactive_rule_uses_no_other_rule() -> None:
@@ -507,7 +508,7 @@ def test_s1_slots_may_last_for_seconds() -> None:
 
 def test_s2_two_rules_with_one_identity_yield_the_lower_rules_slot() -> None:
     rules = [replace(NINE_TO_TWELVE, id=10, capacity=3), replace(NINE_TO_TWELVE, id=9, capacity=2)]
-    assert {slot[5:] for slot in slots_of(rules)} == {(2, 9)}
+    assert {slot[5:] for slot in slots_of(rules)} == {(2, 9, None)}
 
 
 def test_s2_a_slot_with_a_rule_wins_over_one_without() -> None:
@@ -614,3 +615,71 @@ def test_s4_a_last_slot_that_starts_at_the_end_is_in_the_next_span() -> None:
     early, late = expand(schedule, Span(begin, last_start)), expand(schedule, Span(last_start, end))
     assert [f"{slot.start_at:%H:%M}" for slot in early] == ["09:00", "09:20", "09:40"]
     assert [f"{slot.start_at:%H:%M}" for slot in late] == ["10:00"]
+
+
+RELEASED = replace(NINE_TO_TWELVE, release=Release(7, time(8)))
+
+
+def test_q5_slots_are_released_days_before_at_a_time_of_day() -> None:
+    assert {slot.released_at for slot in slots_of([RELEASED])} == {london(8, day=MONDAY - 7 * DAY)}
+    assert {slot.released_at for slot in slots_of([NINE_TO_TWELVE])} == {None}
+
+
+@pytest.mark.parametrize(
+    ("days_before", "at", "expected"),
+    [
+        (1, time(1, 30), "2027-03-28T01:00+00:00"),  # the clock skips 01:00 to 02:00: the jump
+        (1, time(2), "2027-03-28T01:00+00:00"),
+        (1, time(0, 59), "2027-03-28T00:59+00:00"),
+        (2, time(12), "2027-03-27T12:00+00:00"),
+        (0, time(8), "2027-03-29T07:00+00:00"),
+    ],
+)
+def test_q5_t3_a_skipped_release_is_at_the_jump(days_before: int, at: time, expected: str) -> None:
+    monday = date(2027, 3, 29)
+    slots = slots_of([replace(NINE_TO_TWELVE, release=Release(days_before, at))], around=monday)
+    assert {slot.released_at for slot in slots} == {datetime.fromisoformat(expected)}
+
+
+def test_q5_t3_a_repeated_release_is_at_its_first_occurrence() -> None:
+    rule = replace(NINE_TO_TWELVE, release=Release(1, time(1, 30)))
+    slots = slots_of([rule], around=date(2027, 11, 1))
+    assert {slot.released_at for slot in slots} == {datetime(2027, 10, 31, 0, 30, tzinfo=UTC)}
+
+
+def test_q5_a_release_on_a_missing_day_is_at_the_jump() -> None:
+    rule = replace(NINE_TO_TWELVE, day_of_week=6, release=Release(1, time(8)))
+    slots = slots_of([rule], zone="Pacific/Apia", around=date(2011, 12, 31))
+    assert {slot.released_at for slot in slots} == {datetime(2011, 12, 30, 10, tzinfo=UTC)}
+
+
+def test_q5_a_night_is_released_as_a_whole() -> None:
+    """The day of a slot is that of its window (T2), also after midnight."""
+    night = replace(NINE_TO_TWELVE, start_time=time(22), end_time=time(2), release=Release(1, time(8)))
+    slots = slots_of([night])
+    assert len(slots) == 4
+    assert {slot.released_at for slot in slots} == {london(8, day=MONDAY - DAY)}
+
+
+def test_q5_an_override_has_the_release_of_its_rule() -> None:
+    tuesday = AvailabilityException(1, OVERRIDE, london(9, day=MONDAY + DAY), london(11, day=MONDAY + DAY), rule_id=1)
+    own = AvailabilityException(2, OVERRIDE, london(12, day=MONDAY + DAY), london(13, day=MONDAY + DAY), rule_id=2)
+    other = replace(NINE_TO_TWELVE, id=2, day_of_week=5)
+    slots = slots_of([RELEASED, other], [tuesday, own])
+    tuesdays = [slot.released_at for slot in slots if slot.start_at >= london(0, day=MONDAY + DAY)]
+    assert tuesdays == [london(8, day=MONDAY - 6 * DAY)] * 2 + [None]
+
+
+def test_q5_s2_of_equal_slots_of_a_rule_the_earlier_release_counts() -> None:
+    night = replace(NINE_TO_TWELVE, start_time=time(22), end_time=time(2), release=Release(1, time(8)))
+    again = AvailabilityException(1, OVERRIDE, london(0, day=MONDAY + DAY), london(2, day=MONDAY + DAY), rule_id=1)
+    slots = slots_of([night], [again])
+    assert [slot.released_at for slot in slots] == [london(8, day=MONDAY - DAY)] * 4
+
+
+def test_q5_a_release_before_the_calendar_is_at_its_beginning() -> None:
+    release = replace(NINE_TO_TWELVE, day_of_week=3, release=Release(366, time(0)))
+    first = date(1, 1, 10)
+    span = Span(datetime.combine(first, time(), UTC), datetime.combine(first + DAY, time(), UTC))
+    slots = expand(Schedule(7, 5, LONDON, [release]), span)
+    assert {slot.released_at for slot in slots} == {datetime(1, 1, 3, tzinfo=UTC)}

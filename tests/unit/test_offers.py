@@ -20,7 +20,7 @@ DOCTOR = WorkflowStep(3, StepTemplate(6, "doctor", TEN), needs=(Need("doctor"), 
 OFFER = VisitOffer(
     7,
     8,
-    Slot(NINE + TEN, NINE + 3 * TEN, 1, 2, 7, 4, 9),
+    Slot(NINE + TEN, NINE + 3 * TEN, 1, 2, 7, 4, 9, NINE - TEN),
     (
         OfferedStep(RECEPTION, NINE, NINE + TEN, {}),
         OfferedStep(DOCTOR, NINE + TEN, NINE + 2 * TEN, {"nurse": (4, 3)}),

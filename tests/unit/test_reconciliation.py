@@ -47,6 +47,13 @@ def test_r1_another_capacity_or_rule_updates_the_stored_slot(target: Slot) -> No
     assert reconcile([target], [StoredSlot(1, slot())]) == Plan(update=(SlotUpdate(1, target),))
 
 
+def test_q5_a_changed_release_updates_the_slot() -> None:
+    released = slot()._replace(released_at=NINE - TWENTY)
+    for target, stored in ((released, slot()), (slot(), released), (released, released._replace(released_at=NINE))):
+        assert reconcile([target], [StoredSlot(1, stored)]) == Plan(update=(SlotUpdate(1, target),))
+    assert reconcile([released], [StoredSlot(1, released)]).is_noop
+
+
 def test_r2_a_capacity_never_falls_below_the_booked_places() -> None:
     stored = StoredSlot(1, slot(capacity=5), booked_count=3)
     assert reconcile([slot(capacity=2)], [stored]).update == (SlotUpdate(1, slot(capacity=3)),)

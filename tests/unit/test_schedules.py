@@ -8,8 +8,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.core.errors import InvalidRecurrenceError, InvalidScheduleError, WallClockError
+from scheduler.core.errors import (
+    InvalidInputError,
+    InvalidRecurrenceError,
+    InvalidScheduleError,
+    InvalidSpanError,
+    WallClockError,
+)
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.slots import Slot
 
 HALF = timedelta(minutes=30)
 HOUR = timedelta(hours=1)
@@ -328,3 +336,23 @@ def test_a4_an_override_of_more_than_26_real_hours_is_refused() -> None:
 def test_a5_a_block_may_last_for_weeks() -> None:
     block = replace(BLOCK, end_at=NINE + timedelta(days=40))
     assert Schedule(7, 5, "Europe/London", [], [block]).exceptions == (block,)
+
+
+def test_q5_a_release_after_the_windows_start_is_refused() -> None:
+    """It would come after the first slots; on an earlier day any time is before them."""
+    for release in (Release(0, time(9)), Release(1, time(23, 59)), Release(366, time(0))):
+        assert replace(RULE, release=release).release == release
+    with pytest.raises(InvalidScheduleError) as refused:
+        replace(RULE, release=Release(0, time(9, 1)))
+    assert str(refused.value) == "rule 1: release at 09:01:00 on the day itself is after the start at 09:00:00"
+    with pytest.raises(InvalidInputError, match="release: days_before must be at most 366, not 367"):
+        Release(367, time(9))
+
+
+def test_q5_t1_the_release_of_a_slot_is_kept_in_utc() -> None:
+    summer = datetime(2027, 7, 1, 9, tzinfo=ZoneInfo("Europe/London"))
+    slot = Slot(summer + HALF, summer + 2 * HALF, 7, 5, released_at=summer)
+    assert slot.released_at == datetime(2027, 7, 1, 8, tzinfo=UTC)
+    assert slot.released_at.tzinfo is UTC
+    with pytest.raises(InvalidSpanError, match="released_at"):
+        slot._replace(released_at=datetime(2027, 7, 1, 9))

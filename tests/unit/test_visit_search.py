@@ -11,6 +11,7 @@ from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, re
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.offers import VisitOffer
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.search import find_visits, visit_at
 from scheduler.core.slots import SlotIdentity
@@ -716,3 +717,21 @@ TODAY: Any = at("09:00")
 def test_q1_values_of_another_kind_are_refused(construct: Callable[[], object]) -> None:
     with pytest.raises(InvalidInputError):
         construct()
+
+
+def test_q5_a_slot_is_found_from_its_release_on() -> None:
+    """Slots without a release, such as those of another rule, are found at any time."""
+    morning = rule("09:00", "09:40", release=Release(0, time(8)))
+    day = schedule(morning, rule("10:00", "10:20", id=2))
+    one = candidate(CONSULTATION, day)
+    for released_by, expected in (
+        (None, ["09:00", "09:20", "10:00"]),
+        (at("07:59"), ["10:00"]),
+        (at("08:00"), ["09:00", "09:20", "10:00"]),
+    ):
+        found = list(find_visits([replace(one, released_by=released_by)], [], THE_DAY))
+        assert [f"{offer.start_at:%H:%M}" for offer in found] == expected
+    first = next(find_visits([one], [], THE_DAY))
+    assert first.slot.released_at == at("08:00")
+    assert visit_at(replace(one, released_by=at("07:59")), [], first.wanted) is None
+    assert visit_at(replace(one, released_by=at("08:00")), [], first.wanted) == first

@@ -64,6 +64,8 @@ class AvailabilityRule(Timestamped, BigintKeyed, table=True):
     effective_from: date | None = optional_day()
     effective_until: date | None = optional_day()
     recurrence: str | None = optional_string(300)
+    release_days_before: int | None = optional_number()
+    release_time: time | None = optional_clock()
     active: bool = switch()
     meta: dict[str, JsonValue] | None = optional_json_object()
 

@@ -56,4 +56,5 @@ class AvailabilitySlot(Timestamped, BigintKeyed, table=True):
     capacity: int = number(1)
     booked_count: int = number(0)
     reserved_until: datetime | None = optional_instant()
+    released_at: datetime | None = optional_instant()
     created_from_rule_id: int | None = optional_reference()

@@ -99,7 +99,10 @@ class Sought:
     """The rules of booking that the visit may break."""
     _: KW_ONLY
     now: datetime | None
-    """The instant from which notice and horizon count; None for what is held, of which neither is asked again."""
+    """The instant from which notice and horizon count, and by which slots must be released for channels but the desk.
+
+    None for what is held, of which none of them is asked again.
+    """
 
 
 class Offering(NamedTuple):

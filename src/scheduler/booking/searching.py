@@ -21,6 +21,7 @@ from scheduler.booking.calendars import ReadCalendar, read_calendars
 from scheduler.booking.candidates import Fit, Sought, fitting
 from scheduler.booking.caps import ReachedCap, capped_times, caps_reached
 from scheduler.booking.loading import Without, stored, taken, visits_of
+from scheduler.booking.releasing import released_by
 from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
@@ -51,7 +52,7 @@ class Search:
         """
         self._session = session
         self._without = without
-        self._sought = sought
+        self.sought: Sought = sought
         self.fits: Sequence[Fit]
         self.resources: Sequence[Resource]
         self.fits, self.resources = fitting(session, sought, span)
@@ -61,7 +62,10 @@ class Search:
         keys = [fit.offering.key for fit in self.fits]
         self.calendars: Sequence[ReadCalendar] = read_calendars(session, keys, since)
         pairs = zip(self.fits, self.calendars, strict=True)
-        found = [(_candidate(fit, calendar), span) for fit, read in pairs for calendar, span in _generated(fit, read)]
+        by = released_by(sought)
+        found = [
+            (_candidate(fit, calendar, by), span) for fit, read in pairs for calendar, span in _generated(fit, read)
+        ]
         self._candidates = [candidate for candidate, _ in found]
         self._spans = [span for _, span in found]
         self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
@@ -76,7 +80,7 @@ class Search:
         """Yield the offers of the span, earliest first; what is taken is read week by week."""
         if self._span is None:
             return
-        patient, around = self._sought.patient_id, self._around(self._span)
+        patient, around = self.sought.patient_id, self._around(self._span)
         own = [] if patient is None or around is None else visits_of(self._session, patient, around)
         for week in _weeks(self._span):
             candidates, resources = self.near(week)
@@ -85,7 +89,7 @@ class Search:
                 resources,
                 week,
                 patient=own,
-                skip=self._sought.skip,
+                skip=self.sought.skip,
                 weekdays=weekdays,
                 part_of_day=part_of_day,
             )
@@ -138,18 +142,18 @@ class Search:
     def caps_reached(self, start_at: datetime) -> list[ReachedCap]:
         """Return the caps that are reached for a visit of the one offering that starts at an instant."""
         (fit,) = self.fits
-        if not fit.offering.may_be_capped or BookingRule.CAP in self._sought.relaxed:
+        if not fit.offering.may_be_capped or BookingRule.CAP in self.sought.relaxed:
             return []
-        patient_id = self._sought.patient_id
+        patient_id = self.sought.patient_id
         return caps_reached(self._session, fit.offering.id, start_at, patient_id=patient_id, without=self._without)
 
     def _capped(self, candidates: Iterable[Candidate], span: Span) -> Mapping[int, tuple[Span, ...]]:
         """Return the times near a span that caps take away, by the id of the offering."""
         ids = {candidate.offering_id for candidate in candidates}
         offerings = [fit.offering for fit in self.fits if fit.offering.id in ids and fit.offering.may_be_capped]
-        if not offerings or BookingRule.CAP in self._sought.relaxed:
+        if not offerings or BookingRule.CAP in self.sought.relaxed:
             return {}
-        return capped_times(self._session, offerings, span, patient_id=self._sought.patient_id, without=self._without)
+        return capped_times(self._session, offerings, span, patient_id=self.sought.patient_id, without=self._without)
 
     def _around(self, span: Span) -> Span | None:
         """Return a span with the time before it, and that of two visits after it.
@@ -187,7 +191,7 @@ def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, S
             yield calendar, Span(fit.span.start, end)
 
 
-def _candidate(fit: Fit, calendar: DoctorCalendar) -> Candidate:
+def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None) -> Candidate:
     return Candidate(
         fit.offering.id,
         fit.workflow,
@@ -195,6 +199,7 @@ def _candidate(fit: Fit, calendar: DoctorCalendar) -> Candidate:
         fit.offering.buffer_before * _MINUTE,
         fit.offering.buffer_after * _MINUTE,
         fit.bookable,
+        released_by=released_by,
     )
 
 

@@ -22,6 +22,7 @@ from sqlmodel import Session
 from scheduler.booking.candidates import Fit
 from scheduler.booking.caps import ReachedCap
 from scheduler.booking.loading import before, stored
+from scheduler.booking.releasing import reason_of_release
 from scheduler.booking.searching import Search
 from scheduler.booking.unfit_visits import UnfitPlan
 from scheduler.core.calendars import OpenSlot
@@ -84,7 +85,15 @@ def _of_full_days(question: Question) -> Iterator[Reason]:
             yield Reason(ReasonCode.CAP, start_at, slot.end_at, cap.text, (slot.start_at,), cause_id=cap.id)
 
 
-RULES: Final[Sequence[Rule]] = (_in_the_past, _against_the_policy, _of_full_days)
+def _of_unreleased_slots(question: Question) -> Iterator[Reason]:
+    zone = zone_of(question.fit.offering.zone)
+    for _, slot in question.starts:
+        reason = reason_of_release(question.search.sought, slot, zone)
+        if reason is not None:
+            yield reason
+
+
+RULES: Final[Sequence[Rule]] = (_in_the_past, _against_the_policy, _of_full_days, _of_unreleased_slots)
 """Asked once for all starts; a rule needs no more than a few statements a day."""
 
 
@@ -168,7 +177,7 @@ class _Inquiry:
         return reasons or [_of_slot(ReasonCode.CAPACITY, slot, "no place is left, or the steps find no time together")]
 
     def _of_steps(self, slot: Slot) -> list[Reason]:
-        ids = slot.service_offering_id, slot.capacity, slot.rule_id
+        ids = slot.service_offering_id, slot.capacity, slot.rule_id, slot.released_at
         opened = OpenSlot(micros(slot.start_at), micros(slot.end_at), *ids)
         return [reason for plan in self._plans for reason in plan.reasons(opened)]
 

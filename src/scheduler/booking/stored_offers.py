@@ -18,7 +18,8 @@ from scheduler.core.slots import Slot
 from scheduler.postgres.workflows import load_workflow
 
 _HOLD: Final = text("""
-select hold.tenant_id, hold.steps, hold.service_workflow_id, slot.capacity, slot.created_from_rule_id, (
+select hold.tenant_id, hold.steps, hold.service_workflow_id, slot.capacity, slot.created_from_rule_id,
+    slot.released_at, (
     select coalesce(jsonb_object_agg(resource.id, resource.kind), '{}') from scheduling.resources resource
     where resource.tenant_id = hold.tenant_id and resource.id in (
         select cast(jsonb_array_elements_text(step -> 'resources') as bigint) from jsonb_array_elements(hold.steps) step
@@ -51,7 +52,7 @@ def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
         )
         for stored in row.steps
     )
-    slot = Slot(*held.wanted.slot, capacity=row.capacity or 1, rule_id=row.created_from_rule_id)
+    slot = Slot(*held.wanted.slot, row.capacity or 1, row.created_from_rule_id, row.released_at)
     return VisitOffer(held.wanted.offering_id, held.wanted.workflow_id, slot, steps)
 
 

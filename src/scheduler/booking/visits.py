@@ -52,7 +52,7 @@ _OF_PATIENT: Final = text(
 )
 _OPEN_SLOTS: Final = text("""
 select slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id, slot.capacity,
-    slot.created_from_rule_id
+    slot.created_from_rule_id, slot.released_at
 from scheduling.bookable_slots slot
 join scheduling.facilities facility on facility.tenant_id = slot.tenant_id and facility.id = slot.facility_id
 where slot.tenant_id = (select identity.current_tenant_id()) and slot.doctor_id = :doctor

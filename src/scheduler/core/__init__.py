@@ -37,6 +37,7 @@ from scheduler.core.policies import DaysBefore, Policy
 from scheduler.core.policy_rows import Place, PolicyRow
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot, reconcile
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.search import find_visits
 from scheduler.core.slots import Slot, SlotColumns, SlotIdentity, SlotKind, Slots
@@ -48,8 +49,8 @@ from scheduler.core.workflows import Need, StepTemplate, TimedStep, Workflow, Wo
 
 __all__ = [  # noqa: RUF022  # in groups
     # Opening times of a doctor at a facility
-    "AvailabilityException", "AvailabilityRule", "Closure", "ExceptionType", "Schedule", "Span", "Weekday",
-    "difference", "intersection", "union",
+    "AvailabilityException", "AvailabilityRule", "Closure", "ExceptionType", "Release", "Schedule", "Span",
+    "Weekday", "difference", "intersection", "union",
     # Slots, and the reasons for times without one
     "BookingContext", "Explanation", "Reason", "ReasonCode", "Slot", "SlotColumns", "SlotIdentity", "SlotKind",
     "Slots", "expand", "explain",

@@ -10,6 +10,7 @@ A calendar keeps what it has loaded, so a second search in it is faster.
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, NamedTuple, Self
 
 from scheduler.core.chains import Ranges
@@ -35,6 +36,7 @@ class OpenSlot(NamedTuple):
     service_offering_id: Id | None
     capacity: int
     rule_id: Id | None
+    released_at: datetime | None
 
 
 FullSlot = tuple[int, int, Id | None]
@@ -83,9 +85,9 @@ class LoadedCalendar:
         for week in range(begin // WEEK, (end - 1) // WEEK + 1):
             starts, ends, kinds, of_kind = self._columns(week)
             for place in range(bisect_left(starts, begin), bisect_left(starts, end)):
-                offering_id, capacity, rule_id = of_kind[kinds[place]]
-                if not self._full or (starts[place], ends[place], offering_id) not in self._full:
-                    yield OpenSlot(starts[place], ends[place], offering_id, capacity, rule_id)
+                kind = of_kind[kinds[place]]
+                if not self._full or (starts[place], ends[place], kind.service_offering_id) not in self._full:
+                    yield OpenSlot(starts[place], ends[place], *kind)
 
     def _columns(self, week: int) -> SlotColumns:
         if week not in self._weeks:

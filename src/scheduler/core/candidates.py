@@ -5,13 +5,13 @@ Must not know: how a visit is found (`search_plans`).
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from scheduler.core.calendars import DoctorCalendar
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.slots import Id
-from scheduler.core.spans import Span
+from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.workflows import LONGEST_VISIT, Workflow
 
@@ -25,7 +25,8 @@ class Candidate:
 
     The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
     away, and need not lie in working time; each lasts at most 366 days. `bookable` are the starts that
-    the booking policy allows, `capped` those that a cap which is reached takes away.
+    the booking policy allows, `capped` those that a full day or week takes away. With `released_by`, only slots that
+    are released by then take a visit (Q5).
 
     Raises:
         InvalidInputError: a field is invalid.
@@ -38,6 +39,7 @@ class Candidate:
     buffer_after: timedelta = _NO_TIME
     bookable: Span | None = None
     capped: tuple[Span, ...] = ()
+    released_by: datetime | None = None
 
     def __post_init__(self) -> None:
         _CHECK.id("candidate: offering_id", self.offering_id)
@@ -51,3 +53,5 @@ class Candidate:
         if self.bookable is not None:
             _CHECK.instance(f"{name}: bookable", self.bookable, Span)
         object.__setattr__(self, "capped", _CHECK.sequence(f"{name}: capped", self.capped, Span))
+        if self.released_by is not None:
+            object.__setattr__(self, "released_by", utc(self.released_by, name=f"{name}: released_by"))

@@ -138,9 +138,12 @@ def _offering_order(kind: SlotKind) -> tuple[bool, object]:
     return kind.service_offering_id is not None, kind.service_offering_id
 
 
-def _precedence(kind: SlotKind) -> tuple[bool, object, int]:
-    """Return the precedence of a kind: the lower rule id first, then the smaller capacity."""
-    return kind.rule_id is None, kind.rule_id, kind.capacity
+def _precedence(kind: SlotKind) -> tuple[bool, object, int, object]:
+    """Return the precedence of a kind: the lower rule id first, then the smaller capacity, then the earlier release.
+
+    Of one rule, either all kinds have a release or none.
+    """
+    return kind.rule_id is None, kind.rule_id, kind.capacity, kind.released_at
 
 
 def _merge_runs(group: list[SlotRun]) -> SlotRun | InterleavedSlots:

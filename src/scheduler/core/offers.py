@@ -105,6 +105,7 @@ class VisitOffer:
                 and _id_out("service_offering_id", slot.service_offering_id),
                 "capacity": slot.capacity,
                 "rule_id": slot.rule_id and _id_out("rule_id", slot.rule_id),
+                "released_at": slot.released_at and slot.released_at.isoformat(),
             },
             "steps": [
                 {
@@ -167,6 +168,7 @@ def _slot(fields: Fields) -> Slot:
         fields.whole("service_offering_id", maximum=_LARGEST_ID),
         fields.whole("capacity", maximum=_LARGEST) or 1,
         fields.whole("rule_id", maximum=_LARGEST_ID),
+        _optional_instant(fields, "released_at"),
     )
     fields.end()
     return slot
@@ -213,7 +215,15 @@ def _span(fields: Fields) -> tuple[datetime, datetime]:
 
 
 def _instant(fields: Fields, name: str) -> datetime:
+    return _instant_from(fields, name, fields.take(name))
+
+
+def _optional_instant(fields: Fields, name: str) -> datetime | None:
     value = fields.take(name)
+    return None if value is None else _instant_from(fields, name, value)
+
+
+def _instant_from(fields: Fields, name: str, value: Json) -> datetime:
     try:
         found = in_calendar(utc(datetime.fromisoformat(value))) if isinstance(value, str) else None
     except ValueError:  # also an instant that is naive, or outside the calendar

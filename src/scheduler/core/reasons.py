@@ -18,6 +18,7 @@ class ReasonCode(StrEnum):
     HORIZON = "horizon"
     NOTICE = "notice"
     CAP = "cap"
+    RELEASE = "release"
     EMERGENCY = "emergency"
     BLOCKED = "blocked"
     BOOKED = "booked"

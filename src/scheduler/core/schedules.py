@@ -1,7 +1,8 @@
 """Schedules: rules, exceptions and closures that decide one doctor's slots at one facility.
 
 Owns: rule, exception, closure and schedule as validated values.
-Holds: A1, A2 (the fields of a rule), A4 (an override spans at most one wall-clock day), A6 (an exception's scope).
+Holds: A1, A2 (the fields of a rule), A4 (an override spans at most one wall-clock day), A6 (an exception's scope),
+Q5 (a release is not after the window's start).
 Must not know: how windows or slots follow from them.
 """
 
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.core.errors import InvalidRecurrenceError, InvalidScheduleError, InvalidSpanError, WallClockError
 from scheduler.core.recurrence import recurrence
+from scheduler.core.releases import Release
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
@@ -57,6 +59,7 @@ class AvailabilityRule:
     effective_until: date | None = None
     recurrence: str | None = None
     active: bool = True
+    release: Release | None = None
 
     def __post_init__(self) -> None:
         _CHECK.id("rule id", self.id)
@@ -75,6 +78,12 @@ class AvailabilityRule:
                 _CHECK.slot_length(f"{name}: {field}", length)
         _CHECK.whole(f"{name}: capacity", self.capacity)
         _CHECK.flag(f"{name}: active", self.active)
+        if self.release is not None:
+            _CHECK.instance(f"{name}: release", self.release, Release)
+            if not self.release.days_before and self.release.at > self.start_time:
+                raise InvalidScheduleError(
+                    f"{name}: release at {self.release.at} on the day itself is after the start at {self.start_time}"
+                )
         effective = ("effective_from", "effective_until")
         _CHECK.days_in_order(name, self.effective_from, self.effective_until, names=effective)
         if self.recurrence is not None:

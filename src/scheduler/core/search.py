@@ -143,8 +143,7 @@ def _offer(plans: Sequence[Plan], pending: tuple[int, int, int, Found]) -> Visit
         OfferedStep(step, instant(at), instant(at) + step.length, resources)
         for step, at, resources in zip(plan.steps, found.times, found.resources, strict=True)
     )
-    ids = schedule.doctor_id, schedule.facility_id, slot.service_offering_id, slot.capacity, slot.rule_id
-    of_anchor = Slot(instant(slot.start), instant(slot.end), *ids)
+    of_anchor = Slot(instant(slot.start), instant(slot.end), schedule.doctor_id, schedule.facility_id, *slot[2:])
     return VisitOffer(plan.candidate.offering_id, plan.candidate.workflow.id, of_anchor, steps)
 
 

@@ -102,7 +102,8 @@ class Plan:
     def slots(self, begin: int, end: int) -> Iterator[OpenSlot]:
         """Yield the open slots for the candidate's offering, or for any, that start in `[begin, end)`.
 
-        Those with whose start the doctor is taken are left out, unless the day has slots that visits share.
+        Those that are not released yet are left out (Q5). So are those with whose start the doctor is taken, unless the
+        day has slots that visits share.
         """
         calendar = self.candidate.calendar.loaded
         ranges: Ranges = [(begin, end)]
@@ -112,8 +113,13 @@ class Plan:
             ranges = between(starts_within(unused, before, after), begin, end)
         for first, last in ranges:
             for slot in calendar.open_slots(first, last):
-                if slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id:
+                is_suitable = slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id
+                if is_suitable and self._is_released(slot):
                     yield slot
+
+    def _is_released(self, slot: OpenSlot) -> bool:
+        by, at = self.candidate.released_by, slot.released_at
+        return by is None or at is None or at <= by
 
     def find(self, slot: OpenSlot, own: Ranges, allowed: Ranges) -> Found | None:
         """Return the visit around a slot that ends first, and of these the one that starts last; None without one.

@@ -44,12 +44,14 @@ class _SlotFields(NamedTuple):
     service_offering_id: Id | None
     capacity: int
     rule_id: Id | None
+    released_at: datetime | None
 
 
 class Slot(_SlotFields):
     """A span of one doctor's time at one facility that can be booked (FHIR R4 Slot).
 
-    Aware instants of any zone are accepted and converted to UTC.
+    Aware instants of any zone are accepted and converted to UTC. With `released_at`, the channel `desk` alone may book
+    it before (Q5).
 
     Raises:
         InvalidSpanError: an instant is naive, or the span is empty or reversed.
@@ -67,6 +69,7 @@ class Slot(_SlotFields):
         service_offering_id: Id | None = None,
         capacity: int = 1,
         rule_id: Id | None = None,
+        released_at: datetime | None = None,
     ) -> Self:
         """Validate the fields; those of a stored row need one expression only, since rows come by the million."""
         if not (
@@ -77,6 +80,7 @@ class Slot(_SlotFields):
             and capacity > 0
             and (service_offering_id is None or type(service_offering_id) is int)
             and (rule_id is None or type(rule_id) is int)
+            and (released_at is None or (type(released_at) is datetime and released_at.tzinfo is UTC))
         ):
             start_at, end_at = utc(start_at, name="start_at"), utc(end_at, name="end_at")
             Span(start_at, end_at)
@@ -85,7 +89,8 @@ class Slot(_SlotFields):
             _CHECK.optional_id("service_offering_id", service_offering_id)
             _CHECK.whole("capacity", capacity)
             _CHECK.optional_id("rule_id", rule_id)
-        fields = (start_at, end_at, doctor_id, facility_id, service_offering_id, capacity, rule_id)
+            released_at = None if released_at is None else utc(released_at, name="released_at")
+        fields = (start_at, end_at, doctor_id, facility_id, service_offering_id, capacity, rule_id, released_at)
         slot: Self = _new_tuple(cls, fields)
         return slot
 
@@ -111,6 +116,7 @@ class SlotKind(NamedTuple):
     service_offering_id: Id | None
     capacity: int
     rule_id: Id | None
+    released_at: datetime | None = None
 
 
 class SlotRun(NamedTuple):
@@ -194,8 +200,7 @@ class Slots(Sequence[Slot]):
         else:
             start = piece.first + (position - ends[number] + piece.size) * piece.interval
             end, kind = start + piece.duration, piece.kind
-        offering_id, capacity, rule_id = kind
-        fields = (instant(start), instant(end), self.doctor_id, self.facility_id, offering_id, capacity, rule_id)
+        fields = (instant(start), instant(end), self.doctor_id, self.facility_id, *kind)
         slot: Slot = _new_tuple(Slot, fields)  # valid by construction
         return slot
 

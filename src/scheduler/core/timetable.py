@@ -2,7 +2,7 @@
 
 Owns: the windows that rules, closures and overrides give one local day, and the run of slots of each window.
 Holds: T2, T3, T4 (a window is two clock times), A2, A3 (rules < closures < overrides), A4 (the windows of an override),
-A6 (scope), S1 (the grid).
+A6 (scope), S1 (the grid), Q5 (the release of a day's slots).
 Must not know: blocks and emergencies (they remove slots, not windows: `expansion`), spans of output, stored slots.
 
 All times are microseconds since 2000-01-01T00:00Z, all days are counted from 2000-01-01 (see `zones`).
@@ -18,6 +18,7 @@ from scheduler.core.closures import ClosedTime, ClosuresByDay
 from scheduler.core.intervals import merge
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.recurrence import recurrence
+from scheduler.core.releases import released_on
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
 from scheduler.core.slots import Id, SlotKind, SlotRun
 from scheduler.core.zones import (
@@ -90,16 +91,23 @@ class _CompiledRule(NamedTuple):
         """Tell whether an override of this day, if it is of the rule's weekday, uses the rule (A4)."""
         return self.effective_on(day) and (self.rule.day_of_week is not None or day in (self.days or ()))
 
+    def kind_on(self, zone: ZoneInfo, day: int) -> SlotKind:
+        """Return the kind of the rule's slots of a day. A rule with a release has another kind on each day."""
+        release = self.rule.release
+        return self.kind if release is None else self.kind._replace(released_at=released_on(release, zone, day))
+
     def window(self, zone: ZoneInfo, day: int, steady: int | None) -> Window:
         """Return the rule's window of a day; `steady` is the zone's offset if it does not change."""
         midnight = day * DAY
+        kind = self.kind_on(zone, day)
         if steady is not None:
             base = midnight - steady
-            return Window(base + self.opens, base + self.closes, self.slots._replace(first=base + self.slots.first))
+            slots = self.slots._replace(first=base + self.slots.first, kind=kind)
+            return Window(base + self.opens, base + self.closes, slots)
         start = instant_of(zone, day, midnight + self.opens)
         end = instant_of(zone, day, midnight + self.closes)
         first = next_aligned(zone, day, start, self.alignment) if self.alignment else start
-        return Window(start, end, _grid(first, end, self.duration, self.interval, self.kind))
+        return Window(start, end, _grid(first, end, self.duration, self.interval, kind))
 
 
 # Runs are constructed by the million, and a named tuple's own constructor takes twice the time of this one.
@@ -148,7 +156,7 @@ def _compile_rule(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_d
         first_day=_FIRST_DAY if rule.effective_from is None else day_number(rule.effective_from),
         last_day=_LAST_DAY if rule.effective_until is None else day_number(rule.effective_until),
         days=days,
-        limited=days is not None or rule.effective_from is not None or rule.effective_until is not None,
+        limited=any(part is not None for part in (days, rule.effective_from, rule.effective_until, rule.release)),
         slots=_grid(first, closes, duration, interval, kind),
     )
 
@@ -269,7 +277,7 @@ class Timetable:
                 interval = base.interval if own is None else own
                 if override.slot_interval is not None:
                     interval = _micros(override.slot_interval)
-                kind = base.kind._replace(capacity=override.capacity or base.kind.capacity)
+                kind = base.kind_on(self.zone, day)._replace(capacity=override.capacity or base.kind.capacity)
                 spans.setdefault((kind, duration, interval), []).append(span)
         for (kind, duration, interval), of_kind in spans.items():
             for start, end in merge(of_kind):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, time, timedelta
 
+    from scheduler.core.releases import Release
     from scheduler.core.schedules import AvailabilityRule
     from scheduler.core.slots import Slot
     from scheduler.core.spans import Span
@@ -73,6 +74,7 @@ class AsyncRules(AsyncTwin[Rules]):
             effective_from: date | None = None,
             effective_until: date | None = None,
             recurrence: str | None = None,
+            release: Release | None = None,
         ) -> tuple[AvailabilityRule, ...]: ...
 
         @overload

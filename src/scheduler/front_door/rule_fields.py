@@ -5,14 +5,18 @@ Must not know: the rows of rules, and what follows from a change.
 
 from collections.abc import Iterable
 from datetime import date, time, timedelta
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import OfferingId
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityRule
+from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
 from scheduler.postgres.schedule_rows import weekday_columns
+
+_CHECK: Final = Validator(InvalidInputError)
 
 
 class RuleFields(TypedDict, total=False):
@@ -29,6 +33,7 @@ class RuleFields(TypedDict, total=False):
     effective_until: date | None
     recurrence: str | None
     active: bool
+    release: Release | None
 
 
 def weekdays_of(on: object) -> list[int | None]:
@@ -47,6 +52,19 @@ def weekdays_of(on: object) -> list[int | None]:
     if not weekdays or len(set(weekdays)) < len(weekdays):
         raise InvalidInputError("rule: on must name each weekday once, and one at least")
     return weekdays
+
+
+def read_release(field: str, value: object) -> object:
+    """Read the release of a rule."""
+    _CHECK.instance(field, value, Release)
+    return value
+
+
+def columns_of_release(release: Release | None) -> dict[str, Any]:
+    """Return the columns of a rule's release."""
+    if release is None:
+        return {"release_days_before": None, "release_time": None}
+    return {"release_days_before": release.days_before, "release_time": release.at}
 
 
 def columns_of_weekday(rule: AvailabilityRule) -> dict[str, Any]:

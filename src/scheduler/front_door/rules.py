@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, time, timedelta
-from typing import ClassVar, Unpack, overload
+from typing import Any, ClassVar, Unpack, overload
 
 from sqlmodel import col
 
@@ -10,13 +10,20 @@ from scheduler import models
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import OfferingId, ResourceId, ResourceRuleId, RuleId
 from scheduler.core.readers import day, flag, optional
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.context import Context
 from scheduler.front_door.fields import Field, given, minutes, reference
 from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules, key_of
 from scheduler.front_door.resource_hours import AnyResource, AnyResourceRule, ResourceRules, without_slots
-from scheduler.front_door.rule_fields import RuleFields, columns_of_weekday, weekdays_of
+from scheduler.front_door.rule_fields import (
+    RuleFields,
+    columns_of_release,
+    columns_of_weekday,
+    read_release,
+    weekdays_of,
+)
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.generation.refreshing import Invalid
 from scheduler.postgres.schedule_rows import rule_of
@@ -46,6 +53,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         "effective_until": Field("effective_until", optional(day)),
         "recurrence": Field("recurrence", given),
         "active": Field("active", flag),
+        "release": Field("release_days_before", optional(read_release)),
     }
 
     def __init__(self, context: Context) -> None:
@@ -85,6 +93,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         effective_from: date | None = None,
         effective_until: date | None = None,
         recurrence: str | None = None,
+        release: Release | None = None,
     ) -> tuple[AvailabilityRule, ...]: ...
 
     @overload
@@ -117,13 +126,15 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
         effective_from: date | None = None,
         effective_until: date | None = None,
         recurrence: str | None = None,
+        release: Release | None = None,
     ) -> tuple[AvailabilityRule, ...] | tuple[models.ResourceRule, ...]:
         """Add the hours of a doctor or resource at a facility, one rule for each weekday, and return the rules.
 
         Times are wall-clock times of the facility; `end <= start` ends on the next day. `on` None means every day that
         the recurrence (RFC 5545) names. The rules of a doctor need a `slot_duration`; without an offering, the slots
-        are for all offerings of the doctor there. A resource has no slots: its rules say when it is open, have none of
-        the fields of slots, and are returned as rows. Without rules, it is always open.
+        are for all offerings of the doctor there. Before their `release`, the channel `desk` alone offers and books
+        them. A resource has no slots: its rules say when it is open, have none of the fields of slots, and are returned
+        as rows. Without rules, it is always open.
 
         Raises:
             InvalidInputError: a field is invalid, the doctor does not work there, or the resource is of another
@@ -138,6 +149,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 alignment=alignment,
                 capacity=None if capacity == 1 else capacity,
                 offering=offering,
+                release=release,
             )
             return self._of_resources.add(
                 who,
@@ -164,6 +176,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 "effective_from": effective_from,
                 "effective_until": effective_until,
                 "recurrence": recurrence,
+                "release": release,
             }
         )
         self._check_offering(key, columns["service_offering_id"])
@@ -181,6 +194,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
                 effective_from=effective_from,
                 effective_until=effective_until,
                 recurrence=recurrence,
+                release=release,
             )  # refuses what the core would refuse
             rows.append(
                 models.AvailabilityRule(
@@ -196,6 +210,12 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
             self._session.flush()
             under_way.written = tuple(map(rule_of, rows))
         return tuple(rule for rule in under_way.change.written if isinstance(rule, AvailabilityRule))
+
+    def _columns(self, given: Mapping[str, object]) -> dict[str, Any]:
+        columns = super()._columns(given)
+        if "release" in given:  # two columns have it
+            columns |= columns_of_release(columns["release_days_before"])
+        return columns
 
     def _check(self, row: models.AvailabilityRule) -> None:
         for column, value in columns_of_weekday(rule_of(row)).items():  # another first day may be another weekday

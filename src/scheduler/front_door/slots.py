@@ -33,6 +33,7 @@ _FIELDS: Final = (
     "service_offering_id",
     "capacity",
     "created_from_rule_id",
+    "released_at",
 )
 _SLOT: Final = table("bookable_slots", *map(column, ("tenant_id", "id", *_FIELDS)), schema="scheduling")
 _MOST: Final = 2**31 - 1

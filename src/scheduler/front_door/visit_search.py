@@ -62,9 +62,9 @@ class VisitSearch(OfTenant):
         plan, by default the patient's. `skip` names positions to leave out, `weekdays` and `part_of_day` are of the
         facility's clock. An offering that cannot serve the visit is left out while another one can. Nothing is held.
 
-        `channel` is `desk` for staff, who also see private offerings. Any other word stands for the public: `web`, or
-        one that a policy has. A visit within the notice or after the horizon of its policy is not offered. A user who
-        is not staff is of the public in each case.
+        `channel` is `desk` for staff, who also see private offerings and slots that are not released yet. Any other
+        word stands for the public: `web`, or one that a policy has. A visit within the notice or after the horizon of
+        its policy is not offered. A user who is not staff is of the public in each case.
 
         Raises:
             InvalidInputError: an argument is invalid; the message names it.

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from scheduler import models as rows
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType
 from scheduler.core.weekdays import Weekday
 from scheduler.core.zones import instant_on_clock
@@ -37,6 +38,7 @@ def rule_of(row: rows.AvailabilityRule) -> AvailabilityRule:
         effective_until=row.effective_until,
         recurrence=row.recurrence,
         active=row.active,
+        release=_release(row),
     )
 
 
@@ -76,6 +78,12 @@ def span_of_exception(
     if row.local_start is None or row.local_end is None:
         return row.start_at, row.end_at
     return instant_on_clock(zone, row.local_start), instant_on_clock(zone, row.local_end)
+
+
+def _release(row: rows.AvailabilityRule) -> Release | None:
+    if row.release_days_before is None or row.release_time is None:
+        return None
+    return Release(row.release_days_before, row.release_time)
 
 
 def _known(id_: int | None) -> int:

@@ -11,7 +11,7 @@ into all rows at once.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from struct import pack
@@ -28,7 +28,8 @@ from sqlmodel import Session
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot
-from scheduler.core.slots import Slot, Slots
+from scheduler.core.slots import Slot, SlotColumns, Slots
+from scheduler.core.zones import micros
 from scheduler.postgres.schedules import ScheduleKey
 
 # PostgreSQL's binary COPY: signature, flags, no header extension; rows; end.
@@ -36,22 +37,30 @@ _COPY_BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + pack("!ii", 0, 0)
 _COPY_END: Final = pack("!h", -1)
 _BIGINT: Final = pack("!iq", 8, 0)
 _ROW: Final = pack("!h", 7) + _BIGINT * 7
-_FIELD_OFFSETS: Final = [2 + 12 * field + 4 for field in range(7)]
+_ROW_WITH_RELEASE: Final = pack("!h", 8) + _BIGINT * 8
+_FIELD_OFFSETS: Final = [2 + 12 * field + 4 for field in range(8)]
+_NO_RELEASE: Final = -(2**63)
+"""PostgreSQL's `-infinity`, for slots without a release beside those of the same schedule that have one."""
 
 _STAGE: Final = text("""
 create temporary table if not exists staged_slots (
     doctor_id bigint, facility_id bigint, offering_id bigint, start_at timestamptz, end_at timestamptz,
-    capacity bigint, rule_id bigint
+    capacity bigint, rule_id bigint, released_at timestamptz
 ) on commit drop;
 truncate staged_slots;  -- rows of an earlier insert in the same transaction
 """)
 _COPY: Final = "copy staged_slots from stdin"
-_BINARY_COPY: Final = f"{_COPY} (format binary)"
+_BINARY_COPY_WITH_RELEASE: Final = f"{_COPY} (format binary)"
+_BINARY_COPY: Final = (
+    "copy staged_slots (doctor_id, facility_id, offering_id, start_at, end_at, capacity, rule_id)"
+    " from stdin (format binary)"
+)
 _INSERT_STAGED: Final = text("""
 insert into scheduling.availability_slots
-    (tenant_id, doctor_id, facility_id, service_offering_id, start_at, end_at, capacity, created_from_rule_id)
+    (tenant_id, doctor_id, facility_id, service_offering_id, start_at, end_at, capacity, created_from_rule_id,
+    released_at)
 select (select identity.current_tenant_id()), doctor_id, facility_id, nullif(offering_id, 0), start_at, end_at,
-    capacity::integer, nullif(rule_id, 0)
+    capacity::integer, nullif(rule_id, 0), nullif(released_at, '-infinity')
 from staged_slots
 """)
 # Appointments and holds decide what is taken (B1, B2). A visit begins with its slot, or less than a day before it.
@@ -72,7 +81,7 @@ with sat_on as (
 select slot.doctor_id, slot.facility_id, slot.id, slot.start_at, slot.end_at, slot.service_offering_id, slot.capacity,
     slot.created_from_rule_id, slot.status,
     least(greatest(slot.booked_count, coalesce(sat_on.places, 0)), slot.capacity), slot.reserved_until,
-    coalesce(held.places, 0)
+    coalesce(held.places, 0), slot.released_at
 from scheduling.availability_slots slot
 left join sat_on on sat_on.id = slot.id and sat_on.start_at = slot.start_at
 left join held on held.id = slot.id and held.start_at = slot.start_at
@@ -95,10 +104,12 @@ where slot.tenant_id = (select identity.current_tenant_id()) and slot.start_at b
 order by slot.start_at, slot.id for update of slot
 """)
 _UPDATE: Final = text("""
-update scheduling.availability_slots slot set capacity = planned.capacity, created_from_rule_id = planned.rule_id
+update scheduling.availability_slots slot
+set capacity = planned.capacity, created_from_rule_id = planned.rule_id, released_at = planned.released_at
 from unnest(
-    cast(:ids as bigint[]), cast(:starts as timestamptz[]), cast(:capacities as integer[]), cast(:rules as bigint[])
-) as planned (id, start_at, capacity, rule_id)
+    cast(:ids as bigint[]), cast(:starts as timestamptz[]), cast(:capacities as integer[]), cast(:rules as bigint[]),
+    cast(:releases as timestamptz[])
+) as planned (id, start_at, capacity, rule_id, released_at)
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.id = planned.id and slot.start_at = planned.start_at
   and slot.start_at between :first and :last  -- reads these months only
@@ -166,10 +177,24 @@ def _stored(
 ) -> dict[ScheduleKey, list[StoredSlot]]:
     stored: dict[ScheduleKey, list[StoredSlot]] = defaultdict(list)
     rows = session.connection().execute(_STORED, {"doctor_ids": list(doctor_ids), "begin": begin, "end": end})
-    for doctor_id, facility_id, id_, start_at, end_at, offering, capacity, rule, status, booked, until, held in rows:
+    for (
+        doctor_id,
+        facility_id,
+        id_,
+        start_at,
+        end_at,
+        offering,
+        capacity,
+        rule,
+        status,
+        booked,
+        until,
+        held,
+        at,
+    ) in rows:
         key = ScheduleKey(doctor_id, facility_id)
         if wanted is None or key in wanted:
-            slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule)
+            slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule, at)
             stored[key].append(StoredSlot(id_, slot, SlotStatus(status), booked, until, held))
     return stored
 
@@ -181,22 +206,40 @@ def count_slots(session: Session, key: ScheduleKey, begin: datetime, end: dateti
 
 def insert_slots(session: Session, many: Iterable[Slots]) -> int:
     """Insert new slots in bulk and return how many. A slot that already exists fails the transaction."""
-    blocks = chain((_COPY_BEGIN,), map(binary_rows, many), (_COPY_END,))
-    return _insert(session, _BINARY_COPY, blocks)
+    return _insert(session, _copies(many))
 
 
-def _insert(session: Session, statement: LiteralString, blocks: Iterable[bytes]) -> int:
+def _copies(many: Iterable[Slots]) -> Iterator[tuple[LiteralString, Iterable[bytes]]]:
+    """Yield one COPY for the schedules without a release, whose rows lack this field, and one for the others."""
+    with_release: list[bytes] = []
+
+    def rows_without() -> Iterator[bytes]:
+        for slots in many:
+            columns = slots.columns()
+            rows = _binary_rows(slots, columns)
+            if _has_release(columns):
+                with_release.append(rows)
+            else:
+                yield rows
+
+    yield _BINARY_COPY, chain((_COPY_BEGIN,), rows_without(), (_COPY_END,))
+    if with_release:
+        yield _BINARY_COPY_WITH_RELEASE, chain((_COPY_BEGIN,), with_release, (_COPY_END,))
+
+
+def _insert(session: Session, copies: Iterable[tuple[LiteralString, Iterable[bytes]]]) -> int:
     """Copy rows into the temporary table, insert them from there, and return how many were inserted."""
     connection = session.connection()
     connection.execute(_STAGE)
     driver: Connection | AsyncConnection | None = connection.connection.driver_connection
     assert driver is not None  # noqa: S101  # a unit of work holds its connection
-    if isinstance(driver, AsyncConnection):
-        await_only(_copy_awaited(driver, statement, blocks))
-    else:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for block in blocks:
-                copy.write(block)
+    for statement, blocks in copies:
+        if isinstance(driver, AsyncConnection):
+            await_only(_copy_awaited(driver, statement, blocks))
+        else:
+            with driver.cursor() as cursor, cursor.copy(statement) as copy:
+                for block in blocks:
+                    copy.write(block)
     return connection.execute(_INSERT_STAGED).rowcount
 
 
@@ -225,7 +268,11 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
         retired = connection.execute(_RETIRE, _keys(plan.retire) | {"now": now}).rowcount
     if plan.update:
         slots = [planned.slot for planned in plan.update]
-        values = {"capacities": [slot.capacity for slot in slots], "rules": [slot.rule_id for slot in slots]}
+        values = {
+            "capacities": [slot.capacity for slot in slots],
+            "rules": [slot.rule_id for slot in slots],
+            "releases": [slot.released_at for slot in slots],
+        }
         updated = connection.execute(_UPDATE, _keys(plan.update) | values).rowcount
     if plan.create:
         created = _insert_values(session, plan.create)
@@ -238,24 +285,35 @@ def _keys(slots: Sequence[StoredSlot | SlotUpdate]) -> dict[str, Any]:
 
 
 def _insert_values(session: Session, created: Sequence[Slot]) -> int:
-    return _insert(session, _COPY, ["".join(map(_text_row, created)).encode()])
+    return _insert(session, [(_COPY, ["".join(map(_text_row, created)).encode()])])
 
 
 def _text_row(slot: Slot) -> str:
     """Return a slot as a row of COPY's text format for the temporary table."""
     ids = slot.doctor_id, slot.facility_id, slot.service_offering_id or 0
-    return "\t".join(map(str, (*ids, slot.start_at, slot.end_at, slot.capacity, slot.rule_id or 0))) + "\n"
+    others = slot.capacity, slot.rule_id or 0, slot.released_at or "\\N"
+    return "\t".join(map(str, (*ids, slot.start_at, slot.end_at, *others))) + "\n"
 
 
 def binary_rows(slots: Slots) -> bytes:
-    """Return slots as rows of PostgreSQL's binary COPY for the temporary table; ids must be whole numbers."""
-    columns = slots.columns()
+    """Return slots as rows of PostgreSQL's binary COPY for the temporary table; ids must be whole numbers.
+
+    The rows have the field of the release if one of the slots has a release.
+    """
+    return _binary_rows(slots, slots.columns())
+
+
+def _has_release(columns: SlotColumns) -> bool:
+    return any(kind.released_at is not None for kind in columns.kinds)
+
+
+def _binary_rows(slots: Slots, columns: SlotColumns) -> bytes:
     size = len(columns.kind)
     offerings = [kind.service_offering_id or 0 for kind in columns.kinds]
     capacities = [kind.capacity for kind in columns.kinds]
     rules = [kind.rule_id or 0 for kind in columns.kinds]
-    out = bytearray(_ROW * size)
-    fields = (
+    row = _ROW
+    fields = [
         array("q", (int(slots.doctor_id),)) * size,
         array("q", (int(slots.facility_id),)) * size,
         array("q", [int(offerings[kind]) for kind in columns.kind]),
@@ -263,11 +321,16 @@ def binary_rows(slots: Slots) -> bytes:
         columns.end_at,
         array("q", [capacities[kind] for kind in columns.kind]),
         array("q", [int(rules[kind]) for kind in columns.kind]),
-    )
-    for offset, field in zip(_FIELD_OFFSETS, fields, strict=True):
+    ]
+    if _has_release(columns):
+        row = _ROW_WITH_RELEASE
+        releases = [_NO_RELEASE if kind.released_at is None else micros(kind.released_at) for kind in columns.kinds]
+        fields.append(array("q", [releases[kind] for kind in columns.kind]))
+    out = bytearray(row * size)
+    for offset, field in zip(_FIELD_OFFSETS, fields, strict=False):
         if byteorder == "little":
             field.byteswap()
         octets = field.tobytes()
         for octet in range(8):
-            out[offset + octet :: len(_ROW)] = octets[octet::8]
+            out[offset + octet :: len(row)] = octets[octet::8]
     return bytes(out)

@@ -30,11 +30,12 @@ MONDAY = date(2027, 3, 22)  # the clocks of Europe go forward on the Sunday afte
 MINUTE = timedelta(minutes=1)
 
 _SLOTS = """
-select start_at, end_at, doctor_id, facility_id, service_offering_id, capacity, created_from_rule_id
+select start_at, end_at, doctor_id, facility_id, service_offering_id, capacity, created_from_rule_id, released_at
 from scheduling.availability_slots where tenant_id = :tenant_id
 """
 _ROWS = """
-select doctor_id, facility_id, start_at, end_at, service_offering_id, capacity, created_from_rule_id, status
+select doctor_id, facility_id, start_at, end_at, service_offering_id, capacity, created_from_rule_id, released_at,
+    status
 from scheduling.availability_slots where tenant_id = :tenant_id order by 1, 2, 3, 4, 5
 """
 _VERSIONS = (
@@ -185,6 +186,8 @@ class World:
                 effective_from=rule.effective_from,
                 effective_until=rule.effective_until,
                 recurrence=rule.recurrence,
+                release_days_before=None if rule.release is None else rule.release.days_before,
+                release_time=None if rule.release is None else rule.release.at,
                 active=rule.active,
             )
         for exception in schedule.exceptions:

@@ -1,0 +1,29 @@
+"""Releasing: which slots a channel may book already.
+
+Owns: the instant by which slots must be released for a channel, and the reason against a slot that is not.
+Holds: Q5 (a release binds every channel but that of staff, and `now` decides).
+Must not know: how a visit is found, or decided on.
+"""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from scheduler.booking.candidates import Sought
+from scheduler.booking.policies import DESK
+from scheduler.core.overrides import BookingRule
+from scheduler.core.reasons import Reason, ReasonCode
+from scheduler.core.slots import Slot
+
+
+def released_by(sought: Sought) -> datetime | None:
+    """Return the instant by which slots must be released for what is sought; None if any slot will do."""
+    return None if sought.channel == DESK or BookingRule.RELEASE in sought.relaxed else sought.now
+
+
+def reason_of_release(sought: Sought, slot: Slot, zone: ZoneInfo) -> Reason | None:
+    """Return the reason against a slot that is not released yet for what is sought, if it is not."""
+    by, at = released_by(sought), slot.released_at
+    if by is None or at is None or at <= by:
+        return None
+    text = f"released on {at.astimezone(zone):%A %Y-%m-%d %H:%M}"
+    return Reason(ReasonCode.RELEASE, slot.start_at, slot.end_at, text, (slot.start_at,), slot.rule_id, until=at)
