@@ -20,6 +20,7 @@ REFUSALS = [
     (errors.UnknownHoldError("no visit"), {}),
     (errors.KeyReusedError("no visit"), {}),
     (errors.OutcomeUnknownError("no visit", "k1"), {"key": "k1"}),
+    (errors.OverrideNotNeededError("no visit"), {}),
     (errors.PatientBusyError("no visit", 7), {"visit_id": 7}),
     (errors.CapReachedError("no visit", 7, 12), {"cap": 7, "count": 12}),
     (errors.TooLateError("no visit", NOON), {"until": NOON}),

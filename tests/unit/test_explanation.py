@@ -10,7 +10,7 @@ import pytest
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidSpanError, WallClockError
 from scheduler.core.expansion import expand
-from scheduler.core.explanation import explain
+from scheduler.core.explanation import explain, starting_slots
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
@@ -173,6 +173,17 @@ def test_q3_the_bookings_of_a_day_share_one_expansion(monkeypatch: pytest.Monkey
     assert [cause for cause in causes if cause is not None] == [0, 1, 2]
     day = Span(NINE - 9 * HOUR, NINE + 15 * HOUR)
     assert spans == [day, Span(before_midnight, TEN + timedelta(microseconds=1))]
+
+
+def test_q3_the_starting_slots_of_a_span_have_their_reasons_one_by_one() -> None:
+    blocked = exception(ExceptionType.BLOCKED, start_at=NINE + TWENTY, end_at=TEN)
+    found = starting_slots(clinic(blocked), Span(NINE, TEN), bookings=BookingContext(uses=[visit()]))
+    assert list(found.scheduled) == [FIRST.identity]
+    assert [(slot.start_at, reason.code) for slot, reason in found.against] == [
+        (NINE, ReasonCode.BOOKED),
+        (NINE + TWENTY, ReasonCode.BLOCKED),
+        (NINE + 2 * TWENTY, ReasonCode.BLOCKED),
+    ]
 
 
 def test_q3_an_instant_off_the_grid_at_a_closed_time_names_the_closure() -> None:

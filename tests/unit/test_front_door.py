@@ -20,8 +20,8 @@ TREE = ast.parse(inspect.getsource(scheduler))
 THIRD_PARTY = "alembic cryptography faker pendulum platformdirs psycopg pydantic rich sqlalchemy sqlmodel"
 COMMAND = "import sys; from scheduler.cli import main; sys.argv[0] = 'scheduler'; main()"
 COMMANDS = """
-    demo with-server migrate stamp preflight import families schema seed generate status show explain doctors events
-    keys audit export erase
+    demo with-server migrate stamp preflight import families schema seed generate status show week explain doctors
+    find book cancel day events report keys audit export erase
 """
 PRINT_MODULES = "import atexit, sys; atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
 
