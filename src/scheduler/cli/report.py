@@ -24,12 +24,12 @@ DEFAULT_DAYS: Final = timedelta(days=28)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 
-app: typer.Typer = typer.Typer(help="Report figures.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="Report figures of visits: time, places, lead times, access.", no_args_is_help=True)
 
 
 @app.callback()
 def _report() -> None:
-    """Report figures."""
+    """Report figures of visits: time, places, lead times, access."""
 
 
 @app.command("visits")
