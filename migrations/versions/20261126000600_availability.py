@@ -77,7 +77,8 @@ def upgrade() -> None:
         constraint a_release_says_day_and_time check (num_nonnulls(release_days_before, release_time) in (0, 2)),
         -- stops a release on a later day, after the slots have begun, and one of more than a year before
         constraint a_release_comes_before_its_slots check (
-            release_days_before between 0 and 366 and (release_days_before > 0 or release_time <= start_time)
+            release_days_before >= 0 and release_days_before <= 366
+            and (release_days_before > 0 or release_time <= start_time)
         ),
         -- stops slots without length, and slots of several days
         constraint a_rules_slots_take_a_day_at_most check (slot_duration_minutes > 0 and slot_duration_minutes <= 1440),

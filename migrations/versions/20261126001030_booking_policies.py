@@ -57,12 +57,12 @@ def upgrade() -> None:
         constraint midnight_is_written_as_zero check (notice_until < '24:00' and cancel_until < '24:00'),
         -- stops negative lengths, and notices and horizons that are beyond any plan
         constraint a_policy_looks_ahead_ten_years_at_most check (
-            notice_minutes between 0 and 527040 and notice_days between 0 and 366 and horizon_days between 0 and 3660
-            and cancel_minutes between 0 and 527040 and cancel_days between 0 and 366
+            notice_minutes >= 0 and notice_minutes <= 527040 and notice_days >= 0 and notice_days <= 366 and horizon_days >= 0 and horizon_days <= 3660
+            and cancel_minutes >= 0 and cancel_minutes <= 527040 and cancel_days >= 0 and cancel_days <= 366
         ),
         -- stops a hold that would block a doctor for days
         constraint a_hold_lasts_a_day_at_most check (
-            hold_minutes between 1 and 1440 and offer_minutes between 1 and 1440
+            hold_minutes >= 1 and hold_minutes <= 1440 and offer_minutes >= 1 and offer_minutes <= 1440
         ),
         -- stops a policy by which nothing could ever be booked
         constraint a_notice_is_shorter_than_the_horizon check (

@@ -240,7 +240,7 @@ def test_q5_a_release_binds_every_channel_but_the_desk(desk: Desk, released: tup
     day, with_anna = Span(start_at, start_at + timedelta(hours=3)), desk.clinic.with_anna
     desk.clock.move_to(released_at - MINUTE)
     with desk.tried() as work:
-        assert work.visits.find(with_anna, between=day, channel="kiosk") == []
+        assert work.visits.find(with_anna, between=day, channel="web") == []
         offer = desk.offer(work, start_at)
         assert (offer.start_at, offer.slot.released_at) == (start_at, released_at)
         assert work.visits.find(with_anna, between=day)[0] == offer

@@ -345,7 +345,8 @@ def test_demo_without_a_master_key_skips_the_sample_tenant(migrated: str) -> Non
     ]
     lines = [line.rstrip() for line in result.out.splitlines()]
     assert [line for line in lines if line in visit] == visit
-    assert "Bob Lee wants it, too: it is held, and the next start is Mon 08:15." in lines
+    # At 08:15 the nurse would be with the patient of the hold.
+    assert "Bob Lee wants it, too: it is held, and the next start is Mon 08:45." in lines
     with Database(migrated) as database:
         (again, *_), day = demo_visit(database, "gb-larkspur", date(2027, 2, 1), date(2027, 2, 2), tenant="demo")
     assert isinstance(again, Table)

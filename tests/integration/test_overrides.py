@@ -155,7 +155,7 @@ def test_b8_staff_override_and_a_doctor_for_the_own_schedule_only(desk: Desk) ->
                 work.visits.book(offer, patient=desk.tim, override=override)
 
 
-def test_b8_the_audit_log_names_the_rules_and_the_person_without_the_reason(desk: Desk) -> None:
+def test_b8_the_audit_log_names_rules_and_person_without_the_reason(desk: Desk) -> None:
     with broken(desk, BookingRule.NOTICE) as (offer, _):
         with desk.work(desk.staff) as work:
             visit = work.visits.book(

@@ -171,7 +171,7 @@ HARMLESS = {
     "placement.form_field_contributions": {"field_name"},
     "placement.metadata": {"form_name"},
     "placement.specialists": {"specialty"},
-    "scheduling.appointments": {"zone"},
+    "scheduling.appointments": {"override_rules", "zone"},
     "scheduling.availability_rules": {"recurrence"},
     "scheduling.booking_caps": {"period"},
     "scheduling.booking_policies": {"channel"},

@@ -71,7 +71,7 @@ def _in_the_past(question: Question) -> Iterator[Reason]:
 
 def _against_the_policy(question: Question) -> Iterator[Reason]:
     for start_at, slot in question.starts:
-        for reason in question.fit.starts.reasons(start_at):
+        for reason in question.fit.starts.reasons(start_at) if start_at >= question.now else ():
             yield replace(reason, starts=(slot.start_at,))
 
 

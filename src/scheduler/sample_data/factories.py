@@ -55,6 +55,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Faker], object]]] = {
     "line_1": lambda fake: fake.street_address(),
     "log": lambda _: "user_action",
     "name": lambda fake: fake.name(),
+    "booking_caps.period": lambda _: "day",
     "organisations.type": lambda _: "school-primary",
     "profiles.role": lambda _: "Practitioner",
     "response_type": lambda _: "scale",
