@@ -57,7 +57,8 @@ def upgrade() -> None:
         constraint midnight_is_written_as_zero check (notice_until < '24:00' and cancel_until < '24:00'),
         -- stops negative lengths, and notices and horizons that are beyond any plan
         constraint a_policy_looks_ahead_ten_years_at_most check (
-            notice_minutes >= 0 and notice_minutes <= 527040 and notice_days >= 0 and notice_days <= 366 and horizon_days >= 0 and horizon_days <= 3660
+            notice_minutes >= 0 and notice_minutes <= 527040 and notice_days >= 0 and notice_days <= 366
+            and horizon_days >= 0 and horizon_days <= 3660
             and cancel_minutes >= 0 and cancel_minutes <= 527040 and cancel_days >= 0 and cancel_days <= 366
         ),
         -- stops a hold that would block a doctor for days

@@ -80,6 +80,8 @@ _BY_TYPE: Final[Mapping[type, Callable[[Faker], object]]] = {
     object: lambda _: {},  # the Python type of required JSON columns
     bytes: lambda fake: fake.random.randbytes(60),
 }
+# Columns that may be empty, of which a CHECK wants one.
+_ONE_OF: Final = frozenset({"booking_caps.doctor_id"})
 # Exclusion constraints, which no model declares: a doctor and a patient have one appointment or hold at a time.
 _EXCLUSIVE: Final = {"appointments": {"doctor_id", "patient_id"}, "holds": {"doctor_id"}}
 
@@ -178,6 +180,8 @@ def _unique_keys(table: Table) -> list[set[str]]:
 
 def _is_needed(column: Column[Any]) -> bool:
     """Tell whether a column needs a value. A uuid key does, so that it follows from the seed."""
+    if f"{column.table.name}.{column.name}" in _ONE_OF:
+        return True
     if column.nullable or column.identity is not None or column.computed is not None:
         return False
     return column.server_default is None or (column.primary_key and column.type.python_type is UUID)
