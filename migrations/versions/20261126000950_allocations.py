@@ -553,13 +553,6 @@ def upgrade() -> None:
         took constant boolean := tg_op <> 'INSERT' and scheduling.takes_time(old.status);
         tenant constant uuid := coalesce(new.tenant_id, old.tenant_id);
     begin
-        if takes and took and (new.patient_id, new.doctor_id, new.service_offering_id, new.start_at, new.end_at,
-                new.availability_slot_id, new.slot_start_at)
-            is not distinct from (old.patient_id, old.doctor_id, old.service_offering_id, old.start_at, old.end_at,
-                old.availability_slot_id, old.slot_start_at)
-        then
-            return new;
-        end if;
         if takes then
             perform from scheduling.patients where tenant_id = tenant and id = new.patient_id for no key update;
             perform scheduling.lock_doctors_and_resources(tenant, new.doctor_id, array(
@@ -820,7 +813,10 @@ def upgrade() -> None:
     for function in DEFINERS:
         op.execute(f"call identity.set_definer_owner('scheduling.{function}()')")
     op.execute("""
-    create trigger what_an_appointment_takes_is_locked before insert or update or delete on scheduling.appointments
+    -- Also for an update to the same values: a later statement of its transaction, about a step, locks the same, and a
+    -- booking of the patient that came between would wait for this row while it holds the doctor.
+    create trigger what_an_appointment_takes_is_locked before insert or delete or update of patient_id, doctor_id,
+        service_offering_id, start_at, end_at, availability_slot_id, slot_start_at, status on scheduling.appointments
         for each row execute function scheduling.lock_what_is_taken();
 
     create trigger allocations_and_places_follow after insert or update or delete on scheduling.appointments

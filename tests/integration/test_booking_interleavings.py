@@ -15,9 +15,15 @@ from scheduler.core.spans import Span
 from scheduler.front_door.schedule_changes import ScheduleChange
 from scheduler.front_door.work import Work
 from support.concurrency import after_waiting
-from support.desks import HALF_HOUR, MINUTE, Desk, database_clock, on, open_desk
+from support.desks import HALF_HOUR, MINUTE, Desk, database_clock, on, open_desk, rows
 
 pytestmark = pytest.mark.database
+
+MOVE = "update scheduling.appointments set start_at = start_at, doctor_id = doctor_id where id = :id returning id"
+MOVE_STEP = """
+update scheduling.appointment_steps set scheduled_end_at = scheduled_end_at - interval '1 minute'
+where appointment_id = :id returning id
+"""
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +193,21 @@ def test_b4_two_moves_to_one_place_leave_the_second_where_it_was(desk: Desk, wan
     with pytest.raises(SlotTakenError):
         after_waiting(desk.work, first, lambda work: work.visits.reschedule(other, to=wanted.offer))
     assert wanted.live() == [(ann, wanted.start_at), (bob, other.start_at)]
+
+
+def test_b1_sql_that_moves_a_visit_to_its_own_time_locks_it_like_a_move(desk: Desk, wanted: Wanted) -> None:
+    """Without the lock, the first would wait for the doctor of the second, and the second for the first's row."""
+    ann, _ = wanted.patients
+    with desk.work() as work:
+        private = desk.offer(work, wanted.start_at, desk.private)
+    visit = wanted.booked(wanted.offer)
+
+    def first(work: Work) -> None:
+        rows(work, MOVE, id=visit.id)
+
+    def third(work: Work) -> None:
+        rows(work, MOVE_STEP, id=visit.id)
+
+    with pytest.raises(SlotTakenError):
+        after_waiting(desk.work, first, lambda work: work.visits.book(private, patient=ann), third)
+    assert wanted.live() == [(ann, wanted.start_at)]
