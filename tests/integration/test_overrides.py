@@ -90,6 +90,7 @@ def test_b8_a_broken_rule_refuses_unless_the_override_names_it(
     override = None if named is None else Override(REASON, [named])
     with broken(desk, rule) as (offer, _), desk.tried(desk.staff) as work:
         if named is rule:
+            assert work.visits.offer_at(desk.clinic.with_anna, offer.start_at, override=override) == offer
             visit = work.visits.book(offer, patient=desk.tim, override=override)
             assert rows(work, KEPT, visit=visit.id) == [([rule.value], REASON)]
             return
@@ -150,6 +151,8 @@ def test_b8_staff_override_and_a_doctor_for_the_own_schedule_only(desk: Desk) ->
         for user in (ben, desk.sarah):
             with desk.tried(user) as work, pytest.raises(NotAllowedError):
                 work.visits.book(offer, patient=desk.tim, override=override)
+            with desk.tried(user) as work, pytest.raises(NotAllowedError):
+                work.visits.offer_at(desk.clinic.with_anna, offer.start_at, override=override)
         for permitted in (anna, desk.staff, None):
             with desk.tried(permitted) as work:
                 work.visits.book(offer, patient=desk.tim, override=override)
@@ -172,3 +175,5 @@ def test_b8_the_audit_log_names_rules_and_person_without_the_reason(desk: Desk) 
 def test_b8_an_override_of_another_kind_is_refused(desk: Desk, override: Override) -> None:
     with broken(desk) as (offer, _), desk.tried() as work, pytest.raises(InvalidInputError, match="override"):
         work.visits.book(offer, patient=desk.tim, override=override)
+    with desk.tried() as work, pytest.raises(InvalidInputError, match="override"):
+        work.visits.offer_at(desk.clinic.with_anna, offer.start_at, override=override)

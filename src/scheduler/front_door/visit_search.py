@@ -5,6 +5,7 @@ Must not know: how visits are found (`booking.searching`), how one is booked.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -13,6 +14,7 @@ from scheduler import models
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.candidates import Sought
 from scheduler.booking.day_explanations import DayExplanation, explain_day
+from scheduler.booking.overriding import refuse_override
 from scheduler.booking.people import ask
 from scheduler.booking.policies import DESK, WEB, check_known
 from scheduler.booking.refusing import not_offered
@@ -20,6 +22,7 @@ from scheduler.booking.searching import Search
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
 from scheduler.core.offers import VisitOffer
+from scheduler.core.overrides import BookingRule, Override
 from scheduler.core.policy_rows import check_channel
 from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
@@ -101,10 +104,14 @@ class VisitSearch(OfTenant):
         plan: PlanId | models.InsurancePlan | None = None,
         skip: Iterable[int] = (),
         channel: str = DESK,
+        override: Override | None = None,
     ) -> VisitOffer:
         """Return the visit that starts at an instant, which is the start of its first step.
 
+        With an `override`, which `book` needs again, it may break the rules that this names.
+
         Raises:
+            NotAllowedError: the user may not override, as in `book`.
             NotOfferedError: no visit starts then; `reasons` has why, `next_start_at` the next start within 35 days.
             InvalidInputError: an argument is invalid; the message names it.
             NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: as in `find`.
@@ -118,6 +125,8 @@ class VisitSearch(OfTenant):
             skip=skip,
             channel=channel,
         )
+        if override is not None:
+            sought = replace(sought, relaxed=self._relaxed(override, offering))
         now = utc(self._context.clock())
         with at_the_desk(self._session):
             if start >= now:
@@ -154,6 +163,14 @@ class VisitSearch(OfTenant):
         now = utc(self._context.clock())
         with at_the_desk(self._session):
             return explain_day(self._session, sought, day, zone, now=now, names=is_staff)
+
+    def _relaxed(self, override: object, offering: OfferingId | models.ServiceOffering) -> frozenset[BookingRule]:
+        """Return the rules of an override, having seen that the person may break them."""
+        if not isinstance(override, Override):
+            raise InvalidInputError(f"visits: override must be an Override, not {type(override).__name__}")
+        doctor_id = int(Offerings(self._context).get(offering).doctor_id)
+        refuse_override(self._session, ask(self._session, self._context.user_id), doctor_id)
+        return frozenset(override.rules)
 
     def _sought(  # noqa: PLR0913  # the fields of what is sought
         self,
