@@ -116,6 +116,19 @@ def test_q2_the_last_day_of_the_horizon_is_included() -> None:
     assert Policy(horizon=1).starts(now, LONDON).end == at("2027-03-28T23:00+00:00")  # a day of 23 hours
 
 
+def test_q2_a_start_outside_the_policy_has_its_reason() -> None:
+    starts = Policy(notice=DAY, horizon=1).starts(datetime(2027, 1, 4, 8, tzinfo=UTC), LONDON)
+    told = [
+        [(reason.code, reason.text) for reason in starts.reasons(datetime(2027, 1, day, 8, tzinfo=UTC))]
+        for day in (4, 5, 6)
+    ]
+    assert told == [
+        [(ReasonCode.NOTICE, "it starts within the minimum notice (1 day, 0:00:00)")],
+        [],
+        [(ReasonCode.HORIZON, "it starts after the booking horizon of 1 local day")],
+    ]
+
+
 def test_q2_a_visit_is_cancelled_until_its_start_at_the_latest() -> None:
     start_at = at("2027-03-29T09:00+01:00")
     assert Policy().last_cancellation(start_at, LONDON) == start_at
