@@ -24,7 +24,7 @@ class BookingRule(StrEnum):
     CAP = "cap"
     """A cap of the doctor, the offering, the service at the facility, or the patient is reached."""
     RELEASE = "release"
-    """The slot is not released yet. Nothing is held back from staff, so this rule matters for others' holds only."""
+    """The slot is not released yet. On the channel of staff every slot is, so that nobody there needs to name it."""
 
 
 _CHECK: Final = Validator(InvalidOverrideError)
