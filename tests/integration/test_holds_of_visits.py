@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.booking.calls import at_the_desk
 from scheduler.booking.errors import (
     HoldEndedError,
     NotOfferedError,
@@ -15,7 +16,9 @@ from scheduler.booking.errors import (
     SlotTakenError,
     UnknownHoldError,
 )
-from scheduler.booking.holds import Hold
+from scheduler.booking.holds import Hold, held_visit, release_hold
+from scheduler.booking.people import Person
+from scheduler.booking.stored_offers import held_offer
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.ids import PatientId
 from scheduler.core.reasons import ReasonCode
@@ -205,6 +208,16 @@ def test_b2_a_released_visit_is_free_at_once(desk: Desk) -> None:
     with desk.work() as work:
         work.visits.release(hold)
         assert desk.offer(work, hold.offer.start_at) == hold.offer
+
+
+def test_b2_a_hold_that_is_gone_since_it_was_read_has_no_offer(desk: Desk) -> None:
+    hold = held(desk, on(desk.day(), 9))
+    with desk.work() as work, at_the_desk(work.session):
+        read = held_visit(work.session, hold.token, by=Person(None, "desk"))
+        assert held_offer(work.session, read) == hold.offer
+        release_hold(work.session, read)
+        with pytest.raises(UnknownHoldError):
+            held_offer(work.session, read)
 
 
 @pytest.mark.parametrize("lasts", [timedelta(0), -MINUTE, timedelta(hours=24, microseconds=1), 600, True])

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler import models as rows
-from scheduler.booking.errors import NotOfferedError
+from scheduler.booking.errors import NotOfferedError, UnknownHoldError
 from scheduler.booking.holds import HeldVisit
 from scheduler.core.offers import OfferedStep, VisitOffer
 from scheduler.core.slots import Slot
@@ -36,9 +36,12 @@ def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
     """Return the visit of a hold as an offer.
 
     Raises:
+        UnknownHoldError: it was confirmed, released or deleted since it was read.
         NotOfferedError: its workflow has other steps now.
     """
-    row = session.connection().execute(_HOLD, {"hold": held.id}).one()
+    row = session.connection().execute(_HOLD, {"hold": held.id}).one_or_none()
+    if row is None:
+        raise UnknownHoldError("the hold was just confirmed or released, or has ended: find the visit again")
     workflow = session.get_one(rows.ServiceWorkflow, (row.tenant_id, row.service_workflow_id))
     planned = {step.position: step for step in load_workflow(session, workflow).steps}
     if not planned.keys() >= held.wanted.starts.keys():
