@@ -15,7 +15,7 @@ from scheduler.models.namespaces import SCHEDULING
 
 
 class BookingPolicy(Timestamped, BigintKeyed, table=True):
-    """What holds for a combination of channel, facility, doctor and offering; None stands for any of them (Q2)."""
+    """The policy of a combination of channel, facility, doctor and offering; None stands for any of them (Q2)."""
 
     __tablename__: ClassVar[Any] = "booking_policies"
     __table_args__: ClassVar[Any] = (

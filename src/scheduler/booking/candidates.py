@@ -1,12 +1,11 @@
 """Offerings sought: which offerings may serve a visit, with what decides about them.
 
-Owns: the statements that read offerings, the payer's plan, and the resources of facilities.
-Holds: W1 (the workflow follows from the plan, on the local day of the visit).
+Owns: the statements that read offerings, and the resources of facilities.
 Must not know: calendars, slots, which visit is found.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -16,10 +15,10 @@ from sqlmodel import Session
 
 from scheduler.booking.errors import NoSuchNeedError, NotOfferedError
 from scheduler.booking.loading import before
+from scheduler.booking.payers import Payer
 from scheduler.booking.policies import DESK, policies_of
 from scheduler.core.calendars import Resource
-from scheduler.core.errors import InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
-from scheduler.core.insurance import InsurancePlan, PlanAcceptance, select_workflow
+from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.offers import WantedVisit
 from scheduler.core.overrides import BookingRule
 from scheduler.core.policies import ANY_START, Starts
@@ -52,15 +51,6 @@ where offering.tenant_id = (select identity.current_tenant_id())
   and (cast(:doctors as bigint[]) is null or offering.doctor_id = any(cast(:doctors as bigint[])))
   and (cast(:facilities as bigint[]) is null or offering.facility_id = any(cast(:facilities as bigint[])))
 order by offering.id
-""")
-_PLAN: Final = text("""
-select id, name, effective_from, effective_to from scheduling.insurance_plans
-where tenant_id = (select identity.current_tenant_id()) and id = :plan
-""")
-_ACCEPTANCES: Final = text("""
-select facility_id, insurance_plan_id, enabled, accepted_since from scheduling.facility_insurance_plans
-where tenant_id = (select identity.current_tenant_id()) and insurance_plan_id = :plan
-  and facility_id = any(cast(:facilities as bigint[]))
 """)
 _RESOURCES: Final = text("""
 select resource.id, resource.kind, resource.facility_id, resource.doctor_id, exists (
@@ -165,7 +155,7 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
     plan_id, skip = sought.plan_id, frozenset(sought.skip)
     if sought.wanted is not None:
         plan_id, skip = _pinned(workflows.get(ids[0], ()), sought.wanted)
-    payer = _Payer(session, plan_id, {offering.facility_id for offering in offerings})
+    payer = Payer(session, plan_id, {offering.facility_id for offering in offerings})
     faults: list[InvalidWorkflowError | WorkflowNotFoundError | NoSuchNeedError] = []
     fits = []
     for offering in offerings:
@@ -234,45 +224,10 @@ def _offerings(session: Session, sought: Sought) -> list[Offering]:
     return [Offering(*row) for row in session.connection().execute(_OFFERINGS, wanted)]
 
 
-class _Payer:
-    """The plan that pays, with its acceptance by facilities; or nobody's."""
-
-    def __init__(self, session: Session, plan_id: int | None, facility_ids: Iterable[int]) -> None:
-        self.plan: InsurancePlan | None = None
-        self._acceptances: Mapping[int, PlanAcceptance] = {}
-        if plan_id is None:
-            return
-        row = session.connection().execute(_PLAN, {"plan": plan_id}).one_or_none()
-        if row is None:
-            raise NotFoundError(f"no insurance plan has the id {plan_id}")
-        self.plan = InsurancePlan(*row)
-        accepted = session.connection().execute(_ACCEPTANCES, {"plan": plan_id, "facilities": list(facility_ids)})
-        self._acceptances = {row.facility_id: PlanAcceptance(*row) for row in accepted}
-
-    def workflow(
-        self, workflows: Iterable[Workflow], offering: Offering, first: date, last: date
-    ) -> tuple[Workflow, date, date]:
-        """Return the workflow of the visits of some local days, with the first and last on which the plan pays."""
-        begin, end = first, last
-        acceptance = self._acceptances.get(offering.facility_id)
-        if self.plan is not None:
-            starts = [self.plan.effective_from, None if acceptance is None else acceptance.accepted_since]
-            begin = min([max([first, *filter(None, starts)]), last])
-            end = last if self.plan.effective_to is None else min(last, self.plan.effective_to)
-        chosen = select_workflow(
-            workflows,
-            service_offering_id=offering.id,
-            day=begin,
-            insurance_plan=self.plan,
-            acceptance=acceptance,
-        )
-        return chosen, begin, end
-
-
 def _fit(
     offering: Offering,
     workflows: tuple[Workflow, ...] | InvalidWorkflowError,
-    payer: _Payer,
+    payer: Payer,
     skip: frozenset[int],
     span: Span,
 ) -> Fit:
@@ -280,7 +235,7 @@ def _fit(
         raise workflows
     zone = zone_of(offering.zone)
     first, last = span.start.astimezone(zone).date(), (span.end - MICROSECOND).astimezone(zone).date()
-    workflow, begin, end = payer.workflow(workflows, offering, first, last)
+    workflow, begin, end = payer.workflow(workflows, offering.id, offering.facility_id, first, last)
     # A limit of the plan decides which visit around a slot is the best; the span that is sought does not.
     start_at, end_at = EARLIEST if begin == first else instant_at(zone, begin), LATEST
     if end != last:

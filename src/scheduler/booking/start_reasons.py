@@ -136,7 +136,7 @@ def reasons_of_starts(  # noqa: PLR0913  # what decides
 
 
 class _Inquiry:
-    """What is known of the slots of a span, read at once, and the reasons against each."""
+    """The knowledge of the slots of a span, read at once, and the reasons against each."""
 
     def __init__(self, question: Question, span: Span, against: Iterable[tuple[Slot, Reason]]) -> None:
         fit, search = question.fit, question.search

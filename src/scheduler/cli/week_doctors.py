@@ -51,7 +51,7 @@ def doctor_days(
 
 
 class _Day:
-    """What decides about a day of a doctor."""
+    """The schedules, uses and slots that decide about a day of a doctor."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 
 class Kind(StrEnum):
-    """What a time is, in the order of the legend."""
+    """The state of a time, in the order of the legend."""
 
     OPEN = "open"
     HELD = "held"

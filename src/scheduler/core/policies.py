@@ -70,7 +70,7 @@ Lead = timedelta | DaysBefore
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decides a visit: the notice, the horizon in local days, and how long holds last.
+    """The limits of a visit: the notice, the horizon in local days, and how long holds last.
 
     `horizon` and `offer_lasts` are None if no row says them. Without a row, a visit may be booked and cancelled until
     it begins.

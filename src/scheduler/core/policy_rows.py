@@ -46,7 +46,7 @@ ANYWHERE: Final = Place()
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """What one row says for its place; a field that is None is decided by another row.
+    """The fields that one row decides for its place; another row decides a field that is None.
 
     `notice` is the least time from booking to visit, `horizon` the number of local days after today on which visits may
     be booked. Lengths are whole minutes.

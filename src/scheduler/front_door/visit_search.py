@@ -117,10 +117,8 @@ class VisitSearch(OfTenant):
             NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: as in `find`.
         """
         start = in_calendar(utc(start_at, name="visits: start_at"), start_at)
-        if not isinstance(offering, OfferingId | models.ServiceOffering):
-            self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering)
         sought = self._sought(
-            OfferingId(self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering)),
+            self._offering(offering),
             plan=plan,
             skip=skip,
             channel=channel,
@@ -145,8 +143,8 @@ class VisitSearch(OfTenant):
     ) -> DayExplanation:
         """Explain a local day of the facility: each start of the offering, with its visit or why there is none.
 
-        What is offered is what `find` returns for the day. A user who is not staff is not told which visits and holds
-        there are, nor when a hold ends.
+        The offered starts are those that `find` returns for the day. A user who is not staff is not told which visits
+        and holds there are, nor when a hold ends.
 
         Raises:
             NotOfferedError: the offering has no visits at all: it is switched off or private, or its schedule invalid.
@@ -154,8 +152,7 @@ class VisitSearch(OfTenant):
             NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: as in `find`.
         """
         _CHECK.day("visits: day", day)
-        if not isinstance(offering, OfferingId | models.ServiceOffering):
-            self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering)
+        self._offering(offering)  # refuses an object of another kind, `_sought` a number
         sought = self._sought(offering, plan=plan, skip=(), channel=channel)
         is_staff = ask(self._session, self._context.user_id).is_staff
         facility_id = FacilityId(Offerings(self._context).get(OfferingId(sought.offering_id or 0)).facility_id)
@@ -164,10 +161,12 @@ class VisitSearch(OfTenant):
         with at_the_desk(self._session):
             return explain_day(self._session, sought, day, zone, now=now, names=is_staff)
 
-    def _relaxed(self, override: object, offering: OfferingId | models.ServiceOffering) -> frozenset[BookingRule]:
+    def _offering(self, offering: object) -> OfferingId:
+        return OfferingId(self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering))
+
+    def _relaxed(self, override: Override, offering: OfferingId | models.ServiceOffering) -> frozenset[BookingRule]:
         """Return the rules of an override, having seen that the person may break them."""
-        if not isinstance(override, Override):
-            raise InvalidInputError(f"visits: override must be an Override, not {type(override).__name__}")
+        _CHECK.instance("visits: override", override, Override)
         doctor_id = int(Offerings(self._context).get(offering).doctor_id)
         refuse_override(self._session, ask(self._session, self._context.user_id), doctor_id)
         return frozenset(override.rules)

@@ -7,7 +7,7 @@ Must not know: schedules, how a slot is shown.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import text
@@ -17,10 +17,10 @@ from scheduler.core.bookings import BookingContext
 from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
+from scheduler.core.validation import LONGEST_SLOT
 from scheduler.core.zones import EARLIEST, LATEST
 from scheduler.postgres.slots import slots_of_doctors
 
-_LONGEST_SLOT: Final = timedelta(days=1)
 # A slot that was deleted is shared with nobody.
 _USES: Final = text("""
 select taken.doctor_id, taken.start_at, taken.end_at, coalesce(visit.id, hold.id), hold.ends_at,
@@ -53,8 +53,8 @@ def booking_contexts(
 ) -> dict[int, BookingContext]:
     """Return what decides about the slots of doctors that start in `[begin, end)`."""
     ids = set(doctor_ids)
-    since = max(begin, EARLIEST + _LONGEST_SLOT) - _LONGEST_SLOT  # a slot that began the day before may overlap
-    until = min(end, LATEST - _LONGEST_SLOT) + _LONGEST_SLOT
+    since = max(begin, EARLIEST + LONGEST_SLOT) - LONGEST_SLOT  # a slot that began the day before may overlap
+    until = min(end, LATEST - LONGEST_SLOT) + LONGEST_SLOT
     slots = slots_of_doctors(session, ids, since, until)
     uses = uses_of(session, ids, Span(since, until))
     return {id_: BookingContext(slots.get(id_, ()), uses.get(id_, ()), now) for id_ in ids}
