@@ -7,7 +7,8 @@ it applied (R1). The audit log records its start, batches and end.
 The state of a schedule is its checkpoint (R3, R4): the set of local days whose slots exist, and the fingerprint of the
 inputs that decide slots from a local day on. It is written in the transaction that writes the slots, so neither exists
 without the other. It is also the job's queue: a worker claims states with `for update skip locked`. A failed schedule
-keeps its message in `last_error` and does not stop the others. The audit log skips states, since the counts of a run
+keeps its message in `last_error` and does not stop the others; one that fails three runs in a row is parked until it
+changes. The audit log skips states, since the counts of a run
 cover them. Job and system write; the application refreshes the states of schedules that it changes.
 
 Rules, exceptions, closures and time zones that change by any statement take the fingerprint from the state, which marks
@@ -81,6 +82,7 @@ def upgrade() -> None:
         generated_at timestamptz,
         last_run_id bigint,
         last_error text,
+        failures_in_a_row bigint not null default 0,
         is_stale boolean not null default false,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
@@ -99,6 +101,10 @@ def upgrade() -> None:
         constraint a_fingerprint_covers_the_generated_days check (
             (fingerprint is null or fingerprint_since is not null)
             and (isempty(generated_days) or coalesce(fingerprint_since <= lower(generated_days), false))
+        ),
+        -- stops a schedule that is parked although it was generated since, and a negative count
+        constraint only_a_failing_schedule_has_failures check (
+            failures_in_a_row >= 0 and (failures_in_a_row = 0 or last_error is not null)
         ),
         -- stops 'infinity' and the year 10000, which the driver cannot read
         constraint its_times_are_in_the_calendar check (
@@ -142,7 +148,7 @@ def upgrade() -> None:
         row_before constant jsonb := to_jsonb(old);
         facility_column constant text := tg_argv[0];
     begin
-        update scheduling.schedule_states state set fingerprint = null, is_stale = true
+        update scheduling.schedule_states state set fingerprint = null, is_stale = true, failures_in_a_row = 0
         from (
             select distinct (changed ->> 'tenant_id')::uuid as tenant_id,
                 (changed ->> facility_column)::bigint as facility_id, (changed ->> 'doctor_id')::bigint as doctor_id
@@ -150,12 +156,12 @@ def upgrade() -> None:
         ) as schedule
         where state.tenant_id = schedule.tenant_id and state.facility_id = schedule.facility_id
             and (schedule.doctor_id is null or state.doctor_id = schedule.doctor_id)
-            and not state.is_stale;
+            and (not state.is_stale or state.failures_in_a_row > 0);
         return null;
     end $$;
 
     comment on function scheduling.mark_as_stale() is
-        'Marks the schedules of a changed row as stale: of its doctor, or without one of all doctors at its facility.';
+        'Marks the schedules of a changed row as stale, and parked no more: of its doctor, or of all at its facility.';
 
     create trigger a_changed_rule_makes_its_schedule_stale
         after insert or update or delete on scheduling.availability_rules

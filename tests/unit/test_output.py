@@ -109,9 +109,9 @@ HARMLESS = "a?31m?b?[2J?c?"
 def test_status_prints_no_text_of_the_database_that_controls_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failing = FailingSchedule(HOSTILE, 1, HOSTILE, HOSTILE)
+    failing = FailingSchedule(HOSTILE, 1, HOSTILE, HOSTILE, parked=False)
     monkeypatch.setattr(status, "opened_for", lambda *_, **__: nullcontext((None, None)))
-    monkeypatch.setattr(status, "totals", lambda _: Totals(1, 1, 1, None, None, None, 0, 0, 0, 0))
+    monkeypatch.setattr(status, "totals", lambda _: Totals(1, 1, 1, 0, None, None, None, 0, 0, 0, 0))
     monkeypatch.setattr(status, "latest_runs", lambda *_, **__: [])
     monkeypatch.setattr(status, "failing_schedules", lambda *_, **__: [failing])
     status.status()

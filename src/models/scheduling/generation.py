@@ -78,4 +78,5 @@ class ScheduleState(Timestamped, TenantOwned, table=True):
     generated_at: datetime | None = optional_instant()
     last_run_id: int | None = optional_reference()
     last_error: str | None = optional_text()
+    failures_in_a_row: int = count()
     is_stale: bool = switch(on=False)

@@ -19,6 +19,7 @@ from typer.main import get_group
 
 import scheduler
 from scheduler.booking.errors import BookingError, NotOfferedError, OutcomeUnknownError, SlotTakenError
+from scheduler.cli.errors import OutputLostError
 from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
 from scheduler.cli.terminal import echo
@@ -53,6 +54,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     OutcomeUnknownError: 5,
     NotOfferedError: 11,
     SlotTakenError: 12,
+    OutputLostError: OUTPUT_LOST,
 }
 
 

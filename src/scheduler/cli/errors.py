@@ -11,5 +11,9 @@ class SchedulesFailedError(SchedulerError):
     """Some schedules could not be generated or explained; all others were."""
 
 
+class OutputLostError(SchedulerError):
+    """All is done, but a file about it could not be written."""
+
+
 class AmbiguousNamesError(SchedulerError):
     """Some families have ambiguous names and were not written; all others were."""

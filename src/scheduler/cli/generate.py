@@ -5,6 +5,7 @@ import resource
 import sys
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -13,6 +14,9 @@ import typer
 from rich.console import Console
 
 from scheduler.cli.errors import SchedulesFailedError
+from scheduler.cli.job_log import LogFormat, written_log
+from scheduler.cli.job_metrics import check_metrics_file, written_metrics
+from scheduler.cli.job_retries import DEFAULT_ATTEMPTS, JobRetries
 from scheduler.cli.progress import shown_progress
 from scheduler.cli.rendering import RunSummary, summary_table
 from scheduler.cli.settings import (
@@ -26,16 +30,23 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.cli.terminal import echo
+from scheduler.core.errors import InvalidInputError
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
-from scheduler.generation.request import GenerationRequest, Mode, Scope
+from scheduler.generation.request import JOB_TIMEOUTS, GenerationRequest, Mode, Scope
+from scheduler.postgres.acting import Timeouts
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.parking import FAILURES_THAT_PARK
 from scheduler.postgres.promised_times import BrokenPromise
 from scheduler.postgres.tenants import tenant_id_of
 
 DEFAULT_DAYS = 90
 MAX_SLOTS_SHOWN = 10
+
+
+def _seconds(limit: timedelta | None) -> float:
+    return 0 if limit is None else limit.total_seconds()
 
 
 def generate_slots(
@@ -57,40 +68,76 @@ def generate_slots(
         typer.Option("--all", help="Repeat unchanged schedules too, and so restore slots that were edited by hand."),
     ] = False,
     as_json: AsJson = False,
+    log: Annotated[
+        LogFormat | None,
+        typer.Option("--log", help="Write the events of the run to standard error, in place of the progress."),
+    ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics", metavar="FILE", help="Write metrics of the run for the node exporter, such as slots.prom."
+        ),
+    ] = None,
+    attempts: Annotated[
+        int,
+        typer.Option(
+            "--attempts", min=1, max=100, help="How often a batch is tried if the connection or a lock fails."
+        ),
+    ] = DEFAULT_ATTEMPTS,
+    lock_timeout: Annotated[
+        float, typer.Option("--lock-timeout", metavar="SECONDS", help="How long a statement waits for a lock.")
+    ] = _seconds(JOB_TIMEOUTS.lock),
+    statement_timeout: Annotated[
+        float,
+        typer.Option("--statement-timeout", metavar="SECONDS", help="How long a statement may take; 0: any time."),
+    ] = _seconds(JOB_TIMEOUTS.statement),
 ) -> None:
     """Generate slots: make the stored slots those of the schedules.
 
     Run it every night. It writes changes only, never touches a booked, held or cancelled slot, and may be stopped at
-    any moment: the next run does the rest. Exit code 1 if a schedule failed; the others are done.
+    any moment: the next run does the rest. Exit code 1 if a schedule failed or is parked; the others are done.
     """
     begin, end = read_days(first, days, until, default_days=DEFAULT_DAYS)
-    with opened(url) as database:
-        request = GenerationRequest(
-            tenant_id_of(database, tenant, role=Role.JOB),
-            begin,
-            end,
-            now=now(),
-            facility_slug=facility,
-            mode=Mode.DRY if dry_run else Mode.WRITE,
-            scope=Scope.ALL if look_at_all else Scope.CHANGED,
-        )
-        report, summary = run(database, request)
-    if as_json:
-        echo(json.dumps(summary.as_json() | _details(report), default=str))
-    else:
-        Console().print(summary_table(summary))
-        _print_details(report)
-    if report.result.schedules_failed:
-        raise SchedulesFailedError(
-            f"{len(report.result.schedules_failed)} of {report.result.schedules} schedules failed"
-        )
+    if metrics is not None:
+        check_metrics_file(metrics, dry=dry_run)
+    with written_metrics(metrics, tenant, clock=now) as reports:
+        with opened(url) as database:
+            request = GenerationRequest(
+                tenant_id_of(database, tenant, role=Role.JOB),
+                begin,
+                end,
+                now=now(),
+                facility_slug=facility,
+                mode=Mode.DRY if dry_run else Mode.WRITE,
+                scope=Scope.ALL if look_at_all else Scope.CHANGED,
+                timeouts=Timeouts(_limit(lock_timeout), _limit(statement_timeout)),
+            )
+            report, summary = run(database, request, attempts=attempts, log=log)
+        reports.append(report)
+        if as_json:
+            echo(json.dumps(summary.as_json() | _details(report), default=str))
+        else:
+            Console().print(summary_table(summary))
+            _print_details(report)
+        if report.result.schedules_failed or report.result.schedules_parked:
+            raise SchedulesFailedError(_failures(report))
 
 
-def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSummary]:
-    """Run the job, show its progress on standard error, and return its report with the figures of the run."""
+def run(
+    database: Database, request: GenerationRequest, *, attempts: int = DEFAULT_ATTEMPTS, log: LogFormat | None = None
+) -> tuple[Report, RunSummary]:
+    """Run the job, and return its report with the figures of the run.
+
+    Standard error shows its progress, or its log.
+    """
     begun = perf_counter()
-    with shown_progress("generating", steps="schedules", unit="slots", json_name="slots_created") as progress:
-        report = generate(database, request, progress=progress)
+    retry = JobRetries(attempts)
+    if log is None:
+        with shown_progress("generating", steps="schedules", unit="slots", json_name="slots_created") as progress:
+            report = generate(database, request, progress=progress, retry=retry)
+    else:
+        with written_log():
+            report = generate(database, request, retry=retry)
     seconds = perf_counter() - begun
     return report, RunSummary(
         facilities=report.facilities,
@@ -100,6 +147,23 @@ def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSumm
         peak_memory=peak_memory(),
         dry=request.mode is Mode.DRY,
     )
+
+
+def _limit(seconds: float) -> timedelta | None:
+    try:
+        return timedelta(seconds=seconds) if seconds else None
+    except (OverflowError, ValueError):
+        raise InvalidInputError(f"{seconds} is no number of seconds for a time-out") from None
+
+
+def _failures(report: Report) -> str:
+    """Say how many schedules failed, and how many are parked."""
+    failed, parked = len(report.result.schedules_failed), len(report.result.schedules_parked)
+    parts = [f"{failed} of {report.result.schedules} schedules failed"] if failed else []
+    if parked:
+        are = "schedule is" if parked == 1 else "schedules are"
+        parts.append(f"{parked} {are} parked after {FAILURES_THAT_PARK} failed runs (`scheduler status` names them)")
+    return "; ".join(parts)
 
 
 def peak_memory() -> int:
@@ -150,6 +214,7 @@ def _details(report: Report) -> dict[str, object]:
         "conflicts": [_described(stored) for stored in report.result.slots_conflicting],
         "displacements": [_described(stored) for stored in report.result.slots_displaced],
         "broken_promises": [asdict(promise) for promise in report.result.broken_promises],
+        "parked": [key._asdict() for key in report.result.schedules_parked],
         "left_to_another_run": [key._asdict() for key in report.result.schedules_locked],
         "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.schedules_failed],
     }

@@ -37,7 +37,8 @@ def status(url: DatabaseUrl = None, tenant: Tenant = DEFAULT_TENANT, as_json: As
     console.print(runs_table(runs))
     for schedule in failing:
         doctor = f"{schedule.doctor} (doctor {schedule.doctor_id})"
-        echo(f"failing: {doctor} at {schedule.facility}: {schedule.reason}")
+        kind = "parked" if schedule.parked else "failing"
+        echo(f"{kind}: {doctor} at {schedule.facility}: {schedule.reason}")
 
 
 def generated_days(counts: Totals) -> str:
@@ -48,13 +49,18 @@ def generated_days(counts: Totals) -> str:
     return f"{counts.from_day} to before {counts.until_day}{gap}"
 
 
+def _failing(counts: Totals) -> str:
+    failing = f", {counts.failing:,} failing" if counts.failing else ""
+    return failing + (f", {counts.parked:,} of them parked" if counts.parked else "")
+
+
 def _totals_table(counts: Totals) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
     for name, figure in (
         ("facilities", f"{counts.facilities:,}"),
-        ("schedules", f"{counts.schedules:,}" + (f", {counts.failing:,} failing" if counts.failing else "")),
+        ("schedules", f"{counts.schedules:,}" + _failing(counts)),
         ("days generated", generated_days(counts)),
         ("slots", f"{counts.slots:,}"),
         ("booked, held, cancelled", f"{counts.booked:,}, {counts.held:,}, {counts.cancelled:,}"),

@@ -14,6 +14,7 @@ from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import StoredSlot, reconcile
 from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span
+from scheduler.generation.observing import traced
 from scheduler.generation.planning import ScheduleTask
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import Examination, Mode
@@ -32,12 +33,14 @@ def apply(session: Session, tasks: Sequence[ScheduleTask], request: Examination)
     for (spans, beside), group in groupby(sorted(tasks, key=_read_spans), key=_read_spans):
         same_spans = list(group)
         keys = [task.key for task in same_spans]
-        stored_by_span = [stored_slots(session, keys, span.start, span.end) for span in spans]
-        stored_beside = [stored_slots(session, keys, span.start, span.end) for span in beside]
+        with traced("load"):
+            stored_by_span = [stored_slots(session, keys, span.start, span.end) for span in spans]
+            stored_beside = [stored_slots(session, keys, span.start, span.end) for span in beside]
         for task in same_spans:
             kept = sum(count_slots(session, task.key, span.start, span.end) for span in task.unexamined)
             result += RunResult(slots_kept=kept)
-            desired = [expand(task.schedule, span) for span in spans]
+            with traced("expand"):
+                desired = [expand(task.schedule, span) for span in spans]
             stored = [slot for slots_by_key in stored_by_span for slot in slots_by_key.get(task.key, ())]
             others = [slot for slots_by_key in stored_beside for slot in slots_by_key.get(task.key, ())]
             if stored or others:
@@ -50,7 +53,8 @@ def apply(session: Session, tasks: Sequence[ScheduleTask], request: Examination)
                 new += desired
     created = sum(map(len, new))
     if created and request.mode is Mode.WRITE:
-        created = insert_slots(session, new)
+        with traced("write"):
+            created = insert_slots(session, new)
     return result + RunResult(slots_created=created), pending
 
 
@@ -74,10 +78,12 @@ def _reconciled(
     request: Examination,
 ) -> tuple[RunResult, bool]:
     """Reconcile one schedule; return also whether its stored slots now match it."""
-    plan = reconcile(desired, stored, exceptions=task.schedule.exceptions, now=request.now)
+    with traced("compare"):
+        plan = reconcile(desired, stored, exceptions=task.schedule.exceptions, now=request.now)
     planned = written = PlanResult(len(plan.create), len(plan.update), len(plan.retire))
     if request.mode is Mode.WRITE:
-        written = apply_plan(session, plan, now=request.now)
+        with traced("write"):
+            written = apply_plan(session, plan, now=request.now)
     result = RunResult(
         slots_created=written.created,
         slots_updated=written.updated,

@@ -1,7 +1,7 @@
 """Run report: the counts of a run of the nightly job, and the slots and schedules that need attention.
 
 Owns: the counts, conflicting and displaced slots, bookings that would begin at another time than promised, and the
-schedules that failed or were locked by another run.
+schedules that failed, are parked or were locked by another run.
 Must not know: how a report is shown, the job.
 """
 
@@ -27,8 +27,9 @@ class RunResult:
     """The result of a run or a batch; results can be added.
 
     The names are those of the columns of `generation_runs`; slots and schedules that need attention are listed instead
-    of counted. `schedules_locked` lists the schedules that another run was working on, `broken_promises` the bookings
-    that would begin at another wall-clock time than promised (T6).
+    of counted. `schedules_locked` lists the schedules that another run was working on, `schedules_parked` those that
+    were left out since they failed three runs in a row, `broken_promises` the bookings that would begin at another
+    wall-clock time than promised (T6).
     """
 
     schedules: int = 0
@@ -41,6 +42,7 @@ class RunResult:
     slots_displaced: tuple[StoredSlot, ...] = ()
     schedules_failed: tuple[Failure, ...] = ()
     schedules_locked: tuple[ScheduleKey, ...] = ()
+    schedules_parked: tuple[ScheduleKey, ...] = ()
     broken_promises: tuple[BrokenPromise, ...] = ()
 
     def __add__(self, other: Self) -> Self:

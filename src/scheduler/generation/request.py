@@ -17,9 +17,14 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.spans import utc
 from scheduler.core.zones import check_day
 from scheduler.generation.time_zone_release import time_zone_release
+from scheduler.postgres.acting import Timeouts
 
 MAX_DAYS: Final = 7305
 """Twenty years: the table has a partition for each month."""
+
+
+JOB_TIMEOUTS: Final = Timeouts(lock=timedelta(seconds=10), statement=timedelta(minutes=10))
+"""A statement of a batch takes seconds; one that takes ten minutes waits for something that will not come."""
 
 
 class Mode(StrEnum):
@@ -86,7 +91,8 @@ class GenerationRequest:
 
     A hold that ends by `now` (aware) has ended; of days before it, only requested ones are generated. `trigger` is a
     word for the origin of the run, which its row in `generation_runs` keeps. `tzdata_version` replaces the release of
-    the time zone data, which is otherwise that of the data in use (`time_zone_release`).
+    the time zone data, which is otherwise that of the data in use (`time_zone_release`). `timeouts` are those of each
+    transaction of the run.
 
     Raises:
         InvalidInputError: no day, more than `MAX_DAYS` days, days or `now` outside the calendar, or a naive `now`.
@@ -101,6 +107,7 @@ class GenerationRequest:
     scope: Scope = Scope.CHANGED
     trigger: str = "manual"
     tzdata_version: str | None = None
+    timeouts: Timeouts = JOB_TIMEOUTS
 
     def __post_init__(self) -> None:
         if self.until_day <= self.from_day:

@@ -8,6 +8,7 @@ The settings end with the transaction, so a connection has none of them afterwar
 
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, overload
 from uuid import UUID
@@ -35,7 +36,7 @@ _ASSUME: Final = f"""
         pg_catalog.set_config('app.user_agent', %(user_agent)s, true),
         pg_catalog.set_config('application_name',
             coalesce(%(application)s, pg_catalog.current_setting('application_name')), true),
-        pg_catalog.set_config('lock_timeout', '10s', true),
+        pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true),
         pg_catalog.set_config('statement_timeout',
             coalesce(%(statement_timeout)s, pg_catalog.current_setting('statement_timeout')), true),
         {assignments(SETTINGS)})
@@ -66,6 +67,25 @@ class Request(NamedTuple):
     user_agent: str = ""
 
 
+class Timeouts(NamedTuple):
+    """How long a lock may be waited for, and how long a statement may take; None for no limit."""
+
+    lock: timedelta | None = timedelta(seconds=10)
+    statement: timedelta | None = None
+
+
+_TIMEOUTS: Final = Timeouts()
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_MAX_TIMEOUT: Final = timedelta(milliseconds=2**31 - 1)
+
+
+def _milliseconds(limit: timedelta | None) -> str:
+    """Return a time limit as PostgreSQL reads it, where 0 is none."""
+    if limit is not None and not _MILLISECOND <= limit <= _MAX_TIMEOUT:
+        raise InvalidInputError(f"a time-out must be from 1 ms to {_MAX_TIMEOUT.days} days, not {limit}")
+    return str(0 if limit is None else limit // _MILLISECOND)
+
+
 def _sendable(name: str, value: str | None) -> str:
     """Replace the characters that PostgreSQL cannot store, as a client may send them, by a question mark."""
     if not isinstance(value, str | None):
@@ -89,11 +109,12 @@ def settings_of(
     request: Request | None,
     *,
     application: str | None = None,  # None leaves the one of the connection
+    timeouts: Timeouts = _TIMEOUTS,
 ) -> Mapping[str, str | None]:
     """Return the parameters of the statement that gives a transaction its settings.
 
     Raises:
-        InvalidInputError: the tenant, the user or the request is of another type.
+        InvalidInputError: the tenant, the user or the request is of another type, or a time-out is out of range.
     """
     origin = Request() if request is None else request
     if not isinstance(origin, Request):
@@ -107,7 +128,8 @@ def settings_of(
         "user_agent": _sendable("user_agent", origin.user_agent),
         "application": application,
         # A user waits no longer than the login allows; a batch of the job takes the time that it needs.
-        "statement_timeout": None if role in {Role.APP, Role.DESK} else "0",
+        "statement_timeout": None if role in {Role.APP, Role.DESK} else _milliseconds(timeouts.statement),
+        "lock_timeout": _milliseconds(timeouts.lock),
     }
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.acting import Request, Role, act_as, assume, settings_of
+from scheduler.postgres.acting import Request, Role, Timeouts, act_as, assume, settings_of
 from scheduler.postgres.audit.reads import ReadLog, attached
 from scheduler.postgres.connections import BEGUN, DRIVER, name_of, read_url
 from scheduler.postgres.pools import HostPool, OwnPool, PoolApart, PoolSettings
@@ -37,6 +37,7 @@ _DURABLY: Final = text("""
 """)
 
 _POOL: Final = PoolSettings()
+_TIMEOUTS: Final = Timeouts()
 
 
 def advisory_lock(session: Session, subject: str) -> None:
@@ -118,12 +119,14 @@ class Database:
         user_id: UUID | None = None,
         request: Request | None = None,
         phi: bool = False,
+        timeouts: Timeouts = _TIMEOUTS,
     ) -> AbstractContextManager[Session]:
         """Run the block as one transaction, as this role, for this tenant and user: all of it or nothing.
 
         Leaving the block commits; an exception rolls back. `session.commit()` inside only flushes the session. After
         `session.rollback()` the block can only end, with an error; `session.begin_nested()` undoes a part.
         Without a tenant no row of a tenant is visible (except to a superuser, whom row security does not bind).
+        The statements of users (`Role.APP`, `Role.DESK`) have the time limit of the login, whatever `timeouts` says.
         With `phi` the block may read encrypted values: it holds a second connection, which records each read for good.
 
         Raises:
@@ -131,7 +134,8 @@ class Database:
             SchemaMismatchError: the tables are missing, or not as this code needs them.
             StatementError: the database refused a statement, or the transaction ended inside the block.
         """
-        settings = settings_of(role, tenant_id, user_id, request, application=self._pool.application)
+        application = self._pool.application
+        settings = settings_of(role, tenant_id, user_id, request, application=application, timeouts=timeouts)
         senders: list[object] = [self._engine, self._read_engine]
         log = self._read_log(tenant_id, settings) if phi else nullcontext()
         return translated(self.name, self._transaction(settings, log, senders), senders=senders)

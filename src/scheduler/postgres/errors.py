@@ -10,7 +10,16 @@ from scheduler.core.errors import SchedulerError
 
 
 class StoreError(SchedulerError):
-    """A fault of the database. Nothing was half-written."""
+    """A fault of the database. Nothing was half-written.
+
+    Attributes:
+        sqlstate: PostgreSQL's code of the fault, such as `42501`; None if the server gave none, as after a lost
+            connection.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class DatabaseUnreachableError(StoreError):
@@ -41,8 +50,7 @@ class StatementError(StoreError):
         column: str | None = None,
         constraint: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.sqlstate = sqlstate
+        super().__init__(message, sqlstate=sqlstate)
         self.table = table
         self.column = column
         self.constraint = constraint

@@ -134,11 +134,13 @@ _SAVE = text("""
 update scheduling.schedule_states
 set fingerprint = :fingerprint, fingerprint_since = :since,
     generated_days = cast(:days as datemultirange), generated_at = now(),
-    last_run_id = coalesce(:run_id, last_run_id), last_error = null, is_stale = false
+    last_run_id = coalesce(:run_id, last_run_id), last_error = null, failures_in_a_row = 0, is_stale = false
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
 _FAIL = text("""
-update scheduling.schedule_states set last_error = :reason, last_run_id = :run_id
+update scheduling.schedule_states
+set last_error = :reason, last_run_id = :run_id,
+    failures_in_a_row = failures_in_a_row + case when :counts then 1 else 0 end
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
 
@@ -232,9 +234,12 @@ def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkp
         session.connection().execute(_SAVE, values)
 
 
-def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int) -> None:
-    """Record why a schedule could not be generated; its checkpoint does not change."""
-    session.connection().execute(_FAIL, key._asdict() | {"reason": reason, "run_id": run_id})
+def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int, counts: bool = True) -> None:
+    """Record why a schedule could not be generated; its checkpoint does not change.
+
+    A failure that `counts` is one of those that park the schedule (`parking`).
+    """
+    session.connection().execute(_FAIL, key._asdict() | {"reason": reason, "run_id": run_id, "counts": counts})
 
 
 def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:

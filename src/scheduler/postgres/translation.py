@@ -125,7 +125,7 @@ def _translation(error: SQLAlchemyError | psycopg.Error, where: str) -> StoreErr
     lost |= code is None and isinstance(fault, psycopg.OperationalError)
     if lost or (code or "").startswith(_CONNECTION_CODES):
         reason = (str(fault).strip().splitlines() or [kind])[0]
-        return DatabaseUnreachableError(f"no connection to the database {where}: {reason}")
+        return DatabaseUnreachableError(f"no connection to the database {where}: {reason}", sqlstate=code)
     if code in _SCHEMA_CODES:
         return _mismatch(fault, where)
     # For the following codes the server's message names tables, columns and functions, and no value.

@@ -1,0 +1,142 @@
+"""Metrics of the nightly job: a text file for the textfile collector of the Prometheus node exporter.
+
+Owns: the names of the metrics, and the file.
+Must not know: the job; where the file is read.
+
+All metrics are gauges of the last run, without timestamps: such a file has one meaning in OpenMetrics and in the older
+text format, which the node exporter reads. It replaces the file of the run before in one step, so that no reader sees
+a part of it.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from scheduler.cli.errors import OutputLostError
+from scheduler.core.errors import InvalidInputError
+from scheduler.core.extras import extra_needed
+from scheduler.generation.report import Report
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_PREFIX: Final = "scheduler_generation"
+_SLOTS: Final = ("created", "updated", "retired", "kept", "conflicting", "displaced")
+
+
+class LastRun(NamedTuple):
+    """The last run for a tenant, by the tenant's slug; without a report it ended by an error."""
+
+    tenant: str
+    begun_at: datetime
+    ended_at: datetime
+    report: Report | None
+
+
+def check_metrics_file(path: Path, *, dry: bool) -> None:
+    """Find out before the run whether its metrics can be written.
+
+    Raises:
+        InvalidInputError: the run is dry, or the folder of the file is missing, or not writable.
+        MissingExtraError: the package prometheus_client is not installed.
+    """
+    with extra_needed("--metrics", "telemetry"):
+        import prometheus_client  # noqa: F401, PLC0415  # of an extra
+    if dry:
+        raise InvalidInputError("--metrics are of a run that writes: leave out --dry-run or --metrics")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InvalidInputError(f"--metrics: no file can be written at {path}")
+
+
+@contextmanager
+def written_metrics(path: Path | None, tenant: str, *, clock: Callable[[], datetime]) -> Iterator[list[Report]]:
+    """Write the metrics of the run in the block, also if it ends by an error; the block appends its report.
+
+    Raises:
+        OutputLostError: the run is done, and the file cannot be written.
+    """
+    begun_at = clock()
+    reports: list[Report] = []
+    try:
+        yield reports
+    except BaseException:
+        if path is not None:
+            with suppress(OSError):  # the error of the run matters more
+                write_metrics(path, [LastRun(tenant, begun_at, clock(), reports[-1] if reports else None)])
+        raise
+    if path is not None:
+        try:
+            write_metrics(path, [LastRun(tenant, begun_at, clock(), report) for report in reports])
+        except OSError as error:
+            lost = f"all is done, but the metrics could not be written to {path}: {error.strerror}"
+            raise OutputLostError(lost) from None
+
+
+def write_metrics(path: Path, runs: list[LastRun]) -> None:
+    """Write the metrics of the last run of each tenant, in the place of the file there.
+
+    Raises:
+        OSError: the file cannot be written; the file of the run before stays.
+    """
+    from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415  # of an extra
+
+    content = generate_latest(_registry(runs))  # type: ignore[no-untyped-call]  # of the library
+    beside = path.with_name(f".{path.name}.{os.getpid()}")  # the collector reads *.prom alone
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.chmod(0o644)
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def _registry(runs: list[LastRun]) -> "CollectorRegistry":
+    from prometheus_client import CollectorRegistry, Gauge  # noqa: PLC0415  # of an extra
+
+    registry = CollectorRegistry()
+
+    def gauge(name: str, help_: str, by: str | None = None) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", help_, ["tenant", *([by] if by else [])], registry=registry)
+
+    succeeded = gauge("succeeded", "1 if the last run ended without a failed or parked schedule, else 0.")
+    begun = gauge("begun_timestamp_seconds", "When the last run began.")
+    ended = gauge("ended_timestamp_seconds", "When the last run ended.")
+    duration = gauge("duration_seconds", "How long the last run took.")
+    slots = gauge("slots", "Slots of the last run, by what it did with them.", "change")
+    schedules = gauge("schedules", "Schedules of the last run, by what became of them.", "state")
+    promises = gauge("broken_promises", "Bookings that would begin at another time than the patient was told.")
+    for run in runs:
+        ok = run.report is not None and not run.report.result.schedules_failed + run.report.result.schedules_parked
+        succeeded.labels(run.tenant).set(ok)
+        begun.labels(run.tenant).set(run.begun_at.timestamp())
+        ended.labels(run.tenant).set(run.ended_at.timestamp())
+        duration.labels(run.tenant).set((run.ended_at - run.begun_at).total_seconds())
+        if run.report is not None:
+            counts = run.report.result.counts()
+            for change in _SLOTS:
+                slots.labels(run.tenant, change).set(counts[f"slots_{change}"])
+            for state, count in _states(run.report).items():
+                schedules.labels(run.tenant, state).set(count)
+            promises.labels(run.tenant).set(len(run.report.result.broken_promises))
+    return registry
+
+
+def _states(report: Report) -> Mapping[str, int]:
+    """Count the schedules of a run by what became of them."""
+    result = report.result
+    failed, unchanged = len(result.schedules_failed), result.schedules_unchanged
+    return {
+        "generated": result.schedules - failed - unchanged,
+        "unchanged": unchanged,
+        "failed": failed,
+        "parked": len(result.schedules_parked),
+        "locked": len(result.schedules_locked),
+    }
