@@ -13,6 +13,7 @@ EXTRAS_OF_LIST = {  # with those that an extra implies; the list of all extras h
     "cli": {"postgres", "cli"},
     "embedded": {"postgres", "embedded"},
     "seed": {"postgres", "seed"},
+    "telemetry": {"postgres", "telemetry"},
 }
 EXPAND = """
 from datetime import UTC, date, datetime, time, timedelta

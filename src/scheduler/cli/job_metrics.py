@@ -53,7 +53,7 @@ def check_metrics_file(path: Path, *, dry: bool) -> None:
 
 @contextmanager
 def written_metrics(path: Path | None, tenant: str, *, clock: Callable[[], datetime]) -> Iterator[list[Report]]:
-    """Write the metrics of the run in the block, also if it ends by an error; the block appends its report.
+    """Write the metrics of the run in the block, which appends its report; also if it ends by an error.
 
     Raises:
         OutputLostError: the run is done, and the file cannot be written.

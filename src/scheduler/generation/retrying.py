@@ -1,8 +1,8 @@
 """Retries: the errors after which a batch of the job is repeated, and the policy that repeats it.
 
 Owns: the SQLSTATE classes of transient errors, and those of errors that concern the server and no schedule.
-Holds: R4 (a repeated batch is a transaction of its own), T5 (the policy, which waits, is given).
-Must not know: the clock, random sources; how long a policy waits.
+Holds: R4 (a repeated batch is a transaction of its own).
+Must not know: the clock, random sources: a policy is given, and how long it waits is its own.
 """
 
 from collections.abc import Callable
