@@ -40,12 +40,13 @@ def as_victim(url: str) -> str:
     return named.render_as_string(hide_password=False)
 
 
-def job(url: str, tenant_id: UUID, before: str = "") -> "subprocess.Popen[str]":
+def job(url: str, tenant_id: UUID, before: str = "", *options: str) -> "subprocess.Popen[str]":
     """Start the real command, after a statement of Python."""
     # A shell ignores SIGINT in background jobs, and children inherit that: restore the default handler.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{listen}\n{before}\nfrom scheduler.cli import main; main()"
-    arguments = ["generate", "--tenant", str(tenant_id), "--from", str(MONDAY), "--days", str(DAYS), "--json"]
+    days = ["--from", str(MONDAY), "--days", str(DAYS)]
+    arguments = ["generate", "--tenant", str(tenant_id), *days, "--json", *options]
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         env=os.environ | {"SCHEDULER_DATABASE_URL": as_victim(url)},
@@ -150,12 +151,12 @@ def test_r4_three_concurrent_jobs_store_the_slots_of_one_job(
 
 @contextmanager
 def held_up(
-    url: str, looker: psycopg.Connection, tenant_id: UUID, before: str = ""
+    url: str, looker: psycopg.Connection, tenant_id: UUID, before: str = "", *options: str
 ) -> Iterator["subprocess.Popen[str]"]:
     """Start a job that waits in its first batch for a lock on the table of slots."""
     with psycopg.connect(url) as blocker:
         blocker.execute("lock table scheduling.availability_slots in access exclusive mode")
-        process = job(url, tenant_id, before)
+        process = job(url, tenant_id, before, *options)
         wait_until(lambda: bool(sessions(looker, "wait_event_type = 'Lock'")))
         yield process
 
@@ -170,7 +171,7 @@ def test_r4_a_connection_ended_by_the_server_is_one_line_and_exit_code_5(
     database: Database, looker: psycopg.Connection, database_url: str
 ) -> None:
     world = a_world(database, *SCHEDULES[:5])
-    with held_up(database_url, looker, world.tenant_id) as process:
+    with held_up(database_url, looker, world.tenant_id, "", "--attempts", "1") as process:
         for pid in sessions(looker):
             looker.execute("select pg_terminate_backend(%s)", (pid,))
         (line,) = last_lines(process)
@@ -178,6 +179,19 @@ def test_r4_a_connection_ended_by_the_server_is_one_line_and_exit_code_5(
     assert line.startswith("error: no connection to the database")
     assert world.slots() == set()
     run_to_the_end(world)
+    assert world.slots() == expected(SCHEDULES[:5], MONDAY, DAYS)
+
+
+def test_r4_a_job_goes_on_after_the_server_has_ended_its_connection(
+    database: Database, looker: psycopg.Connection, database_url: str
+) -> None:
+    world = a_world(database, *SCHEDULES[:5])
+    run_to_the_end(a_world(database))  # makes the months, which would wait for the lock before the run begins
+    with held_up(database_url, looker, world.tenant_id) as process:
+        (pid,) = sessions(looker)
+        looker.execute("select pg_terminate_backend(%s)", (pid,))
+        wait_until(lambda: bool(set(sessions(looker, "wait_event_type = 'Lock'")) - {pid}))
+    assert (last_lines(process), process.returncode) == ([], 0)
     assert world.slots() == expected(SCHEDULES[:5], MONDAY, DAYS)
 
 
