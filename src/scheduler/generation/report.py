@@ -1,7 +1,7 @@
 """Run report: the counts of a run of the nightly job, and the slots and schedules that need attention.
 
 Owns: the counts, conflicting and displaced slots, bookings that would begin at another time than promised, and the
-schedules that failed or were locked by another run.
+schedules that failed, were locked by another run, or are left since the run was stopped.
 Must not know: how a report is shown, the job.
 """
 
@@ -54,8 +54,12 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report of a run; a dry run has no id. `result.schedules` counts doctors at facilities."""
+    """The report of a run; a dry run has no id. `result.schedules` counts doctors at facilities.
+
+    `schedules_left` counts the schedules that a stopped run left to the next one.
+    """
 
     run_id: int | None
     facilities: int
     result: RunResult
+    schedules_left: int = 0
