@@ -3,16 +3,19 @@
 import json
 import resource
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
 
-from scheduler.cli.errors import SchedulesFailedError
+from scheduler.cli.ending import Ending, ending_early, read_duration
+from scheduler.cli.errors import SchedulesFailedError, TenantsFailedError, TerminatedError, TimeIsUpError
 from scheduler.cli.progress import shown_progress
 from scheduler.cli.rendering import RunSummary, summary_table
 from scheduler.cli.settings import (
@@ -26,13 +29,15 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.cli.terminal import echo
+from scheduler.cli.workers import ExecutorKind, Opened, Workers
+from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.generation.job import generate
+from scheduler.generation.job import Stop, generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.promised_times import BrokenPromise
-from scheduler.postgres.tenants import tenant_id_of
+from scheduler.postgres.tenants import active_tenants, tenant_id_of
 
 DEFAULT_DAYS = 90
 MAX_SLOTS_SHOWN = 10
@@ -56,41 +61,135 @@ def generate_slots(
         bool,
         typer.Option("--all", help="Repeat unchanged schedules too, and so restore slots that were edited by hand."),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=256, help="Processes that generate at once. [default: 1, this one]"),
+    ] = None,
+    executor: Annotated[
+        ExecutorKind | None, typer.Option("--executor", help="Let a cluster generate; needs the extra `dask`.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", callback=readable, metavar="ADDRESS", help="Address of the cluster's scheduler."),
+    ] = None,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="Work for each active tenant in turn, instead of --tenant.")
+    ] = False,
+    max_duration: Annotated[
+        str | None,
+        typer.Option(
+            "--max-duration",
+            metavar="TIME",
+            help="End after the batch in progress when so long has passed, such as 2h or 90m.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Generate slots: make the stored slots those of the schedules.
 
     Run it every night. It writes changes only, never touches a booked, held or cancelled slot, and may be stopped at
-    any moment: the next run does the rest. Exit code 1 if a schedule failed; the others are done.
+    any moment: the next run does the rest. Exit code 1 if a schedule or a tenant failed; the others are done. Exit code
+    13 if --max-duration is over, 14 if the workers are lost.
     """
     begin, end = read_days(first, days, until, default_days=DEFAULT_DAYS)
-    with opened(url) as database:
-        request = GenerationRequest(
-            tenant_id_of(database, tenant, role=Role.JOB),
-            begin,
-            end,
-            now=now(),
-            facility_slug=facility,
-            mode=Mode.DRY if dry_run else Mode.WRITE,
-            scope=Scope.ALL if look_at_all else Scope.CHANGED,
-        )
-        report, summary = run(database, request)
-    if as_json:
-        echo(json.dumps(summary.as_json() | _details(report), default=str))
-    else:
-        Console().print(summary_table(summary))
-        _print_details(report)
+    most = read_duration(max_duration)
+    if all_tenants and facility is not None:
+        raise InvalidInputError("--all-tenants and --facility exclude each other: a facility belongs to one tenant")
+    with opened(url) as database, Workers.of(workers, executor, address) as team, ending_early(most) as ending:
+
+        def generate_for(tenant_id: UUID) -> tuple[Report, RunSummary]:
+            request = GenerationRequest(
+                tenant_id,
+                begin,
+                end,
+                now=now(),
+                facility_slug=facility,
+                mode=Mode.DRY if dry_run else Mode.WRITE,
+                scope=Scope.ALL if look_at_all else Scope.CHANGED,
+            )
+            return team.call(lambda opened: run(database, request, opened, stop=ending.is_due))
+
+        if all_tenants:
+            _generate_for_all(active_tenants(database), generate_for, ending, as_json=as_json)
+        else:
+            report, summary = generate_for(tenant_id_of(database, tenant, role=Role.JOB))
+            _print(report, summary, as_json=as_json)
+            if report.schedules_left:
+                raise ending.error(f"{report.schedules_left} schedules")
+            _raise_if_failed(report)
+
+
+def _generate_for_all(
+    tenants: Sequence[tuple[str, UUID]],
+    generate_for: Callable[[UUID], tuple[Report, RunSummary]],
+    ending: Ending,
+    *,
+    as_json: bool,
+) -> None:
+    """Run for each tenant, and print its report; a tenant that fails stops no other.
+
+    Raises:
+        TerminatedError: a SIGTERM ended the last run.
+        TimeIsUpError: the time ended the last run.
+        TenantsFailedError: a run failed, or a schedule of it; all others are done.
+    """
+    failed: list[str] = []
+    for number, (slug, tenant_id) in enumerate(tenants):
+        if ending.is_due():
+            raise ending.error(f"{len(tenants) - number} of {len(tenants)} tenants")
+        try:
+            report, summary = generate_for(tenant_id)
+            _print(report, summary, as_json=as_json, tenant=slug)
+            if report.schedules_left:
+                raise ending.error(
+                    f"{report.schedules_left} schedules of {slug} and {len(tenants) - number - 1} tenants"
+                )
+            _raise_if_failed(report)
+        except (TerminatedError, TimeIsUpError):
+            raise
+        except SchedulerError as error:
+            failed.append(slug)
+            echo(f"error: tenant {slug}: {error}", err=True)
+    if failed:
+        raise TenantsFailedError(f"{len(failed)} of {len(tenants)} tenants failed: {', '.join(failed)}")
+
+
+def _raise_if_failed(report: Report) -> None:
     if report.result.schedules_failed:
         raise SchedulesFailedError(
             f"{len(report.result.schedules_failed)} of {report.result.schedules} schedules failed"
         )
 
 
-def run(database: Database, request: GenerationRequest) -> tuple[Report, RunSummary]:
+def _print(report: Report, summary: RunSummary, *, as_json: bool, tenant: str | None = None) -> None:
+    if as_json:
+        about = {} if tenant is None else {"tenant": tenant}
+        echo(json.dumps(about | summary.as_json() | _details(report), default=str))
+        return
+    if tenant is not None:
+        echo(f"tenant {tenant}")
+    Console().print(summary_table(summary))
+    _print_details(report)
+
+
+def run(
+    database: Database,
+    request: GenerationRequest,
+    workers: Opened = Opened(),  # noqa: B008  # an immutable value
+    *,
+    stop: Stop = lambda: False,
+) -> tuple[Report, RunSummary]:
     """Run the job, show its progress on standard error, and return its report with the figures of the run."""
     begun = perf_counter()
     with shown_progress("generating", steps="schedules", unit="slots", json_name="slots_created") as progress:
-        report = generate(database, request, progress=progress)
+        report = generate(
+            database,
+            request,
+            executor=workers.executor,
+            in_flight=workers.in_flight,
+            stop=stop,
+            progress=progress,
+        )
     seconds = perf_counter() - begun
     return report, RunSummary(
         facilities=report.facilities,
@@ -125,6 +224,8 @@ def _print_details(report: Report) -> None:
         echo(f"  booked for another time: appointment {promise.appointment_id} at {promise.facility}, {told}; {shown}")
     if report.result.schedules_locked:
         echo(f"  {len(report.result.schedules_locked)} schedules were left to another run that has locked them")
+    if report.schedules_left:
+        echo(f"  {report.schedules_left} schedules are left to the next run")
     for failure in report.result.schedules_failed:
         echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
@@ -147,6 +248,7 @@ def _wall_times(promise: BrokenPromise) -> tuple[str, str]:
 def _details(report: Report) -> dict[str, object]:
     return {
         "run_id": report.run_id,
+        "schedules_left": report.schedules_left,
         "conflicts": [_described(stored) for stored in report.result.slots_conflicting],
         "displacements": [_described(stored) for stored in report.result.slots_displaced],
         "broken_promises": [asdict(promise) for promise in report.result.broken_promises],

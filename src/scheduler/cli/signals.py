@@ -1,6 +1,6 @@
 """Interruption by a signal: Ctrl-C or a termination ends a command, whichever error it causes on its way.
 
-Owns: the handlers of these signals while a command runs.
+Owns: the handlers of these signals while a command runs, and while it ends by itself after a termination.
 Must not know: what commands do; how an interruption is shown.
 """
 
@@ -36,3 +36,24 @@ def watched_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in watched.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def recorded_termination() -> Iterator[list[int]]:
+    """Let the first SIGTERM in the block only be recorded, so that the block ends by itself; a second one interrupts.
+
+    Yield the list of the signals so far.
+    """
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def record(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(signal.SIGTERM, before)
+
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, record)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
