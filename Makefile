@@ -106,7 +106,7 @@ bench: venv  ## run the benchmarks of docs/benchmarks.md
 # so all lists pin the same versions.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-header --no-annotate $(if $(UPGRADE),--upgrade)
-EXTRAS := postgres async cli embedded seed telemetry all
+EXTRAS := postgres async cli dask embedded seed telemetry all
 
 .PHONY: lock
 lock:  ## regenerate requirements/*.txt with hashes (needs uv; UPGRADE=1: newest releases)

@@ -135,7 +135,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         counts.append((len(schedule.schedule.exceptions), len(schedule.schedule.closures)))
         return plan_task(schedule, request)
 
-    monkeypatch.setattr("scheduler.generation.job.plan_task", watched)
+    monkeypatch.setattr("scheduler.generation.batches.plan_task", watched)
     return counts
 
 

@@ -593,7 +593,7 @@ def test_r4_slots_without_a_checkpoint_are_not_kept(world: World, monkeypatch: p
     def refusing(*_: Any, **__: Any) -> None:
         raise StoreError("refused")
 
-    monkeypatch.setattr("scheduler.generation.job.save_checkpoints", refusing)
+    monkeypatch.setattr("scheduler.generation.batches.save_checkpoints", refusing)
     assert len(world.run().result.schedules_failed) == 2
     assert world.slots() == set()
 
@@ -859,7 +859,7 @@ def test_r1_a_change_to_many_schedules_is_applied_batch_by_batch(world: World, m
         tried.append(len(works))
         return apply(session, works, request)
 
-    monkeypatch.setattr("scheduler.generation.job.apply", watched)
+    monkeypatch.setattr("scheduler.generation.batches.apply", watched)
     assert world.run().result.slots_created == 3 * 20
     assert tried == [3]
 
@@ -886,7 +886,7 @@ def test_the_job_works_as_its_role_and_not_as_the_owner(world: World, monkeypatc
         seen.update(map(tuple, session.execute(text("select current_user::text, identity.current_tenant_id()"))))
         return load_schedules(session, *args, **named)
 
-    monkeypatch.setattr("scheduler.generation.job.load_schedules", watched)
+    monkeypatch.setattr("scheduler.generation.batches.load_schedules", watched)
     world.run()
     assert seen == {("scheduler_job", world.tenant_id)}
 

@@ -36,7 +36,7 @@ def test_a_run_that_ends_early_is_interrupted(world: World, monkeypatch: pytest.
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("scheduler.generation.job.apply", interrupted)
+    monkeypatch.setattr("scheduler.generation.batches.apply", interrupted)
     with pytest.raises(type(error) if isinstance(error, Exception) else error):
         world.run()
     assert world.sql(STORED) == [("interrupted", False)]

@@ -11,6 +11,7 @@ EXTRAS_OF_LIST = {  # with those that an extra implies; the list of all extras h
     "postgres": {"postgres"},
     "async": {"postgres", "async"},
     "cli": {"postgres", "cli"},
+    "dask": {"postgres", "dask"},
     "embedded": {"postgres", "embedded"},
     "seed": {"postgres", "seed"},
     "telemetry": {"postgres", "telemetry"},

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +14,9 @@ import pytest
 
 from scheduler.cli import app as application
 from scheduler.cli.app import run
+from scheduler.cli.job_retries import JobRetries
 from scheduler.cli.privacy import _target
+from scheduler.cli.signals import watched_signals
 from scheduler.postgres.errors import DatabaseUnreachableError
 
 LINE = "interrupted: whole batches stay, nothing is half-written\n"
@@ -46,6 +49,18 @@ def hidden_by_a_fault() -> NoReturn:
 def swallowed() -> NoReturn:
     stop(signal.SIGINT)
     sys.exit(0)
+
+
+def test_an_interruption_is_not_repeated_as_a_lost_connection() -> None:
+    calls: list[int] = []
+
+    def work() -> NoReturn:
+        calls.append(1)
+        hidden_by_the_driver()
+
+    with watched_signals(), pytest.raises(DatabaseUnreachableError):
+        JobRetries(attempts=3, first_pause=timedelta(0))(work)
+    assert calls == [1]
 
 
 def exporting(number: int, folder: Path) -> NoReturn:

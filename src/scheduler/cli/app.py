@@ -7,6 +7,7 @@ Must not know: what the commands do.
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Mapping
 from errno import EPIPE
@@ -19,12 +20,13 @@ from typer.main import get_group
 
 import scheduler
 from scheduler.booking.errors import BookingError, NotOfferedError, OutcomeUnknownError, SlotTakenError
-from scheduler.cli.errors import OutputLostError
+from scheduler.cli.errors import OutputLostError, TerminatedError, TimeIsUpError
 from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
 from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError, NotFoundError, SchedulerError, TransitionRefusedError
 from scheduler.core.extras import extra_needed
+from scheduler.generation.errors import WorkersLostError
 from scheduler.invitations.errors import InvitationError, UnknownInvitationError
 from scheduler.postgres.encryption.errors import EncryptionError
 from scheduler.postgres.errors import (
@@ -55,6 +57,9 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     NotOfferedError: 11,
     SlotTakenError: 12,
     OutputLostError: OUTPUT_LOST,
+    TimeIsUpError: 13,
+    WorkersLostError: 14,
+    TerminatedError: _SIGNALLED + signal.SIGTERM,
 }
 
 

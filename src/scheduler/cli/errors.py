@@ -17,3 +17,15 @@ class OutputLostError(SchedulerError):
 
 class AmbiguousNamesError(SchedulerError):
     """Some families have ambiguous names and were not written; all others were."""
+
+
+class TenantsFailedError(SchedulerError):
+    """The work failed for some tenants; it is done for all others."""
+
+
+class TimeIsUpError(SchedulerError):
+    """The time that was given is over: the next run does the rest."""
+
+
+class TerminatedError(SchedulerError):
+    """A termination was asked for, and the command ended after its batch: the next run does the rest."""

@@ -3,17 +3,20 @@
 import json
 import resource
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
 
-from scheduler.cli.errors import SchedulesFailedError
+from scheduler.cli.ending import Ending, ending_early, read_duration
+from scheduler.cli.errors import SchedulesFailedError, TenantsFailedError, TerminatedError, TimeIsUpError
 from scheduler.cli.job_log import LogFormat, written_log
 from scheduler.cli.job_metrics import check_metrics_file, written_metrics
 from scheduler.cli.job_retries import DEFAULT_ATTEMPTS, JobRetries
@@ -30,16 +33,18 @@ from scheduler.cli.settings import (
     readable,
 )
 from scheduler.cli.terminal import echo
-from scheduler.core.errors import InvalidInputError
+from scheduler.cli.workers import ExecutorKind, Opened, Workers
+from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.generation.job import generate
+from scheduler.generation.job import Progress, Stop, generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import JOB_TIMEOUTS, GenerationRequest, Mode, Scope
+from scheduler.generation.retrying import Retry
 from scheduler.postgres.acting import Timeouts
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.parking import FAILURES_THAT_PARK
 from scheduler.postgres.promised_times import BrokenPromise
-from scheduler.postgres.tenants import tenant_id_of
+from scheduler.postgres.tenants import active_tenants, tenant_id_of
 
 DEFAULT_DAYS = 90
 MAX_SLOTS_SHOWN = 10
@@ -67,15 +72,26 @@ def generate_slots(
         bool,
         typer.Option("--all", help="Repeat unchanged schedules too, and so restore slots that were edited by hand."),
     ] = False,
-    as_json: AsJson = False,
-    log: Annotated[
-        LogFormat | None,
-        typer.Option("--log", help="Write the events of the run to standard error, in place of the progress."),
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=256, help="Processes that generate at once. [default: 1, this one]"),
     ] = None,
-    metrics: Annotated[
-        Path | None,
+    executor: Annotated[
+        ExecutorKind | None, typer.Option("--executor", help="Let a cluster generate; needs the extra `dask`.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", callback=readable, metavar="ADDRESS", help="Address of the cluster's scheduler."),
+    ] = None,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="Work for each active tenant in turn, instead of --tenant.")
+    ] = False,
+    max_duration: Annotated[
+        str | None,
         typer.Option(
-            "--metrics", metavar="FILE", help="Write metrics of the run for the node exporter, such as slots.prom."
+            "--max-duration",
+            metavar="TIME",
+            help="End after the batch in progress when so long has passed, such as 2h or 90m.",
         ),
     ] = None,
     attempts: Annotated[
@@ -91,53 +107,156 @@ def generate_slots(
         float,
         typer.Option("--statement-timeout", metavar="SECONDS", help="How long a statement may take; 0: any time."),
     ] = _seconds(JOB_TIMEOUTS.statement),
+    log: Annotated[
+        LogFormat | None,
+        typer.Option("--log", help="Write the events of the run to standard error, in place of the progress."),
+    ] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics", metavar="FILE", help="Write metrics of the run for the node exporter, such as slots.prom."
+        ),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Generate slots: make the stored slots those of the schedules.
 
     Run it every night. It writes changes only, never touches a booked, held or cancelled slot, and may be stopped at
-    any moment: the next run does the rest. Exit code 1 if a schedule failed or is parked; the others are done.
+    any moment: the next run does the rest. Exit code 1 if a schedule or a tenant failed, or a schedule is parked; the
+    others are done. Exit code 13 if --max-duration is over, 14 if the workers are lost.
     """
     begin, end = read_days(first, days, until, default_days=DEFAULT_DAYS)
-    if metrics is not None:
-        check_metrics_file(metrics, dry=dry_run)
-    with written_metrics(metrics, tenant, clock=now) as reports:
-        with opened(url) as database:
+    most = read_duration(max_duration)
+    if all_tenants and facility is not None:
+        raise InvalidInputError("--all-tenants and --facility exclude each other: a facility belongs to one tenant")
+    if metrics_file is not None:
+        check_metrics_file(metrics_file, dry=dry_run)
+    timeouts = Timeouts(_limit(lock_timeout), _limit(statement_timeout))
+    with (
+        written_metrics(metrics_file, now, tenant=None if all_tenants else tenant) as metrics,
+        opened(url) as database,
+        Workers.of(workers, executor, address, log) as team,
+        ending_early(most) as ending,
+    ):
+
+        def generate_for(slug: str, tenant_id: UUID) -> tuple[Report, RunSummary]:
             request = GenerationRequest(
-                tenant_id_of(database, tenant, role=Role.JOB),
+                tenant_id,
                 begin,
                 end,
                 now=now(),
                 facility_slug=facility,
                 mode=Mode.DRY if dry_run else Mode.WRITE,
                 scope=Scope.ALL if look_at_all else Scope.CHANGED,
-                timeouts=Timeouts(_limit(lock_timeout), _limit(statement_timeout)),
+                timeouts=timeouts,
             )
-            report, summary = run(database, request, attempts=attempts, log=log)
-        reports.append(report)
-        if as_json:
-            echo(json.dumps(summary.as_json() | _details(report), default=str))
+            with metrics.run_for(slug) as measure:
+                report, summary = team.call(
+                    lambda opened: run(
+                        database, request, opened, retry=JobRetries(attempts), log=log, stop=ending.is_due
+                    )
+                )
+                measure(report)
+            return report, summary
+
+        if all_tenants:
+            _generate_for_all(active_tenants(database), generate_for, ending, as_json=as_json)
         else:
-            Console().print(summary_table(summary))
-            _print_details(report)
-        if report.result.schedules_failed or report.result.schedules_parked:
-            raise SchedulesFailedError(_failures(report))
+            report, summary = generate_for(tenant, tenant_id_of(database, tenant, role=Role.JOB))
+            _print(report, summary, as_json=as_json)
+            if report.schedules_left:
+                raise ending.error(f"{report.schedules_left} schedules")
+            _raise_if_failed(report)
+
+
+def _generate_for_all(
+    tenants: Sequence[tuple[str, UUID]],
+    generate_for: Callable[[str, UUID], tuple[Report, RunSummary]],
+    ending: Ending,
+    *,
+    as_json: bool,
+) -> None:
+    """Run for each tenant, and print its report; a tenant that fails stops no other.
+
+    Raises:
+        TerminatedError: a SIGTERM ended the last run.
+        TimeIsUpError: the time ended the last run.
+        TenantsFailedError: a run failed, or a schedule of it; all others are done.
+    """
+    failed: list[str] = []
+    for number, (slug, tenant_id) in enumerate(tenants):
+        if ending.is_due():
+            raise ending.error(f"{len(tenants) - number} of {len(tenants)} tenants")
+        try:
+            report, summary = generate_for(slug, tenant_id)
+            _print(report, summary, as_json=as_json, tenant=slug)
+            if report.schedules_left:
+                raise ending.error(
+                    f"{report.schedules_left} schedules of {slug} and {len(tenants) - number - 1} tenants"
+                )
+            _raise_if_failed(report)
+        except (TerminatedError, TimeIsUpError):
+            raise
+        except SchedulerError as error:
+            failed.append(slug)
+            echo(f"error: tenant {slug}: {error}", err=True)
+    if failed:
+        raise TenantsFailedError(f"{len(failed)} of {len(tenants)} tenants failed: {', '.join(failed)}")
+
+
+def _raise_if_failed(report: Report) -> None:
+    """Raise an error that says how many schedules failed, and how many are parked, if there are any."""
+    failed, parked = len(report.result.schedules_failed), len(report.result.schedules_parked)
+    parts = [f"{failed} of {report.result.schedules} schedules failed"] if failed else []
+    if parked:
+        are = "schedule is" if parked == 1 else "schedules are"
+        parts.append(f"{parked} {are} parked after {FAILURES_THAT_PARK} failed runs (`scheduler status` names them)")
+    if parts:
+        raise SchedulesFailedError("; ".join(parts))
+
+
+def _limit(seconds: float) -> timedelta | None:
+    try:
+        return timedelta(seconds=seconds) if seconds else None
+    except (OverflowError, ValueError):
+        raise InvalidInputError(f"{seconds} is no number of seconds for a time-out") from None
+
+
+def _print(report: Report, summary: RunSummary, *, as_json: bool, tenant: str | None = None) -> None:
+    if as_json:
+        about = {} if tenant is None else {"tenant": tenant}
+        echo(json.dumps(about | summary.as_json() | _details(report), default=str))
+        return
+    if tenant is not None:
+        echo(f"tenant {tenant}")
+    Console().print(summary_table(summary))
+    _print_details(report)
 
 
 def run(
-    database: Database, request: GenerationRequest, *, attempts: int = DEFAULT_ATTEMPTS, log: LogFormat | None = None
+    database: Database,
+    request: GenerationRequest,
+    workers: Opened = Opened(),  # noqa: B008  # an immutable value
+    *,
+    retry: Retry = JobRetries(),  # noqa: B008  # an immutable value
+    log: LogFormat | None = None,
+    stop: Stop = lambda: False,
 ) -> tuple[Report, RunSummary]:
     """Run the job, and return its report with the figures of the run.
 
     Standard error shows its progress, or its log.
     """
     begun = perf_counter()
-    retry = JobRetries(attempts)
-    if log is None:
-        with shown_progress("generating", steps="schedules", unit="slots", json_name="slots_created") as progress:
-            report = generate(database, request, progress=progress, retry=retry)
-    else:
-        with written_log():
-            report = generate(database, request, retry=retry)
+    with _shown(log) as progress:
+        report = generate(
+            database,
+            request,
+            executor=workers.executor,
+            in_flight=workers.in_flight,
+            stop=stop,
+            progress=progress,
+            retry=retry,
+        )
     seconds = perf_counter() - begun
     return report, RunSummary(
         facilities=report.facilities,
@@ -149,21 +268,15 @@ def run(
     )
 
 
-def _limit(seconds: float) -> timedelta | None:
-    try:
-        return timedelta(seconds=seconds) if seconds else None
-    except (OverflowError, ValueError):
-        raise InvalidInputError(f"{seconds} is no number of seconds for a time-out") from None
-
-
-def _failures(report: Report) -> str:
-    """Say how many schedules failed, and how many are parked."""
-    failed, parked = len(report.result.schedules_failed), len(report.result.schedules_parked)
-    parts = [f"{failed} of {report.result.schedules} schedules failed"] if failed else []
-    if parked:
-        are = "schedule is" if parked == 1 else "schedules are"
-        parts.append(f"{parked} {are} parked after {FAILURES_THAT_PARK} failed runs (`scheduler status` names them)")
-    return "; ".join(parts)
+@contextmanager
+def _shown(log: LogFormat | None) -> Iterator[Progress]:
+    """Show the progress of the block, or its log."""
+    if log is None:
+        with shown_progress("generating", steps="schedules", unit="slots", json_name="slots_created") as progress:
+            yield progress
+    else:
+        with written_log():
+            yield lambda *_: None
 
 
 def peak_memory() -> int:
@@ -189,6 +302,8 @@ def _print_details(report: Report) -> None:
         echo(f"  booked for another time: appointment {promise.appointment_id} at {promise.facility}, {told}; {shown}")
     if report.result.schedules_locked:
         echo(f"  {len(report.result.schedules_locked)} schedules were left to another run that has locked them")
+    if report.schedules_left:
+        echo(f"  {report.schedules_left} schedules are left to the next run")
     for failure in report.result.schedules_failed:
         echo(
             f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
@@ -211,6 +326,7 @@ def _wall_times(promise: BrokenPromise) -> tuple[str, str]:
 def _details(report: Report) -> dict[str, object]:
     return {
         "run_id": report.run_id,
+        "schedules_left": report.schedules_left,
         "conflicts": [_described(stored) for stored in report.result.slots_conflicting],
         "displacements": [_described(stored) for stored in report.result.slots_displaced],
         "broken_promises": [asdict(promise) for promise in report.result.broken_promises],

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from scheduler.cli.terminal import echo
-from scheduler.generation.observing import EVENT, FIELDS
+from scheduler.generation.observing import EVENT, FIELDS, LOGGER
 
 
 class LogFormat(StrEnum):
@@ -35,15 +35,21 @@ class _Lines(logging.Handler):
             echo(json.dumps(about | getattr(record, FIELDS)), err=True)
 
 
+def write_log() -> None:
+    """Write the events of the job to standard error until this process ends."""
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(_Lines())
+    logger.setLevel(logging.INFO)
+
+
 @contextmanager
 def written_log() -> Iterator[None]:
-    """Write the events of the block to standard error."""
-    logger, handler = logging.getLogger("scheduler.generation"), _Lines()
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    """Write the events of the job to standard error while the block lasts."""
+    logger = logging.getLogger(LOGGER)
+    handlers, level = list(logger.handlers), logger.level
+    write_log()
     try:
         yield
     finally:
-        logger.setLevel(before)
-        logger.removeHandler(handler)
+        logger.handlers[:] = handlers
+        logger.setLevel(level)

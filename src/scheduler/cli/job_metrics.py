@@ -9,7 +9,7 @@ a part of it.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,13 @@ class LastRun(NamedTuple):
     ended_at: datetime
     report: Report | None
 
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether the run has done everything."""
+        if self.report is None or self.report.schedules_left:
+            return False
+        return not self.report.result.schedules_failed and not self.report.result.schedules_parked
+
 
 def check_metrics_file(path: Path, *, dry: bool) -> None:
     """Find out before the run whether its metrics can be written.
@@ -51,31 +58,52 @@ def check_metrics_file(path: Path, *, dry: bool) -> None:
         raise InvalidInputError(f"--metrics: no file can be written at {path}")
 
 
+class JobMetrics:
+    """The metrics of the runs of one command."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self.runs: dict[str, LastRun] = {}
+
+    @contextmanager
+    def run_for(self, tenant: str) -> Iterator[Callable[[Report], None]]:
+        """Measure the run in the block, also if it ends by an error; the block gives its report if it has one."""
+        begun_at = self._clock()
+        reports: list[Report] = []
+        try:
+            yield reports.append
+        finally:
+            self.runs[tenant] = LastRun(tenant, begun_at, self._clock(), reports[-1] if reports else None)
+
+
 @contextmanager
-def written_metrics(path: Path | None, tenant: str, *, clock: Callable[[], datetime]) -> Iterator[list[Report]]:
-    """Write the metrics of the run in the block, which appends its report; also if it ends by an error.
+def written_metrics(path: Path | None, clock: Callable[[], datetime], *, tenant: str | None) -> Iterator[JobMetrics]:
+    """Write the metrics of the block's runs to a file, if one is given, also after an error.
+
+    A tenant is given if the block works for one only: if its run does not even begin, it has failed.
 
     Raises:
-        OutputLostError: the run is done, and the file cannot be written.
+        OutputLostError: the runs are done, and the file cannot be written.
     """
-    begun_at = clock()
-    reports: list[Report] = []
+    metrics, begun_at = JobMetrics(clock), clock()
     try:
-        yield reports
+        yield metrics
     except BaseException:
-        if path is not None:
+        if tenant is not None:
+            metrics.runs.setdefault(tenant, LastRun(tenant, begun_at, clock(), None))
+        if path is not None and metrics.runs:
             with suppress(OSError):  # the error of the run matters more
-                write_metrics(path, [LastRun(tenant, begun_at, clock(), reports[-1] if reports else None)])
+                write_metrics(path, metrics.runs.values())
         raise
-    if path is not None:
+    if path is not None and metrics.runs:
         try:
-            write_metrics(path, [LastRun(tenant, begun_at, clock(), report) for report in reports])
+            write_metrics(path, metrics.runs.values())
         except OSError as error:
             lost = f"all is done, but the metrics could not be written to {path}: {error.strerror}"
             raise OutputLostError(lost) from None
 
 
-def write_metrics(path: Path, runs: list[LastRun]) -> None:
+def write_metrics(path: Path, runs: Iterable[LastRun]) -> None:
     """Write the metrics of the last run of each tenant, in the place of the file there.
 
     Raises:
@@ -98,7 +126,7 @@ def write_metrics(path: Path, runs: list[LastRun]) -> None:
         raise
 
 
-def _registry(runs: list[LastRun]) -> "CollectorRegistry":
+def _registry(runs: Iterable[LastRun]) -> "CollectorRegistry":
     from prometheus_client import CollectorRegistry, Gauge  # noqa: PLC0415  # of an extra
 
     registry = CollectorRegistry()
@@ -106,7 +134,7 @@ def _registry(runs: list[LastRun]) -> "CollectorRegistry":
     def gauge(name: str, help_: str, by: str | None = None) -> Gauge:
         return Gauge(f"{_PREFIX}_{name}", help_, ["tenant", *([by] if by else [])], registry=registry)
 
-    succeeded = gauge("succeeded", "1 if the last run ended without a failed or parked schedule, else 0.")
+    succeeded = gauge("succeeded", "1 if the last run did all schedules, none failed and none is parked; else 0.")
     begun = gauge("begun_timestamp_seconds", "When the last run began.")
     ended = gauge("ended_timestamp_seconds", "When the last run ended.")
     duration = gauge("duration_seconds", "How long the last run took.")
@@ -114,8 +142,7 @@ def _registry(runs: list[LastRun]) -> "CollectorRegistry":
     schedules = gauge("schedules", "Schedules of the last run, by what became of them.", "state")
     promises = gauge("broken_promises", "Bookings that would begin at another time than the patient was told.")
     for run in runs:
-        ok = run.report is not None and not run.report.result.schedules_failed + run.report.result.schedules_parked
-        succeeded.labels(run.tenant).set(ok)
+        succeeded.labels(run.tenant).set(run.succeeded)
         begun.labels(run.tenant).set(run.begun_at.timestamp())
         ended.labels(run.tenant).set(run.ended_at.timestamp())
         duration.labels(run.tenant).set((run.ended_at - run.begun_at).total_seconds())
@@ -139,4 +166,5 @@ def _states(report: Report) -> Mapping[str, int]:
         "failed": failed,
         "parked": len(result.schedules_parked),
         "locked": len(result.schedules_locked),
+        "left": report.schedules_left,
     }

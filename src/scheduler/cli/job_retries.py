@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from scheduler.cli.signals import is_interrupted
 from scheduler.generation.retrying import is_transient
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class JobRetries:
         return Retrying(
             stop=stop_after_attempt(self.attempts),
             wait=wait_random_exponential(multiplier=first, max=longest),
-            retry=retry_if_exception(is_transient),
+            # A driver that cleans up after an interruption may raise an error of the connection in its place.
+            retry=retry_if_exception(lambda error: is_transient(error) and not is_interrupted()),
             reraise=True,
         )(work)

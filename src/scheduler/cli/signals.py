@@ -1,6 +1,6 @@
 """Interruption by a signal: Ctrl-C or a termination ends a command, whichever error it causes on its way.
 
-Owns: the handlers of these signals while a command runs.
+Owns: the handlers of these signals while a command runs, and while it ends by itself after a termination.
 Must not know: what commands do; how an interruption is shown.
 """
 
@@ -12,6 +12,15 @@ from typing import Any, Final
 
 # By default, the last two end a process at once: a half-written export with decrypted values would stay on the disk.
 INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+_watched: Final[list[list[int]]] = []
+"""The signals so far of the blocks of `watched_signals` that run: one block, or none."""
+
+
+def is_interrupted() -> bool:
+    """Tell whether a signal has interrupted the command, whatever error it caused."""
+    return any(_watched)
 
 
 @contextmanager
@@ -31,8 +40,31 @@ def watched_signals() -> Iterator[list[int]]:
     watched = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
     for number in watched:
         signal.signal(number, interrupt)
+    _watched.append(received)
     try:
         yield received
     finally:
+        _watched.pop()
         for number, handler in watched.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def recorded_termination() -> Iterator[list[int]]:
+    """Let the first SIGTERM in the block only be recorded, so that the block ends by itself; a second one interrupts.
+
+    Yield the list of the signals so far.
+    """
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def record(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(signal.SIGTERM, before)
+
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, record)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)

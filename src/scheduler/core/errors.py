@@ -20,7 +20,9 @@ the facts; the message states them in one line. Each floor above defines its own
                                     OutcomeUnknownError, PatientBusyError, TooLateError, TooManyHoldsError,
                                     NoSuchNeedError (booking.errors)
       InvitationError               see invitations.errors
-      SchedulesFailedError, AmbiguousNamesError, OutputLostError     (cli.errors)
+      WorkersLostError                                               (generation.errors)
+      SchedulesFailedError, AmbiguousNamesError, TenantsFailedError, TimeIsUpError, TerminatedError,
+      OutputLostError                                                (cli.errors)
 
 `NotEncryptedError` (models.encrypted_column) is a TypeError apart: it is a programming error, raised inside SQLAlchemy.
 

@@ -1,60 +1,59 @@
 """Nightly job: make the stored slots of a tenant match its schedules, for some days ahead.
 
-Owns: the run, with its batches, their transactions and its progress.
-Holds: R4 (slots, checkpoint and counts of a batch are one transaction).
-Must not know: SQL; the slots of a schedule (`planning`, `applying`); how results are shown; the clock.
-
-A batch that fails by a transient error is repeated (`retrying`). A batch that fails for good is done schedule by
-schedule, so that one bad schedule stops no other.
+Owns: the run, with its beginning, the order of its batches, its progress and its end.
+Holds: R4 (a run that is stopped or dies leaves whole batches, and the next run does the rest).
+Must not know: SQL; the work of a batch (`batches`); how batches are sent (`sending`); how results are shown; the clock.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from logging import ERROR, INFO, WARNING
+from logging import ERROR, INFO
 from typing import Final
 
 from sqlmodel import Session
 
-from scheduler.core.errors import NotFoundError, SchedulerError, WallClockError
+from scheduler.core.errors import InvalidInputError, NotFoundError, WallClockError
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import zone_of
-from scheduler.generation.applying import apply
-from scheduler.generation.observing import Add, facts_of, logged, traced
-from scheduler.generation.planning import checkpoints_of, plan_task
-from scheduler.generation.report import Failure, Report, RunResult
-from scheduler.generation.request import GenerationRequest, Mode, Scope, earliest_day
-from scheduler.generation.retrying import Retry, concerns_the_server, is_transient, once
+from scheduler.generation.batches import Batch, do_batch
+from scheduler.generation.observing import Add, TraceContext, facts_of, logged, trace_context, traced
+from scheduler.generation.report import Report, RunResult
+from scheduler.generation.request import GenerationRequest, Mode, Scope
+from scheduler.generation.retrying import Retry, once
+from scheduler.generation.sending import send
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StoreError
 from scheduler.postgres.old_rows import delete_old_rows
 from scheduler.postgres.parking import parked_schedules
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
-from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, finish_run
-from scheduler.postgres.schedules import (
-    ScheduleKey,
-    load_schedules,
-    register_schedules,
-    save_checkpoints,
-    save_failure,
-    schedule_keys,
-    zone_names,
-)
+from scheduler.postgres.run_history import RunStatus, begin_run, finish_run
+from scheduler.postgres.schedules import ScheduleKey, register_schedules, schedule_keys, zone_names
 from scheduler.postgres.slots import ensure_months
 
 SCHEDULES_PER_BATCH: Final = 24
 """One transaction: some 50,000 slots of a quarter of a year, a few megabytes in memory."""
 
+BATCHES_IN_FLIGHT: Final = 8
+"""The batches that an executor has at once: a run that is stopped waits for them."""
+
 Progress = Callable[[int, int, int], None]
 """Called after each batch with the schedules done, all schedules, and the slots created so far."""
 
+Stop = Callable[[], bool]
+"""Asked before each batch; once it returns true, the run ends after the batches that are in progress."""
 
-def generate(
+
+def generate(  # noqa: PLR0913  # a host gives what the command line gives
     database: Database,
     request: GenerationRequest,
     *,
+    executor: Executor | None = None,
+    in_flight: int = BATCHES_IN_FLIGHT,
+    stop: Stop = lambda: False,
     progress: Progress = lambda *_: None,
     retry: Retry = once,
 ) -> Report:
@@ -63,13 +62,24 @@ def generate(
     Runs may overlap. A schedule that another run has locked is tried once more at the end; if it is still locked, the
     report names it. A batch that fails by a transient error is repeated as `retry` says.
 
+    With an executor, its workers do the batches: each opens the database by the URL of `database`. It has `in_flight`
+    batches at once; twice the number of its workers keeps all of them at work.
+
     Raises:
         NotFoundError: the requested facility does not exist or has no schedule.
-        InvalidInputError: these days would need too many months of slots.
+        InvalidInputError: these days would need too many months of slots; or an executor is given with a database over
+            an engine, which cannot be sent, or without a batch in flight.
+        WorkersLostError: the executor died or was shut down; complete batches stay, the next run does the rest.
         DatabaseUnreachableError: the connection was lost; complete batches stay, the next run does the rest.
         StoreError: the database refused a statement before the first batch, or has no room; as before.
     """
-    run = _Run(database, request, retry)
+    if executor is not None and database.url is None:
+        raise InvalidInputError(
+            "an executor needs a Database that is opened with a URL: an engine cannot be sent to another process"
+        )
+    if in_flight < 1:
+        raise InvalidInputError(f"at least one batch must be in flight, not {in_flight}")
+    run = _Run(database, request, executor, in_flight, stop, retry)
     with traced("run", tenant_id=str(request.tenant_id)) as add:
         try:
             report = run.report(progress)
@@ -77,30 +87,63 @@ def generate(
             run.interrupt()
             logged("run interrupted", level=ERROR, run_id=run.run_id, **facts_of(error))
             raise
-        run.tell(report.result, add)
+        run.tell(report, add)
         return report
 
 
 class _Run:
     """A run of a request, with its row in `generation_runs` unless the run is dry."""
 
-    def __init__(self, database: Database, request: GenerationRequest, retry: Retry) -> None:
+    def __init__(
+        self,
+        database: Database,
+        request: GenerationRequest,
+        executor: Executor | None,
+        in_flight: int,
+        stop: Stop,
+        retry: Retry,
+    ) -> None:
         self.database, self.request, self.retry = database, request, retry
+        self.executor, self.in_flight, self.stop = executor, in_flight, stop
         self.run_id: int | None = None
 
     def report(self, progress: Progress) -> Report:
         """Do all batches, and report."""
         keys, parked = self.begin()
-        result = RunResult(broken_promises=self.retry(self.broken_promises), schedules_parked=parked)
-        for start in range(0, len(keys), SCHEDULES_PER_BATCH):
-            result += self.batch(keys[start : start + SCHEDULES_PER_BATCH])
-            progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.slots_created)
+        promises = RunResult(broken_promises=self.retry(self.broken_promises), schedules_parked=parked)
+        result, left = self.do(keys, progress)
         locked, result = result.schedules_locked, replace(result, schedules_locked=())
-        for start in range(0, len(locked), SCHEDULES_PER_BATCH):
-            result += self.batch(locked[start : start + SCHEDULES_PER_BATCH])
-        self.retry(self.delete_old_rows)
-        self.retry(partial(self.finish, _status(result)))
-        return Report(self.run_id, len({key.facility_id for key in keys}), result)
+        again, locked_left = self.do(locked)
+        left += locked_left
+        if not left:
+            self.retry(self.delete_old_rows)
+        result = promises + result + again
+        self.retry(partial(self.finish, _status(result, left)))
+        return Report(self.run_id, len({key.facility_id for key in keys}), result, schedules_left=left)
+
+    def do(self, keys: Sequence[ScheduleKey], progress: Progress = lambda *_: None) -> tuple[RunResult, int]:
+        """Do the batches of schedules; return also the number of schedules that are left since the run is stopped."""
+        result, done = RunResult(), 0
+        for batch, batch_result in self.results(keys):
+            if batch_result is not None:
+                self.log(batch_result)
+                result += batch_result
+                done += len(batch.keys)
+                progress(done, len(keys), result.slots_created)
+        return result, len(keys) - done
+
+    def results(self, keys: Sequence[ScheduleKey]) -> Iterator[tuple[Batch, RunResult | None]]:
+        """Yield each batch with its result, in order; a batch that is left since the run is stopped has none."""
+        trace: TraceContext | None = None if self.executor is None else trace_context()
+        batches = (
+            Batch(self.request, self.run_id, tuple(keys[start : start + SCHEDULES_PER_BATCH]), self.retry, trace)
+            for start in range(0, len(keys), SCHEDULES_PER_BATCH)
+        )
+        if self.executor is not None and self.database.url is not None:
+            yield from send(self.executor, self.database.url, batches, in_flight=self.in_flight, stop=self.stop)
+        else:
+            for batch in batches:
+                yield batch, None if self.stop() else do_batch(self.database, batch)
 
     def begin(self) -> tuple[list[ScheduleKey], tuple[ScheduleKey, ...]]:
         """Begin the run; return its schedules, and those that are left out since they are parked."""
@@ -135,15 +178,25 @@ class _Run:
         )
         return keys, parked
 
-    def tell(self, result: RunResult, add: Add) -> None:
+    def log(self, result: RunResult) -> None:
+        """Log a batch that is done, and the schedules that failed in it."""
+        locked = len(result.schedules_locked)
+        logged("batch done", run_id=self.run_id, **result.counts(), schedules_locked=locked)
+        for failure in result.schedules_failed:
+            facts = {"error": failure.error, "sqlstate": failure.sqlstate}
+            logged("schedule failed", level=ERROR, run_id=self.run_id, **failure.key._asdict(), **facts)
+
+    def tell(self, report: Report, add: Add) -> None:
         """Log the end of a run, and add its counts to its span."""
-        status = _status(result)
+        result = report.result
+        status = _status(result, report.schedules_left)
         facts = {"run_id": self.run_id, "status": status.value, **result.counts()}
         add(facts)
         logged(
             "run ended",
             level=INFO if status is RunStatus.SUCCEEDED else ERROR,
             **facts,
+            schedules_left=report.schedules_left,
             schedules_locked=len(result.schedules_locked),
             schedules_parked=len(result.schedules_parked),
             broken_promises=len(result.broken_promises),
@@ -160,30 +213,6 @@ class _Run:
     def broken_promises(self) -> tuple[BrokenPromise, ...]:
         with self._unit_of_work() as session:
             return broken_promises(session, now=self.request.now, facility_slug=self.request.facility_slug)
-
-    def batch(self, keys: Sequence[ScheduleKey], retry: Retry | None = None) -> RunResult:
-        """Generate a batch in one transaction; if that fails, each schedule in its own transaction."""
-        try:
-            return (retry or self.retry)(partial(self._observed, keys))
-        except SchedulerError as error:
-            if concerns_the_server(error):
-                raise
-            if len(keys) == 1:
-                return self._failed(keys[0], error)
-            # A batch that was repeated in vain, as for a lock, is not repeated as often for each schedule again.
-            again = once if is_transient(error) else self.retry
-        return sum((self.batch([key], again) for key in keys), RunResult())
-
-    def _observed(self, keys: Sequence[ScheduleKey]) -> RunResult:
-        with traced("batch", run_id=self.run_id) as add:
-            try:
-                result = self._in_one_transaction(keys)
-            except SchedulerError as error:
-                logged("batch failed", level=WARNING, run_id=self.run_id, schedules=len(keys), **facts_of(error))
-                raise
-            add(result.counts())
-        logged("batch done", run_id=self.run_id, **result.counts(), schedules_locked=len(result.schedules_locked))
-        return result
 
     def delete_old_rows(self) -> None:
         if self.request.mode is Mode.WRITE:
@@ -204,34 +233,10 @@ class _Run:
         request = self.request
         return self.database.unit_of_work(role=Role.JOB, tenant_id=request.tenant_id, timeouts=request.timeouts)
 
-    def _failed(self, key: ScheduleKey, error: SchedulerError) -> RunResult:
-        result = RunResult(schedules=1, schedules_failed=(Failure(key, str(error)),))
-        if self.run_id is not None:
-            self.retry(partial(self._save_failure, self.run_id, key, error, result))
-        logged("schedule failed", level=ERROR, run_id=self.run_id, **key._asdict(), **facts_of(error))
-        return result
 
-    def _save_failure(self, run_id: int, key: ScheduleKey, error: SchedulerError, result: RunResult) -> None:
-        with self._unit_of_work() as session:
-            save_failure(session, key, reason=str(error), run_id=run_id, counts=not is_transient(error))
-            add_to_run(session, run_id, result.counts())
-
-    def _in_one_transaction(self, keys: Sequence[ScheduleKey]) -> RunResult:
-        request = self.request
-        with self._unit_of_work() as session:
-            with traced("load"):
-                schedules = load_schedules(session, keys, lock=request.mode is Mode.WRITE, since=earliest_day(request))
-            tasks = [plan_task(loaded, request) for loaded in schedules]
-            result, pending = apply(session, tasks, request)
-            if self.run_id is not None:
-                with traced("write"):
-                    save_checkpoints(session, checkpoints_of(tasks, pending), run_id=self.run_id)
-                    add_to_run(session, self.run_id, result.counts())
-        done = {task.key for task in tasks}
-        return replace(result, schedules_locked=tuple(key for key in keys if key not in done))
-
-
-def _status(result: RunResult) -> RunStatus:
+def _status(result: RunResult, left: int) -> RunStatus:
     """Return the status of a run that came to its end; a parked schedule lacks days, as one that failed."""
+    if left:
+        return RunStatus.INTERRUPTED
     is_complete = not result.schedules_failed and not result.schedules_parked
     return RunStatus.SUCCEEDED if is_complete else RunStatus.FAILED

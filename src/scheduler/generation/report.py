@@ -1,11 +1,11 @@
 """Run report: the counts of a run of the nightly job, and the slots and schedules that need attention.
 
 Owns: the counts, conflicting and displaced slots, bookings that would begin at another time than promised, and the
-schedules that failed, are parked or were locked by another run.
+schedules that failed, are parked, were locked by another run, or are left since the run was stopped.
 Must not know: how a report is shown, the job.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 from scheduler.core.reconciliation import StoredSlot
@@ -16,10 +16,12 @@ from scheduler.postgres.schedules import ScheduleKey
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A schedule that could not be generated, with the reason in one line."""
+    """A schedule that could not be generated, with the reason in one line, and the class and code of its error."""
 
     key: ScheduleKey
     reason: str
+    error: str = field(default="", compare=False)
+    sqlstate: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,12 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report of a run; a dry run has no id. `result.schedules` counts doctors at facilities."""
+    """The report of a run; a dry run has no id. `result.schedules` counts doctors at facilities.
+
+    `schedules_left` counts the schedules that a stopped run left to the next one.
+    """
 
     run_id: int | None
     facilities: int
     result: RunResult
+    schedules_left: int = 0

@@ -71,6 +71,7 @@ class Database:
     def __init__(self, url: str, *, pool: PoolSettings = _POOL) -> None:
         parsed = read_url(url)
         self.name: str = name_of(parsed)
+        self._url: str | None = url
         self._use(OwnPool(parsed, pool))
 
     @classmethod
@@ -100,8 +101,14 @@ class Database:
         """Use the connections of a pool, synchronous or awaited."""
         database = cls.__new__(cls)
         database.name = name_of(pool.engine.url)
+        database._url = None  # noqa: SLF001  # of this class
         database._use(pool)  # noqa: SLF001  # of this class
         return database
+
+    @property
+    def url(self) -> str | None:
+        """The URL with which another process opens this database, with its password; None over an engine."""
+        return self._url
 
     def apart(self) -> Self:
         """Return the same database with connections of its own, as for the event loop of another thread."""

@@ -1,4 +1,4 @@
-"""Tenants: finding a tenant by its slug, and creating one.
+"""Tenants: finding a tenant by its slug, listing them, and creating one.
 
 Owns: the refusal of work for a tenant that is suspended, closed or deleted, before row security shows it empty.
 Must not know: the data of a tenant.
@@ -17,6 +17,7 @@ from scheduler.postgres.errors import TenantSuspendedError
 
 _MAX_SLUG_CHARACTERS: Final = 255
 _FIND = text("select id, status, deleted_at from identity.tenant_by_slug(:slug)")
+_ACTIVE = text("select slug, id from identity.tenants where status = 'active' and deleted_at is null order by slug")
 _INSERT = text("insert into identity.tenants (id, slug, name) values (:id, :slug, :name)")
 
 
@@ -44,6 +45,12 @@ def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUI
         )
     tenant_id: UUID = tenant.id
     return tenant_id
+
+
+def active_tenants(database: Database) -> list[tuple[str, UUID]]:
+    """Return the slug and the id of each tenant that is active and not deleted, by slug, as `Role.JOB` sees them."""
+    with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
+        return [(row.slug, row.id) for row in session.connection().execute(_ACTIVE)]
 
 
 def make_tenant(session: Session, slug: str, tenant_id: UUID, *, name: str | None = None) -> None:
