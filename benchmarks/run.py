@@ -30,6 +30,7 @@ import search_in_tables
 import search_starts
 import signed_setting
 import starting
+import telemetry
 from scheduler.core.zones import zone_of
 from scheduler.generation.time_zone_release import time_zone_release
 
@@ -61,6 +62,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "search": _search,
     "solver": _solver,
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
+    "telemetry": lambda _: [telemetry.of_a_run()],
     "holding": lambda wanted: [holding.against_bare_sql(visits=wanted.rounds * 4)],
     "contention": lambda wanted: contention.against_each_other(slots=wanted.rounds * 20),
     "encryption": lambda wanted: [

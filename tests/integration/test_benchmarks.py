@@ -31,6 +31,7 @@ import search
 import search_in_tables
 import search_starts
 import signed_setting
+import telemetry
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
 
@@ -59,6 +60,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         row_security,
         search_in_tables,
         signed_setting,
+        telemetry,
     )
     for module in (encryption, expansion, search, search_starts, *database):
         monkeypatch.setattr(module, "check", recording(module, module.check))
@@ -144,6 +146,13 @@ def test_generation(checks: list[str], migrated: str) -> None:
         )
         watched = connection.execute("select tgenabled from pg_trigger where tgname = 'inserts_are_logged'")
         assert (logged.fetchone(), {row[0] for row in watched}) == ((0,), {"O"})
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_telemetry(checks: list[str]) -> None:
+    assert telemetry.of_a_run(places=2, rounds=1).row_count == 4
+    assert checks == ["telemetry"]
 
 
 @pytest.mark.database
