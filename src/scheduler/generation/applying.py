@@ -6,19 +6,18 @@ Must not know: SQL; the choice of the spans (`planning`); runs, transactions and
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby
+from itertools import chain
 
 from sqlmodel import Session
 
 from scheduler.core.expansion import expand
 from scheduler.core.reconciliation import StoredSlot, reconcile
 from scheduler.core.slots import Slot, Slots
-from scheduler.core.spans import Span
 from scheduler.generation.planning import ScheduleTask
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import Examination, Mode
 from scheduler.postgres.schedules import ScheduleKey
-from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, insert_slots, stored_slots
+from scheduler.postgres.slots import PlanResult, apply_plan, insert_slots, stored_slots
 
 
 def apply(session: Session, tasks: Sequence[ScheduleTask], request: Examination) -> tuple[RunResult, set[ScheduleKey]]:
@@ -29,34 +28,23 @@ def apply(session: Session, tasks: Sequence[ScheduleTask], request: Examination)
     result = RunResult(schedules=len(tasks), schedules_unchanged=sum(not task.spans for task in tasks))
     pending: set[ScheduleKey] = set()
     new: list[Slots] = []
-    for (spans, beside), group in groupby(sorted(tasks, key=_read_spans), key=_read_spans):
-        same_spans = list(group)
-        keys = [task.key for task in same_spans]
-        stored_by_span = [stored_slots(session, keys, span.start, span.end) for span in spans]
-        stored_beside = [stored_slots(session, keys, span.start, span.end) for span in beside]
-        for task in same_spans:
-            kept = sum(count_slots(session, task.key, span.start, span.end) for span in task.unexamined)
-            result += RunResult(slots_kept=kept)
-            desired = [expand(task.schedule, span) for span in spans]
-            stored = [slot for slots_by_key in stored_by_span for slot in slots_by_key.get(task.key, ())]
-            others = [slot for slots_by_key in stored_beside for slot in slots_by_key.get(task.key, ())]
-            if stored or others:
-                wanted = chain(*desired, _yielded(task, others))
-                changes, is_complete = _reconciled(session, task, wanted, stored + others, request)
-                result += changes
-                if not is_complete:
-                    pending.add(task.key)
-            else:  # reconciling with nothing would create the same slots, one value at a time
-                new += desired
+    stored = stored_slots(session, ((task.key, span) for task in tasks for span in task.spans))
+    beside = stored_slots(session, ((task.key, span) for task in tasks for span in task.beside))
+    for task in tasks:
+        desired = [expand(task.schedule, span) for span in task.spans]
+        within, others = stored.get(task.key, []), beside.get(task.key, [])
+        if within or others:
+            wanted = chain(*desired, _yielded(task, others))
+            changes, is_complete = _reconciled(session, task, wanted, within + others, request)
+            result += changes
+            if not is_complete:
+                pending.add(task.key)
+        else:  # reconciling with nothing would create the same slots, one value at a time
+            new += desired
     created = sum(map(len, new))
     if created and request.mode is Mode.WRITE:
         created = insert_slots(session, new)
     return result + RunResult(slots_created=created), pending
-
-
-def _read_spans(task: ScheduleTask) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Return the spans whose stored slots are read: schedules that share them are read together."""
-    return task.spans, task.beside
 
 
 def _yielded(task: ScheduleTask, stored: Sequence[StoredSlot]) -> list[Slot]:

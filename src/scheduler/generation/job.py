@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from typing import Final
+from functools import partial
 
 from sqlmodel import Session
 
@@ -19,10 +19,11 @@ from scheduler.core.errors import NotFoundError, SchedulerError, WallClockError
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import zone_of
 from scheduler.generation.applying import apply
-from scheduler.generation.planning import checkpoints_of, plan_task
+from scheduler.generation.planning import batches_of, checkpoints_of, needed_days, plan_task
 from scheduler.generation.report import Failure, Report, RunResult
-from scheduler.generation.request import GenerationRequest, Mode, earliest_day
+from scheduler.generation.request import GenerationRequest, Mode, Scope, earliest_day
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.due_schedules import FoundSchedule, find_schedules, register_schedules, scheduled_zones
 from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
 from scheduler.postgres.old_rows import delete_old_rows
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
@@ -30,16 +31,10 @@ from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, fin
 from scheduler.postgres.schedules import (
     ScheduleKey,
     load_schedules,
-    register_schedules,
     save_checkpoints,
     save_failure,
-    schedule_keys,
-    zone_names,
 )
 from scheduler.postgres.slots import ensure_months
-
-SCHEDULES_PER_BATCH: Final = 24
-"""One transaction: some 50,000 slots of a quarter of a year, a few megabytes in memory."""
 
 Progress = Callable[[int, int, int], None]
 """Called after each batch with the schedules done, all schedules, and the slots created so far."""
@@ -74,23 +69,33 @@ class _Run:
 
     def report(self, progress: Progress) -> Report:
         """Do all batches, and report."""
-        keys = self.begin()
-        result = RunResult(broken_promises=self.broken_promises())
-        for start in range(0, len(keys), SCHEDULES_PER_BATCH):
-            result += self.batch(keys[start : start + SCHEDULES_PER_BATCH])
-            progress(min(start + SCHEDULES_PER_BATCH, len(keys)), len(keys), result.slots_created)
-        locked, result = result.schedules_locked, replace(result, schedules_locked=())
-        for start in range(0, len(locked), SCHEDULES_PER_BATCH):
-            result += self.batch(locked[start : start + SCHEDULES_PER_BATCH])
+        found = self.begin()
+        result = replace(_without_work(found), broken_promises=self.broken_promises())
+        done = result.schedules
+        for batch in batches_of(found):
+            result += self.batch(batch)
+            done += len(batch)
+            progress(done, len(found), result.slots_created)
+        locked, result = {*result.schedules_locked}, replace(result, schedules_locked=())
+        for batch in batches_of(schedule for schedule in found if schedule.key in locked):
+            result += self.batch(batch)
         self.delete_old_rows()
         self.finish(RunStatus.FAILED if result.schedules_failed else RunStatus.SUCCEEDED)
-        return Report(self.run_id, len({key.facility_id for key in keys}), result)
+        return Report(self.run_id, len({schedule.key.facility_id for schedule in found}), result)
 
-    def begin(self) -> list[ScheduleKey]:
+    def begin(self) -> list[FoundSchedule]:
         request = self.request
         with self._unit_of_work() as session:
-            keys = schedule_keys(session, facility_slug=request.facility_slug)
-            if request.facility_slug is not None and not keys:
+            releases = self._releases(scheduled_zones(session, facility_slug=request.facility_slug))
+            found = find_schedules(
+                session,
+                requested=request.requested,
+                today=earliest_day(request),
+                releases=releases,
+                everything=request.scope is Scope.ALL,
+                facility_slug=request.facility_slug,
+            )
+            if request.facility_slug is not None and not found:
                 raise NotFoundError(f"no facility {request.facility_slug!r} with a schedule")
         if request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
@@ -99,18 +104,20 @@ class _Run:
                 ensure_months(session, *(datetime.combine(day, time(), UTC) for day in (first, last)))
             with self._unit_of_work() as session:
                 register_schedules(session)
+            with self._unit_of_work() as session:  # after the states are committed: see `register_schedules`
                 days = request.from_day, request.until_day
-                versions = ENGINE_VERSION, self._releases(zone_names(session, keys).values())
+                versions = ENGINE_VERSION, ", ".join(sorted({*releases.values()})) or "none"
                 self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
-        return keys
+                add_to_run(session, self.run_id, _without_work(found).counts())
+        return found
 
-    def _releases(self, names: Iterable[str]) -> str:
-        """Return the releases of the zones as one text; schedules in a zone that the engine lacks will fail."""
-        releases = set()
+    def _releases(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the releases of zones by name; schedules in a zone that the engine lacks will fail."""
+        releases = {}
         for name in names:
             with suppress(WallClockError):
-                releases.add(self.request.release_of(zone_of(name)))
-        return ", ".join(sorted(releases)) or "none"
+                releases[name] = self.request.release_of(zone_of(name))
+        return releases
 
     def broken_promises(self) -> tuple[BrokenPromise, ...]:
         with self._unit_of_work() as session:
@@ -156,7 +163,8 @@ class _Run:
     def _in_one_transaction(self, keys: Sequence[ScheduleKey]) -> RunResult:
         request = self.request
         with self._unit_of_work() as session:
-            schedules = load_schedules(session, keys, lock=request.mode is Mode.WRITE, since=earliest_day(request))
+            needed = partial(needed_days, request=request)
+            schedules = load_schedules(session, keys, lock=request.mode is Mode.WRITE, needed=needed)
             tasks = [plan_task(loaded, request) for loaded in schedules]
             result, pending = apply(session, tasks, request)
             if self.run_id is not None:
@@ -164,3 +172,9 @@ class _Run:
                 add_to_run(session, self.run_id, result.counts())
         done = {task.key for task in tasks}
         return replace(result, schedules_locked=tuple(key for key in keys if key not in done))
+
+
+def _without_work(found: Iterable[FoundSchedule]) -> RunResult:
+    """Return the result of the schedules that are not due."""
+    count = sum(not schedule.is_due for schedule in found)
+    return RunResult(schedules=count, schedules_unchanged=count)
