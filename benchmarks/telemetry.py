@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter, process_time
+from time import process_time
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +13,7 @@ import psycopg
 from rich.table import Table
 
 from generation import SLOTS, repeated_region, scheduler
-from scheduler.generation import batches, job, observing
+from scheduler.generation import applying, batches, job, observing
 from scheduler.generation.request import GenerationRequest
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.embedded import embedded_server
@@ -57,19 +57,22 @@ def counted() -> Iterator[dict[str, int]]:
         return counted_call
 
     traced, logged = counting("spans", observing.traced), counting("events", observing.logged)
-    with patch.multiple(job, traced=traced, logged=logged), patch.multiple(batches, traced=traced, logged=logged):
-        with patch("scheduler.generation.applying.traced", traced):
-            yield counts
+    with (
+        patch.multiple(job, traced=traced, logged=logged),
+        patch.multiple(batches, traced=traced, logged=logged),
+        patch.object(applying, "traced", traced),
+    ):
+        yield counts
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Return the time of one call, the best of some rounds."""
+    """Return the processor time of one call, the best of some rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
-        begun = perf_counter()
+        begun = process_time()
         for _ in range(CALLS):
             call()
-        best = min(best, (perf_counter() - begun) / CALLS)
+        best = min(best, (process_time() - begun) / CALLS)
     return best
 
 

@@ -8,17 +8,36 @@ The state of a schedule is its checkpoint (R3, R4): the set of local days whose 
 inputs that decide slots from a local day on. It is written in the transaction that writes the slots, so neither exists
 without the other. It is also the job's queue: a worker claims states with `for update skip locked`. A failed schedule
 keeps its message in `last_error` and does not stop the others; one that fails three runs in a row is parked until it
-changes. The audit log skips states, since the counts of a run
-cover them. Job and system write; the application refreshes the states of schedules that it changes.
+changes. The audit log skips states, since the counts of a run cover them. Job and system write; the application
+refreshes the states of schedules that it changes.
 
-Rules, exceptions, closures and time zones that change by any statement take the fingerprint from the state, which marks
-it stale: its stored slots may no longer follow from its schedule, and the next run makes its days anew.
+Whatever a fingerprint covers takes it from the state when it changes by any statement: rules, exceptions, closures,
+the time zone, and whether doctor, facility and the doctor's place there are live. That marks the state as stale: its
+stored slots may no longer follow from its schedule, and the next run makes its days anew. The mark waits for a run that
+has locked the state, and for its part is what the next run goes by: it compares no fingerprints. Engine and release of
+the time zone data are stored beside the fingerprint, since no statement changes them.
+
+A transaction that began before a state existed could not mark it. `begun_in` tells the job that none is left: a run's
+transaction begins after its states were committed, so every earlier one that writes has a lower number.
 """
 
 from alembic import op
 
 revision = "20261126001000"
 down_revision = "20261126000950"
+
+# Table of the parts of schedules -> the end of its triggers' names, and whose schedules the parts belong to.
+PARTS = {
+    "availability_rules": ("rules_make_their_schedules_stale", "of a doctor"),
+    "availability_exceptions": ("exceptions_make_their_schedules_stale", "of a doctor"),
+    "facility_closures": ("closures_make_the_schedules_stale", "of a facility"),
+}
+# Kind of change -> its word in the triggers' names, and the names of the changed rows there.
+CHANGES = {
+    "insert": ("inserted", "new table as rows_after"),
+    "update": ("updated", "old table as rows_before new table as rows_after"),
+    "delete": ("deleted", "old table as rows_after"),
+}
 
 
 def upgrade() -> None:
@@ -42,6 +61,7 @@ def upgrade() -> None:
         slots_kept bigint not null default 0,
         slots_conflicting bigint not null default 0,
         slots_displaced bigint not null default 0,
+        begun_in bigint not null default (pg_current_xact_id()::text)::bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         constraint generation_runs_pkey primary key (tenant_id, id),
@@ -78,6 +98,8 @@ def upgrade() -> None:
         facility_id bigint not null,
         fingerprint text,
         fingerprint_since date,
+        engine_version text,
+        tzdata_version text,
         generated_days datemultirange not null default '{}',
         generated_at timestamptz,
         last_run_id bigint,
@@ -147,43 +169,100 @@ def upgrade() -> None:
         row_after constant jsonb := to_jsonb(new);
         row_before constant jsonb := to_jsonb(old);
         facility_column constant text := tg_argv[0];
+        doctor_column constant text := tg_argv[1];
+        changed jsonb;
     begin
-        update scheduling.schedule_states state set fingerprint = null, is_stale = true, failures_in_a_row = 0
-        from (
-            select distinct (changed ->> 'tenant_id')::uuid as tenant_id,
-                (changed ->> facility_column)::bigint as facility_id, (changed ->> 'doctor_id')::bigint as doctor_id
-            from unnest(array[row_before, row_after]) as changed where changed is not null
-        ) as schedule
-        where state.tenant_id = schedule.tenant_id and state.facility_id = schedule.facility_id
-            and (schedule.doctor_id is null or state.doctor_id = schedule.doctor_id)
-            and (not state.is_stale or state.failures_in_a_row > 0);
+        foreach changed in array array[row_before, row_after] loop
+            -- waits for a run at work on them, which then cannot save a state without this change
+            perform from scheduling.schedule_states
+            where tenant_id = (changed ->> 'tenant_id')::uuid
+                and facility_id = coalesce((changed ->> facility_column)::bigint, facility_id)
+                and doctor_id = coalesce((changed ->> doctor_column)::bigint, doctor_id)
+            order by doctor_id, facility_id for no key update;
+            update scheduling.schedule_states set fingerprint = null, is_stale = true, failures_in_a_row = 0
+            where tenant_id = (changed ->> 'tenant_id')::uuid
+                and facility_id = coalesce((changed ->> facility_column)::bigint, facility_id)
+                and doctor_id = coalesce((changed ->> doctor_column)::bigint, doctor_id)
+                and (not is_stale or failures_in_a_row > 0);
+        end loop;
         return null;
     end $$;
 
     comment on function scheduling.mark_as_stale() is
-        'Marks the schedules of a changed row as stale, and parked no more: of its doctor, or of all at its facility.';
+        'Marks the schedules of a changed facility, doctor or place of a doctor as stale, and not parked.';
 
-    create trigger a_changed_rule_makes_its_schedule_stale
-        after insert or update or delete on scheduling.availability_rules
-        for each row execute function scheduling.mark_as_stale('facility_id');
-    create trigger a_changed_exception_makes_its_schedule_stale
-        after insert or update or delete on scheduling.availability_exceptions
-        for each row execute function scheduling.mark_as_stale('facility_id');
-    create trigger a_changed_closure_makes_the_schedules_stale
-        after insert or update or delete on scheduling.facility_closures
-        for each row execute function scheduling.mark_as_stale('facility_id');
+    create function scheduling.mark_as_stale_with_parts() returns trigger
+    language plpgsql set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        -- a statement tells its rows before and after: a part may move to another schedule
+        changed_rows constant text := case tg_op when 'UPDATE' then
+            '(select * from rows_before union all select * from rows_after)' else 'rows_after' end;
+        doctor constant text := case when tg_argv[0] = 'of a doctor' then 'doctor_id' else 'null::bigint' end;
+        tenants uuid[];
+        doctors bigint[];
+        facilities bigint[];
+    begin
+        execute format(
+            'select array_agg(state.tenant_id), array_agg(state.doctor_id), array_agg(state.facility_id)'
+            ' from (select distinct tenant_id, facility_id, %s as doctor_id from %s changed_rows) changed'
+            ' join scheduling.schedule_states state on state.tenant_id = changed.tenant_id'
+            ' and state.facility_id = changed.facility_id'
+            ' and (changed.doctor_id is null or state.doctor_id = changed.doctor_id)', doctor, changed_rows)
+        into tenants, doctors, facilities;
+        -- waits for a run at work on them, which then cannot save a state without this change
+        perform from scheduling.schedule_states state
+        join unnest(tenants, doctors, facilities) as changed (tenant_id, doctor_id, facility_id)
+            using (tenant_id, doctor_id, facility_id)
+        order by state.doctor_id, state.facility_id for no key update of state;
+        update scheduling.schedule_states state set fingerprint = null, is_stale = true, failures_in_a_row = 0
+        from unnest(tenants, doctors, facilities) as changed (tenant_id, doctor_id, facility_id)
+        where state.tenant_id = changed.tenant_id and state.doctor_id = changed.doctor_id
+            and state.facility_id = changed.facility_id and (not state.is_stale or state.failures_in_a_row > 0);
+        return null;
+    end $$;
+
+    comment on function scheduling.mark_as_stale_with_parts() is
+        'Marks schedules of changed rows as stale, and not parked: of their doctors, or of all at their facilities.';
+
     create trigger another_time_zone_makes_the_schedules_stale
         after update of timezone on scheduling.facilities for each row
         when (old.timezone is distinct from new.timezone) execute function scheduling.mark_as_stale('id');
+    create trigger a_facility_that_goes_or_returns_makes_its_schedules_stale
+        after update of deleted_at on scheduling.facilities for each row
+        when ((old.deleted_at is null) <> (new.deleted_at is null)) execute function scheduling.mark_as_stale('id');
+    create trigger a_doctor_that_goes_or_returns_makes_the_schedules_stale
+        after update of deleted_at on scheduling.doctors for each row
+        when ((old.deleted_at is null) <> (new.deleted_at is null)) execute function scheduling.mark_as_stale('', 'id');
+    create trigger a_doctor_who_leaves_or_returns_makes_the_schedule_stale
+        after update of facility_id, doctor_id, active on scheduling.facility_doctors for each row
+        when ((old.facility_id, old.doctor_id, old.active)
+            is distinct from (new.facility_id, new.doctor_id, new.active))
+        execute function scheduling.mark_as_stale('facility_id', 'doctor_id');
+    create trigger a_doctor_who_never_came_makes_the_schedule_stale
+        after insert on scheduling.facility_doctors for each row
+        when (not new.active) execute function scheduling.mark_as_stale('facility_id', 'doctor_id');
+    create trigger a_doctor_who_is_no_longer_gone_makes_the_schedule_stale
+        after delete on scheduling.facility_doctors for each row
+        when (not old.active) execute function scheduling.mark_as_stale('facility_id', 'doctor_id');
     """)
+    for table, (name, kind) in PARTS.items():
+        for change, (word, rows) in CHANGES.items():
+            op.execute(f"""
+    create trigger {word}_{name} after {change} on scheduling.{table} referencing {rows}
+        for each statement execute function scheduling.mark_as_stale_with_parts('{kind}');
+            """)
 
 
 def downgrade() -> None:
     op.execute("""
+    drop trigger a_doctor_who_is_no_longer_gone_makes_the_schedule_stale on scheduling.facility_doctors;
+    drop trigger a_doctor_who_never_came_makes_the_schedule_stale on scheduling.facility_doctors;
+    drop trigger a_doctor_who_leaves_or_returns_makes_the_schedule_stale on scheduling.facility_doctors;
+    drop trigger a_doctor_that_goes_or_returns_makes_the_schedules_stale on scheduling.doctors;
+    drop trigger a_facility_that_goes_or_returns_makes_its_schedules_stale on scheduling.facilities;
     drop trigger another_time_zone_makes_the_schedules_stale on scheduling.facilities;
-    drop trigger a_changed_closure_makes_the_schedules_stale on scheduling.facility_closures;
-    drop trigger a_changed_exception_makes_its_schedule_stale on scheduling.availability_exceptions;
-    drop trigger a_changed_rule_makes_its_schedule_stale on scheduling.availability_rules;
+    drop function scheduling.mark_as_stale_with_parts() cascade;
     drop function scheduling.mark_as_stale();
     revoke select (tenant_id, id, facility_id, availability_slot_id, slot_start_at, ends_at)
         on scheduling.holds from scheduler_job;

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.core.schedules import Schedule
-from scheduler.generation.job import SCHEDULES_PER_BATCH
+from scheduler.generation.planning import DAYS_PER_BATCH
 from scheduler.postgres.database import Database
 from support.databases import new_tenant
 from support.worlds.generation import MONDAY, World, expected, weekly
@@ -251,11 +251,11 @@ def test_output_that_cannot_be_written_stops_no_run(
     database: Database, database_url: str, stream: str, opened: Callable[[], int]
 ) -> None:
     """The job stopped after its first batch, every night at the same place."""
-    schedules = SCHEDULES[: SCHEDULES_PER_BATCH + 1]
+    schedules = SCHEDULES[: DAYS_PER_BATCH // 90 + 1]
     world = a_world(database, *schedules)
     descriptor = opened()
     streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | {stream: descriptor}
-    arguments = ["generate", "--tenant", str(world.tenant_id), "--from", str(MONDAY), "--days", "1"]
+    arguments = ["generate", "--tenant", str(world.tenant_id), "--from", str(MONDAY), "--days", "90"]
     result = subprocess.run(
         [sys.executable, "-c", "from scheduler.cli import main; main()", *arguments],
         env=os.environ | {"SCHEDULER_DATABASE_URL": database_url},
@@ -264,7 +264,7 @@ def test_output_that_cannot_be_written_stops_no_run(
         **streams,
     )
     os.close(descriptor)
-    assert (result.returncode, world.slots()) == (9, expected(schedules, MONDAY, 1))
+    assert (result.returncode, world.slots()) == (9, expected(schedules, MONDAY, 90))
     last = (result.stderr or "").splitlines()[-1:]
     lost = ["error: all is done, but output could not be written: No space left on device"]
     assert (last == lost) == ((stream, opened) == ("stdout", full))

@@ -13,10 +13,11 @@ from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, StoredSlot, reconcile
 from scheduler.core.schedules import Schedule
 from scheduler.core.slots import Slots
+from scheduler.core.spans import Span
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError, TenantSuspendedError
 from scheduler.postgres.schedules import ScheduleKey
-from scheduler.postgres.slots import PlanResult, apply_plan, count_slots, ensure_months, insert_slots, stored_slots
+from scheduler.postgres.slots import PlanResult, apply_plan, ensure_months, insert_slots, stored_slots
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 from support.worlds.generation import MONDAY, NOW, World, days, expected, weekly
 
@@ -52,7 +53,7 @@ def apply_plans(world: World, *plans: Plan, now: datetime = NOW) -> list[PlanRes
 
 def stored(world: World, key: ScheduleKey = KEY) -> list[StoredSlot]:
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
-        return stored_slots(session, [key], SPAN.start, SPAN.end)[key]
+        return stored_slots(session, [(key, SPAN)])[key]
 
 
 def test_a_span_that_is_too_long_is_refused(world: World) -> None:
@@ -183,9 +184,8 @@ def test_t1_a_span_of_stored_slots_is_half_open(world: World) -> None:
     insert(world, weekly(1))
     nine = datetime(2027, 3, 22, 9, tzinfo=UTC)
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
-        slots = stored_slots(session, [KEY], nine, nine + HOUR)[KEY]
+        slots = stored_slots(session, [(KEY, Span(nine, nine + HOUR))])[KEY]
         assert sorted(slot.slot.start_at for slot in slots) == [nine, nine + HOUR / 2]
-        assert count_slots(session, KEY, nine, nine + HOUR) == 2
 
 
 def test_only_the_schedules_asked_for_are_read(world: World) -> None:
@@ -193,15 +193,14 @@ def test_only_the_schedules_asked_for_are_read(world: World) -> None:
     world.add(*(row for row in world._rows(elsewhere) if type(row).__name__ == "Facility"))
     insert(world, weekly(1), weekly(2), Schedule(1, 2, "Europe/London", weekly(1).rules))
     with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
-        assert set(stored_slots(session, [KEY], SPAN.start, SPAN.end)) == {KEY}
-        assert count_slots(session, KEY, SPAN.start, SPAN.end) == 30
+        assert set(stored_slots(session, [(KEY, SPAN)])) == {KEY}
 
 
 def test_another_tenant_sees_and_removes_nothing(world: World) -> None:
     insert(world, weekly(1))
     plan = reconcile([], stored(world), now=NOW)
     with world.database.unit_of_work(role=Role.JOB, tenant_id=uuid4()) as session:
-        assert stored_slots(session, [KEY], SPAN.start, SPAN.end) == {}
+        assert stored_slots(session, [(KEY, SPAN)]) == {}
         assert apply_plan(session, plan, now=NOW) == PlanResult()
     assert len(world.slots()) == 30
 

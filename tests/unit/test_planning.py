@@ -21,7 +21,7 @@ GENERATED = DaySet([(date(2027, 3, 10), date(2027, 6, 1))])
 def planned(requested: date, generated: DaySet = GENERATED, *, zone: str = "Europe/London") -> ScheduleTask:
     """Plan a request for one day of a schedule that changed since its days were generated."""
     schedule = Schedule(1, 1, zone, [AvailabilityRule(1, 1, time(9), time(12), timedelta(minutes=20))])
-    checkpoint = Checkpoint("of the schedule before", date(2027, 3, 10), generated)
+    checkpoint = Checkpoint(None, date(2027, 3, 10), days=generated)
     request = GenerationRequest(UUID(int=1), requested, requested + DAY, now=NOW, tzdata_version="2026a")
     return plan_task(LoadedSchedule(ScheduleKey(1, 1), checkpoint, schedule), request)
 

@@ -22,6 +22,7 @@ from scheduler.models.columns import (
     optional_text,
     part_of_key,
     switch,
+    transaction_id,
     written_at,
 )
 from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, of_tenant
@@ -51,6 +52,7 @@ class GenerationRun(Timestamped, BigintKeyed, table=True):
     slots_kept: int = count()
     slots_conflicting: int = count()
     slots_displaced: int = count()
+    begun_in: int | None = transaction_id()
 
 
 RUN_COUNTS: Final = tuple(name for name in GenerationRun.model_fields if name.startswith(("schedules", "slots_")))
@@ -74,6 +76,8 @@ class ScheduleState(Timestamped, TenantOwned, table=True):
     facility_id: int = part_of_key()
     fingerprint: str | None = optional_text()
     fingerprint_since: date | None = optional_day()
+    engine_version: str | None = optional_text()
+    tzdata_version: str | None = optional_text()
     generated_days: list[Range[date]] = days()
     generated_at: datetime | None = optional_instant()
     last_run_id: int | None = optional_reference()

@@ -20,7 +20,7 @@ from sqlmodel import Session
 
 from scheduler.core.calendars import DoctorCalendar
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.schedules import Checkpoint, ScheduleKey, checkpoints_of, load_schedules
+from scheduler.postgres.schedules import Checkpoint, NeededDays, ScheduleKey, checkpoints_of, load_schedules
 
 _MOST: Final = 2000
 _SLACK: Final = timedelta(days=2)
@@ -54,7 +54,11 @@ class KeptCalendars:
         found = {key: self._still(tenant_id, key, checkpoints.get(key), since) for key in keys}
         missing = [key for key, calendar in found.items() if calendar is None]
         begin = since - min(_SLACK, since - date.min)
-        loaded = {one.key: one for one in load_schedules(session, missing, lock=False, since=begin)} if missing else {}
+        loaded = (
+            {one.key: one for one in load_schedules(session, missing, lock=False, needed=lambda *_: NeededDays(begin))}
+            if missing
+            else {}
+        )
         # A schedule that changes between the statements would be kept under the fingerprint of its former state.
         after = checkpoints_of(session, missing) if missing else {}
         read = []

@@ -18,9 +18,9 @@ from sqlmodel import Session
 from scheduler.core.errors import SchedulerError
 from scheduler.generation.applying import apply
 from scheduler.generation.observing import TraceContext, facts_of, logged, traced, within
-from scheduler.generation.planning import checkpoints_of, plan_task
+from scheduler.generation.planning import checkpoints_of, needed_days, plan_task
 from scheduler.generation.report import Failure, RunResult
-from scheduler.generation.request import GenerationRequest, Mode, earliest_day
+from scheduler.generation.request import GenerationRequest, Mode
 from scheduler.generation.retrying import Retry, concerns_the_server, is_transient, once
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.run_history import add_to_run
@@ -80,8 +80,8 @@ def _in_one_transaction(database: Database, batch: Batch) -> RunResult:
     request = batch.request
     with _unit_of_work(database, request) as session:
         with traced("load"):
-            lock = request.mode is Mode.WRITE
-            schedules = load_schedules(session, batch.keys, lock=lock, since=earliest_day(request))
+            lock, needed = request.mode is Mode.WRITE, partial(needed_days, request=request)
+            schedules = load_schedules(session, batch.keys, lock=lock, needed=needed)
         tasks = [plan_task(loaded, request) for loaded in schedules]
         result, pending = apply(session, tasks, request)
         if batch.run_id is not None:

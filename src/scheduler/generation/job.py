@@ -21,21 +21,18 @@ from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import zone_of
 from scheduler.generation.batches import Batch, do_batch
 from scheduler.generation.observing import Add, TraceContext, facts_of, logged, trace_context, traced
+from scheduler.generation.planning import batches_of
 from scheduler.generation.report import Report, RunResult
-from scheduler.generation.request import GenerationRequest, Mode, Scope
+from scheduler.generation.request import GenerationRequest, Mode, Scope, earliest_day
 from scheduler.generation.retrying import Retry, once
 from scheduler.generation.sending import send
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.due_schedules import FoundSchedule, find_schedules, register_schedules, scheduled_zones
 from scheduler.postgres.errors import StoreError
 from scheduler.postgres.old_rows import delete_old_rows
-from scheduler.postgres.parking import parked_schedules
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
-from scheduler.postgres.run_history import RunStatus, begin_run, finish_run
-from scheduler.postgres.schedules import ScheduleKey, register_schedules, schedule_keys, zone_names
+from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, finish_run
 from scheduler.postgres.slots import ensure_months
-
-SCHEDULES_PER_BATCH: Final = 24
-"""One transaction: some 50,000 slots of a quarter of a year, a few megabytes in memory."""
 
 BATCHES_IN_FLIGHT: Final = 8
 """The batches that an executor has at once: a run that is stopped waits for them."""
@@ -109,53 +106,55 @@ class _Run:
 
     def report(self, progress: Progress) -> Report:
         """Do all batches, and report."""
-        keys, parked = self.begin()
-        promises = RunResult(broken_promises=self.retry(self.broken_promises), schedules_parked=parked)
-        result, left = self.do(keys, progress)
-        locked, result = result.schedules_locked, replace(result, schedules_locked=())
-        again, locked_left = self.do(locked)
+        found = self.begin()
+        rest = replace(_without_work(found), broken_promises=self.retry(self.broken_promises))
+        result, left = self.do(found, progress)
+        locked, result = {*result.schedules_locked}, replace(result, schedules_locked=())
+        again, locked_left = self.do([schedule for schedule in found if schedule.key in locked])
         left += locked_left
         if not left:
             self.retry(self.delete_old_rows)
-        result = promises + result + again
+        result = rest + result + again
         self.retry(partial(self.finish, _status(result, left)))
-        return Report(self.run_id, len({key.facility_id for key in keys}), result, schedules_left=left)
+        return Report(self.run_id, len({schedule.key.facility_id for schedule in found}), result, schedules_left=left)
 
-    def do(self, keys: Sequence[ScheduleKey], progress: Progress = lambda *_: None) -> tuple[RunResult, int]:
+    def do(self, found: Sequence[FoundSchedule], progress: Progress = lambda *_: None) -> tuple[RunResult, int]:
         """Do the batches of schedules; return also the number of schedules that are left since the run is stopped."""
+        due = [schedule for schedule in found if schedule.is_due]
         result, done = RunResult(), 0
-        for batch, batch_result in self.results(keys):
+        for batch, batch_result in self.results(due):
             if batch_result is not None:
                 self.log(batch_result)
                 result += batch_result
                 done += len(batch.keys)
-                progress(done, len(keys), result.slots_created)
-        return result, len(keys) - done
+                progress(len(found) - len(due) + done, len(found), result.slots_created)
+        return result, len(due) - done
 
-    def results(self, keys: Sequence[ScheduleKey]) -> Iterator[tuple[Batch, RunResult | None]]:
+    def results(self, due: Iterable[FoundSchedule]) -> Iterator[tuple[Batch, RunResult | None]]:
         """Yield each batch with its result, in order; a batch that is left since the run is stopped has none."""
         trace: TraceContext | None = None if self.executor is None else trace_context()
-        batches = (
-            Batch(self.request, self.run_id, tuple(keys[start : start + SCHEDULES_PER_BATCH]), self.retry, trace)
-            for start in range(0, len(keys), SCHEDULES_PER_BATCH)
-        )
+        batches = (Batch(self.request, self.run_id, tuple(keys), self.retry, trace) for keys in batches_of(due))
         if self.executor is not None and self.database.url is not None:
             yield from send(self.executor, self.database.url, batches, in_flight=self.in_flight, stop=self.stop)
         else:
             for batch in batches:
                 yield batch, None if self.stop() else do_batch(self.database, batch)
 
-    def begin(self) -> tuple[list[ScheduleKey], tuple[ScheduleKey, ...]]:
-        """Begin the run; return its schedules, and those that are left out since they are parked."""
+    def begin(self) -> list[FoundSchedule]:
+        """Begin the run, and return its schedules."""
         request = self.request
         with self._unit_of_work() as session:
-            keys = schedule_keys(session, facility_slug=request.facility_slug)
-            if request.facility_slug is not None and not keys:
+            releases = self._releases(scheduled_zones(session, facility_slug=request.facility_slug))
+            found = find_schedules(
+                session,
+                requested=request.requested,
+                today=earliest_day(request),
+                releases=releases,
+                everything=request.scope is Scope.ALL,
+                facility_slug=request.facility_slug,
+            )
+            if request.facility_slug is not None and not found:
                 raise NotFoundError(f"no facility {request.facility_slug!r} with a schedule")
-            asked_for = request.facility_slug is not None or request.scope is Scope.ALL
-            left_out = frozenset() if asked_for else parked_schedules(session)
-        parked = tuple(key for key in keys if key in left_out)
-        keys = [key for key in keys if key not in left_out]
         if request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
                 # A local day may begin a day before, or end a day after, the same date in UTC.
@@ -163,9 +162,11 @@ class _Run:
                 ensure_months(session, *(datetime.combine(day, time(), UTC) for day in (first, last)))
             with self._unit_of_work() as session:
                 register_schedules(session)
+            with self._unit_of_work() as session:  # after the states are committed: see `register_schedules`
                 days = request.from_day, request.until_day
-                versions = ENGINE_VERSION, self._releases(zone_names(session, keys).values())
+                versions = ENGINE_VERSION, ", ".join(sorted({*releases.values()})) or "none"
                 self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
+                add_to_run(session, self.run_id, _without_work(found).counts())
         logged(
             "run begun",
             run_id=self.run_id,
@@ -173,10 +174,19 @@ class _Run:
             from_day=request.from_day.isoformat(),
             until_day=request.until_day.isoformat(),
             mode=request.mode.value,
-            schedules=len(keys),
-            schedules_parked=len(parked),
+            schedules=len(found),
+            schedules_due=sum(schedule.is_due for schedule in found),
+            schedules_parked=sum(schedule.is_parked for schedule in found),
         )
-        return keys, parked
+        return found
+
+    def _releases(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the releases of zones by name; schedules in a zone that the engine lacks will fail."""
+        releases = {}
+        for name in names:
+            with suppress(WallClockError):
+                releases[name] = self.request.release_of(zone_of(name))
+        return releases
 
     def log(self, result: RunResult) -> None:
         """Log a batch that is done, and the schedules that failed in it."""
@@ -201,14 +211,6 @@ class _Run:
             schedules_parked=len(result.schedules_parked),
             broken_promises=len(result.broken_promises),
         )
-
-    def _releases(self, names: Iterable[str]) -> str:
-        """Return the releases of the zones as one text; schedules in a zone that the engine lacks will fail."""
-        releases = set()
-        for name in names:
-            with suppress(WallClockError):
-                releases.add(self.request.release_of(zone_of(name)))
-        return ", ".join(sorted(releases)) or "none"
 
     def broken_promises(self) -> tuple[BrokenPromise, ...]:
         with self._unit_of_work() as session:
@@ -240,3 +242,10 @@ def _status(result: RunResult, left: int) -> RunStatus:
         return RunStatus.INTERRUPTED
     is_complete = not result.schedules_failed and not result.schedules_parked
     return RunStatus.SUCCEEDED if is_complete else RunStatus.FAILED
+
+
+def _without_work(found: Sequence[FoundSchedule]) -> RunResult:
+    """Return the result of the schedules that are not due: they are unchanged, or parked."""
+    parked = tuple(schedule.key for schedule in found if schedule.is_parked)
+    unchanged = sum(not schedule.is_due and not schedule.is_parked for schedule in found)
+    return RunResult(schedules=unchanged, schedules_unchanged=unchanged, schedules_parked=parked)

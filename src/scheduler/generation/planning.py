@@ -1,24 +1,34 @@
 """Planning of generation tasks: the spans of a schedule to examine, and its checkpoint afterwards.
 
-Owns: the comparison of a schedule and a request with the checkpoint of the last run.
+Owns: the comparison of a schedule and a request with the checkpoint of the last run; the batches of a run.
 Holds: R3 (an unchanged schedule: only new days; a changed one: also the days from today on of earlier runs, and future
 slots of another zone beside them).
 Must not know: the stored slots, the database.
+
+A schedule is unchanged if its checkpoint has a fingerprint of this engine and time zone data: whatever changes the
+schedule takes it away. So the fingerprint of an unchanged schedule is not computed, and of its parts only those are
+loaded that decide its new days.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from scheduler.core.days import DaySet
-from scheduler.core.errors import InvalidInputError
-from scheduler.core.fingerprints import fingerprint
+from scheduler.core.errors import InvalidInputError, WallClockError
+from scheduler.core.fingerprints import ENGINE_VERSION, fingerprint
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span, difference, utc
-from scheduler.core.zones import LATEST, local_day
-from scheduler.generation.request import Examination, Scope
-from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
+from scheduler.core.zones import LATEST, local_day, zone_of
+from scheduler.generation.request import Examination, Scope, earliest_day
+from scheduler.postgres.due_schedules import FoundSchedule
+from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, NeededDays, ScheduleKey
+
+DAYS_PER_BATCH: Final = 24 * 90
+"""One transaction: some 50,000 slots, a few megabytes in memory."""
+SCHEDULES_PER_BATCH: Final = 500
+"""So many schedules are loaded at once if there is little to do for each."""
 
 FARTHEST_ZONES: Final = timedelta(hours=26)
 """The time between the beginnings of a date in the first zone (UTC+14) and in the last (UTC-12)."""
@@ -26,17 +36,17 @@ FARTHEST_ZONES: Final = timedelta(hours=26)
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTask:
-    """The work for one schedule: the spans to examine, and those of the request that need no examination (R3).
+    """The work for one schedule: the spans to examine (R3).
 
-    In the spans `beside` the examined ones, stored slots may stem from another zone of the facility: those that the
-    schedule does not yield are retired, and none is created.
+    The schedule may lack the parts that decide other days than these. In the spans `beside` the examined ones, stored
+    slots may stem from another zone of the facility: those that the schedule does not yield are retired, and none is
+    created.
     """
 
     key: ScheduleKey
     schedule: Schedule
     spans: tuple[Span, ...]
     beside: tuple[Span, ...]
-    unexamined: tuple[Span, ...]
     checkpoint: Checkpoint
 
 
@@ -53,33 +63,76 @@ def plan_task(loaded: LoadedSchedule, request: Examination) -> ScheduleTask:
         raise schedule
     requested = request.requested
     today = request.now.astimezone(schedule.zone).date()
-    first = min([today, *(span.first for span in requested.spans)])
     release = request.release_of(schedule.zone)
-    digest, known_digest = (fingerprint(schedule, tzdata_version=release, since=day) for day in (first, before.since))
+    changed = _is_changed(before, release, request)
+    first = _first_day(today, request)
     upcoming = before.days.since(today)
-    changed = before.fingerprint != known_digest or request.scope is Scope.ALL
     # After a change, slots of all generated days may follow the schedule before it.
-    examined = requested | upcoming if changed else requested - before.days
-    spans = _local(schedule, examined)
+    spans = _local(schedule, requested | upcoming if changed else requested - before.days)
+    digest, since = before.fingerprint, before.since
+    if changed or since is None or first < since:
+        digest, since = fingerprint(schedule, tzdata_version=release, since=first), first
     return ScheduleTask(
         loaded.key,
         schedule,
         spans=spans,
         beside=_beside(spans, utc(request.now)) if changed and before.days.spans else (),
-        unexamined=_local(schedule, requested - examined),
-        checkpoint=Checkpoint(digest, first, requested | upcoming),
+        checkpoint=Checkpoint(digest, since, ENGINE_VERSION, release, requested | upcoming, before.is_settled),
     )
+
+
+def needed_days(checkpoint: Checkpoint, zone_name: str, request: Examination) -> NeededDays:
+    """Return the days that the parts of a schedule have to decide, for `plan_task` to plan a request."""
+    earliest = earliest_day(request)
+    try:
+        zone = zone_of(zone_name)
+        today = request.now.astimezone(zone).date()
+        if _is_changed(checkpoint, request.release_of(zone), request) or checkpoint.since is None:
+            return NeededDays(earliest)
+    except (WallClockError, OverflowError):
+        return NeededDays(earliest)
+    if _first_day(today, request) < checkpoint.since:  # a fingerprint of earlier days
+        return NeededDays(earliest)
+    new = (request.requested - checkpoint.days).spans
+    return NeededDays(new[0].first, new[-1].until) if new else NeededDays(earliest, earliest)
+
+
+def batches_of(schedules: Iterable[FoundSchedule]) -> Iterator[list[ScheduleKey]]:
+    """Yield the schedules that are due in batches of about equally many slots, as far as days tell."""
+    batch: list[ScheduleKey] = []
+    days = 0
+    for schedule in schedules:
+        if not schedule.is_due:
+            continue
+        if batch and (days + schedule.days > DAYS_PER_BATCH or len(batch) == SCHEDULES_PER_BATCH):
+            yield batch
+            batch, days = [], 0
+        batch.append(schedule.key)
+        days += schedule.days
+    if batch:
+        yield batch
+
+
+def _is_changed(before: Checkpoint, release: str, request: Examination) -> bool:
+    versions = before.engine_version, before.tzdata_version
+    return before.fingerprint is None or versions != (ENGINE_VERSION, release) or request.scope is Scope.ALL
+
+
+def _first_day(today: date, request: Examination) -> date:
+    return min([today, *(span.first for span in request.requested.spans)])
 
 
 def checkpoints_of(
     tasks: Iterable[ScheduleTask], pending: Container[ScheduleKey]
 ) -> Iterator[tuple[ScheduleKey, Checkpoint]]:
-    """Yield the checkpoints of tasks that are done; a pending one has no fingerprint.
+    """Yield the checkpoints of tasks that are done; one that is pending, or not settled, has no fingerprint.
 
-    So the next run examines a pending schedule again: the hold may have ended by then.
+    So the next run examines the schedule again: the hold may have ended by then, and a change may have been committed
+    that could not mark the checkpoint.
     """
     for task in tasks:
-        yield task.key, task.checkpoint._replace(fingerprint=None) if task.key in pending else task.checkpoint
+        is_done = task.key not in pending and task.checkpoint.is_settled
+        yield task.key, task.checkpoint if is_done else task.checkpoint._replace(fingerprint=None)
 
 
 def _beside(spans: Sequence[Span], now: datetime) -> tuple[Span, ...]:

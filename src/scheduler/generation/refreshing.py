@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
+from functools import partial
 
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.generation.applying import apply
-from scheduler.generation.planning import ScheduleTask, checkpoints_of, plan_task
+from scheduler.generation.planning import ScheduleTask, checkpoints_of, needed_days, plan_task
 from scheduler.generation.report import Failure, RunResult
-from scheduler.generation.request import RefreshRequest, earliest_day
+from scheduler.generation.request import RefreshRequest
 from scheduler.postgres.schedules import ScheduleKey, load_schedules, save_checkpoints
 
 
@@ -42,7 +43,8 @@ def refresh(
     request = RefreshRequest(now)
     tasks: list[ScheduleTask] = []
     failed: list[Failure] = []
-    for loaded in load_schedules(session, keys, lock=False, since=earliest_day(request)):
+    needed = partial(needed_days, request=request)
+    for loaded in load_schedules(session, keys, lock=False, needed=needed):
         if isinstance(loaded.schedule, InvalidInputError) and invalid is Invalid.REPORTED:
             failed.append(Failure(loaded.key, str(loaded.schedule)))
         else:

@@ -2,19 +2,23 @@
 
 Owns: which schedules there are, loading them in batches, and the checkpoint of each.
 Holds: A1 (the parts of a schedule), R3 (the checkpoint: fingerprint and days).
-Must not know: expansion, reconciliation, slots; how a row becomes a value (`schedule_rows`).
+Must not know: expansion, reconciliation, slots; how a row becomes a value (`schedule_rows`); which schedules are due
+(`due_schedules`).
+
+Statements look up each schedule of a batch by itself (`lateral ... offset 0`), and by its doctor (`facility_id + 0`): a
+table that was never analysed, or that grew since, would else be read as a whole for each batch, or by facility.
 
 A row that the core refuses affects only its own schedule, which is then loaded as the error that the row raised.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import text
-from sqlmodel import Session, col, select
+from sqlalchemy import Row, text
+from sqlmodel import Session
 
 from scheduler import models as rows
 from scheduler.core.days import DaySet
@@ -35,12 +39,18 @@ class ScheduleKey(NamedTuple):
 class Checkpoint(NamedTuple):
     """The local days for which a schedule's slots are generated, and the fingerprint of their source.
 
-    The fingerprint covers what decides slots from the day `since` on; no generated day lies before it.
+    The fingerprint covers what decides slots from the day `since` on; no generated day lies before it. It is None if
+    the schedule may have changed since: whatever changes it takes the fingerprint away. `engine_version` and
+    `tzdata_version` are in the fingerprint, too; no statement changes them. A checkpoint is not settled while there is
+    a transaction that may have changed the schedule before its checkpoint existed, and so could not take it away.
     """
 
     fingerprint: str | None = None
     since: date | None = None
+    engine_version: str | None = None
+    tzdata_version: str | None = None
     days: DaySet = DaySet()
+    is_settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +62,48 @@ class LoadedSchedule:
     schedule: Schedule | InvalidInputError
 
 
+class NeededDays(NamedTuple):
+    """The local days `[since, until)` whose slots the parts of a schedule have to decide; by default all.
+
+    Windows of the day before reach into the first, and exceptions and closures further. A rule of another weekday than
+    these decides no slot, unless an override takes its hours.
+    """
+
+    since: date = date.min
+    until: date = date.max
+
+    @property
+    def weekdays(self) -> str:
+        """The digits of the weekdays of these days and of the day before."""
+        if self.until - self.since >= timedelta(days=6):
+            return _EVERY_WEEKDAY
+        before = self.since.isoweekday() - 1
+        return "".join(str((before + number) % 7) for number in range((self.until - self.since).days + 1))
+
+    @property
+    def begin(self) -> datetime:
+        """An instant that is before all exceptions that decide slots of these days."""
+        # The ends of an exception in wall-clock time may have moved since it was stored.
+        return max(relevant_from(self.since), _FIRST + FARTHEST_MOVE) - FARTHEST_MOVE
+
+    @property
+    def end(self) -> datetime:
+        """An instant that is after all exceptions that decide slots of these days."""
+        return datetime.combine(min(self.until, _LAST_DAY), time(), UTC) + 3 * FARTHEST_MOVE
+
+
+Need = Callable[[Checkpoint, str], NeededDays]
+"""Says for a checkpoint, and the name of its facility's zone, which days the parts have to decide."""
+
 FARTHEST_MOVE: Final = timedelta(days=2)
 """How far an exception in wall-clock time may move with its zone: every zone's offset is less than a day."""
 
-_ANEW: Final = {"populate_existing": True}
-"""A session knows rows as they were when it first read them, which may be before the lock."""
+_EVERY_WEEKDAY: Final = "0123456"
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST_DAY: Final = date.max - timedelta(days=10)
 
 _Part = TypeVar("_Part", rows.AvailabilityRule, rows.AvailabilityException)
 
-_REGISTER = text("""
-insert into scheduling.schedule_states (tenant_id, doctor_id, facility_id)
-select tenant_id, doctor_id, facility_id from scheduling.availability_rules
-union
-select tenant_id, doctor_id, facility_id from scheduling.availability_exceptions
-order by tenant_id, doctor_id, facility_id  -- two runs insert in the same order, so they cannot deadlock
-on conflict do nothing
-""")
 _KEYS = text("""
 select doctor_id, facility_id from (
     select tenant_id, doctor_id, facility_id from scheduling.availability_rules
@@ -85,6 +121,10 @@ where (cast(:facility_id as bigint) is null or facility_id = :facility_id) and (
 )
 order by facility_id, doctor_id
 """)
+_CLOSURES = text("""
+select id, facility_id, day, start_time, end_time from scheduling.facility_closures
+where tenant_id = (select identity.current_tenant_id()) and facility_id = any(cast(:ids as bigint[])) and day >= :since
+""")
 _ZONES = text("select id, timezone from scheduling.facilities where id = any(:ids)")
 _ENDED = text("""
 select schedule.doctor_id, schedule.facility_id
@@ -100,24 +140,54 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 
 _PART = """
 select part.*
-from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
-join {table} part on part.doctor_id = schedule.doctor_id and part.facility_id = schedule.facility_id
-where part.tenant_id = (select identity.current_tenant_id())
+from unnest(
+    cast(:doctors as bigint[]), cast(:facilities as bigint[]), cast(:since as timestamptz[]),
+    cast(:until as timestamptz[]), cast(:weekdays as text[])
+) as schedule (doctor_id, facility_id, since, until, weekdays)
+cross join lateral (
+    select * from {table}
+    where tenant_id = (select identity.current_tenant_id())
+      and doctor_id = schedule.doctor_id and facility_id + 0 = schedule.facility_id {condition}
+    offset 0
+) part
 """
 _PARTS: Final = {
-    rows.AvailabilityRule: text(_PART.format(table="scheduling.availability_rules")),
+    rows.AvailabilityRule: text(
+        _PART.format(
+            table="scheduling.availability_rules",
+            condition="and (any_weekday or strpos(schedule.weekdays, day_of_week::text) > 0)",
+        )
+    ),
     rows.AvailabilityException: text(
-        _PART.format(table="scheduling.availability_exceptions") + "and part.end_at >= :since"
+        _PART.format(
+            table="scheduling.availability_exceptions",
+            condition="and end_at >= schedule.since and start_at < schedule.until",
+        )
     ),
 }
 _STATE: Final = """
-select doctor_id, facility_id, fingerprint, fingerprint_since, generated_days from scheduling.schedule_states
-where tenant_id = (select identity.current_tenant_id()) and (doctor_id, facility_id) in (
-    select * from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[]))
-)
+select state.*
+from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
+cross join lateral (
+    select doctor_id, facility_id, case when not is_stale then fingerprint end as fingerprint, fingerprint_since,
+        engine_version, tzdata_version, generated_days,
+        {settled} as is_settled
+    from scheduling.schedule_states
+    where tenant_id = (select identity.current_tenant_id())
+      and doctor_id = schedule.doctor_id and facility_id + 0 = schedule.facility_id
+    {lock}
+    offset 0
+) state
 """
-_STATES: Final = text(_STATE)
-_STATES_LOCKED: Final = text(_STATE + "for update skip locked")
+# A state without days is new. It is settled if no transaction writes that began before the latest run did.
+_SETTLED: Final = """
+not isempty(generated_days) or coalesce((
+    select begun_in <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint from scheduling.generation_runs
+    where tenant_id = (select identity.current_tenant_id()) order by id desc limit 1
+), true)
+"""
+_STATES: Final = text(_STATE.format(settled="true", lock=""))
+_STATES_LOCKED: Final = text(_STATE.format(settled=_SETTLED, lock="for update skip locked"))
 _LOCK_DOCTORS = text("""
 select from scheduling.doctors
 where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:doctors as bigint[]))
@@ -131,11 +201,17 @@ where tenant_id = (select identity.current_tenant_id()) and (doctor_id, facility
 order by doctor_id, facility_id for update
 """)
 _SAVE = text("""
-update scheduling.schedule_states
-set fingerprint = :fingerprint, fingerprint_since = :since,
-    generated_days = cast(:days as datemultirange), generated_at = now(),
-    last_run_id = coalesce(:run_id, last_run_id), last_error = null, failures_in_a_row = 0, is_stale = false
-where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
+update scheduling.schedule_states state
+set fingerprint = saved.fingerprint, fingerprint_since = saved.since, engine_version = saved.engine_version,
+    tzdata_version = saved.tzdata_version, generated_days = cast(saved.days as datemultirange), generated_at = now(),
+    last_run_id = coalesce(:run_id, last_run_id), last_error = null, failures_in_a_row = 0,
+    is_stale = false
+from unnest(
+    cast(:doctors as bigint[]), cast(:facilities as bigint[]), cast(:fingerprints as text[]), cast(:since as date[]),
+    cast(:engine_versions as text[]), cast(:tzdata_versions as text[]), cast(:days as text[])
+) as saved (doctor_id, facility_id, fingerprint, since, engine_version, tzdata_version, days)
+where state.tenant_id = (select identity.current_tenant_id())
+  and state.doctor_id = saved.doctor_id and state.facility_id = saved.facility_id
 """)
 _FAIL = text("""
 update scheduling.schedule_states
@@ -143,11 +219,6 @@ set last_error = :reason, last_run_id = :run_id,
     failures_in_a_row = failures_in_a_row + case when :counts then 1 else 0 end
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
 """)
-
-
-def register_schedules(session: Session) -> None:
-    """Insert the missing checkpoints: one for each doctor and facility with rules or exceptions."""
-    session.connection().execute(_REGISTER)
 
 
 def schedule_keys(
@@ -174,29 +245,29 @@ def checkpoints_of(
     pairs = list(keys)
     wanted = {"doctors": [key.doctor_id for key in pairs], "facilities": [key.facility_id for key in pairs]}
     states = session.connection().execute(_STATES_LOCKED if lock else _STATES, wanted)
-    return {ScheduleKey(doctor_id, facility_id): _checkpoint(*rest) for doctor_id, facility_id, *rest in states}
+    return {ScheduleKey(state.doctor_id, state.facility_id): _checkpoint(state) for state in states}
 
 
 def load_schedules(
-    session: Session, keys: Sequence[ScheduleKey], *, lock: bool, since: date | None = None
+    session: Session, keys: Sequence[ScheduleKey], *, lock: bool, needed: Need | None = None
 ) -> list[LoadedSchedule]:
     """Load schedules with their checkpoints; with `lock`, lock them and skip those that another run has locked.
 
-    With `since`, exceptions and closures are left out that decide neither slots from that local day on nor the stored
-    fingerprints. A schedule whose doctor or facility is deleted, or whose doctor no longer works there, has no rules.
+    With `needed`, parts are left out that decide no slot of the days that are needed. A schedule whose doctor or
+    facility is deleted, or whose doctor no longer works there, has no rules.
     """
     checkpoints = checkpoints_of(session, keys, lock=lock)
     if lock:
         keys = [key for key in keys if key in checkpoints]
     zones = zone_names(session, keys)
+    of = {key: checkpoints.get(key, Checkpoint()) for key in keys}
+    days = {key: needed(of[key], zones[key.facility_id]) if needed else NeededDays() for key in keys}
+    exceptions = _by_schedule(session, rows.AvailabilityException, days)
+    # An override may take the hours of any rule, and an exception may name one.
+    rules = _by_schedule(session, rows.AvailabilityRule, days | dict.fromkeys(exceptions, NeededDays()))
+    first = min((span.since for span in days.values()), default=date.min)
+    closures = closures_of(session, zones, relevant_from(first).date())
     ended = _ended(session, keys)
-    covered_since = [checkpoint.since for checkpoint in checkpoints.values() if checkpoint.since]
-    begin = relevant_from(date.min if since is None else min([since, *covered_since]))
-    rules = _by_schedule(session, rows.AvailabilityRule, keys)
-    # The end of an exception in wall-clock time may have moved since it was stored.
-    stored_since = max(begin, datetime.min.replace(tzinfo=UTC) + FARTHEST_MOVE) - FARTHEST_MOVE
-    exceptions = _by_schedule(session, rows.AvailabilityException, keys, stored_since)
-    closures = closures_of(session, zones, begin.date())
     loaded = []
     for key in keys:
         schedule: Schedule | InvalidInputError
@@ -210,28 +281,43 @@ def load_schedules(
             )
         except InvalidInputError as error:
             schedule = error
-        loaded.append(LoadedSchedule(key, checkpoints.get(key, Checkpoint()), schedule))
+        loaded.append(LoadedSchedule(key, of[key], schedule))
     return loaded
 
 
 def closures_of(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
     """Return the closures of facilities from a local day on, by facility."""
-    closure = rows.FacilityClosure
     closures = defaultdict(list)
-    query = select(closure).where(col(closure.facility_id).in_(facility_ids), closure.day >= since)
-    for row in session.exec(query, execution_options=_ANEW):
+    session.flush()
+    found: Any = session.connection().execute(_CLOSURES, {"ids": sorted(facility_ids), "since": since})
+    for row in found:
         closures[row.facility_id].append(closure_of(row))
     return closures
 
 
 def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int | None) -> None:
     """Write the checkpoints of generated schedules, and the run that generated them, if a run did."""
-    values = []
-    for key, checkpoint in saved:
-        days = ",".join(f"[{first},{until})" for first, until in checkpoint.days.spans)
-        values.append(key._asdict() | checkpoint._asdict() | {"days": f"{{{days}}}", "run_id": run_id})
-    if values:
-        session.connection().execute(_SAVE, values)
+    pairs = list(saved)
+    checkpoints = [checkpoint for _, checkpoint in pairs]
+    if pairs:
+        session.connection().execute(
+            _SAVE,
+            {
+                "doctors": [key.doctor_id for key, _ in pairs],
+                "facilities": [key.facility_id for key, _ in pairs],
+                "fingerprints": [checkpoint.fingerprint for checkpoint in checkpoints],
+                "since": [checkpoint.since for checkpoint in checkpoints],
+                "engine_versions": [checkpoint.engine_version for checkpoint in checkpoints],
+                "tzdata_versions": [checkpoint.tzdata_version for checkpoint in checkpoints],
+                "days": [multirange(checkpoint.days) for checkpoint in checkpoints],
+                "run_id": run_id,
+            },
+        )
+
+
+def multirange(days: DaySet) -> str:
+    """Return a set of days as PostgreSQL writes it."""
+    return f"{{{','.join(f'[{first},{until})' for first, until in days.spans)}}}"
 
 
 def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int, counts: bool = True) -> None:
@@ -251,14 +337,19 @@ def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
 
 
 def _by_schedule(
-    session: Session, part: type[_Part], keys: Sequence[ScheduleKey], since: datetime | None = None
+    session: Session, part: type[_Part], needed: Mapping[ScheduleKey, NeededDays]
 ) -> dict[ScheduleKey, list[_Part]]:
     """Return rows with the columns' names: they are many, and objects of the model would cost more than the rest."""
     rows_of: dict[ScheduleKey, list[_Part]] = defaultdict(list)
     session.flush()
-    wanted = {"doctors": [key.doctor_id for key in keys], "facilities": [key.facility_id for key in keys]}
-    limit = {} if since is None else {"since": since}
-    rows_found: Any = session.connection().execute(_PARTS[part], wanted | limit)
+    wanted = {
+        "doctors": [key.doctor_id for key in needed],
+        "facilities": [key.facility_id for key in needed],
+        "since": [days.begin for days in needed.values()],
+        "until": [days.end for days in needed.values()],
+        "weekdays": [days.weekdays for days in needed.values()],
+    }
+    rows_found: Any = session.connection().execute(_PARTS[part], wanted)
     for row in rows_found:
         rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
     return rows_of
@@ -270,7 +361,13 @@ def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
     return {ScheduleKey(*pair) for pair in pairs}
 
 
-def _checkpoint(fingerprint: str | None, since: date | None, days: Iterable[Any]) -> Checkpoint:
+def _checkpoint(state: Row[Any]) -> Checkpoint:
+    days = DaySet((part.lower, part.upper) for part in state.generated_days if part.lower and part.upper)
     return Checkpoint(
-        fingerprint, since, DaySet((part.lower, part.upper) for part in days if part.lower and part.upper)
+        state.fingerprint,
+        state.fingerprint_since,
+        state.engine_version,
+        state.tzdata_version,
+        days,
+        is_settled=state.is_settled,
     )

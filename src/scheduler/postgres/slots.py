@@ -20,7 +20,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection, Connection
 from psycopg.errors import InvalidParameterValue
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DataError
 from sqlalchemy.util import await_only
 from sqlmodel import Session
@@ -29,6 +29,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot
 from scheduler.core.slots import Slot, SlotColumns, Slots
+from scheduler.core.spans import Span
 from scheduler.core.zones import micros
 from scheduler.postgres.schedules import ScheduleKey
 
@@ -63,37 +64,44 @@ select (select identity.current_tenant_id()), doctor_id, facility_id, nullif(off
     capacity::integer, nullif(rule_id, 0), nullif(released_at, '-infinity')
 from staged_slots
 """)
-# Appointments and holds decide what is taken (B1, B2). A visit begins with its slot, or less than a day before it.
-_STORED: Final = text("""
-with sat_on as (
-    select availability_slot_id as id, slot_start_at as start_at, count(*) as places
-    from scheduling.appointments
+# Appointments and holds decide what is taken (B1, B2). They are looked up slot by slot, and slots doctor by doctor
+# (`lateral ... offset 0`): as joins, both are planned by statistics, which new days do not have.
+_STORED: Final = """
+select slot.*, least(slot.capacity, greatest(slot.booked_count, (
+    select count(*) from scheduling.appointments
     where tenant_id = (select identity.current_tenant_id())
-      and doctor_id = any(cast(:doctor_ids as bigint[])) and status not in ('cancelled', 'no_show')
-      and start_at >= cast(:begin as timestamptz) - interval '1 day' and start_at < :end
-    group by 1, 2
-), held as (
-    select availability_slot_id as id, slot_start_at as start_at, count(*) as places
-    from scheduling.holds
-    where tenant_id = (select identity.current_tenant_id()) and ends_at > scheduling.clock()
-    group by 1, 2
+      and availability_slot_id = slot.id and slot_start_at = slot.start_at and status not in ('cancelled', 'no_show')
+))) as taken, (
+    select count(*) from scheduling.holds
+    where tenant_id = (select identity.current_tenant_id())
+      and availability_slot_id = slot.id and slot_start_at = slot.start_at and ends_at > scheduling.clock()
+) as held
+from unnest(
+    cast(:doctors as bigint[]), cast(:facilities as bigint[]), cast(:begins as timestamptz[]),
+    cast(:ends as timestamptz[])
+) as wanted (doctor_id, facility_id, begin_at, end_at)
+cross join lateral (
+    select doctor_id, facility_id, id, start_at, end_at, service_offering_id, capacity, created_from_rule_id,
+        released_at, status, booked_count, reserved_until
+    from scheduling.availability_slots
+    where tenant_id = (select identity.current_tenant_id()) and {in_the_span}
+    offset 0
+) slot
+"""
+# Without statistics of these days a planner expects one row of them, and prefers a smaller index by start to the one by
+# doctor and start: whole days of the tenant were read for each batch. `+ 0` and the end as a pair serve no other index.
+_OF_SCHEDULES: Final = text(
+    _STORED.format(
+        in_the_span="doctor_id = wanted.doctor_id and facility_id + 0 = wanted.facility_id"
+        " and start_at >= wanted.begin_at and (doctor_id, start_at) < (wanted.doctor_id, wanted.end_at)"
+    )
 )
-select slot.doctor_id, slot.facility_id, slot.id, slot.start_at, slot.end_at, slot.service_offering_id, slot.capacity,
-    slot.created_from_rule_id, slot.status,
-    least(greatest(slot.booked_count, coalesce(sat_on.places, 0)), slot.capacity), slot.reserved_until,
-    coalesce(held.places, 0), slot.released_at
-from scheduling.availability_slots slot
-left join sat_on on sat_on.id = slot.id and sat_on.start_at = slot.start_at
-left join held on held.id = slot.id and held.start_at = slot.start_at
-where slot.tenant_id = (select identity.current_tenant_id())
-  and slot.doctor_id = any(cast(:doctor_ids as bigint[])) and slot.start_at >= :begin and slot.start_at < :end
-""")
-_COUNT: Final = text("""
-select count(*) from scheduling.availability_slots
-where tenant_id = (select identity.current_tenant_id())
-  and doctor_id = cast(:doctor_id as bigint) and facility_id = cast(:facility_id as bigint)
-  and start_at >= :begin and start_at < :end
-""")
+_OF_DOCTORS: Final = text(
+    _STORED.format(
+        in_the_span="doctor_id = wanted.doctor_id"
+        " and start_at >= wanted.begin_at and start_at < wanted.end_at and start_at >= :first and start_at < :last"
+    )
+)
 # Bookings, holds and cancellations since the plan was made take precedence over the plan. Whoever makes them locks the
 # slot, so the statements that follow this one see them.
 _LOCK: Final = text("""
@@ -154,29 +162,36 @@ def ensure_months(session: Session, begin: datetime, end: datetime) -> None:
         raise InvalidInputError(error.orig.diag.message_primary or "the span of slots is too long") from None
 
 
-def stored_slots(
-    session: Session, keys: Iterable[ScheduleKey], begin: datetime, end: datetime
-) -> dict[ScheduleKey, list[StoredSlot]]:
-    """Return the stored slots of schedules that start in `[begin, end)`, by schedule."""
-    wanted = set(keys)
-    return _stored(session, {key.doctor_id for key in wanted}, begin, end, wanted)
+def stored_slots(session: Session, wanted: Iterable[tuple[ScheduleKey, Span]]) -> dict[ScheduleKey, list[StoredSlot]]:
+    """Return the stored slots of schedules that start in spans, by schedule. Spans of one schedule share nothing."""
+    pairs = list(wanted)
+    stored: dict[ScheduleKey, list[StoredSlot]] = defaultdict(list)
+    if pairs:
+        values = {
+            "doctors": [key.doctor_id for key, _ in pairs],
+            "facilities": [key.facility_id for key, _ in pairs],
+            "begins": [span.start for _, span in pairs],
+            "ends": [span.end for _, span in pairs],
+        }
+        for slot in _read(session, _OF_SCHEDULES, values):
+            stored[ScheduleKey(int(slot.slot.doctor_id), int(slot.slot.facility_id))].append(slot)
+    return stored
 
 
 def slots_of_doctors(
     session: Session, doctor_ids: set[int], begin: datetime, end: datetime
 ) -> dict[int, list[StoredSlot]]:
     """Return the stored slots of doctors that start in `[begin, end)`, at all facilities (S3)."""
+    doctors = sorted(doctor_ids)
+    count = len(doctors)
+    values = {"doctors": doctors, "facilities": [None] * count, "begins": [begin] * count, "ends": [end] * count}
     by_doctor: dict[int, list[StoredSlot]] = defaultdict(list)
-    for key, slots in _stored(session, doctor_ids, begin, end).items():
-        by_doctor[key.doctor_id] += slots
+    for slot in _read(session, _OF_DOCTORS, values | {"first": begin, "last": end}):
+        by_doctor[int(slot.slot.doctor_id)].append(slot)
     return by_doctor
 
 
-def _stored(
-    session: Session, doctor_ids: set[int], begin: datetime, end: datetime, wanted: set[ScheduleKey] | None = None
-) -> dict[ScheduleKey, list[StoredSlot]]:
-    stored: dict[ScheduleKey, list[StoredSlot]] = defaultdict(list)
-    rows = session.connection().execute(_STORED, {"doctor_ids": list(doctor_ids), "begin": begin, "end": end})
+def _read(session: Session, statement: TextClause, values: dict[str, Any]) -> Iterator[StoredSlot]:
     for (
         doctor_id,
         facility_id,
@@ -186,22 +201,15 @@ def _stored(
         offering,
         capacity,
         rule,
+        release,
         status,
-        booked,
+        _,
         until,
+        taken,
         held,
-        at,
-    ) in rows:
-        key = ScheduleKey(doctor_id, facility_id)
-        if wanted is None or key in wanted:
-            slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule, at)
-            stored[key].append(StoredSlot(id_, slot, SlotStatus(status), booked, until, held))
-    return stored
-
-
-def count_slots(session: Session, key: ScheduleKey, begin: datetime, end: datetime) -> int:
-    """Count a schedule's stored slots that start in `[begin, end)`."""
-    return int(session.connection().execute(_COUNT, key._asdict() | {"begin": begin, "end": end}).scalar_one())
+    ) in session.connection().execute(statement, values):
+        slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule, release)
+        yield StoredSlot(id_, slot, SlotStatus(status), taken, until, held)
 
 
 def insert_slots(session: Session, many: Iterable[Slots]) -> int:
