@@ -186,6 +186,9 @@ def interrupt(database: Database, looker: psycopg.Connection, url: str, number: 
     run_to_the_end(a_world(database))  # makes the months, which would wait for the lock before the run begins
     with held_up(url, looker, world.tenant_id, before) as process:
         process.send_signal(number)
+        if number == signal.SIGTERM:  # one alone lets the batch end
+            time.sleep(0.2)
+            process.send_signal(number)
         lines = last_lines(process)
     assert (process.returncode, lines) == (128 + number, ["interrupted: whole batches stay, nothing is half-written"])
     assert world.slots() == set()
@@ -206,12 +209,31 @@ psycopg.Connection._try_cancel = too_late
 @pytest.mark.parametrize(
     ("number", "before"),
     [(signal.SIGINT, NOT_CANCELLED), (signal.SIGTERM, "")],
-    ids=["ctrl-c, not cancelled", "terminated"],
+    ids=["ctrl-c, not cancelled", "terminated twice"],
 )
 def test_r4_an_interruption_is_one_line_and_its_exit_code(
     database: Database, looker: psycopg.Connection, database_url: str, number: signal.Signals, before: str
 ) -> None:
     interrupt(database, looker, database_url, number, before)
+
+
+def test_r4_a_terminated_job_ends_after_its_batch(
+    database: Database, looker: psycopg.Connection, database_url: str
+) -> None:
+    schedules = SCHEDULES[: SCHEDULES_PER_BATCH + 6]
+    world = a_world(database, *schedules)
+    run_to_the_end(a_world(database))  # makes the months
+    with held_up(database_url, looker, world.tenant_id) as process:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+    out, err = process.communicate(timeout=20)
+    (line,) = [line for line in err.splitlines() if not line.startswith("{")]
+    assert (process.returncode, json.loads(out)["schedules_left"]) == (143, 6)
+    assert line == "error: terminated after the batch in progress: 6 schedules are left to the next run"
+    assert world.slots() == expected(schedules[:SCHEDULES_PER_BATCH], MONDAY, DAYS)
+    assert world.sql("select status from scheduling.generation_runs where tenant_id = :tenant_id") == [("interrupted",)]
+    run_to_the_end(world)
+    assert world.slots() == expected(schedules, MONDAY, DAYS)
 
 
 @pytest.mark.deep

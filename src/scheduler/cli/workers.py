@@ -66,9 +66,7 @@ class Workers:
             if count is not None:
                 raise InvalidInputError("--workers and --executor exclude each other: a cluster has its own workers")
             return cls(partial(_cluster, address), ExitStack())
-        return cls(
-            partial(_processes, count) if count not in {None, 1} else partial(nullcontext, Opened()), ExitStack()
-        )
+        return cls(_this_process if count is None or count == 1 else partial(_processes, count), ExitStack())
 
     def call(self, work: Callable[[Opened], Result]) -> Result:
         """Do work with the workers; if they die, do it once more with new ones."""

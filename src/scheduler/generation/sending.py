@@ -11,7 +11,8 @@ import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from textwrap import shorten
@@ -94,7 +95,9 @@ def send(
             yield waiting[0][0], _result(waiting[0][1])
             waiting.popleft()
     except Exception:
-        wait([future for _, future in waiting])  # no batch is at work when the run has ended
+        for _, future in waiting:  # no batch is at work when the run has ended
+            with suppress(CancelledError):
+                future.exception()
         raise
     finally:
         for _, future in waiting:
