@@ -1,4 +1,4 @@
-"""Executors of the nightly job: a process pool and a Dask cluster store what a plain loop stores, also if workers die."""
+"""Executors of the nightly job: they store what a plain loop stores, also if a worker of them dies."""
 
 import os
 import signal
@@ -19,13 +19,17 @@ from scheduler.generation.job import generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import GenerationRequest, Mode
 from scheduler.postgres.database import Database
+from support.cli import run as run_command
 from support.databases import new_tenant
 from support.worlds.generation import MONDAY, NOW, World, weekly
 
 pytestmark = pytest.mark.database
 
 SCHEDULES = tuple(weekly(doctor, 1 + doctor // 8) for doctor in range(1, 41))
-INVALID = "update scheduling.availability_rules set recurrence = 'FREQ=NONSENSE' where doctor_id = 3 and tenant_id = :tenant_id"
+INVALID = (
+    "update scheduling.availability_rules set recurrence = 'FREQ=NONSENSE'"
+    " where doctor_id = 3 and tenant_id = :tenant_id"
+)
 STATUS = "select status from scheduling.generation_runs where tenant_id = :tenant_id order by id"
 DAYS = 14
 BATCH = 4
@@ -132,10 +136,16 @@ def kill_a_worker_of_dask(database: Database, client: Client, digest: str, *, af
 
 
 def test_r4_a_dask_cluster_with_a_killed_worker_stores_the_same_slots(
-    database: Database, plain: tuple[Report, str]
+    database: Database, database_url: str, plain: tuple[Report, str]
 ) -> None:
     with cluster() as client:
         kill_a_worker_of_dask(database, client, plain[1], after=2)
+        world = a_world(database)
+        days = "--from", str(MONDAY), "--days", str(DAYS)
+        workers = "--executor", "dask", "--address", client.scheduler.address
+        result = run_command(database_url, "generate", "--tenant", str(world.tenant_id), *days, *workers)
+    assert (result.code, result.lines[-1]) == (1, "error: 1 of 40 schedules failed")
+    assert world.digest() == plain[1]
 
 
 @pytest.mark.deep

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -19,6 +21,7 @@ from sqlalchemy import make_url
 from scheduler.core.schedules import Schedule
 from scheduler.generation.job import SCHEDULES_PER_BATCH
 from scheduler.postgres.database import Database
+from support.cli import run
 from support.databases import new_tenant
 from support.worlds.generation import MONDAY, World, expected, weekly
 
@@ -40,12 +43,13 @@ def as_victim(url: str) -> str:
     return named.render_as_string(hide_password=False)
 
 
-def job(url: str, tenant_id: UUID, before: str = "") -> "subprocess.Popen[str]":
+def job(url: str, tenant_id: UUID, before: str = "", *more: str) -> "subprocess.Popen[str]":
     """Start the real command, after a statement of Python."""
     # A shell ignores SIGINT in background jobs, and children inherit that: restore the default handler.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{listen}\n{before}\nfrom scheduler.cli import main; main()"
     arguments = ["generate", "--tenant", str(tenant_id), "--from", str(MONDAY), "--days", str(DAYS), "--json"]
+    arguments += more
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         env=os.environ | {"SCHEDULER_DATABASE_URL": as_victim(url)},
@@ -132,6 +136,21 @@ def test_r4_after_two_kills_in_a_row_the_next_run_stores_the_same_slots(
         process.stderr.readline()
         process.kill()
         process.communicate()
+    wait_until(lambda: not sessions(looker))
+    run_to_the_end(world)
+    assert world.digest() == undisturbed
+
+
+def test_r4_workers_end_with_their_killed_job(
+    database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str
+) -> None:
+    world = a_world(database, *SCHEDULES)
+    process = job(database_url, world.tenant_id, "", "--workers", "2")
+    assert process.stderr is not None
+    process.stderr.readline()
+    assert sessions(looker)
+    process.kill()
+    process.communicate()
     wait_until(lambda: not sessions(looker))
     run_to_the_end(world)
     assert world.digest() == undisturbed
@@ -226,7 +245,7 @@ def test_r4_a_terminated_job_ends_after_its_batch(
     with held_up(database_url, looker, world.tenant_id) as process:
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     (line,) = [line for line in err.splitlines() if not line.startswith("{")]
     assert (process.returncode, json.loads(out)["schedules_left"]) == (143, 6)
     assert line == "error: terminated after the batch in progress: 6 schedules are left to the next run"
@@ -234,6 +253,21 @@ def test_r4_a_terminated_job_ends_after_its_batch(
     assert world.sql("select status from scheduling.generation_runs where tenant_id = :tenant_id") == [("interrupted",)]
     run_to_the_end(world)
     assert world.slots() == expected(schedules, MONDAY, DAYS)
+
+
+def test_r4_a_job_whose_time_is_up_ends_after_its_batch(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the clock takes half an hour: the first batch begins in time, the second one does not."""
+    schedules = SCHEDULES[: SCHEDULES_PER_BATCH + 6]
+    world = a_world(database, *schedules)
+    monkeypatch.setattr("scheduler.cli.ending.monotonic", partial(next, count(0, 1800)))
+    when = "--from", str(MONDAY), "--days", str(DAYS), "--max-duration", "1h"
+    result = run(database_url, "generate", "--tenant", str(world.tenant_id), *when)
+    assert (result.code, result.lines) == (13, ["error: the time is up: 6 schedules are left to the next run"])
+    assert "  6 schedules are left to the next run" in result.out.splitlines()
+    assert world.slots() == expected(schedules[:SCHEDULES_PER_BATCH], MONDAY, DAYS)
+    assert world.sql("select status from scheduling.generation_runs where tenant_id = :tenant_id") == [("interrupted",)]
 
 
 @pytest.mark.deep

@@ -48,10 +48,8 @@ def do_sent_batch(sent: SentBatch) -> RunResult | Exception:
     """Do a batch in this process, and return its result or its error."""
     try:
         _check_engine(sent)
-        key = os.getpid(), sent.url
-        if key not in _opened:
-            _opened[key] = Database(sent.url)
-        return do_batch(_opened[key], sent.batch)
+        database = _opened.setdefault((os.getpid(), sent.url), Database(sent.url))  # connects when it is first used
+        return do_batch(database, sent.batch)
     except SchedulerError as error:
         return error
     except Exception as error:  # noqa: BLE001  # the process of the run raises it
