@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.core.slots import Slot
+from scheduler.core.slots import Slot, SlotStatus
 from scheduler.generation import sending
 from scheduler.generation.batches import Batch, do_batch
 from scheduler.generation.errors import WorkersLostError
@@ -171,7 +171,7 @@ def test_a_sent_batch_shows_no_password() -> None:
 def test_a_batch_and_its_outcome_survive_pickling() -> None:
     slot = Slot(NOW, NOW + timedelta(minutes=20), 1, 1)
     result = RunResult(
-        slots_conflicting=(StoredSlot(1, slot, "booked", booked_count=1),),
+        slots_conflicting=(StoredSlot(1, slot, SlotStatus.BOOKED, booked_count=1),),
         schedules_failed=(Failure(ScheduleKey(1, 2), "why"),),
     )
     one = SentBatch(CLOSED_PORT, BATCHES[0], 3)
