@@ -122,8 +122,8 @@ __all__ = [  # noqa: RUF022  # in groups
     "ProviderId", "ResourceExceptionId", "ResourceId", "ResourceRuleId", "RuleId", "ServiceId", "StepTemplateId",
     "TenantId", "UserId", "WorkflowId",
     # PostgreSQL: migrations, units of work, the slot-generation job
-    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "act_for", "generate", "tenant_id_of",
-    "upgrade",
+    "Database", "GenerationRequest", "Mode", "Request", "Role", "Scope", "WorkersLostError", "act_for", "generate",
+    "tenant_id_of", "upgrade",
     # PostgreSQL: a host's foreign keys to the library's tables, and its Alembic beside them
     "alembic_include_name", "references",
     # PostgreSQL: health information and the audit log
@@ -185,6 +185,7 @@ if TYPE_CHECKING:
     from scheduler.front_door.services import CodeSystem
     from scheduler.front_door.visit_booking import Booking
     from scheduler.front_door.work import Work
+    from scheduler.generation.errors import WorkersLostError
     from scheduler.generation.job import generate
     from scheduler.generation.request import GenerationRequest, Mode, Scope
     from scheduler.postgres.acting import act_for
@@ -293,6 +294,7 @@ else:
         "VisitId": "scheduler.core.ids",
         "VisitStep": "scheduler.booking.visits",
         "Work": "scheduler.front_door.work",
+        "WorkersLostError": "scheduler.generation.errors",
         "WorkflowId": "scheduler.core.ids",
         "act_for": "scheduler.postgres.acting",
         "alembic_include_name": "scheduler.postgres.schema.host",

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import partial
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,8 +22,9 @@ from scheduler.cli.app import COMMANDS as TABLE
 from scheduler.cli.app import EXIT_CODES, load
 from scheduler.cli.demo_visit import demo_visit
 from scheduler.core.zones import _load
+from scheduler.generation.job import generate
 from scheduler.postgres.database import Database
-from scheduler.postgres.errors import UnfitLoginError
+from scheduler.postgres.errors import StoreError, UnfitLoginError
 from support.cli import CommandResult, run
 from support.databases import execute
 
@@ -187,6 +190,14 @@ def test_unknown_command_shows_usage_and_exits_with_2(arguments: str) -> None:
         ("generate --from 9999-12-20 --days 9", "leaves the calendar"),
         ("generate --from 9999-12-31", "leave the calendar"),
         ("generate --days 100000", "100000 days are too many"),
+        ("generate --max-duration 2", "'2' is not a duration: 2h, 90m, 1h30m or 45s are"),
+        ("generate --max-duration 0m", "'0m' is not a duration"),
+        ("generate --max-duration 30m1h", "'30m1h' is not a duration"),
+        ("generate --address tcp://127.0.0.1:1", "give --executor dask too"),
+        ("generate --executor dask", "--executor dask needs --address"),
+        ("generate --executor dask --address tcp://127.0.0.1:1 --workers 2", "exclude each other"),
+        ("generate --executor dask --address nonsense://x", "--address nonsense://x"),
+        ("generate --all-tenants --facility gb-larkspur", "a facility belongs to one tenant"),
         ("generate --tenant \udcff", "not a line of text"),
         ("generate --facility \udcff", "not a line of text"),
         ("doctors --facility \udcff", "not a line of text"),
@@ -683,6 +694,53 @@ def test_generate_as_json_with_a_log_of_batches(region: str) -> None:
     assert figures["peak_memory"] > 10_000_000
     log = [json.loads(line) for line in result.err.splitlines()]
     assert [line["schedules_done"] for line in log] == [24, 48, 62]
+
+
+def test_a_tenant_that_fails_stops_no_other(migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for slug in ("anna", "bert", "cleo", "dora"):
+        assert run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug).code == 0
+    execute(
+        migrated,
+        "update identity.tenants set status = 'suspended' where slug = 'cleo'",
+        "update scheduling.availability_rules set recurrence = 'FREQ=NONSENSE'"
+        " where tenant_id = (select id from identity.tenants where slug = 'bert')",
+    )
+    seen: list[str] = []
+
+    def refusing(database: Database, request: Any, **options: Any) -> Any:
+        seen.append(str(request.tenant_id))
+        if len(seen) == 1:
+            raise StoreError("refused")
+        return generate(database, request, **options)
+
+    monkeypatch.setattr("scheduler.cli.generate.generate", refusing)
+    result = run(migrated, "generate", "--all-tenants", "--from", "2027-03-01", "--days", "7", "--json")
+    reports = [json.loads(line) for line in result.out.splitlines()]
+    assert result.code == 1
+    assert [(report["tenant"], report["slots_created"]) for report in reports] == [("bert", 0), ("dora", 9)]
+    assert result.lines == [
+        "error: tenant anna: refused",
+        "error: tenant bert: 1 of 1 schedules failed",
+        "error: 2 of 3 tenants failed: anna, bert",
+    ]
+    monkeypatch.setattr("scheduler.cli.generate.generate", generate)
+    shown = run(migrated, "generate", "--all-tenants", "--from", "2027-03-01", "--days", "7")
+    assert [line for line in shown.out.splitlines() if line.startswith("tenant ")] == [
+        "tenant anna",
+        "tenant bert",
+        "tenant dora",
+    ]
+
+
+def test_time_that_is_up_leaves_the_next_tenants_to_the_next_run(
+    migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for slug in ("anna", "bert"):
+        run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
+    monkeypatch.setattr("scheduler.cli.ending.monotonic", partial(next, count(0, 1800)))
+    result = run(migrated, "generate", "--all-tenants", "--days", "7", "--max-duration", "90m", "--json")
+    assert (result.code, len(result.out.splitlines())) == (13, 1)
+    assert result.lines == ["error: the time is up: 1 of 2 tenants are left to the next run"]
 
 
 def test_until_is_the_last_generated_day(region: str) -> None:

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -19,6 +21,7 @@ from sqlalchemy import make_url
 from scheduler.core.schedules import Schedule
 from scheduler.generation.planning import DAYS_PER_BATCH
 from scheduler.postgres.database import Database
+from support.cli import run
 from support.databases import new_tenant
 from support.worlds.generation import MONDAY, World, expected, weekly
 
@@ -26,6 +29,8 @@ pytestmark = pytest.mark.database
 
 SCHEDULES = tuple(weekly(doctor, 1 + doctor // 8) for doctor in range(1, 97))
 DAYS = 14
+BATCH = DAYS_PER_BATCH // 90
+"""The schedules of a batch of a run over 90 days."""
 VICTIM = "victim"
 
 
@@ -40,13 +45,13 @@ def as_victim(url: str) -> str:
     return named.render_as_string(hide_password=False)
 
 
-def job(url: str, tenant_id: UUID, before: str = "", *options: str) -> "subprocess.Popen[str]":
+def job(url: str, tenant_id: UUID, before: str = "", *more: str) -> "subprocess.Popen[str]":
     """Start the real command, after a statement of Python."""
     # A shell ignores SIGINT in background jobs, and children inherit that: restore the default handler.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = f"{listen}\n{before}\nfrom scheduler.cli import main; main()"
-    days = ["--from", str(MONDAY), "--days", str(DAYS)]
-    arguments = ["generate", "--tenant", str(tenant_id), *days, "--json", *options]
+    arguments = ["generate", "--tenant", str(tenant_id), "--from", str(MONDAY), "--days", str(DAYS), "--json"]
+    arguments += more
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         env=os.environ | {"SCHEDULER_DATABASE_URL": as_victim(url)},
@@ -138,6 +143,21 @@ def test_r4_after_two_kills_in_a_row_the_next_run_stores_the_same_slots(
     assert world.digest() == undisturbed
 
 
+def test_r4_workers_end_with_their_killed_job(
+    database: Database, looker: psycopg.Connection, database_url: str, undisturbed: str
+) -> None:
+    world = a_world(database, *SCHEDULES)
+    process = job(database_url, world.tenant_id, "", "--workers", "2")
+    assert process.stderr is not None
+    process.stderr.readline()
+    assert sessions(looker)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not sessions(looker))
+    run_to_the_end(world)
+    assert world.digest() == undisturbed
+
+
 def test_r4_three_concurrent_jobs_store_the_slots_of_one_job(
     database: Database, database_url: str, undisturbed: str
 ) -> None:
@@ -200,6 +220,9 @@ def interrupt(database: Database, looker: psycopg.Connection, url: str, number: 
     run_to_the_end(a_world(database))  # makes the months, which would wait for the lock before the run begins
     with held_up(url, looker, world.tenant_id, before) as process:
         process.send_signal(number)
+        if number == signal.SIGTERM:  # one alone lets the batch end
+            time.sleep(0.2)
+            process.send_signal(number)
         lines = last_lines(process)
     assert (process.returncode, lines) == (128 + number, ["interrupted: whole batches stay, nothing is half-written"])
     assert world.slots() == set()
@@ -220,12 +243,46 @@ psycopg.Connection._try_cancel = too_late
 @pytest.mark.parametrize(
     ("number", "before"),
     [(signal.SIGINT, NOT_CANCELLED), (signal.SIGTERM, "")],
-    ids=["ctrl-c, not cancelled", "terminated"],
+    ids=["ctrl-c, not cancelled", "terminated twice"],
 )
 def test_r4_an_interruption_is_one_line_and_its_exit_code(
     database: Database, looker: psycopg.Connection, database_url: str, number: signal.Signals, before: str
 ) -> None:
     interrupt(database, looker, database_url, number, before)
+
+
+def test_r4_a_terminated_job_ends_after_its_batch(
+    database: Database, looker: psycopg.Connection, database_url: str
+) -> None:
+    schedules = SCHEDULES[: BATCH + 6]
+    world = a_world(database, *schedules)
+    a_world(database).run(count=90)  # makes the months
+    with held_up(database_url, looker, world.tenant_id, "", "--days", "90") as process:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+    out, err = process.communicate(timeout=60)
+    (line,) = [line for line in err.splitlines() if not line.startswith("{")]
+    assert (process.returncode, json.loads(out)["schedules_left"]) == (143, 6)
+    assert line == "error: terminated after the batch in progress: 6 schedules are left to the next run"
+    assert world.slots() == expected(schedules[:BATCH], MONDAY, 90)
+    assert world.sql("select status from scheduling.generation_runs where tenant_id = :tenant_id") == [("interrupted",)]
+    world.run(count=90, tzdata_version=None)
+    assert world.slots() == expected(schedules, MONDAY, 90)
+
+
+def test_r4_a_job_whose_time_is_up_ends_after_its_batch(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the clock takes half an hour: the first batch begins in time, the second one does not."""
+    schedules = SCHEDULES[: BATCH + 6]
+    world = a_world(database, *schedules)
+    monkeypatch.setattr("scheduler.cli.ending.monotonic", partial(next, count(0, 1800)))
+    when = "--from", str(MONDAY), "--days", "90", "--max-duration", "1h"
+    result = run(database_url, "generate", "--tenant", str(world.tenant_id), *when)
+    assert (result.code, result.lines) == (13, ["error: the time is up: 6 schedules are left to the next run"])
+    assert "  6 schedules are left to the next run" in result.out.splitlines()
+    assert world.slots() == expected(schedules[:BATCH], MONDAY, 90)
+    assert world.sql("select status from scheduling.generation_runs where tenant_id = :tenant_id") == [("interrupted",)]
 
 
 @pytest.mark.deep
@@ -251,7 +308,7 @@ def test_output_that_cannot_be_written_stops_no_run(
     database: Database, database_url: str, stream: str, opened: Callable[[], int]
 ) -> None:
     """The job stopped after its first batch, every night at the same place."""
-    schedules = SCHEDULES[: DAYS_PER_BATCH // 90 + 1]
+    schedules = SCHEDULES[: BATCH + 1]
     world = a_world(database, *schedules)
     descriptor = opened()
     streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | {stream: descriptor}

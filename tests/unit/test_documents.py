@@ -41,7 +41,9 @@ def test_program_of_a_page_prints_its_promised_output(page: Path, capsys: pytest
 
 
 def test_every_page_with_files_of_a_host_has_a_test_that_runs_them() -> None:
-    assert {page.stem for page in PAGES if files(page)} == {"beside-your-alembic"}  # `migrations/test_host.py`
+    tests = {"beside-your-alembic": "migrations/test_host.py", "nightly-job": "integration/test_nightly_recipes.py"}
+    assert {page.stem for page in PAGES if files(page)} == {*tests}
+    assert all((ROOT / "tests" / path).exists() for path in tests.values())
 
 
 def test_every_page_makes_a_tenant_of_its_own() -> None:

@@ -11,7 +11,8 @@ import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from textwrap import shorten
@@ -47,10 +48,8 @@ def do_sent_batch(sent: SentBatch) -> RunResult | Exception:
     """Do a batch in this process, and return its result or its error."""
     try:
         _check_engine(sent)
-        key = os.getpid(), sent.url
-        if key not in _opened:
-            _opened[key] = Database(sent.url)
-        return do_batch(_opened[key], sent.batch)
+        database = _opened.setdefault((os.getpid(), sent.url), Database(sent.url))  # connects when it is first used
+        return do_batch(database, sent.batch)
     except SchedulerError as error:
         return error
     except Exception as error:  # noqa: BLE001  # the process of the run raises it
@@ -94,7 +93,9 @@ def send(
             yield waiting[0][0], _result(waiting[0][1])
             waiting.popleft()
     except Exception:
-        wait([future for _, future in waiting])  # no batch is at work when the run has ended
+        for _, future in waiting:  # no batch is at work when the run has ended
+            with suppress(CancelledError):
+                future.exception()
         raise
     finally:
         for _, future in waiting:
