@@ -69,7 +69,7 @@ from found order by facility_id, doctor_id
 
 
 class FoundSchedule(NamedTuple):
-    """A schedule, and how many local days of it a run has to examine; `is_due` unless there is nothing to do."""
+    """A schedule, whether there is anything to do for a run, and how many local days it has to examine."""
 
     key: ScheduleKey
     days: int

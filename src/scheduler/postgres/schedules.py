@@ -41,8 +41,8 @@ class Checkpoint(NamedTuple):
 
     The fingerprint covers what decides slots from the day `since` on; no generated day lies before it. It is None if
     the schedule may have changed since: whatever changes it takes the fingerprint away. `engine_version` and
-    `tzdata_version` are in the fingerprint, too; no statement changes them. A checkpoint is not settled while there is
-    a transaction that may have changed the schedule before its checkpoint existed, and so could not take it away.
+    `tzdata_version` are in the fingerprint, too; no statement changes them. A checkpoint may miss a change while a
+    transaction is under way that may have changed the schedule before its checkpoint existed.
     """
 
     fingerprint: str | None = None
@@ -50,7 +50,7 @@ class Checkpoint(NamedTuple):
     engine_version: str | None = None
     tzdata_version: str | None = None
     days: DaySet = DaySet()
-    is_settled: bool = True
+    may_miss_a_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedu
 cross join lateral (
     select doctor_id, facility_id, case when not is_stale then fingerprint end as fingerprint, fingerprint_since,
         engine_version, tzdata_version, generated_days,
-        {settled} as is_settled
+        {may_miss} as may_miss_a_change
     from scheduling.schedule_states
     where tenant_id = (select identity.current_tenant_id())
       and doctor_id = schedule.doctor_id and facility_id + 0 = schedule.facility_id
@@ -179,15 +179,15 @@ cross join lateral (
     offset 0
 ) state
 """
-# A state without days is new. It is settled if no transaction writes that began before the latest run did.
-_SETTLED: Final = """
-not isempty(generated_days) or coalesce((
-    select begun_in <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint from scheduling.generation_runs
+# A state without days is new. A transaction that writes since before the latest run began may not have seen it.
+_MAY_MISS: Final = """
+isempty(generated_days) and coalesce((
+    select begun_in > pg_snapshot_xmin(pg_current_snapshot())::text::bigint from scheduling.generation_runs
     where tenant_id = (select identity.current_tenant_id()) order by id desc limit 1
-), true)
+), false)
 """
-_STATES: Final = text(_STATE.format(settled="true", lock=""))
-_STATES_LOCKED: Final = text(_STATE.format(settled=_SETTLED, lock="for update skip locked"))
+_STATES: Final = text(_STATE.format(may_miss="false", lock=""))
+_STATES_LOCKED: Final = text(_STATE.format(may_miss=_MAY_MISS, lock="for update skip locked"))
 _LOCK_DOCTORS = text("""
 select from scheduling.doctors
 where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:doctors as bigint[]))
@@ -363,5 +363,5 @@ def _checkpoint(state: Row[Any]) -> Checkpoint:
         state.engine_version,
         state.tzdata_version,
         days,
-        is_settled=state.is_settled,
+        may_miss_a_change=state.may_miss_a_change,
     )
