@@ -237,7 +237,7 @@ def _by_objects(database: Database, tenant: UUID, days: int, schedules: int) -> 
                     start_at=slot.start_at,
                     end_at=slot.end_at,
                     capacity=slot.capacity,
-                    created_from_rule_id=slot.rule_id,
+                    created_from_rule_id=None if slot.rule_id is None else int(slot.rule_id),
                 )
                 for slot in expand(loaded.schedule, span)
             )

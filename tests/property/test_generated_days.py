@@ -13,7 +13,7 @@ from scheduler.core.fingerprints import relevant_from
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
 from scheduler.core.spans import Span
 from scheduler.core.zones import local_days
-from scheduler.postgres.schedules import NeededDays
+from scheduler.postgres.schedule_parts import NeededDays
 from support.strategies import cases
 
 DAY = timedelta(days=1)

@@ -23,7 +23,8 @@ from scheduler.core.spans import Span, difference, utc
 from scheduler.core.zones import LATEST, local_day, zone_of
 from scheduler.generation.request import Examination, Scope, earliest_day
 from scheduler.postgres.due_schedules import FoundSchedule
-from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, NeededDays, ScheduleKey
+from scheduler.postgres.schedule_parts import NeededDays
+from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
 
 DAYS_PER_BATCH: Final = 24 * 90
 """One transaction: some 50,000 slots, a few megabytes in memory."""
