@@ -24,6 +24,7 @@ import generation
 import holding
 import migrating
 import names
+import nights
 import row_security
 import search
 import search_in_tables
@@ -63,6 +64,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "solver": _solver,
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
     "telemetry": lambda _: [telemetry.of_a_run()],
+    "nights": lambda _: [nights.plainer_ways(), nights.of_sizes()],
     "holding": lambda wanted: [holding.against_bare_sql(visits=wanted.rounds * 4)],
     "contention": lambda wanted: contention.against_each_other(slots=wanted.rounds * 20),
     "encryption": lambda wanted: [

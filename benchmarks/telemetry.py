@@ -1,4 +1,4 @@
-"""The cost of spans that no SDK records and of a log that nobody reads, as a share of the nightly job's own work."""
+"""The cost of spans that no SDK records, and of a log that nobody reads, in the nightly job."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

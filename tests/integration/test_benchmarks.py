@@ -25,6 +25,7 @@ import generation
 import holding
 import migrating
 import names
+import nights
 import peers
 import row_security
 import search
@@ -57,6 +58,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         holding,
         migrating,
         names,
+        nights,
         row_security,
         search_in_tables,
         signed_setting,
@@ -79,6 +81,7 @@ def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
         generation,
         holding,
         names,
+        nights,
         row_security,
         search_in_tables,
         signed_setting,
@@ -113,6 +116,14 @@ def test_search_against_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["run.py", "solver"])
     with pytest.raises(SystemExit, match=r"requirements/benchmarks\.txt$"):
         runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "run.py"), run_name="__main__")
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server")
+def test_nights(checks: list[str]) -> None:
+    assert nights.of_sizes(sizes=(3,), days=1).row_count == 4
+    assert nights.plainer_ways(schedules=2, days=2, rounds=1).row_count == 4
+    assert checks == ["nights"] * 8
 
 
 @pytest.mark.database

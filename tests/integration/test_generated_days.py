@@ -12,7 +12,8 @@ from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Cl
 from scheduler.generation.planning import ScheduleTask, plan_task
 from scheduler.generation.request import GenerationRequest
 from scheduler.postgres.database import Database, Role, act_as
-from scheduler.postgres.schedules import LoadedSchedule, NeededDays, ScheduleKey, load_schedules
+from scheduler.postgres.schedule_parts import NeededDays
+from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
 from scheduler.postgres.statistics import totals
 from support.query_plans import index_scans
 from support.worlds.generation import MONDAY, World, expected, weekly

@@ -172,7 +172,7 @@ def parked(report: Report) -> tuple[ScheduleKey, ...]:
     return report.result.schedules_parked
 
 
-def test_a_schedule_that_fails_three_runs_in_a_row_is_parked(world: World) -> None:
+def test_r4_a_schedule_that_fails_three_runs_in_a_row_is_parked(world: World) -> None:
     world.write(weekly(1), weekly(2))
     break_rule(world)
     failed = [(len(report.result.schedules_failed), parked(report)) for report in (night(world) for _ in range(4))]

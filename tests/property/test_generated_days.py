@@ -13,6 +13,7 @@ from scheduler.core.fingerprints import relevant_from
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
 from scheduler.core.spans import Span
 from scheduler.core.zones import local_days
+from scheduler.postgres.schedule_parts import NeededDays
 from support.strategies import cases
 
 DAY = timedelta(days=1)
@@ -60,4 +61,24 @@ def test_r3_parts_that_are_over_decide_no_slot_of_later_days(case: tuple[Schedul
         closures=[closure for closure in schedule.closures if closure.day >= begin.date()],
     )
     days = Span(*local_days(schedule.zone, day, day + 3 * DAY))
+    assert list(expand(present, days)) == list(expand(schedule, days))
+
+
+@given(cases(), st.integers(-2, 4), st.integers(1, 9))
+@example((Schedule(7, 5, KIRITIMATI, [], [REPLACED_NIGHT]), Span(EARLY, EARLY + DAY)), -1, 1)
+def test_r3_the_parts_that_days_need_decide_them_alone(case: tuple[Schedule, Span], later: int, count: int) -> None:
+    """A night of one more day loads no other rules and exceptions."""
+    drawn, span = case
+    nights = [AvailabilityRule(90 + number, number, time(22), time(8), timedelta(hours=1)) for number in range(7)]
+    schedule = replace(drawn, rules=[*drawn.rules, *nights])
+    day = span.start.date() + later * DAY
+    needed = NeededDays(day, day + count * DAY)
+    exceptions = [one for one in schedule.exceptions if one.end_at >= needed.begin and one.start_at < needed.end]
+    rules = [
+        rule
+        for rule in schedule.rules
+        if exceptions or rule.day_of_week is None or str(int(rule.day_of_week)) in needed.weekdays
+    ]
+    present = replace(schedule, rules=rules, exceptions=exceptions)
+    days = Span(*local_days(schedule.zone, day, day + count * DAY))
     assert list(expand(present, days)) == list(expand(schedule, days))

@@ -20,7 +20,8 @@ from sqlmodel import Session
 
 from scheduler.core.calendars import DoctorCalendar
 from scheduler.core.errors import InvalidInputError
-from scheduler.postgres.schedules import Checkpoint, NeededDays, ScheduleKey, checkpoints_of, load_schedules
+from scheduler.postgres.schedule_parts import NeededDays
+from scheduler.postgres.schedules import Checkpoint, ScheduleKey, checkpoints_of, load_schedules
 
 _MOST: Final = 2000
 _SLACK: Final = timedelta(days=2)

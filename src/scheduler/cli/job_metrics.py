@@ -67,7 +67,7 @@ class JobMetrics:
 
     @contextmanager
     def run_for(self, tenant: str) -> Iterator[Callable[[Report], None]]:
-        """Measure the run in the block, also if it ends by an error; the block gives its report if it has one."""
+        """Measure the run in the block, also if it ends by an error; the block gives its report."""
         begun_at = self._clock()
         reports: list[Report] = []
         try:

@@ -23,7 +23,8 @@ from scheduler.core.spans import Span, difference, utc
 from scheduler.core.zones import LATEST, local_day, zone_of
 from scheduler.generation.request import Examination, Scope, earliest_day
 from scheduler.postgres.due_schedules import FoundSchedule
-from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, NeededDays, ScheduleKey
+from scheduler.postgres.schedule_parts import NeededDays
+from scheduler.postgres.schedules import Checkpoint, LoadedSchedule, ScheduleKey
 
 DAYS_PER_BATCH: Final = 24 * 90
 """One transaction: some 50,000 slots, a few megabytes in memory."""
@@ -77,7 +78,7 @@ def plan_task(loaded: LoadedSchedule, request: Examination) -> ScheduleTask:
         schedule,
         spans=spans,
         beside=_beside(spans, utc(request.now)) if changed and before.days.spans else (),
-        checkpoint=Checkpoint(digest, since, ENGINE_VERSION, release, requested | upcoming, before.is_settled),
+        checkpoint=Checkpoint(digest, since, ENGINE_VERSION, release, requested | upcoming, before.may_miss_a_change),
     )
 
 
@@ -125,13 +126,13 @@ def _first_day(today: date, request: Examination) -> date:
 def checkpoints_of(
     tasks: Iterable[ScheduleTask], pending: Container[ScheduleKey]
 ) -> Iterator[tuple[ScheduleKey, Checkpoint]]:
-    """Yield the checkpoints of tasks that are done; one that is pending, or not settled, has no fingerprint.
+    """Yield the checkpoints of tasks that are done; those that are pending have no fingerprint.
 
-    So the next run examines the schedule again: the hold may have ended by then, and a change may have been committed
-    that could not mark the checkpoint.
+    So the next run examines these schedules again: the hold may have ended by then. The same holds for checkpoints that
+    may miss a change.
     """
     for task in tasks:
-        is_done = task.key not in pending and task.checkpoint.is_settled
+        is_done = task.key not in pending and not task.checkpoint.may_miss_a_change
         yield task.key, task.checkpoint if is_done else task.checkpoint._replace(fingerprint=None)
 
 

@@ -16,7 +16,10 @@ from scheduler.postgres.schedules import ScheduleKey
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A schedule that could not be generated, with the reason in one line, and the class and code of its error."""
+    """A schedule that could not be generated, with the reason in one line.
+
+    `error` is the class of its error, `sqlstate` the code of the database, if there is one.
+    """
 
     key: ScheduleKey
     reason: str

@@ -15,8 +15,9 @@ from sqlmodel import Session, col, select
 from scheduler import models as rows
 from scheduler.core.errors import NotFoundError
 from scheduler.core.zones import zone_of
+from scheduler.postgres.schedule_parts import FARTHEST_MOVE
 from scheduler.postgres.schedule_rows import span_of_exception
-from scheduler.postgres.schedules import FARTHEST_MOVE, ScheduleKey
+from scheduler.postgres.schedules import ScheduleKey
 
 _DOCTORS = text("""
 select doctor.id, doctor.display_name

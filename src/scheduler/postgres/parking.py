@@ -1,6 +1,7 @@
 """Parked schedules: those that failed in so many runs in a row that the nightly job leaves them out.
 
 Owns: the number of failures that park a schedule, and the condition in SQL.
+Holds: R4 (a schedule that keeps failing stops no other, and is left out).
 Must not know: why a schedule failed, runs.
 
 A parked schedule is tried again after a change of it, which sets its count to zero (`scheduling.mark_as_stale`), or if

@@ -21,8 +21,8 @@ from scheduler.core.fingerprints import relevant_from
 from scheduler.core.resource_hours import exception_without_slots, opening, rule_without_slots
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
 from scheduler.core.zones import zone_of
+from scheduler.postgres.schedule_parts import FARTHEST_MOVE, closures_of
 from scheduler.postgres.schedule_rows import span_of_exception
-from scheduler.postgres.schedules import FARTHEST_MOVE, closures_of
 
 _ANEW: Final = {"populate_existing": True}
 _PLACES = text("""

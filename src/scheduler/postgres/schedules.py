@@ -1,21 +1,17 @@
-"""Schedules in PostgreSQL: which there are, their parts, locks and checkpoints.
+"""Schedules in PostgreSQL: which there are, their locks and checkpoints, and loading them.
 
 Owns: which schedules there are, loading them in batches, and the checkpoint of each.
 Holds: A1 (the parts of a schedule), R3 (the checkpoint: fingerprint and days).
-Must not know: expansion, reconciliation, slots; how a row becomes a value (`schedule_rows`); which schedules are due
-(`due_schedules`).
-
-Statements look up each schedule of a batch by itself (`lateral ... offset 0`), and by its doctor (`facility_id + 0`): a
-table that was never analysed, or that grew since, would else be read as a whole for each batch, or by facility.
+Must not know: expansion, reconciliation, slots; which rows decide which days (`schedule_parts`), how a row becomes a
+value (`schedule_rows`), which schedules are due (`due_schedules`).
 
 A row that the core refuses affects only its own schedule, which is then loaded as the error that the row raised.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
+from datetime import date
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, text
 from sqlmodel import Session
@@ -24,9 +20,10 @@ from scheduler import models as rows
 from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.fingerprints import relevant_from
-from scheduler.core.schedules import Closure, Schedule
+from scheduler.core.schedules import Schedule
 from scheduler.core.zones import zone_of
-from scheduler.postgres.schedule_rows import closure_of, exceptions_of, rule_of
+from scheduler.postgres.schedule_parts import NeededDays, closures_of, parts_of
+from scheduler.postgres.schedule_rows import exceptions_of, rule_of
 
 
 class ScheduleKey(NamedTuple):
@@ -41,8 +38,8 @@ class Checkpoint(NamedTuple):
 
     The fingerprint covers what decides slots from the day `since` on; no generated day lies before it. It is None if
     the schedule may have changed since: whatever changes it takes the fingerprint away. `engine_version` and
-    `tzdata_version` are in the fingerprint, too; no statement changes them. A checkpoint is not settled while there is
-    a transaction that may have changed the schedule before its checkpoint existed, and so could not take it away.
+    `tzdata_version` are in the fingerprint, too; no statement changes them. A checkpoint may miss a change while a
+    transaction is under way that may have changed the schedule before its checkpoint existed.
     """
 
     fingerprint: str | None = None
@@ -50,7 +47,7 @@ class Checkpoint(NamedTuple):
     engine_version: str | None = None
     tzdata_version: str | None = None
     days: DaySet = DaySet()
-    is_settled: bool = True
+    may_miss_a_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,47 +59,8 @@ class LoadedSchedule:
     schedule: Schedule | InvalidInputError
 
 
-class NeededDays(NamedTuple):
-    """The local days `[since, until)` whose slots the parts of a schedule have to decide; by default all.
-
-    Windows of the day before reach into the first, and exceptions and closures further. A rule of another weekday than
-    these decides no slot, unless an override takes its hours.
-    """
-
-    since: date = date.min
-    until: date = date.max
-
-    @property
-    def weekdays(self) -> str:
-        """The digits of the weekdays of these days and of the day before."""
-        if self.until - self.since >= timedelta(days=6):
-            return _EVERY_WEEKDAY
-        before = self.since.isoweekday() - 1
-        return "".join(str((before + number) % 7) for number in range((self.until - self.since).days + 1))
-
-    @property
-    def begin(self) -> datetime:
-        """An instant that is before all exceptions that decide slots of these days."""
-        # The ends of an exception in wall-clock time may have moved since it was stored.
-        return max(relevant_from(self.since), _FIRST + FARTHEST_MOVE) - FARTHEST_MOVE
-
-    @property
-    def end(self) -> datetime:
-        """An instant that is after all exceptions that decide slots of these days."""
-        return datetime.combine(min(self.until, _LAST_DAY), time(), UTC) + 3 * FARTHEST_MOVE
-
-
 Need = Callable[[Checkpoint, str], NeededDays]
 """Says for a checkpoint, and the name of its facility's zone, which days the parts have to decide."""
-
-FARTHEST_MOVE: Final = timedelta(days=2)
-"""How far an exception in wall-clock time may move with its zone: every zone's offset is less than a day."""
-
-_EVERY_WEEKDAY: Final = "0123456"
-_FIRST: Final = datetime.min.replace(tzinfo=UTC)
-_LAST_DAY: Final = date.max - timedelta(days=10)
-
-_Part = TypeVar("_Part", rows.AvailabilityRule, rows.AvailabilityException)
 
 _KEYS = text("""
 select doctor_id, facility_id from (
@@ -121,10 +79,6 @@ where (cast(:facility_id as bigint) is null or facility_id = :facility_id) and (
 )
 order by facility_id, doctor_id
 """)
-_CLOSURES = text("""
-select id, facility_id, day, start_time, end_time from scheduling.facility_closures
-where tenant_id = (select identity.current_tenant_id()) and facility_id = any(cast(:ids as bigint[])) and day >= :since
-""")
 _ZONES = text("select id, timezone from scheduling.facilities where id = any(:ids)")
 _ENDED = text("""
 select schedule.doctor_id, schedule.facility_id
@@ -138,40 +92,13 @@ where exists (select from scheduling.doctors where id = schedule.doctor_id and d
 """)
 
 
-_PART = """
-select part.*
-from unnest(
-    cast(:doctors as bigint[]), cast(:facilities as bigint[]), cast(:since as timestamptz[]),
-    cast(:until as timestamptz[]), cast(:weekdays as text[])
-) as schedule (doctor_id, facility_id, since, until, weekdays)
-cross join lateral (
-    select * from {table}
-    where tenant_id = (select identity.current_tenant_id())
-      and doctor_id = schedule.doctor_id and facility_id + 0 = schedule.facility_id {condition}
-    offset 0
-) part
-"""
-_PARTS: Final = {
-    rows.AvailabilityRule: text(
-        _PART.format(
-            table="scheduling.availability_rules",
-            condition="and (any_weekday or strpos(schedule.weekdays, day_of_week::text) > 0)",
-        )
-    ),
-    rows.AvailabilityException: text(
-        _PART.format(
-            table="scheduling.availability_exceptions",
-            condition="and end_at >= schedule.since and start_at < schedule.until",
-        )
-    ),
-}
 _STATE: Final = """
 select state.*
 from unnest(cast(:doctors as bigint[]), cast(:facilities as bigint[])) as schedule (doctor_id, facility_id)
 cross join lateral (
     select doctor_id, facility_id, case when not is_stale then fingerprint end as fingerprint, fingerprint_since,
         engine_version, tzdata_version, generated_days,
-        {settled} as is_settled
+        {may_miss} as may_miss_a_change
     from scheduling.schedule_states
     where tenant_id = (select identity.current_tenant_id())
       and doctor_id = schedule.doctor_id and facility_id + 0 = schedule.facility_id
@@ -179,15 +106,15 @@ cross join lateral (
     offset 0
 ) state
 """
-# A state without days is new. It is settled if no transaction writes that began before the latest run did.
-_SETTLED: Final = """
-not isempty(generated_days) or coalesce((
-    select begun_in <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint from scheduling.generation_runs
+# A state without days is new. A transaction that writes since before the latest run began may not have seen it.
+_MAY_MISS: Final = """
+isempty(generated_days) and coalesce((
+    select begun_in > pg_snapshot_xmin(pg_current_snapshot())::text::bigint from scheduling.generation_runs
     where tenant_id = (select identity.current_tenant_id()) order by id desc limit 1
-), true)
+), false)
 """
-_STATES: Final = text(_STATE.format(settled="true", lock=""))
-_STATES_LOCKED: Final = text(_STATE.format(settled=_SETTLED, lock="for update skip locked"))
+_STATES: Final = text(_STATE.format(may_miss="false", lock=""))
+_STATES_LOCKED: Final = text(_STATE.format(may_miss=_MAY_MISS, lock="for update skip locked"))
 _LOCK_DOCTORS = text("""
 select from scheduling.doctors
 where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:doctors as bigint[]))
@@ -262,9 +189,9 @@ def load_schedules(
     zones = zone_names(session, keys)
     of = {key: checkpoints.get(key, Checkpoint()) for key in keys}
     days = {key: needed(of[key], zones[key.facility_id]) if needed else NeededDays() for key in keys}
-    exceptions = _by_schedule(session, rows.AvailabilityException, days)
+    exceptions = parts_of(session, rows.AvailabilityException, days.items())
     # An override may take the hours of any rule, and an exception may name one.
-    rules = _by_schedule(session, rows.AvailabilityRule, days | dict.fromkeys(exceptions, NeededDays()))
+    rules = parts_of(session, rows.AvailabilityRule, (days | dict.fromkeys(exceptions, NeededDays())).items())
     first = min((span.since for span in days.values()), default=date.min)
     closures = closures_of(session, zones, relevant_from(first).date())
     ended = _ended(session, keys)
@@ -283,16 +210,6 @@ def load_schedules(
             schedule = error
         loaded.append(LoadedSchedule(key, of[key], schedule))
     return loaded
-
-
-def closures_of(session: Session, facility_ids: Iterable[int], since: date) -> dict[int, list[Closure]]:
-    """Return the closures of facilities from a local day on, by facility."""
-    closures = defaultdict(list)
-    session.flush()
-    found: Any = session.connection().execute(_CLOSURES, {"ids": sorted(facility_ids), "since": since})
-    for row in found:
-        closures[row.facility_id].append(closure_of(row))
-    return closures
 
 
 def save_checkpoints(session: Session, saved: Iterable[tuple[ScheduleKey, Checkpoint]], *, run_id: int | None) -> None:
@@ -336,25 +253,6 @@ def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
     connection.execute(_LOCK, {"doctors": doctors, "facilities": facilities})
 
 
-def _by_schedule(
-    session: Session, part: type[_Part], needed: Mapping[ScheduleKey, NeededDays]
-) -> dict[ScheduleKey, list[_Part]]:
-    """Return rows with the columns' names: they are many, and objects of the model would cost more than the rest."""
-    rows_of: dict[ScheduleKey, list[_Part]] = defaultdict(list)
-    session.flush()
-    wanted = {
-        "doctors": [key.doctor_id for key in needed],
-        "facilities": [key.facility_id for key in needed],
-        "since": [days.begin for days in needed.values()],
-        "until": [days.end for days in needed.values()],
-        "weekdays": [days.weekdays for days in needed.values()],
-    }
-    rows_found: Any = session.connection().execute(_PARTS[part], wanted)
-    for row in rows_found:
-        rows_of[ScheduleKey(row.doctor_id, row.facility_id)].append(row)
-    return rows_of
-
-
 def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:
     doctors, facilities = [key.doctor_id for key in keys], [key.facility_id for key in keys]
     pairs = session.connection().execute(_ENDED, {"doctors": doctors, "facilities": facilities})
@@ -369,5 +267,5 @@ def _checkpoint(state: Row[Any]) -> Checkpoint:
         state.engine_version,
         state.tzdata_version,
         days,
-        is_settled=state.is_settled,
+        may_miss_a_change=state.may_miss_a_change,
     )
