@@ -29,7 +29,7 @@ pytestmark = pytest.mark.database
 
 SCHEDULES = tuple(weekly(doctor, 1 + doctor // 8) for doctor in range(1, 97))
 DAYS = 14
-BATCH = DAYS_PER_BATCH // 90
+SCHEDULES_OF_A_BATCH = DAYS_PER_BATCH // 90
 """The schedules of a batch of a run over 90 days."""
 VICTIM = "victim"
 
@@ -254,7 +254,7 @@ def test_r4_an_interruption_is_one_line_and_its_exit_code(
 def test_r4_a_terminated_job_ends_after_its_batch(
     database: Database, looker: psycopg.Connection, database_url: str
 ) -> None:
-    schedules = SCHEDULES[: BATCH + 6]
+    schedules = SCHEDULES[: SCHEDULES_OF_A_BATCH + 6]
     world = a_world(database, *schedules)
     a_world(database).run(count=90)  # makes the months
     with held_up(database_url, looker, world.tenant_id, "", "--days", "90") as process:
@@ -264,7 +264,7 @@ def test_r4_a_terminated_job_ends_after_its_batch(
     (line,) = [line for line in err.splitlines() if not line.startswith("{")]
     assert (process.returncode, json.loads(out)["schedules_left"]) == (143, 6)
     assert line == "error: terminated after the batch in progress: 6 schedules are left to the next run"
-    assert world.slots() == expected(schedules[:BATCH], MONDAY, 90)
+    assert world.slots() == expected(schedules[:SCHEDULES_OF_A_BATCH], MONDAY, 90)
     assert world.sql("select status from scheduling.generation_runs where tenant_id = :tenant_id") == [("interrupted",)]
     world.run(count=90, tzdata_version=None)
     assert world.slots() == expected(schedules, MONDAY, 90)
@@ -274,14 +274,14 @@ def test_r4_a_job_whose_time_is_up_ends_after_its_batch(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each look at the clock takes half an hour: the first batch begins in time, the second one does not."""
-    schedules = SCHEDULES[: BATCH + 6]
+    schedules = SCHEDULES[: SCHEDULES_OF_A_BATCH + 6]
     world = a_world(database, *schedules)
     monkeypatch.setattr("scheduler.cli.ending.monotonic", partial(next, count(0, 1800)))
     when = "--from", str(MONDAY), "--days", "90", "--max-duration", "1h"
     result = run(database_url, "generate", "--tenant", str(world.tenant_id), *when)
     assert (result.code, result.lines) == (13, ["error: the time is up: 6 schedules are left to the next run"])
     assert "  6 schedules are left to the next run" in result.out.splitlines()
-    assert world.slots() == expected(schedules[:BATCH], MONDAY, 90)
+    assert world.slots() == expected(schedules[:SCHEDULES_OF_A_BATCH], MONDAY, 90)
     assert world.sql("select status from scheduling.generation_runs where tenant_id = :tenant_id") == [("interrupted",)]
 
 
@@ -308,7 +308,7 @@ def test_output_that_cannot_be_written_stops_no_run(
     database: Database, database_url: str, stream: str, opened: Callable[[], int]
 ) -> None:
     """The job stopped after its first batch, every night at the same place."""
-    schedules = SCHEDULES[: BATCH + 1]
+    schedules = SCHEDULES[: SCHEDULES_OF_A_BATCH + 1]
     world = a_world(database, *schedules)
     descriptor = opened()
     streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | {stream: descriptor}

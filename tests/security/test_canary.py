@@ -9,26 +9,36 @@ import subprocess
 import traceback
 from base64 import b64encode
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from psycopg import sql
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel, col, select
 
+from scheduler.cli.job_metrics import written_metrics
 from scheduler.core.errors import SchedulerError
+from scheduler.generation import observing
+from scheduler.generation.request import Scope
 from scheduler.models import Client, Contributor, Medication, PlacementInfo, Specialist
 from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
 from scheduler.postgres.audit.chain import seal_both
 from scheduler.postgres.database import Database, Request, Role
 from scheduler.postgres.encryption import phi
-from support.databases import employ
+from scheduler.postgres.errors import StatementError
+from support.databases import employ, new_tenant
 from support.pg_dump import program_for
 from support.rows.all_domains import insert_all
 from support.worlds.encryption import tenant_keys
+from support.worlds.generation import NOW, World, weekly
 
 pytestmark = pytest.mark.database
 
@@ -148,6 +158,57 @@ def test_the_canary_is_in_no_representation_of_rows_and_reads(
         shown = f"{rows!r} {opened!r} {[str(text) for text in opened]} {[row.model_dump_json() for row in rows]}"
     assert opened
     assert found_in(shown.encode()) == []
+
+
+# The words of people, and of staff about people, that a run reads or could read; the rule makes its schedule fail.
+WRITTEN_BY_PEOPLE = (
+    """update scheduling.doctors set first_name = :canary, last_name = :canary, display_name = :canary
+       where tenant_id = :tenant_id""",
+    "update scheduling.facilities set name = :canary where tenant_id = :tenant_id",
+    "update scheduling.patients set first_name = :canary, last_name = :canary where tenant_id = :tenant_id",
+    "update scheduling.availability_rules set recurrence = :canary where tenant_id = :tenant_id and id = 201",
+    """insert into scheduling.facility_closures (tenant_id, facility_id, day, reason)
+       values (:tenant_id, 1, '2027-03-23', :canary)""",
+    """insert into scheduling.availability_exceptions
+       (tenant_id, doctor_id, facility_id, type, start_at, end_at, reason)
+       values (:tenant_id, 1, 1, 'blocked', '2027-03-22 09:00Z', '2027-03-22 10:00Z', :canary)""",
+)
+
+
+def test_the_canary_is_in_no_log_span_or_metric_of_the_nightly_job(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One run with a schedule that fails, and one that the database ends with an error whose message has the canary."""
+    provider, exporter = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(observing, "_tracer", provider.get_tracer("scheduler"))
+    caplog.set_level(logging.DEBUG)
+    world = World(database, new_tenant(database))
+    world.write(weekly(1), weekly(2))
+    world.run()
+    world.book(datetime(2027, 3, 22, 9, tzinfo=UTC))
+    for statement in WRITTEN_BY_PEOPLE:
+        world.sql(statement, canary=CANARY)
+    metrics = tmp_path / "slots.prom"
+    with written_metrics(metrics, lambda: NOW, tenant=None) as written, written.run_for("a") as measure:
+        report = world.run()
+        measure(report)
+    (failure,) = report.result.schedules_failed
+    assert CANARY in failure.reason  # the report is for those who may read the schedule
+    assert (len(report.result.slots_conflicting), report.result.slots_retired) == (1, 7)
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise StatementError(f"no room for {CANARY}", sqlstate="53100")
+
+    monkeypatch.setattr("scheduler.generation.batches.save_checkpoints", refuse)
+    with pytest.raises(StatementError):
+        world.run(scope=Scope.ALL)
+    spans = "".join(span.to_json() for span in exporter.get_finished_spans())
+    fields = [vars(record) for record in caplog.records]
+    assert "InvalidRecurrenceError" in caplog.text
+    assert "53100" in spans
+    assert "slots" in metrics.read_text(encoding="utf-8")
+    assert CANARY not in f"{caplog.text} {fields} {spans} {metrics.read_text(encoding='utf-8')}"
 
 
 def watched_columns(url: str) -> Iterator[tuple[str, str, str]]:
