@@ -101,7 +101,7 @@ class Office:
 
 @pytest.fixture
 def office(database: Database, tenant_id: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
-    """An office whose imports write each place as a batch of its own: no rule may depend on the size of a batch."""
+    """Import each place in a batch of its own, since no rule may depend on the size of a batch."""
     monkeypatch.setattr(importer, "PARTS_PER_BATCH", 1)
     return Office(database, tenant_id, tmp_path)
 

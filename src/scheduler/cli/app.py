@@ -78,6 +78,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "schema": _Entry("schema:app", "Compare and draw the schema of the database; grant rights on your own tables."),
     "seed": _Entry("seed:seed", "Create sample tenants: places, doctors, visits, families, children, placements."),
     "generate": _Entry("generate:generate_slots", "Generate slots: make the stored slots those of the schedules."),
+    "retire": _Entry("retire:retire_slots", "Delete past slots that nobody booked, and drop months that nobody needs."),
     "status": _Entry("status:status", "Show totals, the latest runs and the failing schedules."),
     "show": _Entry("show:show", "Show a facility's week as a calendar, with its slots, exceptions and closed days."),
     "week": _Entry(
