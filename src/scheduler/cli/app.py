@@ -19,6 +19,7 @@ from typer.main import get_group
 
 import scheduler
 from scheduler.booking.errors import BookingError, NotOfferedError, OutcomeUnknownError, SlotTakenError
+from scheduler.cli.errors import NightAtRiskError
 from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
 from scheduler.cli.terminal import echo
@@ -53,6 +54,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     OutcomeUnknownError: 5,
     NotOfferedError: 11,
     SlotTakenError: 12,
+    NightAtRiskError: 13,
 }
 
 
@@ -72,7 +74,9 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     ),
     "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
     "stamp": _Entry("stamp:stamp", "Record the revision of a database again whose table `scheduler.revision` is lost."),
-    "preflight": _Entry("preflight:preflight", "Check that a login has the rights of its purpose, and no others."),
+    "preflight": _Entry(
+        "preflight:preflight", "Check what would go wrong tonight; or that a login has the rights of its purpose."
+    ),
     "import": _Entry("import_openings:app", "Import data from files."),
     "families": _Entry("families:app", "Write families of a file with users and memberships."),
     "schema": _Entry("schema:app", "Compare and draw the schema of the database; grant rights on your own tables."),

@@ -13,3 +13,7 @@ class SchedulesFailedError(SchedulerError):
 
 class AmbiguousNamesError(SchedulerError):
     """Some families have ambiguous names and were not written; all others were."""
+
+
+class NightAtRiskError(SchedulerError):
+    """A check before the night found a fault."""
