@@ -75,7 +75,8 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
     "stamp": _Entry("stamp:stamp", "Record the revision of a database again whose table `scheduler.revision` is lost."),
     "preflight": _Entry(
-        "preflight:preflight", "Check what would go wrong tonight; or that a login has the rights of its purpose."
+        "preflight:preflight",
+        "Check what would go wrong tonight; or that a login has the rights of its purpose, and no others.",
     ),
     "import": _Entry("import_openings:app", "Import data from files."),
     "families": _Entry("families:app", "Write families of a file with users and memberships."),

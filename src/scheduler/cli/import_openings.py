@@ -1,6 +1,6 @@
 """`scheduler import openings`: import opening times from a file."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import timedelta
@@ -84,7 +84,11 @@ def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) ->
 
 
 def import_places(
-    database: Database, places: Collection[Place], *, tenant: str, confirm: Callable[[str], None] | None = None
+    database: Database,
+    places: tuple[Place, ...] | PlaceSpool,
+    *,
+    tenant: str,
+    confirm: Callable[[str], None] | None = None,
 ) -> tuple[ImportCounts, bool]:
     """Import places for a tenant; create the tenant if it does not exist, and return also whether it is new.
 
@@ -104,7 +108,7 @@ def import_places(
 
 
 def _import(
-    database: Database, places: Collection[Place], *, tenant: str, confirmed: Removals | None = None
+    database: Database, places: tuple[Place, ...] | PlaceSpool, *, tenant: str, confirmed: Removals | None = None
 ) -> tuple[ImportCounts, bool]:
     """Import places in one transaction; refuse large removals beyond the confirmed ones, or none if it is None."""
     try:
