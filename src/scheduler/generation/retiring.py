@@ -12,8 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from scheduler.core.errors import InvalidInputError, WallClockError
 from scheduler.core.zones import EARLIEST, check_day, instant_at, zone_of
 from scheduler.generation.request import Mode
@@ -184,14 +182,12 @@ class _Run:
             self.progress(self.done, self.of, self.deleted)
         if self.request.mode is Mode.WRITE and (deleted or dropped):
             names = ", ".join(f"{month:%Y-%m}" for month in dropped)
-            details: dict[str, JsonValue] = {
-                "before": str(self.request.before),
-                "deleted": deleted,
-                "kept": kept,
-                "dropped_months": names,
-            }
             with self.database.unit_of_work(role=Role.JOB, tenant_id=tenant_id) as session:
-                record_system(session, "generation.retired", details)
+                record_system(
+                    session,
+                    "generation.retired",
+                    {"before": str(self.request.before), "deleted": deleted, "kept": kept, "dropped_months": names},
+                )
         return deleted, kept
 
     def _month(self, tenant_id: UUID, month: date, old: Old) -> tuple[int, int]:
