@@ -99,9 +99,9 @@ NIGHTS = 8
 
 
 def after_nights(world: World, slept: set[int]) -> list[tuple[Any, ...]]:
-    """Run the nights that are not slept through, with hours removed and a block added by day; return the future rows.
+    """Run the nights that are not slept through, and return the future rows.
 
-    The first and the last night always run.
+    By day, hours are removed and a block is added. The first and the last night always run.
     """
     world.write(mornings_of(1, 2, 3, 4, 5))
     tonight = MONDAY

@@ -103,7 +103,7 @@ def _takes_part(tenant: Tenant, request: RetiringRequest) -> bool:
 
 
 def _old_slots(database: Database, tenant: Tenant, request: RetiringRequest) -> Old:
-    """Return where the old slots of a tenant end: at the beginning of the day on the clock of each facility."""
+    """Return the old slots of a tenant: those before the day, on the clock of each facility."""
     with database.unit_of_work(role=Role.JOB, tenant_id=tenant.id) as session:
         zones = zones_of_facilities(session)
     limits = {id_: beginning_of(request.before, name) for id_, name in zones.items()}
