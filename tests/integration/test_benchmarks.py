@@ -195,7 +195,7 @@ def test_families(checks: list[str]) -> None:
 @pytest.mark.database
 @pytest.mark.usefixtures("_one_server")
 def test_importing(checks: list[str]) -> None:
-    assert importing.of_two_sizes(places=2).row_count == 2
+    assert importing.of_two_sizes(places=2).row_count == 4
     assert checks == ["importing"] * 2
 
 

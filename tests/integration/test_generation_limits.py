@@ -15,7 +15,7 @@ from scheduler.postgres.database import Database
 from scheduler.postgres.errors import RoleRefusedError
 from scheduler.postgres.schedules import ScheduleKey
 from support.databases import execute
-from support.worlds.generation import MONDAY, NOW, World, days, expected, weekly
+from support.worlds.generation import MONDAY, NOW, World, expected, weekly
 
 pytestmark = pytest.mark.database
 

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import text
 
 from scheduler import models
+from scheduler.cli import import_openings as command
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
-from scheduler.openings.format.file import read_openings
+from scheduler.openings.format.file import BadLines, read_openings
 from scheduler.openings.importing import importer
 from scheduler.openings.importing.importer import ImportCounts, import_openings
 from scheduler.openings.importing.table_sync import RowCounts
@@ -260,6 +261,21 @@ def test_an_import_writes_a_batch_before_it_takes_the_next_place(office: Office)
             session, places(), tenant_id=office.tenant_id, progress=lambda *counts: written.append((*counts, *taken))
         )
     assert written == [(1, 16, "larkspur"), (2, 19, "larkspur", "elsewhere")]
+
+
+def test_progress_is_a_line_of_json_for_each_batch_but_the_last(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "PLACES_PER_LINE", 1)
+    path = office.tmp_path / "openings.jsonl"
+    path.write_text("\n".join(map(json.dumps, (changed(), elsewhere()))), encoding="utf-8")
+    with command.read_places(path, slot_duration=timedelta(minutes=20), bad_lines=BadLines.REFUSE) as places:
+        command.import_places(office.database, places, tenant="progress")
+    assert [json.loads(line) for line in capsys.readouterr().err.splitlines()] == [
+        {"event": "batch", "places_done": 1, "places": None, "read": 1},
+        {"event": "batch", "places_done": 2, "places": None, "read": 2},
+        {"event": "batch", "places_done": 1, "places": 2, "changes": 16},
+    ]
 
 
 def test_places_that_the_file_does_not_name_stay(office: Office) -> None:
