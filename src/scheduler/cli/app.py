@@ -54,7 +54,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     OutcomeUnknownError: 5,
     NotOfferedError: 11,
     SlotTakenError: 12,
-    NightAtRiskError: 13,
+    NightAtRiskError: 15,
 }
 
 

@@ -39,7 +39,7 @@ def preflight(
     """Check what would go wrong tonight; or that a login has the rights of its purpose, and no others.
 
     Run it in the evening, with the login of the job. Each check is a line, and each fault says what to do. Nothing is
-    written. Exit code 13 if there is a fault. With --as, the login is that of the database URL, and each fault is a
+    written. Exit code 15 if there is a fault. With --as, the login is that of the database URL, and each fault is a
     line. Exit code 10 if there is one.
     """
     if purpose is not None:
