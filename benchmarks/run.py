@@ -22,6 +22,7 @@ import figures
 import front_door
 import generation
 import holding
+import importing
 import migrating
 import names
 import nights
@@ -71,6 +72,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
         encryption.against_pgcrypto(wanted.pgcrypto, rounds=max(1, wanted.rounds // 3)),
     ],
     "migrating": lambda wanted: [migrating.against_a_copy(rounds=max(1, wanted.rounds // 3))],
+    "importing": lambda _: [importing.of_two_sizes()],
     "names": lambda _: [names.against_inserts()],
     "starting": lambda wanted: [starting.against_nothing(rounds=wanted.rounds)],
     "row-security": lambda wanted: [row_security.against_none(calls=wanted.rounds * 100)],

@@ -155,12 +155,14 @@ def upgrade() -> None:
     grant select, insert, update on scheduling.generation_runs to scheduler_job;
     grant select, insert, update, delete on scheduling.schedule_states to scheduler_job;
 
-    -- The job retires no slot on which an appointment or a hold sits, and shows when the doctors are taken.
+    -- The job deletes no slot that an appointment, a hold or an offer to a waiting patient references, and shows when
+    -- the doctors are taken.
     grant select (slot_start_at) on scheduling.appointments to scheduler_job;
     grant select (tenant_id, doctor_id, start_at, end_at, slot_id, slot_start_at, appointment_id, hold_id)
         on scheduling.allocations to scheduler_job;
     grant select (tenant_id, id, facility_id, availability_slot_id, slot_start_at, ends_at)
         on scheduling.holds to scheduler_job;
+    grant select (tenant_id, offered_slot_id, offered_slot_start_at) on scheduling.waitlist_entries to scheduler_job;
 
     create function scheduling.mark_as_stale() returns trigger
     language plpgsql set search_path = pg_catalog, pg_temp
@@ -264,6 +266,8 @@ def downgrade() -> None:
     drop trigger another_time_zone_makes_the_schedules_stale on scheduling.facilities;
     drop function scheduling.mark_as_stale_with_parts() cascade;
     drop function scheduling.mark_as_stale();
+    revoke select (tenant_id, offered_slot_id, offered_slot_start_at)
+        on scheduling.waitlist_entries from scheduler_job;
     revoke select (tenant_id, id, facility_id, availability_slot_id, slot_start_at, ends_at)
         on scheduling.holds from scheduler_job;
     revoke select (tenant_id, doctor_id, start_at, end_at, slot_id, slot_start_at, appointment_id, hold_id)

@@ -23,6 +23,7 @@ import figures
 import front_door
 import generation
 import holding
+import importing
 import migrating
 import names
 import nights
@@ -56,6 +57,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         front_door,
         generation,
         holding,
+        importing,
         migrating,
         names,
         nights,
@@ -80,6 +82,7 @@ def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
         front_door,
         generation,
         holding,
+        importing,
         names,
         nights,
         row_security,
@@ -211,6 +214,11 @@ def test_families(checks: list[str]) -> None:
 
 @pytest.mark.database
 @pytest.mark.usefixtures("_one_server")
+def test_importing(checks: list[str]) -> None:
+    assert importing.of_two_sizes(places=2).row_count == 4
+    assert checks == ["importing"] * 2
+
+
 def test_names(checks: list[str]) -> None:
     assert names.against_inserts(families=2).row_count == 3
     assert checks == ["names"]

@@ -21,6 +21,7 @@ from rich.table import Table
 from scheduler.cli.app import COMMANDS as TABLE
 from scheduler.cli.app import EXIT_CODES, load
 from scheduler.cli.demo_visit import demo_visit
+from scheduler.cli.errors import NightAtRiskError
 from scheduler.core.zones import _load
 from scheduler.generation.job import generate
 from scheduler.postgres.database import Database
@@ -49,6 +50,7 @@ COMMANDS = (
     "families",
     "families migrate",
     "generate",
+    "retire",
     "status",
     "show",
     "week",
@@ -133,7 +135,8 @@ def test_help_shows_the_default_written_in_a_text() -> None:
 
 
 def test_the_help_of_preflight_names_its_exit_code() -> None:
-    assert f"Exit code {EXIT_CODES[UnfitLoginError]} " in run(CLOSED_PORT, "preflight", "--help").out
+    shown = " ".join(run(CLOSED_PORT, "preflight", "--help").out.split())
+    assert all(f"Exit code {EXIT_CODES[error]} " in shown for error in (UnfitLoginError, NightAtRiskError))
 
 
 def commands() -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from scheduler.postgres.database import Database, Role, act_as
 from scheduler.postgres.schedule_parts import NeededDays
 from scheduler.postgres.schedules import LoadedSchedule, ScheduleKey, load_schedules
 from scheduler.postgres.statistics import totals
+from support.databases import new_tenant
 from support.query_plans import index_scans
 from support.worlds.generation import MONDAY, World, expected, weekly
 
@@ -93,6 +94,41 @@ def test_r3_a_gap_between_generated_days_is_generated_alone(world: World) -> Non
     report = world.run(MONDAY, 21)
     assert world.slots() == expected([weekly(1)], MONDAY, 21)
     assert (report.result.slots_created, report.result.slots_kept) == (30, 0)
+
+
+NIGHTS = 8
+
+
+def after_nights(world: World, slept: set[int]) -> list[tuple[Any, ...]]:
+    """Run the nights that are not slept through, and return the future rows.
+
+    By day, hours are removed and a block is added. The first and the last night always run.
+    """
+    world.write(mornings_of(1, 2, 3, 4, 5))
+    tonight = MONDAY
+    for night in range(NIGHTS):
+        tonight = MONDAY + night * DAY
+        if night == 2:
+            without_mondays(world)
+        if night == 4:
+            noon = datetime(2027, 3, 30, 9, tzinfo=UTC)
+            block = AvailabilityException(7, ExceptionType.BLOCKED, noon, noon + timedelta(hours=1))
+            world.add(world.exception_row(mornings_of(2), block))
+        if night not in slept:
+            world.run(tonight, 10, now=datetime.combine(tonight, time(1), UTC))
+    return world.sql(
+        "select start_at, end_at, capacity, created_from_rule_id, status from scheduling.availability_slots"
+        " where tenant_id = :tenant_id and start_at >= :today order by 1, 2",
+        today=datetime.combine(tonight, time(0), UTC),
+    )
+
+
+@pytest.mark.parametrize("slept", [{3}, {1, 2}, {2, 3, 4, 5}, {4, 6}, {1, 2, 3, 4, 5, 6}])
+def test_r3_missed_nights_are_filled_by_the_next_run(world: World, database: Database, slept: set[int]) -> None:
+    """From today on, the slots are those of a sequence without a gap; nobody generates past days by themselves."""
+    undisturbed = after_nights(World(database, new_tenant(database)), set())
+    assert len(undisturbed) > 50
+    assert after_nights(world, slept) == undisturbed
 
 
 @pytest.mark.parametrize(

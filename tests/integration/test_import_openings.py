@@ -3,8 +3,9 @@
 import copy
 import json
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,13 @@ import pytest
 from sqlalchemy import text
 
 from scheduler import models
+from scheduler.cli import import_openings as command
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import expand
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
-from scheduler.openings.format.file import read_openings
+from scheduler.openings.format.file import BadLines, read_openings
+from scheduler.openings.importing import importer
 from scheduler.openings.importing.importer import ImportCounts, import_openings
 from scheduler.openings.importing.table_sync import RowCounts
 from scheduler.openings.places import Place
@@ -98,7 +101,9 @@ class Office:
 
 
 @pytest.fixture
-def office(database: Database, tenant_id: UUID, tmp_path: Path) -> Office:
+def office(database: Database, tenant_id: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """Import each place in a batch of its own, since no rule may depend on the size of a batch."""
+    monkeypatch.setattr(importer, "PARTS_PER_BATCH", 1)
     return Office(database, tenant_id, tmp_path)
 
 
@@ -207,6 +212,70 @@ def test_a_doctor_who_left_is_switched_off_and_comes_back(office: Office) -> Non
 def test_a_doctor_at_two_places_is_stored_as_one_doctor(office: Office) -> None:
     counts = office.import_lines(LINE, changed(code="b", doctors=[BOB]))
     assert (counts.doctors, counts.posts) == (RowCounts(2), RowCounts(3))
+
+
+def elsewhere(**fields: Any) -> dict[str, Any]:
+    """A second place, where only Bob works."""
+    return changed(code="Elsewhere", doctors=[BOB | fields], closures={}, alterations={})
+
+
+def test_a_doctor_of_two_places_is_stored_as_at_the_first(office: Office) -> None:
+    lines = changed(), elsewhere(specialty="Surgery")
+    assert office.import_lines(*lines).doctors == RowCounts(created=2)
+    again = office.import_lines(*lines)
+    assert (again.doctors, again.changes()) == (RowCounts(unchanged=2), 0)
+    assert office.ask("select specialty from scheduling.doctors where first_name = 'Bob'") == [(None,)]
+
+
+def test_a_doctor_is_renamed_at_all_places_of_the_file_or_not_at_all(office: Office) -> None:
+    office.import_lines(changed(), elsewhere())
+    renamed = changed(doctors=[ANN, BOB | {"last_name": "Better"}])
+    before = office.everything()
+    with pytest.raises(InvalidInputError, match=r"'bob' is 'Bob Better' in this file, but 'Bob Best' at a place outs"):
+        office.import_lines(renamed)
+    assert office.everything() == before
+    assert office.import_lines(renamed, elsewhere(last_name="Better")).doctors == RowCounts(updated=1, unchanged=1)
+
+
+def test_r4_a_place_refused_in_the_last_batch_leaves_nothing(office: Office) -> None:
+    office.ask(
+        "insert into scheduling.facilities (tenant_id, slug, name, timezone)"
+        " values ((select identity.current_tenant_id()), 'elsewhere', 'By hand', 'Europe/London')"
+    )
+    before = office.everything()
+    with pytest.raises(InvalidInputError, match="'elsewhere' was not created by an import"):
+        office.import_lines(changed(), elsewhere())
+    assert office.everything() == before
+
+
+def test_an_import_writes_a_batch_before_it_takes_the_next_place(office: Office) -> None:
+    taken, written = [], []
+
+    def places() -> Iterator[Place]:
+        for place in places_of(office.tmp_path, changed(), elsewhere()):
+            taken.append(place.slug)
+            yield place
+
+    with office.database.unit_of_work(role=Role.APP, tenant_id=office.tenant_id) as session:
+        import_openings(
+            session, places(), tenant_id=office.tenant_id, progress=lambda *counts: written.append((*counts, *taken))
+        )
+    assert written == [(1, 16, "larkspur"), (2, 19, "larkspur", "elsewhere")]
+
+
+def test_progress_is_a_line_of_json_for_each_batch_but_the_last(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "PLACES_PER_LINE", 1)
+    path = office.tmp_path / "openings.jsonl"
+    path.write_text("\n".join(map(json.dumps, (changed(), elsewhere()))), encoding="utf-8")
+    with command.read_places(path, slot_duration=timedelta(minutes=20), bad_lines=BadLines.REFUSE) as places:
+        command.import_places(office.database, places, tenant="progress")
+    assert [json.loads(line) for line in capsys.readouterr().err.splitlines()] == [
+        {"event": "batch", "places_done": 1, "places": None, "read": 1},
+        {"event": "batch", "places_done": 2, "places": None, "read": 2},
+        {"event": "batch", "places_done": 1, "places": 2, "changes": 16},
+    ]
 
 
 def test_places_that_the_file_does_not_name_stay(office: Office) -> None:

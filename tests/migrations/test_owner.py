@@ -29,7 +29,7 @@ from support.rows.all_domains import MONTHS, all_rows
 pytestmark = pytest.mark.database
 
 OURS, THEIRS = uuid4(), uuid4()
-GUIDE = Path(__file__).parents[2] / "docs" / "generate-slots.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "retire-old-months.md"
 HOSTS_GUIDE = Path(__file__).parents[2] / "docs" / "beside-your-alembic.md"
 DETACH = "call scheduling.detach_slot_month('2027-03-15')"
 MONTH = "scheduling.availability_slots_2027_03"

@@ -63,6 +63,7 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "scheduling.service_workflows": {APP: "raw"},
     "scheduling.services": {APP: "raw"},
     "scheduling.step_templates": {APP: "raw"},
+    "scheduling.waitlist_entries": {JOB: READ},  # of some columns only
     "scheduling.workflow_steps": {APP: "raw"},
     "wellbeing.alerts": {APP: "rw"},
     "wellbeing.child_display_counters": {APP: NONE},

@@ -20,8 +20,8 @@ TREE = ast.parse(inspect.getsource(scheduler))
 THIRD_PARTY = "alembic cryptography faker pendulum platformdirs psycopg pydantic rich sqlalchemy sqlmodel"
 COMMAND = "import sys; from scheduler.cli import main; sys.argv[0] = 'scheduler'; main()"
 COMMANDS = """
-    demo with-server migrate stamp preflight import families schema seed generate status show week explain doctors
-    find book cancel day events report keys audit export erase
+    demo with-server migrate stamp preflight import families schema seed generate retire status show week explain
+    doctors find book cancel day events report keys audit export erase
 """
 PRINT_MODULES = "import atexit, sys; atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}));"
 
@@ -75,7 +75,7 @@ def test_command_line_loads_no_package_that_only_commands_need(option: str, pack
     ("command", "helpers"),
     [
         ("show", {"picture_files", "week", "week_calendar", "week_grid", "week_notes", "week_signs"}),
-        ("explain", {"errors", "picture_files"}),
+        ("explain", {"picture_files"}),
     ],
 )
 def test_a_command_loads_its_module_alone(command: str, helpers: set[str]) -> None:
@@ -83,7 +83,7 @@ def test_a_command_loads_its_module_alone(command: str, helpers: set[str]) -> No
     modules = set(done.stdout.splitlines()[-1].split())
     assert {name for name in modules if name.startswith("scheduler.cli.")} == {
         f"scheduler.cli.{name}"
-        for name in {"app", "output", "signals", "terminal", command, "settings", "rendering"} | helpers
+        for name in {"app", "errors", "output", "signals", "terminal", command, "settings", "rendering"} | helpers
     }
     assert {name for name in modules if name.startswith(("scheduler.sample_data", "scheduler.generation"))} == set()
 

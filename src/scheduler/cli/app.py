@@ -20,7 +20,7 @@ from typer.main import get_group
 
 import scheduler
 from scheduler.booking.errors import BookingError, NotOfferedError, OutcomeUnknownError, SlotTakenError
-from scheduler.cli.errors import OutputLostError, TerminatedError, TimeIsUpError
+from scheduler.cli.errors import NightAtRiskError, OutputLostError, TerminatedError, TimeIsUpError
 from scheduler.cli.output import drop_stuck_output, flush_output, surviving_output
 from scheduler.cli.signals import watched_signals
 from scheduler.cli.terminal import echo
@@ -59,6 +59,7 @@ EXIT_CODES: Final[Mapping[type, int]] = {
     OutputLostError: OUTPUT_LOST,
     TimeIsUpError: 13,
     WorkersLostError: 14,
+    NightAtRiskError: 15,
     TerminatedError: _SIGNALLED + signal.SIGTERM,
 }
 
@@ -79,12 +80,16 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     ),
     "migrate": _Entry("migrate:migrate", "Migrate the database to the schema of this release, and check the result."),
     "stamp": _Entry("stamp:stamp", "Record the revision of a database again whose table `scheduler.revision` is lost."),
-    "preflight": _Entry("preflight:preflight", "Check that a login has the rights of its purpose, and no others."),
+    "preflight": _Entry(
+        "preflight:preflight",
+        "Check what would go wrong tonight; or that a login has the rights of its purpose, and no others.",
+    ),
     "import": _Entry("import_openings:app", "Import data from files."),
     "families": _Entry("families:app", "Write families of a file with users and memberships."),
     "schema": _Entry("schema:app", "Compare and draw the schema of the database; grant rights on your own tables."),
     "seed": _Entry("seed:seed", "Create sample tenants: places, doctors, visits, families, children, placements."),
     "generate": _Entry("generate:generate_slots", "Generate slots: make the stored slots those of the schedules."),
+    "retire": _Entry("retire:retire_slots", "Delete past slots that nobody booked, and drop months that nobody needs."),
     "status": _Entry("status:status", "Show totals, the latest runs and the failing schedules."),
     "show": _Entry("show:show", "Show a facility's week as a calendar, with its slots, exceptions and closed days."),
     "week": _Entry(

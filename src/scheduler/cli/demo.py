@@ -76,15 +76,15 @@ def demo(
     console = Console()
     path = file or region()
     tenant = "demo" if file is None else f"demo-{printable(path.stem.lower())}"[:63].strip()
-    places = read_places(path, slot_duration=SLOT, bad_lines=BadLines.REFUSE)
+    with read_places(path, slot_duration=SLOT, bad_lines=BadLines.REFUSE) as read:
+        places = tuple(read)  # a demonstration looks for its most eventful week
     likely = REGION_FROM if file is None else _busiest_month(places) or now().date()
     begin, end = read_days(first or str(likely), days, None, default_days=days)
     with console.status("starting PostgreSQL"), database_url(url) as address:
         migrations.upgrade(address)
         with Database(address) as database:
             echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
-            with console.status(f"importing {path.name}"):
-                counts, _ = import_places(database, places, tenant=tenant)
+            counts, _ = import_places(database, places, tenant=tenant)
             echo(f"{path.name}: {len(places)} places")
             echo(import_summary(counts))
             tenant_id = tenant_id_of(database, tenant)

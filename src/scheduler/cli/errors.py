@@ -29,3 +29,7 @@ class TimeIsUpError(SchedulerError):
 
 class TerminatedError(SchedulerError):
     """A termination was asked for, and the command ended after its batch: the next run does the rest."""
+
+
+class NightAtRiskError(SchedulerError):
+    """A check before the night found a fault."""

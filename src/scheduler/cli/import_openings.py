@@ -1,6 +1,7 @@
 """`scheduler import openings`: import opening times from a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
@@ -10,10 +11,12 @@ import typer
 
 from scheduler.cli.confirm import confirm_loss
 from scheduler.cli.line_errors import show_line_errors
+from scheduler.cli.progress import shown_progress
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, Tenant, new_id, now, opened
 from scheduler.cli.terminal import echo
 from scheduler.core.errors import InvalidInputError, NotFoundError
-from scheduler.openings.format.file import BadLines, places_to_import, read_openings
+from scheduler.openings.format.file import BadLines, check_readable, stream_openings
+from scheduler.openings.format.spool import PlaceSpool
 from scheduler.openings.importing.importer import ImportCounts, import_openings, lock_openings
 from scheduler.openings.importing.removals import (
     NO_REMOVALS,
@@ -29,6 +32,8 @@ from scheduler.postgres.errors import StatementError
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 
 ZONE_CHECK = "a_facility_has_a_known_time_zone"
+PLACES_PER_LINE = 5_000
+"""Places between two reports of progress while a file is read: some megabytes."""
 
 app: typer.Typer = typer.Typer(help="Import data from files.", no_args_is_help=True)
 
@@ -53,23 +58,37 @@ def openings(
     or all rules of a facility.
     """
     bad_lines = BadLines.SKIP if skip_bad else BadLines.REFUSE
-    places = read_places(file, slot_duration=timedelta(minutes=slot_minutes), bad_lines=bad_lines)
-    with opened(url) as database:
+    slot_duration = timedelta(minutes=slot_minutes)
+    with read_places(file, slot_duration=slot_duration, bad_lines=bad_lines) as places, opened(url) as database:
         counts, is_new = import_places(database, places, tenant=tenant, confirm=None if yes else confirm_loss)
     if is_new:
         echo(f"created the tenant {tenant!r}, which did not exist", err=True)
     echo(import_summary(counts))
 
 
-def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) -> tuple[Place, ...]:
-    """Read the places of a file, and print its faults on standard error."""
-    read = read_openings(file, slot_duration=slot_duration)
-    show_line_errors(file, read.faults)
-    return places_to_import(read, bad_lines=bad_lines)
+@contextmanager
+def read_places(file: Path, *, slot_duration: timedelta, bad_lines: BadLines) -> Iterator[PlaceSpool]:
+    """Read the places of a file, show the progress, print its faults on standard error, and yield its places."""
+    with PlaceSpool() as places:
+        with shown_progress("reading", steps="places", unit="places", json_name="read") as progress:
+
+            def take(place: Place) -> None:
+                places.add(place)
+                if len(places) % PLACES_PER_LINE == 0:
+                    progress(len(places), None, len(places))
+
+            faults = stream_openings(file, take, slot_duration=slot_duration)
+        show_line_errors(file, faults)
+        check_readable(len(places), faults, bad_lines=bad_lines)
+        yield places
 
 
 def import_places(
-    database: Database, places: tuple[Place, ...], *, tenant: str, confirm: Callable[[str], None] | None = None
+    database: Database,
+    places: tuple[Place, ...] | PlaceSpool,
+    *,
+    tenant: str,
+    confirm: Callable[[str], None] | None = None,
 ) -> tuple[ImportCounts, bool]:
     """Import places for a tenant; create the tenant if it does not exist, and return also whether it is new.
 
@@ -89,7 +108,7 @@ def import_places(
 
 
 def _import(
-    database: Database, places: tuple[Place, ...], *, tenant: str, confirmed: Removals | None = None
+    database: Database, places: tuple[Place, ...] | PlaceSpool, *, tenant: str, confirmed: Removals | None = None
 ) -> tuple[ImportCounts, bool]:
     """Import places in one transaction; refuse large removals beyond the confirmed ones, or none if it is None."""
     try:
@@ -104,7 +123,13 @@ def _import(
             lock_openings(session, tenant_id)  # before the count, which another import would change
             at = now()
             before = parts_by_facility(session, now=at)
-            counts = import_openings(session, places, tenant_id=tenant_id)
+            with shown_progress("importing", steps="places", unit="changes", json_name="changes") as progress:
+
+                def show(done: int, changes: int) -> None:
+                    if done < len(places):  # the summary follows the last batch
+                        progress(done, len(places), changes)
+
+                counts = import_openings(session, places, tenant_id=tenant_id, progress=show)
             if confirmed is not None:
                 removals = removals_between(before, parts_by_facility(session, now=at))
                 refuse_large_removals(removals, confirmed=confirmed)

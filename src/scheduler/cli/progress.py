@@ -13,16 +13,16 @@ from scheduler.cli.terminal import echo
 @contextmanager
 def shown_progress(
     activity: str, *, steps: str, unit: str, json_name: str
-) -> Iterator[Callable[[int, int, int], None]]:
+) -> Iterator[Callable[[int, int | None, int], None]]:
     """Show a bar on a terminal; elsewhere write one line of JSON a batch.
 
-    The block calls the yielded function after each batch with the number of `steps` done, the number of all steps, and
-    the number of results in `unit`, which the JSON calls `json_name`.
+    The block calls the yielded function after each batch with the number of `steps` done, the number of all steps (None
+    if it is unknown), and the number of results in `unit`, which the JSON calls `json_name`.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
 
-        def log(done: int, of: int, count: int) -> None:
+        def log(done: int, of: int | None, count: int) -> None:
             echo(json.dumps({"event": "batch", f"{steps}_done": done, steps: of, json_name: count}), err=True)
 
         yield log

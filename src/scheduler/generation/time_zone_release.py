@@ -44,6 +44,14 @@ def time_zone_release(zone: zoneinfo.ZoneInfo) -> str:
     return digest
 
 
+def releases_on_host() -> frozenset[str]:
+    """Return the releases that this host has: in the directories of `zoneinfo.TZPATH`, and in the package tzdata."""
+    sources: list[Traversable] = [Path(directory) for directory in zoneinfo.TZPATH]
+    with suppress(ModuleNotFoundError):
+        sources.append(files("tzdata.zoneinfo"))
+    return frozenset(filter(None, map(_stated_release, sources)))
+
+
 def _source(key: str) -> Traversable:
     """Return the directory, or the folder of the package, where zoneinfo finds a zone."""
     for directory in zoneinfo.TZPATH:

@@ -5,6 +5,7 @@ one-line reason; the other lines are read nevertheless. A code belongs to one pl
 Must not know: the database, the command line, the clock.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -44,11 +45,21 @@ def places_to_import(file: OpeningsFile, *, bad_lines: BadLines = BadLines.REFUS
         InvalidOpeningsError: the file has broken lines, and they may not be skipped.
         InvalidInputError: there is no place, as in an empty file.
     """
-    if file.faults and bad_lines is BadLines.REFUSE:
-        raise InvalidOpeningsError(file.faults)
-    if not file.places:
-        raise InvalidInputError("there is no place in the file: nothing to import")
+    check_readable(len(file.places), file.faults, bad_lines=bad_lines)
     return file.places
+
+
+def check_readable(places: int, faults: tuple[LineError, ...], *, bad_lines: BadLines = BadLines.REFUSE) -> None:
+    """Refuse a file with broken lines, unless they may be skipped, and a file without places.
+
+    Raises:
+        InvalidOpeningsError: the file has broken lines, and they may not be skipped.
+        InvalidInputError: there is no place, as in an empty file.
+    """
+    if faults and bad_lines is BadLines.REFUSE:
+        raise InvalidOpeningsError(faults)
+    if not places:
+        raise InvalidInputError("there is no place in the file: nothing to import")
 
 
 def read_openings(path: str | Path, *, slot_duration: timedelta = timedelta(minutes=20)) -> OpeningsFile:
@@ -61,19 +72,31 @@ def read_openings(path: str | Path, *, slot_duration: timedelta = timedelta(minu
         NotFoundError: there is no such file.
         InvalidInputError: the file cannot be read or is too large, or the slot duration is not 1 to 1440 minutes.
     """
+    places: list[Place] = []
+    faults = stream_openings(path, places.append, slot_duration=slot_duration)
+    return OpeningsFile(tuple(places), faults)
+
+
+def stream_openings(
+    path: str | Path, take: Callable[[Place], None], *, slot_duration: timedelta = timedelta(minutes=20)
+) -> tuple[LineError, ...]:
+    """Read an openings file as `read_openings` does, but give each place to `take`, and return the errors.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidInputError: the file cannot be read or is too large, or the slot duration is not 1 to 1440 minutes.
+    """
     minutes, remainder = divmod(slot_duration, timedelta(minutes=1))
     if remainder or not 1 <= minutes <= 1440:  # noqa: PLR2004  # a day
         raise InvalidInputError(f"slot duration {slot_duration} is not a whole number of minutes from 1 to 1440")
-    reader = _Reader(Offer(slot_duration))
-    faults = read_lines(path, reader.read)
-    return OpeningsFile(tuple(reader.places), faults)
+    return read_lines(path, _Reader(Offer(slot_duration), take).read)
 
 
 class _Reader:
     """Reader of lines, which remembers the codes and names that later lines must not repeat or contradict."""
 
-    def __init__(self, offer: Offer) -> None:
-        self.places: list[Place] = []
+    def __init__(self, offer: Offer, take: Callable[[Place], None]) -> None:
+        self._take = take
         self._offer = offer
         self._lines_by_slug: dict[str, int] = {}
         self._names_by_code: dict[str, tuple[int, str]] = {}
@@ -91,4 +114,4 @@ class _Reader:
         self._lines_by_slug[place.slug] = number
         for doctor in place.doctors:
             self._names_by_code.setdefault(doctor.code, (number, doctor.display_name))
-        self.places.append(place)
+        self._take(place)

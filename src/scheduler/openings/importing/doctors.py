@@ -6,6 +6,7 @@ Must not know: the file format, when a doctor works.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -19,7 +20,7 @@ from scheduler.openings.places import Doctor, Place
 from scheduler.postgres.schedules import ScheduleKey
 
 _DOCTORS_ELSEWHERE: Final = text("""
-    select distinct doctor.contact ->> 'code', doctor.display_name
+    select doctor.contact ->> 'code'
     from scheduling.doctors doctor
     join scheduling.facility_doctors post on post.tenant_id = doctor.tenant_id and post.doctor_id = doctor.id
     join scheduling.facilities facility on facility.tenant_id = post.tenant_id and facility.id = post.facility_id
@@ -28,23 +29,35 @@ _DOCTORS_ELSEWHERE: Final = text("""
 """)
 
 
-def refuse_renaming(session: Session, places: Iterable[Place]) -> None:
+@dataclass(frozen=True, slots=True)
+class WrittenDoctors:
+    """The doctors that an import has written: their ids, and the names before and after, by code, of renamed ones."""
+
+    ids: set[int] = field(default_factory=set)
+    renamed: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def refuse_renaming(session: Session, renamed: Mapping[str, tuple[str, str]], slugs: Iterable[str]) -> None:
     """Refuse a code that names another person at a place outside the file: two people would become one.
 
     Raises:
         InvalidInputError: there is such a code.
     """
-    names = {doctor.code: doctor.display_name for place in places for doctor in place.doctors}
-    slugs = [place.slug for place in places]
-    for code, name in session.execute(_DOCTORS_ELSEWHERE, {"codes": list(names), "slugs": slugs, "source": SOURCE}):
-        if names[code] != name:
-            raise InvalidInputError(
-                f"doctor {code!r} is {names[code]!r} in this file, but {name!r} at a place outside the file"
-            )
+    if not renamed:
+        return
+    wanted = {"codes": list(renamed), "slugs": list(slugs), "source": SOURCE}
+    for code in session.execute(_DOCTORS_ELSEWHERE, wanted).scalars():
+        before, after = renamed[code]
+        raise InvalidInputError(
+            f"doctor {code!r} is {after!r} in this file, but {before!r} at a place outside the file"
+        )
 
 
-def sync_doctors(sync: TableSync, places: Iterable[Place]) -> tuple[RowCounts, dict[str, int]]:
-    """Synchronise the doctors; return also their ids, by code."""
+def sync_doctors(sync: TableSync, places: Iterable[Place], written: WrittenDoctors) -> tuple[RowCounts, dict[str, int]]:
+    """Synchronise the doctors of some places; return also their ids, by code.
+
+    A doctor whom the import has `written` already stays as at the first place; the others are added there.
+    """
     table = tables.Doctor
     doctors: dict[str, Doctor] = {}
     for place in places:
@@ -58,6 +71,7 @@ def sync_doctors(sync: TableSync, places: Iterable[Place]) -> tuple[RowCounts, d
         return {row["contact"]["code"]: row for row in sync.stored(table, columns, *conditions)}
 
     stored = read()
+    known = {code: row["id"] for code, row in stored.items() if row["id"] in written.ids}
     wanted = {
         code: {
             "first_name": doctor.first_name,
@@ -67,15 +81,24 @@ def sync_doctors(sync: TableSync, places: Iterable[Place]) -> tuple[RowCounts, d
             "contact": stored.get(code, {"contact": {}})["contact"] | {"source": SOURCE, "code": code},
         }
         for code, doctor in doctors.items()
+        if code not in known
     }
-    return sync.sync(table, wanted, read)
+    for code in wanted.keys() & stored.keys():
+        before, after = (row[code]["display_name"] for row in (stored, wanted))
+        if before != after:
+            written.renamed[code] = before, after
+    counts, ids = sync.sync(table, wanted, lambda: {code: row for code, row in read().items() if code not in known})
+    written.ids.update(ids.values())
+    return counts, ids | known
 
 
 def sync_posts(sync: TableSync, doctors: Mapping[ScheduleKey, Doctor], facility_ids: frozenset[int]) -> RowCounts:
     """Synchronise the posts at these facilities. A post that is no longer in the file is switched off."""
     table = tables.FacilityDoctor
-    imported_ids = {row["id"] for row in sync.stored(tables.Doctor, (), imported_by_openings(tables.Doctor.contact))}
     rows = sync.stored(table, ("facility_id", "doctor_id", "role", "active"), any_of(table.facility_id, facility_ids))
+    posted = {row["doctor_id"] for row in rows}
+    imported = imported_by_openings(tables.Doctor.contact), any_of(tables.Doctor.id, posted)
+    imported_ids = {row["id"] for row in sync.stored(tables.Doctor, (), *imported)}
     stored = {
         ScheduleKey(row["doctor_id"], row["facility_id"]): row for row in rows if row["doctor_id"] in imported_ids
     }

@@ -6,7 +6,7 @@ Must not know: the tables, the origin of the wanted rows.
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, cast, delete, func, insert, select, update
@@ -23,6 +23,10 @@ class RowCounts(NamedTuple):
     updated: int = 0
     removed: int = 0
     unchanged: int = 0
+
+    def plus(self, other: Self) -> Self:
+        """Return the sums of both counts."""
+        return type(self)(*map(sum, zip(self, other, strict=True)))
 
 
 def any_of(column: Any, values: Iterable[int | str]) -> ColumnElement[bool]:  # noqa: ANN401  # any column
