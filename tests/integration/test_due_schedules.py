@@ -165,7 +165,7 @@ def test_r3_a_night_by_marks_reaches_what_a_night_of_all_would(world: World, see
 
 
 def test_r3_a_new_day_with_an_exception_has_the_rules_of_all_weekdays(database: Database, tenant_id: UUID) -> None:
-    """An override of a Sunday takes its slots from the rules of other weekdays; a block may name one of them."""
+    """An override of a Sunday takes the slots of other weekdays' rules, and a block may name one."""
     sunday = NINE + 6 * DAY
     override = AvailabilityException(1, ExceptionType.OVERRIDE, sunday, sunday + HOUR)
     block = AvailabilityException(2, ExceptionType.BLOCKED, sunday, sunday + HOUR / 2, rule_id=101)
