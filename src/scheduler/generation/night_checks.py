@@ -31,6 +31,7 @@ from scheduler.generation.night_rules import (
 from scheduler.generation.refreshing import Invalid, refresh
 from scheduler.generation.time_zone_release import releases_on_host, time_zone_release
 from scheduler.postgres.database import Database, Role
+from scheduler.postgres.due_schedules import register_schedules
 from scheduler.postgres.errors import DatabaseUnreachableError, RoleRefusedError
 from scheduler.postgres.night_facts import (
     booked_ahead,
@@ -44,7 +45,7 @@ from scheduler.postgres.night_facts import (
 )
 from scheduler.postgres.old_rows import delete_old_rows
 from scheduler.postgres.run_history import RunStatus, begin_run, finish_run, latest_runs
-from scheduler.postgres.schedules import ScheduleKey, checkpoints_of, register_schedules, schedule_keys
+from scheduler.postgres.schedules import ScheduleKey, checkpoints_of, schedule_keys
 
 MAX_RUNS: Final = 20
 
