@@ -1,44 +1,45 @@
 """Overrides at the desk: staff break rules of booking, each named, for a reason that is kept (B8)."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Final
 
 import pytest
+from sqlalchemy import text
 
 from scheduler.booking.errors import (
-    BookingError,
     CapReachedError,
     NotOfferedError,
     OverrideNotNeededError,
+    PatientBusyError,
     SlotTakenError,
 )
 from scheduler.core.caps import Period
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.ids import OfferingId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
-from scheduler.core.reasons import ReasonCode
+from scheduler.core.spans import Span
+from scheduler.core.workflows import Need, WorkflowStep
+from scheduler.front_door.work import Work
 from scheduler.models import UserRole
 from scheduler.postgres.errors import NotAllowedError
-from support.desks import HALF_HOUR, Desk, all_rows, on, open_desk, rows
+from support.desks import HALF_HOUR, NOW, Desk, all_rows, on, open_desk, rows
 
 pytestmark = pytest.mark.database
 
 DAY = timedelta(days=1)
 REASON = "the mother works nights"
-KEPT = "select override_rules, override_reason from scheduling.appointments where id = :visit"
+KEPT = """
+select override_rules, override_reason, availability_slot_id is not null from scheduling.appointments where id = :visit
+"""
 VISITS = "select id from scheduling.appointments where start_at = :start and status = 'scheduled'"
 LOGGED = """
 select user_id, after->'override_rules', after::text from audit.user_action_audit_log
-where entity = 'scheduling.appointments' and action = 'update' and after ? 'override_rules' and entity_key = %s
+where entity = 'scheduling.appointments' and after ? 'override_rules' and entity_key = %s
 """
-BREAKS: Final[dict[BookingRule, dict[str, Any] | None]] = {
-    BookingRule.NOTICE: {"notice": 60 * DAY},
-    BookingRule.HORIZON: {"horizon": 0},
-    BookingRule.CAP: None,
-}
-CODES = {BookingRule.NOTICE: ReasonCode.NOTICE, BookingRule.HORIZON: ReasonCode.HORIZON}
 
 
 @pytest.fixture(scope="module")
@@ -49,59 +50,211 @@ def desk(database_url: str) -> Iterator[Desk]:
 
 @contextmanager
 def broken(desk: Desk, *rules: BookingRule) -> Iterator[tuple[VisitOffer, VisitOffer]]:
-    """Offer two visits with Anna, of which the first breaks rules while the block lasts."""
+    """Offer two visits with Anna, both of which break notice or cap while the block lasts."""
     day = desk.day()
     with desk.work() as work:
         first, second = (desk.offer(work, on(day, 9) + delay) for delay in (0 * HALF_HOUR, HALF_HOUR))
-    with ExitStack() as stack:
-        for rule in rules:
-            stack.enter_context(_breaking(desk, rule, second))
-        yield first, second
-
-
-@contextmanager
-def _breaking(desk: Desk, rule: BookingRule, beside: VisitOffer) -> Iterator[None]:
-    fields = BREAKS[rule]
-    if fields is None:
-        with desk.work() as work:
-            visit = work.visits.book(beside, patient=desk.patient(work))
-            cap = work.caps.set(1, per=Period.DAY, doctor=desk.clinic.anna)
-        try:
-            yield
-        finally:
-            with desk.work() as work:
-                work.caps.remove(cap)
-                work.visits.cancel(visit.id, reason="the test is over")
-        return
-    with desk.work() as work:
-        work.policies.set(offering=desk.clinic.with_anna, **fields)
+        visit = work.visits.book(second, patient=desk.patient(work)) if BookingRule.CAP in rules else None
+        cap = None if visit is None else work.caps.set(1, per=Period.DAY, doctor=desk.clinic.anna)
+        if BookingRule.NOTICE in rules:
+            work.policies.set(offering=desk.clinic.with_anna, notice=60 * DAY)
     try:
-        yield
+        yield first, second
     finally:
         with desk.work() as work:
             work.policies.set(offering=desk.clinic.with_anna)
+            if visit is not None and cap is not None:
+                work.caps.remove(cap)
+                work.visits.cancel(visit.id, reason="the test is over")
 
 
-@pytest.mark.parametrize("rule", list(BREAKS))
-@pytest.mark.parametrize("named", [*BookingRule, None])
+def _at_nine(desk: Desk, work: Work, day: date) -> VisitOffer:
+    return desk.offer(work, on(day, 9))
+
+
+def _without_slot(desk: Desk, work: Work, at: datetime, offering: OfferingId | None = None) -> VisitOffer:
+    wanted = desk.clinic.with_anna if offering is None else offering
+    return work.visits.offer_at(wanted, at, override=Override(REASON, [BookingRule.HOURS]))
+
+
+def _within_notice(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.policies.set(offering=desk.clinic.with_anna, notice=60 * DAY)
+    return offer
+
+
+def _beyond_horizon(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.policies.set(offering=desk.clinic.with_anna, horizon=0)
+    return offer
+
+
+def _beyond_cap(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.visits.book(desk.offer(work, on(day, 10)), patient=desk.patient(work))
+    work.caps.set(1, per=Period.DAY, doctor=desk.clinic.anna)
+    return offer
+
+
+def _outside_hours(desk: Desk, work: Work, day: date) -> VisitOffer:
+    return _without_slot(desk, work, on(day, 14))
+
+
+def _off_grid(desk: Desk, work: Work, day: date) -> VisitOffer:
+    return _without_slot(desk, work, on(day, 9, 10))
+
+
+def _not_generated(desk: Desk, work: Work, day: date) -> VisitOffer:
+    return _without_slot(desk, work, on(day + 52 * 7 * DAY, 10))
+
+
+def _closed(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.closures.add(desk.clinic.facility, day)
+    return offer
+
+
+def _morning(day: date) -> Span:
+    return Span(on(day, 8), on(day, 12))
+
+
+def _blocked(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.exceptions.block(desk.clinic.anna, at=desk.clinic.facility, between=_morning(day))
+    return offer
+
+
+def _nurses_away(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = desk.offer(work, on(day, 9, 20), desk.with_cara)
+    for nurse in desk.nurses:
+        work.exceptions.block(nurse, at=desk.clinic.facility, between=_morning(day))
+    return offer
+
+
+def _full(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.visits.book(offer, patient=desk.patient(work))
+    return offer
+
+
+def _full_of_two(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = desk.offer(work, on(day, 9), desk.with_dora)
+    for _ in range(2):
+        work.visits.book(offer, patient=desk.patient(work))
+    return offer
+
+
+def _emergency(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.exceptions.emergency(desk.clinic.anna, at=desk.clinic.facility, between=_morning(day))
+    return offer
+
+
+def _nurses_called_away(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = desk.offer(work, on(day, 9, 20), desk.with_cara)
+    for nurse in desk.nurses:
+        work.exceptions.emergency(nurse, at=desk.clinic.facility, between=_morning(day))
+    return offer
+
+
+def _doctor_taken(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    override = Override(REASON, [BookingRule.HOURS])
+    work.visits.book(_without_slot(desk, work, on(day, 9, 10)), patient=desk.patient(work), override=override)
+    return offer
+
+
+def _patient_busy(desk: Desk, work: Work, day: date) -> VisitOffer:
+    work.visits.book(desk.offer(work, on(day, 9), desk.with_dora), patient=desk.tim)
+    return _at_nine(desk, work, day)
+
+
+def _nurses_taken(desk: Desk, work: Work, day: date) -> VisitOffer:
+    step = WorkflowStep(1, work.step_templates.add("infusion", duration=HALF_HOUR), needs=[Need("nurse", 2)])
+    service = work.services.add("infusion", duration=HALF_HOUR)
+    infusion = work.offerings.add(service, by=desk.dora, at=desk.clinic.facility, steps=[step])
+    offer = desk.offer(work, on(day, 9, 20), desk.with_cara)
+    work.visits.book(desk.offer(work, on(day, 9), infusion), patient=desk.patient(work))
+    return offer
+
+
+def _held(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.visits.hold(offer)
+    return offer
+
+
+def _one_of_two_held(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = desk.offer(work, on(day, 9), desk.with_dora)
+    work.visits.book(offer, patient=desk.patient(work))
+    work.visits.hold(offer)
+    return offer
+
+
+def _cancelled(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    cancel = text(
+        "update scheduling.availability_slots set status = 'cancelled' where doctor_id = :a and start_at = :s"
+    )
+    work.session.connection().execute(cancel, {"a": desk.clinic.anna, "s": offer.start_at})
+    return offer
+
+
+def _switched_off(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    work.offerings.change(desk.clinic.with_anna, active=False)
+    return offer
+
+
+def _past(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    early = tuple(replace(step, start_at=NOW - DAY, end_at=NOW - DAY + HALF_HOUR) for step in offer.steps)
+    return replace(offer, slot=offer.slot._replace(start_at=NOW - DAY, end_at=NOW - DAY + HALF_HOUR), steps=early)
+
+
+BROKEN_BY: Final[dict[Callable[[Desk, Work, date], VisitOffer], BookingRule | None]] = {
+    _within_notice: BookingRule.NOTICE,
+    _beyond_horizon: BookingRule.HORIZON,
+    _beyond_cap: BookingRule.CAP,
+    _outside_hours: BookingRule.HOURS,
+    _off_grid: BookingRule.HOURS,
+    _not_generated: BookingRule.HOURS,
+    _closed: BookingRule.HOURS,
+    _blocked: BookingRule.HOURS,
+    _nurses_away: BookingRule.HOURS,
+    _full: BookingRule.PLACES,
+    _full_of_two: BookingRule.PLACES,
+    _emergency: None,
+    _nurses_called_away: None,
+    _doctor_taken: None,
+    _patient_busy: None,
+    _nurses_taken: None,
+    _held: None,
+    _one_of_two_held: None,
+    _cancelled: None,
+    _switched_off: None,
+    _past: None,
+}
+"""Each check of a booking, and the rule that an override must name to break it; None where no override does."""
+
+
+@pytest.mark.parametrize("check", BROKEN_BY, ids=lambda check: check.__name__.strip("_"))
 def test_b8_a_broken_rule_refuses_unless_the_override_names_it(
-    desk: Desk, rule: BookingRule, named: BookingRule | None
+    desk: Desk, check: Callable[[Desk, Work, date], VisitOffer]
 ) -> None:
-    override = None if named is None else Override(REASON, [named])
-    with broken(desk, rule) as (offer, _), desk.tried(desk.staff) as work:
-        if named is rule:
-            assert work.visits.offer_at(desk.clinic.with_anna, offer.start_at, override=override) == offer
-            visit = work.visits.book(offer, patient=desk.tim, override=override)
-            assert rows(work, KEPT, visit=visit.id) == [([rule.value], REASON)]
+    breaks = BROKEN_BY[check]
+    with desk.tried() as work:
+        offer = check(desk, work, desk.day())
+        others = [rule for rule in BookingRule if rule is not breaks]
+        for rules in [[], *([rule] for rule in others), others]:
+            with pytest.raises((NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError)):
+                work.visits.book(offer, patient=desk.tim, override=Override(REASON, rules) if rules else None)
+        if breaks is None:
             return
-        with pytest.raises(BookingError) as refused:
-            work.visits.book(offer, patient=desk.tim, override=override)
-        assert rows(work, VISITS, start=offer.start_at) == []
-    if rule is BookingRule.CAP:
-        assert isinstance(refused.value, CapReachedError)
-    else:
-        assert isinstance(refused.value, NotOfferedError)
-        assert [reason.code for reason in refused.value.reasons] == [CODES[rule]]
+        visit = work.visits.book(offer, patient=desk.tim, override=Override(REASON, list(BookingRule)))
+        (kept,) = rows(work, KEPT, visit=visit.id)
+        assert kept == ([breaks.value], REASON, breaks is not BookingRule.HOURS)
+        assert [step.start_at for step in visit.steps] == [step.start_at for step in offer.steps]
 
 
 def test_b8_each_of_several_broken_rules_is_named(desk: Desk) -> None:
@@ -111,7 +264,7 @@ def test_b8_each_of_several_broken_rules_is_named(desk: Desk) -> None:
             with pytest.raises(error):
                 work.visits.book(offer, patient=desk.tim, override=Override(REASON, rules))
         visit = work.visits.book(offer, patient=desk.tim, override=Override(REASON, [notice, cap]))
-        assert rows(work, KEPT, visit=visit.id) == [(["cap", "notice"], REASON)]
+        assert rows(work, KEPT, visit=visit.id) == [(["cap", "notice"], REASON, True)]
 
 
 def test_b8_an_override_of_rules_that_are_not_broken_is_refused(desk: Desk) -> None:
@@ -121,24 +274,16 @@ def test_b8_an_override_of_rules_that_are_not_broken_is_refused(desk: Desk) -> N
         assert rows(work, VISITS, start=offer.start_at) == []
 
 
-def test_b8_a_taken_place_is_not_overridden(desk: Desk) -> None:
-    override = Override(REASON, list(BookingRule))
-    with broken(desk, BookingRule.NOTICE) as (offer, _), desk.tried() as work:
-        work.visits.book(offer, patient=desk.patient(work), override=override)
-        with pytest.raises(SlotTakenError):
-            work.visits.book(offer, patient=desk.tim, override=override)
-
-
 def test_b8_a_moved_visit_loses_its_override_or_gets_another(desk: Desk) -> None:
     override = Override(REASON, [BookingRule.NOTICE])
     with broken(desk, BookingRule.NOTICE) as (first, second), desk.tried() as work:
         visit = work.visits.book(first, patient=desk.tim, override=override)
         again = Override("the doctor agreed", [BookingRule.NOTICE])
         work.visits.reschedule(visit, to=second, override=again)
-        assert rows(work, KEPT, visit=visit.id) == [(["notice"], "the doctor agreed")]
+        assert rows(work, KEPT, visit=visit.id) == [(["notice"], "the doctor agreed", True)]
         work.policies.set(offering=desk.clinic.with_anna)
         work.visits.reschedule(visit, to=first)
-        assert rows(work, KEPT, visit=visit.id) == [([], None)]
+        assert rows(work, KEPT, visit=visit.id) == [([], None, True)]
 
 
 def test_b8_staff_override_and_a_doctor_for_the_own_schedule_only(desk: Desk) -> None:

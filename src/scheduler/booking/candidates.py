@@ -6,7 +6,7 @@ Must not know: calendars, slots, which visit is found.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -93,6 +93,11 @@ class Sought:
 
     None for what is held, of which none of them is asked again.
     """
+
+    @property
+    def on_slots(self) -> "Sought":
+        """What is sought with a place of a slot, which the visit may lack: what is offered next instead."""
+        return replace(self, relaxed=self.relaxed - {BookingRule.HOURS, BookingRule.PLACES})
 
 
 class Offering(NamedTuple):

@@ -162,6 +162,6 @@ def refuse_second_visit(session: Session, patient_id: int, span: Span, *, withou
 
 def taken(session: Session, sought: Sought, start_at: datetime) -> SlotTakenError:
     """Return the error for a visit whose place, doctor or resource somebody else has, with the next start."""
-    following = next(Search(session, sought, Span(start_at, start_at + SEARCHED)).offers(), None)
+    following = next(Search(session, sought.on_slots, Span(start_at, start_at + SEARCHED)).offers(), None)
     message = f"the visit at {start_at.isoformat()} of offering {sought.offering_id} was given to somebody else"
     return SlotTakenError(message, None if following is None else following.start_at)

@@ -41,6 +41,7 @@ def not_offered(
     Raises:
         NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: it cannot serve the visit at all.
     """
+    sought = sought.on_slots
     search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
     schedule = schedule_of(search, name)

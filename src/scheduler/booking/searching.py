@@ -27,7 +27,8 @@ from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.overrides import BookingRule
-from scheduler.core.search import find_visits, visit_at
+from scheduler.core.resource_hours import beyond_hours
+from scheduler.core.search import find_visits, visit_at, visit_without_slot
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
@@ -56,6 +57,8 @@ class Search:
         self.fits: Sequence[Fit]
         self.resources: Sequence[Resource]
         self.fits, self.resources = fitting(session, sought, span)
+        if BookingRule.HOURS in sought.relaxed:
+            self.resources = [_always_open(resource) for resource in self.resources]
         self._margin = max(map(_reach, self.fits), default=0)
         first = inside(micros(span.start) - self._margin, micros(span.end))
         since = date.min if first is None else first.start.date()
@@ -63,8 +66,11 @@ class Search:
         self.calendars: Sequence[ReadCalendar] = read_calendars(session, keys, since)
         pairs = zip(self.fits, self.calendars, strict=True)
         by = released_by(sought)
+        needs_slot = BookingRule.HOURS not in sought.relaxed
         found = [
-            (_candidate(fit, calendar, by), span) for fit, read in pairs for calendar, span in _generated(fit, read)
+            (_candidate(fit, calendar, by, needs_slot=needs_slot), span)
+            for fit, read in pairs
+            for calendar, span in (_generated(fit, read) if needs_slot else _beyond_hours(fit, read))
         ]
         self._candidates = [candidate for candidate, _ in found]
         self._spans = [span for _, span in found]
@@ -99,6 +105,13 @@ class Search:
                 yield from (offer for offer in batch if offer.slot.identity in there)
                 size *= 2
 
+    def without_slot(self, start_at: datetime) -> VisitOffer | None:
+        """Return the visit without a slot that starts at an instant, where hours may be broken; None without one."""
+        candidates, resources = self.near(Span(start_at, start_at + MICROSECOND))
+        for candidate in candidates:
+            return visit_without_slot(candidate, resources, start_at, skip=self.sought.skip)
+        return None
+
     def still(self, wanted: WantedVisit) -> VisitOffer | None:
         """Return a visit of the one offering that is sought, at its times; None if it is not possible now."""
         return _visit_at(*self.near(_start_of(wanted)), wanted)
@@ -116,12 +129,14 @@ class Search:
             return [], []
         schedules: Any = [found.calendar.schedule for found in candidates]
         resources: Any = self.resources
+        exceed = BookingRule.PLACES in self.sought.relaxed
         busy = taken(
             self._session,
             around,
             doctors={each.doctor_id for each in (*schedules, *resources)} - {None},
             resources=[resource.id for resource in resources],
             share=any(found.calendar.loaded.has_places for found in candidates),
+            exceed=exceed,
             without=self._without,
         )
         capped = self._capped(candidates, span)
@@ -133,6 +148,7 @@ class Search:
                 busy.doctors.get(key.doctor_id, ()),
                 busy.shared.get(key.doctor_id, ()),
                 busy.full.get(key, ()),
+                busy.exceedable.get(key, ()) if exceed else (),
             )
             with_taken.append(replace(found, calendar=calendar, capped=capped.get(int(found.offering_id), ())))
         return with_taken, [
@@ -191,7 +207,17 @@ def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, S
             yield calendar, Span(fit.span.start, end)
 
 
-def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None) -> Candidate:
+def _beyond_hours(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
+    """Yield the calendar without the hours of the doctor, and the span that is sought, if any."""
+    if not isinstance(read.calendar, InvalidInputError) and fit.span is not None:
+        yield DoctorCalendar(beyond_hours(read.calendar.schedule)), fit.span
+
+
+def _always_open(resource: Resource) -> Resource:
+    return resource if resource.opening is None else replace(resource, opening=beyond_hours(resource.opening))
+
+
+def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None, *, needs_slot: bool) -> Candidate:
     return Candidate(
         fit.offering.id,
         fit.workflow,
@@ -200,6 +226,7 @@ def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None)
         fit.offering.buffer_after * _MINUTE,
         fit.bookable,
         released_by=released_by,
+        needs_slot=needs_slot,
     )
 
 

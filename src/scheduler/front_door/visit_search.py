@@ -14,7 +14,7 @@ from scheduler import models
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.candidates import Sought
 from scheduler.booking.day_explanations import DayExplanation, explain_day
-from scheduler.booking.overriding import refuse_override
+from scheduler.booking.overriding import offer_of, refuse_override
 from scheduler.booking.people import ask
 from scheduler.booking.policies import DESK, WEB, check_known
 from scheduler.booking.refusing import not_offered
@@ -28,7 +28,7 @@ from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
-from scheduler.core.zones import MICROSECOND, in_calendar
+from scheduler.core.zones import in_calendar
 from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
@@ -128,9 +128,9 @@ class VisitSearch(OfTenant):
         now = utc(self._context.clock())
         with at_the_desk(self._session):
             if start >= now:
-                search = Search(self._session, sought, Span(start, start + MICROSECOND))
-                for offer in search.offers():
-                    return offer
+                found = offer_of(self._session, sought, start)
+                if found is not None:
+                    return found
             raise not_offered(self._session, sought, start, now=now)
 
     def explain(
