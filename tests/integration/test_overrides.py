@@ -18,9 +18,10 @@ from scheduler.booking.errors import (
 )
 from scheduler.core.caps import Period
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.ids import OfferingId
+from scheduler.core.ids import DoctorId, OfferingId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
+from scheduler.core.reasons import ReasonCode
 from scheduler.core.spans import Span
 from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.front_door.work import Work
@@ -322,3 +323,113 @@ def test_b8_an_override_of_another_kind_is_refused(desk: Desk, override: Overrid
         work.visits.book(offer, patient=desk.tim, override=override)
     with desk.tried() as work, pytest.raises(InvalidInputError, match="override"):
         work.visits.offer_at(desk.clinic.with_anna, offer.start_at, override=override)
+
+
+SLOT = """
+select status, booked_count, capacity from scheduling.availability_slots where doctor_id = :doctor and start_at = :start
+"""
+LEFT = """
+select coalesce(max(places_left), 0) from scheduling.bookable_slots where doctor_id = :doctor and start_at = :start
+"""
+FIGURES = """
+select places, booked_places, free_places from scheduling.doctor_days(:day, :day + 1) where doctor_id = :doctor
+"""
+
+
+def _slot(work: Work, doctor: DoctorId, start: datetime) -> tuple[str, int, int, int]:
+    """Return the status of a slot, its count, its capacity, and the places that are left."""
+    ((status, count, capacity),) = rows(work, SLOT, doctor=doctor, start=start)
+    ((left,),) = rows(work, LEFT, doctor=doctor, start=start)
+    return status, count, capacity, left
+
+
+def test_b8_an_exceeded_slot_stays_booked_until_its_places_are_free(desk: Desk) -> None:
+    day, anna = desk.day(), desk.clinic.anna
+    start = on(day, 9)
+    with desk.tried() as work:
+        offer = _full(desk, work, day)
+        extra = work.visits.book(offer, patient=desk.tim, override=Override(REASON, [BookingRule.PLACES]))
+        assert _slot(work, anna, start) == ("booked", 1, 1, 0)
+        assert rows(work, FIGURES, day=day, doctor=anna) == [(6, 1, 5)]
+        reasons = work.visits.explain(desk.clinic.with_anna, day).starts[0].reasons
+        assert {reason.cause_id for reason in reasons} > {extra.id}
+        plan = work.visits.of_day(anna, day)
+        assert [visit.start_at for visit in plan.visits] == [start, start]
+        first = next(visit for visit in plan.visits if visit.id != extra.id)
+        work.visits.cancel(first.id, reason="a cold")
+        assert _slot(work, anna, start) == ("booked", 1, 1, 0)
+        with pytest.raises(SlotTakenError):
+            work.visits.book(offer, patient=desk.patient(work))
+        work.visits.cancel(extra.id, reason="a cold")
+        assert _slot(work, anna, start) == ("open", 0, 1, 1)
+
+
+def test_b8_an_exceeded_slot_is_kept_by_changes_of_its_schedule(desk: Desk) -> None:
+    day, dora = desk.day(), desk.dora
+    start = on(day, 9)
+    with desk.tried() as work:
+        work.visits.book(
+            _full_of_two(desk, work, day), patient=desk.tim, override=Override(REASON, [BookingRule.PLACES])
+        )
+        rules = work.rules.of(dora, at=desk.clinic.facility)
+        for capacity, expected in ((3, ("booked", 3, 3, 0)), (1, ("booked", 3, 3, 0)), (4, ("open", 3, 4, 1))):
+            for rule in rules:
+                work.rules.change(rule, capacity=capacity)
+            assert _slot(work, dora, start) == expected
+        change = work.exceptions.block(dora, at=desk.clinic.facility, between=_morning(day))
+        assert [stored.slot.start_at for stored in change.conflicting] == [start]
+
+
+def test_b8_a_visit_without_a_slot_closes_the_slots_that_it_overlaps(desk: Desk) -> None:
+    day, anna = desk.day(), desk.clinic.anna
+    override = Override(REASON, [BookingRule.HOURS])
+    with desk.tried() as work:
+        at_nine = _at_nine(desk, work, day)
+        visit = work.visits.book(_without_slot(desk, work, on(day, 8, 50)), patient=desk.tim, override=override)
+        assert _slot(work, anna, on(day, 9)) == ("open", 0, 1, 0)
+        assert _slot(work, anna, on(day, 9, 30)) == ("open", 0, 1, 1)
+        assert rows(work, FIGURES, day=day, doctor=anna) == [(6, 0, 5)]
+        start = work.visits.explain(desk.clinic.with_anna, day).starts[0]
+        assert [(reason.code, reason.cause_id) for reason in start.reasons] == [(ReasonCode.BOOKED, visit.id)]
+        assert [one.id for one in work.visits.of_day(anna, day).visits] == [visit.id]
+        moved = work.visits.reschedule(visit, to=at_nine)
+        assert rows(work, KEPT, visit=moved.id) == [([], None, True)]
+        assert _slot(work, anna, on(day, 9)) == ("booked", 1, 1, 0)
+        back = work.visits.reschedule(visit, to=_without_slot(desk, work, on(day, 8, 30)), override=override)
+        assert rows(work, KEPT, visit=back.id) == [(["hours"], REASON, False)]
+        assert _slot(work, anna, on(day, 9)) == ("open", 0, 1, 1)
+
+
+def test_b8_a_block_or_an_emergency_reports_visits_without_a_slot(desk: Desk) -> None:
+    day, anna, place = desk.day(), desk.clinic.anna, desk.clinic.facility
+    with desk.tried() as work:
+        offer = _without_slot(desk, work, on(day, 14))
+        visit = work.visits.book(offer, patient=desk.tim, override=Override(REASON, [BookingRule.HOURS]))
+        elsewhere = work.exceptions.block(anna, at=place, between=Span(on(day, 15), on(day, 16)))
+        assert elsewhere.conflicting_visits == ()
+        block = work.exceptions.block(anna, at=place, between=Span(on(day, 14, 20), on(day, 15)))
+        assert block.conflicting_visits == (visit.id,)
+        assert work.exceptions.remove(block.written[0]).conflicting_visits == ()
+        assert work.closures.add(place, day).conflicting_visits == (visit.id,)
+
+
+def test_b8_a_visit_with_steps_has_no_slot_and_waits_for_its_resources(desk: Desk) -> None:
+    day = desk.day()
+    override = Override(REASON, [BookingRule.HOURS])
+    with desk.tried() as work:
+        first = work.visits.book(
+            _without_slot(desk, work, on(day, 14), desk.with_cara), patient=desk.tim, override=override
+        )
+        assert [(step.start_at.minute, step.resources) for step in first.steps] == [
+            (0, {"nurse": (desk.nurses[0],)}),
+            (10, {}),
+            (30, {"nurse": (desk.nurses[0],), "room": (desk.room,)}),
+        ]
+
+
+def test_b8_places_are_for_staff_and_named_on_an_open_slot_not_needed(desk: Desk) -> None:
+    override = Override(REASON, [BookingRule.HOURS, BookingRule.PLACES])
+    with broken(desk) as (offer, _), desk.tried() as work:
+        with pytest.raises(OverrideNotNeededError):
+            work.visits.book(offer, patient=desk.tim, override=override)
+        assert work.visits.offer_at(desk.clinic.with_anna, offer.start_at, override=override) == offer
