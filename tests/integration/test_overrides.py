@@ -22,6 +22,7 @@ from scheduler.core.ids import DoctorId, OfferingId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
 from scheduler.core.reasons import ReasonCode
+from scheduler.core.schedules import AvailabilityException
 from scheduler.core.spans import Span
 from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.front_door.work import Work
@@ -409,7 +410,9 @@ def test_b8_a_block_or_an_emergency_reports_visits_without_a_slot(desk: Desk) ->
         assert elsewhere.conflicting_visits == ()
         block = work.exceptions.block(anna, at=place, between=Span(on(day, 14, 20), on(day, 15)))
         assert block.conflicting_visits == (visit.id,)
-        assert work.exceptions.remove(block.written[0]).conflicting_visits == ()
+        (written,) = block.written
+        assert isinstance(written, AvailabilityException)
+        assert work.exceptions.remove(written).conflicting_visits == ()
         assert work.closures.add(place, day).conflicting_visits == (visit.id,)
 
 
@@ -433,3 +436,14 @@ def test_b8_places_are_for_staff_and_named_on_an_open_slot_not_needed(desk: Desk
         with pytest.raises(OverrideNotNeededError):
             work.visits.book(offer, patient=desk.tim, override=override)
         assert work.visits.offer_at(desk.clinic.with_anna, offer.start_at, override=override) == offer
+
+
+def test_b8_a_visit_on_an_exceeded_slot_moves_there_by_an_override_only(desk: Desk) -> None:
+    places = Override(REASON, [BookingRule.PLACES])
+    with desk.tried() as work:
+        offer = _full(desk, work, desk.day())
+        visit = work.visits.book(offer, patient=desk.tim, override=places)
+        with pytest.raises(SlotTakenError):
+            work.visits.reschedule(visit, to=offer)
+        again = work.visits.reschedule(visit, to=offer, override=places)
+        assert rows(work, KEPT, visit=again.id) == [(["places"], REASON, True)]

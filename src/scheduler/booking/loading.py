@@ -81,17 +81,15 @@ left join (
     from scheduling.holds hold where {_LIVE}
     group by hold.availability_slot_id, hold.slot_start_at
 ) held on held.availability_slot_id = slot.id and held.slot_start_at = slot.start_at
-left join lateral (
-    -- counted, since a slot whose places are exceeded has more visits than its count
-    select count(*) as places from scheduling.appointments other
-    where other.tenant_id = own.tenant_id and other.availability_slot_id = own.availability_slot_id
-      and other.slot_start_at = own.slot_start_at and other.id <> own.id
-      and other.status not in ('cancelled', 'no_show')
-) beside_own on own.id is not null
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.doctor_id = any(cast(:doctors as bigint[]))
   and slot.start_at >= :earliest_slot and slot.start_at < :end and slot.end_at > :begin
-  and (coalesce(beside_own.places, slot.booked_count) + coalesce(held.places, 0) >= slot.capacity
+  and (coalesce(held.places, 0) + case when own.id is null then slot.booked_count else (
+      -- counted, since a slot whose places are exceeded has more visits than its count
+      select count(*) from scheduling.appointments other
+      where other.tenant_id = slot.tenant_id and other.availability_slot_id = slot.id
+        and other.slot_start_at = slot.start_at and other.id <> own.id and other.status not in ('cancelled', 'no_show')
+    ) end >= slot.capacity
     or slot.status = 'cancelled'
     or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true))
 group by 1, 2, 3, 4, 5, 6
