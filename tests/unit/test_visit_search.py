@@ -743,7 +743,7 @@ def without_hours(workflow: Workflow, plan: Schedule, *uses: Span, **fields: Any
     return candidate(workflow, beyond_hours(plan), *uses, needs_slot=False, **fields)
 
 
-def test_b8_a_visit_without_a_slot_is_outside_hours_but_not_in_an_emergency() -> None:
+def test_b8_a_visit_without_a_slot_is_outside_hours_and_no_emergency() -> None:
     emergency = block("15:00", "16:00", ExceptionType.EMERGENCY)
     of_rule = block("17:00", "18:00", ExceptionType.EMERGENCY, id=2, rule_id=1)
     plan = schedule(rule("09:00", "10:00"), exceptions=[emergency, of_rule, block("09:00", "12:00", id=3)])

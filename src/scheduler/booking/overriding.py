@@ -86,7 +86,7 @@ def decide_with(override: Override | None, decide: Decide) -> Decided:
 
 
 def offer_of(session: Session, sought: Sought, start_at: datetime) -> VisitOffer | None:
-    """Return the visit of one offering that starts at an instant, without a slot only if there is none on a slot."""
+    """Return the visit of one offering that starts at an instant; one without a slot comes last."""
     instant = Span(start_at, start_at + MICROSECOND)
     with_slot = replace(sought, relaxed=sought.relaxed - {BookingRule.HOURS})
     for offer in Search(session, with_slot, instant).offers():

@@ -5,6 +5,7 @@ Holds: Q3 (a refusal has its reasons, and the next start that is offered).
 Must not know: how an offer is found (`searching`), the reasons against a start of the offering (`start_reasons`).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -79,4 +80,10 @@ def _reasons(
     at = min(start_at, LATEST - ahead_of(fit)) + ahead_of(fit)
     bookings = booking_contexts(session, [fit.offering.doctor_id], at, at + MICROSECOND, now=now)
     explanation = explain(schedule, at, bookings=bookings[fit.offering.doctor_id], search=_NO_TIME)
-    return told(explanation.reasons, zone_of(fit.offering.zone), names=names)
+    limits = [*fit.starts.reasons(start_at), *_of_caps(search, start_at)]
+    return told([*limits, *explanation.reasons], zone_of(fit.offering.zone), names=names)
+
+
+def _of_caps(search: Search, start_at: datetime) -> Iterator[Reason]:
+    for cap in search.caps_reached(start_at):
+        yield Reason(ReasonCode.CAP, start_at, start_at, cap.text, cause_id=cap.id)

@@ -101,10 +101,10 @@ def visit_at(
 def visit_without_slot(
     candidate: Candidate, resources: Iterable[Resource], start_at: datetime, *, skip: Iterable[int] = ()
 ) -> VisitOffer | None:
-    """Return the visit of a candidate that needs no slot which starts at an instant, or None if it is not possible.
+    """Return the visit without a slot that starts at an instant, or None if it is not possible.
 
-    Its steps follow each other without waits up to the anchor. The slot of the offer, which is not stored, is the
-    anchor's time.
+    The candidate needs no slot. Its steps follow each other without waits up to the anchor. The slot of the offer,
+    which is not stored, is the anchor's time.
 
     Raises:
         InvalidInputError, InvalidWorkflowError: as in `find_visits`.

@@ -1,4 +1,4 @@
-"""Visits without a slot: those that a change of a schedule leaves in time that is closed, blocked or an emergency.
+"""Visits without a slot that a change of a schedule leaves in closed or blocked time, or in an emergency.
 
 Owns: the visits without a slot of schedules, and which of them a person has to be told about.
 Holds: A5 (who changes a schedule is told of visits, also where no slot stands for one).
@@ -29,7 +29,7 @@ order by start_at, id
 
 
 def conflicting_visits(session: Session, keys: Sequence[ScheduleKey], *, now: datetime) -> tuple[int, ...]:
-    """Return the ids of visits without a slot that lie in closed or blocked time, or in an emergency, from now on."""
+    """Return the ids of visits to come, without a slot, in closed or blocked time or an emergency."""
     wanted = {"doctors": [key.doctor_id for key in keys], "facilities": [key.facility_id for key in keys], "now": now}
     visits: dict[ScheduleKey, list[tuple[int, Span]]] = defaultdict(list)
     for doctor_id, facility_id, id_, start_at, end_at in session.connection().execute(_VISITS, wanted):
