@@ -269,6 +269,14 @@ def test_b8_each_of_several_broken_rules_is_named(desk: Desk) -> None:
         assert rows(work, KEPT, visit=visit.id) == [(["cap", "notice"], REASON, True)]
 
 
+def test_b8_a_refused_visit_without_a_slot_names_the_other_rules(desk: Desk) -> None:
+    with broken(desk, BookingRule.CAP, BookingRule.NOTICE) as (offer, _), desk.tried() as work:
+        with pytest.raises(NotOfferedError) as refused:
+            _without_slot(desk, work, offer.start_at + 10 * HALF_HOUR)
+        codes = [reason.code for reason in refused.value.reasons]
+        assert codes == [ReasonCode.NOTICE, ReasonCode.CAP, ReasonCode.OUTSIDE_RULES]
+
+
 def test_b8_an_override_of_rules_that_are_not_broken_is_refused(desk: Desk) -> None:
     with broken(desk) as (offer, _), desk.tried() as work:
         with pytest.raises(OverrideNotNeededError):

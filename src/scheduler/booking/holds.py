@@ -80,6 +80,10 @@ update scheduling.holds set token_digest = :digest
 where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
 returning ends_at
 """)
+_AWAIT: Final = text("""
+select from scheduling.holds
+where tenant_id = (select identity.current_tenant_id()) and id = :hold for no key update
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +158,17 @@ def renew_token(
 ) -> tuple[HeldVisit, str, datetime]:
     """Give a live hold a new token, and return hold, token and end; the former opens nothing.
 
+    A hold that seems to have ended may be about to be extended, so whoever writes it is awaited.
+
     Raises:
         HoldEndedError: it has ended, or was confirmed or released.
     """
     token = _token(random_bytes)
-    row = session.connection().execute(_RENEW, {"hold": hold_id, "digest": _digest(token)}).first()
+    renewed = {"hold": hold_id, "digest": _digest(token)}
+    row = session.connection().execute(_RENEW, renewed).first()
+    if row is None:
+        session.connection().execute(_AWAIT, {"hold": hold_id})
+        row = session.connection().execute(_RENEW, renewed).first()
     if row is None:
         raise HoldEndedError("the hold of the first request has ended, or was confirmed or released")
     stored = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one()
