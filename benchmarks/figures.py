@@ -22,7 +22,7 @@ from scheduler.postgres.embedded import embedded_server
 from scheduler.postgres.schema import migrations
 
 TENANT: Final = UUID(int=0xF1)
-FIRST: Final = date(2027, 1, 1)
+FIRST: Final = date(2025, 1, 1)
 A_DAY: Final = 28  # slots of a doctor: seven hours of quarters
 _COUNT: Final = text("""
 select doctor_id, sum(capacity), sum(booked_count) from scheduling.availability_slots

@@ -119,7 +119,7 @@ def test_figures_of_a_day_are_those_counted_by_hand(clinic: Clinic) -> None:
     assert total.blocked == 90 * MINUTE  # not the ten minutes that are booked
     assert total.free == (120 + 30 + 30 + 20) * MINUTE  # after midnight, 10:00, 11:30, the rest of the talk
     assert (total.visits, total.cancelled, total.no_shows) == (4, 1, 1)
-    assert total.lead_time == at(14) - NOW  # of 09:00, 14:00 and 14:00
+    assert total.lead_time == at(12, 20) - NOW  # of 09:00, 14:00 and 14:00
     (facility,), (doctor,), (day,) = report.facilities, report.doctors, report.days
     assert replace(facility, facility_id=None) == total
     assert replace(doctor, facility_id=None, doctor_id=None) == replace(day, day=None) == total

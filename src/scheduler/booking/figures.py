@@ -18,29 +18,16 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import FacilityId
 from scheduler.core.zones import check_day
 
-_TIME: Final = text("""
-with figure as materialized (
-    select * from scheduling.doctor_days(:from_day, :until_day)
-    where cast(:facility as bigint) is null or facility_id = :facility
-)
+_DOCTORS: Final = text("""
 select facility_id, doctor_id, day, sum(places)::bigint, sum(booked_places)::bigint, sum(held_places)::bigint,
-    sum(closed_places)::bigint, sum(free_places)::bigint, sum(booked), sum(held), sum(blocked), sum(free)
-from figure group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
-having count(*) > 0
-order by facility_id, doctor_id, day
-""")
-# A visit is a day away from its local day at most.
-_VISITS: Final = text("""
-select facility_id, doctor_id, day, count(*), count(*) filter (where status = 'cancelled'),
-    count(*) filter (where status = 'no_show'),
-    percentile_cont(0.5) within group (order by lead_time) filter (where status <> 'cancelled')
-from scheduling.visit_figures
-where start_at >= cast(:from_day as timestamp) at time zone 'UTC' - interval '1 day'
-    and start_at < cast(:until_day as timestamp) at time zone 'UTC' + interval '1 day'
-    and day >= :from_day and day < :until_day and (cast(:facility as bigint) is null or facility_id = :facility)
+    sum(closed_places)::bigint, sum(free_places)::bigint, sum(booked), sum(held), sum(blocked), sum(free),
+    sum(visits)::bigint, sum(cancelled)::bigint, sum(no_shows)::bigint,
+    sum(lead_time) / nullif(sum(timed_visits), 0)::double precision
+from scheduling.doctor_days(:from_day, :until_day)
+where cast(:facility as bigint) is null or facility_id = :facility
 group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
 having count(*) > 0
-order by facility_id, doctor_id, day
+order by facility_id nulls first, doctor_id nulls first, day nulls first
 """)
 _RESOURCES: Final = text("""
 select facility_id, resource_id, sum(booked), sum(held), sum(blocked)
@@ -61,7 +48,7 @@ class Figures:
     """Figures of a facility, of a doctor there, of a local day, or of all.
 
     Without facility, doctor and day, they are of all. `places` is the sum of the booked, held, closed and free ones.
-    `lead_time` is the median, None without visits.
+    `lead_time` is the mean, None without visits.
     """
 
     facility_id: int | None = None
@@ -138,11 +125,7 @@ def visit_report(
     def rows(query: TextClause) -> Iterator[tuple[Any, ...]]:
         return (tuple(row) for row in session.connection().execute(query, given))
 
-    figures = {row[:3]: row[3:] for row in rows(_TIME)}
-    nothing = (0,) * 5 + (_NONE,) * 4
-    visits = {row[:3]: row[3:] for row in rows(_VISITS)}
-    keys = sorted(figures.keys() | visits.keys(), key=_order)
-    all_figures = [Figures(*key, *figures.get(key, nothing), *visits.get(key, (0, 0, 0, None))) for key in keys]
+    all_figures = [Figures(*row) for row in rows(_DOCTORS)]
     return VisitReport(
         from_day,
         until_day,
@@ -154,7 +137,3 @@ def visit_report(
         tuple(ResourceFigures(*row) for row in rows(_RESOURCES)),
         tuple(ThirdNextAvailable(*row) for row in rows(_THIRD)),
     )
-
-
-def _order(key: tuple[object, ...]) -> tuple[str, ...]:
-    return tuple("" if part is None else f"{part!s:>20}" for part in key)
