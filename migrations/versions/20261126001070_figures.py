@@ -144,55 +144,49 @@ def upgrade() -> None:
         )
     $$;
 
+    -- These two have their names resolved here, and no settings, so that a query which groups their rows contains them:
+    -- otherwise, the rows of a year are written to memory first, which takes longer than to add them.
     create function scheduling.doctor_days(from_day date, until_day date)
     returns table (
         tenant_id uuid, facility_id bigint, doctor_id bigint, day date, places bigint, booked_places bigint,
         held_places bigint, closed_places bigint, free_places bigint, booked interval, held interval,
         blocked interval, free interval, visits bigint, cancelled bigint, no_shows bigint, timed_visits bigint,
         lead_time interval)
-    language sql stable set search_path = pg_catalog, pg_temp
-    as $$
+    language sql stable
+    begin atomic
         with counted as materialized (
             select scheduling.days_to_count(from_day, until_day) as days
-        ), summed as (
-            select lower(span) as from_day, upper(span) as until_day
-            from counted
-            cross join unnest(datemultirange(daterange(from_day, greatest(from_day, until_day))) - days) as span
         )
-        select sums.tenant_id, sums.facility_id, sums.doctor_id, sums.day, sums.places, sums.booked_places, 0,
+        select sums.tenant_id, sums.facility_id, sums.doctor_id, sums.day, sums.places, sums.booked_places, 0::bigint,
             sums.closed_places, sums.places - sums.booked_places - sums.closed_places, sums.booked, interval '0',
             sums.blocked, sums.free, sums.visits, sums.cancelled, sums.no_shows, sums.timed_visits, sums.lead_time
-        from summed
-        join scheduling.doctor_figure_sums sums on sums.day >= summed.from_day and sums.day < summed.until_day
+        from scheduling.doctor_figure_sums sums
+        where sums.day >= from_day and sums.day < until_day and not sums.day <@ (select days from counted)
         union all
         select figure.* from counted
         cross join unnest(days) as span
-        cross join lateral scheduling.count_doctor_days(lower(span), upper(span)) as figure
-    $$;
+        cross join lateral scheduling.count_doctor_days(lower(span), upper(span)) as figure;
+    end;
 
     create function scheduling.resource_days(from_day date, until_day date)
     returns table (
         tenant_id uuid, facility_id bigint, resource_id bigint, day date, booked interval, held interval,
         blocked interval)
-    language sql stable set search_path = pg_catalog, pg_temp
-    as $$
+    language sql stable
+    begin atomic
         with counted as materialized (
             select scheduling.days_to_count(from_day, until_day) as days
-        ), summed as (
-            select lower(span) as from_day, upper(span) as until_day
-            from counted
-            cross join unnest(datemultirange(daterange(from_day, greatest(from_day, until_day))) - days) as span
         )
         select sums.tenant_id, resource.facility_id, sums.resource_id, sums.day, sums.booked, interval '0',
             sums.blocked
-        from summed
-        join scheduling.resource_figure_sums sums on sums.day >= summed.from_day and sums.day < summed.until_day
+        from scheduling.resource_figure_sums sums
         join scheduling.resources resource on resource.tenant_id = sums.tenant_id and resource.id = sums.resource_id
+        where sums.day >= from_day and sums.day < until_day and not sums.day <@ (select days from counted)
         union all
         select figure.* from counted
         cross join unnest(days) as span
-        cross join lateral scheduling.count_resource_days(lower(span), upper(span)) as figure
-    $$;
+        cross join lateral scheduling.count_resource_days(lower(span), upper(span)) as figure;
+    end;
 
     create view scheduling.doctor_figures with (security_invoker = true) as
     select * from scheduling.doctor_days('0001-01-05', '9999-12-27');
@@ -224,7 +218,8 @@ def count_for_doctors() -> None:
         held_places bigint, closed_places bigint, free_places bigint, booked interval, held interval,
         blocked interval, free interval, visits bigint, cancelled bigint, no_shows bigint, timed_visits bigint,
         lead_time interval)
-    language sql stable set search_path = pg_catalog, pg_temp set work_mem = '64MB' set enable_mergejoin = off
+    language sql stable rows 100 set search_path = pg_catalog, pg_temp set work_mem = '64MB'
+    set enable_mergejoin = off
     as $$
         -- the spans are a day longer on both sides, for the zones, and two more for visits around the days
         with present as materialized (
@@ -388,7 +383,8 @@ def count_for_resources() -> None:
     returns table (
         tenant_id uuid, facility_id bigint, resource_id bigint, day date, booked interval, held interval,
         blocked interval)
-    language sql stable set search_path = pg_catalog, pg_temp set work_mem = '64MB' set enable_mergejoin = off
+    language sql stable rows 100 set search_path = pg_catalog, pg_temp set work_mem = '64MB'
+    set enable_mergejoin = off
     as $$
         with present as materialized (
             select scheduling.clock() as now
