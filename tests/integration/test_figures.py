@@ -146,6 +146,31 @@ def test_figures_third_next_available_begins_after_the_second(clinic: Clinic) ->
     assert (none.start_at, none.days) == (None, None)
 
 
+def test_figures_third_next_available_counts_overlapping_slots_once(clinic: Clinic) -> None:
+    """Each of the three begins when the one before it has ended (S3: slots that overlap are alternatives)."""
+    begin = datetime(2027, 4, 7, 9, tzinfo=UTC)
+    with clinic.scheduler.tenant(SLUG) as work, psycopg.connect(clinic.url) as connection:
+        connection.execute("select scheduling.ensure_slot_partitions('2027-04-01', '2027-04-30')")
+        become(connection, Role.SYSTEM, work.tenant_id)
+        for minutes in (0, 10, 20, 30, 40, 50, 60):
+            connection.execute(
+                "insert into scheduling.availability_slots (tenant_id, facility_id, doctor_id, start_at, end_at)"
+                " values (%s, %s, %s, %s, %s)",
+                (
+                    work.tenant_id,
+                    clinic.main,
+                    clinic.anna,
+                    begin + minutes * MINUTE,
+                    begin + (minutes + 30) * MINUTE,
+                ),
+            )
+        ((third,),) = connection.execute(
+            "select third_start_at from scheduling.third_next_available(%s)", (begin,)
+        ).fetchall()
+        connection.rollback()
+    assert third == begin + HOUR
+
+
 def test_figures_of_no_day_are_refused_and_of_an_empty_day_zero(clinic: Clinic) -> None:
     with pytest.raises(InvalidInputError, match="no day to report on"):
         clinic.report(MONDAY, MONDAY)
