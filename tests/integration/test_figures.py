@@ -119,7 +119,7 @@ def test_figures_of_a_day_are_those_counted_by_hand(clinic: Clinic) -> None:
     assert total.blocked == 90 * MINUTE  # not the ten minutes that are booked
     assert total.free == (120 + 30 + 30 + 20) * MINUTE  # after midnight, 10:00, 11:30, the rest of the talk
     assert (total.visits, total.cancelled, total.no_shows) == (4, 1, 1)
-    assert total.lead_time == at(14) - NOW  # of 09:00, 14:00 and 14:00
+    assert total.lead_time == at(12, 20) - NOW  # of 09:00, 14:00 and 14:00
     (facility,), (doctor,), (day,) = report.facilities, report.doctors, report.days
     assert replace(facility, facility_id=None) == total
     assert replace(doctor, facility_id=None, doctor_id=None) == replace(day, day=None) == total
@@ -144,6 +144,31 @@ def test_figures_third_next_available_begins_after_the_second(clinic: Clinic) ->
     assert (later.start_at, later.days) == (at(0, day=30), 1)  # after 11:30 and 14:00
     (none,) = clinic.report(MONDAY, TUESDAY, as_of=at(1, day=30)).third_next_available
     assert (none.start_at, none.days) == (None, None)
+
+
+def test_figures_third_next_available_counts_overlapping_slots_once(clinic: Clinic) -> None:
+    """Each of the three begins when the one before it has ended (S3: slots that overlap are alternatives)."""
+    begin = datetime(2027, 4, 7, 9, tzinfo=UTC)
+    with clinic.scheduler.tenant(SLUG) as work, psycopg.connect(clinic.url) as connection:
+        connection.execute("select scheduling.ensure_slot_partitions('2027-04-01', '2027-04-30')")
+        become(connection, Role.SYSTEM, work.tenant_id)
+        for minutes in (0, 10, 20, 30, 40, 50, 60):
+            connection.execute(
+                "insert into scheduling.availability_slots (tenant_id, facility_id, doctor_id, start_at, end_at)"
+                " values (%s, %s, %s, %s, %s)",
+                (
+                    work.tenant_id,
+                    clinic.main,
+                    clinic.anna,
+                    begin + minutes * MINUTE,
+                    begin + (minutes + 30) * MINUTE,
+                ),
+            )
+        ((third,),) = connection.execute(
+            "select third_start_at from scheduling.third_next_available(%s)", (begin,)
+        ).fetchall()
+        connection.rollback()
+    assert third == begin + HOUR
 
 
 def test_figures_of_no_day_are_refused_and_of_an_empty_day_zero(clinic: Clinic) -> None:

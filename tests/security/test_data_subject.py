@@ -61,9 +61,12 @@ NOT_ABOUT_A_PERSON = {
     "identity.data_keys": "keys of the tenant",
     "identity.tenants": "an organisation",
     "scheduling.availability_slots": "computed from the rules, which are exported; a booking is an appointment",
+    "scheduling.doctor_figure_sums": "numbers of a day, counted from the visits",
     "scheduling.facilities": "a place",
     "scheduling.facility_closures": "days of a place",
     "scheduling.facility_insurance_plans": "what a place accepts",
+    "scheduling.figure_changes": "how far figures are counted",
+    "scheduling.figure_states": "how far figures are counted",
     "scheduling.generation_runs": "what the nightly job did",
     "scheduling.insurance_plans": "a product",
     "scheduling.event_counters": "how far events are numbered",
@@ -116,6 +119,8 @@ NOT_FOLLOWED = {
     "availability_slots_doctor_id_fkey": "computed from the rules",
     "availability_slots_service_offering_id_fkey": "computed from the rules",
     "availability_slots_created_from_rule_id_fkey": "computed from the rules",
+    "doctor_figure_sums_doctor_id_fkey": "numbers of a day, counted from the visits",
+    "resource_figure_sums_resource_id_fkey": "numbers of a day, counted from the visits",
     "schedule_states_doctor_id_fkey": "how far the nightly job is",
 }
 CANARY = "Zebrafinch-7391"

@@ -24,6 +24,7 @@ from scheduler.generation.report import Failure, Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode, earliest_day
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import DatabaseUnreachableError, StoreError
+from scheduler.postgres.figure_sums import sum_figures
 from scheduler.postgres.old_rows import delete_old_rows
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
 from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, finish_run
@@ -83,6 +84,7 @@ class _Run:
         for start in range(0, len(locked), SCHEDULES_PER_BATCH):
             result += self.batch(locked[start : start + SCHEDULES_PER_BATCH])
         self.delete_old_rows()
+        self.sum_figures()
         self.finish(RunStatus.FAILED if result.schedules_failed else RunStatus.SUCCEEDED)
         return Report(self.run_id, len({key.facility_id for key in keys}), result)
 
@@ -131,6 +133,13 @@ class _Run:
         if self.request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
                 delete_old_rows(session)
+
+    def sum_figures(self) -> None:
+        """Sum the figures of the days that are over, a transaction for each month that is left."""
+        is_left = self.request.mode is Mode.WRITE
+        while is_left:
+            with self._unit_of_work() as session:
+                is_left = sum_figures(session)
 
     def finish(self, status: RunStatus) -> None:
         if self.run_id is not None:
