@@ -704,6 +704,7 @@ TODAY: Any = at("09:00")
         lambda: Use(span("09:00", "10:00"), WRONG),
         lambda: Resource(TODAY, "nurse", 5),
         lambda: search([WRONG]),
+        lambda: search(candidate(needs_slot=False)),
         lambda: search(candidate(), WRONG),
         lambda: search(candidate(), within=WRONG),
         lambda: search(candidate(), patient=[WRONG]),

@@ -60,7 +60,11 @@ def find_visits(  # noqa: PLR0913  # what a caller can ask for
     wanted = _Start(span, frozenset(_CHECK.sequence("weekdays", weekdays, Weekday)), part_of_day)
     own = merge((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
     stock = Stock(_each_once(_CHECK.sequence("resources", resources, Resource)))
-    plans = [Plan(candidate, skipped, stock) for candidate in _CHECK.sequence("candidates", candidates, Candidate)]
+    candidates = _CHECK.sequence("candidates", candidates, Candidate)
+    for one in candidates:
+        if not one.needs_slot:
+            raise InvalidInputError(f"candidate {one.offering_id} needs no slot: ask for its visit at a start")
+    plans = [Plan(candidate, skipped, stock) for candidate in candidates]
     return _search(plans, wanted, own)
 
 
