@@ -115,7 +115,7 @@ def test_an_empty_day_is_drawn_in_every_form() -> None:
 def test_t3_times_say_their_offset_where_the_clock_changes() -> None:
     london = zone_of("Europe/London")
     visit = Entry(kind=Kind.VISIT, start_at=at(30, DAY), end_at=at(90, DAY), zone=london, text="x")
-    assert text_of(timeline(visit, day=DAY))[3].split()[0] == "00:30+0000-02:30+0100"
+    assert text_of(timeline(visit, day=DAY))[3].split()[0] == "00:30+00:00-02:30+01:00"
 
 
 def test_times_of_two_zones_name_their_zone() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from shlex import quote
@@ -11,7 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scheduler.cli.demo_visit import demo_visit
+from scheduler.booking.visits import Visit
+from scheduler.cli.demo_visit import SERVICE, demo_visit
 from scheduler.cli.demo_world import world_pictures
 from scheduler.cli.explain import Explained, explained
 from scheduler.cli.generate import run
@@ -106,8 +108,8 @@ def demo(
                 f"generate --from {begin} --days {days + 30}",
             ]
             if file is None:
-                parts, visited = demo_visit(database, places[0].slug, begin, end, tenant=tenant)
-                commands += [] if visited is None else [f"show {places[0].slug} --week {visited}"]
+                parts, visit = demo_visit(database, places[0].slug, begin, end, tenant=tenant)
+                commands += [] if visit is None else list(_commands_of(places[0].slug, visit))
                 for picture in parts:
                     console.print(picture, "")
                 _show_sample_tenant(database, url, console)
@@ -116,7 +118,21 @@ def demo(
     echo("")
     echo("The database stays. Look around:")
     for command in dict.fromkeys(commands):
-        echo(f"  {program} {command} {option}")
+        words, arrow, output = command.partition(" > ")
+        echo(f"  {program} {words} {option}{arrow}{output}")
+
+
+def _commands_of(place: str, visit: Visit) -> Iterator[str]:
+    """Yield the commands of a desk, with the visit of the demo: it is seen, another one is found and booked."""
+    day, service = visit.local_start.date(), quote(SERVICE)
+    yield f"show {place} --week {day}"
+    yield f"day {visit.doctor_id} {day} --names"
+    yield f"explain {day} --offering {service}"
+    yield f"report visits --from {day} --until {day} --facility {place}"
+    yield f"find {service} --from {day}"
+    yield f"find {service} --from {day} --patient {visit.patient_id} --limit 1 --json > offer"
+    yield f"book --offer offer --patient {visit.patient_id}"
+    yield f"cancel {visit.id} --reason 'has a cold'"
 
 
 def _show_sample_tenant(database: Database, url: str | None, console: Console) -> None:
