@@ -78,7 +78,7 @@ def book(
     ] = None,
     as_json: AsJsonLine = False,
 ) -> None:
-    """Book the visit of an offer for a patient, at the times of the offer; or that of an offering at a time.
+    """Book the visit of an offer, or of an offering at a time, for a patient.
 
     The visit is decided on again: resources that were taken since are replaced by free ones. Exit code 11 says that the
     visit is not offered, 12 that somebody else has it by now; nothing is booked then. Find again.

@@ -123,7 +123,7 @@ def demo(
 
 
 def _commands_of(place: str, visit: Visit) -> Iterator[str]:
-    """Yield the commands of a desk, with the visit of the demo: it is seen, another one is found and booked."""
+    """Yield commands of a desk: the visit of the demo is seen, another one is booked and cancelled."""
     day, service = visit.local_start.date(), quote(SERVICE)
     yield f"show {place} --week {day}"
     yield f"day {visit.doctor_id} {day} --names"

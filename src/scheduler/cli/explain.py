@@ -1,4 +1,4 @@
-"""`scheduler explain`: reasons for a day or a time that is not offered, and the nearest slot; starts of an offering."""
+"""`scheduler explain`: reasons for a day or a time that is not offered; starts of an offering."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -237,7 +237,7 @@ def comments_on(
 
 
 def read_time(text: str, zone: ZoneInfo) -> date | datetime:
-    """Read a day, also as `today` or `+7`, a time on the zone's wall clock, or an instant with an offset.
+    """Read a day (also `today` or `+7`), a time on the zone's wall clock, or an instant.
 
     Raises:
         InvalidInputError: the text is none of these.

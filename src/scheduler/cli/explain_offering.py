@@ -27,7 +27,7 @@ from scheduler.front_door.work import Work
 
 
 class ExplainedOffering(NamedTuple):
-    """The day of one offering, with the words for it: an explanation, or why the offering has no visits at all."""
+    """The day of one offering: an explanation, or why the offering has no visits at all."""
 
     offering_id: int
     service: str

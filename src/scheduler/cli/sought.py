@@ -50,7 +50,7 @@ def read_sought(work: Work, what: str) -> ids.ServiceId | ids.OfferingId:
 def offerings_sought(
     work: Work, what: str, *, doctor_id: int | None = None, facility_slug: str | None = None
 ) -> list[models.ServiceOffering]:
-    """Return the offering that is sought, or those of the service that are switched on, in the order of their ids.
+    """Return the offering that is sought, or those of the service that are switched on.
 
     Raises:
         NotFoundError: there is no such service, offering, doctor or facility, or no offering there.

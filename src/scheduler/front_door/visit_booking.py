@@ -54,13 +54,22 @@ class VisitBooking(RepeatedCalls, VisitSearch):
     """Visits of a tenant are held, booked and moved."""
 
     def hold(
-        self, offer: VisitOffer, *, label: str | None = None, lasts: timedelta | None = None, key: str | None = None
+        self,
+        offer: VisitOffer,
+        *,
+        label: str | None = None,
+        lasts: timedelta | None = None,
+        channel: str | None = None,
+        key: str | None = None,
     ) -> Hold:
         """Hold the visit of an offer for whoever has the token, as long as the policy says unless `lasts` does.
 
         It ends by itself; without a policy, after ten minutes. Resources that were taken meanwhile are replaced by free
         ones; the times stay. `label` is for you, such as the name of a screen. A repeated call with the same key
         returns the same hold with a new token.
+
+        The rules are those of the channel on which the offer was found. `channel` names another one: do so where the
+        offer comes back from outside, and channels differ. A user who is not staff is never on the channel `desk`.
 
         Raises:
             SlotTakenError: somebody else has the place, the doctor or a resource; `next_start_at` is another start.
@@ -73,6 +82,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         wanted, length = wanted_visit("hold: offer", offer), None if lasts is None else lasting(lasts)
         shown = optional_text("hold: label", label, models.Hold, "label")
         by = self._ask()
+        route = self._channel_of(offer, channel, by)
         now, random_bytes = self._context.clock(), self._context.random_bytes
 
         def first(*, careful: bool) -> tuple[Hold, Answer]:
@@ -80,6 +90,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
                 self._session,
                 wanted,
                 by=by,
+                channel=route,
                 now=now,
                 lasts=length,
                 label=shown,
@@ -92,7 +103,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
             held, token, ends_at = renew_token(self._session, answer["hold"], random_bytes=random_bytes)
             return Hold(token, ends_at, held_offer(self._session, held))
 
-        return self._once(key, ["hold", asked(wanted), shown, length and length.total_seconds()], first, again)
+        return self._once(key, ["hold", asked(wanted), route, shown, length and length.total_seconds()], first, again)
 
     def extend(self, hold: Hold | str, *, lasts: timedelta) -> Hold:
         """Let a hold, or that of a token, last so long from now on; at most 24 hours.
@@ -160,12 +171,14 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         patient: PatientId | models.Patient,
         notes: str | None = None,
         override: Override | None = None,
+        channel: str | None = None,
         key: str | None = None,
     ) -> Visit:
         """Book the visit of an offer for a patient.
 
         Nothing of the offer is believed: the visit is decided on again, at its times. Resources that were taken
         meanwhile are replaced by free ones. Staff may break rules of booking with an `override`, which names each.
+        `channel` is as in `hold`.
 
         Raises:
             OverrideNotNeededError: the visit breaks none of the rules that the override names.
@@ -176,7 +189,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         """
         wanted, patient_id, noted = wanted_visit("book: offer", offer), self._patient(patient), _notes(notes)
         by = self._ask(patients=(patient_id,))
-        broken = self._override(override, by, wanted)
+        route, broken = self._channel_of(offer, channel, by), self._override(override, by, wanted)
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
@@ -186,17 +199,20 @@ class VisitBooking(RepeatedCalls, VisitSearch):
                 patient_id=patient_id,
                 notes=noted,
                 by=by,
+                channel=route,
                 now=now,
                 careful=careful,
                 override=override,
             )
             return visit, {"visit": visit.id}
 
-        request = ["book", asked(wanted), patient_id, noted, *broken]
+        request = ["book", asked(wanted), route, patient_id, noted, *broken]
         return self._once(key, request, first, self._visit_again, patients=(patient_id,))
 
-    def book_all(self, bookings_: Iterable[Booking], *, key: str | None = None) -> list[Visit]:
-        """Book several visits, all or none, and return them in the order given.
+    def book_all(
+        self, bookings_: Iterable[Booking], *, channel: str | None = None, key: str | None = None
+    ) -> list[Visit]:
+        """Book several visits, all or none, and return them in the order given. `channel` is as in `hold`.
 
         Raises:
             BookingError, NotFoundError, InvalidInputError: as in `book`; none is booked.
@@ -206,22 +222,30 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         patients = [self._patient(one.patient) for one in given]
         noted = [_notes(one.notes) for one in given]
         by = self._ask(patients=tuple(patients))
+        routes = [self._channel_of(one.offer, channel, by) for one in given]
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[list[Visit], Answer]:
             bookings.lock_together(self._session, all_wanted, patients, careful=careful)
             visits = [
                 bookings.book(
-                    self._session, wanted, patient_id=patient_id, notes=notes, by=by, now=now, careful=careful
+                    self._session,
+                    wanted,
+                    patient_id=patient_id,
+                    notes=notes,
+                    by=by,
+                    channel=route,
+                    now=now,
+                    careful=careful,
                 )
-                for wanted, patient_id, notes in zip(all_wanted, patients, noted, strict=True)
+                for wanted, patient_id, notes, route in zip(all_wanted, patients, noted, routes, strict=True)
             ]
             return visits, {"visits": [visit.id for visit in visits]}
 
         def again(answer: Answer) -> list[Visit]:
             return [self._visit_again({"visit": id_}) for id_ in answer["visits"]]
 
-        request = list(zip(map(asked, all_wanted), patients, noted, strict=True))
+        request = list(zip(map(asked, all_wanted), routes, patients, noted, strict=True))
         return self._once(key, ["book_all", *request], first, again, patients=tuple(patients))
 
     def reschedule(
@@ -230,11 +254,13 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         *,
         to: VisitOffer | Hold | str,
         override: Override | None = None,
+        channel: str | None = None,
         key: str | None = None,
     ) -> Visit:
         """Move a visit that has not begun to an offer or a hold: all of it or nothing.
 
-        The visit keeps its id, patient and notes. Its former times are in the audit log. `override` is as in `book`.
+        The visit keeps its id, patient and notes. Its former times are in the audit log. `override` is as in `book`,
+        `channel` as in `hold`; a hold stays on its own.
 
         Raises:
             OverrideNotNeededError: as in `book`.
@@ -251,6 +277,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         now = self._context.clock()
         if not by.is_staff:
             refuse_begun(visit_of(self._session, visit_id), now)
+        route = self._channel_of(to, channel, by) if isinstance(to, VisitOffer) else by.channel
         broken = self._override(override, by, wanted)
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
@@ -259,12 +286,16 @@ class VisitBooking(RepeatedCalls, VisitSearch):
                 bookings.concerned_by(self._session, visit_id)  # locks it: its times stay as they are
                 refuse_late(self._session, visit_of(self._session, visit_id), channel=by.channel, now=now)
             moved = bookings.reschedule(
-                self._session, visit_id, target, by=by, now=now, careful=careful, override=override
+                self._session, visit_id, target, by=by, channel=route, now=now, careful=careful, override=override
             )
             return moved, {"visit": moved.id}
 
-        request = ["reschedule", visit_id, token if wanted is None else asked(wanted), *broken]
+        request = ["reschedule", visit_id, token if wanted is None else asked(wanted), route, *broken]
         return self._once(key, request, first, self._visit_again, visits=(visit_id,))
+
+    def _channel_of(self, offer: VisitOffer, channel: str | None, by: Person) -> str:
+        """Return the channel of a decision: the one that the call names, else that of the offer."""
+        return self._channel(offer.channel if channel is None else channel, by)
 
     def _override(self, override: Override | None, by: Person, wanted: WantedVisit | None) -> list[Any]:
         """Return an override as the request keeps it, having seen that the person may override."""
