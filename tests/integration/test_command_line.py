@@ -334,6 +334,18 @@ def test_a_second_demo_creates_nothing(migrated: str, tmp_path: Path) -> None:
     assert created[0] == 0 < created[1]
 
 
+def test_demo_refuses_a_schema_of_an_earlier_development_state(migrated: str) -> None:
+    """Migrations are edited in place before the first release, so the revision alone does not tell."""
+    execute(migrated, "alter table scheduling.booking_caps rename column period to former_period")
+    try:
+        result = run(migrated, "demo", "--days", "1", "--database-url", migrated)
+    finally:
+        execute(migrated, "alter table scheduling.booking_caps rename column former_period to period")
+    assert (result.code, result.out, len(result.lines)) == (6, "", 1)
+    assert re.search(r"\d+ things in the database .* differ from the schema of this release, such as: ", result.err)
+    assert result.err.endswith("lists them; for a new database, give another --database-url\n")
+
+
 def test_demo_without_a_master_key_skips_the_sample_tenant(
     migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

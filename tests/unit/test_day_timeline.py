@@ -1,7 +1,9 @@
 """Timeline of a doctor's day: its drawings, and nothing in them that a viewer would load or run."""
 
 import re
+from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from io import StringIO
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -90,6 +92,16 @@ def test_a_picture_stands_alone_in_light_and_dark(draw: Any) -> None:
     assert not re.search(r"url\(|src=|href=|@import|https?:|<script", without)
     assert "@media screen and (prefers-color-scheme: dark)" in picture
     assert "@media print" in picture
+
+
+def test_the_policy_of_the_page_allows_its_own_styles_alone() -> None:
+    page = day_html(timeline(entry(540, 570)))
+    styles = re.findall(r"<style>(.*?)</style>", page, flags=re.DOTALL)
+    hashes = [f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" for style in styles]
+    policy = f"default-src 'none'; style-src {' '.join(hashes)}; base-uri 'none'; form-action 'none'"
+    assert len(styles) == 2
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}">' in page
+    assert " style=" not in page
 
 
 def test_a_picture_has_its_entries_in_words_for_screen_readers() -> None:

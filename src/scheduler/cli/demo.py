@@ -20,7 +20,7 @@ from scheduler.cli.generate import run
 from scheduler.cli.import_openings import import_places, import_summary, read_places
 from scheduler.cli.rendering import summary_table
 from scheduler.cli.seed import make_if_missing
-from scheduler.cli.settings import database_url, master_keys, now, read_days, secret_address
+from scheduler.cli.settings import database_url, embedded_directory, master_keys, now, read_days, secret_address
 from scheduler.cli.show import week_of
 from scheduler.cli.terminal import echo, printable
 from scheduler.cli.week_calendar import week_calendar
@@ -33,6 +33,7 @@ from scheduler.openings.format.file import BadLines
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database
 from scheduler.postgres.encryption.errors import KeyUnavailableError
+from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.tenants import tenant_id_of
 from scheduler.sample_data.scales import Scale, Seed
@@ -84,6 +85,7 @@ def demo(
     with console.status("starting PostgreSQL"), database_url(url) as address:
         migrations.upgrade(address)
         with Database(address) as database:
+            _refuse_other_schema(address, database.name, is_embedded=url is None)
             echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             with console.status(f"importing {path.name}"):
                 counts, _ = import_places(database, places, tenant=tenant)
@@ -120,6 +122,21 @@ def demo(
     for command in dict.fromkeys(commands):
         words, arrow, output = command.partition(" > ")
         echo(f"  {program} {words} {option}{arrow}{output}")
+
+
+def _refuse_other_schema(address: str, name: str, *, is_embedded: bool) -> None:
+    """Refuse a database at the last revision whose schema is another one, as one of an earlier development state.
+
+    Raises:
+        SchemaMismatchError: something differs.
+    """
+    differing = migrations.differences(address)
+    if differing:
+        remedy = f"delete {embedded_directory()}" if is_embedded else "give another --database-url"
+        raise SchemaMismatchError(
+            f"{len(differing)} things in the database {name} differ from the schema of this release, such as:"
+            f" {differing[0]}. `scheduler schema check` lists them; for a new database, {remedy}"
+        )
 
 
 def _commands_of(place: str, visit: Visit) -> Iterator[str]:
