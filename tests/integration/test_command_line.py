@@ -823,3 +823,20 @@ def test_closed_pipe_is_no_traceback(region: str, arguments: str) -> None:
 def test_with_server_runs_a_program_and_exits_as_it_does(program: tuple[str, ...], code: int, err: str) -> None:
     result = run(CLOSED_PORT, "with-server", "--", *program)
     assert (result.code, result.err) == (code, err)
+
+
+def test_with_server_fresh_gives_an_empty_database_and_drops_it(migrated: str, tmp_path: Path) -> None:
+    """A program that creates a tenant of a fixed name runs again and again."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, psycopg\n"
+        "with psycopg.connect(os.environ['SCHEDULER_DATABASE_URL']) as connection:\n"
+        "    connection.execute('create table naive_visits ()')\n"
+    )
+    with psycopg.connect(migrated) as connection:
+        before = connection.execute("select count(*) from pg_database").fetchone()
+    results = [run(migrated, "with-server", "--fresh", "--", sys.executable, str(program)) for _ in range(2)]
+    assert [(result.code, result.err) for result in results] == [(0, "")] * 2
+    with psycopg.connect(migrated) as connection:
+        assert connection.execute("select count(*) from pg_database").fetchone() == before
+        assert connection.execute("select to_regclass('naive_visits')").fetchone() == (None,)
