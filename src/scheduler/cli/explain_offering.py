@@ -36,7 +36,7 @@ class ExplainedOffering(NamedTuple):
     explanation: DayExplanation | SchedulerError
 
     def picture(self, day: date) -> RenderableType:
-        """Draw the day under its heading: a row for each start, or for several with the same reasons."""
+        """Draw the day under its heading: a row for each start."""
         place = f"{self.service} (offering {self.offering_id}) with {self.doctor[1]} at {self.facility.name}"
         heading = Text(printable(f"{place}, {day:%a %d %b %Y} ({self.facility.timezone})"), style="bold")
         if not isinstance(self.explanation, DayExplanation):
