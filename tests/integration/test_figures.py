@@ -205,11 +205,18 @@ def test_start_of_day_is_that_of_the_engine_in_every_zone(clinic: Clinic) -> Non
 def test_report_visits_prints_ids_and_names_only_if_asked(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.cli.report.now", lambda: NOW)
     given = ("report", "visits", "--tenant", SLUG, "--from", "2027-03-29", "--until", "2027-03-29")
-    printed = run(clinic.url, *given, "--facility", "main", COLUMNS="200")
+    printed = run(clinic.url, *given, "--facility", "main", COLUMNS="80")
     assert printed.code == 0
     assert f"doctor {clinic.anna}" in printed.out
     assert "Ray" not in printed.out
-    assert "Ray" in run(clinic.url, *given, "--names", COLUMNS="200").out
+    headings = [line.split() for line in printed.out.splitlines() if line.startswith((" hours", " places", " visits"))]
+    assert headings == [
+        ["hours", "booked", "held", "blocked", "free"],
+        ["places", "all", "booked", "held", "closed", "free"],
+        ["visits", "all", "cancelled", "no-show", "lead,", "days"],
+    ]
+    assert [line.split()[0] for line in printed.out.splitlines() if line.startswith(" main ")] == ["main"] * 3
+    assert "Ray" in run(clinic.url, *given, "--names", COLUMNS="80").out
     values = json.loads(run(clinic.url, *given, "--json").out)
     assert (values["total"]["booked"], values["total"]["places"]) == (80, 13)
     assert values["days"][0]["day"] == "2027-03-29"

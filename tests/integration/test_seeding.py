@@ -22,8 +22,8 @@ from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
+from scheduler.postgres.fresh_databases import fresh_database
 from scheduler.sample_data.scales import Scale, Seed
-from scheduler.testing.databases import fresh_database
 
 pytestmark = pytest.mark.database
 

@@ -64,18 +64,19 @@ def book(  # noqa: PLR0913  # what is booked
     patient_id: int,
     notes: str | None,
     by: Person,
+    channel: str,
     now: datetime,
     careful: bool,
     override: Override | None = None,
 ) -> Visit:
-    """Book a visit for a patient; with an override it may break the rules that it names.
+    """Book a visit on a channel for a patient; with an override it may break the rules that it names.
 
     Raises:
         NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError: as in `decide`.
         OverrideNotNeededError: the visit breaks none of the rules.
     """
     careful = careful or override is not None
-    decision = partial(decide, session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
+    decision = partial(decide, session, wanted, now=now, channel=channel, patient_id=patient_id, careful=careful)
     decided = decide_with(override, decision)
     planned = planned_visit(decided.offer, careful=careful, broken=decided.broken, reason=decided.reason)
     return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
@@ -134,11 +135,14 @@ def reschedule(  # noqa: PLR0913  # what is moved
     to: WantedVisit | HeldVisit,
     *,
     by: Person,
+    channel: str,
     now: datetime,
     careful: bool,
     override: Override | None = None,
 ) -> Visit:
     """Move a visit that has not begun to another offer or hold; it keeps its id, patient and notes.
+
+    An offer is decided on for the channel, a hold for its own.
 
     Raises:
         NotFoundError: there is no such visit.
@@ -158,7 +162,7 @@ def reschedule(  # noqa: PLR0913  # what is moved
         session,
         to.wanted if isinstance(to, HeldVisit) else to,
         now=now,
-        channel=by.channel if held is None else held.channel,
+        channel=channel if held is None else held.channel,
         patient_id=concerned.patient_id,
         without=Without(visit_id, None if held is None else held.id),
         also=concerned.locked,

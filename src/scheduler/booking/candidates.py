@@ -16,8 +16,9 @@ from sqlmodel import Session
 from scheduler.booking.errors import NoSuchNeedError, NotOfferedError
 from scheduler.booking.loading import before
 from scheduler.booking.payers import Payer
-from scheduler.booking.policies import DESK, policies_of
+from scheduler.booking.policies import policies_of
 from scheduler.core.calendars import Resource
+from scheduler.core.channels import DESK
 from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.offers import WantedVisit
 from scheduler.core.overrides import BookingRule

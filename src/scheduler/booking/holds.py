@@ -123,13 +123,16 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     wanted: WantedVisit,
     *,
     by: Person,
+    channel: str,
     now: datetime,
     lasts: timedelta | None,
     label: str | None,
     random_bytes: Callable[[int], bytes],
     careful: bool,
 ) -> tuple[int, Hold]:
-    """Hold a visit, as long as its policy says if `lasts` does not, and return the hold with its id.
+    """Hold a visit on a channel, and return the hold with its id.
+
+    It lasts as long as its policy says if `lasts` does not.
 
     Raises:
         TooManyHoldsError: the user is not staff, and has as many holds as may be.
@@ -137,16 +140,16 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     """
     if by.user_id is not None and not by.is_staff:
         refuse_more_holds(session, by.user_id)
-    possible = decide(session, wanted, now=now, channel=by.channel, careful=careful)
+    possible = decide(session, wanted, now=now, channel=channel, careful=careful)
     if lasts is None:
-        lasts = policy_of(session, possible.offering_id, by.channel).hold_lasts
+        lasts = policy_of(session, possible.offering_id, channel).hold_lasts
     token = _token(random_bytes)
     row = write_hold(
         session,
         planned_visit(possible, careful=careful),
         digest=_digest(token),
         lasts=lasts,
-        channel=by.channel,
+        channel=channel,
         label=label,
         user_id=by.user_id,
     )

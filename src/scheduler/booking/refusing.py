@@ -15,9 +15,9 @@ from sqlmodel import Session
 from scheduler.booking.candidates import Sought
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.loading import Without
-from scheduler.booking.policies import DESK
 from scheduler.booking.searching import Search
 from scheduler.booking.start_reasons import ahead_of, reasons_of_starts, told
+from scheduler.core.channels import DESK
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import explain
 from scheduler.core.reasons import Reason, ReasonCode

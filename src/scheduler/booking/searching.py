@@ -102,7 +102,7 @@ class Search:
             size = batch_size
             while batch := list(islice(found, size)):
                 there = stored(self._session, (offer.slot for offer in batch))
-                yield from (offer for offer in batch if offer.slot.identity in there)
+                yield from (self._on_channel(offer) for offer in batch if offer.slot.identity in there)
                 size *= 2
 
     def without_slot(self, start_at: datetime) -> VisitOffer | None:
@@ -114,11 +114,11 @@ class Search:
 
     def still(self, wanted: WantedVisit) -> VisitOffer | None:
         """Return a visit of the one offering that is sought, at its times; None if it is not possible now."""
-        return _visit_at(*self.near(_start_of(wanted)), wanted)
+        return self._visit_at(*self.near(_start_of(wanted)), wanted)
 
     def by_schedule(self, wanted: WantedVisit) -> VisitOffer | None:
         """Return a visit of the one offering that is sought, as if nothing else were booked."""
-        return _visit_at(self._candidates, self.resources, wanted)
+        return self._visit_at(self._candidates, self.resources, wanted)
 
     def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
         """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
@@ -163,6 +163,19 @@ class Search:
         patient_id = self.sought.patient_id
         return caps_reached(self._session, fit.offering.id, start_at, patient_id=patient_id, without=self._without)
 
+    def _visit_at(
+        self, candidates: Iterable[Candidate], resources: Iterable[Resource], wanted: WantedVisit
+    ) -> VisitOffer | None:
+        for candidate in candidates:
+            if candidate.workflow.id == wanted.workflow_id:
+                offer = visit_at(candidate, resources, wanted)
+                return None if offer is None else self._on_channel(offer)
+        return None
+
+    def _on_channel(self, offer: VisitOffer) -> VisitOffer:
+        channel = self.sought.channel
+        return offer if offer.channel == channel else replace(offer, channel=channel)
+
     def _capped(self, candidates: Iterable[Candidate], span: Span) -> Mapping[int, tuple[Span, ...]]:
         """Return the times near a span that caps take away, by the id of the offering."""
         ids = {candidate.offering_id for candidate in candidates}
@@ -178,13 +191,6 @@ class Search:
         far again.
         """
         return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
-
-
-def _visit_at(candidates: Iterable[Candidate], resources: Iterable[Resource], wanted: WantedVisit) -> VisitOffer | None:
-    for candidate in candidates:
-        if candidate.workflow.id == wanted.workflow_id:
-            return visit_at(candidate, resources, wanted)
-    return None
 
 
 def _start_of(wanted: WantedVisit) -> Span:

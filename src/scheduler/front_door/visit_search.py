@@ -15,15 +15,15 @@ from scheduler.booking.calls import at_the_desk
 from scheduler.booking.candidates import Sought
 from scheduler.booking.day_explanations import DayExplanation, explain_day
 from scheduler.booking.overriding import offer_of, refuse_override
-from scheduler.booking.people import ask
-from scheduler.booking.policies import DESK, WEB, check_known
+from scheduler.booking.people import Person, ask
+from scheduler.booking.policies import check_known
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
+from scheduler.core.channels import DESK, WEB, check_channel
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
-from scheduler.core.policy_rows import check_channel
 from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
@@ -171,6 +171,20 @@ class VisitSearch(OfTenant):
         refuse_override(self._session, ask(self._session, self._context.user_id), doctor_id)
         return frozenset(override.rules)
 
+    def _channel(self, channel: str, by: Person | None = None) -> str:
+        """Return the channel on which a person asks: the channel of staff is not that of others.
+
+        Raises:
+            InvalidInputError: it is no word, or nobody knows the channel.
+        """
+        check_channel("visits: channel", channel)
+        if channel == DESK:
+            return (by or ask(self._session, self._context.user_id)).channel
+        if channel != WEB:
+            with at_the_desk(self._session):
+                check_known(self._session, "visits", channel)
+        return channel
+
     def _sought(  # noqa: PLR0913  # the fields of what is sought
         self,
         what: object,
@@ -183,14 +197,9 @@ class VisitSearch(OfTenant):
         facility_ids: Iterable[int] = (),
     ) -> Sought:
         """Read what is sought, and look it up as the user."""
-        check_channel("visits: channel", channel)
-        if channel == DESK:  # which is that of staff
-            channel = ask(self._session, self._context.user_id).channel
         positions = _CHECK.sequence("visits: skip", skip, int)
         self._session.flush()  # what the host has changed counts
-        if channel not in {DESK, WEB}:
-            with at_the_desk(self._session):
-                check_known(self._session, "visits", channel)
+        channel = self._channel(channel)
         service_id = offering_id = None
         if isinstance(what, ServiceId | models.Service):
             service_id = int(Services(self._context).get(what).id or 0)
