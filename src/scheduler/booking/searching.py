@@ -109,7 +109,8 @@ class Search:
         """Return the visit without a slot that starts at an instant, where hours may be broken; None without one."""
         candidates, resources = self.near(Span(start_at, start_at + MICROSECOND))
         for candidate in candidates:
-            return visit_without_slot(candidate, resources, start_at, skip=self.sought.skip)
+            offer = visit_without_slot(candidate, resources, start_at, skip=self.sought.skip)
+            return None if offer is None else self._on_channel(offer)
         return None
 
     def still(self, wanted: WantedVisit) -> VisitOffer | None:
