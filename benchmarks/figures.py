@@ -5,6 +5,7 @@ reads the same rows and groups them by doctor only: no report that reads the slo
 sums the days, and the report is measured again; both give the same.
 """
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -96,7 +97,10 @@ def of_a_year(*, rounds: int, doctors: int = 98, spans: tuple[int, ...] = (7, 31
             table.caption = f"The sums of all days take {add_sums(database):,.1f} s."
             for days in spans:
                 check(report(database, days), days, doctors)
-                ways = {"report": partial(report, database, days), "count": partial(count, database, days)}
+                ways: dict[str, Callable[[], object]] = {
+                    "report": partial(report, database, days),
+                    "count": partial(count, database, days),
+                }
                 best = best_times(ways, rounds=rounds)
                 table.add_row(
                     str(days),
