@@ -1,4 +1,4 @@
-"""Sums of figures: after any change of the past they give what a count gives, and so does the next night's sum."""
+"""Sums of figures: after any change of the past, reports give what a count gives."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -246,7 +246,7 @@ def test_sums_of_figures_are_a_count_after_any_changes(world: World) -> None:
 
 
 def test_a_change_beside_the_nightly_sum_is_not_lost(world: World) -> None:
-    """A change that is not yet committed while the days are summed is counted by reports, then by the next sum."""
+    """A change that is committed after the days were summed is counted by reports, then summed."""
     with psycopg.connect(world.url) as connection:
         become(connection, Role.SYSTEM, world.tenant)
         add_slot(world, connection)
