@@ -80,7 +80,7 @@ def add_sums(database: Database) -> float:
 
 
 def of_a_year(*, rounds: int, doctors: int = 98, spans: tuple[int, ...] = (7, 31, 365)) -> Table:
-    """Measure report and count over each span of days, and the report again from sums; the last is the whole world."""
+    """Measure report and count over each span of days, and the report again from sums."""
     slots = spans[-1] * doctors * A_DAY
     table = Table(title=f"report visits, {doctors} doctors, {slots:,} slots; best of {rounds}", title_justify="left")
     for heading in ("days", "slots", "report, counted, ms", "report, ms", "count of slots, ms", "ratio", "goal, ms"):
@@ -96,8 +96,9 @@ def of_a_year(*, rounds: int, doctors: int = 98, spans: tuple[int, ...] = (7, 31
             table.caption = f"The sums of all days take {add_sums(database):,.1f} s."
             for days in spans:
                 check(report(database, days), days, doctors)
-                ways = {"report": partial(report, database, days), "count": partial(count, database, days)}
-                best = best_times(ways, rounds=rounds)
+                best = best_times(
+                    {"report": partial(report, database, days), "count": partial(count, database, days)}, rounds=rounds
+                )
                 table.add_row(
                     str(days),
                     f"{days * doctors * A_DAY:,}",

@@ -1,4 +1,4 @@
-"""Sums of figures: places, time and visits of each local day that is over, so that a report need not count them again.
+"""Sums of figures: places, time and visits of each local day that is over, which reports add up.
 
 **Sums.** The nightly job sums the days of a tenant up to `figure_states.summed_until`, which lies three days back. A
 day without rows has the figures 0. Nothing is held on a day that is over; where a hold or a reservation lasts so long,

@@ -72,6 +72,7 @@ NOT_ABOUT_A_PERSON = {
     "scheduling.event_counters": "how far events are numbered",
     "scheduling.events": "ids and times, which lead nowhere once the visits are erased; kept for 90 days",
     "scheduling.insurance_providers": "a company",
+    "scheduling.resource_figure_sums": "numbers of a day, counted from the visits",
     "scheduling.schedule_states": "how far the nightly job is",
     "scheduling.service_workflows": "how a service is done",
     "scheduling.services": "a service",

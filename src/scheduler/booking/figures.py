@@ -154,4 +154,5 @@ def _figures(
     if not columns:
         return Figures()
     *figures, lead_time, timed_visits = (sum(column[1:], column[0]) for column in columns)
-    return Figures(facility_id, doctor_id, day, *figures, lead_time / timed_visits if timed_visits else None)
+    values: list[Any] = [facility_id, doctor_id, day, *figures, lead_time / timed_visits if timed_visits else None]
+    return Figures(*values)

@@ -110,8 +110,8 @@ def sum_figures(session: Session) -> bool:
     connection.execute(_LOCK)
     changes: list[int] = connection.execute(_CHANGES).scalar_one()
     now, stored = connection.execute(_STATE).one()
-    summed = stored
-    over = (now - LEFT_TO_REPORTS).date()
+    summed: date | None = stored
+    over: date = (now - LEFT_TO_REPORTS).date()
     changed = [] if summed is None else _changed_days(connection, changes, summed)
     if sum(((until - first).days for first, until in changed), 0) > MOST_CHANGED_DAYS:
         for statement in _WHOLE_TABLES:
