@@ -74,7 +74,16 @@ def book(  # noqa: PLR0913  # what is booked
         NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError: as in `decide`.
         OverrideNotNeededError: the visit breaks none of the rules.
     """
-    decision = partial(decide, session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
+    decision = partial(
+        decide,
+        session,
+        wanted,
+        now=now,
+        channel=by.channel,
+        names=by.is_staff,
+        patient_id=patient_id,
+        careful=careful,
+    )
     planned = planned_visit(decide_with(override, decision), careful=careful)
     visit = write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
     if override is not None:
@@ -109,6 +118,7 @@ def confirm(  # noqa: PLR0913  # what is confirmed
         held.wanted,
         now=now,
         channel=held.channel,
+        names=by.is_staff,
         careful=careful,
         patient_id=patient_id,
         is_held=True,
@@ -159,6 +169,7 @@ def reschedule(  # noqa: PLR0913  # what is moved
         to.wanted if isinstance(to, HeldVisit) else to,
         now=now,
         channel=by.channel if held is None else held.channel,
+        names=by.is_staff,
         patient_id=concerned.patient_id,
         without=Without(visit_id, None if held is None else held.id),
         also=concerned.locked,

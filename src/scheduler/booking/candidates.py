@@ -87,6 +87,8 @@ class Sought:
     """The visit of the one offering, which names the workflow and the steps."""
     relaxed: frozenset[BookingRule] = frozenset()
     """The rules of booking that the visit may break."""
+    names: bool = False
+    """Whether a refusal names visits and holds: whoever asks is staff."""
     _: KW_ONLY
     now: datetime | None
     """The instant from which notice and horizon count, and by which slots must be released for channels but the desk.

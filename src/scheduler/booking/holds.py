@@ -133,7 +133,7 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     """
     if by.user_id is not None and not by.is_staff:
         refuse_more_holds(session, by.user_id)
-    possible = decide(session, wanted, now=now, channel=by.channel, careful=careful)
+    possible = decide(session, wanted, now=now, channel=by.channel, names=by.is_staff, careful=careful)
     if lasts is None:
         lasts = policy_of(session, possible.offering_id, by.channel).hold_lasts
     token = _token(random_bytes)
