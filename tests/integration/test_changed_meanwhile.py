@@ -61,6 +61,26 @@ def test_s3_time_that_a_host_reserved_is_not_given_away(desk: Desk, call: str) -
         calls[call](work)
 
 
+@pytest.mark.parametrize("buffer", ["buffer_before", "buffer_after"])
+def test_s3_a_buffer_does_not_lie_in_time_that_a_host_reserved(desk: Desk, buffer: str) -> None:
+    at = on(desk.day(), 10)
+    reserved = at + (HALF_HOUR if buffer == "buffer_after" else -HALF_HOUR)
+    with desk.tried() as work:
+        work.offerings.change(desk.clinic.with_anna, **{buffer: 5 * MINUTE})
+        offer = desk.offer(work, at)
+        work.session.connection().exec_driver_sql(
+            "update scheduling.availability_slots set status = 'reserved', reserved_until = '2030-01-01'"
+            " where doctor_id = %s and start_at = %s",
+            (offer.slot.doctor_id, reserved),
+        )
+        with pytest.raises(NotOfferedError):
+            desk.offer(work, at)
+        with pytest.raises(SlotTakenError):
+            work.visits.book(offer, patient=desk.patient(work))
+        with pytest.raises(SlotTakenError):
+            work.visits.hold(offer)
+
+
 CHANGES: dict[str, Callable[[Desk, Work], object]] = {
     "offering": lambda desk, work: work.offerings.change(desk.with_cara, active=False),
     "room": lambda desk, work: work.resources.change(desk.room, active=False),

@@ -129,8 +129,12 @@ def decide(  # noqa: PLR0913  # what decides
     are_capped = lock(session, Locked(patients, doctors, resources, also.slots, offerings))
     are_capped = are_capped and BookingRule.CAP not in relaxed
     sought = Sought(
-        offering_id=offerings[0], wanted=wanted, channel=channel, relaxed=relaxed, names=names,
-        now=None if is_held else now
+        offering_id=offerings[0],
+        wanted=wanted,
+        channel=channel,
+        relaxed=relaxed,
+        names=names,
+        now=None if is_held else now,
     )
     start_at = min(wanted.starts.values())
     if start_at < now:

@@ -193,6 +193,7 @@ def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
     slot = SlotIdentity(row.slot_start_at, row.slot_end_at, row.doctor_id, row.facility_id, row.slot_offering_id)
     planned = {
         "careful": False,
+        "lead": timedelta(0),
         "doctor": row.doctor_id,
         "facility": row.facility_id,
         "offering": row.offering_id,

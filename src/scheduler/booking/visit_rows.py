@@ -22,9 +22,15 @@ from scheduler.booking.errors import NotOfferedError, SlotTakenError
 from scheduler.booking.visits import Visit, visits_in
 from scheduler.core.offers import VisitOffer
 
-# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time.
+# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time, which
+# preparation and buffers need, too.
 _PLANNED: Final = """
-with slot as (
+with needed as (
+    select cast(:start as timestamptz) - :lead - make_interval(mins => buffer_before_minutes) as start_at,
+        cast(:end as timestamptz) + make_interval(mins => buffer_after_minutes) as end_at
+    from scheduling.service_offerings
+    where tenant_id = (select identity.current_tenant_id()) and id = :offering
+), slot as (
     select id, start_at from scheduling.availability_slots
     where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor and facility_id = :facility
       and start_at = :slot_start and end_at = :slot_end
@@ -32,8 +38,9 @@ with slot as (
       and (cast(:careful as boolean) or not exists (
           select from scheduling.availability_slots reserved
           where reserved.tenant_id = (select identity.current_tenant_id()) and reserved.doctor_id = :doctor
-            and reserved.start_at > cast(:start as timestamptz) - interval '1 day' and reserved.start_at < :end
-            and reserved.end_at > :start and reserved.status = 'reserved'
+            and reserved.start_at > (select start_at from needed) - interval '1 day'
+            and reserved.start_at < (select end_at from needed) and reserved.end_at > (select start_at from needed)
+            and reserved.status = 'reserved'
             and (reserved.reserved_until is null or reserved.reserved_until > scheduling.clock())
       ))
 ), planned as (
@@ -185,6 +192,7 @@ def planned_visit(offer: VisitOffer, *, careful: bool) -> PlannedVisit:
     """Return what the statements need of an offer; with `careful`, it was decided on with all that is taken."""
     return {
         "careful": careful,
+        "lead": offer.steps[0].step.lead,
         "doctor": offer.slot.doctor_id,
         "facility": offer.slot.facility_id,
         "offering": offer.offering_id,
