@@ -217,7 +217,7 @@ class Day:
             elif isinstance(refused, SlotTakenError):
                 several = [other for other in self.world.bare[self.offered.id] if other.start_at == offer.start_at][1:]
                 assert several or not codes & RULES, (codes, refused)
-                assert codes & TAKEN or offer.start_at in self.offers, (codes, refused)
+                assert codes & (TAKEN | {ReasonCode.NOT_GENERATED}) or offer.start_at in self.offers, (codes, refused)
             elif isinstance(refused, CapReachedError):
                 assert ReasonCode.CAP in codes or self.is_patient_capped(offer), (codes, refused)
             elif offer.start_at in self.reasons:

@@ -121,13 +121,13 @@ class Offering(NamedTuple):
 class Fit(NamedTuple):
     """An offering with the workflow of its visits, the span that is sought, and the limits of plan and policy.
 
-    Without a span, the policy allows no start that is sought.
+    The policy does not narrow the span: it narrows `bookable`, and has its `starts`.
     """
 
     offering: Offering
     workflow: Workflow
     steps: Sequence[WorkflowStep]
-    span: Span | None
+    span: Span
     bookable: Span | None
     starts: Starts = ANY_START
 
@@ -179,7 +179,7 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
 
 
 def _by_policy(session: Session, sought: Sought, fits: list[Fit]) -> list[Fit]:
-    """Narrow what is sought of each offering to the starts that its policy allows."""
+    """Limit the visits of each offering to the starts that its policy allows."""
     if sought.now is None:
         return fits
     offerings = [fit.offering for fit in fits]
@@ -198,7 +198,7 @@ def _relaxed(starts: Starts, sought: Sought) -> Starts:
 
 
 def _within(fit: Fit, starts: Starts) -> Fit:
-    return fit._replace(span=starts.within(fit.span), bookable=starts.within(fit.bookable), starts=starts)
+    return fit._replace(bookable=starts.within(fit.bookable), starts=starts)
 
 
 def _pinned(workflows: Sequence[Workflow] | InvalidWorkflowError, wanted: WantedVisit) -> tuple[Any, frozenset[int]]:

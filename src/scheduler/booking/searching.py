@@ -63,9 +63,13 @@ class Search:
         self.calendars: Sequence[ReadCalendar] = read_calendars(session, keys, since)
         pairs = zip(self.fits, self.calendars, strict=True)
         by = released_by(sought)
-        found = [
-            (_candidate(fit, calendar, by), span) for fit, read in pairs for calendar, span in _generated(fit, read)
+        asked = [
+            (_candidate(fit, calendar, by), fit.starts.within(span), span)
+            for fit, read in pairs
+            for calendar, span in _generated(fit, read)
         ]
+        self._asked = [(candidate, span) for candidate, _, span in asked]
+        found = [(candidate, span) for candidate, span, _ in asked if span is not None]
         self._candidates = [candidate for candidate, _ in found]
         self._spans = [span for _, span in found]
         self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
@@ -107,9 +111,12 @@ class Search:
         """Return a visit of the one offering that is sought, as if nothing else were booked."""
         return _visit_at(self._candidates, self.resources, wanted)
 
-    def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
-        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
-        pairs = zip(self._candidates, self._spans, strict=True)
+    def near(self, span: Span, *, by_policy: bool = True) -> tuple[list[Candidate], list[Resource]]:
+        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it.
+
+        Unless `by_policy`, also those whose visits start too soon or too late by their policy.
+        """
+        pairs = zip(self._candidates, self._spans, strict=True) if by_policy else self._asked
         candidates = [candidate for candidate, sought in pairs if sought.overlaps(span)]
         around = self._around(span)
         if not candidates or around is None:
@@ -185,7 +192,7 @@ def _reach(fit: Fit) -> int:
 def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
     """Yield the calendar, and the part of the span that is sought before its last generated day ends, if any."""
     calendar, days = read.calendar, read.checkpoint.days.spans
-    if not isinstance(calendar, InvalidInputError) and days and fit.span is not None:
+    if not isinstance(calendar, InvalidInputError) and days:
         end = min(fit.span.end, instant_at(calendar.schedule.zone, days[-1].until))
         if fit.span.start < end:
             yield calendar, Span(fit.span.start, end)
