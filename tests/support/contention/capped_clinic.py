@@ -99,7 +99,7 @@ def capped_clinic(scheduler: Scheduler, *, patients: int = 16) -> CappedClinic:
     with scheduler.tenant(slug) as work:
         for row in work.session.connection().exec_driver_sql(_SLOTS):
             day = row.start_at.date()
-            name = f"slot {row.id}"
+            name = f"slot {row.id} of {day}"  # an id is of a day
             slots[name] = HotSlot._make([*row, None, counts[row.service_offering_id, day]])
             by_day[day].append(name)
     return CappedClinic(HotClinic(slug, UUID(str(tenant)), int(facility), slots, ids, caps), by_day)
