@@ -4,20 +4,24 @@ A case is a start that all five are asked about, in a random clinic. `find` and 
 start is booked at the times of each visit that is offered then, that was offered before anything was booked, closed or
 forbidden, or that is forged; each booking is undone.
 
-The view knows slots, not visits, and neither who asks nor when. So it is wider than `find` by these rules alone: notice
-(and the past), horizon, cap, release on a channel other than the desk, and the steps of a visit, that is its resources
-and what it takes outside its slot. It is narrower by one rule: the doctor must be free during the whole slot, while a
-visit may need less of it. For visits of one step without buffers, it has exactly the slots of `find` but for this rule,
-after an oracle has taken those away that break one of the others. A slot that was booked or held when the schedule dropped it
-stays stored, and the view has its other places until the next run; `find` does not.
+The view knows slots, not visits, and neither who asks nor when. It differs from `find` by these rules alone:
+
+- it is wider by notice (and the past), horizon, cap, release on channels other than the desk, and the steps of a visit,
+  that is its resources, and what it takes outside its slot;
+- it is narrower by one: the doctor must be free during the whole slot, while a visit may need less of it;
+- a slot that was booked or held when the schedule dropped it stays stored, and the view has its other places until the
+  next run; `find` does not.
+
+For visits of one step without buffers, an oracle takes the starts away that break a rule of the first kind. The rest of
+the view is then what `find` returns, but for the other two kinds.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from sqlalchemy import text
@@ -47,7 +51,6 @@ from support.worlds.visits import (
     FIRST,
     KIOSK,
     OPENED,
-    PLAIN,
     Offered,
     VisitWorld,
     instants,
@@ -86,6 +89,9 @@ where exists (select from scheduling.appointments where availability_slot_id = s
 """
 
 
+Answer = TypeVar("Answer")
+
+
 class Times(NamedTuple):
     """A visit without its resources."""
 
@@ -105,6 +111,14 @@ def takes_its_slot(offer: VisitOffer) -> bool:
     ends = [min(step.end_at, offer.slot.end_at) for step in with_doctor]
     parts = [max(end - begin, timedelta(0)) for begin, end in zip(begins, ends, strict=True)]
     return sum(parts, timedelta(0)) == offer.slot.end_at - offer.slot.start_at
+
+
+def answer_of(call: Callable[[], Answer]) -> tuple[Answer | None, Any]:
+    """Return what a call returns, and the error by which it is refused."""
+    try:
+        return call(), None
+    except BookingError as refused:
+        return None, refused
 
 
 @dataclass
@@ -171,7 +185,8 @@ class Day:
             rules = set[ReasonCode]().union(
                 *(self.broken(start, row.released_at) for row in of_day if row.start_at == start)
             )
-            assert rules <= told[start] and (slots[start] > 1 or rules == told[start]), (start, rules, told[start])
+            assert rules <= told[start], start
+            assert slots[start] > 1 or rules == told[start], start
         for start in {*told} - {row.start_at for row in of_day}:
             assert not told[start] <= RULES, (start, told[start])
 
@@ -181,19 +196,13 @@ class Day:
 
     def offer_at(self, start_at: datetime) -> None:
         """Ask `offer_at` for a start."""
-        try:
-            offer = self.work.visits.offer_at(self.offered.id, start_at, channel=self.channel)
-        except NotOfferedError as refused:
-            assert refused.reasons == self.reasons.get(start_at), (
-                self.channel,
-                refused.reasons,
-                self.reasons.get(start_at),
-            )
-            if refused.next_start_at is not None:
-                assert refused.next_start_at > start_at
-                assert not [at for at in self.offers if start_at < at < refused.next_start_at]
-        else:
-            assert offer == self.offers.get(start_at)
+        offer, refused = answer_of(lambda: self.work.visits.offer_at(self.offered.id, start_at, channel=self.channel))
+        assert offer == self.offers.get(start_at)
+        assert (() if refused is None else refused.reasons) == self.reasons.get(start_at, ()), start_at
+        following = getattr(refused, "next_start_at", None)
+        if following is not None:
+            assert following > start_at
+            assert not [at for at in self.offers if start_at < at < following]
 
     def book(self, start_at: datetime) -> Iterator[str]:
         """Book each visit that could be meant by a start."""
@@ -204,28 +213,25 @@ class Day:
             yield self._book(offer)
 
     def _book(self, offer: VisitOffer) -> str:
-        is_possible, is_offered = times(offer) in self.possible, times(offer) in {times(found) for found in self.found}
-        try:
-            with undone(self.work.session.begin_nested()):
-                visit = self.work.visits.book(offer, patient=self.patient)
-                assert (visit.start_at, visit.end_at) == (offer.start_at, offer.end_at)
-        except BookingError as refused:
-            assert not is_possible, (offer, refused)
-            codes = {reason.code for reason in self.reasons.get(offer.start_at, ())}
-            if is_offered:
-                assert isinstance(refused, PatientBusyError | CapReachedError), refused
-            elif isinstance(refused, SlotTakenError):
-                several = [other for other in self.world.bare[self.offered.id] if other.start_at == offer.start_at][1:]
-                assert several or not codes & RULES, (codes, refused)
-                assert codes & (TAKEN | {ReasonCode.NOT_GENERATED}) or offer.start_at in self.offers, (codes, refused)
-            elif isinstance(refused, CapReachedError):
-                assert ReasonCode.CAP in codes or self.is_patient_capped(offer), (codes, refused)
-            elif offer.start_at in self.reasons:
-                assert isinstance(refused, NotOfferedError), refused
-                assert refused.reasons == self.reasons[offer.start_at], refused
-            return type(refused).__name__
-        assert is_possible, offer
-        return "booked"
+        with undone(self.work.session.begin_nested()):
+            visit, refused = answer_of(lambda: self.work.visits.book(offer, patient=self.patient))
+        assert (refused is None) == (times(offer) in self.possible), (offer, refused)
+        if visit is not None:
+            assert (visit.start_at, visit.end_at) == (offer.start_at, offer.end_at)
+            return "booked"
+        codes = {reason.code for reason in self.reasons.get(offer.start_at, ())}
+        same = [other for other in self.world.bare[self.offered.id] if other.start_at == offer.start_at]
+        if times(offer) in {times(found) for found in self.found}:  # it is offered to other patients
+            assert isinstance(refused, PatientBusyError | CapReachedError), refused
+        elif isinstance(refused, CapReachedError):
+            assert ReasonCode.CAP in codes or self.is_patient_capped(offer), (codes, refused)
+        elif isinstance(refused, SlotTakenError):
+            assert len(same) > 1 or not codes & RULES, (codes, refused)
+            assert codes & (TAKEN | {ReasonCode.NOT_GENERATED}) or offer.start_at in self.offers, (codes, refused)
+        elif offer.start_at in self.reasons:
+            assert isinstance(refused, NotOfferedError), refused
+            assert refused.reasons == self.reasons[offer.start_at], refused
+        return type(refused).__name__
 
     def is_patient_capped(self, offer: VisitOffer) -> bool:
         asked = self.asked._replace(patient=int(self.patient))

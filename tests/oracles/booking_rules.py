@@ -41,7 +41,7 @@ class Counted(NamedTuple):
     patient: int | None
 
 
-def said(policies: Iterable[Mapping[str, Any]], asked: Asked, field: str) -> Any:  # noqa: ANN401  # any field
+def said(policies: Iterable[Mapping[str, Any]], asked: Asked, field: str) -> Any:
     """Return a field of the most specific policy that says it, else None."""
     fitting = [
         policy

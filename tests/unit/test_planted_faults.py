@@ -1,4 +1,4 @@
-"""Planted faults: the checker finds each in a simulated desk, and accepts the right desk in every interleaving (B1-B4, Q4).
+"""Planted faults: the checker finds each in a simulated desk, and accepts the right desk in every order (B1-B4, Q4).
 
 It reads histories only, so that it would find the same fault in a real desk.
 """

@@ -22,8 +22,8 @@ from scheduler.booking.errors import NotOfferedError, SlotTakenError
 from scheduler.booking.visits import Visit, visits_in
 from scheduler.core.offers import VisitOffer
 
-# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time, which
-# preparation and buffers need, too.
+# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time, also
+# that of preparation and buffers.
 _PLANNED: Final = """
 with needed as (
     select cast(:start as timestamptz) - :lead - make_interval(mins => buffer_before_minutes) as start_at,

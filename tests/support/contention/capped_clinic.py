@@ -9,7 +9,7 @@ cancels, moves and confirms its own visits and holds alone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from itertools import count
 from typing import Any, Final
 from uuid import UUID

@@ -4,8 +4,8 @@ Owns: what an operation concerns, and the partition by it.
 Must not know: what an operation means for the state of a desk.
 
 Two operations concern each other if they use a doctor, a room or a patient at overlapping times, or name the same slot,
-hold, visit, key or cap, directly or through others. Linearizability is local (Herlihy and Wing): a history has an order if
-each of its components has.
+hold, visit, key or cap, directly or through others. Linearizability is local (Herlihy and Wing): a history has an order
+if each of its components has.
 """
 
 from bisect import bisect_right

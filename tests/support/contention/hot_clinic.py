@@ -87,7 +87,12 @@ class HotClinic:
         slots = {(slot.id, slot.start_at): name for name, slot in self.slots.items()}
         rows = connection.execute(_LIVE, (self.tenant,)).fetchall()
         return [
-            [str(id_), patients[patient], slots.get((slot, slot_start)), *(int((at - NINE) / minutes(1)) for at in (start, end))]
+            [
+                str(id_),
+                patients[patient],
+                slots.get((slot, slot_start)),
+                *(int((at - NINE) / minutes(1)) for at in (start, end)),
+            ]
             for id_, patient, slot, slot_start, start, end in rows
         ]
 
