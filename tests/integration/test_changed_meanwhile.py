@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,8 @@ def test_s3_a_buffer_does_not_lie_in_time_that_a_host_reserved(desk: Desk, buffe
     at = on(desk.day(), 10)
     reserved = at + (HALF_HOUR if buffer == "buffer_after" else -HALF_HOUR)
     with desk.tried() as work:
-        work.offerings.change(desk.clinic.with_anna, **{buffer: 5 * MINUTE})
+        lengths: dict[str, Any] = {buffer: 5 * MINUTE}
+        work.offerings.change(desk.clinic.with_anna, **lengths)
         offer = desk.offer(work, at)
         work.session.connection().exec_driver_sql(
             "update scheduling.availability_slots set status = 'reserved', reserved_until = '2030-01-01'"

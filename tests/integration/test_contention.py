@@ -114,7 +114,7 @@ def test_b2_a_hold_is_confirmed_before_an_emergency_or_not(
 
 @pytest.fixture
 def beyond(scheduler: Scheduler, at_the_desk: Ports) -> Callable[..., Counter[str]]:
-    """Let workers ask for more than caps allow in a clinic of its own, judge the bounds, and count the outcomes."""
+    """Let workers ask for more than caps allow in a clinic of its own, and count the outcomes."""
 
     def ask(requests: int, days: int, *, seed: int) -> Counter[str]:
         capped = capped_clinic(scheduler)

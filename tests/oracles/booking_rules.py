@@ -1,4 +1,4 @@
-"""Oracle of the rules of booking: notice, horizon, release and caps of a start, each from its definition (Q2, Q4, Q5).
+"""Oracle of the rules of booking: notice, horizon, release and caps, each from its definition (Q2, Q4, Q5).
 
 Owns: the choice of the policy, the counting of visits and holds, and the rules that a start breaks.
 Must not know: `scheduler.core.policies`, `scheduler.core.caps`: nothing of it decides here.
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 
 class Asked(NamedTuple):
-    """A visit of an offering, as policies and caps see it; `now` is when it is asked for, on a channel."""
+    """A visit of an offering, as policies and caps see it, asked for at `now`."""
 
     channel: str
     now: datetime
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """A visit or hold that caps count, on the local day that the patient was told; a hold has no patient."""
+    """A visit or hold that caps count on a local day; a hold has no patient."""
 
     day: date
     offering: int
@@ -77,7 +77,7 @@ def broken(
 
 
 def _latest(notice: timedelta | DaysBefore, local: datetime, zone: ZoneInfo) -> datetime:
-    """Return the last instant at which the start is booked; no zone of the tests has a clock change by day."""
+    """Return the last instant at which the start is booked; no clock of the tests changes by day."""
     if isinstance(notice, timedelta):
         return local.astimezone(UTC) - notice
     return datetime.combine(local.date() - notice.days * DAY, notice.until, zone).astimezone(UTC)

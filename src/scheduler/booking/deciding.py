@@ -108,10 +108,10 @@ def decide(  # noqa: PLR0913  # what decides
     """Lock what a visit concerns, and return it at its times.
 
     With `careful`, what is taken counts, and resources that are taken are replaced by free ones. Without, the caller
-    writes the visit at once, and the constraints say whether it is taken: usually it is not. `without` names a hold or
-    a visit that is about to be replaced, `also` what else is locked, `relaxed` rules that the visit may break. With `names`,
-    a refusal names visits and holds. Of a visit that `is_held`, notice and horizon were asked when it was held. Without
-    care, whether its slot is stored shows when it is written.
+    writes the visit at once, and the constraints say whether it is taken: usually it is not; whether its slot is stored
+    shows then, too. `without` names a hold or a visit that is about to be replaced, `also` what else is locked,
+    `relaxed` rules that the visit may break. With `names`, a refusal names visits and holds. Of a visit that `is_held`,
+    notice and horizon were asked when it was held.
 
     Raises:
         NotOfferedError: the offering has no such visit, or its workflow is not the payer's any more.

@@ -22,7 +22,7 @@ from scheduler.booking.errors import NotOfferedError, SlotTakenError
 from scheduler.booking.visits import Visit, visits_in
 from scheduler.core.offers import VisitOffer
 
-# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time, also
+# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time, or
 # that of preparation and buffers.
 _PLANNED: Final = """
 with needed as (

@@ -1,4 +1,4 @@
-"""Bounds of caps: how many visits and holds a cap counts at least and at most, at each instant of a history (Q4).
+"""Bounds of caps: how many visits and holds a cap counts at least and at most, at each instant (Q4).
 
 Owns: the bounds, and the answers that they refute.
 Must not know: the order of operations (`linearizability` searches for one), who asked.
@@ -75,7 +75,9 @@ class CapBounds:
 
     def _ends(self, id_: str, asked: float, answered: float) -> None:
         live = self._live.pop(id_, None)
-        for name in () if live is None else live.names:
+        if live is None:
+            return
+        for name in live.names:
             self.perhaps[name].append(_Counted(live.asked, min(answered, live.ends + CLOCKS_DIFFER_BY)))
             surely = min(asked, live.ends - CLOCKS_DIFFER_BY)
             if live.answered < surely:
@@ -83,7 +85,7 @@ class CapBounds:
 
 
 def faults(history: Iterable[Operation], caps: Mapping[str, int]) -> list[str]:
-    """Return a line for each cap that is surely exceeded, and for each refusal by caps none of which is ever reached.
+    """Return a line for each cap that is surely exceeded, and for each refusal without a reached cap.
 
     `caps` has the caps by name, each of one day or week.
     """

@@ -1,4 +1,4 @@
-"""World of a clinic with caps of each kind and many days, and a plan that asks for more than they allow (Q4).
+"""World of a clinic with caps of each kind, and a plan that asks for more than they allow (Q4).
 
 Owns: the clinic, and what each worker asks for.
 Must not know: who answers, how answers are judged.
@@ -38,7 +38,7 @@ order by slot.start_at, slot.doctor_id, slot.service_offering_id
 
 @dataclass(frozen=True, slots=True)
 class CappedClinic:
-    """A clinic whose slots are called by day, and the names of all its caps: one for each day or week."""
+    """A clinic with its slots by day; its caps have a name for each day or week."""
 
     clinic: HotClinic
     by_day: dict[date, list[str]]
@@ -99,7 +99,7 @@ def capped_clinic(scheduler: Scheduler, *, patients: int = 16) -> CappedClinic:
     with scheduler.tenant(slug) as work:
         for row in work.session.connection().exec_driver_sql(_SLOTS):
             day = row.start_at.date()
-            name = f"slot {row.id} of {day}"  # an id is of a day
+            name = f"slot {row[0]}"
             slots[name] = HotSlot._make([*row, None, counts[row.service_offering_id, day]])
             by_day[day].append(name)
     return CappedClinic(HotClinic(slug, UUID(str(tenant)), int(facility), slots, ids, caps), by_day)

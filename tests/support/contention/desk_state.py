@@ -84,7 +84,7 @@ def taken(state: State, place: Place, patient: str | None, *, but: Visit | Hold 
 
 
 def capped(state: State, place: Place, patient: str | None, *, but: Visit | Hold | None = None) -> set[str]:
-    """Return the reason why one more visit at a place is refused by a cap, if it is; a hold has no patient."""
+    """Return the reason why a cap refuses one more visit, if any; a hold has no patient."""
     if not state.caps:
         return set()
     counted = [name for visit in state.visits if visit != but for name in (*visit.place.counts, visit.patient)]

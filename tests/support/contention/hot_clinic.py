@@ -84,21 +84,21 @@ class HotClinic:
     def visits(self, connection: psycopg.Connection) -> list[list[Any]]:
         """Return the live visits as the operation `read` answers them."""
         patients = {id_: name for name, id_ in self.patients.items()}
-        slots = {(slot.id, slot.start_at): name for name, slot in self.slots.items()}
+        slots = {slot.id: name for name, slot in self.slots.items()}
         rows = connection.execute(_LIVE, (self.tenant,)).fetchall()
         return [
             [
                 str(id_),
                 patients[patient],
-                slots.get((slot, slot_start)),
+                slots.get(slot),
                 *(int((at - NINE) / minutes(1)) for at in (start, end)),
             ]
-            for id_, patient, slot, slot_start, start, end in rows
+            for id_, patient, slot, start, end in rows
         ]
 
 
 _LIVE: Final = """
-select id, patient_id, availability_slot_id, slot_start_at, start_at, end_at from scheduling.appointments
+select id, patient_id, availability_slot_id, start_at, end_at from scheduling.appointments
 where tenant_id = %s and status not in ('cancelled', 'no_show')
 """
 

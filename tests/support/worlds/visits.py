@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from oracles.booking_rules import Counted
 from scheduler.booking.errors import BookingError
+from scheduler.booking.visits import Visit
 from scheduler.core.caps import Period
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, ServiceId, UserId
@@ -215,8 +216,9 @@ def _hours(random: Random, work: Work, doctor: DoctorId, place: FacilityId, offe
 
 
 def _happenings(random: Random, work: Work, world: VisitWorld) -> None:
-    """Book, hold and cancel visits, call doctors away, close times, and change slots as a host does."""
-    taken = []
+    """Book, hold and cancel visits, call doctors away, and change slots as a host does."""
+    taken: list[Visit] = []
+    assert world.child is not None
     for each in world.offerings:
         for offer in random.sample(world.bare[each.id], len(world.bare[each.id]) // 8):
             try:
@@ -227,8 +229,10 @@ def _happenings(random: Random, work: Work, world: VisitWorld) -> None:
             except BookingError:
                 continue  # what was booked before has taken it
     for visit in random.sample(taken, len(taken) // 6):
-        change = random.choice((work.visits.no_show, lambda visit: work.visits.cancel(visit, reason="ill")))
-        change(visit)
+        if random.random() < 0.5:
+            work.visits.no_show(visit)
+        else:
+            work.visits.cancel(visit, reason="ill")
     for each in random.sample(world.offerings, 4):
         begin = ALL.start + random.randrange(24, 100) * HOUR
         call_away = random.choice((work.exceptions.block, work.exceptions.emergency))
@@ -274,7 +278,7 @@ def _limits(random: Random, work: Work, world: VisitWorld) -> None:
         if random.random() < 0.6:
             per = random.choice(list(Period))
             most = random.randint(1, 3) * (3 if per is Period.WEEK else 1)
-            work.caps.set(most, per=per, **target)  # type: ignore[arg-type]  # ids of the kinds
+            work.caps.set(most, per=per, **target)
             world.caps.append({"most": most, "per": per, **target})
 
 
