@@ -19,7 +19,6 @@ from sqlalchemy import text
 
 from oracles.booking_rules import Counted
 from scheduler.booking.errors import BookingError
-from scheduler.booking.visits import Visit
 from scheduler.core.caps import Period
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, ServiceId, UserId
@@ -217,7 +216,7 @@ def _hours(random: Random, work: Work, doctor: DoctorId, place: FacilityId, offe
 
 def _happenings(random: Random, work: Work, world: VisitWorld) -> None:
     """Book, hold and cancel visits, call doctors away, and change slots as a host does."""
-    taken: list[Visit] = []
+    taken = []
     assert world.child is not None
     for each in world.offerings:
         for offer in random.sample(world.bare[each.id], len(world.bare[each.id]) // 8):
@@ -253,11 +252,13 @@ def _limits(random: Random, work: Work, world: VisitWorld) -> None:
     """Set policies for channels, facilities, doctors and offerings, and caps of each kind."""
     each = world.offerings[0]
     work.policies.set(channel=KIOSK, facility=each.facility, doctor=each.doctor, hold_lasts=HOUR)  # it makes the word
-    for _ in range(5):
+    some = tuple(random.sample(("channel", "doctor", "facility"), random.randint(0, 2)))
+    for parts in (("channel",), ("channel", "facility"), ("channel", "doctor"), ("facility",), some):
         each = random.choice(world.offerings)
         place = {"channel": random.choice(("desk", "web", KIOSK)), "facility": each.facility, "doctor": each.doctor}
-        place = {part: place[part] for part in random.sample(sorted(place), random.randint(0, 2))}
-        policy: dict[str, Any] = {"offering": each.id} if random.random() < 0.3 else place
+        policy: dict[str, Any] = {part: place[part] for part in parts}
+        if random.random() < 0.2:
+            policy = {"offering": each.id}
         until = DaysBefore(random.randint(0, 1), time(random.randint(5, 20)))
         if random.random() < 0.7:
             policy["notice"] = random.choice((random.randint(0, 30) * HOUR, until))
