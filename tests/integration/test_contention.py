@@ -139,7 +139,7 @@ def test_q4_workers_contend_for_caps_for_minutes(
     begin, total, seed = monotonic(), Counter[str](), 0
     while monotonic() < begin + 60 * request.config.getoption("--minutes"):
         seed += 1
-        total += beyond(20, 20, seed=seed)
+        total += beyond(20, 8, seed=seed)
     rate = total.total() / (monotonic() - begin)
     report(request, f"{total.total():,} answers, {rate:.0f} in a second: {dict(total.most_common())}")
 
