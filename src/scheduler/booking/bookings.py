@@ -75,9 +75,18 @@ def book(  # noqa: PLR0913  # what is booked
         NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError: as in `decide`.
         OverrideNotNeededError: the visit breaks none of the rules.
     """
-    careful = careful or override is not None
-    decision = partial(decide, session, wanted, now=now, channel=channel, patient_id=patient_id, careful=careful)
+    decision = partial(
+        decide,
+        session,
+        wanted,
+        now=now,
+        channel=channel,
+        names=by.is_staff,
+        patient_id=patient_id,
+        careful=careful or override is not None,
+    )
     decided = decide_with(override, decision)
+    careful = careful or override is not None
     planned = planned_visit(decided.offer, careful=careful, broken=decided.broken, reason=decided.reason)
     return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
@@ -109,6 +118,7 @@ def confirm(  # noqa: PLR0913  # what is confirmed
         held.wanted,
         now=now,
         channel=held.channel,
+        names=by.is_staff,
         careful=careful,
         patient_id=patient_id,
         is_held=True,
@@ -163,6 +173,7 @@ def reschedule(  # noqa: PLR0913  # what is moved
         to.wanted if isinstance(to, HeldVisit) else to,
         now=now,
         channel=channel if held is None else held.channel,
+        names=by.is_staff,
         patient_id=concerned.patient_id,
         without=Without(visit_id, None if held is None else held.id),
         also=concerned.locked,

@@ -88,6 +88,8 @@ class Sought:
     """The visit of the one offering, which names the workflow and the steps."""
     relaxed: frozenset[BookingRule] = frozenset()
     """The rules of booking that the visit may break."""
+    names: bool = False
+    """Whether a refusal names visits and holds: whoever asks is staff."""
     _: KW_ONLY
     now: datetime | None
     """The instant from which notice and horizon count, and by which slots must be released for channels but the desk.
@@ -125,13 +127,13 @@ class Offering(NamedTuple):
 class Fit(NamedTuple):
     """An offering with the workflow of its visits, the span that is sought, and the limits of plan and policy.
 
-    Without a span, the policy allows no start that is sought.
+    The policy does not narrow the span: it narrows `bookable`, and has its `starts`.
     """
 
     offering: Offering
     workflow: Workflow
     steps: Sequence[WorkflowStep]
-    span: Span | None
+    span: Span
     bookable: Span | None
     starts: Starts = ANY_START
 
@@ -183,7 +185,7 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
 
 
 def _by_policy(session: Session, sought: Sought, fits: list[Fit]) -> list[Fit]:
-    """Narrow what is sought of each offering to the starts that its policy allows."""
+    """Limit the visits of each offering to the starts that its policy allows."""
     if sought.now is None:
         return fits
     offerings = [fit.offering for fit in fits]
@@ -202,7 +204,7 @@ def _relaxed(starts: Starts, sought: Sought) -> Starts:
 
 
 def _within(fit: Fit, starts: Starts) -> Fit:
-    return fit._replace(span=starts.within(fit.span), bookable=starts.within(fit.bookable), starts=starts)
+    return fit._replace(bookable=starts.within(fit.bookable), starts=starts)
 
 
 def _pinned(workflows: Sequence[Workflow] | InvalidWorkflowError, wanted: WantedVisit) -> tuple[Any, frozenset[int]]:

@@ -140,7 +140,7 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     """
     if by.user_id is not None and not by.is_staff:
         refuse_more_holds(session, by.user_id)
-    possible = decide(session, wanted, now=now, channel=channel, careful=careful)
+    possible = decide(session, wanted, now=now, channel=channel, names=by.is_staff, careful=careful)
     if lasts is None:
         lasts = policy_of(session, possible.offering_id, channel).hold_lasts
     token = _token(random_bytes)
@@ -209,6 +209,7 @@ def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
         "slotless": False,
         "rules": [],
         "reason": None,
+        "lead": timedelta(0),
         "doctor": row.doctor_id,
         "facility": row.facility_id,
         "offering": row.offering_id,

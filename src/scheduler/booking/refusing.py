@@ -17,7 +17,6 @@ from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.loading import Without
 from scheduler.booking.searching import Search
 from scheduler.booking.start_reasons import ahead_of, reasons_of_starts, told
-from scheduler.core.channels import DESK
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import explain
 from scheduler.core.reasons import Reason, ReasonCode
@@ -37,7 +36,7 @@ def not_offered(
 ) -> NotOfferedError:
     """Return the error for a visit of an offering that does not start at an instant.
 
-    `without` names a hold or a visit that does not count. Visits and holds are named on the channel of staff only.
+    `without` names a hold or a visit that does not count. Visits and holds are named to staff only.
 
     Raises:
         NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: it cannot serve the visit at all.
@@ -48,7 +47,7 @@ def not_offered(
     schedule = schedule_of(search, name)
     if isinstance(schedule, NotOfferedError):
         return schedule
-    reasons = _reasons(session, search, schedule, start_at, now, names=sought.channel == DESK)
+    reasons = _reasons(session, search, schedule, start_at, now, names=sought.names)
     begin = max(start_at + MICROSECOND, now)
     following = Search(session, replace(sought, now=now), Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
     next_offer = next(following.offers(), None)

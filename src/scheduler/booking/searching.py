@@ -67,11 +67,13 @@ class Search:
         pairs = zip(self.fits, self.calendars, strict=True)
         by = released_by(sought)
         needs_slot = BookingRule.HOURS not in sought.relaxed
-        found = [
-            (_candidate(fit, calendar, by, needs_slot=needs_slot), span)
+        asked = [
+            (_candidate(fit, calendar, by, needs_slot=needs_slot), fit.starts.within(span), span)
             for fit, read in pairs
             for calendar, span in (_generated(fit, read) if needs_slot else _beyond_hours(fit, read))
         ]
+        self._asked = [(candidate, span) for candidate, _, span in asked]
+        found = [(candidate, span) for candidate, span, _ in asked if span is not None]
         self._candidates = [candidate for candidate, _ in found]
         self._spans = [span for _, span in found]
         self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
@@ -121,9 +123,12 @@ class Search:
         """Return a visit of the one offering that is sought, as if nothing else were booked."""
         return self._visit_at(self._candidates, self.resources, wanted)
 
-    def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
-        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
-        pairs = zip(self._candidates, self._spans, strict=True)
+    def near(self, span: Span, *, by_policy: bool = True) -> tuple[list[Candidate], list[Resource]]:
+        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it.
+
+        Unless `by_policy`, also those whose visits start too soon or too late by their policy.
+        """
+        pairs = zip(self._candidates, self._spans, strict=True) if by_policy else self._asked
         candidates = [candidate for candidate, sought in pairs if sought.overlaps(span)]
         around = self._around(span)
         if not candidates or around is None:
@@ -208,15 +213,15 @@ def _reach(fit: Fit) -> int:
 def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
     """Yield the calendar, and the part of the span that is sought before its last generated day ends, if any."""
     calendar, days = read.calendar, read.checkpoint.days.spans
-    if not isinstance(calendar, InvalidInputError) and days and fit.span is not None:
+    if not isinstance(calendar, InvalidInputError) and days:
         end = min(fit.span.end, instant_at(calendar.schedule.zone, days[-1].until))
         if fit.span.start < end:
             yield calendar, Span(fit.span.start, end)
 
 
 def _beyond_hours(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
-    """Yield the calendar without the hours of the doctor, and the span that is sought, if any."""
-    if not isinstance(read.calendar, InvalidInputError) and fit.span is not None:
+    """Yield the calendar without the hours of the doctor, and the span that is sought."""
+    if not isinstance(read.calendar, InvalidInputError):
         yield DoctorCalendar(beyond_hours(read.calendar.schedule)), fit.span
 
 

@@ -25,9 +25,14 @@ from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule
 
 # The slot of the anchor, if the visit has one, and the steps with those of the workflow. Without care, a host may have
-# reserved the time.
+# reserved the time, or that of preparation and buffers.
 _PLANNED: Final = """
-with slot as (
+with needed as (
+    select cast(:start as timestamptz) - :lead - make_interval(mins => buffer_before_minutes) as start_at,
+        cast(:end as timestamptz) + make_interval(mins => buffer_after_minutes) as end_at
+    from scheduling.service_offerings
+    where tenant_id = (select identity.current_tenant_id()) and id = :offering
+), slot as (
     select id, start_at from scheduling.availability_slots
     where not cast(:slotless as boolean)
       and tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor and facility_id = :facility
@@ -36,8 +41,9 @@ with slot as (
       and (cast(:careful as boolean) or not exists (
           select from scheduling.availability_slots reserved
           where reserved.tenant_id = (select identity.current_tenant_id()) and reserved.doctor_id = :doctor
-            and reserved.start_at > cast(:start as timestamptz) - interval '1 day' and reserved.start_at < :end
-            and reserved.end_at > :start and reserved.status = 'reserved'
+            and reserved.start_at > (select start_at from needed) - interval '1 day'
+            and reserved.start_at < (select end_at from needed) and reserved.end_at > (select start_at from needed)
+            and reserved.status = 'reserved'
             and (reserved.reserved_until is null or reserved.reserved_until > scheduling.clock())
       ))
     union all
@@ -200,6 +206,7 @@ def planned_visit(
         "slotless": BookingRule.HOURS in broken,
         "rules": sorted(broken),
         "reason": reason,
+        "lead": offer.steps[0].step.lead,
         "doctor": offer.slot.doctor_id,
         "facility": offer.slot.facility_id,
         "offering": offer.offering_id,

@@ -154,12 +154,11 @@ class VisitSearch(OfTenant):
         _CHECK.day("visits: day", day)
         self._offering(offering)  # refuses an object of another kind, `_sought` a number
         sought = self._sought(offering, plan=plan, skip=(), channel=channel)
-        is_staff = ask(self._session, self._context.user_id).is_staff
         facility_id = FacilityId(Offerings(self._context).get(OfferingId(sought.offering_id or 0)).facility_id)
         zone = Facilities(self._context).get(facility_id).timezone
         now = utc(self._context.clock())
         with at_the_desk(self._session):
-            return explain_day(self._session, sought, day, zone, now=now, names=is_staff)
+            return explain_day(self._session, sought, day, zone, now=now, names=sought.names)
 
     def _offering(self, offering: object) -> OfferingId:
         return OfferingId(self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering))
@@ -197,9 +196,10 @@ class VisitSearch(OfTenant):
         facility_ids: Iterable[int] = (),
     ) -> Sought:
         """Read what is sought, and look it up as the user."""
+        by = ask(self._session, self._context.user_id)
         positions = _CHECK.sequence("visits: skip", skip, int)
         self._session.flush()  # what the host has changed counts
-        channel = self._channel(channel)
+        channel = self._channel(channel, by)
         service_id = offering_id = None
         if isinstance(what, ServiceId | models.Service):
             service_id = int(Services(self._context).get(what).id or 0)
@@ -225,6 +225,7 @@ class VisitSearch(OfTenant):
             patient_id=patient_id,
             skip=positions,
             channel=channel,
+            names=by.is_staff,
             now=utc(self._context.clock()),
         )
 
