@@ -247,12 +247,17 @@ def test_b8_a_broken_rule_refuses_unless_the_override_names_it(
     breaks = BROKEN_BY[check]
     with desk.tried() as work:
         offer = check(desk, work, desk.day())
+        offering = OfferingId(int(offer.offering_id))
         others = [rule for rule in BookingRule if rule is not breaks]
         for rules in [[], *([rule] for rule in others), others]:
             with pytest.raises((NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError)):
                 work.visits.book(offer, patient=desk.tim, override=Override(REASON, rules) if rules else None)
         if breaks is None:
+            if check is not _patient_busy:  # an offer is nobody's
+                with pytest.raises(NotOfferedError):
+                    work.visits.offer_at(offering, offer.start_at, override=Override(REASON, list(BookingRule)))
             return
+        assert work.visits.offer_at(offering, offer.start_at, override=Override(REASON, [breaks])).steps == offer.steps
         visit = work.visits.book(offer, patient=desk.tim, override=Override(REASON, list(BookingRule)))
         (kept,) = rows(work, KEPT, visit=visit.id)
         assert kept == ([breaks.value], REASON, breaks is not BookingRule.HOURS)
