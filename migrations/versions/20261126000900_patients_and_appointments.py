@@ -164,7 +164,8 @@ def upgrade() -> None:
         -- stops an override without a reason, one without a rule, and a rule that nobody knows (B8)
         constraint an_override_names_its_rules_and_its_reason check (
             (override_rules = '{}') = (override_reason is null)
-            and override_rules <@ array['notice', 'horizon', 'cap', 'release'] and override_reason <> ''
+            and override_rules <@ array['notice', 'horizon', 'cap', 'release', 'hours', 'places']
+            and override_reason <> ''
         ),
         -- stops an appointment that replaces itself
         constraint an_appointment_is_rescheduled_from_another check (rescheduled_from <> id),

@@ -17,6 +17,11 @@ end of the transaction.
 **Deleted slots.** Allocations and holds remember their slots without a foreign key, since months are detached and slots
 retired. An appointment whose slot is gone goes on sharing its time while it stays within it.
 
+**Places.** An appointment whose override names places (B8) is admitted to a slot whose places are booked, and shares
+the doctor with the others, also where the slot has one place. `booked_count` counts the places of the slot that are
+taken, so at most its capacity: one of the visits may go, and the slot stays booked. A live hold refuses it, since the
+holder has been promised the place.
+
 **Locks.** A trigger locks, before an appointment takes time, its patient, doctor, resources and slots in this order,
 `for no key update`, which lets foreign keys be checked. Otherwise two inserts would each wait for the other in the
 exclusion constraint, a deadlock. Places are counted under the lock of the slot, so no count is lost. Freeing time locks
@@ -65,7 +70,7 @@ CALLED_BY_THE_TRIGGERS = (
     "lock_doctors_and_resources(uuid, bigint, bigint[])",
     "steps_that_take_time(uuid, bigint, boolean)",
     "allocate(uuid, bigint, boolean)",
-    "count_places(uuid, bigint, timestamptz, boolean)",
+    "count_places(uuid, bigint, timestamptz, boolean, boolean)",
 )
 
 DEFINERS = (
@@ -78,6 +83,7 @@ DEFINERS = (
     "refuse_steps_beyond_their_visit",
     "lock_what_is_held",
     "follow_hold",
+    "follow_capacity",
 )
 
 # Kind of change -> the names of the changed rows in the trigger.
@@ -367,7 +373,13 @@ def upgrade() -> None:
             return;  -- deleted, with its allocations
         end if;
         if visit.availability_slot_id is not null then
-            select id, start_at, end_at, capacity > 1 into slot_of_visit, slot_begin, slot_end, is_shared
+            -- of one place, if an override admitted a second visit
+            select id, start_at, end_at, capacity > 1 or exists (
+                select from scheduling.appointments other
+                where other.tenant_id = tenant and other.availability_slot_id = visit.availability_slot_id
+                    and other.slot_start_at = visit.slot_start_at and (is_hold or other.id <> visit_id)
+                    and scheduling.takes_time(other.status)
+            ) into slot_of_visit, slot_begin, slot_end, is_shared
             from scheduling.availability_slots
             where tenant_id = tenant and id = visit.availability_slot_id and start_at = visit.slot_start_at;
         else
@@ -419,7 +431,7 @@ def upgrade() -> None:
         end if;
         new_key := nextval('scheduling.visit_keys');
         if is_shared and visit.availability_slot_id is not null then
-            -- The capacity was 1 when the others came.
+            -- The slot had one place when the others came.
             update scheduling.allocations set shared_slot_id = slot_id
             where tenant_id = tenant and slot_id = slot_of_visit and slot_start_at = slot_begin
                 and shared_slot_id is null;
@@ -499,7 +511,8 @@ def upgrade() -> None:
     comment on function scheduling.allocate(uuid, bigint, boolean) is
         'Writes the allocations of an appointment or a hold anew, from itself, its steps and its offering.';
 
-    create function scheduling.count_places(tenant uuid, slot_id bigint, slot_start timestamptz, takes boolean)
+    create function scheduling.count_places(
+        tenant uuid, slot_id bigint, slot_start timestamptz, takes boolean, may_exceed boolean)
     returns void
     language plpgsql set search_path = pg_catalog, pg_temp
     as $$
@@ -524,16 +537,16 @@ def upgrade() -> None:
                 using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',
                     constraint = 'a_cancelled_slot_takes_no_visit';
         end if;
-        if takes and places + held > slot.capacity then
+        if takes and places + held > slot.capacity and (held > 0 or not may_exceed) then
             raise exception 'slot % is full: all its places are booked or held; choose another slot', slot_id
                 using errcode = 'check_violation', schema = 'scheduling', table = 'availability_slots',
                     constraint = 'a_slot_is_booked_within_its_capacity';
         end if;
         update scheduling.availability_slots
-        set booked_count = places,
+        set booked_count = least(places, capacity),
             status = case
                 when status = 'cancelled' then status
-                when places = capacity then 'booked'
+                when places >= capacity then 'booked'
                 when status = 'booked' then 'open'
                 else status
             end,
@@ -541,9 +554,9 @@ def upgrade() -> None:
         where tenant_id = tenant and id = slot_id and start_at = slot_start;
     end $$;
 
-    comment on function scheduling.count_places(uuid, bigint, timestamptz, boolean) is
+    comment on function scheduling.count_places(uuid, bigint, timestamptz, boolean, boolean) is
         'Counts the places that appointments take of a slot, under its lock; when one takes a place, refuses more than'
-        ' its capacity, live holds included.';
+        ' its capacity, live holds included. One that may exceed it is refused while a hold is live.';
 
     create function scheduling.lock_what_is_taken() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -584,12 +597,19 @@ def upgrade() -> None:
         took constant boolean := tg_op <> 'INSERT' and scheduling.takes_time(old.status);
         is_elsewhere constant boolean := (new.availability_slot_id, new.slot_start_at)
             is distinct from (old.availability_slot_id, old.slot_start_at);
+        may_exceed constant boolean := tg_op <> 'DELETE' and 'places' = any (new.override_rules);
+        might_exceed constant boolean := tg_op <> 'INSERT' and 'places' = any (old.override_rules);
     begin
         if took and old.availability_slot_id is not null and (not takes or is_elsewhere) then
-            perform scheduling.count_places(old.tenant_id, old.availability_slot_id, old.slot_start_at, takes => false);
+            perform scheduling.count_places(
+                old.tenant_id, old.availability_slot_id, old.slot_start_at, takes => false, may_exceed => false);
         end if;
-        if takes and new.availability_slot_id is not null and (not took or is_elsewhere) then
-            perform scheduling.count_places(new.tenant_id, new.availability_slot_id, new.slot_start_at, takes => true);
+        -- also for one that loses its override
+        if takes and new.availability_slot_id is not null
+            and (not took or is_elsewhere or might_exceed and not may_exceed)
+        then
+            perform scheduling.count_places(
+                new.tenant_id, new.availability_slot_id, new.slot_start_at, takes => true, may_exceed => may_exceed);
         end if;
         -- A deleted slot changes no allocation.
         if tg_op <> 'DELETE' and (
@@ -769,7 +789,8 @@ def upgrade() -> None:
     create function scheduling.follow_hold() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$ begin
-        perform scheduling.count_places(new.tenant_id, new.availability_slot_id, new.slot_start_at, takes => true);
+        perform scheduling.count_places(
+            new.tenant_id, new.availability_slot_id, new.slot_start_at, takes => true, may_exceed => false);
         if tg_op = 'INSERT' then
             perform scheduling.allocate(new.tenant_id, new.id, is_hold => true);
         end if;
@@ -791,14 +812,21 @@ def upgrade() -> None:
         'Refuses to change what a hold takes: its allocations were written when it began.';
 
     create function scheduling.follow_capacity() returns trigger
-    language plpgsql set search_path = pg_catalog, pg_temp
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$ begin
+        if new.capacity > old.capacity then  -- visits that had no place get one
+            new.booked_count := least(new.capacity, (
+                select count(*) from scheduling.appointments
+                where tenant_id = new.tenant_id and availability_slot_id = new.id and slot_start_at = new.start_at
+                    and scheduling.takes_time(status)
+            ));
+        end if;
         new.status := case when new.booked_count < new.capacity then 'open' else 'booked' end;
         return new;
     end $$;
 
     comment on function scheduling.follow_capacity() is
-        'Opens a booked slot that gets more places, and closes one that gets fewer.';
+        'Opens a booked slot that gets more places than it has visits, and closes one that gets fewer.';
 
     create trigger a_slot_is_booked_up_to_its_capacity before update of capacity on scheduling.availability_slots
         for each row when (
@@ -816,8 +844,8 @@ def upgrade() -> None:
     -- Also for an update to the same values: a later statement of its transaction, about a step, locks the same, and a
     -- booking of the patient that came between would wait for this row while it holds the doctor.
     create trigger what_an_appointment_takes_is_locked before insert or delete or update of patient_id, doctor_id,
-        service_offering_id, start_at, end_at, availability_slot_id, slot_start_at, status on scheduling.appointments
-        for each row execute function scheduling.lock_what_is_taken();
+        service_offering_id, start_at, end_at, availability_slot_id, slot_start_at, status, override_rules
+        on scheduling.appointments for each row execute function scheduling.lock_what_is_taken();
 
     create trigger allocations_and_places_follow after insert or update or delete on scheduling.appointments
         for each row execute function scheduling.follow_appointment();
@@ -893,7 +921,7 @@ def downgrade() -> None:
     drop function scheduling.follow_steps();
     drop function scheduling.follow_appointment();
     drop function scheduling.lock_what_is_taken();
-    drop function scheduling.count_places(uuid, bigint, timestamptz, boolean);
+    drop function scheduling.count_places(uuid, bigint, timestamptz, boolean, boolean);
     drop function scheduling.allocate(uuid, bigint, boolean);
     drop function scheduling.steps_that_take_time(uuid, bigint, boolean);
     drop function scheduling.lock_doctors_and_resources(uuid, bigint, bigint[]);

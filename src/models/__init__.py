@@ -22,6 +22,7 @@ from scheduler.models.scheduling.appointments import (
 from scheduler.models.scheduling.availability import AvailabilityException, AvailabilityRule, FacilityClosure
 from scheduler.models.scheduling.caps import BookingCap
 from scheduler.models.scheduling.events import Event, EventCounter
+from scheduler.models.scheduling.figure_sums import DoctorFigureSum, FigureChange, FigureState, ResourceFigureSum
 from scheduler.models.scheduling.generation import GenerationRun, ScheduleState
 from scheduler.models.scheduling.holds import BookingRequest, Hold
 from scheduler.models.scheduling.insurance import FacilityInsurancePlan, InsurancePlan, InsuranceProvider
@@ -69,6 +70,7 @@ __all__ = [
     "Contributor",
     "DataKey",
     "Doctor",
+    "DoctorFigureSum",
     "Event",
     "EventCounter",
     "Facility",
@@ -78,6 +80,8 @@ __all__ = [
     "FacilityStaff",
     "Family",
     "FamilyMember",
+    "FigureChange",
+    "FigureState",
     "FormFieldContribution",
     "FormMetadata",
     "GardenItem",
@@ -96,6 +100,7 @@ __all__ = [
     "ProfileRole",
     "Resource",
     "ResourceException",
+    "ResourceFigureSum",
     "ResourceRule",
     "ScheduleState",
     "Service",

@@ -17,6 +17,7 @@ from sqlalchemy import (
     FetchedValue,
     Identity,
     Integer,
+    Interval,
     LargeBinary,
     String,
     Text,
@@ -60,6 +61,11 @@ def uuid_part_of_key() -> Any:
 def part_of_key() -> Any:
     """Declare a given bigint as part of the primary key."""
     return Field(primary_key=True, sa_type=BigInteger)
+
+
+def day_of_key() -> Any:
+    """Declare a date as part of the primary key."""
+    return Field(primary_key=True, sa_type=Date)
 
 
 def word_of_key(length: int) -> Any:
@@ -192,6 +198,16 @@ def optional_clock() -> Any:
 def days() -> Any:
     """Declare a set of days, as ranges, that begins empty."""
     return Field(default_factory=list, sa_type=DATEMULTIRANGE, sa_column_kwargs=_filled("'{}'"))
+
+
+def length() -> Any:
+    """Declare a required length of time."""
+    return Field(sa_type=Interval)
+
+
+def big_number() -> Any:
+    """Declare a required bigint that is no reference."""
+    return Field(sa_type=BigInteger)
 
 
 def optional_number() -> Any:

@@ -5,7 +5,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from scheduler.booking.errors import HoldEndedError, NotOfferedError, PatientBusyError, SlotTakenError
+from scheduler.booking.errors import (
+    HoldEndedError,
+    NotOfferedError,
+    PatientBusyError,
+    SlotTakenError,
+    TooManyHoldsError,
+)
 from scheduler.booking.holds import Hold
 from scheduler.booking.visits import Visit
 from scheduler.core.lifecycle import AppointmentStatus
@@ -100,6 +106,38 @@ def test_b2_a_hold_that_is_being_extended_has_not_ended(desk: Desk, wanted: Want
 
         after_waiting(desk.work, first, lambda work: work.visits.confirm(hold, patient=ann))
     assert wanted.live() == [(ann, wanted.start_at)]
+
+
+def test_b2_a_repeated_hold_that_is_being_extended_has_not_ended(desk: Desk, wanted: Wanted) -> None:
+    """The extension commits after the former end; the call that is repeated with its key awaits it."""
+    hold = wanted.held(key="a hold that is extended")
+    with ExitStack() as stack:
+
+        def first(work: Work) -> None:
+            work.visits.extend(hold, lasts=40 * MINUTE)
+            stack.enter_context(database_clock(desk.url, ahead=20 * MINUTE))
+
+        again = after_waiting(
+            desk.work, first, lambda work: work.visits.hold(wanted.offer, key="a hold that is extended")
+        )
+    assert again.ends_at > hold.ends_at + 20 * MINUTE
+    assert again.token != hold.token
+
+
+def test_b2_two_holds_at_once_do_not_pass_the_limit_of_a_user(desk: Desk, wanted: Wanted) -> None:
+    """The holds have two doctors, so nothing but the limit lets the second wait."""
+    with desk.work(desk.sarah) as work:
+        third = desk.offer(work, wanted.start_at, desk.with_dora)
+        holds = [work.visits.hold(desk.offer(work, wanted.start_at + HALF_HOUR * n, desk.with_dora)) for n in (2, 3)]
+    with pytest.raises(TooManyHoldsError):
+        after_waiting(
+            lambda: desk.work(desk.sarah),
+            lambda work: holds.append(work.visits.hold(wanted.offer)),
+            lambda work: work.visits.hold(third),
+        )
+    with desk.work(desk.sarah) as work:
+        for hold in holds:  # the third of them, or another test finds the user at the limit
+            work.visits.release(hold)
 
 
 def test_b2_a_confirmation_that_comes_first_keeps_its_place(desk: Desk, wanted: Wanted) -> None:

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, time, timedelta
-from random import Random
 from typing import Any
 
 import pytest
 
-from scheduler.booking.errors import NotOfferedError, TooLateError, TooManyHoldsError
+from scheduler.booking.errors import KeyReusedError, NotOfferedError, TooLateError, TooManyHoldsError
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.ids import OfferingId
 from scheduler.core.policies import DaysBefore, Policy
 from scheduler.core.policy_rows import Place, PolicyRow
-from scheduler.core.reasons import ReasonCode
 from scheduler.core.spans import Span
+from scheduler.front_door.visit_booking import Booking
 from scheduler.front_door.work import Work
 from scheduler.postgres.errors import NotAllowedError
-from support.desks import HALF_HOUR, MINUTE, NOW, Desk, left_alone, on, open_desk
+from support.desks import HALF_HOUR, MINUTE, NOW, Desk, left_alone, on, open_desk, rows
 
 pytestmark = pytest.mark.database
 
@@ -46,55 +46,6 @@ def policies(desk: Desk, *given: dict[str, Any], now: datetime = NOW) -> Iterato
         with desk.work() as work:
             for fields in given:
                 work.policies.set(**{part: fields[part] for part in _PLACE if part in fields})
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_q2_find_offer_at_and_book_follow_the_same_policy(desk: Desk, seed: int) -> None:
-    """Days of London's winter are those of UTC, so the allowed starts follow from plain sums."""
-    random = Random(seed)  # noqa: S311  # for a test
-    first, offering = desk.day(), desk.clinic.with_anna
-    now = on(first, random.randint(0, 23), random.choice((0, 30)))
-    lead = random.choice((random.randint(0, 60) * HOUR, DaysBefore(random.randint(0, 2), time(random.randint(0, 23)))))
-    days, limited = random.randint(2, 5), random.choice(("desk", "web"))
-    place: dict[str, Any] = random.choice(({"offering": offering}, {"doctor": desk.clinic.anna}))
-    user, channel = random.choice(((desk.sarah, "web"), (None, "desk")))
-    given = (
-        {"notice": HOUR, "horizon": 60},
-        {"channel": limited, "horizon": days},
-        {"channel": "web", "notice": lead, **place},
-    )
-    notice, horizon = lead if channel == "web" else HOUR, days if channel == limited else 60
-    span = Span(on(first, 0), on(first, 0) + 9 * DAY)
-    with desk.work() as work:
-        without = work.visits.find(offering, between=span, limit=100)
-    with policies(desk, *given, now=now), desk.tried(user) as work:
-        found = {offer.start_at for offer in work.visits.find(offering, between=span, limit=100)}
-        for offer in without:
-            expected = against(offer.start_at, now, notice, horizon)
-            assert (offer.start_at in found) == (not expected), (offer.start_at, notice, horizon)
-            if offer.start_at.hour % 3 == offer.start_at.minute == 0:
-                with refused_for(expected):
-                    work.visits.offer_at(offering, offer.start_at, channel=channel)
-                with refused_for(expected):
-                    work.visits.book(offer, patient=desk.tim)
-
-
-def against(start_at: datetime, now: datetime, notice: Any, horizon: int) -> list[ReasonCode]:
-    """Return the reasons against a start."""
-    last = start_at - notice if isinstance(notice, timedelta) else on(start_at - notice.days * DAY, notice.until.hour)
-    is_beyond = start_at.date() > now.date() + horizon * DAY
-    return [ReasonCode.HORIZON] if is_beyond else [ReasonCode.NOTICE] if last < now else []
-
-
-@contextmanager
-def refused_for(expected: list[ReasonCode]) -> Iterator[None]:
-    """Check that the block is refused for these reasons; without one, that it is not."""
-    codes: list[ReasonCode] = []
-    try:
-        yield
-    except NotOfferedError as refused:
-        codes = [reason.code for reason in refused.reasons]
-    assert codes == expected
 
 
 def test_q2_a_refusal_names_the_next_start_that_the_policy_allows(desk: Desk) -> None:
@@ -178,6 +129,66 @@ def test_b2_a_user_who_is_not_staff_holds_three_visits_at_most(desk: Desk) -> No
         for hour in (9, 10, 11, 12):
             start_at = on(day, hour) if hour < 12 else on(day, 9, 30)
             work.visits.hold(desk.offer(work, start_at))
+
+
+KIOSK = {"channel": "kiosk", "notice": HOUR}
+
+
+@pytest.mark.parametrize("person", ["host", "staff", "sarah"])
+def test_q2_an_offer_is_booked_on_the_channel_where_it_was_found(desk: Desk, person: str) -> None:
+    """Each act follows the policy of the offer's channel, unless the call names another one."""
+    user = {"host": None, "staff": desk.staff, "sarah": desk.sarah}[person]
+    day, offering = desk.day(), desk.clinic.with_anna
+    span, own = Span(on(day, 9), on(day, 12)), "web" if person == "sarah" else "desk"
+    with desk.work() as work:
+        visit = work.visits.book(desk.offer(work, on(day, 9), desk.with_dora), patient=desk.tim)
+    with policies(desk, KIOSK), desk.work(user) as work:
+        of_kiosk = work.visits.find(offering, between=span, channel="kiosk")[2]
+        of_own = work.visits.find(offering, between=span)[2]
+    assert (of_kiosk.channel, of_own.channel, of_kiosk.wanted) == ("kiosk", own, of_own.wanted)
+    for closed, offer, opened in (("kiosk", of_kiosk, own), (own, of_own, "kiosk")):
+        with policies(desk, KIOSK, {"channel": closed, "notice": 90 * DAY, "horizon": 100}):
+            acts: tuple[Any, ...] = (
+                lambda visits, offer, **on_: visits.hold(offer, **on_),
+                lambda visits, offer, **on_: visits.book(offer, patient=desk.tim, **on_),
+                lambda visits, offer, **on_: visits.book_all([Booking(offer, desk.tim)], **on_),
+                lambda visits, offer, **on_: visits.reschedule(visit, to=offer, **on_),
+            )
+            for act in acts:
+                with desk.tried(user) as work, pytest.raises(NotOfferedError, match="minimum notice"):
+                    act(work.visits, offer)
+                with desk.tried(user) as work:
+                    act(work.visits, offer, channel=opened)
+
+
+def test_q2_a_hold_keeps_the_channel_of_its_offer(desk: Desk) -> None:
+    day = desk.day()
+    span = Span(on(day, 9), on(day, 12))
+    with policies(desk, {**KIOSK, "hold_lasts": 3 * MINUTE}), desk.tried(desk.staff) as work:
+        offer = work.visits.find(desk.clinic.with_anna, between=span, channel="kiosk")[0]
+        hold = work.visits.hold(offer, key="k")
+        assert rows(work, "select channel, date_trunc('second', ends_at - created_at) from scheduling.holds") == [
+            ("kiosk", 3 * MINUTE)
+        ]
+        again = work.visits.hold(offer, key="k")
+        assert again.offer == hold.offer == offer
+        with pytest.raises(KeyReusedError):
+            work.visits.hold(offer, channel="desk", key="k")
+        assert work.visits.confirm(again, patient=desk.tim).start_at == offer.start_at
+
+
+def test_b9_a_channel_of_an_offer_makes_nobody_staff(desk: Desk) -> None:
+    day = desk.day()
+    with desk.work() as work:
+        private = desk.offer(work, on(day, 9), desk.private)
+    for channel in (None, "desk", "web"):
+        with desk.tried(desk.sarah) as work, pytest.raises(NotOfferedError):
+            work.visits.book(private, patient=desk.tim, channel=channel)
+    for user in (None, desk.sarah):
+        with desk.tried(user) as work, pytest.raises(InvalidInputError, match="nobody knows the channel 'wbe'"):
+            work.visits.book(replace(private, channel="wbe"), patient=desk.tim)
+    with desk.tried() as work, pytest.raises(NotOfferedError):
+        work.visits.book(private, patient=desk.tim, channel="web")
 
 
 def test_q2_a_channel_is_one_that_the_library_or_a_policy_knows(desk: Desk) -> None:

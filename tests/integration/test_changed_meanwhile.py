@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,27 @@ def test_s3_time_that_a_host_reserved_is_not_given_away(desk: Desk, call: str) -
     }
     with desk.work() as work, pytest.raises((NotOfferedError, SlotTakenError)):
         calls[call](work)
+
+
+@pytest.mark.parametrize("buffer", ["buffer_before", "buffer_after"])
+def test_s3_a_buffer_does_not_lie_in_time_that_a_host_reserved(desk: Desk, buffer: str) -> None:
+    at = on(desk.day(), 10)
+    reserved = at + (HALF_HOUR if buffer == "buffer_after" else -HALF_HOUR)
+    with desk.tried() as work:
+        lengths: dict[str, Any] = {buffer: 5 * MINUTE}
+        work.offerings.change(desk.clinic.with_anna, **lengths)
+        offer = desk.offer(work, at)
+        work.session.connection().exec_driver_sql(
+            "update scheduling.availability_slots set status = 'reserved', reserved_until = '2030-01-01'"
+            " where doctor_id = %s and start_at = %s",
+            (offer.slot.doctor_id, reserved),
+        )
+        with pytest.raises(NotOfferedError):
+            desk.offer(work, at)
+        with pytest.raises(SlotTakenError):
+            work.visits.book(offer, patient=desk.patient(work))
+        with pytest.raises(SlotTakenError):
+            work.visits.hold(offer)
 
 
 CHANGES: dict[str, Callable[[Desk, Work], object]] = {

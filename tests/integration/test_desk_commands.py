@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.core.caps import Period
 from scheduler.core.offers import VisitOffer
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from support.cli import CommandResult, run
 from support.databases import execute
-from support.desks import HALF_HOUR, NOW, Desk, left_alone, on, open_desk
+from support.desks import HALF_HOUR, NOW, Desk, all_rows, left_alone, on, open_desk
 
 pytestmark = pytest.mark.database
 
@@ -55,7 +56,7 @@ def test_a_visit_is_found_booked_seen_and_cancelled(desk: Desk, tmp_path: Path) 
     asked = (f"offering:{int(desk.with_cara)}", "--from", day, "--days", 1)
     shown = lines_of(called(desk, "find", *asked).out)
     assert shown[2].split()[:7] == ["1", f"{day:%a}", f"{day:%d}", f"{day:%b}", "08:50-09:30", "Cara", "Low"]
-    assert "sample (nurse Nina)" in shown[2]
+    assert shown[2].endswith(f"Main Street   nurse Nina, room 1   {int(desk.with_cara):8}")
     assert shown[-1] == "times of Europe/London"
     offers.write_text("\n\n".join(found(desk, *asked)))
     booked = called(desk, "book", "--offer", offers, "--number", 2, "--patient", int(desk.tim), "--key", day)
@@ -87,17 +88,19 @@ def test_a_visit_is_found_booked_seen_and_cancelled(desk: Desk, tmp_path: Path) 
         "                10:50-11:00 sample (nurse Nina)",
         "                11:00-11:20 talk",
         "                11:20-11:30 sample (nurse Nina, room 1)",
-        "11:30-12:00  ░  blocked: staff <meeting>",
+        "11:30-12:00  ░  blocked",
         "12:00-13:00  ·  closed: works",
     ]
     named = called(desk, "day", cara, day, "--names")
     assert f"patient {int(desk.tim)} Tim Johnson" in named.out
     assert "Tim's page" in named.out
+    assert "11:30-12:00  ░  blocked: staff <meeting>" in lines_of(named.out)
     svg, html = tmp_path / "day.svg", tmp_path / "day.html"
     assert called(desk, "day", cara, day, "--svg", svg, "--html", html) == (0, "", "")
     for picture in (svg.read_text(), html.read_text()):
-        assert "blocked: staff &lt;meeting&gt;" in picture
+        assert "closed: works" in picture
         assert "Tim" not in picture.replace("Times", "")
+        assert "meeting" not in picture
     cancelled = called(desk, "cancel", visit["id"], "--reason", "has a cold")
     assert (cancelled.code, cancelled.out) == (0, f"{of_visit}, cancelled\n")
     assert called(desk, "cancel", visit["id"], "--reason", "has a cold").code == 4
@@ -181,7 +184,7 @@ def test_a_visit_that_cannot_be_booked_has_an_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "code", "why"),
     [
-        ("find nothing", 3, "no service 'nothing'; there are 'check-up', 'second opinion'"),
+        ("find nothing", 3, "no service 'nothing'; the services are 'check-up', 'second opinion'"),
         ("find service:nothing", 3, "no service 'service:nothing'"),
         ("find service:404", 3, "no service has the id 404"),
         ("find offering:404", 3, "no offering has the id 404"),
@@ -199,6 +202,23 @@ def test_a_visit_that_cannot_be_booked_has_an_exit_code(
         ("book --offer {two} --patient 1", 2, "has 2 offers: choose one with --number"),
         ("book --offer {two} --patient 1 --number 3", 2, "has no offer 3: it has 2"),
         ("book --offer {two} --patient 1 --number 2", 2, "offer"),
+        ("book --patient 1", 2, "give --offer FILE, or --offering with --at"),
+        ("book --offering check-up --patient 1", 2, "give --offer FILE, or --offering with --at"),
+        ("book --offering check-up --at 2027-01-11T09:00 --patient 1", 2, "several offerings: give one of offering:"),
+        (
+            "book --offering offering:1 --at 2027-01-11 --patient 1",
+            2,
+            "is a day: give a time, such as 2027-01-11T10:20",
+        ),
+        ("book --offering offering:1 --at 2027-01-11T09:00 --patient 1 --key k", 2, "--key needs --offer"),
+        ("book --offer {two} --number 1 --patient 1 --override cap", 2, "--override and --reason belong together"),
+        ("book --offer {two} --number 1 --patient 1 --override cup --reason why", 2, "no rule is called 'cup'"),
+        ("book --offer {two} --number 1 --patient 1 --override , --reason why", 2, "must name each rule"),
+        ("explain 2027-01-11", 2, "give a facility and a day or time"),
+        ("explain main 2027-01-11 why --offering check-up", 2, "give a facility and a day or time"),
+        ("explain garbage --offering check-up", 2, "'garbage' is not a day"),
+        ("explain 2027-01-11 --offering nothing", 3, "no service 'nothing'"),
+        ("explain nowhere 2027-01-11 --offering check-up", 3, "nowhere"),
         ("cancel 404 --reason why", 3, "no visit has the id 404"),
         ("cancel 1 --reason \n", 2, "not a line of text"),
         ("day 404 2027-01-11", 3, "no doctor has the id 404"),
@@ -229,3 +249,53 @@ def test_a_name_of_several_services_is_refused(desk: Desk) -> None:
             work.services.delete(twin)
     several = f"several services are called 'check-up': give one of service:{int(former)}, service:{int(twin)}"
     assert (result.code, result.lines) == (2, [f"error: {several}"])
+
+
+def test_q3_explain_has_each_start_of_an_offering_and_why(desk: Desk) -> None:
+    day = desk.day()
+    visit = desk.booked(on(day, 9))
+    asked = ("explain", "main", day, "--offering", "check-up", "--doctor", int(desk.clinic.anna))
+    shown = lines_of(called(desk, *asked).out)
+    heading = f"check-up (offering {int(desk.clinic.with_anna)}) with Anna Ray at Main Street, {day:%a %d %b %Y}"
+    assert shown[0] == f"{heading} (Europe/London)"
+    assert [line.split(maxsplit=1) for line in shown[3:5]] == [
+        ["09:00", f"✕ not offered   visit {visit.id} takes the doctor"],
+        ["09:30", "○ offered       until 10:00"],
+    ]
+    assert shown[-1] == "5 offered, 1 not offered"
+    (answer,) = json.loads(called(desk, *asked, "--json").out)["answers"]
+    assert [(start["start_at"], start["is_offered"]) for start in answer["starts"][:2]] == [
+        (f"{day}T09:00:00+00:00", False),
+        (f"{day}T09:30:00+00:00", True),
+    ]
+    assert answer["starts"][0]["reasons"] == [
+        {"code": "booked", "text": f"visit {visit.id} takes the doctor", "cause_id": visit.id}
+    ]
+    of_all = json.loads(called(desk, "explain", day, "--offering", "check-up", "--json").out)["answers"]
+    assert [row["doctor"]["name"] for row in of_all] == ["Anna Ray", "Ben Cole", "Cara Low", "Dora Low"]
+
+
+def test_b8_book_breaks_the_rules_that_an_override_names(desk: Desk) -> None:
+    day, anna = desk.day(), f"offering:{int(desk.clinic.with_anna)}"
+    desk.booked(on(day, 9))
+    with desk.work() as work:
+        cap = work.caps.set(1, per=Period.DAY, doctor=desk.clinic.anna)
+    book = ("book", "--offering", anna, "--at", f"{day}T10:00", "--patient", int(desk.clinic.patient))
+    refused = called(desk, *book)
+    booked = called(desk, *book, "--override", "Cap", "--reason", "referred today", "--json")
+    with desk.work() as work:
+        work.caps.remove(cap)
+    assert (refused.code, booked.code) == (11, 0)
+    assert "the doctor's cap of 1 is reached; the next start is" in refused.err
+    assert refused.err.endswith("09:00 (Europe/London)\n")
+    kept = all_rows(
+        desk.url,
+        "select override_rules, override_reason from scheduling.appointments where id = %s",
+        json.loads(booked.out)["id"],
+    )
+    assert kept == [(["cap"], "referred today")]
+    unneeded = called(desk, *book[:4], f"{day}T11:00", *book[5:], "--override", "cap", "--reason", "why")
+    assert (unneeded.code, unneeded.lines) == (
+        4,
+        ["error: the visit breaks no rule that the override names: book it without one"],
+    )

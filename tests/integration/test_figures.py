@@ -119,7 +119,7 @@ def test_figures_of_a_day_are_those_counted_by_hand(clinic: Clinic) -> None:
     assert total.blocked == 90 * MINUTE  # not the ten minutes that are booked
     assert total.free == (120 + 30 + 30 + 20) * MINUTE  # after midnight, 10:00, 11:30, the rest of the talk
     assert (total.visits, total.cancelled, total.no_shows) == (4, 1, 1)
-    assert total.lead_time == at(14) - NOW  # of 09:00, 14:00 and 14:00
+    assert total.lead_time == at(12, 20) - NOW  # of 09:00, 14:00 and 14:00
     (facility,), (doctor,), (day,) = report.facilities, report.doctors, report.days
     assert replace(facility, facility_id=None) == total
     assert replace(doctor, facility_id=None, doctor_id=None) == replace(day, day=None) == total
@@ -144,6 +144,31 @@ def test_figures_third_next_available_begins_after_the_second(clinic: Clinic) ->
     assert (later.start_at, later.days) == (at(0, day=30), 1)  # after 11:30 and 14:00
     (none,) = clinic.report(MONDAY, TUESDAY, as_of=at(1, day=30)).third_next_available
     assert (none.start_at, none.days) == (None, None)
+
+
+def test_figures_third_next_available_counts_overlapping_slots_once(clinic: Clinic) -> None:
+    """Each of the three begins when the one before it has ended (S3: slots that overlap are alternatives)."""
+    begin = datetime(2027, 4, 7, 9, tzinfo=UTC)
+    with clinic.scheduler.tenant(SLUG) as work, psycopg.connect(clinic.url) as connection:
+        connection.execute("select scheduling.ensure_slot_partitions('2027-04-01', '2027-04-30')")
+        become(connection, Role.SYSTEM, work.tenant_id)
+        for minutes in (0, 10, 20, 30, 40, 50, 60):
+            connection.execute(
+                "insert into scheduling.availability_slots (tenant_id, facility_id, doctor_id, start_at, end_at)"
+                " values (%s, %s, %s, %s, %s)",
+                (
+                    work.tenant_id,
+                    clinic.main,
+                    clinic.anna,
+                    begin + minutes * MINUTE,
+                    begin + (minutes + 30) * MINUTE,
+                ),
+            )
+        ((third,),) = connection.execute(
+            "select third_start_at from scheduling.third_next_available(%s)", (begin,)
+        ).fetchall()
+        connection.rollback()
+    assert third == begin + HOUR
 
 
 def test_figures_of_no_day_are_refused_and_of_an_empty_day_zero(clinic: Clinic) -> None:
@@ -180,11 +205,18 @@ def test_start_of_day_is_that_of_the_engine_in_every_zone(clinic: Clinic) -> Non
 def test_report_visits_prints_ids_and_names_only_if_asked(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.cli.report.now", lambda: NOW)
     given = ("report", "visits", "--tenant", SLUG, "--from", "2027-03-29", "--until", "2027-03-29")
-    printed = run(clinic.url, *given, "--facility", "main", COLUMNS="200")
+    printed = run(clinic.url, *given, "--facility", "main", COLUMNS="80")
     assert printed.code == 0
     assert f"doctor {clinic.anna}" in printed.out
     assert "Ray" not in printed.out
-    assert "Ray" in run(clinic.url, *given, "--names", COLUMNS="200").out
+    headings = [line.split() for line in printed.out.splitlines() if line.startswith((" hours", " places", " visits"))]
+    assert headings == [
+        ["hours", "booked", "held", "blocked", "free"],
+        ["places", "all", "booked", "held", "closed", "free"],
+        ["visits", "all", "cancelled", "no-show", "lead,", "days"],
+    ]
+    assert [line.split()[0] for line in printed.out.splitlines() if line.startswith(" main ")] == ["main"] * 3
+    assert "Ray" in run(clinic.url, *given, "--names", COLUMNS="80").out
     values = json.loads(run(clinic.url, *given, "--json").out)
     assert (values["total"]["booked"], values["total"]["places"]) == (80, 13)
     assert values["days"][0]["day"] == "2027-03-29"

@@ -51,7 +51,7 @@ def slug(clinic: Scheduler) -> str:
 def test_a_tenant_is_added_once_and_found_by_its_slug(clinic: Scheduler, slug: str) -> None:
     with clinic.tenant(slug) as work:
         assert work.facilities.all() == []
-    with pytest.raises(DuplicateError) as caught:
+    with pytest.raises(DuplicateError, match=f"^another tenant has the slug '{slug}' already$") as caught:
         clinic.add_tenant(slug, name="The same again")
     assert caught.value.constraint == "live_tenants_have_their_own_slug"
     with pytest.raises(NotFoundError, match="no tenant 'nobody'"), clinic.tenant("nobody"):

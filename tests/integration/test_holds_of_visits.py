@@ -268,7 +268,7 @@ def test_b2_a_hold_whose_slot_was_deleted_is_not_confirmed(desk: Desk) -> None:
         )
         assert rows(work, deletion, doctor=int(desk.clinic.anna), start=start_at) == [(1,)]
         patient = desk.patient(work)
-        with pytest.raises(NotOfferedError, match="not there any more"):
+        with pytest.raises(NotOfferedError, match="not generated yet"):
             work.visits.confirm(hold, patient=patient)
         assert work.visits.extend(hold.token, lasts=HALF_HOUR).offer.steps == hold.offer.steps
 

@@ -140,6 +140,23 @@ def test_a6_an_exception_for_a_clinic_points_to_its_rule(office: Office) -> None
     ) == [("Away", datetime(2027, 2, 9, 17, tzinfo=UTC), 8)]
 
 
+def test_q5_the_release_of_a_file_is_written_followed_and_removed(office: Office) -> None:
+    released = (
+        "select count(*) from scheduling.availability_rules where release_days_before = {} and release_time = '{}'"
+    )
+    for days, at in ((7, "08:00"), (2, "09:30")):
+        line = changed(release={"days_before": days, "at": at})
+        office.import_lines(line)
+        assert office.ask(released.format(days, at)) == [(4,)]
+        before = office.everything()
+        assert office.import_lines(line) == AGAIN
+        assert office.everything() == before
+    office.import_lines(LINE)
+    assert office.ask("select distinct release_days_before, release_time from scheduling.availability_rules") == [
+        (None, None)
+    ]
+
+
 def test_importing_again_changes_no_row(office: Office) -> None:
     office.import_lines(LINE)
     before = office.everything()

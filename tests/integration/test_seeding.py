@@ -22,8 +22,8 @@ from scheduler.models.encrypted_column import EncryptedColumn
 from scheduler.models.registry import METADATA
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.encryption.master_keys import MasterKeys, new_master_key, read_master_keys
+from scheduler.postgres.fresh_databases import fresh_database
 from scheduler.sample_data.scales import Scale, Seed
-from scheduler.testing.databases import fresh_database
 
 pytestmark = pytest.mark.database
 
@@ -143,7 +143,13 @@ def test_the_table_of_counts_fits_80_columns(database: Database, world: Seed) ->
 def test_every_table_that_people_fill_has_rows(database: Database, world: Seed) -> None:
     rows_by_table = contents(database, world.tenant_id)
     by_the_job = {"scheduling.generation_runs", "scheduling.schedule_states"}
-    for_a_while = {"scheduling.holds", "scheduling.booking_requests", "scheduling.event_counters"}
+    by_the_job |= {f"scheduling.{table}" for table in ("figure_states", "doctor_figure_sums", "resource_figure_sums")}
+    for_a_while = {
+        "scheduling.figure_changes",
+        "scheduling.holds",
+        "scheduling.booking_requests",
+        "scheduling.event_counters",
+    }
     assert {name for name, rows in rows_by_table.items() if not rows} == by_the_job | for_a_while
 
 

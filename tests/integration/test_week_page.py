@@ -10,6 +10,7 @@ from scheduler.cli.week_html import week_html
 from scheduler.cli.week_page import Entry, Kind, Lane, WeekPage
 from scheduler.cli.week_reading import week_page
 from scheduler.core.errors import NotFoundError
+from scheduler.core.releases import Release
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.postgres.database import Database
@@ -35,6 +36,15 @@ def desk(database_url: str) -> Iterator[Desk]:
             leave = Span(on(monday, 11), on(monday, 12))
             work.exceptions.block(desk.clinic.anna, at=place, between=leave, reason="surgery of Anna Ray")
             work.closures.add(place, monday + 2 * DAY, reason="Founders' Day")
+            work.rules.add(
+                desk.clinic.ben,
+                at=place,
+                on=Weekday.SATURDAY,
+                start=time(9),
+                end=time(10),
+                slot_duration=HALF_HOUR,
+                release=Release(1, time(8)),
+            )
             work.rules.add(desk.room, at=place, on=Weekday.MONDAY, start=time(8), end=time(18))
             work.exceptions.block(
                 desk.room, at=place, between=Span(on(monday, 12), on(monday, 13)), reason="painted by Bob Lee"
@@ -78,6 +88,15 @@ def test_a_slot_of_several_places_is_open_beside_its_visit(desk: Desk) -> None:
     dora = entries(read(desk).doctors, "Dora Low")
     assert [kind for kind, at, _ in told(dora) if at == "09:00"] == ["open", "booked"]
     assert [entry.text for entry in dora if entry.kind is Kind.OPEN][:2] == ["1 of 2 places", "2 of 2 places"]
+
+
+def test_q5_a_slot_that_is_not_released_says_when(desk: Desk) -> None:
+    friday = desk.clinic.monday + 4 * DAY
+    until = f"released on {friday:%a %d %b} 08:00"
+    expected = [("open", "09:00", until), ("open", "09:30", until)]
+    assert told(entries(read(desk).doctors, "Ben Cole", 5)) == expected
+    released = read(desk, now=on(friday, 8))
+    assert {text for _, _, text in told(entries(released.doctors, "Ben Cole", 5))} == {""}
 
 
 def test_w7_the_week_has_each_time_of_a_resource_and_why(desk: Desk) -> None:

@@ -212,6 +212,43 @@ def test_b1_no_more_than_the_places_of_a_slot_are_booked_at_once(connection: psy
     assert slot(connection) == (2, "booked")
 
 
+BEYOND = "a_doctor_is_shared_within_the_slot"
+EXCEEDS = {"override_rules": ["places"], "override_reason": "urgent"}
+NO_OVERRIDE = "override_rules = '{}', override_reason = null"
+
+
+def test_b8_sql_exceeds_the_places_of_a_slot_by_an_override_only(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1))
+    extra = appointment(2, 0, 10, slot=1)
+    assert refusal(connection, lambda: book(connection, extra)) == FULL
+    assert refusal(connection, lambda: book(connection, extra | EXCEEDS | {"override_rules": ["cap", "hours"]})) == FULL
+    assert refusal(connection, lambda: book(connection, extra | EXCEEDS | {"end_at": at(25)})) == BEYOND
+    book(connection, extra | EXCEEDS)
+    assert slot(connection) == (1, "booked")
+    assert taken(connection) == [("doctor 1", 0, 20)]
+    assert taken(connection, 2) == [("doctor 1", 0, 10)]
+    assert refusal(connection, lambda: book(connection, appointment(3, 5, 15))) == DOCTOR_TAKEN
+    assert refusal(connection, lambda: book(connection, appointment(3, 0, 20, slot=1))) == FULL
+    assert refusal(connection, lambda: change(connection, NO_OVERRIDE, "id = 2")) == FULL
+    change(connection, f"end_at = '{at(15)}'")  # the first visit goes on sharing the doctor
+    change(connection, "status = 'checked_in'", "id = 2")
+    change(connection, "status = 'cancelled'")
+    assert slot(connection) == (1, "booked")
+    change(connection, NO_OVERRIDE, "id = 2")
+    change(connection, "status = 'cancelled'", "id = 2")
+    assert slot(connection) == (0, "open")
+
+
+def test_b8_a_visit_beyond_the_places_gets_one_when_there_are_more(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1) | EXCEEDS)
+    change(connection, "capacity = 3", of="availability_slots")
+    assert slot(connection) == (2, "open")
+    fewer = refusal(connection, lambda: change(connection, "capacity = 1", of="availability_slots"))
+    assert fewer == FULL
+    change(connection, "capacity = 2", of="availability_slots")
+    assert slot(connection) == (2, "booked")
+
+
 def test_r2_a_slot_that_was_cancelled_stays_cancelled(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
     change(connection, "status = 'cancelled'", of="availability_slots")

@@ -417,4 +417,4 @@ def test_the_job_reads_the_times_of_appointments_and_no_patient(connection: psyc
     """).fetchall()
     times = ["start_at", "end_at", "local_start", "zone", "status"]
     slot = ["availability_slot_id", "slot_start_at"]
-    assert readable == [(["tenant_id", "id", "facility_id", "doctor_id", *slot, *times],)]
+    assert readable == [(["tenant_id", "id", "facility_id", "doctor_id", *slot, *times, "created_at"],)]

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.postgres.embedded import embedded_server
-from scheduler.testing.databases import fresh_database
+from scheduler.postgres.fresh_databases import fresh_database
 from support.databases import execute
 from support.pg_dump import dump, program_for
 from support.rows import insert

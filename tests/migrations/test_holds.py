@@ -111,6 +111,20 @@ def shared(connection: psycopg.Connection, capacity: int) -> None:
     become(connection, Role.DESK, OURS)
 
 
+def test_b8_a_live_hold_refuses_a_visit_beyond_the_places(connection: psycopg.Connection) -> None:
+    extra = appointment(1, 0, 10, slot=1) | {"override_rules": ["places"], "override_reason": "urgent"}
+    shared(connection, 2)
+    book(connection, appointment(2, 0, 10, slot=1))
+    keep(connection, hold(1, 0, 10))
+    assert refusal(connection, lambda: book(connection, appointment(1, 0, 10, slot=1))) == FULL
+    assert refusal(connection, lambda: book(connection, extra)) == FULL
+    connection.execute("delete from scheduling.holds")
+    book(connection, appointment(3, 0, 10, slot=1))
+    assert refusal(connection, lambda: book(connection, appointment(1, 0, 10, slot=1))) == FULL
+    book(connection, extra)
+    assert refusal(connection, lambda: keep(connection, hold(1, 0, 10))) == FULL
+
+
 def test_b2_a_hold_takes_what_its_visit_needs(connection: psycopg.Connection) -> None:
     become(connection, Role.APP, OURS)
     connection.execute("update scheduling.service_offerings set buffer_before_minutes = 5, buffer_after_minutes = 15")

@@ -28,9 +28,9 @@ from scheduler.models.mixins import TenantOwned
 from scheduler.postgres.connections import read_url
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError
+from scheduler.postgres.fresh_databases import fresh_database
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.schema.host import grants_on, references
-from scheduler.testing.databases import fresh_database
 from support.cli import run
 from support.databases import execute, new_tenant
 from support.documents import ROOT, blocks, files, program

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.postgres.errors import SchemaMismatchError, StatementError
+from scheduler.postgres.fresh_databases import fresh_database
 from scheduler.postgres.schema import migrations, obstacles
-from scheduler.testing.databases import fresh_database
 from support.databases import execute
 from support.pg_dump import dump
 

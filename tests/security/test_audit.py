@@ -45,9 +45,13 @@ WATCHED = (
 UNWATCHED = {
     "scheduling.allocations": "triggers write them from appointments and steps, which are logged, and from holds",
     "scheduling.booking_requests": "ids of the answer to a request; what it changed is logged",
+    "scheduling.doctor_figure_sums": "counted from rows that are logged",
     "scheduling.event_counters": "the database counts what it numbers and deletes",
     "scheduling.events": "triggers write them from appointments, which are logged",
+    "scheduling.figure_changes": "triggers write them from rows that are logged",
+    "scheduling.figure_states": "the job's checkpoints",
     "scheduling.holds": "a hold becomes a visit, which is logged, or ends",
+    "scheduling.resource_figure_sums": "counted from rows that are logged",
     "scheduling.schedule_states": "the job's checkpoints",
 }
 

@@ -87,7 +87,11 @@ CALLERS: Final[dict[str, str]] = {
     "identity.tenant_by_slug": "app, desk, job, system",
     "placement.find_clients": "app, system",
     "scheduling.allocate": "definer",
+    "scheduling.blocked_days": "app, job, system",
+    "scheduling.count_doctor_days": "app, job, system",
     "scheduling.count_places": "definer",
+    "scheduling.count_resource_days": "app, job, system",
+    "scheduling.days_to_count": "app, system",
     "scheduling.delete_events": "job, system",
     "scheduling.doctor_days": "app, system",
     "scheduling.ensure_slot_partitions": "job",
@@ -98,7 +102,7 @@ CALLERS: Final[dict[str, str]] = {
     "scheduling.number_events": "app, job, system",
     "scheduling.preparation_of": "definer",
     "scheduling.resource_days": "app, system",
-    "scheduling.start_of_day": "app, system",
+    "scheduling.start_of_day": "app, job, system",
     "scheduling.steps_that_take_time": "definer",
     "scheduling.takes_time": "definer",
     "scheduling.third_next_available": "app, system",
@@ -127,7 +131,7 @@ RECORDS_OF_CARE: Final = {
     "wellbeing.wellbeing_sessions",
 }
 # Nobody deletes these for themselves: triggers write them from the rows that a cascade comes from.
-DERIVED: Final = {"scheduling.allocations"}
+DERIVED: Final = {"scheduling.allocations", "scheduling.doctor_figure_sums", "scheduling.resource_figure_sums"}
 ONCE_A_STATEMENT = re.compile(r"\( SELECT (identity|audit|scheduling|placement|wellbeing)\.\w+\(\) AS \w+\)")
 CALL = re.compile(r"\b(?:identity|audit|scheduling|placement|wellbeing)\.\w+\(|\bcurrent_setting\(")
 

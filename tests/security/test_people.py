@@ -52,6 +52,7 @@ scheduling.availability_slots        all+iuD all+iuD all+iuD open   open    open
 scheduling.booking_caps              all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.booking_policies          all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.booking_requests          -       -       -       -      -       -       -     -         -       -       -
+scheduling.doctor_figure_sums        all     all     all     -      -       -       -     -         -       -       -
 scheduling.doctors                   all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.event_counters            all     all     all     -      -       -       -     -         -       -       -
 scheduling.events                    all     all     all     -      -       -       -     -         -       -       -
@@ -59,12 +60,15 @@ scheduling.facilities                all+iu  all+iu  all+iu  all    all     all 
 scheduling.facility_closures         all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_doctors          all+iud all+iud all+iud all    all     all     all   -         -       -       -
 scheduling.facility_insurance_plans  all+iud all+iud all+iud all    all     all     all   -         -       -       -
+scheduling.figure_changes            all     all     all     -      -       -       -     -         -       -       -
+scheduling.figure_states             all     all     all     -      -       -       -     -         -       -       -
 scheduling.generation_runs           all     all     all     -      -       -       -     -         -       -       -
 scheduling.holds                     all     all     all     -      -       -       -     -         -       -       -
 scheduling.insurance_plans           all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.insurance_providers       all+iu  all+iu  all+iu  all    all     all     all   -         -       -       -
 scheduling.patients                  all+iu  all+iu  all+iu  own    own     own     -     -         -       -       -
 scheduling.resource_exceptions       all+iud all+iud all+iud -      -       -       -     -         -       -       -
+scheduling.resource_figure_sums      all     all     all     -      -       -       -     -         -       -       -
 scheduling.resource_rules            all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.resources                 all+iud all+iud all+iud -      -       -       -     -         -       -       -
 scheduling.schedule_states           all+u   all+u   all+u   -      -       -       -     -         -       -       -

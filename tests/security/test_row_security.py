@@ -47,17 +47,23 @@ OTHER_GRANTS: dict[str, dict[str, str]] = {
     "scheduling.availability_rules": {JOB: READ},
     "scheduling.availability_slots": {JOB: ALL},
     "scheduling.booking_requests": {APP: NONE, JOB: "rd"},
+    "scheduling.doctor_figure_sums": {APP: READ, JOB: "rad"},
     "scheduling.doctors": {APP: "raw", JOB: READ},
     "scheduling.event_counters": {APP: READ, SYSTEM: READ},
     "scheduling.events": {APP: READ, SYSTEM: READ},
     "scheduling.facilities": {APP: "raw", JOB: READ},
     "scheduling.facility_closures": {JOB: READ},
     "scheduling.facility_doctors": {JOB: READ},
+    "scheduling.figure_changes": {APP: READ, JOB: "rad"},
+    "scheduling.figure_states": {APP: READ, JOB: ALL},
     "scheduling.generation_runs": {APP: READ, JOB: "raw"},
     "scheduling.holds": {APP: READ, JOB: "rd"},  # the job some columns only
     "scheduling.insurance_plans": {APP: "raw"},
     "scheduling.insurance_providers": {APP: "raw"},
     "scheduling.patients": {APP: "raw"},
+    "scheduling.resource_exceptions": {JOB: READ},  # of some columns only
+    "scheduling.resource_figure_sums": {APP: READ, JOB: "rad"},
+    "scheduling.resources": {JOB: READ},  # of some columns only
     "scheduling.schedule_states": {APP: "rw", JOB: ALL},
     "scheduling.service_offerings": {APP: "raw", JOB: READ},
     "scheduling.service_workflows": {APP: "raw"},

@@ -16,7 +16,8 @@ from sqlalchemy import make_url
 
 from scheduler.models import Tenant
 from scheduler.postgres.database import Database, Role
-from scheduler.testing.databases import database_server, database_template, fresh_database
+from scheduler.postgres.fresh_databases import fresh_database
+from scheduler.testing.databases import database_server, database_template
 
 Opened = TypeVar("Opened")
 """A session, or a unit of work of the front door."""

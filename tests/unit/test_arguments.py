@@ -324,6 +324,7 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "bookable": NOT_OBJECTS,
             "capped": (SPAN, *NOT_SEQUENCES),
             "released_by": NOT_INSTANTS[1:],
+            "needs_slot": NOT_FLAGS,
         },
     ),
     find_visits: (

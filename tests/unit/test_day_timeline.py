@@ -1,7 +1,9 @@
 """Timeline of a doctor's day: its drawings, and nothing in them that a viewer would load or run."""
 
 import re
+from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from io import StringIO
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -92,6 +94,16 @@ def test_a_picture_stands_alone_in_light_and_dark(draw: Any) -> None:
     assert "@media print" in picture
 
 
+def test_the_policy_of_the_page_allows_its_own_styles_alone() -> None:
+    page = day_html(timeline(entry(540, 570)))
+    styles = re.findall(r"<style>(.*?)</style>", page, flags=re.DOTALL)
+    hashes = [f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" for style in styles]
+    policy = f"default-src 'none'; style-src {' '.join(hashes)}; base-uri 'none'; form-action 'none'"
+    assert len(styles) == 2
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}">' in page
+    assert " style=" not in page
+
+
 def test_a_picture_has_its_entries_in_words_for_screen_readers() -> None:
     shown = timeline(entry(540, 570, text="visit 7"), entry(570, 600, Kind.OPEN, "open"))
     svg = svg_of(shown)
@@ -115,7 +127,7 @@ def test_an_empty_day_is_drawn_in_every_form() -> None:
 def test_t3_times_say_their_offset_where_the_clock_changes() -> None:
     london = zone_of("Europe/London")
     visit = Entry(kind=Kind.VISIT, start_at=at(30, DAY), end_at=at(90, DAY), zone=london, text="x")
-    assert text_of(timeline(visit, day=DAY))[3].split()[0] == "00:30+0000-02:30+0100"
+    assert text_of(timeline(visit, day=DAY))[3].split()[0] == "00:30+00:00-02:30+01:00"
 
 
 def test_times_of_two_zones_name_their_zone() -> None:

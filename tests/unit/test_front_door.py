@@ -75,7 +75,7 @@ def test_command_line_loads_no_package_that_only_commands_need(option: str, pack
     ("command", "helpers"),
     [
         ("show", {"picture_files", "week", "week_calendar", "week_grid", "week_notes", "week_signs"}),
-        ("explain", {"picture_files"}),
+        ("explain", {"desk", "errors", "explain_offering", "picture_files", "sought"}),
     ],
 )
 def test_a_command_loads_its_module_alone(command: str, helpers: set[str]) -> None:

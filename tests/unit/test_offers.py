@@ -46,6 +46,10 @@ def test_the_json_of_an_offer_lacks_what_the_workflow_says() -> None:
     assert VisitOffer.from_json(offer.to_json()) == OFFER
 
 
+def test_an_offer_keeps_its_channel_in_json() -> None:
+    assert VisitOffer.from_json(replace(OFFER, channel="phone").to_json()).channel == "phone"
+
+
 def test_an_id_that_is_no_row_has_no_json() -> None:
     with pytest.raises(InvalidInputError, match=r"^offer: offering_id must be a whole number for JSON, not str$"):
         replace(OFFER, offering_id="7").to_json()
@@ -66,6 +70,8 @@ MALFORMED: list[tuple[Any, str]] = [
     (b"{}", "offer: expected JSON, not a bytes"),
     ({"offering_id": NINE}, "offer: expected JSON, not a dict"),
     ({}, "offer: offering_id is missing"),
+    (changed(lambda offer: offer.pop("channel")), "offer: channel is missing"),
+    (changed(lambda offer: offer.update(channel="Web")), "offer: channel must be a word of small letters"),
     (changed(lambda offer: offer.update(offering_id="7")), "offer: offering_id must be a whole number"),
     (changed(lambda offer: offer.update(offering_id=2**63)), "offer: offering_id must be a whole number"),
     (changed(lambda offer: offer.update(workflow_id=True)), "offer: workflow_id must be a whole number"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scheduler.core.errors import InvalidInputError, InvalidScheduleError, NotFoundError
 from scheduler.core.json_lines import LineError
+from scheduler.core.releases import Release
 from scheduler.core.schedules import Closure, ExceptionType, Schedule
 from scheduler.openings.format.file import (
     BadLines,
@@ -57,7 +58,8 @@ FULL: dict[str, Any] = {
             "role": "nurse",
             "clinics": [
                 {"code": "Group", "day": "tuesday", "opens": "17:00", "closes": "19:00", "slot_minutes": 60}
-                | {"recurrence": "FREQ=MONTHLY;BYDAY=2TU", "alignment_minutes": 15, "capacity": 8},
+                | {"recurrence": "FREQ=MONTHLY;BYDAY=2TU", "alignment_minutes": 15, "capacity": 8}
+                | {"release": {"days_before": 7, "at": "08:00"}},
             ],
             "exceptions": [
                 {"type": "blocked", "start": "2027-03-09T17:00", "end": "2027-03-09T24:00", "clinic": "group"}
@@ -291,6 +293,14 @@ def test_a2_a_clinic_sets_every_field_of_a_rule(tmp_path: Path) -> None:
         8,
         "FREQ=MONTHLY;BYDAY=2TU",
     )
+    assert rule.release == Release(7, time(8))
+
+
+def test_q5_doctors_and_clinics_inherit_the_release_of_their_place(tmp_path: Path) -> None:
+    ann, bob = read_one(tmp_path, FULL | {"release": {"days_before": 0, "at": "06:00:30"}}).doctors
+    releases = [doctor.schedule.rules[0].release for doctor in (ann, bob)]
+    assert releases == [Release(7, time(8)), Release(0, time(6, 0, 30))]
+    assert read_one(tmp_path, FULL).doctors[1].schedule.rules[0].release is None
 
 
 def test_a_doctor_inherits_missing_slot_fields(tmp_path: Path) -> None:
@@ -459,6 +469,15 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"slot_minutes": True}, "not True"),
     ({"slot_minutes": 10**400}, "slot_minutes must be a whole number"),
     ({"capacity": 0}, "capacity must be a whole number from 1 to 10000, not 0"),
+    ({"release": 7}, "release: expected a JSON object, not a number"),
+    ({"release": {"at": "08:00"}}, "release: days_before must be a whole number from 0, not None"),
+    ({"release": {"days_before": True, "at": "08:00"}}, "release: days_before must be a whole number from 0, not True"),
+    ({"release": {"days_before": -1, "at": "08:00"}}, "release: days_before must be"),
+    ({"release": {"days_before": 367, "at": "08:00"}}, "release: days_before must be at most 366, not 367"),
+    ({"release": {"days_before": 1}}, "release: at: None is not a time of day such as 08:30"),
+    ({"release": {"days_before": 1, "at": "24:00"}}, "release: at: '24:00' is not a time of day such as 08:30"),
+    ({"release": {"days_before": 1, "at": "08:00", "for": "web"}}, "release: unknown field 'for'"),
+    ({"clinics": [CLINIC | {"release": {"days_before": 0, "at": "23:00"}}]}, "release"),
     ({"clinics": [CLINIC | {"day": 1}]}, "clinics: number 1: day: 1 is not a day of the week"),
     ({"clinics": [CLINIC | {"notes": 1}]}, "clinics: number 1: unknown field 'notes'"),
     ({"clinics": [CLINIC | {"recurrence": "FREQ=HOURLY"}]}, "FREQ must be one of"),

@@ -1,4 +1,4 @@
-"""Planted faults: the checker finds each in a simulated desk, and accepts the right desk in every interleaving (B1-B4).
+"""Planted faults: the checker finds each in a simulated desk, and accepts the right desk in every order (B1-B4, Q4).
 
 It reads histories only, so that it would find the same fault in a real desk.
 """
@@ -16,6 +16,8 @@ from support.contention.simulated_desks import (
     ConfirmAfterBlock,
     HoldWithoutEnd,
     KeyOfAProcess,
+    LockOfADoctor,
+    OneBeyondTheCap,
     OnePlaceTooMany,
     PlaceNeverFreed,
     RightDesk,
@@ -34,6 +36,8 @@ def book(patient: str, start: int = 0, **more: object) -> Request:
 HOLD: Request = ("hold", place(0))
 CONFIRM: Request = ("confirm", {"hold": "hold 1", "patient": "ann"})
 GROUP: Request = ("open", {"slot": "s", "capacity": 2})
+ONE: Request = ("cap", {"cap": "c", "most": 1})
+CAP_OF_ANN: Request = ("cap", {"cap": "ann", "most": 1})
 HOLD_ENDS: Request = ("wait", {"time": 2 * HOLD_LASTS})
 BLOCK: Request = ("block", {"who": "doctor 1", "start": 0, "end": 60})
 Scenario = tuple[list[Request], *tuple[list[Request], ...]]
@@ -46,6 +50,9 @@ FAULTS: list[tuple[Make, Scenario]] = [
     (KeyOfAProcess, ([GROUP], [book("ann", slot="s", key="k")], [book("ann", slot="s", key="k")])),
     (ConfirmAfterBlock, ([HOLD], [CONFIRM], [BLOCK])),
     (OnePlaceTooMany, ([GROUP, book("ann", slot="s")], [book("bob", slot="s")], [book("cleo", slot="s")])),
+    (OneBeyondTheCap, ([ONE, book("ann", counts=["c"])], [book("bob", 30, counts=["c"])], [book("cleo", 60)])),
+    (OneBeyondTheCap, ([CAP_OF_ANN, book("ann")], [book("ann", 30)], [book("bob", 60)])),
+    (LockOfADoctor, ([ONE], [book("ann", counts=["c"])], [book("bob", doctor=2, counts=["c"])])),
     (PlaceNeverFreed, ([book("ann")], [("cancel", {"visit": "visit 1"})], [book("bob")])),
 ]
 OTHERS: list[Scenario] = [
@@ -55,6 +62,17 @@ OTHERS: list[Scenario] = [
         [("reschedule", place(0, visit="visit 2"))],
     ),
     ([HOLD], [CONFIRM], [("release", {"hold": "hold 1"})]),
+    (
+        [ONE, ("hold", place(0, counts=["c"]))],
+        [CONFIRM, ("cancel", {"visit": "visit 2"})],
+        [book("bob", 60, counts=["c"]), ("hold", place(90, counts=["c"]))],
+    ),
+    (
+        [ONE, book("ann", counts=["c"])],
+        [("reschedule", place(60, visit="visit 1", counts=["c"]))],
+        [("reschedule", place(90, visit="visit 1"))],
+        [book("bob", 120, counts=["c"])],
+    ),
     ([HOLD], [HOLD_ENDS, CONFIRM], [("extend", {"hold": "hold 1"})]),
 ]
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scheduler.cli import main, settings
-from scheduler.cli.explain import _read_time
+from scheduler.cli.explain import read_time
 from scheduler.core.errors import InvalidInputError
 
 TODAY = date(2027, 3, 27)
@@ -84,7 +84,7 @@ def test_text_that_is_no_day_is_refused_with_the_text(text: str) -> None:
 @example("0:.0")
 def test_text_that_is_neither_a_day_nor_a_time_is_refused(text: str) -> None:
     try:
-        when = _read_time(text, ZoneInfo("Europe/London"))
+        when = read_time(text, ZoneInfo("Europe/London"))
     except InvalidInputError:
         return
     assert isinstance(when, datetime) or when.isoformat() == text

@@ -12,8 +12,9 @@ from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError, InvalidWorkflowError
 from scheduler.core.offers import VisitOffer
 from scheduler.core.releases import Release
+from scheduler.core.resource_hours import beyond_hours
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
-from scheduler.core.search import find_visits, visit_at
+from scheduler.core.search import find_visits, visit_at, visit_without_slot
 from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
@@ -687,6 +688,7 @@ TODAY: Any = at("09:00")
         lambda: candidate(buffer_after=timedelta.max),
         lambda: candidate(bookable=WRONG),
         lambda: candidate(capped=[TODAY]),
+        lambda: candidate(needs_slot=WRONG),
         lambda: candidate(workflow=WRONG),
         lambda: candidate(offering_id=None),
         lambda: Candidate(1, CONSULTATION, WRONG),
@@ -702,6 +704,7 @@ TODAY: Any = at("09:00")
         lambda: Use(span("09:00", "10:00"), WRONG),
         lambda: Resource(TODAY, "nurse", 5),
         lambda: search([WRONG]),
+        lambda: search(candidate(needs_slot=False)),
         lambda: search(candidate(), WRONG),
         lambda: search(candidate(), within=WRONG),
         lambda: search(candidate(), patient=[WRONG]),
@@ -735,3 +738,68 @@ def test_q5_a_slot_is_found_from_its_release_on() -> None:
     assert first.slot.released_at == at("08:00")
     assert visit_at(replace(one, released_by=at("07:59")), [], first.wanted) is None
     assert visit_at(replace(one, released_by=at("08:00")), [], first.wanted) == first
+
+
+def without_hours(workflow: Workflow, plan: Schedule, *uses: Span, **fields: Any) -> Candidate:
+    return candidate(workflow, beyond_hours(plan), *uses, needs_slot=False, **fields)
+
+
+def test_b8_a_visit_without_a_slot_is_outside_hours_and_no_emergency() -> None:
+    emergency = block("15:00", "16:00", ExceptionType.EMERGENCY)
+    of_rule = block("17:00", "18:00", ExceptionType.EMERGENCY, id=2, rule_id=1)
+    plan = schedule(rule("09:00", "10:00"), exceptions=[emergency, of_rule, block("09:00", "12:00", id=3)])
+    one = without_hours(CONSULTATION, plan, span("13:00", "13:20"), capped=(span("20:00", "21:00"),))
+    for start in ("03:00", "09:10", "12:40", "14:40", "16:00", "17:10", "23:50"):
+        offer = visit_without_slot(one, [], at(start))
+        assert offer is not None
+        assert (shown(offer)[:5], offer.slot.rule_id, offer.slot.service_offering_id) == (start, None, 1)
+        assert (offer.slot.start_at, offer.slot.end_at) == (offer.start_at, offer.end_at)
+        assert visit_at(one, [], offer.wanted) == offer
+        assert visit_at(one, [], offer.wanted._replace(slot=slot(start, "23:59"))) == offer
+        taken = without_hours(CONSULTATION, plan, Span(offer.start_at, offer.end_at))
+        assert visit_at(taken, [], offer.wanted) is None
+    for start in ("12:50", "13:10", "14:50", "15:30", "20:00"):
+        assert visit_without_slot(one, [], at(start)) is None
+
+
+def test_b8_the_steps_of_a_visit_without_a_slot_have_their_resources() -> None:
+    workflow = visit(step(1, 10, NURSE), step(2, 20, DOCTOR), step(3, 10, NURSE, wait=30))
+    one = without_hours(workflow, MORNING)
+    closed = schedule(doctor=3)
+    offer = visit_without_slot(one, [nurse(3, span("14:30", "14:40"), opening=beyond_hours(closed))], at("14:00"))
+    assert offer is not None
+    assert shown(offer) == "14:00-14:10 nurse 3, 14:10-14:30, 14:40-14:50 nurse 3"
+    assert (offer.slot.start_at, offer.slot.end_at) == (at("14:10"), at("14:30"))
+    assert visit_without_slot(one, [nurse(3, opening=closed)], at("14:00")) is None
+    skipped = visit_without_slot(one, [nurse(3)], at("14:00"), skip=[3])
+    assert skipped is not None
+    assert shown(skipped) == "14:00-14:10 nurse 3, 14:10-14:30"
+
+
+def test_b8_hours_do_not_exceed_the_places_of_a_slot() -> None:
+    """A visit without the doctor takes a place of the slot that starts with it; other slots are no matter."""
+    one = without_hours(visit(step(1, 20, NURSE)), MORNING)
+    assert visit_without_slot(one, [nurse(3)], at("09:00")) is not None
+    for offering, start, expected in (
+        (None, "09:00", False),
+        (1, "09:00", False),
+        (2, "09:00", True),
+        (1, "09:20", True),
+    ):
+        full = (micros(at("09:00")), micros(at("09:20")), offering)
+        beside = replace(one, calendar=calendar_with(one.calendar, (), (), [full]))
+        assert (visit_without_slot(beside, [nurse(3)], at(start)) is not None) is expected
+
+
+def test_b8_a_full_slot_takes_one_visit_more_than_its_places() -> None:
+    uses = [Use(span("09:00", "09:20"), slot("09:00", "09:20")), Use(span("09:20", "09:40"), slot("09:20", "09:40"))]
+    full = [(micros(at(start)), micros(at(end)), None) for start, end in (("09:00", "09:20"), ("09:20", "09:40"))]
+    one = candidate()
+    for exceeded, expected in (([], ["09:40"]), (full[:1], ["09:00", "09:40"]), (full, ["09:00", "09:20", "09:40"])):
+        beside = replace(one, calendar=calendar_with(one.calendar, (), uses, full, exceeded))
+        found = list(find_visits([beside], [], THE_DAY))
+        assert [f"{offer.start_at:%H:%M}" for offer in found] == expected
+        assert [offer.slot.capacity for offer in found] == [2] * len(exceeded) + [1]
+    other_use = [*uses, Use(span("09:10", "09:15"))]
+    beside = replace(one, calendar=calendar_with(one.calendar, (), other_use, full, full))
+    assert [f"{offer.start_at:%H:%M}" for offer in find_visits([beside], [], THE_DAY)] == ["09:20", "09:40"]

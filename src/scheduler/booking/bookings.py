@@ -18,7 +18,7 @@ from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.deciding import Locked, decide, lock, resources_of
 from scheduler.booking.holds import HeldVisit, take_hold
 from scheduler.booking.loading import Without
-from scheduler.booking.overriding import decide_with, keep_override
+from scheduler.booking.overriding import decide_with
 from scheduler.booking.people import Person
 from scheduler.booking.visit_rows import move_visit, planned_visit, write_visit
 from scheduler.booking.visits import Visit
@@ -64,22 +64,31 @@ def book(  # noqa: PLR0913  # what is booked
     patient_id: int,
     notes: str | None,
     by: Person,
+    channel: str,
     now: datetime,
     careful: bool,
     override: Override | None = None,
 ) -> Visit:
-    """Book a visit for a patient; with an override it may break the rules that it names.
+    """Book a visit on a channel for a patient; with an override it may break the rules that it names.
 
     Raises:
         NotOfferedError, SlotTakenError, CapReachedError, PatientBusyError: as in `decide`.
         OverrideNotNeededError: the visit breaks none of the rules.
     """
-    decision = partial(decide, session, wanted, now=now, channel=by.channel, patient_id=patient_id, careful=careful)
-    planned = planned_visit(decide_with(override, decision), careful=careful)
-    visit = write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
-    if override is not None:
-        keep_override(session, visit.id, override)
-    return visit
+    decision = partial(
+        decide,
+        session,
+        wanted,
+        now=now,
+        channel=channel,
+        names=by.is_staff,
+        patient_id=patient_id,
+        careful=careful or override is not None,
+    )
+    decided = decide_with(override, decision)
+    careful = careful or override is not None
+    planned = planned_visit(decided.offer, careful=careful, broken=decided.broken, reason=decided.reason)
+    return write_visit(session, planned, patient_id=patient_id, notes=notes, user_id=by.user_id)
 
 
 def confirm(  # noqa: PLR0913  # what is confirmed
@@ -109,6 +118,7 @@ def confirm(  # noqa: PLR0913  # what is confirmed
         held.wanted,
         now=now,
         channel=held.channel,
+        names=by.is_staff,
         careful=careful,
         patient_id=patient_id,
         is_held=True,
@@ -135,11 +145,14 @@ def reschedule(  # noqa: PLR0913  # what is moved
     to: WantedVisit | HeldVisit,
     *,
     by: Person,
+    channel: str,
     now: datetime,
     careful: bool,
     override: Override | None = None,
 ) -> Visit:
     """Move a visit that has not begun to another offer or hold; it keeps its id, patient and notes.
+
+    An offer is decided on for the channel, a hold for its own.
 
     Raises:
         NotFoundError: there is no such visit.
@@ -153,25 +166,25 @@ def reschedule(  # noqa: PLR0913  # what is moved
         reason = f"visit {visit_id} is {concerned.status}: only a scheduled visit is moved"
         raise TransitionRefusedError(reason, concerned.status, AppointmentStatus.SCHEDULED)
     held = to if isinstance(to, HeldVisit) else None
+    careful = careful or override is not None
     decision = partial(
         decide,
         session,
         to.wanted if isinstance(to, HeldVisit) else to,
         now=now,
-        channel=by.channel if held is None else held.channel,
+        channel=channel if held is None else held.channel,
+        names=by.is_staff,
         patient_id=concerned.patient_id,
         without=Without(visit_id, None if held is None else held.id),
         also=concerned.locked,
         careful=careful,
         is_held=held is not None,
     )
-    possible = decide_with(override, decision)
+    decided = decide_with(override, decision)
     if held is not None:
         take_hold(session, held, now=now)
-    moved = move_visit(session, visit_id, planned_visit(possible, careful=careful), user_id=by.user_id)
-    if override is not None:
-        keep_override(session, visit_id, override)
-    return moved
+    planned = planned_visit(decided.offer, careful=careful, broken=decided.broken, reason=decided.reason)
+    return move_visit(session, visit_id, planned, user_id=by.user_id)
 
 
 def lock_together(session: Session, wanted: Sequence[WantedVisit], patients: Sequence[int], *, careful: bool) -> None:

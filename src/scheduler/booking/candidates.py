@@ -6,7 +6,7 @@ Must not know: calendars, slots, which visit is found.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -16,8 +16,9 @@ from sqlmodel import Session
 from scheduler.booking.errors import NoSuchNeedError, NotOfferedError
 from scheduler.booking.loading import before
 from scheduler.booking.payers import Payer
-from scheduler.booking.policies import DESK, policies_of
+from scheduler.booking.policies import policies_of
 from scheduler.core.calendars import Resource
+from scheduler.core.channels import DESK
 from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.offers import WantedVisit
 from scheduler.core.overrides import BookingRule
@@ -87,12 +88,19 @@ class Sought:
     """The visit of the one offering, which names the workflow and the steps."""
     relaxed: frozenset[BookingRule] = frozenset()
     """The rules of booking that the visit may break."""
+    names: bool = False
+    """Whether a refusal names visits and holds: whoever asks is staff."""
     _: KW_ONLY
     now: datetime | None
     """The instant from which notice and horizon count, and by which slots must be released for channels but the desk.
 
     None for what is held, of which none of them is asked again.
     """
+
+    @property
+    def on_slots(self) -> "Sought":
+        """What is sought with a place of a slot, which the visit may lack: what is offered next instead."""
+        return replace(self, relaxed=self.relaxed - {BookingRule.HOURS, BookingRule.PLACES})
 
 
 class Offering(NamedTuple):
@@ -119,13 +127,13 @@ class Offering(NamedTuple):
 class Fit(NamedTuple):
     """An offering with the workflow of its visits, the span that is sought, and the limits of plan and policy.
 
-    Without a span, the policy allows no start that is sought.
+    The policy does not narrow the span: it narrows `bookable`, and has its `starts`.
     """
 
     offering: Offering
     workflow: Workflow
     steps: Sequence[WorkflowStep]
-    span: Span | None
+    span: Span
     bookable: Span | None
     starts: Starts = ANY_START
 
@@ -177,7 +185,7 @@ def fitting(session: Session, sought: Sought, span: Span) -> Fitting:
 
 
 def _by_policy(session: Session, sought: Sought, fits: list[Fit]) -> list[Fit]:
-    """Narrow what is sought of each offering to the starts that its policy allows."""
+    """Limit the visits of each offering to the starts that its policy allows."""
     if sought.now is None:
         return fits
     offerings = [fit.offering for fit in fits]
@@ -196,7 +204,7 @@ def _relaxed(starts: Starts, sought: Sought) -> Starts:
 
 
 def _within(fit: Fit, starts: Starts) -> Fit:
-    return fit._replace(span=starts.within(fit.span), bookable=starts.within(fit.bookable), starts=starts)
+    return fit._replace(bookable=starts.within(fit.bookable), starts=starts)
 
 
 def _pinned(workflows: Sequence[Workflow] | InvalidWorkflowError, wanted: WantedVisit) -> tuple[Any, frozenset[int]]:

@@ -17,6 +17,7 @@ from scheduler.booking.start_reasons import clock, reasons_of_starts
 from scheduler.core.errors import SchedulerError
 from scheduler.core.offers import VisitOffer
 from scheduler.core.reasons import Reason
+from scheduler.core.shown_times import has_clock_change, offset_text
 from scheduler.core.slots import Id
 from scheduler.core.zones import local_day, zone_of
 
@@ -67,20 +68,20 @@ class DayExplanation:
         counts = f"{len(self.offered)} offered, {len(self.refused)} not offered"
         return [f"{self.day.isoformat()} ({self.zone}): {counts}", *map(self._line, self.starts)]
 
+    def clock(self, at: datetime) -> str:
+        """Return the local time of an instant, with its offset on a day on which the clock changes."""
+        zone = zone_of(self.zone)
+        shown = clock(at.astimezone(zone), self.day)
+        return shown + offset_text(zone, at) if has_clock_change(zone, self.day) else shown
+
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
     def _line(self, start: ExplainedStart) -> str:
         if start.offer is None:
-            return f"{self._shown(start.start_at)} not offered: {'; '.join(each.text for each in start.reasons)}"
-        steps = (f"{step.name} {self._shown(step.start_at)}-{self._shown(step.end_at)}" for step in start.offer.steps)
-        return f"{self._shown(start.start_at)} offered: {', '.join(steps)}"
-
-    def _shown(self, at: datetime) -> str:
-        zone = zone_of(self.zone)
-        span, local = local_day(zone, self.day), at.astimezone(zone)
-        is_steady = span is None or span.start.astimezone(zone).utcoffset() == span.end.astimezone(zone).utcoffset()
-        return clock(local, self.day) + ("" if is_steady else local.isoformat()[-6:])
+            return f"{self.clock(start.start_at)} not offered: {'; '.join(each.text for each in start.reasons)}"
+        steps = (f"{step.name} {self.clock(step.start_at)}-{self.clock(step.end_at)}" for step in start.offer.steps)
+        return f"{self.clock(start.start_at)} offered: {', '.join(steps)}"
 
 
 def explain_day(

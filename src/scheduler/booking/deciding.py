@@ -20,7 +20,7 @@ from sqlmodel import Session
 from scheduler.booking.candidates import Sought
 from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.errors import PatientBusyError, SlotTakenError
-from scheduler.booking.loading import Without
+from scheduler.booking.loading import Without, stored
 from scheduler.booking.refusing import SEARCHED, not_offered
 from scheduler.booking.searching import Search
 from scheduler.core.errors import NotFoundError
@@ -97,6 +97,7 @@ def decide(  # noqa: PLR0913  # what decides
     *,
     now: datetime,
     channel: str,
+    names: bool,
     careful: bool,
     patient_id: int | None = None,
     without: Without = _NO_OTHER,
@@ -107,10 +108,10 @@ def decide(  # noqa: PLR0913  # what decides
     """Lock what a visit concerns, and return it at its times.
 
     With `careful`, what is taken counts, and resources that are taken are replaced by free ones. Without, the caller
-    writes the visit at once, and the constraints say whether it is taken: usually it is not. `without` names a hold or
-    a visit that is about to be replaced, `also` what else is locked, `relaxed` rules that the visit may break. Of a
-    visit that `is_held`, notice and horizon were asked when it was held. Whether the slot is stored shows when the
-    visit is written.
+    writes the visit at once, and the constraints say whether it is taken: usually it is not; whether its slot is stored
+    shows then, too. `without` names a hold or a visit that is about to be replaced, `also` what else is locked,
+    `relaxed` rules that the visit may break. With `names`, a refusal names visits and holds. Of a visit that `is_held`,
+    notice and horizon were asked when it was held.
 
     Raises:
         NotOfferedError: the offering has no such visit, or its workflow is not the payer's any more.
@@ -128,7 +129,12 @@ def decide(  # noqa: PLR0913  # what decides
     are_capped = lock(session, Locked(patients, doctors, resources, also.slots, offerings))
     are_capped = are_capped and BookingRule.CAP not in relaxed
     sought = Sought(
-        offering_id=offerings[0], wanted=wanted, channel=channel, relaxed=relaxed, now=None if is_held else now
+        offering_id=offerings[0],
+        wanted=wanted,
+        channel=channel,
+        relaxed=relaxed,
+        names=names,
+        now=None if is_held else now,
     )
     start_at = min(wanted.starts.values())
     if start_at < now:
@@ -140,6 +146,8 @@ def decide(  # noqa: PLR0913  # what decides
     if possible is None:
         if careful and search.by_schedule(wanted) is not None:
             raise taken(session, replace(sought, now=now), start_at)
+        raise not_offered(session, sought, start_at, now=now, without=without)
+    if careful and not stored(session, [possible.slot]):
         raise not_offered(session, sought, start_at, now=now, without=without)
     if not careful and not possible.wanted.resources <= {*wanted.resources}:
         raise SlotTakenError("resources that are not locked would be taken: decide with care")
@@ -162,6 +170,6 @@ def refuse_second_visit(session: Session, patient_id: int, span: Span, *, withou
 
 def taken(session: Session, sought: Sought, start_at: datetime) -> SlotTakenError:
     """Return the error for a visit whose place, doctor or resource somebody else has, with the next start."""
-    following = next(Search(session, sought, Span(start_at, start_at + SEARCHED)).offers(), None)
+    following = next(Search(session, sought.on_slots, Span(start_at, start_at + SEARCHED)).offers(), None)
     message = f"the visit at {start_at.isoformat()} of offering {sought.offering_id} was given to somebody else"
     return SlotTakenError(message, None if following is None else following.start_at)

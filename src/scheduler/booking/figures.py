@@ -6,9 +6,11 @@ Must not know: how places and time are counted (the functions of the migrations)
 `docs/figures.md` defines each figure. A report has ids, and nothing about a patient.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import TextClause, text
@@ -18,28 +20,14 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import FacilityId
 from scheduler.core.zones import check_day
 
-_TIME: Final = text("""
-with figure as materialized (
-    select * from scheduling.doctor_days(:from_day, :until_day)
-    where cast(:facility as bigint) is null or facility_id = :facility
-)
+# All that is summed adds up, so facilities and the total are added from the doctors.
+_DOCTORS: Final = text("""
 select facility_id, doctor_id, day, sum(places)::bigint, sum(booked_places)::bigint, sum(held_places)::bigint,
-    sum(closed_places)::bigint, sum(free_places)::bigint, sum(booked), sum(held), sum(blocked), sum(free)
-from figure group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
-having count(*) > 0
-order by facility_id, doctor_id, day
-""")
-# A visit is a day away from its local day at most.
-_VISITS: Final = text("""
-select facility_id, doctor_id, day, count(*), count(*) filter (where status = 'cancelled'),
-    count(*) filter (where status = 'no_show'),
-    percentile_cont(0.5) within group (order by lead_time) filter (where status <> 'cancelled')
-from scheduling.visit_figures
-where start_at >= cast(:from_day as timestamp) at time zone 'UTC' - interval '1 day'
-    and start_at < cast(:until_day as timestamp) at time zone 'UTC' + interval '1 day'
-    and day >= :from_day and day < :until_day and (cast(:facility as bigint) is null or facility_id = :facility)
-group by grouping sets ((), (facility_id), (facility_id, doctor_id), (day))
-having count(*) > 0
+    sum(closed_places)::bigint, sum(free_places)::bigint, sum(booked), sum(held), sum(blocked), sum(free),
+    sum(visits)::bigint, sum(cancelled)::bigint, sum(no_shows)::bigint, sum(lead_time), sum(timed_visits)::bigint
+from scheduling.doctor_days(:from_day, :until_day)
+where cast(:facility as bigint) is null or facility_id = :facility
+group by grouping sets ((facility_id, doctor_id), (day))
 order by facility_id, doctor_id, day
 """)
 _RESOURCES: Final = text("""
@@ -61,7 +49,7 @@ class Figures:
     """Figures of a facility, of a doctor there, of a local day, or of all.
 
     Without facility, doctor and day, they are of all. `places` is the sum of the booked, held, closed and free ones.
-    `lead_time` is the median, None without visits.
+    `lead_time` is the mean, None without visits.
     """
 
     facility_id: int | None = None
@@ -138,23 +126,33 @@ def visit_report(
     def rows(query: TextClause) -> Iterator[tuple[Any, ...]]:
         return (tuple(row) for row in session.connection().execute(query, given))
 
-    figures = {row[:3]: row[3:] for row in rows(_TIME)}
-    nothing = (0,) * 5 + (_NONE,) * 4
-    visits = {row[:3]: row[3:] for row in rows(_VISITS)}
-    keys = sorted(figures.keys() | visits.keys(), key=_order)
-    all_figures = [Figures(*key, *figures.get(key, nothing), *visits.get(key, (0, 0, 0, None))) for key in keys]
+    grouped = list(rows(_DOCTORS))
+    of_doctors = [row for row in grouped if row[2] is None]
+    of_facilities = groupby(of_doctors, key=itemgetter(0))
     return VisitReport(
         from_day,
         until_day,
         as_of,
-        next((one for one in all_figures if one.facility_id is None and one.day is None), Figures()),
-        tuple(one for one in all_figures if one.facility_id is not None and one.doctor_id is None),
-        tuple(one for one in all_figures if one.doctor_id is not None),
-        tuple(one for one in all_figures if one.day is not None),
+        _figures(of_doctors),
+        tuple(_figures(of_facility, facility_id=id_) for id_, of_facility in of_facilities),
+        tuple(_figures([row], facility_id=row[0], doctor_id=row[1]) for row in of_doctors),
+        tuple(_figures([row], day=row[2]) for row in grouped if row[2] is not None),
         tuple(ResourceFigures(*row) for row in rows(_RESOURCES)),
         tuple(ThirdNextAvailable(*row) for row in rows(_THIRD)),
     )
 
 
-def _order(key: tuple[object, ...]) -> tuple[str, ...]:
-    return tuple("" if part is None else f"{part!s:>20}" for part in key)
+def _figures(
+    rows: Iterable[tuple[Any, ...]],
+    *,
+    facility_id: int | None = None,
+    doctor_id: int | None = None,
+    day: date | None = None,
+) -> Figures:
+    """Add rows of the database up."""
+    columns = list(zip(*rows, strict=True))[3:]
+    if not columns:
+        return Figures()
+    *figures, lead_time, timed_visits = (sum(column[1:], column[0]) for column in columns)
+    values: list[Any] = [facility_id, doctor_id, day, *figures, lead_time / timed_visits if timed_visits else None]
+    return Figures(*values)

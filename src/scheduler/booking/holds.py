@@ -80,6 +80,10 @@ update scheduling.holds set token_digest = :digest
 where tenant_id = (select identity.current_tenant_id()) and id = :hold and ends_at > scheduling.clock()
 returning ends_at
 """)
+_AWAIT: Final = text("""
+select from scheduling.holds
+where tenant_id = (select identity.current_tenant_id()) and id = :hold for no key update
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,16 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     wanted: WantedVisit,
     *,
     by: Person,
+    channel: str,
     now: datetime,
     lasts: timedelta | None,
     label: str | None,
     random_bytes: Callable[[int], bytes],
     careful: bool,
 ) -> tuple[int, Hold]:
-    """Hold a visit, as long as its policy says if `lasts` does not, and return the hold with its id.
+    """Hold a visit on a channel, and return the hold with its id.
+
+    It lasts as long as its policy says if `lasts` does not.
 
     Raises:
         TooManyHoldsError: the user is not staff, and has as many holds as may be.
@@ -133,16 +140,16 @@ def hold_visit(  # noqa: PLR0913  # what a hold has
     """
     if by.user_id is not None and not by.is_staff:
         refuse_more_holds(session, by.user_id)
-    possible = decide(session, wanted, now=now, channel=by.channel, careful=careful)
+    possible = decide(session, wanted, now=now, channel=channel, names=by.is_staff, careful=careful)
     if lasts is None:
-        lasts = policy_of(session, possible.offering_id, by.channel).hold_lasts
+        lasts = policy_of(session, possible.offering_id, channel).hold_lasts
     token = _token(random_bytes)
     row = write_hold(
         session,
         planned_visit(possible, careful=careful),
         digest=_digest(token),
         lasts=lasts,
-        channel=by.channel,
+        channel=channel,
         label=label,
         user_id=by.user_id,
     )
@@ -154,11 +161,17 @@ def renew_token(
 ) -> tuple[HeldVisit, str, datetime]:
     """Give a live hold a new token, and return hold, token and end; the former opens nothing.
 
+    A hold that seems to have ended may be about to be extended, so whoever writes it is awaited.
+
     Raises:
         HoldEndedError: it has ended, or was confirmed or released.
     """
     token = _token(random_bytes)
-    row = session.connection().execute(_RENEW, {"hold": hold_id, "digest": _digest(token)}).first()
+    renewed = {"hold": hold_id, "digest": _digest(token)}
+    row = session.connection().execute(_RENEW, renewed).first()
+    if row is None:
+        session.connection().execute(_AWAIT, {"hold": hold_id})
+        row = session.connection().execute(_RENEW, renewed).first()
     if row is None:
         raise HoldEndedError("the hold of the first request has ended, or was confirmed or released")
     stored = session.connection().execute(_BY_TOKEN, {"digest": _digest(token)}).one()
@@ -193,6 +206,10 @@ def _held(row: Any) -> HeldVisit:  # noqa: ANN401  # a row of SQLAlchemy
     slot = SlotIdentity(row.slot_start_at, row.slot_end_at, row.doctor_id, row.facility_id, row.slot_offering_id)
     planned = {
         "careful": False,
+        "slotless": False,
+        "rules": [],
+        "reason": None,
+        "lead": timedelta(0),
         "doctor": row.doctor_id,
         "facility": row.facility_id,
         "offering": row.offering_id,

@@ -45,12 +45,13 @@ _COUNTS: Final = f"""
     and (taken.hold_id is null or taken.hold_id in (select hold.id from scheduling.holds hold where {_LIVE}))
 """  # noqa: S608  # its own texts
 _PACKED: Final = "string_agg(timestamptz_send({start}) || timestamptz_send({end}), '' order by {start})"
+_SHARED_SLOT: Final = "case when cast(:exceed as boolean) then taken.slot_id else taken.shared_slot_id end"
 _TIMES: Final = text(f"""
 select doctor_id, resource_id, {_PACKED.format(start="lower(part)", end="upper(part)")}
 from (
     select taken.doctor_id, null::bigint as resource_id, unnest(range_agg(tstzrange(start_at, end_at))) as part
     from scheduling.allocations taken
-    where {_COUNTS} and {_OF_DOCTORS} and (taken.shared_slot_id is null or not :share)
+    where {_COUNTS} and {_OF_DOCTORS} and ({_SHARED_SLOT} is null or not :share)
     group by taken.doctor_id
     union all
     select null, taken.resource_id, unnest(range_agg(tstzrange(start_at, end_at)))
@@ -64,11 +65,12 @@ select taken.start_at, taken.end_at, taken.doctor_id,
     slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id
 from scheduling.allocations taken
 left join scheduling.availability_slots slot
-    on slot.tenant_id = taken.tenant_id and slot.id = taken.shared_slot_id and slot.start_at = taken.slot_start_at
-where {_COUNTS} and {_OF_DOCTORS} and taken.shared_slot_id is not null
+    on slot.tenant_id = taken.tenant_id and slot.id = {_SHARED_SLOT} and slot.start_at = taken.slot_start_at
+where {_COUNTS} and {_OF_DOCTORS} and {_SHARED_SLOT} is not null
 """)  # noqa: S608  # its own texts
 _FULL: Final = text(f"""
 select slot.doctor_id, slot.facility_id, slot.service_offering_id, slot.capacity > 1, slot.status = 'reserved',
+    slot.status = 'booked' and held.places is null,
     {_PACKED.format(start="slot.start_at", end="slot.end_at")}
 from scheduling.availability_slots slot
 left join scheduling.appointments own
@@ -82,10 +84,15 @@ left join (
 where slot.tenant_id = (select identity.current_tenant_id())
   and slot.doctor_id = any(cast(:doctors as bigint[]))
   and slot.start_at >= :earliest_slot and slot.start_at < :end and slot.end_at > :begin
-  and (slot.booked_count - cast(own.id is not null as integer) + coalesce(held.places, 0) >= slot.capacity
+  and (coalesce(held.places, 0) + case when own.id is null then slot.booked_count else (
+      -- counted, since a slot whose places are exceeded has more visits than its count
+      select count(*) from scheduling.appointments other
+      where other.tenant_id = slot.tenant_id and other.availability_slot_id = slot.id
+        and other.slot_start_at = slot.start_at and other.id <> own.id and other.status not in ('cancelled', 'no_show')
+    ) end >= slot.capacity
     or slot.status = 'cancelled'
     or slot.status = 'reserved' and coalesce(slot.reserved_until > scheduling.clock(), true))
-group by 1, 2, 3, 4, 5
+group by 1, 2, 3, 4, 5, 6
 """)  # noqa: S608  # its own texts
 _STORED: Final = text("""
 select slot.start_at, slot.end_at, slot.doctor_id, slot.facility_id, slot.service_offering_id
@@ -114,12 +121,16 @@ _NOTHING: Final = Without()
 
 @dataclass
 class TakenTime:
-    """What is taken: times of doctors and of resources by their ids, uses of shared slots, and full slots."""
+    """What is taken: times of doctors and of resources by their ids, uses of shared slots, and full slots.
+
+    Full slots are `exceedable` if visits have all their places: an override gives one more (B8).
+    """
 
     doctors: dict[int, Ranges] = field(default_factory=dict)
     resources: dict[int, Ranges] = field(default_factory=dict)
     shared: dict[int, list[Use]] = field(default_factory=lambda: defaultdict(list))
     full: dict[ScheduleKey, list[FullSlot]] = field(default_factory=lambda: defaultdict(list))
+    exceedable: dict[ScheduleKey, list[FullSlot]] = field(default_factory=lambda: defaultdict(list))
 
     def of_resource(self, resource_id: int, doctor_id: int | None = None) -> Ranges:
         """Return the times of a resource; those of a person who is also this doctor are the doctor's, too."""
@@ -134,21 +145,26 @@ class TakenTime:
         self.doctors[doctor_id] = merge([*self.doctors.get(doctor_id, ()), *times])
 
 
-def taken(
+def taken(  # noqa: PLR0913  # what is asked for
     session: Session,
     span: Span,
     *,
     doctors: Collection[int],
     resources: Collection[int],
     share: bool = True,
+    exceed: bool = False,
     without: Without = _NOTHING,
 ) -> TakenTime:
-    """Return what is taken in a span. Without `share`, also uses of slots of several places are nobody else's."""
+    """Return what is taken in a span. Without `share`, also uses of slots of several places are nobody else's.
+
+    With `exceed`, uses of any slot are shared, since its places may be exceeded.
+    """
+    share = share or exceed
     found = TakenTime()
     connection = session.connection()
     wanted = {"doctors": list(doctors), "resources": list(resources), "begin": span.start, "end": span.end}
     wanted |= {"earliest": before(span.start, LONGEST_USE), "earliest_slot": before(span.start, LONGEST_SLOT)}
-    wanted |= {"share": share, "visit": without.visit_id, "hold": without.hold_id}
+    wanted |= {"share": share, "exceed": exceed, "visit": without.visit_id, "hold": without.hold_id}
     for doctor_id, resource_id, packed in connection.execute(_TIMES, wanted):
         if doctor_id is None:
             found.resources[resource_id] = _unpacked(packed)
@@ -158,9 +174,14 @@ def taken(
         # An allocation outlives its slot, which nobody else can then share.
         shared = None if slot[0] is None else SlotIdentity(*slot)
         found.shared[doctor_id].append(Use(Span(start_at, end_at), shared))
-    for doctor_id, facility_id, offering_id, has_places, is_held, packed in connection.execute(_FULL, wanted):
+    for doctor_id, facility_id, offering_id, has_places, is_held, exceedable, packed in connection.execute(
+        _FULL, wanted
+    ):
         times = _unpacked(packed)
-        found.full[ScheduleKey(doctor_id, facility_id)] += [(start, end, offering_id) for start, end in times]
+        slots = [(start, end, offering_id) for start, end in times]
+        found.full[ScheduleKey(doctor_id, facility_id)] += slots
+        if exceedable:
+            found.exceedable[ScheduleKey(doctor_id, facility_id)] += slots
         if is_held and not (has_places and share):
             found.add(doctor_id, times)
         elif is_held:

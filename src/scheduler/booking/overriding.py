@@ -1,19 +1,25 @@
-"""Overriding: a visit that breaks rules of booking, each named, is decided on and written down.
+"""Overriding: a visit that breaks rules of booking, each named, is decided on.
 
-Owns: who may override, the second decision without the named rules, and the columns that keep rules and reason.
+Owns: who may override, the decisions without the named rules, and which of them the visit breaks.
 Holds: B8 (a broken rule that is not named refuses; rules that are not broken are refused).
 Must not know: which rules there are (`core.overrides`), how they are checked.
 """
 
-from typing import Final, Protocol
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.errors import CapReachedError, NotOfferedError, OverrideNotNeededError
+from scheduler.booking.candidates import Sought
+from scheduler.booking.errors import CapReachedError, NotOfferedError, OverrideNotNeededError, SlotTakenError
 from scheduler.booking.people import Person
+from scheduler.booking.searching import Search
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
+from scheduler.core.spans import Span
+from scheduler.core.zones import MICROSECOND
 from scheduler.postgres.errors import NotAllowedError
 
 _MAY: Final = text("""
@@ -24,10 +30,17 @@ select coalesce(own.role <> 'doctor' or exists (
 from identity.users own
 where own.tenant_id = (select identity.current_tenant_id()) and own.id = (select identity.current_user_id())
 """)
-_KEEP: Final = text("""
-update scheduling.appointments set override_rules = cast(:rules as text[]), override_reason = :reason
-where tenant_id = (select identity.current_tenant_id()) and id = :visit
-""")
+_REFUSALS: Final = (NotOfferedError, CapReachedError, SlotTakenError)
+_ORDER: Final = (BookingRule.HOURS, *(rule for rule in BookingRule if rule is not BookingRule.HOURS))
+"""A visit without a slot comes last: where the other rules are enough, the visit has a slot."""
+
+
+class Decided(NamedTuple):
+    """A visit that was decided on, the rules that it breaks, and the reason."""
+
+    offer: VisitOffer
+    broken: frozenset[BookingRule] = frozenset()
+    reason: str | None = None
 
 
 class Decide(Protocol):
@@ -49,23 +62,35 @@ def refuse_override(session: Session, by: Person, doctor_id: int) -> None:
         raise NotAllowedError("only staff override rules of booking, and a doctor those of the own schedule")
 
 
-def decide_with(override: Override | None, decide: Decide) -> VisitOffer:
-    """Decide on a visit, with an override without the rules that it names.
+def decide_with(override: Override | None, decide: Decide) -> Decided:
+    """Decide on a visit, with an override without those of its rules that the visit breaks, which are returned.
+
+    With an override, the decision must be a careful one, since what is taken decides which rules are broken.
 
     Raises:
         OverrideNotNeededError: the visit breaks none of them.
         BookingError: as in the decision: a rule is broken that is not named.
     """
     if override is None:
-        return decide()
-    try:
-        decide()
-    except (NotOfferedError, CapReachedError):
-        return decide(relaxed=frozenset(override.rules))
-    raise OverrideNotNeededError("the visit breaks no rule that the override names: book it without one")
+        return Decided(decide())
+    broken = frozenset(override.rules)
+    for rule in filter(broken.__contains__, _ORDER):
+        try:
+            decide(relaxed=broken - {rule})
+        except _REFUSALS:
+            continue
+        broken -= {rule}
+    if not broken:
+        raise OverrideNotNeededError("the visit breaks no rule that the override names: book it without one")
+    return Decided(decide(relaxed=broken), broken, override.reason)
 
 
-def keep_override(session: Session, visit_id: int, override: Override) -> None:
-    """Keep with a visit which rules it may break, and why; the audit log has who and when."""
-    values = {"visit": visit_id, "rules": sorted(override.rules), "reason": override.reason}
-    session.connection().execute(_KEEP, values)
+def offer_of(session: Session, sought: Sought, start_at: datetime) -> VisitOffer | None:
+    """Return the visit of one offering that starts at an instant; one without a slot comes last."""
+    instant = Span(start_at, start_at + MICROSECOND)
+    with_slot = replace(sought, relaxed=sought.relaxed - {BookingRule.HOURS})
+    for offer in Search(session, with_slot, instant).offers():
+        return offer
+    if BookingRule.HOURS not in sought.relaxed:
+        return None
+    return Search(session, sought, instant).without_slot(start_at)

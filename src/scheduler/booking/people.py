@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.policies import DESK, WEB
+from scheduler.core.channels import DESK, WEB
 from scheduler.core.errors import NotFoundError
 
 _ASK: Final = text("""

@@ -16,16 +16,13 @@ from sqlmodel import Session
 from scheduler import models
 from scheduler.booking.errors import TooLateError, TooManyHoldsError
 from scheduler.booking.visits import Visit
+from scheduler.core.channels import DESK, WEB
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.policies import DaysBefore, Lead, Policy
 from scheduler.core.policy_rows import Place, PolicyRow, effective
 from scheduler.core.zones import zone_of
 from scheduler.postgres.database import advisory_lock
 
-DESK: Final = "desk"
-"""The channel of staff, who also see private offerings."""
-WEB: Final = "web"
-"""The channel of people who are cared for, who do not see private offerings."""
 MOST_HOLDS: Final = 3
 """How many live holds a user has at most on channels other than the desk."""
 

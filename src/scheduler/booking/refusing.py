@@ -5,6 +5,7 @@ Holds: Q3 (a refusal has its reasons, and the next start that is offered).
 Must not know: how an offer is found (`searching`), the reasons against a start of the offering (`start_reasons`).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +15,6 @@ from sqlmodel import Session
 from scheduler.booking.candidates import Sought
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.loading import Without
-from scheduler.booking.policies import DESK
 from scheduler.booking.searching import Search
 from scheduler.booking.start_reasons import ahead_of, reasons_of_starts, told
 from scheduler.core.errors import InvalidInputError
@@ -36,17 +36,18 @@ def not_offered(
 ) -> NotOfferedError:
     """Return the error for a visit of an offering that does not start at an instant.
 
-    `without` names a hold or a visit that does not count. Visits and holds are named on the channel of staff only.
+    `without` names a hold or a visit that does not count. Visits and holds are named to staff only.
 
     Raises:
         NotFoundError, WorkflowNotFoundError, InvalidWorkflowError, NoSuchNeedError: it cannot serve the visit at all.
     """
+    sought = sought.on_slots
     search = Search(session, sought, Span(start_at, start_at + MICROSECOND), without=without)
     name = f"offering {sought.offering_id} has no visit that starts at {start_at.isoformat()}"
     schedule = schedule_of(search, name)
     if isinstance(schedule, NotOfferedError):
         return schedule
-    reasons = _reasons(session, search, schedule, start_at, now, names=sought.channel == DESK)
+    reasons = _reasons(session, search, schedule, start_at, now, names=sought.names)
     begin = max(start_at + MICROSECOND, now)
     following = Search(session, replace(sought, now=now), Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
     next_offer = next(following.offers(), None)
@@ -78,4 +79,10 @@ def _reasons(
     at = min(start_at, LATEST - ahead_of(fit)) + ahead_of(fit)
     bookings = booking_contexts(session, [fit.offering.doctor_id], at, at + MICROSECOND, now=now)
     explanation = explain(schedule, at, bookings=bookings[fit.offering.doctor_id], search=_NO_TIME)
-    return told(explanation.reasons, zone_of(fit.offering.zone), names=names)
+    limits = [*fit.starts.reasons(start_at), *_of_caps(search, start_at)]
+    return told([*limits, *explanation.reasons], zone_of(fit.offering.zone), names=names)
+
+
+def _of_caps(search: Search, start_at: datetime) -> Iterator[Reason]:
+    for cap in search.caps_reached(start_at):
+        yield Reason(ReasonCode.CAP, start_at, start_at, cap.text, cause_id=cap.id)

@@ -9,7 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from scheduler.booking.candidates import Sought
-from scheduler.booking.policies import DESK
+from scheduler.core.channels import DESK
 from scheduler.core.overrides import BookingRule
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.slots import Slot

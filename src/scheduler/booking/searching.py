@@ -27,7 +27,8 @@ from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.overrides import BookingRule
-from scheduler.core.search import find_visits, visit_at
+from scheduler.core.resource_hours import beyond_hours
+from scheduler.core.search import find_visits, visit_at, visit_without_slot
 from scheduler.core.spans import Span
 from scheduler.core.uses import inside
 from scheduler.core.weekdays import Weekday
@@ -56,6 +57,8 @@ class Search:
         self.fits: Sequence[Fit]
         self.resources: Sequence[Resource]
         self.fits, self.resources = fitting(session, sought, span)
+        if BookingRule.HOURS in sought.relaxed:
+            self.resources = [_always_open(resource) for resource in self.resources]
         self._margin = max(map(_reach, self.fits), default=0)
         first = inside(micros(span.start) - self._margin, micros(span.end))
         since = date.min if first is None else first.start.date()
@@ -63,9 +66,14 @@ class Search:
         self.calendars: Sequence[ReadCalendar] = read_calendars(session, keys, since)
         pairs = zip(self.fits, self.calendars, strict=True)
         by = released_by(sought)
-        found = [
-            (_candidate(fit, calendar, by), span) for fit, read in pairs for calendar, span in _generated(fit, read)
+        needs_slot = BookingRule.HOURS not in sought.relaxed
+        asked = [
+            (_candidate(fit, calendar, by, needs_slot=needs_slot), fit.starts.within(span), span)
+            for fit, read in pairs
+            for calendar, span in (_generated(fit, read) if needs_slot else _beyond_hours(fit, read))
         ]
+        self._asked = [(candidate, span) for candidate, _, span in asked]
+        found = [(candidate, span) for candidate, span, _ in asked if span is not None]
         self._candidates = [candidate for candidate, _ in found]
         self._spans = [span for _, span in found]
         self._span = Span(min(one.start for one in self._spans), max(one.end for one in self._spans)) if found else None
@@ -96,32 +104,45 @@ class Search:
             size = batch_size
             while batch := list(islice(found, size)):
                 there = stored(self._session, (offer.slot for offer in batch))
-                yield from (offer for offer in batch if offer.slot.identity in there)
+                yield from (self._on_channel(offer) for offer in batch if offer.slot.identity in there)
                 size *= 2
+
+    def without_slot(self, start_at: datetime) -> VisitOffer | None:
+        """Return the visit without a slot that starts at an instant, where hours may be broken; None without one."""
+        candidates, resources = self.near(Span(start_at, start_at + MICROSECOND))
+        for candidate in candidates:
+            offer = visit_without_slot(candidate, resources, start_at, skip=self.sought.skip)
+            return None if offer is None else self._on_channel(offer)
+        return None
 
     def still(self, wanted: WantedVisit) -> VisitOffer | None:
         """Return a visit of the one offering that is sought, at its times; None if it is not possible now."""
-        return _visit_at(*self.near(_start_of(wanted)), wanted)
+        return self._visit_at(*self.near(_start_of(wanted)), wanted)
 
     def by_schedule(self, wanted: WantedVisit) -> VisitOffer | None:
         """Return a visit of the one offering that is sought, as if nothing else were booked."""
-        return _visit_at(self._candidates, self.resources, wanted)
+        return self._visit_at(self._candidates, self.resources, wanted)
 
-    def near(self, span: Span) -> tuple[list[Candidate], list[Resource]]:
-        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it."""
-        pairs = zip(self._candidates, self._spans, strict=True)
+    def near(self, span: Span, *, by_policy: bool = True) -> tuple[list[Candidate], list[Resource]]:
+        """Return the candidates whose visits may start in a span, and the resources, with what is taken around it.
+
+        Unless `by_policy`, also those whose visits start too soon or too late by their policy.
+        """
+        pairs = zip(self._candidates, self._spans, strict=True) if by_policy else self._asked
         candidates = [candidate for candidate, sought in pairs if sought.overlaps(span)]
         around = self._around(span)
         if not candidates or around is None:
             return [], []
         schedules: Any = [found.calendar.schedule for found in candidates]
         resources: Any = self.resources
+        exceed = BookingRule.PLACES in self.sought.relaxed
         busy = taken(
             self._session,
             around,
             doctors={each.doctor_id for each in (*schedules, *resources)} - {None},
             resources=[resource.id for resource in resources],
             share=any(found.calendar.loaded.has_places for found in candidates),
+            exceed=exceed,
             without=self._without,
         )
         capped = self._capped(candidates, span)
@@ -133,6 +154,7 @@ class Search:
                 busy.doctors.get(key.doctor_id, ()),
                 busy.shared.get(key.doctor_id, ()),
                 busy.full.get(key, ()),
+                busy.exceedable.get(key, ()) if exceed else (),
             )
             with_taken.append(replace(found, calendar=calendar, capped=capped.get(int(found.offering_id), ())))
         return with_taken, [
@@ -146,6 +168,19 @@ class Search:
             return []
         patient_id = self.sought.patient_id
         return caps_reached(self._session, fit.offering.id, start_at, patient_id=patient_id, without=self._without)
+
+    def _visit_at(
+        self, candidates: Iterable[Candidate], resources: Iterable[Resource], wanted: WantedVisit
+    ) -> VisitOffer | None:
+        for candidate in candidates:
+            if candidate.workflow.id == wanted.workflow_id:
+                offer = visit_at(candidate, resources, wanted)
+                return None if offer is None else self._on_channel(offer)
+        return None
+
+    def _on_channel(self, offer: VisitOffer) -> VisitOffer:
+        channel = self.sought.channel
+        return offer if offer.channel == channel else replace(offer, channel=channel)
 
     def _capped(self, candidates: Iterable[Candidate], span: Span) -> Mapping[int, tuple[Span, ...]]:
         """Return the times near a span that caps take away, by the id of the offering."""
@@ -164,13 +199,6 @@ class Search:
         return inside(micros(span.start) - self._margin, micros(span.end) + 2 * self._margin)
 
 
-def _visit_at(candidates: Iterable[Candidate], resources: Iterable[Resource], wanted: WantedVisit) -> VisitOffer | None:
-    for candidate in candidates:
-        if candidate.workflow.id == wanted.workflow_id:
-            return visit_at(candidate, resources, wanted)
-    return None
-
-
 def _start_of(wanted: WantedVisit) -> Span:
     start_at = min(wanted.starts.values())
     return Span(start_at, start_at + MICROSECOND)
@@ -185,13 +213,23 @@ def _reach(fit: Fit) -> int:
 def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
     """Yield the calendar, and the part of the span that is sought before its last generated day ends, if any."""
     calendar, days = read.calendar, read.checkpoint.days.spans
-    if not isinstance(calendar, InvalidInputError) and days and fit.span is not None:
+    if not isinstance(calendar, InvalidInputError) and days:
         end = min(fit.span.end, instant_at(calendar.schedule.zone, days[-1].until))
         if fit.span.start < end:
             yield calendar, Span(fit.span.start, end)
 
 
-def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None) -> Candidate:
+def _beyond_hours(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
+    """Yield the calendar without the hours of the doctor, and the span that is sought."""
+    if not isinstance(read.calendar, InvalidInputError):
+        yield DoctorCalendar(beyond_hours(read.calendar.schedule)), fit.span
+
+
+def _always_open(resource: Resource) -> Resource:
+    return resource if resource.opening is None else replace(resource, opening=beyond_hours(resource.opening))
+
+
+def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None, *, needs_slot: bool) -> Candidate:
     return Candidate(
         fit.offering.id,
         fit.workflow,
@@ -200,6 +238,7 @@ def _candidate(fit: Fit, calendar: DoctorCalendar, released_by: datetime | None)
         fit.offering.buffer_after * _MINUTE,
         fit.bookable,
         released_by=released_by,
+        needs_slot=needs_slot,
     )
 
 

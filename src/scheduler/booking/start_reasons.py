@@ -149,7 +149,7 @@ class _Inquiry:
             for reason in rule(question):
                 for start_at in reason.starts:
                     self._by_start[start_at].append(reason)
-        candidates, resources = search.near(span)
+        candidates, resources = search.near(span, by_policy=False)
         left = {step.position for step in fit.steps}
         skip = {step.position for step in fit.workflow.steps} - left
         waits = sum((step.max_wait for step in fit.steps), _NO_TIME)

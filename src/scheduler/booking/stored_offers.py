@@ -56,7 +56,7 @@ def held_offer(session: Session, held: HeldVisit) -> VisitOffer:
         for stored in row.steps
     )
     slot = Slot(*held.wanted.slot, row.capacity or 1, row.created_from_rule_id, row.released_at)
-    return VisitOffer(held.wanted.offering_id, held.wanted.workflow_id, slot, steps)
+    return VisitOffer(held.wanted.offering_id, held.wanted.workflow_id, slot, steps, held.channel)
 
 
 def _by_kind(ids: list[int], kinds: dict[str, str]) -> dict[str, tuple[Any, ...]]:

@@ -1,7 +1,8 @@
 """Visit rows: an offer becomes a hold or an appointment with its steps and their resources, in one statement.
 
 Owns: the statements that write holds and appointments.
-Holds: B4 (a moved visit keeps its id, and its steps are replaced).
+Holds: B4 (a moved visit keeps its id, and its steps are replaced), B8 (a visit keeps the rules that it breaks, and the
+reason).
 Must not know: who may book, whether the visit is possible (`deciding`).
 
 One statement writes an appointment with all its rows, since an appointment without steps would take its doctor from
@@ -9,7 +10,7 @@ start to end until they come.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -21,21 +22,32 @@ from sqlmodel import Session
 from scheduler.booking.errors import NotOfferedError, SlotTakenError
 from scheduler.booking.visits import Visit, visits_in
 from scheduler.core.offers import VisitOffer
+from scheduler.core.overrides import BookingRule
 
-# The slot of the anchor, and the steps with those of the workflow. Without care, a host may have reserved the time.
+# The slot of the anchor, if the visit has one, and the steps with those of the workflow. Without care, a host may have
+# reserved the time, or that of preparation and buffers.
 _PLANNED: Final = """
-with slot as (
+with needed as (
+    select cast(:start as timestamptz) - :lead - make_interval(mins => buffer_before_minutes) as start_at,
+        cast(:end as timestamptz) + make_interval(mins => buffer_after_minutes) as end_at
+    from scheduling.service_offerings
+    where tenant_id = (select identity.current_tenant_id()) and id = :offering
+), slot as (
     select id, start_at from scheduling.availability_slots
-    where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor and facility_id = :facility
+    where not cast(:slotless as boolean)
+      and tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor and facility_id = :facility
       and start_at = :slot_start and end_at = :slot_end
       and service_offering_id is not distinct from cast(:slot_offering as bigint)
       and (cast(:careful as boolean) or not exists (
           select from scheduling.availability_slots reserved
           where reserved.tenant_id = (select identity.current_tenant_id()) and reserved.doctor_id = :doctor
-            and reserved.start_at > cast(:start as timestamptz) - interval '1 day' and reserved.start_at < :end
-            and reserved.end_at > :start and reserved.status = 'reserved'
+            and reserved.start_at > (select start_at from needed) - interval '1 day'
+            and reserved.start_at < (select end_at from needed) and reserved.end_at > (select start_at from needed)
+            and reserved.status = 'reserved'
             and (reserved.reserved_until is null or reserved.reserved_until > scheduling.clock())
       ))
+    union all
+    select null, null where cast(:slotless as boolean)
 ), planned as (
     select wanted.position, wanted.start_at, wanted.end_at, wanted.resources, step.id as workflow_step_id,
         step.step_template_id, step.location_type
@@ -97,9 +109,10 @@ _BOOK: Final = text(
     + """
 , visit as (
     insert into scheduling.appointments (tenant_id, patient_id, facility_id, doctor_id, service_offering_id,
-        availability_slot_id, slot_start_at, service_workflow_id, start_at, end_at, notes, booked_by, updated_by)
+        availability_slot_id, slot_start_at, service_workflow_id, start_at, end_at, notes, override_rules,
+        override_reason, booked_by, updated_by)
     select identity.current_tenant_id(), :patient, :facility, :doctor, :offering, slot.id, slot.start_at, :workflow,
-        :start, :end, :notes, :user, :user
+        :start, :end, :notes, cast(:rules as text[]), :reason, :user, :user
     from slot
     returning
 """
@@ -123,7 +136,7 @@ _MOVE: Final = text(
     set facility_id = :facility, doctor_id = :doctor, service_offering_id = :offering,
         availability_slot_id = slot.id, slot_start_at = slot.start_at, service_workflow_id = :workflow,
         start_at = :start, end_at = :end, status = 'scheduled', updated_by = :user,
-        override_rules = '{}', override_reason = null
+        override_rules = cast(:rules as text[]), override_reason = :reason
     from slot
     where moved.tenant_id = (select identity.current_tenant_id()) and moved.id = :visit
     returning
@@ -181,10 +194,19 @@ def move_visit(session: Session, visit_id: int, planned: PlannedVisit, *, user_i
     return visit
 
 
-def planned_visit(offer: VisitOffer, *, careful: bool) -> PlannedVisit:
-    """Return what the statements need of an offer; with `careful`, it was decided on with all that is taken."""
+def planned_visit(
+    offer: VisitOffer, *, careful: bool, broken: Collection[BookingRule] = (), reason: str | None = None
+) -> PlannedVisit:
+    """Return what the statements need of an offer; with `careful`, it was decided on with all that is taken.
+
+    `broken` are the rules that the visit breaks for the reason; one that breaks hours has no slot.
+    """
     return {
         "careful": careful,
+        "slotless": BookingRule.HOURS in broken,
+        "rules": sorted(broken),
+        "reason": reason,
+        "lead": offer.steps[0].step.lead,
         "doctor": offer.slot.doctor_id,
         "facility": offer.slot.facility_id,
         "offering": offer.offering_id,

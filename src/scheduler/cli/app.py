@@ -101,7 +101,10 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
         "doctors:doctors", "List doctors: the id for `--doctor`, name, specialty, and the facilities where each works."
     ),
     "find": _Entry("find:find", "Find visits that can be booked, earliest first, and number them."),
-    "book": _Entry("book:book", "Book the visit of an offer for a patient, at the times of the offer."),
+    "book": _Entry(
+        "book:book",
+        "Book the visit of an offer, or of an offering at a time, for a patient.",
+    ),
     "cancel": _Entry("cancel:cancel", "Cancel a visit: its time, its place and its resources are free at once."),
     "day": _Entry("day:day", "Show a day of a doctor: visits with their steps, holds, gaps, blocked time and why."),
     "events": _Entry(

@@ -21,7 +21,9 @@ def day(
     tenant: Tenant = DEFAULT_TENANT,
     names: Annotated[
         bool,
-        typer.Option("--names", help="Name patients, and print labels of holds and reasons of cancellations."),
+        typer.Option(
+            "--names", help="Name patients, and print labels of holds and reasons of cancellations and exceptions."
+        ),
     ] = False,
     svg: SvgFile = None,
     html: HtmlFile = None,

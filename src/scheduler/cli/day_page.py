@@ -7,14 +7,17 @@ Must not know: where entries come from; the clock and the database.
 from html import escape
 from typing import Final
 
+from scheduler.cli.day_picture import STYLE as PICTURE_STYLE
 from scheduler.cli.day_picture import day_svg
 from scheduler.cli.day_timeline import Entry, Timeline
+from scheduler.cli.page_policy import content_policy
 from scheduler.cli.terminal import printable
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #f2f4f7; --line: #8a939e; }
 body { margin: 1rem auto; max-width: 52rem; padding: 0 1rem; color: var(--ink); background: var(--paper);
   font: 1rem/1.45 system-ui, sans-serif; }
+figure { margin: 0; }
 h1 { font-size: 1.4rem; margin: 0; }
 .day { display: block; max-width: 100%; height: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
@@ -43,7 +46,7 @@ def day_html(timeline: Timeline) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{content_policy(styles=[_STYLE, PICTURE_STYLE])}">
 <title>{_text(timeline.title)}</title>
 <style>{_STYLE}</style>
 </head>
@@ -51,7 +54,7 @@ def day_html(timeline: Timeline) -> str:
 <main>
 <h1>{_text(timeline.title)}</h1>
 <p>{_text(timeline.summary)}</p>
-<figure style="margin: 0">
+<figure>
 {day_svg(timeline, with_heading=False)}</figure>
 <table>
 <caption>The same day as a table</caption>

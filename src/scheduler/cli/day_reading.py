@@ -3,8 +3,8 @@
 Owns: which rows make which entries, and which words about people an entry has.
 Must not know: how a timeline is drawn.
 
-Without `names`, no entry has the name of a patient, the label of a hold, or the reason of a cancellation, which often
-tells about the patient.
+Without `names`, no entry has the name of a patient, the label of a hold, the reason of a cancellation, which often
+tells about the patient, or that of an exception, which often tells about the doctor. Closed days have their reason.
 """
 
 from collections.abc import Iterable, Iterator
@@ -189,7 +189,7 @@ class _Reading:
             text += self._at(facility.id)
             if row.availability_rule_id is not None:
                 text += f", only rule {row.availability_rule_id}"
-            if row.reason:
+            if row.reason and self._has_names:
                 text += f": {row.reason}"
             if start_at < begin or end_at > end:
                 text += f" ({between(start_at, end_at, zone=zone)})"

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from scheduler.cli.rendering import between
+from scheduler.core.shown_times import has_clock_change, offset_text
 
 
 class Kind(StrEnum):
@@ -116,9 +117,9 @@ class Timeline:
         On a day on which the clock changes, and for one of several zones, each time says its offset or zone.
         """
         first, last = (at.astimezone(entry.zone) for at in (start_at, end_at))
-        midnight = datetime.combine(self.day, datetime.min.time(), entry.zone)
-        if midnight.utcoffset() != midnight.replace(hour=23, minute=59).utcoffset():
-            return f"{first:%H:%M%z}-{last:%H:%M%z}"
+        if has_clock_change(entry.zone, self.day):
+            begin, end = (offset_text(entry.zone, at) for at in (start_at, end_at))
+            return f"{first:%H:%M}{begin}-{last:%H:%M}{end}"
         shown = between(start_at, end_at, zone=entry.zone)
         today = f"{self.day:%a %d %b} "
         shown = (

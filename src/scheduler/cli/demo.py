@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from shlex import quote
@@ -11,14 +12,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scheduler.cli.demo_visit import demo_visit
+from scheduler.booking.visits import Visit
+from scheduler.cli.demo_visit import SERVICE, demo_visit
 from scheduler.cli.demo_world import world_pictures
 from scheduler.cli.explain import Explained, explained
 from scheduler.cli.generate import run
 from scheduler.cli.import_openings import import_places, import_summary, read_places
 from scheduler.cli.rendering import summary_table
 from scheduler.cli.seed import make_if_missing
-from scheduler.cli.settings import database_url, master_keys, now, read_days, secret_address
+from scheduler.cli.settings import database_url, embedded_directory, master_keys, now, read_days, secret_address
 from scheduler.cli.show import week_of
 from scheduler.cli.terminal import echo, printable
 from scheduler.cli.week_calendar import week_calendar
@@ -31,6 +33,7 @@ from scheduler.openings.format.file import BadLines
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database
 from scheduler.postgres.encryption.errors import KeyUnavailableError
+from scheduler.postgres.errors import SchemaMismatchError
 from scheduler.postgres.schema import migrations
 from scheduler.postgres.tenants import tenant_id_of
 from scheduler.sample_data.scales import Scale, Seed
@@ -83,6 +86,7 @@ def demo(
     with console.status("starting PostgreSQL"), database_url(url) as address:
         migrations.upgrade(address)
         with Database(address) as database:
+            _refuse_other_schema(address, database.name, is_embedded=url is None)
             echo(f"PostgreSQL at {database.name}, schema {migrations.head()}")
             counts, _ = import_places(database, places, tenant=tenant)
             echo(f"{path.name}: {len(places)} places")
@@ -106,8 +110,8 @@ def demo(
                 f"generate --from {begin} --days {days + 30}",
             ]
             if file is None:
-                parts, visited = demo_visit(database, places[0].slug, begin, end, tenant=tenant)
-                commands += [] if visited is None else [f"show {places[0].slug} --week {visited}"]
+                parts, visit = demo_visit(database, places[0].slug, begin, end, tenant=tenant)
+                commands += [] if visit is None else list(_commands_of(places[0].slug, visit))
                 for picture in parts:
                     console.print(picture, "")
                 _show_sample_tenant(database, url, console)
@@ -116,7 +120,36 @@ def demo(
     echo("")
     echo("The database stays. Look around:")
     for command in dict.fromkeys(commands):
-        echo(f"  {program} {command} {option}")
+        words, arrow, output = command.partition(" > ")
+        echo(f"  {program} {words} {option}{arrow}{output}")
+
+
+def _refuse_other_schema(address: str, name: str, *, is_embedded: bool) -> None:
+    """Refuse a database at the last revision whose schema is another one, as one of an earlier development state.
+
+    Raises:
+        SchemaMismatchError: something differs.
+    """
+    differing = migrations.differences(address)
+    if differing:
+        remedy = f"delete {embedded_directory()}" if is_embedded else "give another --database-url"
+        raise SchemaMismatchError(
+            f"{len(differing)} things in the database {name} differ from the schema of this release, such as:"
+            f" {differing[0]}. `scheduler schema check` lists them; for a new database, {remedy}"
+        )
+
+
+def _commands_of(place: str, visit: Visit) -> Iterator[str]:
+    """Yield commands of a desk: the visit of the demo is seen, another one is booked and cancelled."""
+    day, service = visit.local_start.date(), quote(SERVICE)
+    yield f"show {place} --week {day}"
+    yield f"day {visit.doctor_id} {day} --names"
+    yield f"explain {day} --offering {service}"
+    yield f"report visits --from {day} --until {day} --facility {place}"
+    yield f"find {service} --from {day}"
+    yield f"find {service} --from {day} --patient {visit.patient_id} --limit 1 --json > offer"
+    yield f"book --offer offer --patient {visit.patient_id}"
+    yield f"cancel {visit.id} --reason 'has a cold'"
 
 
 def _show_sample_tenant(database: Database, url: str | None, console: Console) -> None:

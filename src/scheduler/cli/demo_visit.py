@@ -12,9 +12,10 @@ from sqlalchemy import text
 
 from scheduler.booking.errors import SlotTakenError
 from scheduler.booking.visits import Visit
+from scheduler.cli.desk import Names
 from scheduler.cli.rendering import between, titled_table
 from scheduler.cli.settings import now
-from scheduler.core.ids import DoctorId, FacilityId, OfferingId, ResourceId
+from scheduler.core.ids import DoctorId, FacilityId, OfferingId
 from scheduler.core.spans import Span
 from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.core.zones import zone_of
@@ -22,7 +23,7 @@ from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
 from scheduler.postgres.database import Database
 
-_SERVICE: Final = "health check"
+SERVICE: Final = "health check"
 _STEPS: Final = (
     ("reception", 5, ()),
     ("vitals", 10, (Need("nurse"),)),
@@ -40,8 +41,8 @@ order by start_at, doctor_id limit 1
 
 def demo_visit(
     database: Database, place: str, begin: date, end: date, *, tenant: str
-) -> tuple[list[Table | str], date | None]:
-    """Return pictures of the visit, which the first call books at a place of a tenant, and its day.
+) -> tuple[list[Table | str], Visit | None]:
+    """Return pictures of the visit, which the first call books at a place of a tenant, and the visit.
 
     There is neither if no slot is free there from the first day to the last, which is excluded.
     """
@@ -68,29 +69,29 @@ def demo_visit(
                 other = error.next_start_at and f"{error.next_start_at.astimezone(zone):%a %H:%M}"
                 facts.append(f"Bob Lee wants it, too: it is held, and the next start is {other}.")
             visit = work.visits.confirm(hold, patient=ada)
-        return [_picture(work, visit), *facts], visit.local_start.date()
+        return [_picture(work, visit), *facts], visit
 
 
 def _visit_of_before(work: Work) -> Visit | None:
-    if not any(service.name == _SERVICE for service in work.services.all()):
+    if not any(service.name == SERVICE for service in work.services.all()):
         return None
     patients = [patient for patient in work.patients.all() if patient.email == "demo@example.org"]
     return next((visit for patient in patients for visit in work.visits.of_patient(patient)), None)
 
 
 def _add_service(work: Work, place: FacilityId, doctor: DoctorId) -> OfferingId:
-    for kind in ("nurse", "room"):
-        work.resources.add(kind, f"{kind} of the demo", at=place)
+    for kind, name in (("nurse", "Nora"), ("room", "1")):
+        work.resources.add(kind, name, at=place)
     steps = [
         WorkflowStep(position, work.step_templates.add(name, duration=minutes * _MINUTE), needs=needs)
         for position, (name, minutes, needs) in enumerate(_STEPS, start=1)
     ]
-    service = work.services.add(_SERVICE, duration=sum((step.length for step in steps), 0 * _MINUTE))
+    service = work.services.add(SERVICE, duration=sum((step.length for step in steps), 0 * _MINUTE))
     return work.offerings.add(service, by=doctor, at=place, steps=steps)
 
 
 def _picture(work: Work, visit: Visit) -> Table:
-    zone, doctor = zone_of(visit.zone), work.doctors.get(visit.doctor_id)
+    zone, names, doctor = zone_of(visit.zone), Names(work), work.doctors.get(visit.doctor_id)
     patient, place = work.patients.get(visit.patient_id), work.facilities.get(visit.facility_id)
     has_doctor = {name for name, _, needs in _STEPS if Need("doctor") in needs}
     rows = [
@@ -98,7 +99,7 @@ def _picture(work: Work, visit: Visit) -> Table:
             between(step.start_at, step.end_at, zone=zone),
             step.name,
             [doctor.display_name] * (step.name in has_doctor)
-            + [work.resources.get(ResourceId(id_)).name for ids in step.resources.values() for id_ in ids],
+            + [names.resource(id_) for of_kind in step.resources.values() for id_ in of_kind],
         )
         for step in visit.steps
     ]

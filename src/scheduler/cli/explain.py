@@ -1,7 +1,8 @@
-"""`scheduler explain`: reasons for a day or a time that is not offered, and the nearest slot."""
+"""`scheduler explain`: reasons for a day or a time that is not offered; starts of an offering."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
@@ -13,12 +14,24 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 from sqlmodel import Session
 
+from scheduler.cli.desk import desk
 from scheduler.cli.errors import SchedulesFailedError
+from scheduler.cli.explain_offering import explained_offerings, offerings_as_json
 from scheduler.cli.picture_files import HtmlFile, SvgFile, write_pictures
 from scheduler.cli.rendering import explanation_table, offset_time
-from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, DoctorId, FacilitySlug, Tenant, now, opened
+from scheduler.cli.settings import (
+    DEFAULT_TENANT,
+    AsJson,
+    DatabaseUrl,
+    DoctorId,
+    Tenant,
+    now,
+    opened,
+    read_day,
+    readable,
+)
 from scheduler.cli.terminal import echo, printable
-from scheduler.core.errors import InvalidInputError
+from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.slots import Id, Slot
@@ -48,30 +61,67 @@ _OF_EXCEPTIONS = (
 )
 
 
+def _all_readable(words: list[str]) -> list[str]:
+    """Return words, each of which is a line of text."""
+    return [readable(word) or "" for word in words]
+
+
 def explain_time(
-    slug: FacilitySlug,
-    when: Annotated[str, typer.Argument(help="A day (2027-03-26) or a time there (2027-03-26T10:20).")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FACILITY WHEN",
+            callback=_all_readable,
+            help="The facility's slug, and a day (2027-03-26, today, +7) or a time there (2027-03-26T10:20). With"
+            " --offering a day, before which a facility may stand.",
+        ),
+    ],
     url: DatabaseUrl = None,
     tenant: Tenant = DEFAULT_TENANT,
     doctor: DoctorId = None,
+    offering: Annotated[
+        str | None,
+        typer.Option(
+            "--offering",
+            callback=readable,
+            metavar="SERVICE",
+            help="Explain each start of visits: of `offering:ID`, or of a service by its code, its name or"
+            " `service:ID`, with each doctor.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     svg: SvgFile = None,
     html: HtmlFile = None,
 ) -> None:
     """Explain why a day or a time is not offered, and name the slot that is.
 
+    With --offering, the answer has each start of a day at which a visit could begin: offered, or each reason why not.
     Exit code 1 if a schedule is invalid; the others are explained.
     """
-    with opened(url) as database:
-        answers = explained(database, slug, when, tenant=tenant, doctor_id=doctor)
-    picture = Group(*(answer.picture() for answer in answers))
-    write_pictures(lambda _: picture, title=f"{answers[0].facility.name}, {when}", svg=svg, html=html)
+    *slugs, when = words
+    if len(slugs) > 1 or (offering is None and not slugs):
+        raise InvalidInputError("give a facility and a day or time; with --offering a day, and a facility before it")
+    faults: list[object]
+    if offering is not None:
+        day, slug = read_day(when, default=now().date()), slugs[0] if slugs else None
+        with desk(url, tenant) as work:
+            of_offerings = explained_offerings(work, offering, day, facility_slug=slug, doctor_id=doctor)
+        picture, title = Group(*(answer.picture(day) for answer in of_offerings)), f"{offering}, {when}"
+        as_object, faults = offerings_as_json(day, of_offerings), [answer.explanation for answer in of_offerings]
+    else:
+        (slug,) = slugs
+        with opened(url) as database:
+            answers = explained(database, slug, when, tenant=tenant, doctor_id=doctor)
+        picture, title = Group(*(answer.picture() for answer in answers)), f"{answers[0].facility.name}, {when}"
+        as_object, faults = _as_json(answers), [answer.explanation for answer in answers]
+    write_pictures(lambda _: picture, title=title, svg=svg, html=html)
     if as_json:
-        echo(json.dumps(_as_json(answers)))
+        echo(json.dumps(as_object))
     elif svg is None and html is None:
         Console().print(picture)
-    if failed := sum(isinstance(answer.explanation, InvalidInputError) for answer in answers):
-        raise SchedulesFailedError(f"{failed} of {len(answers)} schedules at {slug!r} cannot be explained")
+    if failed := sum(isinstance(fault, SchedulerError) for fault in faults):
+        what = f"schedules at {slugs[0]!r}" if offering is None else f"offerings of {offering!r}"
+        raise SchedulesFailedError(f"{failed} of {len(faults)} {what} cannot be explained")
 
 
 class Explained(NamedTuple):
@@ -132,7 +182,7 @@ def explained(
     with database.unit_of_work(role=Role.JOB, tenant_id=tenant_id_of(database, tenant, role=Role.JOB)) as session:
         facility = facility_view(session, slug)
         zone = zone_of(facility.zone)
-        at = _read_time(when, zone)
+        at = read_time(when, zone)
         if isinstance(at, datetime):
             first = last = at
         else:
@@ -186,8 +236,12 @@ def comments_on(
     return {cause: text for cause, text in comments.items() if text}
 
 
-def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
-    """Read a day, a time on the zone's wall clock, or an instant with an offset."""
+def read_time(text: str, zone: ZoneInfo) -> date | datetime:
+    """Read a day (also `today` or `+7`), a time on the zone's wall clock, or an instant.
+
+    Raises:
+        InvalidInputError: the text is none of these.
+    """
     try:
         read = pendulum.parse(text, exact=True, tz=None)
     except (ParserError, ValueError, OverflowError, TypeError):  # TypeError for `8:`
@@ -196,6 +250,6 @@ def _read_time(text: str, zone: ZoneInfo) -> date | datetime:
         if read.tzinfo is not None:
             return in_calendar(datetime.combine(read.date(), read.time(), read.tzinfo), text)
         return instant_on_clock(zone, datetime.combine(read.date(), read.time()))
-    if isinstance(read, date) and read.isoformat() == text:
-        return date(read.year, read.month, read.day)
-    raise InvalidInputError(f"{text!r} is neither a day (2027-03-26) nor a time (2027-03-26T10:20)")
+    with suppress(InvalidInputError):
+        return read_day(text, default=EARLIEST.date())
+    raise InvalidInputError(f"{text!r} is neither a day (2027-03-26, today, +7) nor a time (2027-03-26T10:20)")

@@ -1,8 +1,7 @@
 """`scheduler find`: visits that can be booked."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from heapq import merge
 from itertools import islice
@@ -20,16 +19,15 @@ from scheduler.booking.errors import NoSuchNeedError
 from scheduler.cli.desk import Names, desk
 from scheduler.cli.rendering import between
 from scheduler.cli.settings import DEFAULT_TENANT, DatabaseUrl, DoctorId, Tenant, read_days, readable
+from scheduler.cli.sought import read_sought
 from scheduler.cli.terminal import echo, printable
 from scheduler.core import ids
-from scheduler.core.errors import InvalidInputError, InvalidWorkflowError, NotFoundError, WorkflowNotFoundError
+from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
 from scheduler.core.offers import VisitOffer
 from scheduler.core.zones import local_day, zone_of
 from scheduler.front_door.work import Work
 
 DEFAULT_DAYS: Final = 14
-_ID: Final = re.compile(r"(?P<kind>service|offering):(?P<id>\d{1,18})", re.ASCII)
-_SERVICES_NAMED: Final = 5
 
 
 def find(
@@ -79,7 +77,7 @@ def find(
     elif offers:
         Console().print(table)
     else:
-        echo("no visit can be booked on these days; `scheduler explain FACILITY DAY` says why")
+        echo("no visit can be booked on these days; `scheduler explain DAY --offering SERVICE` says why")
 
 
 def found_offers(
@@ -137,53 +135,27 @@ def _facilities_by_zone(
     return by_zone
 
 
-def read_sought(work: Work, what: str) -> ids.ServiceId | ids.OfferingId:
-    """Read what is sought: `service:3`, `offering:7`, or the code or the name of a service.
-
-    Raises:
-        NotFoundError: there is no such service or offering.
-        InvalidInputError: several services have the name.
-    """
-    if (given := _ID.fullmatch(what)) is not None:
-        id_ = int(given["id"])
-        if given["kind"] == "service":
-            return ids.ServiceId(work.services.get(ids.ServiceId(id_)).id or 0)
-        return ids.OfferingId(work.offerings.get(ids.OfferingId(id_)).id or 0)
-    services = work.services.all()
-    meant = [service for service in services if service.code == what]
-    meant = meant or [service for service in services if service.name.casefold() == what.casefold()]
-    if len(meant) > 1:
-        several = ", ".join(f"service:{service.id}" for service in meant)
-        raise InvalidInputError(f"several services are called {what!r}: give one of {several}")
-    if not meant:
-        known = ", ".join(repr(service.name) for service in services[:_SERVICES_NAMED])
-        hint = f"; there are {known}{' …' if len(services) > _SERVICES_NAMED else ''}" if known else "; there is none"
-        raise NotFoundError(f"no service {what!r}{hint}")
-    return ids.ServiceId(meant[0].id or 0)
-
-
 def offers_table(offers: Sequence[VisitOffer], names: Names) -> Table:
     """Draw visits that can be booked, a row each, in the wall-clock time of their facilities."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("when", no_wrap=True)
-    for name in ("doctor", "facility", "offering", "steps"):
-        table.add_column(name, overflow="fold")
+    for name in ("doctor", "facility", "with"):
+        table.add_column(name)
+    table.add_column("offering", justify="right")
     zones = {names.facility(int(offer.slot.facility_id)).timezone for offer in offers}
     for number, offer in enumerate(offers, start=1):
         facility = names.facility(int(offer.slot.facility_id))
         when = between(offer.start_at, offer.end_at, zone=zone_of(facility.timezone))
         place = f"{facility.name} ({facility.timezone})" if len(zones) > 1 else facility.name
-        offering = f"{offer.offering_id} {names.service(int(offer.offering_id))}"
-        cells = (when, names.doctor(int(offer.slot.doctor_id)), place, offering, "\n".join(_steps(offer, names)))
-        table.add_row(str(number), *(Text("\n".join(map(printable, cell.splitlines()))) for cell in cells))
+        cells = (when, names.doctor(int(offer.slot.doctor_id)), place, resources_of(offer, names))
+        table.add_row(str(number), *(Text(printable(cell)) for cell in cells), str(offer.offering_id))
     if len(zones) == 1:
         table.caption, table.caption_justify = f"times of {printable(*zones)}", "left"
     return table
 
 
-def _steps(offer: VisitOffer, names: Names) -> Iterator[str]:
-    """Yield the steps of an offer, with the resources that each would have."""
-    for step in offer.steps:
-        resources = ", ".join(names.resource(int(id_)) for of_kind in step.resources.values() for id_ in of_kind)
-        yield f"{step.name} ({resources})" if resources else step.name
+def resources_of(offer: VisitOffer, names: Names) -> str:
+    """Return the resources of all steps of an offer, each once: `nurse Nina, room 1`."""
+    ids_ = (id_ for step in offer.steps for of_kind in step.resources.values() for id_ in of_kind)
+    return ", ".join(names.resource(int(id_)) for id_ in dict.fromkeys(ids_))

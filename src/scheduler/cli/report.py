@@ -8,15 +8,17 @@ from typing import Annotated, Final
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
+from sqlmodel import col, select
 
 from scheduler.booking.figures import Figures, ThirdNextAvailable, VisitReport, visit_report
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, now, opened_for, read_day, readable
 from scheduler.cli.terminal import echo, printable
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import FacilityId
+from scheduler.models import Facility
 from scheduler.postgres.doctors import listed_doctors
 from scheduler.postgres.facilities import facility_view
 
@@ -55,6 +57,7 @@ def visits(
     with opened_for(url, tenant) as (session, _):
         facility_id = None if facility is None else FacilityId(facility_view(session, facility).id)
         report = visit_report(session, begin, end, as_of=as_of, facility_id=facility_id)
+        slugs = {id_ or 0: slug for id_, slug in session.exec(select(col(Facility.id), Facility.slug))}
         named = {one.id: one.name for one in listed_doctors(session, facility_id=facility_id)} if names else {}
     if as_json:
         values = asdict(report)
@@ -64,8 +67,8 @@ def visits(
         return
     console = Console()
     console.print(f"{begin} to {end - _DAY}")
-    console.print(figures_table(_labelled(report, named)))
-    console.print(third_table(report.third_next_available, named))
+    console.print(figures_tables(_labelled(report, slugs, named)))
+    console.print(third_table(report.third_next_available, slugs, named))
 
 
 def _days(first: str | None, until: str | None) -> tuple[date, date]:
@@ -76,11 +79,11 @@ def _days(first: str | None, until: str | None) -> tuple[date, date]:
         raise InvalidInputError(f"the days until {until} leave the calendar") from None
 
 
-def _labelled(report: VisitReport, named: dict[int, str]) -> list[tuple[str, Figures]]:
+def _labelled(report: VisitReport, slugs: dict[int, str], named: dict[int, str]) -> list[tuple[str, Figures]]:
     """Return the rows of the table: all, then each facility with its doctors."""
     rows = [("all", report.total)]
     for facility in report.facilities:
-        rows.append((f"facility {facility.facility_id}", facility))
+        rows.append((_facility(facility.facility_id, slugs), facility))
         rows += [
             (f"  {_doctor(one.doctor_id, named)}", one)
             for one in report.doctors
@@ -89,36 +92,58 @@ def _labelled(report: VisitReport, named: dict[int, str]) -> list[tuple[str, Fig
     return rows
 
 
+def _facility(facility_id: int | None, slugs: dict[int, str]) -> str:
+    return slugs.get(facility_id or 0, f"facility {facility_id}")
+
+
 def _doctor(doctor_id: int | None, named: dict[int, str]) -> str:
     return f"doctor {doctor_id}" + (f", {named[doctor_id]}" if doctor_id in named else "")
 
 
-def figures_table(rows: Sequence[tuple[str, Figures]]) -> Table:
-    """Draw figures, a row each: hours of time, then places, then visits."""
+def figures_tables(rows: Sequence[tuple[str, Figures]]) -> Group:
+    """Draw figures, a row each, in tables of 80 columns: hours of time, then places, then visits."""
+    time, places, visits = ([(label, kind(one)) for label, one in rows] for kind in (_time, _places, _visits))
+    return Group(
+        _table("hours", ("booked", "held", "blocked", "free"), time),
+        _table("places", ("all", "booked", "held", "closed", "free"), places),
+        _table("visits", ("all", "cancelled", "no-show", "lead, days"), visits),
+    )
+
+
+def _time(one: Figures) -> list[str]:
+    return [f"{time / _HOUR:,.1f}" for time in (one.booked, one.held, one.blocked, one.free)]
+
+
+def _places(one: Figures) -> list[str]:
+    counts = (one.places, one.booked_places, one.held_places, one.closed_places, one.free_places)
+    return [f"{count:,}" for count in counts]
+
+
+def _visits(one: Figures) -> list[str]:
+    lead = "-" if one.lead_time is None else f"{one.lead_time / _DAY:,.1f}"
+    return [*(f"{count:,}" for count in (one.visits, one.cancelled, one.no_shows)), lead]
+
+
+def _table(name: str, headings: Sequence[str], rows: Sequence[tuple[str, list[str]]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
-    headings = ("booked h", "held h", "blocked h", "free h", "places", "booked", "held", "closed", "free")
-    for heading in (*headings, "visits", "cancelled", "no-show", "lead, days"):
-        table.add_column(heading, justify="right")
-    for label, one in rows:
-        hours = (f"{time / _HOUR:,.1f}" for time in (one.booked, one.held, one.blocked, one.free))
-        counts = (one.places, one.booked_places, one.held_places, one.closed_places, one.free_places)
-        lead = "-" if one.lead_time is None else f"{one.lead_time / _DAY:,.1f}"
-        numbers = (f"{count:,}" for count in (*counts, one.visits, one.cancelled, one.no_shows))
-        table.add_row(Text(printable(label)), *hours, *numbers, lead)
+    table.add_column(name, overflow="fold", min_width=28)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for label, numbers in rows:
+        table.add_row(Text(printable(label)), *numbers)
     return table
 
 
-def third_table(rows: Sequence[ThirdNextAvailable], named: dict[int, str]) -> Table:
+def third_table(rows: Sequence[ThirdNextAvailable], slugs: dict[int, str], named: dict[int, str]) -> Table:
     """Draw the days until the third next available appointment of each doctor at each facility."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("third next available", overflow="fold")
-    table.add_column("facility", justify="right")
+    table.add_column("facility", overflow="fold")
     table.add_column("days", justify="right")
     for one in rows:
         table.add_row(
             Text(printable(_doctor(one.doctor_id, named))),
-            str(one.facility_id),
+            Text(printable(_facility(one.facility_id, slugs))),
             "none" if one.days is None else str(one.days),
         )
     return table

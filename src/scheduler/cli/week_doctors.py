@@ -89,8 +89,11 @@ class _Day:
         if stored is None:
             return Entry(Kind.BLOCKED, slot.start_at, slot.end_at, "not generated yet")
         places = stored.slot.capacity
-        left = f"{places - stored.taken_count} of {places} places" if places > 1 else ""
-        return Entry(Kind.OPEN, slot.start_at, slot.end_at, left)
+        texts = [f"{places - stored.taken_count} of {places} places"] if places > 1 else []
+        released_at, now = slot.released_at, self._context.now
+        if released_at is not None and now is not None and released_at > now:
+            texts.append(f"released on {released_at.astimezone(self._zone):%a %d %b %H:%M}")
+        return Entry(Kind.OPEN, slot.start_at, slot.end_at, ", ".join(texts))
 
     def _full(self, slot_id: Id | None, why: str) -> Iterator[Entry]:
         """Yield a slot without a place, unless its only place is that of a known visit or hold."""

@@ -6,14 +6,13 @@ Must not know: where the values come from; the clock and the database.
 Without its script the page shows all views, one after another. Every value passes through `escape`.
 """
 
-import base64
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from hashlib import sha256
 from html import escape as escape_html
 from itertools import pairwise
 from typing import Final
 
+from scheduler.cli.page_policy import content_policy
 from scheduler.cli.terminal import printable
 from scheduler.cli.week_page import Entry, Kind, Lane, WeekPage, runs
 from scheduler.cli.week_rows import changes_of, clock, ends_of, offset, rows_of
@@ -47,7 +46,7 @@ def week_html(page: WeekPage) -> str:
         '<html lang="en">',
         "<head>",
         '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{content_policy(styles=[STYLE], scripts=[SCRIPT])}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         '<meta name="referrer" content="no-referrer">',
@@ -65,14 +64,6 @@ def week_html(page: WeekPage) -> str:
         "</html>",
     ]
     return "\n".join(parts) + "\n"
-
-
-def _policy() -> str:
-    style, script = (base64.b64encode(sha256(text.encode()).digest()).decode() for text in (STYLE, SCRIPT))
-    return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _header(page: WeekPage, title: str, changes: _Changes) -> Iterator[str]:

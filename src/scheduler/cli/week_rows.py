@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from scheduler.cli.week import Week
 from scheduler.cli.week_grid import clock_changes
 from scheduler.cli.week_page import Entry, Kind, WeekPage
+from scheduler.core.shown_times import is_shown_twice, offset_text
 from scheduler.core.zones import local_days
 
 _HALF_HOUR: Final = timedelta(minutes=30)
@@ -47,16 +48,13 @@ def _adds_rows(entry: Entry) -> bool:
 
 def clock(at: datetime, zone: ZoneInfo) -> str:
     """Return the wall-clock time of an instant, with its offset where the clock shows this time twice."""
-    local = at.astimezone(zone)
-    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-    return f"{local:%H:%M} ({offset(at, zone)})" if twice else f"{local:%H:%M}"
+    shown = f"{at.astimezone(zone):%H:%M}"
+    return f"{shown} ({offset(at, zone)})" if is_shown_twice(zone, at) else shown
 
 
 def offset(at: datetime, zone: ZoneInfo) -> str:
     """Return the offset of the zone at an instant, as `UTC+01:00`."""
-    shift = at.astimezone(zone).utcoffset() or timedelta(0)
-    minutes = abs(shift) // timedelta(minutes=1)
-    return f"UTC{'-' if shift < timedelta(0) else '+'}{minutes // 60:02}:{minutes % 60:02}"
+    return f"UTC{offset_text(zone, at)}"
 
 
 def ends_of(entry: Entry, day: date, zone: ZoneInfo) -> tuple[str, str]:

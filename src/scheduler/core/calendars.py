@@ -46,11 +46,18 @@ FullSlot = tuple[int, int, Id | None]
 class LoadedCalendar:
     """The loaded part of a doctor's calendar; times are microseconds since 2000-01-01T00:00Z (see `zones`)."""
 
-    def __init__(self, schedule: Schedule, uses: Uses, full: Collection[FullSlot]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        uses: Uses,
+        full: Collection[FullSlot],
+        exceeded: Collection[FullSlot] = (),
+    ) -> None:
         self._schedule = schedule
         self._working = WorkingTime(schedule)
         self._uses = uses
         self._full = full
+        self._exceeded = exceeded
         capacities = [part.capacity for parts in (schedule.rules, schedule.exceptions) for part in parts]
         self.has_places: bool = any(capacity is not None and capacity > 1 for capacity in capacities)
         self._weeks: dict[int, SlotColumns] = {}
@@ -75,6 +82,8 @@ class LoadedCalendar:
 
     def has_shared_slots(self, begin: int, end: int) -> bool:
         """Tell whether a slot of several places may start in `[begin, end)`."""
+        if self._exceeded:
+            return True
         if not self.has_places:
             return False
         weeks = range(begin // WEEK, (end - 1) // WEEK + 1)
@@ -86,8 +95,15 @@ class LoadedCalendar:
             starts, ends, kinds, of_kind = self._columns(week)
             for place in range(bisect_left(starts, begin), bisect_left(starts, end)):
                 kind = of_kind[kinds[place]]
-                if not self._full or (starts[place], ends[place], kind.service_offering_id) not in self._full:
-                    yield OpenSlot(starts[place], ends[place], *kind)
+                if self._full and (starts[place], ends[place], kind.service_offering_id) in self._full:
+                    if (starts[place], ends[place], kind.service_offering_id) not in self._exceeded:
+                        continue
+                    kind = kind._replace(capacity=kind.capacity + 1)
+                yield OpenSlot(starts[place], ends[place], *kind)
+
+    def has_full_slot(self, begin: int, offering_id: Id) -> bool:
+        """Tell whether a slot that starts then, for the offering or for any, takes no other visit."""
+        return any(start == begin and offering in {None, offering_id} for start, _, offering in self._full)
 
     def _columns(self, week: int) -> SlotColumns:
         if week not in self._weeks:
@@ -171,14 +187,20 @@ class Resource:
 
 
 def calendar_with(
-    calendar: DoctorCalendar, times: Ranges, shared: Iterable[Use] = (), full: Iterable[FullSlot] = ()
+    calendar: DoctorCalendar,
+    times: Ranges,
+    shared: Iterable[Use] = (),
+    full: Iterable[FullSlot] = (),
+    exceeded: Iterable[FullSlot] = (),
 ) -> DoctorCalendar:
     """Return the calendar of the same schedule, which is not loaded anew, with what is taken in another week.
 
-    `times` are those of uses that nobody shares, in microseconds. They are many, so `uses` and `full` lack them.
+    `times` are those of uses that nobody shares, in microseconds. They are many, so `uses` and `full` lack them. Full
+    slots that may be `exceeded` take one visit more than they have places.
     """
     other = DoctorCalendar(calendar.schedule)
-    loaded = LoadedCalendar(calendar.schedule, Uses(tuple(shared), times), frozenset(full))
+    uses = Uses(tuple(shared), times)
+    loaded = LoadedCalendar(calendar.schedule, uses, frozenset(full), frozenset(exceeded))
     loaded.share(calendar.loaded)
     object.__setattr__(other, "loaded", loaded)
     return other

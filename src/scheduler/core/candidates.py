@@ -26,7 +26,8 @@ class Candidate:
     The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
     away, and need not lie in working time; each lasts at most 366 days. `bookable` are the starts that
     the booking policy allows, `capped` those that a full day or week takes away. With `released_by`, only slots that
-    are released by then take a visit (Q5).
+    are released by then take a visit (Q5). A candidate that does not need a slot has a calendar `beyond_hours`, and is
+    not searched: a visit is asked for at its start (B8).
 
     Raises:
         InvalidInputError: a field is invalid.
@@ -40,6 +41,7 @@ class Candidate:
     bookable: Span | None = None
     capped: tuple[Span, ...] = ()
     released_by: datetime | None = None
+    needs_slot: bool = True
 
     def __post_init__(self) -> None:
         _CHECK.id("candidate: offering_id", self.offering_id)
@@ -55,3 +57,4 @@ class Candidate:
         object.__setattr__(self, "capped", _CHECK.sequence(f"{name}: capped", self.capped, Span))
         if self.released_by is not None:
             object.__setattr__(self, "released_by", utc(self.released_by, name=f"{name}: released_by"))
+        _CHECK.flag(f"{name}: needs_slot", self.needs_slot)

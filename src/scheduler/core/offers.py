@@ -4,7 +4,8 @@ Owns: the offer and its steps, and the fields of their JSON.
 Must not know: how a visit is found (`search`), whether it can still be booked.
 
 The JSON says what a page shows and what a booking decides anew. Nothing in it is believed: it may name any offering,
-time and resource. What else a workflow says about a step (preparation, waits, the place) is not in it.
+time and resource. Its channel may be any, too, but nobody becomes staff by it. What else a workflow says about a step
+(preparation, waits, the place) is not in it.
 """
 
 import json
@@ -14,6 +15,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final, NamedTuple, Self
 
+from scheduler.core.channels import DESK, LONGEST_CHANNEL, check_channel
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.json_fields import Fields, Json, list_from, object_from, parse_json, shown
 from scheduler.core.slots import Id, Slot, SlotIdentity
@@ -62,12 +64,16 @@ class OfferedStep:
 
 @dataclass(frozen=True, slots=True)
 class VisitOffer:
-    """A visit that could be booked: the slot of its anchor, and its steps in order with their resources."""
+    """A visit that could be booked: the slot of its anchor, and its steps in order with their resources.
+
+    `channel` is the one on which it was found.
+    """
 
     offering_id: Id
     workflow_id: Id
     slot: Slot
     steps: tuple[OfferedStep, ...]
+    channel: str = DESK
 
     @property
     def wanted(self) -> WantedVisit:
@@ -96,6 +102,7 @@ class VisitOffer:
         value: dict[str, object] = {
             "offering_id": _id_out("offering_id", self.offering_id),
             "workflow_id": _id_out("workflow_id", self.workflow_id),
+            "channel": self.channel,
             "slot": {
                 "start_at": slot.start_at.isoformat(),
                 "end_at": slot.end_at.isoformat(),
@@ -138,6 +145,8 @@ class VisitOffer:
                 raise InvalidInputError(f"{_WHERE}: expected JSON, not a {type(value).__name__}") from None
         fields = Fields(parse_json(value, noun=_WHERE), where=_WHERE)
         offering_id, workflow_id = _id(fields, "offering_id"), _id(fields, "workflow_id")
+        channel = fields.needed_text("channel", max_length=LONGEST_CHANNEL)
+        check_channel(f"{_WHERE}: channel", channel)
         slot = _slot(Fields(fields.take("slot"), where=f"{_WHERE}: slot"))
         steps = [
             _step(Fields(step, where=f"{_WHERE}: step {number}"), f"{_WHERE}: step {number}")
@@ -149,7 +158,7 @@ class VisitOffer:
         for sooner, later in pairwise(steps):
             if sooner.step.position >= later.step.position or sooner.end_at > later.start_at:
                 fields.refuse("steps must be in order, one after another")
-        return cls(offering_id, workflow_id, slot, tuple(steps))
+        return cls(offering_id, workflow_id, slot, tuple(steps), channel)
 
 
 def _id_out(name: str, id_: Id) -> int:

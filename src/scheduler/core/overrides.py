@@ -25,6 +25,10 @@ class BookingRule(StrEnum):
     """A cap of the doctor, the offering, the service at the facility, or the patient is reached."""
     RELEASE = "release"
     """The slot is not released yet. On the channel of staff every slot is, so that nobody there needs to name it."""
+    HOURS = "hours"
+    """No slot of the offering starts then, or the doctor or a resource does not work then: the visit has no slot."""
+    PLACES = "places"
+    """All places of the slot are booked: the visit gets one more, and shares the doctor with the others."""
 
 
 _CHECK: Final = Validator(InvalidOverrideError)

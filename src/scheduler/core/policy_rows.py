@@ -5,13 +5,13 @@ Holds: Q2 (field by field, the most specific row: offering, then doctor, facilit
 Must not know: what a policy allows (`policies`), how rows are stored.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from itertools import product
 from typing import Any, Final, NamedTuple, Self
 
+from scheduler.core.channels import check_channel
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.policies import LONGEST_HOLD, LONGEST_LEAD, DaysBefore, Lead, Policy, local_days
 from scheduler.core.slots import Id
@@ -24,7 +24,6 @@ _CHECK: Final = Validator(InvalidInputError)
 _NO_TIME: Final = timedelta(0)
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
-_LONGEST_CHANNEL: Final = 50
 
 
 class Place(NamedTuple):
@@ -80,20 +79,6 @@ class PolicyRow:
     def says_nothing(self) -> bool:
         """Whether no field is given."""
         return replace(self, place=ANYWHERE) == PolicyRow()
-
-
-def check_channel(field: str, channel: object) -> None:
-    """Raise unless the value is a word of small letters, digits and _, such as web."""
-    if (
-        not isinstance(channel, str)
-        or len(channel) > _LONGEST_CHANNEL
-        or not re.fullmatch("[a-z][a-z0-9_]*", channel, re.ASCII)
-    ):
-        shown = repr(channel) if isinstance(channel, str) else type(channel).__name__
-        raise InvalidInputError(
-            f"{field} must be a word of small letters, digits and _ with at most {_LONGEST_CHANNEL} characters,"
-            f" such as web, not {shown}"
-        )
 
 
 def effective(rows: Iterable[PolicyRow], place: Place) -> Policy:

@@ -1,7 +1,7 @@
 """Hours of resources: when a room, nurse or device is open, read like the hours of a doctor.
 
-Owns: rules and exceptions without slots, and the schedule of a resource.
-Holds: W7 (the opening times of a resource).
+Owns: rules and exceptions without slots, the schedule of a resource, and a schedule without its hours.
+Holds: W7 (the opening times of a resource), B8 (an emergency refuses also where hours are broken).
 Must not know: how resources are stored, their uses.
 """
 
@@ -75,6 +75,15 @@ def opening(
         InvalidInputError: as `Schedule` does.
     """
     return Schedule(resource_id, facility_id, zone, tuple(rules) or _ALWAYS, exceptions, closures)
+
+
+def beyond_hours(schedule: Schedule) -> Schedule:
+    """Return the schedule of a doctor or a resource whose hours may be broken (B8): always open, but for emergencies.
+
+    An emergency of one rule removes what this rule opens, and nothing else (A6).
+    """
+    emergencies = (one for one in schedule.exceptions if one.type is ExceptionType.EMERGENCY and one.rule_id is None)
+    return opening(schedule.doctor_id, schedule.facility_id, schedule.zone, exceptions=emergencies)
 
 
 def spans_outside(opened: Schedule, spans: Collection[Span]) -> list[Span]:

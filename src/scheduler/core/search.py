@@ -2,7 +2,7 @@
 
 Owns: the search for offers, earliest first.
 Holds: Q1 (exact, by interval sets), Q2 (buffers, the patient's own time, weekday and part of day), Q4 (full days have
-no starts), W7 (needs).
+no starts), W7 (needs), B8 (a visit without a slot, where hours are broken).
 Must not know: rows, who may book, how an offer is booked.
 
 A visit is tied to a slot by its *anchor*: the first step with the doctor, or the first of all if none has the doctor,
@@ -10,7 +10,7 @@ starts with the slot. Earlier steps come as late, and later steps as early, as a
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import time
+from datetime import datetime, time
 from heapq import heappop, heappush
 from itertools import count
 from operator import itemgetter
@@ -60,7 +60,11 @@ def find_visits(  # noqa: PLR0913  # what a caller can ask for
     wanted = _Start(span, frozenset(_CHECK.sequence("weekdays", weekdays, Weekday)), part_of_day)
     own = merge((micros(visit.start), micros(visit.end)) for visit in _CHECK.sequence("patient", patient, Span))
     stock = Stock(_each_once(_CHECK.sequence("resources", resources, Resource)))
-    plans = [Plan(candidate, skipped, stock) for candidate in _CHECK.sequence("candidates", candidates, Candidate)]
+    candidates = _CHECK.sequence("candidates", candidates, Candidate)
+    for one in candidates:
+        if not one.needs_slot:
+            raise InvalidInputError(f"candidate {one.offering_id} needs no slot: ask for its visit at a start")
+    plans = [Plan(candidate, skipped, stock) for candidate in candidates]
     return _search(plans, wanted, own)
 
 
@@ -90,11 +94,33 @@ def visit_at(
     if times[plan.anchor] != start or not _is_bookable(candidate, times[0]):
         return None
     for slot in plan.slots(start, start + 1):
-        if (slot.end, slot.service_offering_id) == (micros(wanted.slot.end_at), wanted.slot.service_offering_id):
+        found_slot = slot.end, slot.service_offering_id
+        if not candidate.needs_slot or found_slot == (micros(wanted.slot.end_at), wanted.slot.service_offering_id):
             found = plan.at(slot, times, own)
             if found is not None:
                 return _offer([plan], (times[0], 0, 0, found))
     return None
+
+
+def visit_without_slot(
+    candidate: Candidate, resources: Iterable[Resource], start_at: datetime, *, skip: Iterable[int] = ()
+) -> VisitOffer | None:
+    """Return the visit without a slot that starts at an instant, or None if it is not possible.
+
+    The candidate needs no slot. Its steps follow each other without waits up to the anchor. The slot of the offer,
+    which is not stored, is the anchor's time.
+
+    Raises:
+        InvalidInputError, InvalidWorkflowError: as in `find_visits`.
+    """
+    stock = Stock(_each_once(_CHECK.sequence("resources", resources, Resource)))
+    plan = Plan(candidate, frozenset(_CHECK.sequence("skip", skip, int)), stock)
+    start = micros(start_at)
+    slot = plan.without_slot(start)
+    if slot is None or not _is_bookable(candidate, start):
+        return None
+    found = plan.find(slot, (), ((start, start + 1),))
+    return None if found is None else _offer([plan], (start, 0, 0, found))
 
 
 def _is_bookable(candidate: Candidate, at: int) -> bool:

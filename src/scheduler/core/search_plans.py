@@ -103,9 +103,14 @@ class Plan:
         """Yield the open slots for the candidate's offering, or for any, that start in `[begin, end)`.
 
         Those that are not released yet are left out (Q5). So are those with whose start the doctor is taken, unless the
-        day has slots that visits share.
+        day has slots that visits share. Without the need for a slot, the anchor itself stands for the one at `begin`.
         """
         calendar = self.candidate.calendar.loaded
+        offering_id = self.candidate.offering_id
+        if not self.candidate.needs_slot:
+            if not calendar.has_full_slot(begin, offering_id):
+                yield OpenSlot(begin, begin + self._shapes[self.anchor].after, offering_id, 1, None, None)
+            return
         ranges: Ranges = [(begin, end)]
         if self._with_doctor and not calendar.has_shared_slots(begin, end):
             before, after = self._own_shapes[self.anchor]
@@ -113,13 +118,18 @@ class Plan:
             ranges = between(starts_within(unused, before, after), begin, end)
         for first, last in ranges:
             for slot in calendar.open_slots(first, last):
-                is_suitable = slot.service_offering_id is None or slot.service_offering_id == self.candidate.offering_id
+                is_suitable = slot.service_offering_id is None or slot.service_offering_id == offering_id
                 if is_suitable and self._is_released(slot):
                     yield slot
 
     def _is_released(self, slot: OpenSlot) -> bool:
         by, at = self.candidate.released_by, slot.released_at
         return by is None or at is None or at <= by
+
+    def without_slot(self, start: int) -> OpenSlot | None:
+        """Return what stands for the slot of a visit without one whose steps follow each other up to the anchor."""
+        at = start + sum(link.distance for link in self._links[: self.anchor])
+        return next(self.slots(at, at + 1), None)
 
     def find(self, slot: OpenSlot, own: Ranges, allowed: Ranges) -> Found | None:
         """Return the visit around a slot that ends first, and of these the one that starts last; None without one.
@@ -212,7 +222,7 @@ class Plan:
     def _doctor_works(self, slot: OpenSlot) -> bool:
         at, calendar = slot.start, self.candidate.calendar.loaded
         lead, length = self._shapes[self.anchor]
-        if not lead and at + length <= slot.end:
+        if self.candidate.needs_slot and not lead and at + length <= slot.end:
             return True  # a slot lies in working time
         return slot.capacity == 1 and contains(
             starts_within(calendar.working(at - lead, at + length), lead, length), at

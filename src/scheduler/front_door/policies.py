@@ -13,10 +13,11 @@ from sqlmodel import col, select
 from scheduler import models
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.policies import check_known, policy_of, row_of, write_row
+from scheduler.core.channels import check_channel
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, RowId
 from scheduler.core.policies import Lead, Policy
-from scheduler.core.policy_rows import Place, PolicyRow, check_channel, refuse_contradictions
+from scheduler.core.policy_rows import Place, PolicyRow, refuse_contradictions
 from scheduler.core.slots import Id
 from scheduler.front_door.parts import AnyDoctor, AnyFacility
 from scheduler.front_door.repository import OfTenant

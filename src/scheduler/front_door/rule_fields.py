@@ -60,13 +60,6 @@ def read_release(field: str, value: object) -> object:
     return value
 
 
-def columns_of_release(release: Release | None) -> dict[str, Any]:
-    """Return the columns of a rule's release."""
-    if release is None:
-        return {"release_days_before": None, "release_time": None}
-    return {"release_days_before": release.days_before, "release_time": release.at}
-
-
 def columns_of_weekday(rule: AvailabilityRule) -> dict[str, Any]:
     """Return the columns of a rule's weekday.
 

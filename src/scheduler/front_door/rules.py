@@ -19,14 +19,13 @@ from scheduler.front_door.parts import AnyDoctor, AnyFacility, PartsOfSchedules,
 from scheduler.front_door.resource_hours import AnyResource, AnyResourceRule, ResourceRules, without_slots
 from scheduler.front_door.rule_fields import (
     RuleFields,
-    columns_of_release,
     columns_of_weekday,
     read_release,
     weekdays_of,
 )
 from scheduler.front_door.schedule_changes import ScheduleChange, changing
 from scheduler.generation.refreshing import Invalid
-from scheduler.postgres.schedule_rows import rule_of
+from scheduler.postgres.schedule_rows import release_columns, rule_of
 from scheduler.postgres.schedules import ScheduleKey
 
 AnyRule = RuleId | AvailabilityRule | models.AvailabilityRule
@@ -214,7 +213,7 @@ class Rules(PartsOfSchedules[models.AvailabilityRule, RuleId, AnyRule]):
     def _columns(self, given: Mapping[str, object]) -> dict[str, Any]:
         columns = super()._columns(given)
         if "release" in given:  # two columns have it
-            columns |= columns_of_release(columns["release_days_before"])
+            columns |= release_columns(columns["release_days_before"])
         return columns
 
     def _check(self, row: models.AvailabilityRule) -> None:

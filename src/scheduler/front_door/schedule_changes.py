@@ -13,6 +13,7 @@ from scheduler import models
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure
 from scheduler.front_door.context import Context
+from scheduler.front_door.slotless_visits import conflicting_visits
 from scheduler.generation.refreshing import Invalid, refresh
 from scheduler.generation.report import Failure
 from scheduler.postgres.savepoints import refusable
@@ -30,7 +31,8 @@ class ScheduleChange:
     `displaced` lists booked slots in time that an emergency took, `conflicting` those that are booked or held and no
     longer in the schedule: they stay, and people have to be told. `failed` lists invalid schedules, as other SQL may
     leave them: their slots are as they were, until somebody repairs the schedule. A change of a resource's hours makes
-    and takes no slots; `conflicting_visits` are then the ids of the appointments that use it outside of its hours.
+    and takes no slots; `conflicting_visits` are then the ids of the appointments that use it outside of its hours. Of a
+    doctor, they are the visits without a slot in time that is closed or blocked, or in an emergency.
     """
 
     written: tuple[SchedulePart, ...] = ()
@@ -69,7 +71,9 @@ def changing(
         if not changed:
             under_way.change = ScheduleChange(under_way.written)
             return
-        result = refresh(context.session, changed, now=context.clock(), invalid=invalid)
+        now = context.clock()
+        result = refresh(context.session, changed, now=now, invalid=invalid)
+        visits = conflicting_visits(context.session, changed, now=now)
     under_way.change = ScheduleChange(
         under_way.written,
         slots_made=result.slots_created,
@@ -78,4 +82,5 @@ def changing(
         displaced=result.slots_displaced,
         conflicting=result.slots_conflicting,
         failed=result.schedules_failed,
+        conflicting_visits=visits,
     )

@@ -35,7 +35,13 @@ from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.models import Facility, UserRole
 from scheduler.postgres.acting import Request, Role
 from scheduler.postgres.database import Database
-from scheduler.postgres.errors import DatabaseUnreachableError, DeadlockError, RoleRefusedError, StatementError
+from scheduler.postgres.errors import (
+    DatabaseUnreachableError,
+    DeadlockError,
+    DuplicateError,
+    RoleRefusedError,
+    StatementError,
+)
 from scheduler.postgres.logins import Purpose, faults
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 from scheduler.postgres.translation import NOT_ALLOWED
@@ -86,6 +92,9 @@ class Scheduler:
         try:
             with self._database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
                 make_tenant(session, slug, tenant_id, name=shown)
+        except DuplicateError as error:
+            taken = f"another tenant has the slug {slug!r} already"
+            raise DuplicateError(taken, sqlstate=error.sqlstate, constraint=error.constraint) from None
         except StatementError as error:
             if error.sqlstate != NOT_ALLOWED:
                 raise

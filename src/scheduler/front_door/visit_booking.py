@@ -1,41 +1,28 @@
-"""Visit booking: holding, booking and moving visits.
+"""Visit booking: booking and moving visits.
 
 Owns: the reading of arguments.
-Holds: B2 (only the token opens a hold).
 Must not know: how a visit is decided on or written (`booking`).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from scheduler import models
 from scheduler.booking import bookings
-from scheduler.booking.calls import at_the_desk
-from scheduler.booking.holds import (
-    Hold,
-    extend_hold,
-    held_visit,
-    hold_visit,
-    lasting,
-    release_hold,
-    renew_token,
-)
+from scheduler.booking.holds import Hold, held_visit
 from scheduler.booking.overriding import refuse_override
 from scheduler.booking.people import Person
 from scheduler.booking.policies import refuse_late
 from scheduler.booking.requests import Answer
-from scheduler.booking.stored_offers import held_offer
 from scheduler.booking.visits import Visit, visit_of
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import PatientId, VisitId
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.overrides import Override
 from scheduler.core.validation import Validator
-from scheduler.front_door.repeated_calls import RepeatedCalls
 from scheduler.front_door.visit_arguments import asked, optional_text, refuse_begun, token_of, wanted_visit
-from scheduler.front_door.visit_search import VisitSearch
+from scheduler.front_door.visit_holds import VisitHolds
 
 _CHECK: Final = Validator(InvalidInputError)
 _TARGETS: Final = "a VisitOffer, a Hold or a token"
@@ -50,76 +37,8 @@ class Booking:
     notes: str | None = None
 
 
-class VisitBooking(RepeatedCalls, VisitSearch):
+class VisitBooking(VisitHolds):
     """Visits of a tenant are held, booked and moved."""
-
-    def hold(
-        self, offer: VisitOffer, *, label: str | None = None, lasts: timedelta | None = None, key: str | None = None
-    ) -> Hold:
-        """Hold the visit of an offer for whoever has the token, as long as the policy says unless `lasts` does.
-
-        It ends by itself; without a policy, after ten minutes. Resources that were taken meanwhile are replaced by free
-        ones; the times stay. `label` is for you, such as the name of a screen. A repeated call with the same key
-        returns the same hold with a new token.
-
-        Raises:
-            SlotTakenError: somebody else has the place, the doctor or a resource; `next_start_at` is another start.
-            NotOfferedError: there is no such visit; `reasons` has why.
-            CapReachedError: a cap of the day or the week is reached; `cap` says which, `count` how many it counts.
-            TooManyHoldsError: the user is not staff, and holds three visits.
-            KeyReusedError, BusyError: the key belongs to another call, or to one that has not ended.
-            InvalidInputError: an argument is invalid.
-        """
-        wanted, length = wanted_visit("hold: offer", offer), None if lasts is None else lasting(lasts)
-        shown = optional_text("hold: label", label, models.Hold, "label")
-        by = self._ask()
-        now, random_bytes = self._context.clock(), self._context.random_bytes
-
-        def first(*, careful: bool) -> tuple[Hold, Answer]:
-            id_, held = hold_visit(
-                self._session,
-                wanted,
-                by=by,
-                now=now,
-                lasts=length,
-                label=shown,
-                random_bytes=random_bytes,
-                careful=careful,
-            )
-            return held, {"hold": id_}
-
-        def again(answer: Answer) -> Hold:
-            held, token, ends_at = renew_token(self._session, answer["hold"], random_bytes=random_bytes)
-            return Hold(token, ends_at, held_offer(self._session, held))
-
-        return self._once(key, ["hold", asked(wanted), shown, length and length.total_seconds()], first, again)
-
-    def extend(self, hold: Hold | str, *, lasts: timedelta) -> Hold:
-        """Let a hold, or that of a token, last so long from now on; at most 24 hours.
-
-        Raises:
-            HoldEndedError: it has ended.
-            UnknownHoldError: no hold has this token, or it is another user's.
-        """
-        length = lasting(lasts)
-        token, by = token_of(hold), self._ask()
-        with at_the_desk(self._session):
-            held = held_visit(self._session, token, by=by)
-            offer = hold.offer if isinstance(hold, Hold) else held_offer(self._session, held)
-            longer = Hold(token, extend_hold(self._session, held, lasts=length), offer)
-        self._context.booked(None)
-        return longer
-
-    def release(self, hold: Hold | str) -> None:
-        """End a hold, or that of a token, so that others can have the visit. One that has ended stays as it is.
-
-        Raises:
-            UnknownHoldError: no hold has this token, or it is another user's.
-        """
-        token, by = token_of(hold), self._ask()
-        with at_the_desk(self._session):
-            release_hold(self._session, held_visit(self._session, token, by=by, ended=True))
-        self._context.booked(None)
 
     def confirm(
         self,
@@ -160,12 +79,14 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         patient: PatientId | models.Patient,
         notes: str | None = None,
         override: Override | None = None,
+        channel: str | None = None,
         key: str | None = None,
     ) -> Visit:
         """Book the visit of an offer for a patient.
 
         Nothing of the offer is believed: the visit is decided on again, at its times. Resources that were taken
         meanwhile are replaced by free ones. Staff may break rules of booking with an `override`, which names each.
+        `channel` is as in `hold`.
 
         Raises:
             OverrideNotNeededError: the visit breaks none of the rules that the override names.
@@ -176,7 +97,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         """
         wanted, patient_id, noted = wanted_visit("book: offer", offer), self._patient(patient), _notes(notes)
         by = self._ask(patients=(patient_id,))
-        broken = self._override(override, by, wanted)
+        route, broken = self._channel_of(offer, channel, by), self._override(override, by, wanted)
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
@@ -186,17 +107,20 @@ class VisitBooking(RepeatedCalls, VisitSearch):
                 patient_id=patient_id,
                 notes=noted,
                 by=by,
+                channel=route,
                 now=now,
                 careful=careful,
                 override=override,
             )
             return visit, {"visit": visit.id}
 
-        request = ["book", asked(wanted), patient_id, noted, *broken]
+        request = ["book", asked(wanted), route, patient_id, noted, *broken]
         return self._once(key, request, first, self._visit_again, patients=(patient_id,))
 
-    def book_all(self, bookings_: Iterable[Booking], *, key: str | None = None) -> list[Visit]:
-        """Book several visits, all or none, and return them in the order given.
+    def book_all(
+        self, bookings_: Iterable[Booking], *, channel: str | None = None, key: str | None = None
+    ) -> list[Visit]:
+        """Book several visits, all or none, and return them in the order given. `channel` is as in `hold`.
 
         Raises:
             BookingError, NotFoundError, InvalidInputError: as in `book`; none is booked.
@@ -206,22 +130,30 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         patients = [self._patient(one.patient) for one in given]
         noted = [_notes(one.notes) for one in given]
         by = self._ask(patients=tuple(patients))
+        routes = [self._channel_of(one.offer, channel, by) for one in given]
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[list[Visit], Answer]:
             bookings.lock_together(self._session, all_wanted, patients, careful=careful)
             visits = [
                 bookings.book(
-                    self._session, wanted, patient_id=patient_id, notes=notes, by=by, now=now, careful=careful
+                    self._session,
+                    wanted,
+                    patient_id=patient_id,
+                    notes=notes,
+                    by=by,
+                    channel=route,
+                    now=now,
+                    careful=careful,
                 )
-                for wanted, patient_id, notes in zip(all_wanted, patients, noted, strict=True)
+                for wanted, patient_id, notes, route in zip(all_wanted, patients, noted, routes, strict=True)
             ]
             return visits, {"visits": [visit.id for visit in visits]}
 
         def again(answer: Answer) -> list[Visit]:
             return [self._visit_again({"visit": id_}) for id_ in answer["visits"]]
 
-        request = list(zip(map(asked, all_wanted), patients, noted, strict=True))
+        request = list(zip(map(asked, all_wanted), routes, patients, noted, strict=True))
         return self._once(key, ["book_all", *request], first, again, patients=tuple(patients))
 
     def reschedule(
@@ -230,11 +162,13 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         *,
         to: VisitOffer | Hold | str,
         override: Override | None = None,
+        channel: str | None = None,
         key: str | None = None,
     ) -> Visit:
         """Move a visit that has not begun to an offer or a hold: all of it or nothing.
 
-        The visit keeps its id, patient and notes. Its former times are in the audit log. `override` is as in `book`.
+        The visit keeps its id, patient and notes. Its former times are in the audit log. `override` is as in `book`,
+        `channel` as in `hold`; a hold stays on its own.
 
         Raises:
             OverrideNotNeededError: as in `book`.
@@ -251,6 +185,7 @@ class VisitBooking(RepeatedCalls, VisitSearch):
         now = self._context.clock()
         if not by.is_staff:
             refuse_begun(visit_of(self._session, visit_id), now)
+        route = self._channel_of(to, channel, by) if isinstance(to, VisitOffer) else by.channel
         broken = self._override(override, by, wanted)
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
@@ -259,11 +194,11 @@ class VisitBooking(RepeatedCalls, VisitSearch):
                 bookings.concerned_by(self._session, visit_id)  # locks it: its times stay as they are
                 refuse_late(self._session, visit_of(self._session, visit_id), channel=by.channel, now=now)
             moved = bookings.reschedule(
-                self._session, visit_id, target, by=by, now=now, careful=careful, override=override
+                self._session, visit_id, target, by=by, channel=route, now=now, careful=careful, override=override
             )
             return moved, {"visit": moved.id}
 
-        request = ["reschedule", visit_id, token if wanted is None else asked(wanted), *broken]
+        request = ["reschedule", visit_id, token if wanted is None else asked(wanted), route, *broken]
         return self._once(key, request, first, self._visit_again, visits=(visit_id,))
 
     def _override(self, override: Override | None, by: Person, wanted: WantedVisit | None) -> list[Any]:

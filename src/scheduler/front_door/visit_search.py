@@ -14,21 +14,21 @@ from scheduler import models
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.candidates import Sought
 from scheduler.booking.day_explanations import DayExplanation, explain_day
-from scheduler.booking.overriding import refuse_override
-from scheduler.booking.people import ask
-from scheduler.booking.policies import DESK, WEB, check_known
+from scheduler.booking.overriding import offer_of, refuse_override
+from scheduler.booking.people import Person, ask
+from scheduler.booking.policies import check_known
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
+from scheduler.core.channels import DESK, WEB, check_channel
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
-from scheduler.core.policy_rows import check_channel
 from scheduler.core.search import find_visits
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
 from scheduler.core.weekdays import Weekday
-from scheduler.core.zones import MICROSECOND, in_calendar
+from scheduler.core.zones import in_calendar
 from scheduler.front_door.facilities import Facilities
 from scheduler.front_door.offerings import Offerings
 from scheduler.front_door.patients import Patients
@@ -128,9 +128,9 @@ class VisitSearch(OfTenant):
         now = utc(self._context.clock())
         with at_the_desk(self._session):
             if start >= now:
-                search = Search(self._session, sought, Span(start, start + MICROSECOND))
-                for offer in search.offers():
-                    return offer
+                found = offer_of(self._session, sought, start)
+                if found is not None:
+                    return found
             raise not_offered(self._session, sought, start, now=now)
 
     def explain(
@@ -154,12 +154,11 @@ class VisitSearch(OfTenant):
         _CHECK.day("visits: day", day)
         self._offering(offering)  # refuses an object of another kind, `_sought` a number
         sought = self._sought(offering, plan=plan, skip=(), channel=channel)
-        is_staff = ask(self._session, self._context.user_id).is_staff
         facility_id = FacilityId(Offerings(self._context).get(OfferingId(sought.offering_id or 0)).facility_id)
         zone = Facilities(self._context).get(facility_id).timezone
         now = utc(self._context.clock())
         with at_the_desk(self._session):
-            return explain_day(self._session, sought, day, zone, now=now, names=is_staff)
+            return explain_day(self._session, sought, day, zone, now=now, names=sought.names)
 
     def _offering(self, offering: object) -> OfferingId:
         return OfferingId(self._id_of("visits: offering", offering, OfferingId, models.ServiceOffering))
@@ -170,6 +169,20 @@ class VisitSearch(OfTenant):
         doctor_id = int(Offerings(self._context).get(offering).doctor_id)
         refuse_override(self._session, ask(self._session, self._context.user_id), doctor_id)
         return frozenset(override.rules)
+
+    def _channel(self, channel: str, by: Person | None = None) -> str:
+        """Return the channel on which a person asks: the channel of staff is not that of others.
+
+        Raises:
+            InvalidInputError: it is no word, or nobody knows the channel.
+        """
+        check_channel("visits: channel", channel)
+        if channel == DESK:
+            return (by or ask(self._session, self._context.user_id)).channel
+        if channel != WEB:
+            with at_the_desk(self._session):
+                check_known(self._session, "visits", channel)
+        return channel
 
     def _sought(  # noqa: PLR0913  # the fields of what is sought
         self,
@@ -183,14 +196,10 @@ class VisitSearch(OfTenant):
         facility_ids: Iterable[int] = (),
     ) -> Sought:
         """Read what is sought, and look it up as the user."""
-        check_channel("visits: channel", channel)
-        if channel == DESK:  # which is that of staff
-            channel = ask(self._session, self._context.user_id).channel
+        by = ask(self._session, self._context.user_id)
         positions = _CHECK.sequence("visits: skip", skip, int)
         self._session.flush()  # what the host has changed counts
-        if channel not in {DESK, WEB}:
-            with at_the_desk(self._session):
-                check_known(self._session, "visits", channel)
+        channel = self._channel(channel, by)
         service_id = offering_id = None
         if isinstance(what, ServiceId | models.Service):
             service_id = int(Services(self._context).get(what).id or 0)
@@ -216,6 +225,7 @@ class VisitSearch(OfTenant):
             patient_id=patient_id,
             skip=positions,
             channel=channel,
+            names=by.is_staff,
             now=utc(self._context.clock()),
         )
 

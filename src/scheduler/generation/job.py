@@ -29,6 +29,7 @@ from scheduler.generation.sending import send
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.due_schedules import FoundSchedule, find_schedules, register_schedules, scheduled_zones
 from scheduler.postgres.errors import StoreError
+from scheduler.postgres.figure_sums import sum_figures
 from scheduler.postgres.old_rows import delete_old_rows
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
 from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, finish_run
@@ -114,6 +115,7 @@ class _Run:
         left += locked_left
         if not left:
             self.retry(self.delete_old_rows)
+            self.retry(self.sum_figures)
         result = rest + result + again
         self.retry(partial(self.finish, _status(result, left)))
         return Report(self.run_id, len({schedule.key.facility_id for schedule in found}), result, schedules_left=left)
@@ -220,6 +222,13 @@ class _Run:
         if self.request.mode is Mode.WRITE:
             with self._unit_of_work() as session:
                 delete_old_rows(session)
+
+    def sum_figures(self) -> None:
+        """Sum the figures of the days that are over, a transaction for each month that is left."""
+        is_left = self.request.mode is Mode.WRITE
+        while is_left:
+            with self._unit_of_work() as session:
+                is_left = sum_figures(session)
 
     def finish(self, status: RunStatus) -> None:
         if self.run_id is not None:

@@ -80,6 +80,13 @@ def span_of_exception(
     return instant_on_clock(zone, row.local_start), instant_on_clock(zone, row.local_end)
 
 
+def release_columns(release: Release | None) -> dict[str, Any]:
+    """Return the columns of a rule's release."""
+    if release is None:
+        return {"release_days_before": None, "release_time": None}
+    return {"release_days_before": release.days_before, "release_time": release.at}
+
+
 def _release(row: rows.AvailabilityRule) -> Release | None:
     if row.release_days_before is None or row.release_time is None:
         return None

@@ -1,6 +1,6 @@
 """Databases for tests: a server, a migrated template, and a fresh copy of it for each module.
 
-Owns: how databases of tests are created, copied and dropped.
+Owns: the server and the template of tests.
 Must not know: the rows in them.
 """
 
@@ -13,19 +13,14 @@ from shutil import disk_usage
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from sqlalchemy.pool import NullPool
-
-from scheduler.postgres.connections import name_of, open_engine, read_url
+from scheduler.postgres.connections import read_url
 from scheduler.postgres.embedded import embedded_server
-from scheduler.postgres.errors import StatementError, StoreError
+from scheduler.postgres.fresh_databases import execute, fresh_database
 from scheduler.postgres.schema.migrations import upgrade
-from scheduler.postgres.translation import translated
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a folder of its own within
 _ROOM: Final = 2 * 1024**3
 _FASTER_THAN_SAFE: Final = ("fsync", "synchronous_commit", "full_page_writes")
-_NEW_NAME: Final = "select 'slotsmith_test_' || left(md5(gen_random_uuid()::text), 16)"
-_IN_USE: Final = "55006"  # PostgreSQL, appendix A: object_in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,7 @@ def database_server() -> Iterator[str]:
         TemporaryDirectory(prefix="slotsmith-", dir=_in_memory()) as folder,
         embedded_server(Path(folder) / "postgres") as url,
     ):
-        _execute(url, *(f"alter system set {name} = off" for name in _FASTER_THAN_SAFE), "select pg_reload_conf()")
+        execute(url, *(f"alter system set {name} = off" for name in _FASTER_THAN_SAFE), "select pg_reload_conf()")
         yield url
 
 
@@ -94,28 +89,6 @@ def migrated_database(template: DatabaseTemplate | None = None) -> Iterator[str]
         yield url
 
 
-@contextmanager
-def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]:
-    """Create a database as a copy of another one, yield its URL, and drop it after the block.
-
-    Raises:
-        StoreError: no connection, the template is in use, or the login may not create databases.
-    """
-    name = _execute(server, _NEW_NAME)
-    # Copying files is faster than writing each page to the log, where nothing waits for the disk.
-    try:
-        _execute(server, f"create database {name} template {template} encoding 'UTF8' strategy file_copy")
-    except StatementError as error:
-        if error.sqlstate != _IN_USE:
-            raise
-        raise StoreError(f"the template {template} has open connections: close them before it is copied") from None
-    try:
-        url = read_url(server).set(database=name, drivername="postgresql")
-        yield url.render_as_string(hide_password=False)
-    finally:
-        _execute(server, f"drop database {name} with (force)")
-
-
 def _in_memory() -> Path | None:
     """Return the file system in memory if it has room; None is the usual temporary folder.
 
@@ -125,15 +98,3 @@ def _in_memory() -> Path | None:
         if disk_usage(_MEMORY).free >= _ROOM and os.access(_MEMORY, os.W_OK):
             return _MEMORY
     return None
-
-
-def _execute(url: str, *statements: str) -> str:
-    """Run each statement as a transaction of its own, and return the first value that the last one returns."""
-    parsed = read_url(url)
-    engine = open_engine(parsed, poolclass=NullPool)
-    value = ""
-    with translated(name_of(parsed)), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for statement in statements:
-            result = connection.exec_driver_sql(statement)
-            value = str(result.scalar()) if result.returns_rows else ""
-    return value

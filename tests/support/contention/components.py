@@ -4,8 +4,8 @@ Owns: what an operation concerns, and the partition by it.
 Must not know: what an operation means for the state of a desk.
 
 Two operations concern each other if they use a doctor, a room or a patient at overlapping times, or name the same slot,
-hold, visit or key, directly or through others. Linearizability is local (Herlihy and Wing): a history has an order if
-each of its components has.
+hold, visit, key or cap, directly or through others. Linearizability is local (Herlihy and Wing): a history has an order
+if each of its components has.
 """
 
 from bisect import bisect_right
@@ -17,7 +17,7 @@ from typing import Any
 
 from support.contention.desk_model import step
 from support.contention.desk_state import State
-from support.contention.history import NEVER, Event, Operation, Type, operations, write
+from support.contention.history import NEVER, Event, Operation, Type, Value, operations, write
 from support.contention.linearizability import MAX_CONFIGURATIONS, Verdict, judge
 from support.contention.resolving import resolved, with_ids
 
@@ -103,6 +103,7 @@ class _Concerns:
             for operation in history
             if operation.f in {"book", "confirm"} and "visit" in operation.answer
         }
+        self._caps = {str(operation.value["cap"]) for operation in history if operation.f == "cap"}
         spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for operation in history:
             for who, start, end in self._uses(operation):
@@ -119,9 +120,12 @@ class _Concerns:
             self._begins[who] = begins
         self.is_empty = not history
 
-    def _uses(self, operation: Operation) -> Iterator[Use]:
+    def _place(self, operation: Operation) -> Value:
         value = operation.value
-        place = self._places.get(value["hold"], {}) if operation.f == "confirm" else value
+        return self._places.get(value["hold"], {}) if operation.f == "confirm" else value
+
+    def _uses(self, operation: Operation) -> Iterator[Use]:
+        value, place = operation.value, self._place(operation)
         yield from ((str(who), start, end) for who, start, end in place.get("uses", ()))
         patient = self._patients.get(str(value.get("visit")), value.get("patient"))
         if patient is not None and "start" in place:
@@ -133,6 +137,10 @@ class _Concerns:
         """Yield what an operation concerns."""
         for use in self._uses(operation):
             yield self._node(use)
+        patient = self._patients.get(str(operation.value.get("visit")), operation.value.get("patient"))
+        for cap in {str(patient), str(operation.value.get("cap")), *self._place(operation).get("counts", ())}:
+            if cap in self._caps:
+                yield "cap", cap
         for name in ("slot", "hold", "visit", "key"):
             for named in (operation.value.get(name), operation.answer.get(name)):
                 if named is not None:

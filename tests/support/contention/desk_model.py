@@ -1,4 +1,4 @@
-"""Sequential model of the desk: what each request does if it is alone, and when it is refused (B1-B4).
+"""Sequential model of the desk: what each request does if it is alone, and when it is refused (B1-B4, Q4).
 
 Owns: the effect and the refusals of operations.
 Must not know: threads, histories, the database.
@@ -6,18 +6,20 @@ Must not know: threads, histories, the database.
 | operation | value | answer | refused as |
 |---|---|---|---|
 | `open` | `slot`, `capacity` | | |
-| `hold` | a place, `key`? | `hold`, `ends` | `taken`, `ended`, `key_reused` |
+| `cap` | `cap`, `most` | | |
+| `hold` | a place, `key`? | `hold`, `ends` | `taken`, `capped`, `ended`, `key_reused` |
 | `extend` | `hold` | `ends` | `ended` |
 | `release` | `hold`; nothing happens if it has ended | | `ended` |
-| `confirm` | `hold`, `patient`, `key`? | `visit` | `ended`, `taken`, `key_reused` |
-| `book` | a place, `patient`, `key`? | `visit` | `taken`, `key_reused` |
-| `reschedule` | a place, `visit`, `key`? | `visit` | `taken`, `gone`, `key_reused` |
+| `confirm` | `hold`, `patient`, `key`? | `visit` | `ended`, `taken`, `capped`, `key_reused` |
+| `book` | a place, `patient`, `key`? | `visit` | `taken`, `capped`, `key_reused` |
+| `reschedule` | a place, `visit`, `key`? | `visit` | `taken`, `capped`, `gone`, `key_reused` |
 | `cancel` | `visit` | | `gone` |
 | `block` | `who`, `start`, `end` | | |
 | `read` | | `visits` | |
 | `expire` | `hold`, `ends` | | |
 
-A place is `slot` (or null), `start` and `end` of the visit, and `uses`: each doctor or room, from when and until when.
+A place is `slot` (or null), `start` and `end` of the visit, `uses`: each doctor or room, from when and until when, and
+`counts`?: the caps that count it. The cap of a patient has the patient's name, and counts all visits of the patient.
 No history has `expire`: it follows from each answer that says when a hold ends (`components.with_ends_of_holds`). Any
 operation may be refused as `busy`, which claims nothing.
 """
@@ -26,7 +28,7 @@ import json
 from collections import Counter
 from typing import Any, Final
 
-from support.contention.desk_state import Answered, Hold, Place, State, Visit, place_of, taken
+from support.contention.desk_state import Answered, Hold, Place, State, Visit, capped, place_of, taken
 from support.contention.history import Operation, Type, Value
 
 CLAIMS_NOTHING: Final = "busy"
@@ -67,6 +69,10 @@ def _open(state: State, operation: Operation) -> Outcome:
     return state._replace(capacities=state.capacities | {(operation.value["slot"], operation.value["capacity"])})
 
 
+def _cap(state: State, operation: Operation) -> Outcome:
+    return state._replace(caps=(*state.caps, (operation.value["cap"], operation.value["most"])))
+
+
 def _hold(state: State, operation: Operation) -> Outcome:
     known = _known(state, operation)
     answer, new_id = operation.answer, str(operation.answer.get("hold"))
@@ -79,7 +85,7 @@ def _hold(state: State, operation: Operation) -> Outcome:
         answered = state.answered - {known} | {known._replace(id=new_id)}
         return state._replace(holds=state.holds - earlier | renamed, answered=answered)
     place = place_of(operation.value)
-    reasons = known | taken(state, place, None)
+    reasons = known | taken(state, place, None) | capped(state, place, None)
     if reasons:
         return reasons
     held = state._replace(holds=state.holds | {Hold(new_id, answer.get("ends"), place)})
@@ -107,7 +113,8 @@ def _confirm(state: State, operation: Operation) -> Outcome:
     hold = next((hold for hold in state.holds if hold.id == operation.value["hold"]), None)
     if hold is None:
         return known | {"ended"}
-    reasons = known | taken(state, hold.place, operation.value["patient"], but=hold)
+    patient = operation.value["patient"]
+    reasons = known | taken(state, hold.place, patient, but=hold) | capped(state, hold.place, patient, but=hold)
     if reasons:
         return reasons
     return _booked(state._replace(holds=state.holds - {hold}), operation, hold.place)
@@ -117,8 +124,8 @@ def _book(state: State, operation: Operation) -> Outcome:
     known = _known(state, operation)
     if isinstance(known, Answered):
         return _repeated(state, operation, known)
-    place = place_of(operation.value)
-    return known | taken(state, place, operation.value["patient"]) or _booked(state, operation, place)
+    place, patient = place_of(operation.value), operation.value["patient"]
+    return known | taken(state, place, patient) | capped(state, place, patient) or _booked(state, operation, place)
 
 
 def _booked(state: State, operation: Operation, place: Place) -> State:
@@ -134,7 +141,8 @@ def _reschedule(state: State, operation: Operation) -> Outcome:
     if visit is None:
         return known | {"gone"}
     place = place_of(operation.value)
-    reasons = known | taken(state, place, visit.patient, but=visit)
+    patient = visit.patient
+    reasons = known | taken(state, place, patient, but=visit) | capped(state, place, patient, but=visit)
     if reasons:
         return reasons
     moved = state._replace(visits=state.visits - {visit} | {visit._replace(place=place)})
@@ -171,6 +179,7 @@ def _expire(state: State, operation: Operation) -> Outcome:
 
 _OUTCOMES: Final = {
     "open": _open,
+    "cap": _cap,
     "hold": _hold,
     "extend": _extend,
     "release": _release,

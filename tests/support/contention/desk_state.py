@@ -1,6 +1,6 @@
-"""State of a desk in the sequential model, and which places it has left (B1).
+"""State of a desk in the sequential model, and which places and caps it has left (B1, Q4).
 
-Owns: the state, and whether a place is taken in it.
+Owns: the state, and whether a place is taken or a cap reached in it.
 Must not know: operations.
 """
 
@@ -17,6 +17,8 @@ class Place(NamedTuple):
     start: float
     end: float
     uses: Uses
+    counts: tuple[str, ...] = ()
+    """The caps that count the visit; that of a patient has the patient's name, and is not among them."""
 
 
 class Visit(NamedTuple):
@@ -51,12 +53,13 @@ class State(NamedTuple):
     holds: frozenset[Hold] = frozenset()
     blocks: Uses = ()
     answered: frozenset[Answered] = frozenset()
+    caps: tuple[tuple[str, int], ...] = ()
 
 
 def place_of(value: Mapping[str, Any]) -> Place:
     """Read the place of a request."""
     uses = tuple(sorted((str(who), start, end) for who, start, end in value["uses"]))
-    return Place(value.get("slot"), value["start"], value["end"], uses)
+    return Place(value.get("slot"), value["start"], value["end"], uses, tuple(value.get("counts", ())))
 
 
 def taken(state: State, place: Place, patient: str | None, *, but: Visit | Hold | None = None) -> set[str]:
@@ -78,6 +81,17 @@ def taken(state: State, place: Place, patient: str | None, *, but: Visit | Hold 
     ):
         return {"taken"}
     return set()
+
+
+def capped(state: State, place: Place, patient: str | None, *, but: Visit | Hold | None = None) -> set[str]:
+    """Return the reason why a cap refuses one more visit, if any; a hold has no patient."""
+    if not state.caps:
+        return set()
+    counted = [name for visit in state.visits if visit != but for name in (*visit.place.counts, visit.patient)]
+    counted += [name for hold in state.holds if hold != but for name in hold.place.counts]
+    concerned = {*place.counts, patient}
+    is_reached = any(name in concerned and counted.count(name) >= most for name, most in state.caps)
+    return {"capped"} if is_reached else set()
 
 
 def _overlap(uses: Uses, others: Uses) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 
 from scheduler.booking.errors import (
+    CapReachedError,
     HoldEndedError,
     KeyReusedError,
     NotOfferedError,
@@ -85,10 +86,14 @@ class FrontDoorPort:
 
 def offers_of(scheduler: Scheduler, clinic: HotClinic) -> dict[str, VisitOffer]:
     """Return the offer of each slot, while all are free."""
+    starts = [slot.start_at for slot in clinic.slots.values()]
+    between = Span(min(starts), max(starts) + minutes(1))
+    offers = {}
     with scheduler.tenant(clinic.slug) as work:
-        return {
-            name: work.visits.offer_at(OfferingId(slot.offering), slot.start_at) for name, slot in clinic.slots.items()
-        }
+        for offering in {slot.offering for slot in clinic.slots.values()}:
+            for offer in work.visits.find(OfferingId(offering), between=between, limit=10_000):
+                offers[offering, offer.start_at] = offer
+    return {name: offers[slot.offering, slot.start_at] for name, slot in clinic.slots.items()}
 
 
 def _answer(visit: int) -> Value:
@@ -102,6 +107,8 @@ def _refusals() -> Iterator[None]:
         yield
     except (SlotTakenError, NotOfferedError, PatientBusyError) as refused:
         raise RefusedError("taken", repr(refused)) from refused
+    except CapReachedError as refused:
+        raise RefusedError("capped", f"cap {refused.cap}") from refused
     except (HoldEndedError, UnknownHoldError) as refused:
         raise RefusedError("ended", repr(refused)) from refused
     except TransitionRefusedError as refused:

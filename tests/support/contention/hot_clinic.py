@@ -7,7 +7,7 @@ Anna's slots overlap each other. Ben's are for groups of five. Cleo and Dan shar
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,8 @@ from uuid import UUID
 
 import psycopg
 
+from scheduler.core.caps import Period
+from scheduler.core.ids import PatientId
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import Need, WorkflowStep
 from scheduler.front_door.scheduler import Scheduler
@@ -43,6 +45,8 @@ class HotSlot(NamedTuple):
     offering: int
     workflow: int
     room: int | None
+    counts: tuple[str, ...] = ()
+    """The caps that count its visits, but for those of patients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +58,28 @@ class HotClinic:
     facility: int
     slots: dict[str, HotSlot]
     patients: dict[str, int]
+    caps: dict[str, int] = field(default_factory=dict)
 
     def place(self, name: str) -> Value:
         """Return a visit on a slot as operations name it: times are minutes after nine."""
         slot = self.slots[name]
         start, end = (int((at - NINE) / minutes(1)) for at in (slot.start_at, slot.end_at))
         uses = [f"doctor {slot.doctor}", *([f"room {slot.room}"] if slot.room is not None else [])]
-        return {"slot": name, "start": start, "end": end, "uses": [[who, start, end] for who in uses]}
+        return {"slot": name, "start": start, "end": end, "uses": [[who, start, end] for who in uses]} | (
+            {"counts": [*slot.counts]} if slot.counts else {}
+        )
 
     def like(self, name: str | None) -> list[str]:
         """Return the slots of the same service as a slot, or all."""
         with_room = [self.slots[name].room] if name in self.slots else []
         return [name for name, slot in self.slots.items() if slot.room in with_room or not with_room]
 
-    def openings(self) -> Iterator[Value]:
-        """Yield what opened each slot."""
+    def openings(self) -> Iterator[tuple[str, Value]]:
+        """Yield the operation that opened each slot and set each cap."""
         for name, slot in self.slots.items():
-            yield {"slot": name, "capacity": slot.capacity}
+            yield "open", {"slot": name, "capacity": slot.capacity}
+        for name, most in self.caps.items():
+            yield "cap", {"cap": name, "most": most}
 
     def visits(self, connection: psycopg.Connection) -> list[list[Any]]:
         """Return the live visits as the operation `read` answers them."""
@@ -78,7 +87,12 @@ class HotClinic:
         slots = {slot.id: name for name, slot in self.slots.items()}
         rows = connection.execute(_LIVE, (self.tenant,)).fetchall()
         return [
-            [str(id_), patients[patient], slots.get(slot), *(int((at - NINE) / minutes(1)) for at in (start, end))]
+            [
+                str(id_),
+                patients[patient],
+                slots.get(slot),
+                *(int((at - NINE) / minutes(1)) for at in (start, end)),
+            ]
             for id_, patient, slot, start, end in rows
         ]
 
@@ -89,8 +103,11 @@ where tenant_id = %s and status not in ('cancelled', 'no_show')
 """
 
 
-def hot_clinic(scheduler: Scheduler, *, patients: int = 16) -> HotClinic:
-    """Create a tenant with a clinic of ten slots, and generate them. The login has to be the owner."""
+def hot_clinic(scheduler: Scheduler, *, patients: int = 16, is_capped: bool = False) -> HotClinic:
+    """Create a tenant with a clinic of ten slots, and generate them. The login has to be the owner.
+
+    If it is capped, there are caps of Ben, of Anna's offering, of the treatments, and of two patients.
+    """
     slug = f"hot-{next(_NUMBERS)}"
     tenant = scheduler.add_tenant(slug, name="Hot Clinic")
     with scheduler.tenant(slug) as work:
@@ -101,6 +118,15 @@ def hot_clinic(scheduler: Scheduler, *, patients: int = 16) -> HotClinic:
         room = work.resources.add("room", "Room 1", at=facility)
         in_the_room = [WorkflowStep(1, template, needs=(Need("doctor"), Need("room")))]
         rooms: dict[int, int] = {}
+        counts: dict[int, tuple[str, ...]] = {}
+        caps: dict[str, int] = {}
+
+        def cap(name: str, most: int, **target: Any) -> tuple[str, ...]:
+            if not is_capped:
+                return ()
+            work.caps.set(most, per=Period.DAY, **target)
+            caps[name] = most
+            return (name,)
 
         def doctor(name: str, until: time, interval: float, *, capacity: int = 1, with_room: bool = False) -> None:
             id_ = work.doctors.add(name, "Ray", at=[facility])
@@ -119,6 +145,11 @@ def hot_clinic(scheduler: Scheduler, *, patients: int = 16) -> HotClinic:
             )
             if with_room:
                 rooms[int(id_)] = int(room)
+                counts[int(id_)] = cap("treatments", 1, service=treatment, facility=facility)
+            elif capacity > 1:
+                counts[int(id_)] = cap("doctor", 6, doctor=id_)
+            else:
+                counts[int(id_)] = cap("offering", 1, offering=offering)
 
         doctor("Anna", time(9, 50), 10)
         doctor("Ben", time(9, 40), 20, capacity=GROUP)
@@ -128,13 +159,16 @@ def hot_clinic(scheduler: Scheduler, *, patients: int = 16) -> HotClinic:
             f"patient {number}": int(work.patients.add("Pat", str(number), email=f"{number}@example.org"))
             for number in range(patients)
         }
+        for name in list(ids)[:2]:
+            cap(name, 1, patient=PatientId(ids[name]))
     scheduler.generate(slug, from_day=DAY, days=1)
     with scheduler.tenant(slug) as work:
         rows = work.session.connection().exec_driver_sql(_SLOTS)
         slots = {
-            f"slot {number}": HotSlot._make([*row, rooms.get(row.doctor_id)]) for number, row in enumerate(rows, 1)
+            f"slot {number}": HotSlot._make([*row, rooms.get(row.doctor_id), counts[row.doctor_id]])
+            for number, row in enumerate(rows, 1)
         }
-    return HotClinic(slug, UUID(str(tenant)), int(facility), slots, ids)
+    return HotClinic(slug, UUID(str(tenant)), int(facility), slots, ids, caps)
 
 
 _SLOTS: Final = """

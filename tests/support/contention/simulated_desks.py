@@ -26,19 +26,21 @@ class RightDesk:
         self.capacities: dict[str, int] = {}
         self.visits: dict[str, tuple[str, Place]] = {}
         self.holds: dict[str, tuple[float, Place]] = {}
+        self.caps: dict[str, int] = {}
         self.blocks: list[tuple[str, float, float]] = []
         self.answers: dict[str, tuple[str, Value, Value]] = {}
         self.ids = 0
-        self.is_locked = False
+        self.locked: set[str] = set()
 
     def perform(self, process: int, f: str, value: Value) -> Steps:
         """Perform a request under the lock, or find the first answer to its key."""
         if f == "read":
             return {"visits": [[id_, who, at.slot, at.start, at.end] for id_, (who, at) in self.visits.items()]}
+        lock = self.lock_of(value)
         if self.locks:
-            while self.is_locked:
-                yield lambda: not self.is_locked
-            self.is_locked = True
+            while lock in self.locked:
+                yield lambda: lock not in self.locked
+            self.locked.add(lock)
         try:
             yield None
             key = self.key(process, value)
@@ -53,7 +55,11 @@ class RightDesk:
             return answer
         finally:
             if self.locks:
-                self.is_locked = False
+                self.locked.discard(lock)
+
+    def lock_of(self, value: Value) -> str:  # noqa: ARG002  # a fault needs the value
+        """Return the lock of a request: all have one."""
+        return ""
 
     def key(self, process: int, value: Value) -> str | None:  # noqa: ARG002  # a fault needs the process
         """Return the key under which an answer is remembered."""
@@ -65,9 +71,16 @@ class RightDesk:
         self.capacities[value["slot"]] = value["capacity"]
         return {}
 
+    def cap(self, value: Value) -> Steps:
+        """Let at most so many visits be there that a cap counts."""
+        yield None
+        self.caps[value["cap"]] = value["most"]
+        return {}
+
     def hold(self, value: Value) -> Steps:
         """Hold a place."""
         place = place_of(value)
+        self.refuse_beyond_caps(place, None)
         self.refuse_if(self.is_taken(place, None))
         yield None
         id_, ends = self.new_id("hold"), self.clock.now + HOLD_LASTS
@@ -79,6 +92,7 @@ class RightDesk:
         if not self.is_live(value["hold"]):
             raise RefusedError("ended")
         place = self.holds[value["hold"]][1]
+        self.refuse_beyond_caps(place, value["patient"], hold=value["hold"])
         self.refuse_if(self.is_closed_by_now(place) or self.is_busy(value["patient"], place, None))
         yield None
         del self.holds[value["hold"]]
@@ -103,6 +117,7 @@ class RightDesk:
     def book(self, value: Value) -> Steps:
         """Book a place."""
         place = place_of(value)
+        self.refuse_beyond_caps(place, value["patient"])
         self.refuse_if(self.is_taken(place, value["patient"]))
         yield None
         return self.write(value["patient"], place)
@@ -112,6 +127,7 @@ class RightDesk:
         if value["visit"] not in self.visits:
             raise RefusedError("gone")
         place = place_of(value)
+        self.refuse_beyond_caps(place, self.visits[value["visit"]][0], visit=value["visit"])
         self.refuse_if(self.is_taken(place, self.visits[value["visit"]][0], but=value["visit"]))
         yield None
         self.visits[value["visit"]] = (self.visits[value["visit"]][0], place)
@@ -130,6 +146,23 @@ class RightDesk:
         yield None
         self.blocks.append((value["who"], value["start"], value["end"]))
         return {}
+
+    def refuse_beyond_caps(self, place: Place, patient: str | None, *, visit: str = "", hold: str = "") -> None:
+        """Refuse one more visit beyond a cap; one that is moved or confirmed does not count."""
+        if self.is_beyond(self.counted(visit, hold), place, patient):
+            raise RefusedError("capped")
+
+    def counted(self, visit: str, hold: str) -> list[str | None]:
+        """Return the caps that count each visit and each live hold but these, as often as they do."""
+        names = [name for id_, (who, at) in self.visits.items() if id_ != visit for name in (*at.counts, who)]
+        return [
+            *names,
+            *(name for id_, (_, at) in self.holds.items() if id_ != hold and self.is_live(id_) for name in at.counts),
+        ]
+
+    def is_beyond(self, counted: list[str | None], place: Place, patient: str | None) -> bool:
+        """Return whether a cap of a place or patient is reached."""
+        return any(counted.count(name) >= self.caps[name] for name in (*place.counts, patient) if name in self.caps)
 
     def refuse_if(self, is_taken: bool) -> None:
         """Refuse a place that is taken."""
@@ -237,3 +270,19 @@ class PlaceNeverFreed(RightDesk):
         if value["visit"] in self.visits:
             self.blocks.extend(self.visits[value["visit"]][1].uses)
         return (yield from super().cancel(value))
+
+
+class OneBeyondTheCap(RightDesk):
+    """A desk that books up to a cap and then one more visit."""
+
+    def is_beyond(self, counted: list[str | None], place: Place, patient: str | None) -> bool:
+        """Return whether a cap is exceeded already."""
+        return any(counted.count(name) > self.caps[name] for name in (*place.counts, patient) if name in self.caps)
+
+
+class LockOfADoctor(RightDesk):
+    """A desk that locks the doctor of a visit and not its caps: it books with two doctors at once."""
+
+    def lock_of(self, value: Value) -> str:
+        """Return the doctor."""
+        return str(value["uses"][0][0]) if "uses" in value else ""

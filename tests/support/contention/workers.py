@@ -76,7 +76,7 @@ Plan = Callable[[Worker], None]
 def contend(
     make: Callable[[], Port],
     plan: Plan,
-    openings: Sequence[Value],
+    openings: Sequence[tuple[str, Value]],
     *,
     seed: int,
     meanwhile: AbstractContextManager[object] | None = None,
@@ -91,8 +91,8 @@ def contend(
     shared = Shared(Barrier(WORKERS))
     dice = random.Random(seed)  # noqa: S311
     recorder, setup = shared.recorder, shared.recorder.process()
-    for value in openings:
-        recorder.call(setup, "open", value, dict)
+    for f, value in openings:
+        recorder.call(setup, f, value, dict)
     seeds = [dice.random() for _ in range(WORKERS)]
 
     def work(number: int) -> None:

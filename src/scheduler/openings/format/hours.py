@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.json_fields import Fields, Json, list_from, object_from, shown
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityRule
 from scheduler.core.zones import DAYS_OF_WEEK
 
@@ -31,6 +32,7 @@ class Offer(NamedTuple):
     slot_interval: timedelta | None = None
     slot_alignment: timedelta | None = None
     capacity: int = 1
+    release: Release | None = None
 
 
 class ParsedHours(NamedTuple):
@@ -56,6 +58,7 @@ def offer_of(fields: Fields, inherited: Offer) -> Offer:
         interval,
         minutes_of(fields, "alignment_minutes") or inherited.slot_alignment,
         capacity_of(fields) or inherited.capacity,
+        release_of(fields) or inherited.release,
     )
 
 
@@ -102,6 +105,20 @@ def minutes_of(fields: Fields, name: str) -> timedelta | None:
 def capacity_of(fields: Fields) -> int | None:
     """Take the number of bookings per slot; None if the field is missing or null."""
     return fields.whole("capacity", maximum=_MAX_CAPACITY)
+
+
+def release_of(fields: Fields) -> Release | None:
+    """Take the release of slots; None if the field is missing or null."""
+    value = fields.take("release")
+    if value is None:
+        return None
+    parts = Fields(value, where="release")
+    days_before = parts.take("days_before")
+    if isinstance(days_before, bool) or not isinstance(days_before, int):
+        parts.refuse(f"days_before must be a whole number from 0, not {shown(days_before)}")
+    release = Release(days_before, time_of(clock_from(parts.take("at"), where="release: at")))
+    parts.end()
+    return release
 
 
 def time_of(clock: int) -> time:

@@ -26,7 +26,7 @@ _NO_HOURS: Final = "no hours are given: `weekly` or `clinics` is missing (null m
 
 _FIELDS: Final = (
     *("code", "name", "timezone", "weekly", "alterations", "closures", "clinics", "exceptions", "doctors"),
-    *("slot_minutes", "interval_minutes", "alignment_minutes", "capacity"),
+    *("slot_minutes", "interval_minutes", "alignment_minutes", "capacity", "release"),
     *(*_ADDRESS_FIELDS, "phone", "country", "locale"),
 )
 # As unknown fields, these common names of other formats would be kept, and have no effect.

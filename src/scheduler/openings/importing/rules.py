@@ -19,7 +19,7 @@ from scheduler.core.slots import Id
 from scheduler.openings.importing.provenance import SOURCE, imported_by_openings
 from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Doctor
-from scheduler.postgres.schedule_rows import weekday_columns
+from scheduler.postgres.schedule_rows import release_columns, weekday_columns
 from scheduler.postgres.schedules import ScheduleKey
 
 _RULE_FIELDS: Final = (
@@ -46,12 +46,12 @@ def sync_rules(
 ) -> tuple[RowCounts, dict[PartKey, int]]:
     """Synchronise the rules of all doctors at these facilities; return also the ids of the rules."""
     wanted = {
-        (*key, rule.id): _key_columns(key, rule.id) | weekday_columns(rule) | _columns_of(rule, _RULE_FIELDS)
+        (*key, rule.id): _key_columns(key, rule.id) | _rule_columns(rule)
         for key, doctor in doctors.items()
         for rule in doctor.schedule.rules
     }
     table = tables.AvailabilityRule
-    columns = ["day_of_week", "any_weekday", *map(_column, _RULE_FIELDS)]
+    columns = ["day_of_week", "any_weekday", *release_columns(None), *map(_column, _RULE_FIELDS)]
     return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
 
 
@@ -79,6 +79,10 @@ def sync_exceptions(
 
 def _key_columns(key: ScheduleKey, name: Id) -> Row:
     return key._asdict() | {"meta": {"source": SOURCE, "key": name}}
+
+
+def _rule_columns(rule: AvailabilityRule) -> Row:
+    return weekday_columns(rule) | release_columns(rule.release) | _columns_of(rule, _RULE_FIELDS)
 
 
 def _columns_of(part: AvailabilityRule | AvailabilityException, fields: Iterable[str]) -> Row:
