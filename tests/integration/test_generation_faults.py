@@ -152,7 +152,7 @@ def test_r4_workers_end_with_their_killed_job(
     process.stderr.readline()
     assert sessions(looker)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)  # they have its standard error, too
     wait_until(lambda: not sessions(looker))
     run_to_the_end(world)
     assert world.digest() == undisturbed

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from celery.contrib.testing.worker import start_worker
+from celery.contrib.testing.worker import start_worker  # type: ignore[import-untyped]
 
 from scheduler.postgres.database import Database
 from support.databases import execute, new_tenant

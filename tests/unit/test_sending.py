@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.core.slots import Slot, SlotStatus
+from scheduler.core.slots import Slot
 from scheduler.generation import sending
 from scheduler.generation.batches import Batch, do_batch
 from scheduler.generation.errors import WorkersLostError

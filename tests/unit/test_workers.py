@@ -53,7 +53,7 @@ def test_dead_workers_are_replaced_once(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "the workers are lost; beginning again with new workers\n"
 
 
-def test_workers_that_die_twice_end_the_work_and_the_next_work_has_new_ones() -> None:
+def test_workers_that_die_twice_end_the_work_and_the_next_has_new_ones() -> None:
     crews = Crews(dying=2)
     with crews.workers() as workers:
         with pytest.raises(WorkersLostError):

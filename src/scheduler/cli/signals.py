@@ -51,7 +51,7 @@ def watched_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def recorded_termination() -> Iterator[list[int]]:
-    """Let the first SIGTERM in the block only be recorded, so that the block ends by itself; a second one interrupts.
+    """Record the first SIGTERM in the block, which then ends by itself; a second one interrupts.
 
     Yield the list of the signals so far.
     """

@@ -73,21 +73,27 @@ class Workers:
 
     def call(self, work: Callable[[Opened], Result]) -> Result:
         """Do work with the workers; if they die, do it once more with new ones."""
+        opened = self._open()
         try:
-            return self._call(work)
+            return work(opened)
         except WorkersLostError as error:
+            self._close()
             echo(f"{error}; beginning again with new workers", err=True)
-        return self._call(work)
-
-    def _call(self, work: Callable[[Opened], Result]) -> Result:
+        opened = self._open()
         try:
-            if self._opened is None:
-                self._opened = self._stack.enter_context(self.open())
-            return work(self._opened)
+            return work(opened)
         except WorkersLostError:
-            self._opened = None
-            self._stack.close()
+            self._close()
             raise
+
+    def _open(self) -> Opened:
+        if self._opened is None:
+            self._opened = self._stack.enter_context(self.open())
+        return self._opened
+
+    def _close(self) -> None:
+        self._opened = None
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self

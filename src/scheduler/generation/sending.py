@@ -121,5 +121,5 @@ def _result(future: "Future[RunResult | Exception]") -> RunResult:
 
 
 def _lost(error: Exception) -> WorkersLostError:
-    reason = shorten(f"{type(error).__name__}: {error}", _MAX_CHARACTERS)
+    reason = shorten(f"{type(error).__name__}: {error}".removesuffix(": "), _MAX_CHARACTERS)
     return WorkersLostError(f"the workers are lost ({reason}): complete batches stay, the next run does the rest")

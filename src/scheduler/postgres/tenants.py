@@ -48,7 +48,7 @@ def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUI
 
 
 def active_tenants(database: Database) -> list[tuple[str, UUID]]:
-    """Return the slug and the id of each tenant that is active and not deleted, by slug, as `Role.JOB` sees them."""
+    """Return the slug and the id of each tenant that is active and not deleted, by slug."""
     with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
         return [(row.slug, row.id) for row in session.connection().execute(_ACTIVE)]
 
