@@ -31,7 +31,7 @@ from scheduler.postgres.schedules import (
 )
 from scheduler.postgres.slots import stored_slots
 from support.query_plans import index_scans
-from support.worlds.generation import MONDAY, NOW, World, weekly
+from support.worlds.generation import MONDAY, NOW, World, expected, weekly
 
 pytestmark = pytest.mark.database
 
@@ -162,6 +162,20 @@ def test_r3_a_night_by_marks_reaches_what_a_night_of_all_would(world: World, see
         first, now = MONDAY + night * DAY, datetime.combine(MONDAY + night * DAY, time(3), UTC)
         world.run(first, days, now=now)
         assert left_to_all(world, first, days, now) == (0, 0, 0)
+
+
+def test_r3_a_new_day_with_an_exception_has_the_rules_of_all_weekdays(database: Database, tenant_id: UUID) -> None:
+    """An override of a Sunday takes the slots of other weekdays' rules, and a block may name one."""
+    sunday = NINE + 6 * DAY
+    override = AvailabilityException(1, ExceptionType.OVERRIDE, sunday, sunday + HOUR)
+    block = AvailabilityException(2, ExceptionType.BLOCKED, sunday, sunday + HOUR / 2, rule_id=101)
+    schedule = weekly(1, exceptions=[override, block])
+    world = World(database, tenant_id)
+    world.write(schedule)
+    world.run(MONDAY, 6)
+    world.run(MONDAY, 7)
+    assert world.slots() == expected([schedule], MONDAY, 7)
+    assert max(slot.start_at for slot in world.slots()) > sunday
 
 
 def test_r3_a_schedule_that_is_not_due_is_not_even_loaded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ loaded that decide its new days.
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from scheduler.core.days import DaySet
 from scheduler.core.errors import InvalidInputError, WallClockError
@@ -66,10 +68,9 @@ def plan_task(loaded: LoadedSchedule, request: Examination) -> ScheduleTask:
     today = request.now.astimezone(schedule.zone).date()
     release = request.release_of(schedule.zone)
     changed = _is_changed(before, release, request)
-    first = _first_day(today, request)
-    upcoming = before.days.since(today)
-    # After a change, slots of all generated days may follow the schedule before it.
-    spans = _local(schedule, requested | upcoming if changed else requested - before.days)
+    first = _first_day(today, requested)
+    examined, generated = _days(requested, before.days, today, changed=changed)
+    spans = _local(schedule.zone, examined)
     digest, since = before.fingerprint, before.since
     if changed or since is None or first < since:
         digest, since = fingerprint(schedule, tzdata_version=release, since=first), first
@@ -78,23 +79,23 @@ def plan_task(loaded: LoadedSchedule, request: Examination) -> ScheduleTask:
         schedule,
         spans=spans,
         beside=_beside(spans, utc(request.now)) if changed and before.days.spans else (),
-        checkpoint=Checkpoint(digest, since, ENGINE_VERSION, release, requested | upcoming, before.may_miss_a_change),
+        checkpoint=Checkpoint(digest, since, ENGINE_VERSION, release, generated, before.may_miss_a_change),
     )
 
 
 def needed_days(checkpoint: Checkpoint, zone_name: str, request: Examination) -> NeededDays:
     """Return the days that the parts of a schedule have to decide, for `plan_task` to plan a request."""
-    earliest = earliest_day(request)
+    earliest, requested = earliest_day(request), request.requested
     try:
         zone = zone_of(zone_name)
-        today = request.now.astimezone(zone).date()
         if _is_changed(checkpoint, request.release_of(zone), request) or checkpoint.since is None:
             return NeededDays(earliest)
-    except (WallClockError, OverflowError):
+        today = request.now.astimezone(zone).date()
+    except WallClockError:
         return NeededDays(earliest)
-    if _first_day(today, request) < checkpoint.since:  # a fingerprint of earlier days
+    if _first_day(today, requested) < checkpoint.since:  # a fingerprint of earlier days
         return NeededDays(earliest)
-    new = (request.requested - checkpoint.days).spans
+    new = _days(requested, checkpoint.days, today, changed=False)[0].spans
     return NeededDays(new[0].first, new[-1].until) if new else NeededDays(earliest, earliest)
 
 
@@ -119,8 +120,16 @@ def _is_changed(before: Checkpoint, release: str, request: Examination) -> bool:
     return before.fingerprint is None or versions != (ENGINE_VERSION, release) or request.scope is Scope.ALL
 
 
-def _first_day(today: date, request: Examination) -> date:
-    return min([today, *(span.first for span in request.requested.spans)])
+def _first_day(today: date, requested: DaySet) -> date:
+    return min([today, *(span.first for span in requested.spans)])
+
+
+@lru_cache(maxsize=256)  # nearly all schedules of a tenant have the same days
+def _days(requested: DaySet, before: DaySet, today: date, *, changed: bool) -> tuple[DaySet, DaySet]:
+    """Return the days to examine, and those that are generated afterwards."""
+    upcoming = before.since(today)
+    # After a change, slots of all generated days may follow the schedule before it.
+    return requested | upcoming if changed else requested - before, requested | upcoming
 
 
 def checkpoints_of(
@@ -142,7 +151,8 @@ def _beside(spans: Sequence[Span], now: datetime) -> tuple[Span, ...]:
     return difference([Span(start, end) for start, end in wider if start < end], spans)
 
 
-def _local(schedule: Schedule, days: DaySet) -> tuple[Span, ...]:
+@lru_cache(maxsize=256)  # as above
+def _local(zone: ZoneInfo, days: DaySet) -> tuple[Span, ...]:
     """Return local days as spans, without the days that the zone skipped."""
-    spans = (local_day(schedule.zone, first, until) for first, until in days.spans)
+    spans = (local_day(zone, first, until) for first, until in days.spans)
     return tuple(span for span in spans if span)

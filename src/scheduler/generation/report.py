@@ -32,9 +32,9 @@ class RunResult:
     """The result of a run or a batch; results can be added.
 
     The names are those of the columns of `generation_runs`; slots and schedules that need attention are listed instead
-    of counted. `schedules_locked` lists the schedules that another run was working on, `schedules_parked` those that
-    were left out since they failed three runs in a row, `broken_promises` the bookings that would begin at another
-    wall-clock time than promised (T6).
+    of counted. Slots of days that were not examined are not counted. `schedules_locked` lists the schedules that
+    another run was working on, `schedules_parked` those that were left out since they failed three runs in a row,
+    `broken_promises` the bookings that would begin at another wall-clock time than promised (T6).
     """
 
     schedules: int = 0
