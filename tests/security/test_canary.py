@@ -178,7 +178,7 @@ WRITTEN_BY_PEOPLE = (
 def test_the_canary_is_in_no_log_span_or_metric_of_the_nightly_job(
     database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One run with a schedule that fails, and one that the database ends with an error whose message has the canary."""
+    """A schedule fails in one run; another run ends by an error whose message has the canary."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(observing, "_tracer", provider.get_tracer("scheduler"))
