@@ -16,6 +16,7 @@ from sqlmodel import Session
 from scheduler.core.resource_hours import opening, spans_outside
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.spans import Span
+from scheduler.postgres.schedule_parts import NeededDays
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
 
 _DAY: Final = timedelta(days=1)
@@ -36,8 +37,8 @@ def conflicting_visits(session: Session, keys: Sequence[ScheduleKey], *, now: da
         visits[ScheduleKey(doctor_id, facility_id)].append((id_, Span(start_at, end_at)))
     concerned = [key for key in keys if key in visits]
     found: list[int] = []
-    since = now.astimezone(UTC).date() - _DAY
-    for loaded in load_schedules(session, concerned, lock=False, since=since) if concerned else ():
+    days = NeededDays(since=now.astimezone(UTC).date() - _DAY)
+    for loaded in load_schedules(session, concerned, lock=False, needed=lambda *_: days) if concerned else ():
         if isinstance(loaded.schedule, Schedule):
             outside = spans_outside(_never_removed(loaded.schedule), [span for _, span in visits[loaded.key]])
             found += (id_ for id_, span in visits[loaded.key] if span in outside)
