@@ -65,3 +65,10 @@ def test_t1_a_naive_instant_is_in_no_span() -> None:
 def test_a_span_that_has_no_days_is_refused(first: Any, until: Any, message: str) -> None:
     with pytest.raises(InvalidSpanError, match=message):
         DaySet([(first, until)])
+
+
+def test_r3_days_that_are_generated_already_are_left_out() -> None:
+    first = date(2027, 3, 1)
+    days = [first + timedelta(days=number) for number in range(5)]
+    rest = DaySet([(days[0], days[4])]) - DaySet([(days[1], days[2])])
+    assert rest == DaySet([(days[0], days[1]), (days[2], days[4])])

@@ -160,7 +160,7 @@ def opened_for(
 
 
 def read_day(text: str | None, *, default: date) -> date:
-    """Read a local date: `2027-03-28`, `today`, `tomorrow`, `yesterday` or `+7`.
+    """Read a local date: `2027-03-28`, `today`, `tomorrow`, `yesterday`, `+7` or `-90`.
 
     Raises:
         InvalidInputError: the text is no such date.
@@ -172,7 +172,7 @@ def read_day(text: str | None, *, default: date) -> date:
     if text in words:
         return words[text]
     try:
-        if text.startswith("+"):
+        if text.startswith(("+", "-")):
             return today + timedelta(days=int(text))
         day = date.fromisoformat(text)
     except (ValueError, OverflowError):
