@@ -223,16 +223,17 @@ class World:
             end_time=closure.end_time,
         )
 
-    def book(self, start_at: datetime, *, facility_id: int = 1, **columns: Any) -> SQLModel:
-        """Write a visit on the slot of doctor 1 that starts then."""
+    def book(self, start_at: datetime, *, doctor_id: int = 1, facility_id: int = 1, **columns: Any) -> SQLModel:
+        """Write a visit on the slot of a doctor that starts then."""
         ((slot_id,),) = self.sql(
-            "select id from scheduling.availability_slots where tenant_id = :tenant_id and doctor_id = 1"
-            " and facility_id = :facility_id and start_at = :start_at",
+            "select id from scheduling.availability_slots where tenant_id = :tenant_id"
+            " and doctor_id = :doctor_id and facility_id = :facility_id and start_at = :start_at",
             start_at=start_at,
+            doctor_id=doctor_id,
             facility_id=facility_id,
         )
         on = {"availability_slot_id": slot_id, "slot_start_at": start_at}
-        return self.visit(start_at, facility_id=facility_id, **on, **columns)
+        return self.visit(start_at, doctor_id=doctor_id, facility_id=facility_id, **on, **columns)
 
     def visit(
         self, start_at: datetime, *, number: int = 1, doctor_id: int = 1, facility_id: int = 1, **columns: Any
