@@ -152,12 +152,6 @@ def forgets_late_bookings() -> None:
     )
 
 
-def locks_nothing() -> None:
-    """Let two runs generate one schedule at once."""
-    load = batches.load_schedules
-    batches.load_schedules = lambda *given, lock, **named: load(*given, lock=False, **named)  # noqa: ARG005
-
-
 def days_of_24_hours() -> None:
     """Take each local day for 24 hours, also when the clocks change."""
     right = planning.local_day
@@ -167,4 +161,3 @@ def days_of_24_hours() -> None:
         return replace(span, end=span.start + (until - first))
 
     planning.local_day = wrong
-

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import psycopg
 from sqlalchemy import make_url
 
 from scheduler.core.schedules import AvailabilityException, ExceptionType
 from scheduler.core.spans import Span
+from scheduler.generation.retrying import Retry, once
 from scheduler.postgres.database import Database
 from support.databases import execute, new_tenant
 from support.night_jobs import SCHEDULES_PER_BATCH, Job, Setup, as_it_is, start
@@ -57,9 +58,15 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 class Night:
     """A tenant whose last night was a week ago: some slots are in use since then, and schedules have changed."""
 
-    def __init__(self, database: Database, url: str, files: Path) -> None:
-        self.url, self.files = url, files
-        self.world = world = World(database, new_tenant(database))
+    def __init__(self, world: World, url: str, files: Path) -> None:
+        self.world, self.url, self.files = world, url, files
+        self.before: dict[Any, str] = {}
+
+    @classmethod
+    def of_a_clinic(cls, database: Database, url: str, files: Path) -> Self:
+        """Return the night of a new tenant."""
+        self = cls(World(database, new_tenant(database)), url, files)
+        world = self.world
         world.write(*SCHEDULES)
         self.run(days=7)
         world.book(NINE)
@@ -76,6 +83,11 @@ class Night:
             " where tenant_id = :tenant_id and doctor_id in (4, 8, 12, 16)"
         )
         self.before = self.in_use()
+        return self
+
+    @property
+    def database_name(self) -> str:
+        return str(make_url(self.url).database)
 
     def start(self, *more: str, setup: Setup = as_it_is, now: datetime = NOW) -> Job:
         """Start the night of two weeks in another process."""
@@ -83,9 +95,14 @@ class Night:
         arguments = ["--tenant", str(self.world.tenant_id), "--from", str(MONDAY), "--days", "14", "--json", *more]
         return start(named.render_as_string(hide_password=False), arguments, now, self.files, setup)
 
-    def run(self, *, days: int = 14) -> None:
+    def run(self, *, days: int = 14, retry: Retry = once) -> None:
         """Run the job without interruption, in this process, with the time zone data of the command."""
-        assert self.world.run(count=days, tzdata_version=None).result.schedules_failed == ()
+        assert self.world.run(count=days, tzdata_version=None, retry=retry).result.schedules_failed == ()
+
+    def has_ended(self) -> bool:
+        """Return whether the server has ended all sessions of jobs, also of those that died."""
+        with psycopg.connect(self.url, autocommit=True) as looker:
+            return not sessions(looker)
 
     def in_use(self) -> dict[Any, str]:
         """Return a mark of each slot that is booked, held or cancelled; it changes when the row is written."""
@@ -115,8 +132,7 @@ class Night:
 
     def finish(self, undisturbed: Outcome) -> None:
         """Wait until the server has ended what is left of jobs that died, run once more, and check the outcome."""
-        with psycopg.connect(self.url, autocommit=True) as looker:
-            wait_until(lambda: not sessions(looker))
+        wait_until(self.has_ended)
         self.run()
         self.check(undisturbed)
 

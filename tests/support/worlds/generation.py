@@ -23,6 +23,7 @@ from scheduler.core.zones import local_days, zone_of
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import GenerationRequest
+from scheduler.generation.retrying import Retry, once
 from scheduler.postgres.database import Database, Role
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -100,11 +101,11 @@ class World:
                 parts[type(row)][getattr(row, "id", 0)] = row
         self.add(*(row for alike in parts.values() for row in alike.values()))
 
-    def run(self, first: date = MONDAY, count: int = 14, **request: Any) -> Report:
+    def run(self, first: date = MONDAY, count: int = 14, *, retry: Retry = once, **request: Any) -> Report:
         """Generate slots of local days."""
         last = first + timedelta(days=count)
         given: dict[str, Any] = {"now": NOW, "tzdata_version": "2026a"} | request
-        return generate(self.database, GenerationRequest(self.tenant_id, first, last, **given))
+        return generate(self.database, GenerationRequest(self.tenant_id, first, last, **given), retry=retry)
 
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement as the role that signed in; `:tenant_id` is this tenant."""
