@@ -35,14 +35,21 @@ _REGISTER: Final = text(
 _ZONES: Final = text(
     f"""
 select distinct facility.timezone
-from ({_ALL} union select tenant_id, doctor_id, facility_id from scheduling.schedule_states) schedule
-join scheduling.facilities facility on facility.tenant_id = schedule.tenant_id and facility.id = schedule.facility_id
+from (
+    select distinct tenant_id, facility_id
+    from ({_ALL} union select tenant_id, doctor_id, facility_id from scheduling.schedule_states) schedule
+    offset 0
+) schedule
+cross join lateral (
+    select slug, timezone from scheduling.facilities
+    where tenant_id = schedule.tenant_id and id = schedule.facility_id offset 0
+) facility
 where cast(:slug as text) is null or facility.slug = :slug
 """  # noqa: S608  # as above
 )
 _FIND: Final = text(
     f"""
-with schedule as (
+with schedule as materialized (
     {_ALL} union select tenant_id, doctor_id, facility_id from scheduling.schedule_states
 ), found as (
     select schedule.doctor_id, schedule.facility_id, state.last_error,
@@ -51,11 +58,16 @@ with schedule as (
         :is_all or state.fingerprint is null or state.is_stale or state.engine_version is distinct from :engine_version
             or state.tzdata_version is distinct from zone.release as is_changed
     from schedule
-    join scheduling.facilities facility
-        on facility.tenant_id = schedule.tenant_id and facility.id = schedule.facility_id
-    left join scheduling.schedule_states state
-        on state.tenant_id = schedule.tenant_id and state.doctor_id = schedule.doctor_id
-        and state.facility_id = schedule.facility_id
+    cross join lateral (
+        select slug, timezone, deleted_at from scheduling.facilities
+        where tenant_id = schedule.tenant_id and id = schedule.facility_id offset 0
+    ) facility
+    left join lateral (
+        select * from scheduling.schedule_states
+        where tenant_id = schedule.tenant_id and doctor_id = schedule.doctor_id
+          and facility_id + 0 = schedule.facility_id
+        offset 0
+    ) state on true
     left join unnest(cast(:zones as text[]), cast(:releases as text[])) as zone (name, release)
         on zone.name = facility.timezone
     where cast(:slug as text) is null or facility.slug = :slug and facility.deleted_at is null
