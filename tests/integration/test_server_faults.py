@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -43,7 +43,6 @@ def stop_at(folder: Path, files: Path, point: str, passage: int, *more: str) -> 
             os.kill(int((folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
             wait_until(lambda: not (folder / "data" / "postmaster.pid").exists())
             with embedded_server(folder):
-                execute(own, "drop function public.wait_at_gate cascade", "drop sequence public.passages")
                 code = job.end()
         with Database(own) as database:
             night.world.database = database
@@ -115,17 +114,17 @@ def test_r4_a_full_disk_ends_the_run_and_room_lets_it_end_well(
         job = night.start("--attempts", str(attempts), "--log", "json")
         wait_until(lambda: '"53100"' in job.err.read_text())
         if attempts == 1:
-            assert job.end() == 1
+            assert job.end() == 5
         (folder / "filler").unlink()
         if attempts == 1:
             assert night.statuses()[-1] == "interrupted"
             night.run()
-        assert (job.end(), night.statuses()[-1]) == (1 if attempts == 1 else 0, "succeeded")
+        assert (job.end(), night.statuses()[-1]) == (5 if attempts == 1 else 0, "succeeded")
         night.check(undisturbed)
 
 
 def fill(folder: Path) -> None:
     """Write a file until the disk is full."""
-    with pytest.raises(OSError, match="No space left"), (folder / "filler").open("wb", buffering=0) as filler:
+    with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while True:
             filler.write(bytes(4096))

@@ -78,6 +78,8 @@ def start(url: str, arguments: Sequence[str], now: datetime, files: Path, setup:
         files / f"{name}.out",
         files / f"{name}.err",
     )
+    for file in (job.out, job.err):
+        file.touch()
     job.process.start()
     return job
 
@@ -86,7 +88,7 @@ def _run(url: str, arguments: list[str], now: datetime, files: Path, setup: Setu
     # A shell ignores SIGINT in background jobs, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for descriptor, suffix in ((1, ".out"), (2, ".err")):
-        os.dup2(os.open(files.with_suffix(suffix), os.O_WRONLY | os.O_CREAT), descriptor)
+        os.dup2(os.open(files.with_suffix(suffix), os.O_WRONLY), descriptor)
     os.environ["SCHEDULER_DATABASE_URL"] = url
     import_module("scheduler.cli.generate").now = lambda: now  # type: ignore[attr-defined]  # the command's clock
     planning.SCHEDULES_PER_BATCH = SCHEDULES_PER_BATCH  # type: ignore[misc]  # of this process only
