@@ -1,4 +1,4 @@
-"""Disturbed nights: after any fault, the night ends as an undisturbed one, and no slot in use is touched (R4, R2).
+"""Disturbed nights: they end as an undisturbed one, and touch no slot in use (R4, R2).
 
 Each kind of fault is also tried on a wrong implementation, which its check has to notice.
 """
@@ -85,7 +85,7 @@ def kill_at(
     night.finish(undisturbed)
 
 
-@pytest.mark.parametrize("point", ["slots created", "checkpoints saved", "commit sent"])
+@pytest.mark.parametrize("point", ["checkpoints saved", "commit sent"])
 def test_r4_after_a_kill_at_a_point_the_next_run_does_the_rest(night: Night, undisturbed: Outcome, point: str) -> None:
     kill_at(night, undisturbed, point)
 
@@ -149,6 +149,7 @@ def test_r4_a_run_goes_on_after_the_server_ended_its_session(night: Night, undis
     terminate_at(night, undisturbed, "checkpoints saved")
 
 
+@pytest.mark.deep
 def test_r4_a_retry_that_counts_twice_would_be_noticed(night: Night, undisturbed: Outcome) -> None:
     fails(terminate_at, night, undisturbed, "slots created", setup=counts_first)
 
@@ -187,7 +188,8 @@ def _twice(work: Callable[[], Any]) -> Any:
         return work()
 
 
-@pytest.mark.parametrize("more", [(), pytest.param(("--workers", "2"), marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["one process", "two workers"])
 def test_r4_a_terminated_job_ends_after_its_batch_and_says_so(
     night: Night, undisturbed: Outcome, more: tuple[str, ...]
 ) -> None:
@@ -200,7 +202,6 @@ def test_r4_a_terminated_job_ends_after_its_batch_and_says_so(
     (line,) = job.lines()
     assert line.startswith("error: terminated after the batch in progress: ")
     assert night.statuses()[-1] == "interrupted"
-    assert night.world.sql("select count(*) > 60 * 4 from scheduling.availability_slots where tenant_id = :tenant_id")
     night.finish(undisturbed)
 
 
@@ -253,7 +254,7 @@ def test_r4_jobs_that_count_what_another_does_would_be_noticed(night: Night, und
 
 
 def collide(night: Night, undisturbed: Outcome, *, setup: Setup = as_it_is) -> None:
-    """Let a session wait for a slot that the job retires, and the job for a slot that the session has locked."""
+    """Let a session wait for a slot that the job retires, and the job for one of the session."""
     key = "from scheduling.availability_slots where tenant_id = %s and doctor_id = %s and start_at = %s for update"
     execute(night.url, f"alter database {night.database_name} set deadlock_timeout = '10ms'")
     try:
@@ -295,7 +296,7 @@ def test_r4_a_deadlock_that_counts_twice_would_be_noticed(night: Night, undistur
 
 
 def book_meanwhile(night: Night, before: Night, *, setup: Setup = as_it_is) -> None:
-    """Book one slot and hold another that the job is about to retire: as if that had been done before the night."""
+    """Book one slot and hold another that the job is about to retire: as if that had been done before."""
     use_two_slots(before)
     before.run()
     with gate_at(night.url, "slots retired") as gate:
@@ -321,7 +322,7 @@ def test_r2_a_slot_booked_during_the_night_is_not_retired(new_night: Callable[[]
     book_meanwhile(new_night(), new_night())
 
 
-@pytest.mark.parametrize("wrong", [forgets_late_bookings, forgets_bookings])
+@pytest.mark.parametrize("wrong", [forgets_late_bookings, pytest.param(forgets_bookings, marks=pytest.mark.deep)])
 def test_r2_a_night_that_forgets_bookings_would_be_noticed(new_night: Callable[[], Night], wrong: Setup) -> None:
     fails(book_meanwhile, new_night(), new_night(), setup=wrong)
 

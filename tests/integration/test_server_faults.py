@@ -1,4 +1,4 @@
-"""Faults of the server in a night: it is stopped at once and started again, or its disk is full (R4)."""
+"""Faults of the server in a night: it is stopped at once and restarted, or its disk is full (R4)."""
 
 import os
 import shutil
@@ -25,13 +25,16 @@ pytestmark = pytest.mark.database
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[Path]:
-    """The folder of a server that tests may stop; it keeps what it has committed, as a server does by default."""
+    """The folder of a server that tests may stop. It keeps what it has committed."""
     with TemporaryDirectory(prefix="slotsmith-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "server"
 
 
 def stop_at(folder: Path, files: Path, point: str, passage: int, *more: str) -> None:
-    """Stop the server at once while a job is at a point, and start it again; the job then ends, or a next one does."""
+    """Stop the server at once while a job is at a point, and start it again.
+
+    With attempts left, the job goes on; else a next one does the rest.
+    """
     with embedded_server(folder) as url, fresh_database(url) as own:
         upgrade(own)
         with Database(own) as database:

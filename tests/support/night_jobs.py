@@ -16,15 +16,22 @@ from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from pkgutil import resolve_name
+from types import ModuleType
 from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import text
 
 from scheduler.cli import main
 from scheduler.core.reconciliation import StoredSlot
-from scheduler.generation import applying, batches, planning
+from scheduler.generation.applying import apply
+from scheduler.generation.batches import Batch
+from scheduler.generation.planning import checkpoints_of, needed_days, plan_task
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import Mode
-from scheduler.postgres import slots
-from scheduler.postgres.database import Database
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.run_history import add_to_run
+from scheduler.postgres.schedules import load_schedules, save_checkpoints
 
 SCHEDULES_PER_BATCH: Final = 4
 
@@ -60,7 +67,7 @@ class Job(NamedTuple):
         os.kill(self.pid, number)
 
     def end(self, seconds: float = 60) -> int:
-        """Wait for the end of the process, and return its exit code; below zero, it is the signal that killed it."""
+        """Wait for the end of the process, and return its exit code; below zero, it is a signal."""
         self.process.join(seconds)
         assert self.process.exitcode is not None, "the job does not end"
         return self.process.exitcode
@@ -90,8 +97,9 @@ def _run(url: str, arguments: list[str], now: datetime, files: Path, setup: Setu
     for descriptor, suffix in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(files.with_suffix(suffix), os.O_WRONLY), descriptor)
     os.environ["SCHEDULER_DATABASE_URL"] = url
-    import_module("scheduler.cli.generate").now = lambda: now  # type: ignore[attr-defined]  # the command's clock
-    planning.SCHEDULES_PER_BATCH = SCHEDULES_PER_BATCH  # type: ignore[misc]  # of this process only
+    sys.modules["__main__"] = ModuleType("__main__")  # workers would import the main module of the tests
+    _replace("scheduler.cli.generate:now", lambda _: lambda: now)
+    _replace("scheduler.generation.planning:SCHEDULES_PER_BATCH", lambda _: SCHEDULES_PER_BATCH)
     setup()
     sys.argv = ["scheduler", "generate", *arguments]
     main()
@@ -102,29 +110,34 @@ def _run(url: str, arguments: list[str], now: datetime, files: Path, setup: Setu
 Step = Literal["slots", "checkpoints", "counts"]
 
 
-def _committed_apart(order: Sequence[Step], database: Database, batch: batches.Batch) -> RunResult:
+def _replace(place: str, made: Callable[[Any], Any]) -> None:
+    """Put in the place of a name, such as `module:name`, what is made of its value."""
+    module, name = place.split(":")
+    setattr(import_module(module), name, made(resolve_name(place)))
+
+
+def _committed_apart(order: Sequence[Step], database: Database, batch: Batch) -> RunResult:
     """Do a batch in several transactions, one for each step."""
     request, run_id = batch.request, batch.run_id
     assert run_id is not None
-    begin = partial(batches._unit_of_work, database, request)
+    begin = partial(database.unit_of_work, role=Role.JOB, tenant_id=request.tenant_id)
     with begin() as session:
-        needed = partial(planning.needed_days, request=request)
-        loaded = batches.load_schedules(session, batch.keys, lock=True, needed=needed)
-        tasks = [planning.plan_task(schedule, request) for schedule in loaded]
-        result, pending = applying.apply(session, tasks, replace(request, mode=Mode.DRY))
+        loaded = load_schedules(session, batch.keys, lock=True, needed=partial(needed_days, request=request))
+        tasks = [plan_task(schedule, request) for schedule in loaded]
+        result, pending = apply(session, tasks, replace(request, mode=Mode.DRY))
     for step in order:
         with begin() as session:
             if step == "slots":
-                applying.apply(session, tasks, request)
+                apply(session, tasks, request)
             elif step == "checkpoints":
-                batches.save_checkpoints(session, planning.checkpoints_of(tasks, pending), run_id=run_id)
+                save_checkpoints(session, checkpoints_of(tasks, pending), run_id=run_id)
             else:
-                batches.add_to_run(session, run_id, result.counts())
+                add_to_run(session, run_id, result.counts())
     return result
 
 
 def _commit_apart(*order: Step) -> None:
-    batches._in_one_transaction = partial(_committed_apart, order)
+    _replace("scheduler.generation.batches:_in_one_transaction", lambda _: partial(_committed_apart, order))
 
 
 checkpoints_first: Final = partial(_commit_apart, "checkpoints", "slots", "counts")
@@ -135,31 +148,35 @@ counts_first: Final = partial(_commit_apart, "counts", "slots", "checkpoints")
 
 def forgets_bookings() -> None:
     """Treat each stored slot as one that nobody has booked, held or cancelled."""
-    careful = applying.reconcile
 
-    def careless(desired: Any, stored: Sequence[StoredSlot], **others: Any) -> Any:
-        free = [StoredSlot(slot.id, slot.slot) for slot in stored]
-        return careful(desired, free, **others)
+    def careless(careful: Callable[..., Any]) -> Callable[..., Any]:
+        def reconcile(desired: Any, stored: Sequence[StoredSlot], **others: Any) -> Any:
+            return careful(desired, [StoredSlot(slot.id, slot.slot) for slot in stored], **others)
 
-    applying.reconcile = careless
+        return reconcile
+
+    _replace("scheduler.generation.applying:reconcile", careless)
     forgets_late_bookings()
 
 
 def forgets_late_bookings() -> None:
     """Retire whatever the plan says, though a slot was booked since."""
-    slots._RETIRE = slots.text(
+    delete = text(
         "delete from scheduling.availability_slots slot"
         " using unnest(cast(:ids as bigint[]), cast(:starts as timestamptz[])) as retired (id, start_at)"
         " where slot.id = retired.id and slot.start_at = retired.start_at"
     )
+    _replace("scheduler.postgres.slots:_RETIRE", lambda _: delete)
 
 
 def days_of_24_hours() -> None:
     """Take each local day for 24 hours, also when the clocks change."""
-    right = planning.local_day
 
-    def wrong(zone: Any, first: Any, until: Any) -> Any:
-        span = right(zone, first, until)
-        return replace(span, end=span.start + (until - first))
+    def wrong(right: Callable[..., Any]) -> Callable[..., Any]:
+        def local_day(zone: Any, first: Any, until: Any) -> Any:
+            span = right(zone, first, until)
+            return replace(span, end=span.start + (until - first))
 
-    planning.local_day = wrong
+        return local_day
+
+    _replace("scheduler.generation.planning:local_day", wrong)

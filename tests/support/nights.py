@@ -1,4 +1,4 @@
-"""Nights that a test disturbs: a world with changes to apply, a gate at a named point, and what holds afterwards.
+"""Nights that a test disturbs: a world with changes, a gate at a named point, and the outcome.
 
 A gate is a trigger that waits: it stops the job's transaction at a named point, wherever the job runs, until the test
 has killed, ended or outrun something.
@@ -40,7 +40,7 @@ POINTS: Final = {
 
 
 class Outcome(NamedTuple):
-    """The state after a night: the digest of the slots without ids, and the sums of the counts of all runs."""
+    """The state after a night: the digest of the slots, and the sums of the counts of all runs."""
 
     digest: str
     created: int
