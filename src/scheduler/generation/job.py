@@ -107,7 +107,7 @@ class _Run:
 
     def report(self, progress: Progress) -> Report:
         """Do all batches, and report."""
-        found = self.begin()
+        found = self.retry(self.begin)
         rest = replace(_without_work(found), broken_promises=self.retry(self.broken_promises))
         result, left = self.do(found, progress)
         locked, result = {*result.schedules_locked}, replace(result, schedules_locked=())

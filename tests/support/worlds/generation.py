@@ -23,6 +23,7 @@ from scheduler.core.zones import local_days, zone_of
 from scheduler.generation.job import generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import GenerationRequest
+from scheduler.generation.retrying import Retry, once
 from scheduler.postgres.database import Database, Role
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -100,11 +101,11 @@ class World:
                 parts[type(row)][getattr(row, "id", 0)] = row
         self.add(*(row for alike in parts.values() for row in alike.values()))
 
-    def run(self, first: date = MONDAY, count: int = 14, **request: Any) -> Report:
+    def run(self, first: date = MONDAY, count: int = 14, *, retry: Retry = once, **request: Any) -> Report:
         """Generate slots of local days."""
         last = first + timedelta(days=count)
         given: dict[str, Any] = {"now": NOW, "tzdata_version": "2026a"} | request
-        return generate(self.database, GenerationRequest(self.tenant_id, first, last, **given))
+        return generate(self.database, GenerationRequest(self.tenant_id, first, last, **given), retry=retry)
 
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement as the role that signed in; `:tenant_id` is this tenant."""
@@ -223,16 +224,17 @@ class World:
             end_time=closure.end_time,
         )
 
-    def book(self, start_at: datetime, *, facility_id: int = 1, **columns: Any) -> SQLModel:
-        """Write a visit on the slot of doctor 1 that starts then."""
+    def book(self, start_at: datetime, *, doctor_id: int = 1, facility_id: int = 1, **columns: Any) -> SQLModel:
+        """Write a visit on the slot of a doctor that starts then."""
         ((slot_id,),) = self.sql(
-            "select id from scheduling.availability_slots where tenant_id = :tenant_id and doctor_id = 1"
-            " and facility_id = :facility_id and start_at = :start_at",
+            "select id from scheduling.availability_slots where tenant_id = :tenant_id"
+            " and doctor_id = :doctor_id and facility_id = :facility_id and start_at = :start_at",
             start_at=start_at,
+            doctor_id=doctor_id,
             facility_id=facility_id,
         )
         on = {"availability_slot_id": slot_id, "slot_start_at": start_at}
-        return self.visit(start_at, facility_id=facility_id, **on, **columns)
+        return self.visit(start_at, doctor_id=doctor_id, facility_id=facility_id, **on, **columns)
 
     def visit(
         self, start_at: datetime, *, number: int = 1, doctor_id: int = 1, facility_id: int = 1, **columns: Any
