@@ -24,9 +24,10 @@ from scheduler.cli.app import EXIT_CODES, load
 from scheduler.cli.demo_visit import demo_visit
 from scheduler.cli.errors import NightAtRiskError
 from scheduler.core.zones import _load
+from scheduler.generation.errors import WorkersLostError
 from scheduler.generation.job import generate
 from scheduler.postgres.database import Database
-from scheduler.postgres.errors import StoreError, UnfitLoginError
+from scheduler.postgres.errors import DatabaseUnreachableError, StoreError, UnfitLoginError
 from support.cli import CommandResult, run
 from support.databases import execute
 
@@ -771,9 +772,52 @@ def test_time_that_is_up_leaves_the_next_tenants_to_the_next_run(
     for slug in ("anna", "bert"):
         run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
     monkeypatch.setattr("scheduler.cli.ending.monotonic", partial(next, count(0, 1800)))
-    result = run(migrated, "generate", "--all-tenants", "--days", "7", "--max-duration", "90m", "--json")
+    metrics = tmp_path / "night.prom"
+    arguments = ("generate", "--all-tenants", "--days", "7", "--max-duration", "90m", "--json")
+    result = run(migrated, *arguments, "--metrics", str(metrics))
     assert (result.code, len(result.out.splitlines())) == (13, 1)
     assert result.lines == ["error: the time is up: 1 of 2 tenants are left to the next run"]
+    succeeded = [line for line in metrics.read_text().splitlines() if line.startswith("scheduler_generation_succeeded")]
+    assert [line.split("tenant=")[1] for line in succeeded] == ['"anna"} 1.0', '"bert"} 0.0']
+
+
+def test_a_failure_counts_more_than_the_time_that_is_up(
+    migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for slug in ("anna", "bert"):
+        run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
+    execute(migrated, "update scheduling.availability_rules set recurrence = 'FREQ=NONSENSE'")
+    monkeypatch.setattr("scheduler.cli.ending.monotonic", partial(next, count(0, 1800)))
+    result = run(migrated, "generate", "--all-tenants", "--days", "7", "--max-duration", "90m", "--json")
+    assert result.code == 1
+    assert result.lines[-1] == (
+        "error: 1 of 2 tenants failed: anna; the time is up: 1 of 2 tenants are left to the next run"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StoreError("no room", sqlstate="53100"), 5),
+        (DatabaseUnreachableError("the connection is lost"), 5),
+        (WorkersLostError("the workers died"), 14),
+    ],
+)
+def test_an_error_that_every_tenant_would_meet_ends_the_night(
+    migrated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
+) -> None:
+    for slug in ("anna", "bert"):
+        run(migrated, "import", "openings", str(written(tmp_path, place("p1"))), "--tenant", slug)
+    calls: list[object] = []
+
+    def refusing(*given: object, **options: object) -> Any:
+        calls.append((given, options))
+        raise error
+
+    monkeypatch.setattr("scheduler.cli.generate.generate", refusing)
+    result = run(migrated, "generate", "--all-tenants", "--days", "7", "--json")
+    assert result.code == code
+    assert len(calls) == (2 if code == 14 else 1)  # new workers are tried once
 
 
 def test_until_is_the_last_generated_day(region: str) -> None:

@@ -45,6 +45,10 @@ class Ending:
         """Tell whether no further batch may begin."""
         return bool(self._terminations) or (self._until is not None and monotonic() >= self._until)
 
+    def is_time_up(self) -> bool:
+        """Tell whether the time ends the command, and no termination."""
+        return not self._terminations and self.is_due()
+
     def error(self, left: str) -> TerminatedError | TimeIsUpError:
         """Return the error that names the reason, and what is left."""
         if self._terminations:

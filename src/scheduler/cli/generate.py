@@ -16,9 +16,9 @@ import typer
 from rich.console import Console
 
 from scheduler.cli.ending import Ending, ending_early, read_duration
-from scheduler.cli.errors import SchedulesFailedError, TenantsFailedError, TerminatedError, TimeIsUpError
+from scheduler.cli.errors import SchedulesFailedError, TenantsFailedError
 from scheduler.cli.job_log import LogFormat, written_log
-from scheduler.cli.job_metrics import check_metrics_file, written_metrics
+from scheduler.cli.job_metrics import JobMetrics, check_metrics_file, written_metrics
 from scheduler.cli.job_retries import DEFAULT_ATTEMPTS, JobRetries
 from scheduler.cli.progress import shown_progress
 from scheduler.cli.rendering import RunSummary, summary_table
@@ -36,10 +36,11 @@ from scheduler.cli.terminal import echo
 from scheduler.cli.workers import ExecutorKind, Opened, Workers
 from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.core.reconciliation import StoredSlot
+from scheduler.generation.errors import WorkersLostError
 from scheduler.generation.job import Progress, Stop, generate
 from scheduler.generation.report import Report
 from scheduler.generation.request import JOB_TIMEOUTS, GenerationRequest, Mode, Scope
-from scheduler.generation.retrying import Retry
+from scheduler.generation.retrying import Retry, concerns_the_server
 from scheduler.postgres.acting import Timeouts
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.parking import FAILURES_THAT_PARK
@@ -160,11 +161,11 @@ def generate_slots(
             return report, summary
 
         if all_tenants:
-            _generate_for_all(active_tenants(database), generate_for, ending, as_json=as_json)
+            _generate_for_all(active_tenants(database), generate_for, ending, metrics, as_json=as_json)
         else:
             report, summary = generate_for(tenant, tenant_id_of(database, tenant, role=Role.JOB))
             _print(report, summary, as_json=as_json)
-            if report.schedules_left:
+            if report.schedules_left and not (ending.is_time_up() and _faults(report)):
                 raise ending.error(f"{report.schedules_left} schedules")
             _raise_if_failed(report)
 
@@ -173,46 +174,65 @@ def _generate_for_all(
     tenants: Sequence[tuple[str, UUID]],
     generate_for: Callable[[str, UUID], tuple[Report, RunSummary]],
     ending: Ending,
+    metrics: JobMetrics,
     *,
     as_json: bool,
 ) -> None:
     """Run for each tenant, and print its report; a tenant that fails stops no other.
 
+    An error that each further tenant would meet, too, ends the command.
+
     Raises:
+        StoreError: the server is lost, or has no room.
+        WorkersLostError: the workers died twice.
         TerminatedError: a SIGTERM ended the last run.
-        TimeIsUpError: the time ended the last run.
-        TenantsFailedError: a run failed, or a schedule of it; all others are done.
+        TimeIsUpError: the time ended the last run, and no run before failed.
+        TenantsFailedError: a run failed, or a schedule of it; all others are done, or left since the time is up.
     """
     failed: list[str] = []
+    left: str | None = None
     for number, (slug, tenant_id) in enumerate(tenants):
         if ending.is_due():
-            raise ending.error(f"{len(tenants) - number} of {len(tenants)} tenants")
+            left = f"{len(tenants) - number} of {len(tenants)} tenants"
+            metrics.leave(slug for slug, _ in tenants[number:])
+            break
         try:
             report, summary = generate_for(slug, tenant_id)
             _print(report, summary, as_json=as_json, tenant=slug)
             if report.schedules_left:
-                raise ending.error(
-                    f"{report.schedules_left} schedules of {slug} and {len(tenants) - number - 1} tenants"
-                )
+                left = f"{report.schedules_left} schedules of {slug} and {len(tenants) - number - 1} tenants"
             _raise_if_failed(report)
-        except (TerminatedError, TimeIsUpError):
-            raise
         except SchedulerError as error:
+            if concerns_the_server(error) or isinstance(error, WorkersLostError):
+                raise
             failed.append(slug)
             echo(f"error: tenant {slug}: {error}", err=True)
+        if left is not None:
+            metrics.leave(slug for slug, _ in tenants[number + 1 :])
+            break
+    if left is not None and not (failed and ending.is_time_up()):
+        raise ending.error(left)
     if failed:
-        raise TenantsFailedError(f"{len(failed)} of {len(tenants)} tenants failed: {', '.join(failed)}")
+        later = "" if left is None else f"; the time is up: {left} are left to the next run"
+        raise TenantsFailedError(f"{len(failed)} of {len(tenants)} tenants failed: {', '.join(failed)}{later}")
 
 
 def _raise_if_failed(report: Report) -> None:
     """Raise an error that says how many schedules failed, and how many are parked, if there are any."""
+    if faults := _faults(report):
+        raise SchedulesFailedError("; ".join(faults))
+
+
+def _faults(report: Report) -> list[str]:
+    """Say how many schedules failed, how many are parked, and then also how many are left."""
     failed, parked = len(report.result.schedules_failed), len(report.result.schedules_parked)
     parts = [f"{failed} of {report.result.schedules} schedules failed"] if failed else []
     if parked:
         are = "schedule is" if parked == 1 else "schedules are"
         parts.append(f"{parked} {are} parked after {FAILURES_THAT_PARK} failed runs (`scheduler status` names them)")
-    if parts:
-        raise SchedulesFailedError("; ".join(parts))
+    if parts and report.schedules_left:
+        parts.append(f"{report.schedules_left} schedules are left to the next run")
+    return parts
 
 
 def _limit(seconds: float) -> timedelta | None:

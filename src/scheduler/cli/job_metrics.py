@@ -40,7 +40,8 @@ class LastRun(NamedTuple):
         """Tell whether the run has done everything."""
         if self.report is None or self.report.schedules_left:
             return False
-        return not self.report.result.schedules_failed and not self.report.result.schedules_parked
+        result = self.report.result
+        return not (result.schedules_failed or result.schedules_parked or result.schedules_locked)
 
 
 def check_metrics_file(path: Path, *, dry: bool) -> None:
@@ -64,6 +65,11 @@ class JobMetrics:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self.runs: dict[str, LastRun] = {}
+
+    def leave(self, tenants: Iterable[str]) -> None:
+        """Record that no run began for these tenants, since the time was up."""
+        at = self._clock()
+        self.runs.update({tenant: LastRun(tenant, at, at, None) for tenant in tenants})
 
     @contextmanager
     def run_for(self, tenant: str) -> Iterator[Callable[[Report], None]]:
@@ -134,7 +140,7 @@ def _registry(runs: Iterable[LastRun]) -> "CollectorRegistry":
     def gauge(name: str, help_: str, by: str | None = None) -> Gauge:
         return Gauge(f"{_PREFIX}_{name}", help_, ["tenant", *([by] if by else [])], registry=registry)
 
-    succeeded = gauge("succeeded", "1 if the last run did all schedules, none failed and none is parked; else 0.")
+    succeeded = gauge("succeeded", "1 if the last run did all schedules: none failed, is parked or was locked; else 0.")
     begun = gauge("begun_timestamp_seconds", "When the last run began.")
     ended = gauge("ended_timestamp_seconds", "When the last run ended.")
     duration = gauge("duration_seconds", "How long the last run took.")

@@ -226,7 +226,7 @@ class _Run:
     def sum_figures(self) -> None:
         """Sum the figures of the days that are over, a transaction for each month that is left."""
         is_left = self.request.mode is Mode.WRITE
-        while is_left:
+        while is_left and not self.stop():
             with self._unit_of_work() as session:
                 is_left = sum_figures(session)
 

@@ -106,9 +106,9 @@ cross join lateral (
     offset 0
 ) state
 """
-# A state without days is new. A transaction that writes since before the latest run began may not have seen it.
+# A state without a fingerprint may be new to a transaction that writes since before the latest run began.
 _MAY_MISS: Final = """
-isempty(generated_days) and coalesce((
+fingerprint is null and coalesce((
     select begun_in > pg_snapshot_xmin(pg_current_snapshot())::text::bigint from scheduling.generation_runs
     where tenant_id = (select identity.current_tenant_id()) order by id desc limit 1
 ), false)
