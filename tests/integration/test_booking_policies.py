@@ -11,6 +11,7 @@ import pytest
 from scheduler.booking.errors import KeyReusedError, NotOfferedError, TooLateError, TooManyHoldsError
 from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.core.ids import OfferingId
+from scheduler.core.offers import VisitOffer
 from scheduler.core.policies import DaysBefore, Policy
 from scheduler.core.policy_rows import Place, PolicyRow
 from scheduler.core.spans import Span
@@ -175,6 +176,16 @@ def test_q2_a_hold_keeps_the_channel_of_its_offer(desk: Desk) -> None:
         with pytest.raises(KeyReusedError):
             work.visits.hold(offer, channel="desk", key="k")
         assert work.visits.confirm(again, patient=desk.tim).start_at == offer.start_at
+
+
+def test_q2_a_browser_does_not_choose_the_channel(desk: Desk) -> None:
+    """A parent whom the notice of `web` refuses does not come by another channel, but the host may name it."""
+    day = desk.day()
+    with policies(desk, KIOSK, {"channel": "web", "notice": 90 * DAY, "horizon": 100}), desk.tried(desk.sarah) as work:
+        (shown, *_) = work.visits.find(desk.clinic.with_anna, between=Span(on(day, 9), on(day, 12)), channel="kiosk")
+        with pytest.raises(NotOfferedError, match="minimum notice"):
+            work.visits.book(VisitOffer.from_json(shown.to_json()), patient=desk.tim)
+        work.visits.book(VisitOffer.from_json(shown.to_json(), channel="kiosk"), patient=desk.tim)
 
 
 def test_b9_a_channel_of_an_offer_makes_nobody_staff(desk: Desk) -> None:

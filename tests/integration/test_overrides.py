@@ -307,7 +307,12 @@ def test_b8_staff_override_and_a_doctor_for_the_own_schedule_only(desk: Desk) ->
     with desk.work(admin) as work:
         anna, ben = (work.users.add(name, role=UserRole.DOCTOR, email=f"{name}@example.org") for name in "ab")
         work.doctors.change(desk.clinic.anna, user=anna)
+        work.doctors.change(desk.dora, user=ben)
     with broken(desk, BookingRule.NOTICE) as (offer, _):
+        of_dora = replace(offer, slot=offer.slot._replace(doctor_id=desk.dora))
+        for rules in ([BookingRule.NOTICE], [BookingRule.NOTICE, BookingRule.HOURS]):
+            with desk.tried(ben) as work, pytest.raises(NotOfferedError):
+                work.visits.book(of_dora, patient=desk.tim, override=Override(REASON, rules))
         for user in (ben, desk.sarah):
             with desk.tried(user) as work, pytest.raises(NotAllowedError):
                 work.visits.book(offer, patient=desk.tim, override=override)

@@ -27,7 +27,7 @@ from scheduler.core.errors import NotFoundError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.overrides import BookingRule
 from scheduler.core.spans import Span
-from scheduler.core.zones import MICROSECOND
+from scheduler.core.zones import LATEST, MICROSECOND
 
 _RESOURCES: Final = text("""
 select id from scheduling.resources
@@ -147,7 +147,7 @@ def decide(  # noqa: PLR0913  # what decides
         if careful and search.by_schedule(wanted) is not None:
             raise taken(session, replace(sought, now=now), start_at)
         raise not_offered(session, sought, start_at, now=now, without=without)
-    if careful and not stored(session, [possible.slot]):
+    if careful and BookingRule.HOURS not in relaxed and not stored(session, [possible.slot]):
         raise not_offered(session, sought, start_at, now=now, without=without)
     if not careful and not possible.wanted.resources <= {*wanted.resources}:
         raise SlotTakenError("resources that are not locked would be taken: decide with care")
@@ -170,6 +170,7 @@ def refuse_second_visit(session: Session, patient_id: int, span: Span, *, withou
 
 def taken(session: Session, sought: Sought, start_at: datetime) -> SlotTakenError:
     """Return the error for a visit whose place, doctor or resource somebody else has, with the next start."""
-    following = next(Search(session, sought.on_slots, Span(start_at, start_at + SEARCHED)).offers(), None)
+    span = Span(start_at, min(start_at, LATEST - SEARCHED) + SEARCHED)
+    following = next(Search(session, sought.on_slots, span).offers(), None)
     message = f"the visit at {start_at.isoformat()} of offering {sought.offering_id} was given to somebody else"
     return SlotTakenError(message, None if following is None else following.start_at)

@@ -4,8 +4,8 @@ Owns: the offer and its steps, and the fields of their JSON.
 Must not know: how a visit is found (`search`), whether it can still be booked.
 
 The JSON says what a page shows and what a booking decides anew. Nothing in it is believed: it may name any offering,
-time and resource. Its channel may be any, too, but nobody becomes staff by it. What else a workflow says about a step
-(preparation, waits, the place) is not in it.
+time and resource. The channel is not in it, since who sends it back would choose the rules; nor is what else a workflow
+says about a step (preparation, waits, the place).
 """
 
 import json
@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final, NamedTuple, Self
 
-from scheduler.core.channels import DESK, LONGEST_CHANNEL, check_channel
+from scheduler.core.channels import DESK, check_channel
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.json_fields import Fields, Json, list_from, object_from, parse_json, shown
 from scheduler.core.slots import Id, Slot, SlotIdentity
@@ -102,7 +102,6 @@ class VisitOffer:
         value: dict[str, object] = {
             "offering_id": _id_out("offering_id", self.offering_id),
             "workflow_id": _id_out("workflow_id", self.workflow_id),
-            "channel": self.channel,
             "slot": {
                 "start_at": slot.start_at.isoformat(),
                 "end_at": slot.end_at.isoformat(),
@@ -132,12 +131,15 @@ class VisitOffer:
         return json.dumps(value)
 
     @classmethod
-    def from_json(cls, value: object) -> Self:
+    def from_json(cls, value: object, *, channel: str = DESK) -> Self:
         """Return the offer of a JSON text, or of a value that was read from one; booking decides it anew.
+
+        `channel` is the one whose rules the booking follows; `desk` is `web` for who is not staff.
 
         Raises:
             InvalidInputError: the JSON is malformed; the message names the field.
         """
+        check_channel(f"{_WHERE}: channel", channel)
         if not isinstance(value, str):
             try:
                 value = json.dumps(value)
@@ -145,8 +147,6 @@ class VisitOffer:
                 raise InvalidInputError(f"{_WHERE}: expected JSON, not a {type(value).__name__}") from None
         fields = Fields(parse_json(value, noun=_WHERE), where=_WHERE)
         offering_id, workflow_id = _id(fields, "offering_id"), _id(fields, "workflow_id")
-        channel = fields.needed_text("channel", max_length=LONGEST_CHANNEL)
-        check_channel(f"{_WHERE}: channel", channel)
         slot = _slot(Fields(fields.take("slot"), where=f"{_WHERE}: slot"))
         steps = [
             _step(Fields(step, where=f"{_WHERE}: step {number}"), f"{_WHERE}: step {number}")

@@ -85,6 +85,9 @@ def visit_at(
         _each_once(_CHECK.sequence("resources", resources, Resource)),
         key=lambda resource: resource.id not in wanted.resources,
     )
+    schedule = candidate.calendar.schedule
+    if (wanted.slot.doctor_id, wanted.slot.facility_id) != (schedule.doctor_id, schedule.facility_id):
+        return None
     positions = {step.position for step in candidate.workflow.steps}
     if wanted.starts.keys() - positions:
         raise InvalidWorkflowError(f"workflow {candidate.workflow.id} has no steps at {sorted(wanted.starts)}")
