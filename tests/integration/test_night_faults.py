@@ -146,8 +146,8 @@ def terminate_at(
     assert night.statuses()[-1] == "succeeded"
 
 
-def test_r4_a_run_goes_on_after_the_server_ended_its_session(night: Night, undisturbed: Outcome) -> None:
-    terminate_at(night, undisturbed, "checkpoints saved")
+def test_r4_a_run_begins_again_after_the_server_ended_its_session(night: Night, undisturbed: Outcome) -> None:
+    terminate_at(night, undisturbed, "run begun")
 
 
 @pytest.mark.deep
