@@ -32,6 +32,7 @@ from support.night_jobs import (
     days_of_24_hours,
     forgets_bookings,
     forgets_late_bookings,
+    one_schedule_a_batch,
 )
 from support.nights import (
     NINE,
@@ -145,8 +146,8 @@ def terminate_at(
     assert night.statuses()[-1] == "succeeded"
 
 
-def test_r4_a_run_goes_on_after_the_server_ended_its_session(night: Night, undisturbed: Outcome) -> None:
-    terminate_at(night, undisturbed, "checkpoints saved")
+def test_r4_a_run_begins_again_after_the_server_ended_its_session(night: Night, undisturbed: Outcome) -> None:
+    terminate_at(night, undisturbed, "run begun")
 
 
 @pytest.mark.deep
@@ -194,7 +195,7 @@ def test_r4_a_terminated_job_ends_after_its_batch_and_says_so(
     night: Night, undisturbed: Outcome, more: tuple[str, ...]
 ) -> None:
     with gate_at(night.url, "slots created") as gate:
-        job = night.start(*more)
+        job = night.start(*more, setup=one_schedule_a_batch)
         gate.wait(job)
         job.send(signal.SIGTERM)
         gate.open()
@@ -322,7 +323,8 @@ def test_r2_a_slot_booked_during_the_night_is_not_retired(new_night: Callable[[]
     book_meanwhile(new_night(), new_night())
 
 
-@pytest.mark.parametrize("wrong", [forgets_late_bookings, pytest.param(forgets_bookings, marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("wrong", [forgets_late_bookings, forgets_bookings])
 def test_r2_a_night_that_forgets_bookings_would_be_noticed(new_night: Callable[[], Night], wrong: Setup) -> None:
     fails(book_meanwhile, new_night(), new_night(), setup=wrong)
 
@@ -360,12 +362,15 @@ def change_clocks(
     world = World(database, new_tenant(database))
     world.write(*schedules)
     night = Night(world, url, files)
+    last: date | None = None
     for now in (change + after for after in nights):
         days = "--from", now.date().isoformat(), "--days", "2"
-        with gate_at(url, "checkpoints saved", passage=1) as gate:
-            job = night.start(*days, setup=setup, now=now)
-            gate.wait(job)
-            job.kill()
+        if now.date() != last:  # a second night of one date has nothing to do
+            with gate_at(url, "checkpoints saved") as gate:
+                job = night.start(*days, setup=setup, now=now)
+                gate.wait(job)
+                job.kill()
+        last = now.date()
         wait_until(night.has_ended)
         assert night.start(*days, setup=setup, now=now).end() == 0
     first = (change + nights[0]).date()
@@ -378,12 +383,12 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 def test_r4_killed_nights_of_a_clock_change_store_each_slot_once(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    change_clocks(database, database_url, tmp_path, CHANGES["London, forward"], -SECOND, DAY)
+    change_clocks(database, database_url, tmp_path, CHANGES["London, back"], -SECOND)
 
 
 @pytest.mark.deep
 def test_r4_nights_of_24_hours_would_be_noticed(database: Database, database_url: str, tmp_path: Path) -> None:
-    change = CHANGES["London, forward"]
+    change = CHANGES["London, back"]
     fails(change_clocks, database, database_url, tmp_path, change, -SECOND, DAY, setup=days_of_24_hours)
 
 
@@ -392,5 +397,5 @@ def test_r4_nights_of_24_hours_would_be_noticed(database: Database, database_url
 def test_r4_killed_nights_of_every_clock_change_store_each_slot_once(
     database: Database, database_url: str, tmp_path: Path, change: str
 ) -> None:
-    nights = -2 * DAY, -DAY, -SECOND, 0 * DAY, SECOND, DAY
+    nights = -2 * DAY, -DAY, -SECOND, 0 * DAY, DAY
     change_clocks(database, database_url, tmp_path, CHANGES[change], *nights)

@@ -100,7 +100,7 @@ def small_disk(server: str) -> Iterator[tuple[str, Path]]:
             subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize("attempts", [1, 8])
+@pytest.mark.parametrize("attempts", [pytest.param(1, marks=pytest.mark.deep), 8])
 def test_r4_a_full_disk_ends_the_run_and_room_lets_it_end_well(
     server: str, template: str, tmp_path: Path, attempts: int
 ) -> None:

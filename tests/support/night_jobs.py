@@ -46,6 +46,11 @@ def as_it_is() -> None:
     """Change nothing."""
 
 
+def one_schedule_a_batch() -> None:
+    """Make more batches than two workers have at once."""
+    _replace("scheduler.generation.planning:SCHEDULES_PER_BATCH", lambda _: 1)
+
+
 class Job(NamedTuple):
     """A process that runs the command, with the files of its output."""
 

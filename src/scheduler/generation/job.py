@@ -58,7 +58,7 @@ def generate(  # noqa: PLR0913  # a host gives what the command line gives
     """Generate a tenant's slots. A run without changes since the last run writes nothing.
 
     Runs may overlap. A schedule that another run has locked is tried once more at the end; if it is still locked, the
-    report names it. A batch that fails by a transient error is repeated as `retry` says.
+    report names it. A batch, or the beginning, that fails by a transient error is repeated as `retry` says.
 
     With an executor, its workers do the batches: each opens the database by the URL of `database`. It has `in_flight`
     batches at once; twice the number of its workers keeps all of them at work.
