@@ -399,6 +399,8 @@ WRONG: Wrong = [
         "its_times_are_in_the_calendar",
     ),
     ("scheduling.schedule_states", {"fingerprint": "ab"}, "a_fingerprint_covers_the_generated_days"),
+    ("scheduling.schedule_states", {"failures_in_a_row": 1}, "only_a_failing_schedule_has_failures"),
+    ("scheduling.schedule_states", {"failures_in_a_row": -1}, "only_a_failing_schedule_has_failures"),
     (
         "scheduling.schedule_states",
         {"generated_days": "{[2027-03-01,2027-03-02)}", "fingerprint_since": "2027-03-02"},
