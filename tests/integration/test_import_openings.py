@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,8 @@ from scheduler.openings.importing.importer import ImportCounts, import_openings
 from scheduler.openings.importing.table_sync import RowCounts
 from scheduler.openings.places import Place
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.schedules import load_schedules, schedule_keys
+from scheduler.postgres.due_schedules import register_schedules
+from scheduler.postgres.schedules import checkpoints_of, load_schedules, schedule_keys
 from support.databases import new_tenant
 
 pytestmark = pytest.mark.database
@@ -420,6 +422,24 @@ def test_concurrent_imports_write_each_row_once(office: Office) -> None:
     with ThreadPoolExecutor(4) as pool:
         counts = list(pool.map(office.import_places, [places] * 4))
     assert Counter(counts) == {FIRST: 1, AGAIN: 3}
+
+
+def test_an_import_waits_for_the_run_before_it_removes_rules(office: Office) -> None:
+    """The run may then write slots that refer to the rules: neither meets a deadlock."""
+    office.import_lines(LINE)
+    with office.database.unit_of_work(role=Role.JOB, tenant_id=office.tenant_id) as session:
+        register_schedules(session)
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as thread:
+        with office.database.unit_of_work(role=Role.JOB, tenant_id=office.tenant_id) as run:
+            assert len(checkpoints_of(run, schedule_keys(run), lock=True)) == 2
+            imported = thread.submit(office.import_lines, changed(doctors=[ANN, BOB | {"weekly": {}}]))
+            with office.database.unit_of_work(role=Role.OWNER, tenant_id=office.tenant_id) as slots:
+                while not imported.done() and slots.connection().execute(text(waiting)).scalar_one() == 0:
+                    sleep(0.01)
+                refers = text("select from scheduling.availability_rules where tenant_id = :id for key share nowait")
+                assert slots.connection().execute(refers, {"id": office.tenant_id}).rowcount == 4
+        assert imported.result().rules == RowCounts(removed=1, unchanged=3)
 
 
 def test_tenants_import_the_same_file_side_by_side(office: Office, database: Database, tmp_path: Path) -> None:

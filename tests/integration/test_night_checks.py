@@ -121,6 +121,9 @@ def test_a_full_disk_of_a_server_on_this_host_is_a_fault(world: World, monkeypat
     assert asked == [directory for (directory,) in world.sql("show data_directory")]
 
 
+UNSUMMED = "update scheduling.figure_states set summed_until = summed_until - 1"
+
+
 @pytest.mark.parametrize(
     ("statement", "name", "found"),
     [
@@ -135,7 +138,17 @@ def test_a_full_disk_of_a_server_on_this_host_is_a_fault(world: World, monkeypat
             "privileges",
             "lacks execute on scheduling.delete_events",
         ),
-        # no list names this: the rehearsal finds it
+        (
+            "revoke insert on scheduling.doctor_figure_sums from scheduler_job",
+            "privileges",
+            "scheduler_job lacks insert on scheduling.doctor_figure_sums",
+        ),
+        # no list names these: the rehearsal finds them
+        (
+            f"{UNSUMMED}; revoke select (created_at) on scheduling.appointments from scheduler_job",
+            "privileges",
+            "a rehearsal failed: permission denied",
+        ),
         (
             "revoke select (ends_at) on scheduling.holds from scheduler_job",
             "privileges",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import psycopg
@@ -10,6 +10,7 @@ import pytest
 
 from scheduler import models as rows
 from scheduler.core.errors import InvalidInputError
+from scheduler.core.schedules import AvailabilityRule, Schedule
 from scheduler.generation import retiring
 from scheduler.generation.request import Mode
 from scheduler.generation.retiring import Retired, RetiringRequest, retire
@@ -213,7 +214,9 @@ def test_a_month_in_use_stays_for_the_next_run(world: World, monkeypatch: pytest
 
 
 def test_facilities_begin_their_day_on_their_own_clock(world: World) -> None:
-    world.write(weekly(2, 2, "Pacific/Kiritimati"), weekly(3, 3, "Pacific/Honolulu"))
+    evening = AvailabilityRule(401, 2, time(20), time(22, 30), timedelta(minutes=30))  # 31 March, in UTC 1 April
+    new_york = Schedule(4, 4, "America/New_York", [evening])
+    world.write(weekly(2, 2, "Pacific/Kiritimati"), weekly(3, 3, "Pacific/Honolulu"), new_york)
     world.run(NINE.date(), 37, now=NOW)
     retired(world)
     first = dict(
@@ -223,7 +226,7 @@ def test_facilities_begin_their_day_on_their_own_clock(world: World) -> None:
             " where slot.tenant_id = :tenant_id group by 1"
         )
     )
-    assert first == {1: APRIL, 2: APRIL, 3: APRIL}
+    assert first == {1: APRIL, 2: APRIL, 3: APRIL, 4: date(2026, 4, 7)}
 
 
 def test_the_audit_log_says_what_was_retired_and_keeps_its_rows(world: World) -> None:
@@ -246,9 +249,12 @@ def test_the_command_retires_as_the_job_and_drops_no_month_of_an_owner(world: Wo
     assert run(migrated, "retire", "--before", "tomorrow", "--all-tenants").code == 2
     with Database(migrated) as database, database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:
         session.connection().exec_driver_sql("drop role if exists nightly_retire")
-        session.connection().exec_driver_sql("create role nightly_retire login in role scheduler_job, scheduler_system")
+        session.connection().exec_driver_sql("create role nightly_retire login in role scheduler_job")
     try:
         job = migrated.replace("postgres@", "nightly_retire@", 1)
+        kept = run(job, *command, "--all-tenants", "--keep", slug_of(world))
+        assert (kept.code, kept.out, starts(world)[0]) == (0, "", NINE)
+        assert run(job, *command, "--all-tenants", "--keep", "nobody").code == 3
         result = run(job, *command, "--all-tenants")
         assert result.out == f"{slug_of(world)}: 132 slots deleted\n"
         assert "no month is dropped: this login does not own the table of slots" in result.err

@@ -1,17 +1,20 @@
 """`scheduler retire`: delete past slots that nobody booked."""
 
 import json
+from collections.abc import Iterable
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
 from scheduler.cli.progress import shown_progress
 from scheduler.cli.settings import DEFAULT_TENANT, AsJson, DatabaseUrl, Tenant, now, opened, read_day, readable
 from scheduler.cli.terminal import echo
-from scheduler.core.errors import InvalidInputError
+from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.generation.request import Mode
 from scheduler.generation.retiring import Retired, RetiringRequest, retire
-from scheduler.postgres.database import Role
+from scheduler.postgres.database import Database, Role
+from scheduler.postgres.old_slots import all_tenants as tenants_of
 from scheduler.postgres.tenants import tenant_id_of
 
 
@@ -47,7 +50,7 @@ def retire_slots(
             day,
             at,
             tenant_id=None if all_tenants else tenant_id_of(database, tenant, role=Role.JOB),
-            kept=frozenset(tenant_id_of(database, _slug(slug), role=Role.SYSTEM) for slug in keep or ()),
+            kept=_kept(database, keep or ()),
             mode=Mode.DRY if dry_run else Mode.WRITE,
         )
         retired = retire(database, request, progress=progress)
@@ -59,8 +62,14 @@ def retire_slots(
     _print(retired, months, all_tenants=all_tenants, dry_run=dry_run)
 
 
-def _slug(text: str) -> str:
-    return str(readable(text))
+def _kept(database: Database, slugs: Iterable[str]) -> frozenset[UUID]:
+    """Return the ids of all tenants with these slugs, also of suspended and deleted ones."""
+    wanted = {str(readable(slug)) for slug in slugs}
+    with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
+        tenants = [tenant for tenant in tenants_of(session) if tenant.slug in wanted]
+    for slug in sorted(wanted - {tenant.slug for tenant in tenants}):
+        raise NotFoundError(f"no tenant {slug!r}: --keep names one whose slots stay")
+    return frozenset(tenant.id for tenant in tenants)
 
 
 def _print(retired: Retired, months: list[str], *, all_tenants: bool, dry_run: bool) -> None:

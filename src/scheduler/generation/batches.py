@@ -18,7 +18,7 @@ from sqlmodel import Session
 from scheduler.core.errors import SchedulerError
 from scheduler.generation.applying import apply
 from scheduler.generation.observing import TraceContext, facts_of, logged, traced, within
-from scheduler.generation.planning import checkpoints_of, needed_days, plan_task
+from scheduler.generation.planning import checkpoints_after, needed_days, plan_task
 from scheduler.generation.report import Failure, RunResult
 from scheduler.generation.request import GenerationRequest, Mode
 from scheduler.generation.retrying import Retry, concerns_the_server, is_transient, once
@@ -86,7 +86,7 @@ def _in_one_transaction(database: Database, batch: Batch) -> RunResult:
         result, pending = apply(session, tasks, request)
         if batch.run_id is not None:
             with traced("write"):
-                save_checkpoints(session, checkpoints_of(tasks, pending), run_id=batch.run_id)
+                save_checkpoints(session, checkpoints_after(tasks, pending), run_id=batch.run_id)
                 add_to_run(session, batch.run_id, result.counts())
     done = {task.key for task in tasks}
     return replace(result, schedules_locked=tuple(key for key in batch.keys if key not in done))

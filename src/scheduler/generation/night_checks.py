@@ -33,6 +33,7 @@ from scheduler.generation.time_zone_release import releases_on_host, time_zone_r
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.due_schedules import register_schedules
 from scheduler.postgres.errors import DatabaseUnreachableError, RoleRefusedError
+from scheduler.postgres.figure_sums import sum_figures
 from scheduler.postgres.night_facts import (
     booked_ahead,
     data_directory,
@@ -136,6 +137,7 @@ def _rehearse(session: Session, night: Night) -> NoReturn:
     free: list[ScheduleKey] = list(checkpoints_of(session, schedule_keys(session)[:1], lock=True))
     refresh(session, free, now=night.now, invalid=Invalid.REPORTED)
     delete_old_rows(session)
+    sum_figures(session)
     finish_run(session, run_id, RunStatus.SUCCEEDED)
     raise _RolledBackError
 

@@ -132,7 +132,7 @@ def _days(requested: DaySet, before: DaySet, today: date, *, changed: bool) -> t
     return requested | upcoming if changed else requested - before, requested | upcoming
 
 
-def checkpoints_of(
+def checkpoints_after(
     tasks: Iterable[ScheduleTask], pending: Container[ScheduleKey]
 ) -> Iterator[tuple[ScheduleKey, Checkpoint]]:
     """Yield the checkpoints of tasks that are done; those that are pending have no fingerprint.

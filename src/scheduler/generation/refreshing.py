@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
 from scheduler.generation.applying import apply
-from scheduler.generation.planning import ScheduleTask, checkpoints_of, needed_days, plan_task
+from scheduler.generation.planning import ScheduleTask, checkpoints_after, needed_days, plan_task
 from scheduler.generation.report import Failure, RunResult
 from scheduler.generation.request import RefreshRequest
 from scheduler.postgres.schedules import ScheduleKey, load_schedules, save_checkpoints
@@ -56,5 +56,5 @@ def refresh(
         result += replace(again, schedules=0, slots_kept=0)  # both are counted already
     # Without generated days there is nothing to cover, and a run may have just generated the first ones.
     covering = [task for task in tasks if task.checkpoint.days.spans]
-    save_checkpoints(session, checkpoints_of(covering, pending), run_id=None)
+    save_checkpoints(session, checkpoints_after(covering, pending), run_id=None)
     return replace(result, schedules_failed=tuple(failed))

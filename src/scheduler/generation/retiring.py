@@ -84,7 +84,8 @@ def retire(database: Database, request: RetiringRequest, *, progress: Progress =
         raise InvalidInputError(f"slots before {request.before} cannot be retired: it is not a past day")
     with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
         tenants = all_tenants(session)
-        months = [month for month in attached_months(session) if month < request.before]
+        # west of UTC, the evening before the first of a month lies in that month
+        months = [month for month in attached_months(session) if month <= request.before]
     taking_part = [tenant for tenant in tenants if _takes_part(tenant, request)]
     old = {tenant.id: _old_slots(database, tenant, request) for tenant in taking_part}
     with database.unit_of_work(role=Role.OWNER, tenant_id=None) as session:

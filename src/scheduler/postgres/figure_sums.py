@@ -75,7 +75,7 @@ select tenant_id, day, resource_id, booked, blocked from scheduling.count_resour
 """,
     )
 )
-# What is held on a day of the past ends by itself, and no row changes then.
+# A hold or reservation of a past day ends by itself, and no row changes then.
 _LEAVE_HELD_DAYS: Final = text("""
 insert into scheduling.figure_changes (tenant_id, from_day, until_day)
 select distinct tenant_id, (start_at at time zone 'UTC')::date - 2, (end_at at time zone 'UTC')::date + 3 from (

@@ -68,12 +68,18 @@ _TABLES: Final[Mapping[str, str]] = {
     "scheduling.availability_slots": "select, insert, update, delete",
     "scheduling.schedule_states": "select, insert, update",
     "scheduling.generation_runs": "select, insert, update",
+    "scheduling.figure_states": "select, insert, update, delete",
+    "scheduling.figure_changes": "select, insert, delete",
+    "scheduling.doctor_figure_sums": "select, insert, delete",
+    "scheduling.resource_figure_sums": "select, insert, delete",
     "scheduling.holds": "delete",
     "scheduling.booking_requests": "delete",
 }
 _FUNCTIONS: Final = (
     "scheduling.ensure_slot_partitions(timestamptz, timestamptz)",
     "scheduling.delete_events(interval)",
+    "scheduling.count_doctor_days(date, date)",
+    "scheduling.count_resource_days(date, date)",
     "audit.record_system(text, jsonb, text)",
 )
 _LACKING: Final = text("""

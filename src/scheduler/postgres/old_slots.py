@@ -32,6 +32,13 @@ select pg_has_role(current_user, relowner, 'usage')
 from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 where nspname = 'scheduling' and relname = 'availability_slots'
 """)
+# in the order of all who lock several states, so that none meets a deadlock
+_LOCK_STATES: Final = text("""
+select from scheduling.schedule_states
+where tenant_id = (select identity.current_tenant_id())
+  and generated_days && datemultirange(daterange(null, cast(:day as date)))
+order by doctor_id, facility_id for no key update
+""")
 _FORGET_DAYS: Final = text("""
 update scheduling.schedule_states
 set generated_days = generated_days - datemultirange(daterange(null, cast(:day as date)))
@@ -152,7 +159,9 @@ def span_of_month(month: date) -> tuple[datetime, datetime]:
 
 def forget_days(session: Session, until_day: date) -> None:
     """Take the days before a day from the generated days of all schedules: their slots may go from now on."""
-    session.connection().execute(_FORGET_DAYS, {"day": until_day})
+    connection = session.connection()
+    for statement in (_LOCK_STATES, _FORGET_DAYS):
+        connection.execute(statement, {"day": until_day})
 
 
 def delete_old_slots(

@@ -64,19 +64,13 @@ Need = Callable[[Checkpoint, str], NeededDays]
 
 _KEYS = text("""
 select doctor_id, facility_id from (
-    select tenant_id, doctor_id, facility_id from scheduling.availability_rules
+    select doctor_id, facility_id from scheduling.availability_rules
     union
-    select tenant_id, doctor_id, facility_id from scheduling.availability_exceptions
+    select doctor_id, facility_id from scheduling.availability_exceptions
     union
-    select tenant_id, doctor_id, facility_id from scheduling.schedule_states
+    select doctor_id, facility_id from scheduling.schedule_states
 ) schedule
-where (cast(:facility_id as bigint) is null or facility_id = :facility_id) and (
-    cast(:slug as text) is null or exists (
-        select from scheduling.facilities facility
-        where facility.tenant_id = schedule.tenant_id and facility.id = schedule.facility_id
-          and facility.slug = :slug and facility.deleted_at is null
-    )
-)
+where cast(:facility_id as bigint) is null or facility_id = :facility_id
 order by facility_id, doctor_id
 """)
 _ZONES = text("select id, timezone from scheduling.facilities where id = any(:ids)")
@@ -148,15 +142,9 @@ where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_
 """)
 
 
-def schedule_keys(
-    session: Session, *, facility_slug: str | None = None, facility_id: int | None = None
-) -> list[ScheduleKey]:
-    """Return the schedules of the tenant by facility and doctor.
-
-    With a slug, only those of the live facility that has it; with an id, only those of that facility, live or deleted.
-    """
-    wanted = {"slug": facility_slug, "facility_id": facility_id}
-    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, wanted)]
+def schedule_keys(session: Session, *, facility_id: int | None = None) -> list[ScheduleKey]:
+    """Return the schedules of the tenant, or of one of its facilities, live or deleted, by facility and doctor."""
+    return [ScheduleKey(*pair) for pair in session.connection().execute(_KEYS, {"facility_id": facility_id})]
 
 
 def zone_names(session: Session, keys: Iterable[ScheduleKey]) -> dict[int, str]:
@@ -247,10 +235,20 @@ def save_failure(session: Session, key: ScheduleKey, *, reason: str, run_id: int
 
 def lock_schedules(session: Session, keys: Iterable[ScheduleKey]) -> None:
     """Wait for the locks of doctors and their schedules, and hold them until the transaction ends."""
-    doctors, facilities = ([*ids] for ids in zip(*keys, strict=True))
-    connection = session.connection()
-    connection.execute(_LOCK_DOCTORS, {"doctors": doctors})
-    connection.execute(_LOCK, {"doctors": doctors, "facilities": facilities})
+    keys = list(keys)
+    session.connection().execute(_LOCK_DOCTORS, {"doctors": [key.doctor_id for key in keys]})
+    lock_states(session, keys)
+
+
+def lock_states(session: Session, keys: Iterable[ScheduleKey]) -> None:
+    """Wait for the runs at work on schedules, and keep others off until the transaction ends; visits do not wait.
+
+    A run that has a schedule writes slots that refer to its rules. So a transaction that deletes rules first, and then
+    waits for the run, meets a deadlock.
+    """
+    pairs = list(keys)
+    wanted = {"doctors": [key.doctor_id for key in pairs], "facilities": [key.facility_id for key in pairs]}
+    session.connection().execute(_LOCK, wanted)
 
 
 def _ended(session: Session, keys: Sequence[ScheduleKey]) -> set[ScheduleKey]:

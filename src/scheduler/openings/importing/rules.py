@@ -20,7 +20,7 @@ from scheduler.openings.importing.provenance import SOURCE, imported_by_openings
 from scheduler.openings.importing.table_sync import Row, RowCounts, TableSync, any_of
 from scheduler.openings.places import Doctor
 from scheduler.postgres.schedule_rows import release_columns, weekday_columns
-from scheduler.postgres.schedules import ScheduleKey
+from scheduler.postgres.schedules import ScheduleKey, lock_states
 
 _RULE_FIELDS: Final = (
     "start_time",
@@ -52,7 +52,11 @@ def sync_rules(
     }
     table = tables.AvailabilityRule
     columns = ["day_of_week", "any_weekday", *release_columns(None), *map(_column, _RULE_FIELDS)]
-    return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids))
+
+    def lock(removed: Iterable[PartKey]) -> None:
+        lock_states(sync.session, {ScheduleKey(doctor_id, facility_id) for doctor_id, facility_id, _ in removed})
+
+    return sync.sync(table, wanted, lambda: _imported(sync, table, columns, facility_ids), before_removal=lock)
 
 
 def sync_exceptions(
