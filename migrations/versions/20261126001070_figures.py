@@ -135,7 +135,8 @@ def upgrade() -> None:
     as $$
         select datemultirange(daterange(from_day, greatest(from_day, until_day))) - (
             coalesce((
-                select datemultirange(daterange(null, state.summed_until)) from scheduling.figure_states state
+                select datemultirange(daterange(state.summed_from, state.summed_until))
+                from scheduling.figure_states state
                 where state.tenant_id = identity.current_tenant_id()
             ), '{}') - coalesce((
                 select range_agg(daterange(change.from_day, change.until_day)) from scheduling.figure_changes change

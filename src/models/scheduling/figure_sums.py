@@ -8,18 +8,19 @@ Must not know: validity of a row (the CHECKs of the migrations), the use cases.
 from datetime import date, timedelta
 from typing import Any, ClassVar
 
-from scheduler.models.columns import big_number, day, day_of_key, length, part_of_key
+from scheduler.models.columns import big_number, day, day_of_key, length, part_of_key, transaction_id
 from scheduler.models.constraints import CASCADE, index, key_to, of_tenant
 from scheduler.models.mixins import BigintKeyed, TenantOwned, Timestamped
 from scheduler.models.namespaces import SCHEDULING
 
 
 class FigureState(Timestamped, TenantOwned, table=True):
-    """The local day before which the figures of a tenant are summed, but for those of changed days."""
+    """The local days whose figures are summed for a tenant, but for those of changed days."""
 
     __tablename__: ClassVar[Any] = "figure_states"
     __table_args__: ClassVar[Any] = (of_tenant(), SCHEDULING)
 
+    summed_from: date = day()
     summed_until: date = day()
 
 
@@ -31,6 +32,7 @@ class FigureChange(Timestamped, BigintKeyed, table=True):
 
     from_day: date = day()
     until_day: date = day()
+    noted_in: int | None = transaction_id()
 
 
 class DoctorFigureSum(Timestamped, TenantOwned, table=True):

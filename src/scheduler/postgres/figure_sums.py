@@ -4,7 +4,8 @@ Owns: which days are summed, and how changed days are summed again. The clock is
 Must not know: what is counted (the functions of the migrations), how a report is made (`booking.figures`).
 
 In a transaction, changes are read first, then days are counted, then the changes that were read are deleted. A change
-that is committed in between is counted, or stays listed, or both. So no change is lost, and nobody waits.
+that is committed in between is counted, or stays listed, or both. So no change is lost, and nobody waits. Another run
+of the tenant that sums at the same time is left alone.
 """
 
 from datetime import date, timedelta
@@ -13,19 +14,22 @@ from typing import Final
 from sqlalchemy import Connection, text
 from sqlmodel import Session
 
-LEFT_TO_REPORTS: Final = timedelta(hours=60)
-"""The job leaves the days of so long: a local day ends up to 12 h after its date in UTC, a use of the day after may
-close its slots, a row is of the past a day after its start, and its change is committed within 12 h."""
+LEFT_TO_REPORTS: Final = timedelta(hours=72)
+"""The job leaves the days of so long: a local day ends up to 12 h after its date in UTC, a use of the day after (24 h)
+may close its slots, a row is of the past 24 h after its start, and its change is committed within 12 h."""
+SUMMED_BACK: Final = timedelta(days=3653)
+"""Earlier days are not summed: a single row of the year 202, a typing error, would need sums of 1,800 years."""
 DAYS_PER_TRANSACTION: Final = 31
 MOST_CHANGED_DAYS: Final = 366
 """If more days have changed, all are summed anew, a transaction for each month."""
 
 _LOCK: Final = text("""
-select pg_advisory_xact_lock(hashtext('scheduler'), hashtext('figures of ' || identity.current_tenant_id()))
+select pg_try_advisory_xact_lock(hashtext('scheduler'), hashtext('figures of ' || identity.current_tenant_id()))
 """)
 _STATE: Final = text("""
-select scheduling.clock(), (
-    select summed_until from scheduling.figure_states where tenant_id = (select identity.current_tenant_id()))
+select scheduling.clock(), state.summed_from, state.summed_until
+from (select) as always
+left join scheduling.figure_states state on state.tenant_id = (select identity.current_tenant_id())
 """)
 _FIRST_DAY: Final = text("""
 select (least(
@@ -44,7 +48,7 @@ _CHANGED_DAYS: Final = text("""
 select lower(span), upper(span) from unnest((
     select range_agg(daterange(from_day, until_day)) from scheduling.figure_changes
     where tenant_id = (select identity.current_tenant_id()) and id = any (:changes)
-) * datemultirange(daterange(null, :until_day))) as span
+) * datemultirange(daterange(:from_day, :until_day))) as span
 order by 1
 """)
 _WHOLE_TABLES: Final = tuple(
@@ -75,7 +79,7 @@ select tenant_id, day, resource_id, booked, blocked from scheduling.count_resour
 """,
     )
 )
-# A hold or reservation of a past day ends by itself, and no row changes then.
+# A hold or a reservation on a day of the past ends by itself, and no row changes then.
 _LEAVE_HELD_DAYS: Final = text("""
 insert into scheduling.figure_changes (tenant_id, from_day, until_day)
 select distinct tenant_id, (start_at at time zone 'UTC')::date - 2, (end_at at time zone 'UTC')::date + 3 from (
@@ -95,8 +99,8 @@ _DELETE_CHANGES: Final = text("""
 delete from scheduling.figure_changes where tenant_id = (select identity.current_tenant_id()) and id = any (:changes)
 """)
 _SUMMED: Final = text("""
-insert into scheduling.figure_states (tenant_id, summed_until)
-values ((select identity.current_tenant_id()), :until_day)
+insert into scheduling.figure_states (tenant_id, summed_from, summed_until)
+values ((select identity.current_tenant_id()), :from_day, :until_day)
 on conflict (tenant_id) do update set summed_until = excluded.summed_until
 """)
 
@@ -104,21 +108,23 @@ on conflict (tenant_id) do update set summed_until = excluded.summed_until
 def sum_figures(session: Session) -> bool:
     """Sum the days of a month that are over, and the changed ones; return whether a further month is over.
 
-    Call it again in another transaction while it returns true.
+    Call it again in another transaction while it returns true. It does nothing while another run sums.
     """
     connection = session.connection()
-    connection.execute(_LOCK)
+    if not connection.execute(_LOCK).scalar_one():
+        return False
     changes: list[int] = connection.execute(_CHANGES).scalar_one()
-    now, stored = connection.execute(_STATE).one()
-    summed: date | None = stored
+    now, back, stored = connection.execute(_STATE).one()
     over: date = (now - LEFT_TO_REPORTS).date()
-    changed = [] if summed is None else _changed_days(connection, changes, summed)
+    changed = [] if stored is None else _changed_days(connection, changes, back, stored)
     if sum(((until - first).days for first, until in changed), 0) > MOST_CHANGED_DAYS:
         for statement in _WHOLE_TABLES:
             connection.execute(statement)
-        summed, changed = None, []
+        stored, changed = None, []
+    summed: date | None = stored
     if summed is None:
-        summed = min(connection.execute(_FIRST_DAY).scalar_one() or over, over)
+        back = over - SUMMED_BACK
+        summed = max(back, min(connection.execute(_FIRST_DAY).scalar_one() or over, over))
     until = max(summed, min(over, summed + timedelta(days=DAYS_PER_TRANSACTION)))
     for first, end in [*changed, *([(summed, until)] if summed < until else [])]:
         for statement in _SUM:
@@ -126,10 +132,10 @@ def sum_figures(session: Session) -> bool:
     connection.execute(_DELETE_CHANGES, {"changes": changes})
     connection.execute(_LEAVE_HELD_DAYS, {"now": now, "until_day": until})
     if until != stored:
-        connection.execute(_SUMMED, {"until_day": until})
+        connection.execute(_SUMMED, {"from_day": back, "until_day": until})
     return until < over
 
 
-def _changed_days(connection: Connection, changes: list[int], until: date) -> list[tuple[date, date]]:
-    given = {"changes": changes, "until_day": until}
+def _changed_days(connection: Connection, changes: list[int], back: date, until: date) -> list[tuple[date, date]]:
+    given = {"changes": changes, "from_day": back, "until_day": until}
     return [(first, end) for first, end in connection.execute(_CHANGED_DAYS, given)]

@@ -181,7 +181,7 @@ def rows(tenant: UUID) -> dict[str, Row]:
             "offered_slot_id": 1,
             "offered_slot_start_at": "2027-03-01 09:00Z",
         },
-        "scheduling.figure_states": {"tenant_id": tenant, "summed_until": "2026-01-01"},
+        "scheduling.figure_states": {"tenant_id": tenant, "summed_from": "2016-01-01", "summed_until": "2026-01-01"},
         "scheduling.figure_changes": own | {"from_day": "2025-03-01", "until_day": "2025-03-02"},
         "scheduling.doctor_figure_sums": {
             "tenant_id": tenant,
