@@ -543,6 +543,7 @@ WRONG: Wrong = [
     ("scheduling.booking_policies", {"offer_minutes": 0}, "a_hold_lasts_a_day_at_most"),
     ("scheduling.booking_policies", {"horizon_days": 0}, "a_notice_is_shorter_than_the_horizon"),
     ("scheduling.booking_policies", {"created_at": "infinity"}, "its_times_are_in_the_calendar"),
+    ("scheduling.figure_states", {"summed_from": "-infinity"}, "its_times_are_in_the_calendar"),
     ("scheduling.figure_states", {"summed_until": "infinity"}, "its_times_are_in_the_calendar"),
     ("scheduling.figure_changes", {"until_day": "2025-03-01"}, "changed_days_begin_before_they_end"),
     ("scheduling.figure_changes", {"until_day": "infinity"}, "its_times_are_in_the_calendar"),
