@@ -238,8 +238,7 @@ def upgrade() -> None:
         when ((old.deleted_at is null) <> (new.deleted_at is null)) execute function scheduling.mark_as_stale('', 'id');
     create trigger a_doctor_who_leaves_or_returns_makes_the_schedule_stale
         after update of facility_id, doctor_id, active on scheduling.facility_doctors for each row
-        when ((old.facility_id, old.doctor_id, old.active)
-            is distinct from (new.facility_id, new.doctor_id, new.active))
+        when (old.facility_id <> new.facility_id or old.doctor_id <> new.doctor_id or old.active <> new.active)
         execute function scheduling.mark_as_stale('facility_id', 'doctor_id');
     create trigger a_doctor_who_never_came_makes_the_schedule_stale
         after insert on scheduling.facility_doctors for each row
