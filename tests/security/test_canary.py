@@ -282,14 +282,17 @@ def test_the_audit_log_shows_only_texts_of_reviewed_columns(database_url: str) -
             try:
                 connection.execute(statement, (value,))
                 tried += 1
-                logged = connection.execute(
-                    "select string_agg(concat(entity_key, before, after, details), ' ')"
-                    " from (select * from audit.user_action_audit_log) one"
-                ).fetchone()
-                logged_too = connection.execute(
-                    "select string_agg(concat(entity_key, before, after, details), ' ') from audit.system_audit_log"
-                ).fetchone()
-                if CANARY in f"{logged} {logged_too}":
+                logged = [
+                    connection.execute(
+                        sql.SQL(
+                            "select string_agg(concat(entity_key, before, after, details), ' ') from {}"
+                            " where tenant_id is null or tenant_id = %s"  # other tests log the canary of their tenants
+                        ).format(sql.Identifier("audit", log)),
+                        (tenant_id,),
+                    ).fetchone()
+                    for log in ("user_action_audit_log", "system_audit_log")
+                ]
+                if CANARY in str(logged):
                     shown.setdefault(table, set()).add(column)
             except (psycopg.errors.IntegrityError, psycopg.errors.DataError, psycopg.errors.RaiseException):
                 pass  # the column is too short, or a trigger refuses
