@@ -15,8 +15,8 @@ import pytest
 
 from scheduler.postgres.database import Database
 from scheduler.postgres.embedded import embedded_server
+from scheduler.postgres.fresh_databases import fresh_database
 from scheduler.postgres.schema.migrations import upgrade
-from scheduler.testing.databases import fresh_database
 from support.databases import execute
 from support.nights import Night, gate_at, undisturbed_night, wait_until
 

@@ -26,7 +26,7 @@ from scheduler.cli import main
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.generation.applying import apply
 from scheduler.generation.batches import Batch
-from scheduler.generation.planning import checkpoints_of, needed_days, plan_task
+from scheduler.generation.planning import checkpoints_after, needed_days, plan_task
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import Mode
 from scheduler.postgres.database import Database, Role
@@ -135,7 +135,7 @@ def _committed_apart(order: Sequence[Step], database: Database, batch: Batch) ->
             if step == "slots":
                 apply(session, tasks, request)
             elif step == "checkpoints":
-                save_checkpoints(session, checkpoints_of(tasks, pending), run_id=run_id)
+                save_checkpoints(session, checkpoints_after(tasks, pending), run_id=run_id)
             else:
                 add_to_run(session, run_id, result.counts())
     return result
