@@ -260,7 +260,9 @@ def test_q5_a_release_binds_every_channel_but_the_desk(desk: Desk, released: tup
             assert refused.value.next_start_at != start_at
     desk.clock.move_to(released_at)
     with desk.tried(desk.sarah) as work:
-        assert work.visits.find(with_anna, between=day)[0] == desk.offer(work, start_at) == offer
+        assert (
+            work.visits.find(with_anna, between=day)[0] == desk.offer(work, start_at) == replace(offer, channel="web")
+        )
         assert work.visits.confirm(work.visits.hold(offer), patient=desk.tim).start_at == start_at
 
 
@@ -337,6 +339,11 @@ FORGED: dict[str, tuple[Callable[[VisitOffer], VisitOffer], type[SchedulerError]
     "a wait across closing time": (lambda offer: later(moved(offer, 5 * HALF_HOUR), 1, HALF_HOUR), NotOfferedError),
     "a step left out": (lambda offer: replace(offer, steps=offer.steps[:2]), InvalidWorkflowError),
     "a step too many": (one_more, InvalidWorkflowError),
+    "another doctor": (
+        lambda offer: replace(offer, slot=offer.slot._replace(doctor_id=1)),
+        NotOfferedError,
+    ),
+    "another place": (lambda offer: replace(offer, slot=offer.slot._replace(facility_id=2**40)), NotOfferedError),
     "another workflow": (lambda offer: replace(offer, workflow_id=1), NotOfferedError),
     "no workflow": (lambda offer: replace(offer, workflow_id=2**40), NotOfferedError),
     "another offering": (lambda offer: replace(offer, offering_id=1), NotOfferedError),
@@ -387,9 +394,7 @@ HEALED: dict[str, Callable[[VisitOffer], VisitOffer]] = {
     "unknown resources": lambda offer: with_resources(offer, nurse=(2**40,), room=(2**41,)),
     "resources of another kind": lambda offer: with_resources(offer, nurse=(3,), unicorn=(3,)),
     "resources twice": lambda offer: with_resources(offer, nurse=(1, 1)),
-    "another doctor and place": lambda offer: replace(
-        offer, slot=offer.slot._replace(doctor_id=1, facility_id=2**40, capacity=9, rule_id=1)
-    ),
+    "another capacity and rule": lambda offer: replace(offer, slot=offer.slot._replace(capacity=9, rule_id=1)),
     "another step template": lambda offer: with_step(
         offer, 1, step=WorkflowStep(2, offer.steps[0].step.template, needs=()), end_at=offer.end_at
     ),
