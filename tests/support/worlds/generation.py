@@ -129,6 +129,8 @@ class World:
 
     def touch(self, start_at: datetime, doctor_id: int = 1, **columns: Any) -> None:
         """Book, hold or cancel the slot of a doctor that starts then."""
+        if {"capacity", "booked_count"} <= columns.keys():  # a raised capacity counts the visits anew
+            self.touch(start_at, doctor_id, capacity=columns["capacity"])
         assignments = ", ".join(f"{name} = :{name}" for name in columns)
         rows = self.sql(
             f"update scheduling.availability_slots set {assignments}"
