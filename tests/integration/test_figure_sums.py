@@ -231,7 +231,7 @@ def world(database_url: str, database: Database, request: pytest.FixtureRequest)
     return new_world
 
 
-@pytest.mark.parametrize("world", range(2), indirect=True)
+@pytest.mark.parametrize("world", [0, pytest.param(1, marks=pytest.mark.deep)], indirect=True)
 def test_sums_of_figures_are_a_count_after_any_changes(world: World) -> None:
     """After each change, reports count the changed days; the others come from the sums of the night before."""
     for act in ADDING:

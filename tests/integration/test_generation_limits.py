@@ -78,7 +78,8 @@ def test_a2_a_recurrence_without_an_end_is_generated_for_the_days_alone(world: W
     assert world.slots()
 
 
-def test_ten_thousand_exceptions_of_one_doctor_are_all_applied(world: World) -> None:
+@pytest.mark.parametrize("exceptions", [1000, pytest.param(10_000, marks=pytest.mark.deep)])
+def test_thousands_of_exceptions_of_one_doctor_are_all_applied(world: World, exceptions: int) -> None:
     base = weekly(1)
     world.write(base)
     begin = datetime(2027, 3, 22, 9, tzinfo=UTC)
@@ -86,7 +87,7 @@ def test_ten_thousand_exceptions_of_one_doctor_are_all_applied(world: World) -> 
         AvailabilityException(
             number + 1, ExceptionType.BLOCKED, begin + number * HALF_HOUR, begin + number * HALF_HOUR + HALF_HOUR / 2
         )
-        for number in range(0, 20_000, 2)
+        for number in range(0, 2 * exceptions, 2)
     ]
     world.add(*(world.exception_row(base, block) for block in blocks))
     schedule = Schedule(1, 1, "Europe/London", base.rules, blocks)
