@@ -740,6 +740,15 @@ def test_q5_a_slot_is_found_from_its_release_on() -> None:
     assert visit_at(replace(one, released_by=at("08:00")), [], first.wanted) == first
 
 
+def test_b2_an_offer_of_another_doctor_or_place_is_none_of_the_candidate() -> None:
+    one = candidate()
+    offer = next(find_visits([one], [], THE_DAY))
+    assert visit_at(one, [], offer.wanted) == offer
+    there = offer.wanted.slot
+    for forged in (there._replace(doctor_id=99), there._replace(facility_id=99)):
+        assert visit_at(one, [], offer.wanted._replace(slot=forged)) is None
+
+
 def without_hours(workflow: Workflow, plan: Schedule, *uses: Span, **fields: Any) -> Candidate:
     return candidate(workflow, beyond_hours(plan), *uses, needs_slot=False, **fields)
 
