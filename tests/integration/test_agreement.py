@@ -292,7 +292,8 @@ def ask_world(world: VisitWorld, random: Random, cases: int) -> Iterator[Counter
 
 def test_q3_all_answers_about_a_start_agree(database_url: str, request: pytest.FixtureRequest) -> None:
     is_deep = request.config.getoption("--deep")
-    seed = int(request.config.option.hypothesis_seed)  # printed with those of the properties
+    # A deep run draws other clinics each time, and prints its seed with those of the properties.
+    seed = int(request.config.option.hypothesis_seed) if is_deep else 20
     random, left = Random(seed), DEEP_CASES if is_deep else CASES  # noqa: S311  # not for secrets
     total, clock = Counter[str](), FixedClock(OPENED)
     with Scheduler(database_url, clock=clock) as scheduler:
