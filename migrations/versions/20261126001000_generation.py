@@ -11,8 +11,8 @@ keeps its message in `last_error` and does not stop the others; one that fails t
 changes. The audit log skips states, since the counts of a run cover them. Job and system write; the application
 refreshes the states of schedules that it changes.
 
-Whatever a fingerprint covers takes it from the state when it changes by any statement: rules, exceptions, closures,
-the time zone, and whether doctor, facility and the doctor's place there are live. That marks the state as stale: its
+A statement that changes what a fingerprint covers takes it from the state: rules, exceptions, closures, the time zone,
+and whether doctor, facility and the doctor's place there are live. The state is then marked as stale: its
 stored slots may no longer follow from its schedule, and the next run makes its days anew. The mark waits for a run that
 has locked the state, and for its part is what the next run goes by: it compares no fingerprints. Engine and release of
 the time zone data are stored beside the fingerprint, since no statement changes them.

@@ -13,7 +13,7 @@ from scheduler.core.policies import DaysBefore
 from scheduler.core.reasons import ReasonCode
 
 PARTS = ("offering", "doctor", "facility", "channel")
-"""What a policy may be for, from the most specific to the least."""
+"""The parts that a policy may name, from the most specific to the least."""
 DAY = timedelta(days=1)
 
 

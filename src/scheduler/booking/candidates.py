@@ -99,7 +99,7 @@ class Sought:
 
     @property
     def on_slots(self) -> "Sought":
-        """What is sought with a place of a slot, which the visit may lack: what is offered next instead."""
+        """The search for visits within the hours and places of slots, which are offered next instead."""
         return replace(self, relaxed=self.relaxed - {BookingRule.HOURS, BookingRule.PLACES})
 
 

@@ -121,7 +121,7 @@ _NOTHING: Final = Without()
 
 @dataclass
 class TakenTime:
-    """What is taken: times of doctors and of resources by their ids, uses of shared slots, and full slots.
+    """The time that is taken: of doctors and of resources by their ids, uses of shared slots, and full slots.
 
     Full slots are `exceedable` if visits have all their places: an override gives one more (B8).
     """

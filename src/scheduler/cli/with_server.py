@@ -25,8 +25,8 @@ def with_server(
 ) -> None:
     """Run a program that finds the address of the database in SCHEDULER_DATABASE_URL.
 
-    Without --database-url, that is your own embedded server, which runs as long as the program does. What the program
-    writes stays there, unless --fresh is given. The exit code is that of the program.
+    Without --database-url, that is your own embedded server, which runs as long as the program does. Rows that the
+    program writes stay there, unless --fresh is given. The exit code is that of the program.
     """
     with database_url(url) as server, fresh_database(server) if fresh else nullcontext(server) as address:
         try:
