@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.core.slots import SlotKind, SlotRun, Slots
-from scheduler.postgres.slots import binary_rows
+from scheduler.postgres.slot_copies import binary_rows
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -1,21 +1,16 @@
 """Slots in PostgreSQL: reading stored slots, bulk inserts, and applying plans.
 
-Owns: stored slots read as the core's values, new slots written by binary COPY, updates and deletions of a plan.
+Owns: stored slots read as the core's values, new slots written by COPY, updates and deletions of a plan.
 Holds: R2 at write (a slot that was touched since the plan was made is neither updated nor deleted).
 Must not know: expansion, reconciliation.
 
-PostgreSQL refuses COPY into a table under row security, so rows are copied into a temporary table and inserted from
-there, where the policies check each of them. COPY's binary rows are built column by column: the bytes of one column go
-into all rows at once.
+PostgreSQL refuses COPY into a table under row security, so rows are copied into a temporary table (`slot_copies`) and
+inserted from there, where the policies check each of them.
 """
 
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import chain
-from struct import pack
-from sys import byteorder
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection, Connection
@@ -28,20 +23,10 @@ from sqlmodel import Session
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot
-from scheduler.core.slots import Slot, SlotColumns, Slots
+from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span
-from scheduler.core.zones import micros
 from scheduler.postgres.schedules import ScheduleKey
-
-# PostgreSQL's binary COPY: signature, flags, no header extension; rows; end.
-_COPY_BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + pack("!ii", 0, 0)
-_COPY_END: Final = pack("!h", -1)
-_BIGINT: Final = pack("!iq", 8, 0)
-_ROW: Final = pack("!h", 7) + _BIGINT * 7
-_ROW_WITH_RELEASE: Final = pack("!h", 8) + _BIGINT * 8
-_FIELD_OFFSETS: Final = [2 + 12 * field + 4 for field in range(8)]
-_NO_RELEASE: Final = -(2**63)
-"""PostgreSQL's `-infinity`, for slots without a release beside those of the same schedule that have one."""
+from scheduler.postgres.slot_copies import binary_copies, text_copy
 
 _STAGE: Final = text("""
 create temporary table if not exists staged_slots (
@@ -50,12 +35,6 @@ create temporary table if not exists staged_slots (
 ) on commit drop;
 truncate staged_slots;  -- rows of an earlier insert in the same transaction
 """)
-_COPY: Final = "copy staged_slots from stdin"
-_BINARY_COPY_WITH_RELEASE: Final = f"{_COPY} (format binary)"
-_BINARY_COPY: Final = (
-    "copy staged_slots (doctor_id, facility_id, offering_id, start_at, end_at, capacity, rule_id)"
-    " from stdin (format binary)"
-)
 _INSERT_STAGED: Final = text("""
 insert into scheduling.availability_slots
     (tenant_id, doctor_id, facility_id, service_offering_id, start_at, end_at, capacity, created_from_rule_id,
@@ -214,25 +193,7 @@ def _read(session: Session, statement: TextClause, values: dict[str, Any]) -> It
 
 def insert_slots(session: Session, many: Iterable[Slots]) -> int:
     """Insert new slots in bulk and return how many. A slot that already exists fails the transaction."""
-    return _insert(session, _copies(many))
-
-
-def _copies(many: Iterable[Slots]) -> Iterator[tuple[LiteralString, Iterable[bytes]]]:
-    """Yield one COPY for the schedules without a release, whose rows lack this field, and one for the others."""
-    with_release: list[bytes] = []
-
-    def rows_without() -> Iterator[bytes]:
-        for slots in many:
-            columns = slots.columns()
-            rows = _binary_rows(slots, columns)
-            if _has_release(columns):
-                with_release.append(rows)
-            else:
-                yield rows
-
-    yield _BINARY_COPY, chain((_COPY_BEGIN,), rows_without(), (_COPY_END,))
-    if with_release:
-        yield _BINARY_COPY_WITH_RELEASE, chain((_COPY_BEGIN,), with_release, (_COPY_END,))
+    return _insert(session, binary_copies(many))
 
 
 def _insert(session: Session, copies: Iterable[tuple[LiteralString, Iterable[bytes]]]) -> int:
@@ -283,62 +244,10 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
         }
         updated = connection.execute(_UPDATE, _keys(plan.update) | values).rowcount
     if plan.create:
-        created = _insert_values(session, plan.create)
+        created = _insert(session, [text_copy(plan.create)])
     return PlanResult(created, updated, retired)
 
 
 def _keys(slots: Sequence[StoredSlot | SlotUpdate]) -> dict[str, Any]:
     starts = [stored.slot.start_at for stored in slots]
     return {"ids": [stored.id for stored in slots], "starts": starts, "first": min(starts), "last": max(starts)}
-
-
-def _insert_values(session: Session, created: Sequence[Slot]) -> int:
-    return _insert(session, [(_COPY, ["".join(map(_text_row, created)).encode()])])
-
-
-def _text_row(slot: Slot) -> str:
-    """Return a slot as a row of COPY's text format for the temporary table."""
-    ids = slot.doctor_id, slot.facility_id, slot.service_offering_id or 0
-    others = slot.capacity, slot.rule_id or 0, slot.released_at or "\\N"
-    return "\t".join(map(str, (*ids, slot.start_at, slot.end_at, *others))) + "\n"
-
-
-def binary_rows(slots: Slots) -> bytes:
-    """Return slots as rows of PostgreSQL's binary COPY for the temporary table; ids must be whole numbers.
-
-    The rows have the field of the release if one of the slots has a release.
-    """
-    return _binary_rows(slots, slots.columns())
-
-
-def _has_release(columns: SlotColumns) -> bool:
-    return any(kind.released_at is not None for kind in columns.kinds)
-
-
-def _binary_rows(slots: Slots, columns: SlotColumns) -> bytes:
-    size = len(columns.kind)
-    offerings = [kind.service_offering_id or 0 for kind in columns.kinds]
-    capacities = [kind.capacity for kind in columns.kinds]
-    rules = [kind.rule_id or 0 for kind in columns.kinds]
-    row = _ROW
-    fields = [
-        array("q", (int(slots.doctor_id),)) * size,
-        array("q", (int(slots.facility_id),)) * size,
-        array("q", [int(offerings[kind]) for kind in columns.kind]),
-        columns.start_at,
-        columns.end_at,
-        array("q", [capacities[kind] for kind in columns.kind]),
-        array("q", [int(rules[kind]) for kind in columns.kind]),
-    ]
-    if _has_release(columns):
-        row = _ROW_WITH_RELEASE
-        releases = [_NO_RELEASE if kind.released_at is None else micros(kind.released_at) for kind in columns.kinds]
-        fields.append(array("q", [releases[kind] for kind in columns.kind]))
-    out = bytearray(row * size)
-    for offset, field in zip(_FIELD_OFFSETS, fields, strict=False):
-        if byteorder == "little":
-            field.byteswap()
-        octets = field.tobytes()
-        for octet in range(8):
-            out[offset + octet :: len(row)] = octets[octet::8]
-    return bytes(out)
