@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console, RenderableType
 
-from scheduler.cli.generate import MAX_SLOTS_SHOWN
-from scheduler.cli.generate import _details as details
-from scheduler.cli.generate import _print_details as print_details
 from scheduler.cli.rendering import RunSummary, between, explanation_table, runs_table, summary_table
+from scheduler.cli.run_report import MAX_SLOTS_SHOWN
+from scheduler.cli.run_report import _details as details
+from scheduler.cli.run_report import _print_details as print_details
 from scheduler.cli.show import _status as status
 from scheduler.cli.week import Week, WeekClosure, WeekDoctor, WeekException, WeekSlot
 from scheduler.cli.week_calendar import week_calendar

@@ -1,11 +1,9 @@
 """`scheduler generate`: the slot-generation job."""
 
-import json
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +11,6 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
 
 from scheduler.cli.ending import Ending, ending_early, read_duration
 from scheduler.cli.errors import SchedulesFailedError, TenantsFailedError
@@ -21,7 +18,8 @@ from scheduler.cli.job_log import LogFormat, written_log
 from scheduler.cli.job_metrics import JobMetrics, check_metrics_file, written_metrics
 from scheduler.cli.job_retries import DEFAULT_ATTEMPTS, JobRetries
 from scheduler.cli.progress import shown_progress
-from scheduler.cli.rendering import RunSummary, summary_table
+from scheduler.cli.rendering import RunSummary
+from scheduler.cli.run_report import print_run
 from scheduler.cli.settings import (
     DEFAULT_TENANT,
     AsJson,
@@ -35,7 +33,6 @@ from scheduler.cli.settings import (
 from scheduler.cli.terminal import echo
 from scheduler.cli.workers import ExecutorKind, Opened, Workers
 from scheduler.core.errors import InvalidInputError, SchedulerError
-from scheduler.core.reconciliation import StoredSlot
 from scheduler.generation.errors import WorkersLostError
 from scheduler.generation.job import Progress, Stop, generate
 from scheduler.generation.report import Report
@@ -44,11 +41,9 @@ from scheduler.generation.retrying import Retry, concerns_the_server
 from scheduler.postgres.acting import Timeouts
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.parking import FAILURES_THAT_PARK
-from scheduler.postgres.promised_times import BrokenPromise
 from scheduler.postgres.tenants import active_tenants, tenant_id_of
 
 DEFAULT_DAYS = 90
-MAX_SLOTS_SHOWN = 10
 
 
 def _seconds(limit: timedelta | None) -> float:
@@ -164,7 +159,7 @@ def generate_slots(
             _generate_for_all(active_tenants(database), generate_for, ending, metrics, as_json=as_json)
         else:
             report, summary = generate_for(tenant, tenant_id_of(database, tenant, role=Role.JOB))
-            _print(report, summary, as_json=as_json)
+            print_run(report, summary, as_json=as_json)
             if report.schedules_left and not (ending.is_time_up() and _faults(report)):
                 raise ending.error(f"{report.schedules_left} schedules")
             _raise_if_failed(report)
@@ -198,7 +193,7 @@ def _generate_for_all(
             break
         try:
             report, summary = generate_for(slug, tenant_id)
-            _print(report, summary, as_json=as_json, tenant=slug)
+            print_run(report, summary, as_json=as_json, tenant=slug)
             if report.schedules_left:
                 left = f"{report.schedules_left} schedules of {slug} and {len(tenants) - number - 1} tenants"
             _raise_if_failed(report)
@@ -240,17 +235,6 @@ def _limit(seconds: float) -> timedelta | None:
         return timedelta(seconds=seconds) if seconds else None
     except (OverflowError, ValueError):
         raise InvalidInputError(f"{seconds} is no number of seconds for a time-out") from None
-
-
-def _print(report: Report, summary: RunSummary, *, as_json: bool, tenant: str | None = None) -> None:
-    if as_json:
-        about = {} if tenant is None else {"tenant": tenant}
-        echo(json.dumps(about | summary.as_json() | _details(report), default=str))
-        return
-    if tenant is not None:
-        echo(f"tenant {tenant}")
-    Console().print(summary_table(summary))
-    _print_details(report)
 
 
 def run(
@@ -306,51 +290,3 @@ def peak_memory() -> int:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _print_details(report: Report) -> None:
-    for title, slots in (
-        ("booked or held, but no longer in the schedule", report.result.slots_conflicting),
-        ("booked, but displaced by an emergency", report.result.slots_displaced),
-    ):
-        for stored in slots[:MAX_SLOTS_SHOWN]:
-            echo(f"  {title}: {_described(stored)}")
-        if len(slots) > MAX_SLOTS_SHOWN:
-            echo(f"  … and {len(slots) - MAX_SLOTS_SHOWN} more {title}")
-    for promise in report.result.broken_promises:  # all of them: each patient has to be told
-        told, shown = _wall_times(promise)
-        echo(f"  booked for another time: appointment {promise.appointment_id} at {promise.facility}, {told}; {shown}")
-    if report.result.schedules_locked:
-        echo(f"  {len(report.result.schedules_locked)} schedules were left to another run that has locked them")
-    if report.schedules_left:
-        echo(f"  {report.schedules_left} schedules are left to the next run")
-    for failure in report.result.schedules_failed:
-        echo(
-            f"failed: doctor {failure.key.doctor_id} at facility {failure.key.facility_id}: {failure.reason}", err=True
-        )
-
-
-def _described(stored: StoredSlot) -> str:
-    slot = stored.slot
-    place = f"doctor {slot.doctor_id} at facility {slot.facility_id}"
-    return f"slot {stored.id}, {place}, {slot.start_at:%Y-%m-%d %H:%M} UTC"
-
-
-def _wall_times(promise: BrokenPromise) -> tuple[str, str]:
-    told = f"the patient was told {promise.promised_start:%Y-%m-%d %H:%M} {promise.promised_zone}"
-    if promise.local_start is None:
-        return told, f"the time zone {promise.zone} of the facility is unknown"
-    return told, f"its start is now {promise.local_start:%Y-%m-%d %H:%M} {promise.zone}"
-
-
-def _details(report: Report) -> dict[str, object]:
-    return {
-        "run_id": report.run_id,
-        "schedules_left": report.schedules_left,
-        "conflicts": [_described(stored) for stored in report.result.slots_conflicting],
-        "displacements": [_described(stored) for stored in report.result.slots_displaced],
-        "broken_promises": [asdict(promise) for promise in report.result.broken_promises],
-        "parked": [key._asdict() for key in report.result.schedules_parked],
-        "left_to_another_run": [key._asdict() for key in report.result.schedules_locked],
-        "failures": [failure.key._asdict() | {"reason": failure.reason} for failure in report.result.schedules_failed],
-    }
