@@ -19,8 +19,7 @@ from scheduler.generation.request import MAX_DAYS
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import UnfitLoginError
 from scheduler.postgres.logins import Purpose, faults
-from scheduler.postgres.old_slots import all_tenants as tenants_of
-from scheduler.postgres.tenants import tenant_id_of
+from scheduler.postgres.tenants import active_tenants, tenant_id_of
 
 
 def preflight(
@@ -69,8 +68,7 @@ def preflight(
 def _tenants(database: Database, tenant: str, *, all_tenants: bool) -> dict[str, UUID]:
     if not all_tenants:
         return {tenant: tenant_id_of(database, tenant, role=Role.JOB)}
-    with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
-        return {each.slug: each.id for each in tenants_of(session) if each.is_active}
+    return dict(active_tenants(database))
 
 
 def _line(prefix: str, check: Check) -> str:

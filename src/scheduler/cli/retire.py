@@ -14,7 +14,7 @@ from scheduler.core.errors import InvalidInputError, NotFoundError
 from scheduler.generation.request import Mode
 from scheduler.generation.retiring import Retired, RetiringRequest, retire
 from scheduler.postgres.database import Database, Role
-from scheduler.postgres.old_slots import all_tenants as tenants_of
+from scheduler.postgres.tenants import all_tenants as tenants_of
 from scheduler.postgres.tenants import tenant_id_of
 
 

@@ -78,7 +78,7 @@ def _attempt(database: Database, batch: Batch) -> RunResult:
 
 def _in_one_transaction(database: Database, batch: Batch) -> RunResult:
     request = batch.request
-    with _unit_of_work(database, request) as session:
+    with unit_of_work(database, request) as session:
         with traced("load"):
             lock, needed = request.mode is Mode.WRITE, partial(needed_days, request=request)
             schedules = load_schedules(session, batch.keys, lock=lock, needed=needed)
@@ -104,10 +104,11 @@ def _failed(database: Database, batch: Batch, error: SchedulerError) -> RunResul
 def _save_failure(database: Database, batch: Batch, error: SchedulerError, result: RunResult) -> None:
     (key,) = batch.keys
     assert batch.run_id is not None  # noqa: S101  # a dry run saves nothing
-    with _unit_of_work(database, batch.request) as session:
+    with unit_of_work(database, batch.request) as session:
         save_failure(session, key, reason=str(error), run_id=batch.run_id, counts=not is_transient(error))
         add_to_run(session, batch.run_id, result.counts())
 
 
-def _unit_of_work(database: Database, request: GenerationRequest) -> AbstractContextManager[Session]:
+def unit_of_work(database: Database, request: GenerationRequest) -> AbstractContextManager[Session]:
+    """Begin a transaction of the job for a request."""
     return database.unit_of_work(role=Role.JOB, tenant_id=request.tenant_id, timeouts=request.timeouts)

@@ -7,26 +7,24 @@ Must not know: SQL; the work of a batch (`batches`); how batches are sent (`send
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from logging import ERROR, INFO
 from typing import Final
 
-from sqlmodel import Session
-
 from scheduler.core.errors import InvalidInputError, NotFoundError, WallClockError
 from scheduler.core.fingerprints import ENGINE_VERSION
 from scheduler.core.zones import zone_of
-from scheduler.generation.batches import Batch, do_batch
+from scheduler.generation.batches import Batch, do_batch, unit_of_work
 from scheduler.generation.observing import Add, TraceContext, facts_of, logged, trace_context, traced
 from scheduler.generation.planning import batches_of
 from scheduler.generation.report import Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope, earliest_day
 from scheduler.generation.retrying import Retry, once
 from scheduler.generation.sending import send
-from scheduler.postgres.database import Database, Role
+from scheduler.postgres.database import Database
 from scheduler.postgres.due_schedules import FoundSchedule, find_schedules, register_schedules, scheduled_zones
 from scheduler.postgres.errors import StoreError
 from scheduler.postgres.figure_sums import sum_figures
@@ -145,7 +143,7 @@ class _Run:
     def begin(self) -> list[FoundSchedule]:
         """Begin the run, and return its schedules."""
         request = self.request
-        with self._unit_of_work() as session:
+        with unit_of_work(self.database, self.request) as session:
             releases = self._releases(scheduled_zones(session, facility_slug=request.facility_slug))
             found = find_schedules(
                 session,
@@ -158,13 +156,14 @@ class _Run:
             if request.facility_slug is not None and not found:
                 raise NotFoundError(f"no facility {request.facility_slug!r} with a schedule")
         if request.mode is Mode.WRITE:
-            with self._unit_of_work() as session:
+            with unit_of_work(self.database, self.request) as session:
                 # A local day may begin a day before, or end a day after, the same date in UTC.
                 first, last = request.from_day - timedelta(days=1), request.until_day + timedelta(days=1)
                 ensure_months(session, *(datetime.combine(day, time(), UTC) for day in (first, last)))
-            with self._unit_of_work() as session:
+            with unit_of_work(self.database, self.request) as session:
                 register_schedules(session)
-            with self._unit_of_work() as session:  # after the states are committed: see `register_schedules`
+            # after the states are committed: see `register_schedules`
+            with unit_of_work(self.database, self.request) as session:
                 days = request.from_day, request.until_day
                 versions = ENGINE_VERSION, ", ".join(sorted({*releases.values()})) or "none"
                 self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
@@ -215,34 +214,30 @@ class _Run:
         )
 
     def broken_promises(self) -> tuple[BrokenPromise, ...]:
-        with self._unit_of_work() as session:
+        with unit_of_work(self.database, self.request) as session:
             return broken_promises(session, now=self.request.now, facility_slug=self.request.facility_slug)
 
     def delete_old_rows(self) -> None:
         if self.request.mode is Mode.WRITE:
-            with self._unit_of_work() as session:
+            with unit_of_work(self.database, self.request) as session:
                 delete_old_rows(session)
 
     def sum_figures(self) -> None:
         """Sum the figures of the days that are over, a transaction for each month that is left."""
         is_left = self.request.mode is Mode.WRITE
         while is_left and not self.stop():
-            with self._unit_of_work() as session:
+            with unit_of_work(self.database, self.request) as session:
                 is_left = sum_figures(session)
 
     def finish(self, status: RunStatus) -> None:
         if self.run_id is not None:
-            with self._unit_of_work() as session:
+            with unit_of_work(self.database, self.request) as session:
                 finish_run(session, self.run_id, status)
 
     def interrupt(self) -> None:
         """Record that the run ended early. Without a connection it becomes silent, and a later run records that."""
         with suppress(StoreError):
             self.finish(RunStatus.INTERRUPTED)
-
-    def _unit_of_work(self) -> AbstractContextManager[Session]:
-        request = self.request
-        return self.database.unit_of_work(role=Role.JOB, tenant_id=request.tenant_id, timeouts=request.timeouts)
 
 
 def _status(result: RunResult, left: int) -> RunStatus:

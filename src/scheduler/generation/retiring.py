@@ -20,8 +20,6 @@ from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError
 from scheduler.postgres.old_slots import (
     Old,
-    Tenant,
-    all_tenants,
     attached_months,
     count_old_slots,
     delete_old_slots,
@@ -32,6 +30,7 @@ from scheduler.postgres.old_slots import (
     span_of_month,
     zones_of_facilities,
 )
+from scheduler.postgres.tenants import Tenant, all_tenants
 
 SLOTS_PER_BATCH: Final = 10_000
 """One transaction: less than a second."""

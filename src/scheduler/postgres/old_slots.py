@@ -12,14 +12,10 @@ drops it. Holds have no foreign key to their slot: PostgreSQL would not refuse t
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-_TENANTS: Final = text("""
-select id, slug, status = 'active' and deleted_at is null as is_active from identity.tenants order by slug, id
-""")
 _ZONES: Final = text("select id, timezone from scheduling.facilities order by id")
 _MONTHS: Final = text("""
 select to_date(right(relname, 7), 'YYYY_MM')
@@ -112,14 +108,6 @@ _SHORT_WAIT: Final = text("set local lock_timeout = '2s'")
 """While a month waits for the locks of the tables of booking, each booking waits behind it."""
 
 
-class Tenant(NamedTuple):
-    """A tenant of the database; one that is not active is suspended, closed or deleted."""
-
-    id: UUID
-    slug: str
-    is_active: bool
-
-
 class Old(NamedTuple):
     """The old slots of a tenant: those that start before the given instant of their facility and ended by `now`."""
 
@@ -129,11 +117,6 @@ class Old(NamedTuple):
     def parameters(self) -> dict[str, object]:
         """Return the parameters of the statements."""
         return {"facilities": list(self.limits), "limits": list(self.limits.values()), "now": self.now}
-
-
-def all_tenants(session: Session) -> list[Tenant]:
-    """Return the tenants of the database, also suspended and deleted ones, as the job sees them."""
-    return [Tenant(*row) for row in session.connection().execute(_TENANTS)]
 
 
 def zones_of_facilities(session: Session) -> dict[int, str]:

@@ -5,7 +5,7 @@ Must not know: the data of a tenant.
 """
 
 from textwrap import shorten
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -17,8 +17,18 @@ from scheduler.postgres.errors import TenantSuspendedError
 
 _MAX_SLUG_CHARACTERS: Final = 255
 _FIND = text("select id, status, deleted_at from identity.tenant_by_slug(:slug)")
-_ACTIVE = text("select slug, id from identity.tenants where status = 'active' and deleted_at is null order by slug")
+_ALL = text("""
+select id, slug, status = 'active' and deleted_at is null as is_active from identity.tenants order by slug, id
+""")
 _INSERT = text("insert into identity.tenants (id, slug, name) values (:id, :slug, :name)")
+
+
+class Tenant(NamedTuple):
+    """A tenant of the database; one that is not active is suspended, closed or deleted."""
+
+    id: UUID
+    slug: str
+    is_active: bool
 
 
 def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUID:
@@ -50,7 +60,12 @@ def tenant_id_of(database: Database, slug: str, *, role: Role = Role.APP) -> UUI
 def active_tenants(database: Database) -> list[tuple[str, UUID]]:
     """Return the slug and the id of each tenant that is active and not deleted, by slug."""
     with database.unit_of_work(role=Role.JOB, tenant_id=None) as session:
-        return [(row.slug, row.id) for row in session.connection().execute(_ACTIVE)]
+        return [(tenant.slug, tenant.id) for tenant in all_tenants(session) if tenant.is_active]
+
+
+def all_tenants(session: Session) -> list[Tenant]:
+    """Return the tenants of the database, also suspended and deleted ones, as the job sees them."""
+    return [Tenant(*row) for row in session.connection().execute(_ALL)]
 
 
 def make_tenant(session: Session, slug: str, tenant_id: UUID, *, name: str | None = None) -> None:
