@@ -21,13 +21,13 @@ from scheduler.booking.candidates import Sought
 from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.errors import PatientBusyError, SlotTakenError
 from scheduler.booking.loading import Without, stored
-from scheduler.booking.refusing import SEARCHED, not_offered
+from scheduler.booking.refusing import next_start, not_offered
 from scheduler.booking.searching import Search
 from scheduler.core.errors import NotFoundError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.overrides import BookingRule
 from scheduler.core.spans import Span
-from scheduler.core.zones import LATEST, MICROSECOND
+from scheduler.core.zones import MICROSECOND
 
 _RESOURCES: Final = text("""
 select id from scheduling.resources
@@ -170,7 +170,5 @@ def refuse_second_visit(session: Session, patient_id: int, span: Span, *, withou
 
 def taken(session: Session, sought: Sought, start_at: datetime) -> SlotTakenError:
     """Return the error for a visit whose place, doctor or resource somebody else has, with the next start."""
-    span = Span(start_at, min(start_at, LATEST - SEARCHED) + SEARCHED)
-    following = next(Search(session, sought.on_slots, span).offers(), None)
     message = f"the visit at {start_at.isoformat()} of offering {sought.offering_id} was given to somebody else"
-    return SlotTakenError(message, None if following is None else following.start_at)
+    return SlotTakenError(message, next_start(session, sought, start_at))

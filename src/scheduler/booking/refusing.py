@@ -49,10 +49,15 @@ def not_offered(
         return schedule
     reasons = _reasons(session, search, schedule, start_at, now, names=sought.names)
     begin = max(start_at + MICROSECOND, now)
-    following = Search(session, replace(sought, now=now), Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED))
-    next_offer = next(following.offers(), None)
     text = "; ".join(reason.text for reason in reasons)
-    return NotOfferedError(f"{name}: {text}", reasons, None if next_offer is None else next_offer.start_at)
+    return NotOfferedError(f"{name}: {text}", reasons, next_start(session, replace(sought, now=now), begin))
+
+
+def next_start(session: Session, sought: Sought, begin: datetime) -> datetime | None:
+    """Return the start of the first visit on a slot from an instant on; None if none is near."""
+    span = Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED)
+    offer = next(Search(session, sought.on_slots, span).offers(), None)
+    return None if offer is None else offer.start_at
 
 
 def schedule_of(search: Search, name: str) -> Schedule | NotOfferedError:
