@@ -19,6 +19,10 @@ the time zone data are stored beside the fingerprint, since no statement changes
 
 A transaction that began before a state existed could not mark it. `begun_in` tells the job that none is left: a run's
 transaction begins after its states were committed, so every earlier one that writes has a lower number.
+
+The planner of a table that was never analyzed, or has grown much since, may check a foreign key by an index of another
+column, and read all rows of the tenant for each slot that is written. So a run first analyzes the tables to which
+slots refer, if they are new or have grown. Autovacuum would do so after a minute.
 """
 
 from alembic import op
@@ -38,6 +42,8 @@ CHANGES = {
     "update": ("updated", "old table as rows_before new table as rows_after"),
     "delete": ("deleted", "old table as rows_after"),
 }
+# The tables whose keys are checked for each slot.
+REFERRED_TO = ("availability_rules", "doctors", "facilities", "service_offerings")
 
 
 def upgrade() -> None:
@@ -253,10 +259,40 @@ def upgrade() -> None:
     create trigger {word}_{name} after {change} on scheduling.{table} referencing {rows}
         for each statement execute function scheduling.mark_as_stale_with_parts('{kind}');
             """)
+    op.execute(f"""
+    create function scheduling.analyze_grown_tables() returns integer
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$
+    declare
+        grown constant regclass[] := array(
+            select oid::regclass from pg_class
+            where relnamespace = 'scheduling'::regnamespace
+              and relname = any ('{{{", ".join(REFERRED_TO)}}}')
+              and (
+                  reltuples < 0  -- never analyzed
+                  or pg_relation_size(oid) > (2 + 1.1 * relpages) * current_setting('block_size')::bigint
+              )
+            order by 1
+        );
+        grown_table regclass;
+    begin
+        foreach grown_table in array grown loop
+            execute format('analyze (skip_locked) %s', grown_table);
+        end loop;
+        return cardinality(grown);
+    end $$;
+
+    comment on function scheduling.analyze_grown_tables() is
+        'Analyzes the tables to which slots refer that are new or have grown; returns the number of these tables.';
+
+    revoke all on function scheduling.analyze_grown_tables() from public;
+    grant execute on function scheduling.analyze_grown_tables() to scheduler_job;
+    """)
 
 
 def downgrade() -> None:
     op.execute("""
+    drop function scheduling.analyze_grown_tables();
     drop trigger a_doctor_who_is_no_longer_gone_makes_the_schedule_stale on scheduling.facility_doctors;
     drop trigger a_doctor_who_never_came_makes_the_schedule_stale on scheduling.facility_doctors;
     drop trigger a_doctor_who_leaves_or_returns_makes_the_schedule_stale on scheduling.facility_doctors;

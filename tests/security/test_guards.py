@@ -48,6 +48,7 @@ WITH_RIGHTS_OF_ITS_OWNER: dict[str, str] = {}
 # Function with its owner's rights -> reason for another owner than `scheduler_definer`.
 OF_THE_OWNER: dict[str, str] = {
     "audit.ensure_months": "only the owner of a table may make its partitions",
+    "scheduling.analyze_grown_tables": "only the owner of a table may analyze it",
     "scheduling.ensure_slot_partitions": "only the owner of a table may make its partitions",
 }
 # Function -> the roles that may call it; `public` is everybody.
@@ -87,6 +88,7 @@ CALLERS: Final[dict[str, str]] = {
     "identity.tenant_by_slug": "app, desk, job, system",
     "placement.find_clients": "app, system",
     "scheduling.allocate": "definer",
+    "scheduling.analyze_grown_tables": "job",
     "scheduling.blocked_days": "app, job, system",
     "scheduling.count_doctor_days": "app, job, system",
     "scheduling.count_places": "definer",

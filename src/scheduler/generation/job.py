@@ -31,7 +31,7 @@ from scheduler.postgres.figure_sums import sum_figures
 from scheduler.postgres.old_rows import delete_old_rows
 from scheduler.postgres.promised_times import BrokenPromise, broken_promises
 from scheduler.postgres.run_history import RunStatus, add_to_run, begin_run, finish_run
-from scheduler.postgres.slots import ensure_months
+from scheduler.postgres.slots import analyze_grown_tables, ensure_months
 
 BATCHES_IN_FLIGHT: Final = 8
 """The batches that an executor has at once: a run that is stopped waits for them."""
@@ -143,6 +143,9 @@ class _Run:
     def begin(self) -> list[FoundSchedule]:
         """Begin the run, and return its schedules."""
         request = self.request
+        if request.mode is Mode.WRITE:
+            with unit_of_work(self.database, self.request) as session:
+                analyze_grown_tables(session)
         with unit_of_work(self.database, self.request) as session:
             releases = self._releases(scheduled_zones(session, facility_slug=request.facility_slug))
             found = find_schedules(

@@ -141,6 +141,14 @@ def ensure_months(session: Session, begin: datetime, end: datetime) -> None:
         raise InvalidInputError(error.orig.diag.message_primary or "the span of slots is too long") from None
 
 
+def analyze_grown_tables(session: Session) -> None:
+    """Analyze the tables to which slots refer, if they are new or have grown, so that their keys are checked by index.
+
+    Tables that another session analyzes at the moment are left to it.
+    """
+    session.connection().execute(text("select scheduling.analyze_grown_tables()"))
+
+
 def stored_slots(session: Session, wanted: Iterable[tuple[ScheduleKey, Span]]) -> dict[ScheduleKey, list[StoredSlot]]:
     """Return the stored slots of schedules that start in spans, by schedule. Spans of one schedule share nothing."""
     pairs = list(wanted)
