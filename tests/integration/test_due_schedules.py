@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from scheduler.core.expansion import expand
 from scheduler.core.fingerprints import fingerprint
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
 from scheduler.core.spans import Span
@@ -29,7 +30,7 @@ from scheduler.postgres.schedules import (
     save_checkpoints,
     schedule_keys,
 )
-from scheduler.postgres.slots import stored_slots
+from scheduler.postgres.slots import insert_slots, stored_slots
 from support.query_plans import index_scans
 from support.worlds.generation import MONDAY, NOW, World, expected, weekly
 
@@ -286,14 +287,24 @@ def test_slots_of_a_batch_are_looked_up_by_doctor_without_statistics(database: D
     assert "doctor_id = " in states.condition
 
 
-def test_keys_of_new_doctors_are_checked_by_their_index(database: Database, tenant_id: UUID) -> None:
-    """All doctors of the tenant were read for each slot: a first night took three times as long."""
+def test_keys_of_slots_are_checked_by_the_index_of_the_key(database: Database, tenant_id: UUID) -> None:
+    """All doctors and facilities of the tenant were read for each slot: a first night took three times as long."""
     world = World(database, tenant_id)
     world.write(weekly(1))
     world.sql(
         "insert into scheduling.doctors (tenant_id, id, first_name, last_name, display_name)"
         " select :tenant_id, n, 'Anna', 'Ray', 'Anna Ray' from generate_series(1001, 2000) as n"
     )
-    check = "explain select from only scheduling.doctors where tenant_id = :tenant_id and id = 1500 for key share"
+    world.sql(
+        "insert into scheduling.facilities (tenant_id, id, slug, name, timezone)"
+        " select :tenant_id, n, 'place-' || n, 'Main Street', 'Europe/London' from generate_series(1001, 1200) as n"
+    )
     world.run()
-    assert "doctors_pkey" in str(world.sql(check))
+    with database.unit_of_work(role=Role.OWNER, tenant_id=tenant_id) as session:
+        driver: Any = session.connection().connection.driver_connection
+        with index_scans(driver) as scans:
+            act_as(session, Role.JOB)
+            later = NINE + 20 * DAY
+            assert insert_slots(session, [expand(weekly(1), Span(later, later + DAY))]) > 0
+            act_as(session, Role.OWNER)
+    assert {"doctors_pkey", "facilities_pkey"} <= {scan.name for scan in scans}

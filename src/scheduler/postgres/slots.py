@@ -34,6 +34,7 @@ create temporary table if not exists staged_slots (
     capacity bigint, rule_id bigint, released_at timestamptz
 ) on commit drop;
 truncate staged_slots;  -- rows of an earlier insert in the same transaction
+set local random_page_cost = 1.1;  -- so that keys are checked by index also in small tables
 """)
 _INSERT_STAGED: Final = text("""
 insert into scheduling.availability_slots
