@@ -182,7 +182,11 @@ def test_r4_a_schedule_that_fails_three_runs_in_a_row_is_parked(world: World) ->
     assert statuses == [("failed",)] * 4  # its days are missing
 
 
-@pytest.mark.parametrize("asked", [{"scope": Scope.ALL}, {"facility_slug": "place-1"}], ids=["all", "facility"])
+@pytest.mark.parametrize(
+    "asked",
+    [{"scope": Scope.ALL}, {"facility_slug": "place-1"}, {"tzdata_version": "2026b"}],
+    ids=["all", "facility", "other time zone data"],
+)
 def test_a_parked_schedule_is_tried_when_a_run_asks_for_it(world: World, asked: dict[str, Any]) -> None:
     world.write(weekly(1), weekly(2))
     break_rule(world)

@@ -1,17 +1,18 @@
 """Batches: the work of one transaction of the nightly job.
 
-Owns: the transaction of a batch, and its repetition schedule by schedule.
+Owns: the transaction of a batch, and its division if that fails.
 Holds: R4 (slots, checkpoint and counts of a batch are one transaction).
 Must not know: SQL; the slots of a schedule (`planning`, `applying`); the run, and where its batches are done.
 
-A batch that fails by a transient error is repeated (`retrying`). A batch that fails for good is done schedule by
-schedule, so that one bad schedule stops no other.
+A batch that fails by a transient error is repeated (`retrying`). A batch that fails for good is done in eight parts,
+and a part that fails in eight again: one bad schedule stops no other, and costs few transactions.
 """
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from logging import WARNING
+from typing import Final
 
 from sqlmodel import Session
 
@@ -25,6 +26,9 @@ from scheduler.generation.retrying import Retry, concerns_the_server, is_transie
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.run_history import add_to_run
 from scheduler.postgres.schedules import ScheduleKey, load_schedules, save_checkpoints, save_failure
+
+PARTS: Final = 8
+"""The parts of a batch that failed: with fewer, a lock that is not free would be waited for at each of more levels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Batch:
 
 
 def do_batch(database: Database, batch: Batch) -> RunResult:
-    """Generate a batch in one transaction; if that fails, each schedule in its own transaction.
+    """Generate a batch in one transaction; if that fails, each of its parts in its own, down to single schedules.
 
     Raises:
         DatabaseUnreachableError: the connection was lost.
@@ -62,9 +66,11 @@ def _done(database: Database, batch: Batch, retry: Retry) -> RunResult:
             raise
         if len(batch.keys) == 1:
             return _failed(database, batch, error)
-        # A batch that was repeated in vain, as for a lock, is not repeated as often for each schedule again.
+        # A batch that was repeated in vain, as for a lock, is not repeated as often for each part again.
         again = once if is_transient(error) else batch.retry
-    return sum((_done(database, replace(batch, keys=(key,)), again) for key in batch.keys), RunResult())
+    size = -(-len(batch.keys) // PARTS)
+    parts = (batch.keys[first : first + size] for first in range(0, len(batch.keys), size))
+    return sum((_done(database, replace(batch, keys=part), again) for part in parts), RunResult())
 
 
 def _attempt(database: Database, batch: Batch) -> RunResult:

@@ -25,7 +25,13 @@ from scheduler.generation.request import GenerationRequest, Mode, Scope, earlies
 from scheduler.generation.retrying import Retry, once
 from scheduler.generation.sending import send
 from scheduler.postgres.database import Database
-from scheduler.postgres.due_schedules import FoundSchedule, find_schedules, register_schedules, scheduled_zones
+from scheduler.postgres.due_schedules import (
+    FoundSchedule,
+    find_schedules,
+    register_schedules,
+    scheduled_zones,
+    tzdata_version_of,
+)
 from scheduler.postgres.errors import StoreError
 from scheduler.postgres.figure_sums import sum_figures
 from scheduler.postgres.old_rows import delete_old_rows
@@ -168,7 +174,7 @@ class _Run:
             # after the states are committed: see `register_schedules`
             with unit_of_work(self.database, self.request) as session:
                 days = request.from_day, request.until_day
-                versions = ENGINE_VERSION, ", ".join(sorted({*releases.values()})) or "none"
+                versions = ENGINE_VERSION, tzdata_version_of(releases)
                 self.run_id = begin_run(session, days=days, trigger=request.trigger, versions=versions)
                 add_to_run(session, self.run_id, _without_work(found).counts())
         logged(

@@ -53,7 +53,11 @@ with schedule as materialized (
     {_ALL} union select tenant_id, doctor_id, facility_id from scheduling.schedule_states
 ), found as (
     select schedule.doctor_id, schedule.facility_id, state.last_error,
-        not :is_all and cast(:slug as text) is null and coalesce(state.{IS_PARKED}, false) as is_parked,
+        not :is_all and cast(:slug as text) is null and coalesce(state.{IS_PARKED}, false) and exists (
+            select from scheduling.generation_runs
+            where tenant_id = state.tenant_id and id = state.last_run_id
+              and engine_version = :engine_version and tzdata_version = :tzdata_version
+        ) as is_parked,
         coalesce(state.generated_days, '{{}}') as days,
         :is_all or state.fingerprint is null or state.is_stale or state.engine_version is distinct from :engine_version
             or state.tzdata_version is distinct from zone.release as is_changed
@@ -109,6 +113,11 @@ def scheduled_zones(session: Session, *, facility_slug: str | None = None) -> li
     return sorted(session.connection().execute(_ZONES, {"slug": facility_slug}).scalars())
 
 
+def tzdata_version_of(releases: Mapping[str, str]) -> str:
+    """Return one text for the releases of the time zone data of some zones, for a run's row."""
+    return ", ".join(sorted({*releases.values()})) or "none"
+
+
 def find_schedules(
     session: Session,
     *,
@@ -122,13 +131,15 @@ def find_schedules(
 
     `releases` are those of the time zone data of each zone that the engine knows, `today` is a day that no zone has
     left behind. With `everything`, unchanged schedules are due as well. With a slug, only those of the live facility
-    that has it are returned. Both also make parked schedules due.
+    that has it are returned. Both also make parked schedules due, and so does another version of the engine or of the
+    time zone data than that of the run in which they failed.
     """
     wanted = {
         "requested": multirange(requested),
         "today": today,
         "zones": list(releases),
         "releases": list(releases.values()),
+        "tzdata_version": tzdata_version_of(releases),
         "engine_version": ENGINE_VERSION,
         "is_all": everything,
         "slug": facility_slug,

@@ -143,9 +143,9 @@ def ensure_months(session: Session, begin: datetime, end: datetime) -> None:
 
 
 def analyze_grown_tables(session: Session) -> None:
-    """Analyze the tables to which slots refer, if they are new or have grown, so that their keys are checked by index.
+    """Analyze the tables to which slots refer, if they are new or have grown.
 
-    Tables that another session analyzes at the moment are left to it.
+    Their keys are then checked by index. Tables that another session analyzes at the moment are left to it.
     """
     session.connection().execute(text("select scheduling.analyze_grown_tables()"))
 
