@@ -125,11 +125,11 @@ def test_r1_a_second_run_creates_nothing(generated: dict[str, Any], database_url
 
 
 def test_s5_a_sample_agrees_with_the_oracle_of_minutes(
-    generated: dict[str, Any], connection: psycopg.Connection, openings: Path
+    generated: dict[str, Any], connection: psycopg.Connection, openings: Path, days: int
 ) -> None:
     assert generated
     for place in read_openings(openings).places[::160]:
-        begin, end = local_days(place.zone, FIRST, FIRST + timedelta(DAYS))
+        begin, end = local_days(place.zone, FIRST, FIRST + timedelta(days))
         by_oracle = [
             (slot.start_at, slot.end_at)
             for doctor in place.doctors
