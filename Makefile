@@ -38,12 +38,17 @@ venv: $(VENV)/.made  ## build .venv from the pinned, hashed requirements
 demo: venv  ## generate slots for the sample region, or for OPENINGS=FILE [FROM=DATE] [DAYS=90]
 	@$(BIN)/scheduler demo $(if $(OPENINGS),"$(OPENINGS)") $(if $(FROM),--from $(FROM)) --days $(DAYS)
 
+# The folders run in this order, and xdist keeps it: short files come last, so that no worker waits long for the other.
+# Otherwise xdist sorts files by their number of tests, and a long file of few tests would run last and alone.
+# An environment may turn bytecode off: then each worker, and each command that a test starts, compiles all code anew.
+RUN_TESTS = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 # Measuring coverage doubles the time of a property, so the examples of the unit tests cover the core on their own.
 .PHONY: test
 test: venv  ## run the tests (DEEP=1: larger budgets); the unit tests must cover the core completely
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS) tests/unit
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(if $(DEEP),--deep) $(ARGS) \
-	  tests/property tests/architecture tests/packaging tests/integration tests/migrations tests/security
+	@$(RUN_TESTS) --cov --cov-report=term $(if $(DEEP),--deep) $(ARGS) tests/unit
+	@$(RUN_TESTS) $(if $(DEEP),--deep) $(ARGS) \
+	  tests/integration tests/security tests/migrations tests/property tests/architecture tests/packaging
 
 .PHONY: test-packaging
 test-packaging: venv  ## test the wheel in a host application, and an environment from each requirements list
@@ -83,7 +88,7 @@ ON_15 := $(addprefix tests/migrations/test_,allocations.py appointments.py clini
 
 .PHONY: test-15
 test-15: venv  ## run selected database tests on PostgreSQL 15, or on that of PG_BIN=FOLDER (DEEP=1: all of them)
-	@bash tests/debian_postgres.sh env -u SCHEDULER_TEST_OPENINGS $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m database \
+	@bash tests/debian_postgres.sh env -u SCHEDULER_TEST_OPENINGS $(RUN_TESTS) -m database \
 	  $(if $(DEEP),tests --deep,$(ON_15)) $(ARGS)
 
 .PHONY: schema

@@ -1,14 +1,16 @@
 """Benchmarks at a tiny size: each still runs, and each checks its result before it reports a time."""
 
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -36,6 +38,8 @@ import signed_setting
 import telemetry
 from scheduler.postgres.encryption.key_ring import KeyRing
 from support.databases import execute
+
+COMMAND = "from scheduler.cli import main; main()"
 
 
 @pytest.fixture
@@ -88,8 +92,29 @@ def _one_server(monkeypatch: pytest.MonkeyPatch, migrated: str) -> None:
         row_security,
         search_in_tables,
         signed_setting,
+        telemetry,
     ):
         monkeypatch.setattr(module, "embedded_server", lambda _: nullcontext(migrated))
+
+
+@pytest.fixture
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the benchmarks run their commands here: most of the time of a command with few rows is its imports."""
+    for module in (generation, importing):
+        monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=run_here))
+
+
+def run_here(command: list[str], *, env: dict[str, str], **_: object) -> "subprocess.CompletedProcess[str]":
+    """Run `scheduler ...` or `python -c ...` in the test's process."""
+    code, arguments = (command[2], command[3:]) if command[1] == "-c" else (COMMAND, command[1:])
+    output, errors = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(output), redirect_stderr(errors):
+        patched.setattr(sys, "argv", ["scheduler", *arguments])
+        patched.setenv("SCHEDULER_DATABASE_URL", env["SCHEDULER_DATABASE_URL"])
+        with pytest.raises(SystemExit) as end:
+            exec(code, {})  # noqa: S102  # the code that the benchmark runs in a process
+    assert not end.value.code, errors.getvalue()
+    return subprocess.CompletedProcess(command, 0, output.getvalue(), errors.getvalue())
 
 
 def test_expansion_against_its_peers(checks: list[str]) -> None:
@@ -122,7 +147,7 @@ def test_search_against_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.database
-@pytest.mark.usefixtures("_one_server")
+@pytest.mark.usefixtures("_one_server", "_one_process")
 def test_nights(checks: list[str]) -> None:
     assert nights.of_sizes(sizes=(3,), days=1).row_count == 4
     assert nights.plainer_ways(schedules=2, days=2, rounds=1).row_count == 4
@@ -149,7 +174,7 @@ def test_encryption(checks: list[str]) -> None:
 
 
 @pytest.mark.database
-@pytest.mark.usefixtures("_one_server")
+@pytest.mark.usefixtures("_one_server", "_one_process")
 def test_generation(checks: list[str], migrated: str) -> None:
     """The plain COPY is no slower for the audit log: neither side writes to it."""
     assert generation.against_copy(None, None, places=2, days=2, rounds=1).row_count == 4
@@ -163,7 +188,7 @@ def test_generation(checks: list[str], migrated: str) -> None:
 
 
 @pytest.mark.database
-@pytest.mark.usefixtures("_one_server")
+@pytest.mark.usefixtures("_one_server", "_one_process")
 def test_telemetry(checks: list[str]) -> None:
     assert telemetry.of_a_run(places=2, rounds=1).row_count == 4
     assert checks == ["telemetry"]
@@ -213,13 +238,25 @@ def test_families(checks: list[str]) -> None:
 
 
 @pytest.mark.database
-@pytest.mark.usefixtures("_one_server")
+@pytest.mark.usefixtures("_one_server", "_one_process")
 def test_importing(checks: list[str]) -> None:
     assert importing.of_two_sizes(places=2).row_count == 4
     assert checks == ["importing"] * 2
 
 
+@pytest.mark.database
+@pytest.mark.usefixtures("_one_server", "_one_process")
 def test_names(checks: list[str]) -> None:
+    assert names.against_inserts(families=2).row_count == 3
+    assert checks == ["names"]
+
+
+def test_a_command_of_a_benchmark_runs_in_a_process_of_its_own() -> None:
+    assert generation.scheduler("--version", url="").stdout.startswith("slotsmith ")
+
+
+@pytest.mark.deep
+def test_a_benchmark_on_a_server_of_its_own_migrated_anew(checks: list[str]) -> None:
     assert names.against_inserts(families=2).row_count == 3
     assert checks == ["names"]
 

@@ -85,6 +85,16 @@ def scheduler(database_url: str) -> Iterator[Scheduler]:
 @pytest.fixture
 def clinic(scheduler: Scheduler) -> Clinic:
     """A clinic of two doctors with Monday mornings, generated for four weeks."""
+    return new_clinic(scheduler)
+
+
+@pytest.fixture(scope="module")
+def unchanged(scheduler: Scheduler) -> Clinic:
+    """A clinic like that, for tests whose changes are all refused."""
+    return new_clinic(scheduler)
+
+
+def new_clinic(scheduler: Scheduler) -> Clinic:
     slug = f"clinic-{next(_NUMBERS)}"
     scheduler.add_tenant(slug, name="A clinic")
     with scheduler.tenant(slug) as work:
@@ -263,14 +273,15 @@ def test_hours_need_a_doctor_who_is_there_and_works_at_the_facility(clinic: Clin
 
 @pytest.mark.parametrize(("message", "wrong"), WRONG_RULES.items(), ids=list(WRONG_RULES))
 def test_a_rule_that_the_core_would_refuse_is_refused_when_written(
-    clinic: Clinic, message: str, wrong: dict[str, Any]
+    unchanged: Clinic, message: str, wrong: dict[str, Any]
 ) -> None:
-    rule = {"who": clinic.anna, "at": clinic.place, "on": Weekday.FRIDAY, "start": time(9), "end": time(11)}
+    anna, place = unchanged.anna, unchanged.place
+    rule = {"who": anna, "at": place, "on": Weekday.FRIDAY, "start": time(9), "end": time(11)}
     given = rule | {"slot_duration": HALF_HOUR} | wrong
-    with clinic.tenant() as work:
+    with unchanged.tenant() as work:
         with pytest.raises(InvalidInputError, match=message):
             work.rules.add(given.pop("who"), **given)
-        assert len(work.rules.of(clinic.anna, at=clinic.place)) == 1
+        assert len(work.rules.of(anna, at=place)) == 1
 
 
 def test_r4_a_refused_change_undoes_itself_and_the_work_goes_on(clinic: Clinic) -> None:

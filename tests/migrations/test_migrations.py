@@ -98,18 +98,16 @@ def test_each_revision_goes_down_without_a_trace_and_up_the_same(empty_database_
     assert dump(empty_database_url) == schemas[-1]
 
 
-def test_rows_and_partitions_do_not_stop_the_way_down(empty_database_url: str) -> None:
-    without = dump(empty_database_url)
-    migrations.upgrade(empty_database_url)
+def test_rows_and_partitions_do_not_stop_the_way_down(migrated: str, empty_database_url: str) -> None:
     execute(
-        empty_database_url,
+        migrated,
         "select scheduling.ensure_slot_partitions('2027-03-01', '2027-05-01')",
         "insert into identity.tenants (slug, name) values ('a', 'A')",
         "insert into scheduling.doctors (tenant_id, first_name, last_name, display_name)"
         " select id, 'A', 'B', 'A B' from identity.tenants",
     )
-    migrations.downgrade(empty_database_url, "base")
-    assert dump(empty_database_url) == without
+    migrations.downgrade(migrated, "base")
+    assert dump(migrated) == dump(empty_database_url)
 
 
 def test_a_schema_of_our_name_with_other_tables_is_kept(empty_database_url: str) -> None:
@@ -130,16 +128,15 @@ def test_r4_a_migration_that_fails_leaves_the_database_as_it_was(empty_database_
     assert dump(empty_database_url) == before
 
 
-def test_r4_a_downgrade_under_anothers_view_names_the_view(empty_database_url: str) -> None:
-    migrations.upgrade(empty_database_url)
-    execute(empty_database_url, "create view report as select id, npi from scheduling.doctors")
-    before = dump(empty_database_url)
+def test_r4_a_downgrade_under_anothers_view_names_the_view(migrated: str) -> None:
+    execute(migrated, "create view report as select id, npi from scheduling.doctors")
+    before = dump(migrated)
     for act in (migrations.tables_at_risk, migrations.downgrade):
         with pytest.raises(
             StoreError, match=rf"view public.report depends on .*doctors.*stays at {REVISIONS[-1]}; drop"
         ):
-            act(empty_database_url, "base")
-    assert dump(empty_database_url) == before
+            act(migrated, "base")
+    assert dump(migrated) == before
 
 
 def test_a_database_that_is_not_utf8_is_refused(server: str) -> None:
@@ -189,8 +186,8 @@ def test_a_migrator_whose_patience_ends_says_that_another_one_is_running(empty_d
         with pytest.raises(StoreError, match=r"^another migration is running on this database"):
             migrations.upgrade(empty_database_url, patience=timedelta(milliseconds=20))
     assert migrations.current(empty_database_url) is None
-    migrations.upgrade(empty_database_url, patience=timedelta(milliseconds=20))
-    assert migrations.current(empty_database_url) == REVISIONS[-1]
+    migrations.upgrade(empty_database_url, REVISIONS[0], patience=timedelta(milliseconds=20))
+    assert migrations.current(empty_database_url) == REVISIONS[0]
 
 
 @pytest.mark.deep

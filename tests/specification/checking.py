@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 from scheduler.postgres.schema.snapshot import SchemaSnapshot
@@ -125,6 +126,7 @@ def constraint(definition: str) -> Iterator[tuple[str, str]]:
                 yield kind, match[1]
 
 
+@cache  # most objects of a damaged schema are those of the whole one
 def short(definition: str) -> str:
     """Return a definition in one spelling: without casts and the schema public, in lower case outside texts."""
     parts = " ".join(definition.replace("public.", "").replace('"', "").split()).split("'")
@@ -161,8 +163,9 @@ def keeper_exists(keeper: str, objects: Objects) -> bool:
     return (ROOT / path).exists() or module.is_dir() or module.with_suffix(".py").is_file() or path in objects.names
 
 
-def functions_in(file: Path) -> set[str]:
+@cache  # many rules name the same few large modules
+def functions_in(file: Path) -> frozenset[str]:
     """Return the names of the functions of a module; of a module of tests, those of its tests."""
     nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-    names = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    return {name for name in names if name.startswith("test_")} if file.name.startswith("test_") else names
+    names = frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return frozenset(name for name in names if name.startswith("test_")) if file.name.startswith("test_") else names
