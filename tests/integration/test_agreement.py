@@ -229,7 +229,7 @@ class Day:
         assert (refused is None) == (times(offer) in self.possible), (offer, refused)
         if visit is not None:
             assert (visit.start_at, visit.end_at) == (offer.start_at, offer.end_at)
-            return "booked"
+            return "a visit"
         codes = {reason.code for reason in self.reasons.get(offer.start_at, ())}
         same = [other for other in self.world.bare[self.offered.id] if other.start_at == offer.start_at]
         if times(offer) in {times(found) for found in self.found}:  # it is offered to other patients
@@ -314,8 +314,6 @@ def test_q3_all_answers_about_a_start_agree(database_url: str, request: pytest.F
             for answered in ask_world(world, random, cases):
                 total += answered
             left -= cases
-    assert total["booked"] > 0
-    assert total["NotOfferedError"] > 0
-    if is_deep:
+    if is_deep:  # a few cases may lack any of these
         print(dict(total.most_common()))  # noqa: T201
-        assert {*RULES, *TAKEN} <= {*total}
+        assert {*RULES, *TAKEN, "a visit", "NotOfferedError"} <= {*total}

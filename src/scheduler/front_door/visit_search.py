@@ -170,19 +170,16 @@ class VisitSearch(OfTenant):
         refuse_override(self._session, ask(self._session, self._context.user_id), doctor_id)
         return frozenset(override.rules)
 
-    def _channel(self, channel: str, by: Person | None = None) -> str:
+    def _channel(self, channel: str, by: Person) -> str:
         """Return the channel on which a person asks: the channel of staff is not that of others.
 
+        Whether anybody knows the channel, `check_known` says.
+
         Raises:
-            InvalidInputError: it is no word, or nobody knows the channel.
+            InvalidInputError: it is no word.
         """
         check_channel("visits: channel", channel)
-        if channel == DESK:
-            return (by or ask(self._session, self._context.user_id)).channel
-        if channel != WEB:
-            with at_the_desk(self._session):
-                check_known(self._session, "visits", channel)
-        return channel
+        return by.channel if channel == DESK else channel
 
     def _sought(  # noqa: PLR0913  # the fields of what is sought
         self,
@@ -200,6 +197,9 @@ class VisitSearch(OfTenant):
         positions = _CHECK.sequence("visits: skip", skip, int)
         self._session.flush()  # what the host has changed counts
         channel = self._channel(channel, by)
+        if channel not in {DESK, WEB}:
+            with at_the_desk(self._session):
+                check_known(self._session, "visits", channel)
         service_id = offering_id = None
         if isinstance(what, ServiceId | models.Service):
             service_id = int(Services(self._context).get(what).id or 0)
