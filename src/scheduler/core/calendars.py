@@ -29,7 +29,7 @@ _CHECK: Final = Validator(InvalidInputError)
 
 
 class OpenSlot(NamedTuple):
-    """A slot that can take another visit."""
+    """A slot that can take another visit: one `beyond_places` though visits have all its places (B8)."""
 
     start: int
     end: int
@@ -37,6 +37,12 @@ class OpenSlot(NamedTuple):
     capacity: int
     rule_id: Id | None
     released_at: datetime | None
+    beyond_places: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the visit may have the doctor together with others, within the slot (B1)."""
+        return self.capacity > 1 or self.beyond_places
 
 
 FullSlot = tuple[int, int, Id | None]
@@ -72,7 +78,7 @@ class LoadedCalendar:
 
     def unused(self, begin: int, end: int, *, beside: OpenSlot | None = None) -> Ranges:
         """Return the time of `[begin, end)` without uses; those that share a slot of several places do not count."""
-        if beside is None or beside.capacity == 1:
+        if beside is None or not beside.is_shared:
             taken = self._uses.taken(begin, end)
         else:
             ids = self._schedule.doctor_id, self._schedule.facility_id, beside.service_offering_id
@@ -95,11 +101,11 @@ class LoadedCalendar:
             starts, ends, kinds, of_kind = self._columns(week)
             for place in range(bisect_left(starts, begin), bisect_left(starts, end)):
                 kind = of_kind[kinds[place]]
-                if self._full and (starts[place], ends[place], kind.service_offering_id) in self._full:
-                    if (starts[place], ends[place], kind.service_offering_id) not in self._exceeded:
-                        continue
-                    kind = kind._replace(capacity=kind.capacity + 1)
-                yield OpenSlot(starts[place], ends[place], *kind)
+                key = starts[place], ends[place], kind.service_offering_id
+                if key not in self._full:
+                    yield OpenSlot(starts[place], ends[place], *kind)
+                elif key in self._exceeded:
+                    yield OpenSlot(starts[place], ends[place], *kind, beyond_places=True)
 
     def has_full_slot(self, begin: int, offering_id: Id) -> bool:
         """Tell whether a slot that starts then, for the offering or for any, takes no other visit."""
