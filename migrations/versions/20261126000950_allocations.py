@@ -20,7 +20,7 @@ retired. An appointment whose slot is gone goes on sharing its time while it sta
 **Places.** An appointment whose override names places (B8) is admitted to a slot whose places are booked, and shares
 the doctor with the others, also where the slot has one place. `booked_count` counts the places of the slot that are
 taken, so at most its capacity: one of the visits may go, and the slot stays booked. A live hold refuses it, since the
-holder has been promised the place.
+holder has been promised the place. A no-show among them had a place, and takes it again when it is undone.
 
 **Locks.** A trigger locks, before an appointment takes time, its patient, doctor, resources and slots in this order,
 `for no key update`, which lets foreign keys be checked. Otherwise two inserts would each wait for the other in the

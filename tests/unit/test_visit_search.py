@@ -798,6 +798,10 @@ def test_b8_hours_do_not_exceed_the_places_of_a_slot() -> None:
         full = (micros(at("09:00")), micros(at("09:20")), offering)
         beside = replace(one, calendar=calendar_with(one.calendar, (), (), [full]))
         assert (visit_without_slot(beside, [nurse(3)], at(start)) is not None) is expected
+    waiting = candidate(
+        visit(step(1, 20, NURSE)), beyond_hours(MORNING), full=[slot("09:00", "09:20")], needs_slot=False
+    )
+    assert visit_without_slot(waiting, [nurse(3)], at("09:00")) is None
 
 
 def test_b8_a_full_slot_takes_one_visit_more_than_its_places() -> None:

@@ -62,7 +62,7 @@ class LoadedCalendar:
         self._schedule = schedule
         self._working = WorkingTime(schedule)
         self._uses = uses
-        self._full = full
+        self.full: Collection[FullSlot] = full
         self._exceeded = exceeded
         capacities = [part.capacity for parts in (schedule.rules, schedule.exceptions) for part in parts]
         self.has_places: bool = any(capacity is not None and capacity > 1 for capacity in capacities)
@@ -102,14 +102,14 @@ class LoadedCalendar:
             for place in range(bisect_left(starts, begin), bisect_left(starts, end)):
                 kind = of_kind[kinds[place]]
                 key = starts[place], ends[place], kind.service_offering_id
-                if key not in self._full:
+                if key not in self.full:
                     yield OpenSlot(starts[place], ends[place], *kind)
                 elif key in self._exceeded:
                     yield OpenSlot(starts[place], ends[place], *kind, beyond_places=True)
 
     def has_full_slot(self, begin: int, offering_id: Id) -> bool:
         """Tell whether a slot that starts then, for the offering or for any, takes no other visit."""
-        return any(start == begin and offering in {None, offering_id} for start, _, offering in self._full)
+        return any(start == begin and offering in {None, offering_id} for start, _, offering in self.full)
 
     def _columns(self, week: int) -> SlotColumns:
         if week not in self._weeks:
@@ -141,7 +141,8 @@ class DoctorCalendar:
     """The slots and the free time of a doctor at one facility.
 
     `uses` are those of the doctor at all facilities, with their buffers. `full` are the slots that take no other visit:
-    those whose places are booked or held, and those that a person cancelled.
+    those whose places are booked or held, those that a person cancelled, and in a calendar without hours those that
+    wait for their release.
 
     Raises:
         InvalidInputError: a field is of another kind.
