@@ -28,7 +28,7 @@ def with_long_waits(candidate: Candidate) -> Candidate:
 
 @given(worlds())
 def test_q3_steps_that_the_hours_allow_are_refused_as_taken(world: World) -> None:
-    """A visit that fits while nobody else has one is refused by what others take, and by nothing if it fits beside."""
+    """A visit that fits alone is refused by what others take, and by nothing if it fits beside them."""
     alone = [replace(one, uses=()) for one in world.resources]
     taken = [replace(one, uses=[Span(use.start, use.end + HOUR) for use in one.uses]) for one in world.resources]
     for candidate in map(with_long_waits, world.candidates):

@@ -19,7 +19,7 @@ NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 
 
 def told(*needs: tuple[str, ...], nurse_taken: int = 0) -> list[str]:
-    """Return the reasons against a visit at nine, each of whose steps lasts ten minutes and waits up to an hour."""
+    """Return the reasons against a visit at nine, whose steps last ten minutes and wait up to an hour."""
     steps = tuple(
         WorkflowStep(number, StepTemplate(1, "talk", 10 * MINUTE), max_wait=60 * MINUTE, needs=tuple(map(Need, kinds)))
         for number, kinds in enumerate(needs, start=1)
