@@ -662,7 +662,7 @@ where doctor_id = :doctor and start_at >= :begin and start_at < :begin + interva
 
 
 def test_s3_a_dropped_slot_has_no_other_places_for_anybody(desk: Desk) -> None:
-    """A visit and a hold keep two slots of a blocked morning; when it is opened again, all have their places."""
+    """A visit and a hold keep two slots of a blocked morning; opened again, all have their places."""
     day, dora = desk.day(), desk.dora
     with desk.tried() as work:
         offers = [desk.offer(work, on(day, *at), desk.with_dora) for at in ((9, 0), (9, 30))]

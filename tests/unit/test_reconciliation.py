@@ -102,7 +102,7 @@ def test_s3_a_slot_that_is_not_desired_loses_its_other_places() -> None:
     whole = (
         replace(booked, booked_count=3),
         replace(booked, status=SlotStatus.CANCELLED),
-        StoredSlot(1, slot(), "reserved"),
+        StoredSlot(1, slot(), SlotStatus.RESERVED),
     )
     assert not any(reconcile([], [stored]).without_other_places for stored in whole)
     assert reconcile([slot(capacity=3)], [StoredSlot(1, slot(), booked_count=1)]).update == (

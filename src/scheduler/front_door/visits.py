@@ -120,6 +120,7 @@ class Visits(VisitBooking):
         Raises:
             SlotTakenError, PatientBusyError, CapReachedError: the time of a no-show was given away, or its place in a
                 cap.
+            NotOfferedError: the time of a no-show to come was closed or blocked, which took its slot away.
             TransitionRefusedError: the visit is neither checked in nor a no-show.
             NotFoundError, NotAllowedError: as in `check_in`.
         """
