@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from scheduler.booking.candidates import Sought
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.channels import DESK
 from scheduler.core.expansion import expand
 from scheduler.core.overrides import BookingRule

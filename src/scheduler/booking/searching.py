@@ -18,10 +18,11 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from scheduler.booking.calendars import ReadCalendar, read_calendars
-from scheduler.booking.candidates import Fit, Sought, fitting
+from scheduler.booking.candidates import Fit, fitting
 from scheduler.booking.caps import ReachedCap, capped_times, caps_reached
 from scheduler.booking.loading import Without, stored, taken, visits_of
 from scheduler.booking.releasing import released_by, unreleased
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError

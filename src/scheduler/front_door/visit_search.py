@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 
 from scheduler import models
 from scheduler.booking.calls import at_the_desk
-from scheduler.booking.candidates import Sought
 from scheduler.booking.day_explanations import DayExplanation, explain_day
 from scheduler.booking.overriding import offer_of, refuse_override
 from scheduler.booking.people import Person, ask
 from scheduler.booking.policies import check_known
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.channels import DESK, WEB, check_channel
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
