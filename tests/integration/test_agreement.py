@@ -80,7 +80,8 @@ join (
     select doctor_id, id, start_at, end_at from scheduling.availability_slots where status = 'reserved'
 ) taken on taken.doctor_id = slot.doctor_id and taken.start_at < slot.end_at and taken.end_at > slot.start_at
     and taken.slot_id is distinct from slot.id
-where slot.doctor_id = :doctor and slot.status = 'open' and slot.booked_count < slot.capacity
+where slot.doctor_id = :doctor and slot.booked_count < slot.capacity
+  and (slot.status = 'open' or slot.status = 'reserved' and slot.reserved_until <= scheduling.clock())
 """
 _HELD_BEFORE = """
 select start_at, end_at, doctor_id, facility_id, service_offering_id
@@ -231,7 +232,10 @@ class Day:
         if visit is not None:
             assert (visit.start_at, visit.end_at) == (offer.start_at, offer.end_at)
             return "a visit"
-        codes = {reason.code for reason in self.reasons.get(offer.start_at, ())}
+        reasons = self.reasons.get(offer.start_at, ())
+        codes = {reason.code for reason in reasons}
+        unreleased = {reason.end_at for reason in reasons if reason.code is ReasonCode.RELEASE}
+        codes_of_slot = codes if offer.slot.end_at in unreleased else codes - {ReasonCode.RELEASE}
         same = [other for other in self.world.bare[self.offered.id] if other.start_at == offer.start_at]
         if times(offer) in {times(found) for found in self.found}:  # it is offered to other patients
             assert isinstance(refused, PatientBusyError | CapReachedError), refused
@@ -240,7 +244,7 @@ class Day:
         elif isinstance(refused, SlotTakenError):
             if waits_for_its_slot(offer):
                 return "SlotTakenError"  # the start is explained by an earlier slot
-            assert len(same) > 1 or not codes & RULES, (codes, refused)
+            assert len(same) > 1 or not codes_of_slot & RULES, (codes, refused)
             assert codes & (TAKEN | {ReasonCode.NOT_GENERATED}) or offer.start_at in self.offers, (codes, refused)
         elif offer.start_at in self.reasons:
             assert isinstance(refused, NotOfferedError), refused
