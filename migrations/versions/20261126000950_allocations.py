@@ -20,7 +20,7 @@ retired. An appointment whose slot is gone goes on sharing its time while it sta
 **Places.** An appointment whose override names places (B8) is admitted to a slot whose places are booked, and shares
 the doctor with the others, also where the slot has one place. `booked_count` counts the places of the slot that are
 taken, so at most its capacity: one of the visits may go, and the slot stays booked. A live hold refuses it, since the
-holder has been promised the place.
+holder has been promised the place. A no-show among them had a place, and takes it again when it is undone.
 
 **Locks.** A trigger locks, before an appointment takes time, its patient, doctor, resources and slots in this order,
 `for no key update`, which lets foreign keys be checked. Otherwise two inserts would each wait for the other in the
@@ -45,7 +45,7 @@ down_revision = "20261126000940"
 # Table -> the columns that the triggers read, which run as scheduler_definer.
 READ = {
     "appointments": "tenant_id, id, doctor_id, service_offering_id, availability_slot_id, slot_start_at, start_at,"
-    " end_at, status",
+    " end_at, status, override_rules",
     "appointment_steps": "tenant_id, id, appointment_id, workflow_step_id, scheduled_start_at, scheduled_end_at,"
     " status",
     "appointment_step_resources": "tenant_id, appointment_step_id, resource_id",
@@ -597,12 +597,24 @@ def upgrade() -> None:
         took constant boolean := tg_op <> 'INSERT' and scheduling.takes_time(old.status);
         is_elsewhere constant boolean := (new.availability_slot_id, new.slot_start_at)
             is distinct from (old.availability_slot_id, old.slot_start_at);
-        may_exceed constant boolean := tg_op <> 'DELETE' and 'places' = any (new.override_rules);
+        may_exceed boolean := tg_op <> 'DELETE' and 'places' = any (new.override_rules);
         might_exceed constant boolean := tg_op <> 'INSERT' and 'places' = any (old.override_rules);
     begin
         if took and old.availability_slot_id is not null and (not takes or is_elsewhere) then
             perform scheduling.count_places(
                 old.tenant_id, old.availability_slot_id, old.slot_start_at, takes => false, may_exceed => false);
+        end if;
+        -- One that is restored has its place again, unless a visit took it that does not lie beyond the places.
+        if takes and tg_op = 'UPDATE' and not took and not is_elsewhere and not may_exceed then
+            select count(other.id) < slot.capacity into may_exceed
+            from scheduling.availability_slots slot
+            left join scheduling.appointments other
+                on other.tenant_id = slot.tenant_id and other.availability_slot_id = slot.id
+                and other.slot_start_at = slot.start_at and other.id <> new.id
+                and scheduling.takes_time(other.status) and not 'places' = any (other.override_rules)
+            where slot.tenant_id = new.tenant_id and slot.id = new.availability_slot_id
+                and slot.start_at = new.slot_start_at
+            group by slot.capacity;
         end if;
         -- also for one that loses its override
         if takes and new.availability_slot_id is not null
@@ -821,17 +833,20 @@ def upgrade() -> None:
                     and scheduling.takes_time(status)
             ));
         end if;
-        new.status := case when new.booked_count < new.capacity then 'open' else 'booked' end;
+        if new.status in ('open', 'booked') then
+            new.status := case when new.booked_count < new.capacity then 'open' else 'booked' end;
+        end if;
         return new;
     end $$;
 
     comment on function scheduling.follow_capacity() is
-        'Opens a booked slot that gets more places than it has visits, and closes one that gets fewer.';
+        'Counts the visits of a slot that gets more places. Opens or closes a slot, also one that was cancelled, by its'
+        ' count.';
 
-    create trigger a_slot_is_booked_up_to_its_capacity before update of capacity on scheduling.availability_slots
-        for each row when (
-            new.capacity <> old.capacity and new.booked_count > 0 and new.status in ('open', 'booked')
-        ) execute function scheduling.follow_capacity();
+    create trigger a_slot_is_booked_up_to_its_capacity before update of capacity, status
+        on scheduling.availability_slots for each row when (new.booked_count > 0 and (
+            new.capacity <> old.capacity or old.status = 'cancelled' and new.status in ('open', 'booked')
+        )) execute function scheduling.follow_capacity();
     """)
     for function in CALLED_BY_THE_TRIGGERS:
         op.execute(f"""

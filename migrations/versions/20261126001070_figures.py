@@ -52,6 +52,15 @@ VIEWS = {
     " span.",
     "resource_figures": "Time of each resource and local day; scheduling.resource_days has a span.",
 }
+# The columns of a counted day, which the sums have, too.
+DOCTOR_DAY = (
+    "tenant_id uuid, facility_id bigint, doctor_id bigint, day date, places bigint, booked_places bigint,"
+    " held_places bigint, closed_places bigint, free_places bigint, booked interval, held interval, blocked interval,"
+    " free interval, visits bigint, cancelled bigint, no_shows bigint, timed_visits bigint, lead_time interval"
+)
+RESOURCE_DAY = (
+    "tenant_id uuid, facility_id bigint, resource_id bigint, day date, booked interval, held interval, blocked interval"
+)
 READERS = "scheduler_app, scheduler_system"
 
 
@@ -144,15 +153,12 @@ def upgrade() -> None:
             ), '{}')
         )
     $$;
-
+    """)
+    op.execute(f"""
     -- These two have their names resolved here, and no settings, so that a query which groups their rows contains them:
     -- otherwise, the rows of a year are written to memory first, which takes longer than to add them.
     create function scheduling.doctor_days(from_day date, until_day date)
-    returns table (
-        tenant_id uuid, facility_id bigint, doctor_id bigint, day date, places bigint, booked_places bigint,
-        held_places bigint, closed_places bigint, free_places bigint, booked interval, held interval,
-        blocked interval, free interval, visits bigint, cancelled bigint, no_shows bigint, timed_visits bigint,
-        lead_time interval)
+    returns table ({DOCTOR_DAY})
     language sql stable
     begin atomic
         with counted as materialized (
@@ -170,9 +176,7 @@ def upgrade() -> None:
     end;
 
     create function scheduling.resource_days(from_day date, until_day date)
-    returns table (
-        tenant_id uuid, facility_id bigint, resource_id bigint, day date, booked interval, held interval,
-        blocked interval)
+    returns table ({RESOURCE_DAY})
     language sql stable
     begin atomic
         with counted as materialized (
@@ -212,13 +216,10 @@ def upgrade() -> None:
 
 def count_for_doctors() -> None:
     """Create the function that counts the places and the time of doctors."""
-    op.execute("""
-    create function scheduling.count_doctor_days(from_day date, until_day date)
-    returns table (
-        tenant_id uuid, facility_id bigint, doctor_id bigint, day date, places bigint, booked_places bigint,
-        held_places bigint, closed_places bigint, free_places bigint, booked interval, held interval,
-        blocked interval, free interval, visits bigint, cancelled bigint, no_shows bigint, timed_visits bigint,
-        lead_time interval)
+    header = f"create function scheduling.count_doctor_days(from_day date, until_day date) returns table ({DOCTOR_DAY})"
+    op.execute(
+        header
+        + """
     language sql stable rows 100 set search_path = pg_catalog, pg_temp set work_mem = '64MB'
     set enable_mergejoin = off
     as $$
@@ -374,16 +375,18 @@ def count_for_doctors() -> None:
             coalesce(lead_time, '0')
         from together
     $$;
-    """)
+    """
+    )
 
 
 def count_for_resources() -> None:
     """Create the function that counts the time of resources."""
-    op.execute("""
-    create function scheduling.count_resource_days(from_day date, until_day date)
-    returns table (
-        tenant_id uuid, facility_id bigint, resource_id bigint, day date, booked interval, held interval,
-        blocked interval)
+    header = (
+        f"create function scheduling.count_resource_days(from_day date, until_day date) returns table ({RESOURCE_DAY})"
+    )
+    op.execute(
+        header
+        + """
     language sql stable rows 100 set search_path = pg_catalog, pg_temp set work_mem = '64MB'
     set enable_mergejoin = off
     as $$
@@ -435,7 +438,8 @@ def count_for_resources() -> None:
             from scheduling.resources resource
         ) as resource using (tenant_id, resource_id)
     $$;
-    """)
+    """
+    )
 
 
 def downgrade() -> None:

@@ -9,8 +9,8 @@ The view knows slots, not visits, and neither who asks nor when. It differs from
 - it is wider by notice (and the past), horizon, cap, release on channels other than the desk, and the steps of a visit,
   that is its resources, and what it takes outside its slot;
 - it is narrower by one: the doctor must be free during the whole slot, while a visit may need less of it;
-- a slot that was booked or held when the schedule dropped it stays stored, and the view has its other places until the
-  next run; `find` does not.
+- a slot that was held when the schedule dropped it stays stored, and the view has the place of the hold from its end
+  until the next run; `find` does not.
 
 For visits of one step without buffers, an oracle takes the starts away that break a rule of the first kind. The rest of
 the view is then what `find` returns, but for the other two kinds.
@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 
@@ -79,13 +80,15 @@ join (
     select doctor_id, id, start_at, end_at from scheduling.availability_slots where status = 'reserved'
 ) taken on taken.doctor_id = slot.doctor_id and taken.start_at < slot.end_at and taken.end_at > slot.start_at
     and taken.slot_id is distinct from slot.id
-where slot.doctor_id = :doctor and slot.status = 'open' and slot.booked_count < slot.capacity
+where slot.doctor_id = :doctor and slot.booked_count < slot.capacity
+  and (slot.status = 'open' or slot.status = 'reserved' and slot.reserved_until <= scheduling.clock())
 """
-_USED = """
+_HELD_BEFORE = """
 select start_at, end_at, doctor_id, facility_id, service_offering_id
 from scheduling.availability_slots slot
-where exists (select from scheduling.appointments where availability_slot_id = slot.id)
-   or exists (select from scheduling.holds where availability_slot_id = slot.id)
+where exists (
+    select from scheduling.holds where availability_slot_id = slot.id and ends_at <= scheduling.clock()
+)
 """
 
 
@@ -113,6 +116,15 @@ def takes_its_slot(offer: VisitOffer) -> bool:
     return sum(parts, timedelta(0)) == offer.slot.end_at - offer.slot.start_at
 
 
+def waits_for_its_slot(offer: VisitOffer) -> bool:
+    """Tell whether the patient waits before the step that starts with the slot."""
+    return any(
+        sooner.end_at < later.start_at - later.step.lead
+        for sooner, later in pairwise(offer.steps)
+        if later.start_at <= offer.slot.start_at
+    )
+
+
 def answer_of(call: Callable[[], Answer]) -> tuple[Answer | None, Any]:
     """Return what a call returns, and the error by which it is refused."""
     try:
@@ -136,7 +148,7 @@ class Day:
     partly: set[SlotIdentity]
     """The slots of which others have a part; people who are cared for do not see it."""
     kept: set[SlotIdentity]
-    """The slots that a visit or hold keeps, though the schedule does not have them any more."""
+    """The slots that were kept for a hold which has ended, though the schedule does not have them any more."""
     reasons: dict[datetime, tuple[Reason, ...]] = field(default_factory=dict)
     offers: dict[datetime, VisitOffer] = field(default_factory=dict)
     found: list[VisitOffer] = field(default_factory=list)
@@ -219,15 +231,20 @@ class Day:
         assert (refused is None) == (times(offer) in self.possible), (offer, refused)
         if visit is not None:
             assert (visit.start_at, visit.end_at) == (offer.start_at, offer.end_at)
-            return "booked"
-        codes = {reason.code for reason in self.reasons.get(offer.start_at, ())}
+            return "a visit"
+        reasons = self.reasons.get(offer.start_at, ())
+        codes = {reason.code for reason in reasons}
+        unreleased = {reason.end_at for reason in reasons if reason.code is ReasonCode.RELEASE}
+        codes_of_slot = codes if offer.slot.end_at in unreleased else codes - {ReasonCode.RELEASE}
         same = [other for other in self.world.bare[self.offered.id] if other.start_at == offer.start_at]
         if times(offer) in {times(found) for found in self.found}:  # it is offered to other patients
             assert isinstance(refused, PatientBusyError | CapReachedError), refused
         elif isinstance(refused, CapReachedError):
             assert ReasonCode.CAP in codes or self.is_patient_capped(offer), (codes, refused)
         elif isinstance(refused, SlotTakenError):
-            assert len(same) > 1 or not codes & RULES, (codes, refused)
+            if waits_for_its_slot(offer):
+                return "SlotTakenError"  # the start is explained by an earlier slot
+            assert len(same) > 1 or not codes_of_slot & RULES, (codes, refused)
             assert codes & (TAKEN | {ReasonCode.NOT_GENERATED}) or offer.start_at in self.offers, (codes, refused)
         elif offer.start_at in self.reasons:
             assert isinstance(refused, NotOfferedError), refused
@@ -265,8 +282,8 @@ def ask_world(world: VisitWorld, random: Random, cases: int) -> Iterator[Counter
             counted = world.counted(host) if world.caps else []
             rows = host.session.connection().execute(text(_PARTLY), {"doctor": offered.doctor})
             partly = {SlotIdentity(*row) for row in rows}
-            used = {SlotIdentity(*row) for row in host.session.connection().execute(text(_USED))}
-            kept = {slot for slot in used if world.is_called_away(slot)}
+            held = {SlotIdentity(*row) for row in host.session.connection().execute(text(_HELD_BEFORE))}
+            kept = {slot for slot in held if world.is_called_away(slot)}
         with undone(world.work(now, user)) as work:
             patient: Any = world.child if channel == "web" else random.choice(world.patients)
             about = Asked(
@@ -292,8 +309,7 @@ def ask_world(world: VisitWorld, random: Random, cases: int) -> Iterator[Counter
 
 def test_q3_all_answers_about_a_start_agree(database_url: str, request: pytest.FixtureRequest) -> None:
     is_deep = request.config.getoption("--deep")
-    # A deep run draws other clinics each time, and prints its seed with those of the properties.
-    seed = int(request.config.option.hypothesis_seed) if is_deep else 20
+    seed = int(request.config.option.hypothesis_seed)  # printed with those of the properties
     random, left = Random(seed), DEEP_CASES if is_deep else CASES  # noqa: S311  # not for secrets
     total, clock = Counter[str](), FixedClock(OPENED)
     with Scheduler(database_url, clock=clock) as scheduler:
@@ -303,8 +319,6 @@ def test_q3_all_answers_about_a_start_agree(database_url: str, request: pytest.F
             for answered in ask_world(world, random, cases):
                 total += answered
             left -= cases
-    assert total["booked"] > 0
-    assert total["NotOfferedError"] > 0
-    if is_deep:
+    if is_deep:  # a few cases may lack any of these
         print(dict(total.most_common()))  # noqa: T201
-        assert {*RULES, *TAKEN} <= {*total}
+        assert {*RULES, *TAKEN, "a visit", "NotOfferedError"} <= {*total}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from scheduler.booking.errors import NotOfferedError
+from scheduler.booking.errors import NotOfferedError, SlotTakenError
 from scheduler.core.errors import InvalidInputError, NotFoundError, WallClockError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, ResourceId, UserId
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
-from scheduler.core.workflows import Need, WorkflowStep
+from scheduler.core.workflows import DOCTOR, Need, WorkflowStep
 from scheduler.front_door.offerings import Visibility
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.front_door.work import Work
@@ -192,6 +192,24 @@ def test_q3_the_reasons_of_steps_do_not_depend_on_the_policy_of_others(work: Wor
     assert explained.start_at == at("08:50")
     assert refused.value.reasons == explained.reasons
     assert [reason.code for reason in explained.reasons] == [ReasonCode.NOTICE, ReasonCode.NO_RESOURCE]
+
+
+def test_q3_explain_and_book_say_alike_that_a_resource_is_taken(work: Work, region: Region) -> None:
+    """Eva works until eleven; the sampler, which the second step with her may wait for, is taken until then."""
+    names = ("sampling", "infusion with a sample")
+    sampling, both = (work.services.add(name, duration=20 * MINUTE) for name in names)
+    long = WorkflowStep(1, work.step_templates.add("sampling", duration=60 * MINUTE), needs=[Need("sampler")])
+    short, needs = work.step_templates.add("talk", duration=10 * MINUTE), [Need(DOCTOR), Need("sampler")]
+    steps = [WorkflowStep(1, short), WorkflowStep(2, short, needs=needs, max_wait=60 * MINUTE)]
+    other = work.offerings.add(sampling, by=region.eva, at=region.quay, steps=[long])
+    asked = work.offerings.add(both, by=region.eva, at=region.quay, steps=steps)
+    offer = work.visits.offer_at(asked, at("10:30"))
+    work.visits.book(work.visits.offer_at(other, at("10:00")), patient=region.patient)
+    explained = work.visits.explain(asked, MONDAY).refused
+    (reasons,) = (start.reasons for start in explained if start.start_at == at("10:30"))
+    assert [reason.code for reason in reasons] == [ReasonCode.NO_RESOURCE]
+    with pytest.raises(SlotTakenError):
+        work.visits.book(offer, patient=work.patients.add("Ada", "Poe", email="ada@example.org"))
 
 
 def test_q3_the_statements_of_a_day_do_not_depend_on_its_starts(work: Work, region: Region) -> None:

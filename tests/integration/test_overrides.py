@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 import pytest
@@ -17,11 +17,13 @@ from scheduler.booking.errors import (
     SlotTakenError,
 )
 from scheduler.core.caps import Period
+from scheduler.core.channels import WEB
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, OfferingId
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
 from scheduler.core.reasons import ReasonCode
+from scheduler.core.releases import Release
 from scheduler.core.schedules import AvailabilityException
 from scheduler.core.spans import Span
 from scheduler.core.workflows import Need, WorkflowStep
@@ -133,6 +135,13 @@ def _nurses_away(desk: Desk, work: Work, day: date) -> VisitOffer:
     return offer
 
 
+def _unreleased(desk: Desk, work: Work, day: date) -> VisitOffer:
+    offer = _at_nine(desk, work, day)
+    for rule in work.rules.of(desk.clinic.anna, at=desk.clinic.facility):
+        work.rules.change(rule, release=Release(0, time(9)))
+    return replace(offer, channel=WEB)
+
+
 def _full(desk: Desk, work: Work, day: date) -> VisitOffer:
     offer = _at_nine(desk, work, day)
     work.visits.book(offer, patient=desk.patient(work))
@@ -224,6 +233,7 @@ BROKEN_BY: Final[dict[Callable[[Desk, Work, date], VisitOffer], BookingRule | No
     _closed: BookingRule.HOURS,
     _blocked: BookingRule.HOURS,
     _nurses_away: BookingRule.HOURS,
+    _unreleased: BookingRule.RELEASE,
     _full: BookingRule.PLACES,
     _full_of_two: BookingRule.PLACES,
     _emergency: None,

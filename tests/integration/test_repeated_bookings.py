@@ -20,9 +20,9 @@ from scheduler.core.ids import VisitId
 from scheduler.core.offers import VisitOffer
 from scheduler.front_door.visit_booking import Booking
 from scheduler.front_door.work import Work
-from scheduler.postgres.errors import DatabaseUnreachableError
+from scheduler.postgres.errors import DatabaseUnreachableError, NotAllowedError
 from support.concurrency import after_waiting
-from support.desks import MINUTE, Desk, all_rows, left_alone, on, open_desk, rows
+from support.desks import HALF_HOUR, MINUTE, NOW, Desk, all_rows, left_alone, on, open_desk, rows
 
 pytestmark = pytest.mark.database
 
@@ -111,6 +111,45 @@ def test_b3_a_repeated_call_gives_the_first_answer(desk: Desk, call: Callable[[D
     with left_alone(desk.url), desk.work() as work:
         assert do(work, key) == first
         assert do(work, f" {key} ") == first
+
+
+def test_b3_a_repeated_call_gets_its_answer_without_its_channel(desk: Desk) -> None:
+    """A policy makes the word of a channel; the first answer stays when the policy goes."""
+    day, moved = desk.day(), desk.booked(on(desk.day(), 9))
+    with desk.tried() as work:
+        work.policies.set(channel="kiosk", hold_lasts=HALF_HOUR)
+        offers = [replace(desk.offer(work, on(day, hour)), channel="kiosk") for hour in (9, 10, 11)]
+        offers.append(replace(desk.offer(work, on(day, 9), desk.with_dora), channel="kiosk"))
+        patients, keys = [desk.patient(work) for _ in offers], [new_key() for _ in offers]
+
+        def calls() -> list[Any]:
+            return [
+                work.visits.hold(offers[0], key=keys[0]).offer,
+                work.visits.book(offers[1], patient=patients[1], key=keys[1]),
+                work.visits.reschedule(moved, to=offers[2], key=keys[2]),
+                work.visits.book_all([Booking(offers[3], patients[3])], key=keys[3]),
+            ]
+
+        first = calls()
+        work.policies.set(channel="kiosk")
+        assert calls() == first
+        with pytest.raises(InvalidInputError, match="nobody knows the channel 'kiosk'"):
+            work.visits.hold(offers[1], key=new_key())
+
+
+def test_b3_a_parent_repeats_a_move_also_when_the_visit_has_begun(desk: Desk) -> None:
+    key, day = new_key(), desk.day()
+    with desk.tried(desk.sarah) as work:
+        offer, later = (work.visits.offer_at(desk.clinic.with_anna, on(day, hour)) for hour in (9, 10))
+        visit = work.visits.book(offer, patient=desk.tim)
+        moved = work.visits.reschedule(visit, to=later, key=key)
+        try:
+            desk.clock.move_to(later.start_at)
+            assert work.visits.reschedule(visit, to=later, key=key) == moved
+            with pytest.raises(NotAllowedError):
+                work.visits.reschedule(visit, to=offer, key=new_key())
+        finally:
+            desk.clock.move_to(NOW)
 
 
 def test_b3_a_repeated_call_shows_the_visit_as_it_is_now(desk: Desk) -> None:

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.booking.delays import Delay
-from scheduler.booking.errors import PatientBusyError, SlotTakenError
+from scheduler.booking.errors import NotOfferedError, PatientBusyError, SlotTakenError
 from scheduler.booking.visits import Visit
 from scheduler.core.errors import InvalidInputError, NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import AppointmentStatus, StepStatus
+from scheduler.core.overrides import BookingRule, Override
+from scheduler.core.schedules import AvailabilityException
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.front_door.work import Work
@@ -146,6 +148,25 @@ def test_b5_a_no_show_frees_and_undoing_takes_again(desk: Desk) -> None:
         assert work.visits.undo(visit).status is AppointmentStatus.SCHEDULED
     assert all_rows(desk.url, TAKEN, visit.id) == taken
     assert all_rows(desk.url, SLOT, desk.cara, on(day, 9)) == [("booked", 1)]
+
+
+def test_b5_a_no_show_to_come_is_not_undone_in_blocked_time(desk: Desk) -> None:
+    day, anna, place = desk.day(), desk.clinic.anna, desk.clinic.facility
+    evening = Override("works until five", [BookingRule.HOURS])
+    with desk.tried() as work:
+        visit = work.visits.book(desk.offer(work, on(day, 9)), patient=desk.patient(work))
+        offer = work.visits.offer_at(desk.clinic.with_anna, on(day, 18), override=evening)
+        later = work.visits.book(offer, patient=desk.patient(work), override=evening)
+        for one in (visit, later):
+            work.visits.no_show(one)
+        (block,) = work.exceptions.block(anna, at=place, between=Span(on(day, 8), on(day, 19))).written
+        assert work.visits.undo(later).status is AppointmentStatus.SCHEDULED
+        with pytest.raises(NotOfferedError, match="closed or blocked meanwhile"):
+            work.visits.undo(visit)
+        assert work.visits.get(visit).status is AppointmentStatus.NO_SHOW
+        assert isinstance(block, AvailabilityException)
+        work.exceptions.remove(block)
+        assert work.visits.undo(visit).status is AppointmentStatus.SCHEDULED
 
 
 @pytest.mark.parametrize("given", ["booked", "held", "its nurse", "the patient's time"])

@@ -249,6 +249,31 @@ def test_b8_a_visit_beyond_the_places_gets_one_when_there_are_more(connection: p
     assert slot(connection) == (2, "booked")
 
 
+def test_b8_a_no_show_is_undone_beside_a_visit_beyond_the_places(connection: psycopg.Connection) -> None:
+    no_show, back = "status = 'no_show'", "status = 'scheduled'"
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1) | EXCEEDS)
+    for number in (1, 2):
+        change(connection, no_show, f"id = {number}")
+        assert slot(connection) == (1, "booked")
+        change(connection, back, f"id = {number}")
+        assert slot(connection) == (1, "booked")
+        assert taken(connection, number) == [("doctor 1", 0, 20)]
+    change(connection, no_show, "id in (1, 2)")
+    book(connection, appointment(3, 0, 20, slot=1))
+    assert refusal(connection, lambda: change(connection, back)) == FULL
+    assert refusal(connection, lambda: change(connection, back, "id = 2")) is None
+
+
+def test_b8_a_reopened_slot_counts_the_visits_beyond_its_places(connection: psycopg.Connection) -> None:
+    book(connection, appointment(1, 0, 20, slot=1), appointment(2, 0, 20, slot=1) | EXCEEDS)
+    for capacity, counted in ((3, (2, "open")), (2, (2, "booked"))):
+        change(connection, "status = 'cancelled'", "id = 1", of="availability_slots")
+        change(connection, f"capacity = {capacity}", "id = 1", of="availability_slots")
+        assert slot(connection) == (2, "cancelled")
+        change(connection, "status = 'open'", "id = 1", of="availability_slots")
+        assert slot(connection) == counted
+
+
 def test_r2_a_slot_that_was_cancelled_stays_cancelled(connection: psycopg.Connection) -> None:
     book(connection, appointment(1, 0, 20, slot=1))
     change(connection, "status = 'cancelled'", of="availability_slots")

@@ -798,6 +798,10 @@ def test_b8_hours_do_not_exceed_the_places_of_a_slot() -> None:
         full = (micros(at("09:00")), micros(at("09:20")), offering)
         beside = replace(one, calendar=calendar_with(one.calendar, (), (), [full]))
         assert (visit_without_slot(beside, [nurse(3)], at(start)) is not None) is expected
+    waiting = candidate(
+        visit(step(1, 20, NURSE)), beyond_hours(MORNING), full=[slot("09:00", "09:20")], needs_slot=False
+    )
+    assert visit_without_slot(waiting, [nurse(3)], at("09:00")) is None
 
 
 def test_b8_a_full_slot_takes_one_visit_more_than_its_places() -> None:
@@ -808,7 +812,7 @@ def test_b8_a_full_slot_takes_one_visit_more_than_its_places() -> None:
         beside = replace(one, calendar=calendar_with(one.calendar, (), uses, full, exceeded))
         found = list(find_visits([beside], [], THE_DAY))
         assert [f"{offer.start_at:%H:%M}" for offer in found] == expected
-        assert [offer.slot.capacity for offer in found] == [2] * len(exceeded) + [1]
+        assert [offer.slot.capacity for offer in found] == [1] * len(expected)
     other_use = [*uses, Use(span("09:10", "09:15"))]
     beside = replace(one, calendar=calendar_with(one.calendar, (), other_use, full, full))
     assert [f"{offer.start_at:%H:%M}" for offer in find_visits([beside], [], THE_DAY)] == ["09:20", "09:40"]

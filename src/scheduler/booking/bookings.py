@@ -30,7 +30,7 @@ from scheduler.core.overrides import Override
 # The visit first: any UPDATE locks it before its triggers lock the others.
 _OF_VISIT: Final = text("""
 select visit.status, visit.patient_id, visit.doctor_id, visit.service_offering_id, visit.availability_slot_id,
-    visit.slot_start_at, array(
+    visit.slot_start_at, 'hours' = any(visit.override_rules) as breaks_hours, array(
     select distinct used.resource_id
     from scheduling.appointment_steps step
     join scheduling.appointment_step_resources used
@@ -50,11 +50,12 @@ where tenant_id = (select identity.current_tenant_id()) and id = any(cast(:offer
 
 
 class Concerned(NamedTuple):
-    """A visit as far as a change concerns it: its status, patient and locks."""
+    """A visit as far as a change concerns it: its status, patient and locks, and whether it breaks hours."""
 
     status: AppointmentStatus
     patient_id: int
     locked: Locked
+    breaks_hours: bool
 
 
 def book(  # noqa: PLR0913  # what is booked
@@ -209,4 +210,4 @@ def concerned_by(session: Session, visit_id: int) -> Concerned:
         raise NotFoundError(f"no visit has the id {visit_id}")
     slots = [] if row.availability_slot_id is None else [(row.availability_slot_id, row.slot_start_at)]
     locked = Locked([row.patient_id], [row.doctor_id], row.resources, slots, [row.service_offering_id])
-    return Concerned(AppointmentStatus(row.status), row.patient_id, locked)
+    return Concerned(AppointmentStatus(row.status), row.patient_id, locked, row.breaks_hours)

@@ -5,9 +5,8 @@ Must not know: calendars, slots, which visit is found.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
@@ -17,6 +16,7 @@ from scheduler.booking.errors import NoSuchNeedError, NotOfferedError
 from scheduler.booking.loading import before
 from scheduler.booking.payers import Payer
 from scheduler.booking.policies import policies_of
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.calendars import Resource
 from scheduler.core.channels import DESK
 from scheduler.core.errors import InvalidWorkflowError, WorkflowNotFoundError
@@ -70,37 +70,6 @@ where resource.tenant_id = (select identity.current_tenant_id()) and resource.ac
   and resource.facility_id = any(cast(:facilities as bigint[])) and resource.kind = any(cast(:kinds as text[]))
 order by resource.id
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """The visit that is sought: one offering, or a service by any of these doctors at any of these facilities."""
-
-    service_id: int | None = None
-    offering_id: int | None = None
-    doctor_ids: Collection[int] = ()
-    facility_ids: Collection[int] = ()
-    plan_id: int | None = None
-    patient_id: int | None = None
-    skip: Collection[int] = ()
-    channel: str = DESK
-    wanted: WantedVisit | None = None
-    """The visit of the one offering, which names the workflow and the steps."""
-    relaxed: frozenset[BookingRule] = frozenset()
-    """The rules of booking that the visit may break."""
-    names: bool = False
-    """Whether a refusal names visits and holds: whoever asks is staff."""
-    _: KW_ONLY
-    now: datetime | None
-    """The instant from which notice and horizon count, and by which slots must be released for channels but the desk.
-
-    None for what is held, of which none of them is asked again.
-    """
-
-    @property
-    def on_slots(self) -> "Sought":
-        """The search for visits within the hours and places of slots, which are offered next instead."""
-        return replace(self, relaxed=self.relaxed - {BookingRule.HOURS, BookingRule.PLACES})
 
 
 class Offering(NamedTuple):

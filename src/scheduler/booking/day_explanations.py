@@ -10,9 +10,9 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
-from scheduler.booking.candidates import Sought
 from scheduler.booking.refusing import schedule_of
 from scheduler.booking.searching import Search
+from scheduler.booking.sought_visits import Sought
 from scheduler.booking.start_reasons import clock, reasons_of_starts
 from scheduler.core.errors import SchedulerError
 from scheduler.core.offers import VisitOffer

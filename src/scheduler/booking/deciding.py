@@ -17,12 +17,12 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.candidates import Sought
 from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.errors import PatientBusyError, SlotTakenError
 from scheduler.booking.loading import Without, stored
 from scheduler.booking.refusing import next_start, not_offered
 from scheduler.booking.searching import Search
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.errors import NotFoundError
 from scheduler.core.offers import VisitOffer, WantedVisit
 from scheduler.core.overrides import BookingRule

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple, Protocol
 from sqlalchemy import text
 from sqlmodel import Session
 
-from scheduler.booking.candidates import Sought
 from scheduler.booking.errors import CapReachedError, NotOfferedError, OverrideNotNeededError, SlotTakenError
 from scheduler.booking.people import Person
 from scheduler.booking.searching import Search
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule, Override
 from scheduler.core.spans import Span

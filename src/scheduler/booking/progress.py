@@ -17,7 +17,9 @@ from sqlmodel import Session
 from scheduler.booking.bookings import concerned_by
 from scheduler.booking.caps import refuse_beyond_caps
 from scheduler.booking.deciding import lock, refuse_second_visit
+from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.loading import Without
+from scheduler.booking.slotless_visits import conflicting_visits
 from scheduler.booking.visits import Visit, visit_of
 from scheduler.core.errors import NotFoundError, TransitionRefusedError
 from scheduler.core.lifecycle import (
@@ -29,6 +31,7 @@ from scheduler.core.lifecycle import (
     TransitionResult,
 )
 from scheduler.core.spans import Span
+from scheduler.postgres.schedules import ScheduleKey
 
 Change = Callable[[AppointmentState, Mapping[int, int]], TransitionResult]
 """Makes the transition of a state, given the ids of its steps by position."""
@@ -69,6 +72,7 @@ def cancel(session: Session, visit_id: int, *, reason: str, user_id: UUID | None
         lambda state, _: state.transition(AppointmentStatus.CANCELLED, at=now, by=by),
         user_id=user_id,
         reason=reason,
+        now=now,
     )
 
 
@@ -80,10 +84,11 @@ def advance(session: Session, visit_id: int, to: AppointmentStatus, *, user_id: 
         TransitionRefusedError: the life cycle lacks the transition, or a step is not finished.
         SlotTakenError, PatientBusyError, CapReachedError: a visit that takes its time again, and the time or the last
             place of a cap was given away.
+        NotOfferedError: such a visit, whose slot was taken away: its time was closed or blocked.
     """
     by = user_id or _HOST
     return _change(
-        session, visit_id, lambda state, _: state.transition(to, at=now, by=by), user_id=user_id, reason=None
+        session, visit_id, lambda state, _: state.transition(to, at=now, by=by), user_id=user_id, reason=None, now=now
     )
 
 
@@ -109,10 +114,12 @@ def advance_step(
             raise TransitionRefusedError(reason, StepStatus.SCHEDULED, to)
         return state.transition_step(ids[position], to, at=now, by=user_id or _HOST)
 
-    return _change(session, visit_id, change, user_id=user_id, reason=None)
+    return _change(session, visit_id, change, user_id=user_id, reason=None, now=now)
 
 
-def _change(session: Session, visit_id: int, change: Change, *, user_id: UUID | None, reason: str | None) -> Visit:
+def _change(
+    session: Session, visit_id: int, change: Change, *, user_id: UUID | None, reason: str | None, now: datetime
+) -> Visit:
     concerned = concerned_by(session, visit_id)
     if concerned.status is AppointmentStatus.NO_SHOW:  # it may take its time again
         are_capped = lock(session, concerned.locked)
@@ -131,6 +138,10 @@ def _change(session: Session, visit_id: int, change: Change, *, user_id: UUID | 
     if result.state.status is not concerned.status:  # before its steps: what is cancelled takes nothing
         values = {"visit": visit_id, "status": result.state.status.value, "reason": reason, "user": user_id}
         connection.execute(_SET_VISIT, values)
+    if concerned.status is AppointmentStatus.NO_SHOW and not concerned.breaks_hours:
+        key = ScheduleKey(visit.doctor_id, visit.facility_id)
+        if visit_id in conflicting_visits(session, [key], now=now):
+            raise NotOfferedError(f"the time of visit {visit_id} was closed or blocked meanwhile: book another visit")
     changed = [one for one in result.transitions if one.subject.kind is SubjectKind.APPOINTMENT_STEP]
     if changed:
         statuses = {"ids": [one.subject.id for one in changed], "statuses": [one.after.value for one in changed]}

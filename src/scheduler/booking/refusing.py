@@ -12,10 +12,10 @@ from typing import Final
 
 from sqlmodel import Session
 
-from scheduler.booking.candidates import Sought
 from scheduler.booking.errors import NotOfferedError
 from scheduler.booking.loading import Without
 from scheduler.booking.searching import Search
+from scheduler.booking.sought_visits import Sought
 from scheduler.booking.start_reasons import ahead_of, reasons_of_starts, told
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.explanation import explain

@@ -18,10 +18,11 @@ from typing import Any, Final
 from sqlmodel import Session
 
 from scheduler.booking.calendars import ReadCalendar, read_calendars
-from scheduler.booking.candidates import Fit, Sought, fitting
+from scheduler.booking.candidates import Fit, fitting
 from scheduler.booking.caps import ReachedCap, capped_times, caps_reached
 from scheduler.booking.loading import Without, stored, taken, visits_of
-from scheduler.booking.releasing import released_by
+from scheduler.booking.releasing import released_by, unreleased
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.calendars import DoctorCalendar, Resource, calendar_with, resource_with
 from scheduler.core.candidates import Candidate
 from scheduler.core.errors import InvalidInputError
@@ -70,7 +71,7 @@ class Search:
         asked = [
             (_candidate(fit, calendar, by, needs_slot=needs_slot), fit.starts.within(span), span)
             for fit, read in pairs
-            for calendar, span in (_generated(fit, read) if needs_slot else _beyond_hours(fit, read))
+            for calendar, span in (_generated(fit, read) if needs_slot else self._beyond_hours(fit, read, by))
         ]
         self._asked = [(candidate, span) for candidate, _, span in asked]
         found = [(candidate, span) for candidate, span, _ in asked if span is not None]
@@ -153,7 +154,7 @@ class Search:
                 found.calendar,
                 busy.doctors.get(key.doctor_id, ()),
                 busy.shared.get(key.doctor_id, ()),
-                busy.full.get(key, ()),
+                [*found.calendar.loaded.full, *busy.full.get(key, ())],
                 busy.exceedable.get(key, ()) if exceed else (),
             )
             with_taken.append(replace(found, calendar=calendar, capped=capped.get(int(found.offering_id), ())))
@@ -190,6 +191,16 @@ class Search:
             return {}
         return capped_times(self._session, offerings, span, patient_id=self.sought.patient_id, without=self._without)
 
+    def _beyond_hours(self, fit: Fit, read: ReadCalendar, by: datetime | None) -> Iterator[tuple[DoctorCalendar, Span]]:
+        """Yield the calendar without the hours of the doctor, and the span that is sought.
+
+        A slot that waits for its release takes no visit: the hours are not what keeps the visit from it.
+        """
+        around = self._around(fit.span)
+        if not isinstance(read.calendar, InvalidInputError) and around is not None:
+            schedule = read.calendar.schedule
+            yield DoctorCalendar(beyond_hours(schedule), full=tuple(unreleased(schedule, around, by))), fit.span
+
     def _around(self, span: Span) -> Span | None:
         """Return a span with the time before it, and that of two visits after it.
 
@@ -217,12 +228,6 @@ def _generated(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, S
         end = min(fit.span.end, instant_at(calendar.schedule.zone, days[-1].until))
         if fit.span.start < end:
             yield calendar, Span(fit.span.start, end)
-
-
-def _beyond_hours(fit: Fit, read: ReadCalendar) -> Iterator[tuple[DoctorCalendar, Span]]:
-    """Yield the calendar without the hours of the doctor, and the span that is sought."""
-    if not isinstance(read.calendar, InvalidInputError):
-        yield DoctorCalendar(beyond_hours(read.calendar.schedule)), fit.span
 
 
 def _always_open(resource: Resource) -> Resource:

@@ -44,7 +44,7 @@ class UnfitPlan(Plan):
             yield self._reason(ReasonCode.NO_RESOURCE, slot, self.anchor, self._needed(self.anchor))
 
     def _of_others(self, slot: OpenSlot, sets: list[Ranges], window: Window) -> Iterator[Reason]:
-        reached = list(sets)
+        reached, hours = list(sets), self._hours(slot)
         for place in [*range(self.anchor + 1, len(self.steps)), *reversed(range(self.anchor))]:
             if self._has_room(slot, place, reached):
                 continue
@@ -52,14 +52,23 @@ class UnfitPlan(Plan):
             with_resources[place] = self._starts_of_step(place, window)
             if place not in self._with_doctor or not self._has_room(slot, place, with_resources):
                 yield self._reason(ReasonCode.NO_RESOURCE, slot, place, self._needed(place))
+            elif not self._has_room(slot, place, hours):
+                yield self._reason(ReasonCode.OUTSIDE_RULES, slot, place, _DOCTOR_AWAY)
             else:
-                working = starts_within(self._working(slot), *self._shapes[place])
-                with_resources[place] = intersect(with_resources[place], working)
+                with_resources[place] = intersect(with_resources[place], hours[place])
                 if self._has_room(slot, place, with_resources):
                     yield self._reason(ReasonCode.BOOKED, slot, place, _DOCTOR_TAKEN)
-                else:
-                    yield self._reason(ReasonCode.OUTSIDE_RULES, slot, place, _DOCTOR_AWAY)
+                else:  # while the doctor works, others have the resources of this step or of one before it
+                    yield self._reason(ReasonCode.NO_RESOURCE, slot, place, self._needed(place))
             reached[place] = EVERYWHERE
+
+    def _hours(self, slot: OpenSlot) -> list[Ranges]:
+        """Return the starts of each step that the hours of the doctor alone allow."""
+        working = self._working(slot)
+        return [
+            starts_within(working, *self._shapes[place]) if place in self._with_doctor else EVERYWHERE
+            for place in range(len(self.steps))
+        ]
 
     def _of_groups(self, slot: OpenSlot, sets: Sequence[Ranges], window: Window) -> Iterator[Reason]:
         gap = FIRST_INSTANT, LAST_INSTANT

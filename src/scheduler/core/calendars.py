@@ -29,7 +29,7 @@ _CHECK: Final = Validator(InvalidInputError)
 
 
 class OpenSlot(NamedTuple):
-    """A slot that can take another visit."""
+    """A slot that can take another visit: one `beyond_places` though visits have all its places (B8)."""
 
     start: int
     end: int
@@ -37,6 +37,12 @@ class OpenSlot(NamedTuple):
     capacity: int
     rule_id: Id | None
     released_at: datetime | None
+    beyond_places: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the visit may have the doctor together with others, within the slot (B1)."""
+        return self.capacity > 1 or self.beyond_places
 
 
 FullSlot = tuple[int, int, Id | None]
@@ -56,7 +62,7 @@ class LoadedCalendar:
         self._schedule = schedule
         self._working = WorkingTime(schedule)
         self._uses = uses
-        self._full = full
+        self.full: Collection[FullSlot] = full
         self._exceeded = exceeded
         capacities = [part.capacity for parts in (schedule.rules, schedule.exceptions) for part in parts]
         self.has_places: bool = any(capacity is not None and capacity > 1 for capacity in capacities)
@@ -72,7 +78,7 @@ class LoadedCalendar:
 
     def unused(self, begin: int, end: int, *, beside: OpenSlot | None = None) -> Ranges:
         """Return the time of `[begin, end)` without uses; those that share a slot of several places do not count."""
-        if beside is None or beside.capacity == 1:
+        if beside is None or not beside.is_shared:
             taken = self._uses.taken(begin, end)
         else:
             ids = self._schedule.doctor_id, self._schedule.facility_id, beside.service_offering_id
@@ -95,15 +101,15 @@ class LoadedCalendar:
             starts, ends, kinds, of_kind = self._columns(week)
             for place in range(bisect_left(starts, begin), bisect_left(starts, end)):
                 kind = of_kind[kinds[place]]
-                if self._full and (starts[place], ends[place], kind.service_offering_id) in self._full:
-                    if (starts[place], ends[place], kind.service_offering_id) not in self._exceeded:
-                        continue
-                    kind = kind._replace(capacity=kind.capacity + 1)
-                yield OpenSlot(starts[place], ends[place], *kind)
+                key = starts[place], ends[place], kind.service_offering_id
+                if key not in self.full:
+                    yield OpenSlot(starts[place], ends[place], *kind)
+                elif key in self._exceeded:
+                    yield OpenSlot(starts[place], ends[place], *kind, beyond_places=True)
 
     def has_full_slot(self, begin: int, offering_id: Id) -> bool:
         """Tell whether a slot that starts then, for the offering or for any, takes no other visit."""
-        return any(start == begin and offering in {None, offering_id} for start, _, offering in self._full)
+        return any(start == begin and offering in {None, offering_id} for start, _, offering in self.full)
 
     def _columns(self, week: int) -> SlotColumns:
         if week not in self._weeks:
@@ -135,7 +141,8 @@ class DoctorCalendar:
     """The slots and the free time of a doctor at one facility.
 
     `uses` are those of the doctor at all facilities, with their buffers. `full` are the slots that take no other visit:
-    those whose places are booked or held, and those that a person cancelled.
+    those whose places are booked or held, those that a person cancelled, and in a calendar without hours those that
+    wait for their release.
 
     Raises:
         InvalidInputError: a field is of another kind.

@@ -19,8 +19,9 @@ from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
 from scheduler.core.slots import Slot, SlotIdentity, Slots
 from scheduler.core.spans import Span, difference, utc
-from scheduler.core.timetable import SuppressedWindow, Timetable, Window
+from scheduler.core.timetable import SuppressedWindow, Timetable
 from scheduler.core.validation import Validator
+from scheduler.core.windows import Window
 from scheduler.core.zones import (
     DAY,
     FIRST_INSTANT,

@@ -172,7 +172,8 @@ def _offer(plans: Sequence[Plan], pending: tuple[int, int, int, Found]) -> Visit
         OfferedStep(step, instant(at), instant(at) + step.length, resources)
         for step, at, resources in zip(plan.steps, found.times, found.resources, strict=True)
     )
-    of_anchor = Slot(instant(slot.start), instant(slot.end), schedule.doctor_id, schedule.facility_id, *slot[2:])
+    ids = schedule.doctor_id, schedule.facility_id, slot.service_offering_id
+    of_anchor = Slot(instant(slot.start), instant(slot.end), *ids, slot.capacity, slot.rule_id, slot.released_at)
     return VisitOffer(plan.candidate.offering_id, plan.candidate.workflow.id, of_anchor, steps)
 
 

@@ -224,7 +224,7 @@ class Plan:
         lead, length = self._shapes[self.anchor]
         if self.candidate.needs_slot and not lead and at + length <= slot.end:
             return True  # a slot lies in working time
-        return slot.capacity == 1 and contains(
+        return not slot.is_shared and contains(
             starts_within(calendar.working(at - lead, at + length), lead, length), at
         )
 
@@ -247,7 +247,7 @@ class Plan:
 
     def _working(self, slot: OpenSlot) -> Ranges:
         """Return the time in which steps with the doctor may lie: on a slot of several places, the slot."""
-        if slot.capacity > 1:
+        if slot.is_shared:
             return [(slot.start, slot.end)]
         return self.candidate.calendar.loaded.working(slot.start - self._margin, slot.start + self._margin)
 

@@ -1,63 +1,25 @@
 """Timetable: the open and suppressed windows of a schedule on a local day.
 
-Owns: the windows that rules, closures and overrides give one local day, and the run of slots of each window.
-Holds: T2, T3, T4 (a window is two clock times), A2, A3 (rules < closures < overrides), A4 (the windows of an override),
-A6 (scope), S1 (the grid), Q5 (the release of a day's slots).
+Owns: the windows that rules, closures and overrides give one local day.
+Holds: A3 (rules < closures < overrides), A4 (the windows of an override), A6 (scope).
 Must not know: blocks and emergencies (they remove slots, not windows: `expansion`), spans of output, stored slots.
 
 All times are microseconds since 2000-01-01T00:00Z, all days are counted from 2000-01-01 (see `zones`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
-from scheduler.core.blocks import blocks_of, free_ranges, part_of
-from scheduler.core.closures import ClosedTime, ClosuresByDay
+from scheduler.core.closures import ClosuresByDay
 from scheduler.core.intervals import merge
 from scheduler.core.reasons import ReasonCode
-from scheduler.core.recurrence import recurrence
-from scheduler.core.releases import released_on
-from scheduler.core.schedules import AvailabilityException, AvailabilityRule, ExceptionType, Schedule
+from scheduler.core.schedules import AvailabilityException, ExceptionType, Schedule
 from scheduler.core.slots import Id, SlotKind, SlotRun
-from scheduler.core.zones import (
-    DAY,
-    MICROSECOND,
-    WEEKDAY_OF_DAY_0,
-    clock_micros,
-    clock_span,
-    day_lasts,
-    day_number,
-    instant_of,
-    micros,
-    next_aligned,
-    steady_offset,
-    wall_of,
-)
+from scheduler.core.windows import CompiledRule, Window, compile_rule, grid, micros_of
+from scheduler.core.zones import DAY, WEEKDAY_OF_DAY_0, day_lasts, micros, steady_offset, wall_of
 
-_FIRST_DAY, _LAST_DAY = -(10**9), 10**9
-
-
-class Window(NamedTuple):
-    """An open time `[start, end)`, its run of slots, and the closed times in it.
-
-    The size of the run is 0 if no slot fits (S1). Closed times remove slots from the run (A3).
-    """
-
-    start: int
-    end: int
-    slots: SlotRun
-    closed: tuple[ClosedTime, ...] = ()
-
-    def open_runs(self) -> Iterable[SlotRun]:
-        """Return the slots that overlap no closed time."""
-        if not self.slots.size:
-            return ()
-        if not self.closed:
-            return (self.slots,)
-        blocks = blocks_of((closed.start, closed.end) for closed in self.closed)
-        return (part_of(self.slots, *free) for free in free_ranges(self.slots, 0, self.slots.size - 1, blocks))
+# Runs are constructed by the million, and a named tuple's own constructor takes twice the time of this one.
+_new_tuple: Final[Callable[..., Any]] = tuple.__new__
 
 
 class SuppressedWindow(NamedTuple):
@@ -68,107 +30,14 @@ class SuppressedWindow(NamedTuple):
     cause_id: Id | None = None
 
 
-class _CompiledRule(NamedTuple):
-    """A rule in whole numbers, with the slots of a day on which the zone's offset does not change."""
-
-    rule: AvailabilityRule
-    opens: int
-    closes: int
-    duration: int
-    interval: int
-    alignment: int
-    kind: SlotKind
-    first_day: int
-    last_day: int
-    days: frozenset[int] | None
-    limited: bool
-    slots: SlotRun
-
-    def effective_on(self, day: int) -> bool:
-        return self.first_day <= day <= self.last_day
-
-    def usual_on(self, day: int) -> bool:
-        """Tell whether an override of this day, if it is of the rule's weekday, uses the rule (A4)."""
-        return self.effective_on(day) and (self.rule.day_of_week is not None or day in (self.days or ()))
-
-    def kind_on(self, zone: ZoneInfo, day: int) -> SlotKind:
-        """Return the kind of the rule's slots of a day. A rule with a release has another kind on each day."""
-        release = self.rule.release
-        return self.kind if release is None else self.kind._replace(released_at=released_on(release, zone, day))
-
-    def window(self, zone: ZoneInfo, day: int, steady: int | None) -> Window:
-        """Return the rule's window of a day; `steady` is the zone's offset if it does not change."""
-        midnight = day * DAY
-        kind = self.kind_on(zone, day)
-        if steady is not None:
-            base = midnight - steady
-            slots = self.slots._replace(first=base + self.slots.first, kind=kind)
-            return Window(base + self.opens, base + self.closes, slots)
-        start = instant_of(zone, day, midnight + self.opens)
-        end = instant_of(zone, day, midnight + self.closes)
-        first = next_aligned(zone, day, start, self.alignment) if self.alignment else start
-        return Window(start, end, _grid(first, end, self.duration, self.interval, kind))
-
-
-# Runs are constructed by the million, and a named tuple's own constructor takes twice the time of this one.
-_new_tuple: Final[Callable[..., Any]] = tuple.__new__
-
-
-def _grid(first: int, end: int, duration: int, interval: int, kind: SlotKind) -> SlotRun:
-    """Return the slots that start from `first` at equal intervals and end by `end` (S1)."""
-    return SlotRun(first, max(0, (end - first - duration) // interval + 1), interval, duration, kind)
-
-
-def _micros(length: timedelta) -> int:
-    return length // MICROSECOND
-
-
-def _recurring_days(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> frozenset[int] | None:
-    """Return the days within a range that the recurrence of a rule names, or None without a recurrence."""
-    if rule.recurrence is None:
-        return None
-    parsed = recurrence(
-        rule.recurrence, weekday=rule.day_of_week, anchor=rule.effective_from, start_time=rule.start_time
-    )
-    days, until = parsed.days(first_day, last_day), parsed.parts.until
-    if until is None or not until.in_utc:
-        return days
-    opens = clock_micros(rule.start_time)
-    return frozenset(day for day in days if instant_of(zone, day, day * DAY + opens) <= until.at)
-
-
-def _compile_rule(rule: AvailabilityRule, zone: ZoneInfo, first_day: int, last_day: int) -> _CompiledRule:
-    opens, closes = clock_span(rule.start_time, rule.end_time)
-    duration = _micros(rule.slot_duration)
-    interval = duration if rule.slot_interval is None else _micros(rule.slot_interval)
-    alignment = 0 if rule.slot_alignment is None else _micros(rule.slot_alignment)
-    first = min(-(-opens // alignment) * alignment, DAY) if alignment else opens
-    kind = SlotKind(rule.service_offering_id, rule.capacity, rule.id)
-    days = _recurring_days(rule, zone, first_day, last_day)
-    return _CompiledRule(
-        rule=rule,
-        opens=opens,
-        closes=closes,
-        duration=duration,
-        interval=interval,
-        alignment=alignment,
-        kind=kind,
-        first_day=_FIRST_DAY if rule.effective_from is None else day_number(rule.effective_from),
-        last_day=_LAST_DAY if rule.effective_until is None else day_number(rule.effective_until),
-        days=days,
-        limited=any(part is not None for part in (days, rule.effective_from, rule.effective_until, rule.release)),
-        slots=_grid(first, closes, duration, interval, kind),
-    )
-
-
 class Timetable:
     """The windows of one schedule for the local days from `first` to `last` (day numbers, inclusive)."""
 
     def __init__(self, schedule: Schedule, first: int, last: int) -> None:
-        self.zone: ZoneInfo = schedule.zone
+        self.zone = schedule.zone
         active = sorted((rule for rule in schedule.rules if rule.active), key=lambda rule: rule.id)
-        self._by_id = {rule.id: _compile_rule(rule, self.zone, first, last) for rule in active}
-        self._by_weekday: tuple[list[_CompiledRule], ...] = tuple([] for _ in range(7))
+        self._by_id = {rule.id: compile_rule(rule, self.zone, first, last) for rule in active}
+        self._by_weekday: tuple[list[CompiledRule], ...] = tuple([] for _ in range(7))
         for compiled in self._by_id.values():
             weekday = compiled.rule.day_of_week
             for rules in self._by_weekday if weekday is None else (self._by_weekday[weekday],):
@@ -228,7 +97,7 @@ class Timetable:
         return open_windows, suppressed
 
     def _suppression(
-        self, compiled: _CompiledRule, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
+        self, compiled: CompiledRule, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
     ) -> tuple[ReasonCode, Id | None] | None:
         """Return the strongest reason, with its cause, that suppresses a rule's window of a day (A3), or None."""
         if missing:
@@ -263,22 +132,22 @@ class Timetable:
             else:
                 named = self._by_id.get(override.rule_id)
                 bases = [] if named is None else [named]
-            own = None if override.slot_duration is None else _micros(override.slot_duration)
+            own = None if override.slot_duration is None else micros_of(override.slot_duration)
             if not bases and own is None:
                 nothing = SlotRun(span[0], 0, 0, 0, SlotKind(None, 0, override.rule_id))
                 suppressed.append(
                     SuppressedWindow(ReasonCode.OVERRIDE_WITHOUT_SLOTS, Window(*span, nothing), override.id)
                 )
             elif not bases and own is not None:
-                interval = own if override.slot_interval is None else _micros(override.slot_interval)
+                interval = own if override.slot_interval is None else micros_of(override.slot_interval)
                 spans.setdefault((SlotKind(None, override.capacity or 1, None), own, interval), []).append(span)
             for base in bases:
                 duration = base.duration if own is None else own
                 interval = base.interval if own is None else own
                 if override.slot_interval is not None:
-                    interval = _micros(override.slot_interval)
+                    interval = micros_of(override.slot_interval)
                 kind = base.kind_on(self.zone, day)._replace(capacity=override.capacity or base.kind.capacity)
                 spans.setdefault((kind, duration, interval), []).append(span)
         for (kind, duration, interval), of_kind in spans.items():
             for start, end in merge(of_kind):
-                open_windows.append(Window(start, end, _grid(start, end, duration, interval, kind)))
+                open_windows.append(Window(start, end, grid(start, end, duration, interval, kind)))

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scheduler import models
+from scheduler.booking.slotless_visits import conflicting_visits
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure
 from scheduler.front_door.context import Context
-from scheduler.front_door.slotless_visits import conflicting_visits
 from scheduler.generation.refreshing import Invalid, refresh
 from scheduler.generation.report import Failure
 from scheduler.postgres.savepoints import refusable

@@ -13,7 +13,7 @@ from scheduler.booking import bookings
 from scheduler.booking.holds import Hold, held_visit
 from scheduler.booking.overriding import refuse_override
 from scheduler.booking.people import Person
-from scheduler.booking.policies import refuse_late
+from scheduler.booking.policies import check_known, refuse_late
 from scheduler.booking.requests import Answer
 from scheduler.booking.visits import Visit, visit_of
 from scheduler.core.errors import InvalidInputError
@@ -101,6 +101,7 @@ class VisitBooking(VisitHolds):
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
+            check_known(self._session, "visits", route)
             visit = bookings.book(
                 self._session,
                 wanted,
@@ -134,6 +135,8 @@ class VisitBooking(VisitHolds):
         now = self._context.clock()
 
         def first(*, careful: bool) -> tuple[list[Visit], Answer]:
+            for route in {*routes}:
+                check_known(self._session, "visits", route)
             bookings.lock_together(self._session, all_wanted, patients, careful=careful)
             visits = [
                 bookings.book(
@@ -183,16 +186,17 @@ class VisitBooking(VisitHolds):
         token = "" if wanted is not None else token_of(to, field="reschedule: to", wanted=_TARGETS)
         by = self._ask(visits=(visit_id,))
         now = self._context.clock()
-        if not by.is_staff:
-            refuse_begun(visit_of(self._session, visit_id), now)
         route = self._channel_of(to, channel, by) if isinstance(to, VisitOffer) else by.channel
         broken = self._override(override, by, wanted)
 
         def first(*, careful: bool) -> tuple[Visit, Answer]:
-            target = held_visit(self._session, token, by=by) if wanted is None else wanted
+            check_known(self._session, "visits", route)
             if not by.is_staff:
                 bookings.concerned_by(self._session, visit_id)  # locks it: its times stay as they are
-                refuse_late(self._session, visit_of(self._session, visit_id), channel=by.channel, now=now)
+                present = visit_of(self._session, visit_id)
+                refuse_begun(present, now)
+                refuse_late(self._session, present, channel=by.channel, now=now)
+            target = held_visit(self._session, token, by=by) if wanted is None else wanted
             moved = bookings.reschedule(
                 self._session, visit_id, target, by=by, channel=route, now=now, careful=careful, override=override
             )

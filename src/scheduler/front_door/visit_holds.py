@@ -19,6 +19,7 @@ from scheduler.booking.holds import (
     renew_token,
 )
 from scheduler.booking.people import Person
+from scheduler.booking.policies import check_known
 from scheduler.booking.requests import Answer
 from scheduler.booking.stored_offers import held_offer
 from scheduler.core.offers import VisitOffer
@@ -63,6 +64,7 @@ class VisitHolds(RepeatedCalls, VisitSearch):
         now, random_bytes = self._context.clock(), self._context.random_bytes
 
         def first(*, careful: bool) -> tuple[Hold, Answer]:
+            check_known(self._session, "visits", route)
             id_, held = hold_visit(
                 self._session,
                 wanted,
@@ -110,5 +112,8 @@ class VisitHolds(RepeatedCalls, VisitSearch):
         self._context.booked(None)
 
     def _channel_of(self, offer: VisitOffer, channel: str | None, by: Person) -> str:
-        """Return the channel of a decision: the one that the call names, else that of the offer."""
+        """Return the channel of a decision: the one that the call names, else that of the offer.
+
+        The first call checks that the channel is known; a repeated one gets its answer also if it no longer is (B3).
+        """
         return self._channel(offer.channel if channel is None else channel, by)

@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 
 from scheduler import models
 from scheduler.booking.calls import at_the_desk
-from scheduler.booking.candidates import Sought
 from scheduler.booking.day_explanations import DayExplanation, explain_day
 from scheduler.booking.overriding import offer_of, refuse_override
 from scheduler.booking.people import Person, ask
 from scheduler.booking.policies import check_known
 from scheduler.booking.refusing import not_offered
 from scheduler.booking.searching import Search
+from scheduler.booking.sought_visits import Sought
 from scheduler.core.channels import DESK, WEB, check_channel
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, PlanId, RowId, ServiceId
@@ -170,19 +170,16 @@ class VisitSearch(OfTenant):
         refuse_override(self._session, ask(self._session, self._context.user_id), doctor_id)
         return frozenset(override.rules)
 
-    def _channel(self, channel: str, by: Person | None = None) -> str:
+    def _channel(self, channel: str, by: Person) -> str:
         """Return the channel on which a person asks: the channel of staff is not that of others.
 
+        Whether anybody knows the channel, `check_known` says.
+
         Raises:
-            InvalidInputError: it is no word, or nobody knows the channel.
+            InvalidInputError: it is no word.
         """
         check_channel("visits: channel", channel)
-        if channel == DESK:
-            return (by or ask(self._session, self._context.user_id)).channel
-        if channel != WEB:
-            with at_the_desk(self._session):
-                check_known(self._session, "visits", channel)
-        return channel
+        return by.channel if channel == DESK else channel
 
     def _sought(  # noqa: PLR0913  # the fields of what is sought
         self,
@@ -200,6 +197,9 @@ class VisitSearch(OfTenant):
         positions = _CHECK.sequence("visits: skip", skip, int)
         self._session.flush()  # what the host has changed counts
         channel = self._channel(channel, by)
+        if channel not in {DESK, WEB}:
+            with at_the_desk(self._session):
+                check_known(self._session, "visits", channel)
         service_id = offering_id = None
         if isinstance(what, ServiceId | models.Service):
             service_id = int(Services(self._context).get(what).id or 0)

@@ -9,6 +9,7 @@ from typing import Final
 
 from scheduler import models
 from scheduler.booking import progress
+from scheduler.booking.bookings import concerned_by
 from scheduler.booking.calls import at_the_desk
 from scheduler.booking.delays import Delay, delays_of
 from scheduler.booking.policies import refuse_late
@@ -46,10 +47,10 @@ class Visits(VisitBooking):
         by = self._ask(visits=(visit_id,))
         now = self._context.clock()
 
-        if not by.is_staff:
-            refuse_begun(visit_of(self._session, visit_id), now)
-
         def first(*, careful: bool) -> tuple[Visit, Answer]:  # noqa: ARG001  # a cancellation takes nothing
+            if not by.is_staff:
+                concerned_by(self._session, visit_id)  # locks it: nobody checks it in meanwhile
+                refuse_begun(visit_of(self._session, visit_id), now)
             cancelled = progress.cancel(self._session, visit_id, reason=why, user_id=by.user_id, now=now)
             if not by.is_staff:
                 refuse_late(self._session, cancelled, channel=by.channel, now=now)
@@ -119,6 +120,7 @@ class Visits(VisitBooking):
         Raises:
             SlotTakenError, PatientBusyError, CapReachedError: the time of a no-show was given away, or its place in a
                 cap.
+            NotOfferedError: the time of a no-show to come was closed or blocked, which took its slot away.
             TransitionRefusedError: the visit is neither checked in nor a no-show.
             NotFoundError, NotAllowedError: as in `check_in`.
         """

@@ -1,7 +1,8 @@
-"""Visits without a slot that a change of a schedule leaves in closed or blocked time, or in an emergency.
+"""Visits without a slot in closed or blocked time, or in an emergency.
 
 Owns: the visits without a slot of schedules, and which of them a person has to be told about.
-Holds: A5 (who changes a schedule is told of visits, also where no slot stands for one).
+Holds: A5 (who changes a schedule is told of visits, also where no slot stands for one), B5 (a no-show whose slot was
+taken away meanwhile is not undone).
 Must not know: what was changed, slots.
 """
 
