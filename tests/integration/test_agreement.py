@@ -9,8 +9,8 @@ The view knows slots, not visits, and neither who asks nor when. It differs from
 - it is wider by notice (and the past), horizon, cap, release on channels other than the desk, and the steps of a visit,
   that is its resources, and what it takes outside its slot;
 - it is narrower by one: the doctor must be free during the whole slot, while a visit may need less of it;
-- a slot that was held when the schedule dropped it stays stored, and the view has the place of the hold from its end
-  until the next run; `find` does not.
+- a slot that was booked or held when the schedule dropped it stays stored, and the view has its other places until the
+  next run; `find` does not.
 
 For visits of one step without buffers, an oracle takes the starts away that break a rule of the first kind. The rest of
 the view is then what `find` returns, but for the other two kinds.
@@ -83,12 +83,11 @@ join (
 where slot.doctor_id = :doctor and slot.booked_count < slot.capacity
   and (slot.status = 'open' or slot.status = 'reserved' and slot.reserved_until <= scheduling.clock())
 """
-_HELD_BEFORE = """
+_USED = """
 select start_at, end_at, doctor_id, facility_id, service_offering_id
 from scheduling.availability_slots slot
-where exists (
-    select from scheduling.holds where availability_slot_id = slot.id and ends_at <= scheduling.clock()
-)
+where exists (select from scheduling.appointments where availability_slot_id = slot.id)
+   or exists (select from scheduling.holds where availability_slot_id = slot.id)
 """
 
 
@@ -148,7 +147,7 @@ class Day:
     partly: set[SlotIdentity]
     """The slots of which others have a part; people who are cared for do not see it."""
     kept: set[SlotIdentity]
-    """The slots that were kept for a hold which has ended, though the schedule does not have them any more."""
+    """The slots that a visit or hold keeps, though the schedule does not have them any more."""
     reasons: dict[datetime, tuple[Reason, ...]] = field(default_factory=dict)
     offers: dict[datetime, VisitOffer] = field(default_factory=dict)
     found: list[VisitOffer] = field(default_factory=list)
@@ -282,8 +281,8 @@ def ask_world(world: VisitWorld, random: Random, cases: int) -> Iterator[Counter
             counted = world.counted(host) if world.caps else []
             rows = host.session.connection().execute(text(_PARTLY), {"doctor": offered.doctor})
             partly = {SlotIdentity(*row) for row in rows}
-            held = {SlotIdentity(*row) for row in host.session.connection().execute(text(_HELD_BEFORE))}
-            kept = {slot for slot in held if world.is_called_away(slot)}
+            used = {SlotIdentity(*row) for row in host.session.connection().execute(text(_USED))}
+            kept = {slot for slot in used if world.is_called_away(slot)}
         with undone(world.work(now, user)) as work:
             patient: Any = world.child if channel == "web" else random.choice(world.patients)
             about = Asked(

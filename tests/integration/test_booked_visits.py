@@ -29,7 +29,6 @@ from scheduler.core.lifecycle import AppointmentStatus
 from scheduler.core.offers import VisitOffer
 from scheduler.core.reasons import ReasonCode
 from scheduler.core.releases import Release
-from scheduler.core.schedules import AvailabilityException
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import WorkflowStep
@@ -653,28 +652,3 @@ def test_b4_a_move_leaves_what_the_host_defers_deferred(desk: Desk) -> None:
 def test_a_wrong_argument_of_a_booking_is_named(desk: Desk, offer: VisitOffer, call: Any, field: str) -> None:
     with desk.tried() as work, pytest.raises(InvalidInputError, match=field):
         call(work.visits, offer)
-
-
-PLACES_LEFT = """
-select start_at, places_left from scheduling.bookable_slots
-where doctor_id = :doctor and start_at >= :begin and start_at < :begin + interval '2 hours' order by start_at
-"""
-
-
-def test_s3_a_dropped_slot_has_no_other_places_for_anybody(desk: Desk) -> None:
-    """A visit and a hold keep two slots of a blocked morning; opened again, all have their places."""
-    day, dora = desk.day(), desk.dora
-    with desk.tried() as work:
-        offers = [desk.offer(work, on(day, *at), desk.with_dora) for at in ((9, 0), (9, 30))]
-        work.visits.book(offers[0], patient=desk.patient(work))
-        work.visits.hold(offers[1])
-        block = work.exceptions.block(dora, at=desk.clinic.facility, between=Span(on(day, 8), on(day, 11)))
-        assert rows(work, PLACES_LEFT, doctor=dora, begin=on(day, 9)) == []
-        for offer in offers:
-            with pytest.raises(NotOfferedError):
-                work.visits.book(offer, patient=desk.patient(work))
-        (written,) = block.written
-        assert isinstance(written, AvailabilityException)
-        work.exceptions.remove(written)
-        left = rows(work, PLACES_LEFT, doctor=dora, begin=on(day, 9))
-        assert left == [(on(day, 9) + number * HALF_HOUR, 1 if number < 2 else 2) for number in range(4)]

@@ -93,23 +93,6 @@ def test_r2_a_booked_or_held_slot_that_is_no_longer_desired_is_a_conflict(touche
     assert reconcile([], [touched], now=NINE) == Plan(conflict=(touched,))
 
 
-def test_s3_a_slot_that_is_not_desired_loses_its_other_places() -> None:
-    booked, held = StoredSlot(1, slot(capacity=3), booked_count=1), StoredSlot(1, slot(capacity=3), held_count=2)
-    for exceptions in ([], [emergency()]):
-        for stored, left in ((booked, 1), (held, 2)):
-            plan = reconcile([], [stored], exceptions=exceptions)
-            assert plan.without_other_places == (SlotUpdate(1, slot(capacity=left)),)
-    whole = (
-        replace(booked, booked_count=3),
-        replace(booked, status=SlotStatus.CANCELLED),
-        StoredSlot(1, slot(), SlotStatus.RESERVED),
-    )
-    assert not any(reconcile([], [stored]).without_other_places for stored in whole)
-    assert reconcile([slot(capacity=3)], [StoredSlot(1, slot(), booked_count=1)]).update == (
-        SlotUpdate(1, slot(capacity=3)),
-    )
-
-
 def test_r2_a_hold_without_a_clock_to_end_it_counts() -> None:
     held = StoredSlot(1, slot(), SlotStatus.RESERVED, reserved_until=NINE)
     assert reconcile([], [held]).conflict == (held,)

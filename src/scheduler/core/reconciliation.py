@@ -2,8 +2,8 @@
 
 Owns: the stored slot as a value, and the plan.
 Holds: A1 (the slots of one schedule), R1 (a pure plan; applied, nothing is left to do), R2 (a booked or held slot is
-never deleted or moved), S3 (one that is not desired has no other places), A5 (`blocked` leaves bookings standing,
-`emergency` displaces them), A6 (an emergency of one rule displaces its bookings).
+never deleted or moved), A5 (`blocked` leaves bookings standing, `emergency` displaces them), A6 (an emergency of one
+rule displaces its bookings).
 Must not know: how slots are stored or how a plan is written.
 """
 
@@ -98,8 +98,7 @@ class Plan:
     """The changes that make stored slots equal to desired slots, and the slots that people have to look at.
 
     `create`, `update` and `retire` are changes; `keep` needs none. `conflict` is booked or held but no longer
-    desired; `displaced` is booked under an emergency, so the booking has to move. Both stay stored (R2), and
-    lose the places that nobody has (S3).
+    desired; `displaced` is booked under an emergency, so the booking has to move. Both stay stored (R2).
     """
 
     create: tuple[Slot, ...] = ()
@@ -108,18 +107,6 @@ class Plan:
     keep: tuple[StoredSlot, ...] = ()
     conflict: tuple[StoredSlot, ...] = ()
     displaced: tuple[StoredSlot, ...] = ()
-
-    @property
-    def without_other_places(self) -> tuple[SlotUpdate, ...]:
-        """The slots in `conflict` and `displaced` that have more places than are taken, with these alone.
-
-        A slot that a person cancelled has none to take.
-        """
-        return tuple(
-            SlotUpdate(one.id, one.slot._replace(capacity=one.taken_count))
-            for one in (*self.conflict, *self.displaced)
-            if 0 < one.taken_count < one.slot.capacity and one.status is not SlotStatus.CANCELLED
-        )
 
     @property
     def is_noop(self) -> bool:

@@ -236,34 +236,25 @@ class PlanResult(NamedTuple):
 
 
 def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
-    """Create, update and retire the slots of a plan. Slots that are booked, or held at `now`, are not retired.
-
-    Those that stay although nobody desires them lose the places that nobody has, which counts as no update.
-    """
+    """Create, update and retire the slots of a plan. Slots that are booked, or held at `now`, do not change."""
     created = updated = retired = 0
-    connection, closed = session.connection(), plan.without_other_places
-    changed: list[StoredSlot | SlotUpdate] = [*plan.retire, *plan.update, *closed]
+    connection = session.connection()
+    changed: list[StoredSlot | SlotUpdate] = [*plan.retire, *plan.update]
     if changed:
         connection.execute(_LOCK, _keys(changed))
     if plan.retire:
         retired = connection.execute(_RETIRE, _keys(plan.retire) | {"now": now}).rowcount
     if plan.update:
-        updated = _update(session, plan.update)
-    if closed:
-        _update(session, closed)
+        slots = [planned.slot for planned in plan.update]
+        values = {
+            "capacities": [slot.capacity for slot in slots],
+            "rules": [slot.rule_id for slot in slots],
+            "releases": [slot.released_at for slot in slots],
+        }
+        updated = connection.execute(_UPDATE, _keys(plan.update) | values).rowcount
     if plan.create:
         created = _insert(session, [text_copy(plan.create)])
     return PlanResult(created, updated, retired)
-
-
-def _update(session: Session, updates: Sequence[SlotUpdate]) -> int:
-    slots = [planned.slot for planned in updates]
-    values = {
-        "capacities": [slot.capacity for slot in slots],
-        "rules": [slot.rule_id for slot in slots],
-        "releases": [slot.released_at for slot in slots],
-    }
-    return session.connection().execute(_UPDATE, _keys(updates) | values).rowcount
 
 
 def _keys(slots: Sequence[StoredSlot | SlotUpdate]) -> dict[str, Any]:
