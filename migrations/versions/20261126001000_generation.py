@@ -269,7 +269,7 @@ def upgrade() -> None:
             where relnamespace = 'scheduling'::regnamespace
               and relname = any ('{{{", ".join(REFERRED_TO)}}}')
               and (
-                  reltuples < 0  -- never analyzed
+                  coalesce(pg_stat_get_last_analyze_time(oid), pg_stat_get_last_autoanalyze_time(oid)) is null
                   or pg_relation_size(oid) > (2 + 1.1 * relpages) * current_setting('block_size')::bigint
               )
             order by 1

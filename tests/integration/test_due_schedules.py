@@ -30,7 +30,7 @@ from scheduler.postgres.schedules import (
     save_checkpoints,
     schedule_keys,
 )
-from scheduler.postgres.slots import insert_slots, stored_slots
+from scheduler.postgres.slots import check_keys_by_index, insert_slots, stored_slots
 from support.query_plans import index_scans
 from support.worlds.generation import MONDAY, NOW, World, expected, weekly
 
@@ -304,6 +304,7 @@ def test_keys_of_slots_are_checked_by_the_index_of_the_key(database: Database, t
         driver: Any = session.connection().connection.driver_connection
         with index_scans(driver) as scans:
             act_as(session, Role.JOB)
+            check_keys_by_index(session)
             later = NINE + 20 * DAY
             assert insert_slots(session, [expand(weekly(1), Span(later, later + DAY))]) > 0
             act_as(session, Role.OWNER)

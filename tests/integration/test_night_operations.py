@@ -26,9 +26,9 @@ from scheduler.generation.request import GenerationRequest, Mode, Scope
 from scheduler.generation.retrying import Retry, once
 from scheduler.models.scheduling.generation import RUN_COUNTS
 from scheduler.postgres.acting import Timeouts
-from scheduler.postgres.database import Database
+from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import DatabaseUnreachableError, StatementError
-from scheduler.postgres.schedules import ScheduleKey
+from scheduler.postgres.schedules import ScheduleKey, save_failure
 from support.cli import run as run_command
 from support.databases import execute
 from support.worlds.generation import MONDAY, NOW, World, expected, weekly
@@ -214,6 +214,29 @@ def test_a_parked_schedule_is_tried_again_after_a_change(world: World, change: s
         night(world)
     world.sql(change)
     assert parked(night(world)) == ()
+
+
+def test_a_transient_failure_of_a_parked_schedule_is_not_its_last_run(world: World) -> None:
+    """A deadlock under other time zone data would else park it again, untried."""
+    world.write(weekly(2))
+    break_rule(world)
+    runs = [night(world).run_id for _ in range(3)]
+    with world.database.unit_of_work(role=Role.JOB, tenant_id=world.tenant_id) as session:
+        save_failure(session, ScheduleKey(2, 1), reason="a deadlock", run_id=runs[0] or 0, counts=False)
+    assert world.sql("select last_run_id from scheduling.schedule_states where tenant_id = :tenant_id") == [(runs[2],)]
+
+
+def test_a_run_that_may_not_analyze_tables_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, events: Callable[[], list[dict[str, Any]]]
+) -> None:
+    def refused(_session: Any) -> None:
+        raise StatementError("permission denied", sqlstate="42501")
+
+    monkeypatch.setattr("scheduler.generation.job.analyze_grown_tables", refused)
+    world.write(weekly(1))
+    assert night(world).result.slots_created == 60
+    told = events()[0]
+    assert (told["event"], told["sqlstate"]) == ("tables not analyzed", "42501")
 
 
 def test_a_schedule_that_succeeds_starts_to_count_again(world: World) -> None:

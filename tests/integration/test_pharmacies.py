@@ -55,8 +55,9 @@ def command(url: str, *arguments: str) -> str:
     return process.stdout
 
 
-def generate(url: str, days: int) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads(command(url, "generate", "--from", str(FIRST), "--days", str(days), "--json"))
+def generate(url: str, days: int, *more: str) -> dict[str, Any]:
+    arguments = ("generate", "--from", str(FIRST), "--days", str(days), "--json", *more)
+    summary: dict[str, Any] = json.loads(command(url, *arguments))
     return summary
 
 
@@ -112,6 +113,7 @@ def test_the_slots_are_open_and_for_one_person_each(generated: dict[str, Any], c
     assert rows.fetchall() == [("open", 1, 0, None)]
 
 
+@pytest.mark.deep
 def test_memory_does_not_grow_with_the_number_of_slots(generated: dict[str, Any]) -> None:
     assert generated["peak_memory"] < 300 * MEGABYTE
 
@@ -128,6 +130,12 @@ def test_r1_a_second_run_creates_nothing(generated: dict[str, Any], database_url
         "slots_kept": 0,  # the run finds that nothing changed, so it examines none
         "schedules_unchanged": generated["schedules"],
     }
+
+
+def test_r1_a_run_that_examines_all_slots_keeps_them(generated: dict[str, Any], database_url: str, days: int) -> None:
+    again = generate(database_url, days, "--all")
+    changed = again["slots_created"], again["slots_updated"], again["slots_retired"]
+    assert (changed, again["slots_kept"]) == ((0, 0, 0), generated["slots_created"])
 
 
 def test_s5_a_sample_agrees_with_the_oracle_of_minutes(

@@ -77,7 +77,10 @@ def test_text_that_is_no_day_is_refused_with_the_text(text: str) -> None:
     except InvalidInputError as error:
         assert repr(text) in str(error)  # noqa: PT017  # either is right: a day, or this error
     else:
-        assert text in {day.isoformat(), "today", "tomorrow", "yesterday"} or text.startswith(("+", "-"))
+        words = {"today": 0, "tomorrow": 1, "yesterday": -1}
+        days = words[text] if text in words else int(text) if text.startswith(("+", "-")) else (day - TODAY).days
+        assert day == TODAY + timedelta(days)
+        assert text.startswith(("+", "-")) or text in {day.isoformat(), *words}
 
 
 @given(st.text(max_size=20) | st.text("0123456789-+TWZ:/. ", max_size=25))

@@ -26,6 +26,7 @@ from scheduler.generation.retrying import Retry, concerns_the_server, is_transie
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.run_history import add_to_run
 from scheduler.postgres.schedules import ScheduleKey, load_schedules, save_checkpoints, save_failure
+from scheduler.postgres.slots import check_keys_by_index
 
 PARTS: Final = 8
 """The parts of a batch that failed: with fewer, a lock that is not free would be waited for at each of more levels."""
@@ -89,6 +90,7 @@ def _in_one_transaction(database: Database, batch: Batch) -> RunResult:
             lock, needed = request.mode is Mode.WRITE, partial(needed_days, request=request)
             schedules = load_schedules(session, batch.keys, lock=lock, needed=needed)
         tasks = [plan_task(loaded, request) for loaded in schedules]
+        check_keys_by_index(session)
         result, pending = apply(session, tasks, request)
         if batch.run_id is not None:
             with traced("write"):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from logging import ERROR, INFO
+from logging import ERROR, INFO, WARNING
 from typing import Final
 
 from scheduler.core.errors import InvalidInputError, NotFoundError, WallClockError
@@ -22,7 +22,7 @@ from scheduler.generation.observing import Add, TraceContext, facts_of, logged, 
 from scheduler.generation.planning import batches_of
 from scheduler.generation.report import Report, RunResult
 from scheduler.generation.request import GenerationRequest, Mode, Scope, earliest_day
-from scheduler.generation.retrying import Retry, once
+from scheduler.generation.retrying import Retry, concerns_the_server, once
 from scheduler.generation.sending import send
 from scheduler.postgres.database import Database
 from scheduler.postgres.due_schedules import (
@@ -149,9 +149,7 @@ class _Run:
     def begin(self) -> list[FoundSchedule]:
         """Begin the run, and return its schedules."""
         request = self.request
-        if request.mode is Mode.WRITE:
-            with unit_of_work(self.database, self.request) as session:
-                analyze_grown_tables(session)
+        self.analyze_tables()
         with unit_of_work(self.database, self.request) as session:
             releases = self._releases(scheduled_zones(session, facility_slug=request.facility_slug))
             found = find_schedules(
@@ -189,6 +187,17 @@ class _Run:
             schedules_parked=sum(schedule.is_parked for schedule in found),
         )
         return found
+
+    def analyze_tables(self) -> None:
+        """Analyze the tables to which slots refer. A run that may not, or meets a lock, is slower, and goes on."""
+        if self.request.mode is Mode.WRITE:
+            try:
+                with unit_of_work(self.database, self.request) as session:
+                    analyze_grown_tables(session)
+            except StoreError as error:
+                if concerns_the_server(error):
+                    raise
+                logged("tables not analyzed", level=WARNING, **facts_of(error))
 
     def _releases(self, names: Iterable[str]) -> dict[str, str]:
         """Return the releases of zones by name; schedules in a zone that the engine lacks will fail."""

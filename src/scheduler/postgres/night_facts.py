@@ -77,6 +77,7 @@ _TABLES: Final[Mapping[str, str]] = {
 }
 _FUNCTIONS: Final = (
     "scheduling.ensure_slot_partitions(timestamptz, timestamptz)",
+    "scheduling.analyze_grown_tables()",
     "scheduling.delete_events(interval)",
     "scheduling.count_doctor_days(date, date)",
     "scheduling.count_resource_days(date, date)",

@@ -22,6 +22,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.fingerprints import relevant_from
 from scheduler.core.schedules import Schedule
 from scheduler.core.zones import zone_of
+from scheduler.postgres.parking import IS_PARKED
 from scheduler.postgres.schedule_parts import NeededDays, closures_of, parts_of
 from scheduler.postgres.schedule_rows import exceptions_of, rule_of
 
@@ -134,12 +135,13 @@ from unnest(
 where state.tenant_id = (select identity.current_tenant_id())
   and state.doctor_id = saved.doctor_id and state.facility_id = saved.facility_id
 """)
-_FAIL = text("""
+# The last run of a parked schedule is that in which it failed by itself: it tells what may be other now.
+_FAIL = text(f"""
 update scheduling.schedule_states
-set last_error = :reason, last_run_id = :run_id,
+set last_error = :reason, last_run_id = case when {IS_PARKED} and not :counts then last_run_id else :run_id end,
     failures_in_a_row = failures_in_a_row + case when :counts then 1 else 0 end
 where tenant_id = (select identity.current_tenant_id()) and doctor_id = :doctor_id and facility_id = :facility_id
-""")
+""")  # noqa: S608  # a constant
 
 
 def schedule_keys(session: Session, *, facility_id: int | None = None) -> list[ScheduleKey]:

@@ -34,7 +34,6 @@ create temporary table if not exists staged_slots (
     capacity bigint, rule_id bigint, released_at timestamptz
 ) on commit drop;
 truncate staged_slots;  -- rows of an earlier insert in the same transaction
-set local random_page_cost = 1.1;  -- so that keys are checked by index also in small tables
 """)
 _INSERT_STAGED: Final = text("""
 insert into scheduling.availability_slots
@@ -148,6 +147,14 @@ def analyze_grown_tables(session: Session) -> None:
     Their keys are then checked by index. Tables that another session analyzes at the moment are left to it.
     """
     session.connection().execute(text("select scheduling.analyze_grown_tables()"))
+
+
+def check_keys_by_index(session: Session) -> None:
+    """Let the rest of the transaction check the keys of slots by index also in small tables.
+
+    They would else be read as a whole for each slot. It is for the job alone: a host's transactions keep its settings.
+    """
+    session.connection().execute(text("set local random_page_cost = 1.1"))
 
 
 def stored_slots(session: Session, wanted: Iterable[tuple[ScheduleKey, Span]]) -> dict[ScheduleKey, list[StoredSlot]]:
