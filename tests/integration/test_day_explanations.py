@@ -135,6 +135,18 @@ def test_b2_a_hold_takes_its_time_from_slots_that_overlap_it(work: Work, region:
     assert work.visits.explain(region.talk, MONDAY).refused[1].reasons[0].until == held.ends_at
 
 
+def test_a4_an_override_for_another_offering_yields_no_start_again(work: Work, region: Region) -> None:
+    """At 9:00 the overrides leave a slot for talks alone."""
+    mondays = [rule for rule in work.rules.of(region.eva, at=region.quay) if rule.day_of_week == Weekday.MONDAY]
+    mornings, talks = sorted(mondays, key=lambda rule: rule.start_time)
+    for rule, begin, end in ((mornings, "16:00", "17:00"), (talks, "09:00", "09:30")):
+        work.exceptions.override(region.eva, at=region.quay, between=Span(at(begin), at(end)), rule=rule)
+    work.visits.hold(work.visits.offer_at(region.talk, at("09:00")))
+    assert "replaces rule" in told(work, region)["08:50"]
+    talk = {start.start_at: start.reasons for start in work.visits.explain(region.talk, MONDAY).refused}
+    assert [reason.code for reason in talk[at("09:00")]] == [ReasonCode.HELD]
+
+
 def test_q3_who_is_not_staff_is_told_of_no_visit(region: Region) -> None:
     with region.scheduler.tenant("riverside") as work:
         visit = work.visits.book(work.visits.offer_at(region.infusion, at("08:50")), patient=region.patient)

@@ -269,6 +269,37 @@ def test_a4_a_start_that_an_override_keeps_is_not_replaced() -> None:
     assert [reason.code for reason in explanation] == [ReasonCode.BOOKED]
 
 
+def replaced_by_an_override(*exceptions: AvailabilityException) -> Schedule:
+    """Two rules, of which the first alone yields 9:20 in the override's window, and both did without it."""
+    scans = replace(MONDAYS, id=2, start_time=time(8, 50), slot_duration=HOUR / 2, service_offering_id=9)
+    rules = [replace(MONDAYS, service_offering_id=8), scans]
+    return replace(CLINIC, rules=rules, exceptions=[exception(ExceptionType.OVERRIDE), *exceptions])
+
+
+def test_a4_a_start_that_an_override_yields_by_another_slot_is_kept() -> None:
+    """A fixed defect: the override was a reason, too, if its slot then was not the one that it replaced."""
+    at = NINE + TWENTY
+    taken = BookingContext(uses=[visit(FIRST._replace(start_at=at, end_at=at + TWENTY))])
+    explained = explain(replaced_by_an_override(), at, bookings=taken)
+    assert [reason.code for reason in explained] == [ReasonCode.BOOKED]
+    gone = explain(replaced_by_an_override(), at - HOUR / 2, bookings=taken)
+    assert [reason.code for reason in gone] == [ReasonCode.OVERRIDE]
+
+
+def test_a4_a_start_of_an_override_that_is_blocked_is_not_replaced() -> None:
+    block = exception(ExceptionType.BLOCKED, exception_id=4)
+    assert explain(replaced_by_an_override(block), NINE + TWENTY).codes == (ReasonCode.BLOCKED,)
+
+
+@pytest.mark.parametrize(("offering_id", "codes"), [(8, []), (9, [ReasonCode.OVERRIDE])])
+def test_a4_an_override_replaces_a_start_of_an_offering_by_anothers(offering_id: int, codes: list[ReasonCode]) -> None:
+    """The start is yielded again only for the offering whose slot the override yields then."""
+    at = Span(NINE + TWENTY, NINE + HOUR / 2)
+    found = starting_slots(replaced_by_an_override(), at, bookings=NO_BOOKINGS, offering_id=offering_id)
+    assert [slot.service_offering_id for slot in found.scheduled.values()] == [8]
+    assert [reason.code for _, reason in found.against] == codes
+
+
 def test_t3_a_missing_day_has_one_reason_and_no_length() -> None:
     explanation = explain(replace(CLINIC, zone=ZoneInfo("Pacific/Apia")), date(2011, 12, 30))
     assert [reason.code for reason in explanation] == [ReasonCode.MISSING_DAY]

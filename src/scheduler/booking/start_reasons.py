@@ -116,7 +116,7 @@ def reasons_of_starts(  # noqa: PLR0913  # what decides
     within = Span(min(span.start, LATEST - ahead) + ahead, min(span.end, LATEST - ahead) + ahead)
     doctor_id = fit.offering.doctor_id
     bookings = booking_contexts(session, [doctor_id], within.start, within.end, now=now)[doctor_id]
-    scheduled, against = starting_slots(schedule, within, bookings=bookings)
+    scheduled, against = starting_slots(schedule, within, bookings=bookings, offering_id=fit.offering.id)
     slots = {**scheduled, **{slot.identity: slot for slot, _ in against}}
     suited = [slot for slot in slots.values() if slot.service_offering_id in {None, fit.offering.id}]
     starts = [Start(slot.start_at - ahead, slot) for slot in suited if slot.identity not in offered]

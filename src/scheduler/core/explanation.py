@@ -17,7 +17,7 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.expansion import days_reaching, expand
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import ExceptionType, Schedule
-from scheduler.core.slots import Slot, SlotIdentity, Slots
+from scheduler.core.slots import Id, Slot, SlotIdentity, Slots
 from scheduler.core.spans import Span, difference, utc
 from scheduler.core.timetable import SuppressedWindow, Timetable
 from scheduler.core.validation import Validator
@@ -129,31 +129,48 @@ class StartingSlots(NamedTuple):
     against: Sequence[tuple[Slot, Reason]]
 
 
-def starting_slots(schedule: Schedule, span: Span, *, bookings: BookingContext) -> StartingSlots:
+def starting_slots(
+    schedule: Schedule, span: Span, *, bookings: BookingContext, offering_id: Id | None = None
+) -> StartingSlots:
     """Return the slots of a schedule that start in a span, and the reasons against them one by one.
+
+    With an offering, only slots that suit it count as those by which an override yields a start again.
 
     Raises:
         WallClockError: the time lies in the first or last days of the calendar.
     """
     begin, end = micros(span.start), micros(span.end)
-    inquiry = _Inquiry(schedule, wall_of(schedule.zone, begin) // DAY, bookings, begin, end)
+    inquiry = _Inquiry(schedule, wall_of(schedule.zone, begin) // DAY, bookings, begin, end, offering_id)
     return StartingSlots(inquiry.scheduled, inquiry.against)
 
 
 class _Inquiry:
     """The windows that reach into `[begin, end)`, the slots offered there, and the reasons against all others."""
 
-    def __init__(self, schedule: Schedule, day: int, bookings: BookingContext, begin: int, end: int) -> None:
-        self.schedule, self.begin, self.end = schedule, begin, end
+    def __init__(
+        self,
+        schedule: Schedule,
+        day: int,
+        bookings: BookingContext,
+        begin: int,
+        end: int,
+        offering_id: Id | None = None,
+    ) -> None:
+        self.schedule, self.begin, self.end, self.offering_id = schedule, begin, end, offering_id
         self.windows: list[Window] = []
         self.suppressed: list[SuppressedWindow] = []
         days = days_reaching(schedule, Span(instant(begin), instant(max(end, begin + 1))))
         timetable = Timetable(schedule, days.start, days.stop - 1)
+        yielded_again: dict[Id | None, set[datetime]] = {}
         for start_day in days:
             windows, suppressed = timetable.windows(start_day)
             # A window of the requested day counts even if the zone skipped its time.
             self.windows += (window for window in windows if start_day == day or self._reaches(window))
             self.suppressed += (item for item in suppressed if start_day == day or self._reaches(item.window))
+            overrides = {item.cause_id for item in suppressed if item.code is ReasonCode.OVERRIDE}
+            if overrides:
+                starts = self._suited_starts(timetable.windows_of_overrides(start_day))
+                yielded_again |= dict.fromkeys(overrides, starts)
         scheduled = expand(schedule, Span(instant(begin), instant(end))) if begin < end else ()
         self.scheduled = {slot.identity: slot for slot in scheduled}
         self.against = [(slot, reason) for slot in scheduled for reason in bookings.reasons_against(slot)]
@@ -165,8 +182,9 @@ class _Inquiry:
                     removals = self._removal_reasons(window, slot.start_at, slot.end_at, (slot.start_at,))
                     self.against += ((slot, reason) for reason in removals)
         for item in self.suppressed:
+            again = yielded_again.get(item.cause_id, set()) if item.code is ReasonCode.OVERRIDE else set()
             for slot in self._grid_slots(item.window):
-                if slot.identity not in self.scheduled:
+                if slot.identity not in self.scheduled and slot.start_at not in again:
                     reason = self._suppression_reason(item, slot.start_at, slot.end_at, (slot.start_at,))
                     self.against.append((slot, reason))
         # A start with an offered slot needs no reasons against its alternatives (S3).
@@ -236,6 +254,12 @@ class _Inquiry:
         """Yield the slots of a window's grid that start in `[begin, end)`, before blocks remove any."""
         grid = Slots(self.schedule.doctor_id, self.schedule.facility_id, [window.slots])
         return (slot for slot in grid if self.begin <= micros(slot.start_at) < self.end)
+
+    def _suited_starts(self, windows: Iterable[Window]) -> set[datetime]:
+        """Return the starts that windows have for the offering that is asked for, or for any if none is."""
+        id_ = self.offering_id
+        suited = (window for window in windows if id_ is None or window.slots.kind.service_offering_id in {None, id_})
+        return {slot.start_at for window in suited for slot in self._grid_slots(window)}
 
     def _removal_reasons(
         self, window: Window, start_at: datetime, end_at: datetime, starts: tuple[datetime, ...] = ()

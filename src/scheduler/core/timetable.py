@@ -96,6 +96,12 @@ class Timetable:
             self._apply_overrides(day, overrides, open_windows, suppressed)
         return open_windows, suppressed
 
+    def windows_of_overrides(self, day: int) -> Sequence[Window]:
+        """Return those windows of a local day that its overrides open."""
+        open_windows: list[Window] = []
+        self._apply_overrides(day, self._overrides.get(day, ()), open_windows, [])
+        return open_windows
+
     def _suppression(
         self, compiled: CompiledRule, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
     ) -> tuple[ReasonCode, Id | None] | None:
