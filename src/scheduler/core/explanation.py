@@ -170,7 +170,8 @@ class _Inquiry:
             overrides = {item.cause_id for item in suppressed if item.code is ReasonCode.OVERRIDE}
             if overrides:
                 starts = self._suited_starts(timetable.windows_of_overrides(start_day))
-                yielded_again |= dict.fromkeys(overrides, starts)
+                for id_ in overrides:  # an override may reach over several days
+                    yielded_again.setdefault(id_, set()).update(starts)
         scheduled = expand(schedule, Span(instant(begin), instant(end))) if begin < end else ()
         self.scheduled = {slot.identity: slot for slot in scheduled}
         self.against = [(slot, reason) for slot in scheduled for reason in bookings.reasons_against(slot)]
