@@ -10,11 +10,12 @@ import pytest
 from scheduler.core.bookings import BookingContext
 from scheduler.core.errors import InvalidInputError, InvalidRecurrenceError, InvalidSpanError, WallClockError
 from scheduler.core.expansion import expand
-from scheduler.core.explanation import explain, starting_slots
+from scheduler.core.explanation import explain
 from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.reconciliation import StoredSlot
 from scheduler.core.schedules import AvailabilityException, AvailabilityRule, Closure, ExceptionType, Schedule
+from scheduler.core.slot_reasons import starting_slots
 from scheduler.core.slots import Slot, Slots
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
@@ -165,7 +166,8 @@ def test_q3_the_bookings_of_a_day_share_one_expansion(monkeypatch: pytest.Monkey
         spans.append(span)
         return expand(schedule, span)
 
-    monkeypatch.setattr("scheduler.core.explanation.expand", counted)
+    for module in ("explanation", "slot_reasons"):
+        monkeypatch.setattr(f"scheduler.core.{module}.expand", counted)
     before_midnight = NINE - timedelta(hours=9, minutes=10)
     slots = [FIRST._replace(start_at=at, end_at=at + TWENTY) for at in (before_midnight, NINE, TEN)]
     taken = BookingContext(uses=[visit(slot, visit_id=number) for number, slot in enumerate(slots)])

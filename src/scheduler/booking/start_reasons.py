@@ -26,11 +26,11 @@ from scheduler.booking.releasing import reason_of_release
 from scheduler.booking.searching import Search
 from scheduler.booking.unfit_visits import UnfitPlan
 from scheduler.core.calendars import OpenSlot
-from scheduler.core.explanation import starting_slots
 from scheduler.core.free_starts import Stock
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import Schedule
 from scheduler.core.search import find_visits
+from scheduler.core.slot_reasons import starting_slots
 from scheduler.core.slots import Slot, SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.zones import EARLIEST, LATEST, instant_at, micros, zone_of
@@ -116,15 +116,15 @@ def reasons_of_starts(  # noqa: PLR0913  # what decides
     within = Span(min(span.start, LATEST - ahead) + ahead, min(span.end, LATEST - ahead) + ahead)
     doctor_id = fit.offering.doctor_id
     bookings = booking_contexts(session, [doctor_id], within.start, within.end, now=now)[doctor_id]
-    scheduled, against = starting_slots(schedule, within, bookings=bookings, offering_id=fit.offering.id)
-    slots = {**scheduled, **{slot.identity: slot for slot, _ in against}}
+    found = starting_slots(schedule, within, bookings=bookings, offering_id=fit.offering.id)
+    slots = {**found.scheduled, **{slot.identity: slot for slot, _ in found.against}}
     suited = [slot for slot in slots.values() if slot.service_offering_id in {None, fit.offering.id}]
     starts = [Start(slot.start_at - ahead, slot) for slot in suited if slot.identity not in offered]
-    inquiry = _Inquiry(Question(session, search, fit, schedule, starts, now), span, against)
+    inquiry = _Inquiry(Question(session, search, fit, schedule, starts, now), span, found.against)
     reasons: dict[datetime, list[Reason]] = {}
     for start in starts:
         reasons.setdefault(start.start_at, []).extend(
-            inquiry.reasons(start, is_scheduled=start.slot.identity in scheduled)
+            inquiry.reasons(start, is_scheduled=start.slot.identity in found.scheduled)
         )
     known = {slot.start_at for slot in suited}
     for slot in slots.values():

@@ -96,12 +96,6 @@ class Timetable:
             self._apply_overrides(day, overrides, open_windows, suppressed)
         return open_windows, suppressed
 
-    def windows_of_overrides(self, day: int) -> Sequence[Window]:
-        """Return those windows of a local day that its overrides open."""
-        open_windows: list[Window] = []
-        self._apply_overrides(day, self._overrides.get(day, ()), open_windows, [])
-        return open_windows
-
     def _suppression(
         self, compiled: CompiledRule, day: int, overrides: Iterable[AvailabilityException], *, missing: bool
     ) -> tuple[ReasonCode, Id | None] | None:
@@ -156,4 +150,5 @@ class Timetable:
                 spans.setdefault((kind, duration, interval), []).append(span)
         for (kind, duration, interval), of_kind in spans.items():
             for start, end in merge(of_kind):
-                open_windows.append(Window(start, end, grid(start, end, duration, interval, kind)))
+                slots = grid(start, end, duration, interval, kind)
+                open_windows.append(Window(start, end, slots, by_override=True))

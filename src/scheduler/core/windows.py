@@ -34,13 +34,15 @@ _FIRST_DAY, _LAST_DAY = -(10**9), 10**9
 class Window(NamedTuple):
     """An open time `[start, end)`, its run of slots, and the closed times in it.
 
-    The size of the run is 0 if no slot fits (S1). Closed times remove slots from the run (A3).
+    The size of the run is 0 if no slot fits (S1). Closed times remove slots from the run (A3). A window is opened by a
+    rule or by an override (A4).
     """
 
     start: int
     end: int
     slots: SlotRun
     closed: tuple[ClosedTime, ...] = ()
+    by_override: bool = False
 
     def open_runs(self) -> Iterable[SlotRun]:
         """Return the slots that overlap no closed time."""
