@@ -106,27 +106,89 @@ def working_days(first: date, days: int) -> int:
     return sum((first + number * DAY).weekday() < 5 for number in range(days))
 
 
-def nights(url: str, schedules: int, days: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def night(url: str, tenant: UUID, first: date, *, days: int, workers: int = 1) -> dict[str, Any]:
+    """Run the job as a command, and return its summary."""
+    arguments = ("--tenant", str(tenant), "--from", str(first), "--days", str(days), "--workers", str(workers))
+    summary: dict[str, Any] = json.loads(scheduler("generate", *arguments, "--json", url=url).stdout)
+    return summary
+
+
+def nights(
+    url: str, schedules: int, days: int, *, first: date = FIRST, workers: int = 1
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run a first fill, an ordinary night, a night without changes, and one after 1% of the schedules changed."""
     tenant = write(url, schedules)
     changed = max(1, schedules // 100)
-
-    def night(first: date) -> dict[str, Any]:
-        arguments = ("--tenant", str(tenant), "--from", str(first), "--days", str(days), "--json")
-        summary: dict[str, Any] = json.loads(scheduler("generate", *arguments, url=url).stdout)
-        return summary
-
-    yield "first fill", night(FIRST)
-    check(schedules * A_DAY * working_days(FIRST, days), stored(url, tenant))
-    yield "one day further", night(FIRST + DAY)
-    expected = schedules * A_DAY * working_days(FIRST, days + 1)
+    given: dict[str, Any] = {"days": days, "workers": workers}
+    yield "first fill", night(url, tenant, first, **given)
+    check(schedules * A_DAY * working_days(first, days), stored(url, tenant))
+    yield "one day further", night(url, tenant, first + DAY, **given)
+    expected = schedules * A_DAY * working_days(first, days + 1)
     check(expected, stored(url, tenant))
-    yield "nothing changed", night(FIRST + DAY)
+    yield "nothing changed", night(url, tenant, first + DAY, **given)
     check(expected, stored(url, tenant))
     with psycopg.connect(url) as connection:
         connection.execute(_LATER.encode(), {"tenant": tenant, "changed": changed})
-    yield f"{changed:,} changed", night(FIRST + DAY)
-    check(expected + changed * MORE * working_days(FIRST, days + 1), stored(url, tenant))
+    yield f"{changed:,} changed", night(url, tenant, first + DAY, **given)
+    check(expected + changed * MORE * working_days(first, days + 1), stored(url, tenant))
+
+
+def of_workers(*, schedules: int = 3000, days: int = 30, rounds: int = 2) -> Table:
+    """Measure first fills by one and by two workers in turn; the best time of each counts.
+
+    Beside them, one and two connections copy the same rows into the same table: what the database can do.
+    """
+    table = Table(title=f"first fill, {schedules:,} schedules, {days} days; best of {rounds}", title_justify="left")
+    for heading in ("", "seconds", "slots a second", "rate of one"):
+        table.add_column(heading, justify="right" if heading else "left")
+    expected = schedules * A_DAY * working_days(FIRST, days)
+    best: dict[tuple[str, int], float] = {}
+    with TemporaryDirectory() as folder, embedded_server(Path(folder) / "postgresql") as url:
+        migrations.upgrade(url)
+        tenant = write(url, schedules)
+        night(url, tenant, FIRST, days=1)  # the server is warm, the months and states of the schedules exist
+        for count in (1, 2) * rounds:
+            empty(url)
+            seconds = float(night(url, tenant, FIRST, days=days, workers=count)["seconds"])
+            check(expected, stored(url, tenant))
+            best["worker", count] = min(best.get(("worker", count), seconds), seconds)
+            parts = [Path(folder) / f"part-{part}" for part in range(count)]
+            for part, rows in enumerate(parts):
+                save_rows(url, rows, part=part, parts=count)
+            seconds = timed_copy(url, *parts)
+            check(expected, stored(url, tenant))
+            best["plain binary COPY", count] = min(best.get(("plain binary COPY", count), seconds), seconds)
+    for (kind, count), seconds in sorted(best.items()):
+        speed = f"{expected / seconds:,.0f}"
+        table.add_row(f"{kind}, {count} at once", f"{seconds:.1f}", speed, f"{best[kind, 1] / seconds:.2f}")
+    return table
+
+
+def of_full_size(*, schedules: int = 10_000, days: int = 90, workers: int = 2) -> Table:
+    """Measure the nights of a region.
+
+    The day after the first `days`, which begin on a Tuesday, has to be a working day.
+    """
+    title = f"nights of the job, {schedules:,} schedules, {days} days, {workers} workers"
+    table = Table(title=title, title_justify="left")
+    for heading in ("night", "seconds", "slots written", "slots examined", "slots a second", "memory"):
+        table.add_column(heading, justify="left" if heading == "night" else "right")
+    with TemporaryDirectory() as folder, embedded_server(Path(folder) / "postgresql") as url:
+        migrations.upgrade(url)
+        for name, summary in nights(url, schedules, days, first=FIRST + DAY, workers=workers):
+            seconds, created = float(summary["seconds"]), int(summary["slots_created"])
+            examined = created + int(summary["slots_kept"])
+            memory = f"{summary['peak_memory'] / 2**20:.0f} MiB"
+            speed = f"{examined / seconds:,.0f}"
+            table.add_row(name, f"{seconds:.1f}", f"{created:,}", f"{examined:,}", speed, memory)
+    return table
+
+
+def empty(url: str) -> None:
+    """Delete all slots, and what is known of generated days."""
+    with psycopg.connect(url) as connection:
+        connection.execute(f"truncate {SLOTS} cascade".encode())
+        connection.execute("update scheduling.schedule_states set fingerprint = null, generated_days = '{}'")
 
 
 def of_sizes(*, sizes: Sequence[int] = (100, 1000, 3000, 10_000), days: int = 14) -> Table:
@@ -191,11 +253,7 @@ def plainer_ways(*, schedules: int = 400, days: int = 90, rounds: int = 2) -> Ta
             }
             for _ in range(rounds):
                 for name, (slots, way) in ways.items():
-                    with psycopg.connect(url) as connection:
-                        connection.execute(f"truncate {SLOTS} cascade".encode())
-                        connection.execute(
-                            "update scheduling.schedule_states set fingerprint = null, generated_days = '{}'"
-                        )
+                    empty(url)
                     best[name] = min(best.get(name, float("inf")), way())
                     check(slots, stored(url, tenant))
                     if name == "the job":

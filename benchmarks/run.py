@@ -59,6 +59,12 @@ def _solver(wanted: argparse.Namespace) -> Iterator[Table]:
         raise SystemExit("solver needs OR-Tools: pip install --no-deps --require-hashes -r requirements/benchmarks.txt")
 
 
+def _full_size(wanted: argparse.Namespace) -> Iterator[Table]:
+    if wanted.part == "full-size":  # ten minutes and some gigabytes
+        yield nights.of_workers()
+        yield nights.of_full_size()
+
+
 PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "expansion": _expansion,
     "search": _search,
@@ -66,6 +72,7 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], Iterable[Table]]]] = {
     "generation": lambda wanted: [generation.against_copy(wanted.openings, wanted.first)],
     "telemetry": lambda _: [telemetry.of_a_run()],
     "nights": lambda _: [nights.plainer_ways(), nights.of_sizes()],
+    "full-size": _full_size,
     "holding": lambda wanted: [holding.against_bare_sql(visits=wanted.rounds * 4)],
     "contention": lambda wanted: contention.against_each_other(slots=wanted.rounds * 20),
     "encryption": lambda wanted: [

@@ -151,7 +151,9 @@ def test_search_against_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nights(checks: list[str]) -> None:
     assert nights.of_sizes(sizes=(3,), days=1).row_count == 4
     assert nights.plainer_ways(schedules=2, days=2, rounds=1).row_count == 4
-    assert checks == ["nights"] * 8
+    assert nights.of_workers(schedules=2, days=1, rounds=1).row_count == 4
+    assert nights.of_full_size(schedules=2, days=6, workers=1).row_count == 4
+    assert checks == ["nights"] * 16
 
 
 @pytest.mark.database
