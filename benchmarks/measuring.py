@@ -5,17 +5,23 @@ between candidates of the same run are claimed.
 """
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from time import perf_counter
 from typing import Final
 
 MIN_SECONDS_PER_TIMING: Final = 0.005
 
 
-def best_times(candidates: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
-    """Return the best time of each candidate in seconds; short candidates are repeated for each timing."""
+def best_times(
+    candidates: Mapping[str, Callable[[], object]], *, rounds: int, once: Container[str] = ()
+) -> dict[str, float]:
+    """Return the best time of each candidate in seconds; short candidates are repeated for each timing.
+
+    Those that use up what was made for them run `once` for each timing.
+    """
     loops = {
-        name: max(1, round(MIN_SECONDS_PER_TIMING / _seconds(candidate))) for name, candidate in candidates.items()
+        name: 1 if name in once else max(1, round(MIN_SECONDS_PER_TIMING / _seconds(candidate)))
+        for name, candidate in candidates.items()
     }
     best = dict.fromkeys(candidates, float("inf"))
     gc.collect()
