@@ -52,6 +52,7 @@ def upgrade() -> None:
         booked_count integer not null default 0,
         reserved_until timestamptz,
         released_at timestamptz,
+        is_dropped boolean not null default false,
         created_from_rule_id bigint,
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
@@ -154,7 +155,9 @@ def upgrade() -> None:
         op.execute(f"""
         create or replace trigger {kind}s_are_logged after {kind} on scheduling.availability_slots referencing {rows}
             for each statement when (current_setting('role') not in ('scheduler_job', 'scheduler_system'))
-            execute function audit.record_changes('tenant_id', '{{id}}', '{{capacity,booked_count,reserved_until}}')
+            execute function audit.record_changes(
+                'tenant_id', '{{id}}', '{{capacity,booked_count,reserved_until,is_dropped}}'
+            )
         """)
     op.execute("""
     create function scheduling.ensure_slot_partitions(from_at timestamptz, until_at timestamptz) returns integer

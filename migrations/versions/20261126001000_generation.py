@@ -260,7 +260,7 @@ def upgrade() -> None:
         for each statement execute function scheduling.mark_as_stale_with_parts('{kind}');
             """)
     op.execute(f"""
-    create function scheduling.analyze_grown_tables() returns integer
+    create function scheduling.analyze_grown_tables() returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     as $$
     declare
@@ -279,11 +279,10 @@ def upgrade() -> None:
         foreach grown_table in array grown loop
             execute format('analyze (skip_locked) %s', grown_table);
         end loop;
-        return cardinality(grown);
     end $$;
 
     comment on function scheduling.analyze_grown_tables() is
-        'Analyzes the tables to which slots refer that are new or have grown; returns the number of these tables.';
+        'Analyzes the tables to which slots refer that are new or have grown.';
 
     revoke all on function scheduling.analyze_grown_tables() from public;
     grant execute on function scheduling.analyze_grown_tables() to scheduler_job;

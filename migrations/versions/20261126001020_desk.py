@@ -136,7 +136,8 @@ def upgrade() -> None:
     grant execute on function scheduling.lock_for_visits(bigint[], bigint[], bigint[], bigint[], timestamptz[])
         to scheduler_desk;
 
-    grant select (tenant_id, id, facility_id, doctor_id) on scheduling.availability_slots to scheduler_definer;
+    grant select (tenant_id, id, facility_id, doctor_id, is_dropped) on scheduling.availability_slots
+        to scheduler_definer;
     grant select (tenant_id, doctor_id, facility_id, is_stale) on scheduling.schedule_states to scheduler_definer;
     create policy the_definer_asks_whether_slots_are_stale on scheduling.schedule_states for select
         to scheduler_definer using (true);
@@ -149,9 +150,10 @@ def upgrade() -> None:
         slot record;
         held integer;
     begin
-        select id, doctor_id, facility_id, start_at, end_at, capacity, booked_count, status, reserved_until into slot
+        select id, doctor_id, facility_id, start_at, end_at, capacity, booked_count, status, reserved_until, is_dropped
+        into slot
         from scheduling.availability_slots where tenant_id = tenant and id = slot_id and start_at = slot_start;
-        if not found or slot.status in ('booked', 'cancelled')
+        if not found or slot.status in ('booked', 'cancelled') or slot.is_dropped
             or slot.status = 'reserved' and slot.reserved_until > scheduling.clock()
             or exists (
                 select from scheduling.schedule_states
@@ -214,7 +216,7 @@ def downgrade() -> None:
     revoke select on scheduling.schedule_states from scheduler_definer;
     revoke select (tenant_id, doctor_id, facility_id, is_stale) on scheduling.schedule_states
         from scheduler_definer;
-    revoke select (facility_id, doctor_id) on scheduling.availability_slots from scheduler_definer;
+    revoke select (facility_id, doctor_id, is_dropped) on scheduling.availability_slots from scheduler_definer;
     drop table scheduling.booking_requests;
     """)
     for table in LOCKED:

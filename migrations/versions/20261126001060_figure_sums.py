@@ -30,7 +30,8 @@ TABLES = {
 }
 # Table -> the columns from which figures follow.
 WATCHED = {
-    "availability_slots": "facility_id, doctor_id, start_at, end_at, status, capacity, booked_count, reserved_until",
+    "availability_slots": "facility_id, doctor_id, start_at, end_at, status, capacity, booked_count, reserved_until,"
+    " is_dropped",
     "appointments": "facility_id, doctor_id, start_at, end_at, status, created_at",
     "allocations": "doctor_id, resource_id, start_at, end_at, appointment_id, hold_id, slot_id, slot_start_at",
     "availability_exceptions": "facility_id, doctor_id, start_at, end_at, type",

@@ -260,7 +260,7 @@ def count_for_doctors() -> None:
             from scheduling.holds hold where hold.ends_at > (select now from present) group by 1, 2, 3
         ), stored as (
             select slot.tenant_id, slot.id, slot.facility_id, slot.doctor_id, slot.start_at, slot.end_at, slot.capacity,
-                slot.booked_count, slot.status, slot.reserved_until,
+                slot.booked_count, slot.status, slot.reserved_until, slot.is_dropped,
                 tstzrange(slot.start_at, slot.end_at) as time,
                 (slot.start_at at time zone facility.timezone)::date as day
             from scheduling.facilities facility
@@ -279,7 +279,7 @@ def count_for_doctors() -> None:
                     else least(coalesce(held_slot.places, 0), slot.capacity - slot.booked_count)
                 end as held,
                 slot.booked_count < slot.capacity and (
-                    slot.time && reserved.times
+                    slot.is_dropped or slot.time && reserved.times
                     or case
                         when slot.capacity = 1 then slot.time && use_of_doctor.times
                         else exists (

@@ -18,9 +18,10 @@ from scheduler import models as rows
 from scheduler.cli.explain import explained
 from scheduler.cli.show import week_of
 from scheduler.core.explanation import Explanation
-from scheduler.core.ids import DoctorId
+from scheduler.core.ids import DoctorId, FacilityId
 from scheduler.core.schedules import AvailabilityRule, Schedule
 from scheduler.core.slots import SlotIdentity
+from scheduler.core.spans import Span
 from scheduler.front_door.scheduler import Scheduler
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StoreError
@@ -218,3 +219,28 @@ def test_s3_all_answers_about_open_slots_agree(world: World, database_url: str, 
             assert places == free == rest, "figures"
             assert 0 < len(expected) < len(slots(world))
     assert refused < 15
+
+
+def test_s3_nobody_gets_the_other_places_of_a_dropped_slot(world: World, database_url: str) -> None:
+    one = NINE + 240 * MINUTE
+    group = next(slot.identity for slot in slots(world) if slot.identity[:1] + slot.identity[3:4] == (one, 1))
+    with Scheduler(database_url, clock=lambda: NOW) as scheduler:
+
+        def who_offers_it() -> set[str]:
+            ((places, free, rest),) = world.sql(_PLACES)
+            assert places == free == rest, "figures"
+            return {asked for asked, answer in answers(world, scheduler).items() if group in answer}
+
+        assert len(who_offers_it()) == 4
+        with scheduler.tenant(str(world.tenant_id)) as work:
+            between = Span(one, one + MINUTE)
+            change = work.exceptions.block(DoctorId(1), at=FacilityId(1), between=between)
+            (away,) = work.exceptions.of(DoctorId(1), at=FacilityId(1))
+        assert [stored.slot.identity for stored in change.conflicting] == [group]
+        assert who_offers_it() == set()
+        world.sql("update scheduling.appointments set status = 'cancelled' where tenant_id = :tenant_id")
+        assert who_offers_it() == set()
+        world.sql("update scheduling.appointments set status = 'scheduled' where tenant_id = :tenant_id")
+        with scheduler.tenant(str(world.tenant_id)) as work:
+            work.exceptions.remove(away)
+        assert len(who_offers_it()) == 4

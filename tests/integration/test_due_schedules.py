@@ -30,7 +30,8 @@ from scheduler.postgres.schedules import (
     save_checkpoints,
     schedule_keys,
 )
-from scheduler.postgres.slots import check_keys_by_index, insert_slots, stored_slots
+from scheduler.postgres.slots import check_keys_by_index, insert_slots
+from scheduler.postgres.stored_slots import stored_slots
 from support.query_plans import index_scans
 from support.worlds.generation import MONDAY, NOW, World, expected, weekly
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -31,6 +32,7 @@ from scheduler.postgres.promised_times import BrokenPromise
 from scheduler.postgres.schedules import ScheduleKey, load_schedules
 from scheduler.postgres.slots import apply_plan, insert_slots
 from support.databases import new_tenant
+from support.nights import wait_until
 from support.worlds.generation import MONDAY, NOW, World, days, expected, weekly
 
 pytestmark = pytest.mark.database
@@ -210,6 +212,31 @@ def test_r1_a_change_writes_no_row_of_an_unchanged_slot(
     assert len(stay) >= unchanged
     assert sum(after.get(key) == mark for key, mark in before.items()) == len(stay)
     assert report.result.slots_kept == len(stay) - unchanged * report.result.schedules_unchanged
+
+
+def test_r4_dropped_slots_are_locked_in_the_order_of_visits(world: World, database_url: str) -> None:
+    """A run locked them schedule by schedule, and met a deadlock with a visit that is moved."""
+    ten = NINE + HOUR
+    world.write(weekly(1), weekly(2))
+    world.run()
+    world.touch(ten, 1, status="cancelled")
+    world.touch(NINE, 2, status="cancelled")
+    world.sql("update scheduling.availability_rules set active = false where tenant_id = :tenant_id")
+    lock = (
+        "select from scheduling.availability_slots where tenant_id = %s and doctor_id = %s and start_at = %s"
+        " for no key update"
+    )
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    with psycopg.connect(database_url) as visit, ThreadPoolExecutor(1) as thread:
+        visit.execute("set deadlock_timeout = '1ms'")  # it would be the one that fails
+        visit.execute(lock, (world.tenant_id, 2, NINE))
+        run = thread.submit(world.run)
+        wait_until(lambda: run.done() or world.sql(waiting) == [(1,)])
+        visit.execute(lock, (world.tenant_id, 1, ten))
+        visit.commit()
+        assert run.result().result.schedules_failed == ()
+    marked = "select count(*) from scheduling.availability_slots where tenant_id = :tenant_id and is_dropped"
+    assert world.sql(marked) == [(2,)]
 
 
 def test_r3_a_new_time_zone_database_reexamines_every_schedule(world: World) -> None:

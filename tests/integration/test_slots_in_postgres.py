@@ -17,7 +17,8 @@ from scheduler.core.spans import Span
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError, TenantSuspendedError
 from scheduler.postgres.schedules import ScheduleKey
-from scheduler.postgres.slots import PlanResult, apply_plan, ensure_months, insert_slots, stored_slots
+from scheduler.postgres.slots import PlanResult, apply_plan, ensure_months, insert_slots
+from scheduler.postgres.stored_slots import stored_slots
 from scheduler.postgres.tenants import make_tenant, tenant_id_of
 from support.worlds.generation import MONDAY, NOW, World, days, expected, weekly
 

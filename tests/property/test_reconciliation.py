@@ -61,6 +61,8 @@ def applied(plan: Plan, stored: Sequence[StoredSlot]) -> tuple[StoredSlot, ...]:
     for change in plan.update:
         assert rows[change.id].slot[:5] == change.slot[:5], "it would move"
         rows[change.id] = replace(rows[change.id], slot=change.slot)
+    for row in (*plan.drop, *plan.restore):
+        rows[row.id] = replace(rows[row.id], is_dropped=not rows[row.id].is_dropped)
     for number, new in enumerate(plan.create):
         assert new[:5] not in {row.slot[:5] for row in rows.values()}, "it is stored already"
         rows[f"new {number}"] = StoredSlot(f"new {number}", new)
@@ -96,6 +98,7 @@ def states(draw: st.DrawFn, slot: Slot, number: int) -> StoredSlot:
         draw(st.sampled_from((0, 0, *range(slot.capacity + 1)))),
         draw(st.sampled_from((None, NOW - TEN, NOW, NOW + TEN, NOW + TEN))),
         draw(st.sampled_from((0, 0, 0, 1, 4))),
+        draw(st.booleans()),
     )
 
 
@@ -173,8 +176,14 @@ def test_r2_a_booked_or_held_slot_is_never_deleted_or_moved(case: Case) -> None:
 
 @given(reconciliations())
 def test_r2_a_cancelled_slot_stays_as_it_is(case: Case) -> None:
-    rows = applied(case.plan(), case.stored)
-    assert {row for row in case.stored if row.status == "cancelled"} <= set(rows)
+    rows = {replace(row, is_dropped=False) for row in applied(case.plan(), case.stored)}
+    assert {replace(row, is_dropped=False) for row in case.stored if row.status == "cancelled"} <= rows
+
+
+@given(reconciliations())
+def test_s3_a_stored_slot_is_dropped_if_and_only_if_it_is_not_desired(case: Case) -> None:
+    desired = {slot[:5] for slot in case.desired}
+    assert all(row.is_dropped is (row.slot[:5] not in desired) for row in applied(case.plan(), case.stored))
 
 
 @given(reconciliations())

@@ -105,13 +105,13 @@ class Night:
             return not sessions(looker)
 
     def in_use(self) -> dict[Any, str]:
-        """Return a mark of each slot that is booked, held or cancelled; it changes when the row is written."""
+        """Return the content of each slot that is booked, held or cancelled, but for the mark of a dropped one."""
         used = self.world.sql(
-            "select id, start_at from scheduling.availability_slots"
+            "select id, start_at, cast(to_jsonb(slot) - '{is_dropped,updated_at}'::text[] as text)"
+            " from scheduling.availability_slots slot"
             " where tenant_id = :tenant_id and (status <> 'open' or booked_count > 0)"
         )
-        versions = self.world.versions()
-        return {key: versions[key] for key in used}
+        return {(id_, start_at): content for id_, start_at, content in used}
 
     def outcome(self) -> Outcome:
         sums = self.world.sql(

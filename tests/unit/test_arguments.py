@@ -188,6 +188,7 @@ CASES: dict[Callable[..., object], tuple[dict[str, Any], dict[str, Wrong]]] = {
             "booked_count": (None, True, 0.5, "0"),
             "reserved_until": NOT_INSTANTS[1:],
             "held_count": (None, True, -1, 0.5, "0"),
+            "is_dropped": (None, 0, "f"),
         },
     ),
     StoredSlot.is_held: ({"self": STORED, "now": NINE}, {"now": NOT_INSTANTS[1:]}),

@@ -90,7 +90,7 @@ def test_r2_a_capacity_never_falls_below_the_held_places() -> None:
     ],
 )
 def test_r2_a_booked_or_held_slot_that_is_no_longer_desired_is_a_conflict(touched: StoredSlot) -> None:
-    assert reconcile([], [touched], now=NINE) == Plan(conflict=(touched,))
+    assert reconcile([], [touched], now=NINE) == Plan(conflict=(touched,), drop=(touched,))
 
 
 def test_r2_a_hold_without_a_clock_to_end_it_counts() -> None:
@@ -111,22 +111,31 @@ def test_only_a_reserved_slot_is_held() -> None:
 @pytest.mark.parametrize("desired", [[], [slot()], [slot(capacity=2)]], ids=["undesired", "desired", "changed"])
 def test_r2_a_slot_that_a_person_cancelled_is_left_alone(desired: list[Slot]) -> None:
     cancelled = StoredSlot(1, slot(), SlotStatus.CANCELLED)
-    assert reconcile(desired, [cancelled]) == Plan(keep=(cancelled,))
+    assert reconcile(desired, [cancelled]) == Plan(keep=(cancelled,), drop=() if desired else (cancelled,))
+
+
+def test_s3_a_slot_is_dropped_once_and_restored_once() -> None:
+    stays = StoredSlot(1, slot(capacity=2), booked_count=1)
+    dropped = replace(stays, is_dropped=True)
+    assert reconcile([], [dropped]) == Plan(conflict=(dropped,))
+    assert reconcile([slot(capacity=2)], [dropped]) == Plan(keep=(dropped,), restore=(dropped,))
+    assert not reconcile([slot(capacity=2)], [dropped]).is_noop
+    assert not reconcile([], [stays]).is_noop
 
 
 def test_a5_an_emergency_displaces_a_booking() -> None:
     booked = StoredSlot(1, slot(), SlotStatus.BOOKED, 1)
-    assert reconcile([], [booked], exceptions=[emergency()]) == Plan(displaced=(booked,))
+    assert reconcile([], [booked], exceptions=[emergency()]) == Plan(displaced=(booked,), drop=(booked,))
 
 
 def test_a5_a_block_leaves_a_booking_standing() -> None:
     booked = StoredSlot(1, slot(), SlotStatus.BOOKED, 1)
-    assert reconcile([], [booked], exceptions=[emergency(kind=ExceptionType.BLOCKED)]) == Plan(conflict=(booked,))
+    assert reconcile([], [booked], exceptions=[emergency(kind=ExceptionType.BLOCKED)]).conflict == (booked,)
 
 
 def test_a5_an_emergency_displaces_no_hold() -> None:
     held = StoredSlot(1, slot(), SlotStatus.RESERVED)
-    assert reconcile([], [held], exceptions=[emergency()]) == Plan(conflict=(held,))
+    assert reconcile([], [held], exceptions=[emergency()]) == Plan(conflict=(held,), drop=(held,))
 
 
 def test_a5_an_emergency_that_only_touches_displaces_nothing() -> None:
@@ -138,7 +147,7 @@ def test_a6_an_emergency_of_one_rule_displaces_only_its_bookings() -> None:
     own = StoredSlot(1, slot(), SlotStatus.BOOKED, 1)
     other = StoredSlot(2, slot(NINE + TWENTY, rule_id=2), SlotStatus.BOOKED, 1)
     plan = reconcile([], [own, other], exceptions=[emergency(rule_id=1)])
-    assert plan == Plan(displaced=(own,), conflict=(other,))
+    assert plan == Plan(displaced=(own,), conflict=(other,), drop=(own, other))
 
 
 def test_a_booking_that_another_rule_still_yields_is_not_displaced() -> None:
@@ -183,7 +192,7 @@ def test_a1_another_doctors_slots_are_refused_where_no_slot_is_desired() -> None
 def test_r2_a_status_given_as_text_is_read(status: Any) -> None:
     stored = StoredSlot(1, slot(), status)
     assert stored.status is SlotStatus(status)
-    assert reconcile([], [stored]) == Plan(conflict=(stored,))
+    assert reconcile([], [stored]) == Plan(conflict=(stored,), drop=(stored,))
 
 
 @pytest.mark.parametrize("status", ["foo", None, StepStatus.CANCELLED])

@@ -18,6 +18,7 @@ from scheduler.models.columns import (
     optional_instant,
     optional_reference,
     reference,
+    switch,
 )
 from scheduler.models.constraints import CASCADE, SET_NULL, index, key_to, unique
 from scheduler.models.mixins import BigintKeyed, Timestamped
@@ -57,4 +58,5 @@ class AvailabilitySlot(Timestamped, BigintKeyed, table=True):
     booked_count: int = number(0)
     reserved_until: datetime | None = optional_instant()
     released_at: datetime | None = optional_instant()
+    is_dropped: bool = switch(on=False)
     created_from_rule_id: int | None = optional_reference()

@@ -109,14 +109,17 @@ def week_of(database: Database, slug: str, day: date, *, tenant: str, doctor_id:
 
 
 def _status(stored: StoredSlot, context: BookingContext) -> str:
-    """Return the status to show: that of the slot, or `taken` if the doctor is not free for its length."""
+    """Return the status to show: that of the slot, or `taken` if nobody else can have it.
+
+    So it is if the doctor is not free for its length, or if the schedule dropped it.
+    """
     if stored.is_full:
         return SlotStatus.BOOKED.value
     if stored.status is SlotStatus.CANCELLED:
         return SlotStatus.CANCELLED.value
     if stored.is_reserved(context.now) or stored.taken_count == stored.slot.capacity:
         return SlotStatus.RESERVED.value
-    return TAKEN if any(context.takers(stored.slot)) else SlotStatus.OPEN.value
+    return TAKEN if stored.is_dropped or any(context.takers(stored.slot)) else SlotStatus.OPEN.value
 
 
 def closed_time(closure: FacilityClosure, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

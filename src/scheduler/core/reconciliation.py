@@ -3,7 +3,7 @@
 Owns: the stored slot as a value, and the plan.
 Holds: A1 (the slots of one schedule), R1 (a pure plan; applied, nothing is left to do), R2 (a booked or held slot is
 never deleted or moved), A5 (`blocked` leaves bookings standing, `emergency` displaces them), A6 (an emergency of one
-rule displaces its bookings).
+rule displaces its bookings), S3 (a slot that stays when its schedule drops it is marked).
 Must not know: how slots are stored or how a plan is written.
 """
 
@@ -26,7 +26,8 @@ _CHECK: Final = Validator(InvalidInputError)
 class StoredSlot:
     """A generated slot as it is stored, with its bookings and holds. Instants are in UTC.
 
-    The status may be given as its text. `held_count` is the number of places that holds take which are in force.
+    The status may be given as its text. `held_count` is the number of places that holds take which are in force. A slot
+    that stayed when its schedule dropped it `is_dropped`.
 
     Raises:
         InvalidInputError: a field is invalid, or the number of booked places does not fit the capacity.
@@ -39,6 +40,7 @@ class StoredSlot:
     booked_count: int = 0
     reserved_until: datetime | None = None
     held_count: int = 0
+    is_dropped: bool = False
 
     def __post_init__(self) -> None:
         if type(self.id) is not int:
@@ -57,6 +59,8 @@ class StoredSlot:
             object.__setattr__(self, "reserved_until", utc(self.reserved_until, name=f"slot {self.id}: reserved_until"))
         if type(self.held_count) is not int or self.held_count < 0:
             _CHECK.whole(f"slot {self.id}: held_count", self.held_count, lowest=0)
+        if type(self.is_dropped) is not bool:
+            _CHECK.flag(f"slot {self.id}: is_dropped", self.is_dropped)
 
     def is_held(self, now: datetime | None) -> bool:
         """Tell whether a place is held, or the slot is reserved at `now`."""
@@ -99,6 +103,9 @@ class Plan:
 
     `create`, `update` and `retire` are changes; `keep` needs none. `conflict` is booked or held but no longer
     desired; `displaced` is booked under an emergency, so the booking has to move. Both stay stored (R2).
+
+    Of those that stay, `drop` are no longer desired, and are to be marked as dropped: nobody else may have their other
+    places (S3). `restore` are desired again.
     """
 
     create: tuple[Slot, ...] = ()
@@ -107,11 +114,13 @@ class Plan:
     keep: tuple[StoredSlot, ...] = ()
     conflict: tuple[StoredSlot, ...] = ()
     displaced: tuple[StoredSlot, ...] = ()
+    drop: tuple[StoredSlot, ...] = ()
+    restore: tuple[StoredSlot, ...] = ()
 
     @property
     def is_noop(self) -> bool:
         """Tell whether nothing is left to change."""
-        return not (self.create or self.update or self.retire)
+        return not (self.create or self.update or self.retire or self.drop or self.restore)
 
 
 def reconcile(
@@ -143,9 +152,13 @@ def reconcile(
     keep: list[StoredSlot] = []
     conflict: list[StoredSlot] = []
     displaced: list[StoredSlot] = []
+    drop: list[StoredSlot] = []
+    restore: list[StoredSlot] = []
     for existing in sorted(old, key=lambda existing: existing.slot.start_at):
         target = wanted.pop(existing.slot[:5], None)
         if target is not None:
+            if existing.is_dropped:
+                restore.append(existing)
             if target.capacity < existing.taken_count:  # a capacity never falls below the places that are taken
                 target = target._replace(capacity=existing.taken_count)
             if target == existing.slot or existing.status is SlotStatus.CANCELLED:
@@ -160,7 +173,19 @@ def reconcile(
             keep.append(existing)
         else:
             retire.append(existing)
-    return Plan(tuple(wanted.values()), tuple(update), tuple(retire), tuple(keep), tuple(conflict), tuple(displaced))
+            continue
+        if target is None and not existing.is_dropped:
+            drop.append(existing)
+    return Plan(
+        create=tuple(wanted.values()),
+        update=tuple(update),
+        retire=tuple(retire),
+        keep=tuple(keep),
+        conflict=tuple(conflict),
+        displaced=tuple(displaced),
+        drop=tuple(drop),
+        restore=tuple(restore),
+    )
 
 
 def _removes(exception: AvailabilityException, slot: Slot) -> bool:

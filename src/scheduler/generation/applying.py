@@ -18,7 +18,8 @@ from scheduler.generation.planning import ScheduleTask
 from scheduler.generation.report import RunResult
 from scheduler.generation.request import Examination, Mode
 from scheduler.postgres.schedules import ScheduleKey
-from scheduler.postgres.slots import PlanResult, apply_plan, insert_slots, stored_slots
+from scheduler.postgres.slots import PlanResult, apply_plan, insert_slots, mark_slots
+from scheduler.postgres.stored_slots import stored_slots
 
 
 def apply(session: Session, tasks: Sequence[ScheduleTask], request: Examination) -> tuple[RunResult, set[ScheduleKey]]:
@@ -45,11 +46,16 @@ def apply(session: Session, tasks: Sequence[ScheduleTask], request: Examination)
             else:  # reconciling with nothing would create the same slots, one value at a time
                 new += slots
     with traced("write"):
+        dropped: list[StoredSlot] = []
         for task, plan in plans:
             changes, is_complete = _applied(session, plan, request)
             result += changes
+            dropped += plan.drop
             if not is_complete:
                 pending.add(task.key)
+                dropped += plan.retire  # those that are still there were booked or held meanwhile
+        if request.mode is Mode.WRITE:
+            mark_slots(session, dropped=dropped, restored=[slot for _, plan in plans for slot in plan.restore])
         created = sum(map(len, new))
         if created and request.mode is Mode.WRITE:
             created = insert_slots(session, new)

@@ -90,7 +90,8 @@ def _in_one_transaction(database: Database, batch: Batch) -> RunResult:
             lock, needed = request.mode is Mode.WRITE, partial(needed_days, request=request)
             schedules = load_schedules(session, batch.keys, lock=lock, needed=needed)
         tasks = [plan_task(loaded, request) for loaded in schedules]
-        check_keys_by_index(session)
+        if request.mode is Mode.WRITE:
+            check_keys_by_index(session)
         result, pending = apply(session, tasks, request)
         if batch.run_id is not None:
             with traced("write"):

@@ -1,31 +1,27 @@
-"""Slots in PostgreSQL: reading stored slots, bulk inserts, and applying plans.
+"""Slots in PostgreSQL: bulk inserts, and applying plans.
 
-Owns: stored slots read as the core's values, new slots written by COPY, updates and deletions of a plan.
+Owns: new slots written by COPY, updates, deletions and marks of a plan.
 Holds: R2 at write (a slot that was touched since the plan was made is neither updated nor deleted).
-Must not know: expansion, reconciliation.
+Must not know: expansion, reconciliation, reading (`stored_slots`).
 
 PostgreSQL refuses COPY into a table under row security, so rows are copied into a temporary table (`slot_copies`) and
 inserted from there, where the policies check each of them.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection, Connection
 from psycopg.errors import InvalidParameterValue
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from sqlalchemy.util import await_only
 from sqlmodel import Session
 
 from scheduler.core.errors import InvalidInputError
-from scheduler.core.lifecycle import SlotStatus
 from scheduler.core.reconciliation import Plan, SlotUpdate, StoredSlot
-from scheduler.core.slots import Slot, Slots
-from scheduler.core.spans import Span
-from scheduler.postgres.schedules import ScheduleKey
+from scheduler.core.slots import Slots
 from scheduler.postgres.slot_copies import binary_copies, text_copy
 
 _STAGE: Final = text("""
@@ -43,53 +39,17 @@ select (select identity.current_tenant_id()), doctor_id, facility_id, nullif(off
     capacity::integer, nullif(rule_id, 0), nullif(released_at, '-infinity')
 from staged_slots
 """)
-# Appointments and holds decide what is taken (B1, B2). They are looked up slot by slot, and slots doctor by doctor
-# (`lateral ... offset 0`): as joins, both are planned by statistics, which new days do not have.
-_STORED: Final = """
-select slot.*, least(slot.capacity, greatest(slot.booked_count, (
-    select count(*) from scheduling.appointments
-    where tenant_id = (select identity.current_tenant_id())
-      and availability_slot_id = slot.id and slot_start_at = slot.start_at and status not in ('cancelled', 'no_show')
-))) as taken, (
-    select count(*) from scheduling.holds
-    where tenant_id = (select identity.current_tenant_id())
-      and availability_slot_id = slot.id and slot_start_at = slot.start_at and ends_at > scheduling.clock()
-) as held
-from unnest(
-    cast(:doctors as bigint[]), cast(:facilities as bigint[]), cast(:begins as timestamptz[]),
-    cast(:ends as timestamptz[])
-) as wanted (doctor_id, facility_id, begin_at, end_at)
-cross join lateral (
-    select doctor_id, facility_id, id, start_at, end_at, service_offering_id, capacity, created_from_rule_id,
-        released_at, status, booked_count, reserved_until
-    from scheduling.availability_slots
-    where tenant_id = (select identity.current_tenant_id()) and {in_the_span}
-    offset 0
-) slot
-"""
-# Without statistics of these days a planner expects one row of them, and prefers a smaller index by start to the one by
-# doctor and start: whole days of the tenant were read for each batch. `+ 0` and the end as a pair serve no other index.
-_OF_SCHEDULES: Final = text(
-    _STORED.format(
-        in_the_span="doctor_id = wanted.doctor_id and facility_id + 0 = wanted.facility_id"
-        " and start_at >= wanted.begin_at and (doctor_id, start_at) < (wanted.doctor_id, wanted.end_at)"
-    )
-)
-_OF_DOCTORS: Final = text(
-    _STORED.format(
-        in_the_span="doctor_id = wanted.doctor_id"
-        " and start_at >= wanted.begin_at and start_at < wanted.end_at and start_at >= :first and start_at < :last"
-    )
-)
 # Bookings, holds and cancellations since the plan was made take precedence over the plan. Whoever makes them locks the
 # slot, so the statements that follow this one see them.
-_LOCK: Final = text("""
+_LOCK_SLOTS: Final = """
 select from scheduling.availability_slots slot
 join unnest(cast(:ids as bigint[]), cast(:starts as timestamptz[])) as planned (id, start_at)
     on slot.id = planned.id and slot.start_at = planned.start_at
 where slot.tenant_id = (select identity.current_tenant_id()) and slot.start_at between :first and :last
-order by slot.start_at, slot.id for update of slot
-""")
+order by slot.start_at, slot.id for {strength} of slot
+"""
+_LOCK: Final = text(_LOCK_SLOTS.format(strength="update"))
+_LOCK_MARKED: Final = text(_LOCK_SLOTS.format(strength="no key update"))
 _UPDATE: Final = text("""
 update scheduling.availability_slots slot
 set capacity = planned.capacity, created_from_rule_id = planned.rule_id, released_at = planned.released_at
@@ -124,6 +84,13 @@ where slot.tenant_id = (select identity.current_tenant_id())
       and hold.slot_start_at = slot.start_at and hold.ends_at > scheduling.clock()
   )
 """)
+_MARK: Final = text("""
+update scheduling.availability_slots slot set is_dropped = :is_dropped
+from unnest(cast(:ids as bigint[]), cast(:starts as timestamptz[])) as marked (id, start_at)
+where slot.tenant_id = (select identity.current_tenant_id())
+  and slot.id = marked.id and slot.start_at = marked.start_at
+  and slot.start_at between :first and :last
+""")
 
 
 def ensure_months(session: Session, begin: datetime, end: datetime) -> None:
@@ -155,56 +122,6 @@ def check_keys_by_index(session: Session) -> None:
     They would else be read as a whole for each slot. It is for the job alone: a host's transactions keep its settings.
     """
     session.connection().execute(text("set local random_page_cost = 1.1"))
-
-
-def stored_slots(session: Session, wanted: Iterable[tuple[ScheduleKey, Span]]) -> dict[ScheduleKey, list[StoredSlot]]:
-    """Return the stored slots of schedules that start in spans, by schedule. Spans of one schedule share nothing."""
-    pairs = list(wanted)
-    stored: dict[ScheduleKey, list[StoredSlot]] = defaultdict(list)
-    if pairs:
-        values = {
-            "doctors": [key.doctor_id for key, _ in pairs],
-            "facilities": [key.facility_id for key, _ in pairs],
-            "begins": [span.start for _, span in pairs],
-            "ends": [span.end for _, span in pairs],
-        }
-        for slot in _read(session, _OF_SCHEDULES, values):
-            stored[ScheduleKey(int(slot.slot.doctor_id), int(slot.slot.facility_id))].append(slot)
-    return stored
-
-
-def slots_of_doctors(
-    session: Session, doctor_ids: set[int], begin: datetime, end: datetime
-) -> dict[int, list[StoredSlot]]:
-    """Return the stored slots of doctors that start in `[begin, end)`, at all facilities (S3)."""
-    doctors = sorted(doctor_ids)
-    count = len(doctors)
-    values = {"doctors": doctors, "facilities": [None] * count, "begins": [begin] * count, "ends": [end] * count}
-    by_doctor: dict[int, list[StoredSlot]] = defaultdict(list)
-    for slot in _read(session, _OF_DOCTORS, values | {"first": begin, "last": end}):
-        by_doctor[int(slot.slot.doctor_id)].append(slot)
-    return by_doctor
-
-
-def _read(session: Session, statement: TextClause, values: dict[str, Any]) -> Iterator[StoredSlot]:
-    for (
-        doctor_id,
-        facility_id,
-        id_,
-        start_at,
-        end_at,
-        offering,
-        capacity,
-        rule,
-        release,
-        status,
-        _,
-        until,
-        taken,
-        held,
-    ) in session.connection().execute(statement, values):
-        slot = Slot(start_at, end_at, doctor_id, facility_id, offering, capacity, rule, release)
-        yield StoredSlot(id_, slot, SlotStatus(status), taken, until, held)
 
 
 def insert_slots(session: Session, many: Iterable[Slots]) -> int:
@@ -262,6 +179,19 @@ def apply_plan(session: Session, plan: Plan, *, now: datetime) -> PlanResult:
     if plan.create:
         created = _insert(session, [text_copy(plan.create)])
     return PlanResult(created, updated, retired)
+
+
+def mark_slots(session: Session, *, dropped: Sequence[StoredSlot], restored: Sequence[StoredSlot]) -> None:
+    """Mark stored slots as dropped by their schedules, or not any more.
+
+    Their rows are in use by visits: they are locked in the order of all bookings, and those of all schedules at once.
+    """
+    if dropped or restored:
+        connection = session.connection()
+        connection.execute(_LOCK_MARKED, _keys([*dropped, *restored]))
+        for slots, is_dropped in ((dropped, True), (restored, False)):
+            if slots:
+                connection.execute(_MARK, _keys(slots) | {"is_dropped": is_dropped})
 
 
 def _keys(slots: Sequence[StoredSlot | SlotUpdate]) -> dict[str, Any]:

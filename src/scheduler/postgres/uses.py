@@ -19,7 +19,7 @@ from scheduler.core.spans import Span
 from scheduler.core.uses import Use
 from scheduler.core.validation import LONGEST_SLOT
 from scheduler.core.zones import EARLIEST, LATEST
-from scheduler.postgres.slots import slots_of_doctors
+from scheduler.postgres.stored_slots import slots_of_doctors
 
 # A slot that was deleted is shared with nobody.
 _USES: Final = text("""

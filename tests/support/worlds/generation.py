@@ -36,7 +36,7 @@ from scheduling.availability_slots where tenant_id = :tenant_id
 """
 _ROWS = """
 select doctor_id, facility_id, start_at, end_at, service_offering_id, capacity, created_from_rule_id, released_at,
-    status
+    status, is_dropped
 from scheduling.availability_slots where tenant_id = :tenant_id order by 1, 2, 3, 4, 5
 """
 _VERSIONS = (

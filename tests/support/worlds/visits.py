@@ -25,7 +25,6 @@ from scheduler.core.ids import DoctorId, FacilityId, OfferingId, PatientId, Serv
 from scheduler.core.offers import VisitOffer
 from scheduler.core.policies import DaysBefore
 from scheduler.core.releases import Release
-from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.weekdays import Weekday
 from scheduler.core.workflows import DOCTOR, Need, WorkflowStep
@@ -80,7 +79,6 @@ class VisitWorld:
     policies: list[dict[str, Any]] = field(default_factory=list)
     caps: list[dict[str, Any]] = field(default_factory=list)
     bare: dict[OfferingId, list[VisitOffer]] = field(default_factory=dict)
-    called_away: list[tuple[DoctorId, FacilityId, Span]] = field(default_factory=list)
 
     @contextmanager
     def work(self, now: datetime, user: UserId | None = None) -> Iterator[Work]:
@@ -89,11 +87,6 @@ class VisitWorld:
         with self.scheduler.tenant(self.slug, user=user) as work:
             work.session.connection().execute(text("select set_config('test.clock', :now, true)"), {"now": str(now)})
             yield work
-
-    def is_called_away(self, slot: SlotIdentity) -> bool:
-        """Tell whether the doctor of a slot was called away at its time, after the slots were made."""
-        span, of_slot = Span(slot.start_at, slot.end_at), (slot.doctor_id, slot.facility_id)
-        return any((doctor, place) == of_slot and span.overlaps(away) for doctor, place, away in self.called_away)
 
     def counted(self, work: Work) -> list[Counted]:
         """Return the visits and live holds; ask as the host, who sees all."""
@@ -237,7 +230,6 @@ def _happenings(random: Random, work: Work, world: VisitWorld) -> None:
         call_away = random.choice((work.exceptions.block, work.exceptions.emergency))
         away = Span(begin, begin + 3 * HOUR)
         call_away(each.doctor, at=each.facility, between=away)
-        world.called_away.append((each.doctor, each.facility, away))
     for change in (
         "update scheduling.availability_slots set status = 'cancelled'",
         "update scheduling.availability_slots set status = 'reserved', reserved_until = '2040-01-01'",
