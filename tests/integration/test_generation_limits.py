@@ -14,7 +14,7 @@ from scheduler.generation.request import GenerationRequest
 from scheduler.postgres.database import Database
 from scheduler.postgres.errors import RoleRefusedError
 from scheduler.postgres.schedules import ScheduleKey
-from support.databases import execute
+from support.databases import as_login, execute
 from support.worlds.generation import MONDAY, NOW, World, expected, weekly
 
 pytestmark = pytest.mark.database
@@ -102,7 +102,7 @@ def test_a_login_that_is_not_the_jobs_generates_nothing(world: World, database_u
     request = GenerationRequest(world.tenant_id, MONDAY, MONDAY + timedelta(days=7), now=NOW)
     try:
         with (
-            Database(database_url.replace("postgres@", "not_the_job@", 1)) as database,
+            Database(as_login(database_url, "not_the_job")) as database,
             pytest.raises(RoleRefusedError, match="grant scheduler_job to not_the_job"),
         ):
             generate(database, request)

@@ -18,7 +18,7 @@ from scheduler.generation.night_checks import Night, checks_of
 from scheduler.generation.night_rules import Outcome
 from scheduler.postgres.database import Database
 from support.cli import run
-from support.databases import execute, new_tenant
+from support.databases import as_login, execute, new_tenant
 from support.worlds.generation import MONDAY, World, weekly
 
 pytestmark = pytest.mark.database
@@ -175,7 +175,7 @@ def stranger(migrated: str) -> Iterator[str]:
     """The URL of a login without any role of the library."""
     execute(migrated, "drop role if exists stranger_to_the_job", "create role stranger_to_the_job login")
     execute(migrated, "grant scheduler_app to stranger_to_the_job")
-    yield migrated.replace("postgres@", "stranger_to_the_job@", 1)
+    yield as_login(migrated, "stranger_to_the_job")
     execute(migrated, "drop role stranger_to_the_job")
 
 
@@ -190,7 +190,7 @@ def test_the_free_space_is_unknown_to_a_login_that_may_not_ask(migrated: str) ->
     execute(migrated, "drop role if exists asks_for_the_disk")
     execute(migrated, "create role asks_for_the_disk login in role scheduler_job")
     try:
-        with Database(migrated) as owner, Database(migrated.replace("postgres@", "asks_for_the_disk@", 1)) as database:
+        with Database(migrated) as owner, Database(as_login(migrated, "asks_for_the_disk")) as database:
             *_, disk = checks_of(database, Night(new_tenant(owner), MONDAY, UNTIL, NOW))
         assert (disk.name, disk.outcome) == ("disk", Outcome.UNKNOWN)
     finally:

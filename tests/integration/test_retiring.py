@@ -17,7 +17,7 @@ from scheduler.generation.retiring import Retired, RetiringRequest, retire
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.errors import StatementError
 from support.cli import run
-from support.databases import new_tenant
+from support.databases import as_login, new_tenant
 from support.worlds.generation import World, weekly
 
 pytestmark = pytest.mark.database
@@ -251,7 +251,7 @@ def test_the_command_retires_as_the_job_and_drops_no_month_of_an_owner(world: Wo
         session.connection().exec_driver_sql("drop role if exists nightly_retire")
         session.connection().exec_driver_sql("create role nightly_retire login in role scheduler_job")
     try:
-        job = migrated.replace("postgres@", "nightly_retire@", 1)
+        job = as_login(migrated, "nightly_retire")
         kept = run(job, *command, "--all-tenants", "--keep", slug_of(world))
         assert (kept.code, kept.out, starts(world)[0]) == (0, "", NINE)
         assert run(job, *command, "--all-tenants", "--keep", "nobody").code == 3

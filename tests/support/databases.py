@@ -80,6 +80,11 @@ def database_of_an_owner(server: str) -> Iterator[tuple[str, str]]:
             execute(url, f"reassign owned by {owner} to current_user", f"drop owned by {owner}", f"drop role {owner}")
 
 
+def as_login(url: str, name: str) -> str:
+    """Return a URL for another login of the same server, without a password."""
+    return make_url(url).set(username=name, password=None).render_as_string(hide_password=False)
+
+
 def employ(url: str, tenant_id: UUID, user_id: UUID | None = None) -> UUID:
     """Create a user who works for a tenant, without an entry in the audit log.
 

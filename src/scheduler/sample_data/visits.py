@@ -88,12 +88,17 @@ def _hours(factory: Factory, resources: Sequence[rows.Resource], *, begin: date)
 
 
 def _slots_to_book(factory: Factory, places: Places, span: Span) -> Iterator[Slot]:
-    """Yield slots to book, from all doctors in turn."""
+    """Yield slots to book, from all doctors in turn.
+
+    An override may have slots that are too short for the visits of the offering.
+    """
     keys = [ScheduleKey(offering.doctor_id, offering.facility_id) for offering in places.offerings]
     loaded = load_schedules(factory.session, keys[: len(places.doctors)], lock=False)
     schedules = [row.schedule for row in loaded if isinstance(row.schedule, Schedule)]
     turns = zip_longest(*(expand(schedule, span)[::_BOOKED_EVERY] for schedule in schedules))
-    yield from (slot for turn in turns for slot in turn if slot is not None)
+    for slot in (slot for turn in turns for slot in turn if slot is not None):
+        if slot.duration >= timedelta(minutes=places.lengths[int(slot.service_offering_id or 0)]):
+            yield slot
 
 
 def _appointments(
