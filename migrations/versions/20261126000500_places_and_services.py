@@ -218,8 +218,11 @@ def upgrade() -> None:
         constraint a_doctor_offers_a_service_once_at_a_facility unique (tenant_id, service_id, doctor_id, facility_id),
         -- stops an offering that takes no time
         constraint an_offering_takes_time check (default_duration_minutes > 0),
-        -- stops a buffer that would let bookings overlap
-        constraint buffers_are_not_negative check (buffer_before_minutes >= 0 and buffer_after_minutes >= 0),
+        -- stops a buffer that would let bookings overlap, and one that no search would look for
+        constraint a_buffer_lasts_a_week_at_most check (
+            buffer_before_minutes >= 0 and buffer_before_minutes <= 10080
+            and buffer_after_minutes >= 0 and buffer_after_minutes <= 10080
+        ),
         -- stops an unknown visibility
         constraint an_offering_is_public_or_private check (visibility in ('public', 'private'))
     );

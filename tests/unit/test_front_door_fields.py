@@ -80,7 +80,8 @@ def changeable(repository: AnyRepository) -> set[str]:
         (fields.zone, "Asia/Kolkata", "Asia/Kolkata"),
         (readers.country, "gb", "GB"),
         (fields.minutes, timedelta(hours=1), 60),
-        (fields.minutes_or_none_at_all, timedelta(0), 0),
+        (fields.buffer_minutes, timedelta(0), 0),
+        (fields.buffer_minutes, timedelta(days=7), 10_080),
         (fields.resource_kind, "x_ray2", "x_ray2"),
         (fields.word(Visibility), Visibility.PRIVATE, "private"),
         (fields.word(Visibility), "private", "private"),
@@ -104,7 +105,10 @@ def test_a_field_reads(read: readers.Reader, value: object, expected: object) ->
         *((fields.zone, value) for value in ("Mars/Base", "../etc", 1, None)),
         *((readers.country, value) for value in ("GBR", "g1", "", None)),
         *((fields.minutes, value) for value in (timedelta(0), timedelta(seconds=90), -timedelta(1), 20, None)),
-        *((fields.minutes_or_none_at_all, value) for value in (timedelta(seconds=30), -timedelta(1), 0, None)),
+        *(
+            (fields.buffer_minutes, value)
+            for value in (timedelta(seconds=30), -timedelta(1), timedelta(days=7, minutes=1), 0, None)
+        ),
         *((fields.resource_kind, value) for value in ("Room", "room 1", "1st", "doctor", "patient", "", None)),
         *((fields.word(Visibility), value) for value in ("hidden", CodeSystem.CPT, 1, None)),
         *((fields.reference(FacilityId, models.Facility), value) for value in (DoctorId(7), True, "7", 2**63, None)),

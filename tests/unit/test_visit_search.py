@@ -684,7 +684,7 @@ TODAY: Any = at("09:00")
     [
         lambda: candidate(buffer_before=minutes(-1)),
         lambda: candidate(buffer_after=WRONG),
-        lambda: candidate(buffer_before=minutes(366 * 1440 + 1)),
+        lambda: candidate(buffer_before=minutes(7 * 1440 + 1)),
         lambda: candidate(buffer_after=timedelta.max),
         lambda: candidate(bookable=WRONG),
         lambda: candidate(capped=[TODAY]),

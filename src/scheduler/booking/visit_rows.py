@@ -20,12 +20,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from scheduler.booking.errors import NotOfferedError, SlotTakenError
+from scheduler.booking.loading import before
 from scheduler.booking.visits import Visit, visits_in
+from scheduler.core.candidates import LONGEST_BUFFER
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule
+from scheduler.core.validation import LONGEST_SLOT
+from scheduler.core.zones import LATEST
 
 # The slot of the anchor, if the visit has one, and the steps with those of the workflow. Without care, a host may have
-# reserved the time, or that of preparation and buffers.
+# reserved the time, or that of preparation and buffers. Constant bounds spare the planner all other months of slots.
 _PLANNED: Final = """
 with needed as (
     select cast(:start as timestamptz) - :lead - make_interval(mins => buffer_before_minutes) as start_at,
@@ -41,6 +45,7 @@ with needed as (
       and (cast(:careful as boolean) or not exists (
           select from scheduling.availability_slots reserved
           where reserved.tenant_id = (select identity.current_tenant_id()) and reserved.doctor_id = :doctor
+            and reserved.start_at > :earliest and reserved.start_at < :latest
             and reserved.start_at > (select start_at from needed) - interval '1 day'
             and reserved.start_at < (select end_at from needed) and reserved.end_at > (select start_at from needed)
             and reserved.status = 'reserved'
@@ -170,7 +175,7 @@ def write_hold(  # noqa: PLR0913  # the columns of a hold
 ) -> HeldRow:
     """Write a hold of a visit."""
     values = {"digest": digest, "lasts": lasts, "channel": channel, "label": label, "user": user_id}
-    row = session.connection().execute(_HOLD, planned | values).first()
+    row = session.connection().execute(_HOLD, _bounded(planned) | values).first()
     if row is None:
         raise _gone(planned)
     return HeldRow(*row)
@@ -181,7 +186,7 @@ def write_visit(
 ) -> Visit:
     """Write an appointment with its steps and their resources."""
     values = {"patient": patient_id, "notes": notes, "user": user_id}
-    return _written(planned, session.connection().execute(_BOOK, planned | values))
+    return _written(planned, session.connection().execute(_BOOK, _bounded(planned) | values))
 
 
 def move_visit(session: Session, visit_id: int, planned: PlannedVisit, *, user_id: UUID | None) -> Visit:
@@ -189,9 +194,18 @@ def move_visit(session: Session, visit_id: int, planned: PlannedVisit, *, user_i
     connection = session.connection()
     connection.execute(_DEFER)  # between the statements the doctor would be taken from start to end
     connection.execute(_CLEAR, {"visit": visit_id})
-    visit = _written(planned, connection.execute(_MOVE, planned | {"visit": visit_id, "user": user_id}))
+    values = {"visit": visit_id, "user": user_id}
+    visit = _written(planned, connection.execute(_MOVE, _bounded(planned) | values))
     connection.execute(_CHECK)
     return visit
+
+
+def _bounded(planned: PlannedVisit) -> PlannedVisit:
+    """Return the values of a statement with bounds of the slots that reach into the visit and its buffers."""
+    return planned | {
+        "earliest": before(planned["start"], planned["lead"] + LONGEST_BUFFER + LONGEST_SLOT),
+        "latest": min(planned["end"], LATEST - LONGEST_BUFFER) + LONGEST_BUFFER,
+    }
 
 
 def planned_visit(

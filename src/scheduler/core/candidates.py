@@ -13,10 +13,13 @@ from scheduler.core.errors import InvalidInputError
 from scheduler.core.slots import Id
 from scheduler.core.spans import Span, utc
 from scheduler.core.validation import Validator
-from scheduler.core.workflows import LONGEST_VISIT, Workflow
+from scheduler.core.workflows import Workflow
 
 _CHECK: Final = Validator(InvalidInputError)
 _NO_TIME: Final = timedelta(0)
+
+LONGEST_BUFFER: Final = timedelta(days=7)
+"""The longest time that an offering keeps free before or after its visits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Candidate:
     """An offering that may serve the visit: its workflow, and the calendar of its doctor at its facility.
 
     The buffers lie once, before the first and after the last step with the doctor. They keep other visits of the doctor
-    away, and need not lie in working time; each lasts at most 366 days. `bookable` are the starts that
+    away, and need not lie in working time; each lasts at most seven days. `bookable` are the starts that
     the booking policy allows, `capped` those that a full day or week takes away. With `released_by`, only slots that
     are released by then take a visit (Q5). A candidate that does not need a slot has a calendar `beyond_hours`, and is
     not searched: a visit is asked for at its start (B8).
@@ -50,8 +53,8 @@ class Candidate:
         _CHECK.instance(f"{name}: calendar", self.calendar, DoctorCalendar)
         for field, buffer in (("buffer_before", self.buffer_before), ("buffer_after", self.buffer_after)):
             _CHECK.non_negative(f"{name}: {field}", buffer)
-            if buffer > LONGEST_VISIT:
-                raise InvalidInputError(f"{name}: {field} must be at most {LONGEST_VISIT.days} days, not {buffer}")
+            if buffer > LONGEST_BUFFER:
+                raise InvalidInputError(f"{name}: {field} must be at most {LONGEST_BUFFER.days} days, not {buffer}")
         if self.bookable is not None:
             _CHECK.instance(f"{name}: bookable", self.bookable, Span)
         object.__setattr__(self, "capped", _CHECK.sequence(f"{name}: capped", self.capped, Span))

@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from scheduler.core.candidates import LONGEST_BUFFER
 from scheduler.core.errors import InvalidInputError
 from scheduler.core.ids import RowId, read_id
 from scheduler.core.readers import Reader, fault, text
@@ -73,10 +74,13 @@ def minutes(field: str, value: object) -> int:
     return _whole_minutes(field, value)
 
 
-def minutes_or_none_at_all(field: str, value: object) -> int:
-    """Read a length of whole minutes, which may be zero."""
+def buffer_minutes(field: str, value: object) -> int:
+    """Read the whole minutes of a buffer, which may be zero."""
     _CHECK.non_negative(field, value)
-    return _whole_minutes(field, value)
+    count = _whole_minutes(field, value)
+    if count * _MINUTE > LONGEST_BUFFER:
+        raise InvalidInputError(f"{field} must be at most {LONGEST_BUFFER.days} days, not {value}")
+    return count
 
 
 def _whole_minutes(field: str, value: object) -> int:

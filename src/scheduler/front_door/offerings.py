@@ -17,7 +17,7 @@ from scheduler.core.ids import DoctorId, FacilityId, OfferingId, ServiceId
 from scheduler.core.readers import flag, optional
 from scheduler.core.validation import Validator
 from scheduler.core.workflows import StepTemplate, WorkflowStep
-from scheduler.front_door.fields import Field, minutes, minutes_or_none_at_all, reference, word
+from scheduler.front_door.fields import Field, buffer_minutes, minutes, reference, word
 from scheduler.front_door.repository import Repository
 from scheduler.front_door.workflows import StepTemplates, Workflows
 from scheduler.postgres.savepoints import refusable
@@ -56,8 +56,8 @@ class Offerings(Repository[models.ServiceOffering, OfferingId, OfferingId | mode
         "by": Field("doctor_id", reference(DoctorId, models.Doctor), fixed=True, model=models.Doctor),
         "at": Field("facility_id", reference(FacilityId, models.Facility), fixed=True, model=models.Facility),
         "duration": Field("default_duration_minutes", optional(minutes)),
-        "buffer_before": Field("buffer_before_minutes", minutes_or_none_at_all),
-        "buffer_after": Field("buffer_after_minutes", minutes_or_none_at_all),
+        "buffer_before": Field("buffer_before_minutes", buffer_minutes),
+        "buffer_after": Field("buffer_after_minutes", buffer_minutes),
         "visibility": Field("visibility", word(Visibility)),
         "active": Field("active", flag),
     }
