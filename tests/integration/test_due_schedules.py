@@ -232,12 +232,11 @@ def test_r6_a_change_waits_for_the_run_that_repairs_its_schedule(world: World, m
     """The mark of an earlier change was there: the run took it away, and the later change with it."""
     change(world, "rules end later", Random(4))  # noqa: S311  # a number of a week
     added: list[Future[None]] = []
-    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
     def beside_a_change(*given: Any) -> Any:
         if not added:
             added.append(thread.submit(change, world, "rules are added", Random(4)))  # noqa: S311  # as above
-            while not added[0].done() and world.sql(waiting) == [(0,)]:
+            while not added[0].done() and world.waiting() == 0:
                 sleep(0.01)
         return apply(*given)
 

@@ -226,12 +226,11 @@ def test_r4_dropped_slots_are_locked_in_the_order_of_visits(world: World, databa
         "select from scheduling.availability_slots where tenant_id = %s and doctor_id = %s and start_at = %s"
         " for no key update"
     )
-    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     with psycopg.connect(database_url) as visit, ThreadPoolExecutor(1) as thread:
         visit.execute("set deadlock_timeout = '1ms'")  # it would be the one that fails
         visit.execute(lock, (world.tenant_id, 2, NINE))
         run = thread.submit(world.run)
-        wait_until(lambda: run.done() or world.sql(waiting) == [(1,)])
+        wait_until(lambda: run.done() or world.waiting() == 1)
         visit.execute(lock, (world.tenant_id, 1, ten))
         visit.commit()
         assert run.result().result.schedules_failed == ()

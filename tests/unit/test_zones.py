@@ -1,6 +1,6 @@
 """Wall clock and instant by example (T2, T3); `tests/property/test_zones.py` has the properties."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
 from io import BytesIO
 from zoneinfo import ZoneInfo
@@ -11,6 +11,8 @@ from scheduler.core.errors import WallClockError
 from scheduler.core.zones import (
     FIRST_INSTANT,
     LAST_INSTANT,
+    after,
+    before,
     check_day,
     check_inside,
     day_bounds,
@@ -38,6 +40,14 @@ def test_an_offset_at_the_calendars_ends_is_that_of_the_last_day_that_fits(key: 
 def test_the_calendars_last_days_that_fit_are_inside(moment: datetime) -> None:
     check_inside(micros(moment), moment)
     assert in_calendar(moment.astimezone(ZoneInfo("Asia/Kathmandu"))).isoformat() == moment.isoformat()
+
+
+def test_an_instant_before_or_after_another_one_stays_in_the_calendar() -> None:
+    first, last, day = instant(FIRST_INSTANT), instant(LAST_INSTANT), timedelta(days=1)
+    noon = datetime(2027, 3, 1, 12, tzinfo=UTC)
+    assert (before(noon, day), after(noon, day)) == (noon - day, noon + day)
+    assert [before(at, day) for at in (first, first + day / 2, first + day)] == [first] * 3
+    assert [after(at, day) for at in (last, last - day / 2, last - day)] == [last] * 3
 
 
 @pytest.mark.parametrize("moment", [datetime(1, 1, 2, 23, 59, tzinfo=UTC), datetime(9999, 12, 29, 0, 0, 1, tzinfo=UTC)])

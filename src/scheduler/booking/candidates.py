@@ -13,7 +13,6 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from scheduler.booking.errors import NoSuchNeedError, NotOfferedError
-from scheduler.booking.loading import before
 from scheduler.booking.payers import Payer
 from scheduler.booking.policies import policies_of
 from scheduler.booking.sought_visits import Sought
@@ -27,7 +26,7 @@ from scheduler.core.policy_rows import Place
 from scheduler.core.spans import Span
 from scheduler.core.visits import left_of
 from scheduler.core.workflows import DOCTOR, LONGEST_VISIT, Workflow, WorkflowStep
-from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, instant_at, zone_of
+from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, before, instant_at, zone_of
 from scheduler.postgres.active_workflows import workflows_of
 from scheduler.postgres.resource_schedules import openings_of
 from scheduler.postgres.schedules import ScheduleKey

@@ -12,7 +12,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from sys import byteorder
 from typing import Final, NamedTuple
 
@@ -26,7 +26,7 @@ from scheduler.core.slots import Slot, SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use, times_of
 from scheduler.core.validation import LONGEST_SLOT
-from scheduler.core.zones import EARLIEST, instant
+from scheduler.core.zones import before, instant
 from scheduler.postgres.schedules import ScheduleKey
 
 LONGEST_USE: Final = timedelta(days=7)
@@ -197,11 +197,6 @@ def _unpacked(packed: bytes) -> list[tuple[int, int]]:
     if byteorder == "little":
         numbers.byteswap()
     return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-
-def before(at: datetime, length: timedelta) -> datetime:
-    """Return the instant so long before another one, or the first of the calendar."""
-    return max(at, EARLIEST + length) - length
 
 
 def stored(session: Session, slots: Iterable[Slot]) -> set[SlotIdentity]:

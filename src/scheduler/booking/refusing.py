@@ -22,7 +22,7 @@ from scheduler.core.explanation import explain
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.schedules import Schedule
 from scheduler.core.spans import Span
-from scheduler.core.zones import LATEST, MICROSECOND, zone_of
+from scheduler.core.zones import MICROSECOND, after, zone_of
 from scheduler.postgres.uses import booking_contexts
 
 _NO_TIME: Final = timedelta(0)
@@ -55,7 +55,7 @@ def not_offered(
 
 def next_start(session: Session, sought: Sought, begin: datetime) -> datetime | None:
     """Return the start of the first visit on a slot from an instant on; None if none is near."""
-    span = Span(begin, min(begin, LATEST - SEARCHED) + SEARCHED)
+    span = Span(begin, after(begin, SEARCHED))
     offer = next(Search(session, sought.on_slots, span).offers(), None)
     return None if offer is None else offer.start_at
 
@@ -81,7 +81,7 @@ def _reasons(
         return reasons
     if start_at < now:
         return [Reason(ReasonCode.NOTICE, start_at, start_at, "the visit begins in the past")]
-    at = min(start_at, LATEST - ahead_of(fit)) + ahead_of(fit)
+    at = after(start_at, ahead_of(fit))
     bookings = booking_contexts(session, [fit.offering.doctor_id], at, at + MICROSECOND, now=now)
     explanation = explain(schedule, at, bookings=bookings[fit.offering.doctor_id], search=_NO_TIME)
     limits = [*fit.starts.reasons(start_at), *_of_caps(search, start_at)]

@@ -21,7 +21,7 @@ from sqlmodel import Session
 
 from scheduler.booking.candidates import Fit
 from scheduler.booking.caps import ReachedCap
-from scheduler.booking.loading import before, stored
+from scheduler.booking.loading import stored
 from scheduler.booking.releasing import reason_of_release
 from scheduler.booking.searching import Search
 from scheduler.booking.unfit_visits import UnfitPlan
@@ -33,7 +33,7 @@ from scheduler.core.search import find_visits
 from scheduler.core.slot_reasons import starting_slots
 from scheduler.core.slots import Slot, SlotIdentity
 from scheduler.core.spans import Span
-from scheduler.core.zones import EARLIEST, LATEST, instant_at, micros, zone_of
+from scheduler.core.zones import EARLIEST, after, before, instant_at, micros, zone_of
 from scheduler.postgres.uses import booking_contexts
 
 _NO_TIME: Final = timedelta(0)
@@ -113,7 +113,7 @@ def reasons_of_starts(  # noqa: PLR0913  # what decides
     """
     (fit,) = search.fits
     ahead = ahead_of(fit)
-    within = Span(min(span.start, LATEST - ahead) + ahead, min(span.end, LATEST - ahead) + ahead)
+    within = Span(after(span.start, ahead), after(span.end, ahead))
     doctor_id = fit.offering.doctor_id
     bookings = booking_contexts(session, [doctor_id], within.start, within.end, now=now)[doctor_id]
     found = starting_slots(schedule, within, bookings=bookings, offering_id=fit.offering.id)

@@ -20,13 +20,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from scheduler.booking.errors import NotOfferedError, SlotTakenError
-from scheduler.booking.loading import before
 from scheduler.booking.visits import Visit, visits_in
 from scheduler.core.candidates import LONGEST_BUFFER
 from scheduler.core.offers import VisitOffer
 from scheduler.core.overrides import BookingRule
 from scheduler.core.validation import LONGEST_SLOT
-from scheduler.core.zones import LATEST
+from scheduler.core.zones import after, before
 
 # The slot of the anchor, if the visit has one, and the steps with those of the workflow. Without care, a host may have
 # reserved the time, or that of preparation and buffers. Constant bounds spare the planner all other months of slots.
@@ -204,7 +203,7 @@ def _bounded(planned: PlannedVisit) -> PlannedVisit:
     """Return the values of a statement with bounds of the slots that reach into the visit and its buffers."""
     return planned | {
         "earliest": before(planned["start"], planned["lead"] + LONGEST_BUFFER + LONGEST_SLOT),
-        "latest": min(planned["end"], LATEST - LONGEST_BUFFER) + LONGEST_BUFFER,
+        "latest": after(planned["end"], LONGEST_BUFFER),
     }
 
 

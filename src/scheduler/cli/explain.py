@@ -35,7 +35,16 @@ from scheduler.core.errors import InvalidInputError, SchedulerError
 from scheduler.core.explanation import Explanation, explain
 from scheduler.core.reasons import Reason, ReasonCode
 from scheduler.core.slots import Id, Slot
-from scheduler.core.zones import EARLIEST, LATEST, MICROSECOND, in_calendar, instant_on_clock, local_days, zone_of
+from scheduler.core.zones import (
+    EARLIEST,
+    MICROSECOND,
+    after,
+    before,
+    in_calendar,
+    instant_on_clock,
+    local_days,
+    zone_of,
+)
 from scheduler.postgres.database import Database, Role
 from scheduler.postgres.facilities import (
     DoctorAtFacility,
@@ -187,11 +196,11 @@ def explained(
             first = last = at
         else:
             first, last = local_days(zone, at)
-        known = max(first, EARLIEST + _REACH) - _REACH, min(last, LATEST - _REACH) + _REACH
+        known = before(first, _REACH), after(last, _REACH)
         # A past time is explained as of then: nobody asks for the reason that it is over.
         current = now()
         as_of = first if last <= current else current
-        around = max(first, EARLIEST + MAX_SLOT) - MAX_SLOT, max(last, first + MICROSECOND)
+        around = before(first, MAX_SLOT), max(last, first + MICROSECOND)
         doctors = doctors_at(with_doctors_of_slots(session, facility, *around), doctor_id)
         answers = _explained(session, doctors, at, known, as_of)
         comments = comments_on(session, facility, *known)

@@ -64,6 +64,16 @@ def zone_of(zone: ZoneInfo | str) -> ZoneInfo:
     return _load(zone)
 
 
+def before(at: datetime, length: timedelta) -> datetime:
+    """Return the instant so long before another one, or the first of the calendar."""
+    return max(at, EARLIEST + length) - length
+
+
+def after(at: datetime, length: timedelta) -> datetime:
+    """Return the instant so long after another one, or the last of the calendar."""
+    return min(at, LATEST - length) + length
+
+
 def micros(instant: datetime) -> int:
     """Count the microseconds from 2000-01-01T00:00Z to an aware instant."""
     return (instant - EPOCH) // MICROSECOND

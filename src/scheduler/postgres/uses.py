@@ -18,7 +18,7 @@ from scheduler.core.slots import SlotIdentity
 from scheduler.core.spans import Span
 from scheduler.core.uses import Use
 from scheduler.core.validation import LONGEST_SLOT
-from scheduler.core.zones import EARLIEST, LATEST
+from scheduler.core.zones import after, before
 from scheduler.postgres.stored_slots import slots_of_doctors
 
 # A slot that was deleted is shared with nobody.
@@ -53,8 +53,8 @@ def booking_contexts(
 ) -> dict[int, BookingContext]:
     """Return what decides about the slots of doctors that start in `[begin, end)`."""
     ids = set(doctor_ids)
-    since = max(begin, EARLIEST + LONGEST_SLOT) - LONGEST_SLOT  # a slot that began the day before may overlap
-    until = min(end, LATEST - LONGEST_SLOT) + LONGEST_SLOT
+    since = before(begin, LONGEST_SLOT)  # a slot that began the day before may overlap
+    until = after(end, LONGEST_SLOT)
     slots = slots_of_doctors(session, ids, since, until)
     uses = uses_of(session, ids, Span(since, until))
     return {id_: BookingContext(slots.get(id_, ()), uses.get(id_, ()), now) for id_ in ids}

@@ -113,6 +113,14 @@ class World:
             result = session.connection().execute(text(statement), {"tenant_id": self.tenant_id} | values)
             return [tuple(row) for row in result] if result.returns_rows else []
 
+    def waiting(self) -> int:
+        """Return how many sessions wait for a lock in this database."""
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        ((count,),) = self.sql(waiting)
+        return int(count)
+
     def slots(self) -> set[Slot]:
         """Return the stored slots."""
         slots = [Slot(*row) for row in self.sql(_SLOTS)]
